@@ -1,0 +1,1 @@
+"""A YouTube emulator and a synthetic catalogue: the lab with no key and no network."""

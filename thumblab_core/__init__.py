@@ -1,0 +1,1 @@
+"""What the pipelines and the service must agree on, byte for byte."""

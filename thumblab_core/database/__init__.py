@@ -1,0 +1,1 @@
+"""Tables, migrations, engine and the embedded PostgreSQL server."""

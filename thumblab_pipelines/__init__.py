@@ -1,0 +1,1 @@
+"""Dagster: the assets that keep the library and the model fresh."""
