@@ -3,3 +3,6 @@
 
 class LabError(Exception):
     """Something the user can act on: the message is one sentence of what is wrong and one of what to do next."""
+
+    transient = False
+    """Whether doing the same again later may work."""

@@ -72,7 +72,7 @@ class ReleaseStore:
         """Let `write` fill an empty folder and make it a release that nobody serves yet.
 
         `info` must be JSON; by convention `info["inputs"]` is a digest of all that went in, so that a producer can
-        see that a release of the same inputs is there already (`find`).
+        see that there is nothing new to publish (`unchanged`).
         """
         folder = self._scope(kind, scope)
         with self._writing(folder):
@@ -163,16 +163,16 @@ class ReleaseStore:
         releases = self.all(kind, scope)
         return releases[-1] if releases else None
 
-    def find(self, kind: str, scope: str, inputs: str) -> Release | None:
-        """The newest release made of these inputs that still verifies."""
-        for release in reversed(self.all(kind, scope)):
-            if release.info.get("inputs") == inputs:
-                try:
-                    release.verify()
-                except ReleaseError:
-                    continue
-                return release
-        return None
+    def unchanged(self, kind: str, scope: str, inputs: str) -> Release | None:
+        """The newest release if it was made of these very inputs and still verifies: then there is nothing to publish."""
+        release = self.latest(kind, scope)
+        if release is None or release.info.get("inputs") != inputs:
+            return None
+        try:
+            release.verify()
+        except ReleaseError:
+            return None
+        return release
 
     def prune(self, kind: str, scope: str, keep: int) -> list[str]:
         """Remove all but the newest `keep` releases and the served one, and what crashed publications left behind."""

@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 from thumblab_core.database import root, watcher
 from thumblab_core.errors import LabError
 
@@ -92,7 +94,8 @@ def _ensure_watched(home: Path) -> None:
         # The lock travels to the watcher as its standard output, which any shell passes on; the shell is there to end at
         # once, so that the watcher is nobody's child. Its own session: Ctrl-C in a terminal is not meant for it.
         subprocess.run(
-            ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-I", watcher.__file__, str(home)],
+            ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-P", watcher.__file__, str(home)],
+            env={**os.environ, "PYTHONPATH": str(Path(psutil.__file__).parents[1])},  # however psutil was found here
             stdin=subprocess.DEVNULL,
             stdout=lock,
             stderr=subprocess.DEVNULL,
@@ -119,9 +122,9 @@ def _start(home: Path) -> None:
     programs = root.programs(owner)
     data = home / "data"
     if not data.exists():
-        fresh = home / "data.new"
-        if fresh.exists():
-            shutil.rmtree(fresh)
+        for left in home.glob("data.*.new"):  # of a start that was killed; its initdb may still be writing
+            shutil.rmtree(left, ignore_errors=True)
+        fresh = home / f"data.{os.getpid()}.new"
         # One collation on every machine, whatever its language.
         locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         _run(home, owner, [str(programs / "initdb"), "-D", str(fresh), "-U", "postgres", "--auth=trust", *locale])
@@ -129,12 +132,12 @@ def _start(home: Path) -> None:
     # pg_ctl hands these to a shell, hence no path among them: the data folder comes from PGDATA, and `..`, relative to it,
     # puts the socket into `home`, which only its owner may enter.
     options = f"-k .. -h '' -p 5432 -c cluster_name={watcher.tag(home)} -c unix_socket_permissions=0700"
-    _run(
-        home,
-        owner,
-        [str(programs / "pg_ctl"), "start", "-w", "-s", "-t", str(_START_SECONDS), "-l", "log"]
-        + ["-o", f"{options} -c max_connections=200"],
-    )
+    start = [str(programs / "pg_ctl"), "start", "-w", "-s", "-t", str(_START_SECONDS), "-l", "log"]
+    try:
+        _run(home, owner, [*start, "-o", f"{options} -c max_connections=200"])
+    except LabError:
+        if not reachable(home):  # it is when the pg_ctl of a starter that was killed came before ours
+            raise
 
 
 def _run(home: Path, owner: tuple[int, int] | None, command: list[str]) -> None:

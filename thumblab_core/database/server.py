@@ -1,9 +1,12 @@
 """The URL of the database: an external server where one is set, else the lab's own, started when it is asked for."""
 
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from thumblab_core.database import cluster, root, watcher
 from thumblab_core.errors import LabError
@@ -11,9 +14,12 @@ from thumblab_core.settings import Settings
 from thumblab_core.settings import settings as current_settings
 
 if TYPE_CHECKING:
+    import psycopg
     from sqlalchemy import URL
 
 _NAME = "thumblab"
+_PATIENCE = 30.0
+"""Seconds that a server which has just been started, or is recovering, may take to answer."""
 
 _ready: set[str] = set()
 """URLs of databases that this process has seen to exist."""
@@ -42,7 +48,7 @@ def database_url(settings: Settings | None = None) -> str:
     """
     settings = settings or current_settings()
     if settings.database_url is not None:
-        return _external(settings, "psycopg").render_as_string(hide_password=False)
+        return _external(settings).render_as_string(hide_password=False)
     return _embedded(settings, _NAME, "psycopg")
 
 
@@ -60,7 +66,7 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
     external = _external(settings, driver)
     named = external.set(database=name).render_as_string(hide_password=False)
     if named not in _ready:
-        _create(external, name)
+        _make_database(_access(external), name, patience=0)
         _ready.add(named)
     return named
 
@@ -91,7 +97,7 @@ def status(settings: Settings | None = None) -> Status:
     """How the server stands; starts nothing."""
     settings = settings or current_settings()
     if settings.database_url is not None:
-        return Status(embedded=False, running=_answers(_external(settings)), in_use=False, kept=False, folder=None)
+        return Status(embedded=False, running=_answers(settings), in_use=False, kept=False, folder=None)
     with _folder_errors(settings):
         home = root.find_home(settings.data_dir)
         if home is None:
@@ -106,14 +112,15 @@ def _embedded(settings: Settings, name: str, driver: str) -> str:
         cluster.use(home)
         folder = cluster.socket_dir(home)
     # The port too, or a PGPORT in the environment would be taken.
-    url = f"postgresql+{driver}://postgres@/{name}?host={folder}&port=5432"
-    key = f"{url} {(home / 'data').stat().st_ino}"
+    access: dict[str, Any] = {"host": str(folder), "port": 5432, "user": "postgres"}
+    key = f"{name} {home} {(home / 'data').stat().st_ino}"  # a folder deleted and made again is another database
     if key not in _ready:
-        from sqlalchemy import make_url
-
-        _create(make_url(url), name)
+        _make_database({**access, "dbname": "postgres"}, name, _PATIENCE)
+        if name == _NAME:
+            _make_extension({**access, "dbname": name})
         _ready.add(key)
-    return url
+    # The port too, or a PGPORT in the environment would be taken.
+    return f"postgresql+{driver}://postgres@/{name}?host={folder}&port=5432"
 
 
 def _external(settings: Settings, driver: str = "psycopg") -> "URL":
@@ -135,28 +142,78 @@ def _external(settings: Settings, driver: str = "psycopg") -> "URL":
     return url.set(drivername=f"postgresql+{driver}")
 
 
-def _create(url: "URL", name: str) -> None:
-    """Make the database `name` on the server of `url` where it is missing, with pgvector where it is the lab's own."""
+def _answers(settings: Settings) -> bool:
+    try:
+        _connect(_access(_external(settings)), patience=0).close()
+    except LabError:
+        return False
+    return True
+
+
+def _access(url: "URL") -> dict[str, Any]:
+    """What libpq calls the parts of `url`."""
+    return {**url.query, **url.translate_connect_args(username="user", database="dbname")}
+
+
+def _make_database(access: dict[str, Any], name: str, patience: float) -> None:
+    """Make the database `name` where it is missing, over the database that `access` opens."""
     import psycopg
     from psycopg import sql
 
-    embedded = bool(url.query.get("host")) and url.username == "postgres" and not url.host
-    admin = url.set(database="postgres") if embedded else url
-    with _connect(admin, patience=15 if embedded else 0) as connection:
-        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
-        if known is None:
-            try:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                pass  # another process was first
-            except psycopg.Error as error:
-                raise LabError(
-                    f"The server of THUMBLAB_DATABASE_URL has no database {name}, and the lab may not make it "
-                    f"({error.diag.message_primary}). Have its administrator run: CREATE DATABASE {name}"
-                ) from None
-    if embedded and name == _NAME:
-        with _connect(url, patience=15) as connection:
-            try:
-                connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-            except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject):
-                pass
+    with _connect(access, patience) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            return
+        try:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+            return  # another process was first
+        except psycopg.Error as error:
+            raise LabError(
+                f"The server of THUMBLAB_DATABASE_URL has no database {name} and does not let the lab make it "
+                f"({error.diag.message_primary}). Have its administrator run: CREATE DATABASE {name}"
+            ) from None
+
+
+def _make_extension(access: dict[str, Any]) -> None:
+    import psycopg
+
+    with (
+        _connect(access, _PATIENCE) as connection,
+        suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject),
+    ):
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector")  # IF NOT EXISTS can still lose a race
+
+
+def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
+    """A connection without transactions; tries for `patience` seconds, in which a server may recover from a crash."""
+    import psycopg
+    from psycopg.conninfo import make_conninfo
+
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return psycopg.connect(make_conninfo(**{"connect_timeout": 10, **access}), autocommit=True)
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                reason = (str(error).strip() or "no reason given").splitlines()[0]
+                advice = "Try: thumblab db stop --force" if patience else "Check THUMBLAB_DATABASE_URL."
+                raise LabError(f"The database does not answer: {reason}. {advice}") from None
+        time.sleep(0.1)
+
+
+def _only_embedded(settings: Settings | None) -> Settings:
+    settings = settings or current_settings()
+    if settings.database_url is not None:
+        raise LabError("THUMBLAB_DATABASE_URL names a server that is not the lab's to start or stop. Unset it first.")
+    return settings
+
+
+@contextmanager
+def _folder_errors(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LabError(
+            f"The database folder under {settings.data_dir} cannot be used: {error.filename or ''} {error.strerror}. "
+            "Set THUMBLAB_DATA_DIR to a folder of your own."
+        ) from error

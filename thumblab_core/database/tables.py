@@ -131,21 +131,3 @@ LATEST_STATS = """
 SELECT DISTINCT ON (video_id) video_id, observed_at, view_count
 FROM video_stats WHERE view_count IS NOT NULL ORDER BY video_id, observed_at DESC
 """
-
-REF_THUMBNAILS = f"""
-CREATE VIEW ref_thumbnails AS
-SELECT v.video_id, v.niche, v.title, v.thumbnail_url, t.sha256, v.channel_id, c.title AS channel_title, v.published_at,
-       v.duration_s, s.view_count, s.observed_at AS collected_at, a.age_hours,
-       s.view_count / a.age_hours AS views_per_hour,
-       s.view_count / a.age_hours / NULLIF(b.median_views_per_hour, 0) AS outlier_multiple,
-       e.encoder, e.vector AS embedding
-FROM videos v
-JOIN channels c USING (channel_id)
-JOIN ({LATEST_STATS}) s USING (video_id)
-JOIN thumbnails t USING (video_id)
-JOIN embeddings e ON e.video_id = v.video_id AND e.source_digest = t.sha256
-LEFT JOIN channel_baselines b ON b.niche = v.niche AND b.channel_id = v.channel_id
-CROSS JOIN LATERAL (
-  SELECT GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours
-) a
-"""  # noqa: S608  (no value of anybody's goes into it)

@@ -1,7 +1,7 @@
 """Stop an embedded server when its last user is gone; also run as a script of its own, by path, by `cluster.py`.
 
-Who uses a server is a question of locks, not of lists of process ids: the kernel releases a lock however its holder ends, and a
-forked child holds its parent's. The files lie beside the server's data:
+Who uses a server is a question of locks, not of lists of process ids: the kernel releases a lock however its holder ends,
+and a forked child holds its parent's. The files lie beside the server's data:
 
     users.lock   shared, by every process that uses the server, for as long as it lives
     start.lock   exclusive, by whoever is starting or stopping the server
@@ -15,8 +15,9 @@ import hashlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -91,15 +92,14 @@ def stop(home: Path) -> None:
     """Stop the server in `home`, if it runs; the caller holds start.lock. Committed work survives each of the ways."""
     for how, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         running = processes(home)
-        if not running:
-            break
         # SIGINT asks the postmaster for an orderly end; to its children it means other things.
-        for process in running[:1] if how == signal.SIGINT and is_postmaster(running[0]) else running:
-            try:
+        for process in running[:1] if how == signal.SIGINT and running and is_postmaster(running[0]) else running:
+            with suppress(psutil.NoSuchProcess):
                 process.send_signal(how)
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(running, timeout=seconds)
+        deadline = time.monotonic() + seconds
+        # Asked of the process table, not of the ids: a zombie that nobody reaps would be waited for in vain.
+        while processes(home) and time.monotonic() < deadline:
+            time.sleep(0.02)
     for left in (home / "data" / "postmaster.pid", home / ".s.PGSQL.5432", home / ".s.PGSQL.5432.lock"):
         left.unlink(missing_ok=True)
 

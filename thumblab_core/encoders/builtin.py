@@ -87,4 +87,5 @@ def _colours(small: Pixels) -> _Array:
 def _cells() -> npt.NDArray[np.intp]:
     rows = np.arange(_HEIGHT) * _ROWS // _HEIGHT
     columns = np.arange(_WIDTH) * _COLUMNS // _WIDTH
-    return rows[:, None] * _COLUMNS + columns[None, :]
+    cells: npt.NDArray[np.intp] = rows[:, None] * _COLUMNS + columns[None, :]
+    return cells

@@ -1,0 +1,91 @@
+"""The shapes that clutter the ground of a thumbnail, one kind for each niche."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+WIDTH, HEIGHT = 640, 360
+"""Pixels of a drawn thumbnail."""
+
+Colour = tuple[int, int, int]
+Canvas = npt.NDArray[np.uint8]
+
+
+def rgb(red: float, green: float, blue: float) -> Colour:
+    """Cut to what a pixel can hold."""
+    return tuple(int(min(255.0, max(0.0, value))) for value in (red, green, blue))  # type: ignore[return-value]
+
+
+def lit(colour: Colour, gain: float) -> Colour:
+    """Brighter or darker by a factor."""
+    return rgb(*(value * gain for value in colour))
+
+
+def _place(rng: np.random.Generator) -> tuple[int, int]:
+    return int(rng.uniform(0, WIDTH)), int(rng.uniform(0, HEIGHT))
+
+
+def _polygon(canvas: Canvas, points: npt.NDArray[np.float64], colour: Colour) -> None:
+    cv2.fillPoly(canvas, [points.astype(np.int32)], colour, cv2.LINE_AA)
+
+
+def _square(canvas: Canvas, colour: Colour, rng: np.random.Generator) -> None:
+    (x, y), half = _place(rng), int(rng.uniform(10, 30))
+    cv2.rectangle(canvas, (x - half, y - half), (x + half, y + half), colour, -1)
+    cv2.rectangle(canvas, (x - half, y - half), (x + half, y + half), lit(colour, 0.6), 3)
+
+
+def _device(canvas: Canvas, colour: Colour, rng: np.random.Generator) -> None:
+    (x, y), wide = _place(rng), int(rng.uniform(12, 26))
+    tall = int(wide * float(rng.uniform(1.5, 2.0)))
+    cv2.rectangle(canvas, (x - wide, y - tall), (x + wide, y + tall), lit(colour, 0.45), -1)
+    cv2.rectangle(canvas, (x - wide + 4, y - tall + 6), (x + wide - 4, y + tall - 10), colour, -1)
+
+
+def _bars(canvas: Canvas, colour: Colour, rng: np.random.Generator) -> None:
+    x, y = _place(rng)
+    for index, tall in enumerate(rng.uniform(14, 60, 3)):
+        left = x + index * 17
+        cv2.rectangle(canvas, (left, y - int(tall)), (left + 12, y), colour, -1)
+
+
+def _star(canvas: Canvas, colour: Colour, rng: np.random.Generator) -> None:
+    radius, turn = float(rng.uniform(16, 36)), float(rng.uniform(0, 1.2))
+    angles = turn + np.arange(10) * np.pi / 5
+    reach = np.where(np.arange(10) % 2 == 0, radius, radius * 0.45)[:, None]
+    _polygon(canvas, np.array(_place(rng)) + reach * np.stack([np.cos(angles), np.sin(angles)], axis=1), colour)
+
+
+def _heart(canvas: Canvas, colour: Colour, rng: np.random.Generator) -> None:
+    t = np.linspace(0, 2 * np.pi, 28)
+    curve = np.stack(
+        [16 * np.sin(t) ** 3, -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))], axis=1
+    )
+    _polygon(canvas, np.array(_place(rng)) + curve * float(rng.uniform(1.0, 2.0)), colour)
+
+
+def _flower(canvas: Canvas, colour: Colour, rng: np.random.Generator) -> None:
+    (x, y), radius = _place(rng), int(rng.uniform(9, 18))
+    for angle in np.arange(5) * 2 * np.pi / 5:
+        cv2.circle(
+            canvas, (int(x + radius * np.cos(angle)), int(y + radius * np.sin(angle))), radius, colour, -1, cv2.LINE_AA
+        )
+    cv2.circle(canvas, (x, y), radius * 2 // 3, lit(colour, 1.5), -1, cv2.LINE_AA)
+
+
+def _stripe(canvas: Canvas, colour: Colour, rng: np.random.Generator) -> None:
+    (x, y), long, tall = _place(rng), float(rng.uniform(50, 130)), float(rng.uniform(12, 24))
+    points = np.array([[x, y], [x + long, y], [x + long - tall, y + tall], [x - tall, y + tall]], dtype=np.float64)
+    _polygon(canvas, points, colour)
+
+
+MOTIFS = {
+    "square": _square,
+    "device": _device,
+    "bars": _bars,
+    "star": _star,
+    "heart": _heart,
+    "flower": _flower,
+    "stripe": _stripe,
+}
+"""By name; each is drawn once, somewhere on the canvas (uint8 RGB), in about the colour given."""

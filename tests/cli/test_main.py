@@ -1,0 +1,93 @@
+"""Promises of the `thumblab` command itself."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from thumblab_cli import main
+from thumblab_core.errors import LabError
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "thumblab_cli.main", *arguments]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+
+
+def fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
+    @click.command()
+    def command() -> None:
+        raise error
+
+    monkeypatch.setattr(main.LazyGroup, "get_command", lambda *_: command)
+    return CliRunner().invoke(main.cli, ["key"]).exit_code
+
+
+def test_help_names_every_command_within_half_a_second_of_cpu() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0
+    assert all(f"\n  {name} " in done.stdout for name in main.COMMANDS)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_every_command_in_the_table_exists_and_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(main.cli, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert len(result.output.splitlines()) > 4
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run("--version").stdout.startswith("thumblab 0.")
+
+
+def test_an_unknown_command_is_named_and_fails() -> None:
+    done = run("skore")
+    assert done.returncode == 2
+    assert "skore" in done.stderr
+
+
+def test_an_error_of_the_lab_is_one_line_on_stderr(tmp_path: Path) -> None:
+    done = run("db", "url", THUMBLAB_DATA_DIR=str(tmp_path), THUMBLAB_DATABASE_URL="mysql://u:hunter2@host/lab")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("thumblab: THUMBLAB_DATABASE_URL ")
+    assert done.stderr.count("\n") == 1
+    assert "hunter2" not in done.stderr
+
+
+def test_ctrl_c_ends_with_130_and_an_error_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fails_with(monkeypatch, KeyboardInterrupt()) == 130
+    assert fails_with(monkeypatch, LabError("Something is wrong. Do this.")) == 1
+
+
+def test_a_reader_that_leaves_early_is_no_error_message() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m thumblab_cli.main --help | true", shell=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr == ""
+
+
+def test_the_key_is_printed_alone(tmp_path: Path) -> None:
+    done = run("key", THUMBLAB_DATA_DIR=str(tmp_path))
+    assert done.stdout.strip() == (tmp_path / "api-key").read_text().strip()
+
+
+def test_the_status_of_a_database_that_was_never_started_starts_nothing(tmp_path: Path) -> None:
+    done = run("db", "status", "--json", THUMBLAB_DATA_DIR=str(tmp_path / "lab"))
+    assert json.loads(done.stdout) == {
+        "embedded": True,
+        "running": False,
+        "in_use": False,
+        "kept": False,
+        "folder": None,
+    }
+    assert not (tmp_path / "lab").exists()

@@ -1,0 +1,159 @@
+"""The servers of the lab as child processes: started together, waited for, and gone when their parent is."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from thumblab_core.errors import LabError
+from thumblab_core.settings import CHECKOUT, Settings
+
+_PATIENCE = 180.0
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server: how to start it, and the URL that answers once it is ready (None: it has none)."""
+
+    name: str
+    command: list[str]
+    url: str | None
+    ready: str | None
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+class Supervisor:
+    """Starts servers and ends them all on leaving. Each writes to `<data_dir>/logs/<name>.log`."""
+
+    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
+        self._logs = data_dir / "logs"
+        self._environment = {**os.environ, **environment}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._children.values():
+            _signal(child, signal.SIGTERM)
+        deadline = time.monotonic() + 15
+        for child in self._children.values():
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal(child, signal.SIGKILL)
+                child.wait()
+
+    def start(self, server: Server) -> None:
+        with (self._logs / f"{server.name}.log").open("ab") as log:
+            self._children[server.name] = subprocess.Popen(
+                server.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**self._environment, **server.environment},
+                cwd=CHECKOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+
+    def wait(self, server: Server) -> None:
+        """Until it answers. Raises `LabError` with the end of its log when it ends, or does not answer in 180 s."""
+        import httpx
+
+        deadline = time.monotonic() + _PATIENCE
+        while server.ready is not None:
+            self.check()
+            try:
+                if httpx.get(server.ready, timeout=5, trust_env=False).status_code < 500:
+                    return
+            except httpx.HTTPError:
+                pass
+            if time.monotonic() > deadline:
+                raise LabError(f"{server.name} does not answer at {server.ready}; see {self._log(server.name)}")
+            time.sleep(0.2)
+
+    def check(self) -> None:
+        """Raise `LabError` when a server has ended by itself."""
+        for name, child in self._children.items():
+            if child.poll() is not None:
+                log = self._log(name)
+                last = log.read_text(errors="replace").strip().splitlines()[-3:]
+                raise LabError(f"{name} ended with status {child.returncode}: {' / '.join(last)} (all of it: {log})")
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def mlflow_server(settings: Settings, port: int) -> Server:
+    """MLflow on the lab's PostgreSQL, with its artifacts in the data folder."""
+    from thumblab_core.database.server import named_database_url
+
+    base = f"http://127.0.0.1:{port}"
+    artifacts = settings.data_dir / "mlflow-artifacts"
+    artifacts.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--artifacts-destination", artifacts.resolve().as_uri(), "--serve-artifacts"]
+    # The URI goes through the environment: an external database's password must not stand in the list of processes.
+    environment = {
+        "MLFLOW_BACKEND_STORE_URI": named_database_url("mlflow", "psycopg2", settings),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    return Server("mlflow", command, base, f"{base}/health", environment)
+
+
+def scoring_server(settings: Settings, port: int) -> Server:
+    """The scoring service."""
+    host = settings.serving_host
+    base = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104  (compared, not bound)
+    command = [sys.executable, "-m", "uvicorn", "thumblab_serving.app:create_app", "--factory", "--no-access-log"]
+    return Server("scoring", [*command, "--host", host, "--port", str(port)], base, f"{base}/health")
+
+
+def dagster_servers(port: int) -> list[Server]:
+    """The Dagster webserver and daemon, over one code server each."""
+    location = ["-m", "thumblab_pipelines.definitions", "-d", str(CHECKOUT)]
+    base = f"http://127.0.0.1:{port}"
+    webserver = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *location]
+    daemon = [sys.executable, "-m", "dagster._daemon", "run", *location]
+    return [Server("dagster", webserver, base, f"{base}/server_info"), Server("dagster-daemon", daemon, None, None)]
+
+
+def dagster_home(settings: Settings) -> Path:
+    """The folder that DAGSTER_HOME must name: Dagster's own files, and our `dagster.yaml` as it is now."""
+    home = settings.data_dir.resolve() / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_bytes((CHECKOUT / "dagster.yaml").read_bytes())
+    return home
+
+
+def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """To the whole session of the child: servers have workers."""
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _die_with_parent() -> None:
+    """Linux: ask the kernel for a SIGTERM when the parent is gone, however it went."""
+    libc: Callable[..., int] = ctypes.CDLL(None).prctl
+    libc(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,38 @@
+"""The API key of the scoring service: set by the user, or made once and kept in the data folder."""
+
+import fcntl
+import os
+import secrets
+
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings
+from thumblab_core.settings import settings as current_settings
+
+
+def api_key(settings: Settings | None = None) -> str:
+    """`THUMBLAB_API_KEY`, else the key in `data_dir/api-key`, which is made (43 characters, 0600) when there is none.
+
+    Processes that start at once get the same key. Raises LabError when the setting is blank, or the file cannot be used.
+    """
+    settings = settings or current_settings()
+    if settings.api_key is not None:
+        key = settings.api_key.get_secret_value().strip()
+        if not key:
+            raise LabError("THUMBLAB_API_KEY is blank. Set it to a long random string, or unset it to have one made.")
+        return key
+    path = settings.data_dir / "api-key"
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:  # noqa: PTH123 - the mode must be 0600 from the start
+            fcntl.flock(file, fcntl.LOCK_EX)
+            key = file.read().strip()
+            if not key:  # new, or its maker died before it wrote
+                key = secrets.token_urlsafe(32)
+                file.write(key + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabError(
+            f"The API key cannot be read from or kept in {path} ({error}). Make it writable, or set THUMBLAB_API_KEY."
+        ) from error
+    return key

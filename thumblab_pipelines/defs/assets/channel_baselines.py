@@ -1,0 +1,28 @@
+"""channel_baselines: what each channel of the niche usually gets."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.steps.baselines import compute_baselines, judge_baselines
+
+
+@dg.asset(
+    deps=["raw_videos"],
+    kinds={"postgres"},
+    check_specs=blocking("channel_baselines", "positive"),
+    description="Median views and median views per hour of every channel with at least three videos.",
+    **LIBRARY,
+)
+def channel_baselines(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        found = compute_baselines(lab.open(), context.partition_key)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": found.channels,
+            "lowest_median_views_per_hour": round(found.lowest, 2),
+            "highest_median_views_per_hour": round(found.highest, 2),
+        },
+        check_results=results(judge_baselines(found)),
+    )

@@ -1,0 +1,33 @@
+"""embeddings: thumbnails and titles as unit vectors."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.steps.embed import embed, judge_embeddings
+
+
+@dg.asset(
+    deps=["thumbnails"],
+    kinds={"torch", "postgres"},
+    check_specs=blocking("embeddings", "complete", "unit_length"),
+    description="One vector per thumbnail and per title, keyed by the encoder's fingerprint; none is made twice.",
+    **LIBRARY,
+)
+def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        found = embed(lab.open(), context.partition_key, lab.progress(context))
+        verdicts = judge_embeddings(lab.open(), context.partition_key)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": found.had + found.images + found.titles,
+            "images_encoded": found.images,
+            "titles_encoded": found.titles,
+            "had_already": found.had,
+            "images_per_second": round(found.images_per_second, 1),
+            "unreadable": len(found.unreadable),
+            "unreadable_first": ", ".join(found.unreadable[:10]) or "none",
+        },
+        check_results=results(verdicts),
+    )

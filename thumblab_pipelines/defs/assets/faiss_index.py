@@ -1,0 +1,31 @@
+"""faiss_index: a release of the niche's library that nobody serves yet."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.steps.library import build_index, judge_index
+
+
+@dg.asset(
+    deps=["embeddings", "channel_baselines"],
+    kinds={"faiss"},
+    check_specs=blocking("faiss_index", "intact", "encoder", "finds_itself", "size"),
+    description="The FAISS index of the niche with what is needed to show a neighbour, as an immutable release.",
+    **LIBRARY,
+)
+def faiss_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        built = build_index(lab.open(), context.partition_key, context.run_id)
+        verdicts = judge_index(lab.open(), built.release)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": built.release.info["count"],
+            "release": built.release.release_id,
+            "reused": built.reused,
+            "encoder": built.release.info["encoder"],
+            "dimension": built.release.info["dimension"],
+        },
+        check_results=results(verdicts),
+    )

@@ -1,0 +1,35 @@
+"""ranking_model: a trained release that nobody serves yet, logged to MLflow as the challenger."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import RANKING
+from thumblab_pipelines.defs.resources import LabResource, MlflowResource
+from thumblab_pipelines.steps.ranking import build_model, judge_model
+
+
+@dg.asset(
+    deps=["training_pairs"],
+    kinds={"torch", "mlflow"},
+    check_specs=blocking("ranking_model", "intact", "encoders", "alive", "judged", "beats_chance"),
+    description="The ranking model, judged on the future of known channels and on channels it never saw.",
+    **RANKING,
+)
+def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: MlflowResource) -> dg.MaterializeResult:
+    with explained():
+        tracker = mlflow.connect()
+        built = build_model(lab.open(), progress=lab.progress(context), run_id=context.run_id)
+        tracked = tracker.log(built.release, built.evaluations, built.history)
+        verdicts = judge_model(lab.open(), built.release)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": built.release.info["videos"],
+            "release": built.release.release_id,
+            "reused": built.reused,
+            "epochs": len(built.history),
+            "mlflow_run": dg.MetadataValue.url(tracked.url),
+            "mlflow_version": tracked.version,
+            **{f"auc_{e.split}_{e.slice}_{e.scorer}": round(e.auc, 4) for e in built.evaluations if e.auc is not None},
+        },
+        check_results=results(verdicts),
+    )

@@ -1,0 +1,31 @@
+"""raw_videos: what trends in the niche, and the recent uploads of the channels that trend."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.steps.collect import collect, judge_collection
+
+
+@dg.asset(
+    kinds={"youtube", "postgres"},
+    check_specs=blocking("raw_videos", "collected", "plausible"),
+    description="Videos, channels and one observation of the counts of each, from the YouTube Data API.",
+    **LIBRARY,
+)
+def raw_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        found = collect(lab.open(), context.partition_key, lab.progress(context))
+        verdicts = judge_collection(lab.open(), context.partition_key)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": found.seen,
+            "new_videos": found.new_videos,
+            "new_observations": found.new_observations,
+            "channels_walked": found.channels_walked,
+            "api_calls": found.api_calls,
+            "trending_from": found.trending_from,
+        },
+        check_results=results(verdicts),
+    )

@@ -1,0 +1,24 @@
+"""served_index: the niche's newest good index is the one that the service reads."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.steps.library import judge_served_index, promote_index
+
+
+@dg.asset(
+    deps=["faiss_index"],
+    kinds={"faiss"},
+    check_specs=blocking("served_index", "pointer"),
+    description="Moves the pointer to the newest index release, once its checks have passed.",
+    **LIBRARY,
+)
+def served_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        release = promote_index(lab.open(), context.partition_key)
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": release.info["count"], "release": release.release_id},
+        check_results=results(judge_served_index(lab.open(), release)),
+    )

@@ -1,0 +1,32 @@
+"""thumbnails: the picture of every video of the niche, in the image store."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.steps.pictures import download_thumbnails, judge_thumbnails
+
+
+@dg.asset(
+    deps=["raw_videos"],
+    kinds={"python", "postgres"},
+    check_specs=blocking("thumbnails", "mostly_readable", "stored"),
+    description="Thumbnails by the SHA-256 of their bytes; one that cannot be read is recorded with the reason.",
+    **LIBRARY,
+)
+def thumbnails(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        found = download_thumbnails(lab.open(), context.partition_key, lab.progress(context))
+        verdicts = judge_thumbnails(lab.open(), context.partition_key)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": found.had + found.downloaded,
+            "downloaded": found.downloaded,
+            "downloaded_bytes": found.bytes,
+            "had_already": found.had,
+            "unreadable": found.unreadable,
+            "postponed": found.postponed,
+        },
+        check_results=results(verdicts),
+    )

@@ -1,0 +1,30 @@
+"""visual_features: the six measured sub-scores of every thumbnail."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.steps.features import judge_features, measure_features
+
+
+@dg.asset(
+    deps=["thumbnails"],
+    kinds={"opencv", "postgres"},
+    check_specs=blocking("visual_features", "complete", "in_range"),
+    description="Clarity, prominence, contrast, emotion, hierarchy and title match, each 0 to 1, measured in the picture.",
+    **LIBRARY,
+)
+def visual_features(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        found = measure_features(lab.open(), context.partition_key, lab.progress(context))
+        verdicts = judge_features(lab.open(), context.partition_key)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": found.had + found.measured,
+            "measured": found.measured,
+            "had_already": found.had,
+            "unreadable": len(found.unreadable),
+        },
+        check_results=results(verdicts),
+    )

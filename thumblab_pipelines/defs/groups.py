@@ -1,0 +1,31 @@
+"""What all assets of a group share: partitions, owners, retries and freshness."""
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from thumblab_core.niches import NICHES
+
+OWNERS = ["team:thumblab"]
+
+niche_partitions = dg.StaticPartitionsDefinition(list(NICHES))
+
+RETRY = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+LIBRARY: dict[str, Any] = {
+    "group_name": "library",
+    "owners": OWNERS,
+    "partitions_def": niche_partitions,
+    "retry_policy": RETRY,
+    # Refreshed daily at 03:00; half a day late is a failure that somebody should look at.
+    "freshness_policy": dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
+    ),
+}
+RANKING: dict[str, Any] = {
+    "group_name": "ranking",
+    "owners": OWNERS,
+    "retry_policy": RETRY,
+    "freshness_policy": dg.FreshnessPolicy.time_window(fail_window=timedelta(days=9), warn_window=timedelta(days=8)),
+}

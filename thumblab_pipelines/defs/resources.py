@@ -1,0 +1,57 @@
+"""What the assets are given: the lab of this process's settings, and MLflow."""
+
+import time
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from thumblab_core.settings import settings
+from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.progress import Progress
+from thumblab_pipelines.steps.tracking import Tracker
+
+_QUIET_SECONDS = 5.0
+
+
+class LabResource(dg.ConfigurableResource):
+    """The lab of this process's settings, opened on first use."""
+
+    _lab: Lab | None = PrivateAttr(default=None)
+    _listener: Progress | None = PrivateAttr(default=None)
+
+    def listened_by(self, listener: Progress) -> "LabResource":
+        """The same, with its progress told to the listener too: for a caller that runs assets in its own process."""
+        self._listener = listener
+        return self
+
+    def open(self) -> Lab:
+        if self._lab is None:
+            self._lab = Lab.open()
+        return self._lab
+
+    def progress(self, context: dg.AssetExecutionContext) -> Progress:
+        """A listener that logs every few seconds, so that a long step is seen to move in the UI."""
+        last = time.monotonic()
+
+        def listen(what: str, done: int, total: int) -> None:
+            nonlocal last
+            if self._listener is not None:
+                self._listener(what, done, total)
+            if time.monotonic() - last >= _QUIET_SECONDS:
+                last = time.monotonic()
+                context.log.info(f"{what}: {done} of {total}")
+
+        return listen
+
+
+class MlflowResource(dg.ConfigurableResource):
+    """The MLflow server of the settings."""
+
+    def connect(self) -> Tracker:
+        return Tracker.connect(settings().mlflow_tracking_uri)
+
+
+@dg.definitions
+def resources() -> dg.Definitions:
+    # In one process: a step costs milliseconds then, where a process of its own costs over a second.
+    return dg.Definitions(resources={"lab": LabResource(), "mlflow": MlflowResource()}, executor=dg.in_process_executor)

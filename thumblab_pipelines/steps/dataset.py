@@ -1,0 +1,76 @@
+"""A pairs release and the vectors it speaks of, as arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sqlalchemy import text
+
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.errors import LabError
+from thumblab_core.releases import Release
+from thumblab_core.sub_scores import NAMES
+from thumblab_pipelines.steps.lab import Lab
+
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """n videos and their pairs.
+
+    `videos` [n rows] as published by `pairs`; `images` [n, d_i] and `titles` [n, d_t] unit vectors; `sub_scores` [n, 6],
+    NaN where not measured; `pairs` refer to rows.
+    """
+
+    release: Release
+    videos: pd.DataFrame
+    pairs: pd.DataFrame
+    images: Vectors
+    titles: Vectors
+    sub_scores: npt.NDArray[np.float32]
+
+    def rows(self, part: str) -> npt.NDArray[np.intp]:
+        return np.flatnonzero(self.videos.part.to_numpy(object) == part)
+
+
+def load_dataset(lab: Lab, release: Release) -> Dataset:
+    """Read a verified pairs release and the vectors and sub-scores of its videos.
+
+    Raises `LabError` when the vectors it was made with are no longer in the database.
+    """
+    release.verify()
+    videos = pd.read_parquet(release.path / "videos.parquet")
+    pairs = pd.read_parquet(release.path / "pairs.parquet")
+    ids = videos.video_id.tolist()
+    images = _vectors(lab, ids, str(release.info["image_encoder"]))
+    titles = _vectors(lab, ids, str(release.info["title_encoder"]))
+    return Dataset(release, videos, pairs, images, titles, _sub_scores(lab, ids))
+
+
+def _vectors(lab: Lab, ids: list[str], encoder: str) -> Vectors:
+    found: dict[str, Vectors] = {}
+    statement = text(
+        "SELECT video_id, vector::text AS vector FROM embeddings WHERE encoder = :encoder AND video_id = ANY(:ids)"
+    )
+    with lab.engine.connect() as connection:
+        for start in range(0, len(ids), _CHUNK):
+            rows = connection.execute(statement, {"encoder": encoder, "ids": ids[start : start + _CHUNK]})
+            found |= {row.video_id: np.fromstring(row.vector[1:-1], np.float32, sep=",") for row in rows}
+    lost = [video_id for video_id in ids if video_id not in found]
+    if lost:
+        raise LabError(
+            f"{len(lost)} of {len(ids)} videos have no vector of {encoder} any more (such as {lost[0]}); "
+            "materialize embeddings and training_pairs again"
+        )
+    return np.stack([found[video_id] for video_id in ids])
+
+
+def _sub_scores(lab: Lab, ids: list[str]) -> npt.NDArray[np.float32]:
+    statement = text(f"SELECT video_id, {', '.join(NAMES)} FROM visual_features WHERE video_id = ANY(:ids)")  # noqa: S608
+    with lab.engine.connect() as connection:
+        rows = connection.execute(statement, {"ids": ids}).all()
+    found = {row[0]: [np.nan if value is None else value for value in row[1:]] for row in rows}
+    unknown = [np.nan] * len(NAMES)
+    return np.array([found.get(video_id, unknown) for video_id in ids], np.float32)
