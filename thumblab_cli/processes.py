@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT, Settings
@@ -101,6 +103,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def refuse_taken(server: Server) -> None:
+    """Raise `LabError` when somebody else listens where the server will: its answers would pass for ours."""
+    address = urlsplit(server.url or "")
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        if probe.connect_ex((address.hostname or "", address.port or 80)) == 0:
+            raise LabError(
+                f"something listens on {address.netloc} already; stop it, or give {server.name} another port "
+                "(see thumblab up --help and THUMBLAB_SERVING_PORT)"
+            )
+
+
 def mlflow_server(settings: Settings, port: int) -> Server:
     """MLflow on the lab's PostgreSQL, with its artifacts in the data folder."""
     from thumblab_core.database.server import named_database_url
@@ -147,10 +161,8 @@ def dagster_home(settings: Settings) -> Path:
 
 def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """To the whole session of the child: servers have workers."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _die_with_parent() -> None:

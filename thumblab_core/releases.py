@@ -24,6 +24,11 @@ from typing import Any
 from thumblab_core.errors import LabError
 
 FORMAT = 1
+
+INDEX, PAIRS, MODEL = "index", "pairs", "model"
+"""The kinds of releases. An index has a scope per niche; the others have one for all niches."""
+ALL = "all"
+
 _POINTER = "CURRENT"
 _STAGING = ".staging-"
 _RELEASE_ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -88,6 +88,12 @@ class Settings(BaseSettings):
 
     demo_videos: int = Field(default=1_800, ge=60)
     """Videos in the synthetic catalogue of the demo."""
+
+    @field_validator("database_url", "youtube_api_key", "youtube_endpoint", "release_dir", "api_key", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: object) -> object:
+        """`THUMBLAB_DATABASE_URL=` in the environment unsets what `.env` says."""
+        return None if value == "" else value
 
     @property
     def releases(self) -> Path:

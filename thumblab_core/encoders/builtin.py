@@ -81,7 +81,7 @@ def _colours(small: Pixels) -> _Array:
         bins=(_HUES, _SATURATIONS, _VALUES),
         range=((0, 180), (0, 256), (0, 256)),
     )
-    return np.sqrt(histogram).astype(np.float32).ravel()
+    return np.asarray(np.sqrt(histogram), np.float32).ravel()
 
 
 def _cells() -> npt.NDArray[np.intp]:

@@ -1,10 +1,12 @@
 """A pairs release and the vectors it speaks of, as arrays."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sqlalchemy import text
 
 from thumblab_core.encoders.protocol import Vectors
@@ -12,6 +14,9 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.steps.lab import Lab
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CHUNK = 5_000
 
@@ -40,6 +45,8 @@ def load_dataset(lab: Lab, release: Release) -> Dataset:
 
     Raises `LabError` when the vectors it was made with are no longer in the database.
     """
+    import pandas as pd
+
     release.verify()
     videos = pd.read_parquet(release.path / "videos.parquet")
     pairs = pd.read_parquet(release.path / "pairs.parquet")

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from thumblab_core.encoders.load import image_encoder
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
-from thumblab_core.index import RELEASE_KIND, Item, NicheIndex
-from thumblab_core.releases import Release
+from thumblab_core.index import Item, NicheIndex
+from thumblab_core.releases import INDEX, Release
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.verdict import Verdict
 
@@ -60,7 +60,7 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
         for row in rows
     ]
     inputs = inputs_digest(encoder, [vars(item) for item in items], blobs=[vectors.tobytes()])
-    release = lab.releases.unchanged(RELEASE_KIND, niche, inputs)
+    release = lab.releases.unchanged(INDEX, niche, inputs)
     if release is not None:
         return Built(release, reused=True)
     index = NicheIndex.build(vectors, items, encoder)
@@ -72,13 +72,13 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
         "metric": "inner product of unit vectors (cosine)",
         "faiss": "Flat",
     }
-    return Built(lab.releases.publish(RELEASE_KIND, niche, index.save, info, run_id), reused=False)
+    return Built(lab.releases.publish(INDEX, niche, index.save, info, run_id), reused=False)
 
 
 def judge_index(lab: Lab, release: Release) -> list[Verdict]:
     """What a person would look at before serving an index. Loads and verifies the release."""
     expected = image_encoder(lab.settings.image_encoder).fingerprint
-    served = lab.releases.current(RELEASE_KIND, release.scope)
+    served = lab.releases.current(INDEX, release.scope)
     before = int(served.info["count"]) if served is not None else 0
     try:
         index = NicheIndex.load(release)
@@ -103,19 +103,19 @@ def judge_index(lab: Lab, release: Release) -> list[Verdict]:
 
 def promote_index(lab: Lab, niche: str) -> Release:
     """Serve the newest index release of the niche, judged once more. Raises `LabError` when it does not pass."""
-    release = lab.releases.latest(RELEASE_KIND, niche)
+    release = lab.releases.latest(INDEX, niche)
     if release is None:
         raise LabError(f"{niche} has no index release; materialize faiss_index of it first")
     bad = [verdict for verdict in judge_index(lab, release) if not verdict.passed]
     if bad:
         raise LabError(f"{release} is not promoted: {'; '.join(v.explanation for v in bad)}")
-    if lab.releases.current_id(RELEASE_KIND, niche) != release.release_id:
+    if lab.releases.current_id(INDEX, niche) != release.release_id:
         lab.releases.promote(release)
-    lab.releases.prune(RELEASE_KIND, niche, lab.settings.releases_kept)
+    lab.releases.prune(INDEX, niche, lab.settings.releases_kept)
     return release
 
 
 def judge_served_index(lab: Lab, expected: Release) -> list[Verdict]:
     """Does the pointer name the release that was promoted?"""
-    found = lab.releases.current_id(RELEASE_KIND, expected.scope)
+    found = lab.releases.current_id(INDEX, expected.scope)
     return [Verdict("pointer", found == expected.release_id, f"{expected.scope} serves {found}")]

@@ -4,27 +4,27 @@ Views per hour favours the younger video and lifetime views the older one. So vi
 `log views - b log age`, with b fitted within the channels of the training part: 0 leaves the views, 1 is views per hour.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sqlalchemy import text
 
 from thumblab_core.database.tables import LATEST_STATS
 from thumblab_core.encoders.load import image_encoder, title_encoder
-from thumblab_core.index import RELEASE_KIND as INDEX
 from thumblab_core.index import NicheIndex
 from thumblab_core.niches import NICHES
-from thumblab_core.releases import Release
+from thumblab_core.releases import ALL, INDEX, PAIRS, Release
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.verdict import Verdict
 
-RELEASE_KIND = "pairs"
-RELEASE_SCOPE = "all"
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIN_VIEWS = 1_000
 MIN_SECONDS = 181
@@ -64,6 +64,8 @@ class BuiltPairs:
 
 def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     """Publish the corpus, its splits and its pairs, unless a release of the same content is there."""
+    import pandas as pd
+
     image, title = image_encoder(lab.settings.image_encoder), title_encoder(lab.settings.title_encoder)
     with lab.engine.connect() as connection:
         parameters = {"image": image.fingerprint, "title": title.fingerprint}
@@ -72,7 +74,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     inputs = inputs_digest(
         _VERSION, image.fingerprint, title.fingerprint, lab.settings.pair_days, corpus.to_csv(index=False)
     )
-    release = lab.releases.unchanged(RELEASE_KIND, RELEASE_SCOPE, inputs)
+    release = lab.releases.unchanged(PAIRS, ALL, inputs)
     if release is not None:
         return BuiltPairs(release, reused=True)
     corpus["part"] = split_by_time(corpus)
@@ -91,9 +93,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         "pair_days": lab.settings.pair_days,
         "excluded": excluded,
     }
-    return BuiltPairs(
-        lab.releases.publish(RELEASE_KIND, RELEASE_SCOPE, _writer(corpus, pairs), info, run_id), reused=False
-    )
+    return BuiltPairs(lab.releases.publish(PAIRS, ALL, _writer(corpus, pairs), info, run_id), reused=False)
 
 
 def _writer(corpus: pd.DataFrame, pairs: pd.DataFrame) -> Callable[[Path], None]:
@@ -116,6 +116,8 @@ def _near_duplicates(lab: Lab, encoder: str, threshold: float) -> dict[str, list
 
 def _exclude(corpus: pd.DataFrame, duplicates: dict[str, list[str]]) -> tuple[pd.DataFrame, dict[str, int]]:
     """The corpus without what must not be learnt from, and how many videos each rule took."""
+    import pandas as pd
+
     excluded: dict[str, int] = {}
 
     def drop(reason: str, bad: Any) -> None:
@@ -178,6 +180,8 @@ def split_by_channel(corpus: pd.DataFrame) -> Columns:
 
 def age_exponent(corpus: pd.DataFrame) -> float:
     """b of `log views = channel + b log age`, least squares within channels, kept between 0 and 1."""
+    import pandas as pd
+
     if corpus.empty:
         return 0.0
     logs = pd.DataFrame({"x": np.log(corpus.age_hours.to_numpy(float)), "y": np.log(corpus.views.to_numpy(float))})
@@ -193,6 +197,8 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     for judging whole channels only) and `margin` = 1 - loser/winner of the corrected views. Channels with very many pairs
     give a random sample.
     """
+    import pandas as pd
+
     random = np.random.default_rng(_SEED)
     published = pd.to_datetime(corpus.published_at, utc=True).to_numpy("datetime64[s]").astype(np.int64) / 86_400.0
     target, parts = corpus.target.to_numpy(float), corpus.part.to_numpy(object)
@@ -232,6 +238,8 @@ def _rows_by_channel(corpus: pd.DataFrame) -> list[tuple[str, npt.NDArray[np.int
 
 def judge_pairs(release: Release) -> list[Verdict]:
     """Look for leaks and for emptiness."""
+    import pandas as pd
+
     corpus = pd.read_parquet(release.path / "videos.parquet")
     pairs = pd.read_parquet(release.path / "pairs.parquet")
     twice = int(corpus.video_id.duplicated().sum())

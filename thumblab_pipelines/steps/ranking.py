@@ -10,14 +10,12 @@ import numpy as np
 
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.errors import LabError
-from thumblab_core.ranker import RELEASE_KIND, RELEASE_SCOPE, TrainedRanker
-from thumblab_core.releases import Release
+from thumblab_core.releases import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.steps import pairs
-from thumblab_pipelines.steps.dataset import load_dataset
 from thumblab_pipelines.steps.evaluate import FUTURE, Evaluation, evaluate, save_evaluations
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.progress import Progress, silent
-from thumblab_pipelines.steps.train import Epoch, TrainConfig, fit_without_channels, train_ranker
+from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
 from thumblab_pipelines.steps.verdict import Verdict
 
 _VERSION = 1
@@ -49,11 +47,11 @@ def build_model(
     Raises `LabError` when there are no pairs to learn from.
     """
     config = config or TrainConfig()
-    source = lab.releases.latest(pairs.RELEASE_KIND, pairs.RELEASE_SCOPE)
+    source = lab.releases.latest(PAIRS, ALL)
     if source is None:
         raise LabError("there are no training pairs; materialize training_pairs first")
     inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config))
-    release = lab.releases.unchanged(RELEASE_KIND, RELEASE_SCOPE, inputs)
+    release = lab.releases.unchanged(MODEL, ALL, inputs)
     if release is None:
         bad = [verdict for verdict in pairs.judge_pairs(source) if not verdict.passed]
         if bad:
@@ -70,6 +68,9 @@ def build_model(
 def _train_and_publish(
     lab: Lab, source: Release, config: TrainConfig, inputs: str, progress: Progress, run_id: str | None
 ) -> Release:
+    from thumblab_pipelines.steps.dataset import load_dataset
+    from thumblab_pipelines.steps.train import fit_without_channels, train_ranker
+
     data = load_dataset(lab, source)
     trained, history = train_ranker(data, config, _epochs(progress, "training", config))
     scores = trained.model.predict(data.images, data.titles).score
@@ -91,11 +92,13 @@ def _train_and_publish(
         "videos": len(data.videos),
         "future_auc": next(e.auc for e in evaluations if (e.split, e.slice, e.scorer) == (FUTURE, "all", "model")),
     }
-    return lab.releases.publish(RELEASE_KIND, RELEASE_SCOPE, write, info, run_id)
+    return lab.releases.publish(MODEL, ALL, write, info, run_id)
 
 
 def judge_model(lab: Lab, release: Release) -> list[Verdict]:
     """What a person would look at before serving a model. Loads and verifies the release."""
+    from thumblab_core.ranker import TrainedRanker
+
     try:
         trained = TrainedRanker.load(release)
     except LabError as error:
@@ -133,22 +136,22 @@ def judge_model(lab: Lab, release: Release) -> list[Verdict]:
 
 def promote_model(lab: Lab) -> Release:
     """Serve the newest model release, judged once more. Raises `LabError` when it does not pass."""
-    release = lab.releases.latest(RELEASE_KIND, RELEASE_SCOPE)
+    release = lab.releases.latest(MODEL, ALL)
     if release is None:
         raise LabError("there is no model release; materialize ranking_model first")
     bad = [verdict for verdict in judge_model(lab, release) if not verdict.passed]
     if bad:
         raise LabError(f"{release} is not promoted: {'; '.join(v.explanation for v in bad)}")
-    if lab.releases.current_id(RELEASE_KIND, RELEASE_SCOPE) != release.release_id:
+    if lab.releases.current_id(MODEL, ALL) != release.release_id:
         lab.releases.promote(release)
-    for kind, scope in ((RELEASE_KIND, RELEASE_SCOPE), (pairs.RELEASE_KIND, pairs.RELEASE_SCOPE)):
+    for kind, scope in ((MODEL, ALL), (PAIRS, ALL)):
         lab.releases.prune(kind, scope, lab.settings.releases_kept)
     return release
 
 
 def judge_served_model(lab: Lab, expected: Release) -> list[Verdict]:
     """Does the pointer name the release that was promoted?"""
-    found = lab.releases.current_id(RELEASE_KIND, RELEASE_SCOPE)
+    found = lab.releases.current_id(MODEL, ALL)
     return [Verdict("pointer", found == expected.release_id, f"the service reads {found}")]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
 from thumblab_pipelines.steps.evaluate import Evaluation
-from thumblab_pipelines.steps.train import Epoch
+from thumblab_pipelines.steps.recipe import Epoch
 
 EXPERIMENT = "thumbnail-ranker"
 MODEL = "thumbnail-ranker"

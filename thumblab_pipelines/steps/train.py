@@ -1,7 +1,7 @@
 """Train the ranking model on cached vectors."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,38 +13,9 @@ from thumblab_core.ranker import Calibration, Ranker, RankerConfig, TrainedRanke
 from thumblab_pipelines.steps.dataset import Dataset
 from thumblab_pipelines.steps.evaluate import pair_auc
 from thumblab_pipelines.steps.pairs import TRAIN, VALIDATION
+from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
 
 Rows = npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train. Losses and their constants are those of the training document; the learning rate is for small data."""
-
-    epochs: int = 60
-    patience: int = 10
-    pairs_per_step: int = 256
-    pairs_per_video: int = 1
-    learning_rate: float = 3e-4
-    weight_decay: float = 0.05
-    margin: float = 0.1
-    label_smoothing: float = 0.15
-    least_margin: float = 0.1
-    absolute_weight: float = 0.2
-    auxiliary_weight: float = 0.2
-    clip_norm: float = 1.0
-    seed: int = 7
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The mean losses of one epoch, and the validation AUC after it."""
-
-    epoch: int
-    pair_loss: float
-    absolute_loss: float
-    auxiliary_loss: float
-    validation_auc: float | None
 
 
 Listener = Callable[[Epoch], None]

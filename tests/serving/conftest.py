@@ -1,0 +1,213 @@
+"""A small lab of real releases, and the real service on a real socket."""
+
+import http.server
+import io
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.images import decode
+from thumblab_core.index import RELEASE_KIND, Item, NicheIndex
+from thumblab_core.releases import Release, ReleaseStore
+from thumblab_core.settings import Settings
+
+KEY = "key-of-the-tests-0123456789"
+TITLE = "I tested every phone under $200"
+
+
+def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -> bytes:
+    """A drawn thumbnail."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", size, tuple(rng.integers(0, 256, 3).tolist()))
+    draw = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(1, 12))):
+        x, y = int(rng.integers(0, size[0])), int(rng.integers(0, size[1]))
+        r = int(rng.integers(8, 90))
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=tuple(rng.integers(0, 256, 3).tolist()))
+    out = io.BytesIO()
+    image.save(out, kind)
+    return out.getvalue()
+
+
+class Lab:
+    """Publishes and promotes releases in a folder of its own."""
+
+    def __init__(self, root: Path, **settings: Any) -> None:
+        self.settings = Settings(_env_file=None, data_dir=root, image_encoder="builtin", api_key=KEY, **settings)
+        self.store = ReleaseStore(self.settings.releases)
+
+    def index(self, niche: str = "tech", seed: int = 0, count: int = 30, encoder: str | None = None) -> Release:
+        images = image_encoder("builtin")
+        pixels = [decode(picture(1000 * (seed + 1) + n)).pixels for n in range(count)]
+        items = [
+            Item(f"v{n}", f"Title <b>{n}</b>", f"Channel {n % 7}", f"https://youtu.be/v{n}", 10.0 * n, n / 10)
+            for n in range(count)
+        ]
+        built = NicheIndex.build(images.encode_images(pixels), items, encoder or images.fingerprint)
+        info = {"encoder": built.encoder, "dimension": built.dimension, "count": len(built)}
+        return self.store.publish(RELEASE_KIND, niche, built.save, info)
+
+    def model(
+        self, seed: int = 0, image: str | None = None, title: str | None = None, niches: tuple[str, ...] = ("tech",)
+    ) -> Release:
+        import torch
+
+        from thumblab_core import ranker
+
+        images, titles = image_encoder("builtin"), title_encoder("minilm")
+        config = ranker.RankerConfig(
+            image or images.fingerprint, title or titles.fingerprint, images.dimension, 384, hidden=32
+        )
+        torch.manual_seed(seed)
+        model = ranker.Ranker(config)
+        vectors = images.encode_images([decode(picture(n)).pixels for n in range(24)])
+        title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
+        model.fit_scale(torch.from_numpy(ranker.join(vectors, title_vectors)))
+        model.scale.clamp_min_(0.05)
+        scores = model.predict(vectors, title_vectors).score
+        quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
+        trained = ranker.TrainedRanker(
+            model, ranker.Calibration(1.0 / float(scores.std()), dict.fromkeys(niches, quantiles)), {"seed": seed}
+        )
+        return self.store.publish(ranker.RELEASE_KIND, ranker.RELEASE_SCOPE, trained.save, {"seed": seed})
+
+    def promote(self, release: Release) -> Release:
+        self.store.promote(release)
+        return release
+
+    def point(self, release: Release) -> None:
+        """Move the pointer without the check that `promote` makes, as a careless hand would."""
+        (release.path.parent / "CURRENT").write_text(release.release_id)
+
+
+class Service:
+    """A client of a running service."""
+
+    def __init__(self, url: str, app: Any) -> None:
+        self.url = url
+        self.app = app
+        self.client = httpx.Client(base_url=url, timeout=60, trust_env=False, headers={"X-API-Key": KEY})
+
+    def score(self, *pictures: bytes, **fields: str) -> dict[str, Any]:
+        reply = self.upload(*pictures, **fields)
+        assert reply.status_code == 200, reply.text
+        return dict(reply.json())
+
+    def upload(self, *pictures: bytes, **fields: str) -> httpx.Response:
+        files = [("thumbnails", (f"p{n}.jpg", one, "image/jpeg")) for n, one in enumerate(pictures)]
+        return self.client.post("/v1/score", data={"title": TITLE, **fields}, files=files)
+
+    def ask(self, thumbnails: list[dict[str, str]], **fields: str) -> httpx.Response:
+        return self.client.post("/v1/score", json={"title": TITLE, "thumbnails": thumbnails, **fields})
+
+    def health(self) -> dict[str, Any]:
+        return dict(self.client.get("/health").json())
+
+
+@contextmanager
+def serving(settings: Settings, wait: bool = True) -> Iterator[Service]:
+    import uvicorn
+
+    from thumblab_serving.app import create_app
+
+    app = create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the service did not start"
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    service = Service(f"http://127.0.0.1:{port}", app)
+    try:
+        deadline = time.monotonic() + 60
+        while wait and service.client.get("/ready").status_code != 200:
+            assert time.monotonic() < deadline, service.client.get("/ready").text
+            time.sleep(0.02)
+        yield service
+    finally:
+        service.client.close()
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal but for the last bits of floats: matrix products may round differently with where in memory they lie."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-5)
+    return bool(one == other)
+
+
+@pytest.fixture
+def alike() -> Callable[[Any, Any], bool]:
+    return same
+
+
+@pytest.fixture
+def draw() -> Callable[..., bytes]:
+    return picture
+
+
+@pytest.fixture
+def run() -> Callable[..., Any]:
+    return serving
+
+
+@pytest.fixture
+def new_lab(tmp_path: Path) -> Callable[..., Lab]:
+    return lambda **settings: Lab(tmp_path / "lab", **settings)
+
+
+@pytest.fixture(scope="session")
+def images() -> Iterator[dict[str, Any]]:
+    """An image host: `put` under a path, served at `host`."""
+    bodies: dict[str, bytes] = {}
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            body = bodies.get(self.path)
+            self.send_response(200 if body is not None else 404)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield {"host": f"127.0.0.1:{server.server_port}", "bodies": bodies, "asked": asked}
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Any]) -> Lab:
+    """A lab with a model and an index of tech, which no test changes."""
+    lab = Lab(tmp_path_factory.mktemp("lab"), extra_image_hosts=images["host"])
+    lab.promote(lab.index("tech"))
+    lab.promote(lab.model())
+    return lab
+
+
+@pytest.fixture(scope="session")
+def service(lab: Lab) -> Iterator[Service]:
+    with serving(lab.settings) as running:
+        yield running

@@ -1,0 +1,196 @@
+"""The service follows the promoted releases, and refuses what it must not serve."""
+
+import threading
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_without_a_model_it_is_alive_and_not_ready_and_says_what_makes_one(new_lab, run, draw):
+    lab = new_lab()
+    with run(lab.settings, wait=False) as service:
+        service.app.state.engine.state.encoders()
+        assert service.client.get("/health").status_code == 200
+        assert service.health()["ready"] is False
+        reply = service.client.get("/ready")
+        assert reply.status_code == 503
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert "thumblab demo" in reply.json()["detail"]
+        reply = service.upload(draw(1))
+        assert reply.status_code == 503
+        assert reply.json()["type"] == "urn:thumblab:not-ready"
+        assert "thumblab demo" in reply.json()["detail"]
+        lab.promote(lab.index())
+        assert service.client.get("/ready").status_code == 503
+        lab.promote(lab.model())
+        assert service.client.get("/ready").status_code == 200
+        assert service.score(draw(1))["winner"]
+
+
+def test_encoders_that_cannot_be_loaded_are_said_and_do_not_stop_the_service(new_lab, run, draw):
+    lab = new_lab()
+    lab.promote(lab.model())
+    settings = lab.settings.model_copy(update={"image_encoder": "abacus"})
+    with run(settings, wait=False) as service:
+        reply = service.upload(draw(1))
+        assert reply.status_code == 503
+        assert "abacus" in reply.json()["detail"]
+        assert service.health()["encoders"]["state"] == "failed"
+        assert "abacus" in service.client.get("/ready").json()["detail"]
+
+
+def test_new_releases_are_picked_up_without_a_restart_and_without_a_dropped_request(new_lab, run, draw, alike):
+    lab = new_lab()
+    indices = [lab.promote(lab.index(seed=seed, count=12)) for seed in range(2)]
+    models = [lab.promote(lab.model(seed=seed)) for seed in range(2)]
+    # What each pair of releases answers, one at a time.
+    expected, stop, seen, failures = {}, threading.Event(), set(), []
+    pictures = [draw(1), draw(2)]
+    with run(lab.settings) as service:
+        for index in indices:
+            for model in models:
+                lab.promote(index)
+                lab.promote(model)
+                answer = service.score(*pictures)
+                assert answer["releases"] == {"model": model.release_id, "index": index.release_id}
+                expected[model.release_id, index.release_id] = answer
+
+        def hammer():
+            while not stop.is_set():
+                reply = service.upload(*pictures)
+                answer = reply.json()
+                if reply.status_code != 200:
+                    failures.append(answer)
+                    continue
+                pair = (answer["releases"]["model"], answer["releases"]["index"])
+                seen.add(pair)
+                if not alike(answer, expected[pair]):
+                    failures.append("an answer names releases that did not make it")
+
+        threads = [threading.Thread(target=hammer) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for turn in range(20):
+            lab.promote(indices[turn % 2])
+            model = lab.promote(models[(turn // 2) % 2])
+            assert service.score(*pictures)["releases"]["model"] == model.release_id
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert len(seen) > 1
+
+
+def test_a_damaged_release_is_refused_and_the_old_one_serves_on(new_lab, run, draw, alike):
+    lab = new_lab()
+    index, model = lab.promote(lab.index()), lab.promote(lab.model())
+    with run(lab.settings) as service:
+        before = service.score(draw(1), draw(2))
+        bad_index, bad_model = lab.index(seed=1), lab.model(seed=1)
+        flip(bad_index.path / "index.faiss")
+        flip(bad_model.path / "model.safetensors")
+        lab.point(bad_index)
+        lab.point(bad_model)
+        assert alike(service.score(draw(1), draw(2)), before)
+        health = service.health()
+        assert health["ready"] is True
+        assert health["model"]["release"] == model.release_id
+        assert health["model"]["refused"]["release"] == bad_model.release_id
+        assert "checksum" in health["model"]["refused"]["reason"]
+        assert health["indices"]["tech"]["release"] == index.release_id
+        assert health["indices"]["tech"]["refused"]["release"] == bad_index.release_id
+        assert 'thumblab_release_refused{kind="model",scope="all"} 1.0' in service.client.get("/metrics").text
+        # Repaired by promoting a good one.
+        good = lab.promote(lab.model(seed=2))
+        assert service.score(draw(1))["releases"]["model"] == good.release_id
+        assert service.health()["model"]["refused"] is None
+
+
+def test_a_refused_release_is_not_read_again_for_every_request(new_lab, run, draw):
+    lab = new_lab()
+    lab.promote(lab.index())
+    lab.promote(lab.model())
+    with run(lab.settings) as service:
+        bad = lab.model(seed=1)
+        flip(bad.path / "model.safetensors")
+        lab.point(bad)
+        service.score(draw(1))
+        slot, loads = service.app.state.engine.state.model, []
+        load = slot._load
+        slot._load = lambda release: loads.append(release) or load(release)
+        for _ in range(5):
+            service.score(draw(1))
+            service.health()
+        assert loads == []
+
+
+def test_a_release_of_another_encoder_is_refused_and_the_old_one_serves_on(new_lab, run, draw):
+    lab = new_lab()
+    index, model = lab.promote(lab.index()), lab.promote(lab.model())
+    with run(lab.settings) as service:
+        for other in (lab.model(seed=1, image="clip-of-elsewhere"), lab.model(seed=1, title="words-of-elsewhere")):
+            lab.promote(other)
+            assert service.score(draw(1))["releases"]["model"] == model.release_id
+            refused = service.health()["model"]["refused"]
+            assert refused["release"] == other.release_id
+            assert "of-elsewhere" in refused["reason"]
+        lab.promote(lab.index(seed=1, encoder="clip-of-elsewhere"))
+        assert service.score(draw(1))["releases"]["index"] == index.release_id
+        assert "clip-of-elsewhere" in service.health()["indices"]["tech"]["refused"]["reason"]
+
+
+def test_a_release_that_verifies_but_makes_no_sense_is_refused(new_lab, run, draw):
+    lab = new_lab()
+    index = lab.promote(lab.index())
+    lab.promote(lab.model())
+    with run(lab.settings) as service:
+        lab.promote(lab.store.publish("index", "tech", lambda folder: None, {"encoder": "builtin-768-v1"}))
+        assert service.score(draw(1))["releases"]["index"] == index.release_id
+        assert "cannot be loaded" in service.health()["indices"]["tech"]["refused"]["reason"]
+
+
+def test_an_index_refused_at_start_is_said_in_the_answer(new_lab, run, draw):
+    lab = new_lab()
+    lab.promote(lab.model())
+    lab.promote(lab.index("gaming"))
+    lab.promote(lab.index("tech", encoder="clip-of-elsewhere"))
+    with run(lab.settings) as service:
+        answer = service.score(draw(1))
+        assert answer["releases"]["index"] is None
+        assert "clip-of-elsewhere" in answer["degraded"][0]
+
+
+def test_rolling_back_serves_the_older_release_again(new_lab, run, draw, alike):
+    lab = new_lab()
+    lab.promote(lab.index())
+    old = lab.promote(lab.model(seed=0))
+    with run(lab.settings) as service:
+        before = service.score(draw(1), draw(2))
+        new = lab.promote(lab.model(seed=1))
+        after = service.score(draw(1), draw(2))
+        assert after["releases"]["model"] == new.release_id
+        assert after["thumbnails"] != before["thumbnails"]
+        lab.promote(old)
+        assert alike(service.score(draw(1), draw(2)), before)
+
+
+def test_a_pointer_that_vanishes_leaves_the_old_release_serving_and_is_said(new_lab, run, draw):
+    lab = new_lab()
+    lab.promote(lab.index())
+    model = lab.promote(lab.model())
+    with run(lab.settings) as service:
+        (model.path.parent / "CURRENT").unlink()
+        assert service.score(draw(1))["releases"]["model"] == model.release_id
+        assert "gone" in service.health()["model"]["refused"]["reason"]
+        lab.promote(model)
+        assert service.health()["model"]["refused"] is None
+
+
+def test_the_scopes_are_those_of_the_ranker():
+    from thumblab_core import ranker
+    from thumblab_serving import state
+
+    assert (state.MODEL_KIND, state.MODEL_SCOPE) == (ranker.RELEASE_KIND, ranker.RELEASE_SCOPE)

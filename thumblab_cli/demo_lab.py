@@ -1,0 +1,68 @@
+"""The demo's own laboratory: its data folder, its settings, and the YouTube emulator behind them."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thumblab_core.settings import settings
+
+if TYPE_CHECKING:
+    from demo.catalogue import Catalogue
+    from demo.emulator import Emulator
+
+
+@dataclass(frozen=True)
+class DemoLab:
+    """What the demo runs on. `settings()` of this process is the demo's while it is open."""
+
+    catalogue: "Catalogue"
+    emulator: "Emulator"
+    data_dir: Path
+
+
+@contextmanager
+def demo_lab(folder: Path | None, mlflow_uri: str) -> Iterator[DemoLab]:
+    """Start the emulator over the catalogue in `folder`, or over the synthetic one, and aim this process's settings at it.
+
+    The demo never touches the library of the user: it has a data folder and an embedded database of its own.
+    """
+    from demo.catalogue import read_catalogue
+    from demo.emulator import Emulator
+    from demo.synthetic import synthetic_catalogue
+
+    own = settings()
+    catalogue = read_catalogue(folder) if folder else synthetic_catalogue(own.demo_videos)
+    name = f"demo-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}" if folder else "demo"
+    data_dir = own.data_dir.resolve() / name
+    with Emulator(catalogue) as emulator:
+        everything = str(len(catalogue.videos))
+        environment = {
+            "THUMBLAB_DATA_DIR": str(data_dir),
+            "THUMBLAB_DATABASE_URL": "",
+            "THUMBLAB_RELEASE_DIR": "",
+            "THUMBLAB_YOUTUBE_ENDPOINT": emulator.endpoint,
+            "THUMBLAB_YOUTUBE_API_KEY": "demo",
+            "THUMBLAB_MLFLOW_TRACKING_URI": mlflow_uri,
+            "THUMBLAB_IMAGE_ENCODER": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
+            # The whole catalogue, whatever its age and size: it is the emulator's and costs nobody anything.
+            "THUMBLAB_VIDEOS_PER_NICHE": "500",
+            "THUMBLAB_UPLOADS_PER_CHANNEL": everything,
+            "THUMBLAB_CHANNELS_PER_REFRESH": everything,
+            "THUMBLAB_SEARCH_DAYS": "36500",
+        }
+        before = {name: os.environ.get(name) for name in environment}
+        os.environ.update(environment)
+        settings.cache_clear()
+        try:
+            yield DemoLab(catalogue, emulator, data_dir)
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+            settings.cache_clear()

@@ -1,0 +1,169 @@
+"""`thumblab score`: rank thumbnails for a title in a niche, in this process or through a running service."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thumblab_core.errors import LabError
+from thumblab_core.niches import NICHES
+
+if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumblab --help` stays fast
+    from rich.table import Table
+
+    from thumblab_core.settings import Settings
+    from thumblab_serving.intake import Source
+    from thumblab_serving.schemas import ScoreAnswer, ThumbnailScore
+
+
+@click.command("score")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--title", required=True, help="The title of the video.")
+@click.option("--niche", required=True, type=click.Choice(NICHES), help="The niche to compare with.")
+@click.option("--json", "as_json", is_flag=True, help="Print the service's JSON answer.")
+def command(images: tuple[str, ...], title: str, niche: str, as_json: bool) -> None:
+    """Rank thumbnails: files, or URLs of allowed image hosts.
+
+    Scores in this process, or through the service at THUMBLAB_SERVING_URL when that is set.
+    """
+    import thumblab_core.settings
+
+    settings = thumblab_core.settings.settings()
+    sources = [_source(image) for image in dict.fromkeys(images)]
+    answer = (_over_http if settings.serving_url else _here)(settings, sources, title, niche)
+    if as_json:
+        click.echo(answer.model_dump_json(indent=2))
+    else:
+        _show(answer)
+    if answer.winner is None:
+        raise LabError("none of the thumbnails could be read; each is listed with its reason.")
+
+
+def _source(image: str) -> "Source":
+    from thumblab_core.images import MAX_BYTES
+    from thumblab_serving.intake import Source
+
+    if image.startswith(("http://", "https://")):
+        return Source(image, url=image)
+    try:
+        with Path(image).open("rb") as file:
+            return Source(image, data=file.read(MAX_BYTES + 1))
+    except OSError as error:
+        return Source(image, error=f"the file cannot be read ({error.strerror})")
+
+
+def _here(settings: "Settings", sources: Sequence["Source"], title: str, niche: str) -> "ScoreAnswer":
+    from pydantic import ValidationError
+
+    from thumblab_core.niches import Niche
+    from thumblab_serving.engine import Engine
+    from thumblab_serving.problems import sentences
+    from thumblab_serving.schemas import MAX_THUMBNAILS, ScoreForm
+
+    if len(sources) > MAX_THUMBNAILS:
+        raise LabError(f"at most {MAX_THUMBNAILS} thumbnails are ranked at a time; {len(sources)} were given.")
+    try:
+        asked = ScoreForm(title=title, category=Niche(niche))
+    except ValidationError as error:
+        raise LabError(sentences(error)) from None
+    engine = Engine(settings)
+    try:
+        return engine.score(sources, asked.title, asked.category)
+    finally:
+        engine.close()
+
+
+def _over_http(settings: "Settings", sources: Sequence["Source"], title: str, niche: str) -> "ScoreAnswer":
+    import base64
+
+    import httpx
+    from pydantic import ValidationError
+
+    from thumblab_core.api_key import api_key
+    from thumblab_serving.schemas import ScoreAnswer, ThumbnailScore
+
+    sendable = [source for source in sources if source.error is None]
+    if not sendable:
+        raise LabError("; ".join(f"{source.id}: {source.error}" for source in sources))
+    url = f"{settings.serving_url}".rstrip("/") + "/v1/score"
+    thumbnails = [
+        {"id": s.id, "url": s.url} if s.url else {"id": s.id, "image_base64": base64.b64encode(s.data or b"").decode()}
+        for s in sendable
+    ]
+    body = {"title": title, "category": niche, "thumbnails": thumbnails}
+    try:
+        reply = httpx.post(url, json=body, headers={"X-API-Key": api_key(settings)}, timeout=120, trust_env=False)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise LabError(
+            f"the service at {settings.serving_url} did not answer ({error}); "
+            "start it with `thumblab up`, or unset THUMBLAB_SERVING_URL to score in this process."
+        ) from None
+    try:
+        if reply.status_code != httpx.codes.OK:
+            raise LabError(f"the service refused: {reply.json()['detail']}")
+        answer = ScoreAnswer.model_validate(reply.json())
+    except (ValueError, KeyError, TypeError, ValidationError):
+        raise LabError(f"{url} answered {reply.status_code}, but not as this service does; check the URL.") from None
+    answered = {thumbnail.id: thumbnail for thumbnail in answer.thumbnails}
+    merged = [answered.get(s.id) or ThumbnailScore(id=s.id, error=s.error) for s in sources]
+    return answer.model_copy(update={"thumbnails": merged})
+
+
+def _show(answer: "ScoreAnswer") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console()
+    console.print(_table(answer))
+    if answer.winner is not None:
+        console.print(_verdict(answer))
+    for thumbnail in answer.thumbnails:
+        weak = [(name, sub) for name, sub in thumbnail.sub_scores.items() if sub.fix]
+        for name, sub in weak:
+            console.print(f"  [bold]{escape(thumbnail.id)}[/] {name}: {sub.reason}; {sub.fix}")
+    for sentence in answer.degraded:
+        console.print(f"[yellow]Degraded:[/] {escape(sentence)}")
+    console.print(f"[dim]model {answer.releases.model} · index {answer.releases.index or 'none'}[/]")
+
+
+def _table(answer: "ScoreAnswer") -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    for name in ("rank", "thumbnail", "score", "wins", "engagement", "similarity", "closest winner"):
+        table.add_column(name, justify="left" if name in ("thumbnail", "closest winner") else "right")
+    for thumbnail in sorted(answer.thumbnails, key=lambda t: t.rank or len(answer.thumbnails) + 1):
+        cells = ["—"] * 4 + [f"[red]{escape(thumbnail.error)}[/]"] if thumbnail.error else _cells(thumbnail)
+        table.add_row(str(thumbnail.rank or "—"), escape(thumbnail.id), *cells)
+    return table
+
+
+def _cells(thumbnail: "ThumbnailScore") -> list[str]:
+    from rich.markup import escape
+
+    engagement = thumbnail.predicted_engagement
+    nearest = thumbnail.neighbours[0] if thumbnail.neighbours else None
+    return [
+        "—" if thumbnail.score is None else f"{thumbnail.score:.0f}",
+        f"{100 * (thumbnail.win_probability or 0):.0f}%",
+        "—" if engagement is None else f"{engagement.value:.2f}",
+        f"{thumbnail.similarity_score or 0:.0f} ({thumbnail.similarity_source})",
+        "—" if nearest is None else escape(f"{nearest.title} ({nearest.channel})"),
+    ]
+
+
+def _verdict(answer: "ScoreAnswer") -> str:
+    from rich.markup import escape
+
+    from thumblab_serving.schemas import Verdict
+
+    chance = f"{100 * (answer.confidence or 0):.0f}% against the second"
+    words = {
+        Verdict.CLEAR: f"wins clearly ({chance})",
+        Verdict.LEANING: f"is ahead, not by much ({chance})",
+        Verdict.TOO_CLOSE_TO_CALL: f"is first, but it is too close to call ({chance})",
+        Verdict.ONLY_ONE: "is the only one that could be ranked",
+    }
+    return f"[bold green]{escape(answer.winner or '')}[/] {words[answer.verdict or Verdict.ONLY_ONE]}."

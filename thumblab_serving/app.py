@@ -1,0 +1,87 @@
+"""The scoring service: `uvicorn thumblab_serving.app:create_app --factory`."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+import thumblab_core.settings
+from thumblab_core.api_key import api_key
+from thumblab_core.settings import Settings
+from thumblab_serving import problems, request_log
+from thumblab_serving.engine import Engine
+from thumblab_serving.guards import LOOPBACK, BodyLimit, LocalNames, SecurityHeaders
+from thumblab_serving.metrics import Metrics
+from thumblab_serving.routes import health, page, score
+from thumblab_serving.schemas import ScoreRequest
+from thumblab_serving.state import NotReadyError
+
+_log = logging.getLogger("thumblab_serving")
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service over these settings, or over this process's. Nothing is loaded before it starts."""
+    settings = settings or thumblab_core.settings.settings()
+    app = FastAPI(
+        title="Thumbnail Lab",
+        summary="Which of these thumbnails will win in this niche, by how much, and why?",
+        version="1",
+        lifespan=_lifespan,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+    )
+    engine = Engine(settings)
+    app.state.engine = engine
+    app.state.metrics = Metrics(engine.state)
+    app.state.api_key = api_key(settings)
+    app.state.limiter = CapacityLimiter(score.CONCURRENT)
+    for router in (score.router, health.router, page.router):
+        app.include_router(router)
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    if settings.serving_host in LOOPBACK:
+        app.add_middleware(LocalNames, names=LOOPBACK | {settings.serving_host})
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(request_log.RequestLog, metrics=app.state.metrics)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Load in the background, so that `/health` answers at once."""
+    request_log.configure()
+    engine: Engine = app.state.engine
+    loading = asyncio.create_task(_load(engine))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(asyncio.CancelledError):
+            loading.cancel()
+            await loading
+        await to_thread.run_sync(engine.close)
+
+
+async def _load(engine: Engine) -> None:
+    try:
+        await to_thread.run_sync(engine.state.load)
+    except NotReadyError as error:
+        _log.error("%s", error)  # said in /health and to every request, and tried again
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document with the two schemas that it cannot see, because bodies and problems are handled here."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        schemas = document["components"]["schemas"]
+        request = ScoreRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= request.pop("$defs", {})
+        schemas["ScoreRequest"] = request
+        schemas["ProblemOut"] = problems.ProblemOut.model_json_schema()
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,286 @@
+"use strict";
+
+// Everything that came from a service or a file goes into the page as textContent: nothing here makes HTML from text.
+
+const MOST = 5;
+const KEY = "thumblab-key";
+const NAMES = {
+  clarity: "Clarity",
+  prominence: "Prominence",
+  contrast: "Contrast",
+  emotion: "Emotion",
+  hierarchy: "Hierarchy",
+  title_match: "Title match",
+};
+
+const byId = (id) => document.getElementById(id);
+const percent = (value) => `${Math.round(value * 100)}%`;
+
+let chosen = []; // {file, url}: url is an object URL of the file
+let shown = []; // object URLs that the cards of the last answer still use
+
+// --- the key: from the fragment, which never travels to a server, then kept for this tab only ---
+
+function takeKey() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("key");
+  if (given) {
+    sessionStorage.setItem(KEY, given);
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+  askForKey(!sessionStorage.getItem(KEY));
+}
+
+function askForKey(ask) {
+  byId("key-field").hidden = !ask;
+}
+
+function currentKey() {
+  const typed = byId("key").value.trim();
+  if (typed) sessionStorage.setItem(KEY, typed);
+  return sessionStorage.getItem(KEY);
+}
+
+// --- choosing pictures ---
+
+function choose(files) {
+  const pictures = [...files].filter((file) => file.type.startsWith("image/"));
+  const room = MOST - chosen.length;
+  for (const file of pictures.slice(0, room)) chosen.push({ file, url: URL.createObjectURL(file) });
+  const left = files.length - Math.min(pictures.length, room);
+  say(left > 0 ? `${left} left out: at most ${MOST} pictures are compared.` : "");
+  drawChosen();
+}
+
+function remove(entry) {
+  chosen = chosen.filter((other) => other !== entry);
+  if (!shown.includes(entry.url)) URL.revokeObjectURL(entry.url);
+  say("");
+  drawChosen();
+  byId("files").focus();
+}
+
+function drawChosen() {
+  byId("chosen").replaceChildren(
+    ...chosen.map((entry) => {
+      const item = document.createElement("li");
+      const image = document.createElement("img");
+      image.src = entry.url;
+      image.alt = "";
+      const name = document.createElement("p");
+      name.textContent = entry.file.name;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = "×";
+      button.setAttribute("aria-label", `Remove ${entry.file.name}`);
+      button.addEventListener("click", () => remove(entry));
+      item.append(image, name, button);
+      return item;
+    }),
+  );
+}
+
+// --- asking ---
+
+function say(text) {
+  byId("status").textContent = text;
+}
+
+function complain(text) {
+  byId("problem").textContent = text;
+  byId("problem").hidden = !text;
+}
+
+async function ask() {
+  const form = new FormData();
+  form.append("title", byId("title").value);
+  form.append("category", byId("niche").value);
+  for (const { file } of chosen) form.append("thumbnails", file, file.name);
+  const reply = await fetch("v1/score", { method: "POST", body: form, headers: { "X-API-Key": currentKey() } });
+  const answer = await reply.json();
+  if (reply.status === 401) {
+    sessionStorage.removeItem(KEY);
+    askForKey(true);
+    byId("key").focus();
+  }
+  if (!reply.ok) throw new Error(answer.detail);
+  return answer;
+}
+
+async function submit(event) {
+  event.preventDefault();
+  complain("");
+  const missing = !byId("title").value.trim()
+    ? ["title", "Give the title of the video."]
+    : chosen.length < 2
+      ? ["files", "Choose at least two thumbnails to compare."]
+      : !currentKey()
+        ? ["key", "Give the API key; `thumblab key` prints it."]
+        : null;
+  if (missing) {
+    byId(missing[0]).focus();
+    complain(missing[1]);
+    return;
+  }
+  byId("go").disabled = true;
+  say("Looking at them…");
+  const asked = [...chosen];
+  try {
+    const answer = await ask();
+    askForKey(false);
+    byId("key").value = "";
+    draw(answer, asked);
+  } catch (error) {
+    complain(error instanceof TypeError ? "The service cannot be reached. Is it running?" : error.message);
+  } finally {
+    byId("go").disabled = false;
+    say("");
+  }
+}
+
+// --- the answer ---
+
+function verdict(answer) {
+  const chance = answer.confidence === null ? "" : `${percent(answer.confidence)} to beat the second`;
+  switch (answer.verdict) {
+    case "clear":
+      return ["", `${answer.winner} wins`, `A clear lead: ${chance}.`];
+    case "leaning":
+      return ["", `Leaning to ${answer.winner}`, `Ahead, but not by much: ${chance}.`];
+    case "too_close_to_call":
+      return ["unsure", "Too close to call", `${answer.winner} is first with only ${chance}. Choose by taste, or test both.`];
+    case "only_one":
+      return ["unsure", `Only ${answer.winner} could be ranked`, "There is nothing to compare it with."];
+    default:
+      return ["none", "None of these could be read", "Each says why below."];
+  }
+}
+
+function draw(answer, asked) {
+  const [kind, heading, explanation] = verdict(answer);
+  byId("banner").className = `banner ${kind}`;
+  byId("verdict").textContent = heading;
+  byId("explain").textContent = explanation;
+
+  byId("degraded").replaceChildren(...answer.degraded.map((text) => line("li", `${capital(text)}.`)));
+  byId("degraded").hidden = answer.degraded.length === 0;
+
+  // The answer keeps the order of the request, so pictures are matched by position: file names may repeat.
+  const pairs = answer.thumbnails.map((thumbnail, row) => ({ thumbnail, url: asked[row].url }));
+  pairs.sort((a, b) => (a.thumbnail.rank ?? Infinity) - (b.thumbnail.rank ?? Infinity));
+  for (const url of shown) if (!chosen.some((entry) => entry.url === url)) URL.revokeObjectURL(url);
+  shown = pairs.map((pair) => pair.url);
+  byId("cards").replaceChildren(...pairs.map(({ thumbnail, url }) => card(thumbnail, url)));
+
+  byId("releases").textContent = `Model ${answer.releases.model} · index ${answer.releases.index ?? "none"}`;
+  byId("result").hidden = false;
+  byId("verdict").focus({ preventScroll: true });
+  byId("result").scrollIntoView({ block: "start" });
+}
+
+function card(thumbnail, url) {
+  const node = byId("card").content.cloneNode(true);
+  const find = (selector) => node.querySelector(selector);
+  find("img").src = url;
+  find("img").alt = thumbnail.id;
+  find(".name").textContent = thumbnail.id;
+  find(".name").title = thumbnail.id;
+  if (thumbnail.error) {
+    find(".card").classList.add("failed");
+    find(".place").textContent = "Not ranked";
+    find(".error").textContent = thumbnail.error;
+    find(".error").hidden = false;
+    find(".scored").remove();
+    return node;
+  }
+  if (thumbnail.rank === 1) find(".card").classList.add("first");
+  find(".place").textContent = `#${thumbnail.rank}`;
+  find(".chance-value").textContent = percent(thumbnail.win_probability);
+  fill(find(".chance .bar i"), thumbnail.win_probability);
+  find(".score").append(...(thumbnail.score === null ? ["–"] : [Math.round(thumbnail.score), of100()]));
+  find(".engagement").textContent = thumbnail.predicted_engagement.value.toFixed(2);
+  const unit = thumbnail.similarity_source === "default" ? line("small", " default") : of100();
+  find(".similarity").append(Math.round(thumbnail.similarity_score), unit);
+  find(".subs").replaceChildren(...Object.entries(thumbnail.sub_scores).map(([name, sub]) => subScore(name, sub)));
+  if (thumbnail.neighbours.length === 0) find(".near-title").remove();
+  find(".near").replaceChildren(...thumbnail.neighbours.slice(0, 3).map(neighbour));
+  return node;
+}
+
+function subScore(name, sub) {
+  const node = byId("sub").content.cloneNode(true);
+  const item = node.querySelector("li");
+  node.querySelector(".sub-name").textContent = NAMES[name] ?? name;
+  node.querySelector(".sub-value").textContent = sub.value === null ? "–" : Math.round(sub.value * 100);
+  const reason = node.querySelector(".sub-reason");
+  if (sub.value === null) {
+    item.className = "unmeasured";
+    reason.textContent = `${capital(sub.reason)}.`;
+  } else {
+    fill(node.querySelector(".bar i"), sub.value);
+    if (sub.fix) {
+      item.className = "weak";
+      reason.append(line("b", capital(sub.reason)), `. ${capital(sub.fix)}.`);
+    } else {
+      reason.remove(); // "fine" five times over is noise
+    }
+  }
+  return node;
+}
+
+function neighbour(near) {
+  const item = document.createElement("li");
+  const title = document.createElement(/^https?:\/\//.test(near.url ?? "") ? "a" : "span");
+  if (title.tagName === "A") {
+    title.href = near.url;
+    title.rel = "noreferrer noopener";
+    title.target = "_blank";
+  }
+  title.textContent = near.title;
+  const multiple = near.outlier_multiple === null ? "" : ` · ${near.outlier_multiple.toFixed(1)}× its channel`;
+  const views = Math.round(near.views_per_hour).toLocaleString("en");
+  item.append(title, line("small", `${near.channel} · ${views} views an hour${multiple} · ${percent(near.similarity)} alike`));
+  return item;
+}
+
+function line(tag, text) {
+  const node = document.createElement(tag);
+  node.textContent = text;
+  return node;
+}
+
+function of100() {
+  return line("small", " / 100");
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function fill(bar, share) {
+  // After the first paint, so that the bar grows. A style attribute would be stopped by the policy; a property is not.
+  requestAnimationFrame(() => requestAnimationFrame(() => (bar.style.width = percent(share))));
+}
+
+// --- wiring ---
+
+takeKey();
+window.addEventListener("hashchange", takeKey);
+byId("form").addEventListener("submit", submit);
+byId("files").addEventListener("change", (event) => {
+  choose(event.target.files);
+  event.target.value = ""; // so that a removed file can be chosen again
+});
+const drop = byId("drop");
+for (const kind of ["dragenter", "dragover"]) {
+  drop.addEventListener(kind, (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+}
+for (const kind of ["dragleave", "drop"]) {
+  drop.addEventListener(kind, (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+  });
+}
+drop.addEventListener("drop", (event) => choose(event.dataTransfer.files));

@@ -1,0 +1,154 @@
+"""What goes in and what comes out of `POST /v1/score`; also what `thumblab score --json` prints."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from thumblab_core.images import MAX_BYTES
+from thumblab_core.niches import Niche
+
+MAX_THUMBNAILS = 20
+MAX_TITLE = 300
+_MAX_URL = 2048
+_BASE64_LENGTH = MAX_BYTES * 4 // 3 + 1024
+"""The longest base64 text of a picture that would be read, with room for a `data:` prefix."""
+
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ScoreForm(_Strict):
+    """What every request says, whichever way its pictures travel."""
+
+    title: Title = Field(description="The title of the video.", examples=["I tested every phone under $200"])
+    category: Niche = Field(default=Niche.TECH, description="The niche to compare with.", examples=["tech"])
+
+
+class ThumbnailIn(_Strict):
+    """One candidate: a URL of an allowed image host, or the picture itself."""
+
+    id: str = Field(min_length=1, max_length=_MAX_URL, description="Your name for it, unique in the request.")
+    url: str | None = Field(default=None, max_length=_MAX_URL, description="https URL of an allowed image host.")
+    image_base64: str | None = Field(
+        default=None,
+        max_length=_BASE64_LENGTH,
+        description="JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.url is None) == (self.image_base64 is None):
+            raise ValueError("give either url or image_base64")
+        return self
+
+
+class ScoreRequest(ScoreForm):
+    """Thumbnails to rank against each other and against a niche."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "title": "I tested every phone under $200",
+                    "category": "tech",
+                    "thumbnails": [
+                        {"id": "face", "url": "https://i.ytimg.com/vi/dQw4w9WgXcQ/maxresdefault.jpg"},
+                        {"id": "phones", "image_base64": "/9j/4AAQSkZJRgABAQAAAQABAAD…"},
+                    ],
+                }
+            ]
+        }
+    )
+    thumbnails: list[ThumbnailIn] = Field(min_length=1, max_length=MAX_THUMBNAILS)
+
+    @field_validator("thumbnails")
+    @classmethod
+    def _distinct(cls, thumbnails: list[ThumbnailIn]) -> list[ThumbnailIn]:
+        if len({thumbnail.id for thumbnail in thumbnails}) != len(thumbnails):
+            raise ValueError("two thumbnails have the same id")
+        return thumbnails
+
+
+class SimilaritySource(StrEnum):
+    """What a `similarity_score` was measured with."""
+
+    FAISS = "faiss"
+    PGVECTOR = "pgvector"
+    DEFAULT = "default"
+
+
+class Verdict(StrEnum):
+    """How sure the ranking is of its winner."""
+
+    CLEAR = "clear"
+    LEANING = "leaning"
+    TOO_CLOSE_TO_CALL = "too_close_to_call"
+    ONLY_ONE = "only_one"
+
+
+class Engagement(_Strict):
+    """A predicted engagement; a proxy, because click-through rates are not public."""
+
+    value: float = Field(ge=0, le=1)
+    kind: Literal["proxy"] = "proxy"
+    meaning: str = "expected percentile among the channel's own videos"
+
+
+class SubScoreOut(_Strict):
+    """A measured property of the picture. `value` is null when it could not be measured; `reason` then says why."""
+
+    value: float | None = Field(ge=0, le=1)
+    reason: str
+    fix: str | None = Field(description="What to change; null when nothing needs to.")
+
+
+class NeighbourOut(_Strict):
+    """A winner of the niche that looks alike."""
+
+    video_id: str
+    title: str
+    channel: str
+    url: str | None
+    views_per_hour: float
+    outlier_multiple: float | None = Field(description="Views per hour over the channel's median.")
+    similarity: float = Field(description="Cosine, -1 to 1.")
+
+
+class ThumbnailScore(_Strict):
+    """The answer for one thumbnail. With `error` set everything else is null or empty."""
+
+    id: str
+    error: str | None = None
+    rank: int | None = Field(default=None, description="1 is best.")
+    score: float | None = Field(default=None, ge=0, le=100, description="Percentile in the niche's library.")
+    win_probability: float | None = Field(default=None, ge=0, le=1, description="Of being the best of these.")
+    predicted_engagement: Engagement | None = None
+    sub_scores: dict[str, SubScoreOut] = Field(default_factory=dict)
+    similarity_score: float | None = Field(default=None, ge=0, le=100, description="How at home it is in the niche.")
+    similarity_source: SimilaritySource | None = None
+    neighbours: list[NeighbourOut] = Field(default_factory=list)
+
+
+class Releases(_Strict):
+    """The releases that made an answer."""
+
+    model: str
+    index: str | None
+
+
+class ScoreAnswer(_Strict):
+    """The ranking. `thumbnails` stand in the order of the request; `degraded` says in plain sentences what was missing."""
+
+    niche: Niche
+    winner: str | None = Field(description="The id of the best; null when no thumbnail could be read.")
+    verdict: Verdict | None = Field(description="How sure the winner is; null when there is none.")
+    confidence: float | None = Field(
+        ge=0, le=1, description="Probability that the winner beats the second; null alone."
+    )
+    thumbnails: list[ThumbnailScore]
+    releases: Releases
+    degraded: list[str]

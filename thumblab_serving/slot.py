@@ -1,0 +1,125 @@
+"""One thing that is served: it follows the pointer of its release scope, and refuses what it must not serve."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from thumblab_core.errors import LabError
+from thumblab_core.releases import Release, ReleaseStore
+
+T = TypeVar("T")
+
+_log = logging.getLogger("thumblab_serving")
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[T]):
+    """A release in memory. A request keeps the one it resolved, whatever is swapped in meanwhile."""
+
+    release_id: str
+    value: T
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A promoted release that is not served, and why. `release_id` is None when the pointer itself cannot be read."""
+
+    release_id: str | None
+    reason: str
+
+
+class Slot(Generic[T]):
+    """What is served of one release scope. `load` verifies and reads a release; whatever it raises refuses the release.
+
+    The release that served before serves on; a refused one is tried again only after the pointer has moved.
+    """
+
+    def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], T]) -> None:
+        self.kind = kind
+        self.scope = scope
+        self._store = store
+        self._load = load
+        self._lock = threading.Lock()
+        self._loaded: Loaded[T] | None = None
+        self._refusal: Refusal | None = None
+
+    @property
+    def loaded(self) -> Loaded[T] | None:
+        """What serves now, without a look at the pointer."""
+        return self._loaded
+
+    @property
+    def refusal(self) -> Refusal | None:
+        return self._refusal
+
+    @property
+    def vacant(self) -> bool:
+        """Nothing is served and nothing is promoted."""
+        return self._loaded is None and self._pointer() is None
+
+    @property
+    def loading(self) -> bool:
+        return self._lock.locked()
+
+    def current(self) -> Loaded[T] | None:
+        """What the pointer names, loaded now if it moved: a caller who promoted gets the new release, never the old.
+
+        Callers that find the pointer moved wait for one load. Blocking; for worker threads.
+        """
+        if not self._settled(self._pointer()):
+            with self._lock:
+                self._follow()
+        return self._loaded
+
+    def look(self) -> None:
+        """Follow the pointer, unless somebody else is loading: for those who must not wait for a load under way."""
+        if not self._settled(self._pointer()) and self._lock.acquire(blocking=False):
+            try:
+                self._follow()
+            finally:
+                self._lock.release()
+
+    def _pointer(self) -> str | Refusal | None:
+        try:
+            wanted = self._store.current_id(self.kind, self.scope)
+        except (OSError, ValueError) as error:
+            return Refusal(None, f"the pointer of {self.kind}/{self.scope} cannot be read ({error})")
+        if wanted is None and self._loaded is not None:
+            return Refusal(None, f"the pointer of {self.kind}/{self.scope} is gone; promote a release again")
+        return wanted
+
+    def _settled(self, wanted: str | Refusal | None) -> bool:
+        if isinstance(wanted, Refusal):
+            return wanted == self._refusal
+        if self._refusal is not None:
+            return wanted is not None and wanted == self._refusal.release_id
+        return wanted == (self._loaded.release_id if self._loaded else None)
+
+    def _follow(self) -> None:
+        # Read again under the lock: the pointer may have moved on while another thread was loading.
+        wanted = self._pointer()
+        if self._settled(wanted):
+            return
+        if isinstance(wanted, Refusal):
+            self._refuse(wanted)
+        elif wanted is None or (self._loaded is not None and self._loaded.release_id == wanted):
+            self._refusal = None
+        else:
+            self._swap(wanted)
+
+    def _swap(self, release_id: str) -> None:
+        try:
+            loaded = Loaded(release_id, self._load(self._store.get(self.kind, self.scope, release_id)))
+        except LabError as error:
+            self._refuse(Refusal(release_id, str(error)))
+        except Exception as error:  # noqa: BLE001  a malformed release may raise anything; the old one must serve on
+            self._refuse(Refusal(release_id, f"it cannot be loaded ({type(error).__name__}: {str(error)[:200]})"))
+        else:
+            self._loaded, self._refusal = loaded, None
+            _log.info("serving %s/%s/%s", self.kind, self.scope, release_id)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+        _log.error("refused %s/%s/%s: %s", self.kind, self.scope, refusal.release_id, refusal.reason)

@@ -1,0 +1,131 @@
+"""What the service has loaded: its encoders, the model and one index per niche, each the latest good release."""
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.errors import LabError
+from thumblab_core.index import RELEASE_KIND as INDEX_KIND
+from thumblab_core.index import NicheIndex
+from thumblab_core.niches import Niche
+from thumblab_core.releases import Release, ReleaseStore
+from thumblab_core.settings import Settings
+from thumblab_serving.encoding import Encoders
+from thumblab_serving.slot import Loaded, Slot
+
+if TYPE_CHECKING:  # importing the ranker imports torch
+    from thumblab_core.ranker import TrainedRanker
+
+MODEL_KIND, MODEL_SCOPE = "model", "all"
+"""The ranker's RELEASE_KIND and RELEASE_SCOPE; said again because importing it imports torch (a test compares them)."""
+
+NO_MODEL = "no ranking model is served yet; `thumblab demo` makes one, or run train_ranker in Dagster (`thumblab up`)"
+
+_RETRY_SECONDS = 30.0
+
+
+class NotReadyError(LabError):
+    """The service has nothing to answer with yet; the message says what makes it."""
+
+
+class State:
+    """Holds what is loaded. Every method is safe from many threads; those that may load are for worker threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        store = ReleaseStore(settings.releases)
+        self.model: Slot[TrainedRanker] = Slot(store, MODEL_KIND, MODEL_SCOPE, self._load_model)
+        self.indices = {niche: Slot(store, INDEX_KIND, niche.value, self._load_index) for niche in Niche}
+        self._encoders: Encoders | None = None
+        self._failure: str | None = None
+        self._failed_at = 0.0
+        self._warming = threading.Lock()
+
+    @property
+    def slots(self) -> list["Slot[TrainedRanker] | Slot[NicheIndex]"]:
+        return [self.model, *self.indices.values()]
+
+    @property
+    def warm(self) -> Encoders | None:
+        """The encoders once they are warm."""
+        return self._encoders
+
+    @property
+    def encoder_failure(self) -> str | None:
+        """Why the encoders could not be loaded, until they are."""
+        return self._failure
+
+    def encoders(self) -> Encoders:
+        """The encoders, warmed up on first use. Raises `NotReadyError`; a failure is tried again after half a minute."""
+        if self._encoders is None:
+            with self._warming:
+                if self._encoders is None:
+                    self._warm_up()
+        assert self._encoders is not None
+        return self._encoders
+
+    def load(self) -> None:
+        """Warm up, then load whatever is promoted. Raises `NotReadyError` when the encoders cannot be loaded."""
+        self.encoders()
+        for slot in self.slots:
+            slot.current()
+
+    def look(self) -> None:
+        """Follow every pointer that moved, without waiting for a load under way and not before the encoders are warm."""
+        if self._encoders is not None:
+            for slot in self.slots:
+                slot.look()
+
+    def resolve(self, niche: Niche) -> "tuple[Loaded[TrainedRanker], Loaded[NicheIndex] | None, str | None]":
+        """The model, the niche's index or why there is none. Reads each pointer once. Raises `NotReadyError`."""
+        if self.model.vacant:
+            raise NotReadyError(NO_MODEL)  # at once, not after the encoders have warmed up for nothing
+        self.encoders()  # before anything is loaded: a release must not be refused because they are not there yet
+        model = self.model.current()
+        if model is None:
+            raise NotReadyError(_no_model(self.model))
+        slot = self.indices[niche]
+        index = slot.current()
+        refused = f"the index of {niche} was refused ({slot.refusal.reason})" if slot.refusal else None
+        return model, index, None if index is not None else refused
+
+    def _warm_up(self) -> None:
+        if self._failure is not None and time.monotonic() - self._failed_at < _RETRY_SECONDS:
+            raise NotReadyError(self._failure)
+        try:
+            encoders = Encoders(
+                image_encoder(self._settings.image_encoder), title_encoder(self._settings.title_encoder)
+            )
+            encoders.warm()
+        except LabError as error:
+            self._failure, self._failed_at = str(error), time.monotonic()
+            raise NotReadyError(self._failure) from error
+        self._encoders, self._failure = encoders, None
+
+    def _load_model(self, release: Release) -> "TrainedRanker":
+        from thumblab_core.ranker import TrainedRanker
+
+        ranker, encoders = TrainedRanker.load(release), self.encoders()
+        _same_encoder("image", ranker.model.config.image_encoder, encoders.image.fingerprint)
+        _same_encoder("title", ranker.model.config.title_encoder, encoders.title.fingerprint)
+        return ranker
+
+    def _load_index(self, release: Release) -> NicheIndex:
+        index = NicheIndex.load(release)
+        _same_encoder("image", index.encoder, self.encoders().image.fingerprint)
+        return index
+
+
+def _same_encoder(kind: str, theirs: str, ours: str) -> None:
+    if theirs != ours:
+        raise LabError(
+            f"it was made with the {kind} encoder {theirs} and this service has {ours}; "
+            f"make it anew with this one, or restart the service with THUMBLAB_{kind.upper()}_ENCODER set to theirs"
+        )
+
+
+def _no_model(slot: "Slot[TrainedRanker]") -> str:
+    if slot.refusal is not None:
+        return f"the promoted model {slot.refusal.release_id or ''} was refused: {slot.refusal.reason}"
+    return NO_MODEL

@@ -1,0 +1,85 @@
+"""A scoring request off the wire: JSON or a form, told apart by its content type."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from anyio import to_thread
+from fastapi import Request
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from thumblab_core.images import MAX_BYTES
+from thumblab_serving.intake import Source
+from thumblab_serving.problems import Problem, invalid
+from thumblab_serving.schemas import MAX_THUMBNAILS, ScoreForm, ScoreRequest
+
+_FILES = "thumbnails"
+
+
+async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
+    """What is asked, and the thumbnails as they came. Raises a 4xx `Problem`."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == "application/json":
+            return await _json(request)
+        if kind == "multipart/form-data":
+            return await _form(request)
+    except ValidationError as error:
+        raise invalid(error) from None
+    detail = "send application/json or multipart/form-data"
+    raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)
+
+
+async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
+    # Parsing tens of megabytes of base64 would hold up every other request on the event loop.
+    asked = await to_thread.run_sync(ScoreRequest.model_validate_json, await request.body())
+    return asked, [Source(t.id, base64=t.image_base64, url=t.url) for t in asked.thumbnails]
+
+
+async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
+    async with request.form(max_files=MAX_THUMBNAILS + 1, max_fields=8) as form:
+        fields = {name: value for name, value in form.multi_items() if name != _FILES}
+        asked = ScoreForm.model_validate(fields)
+        files = form.getlist(_FILES)
+        if not 1 <= len(files) <= MAX_THUMBNAILS:
+            raise _refused(f"{_FILES}: send 1 to {MAX_THUMBNAILS} files")
+        uploads = [file for file in files if isinstance(file, UploadFile)]
+        if len(uploads) != len(files):
+            raise _refused(f"{_FILES}: every part must be a file, with a file name")
+        # One byte more than is ever read: the decoder then says that it is too large.
+        data = [await upload.read(MAX_BYTES + 1) for upload in uploads]
+    names = _names([upload.filename for upload in uploads])
+    return asked, [Source(name, data=one) for name, one in zip(names, data, strict=True)]
+
+
+def _names(filenames: Sequence[str | None]) -> list[str]:
+    """The file names as ids; all of them numbered instead where they would not tell the files apart."""
+    if all(filenames) and len(set(filenames)) == len(filenames):
+        return [str(name) for name in filenames]
+    return [f"thumbnail-{number}" for number in range(1, len(filenames) + 1)]
+
+
+def _refused(detail: str) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)
+
+
+def documentation() -> dict[str, Any]:
+    """The request body for OpenAPI."""
+    form = ScoreForm.model_json_schema(ref_template="#/components/schemas/{model}")
+    form.pop("$defs", None)
+    form["properties"][_FILES] = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MAX_THUMBNAILS,
+        "items": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"},
+        "description": "JPEG, PNG or WebP files; their names are the ids.",
+    }
+    form["required"] = [*form["required"], _FILES]
+    return {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/ScoreRequest"}},
+            "multipart/form-data": {"schema": form},
+        },
+    }
