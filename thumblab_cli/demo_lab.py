@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thumblab_cli.processes import free_port
 from thumblab_core.settings import settings
 
 if TYPE_CHECKING:
@@ -24,6 +26,19 @@ class DemoLab:
     data_dir: Path
 
 
+def _usual_port(memory: Path) -> int:
+    """The port of the last time where it is free: URLs of thumbnails hold it, and a new URL makes an index new."""
+    port = int(memory.read_text()) if memory.is_file() else free_port()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            port = free_port()
+    memory.write_text(str(port))
+    return port
+
+
 @contextmanager
 def demo_lab(folder: Path | None, mlflow_uri: str) -> Iterator[DemoLab]:
     """Start the emulator over the catalogue in `folder`, or over the synthetic one, and aim this process's settings at it.
@@ -38,7 +53,8 @@ def demo_lab(folder: Path | None, mlflow_uri: str) -> Iterator[DemoLab]:
     catalogue = read_catalogue(folder) if folder else synthetic_catalogue(own.demo_videos)
     name = f"demo-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}" if folder else "demo"
     data_dir = own.data_dir.resolve() / name
-    with Emulator(catalogue) as emulator:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with Emulator(catalogue, port=_usual_port(data_dir / "emulator-port")) as emulator:
         everything = str(len(catalogue.videos))
         environment = {
             "THUMBLAB_DATA_DIR": str(data_dir),

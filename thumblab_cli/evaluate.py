@@ -54,7 +54,9 @@ def command(catalogue: Path | None, encoder: str | None, as_json: bool) -> None:
             built = build_offline(lab, listener)
         print_import(console, report)
     if as_json:
-        click.echo(json.dumps({"release": built.release.release_id, "evaluations": [asdict(e) for e in built.evaluations]}))
+        click.echo(
+            json.dumps({"release": built.release.release_id, "evaluations": [asdict(e) for e in built.evaluations]})
+        )
     else:
         for split in ("future", "new_channels"):
             console.print(evaluation_table(built.evaluations, split))

@@ -1,14 +1,15 @@
 """The servers of the lab as child processes: started together, waited for, and gone when their parent is."""
 
 import ctypes
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -94,6 +95,17 @@ class Supervisor:
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
+
+
+@contextmanager
+def only_one(path: Path, otherwise: str) -> Iterator[None]:
+    """Hold the lock of `path`; raises `LabError` with the sentence when another process holds it."""
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released by the kernel, also when we are killed
+        except BlockingIOError:
+            raise LabError(f"{path.parent} is in use: {otherwise}; wait for it or stop it") from None
+        yield
 
 
 def free_port() -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -22,7 +23,7 @@ _SCORERS = {
     "age": "age only",
     "length": "length only",
     "title": "title only (ridge)",
-    "planted": "planted truth (the ceiling)",
+    "planted": "planted truth (ceiling)",
 }
 _PROBLEMS_SHOWN = 50
 
@@ -31,10 +32,10 @@ def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
     """AUC with its 95 % interval, of all pairs and of those with a twofold gap, a row per scorer."""
     of_split = [e for e in evaluations if e.split == split]
     pairs = {e.slice: f"{e.pairs:,}" for e in of_split}
-    table = Table(title=f"Held-out AUC on {_SPLITS[split]}", title_justify="left")
+    table = Table(title=f"Held-out AUC on {_SPLITS[split]}", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("")
     table.add_column(f"all {pairs.get('all', 0)} pairs")
-    table.add_column(f"{pairs.get('2x', 0)} pairs with a 2x gap")
+    table.add_column(f"{pairs.get('2x', 0)} with a 2x gap")
     for scorer in dict.fromkeys(e.scorer for e in of_split):
         cells = {e.slice: _interval(e) for e in of_split if e.scorer == scorer}
         style = "bold" if scorer == "model" else None
@@ -68,7 +69,7 @@ def print_import(console: Console, report: "Imported") -> None:
 def progress_bars(console: Console) -> Iterator["Listener"]:
     """A listener for steps that draws one bar for what is being done; a finished bar gives way to the next."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("", total=None, visible=False)
         current = ""
 

@@ -29,7 +29,10 @@ class Fetcher:
     def __init__(self, hosts: Collection[str]) -> None:
         self._hosts = frozenset(hosts)
         # trust_env=False: a proxy named in the environment would fetch on our behalf what this class refuses.
-        self._client = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
+        # Pictures are not compressed once more; a body that claims to be could swell past what was counted.
+        self._client = httpx.Client(
+            timeout=_TIMEOUT, follow_redirects=False, trust_env=False, headers={"Accept-Encoding": "identity"}
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +69,7 @@ class Fetcher:
                 if answer.status_code != httpx.codes.OK:
                     raise FetchError(f"{url[:200]} answered {answer.status_code}", answer.status_code)
                 body = bytearray()
-                for chunk in answer.iter_bytes():
+                for chunk in answer.iter_raw():
                     body += chunk
                     if len(body) > max_bytes:
                         raise FetchError(f"{url[:200]} is larger than {max_bytes // 2**20} MiB")

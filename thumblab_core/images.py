@@ -17,6 +17,7 @@ from thumblab_core.errors import LabError
 MAX_BYTES = 16 * 2**20
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 32
+MAX_RATIO = 10
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 
 Pixels = npt.NDArray[np.uint8]
@@ -67,6 +68,8 @@ def decode(data: bytes) -> Picture:
         raise
     except UnidentifiedImageError:
         raise ImageError("not a JPEG, PNG or WebP picture") from None
+    except Image.DecompressionBombError:  # Pillow's own limit comes first where the header claims far too much
+        raise ImageError(f"far too many pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded") from None
     except Exception as error:  # noqa: BLE001  a decoder fed hostile bytes raises almost anything
         raise ImageError(f"the picture is damaged ({str(error)[:120] or type(error).__name__})") from None
     return Picture(pixels, found, digest(data))
@@ -77,6 +80,8 @@ def _check_size(width: int, height: int) -> None:
         raise ImageError(f"{width}x{height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded")
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"{width}x{height} pixels; both sides need at least {MIN_SIDE}")
+    if max(width, height) > MAX_RATIO * min(width, height):  # brought to a fixed width, a strip would be a tower
+        raise ImageError(f"{width}x{height} pixels; one side may be at most {MAX_RATIO} times the other")
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -84,6 +89,8 @@ def _opaque(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(ground, image).convert("RGB")
+    if image.mode.startswith("I;16"):  # Pillow would clip its 65,536 levels to 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return image.convert("RGB")
 
 

@@ -152,13 +152,14 @@ class TrainedRanker:
     @classmethod
     def load_files(cls, folder: Path) -> Self:
         """Load the files that `save` wrote."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         config = json.loads((folder / "config.json").read_text())
         model = Ranker(RankerConfig(**config["architecture"]))
         try:
             model.load_state_dict(load_file(folder / "model.safetensors"))
-        except RuntimeError as error:
+        except (RuntimeError, SafetensorError) as error:
             raise LabError(f"{folder.name}: the weights are not of this architecture ({str(error)[:200]})") from None
         model.eval()
         return cls(model, Calibration(**json.loads((folder / "calibration.json").read_text())), config["training"])

@@ -110,9 +110,10 @@ class ReleaseStore:
 
     def promote(self, release: Release) -> None:
         """Verify the release and make it the one that is served."""
-        self.get(release.kind, release.scope, release.release_id).verify()
         folder = self._scope(release.kind, release.scope)
         with self._writing(folder):
+            # Under the lock, or a prune could take it between being verified and being served.
+            self.get(release.kind, release.scope, release.release_id).verify()
             aside = folder / f".{_POINTER}-{secrets.token_hex(6)}"
             aside.write_text(release.release_id)
             _sync(aside)
@@ -196,15 +197,20 @@ class ReleaseStore:
         return [release.release_id for release in old]
 
     def _scope(self, kind: str, scope: str) -> Path:
-        folder = self.root / kind / scope
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return self.root / kind / scope
 
     @contextmanager
     def _writing(self, folder: Path) -> Iterator[None]:
-        with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel, also when the process is killed
-            yield
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel, also when the process is killed
+                yield
+        except OSError as error:
+            raise ReleaseError(
+                f"{folder} cannot be written ({error.strerror or error}); what is served stays. Make room or make it "
+                "writable, or set THUMBLAB_RELEASE_DIR"
+            ) from error
 
 
 def _checksum(path: Path) -> str:

@@ -5,9 +5,11 @@ thumbnail's image vector followed by its title vector), gives the pairwise score
 """
 
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
+import numpy.typing as npt
 
 from thumblab_core.ranker import TrainedRanker
 
@@ -15,11 +17,11 @@ from thumblab_core.ranker import TrainedRanker
 class MlflowRanker(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """See the module."""
 
-    # Unannotated: MLflow takes annotations of predict for a schema of its own and warns that they are none.
-    def load_context(self, context):  # type: ignore[no-untyped-def]
+    def load_context(self, context: Any) -> None:
         self._ranker = TrainedRanker.load_files(Path(context.artifacts["release"]))
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    # The bare np.ndarray is an annotation that MLflow knows; of others it warns.
+    def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> npt.NDArray[np.float32]:
         inputs = np.asarray(model_input, np.float32)
         images = self._ranker.model.config.image_dimension
         return self._ranker.model.predict(inputs[:, :images], inputs[:, images:]).score

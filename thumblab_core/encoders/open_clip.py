@@ -42,8 +42,13 @@ class OpenClipEncoder:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
+            # OpenAI's weights were trained with QuickGELU, which open_clip only warns of when the model's name lacks it.
+            tag = open_clip.get_pretrained_cfg(self._name, self._weights)
             model, _, preprocess = open_clip.create_model_and_transforms(
-                self._name, pretrained=self._weights, device=device
+                self._name,
+                pretrained=self._weights,
+                device=device,
+                force_quick_gelu=bool(tag.get("quick_gelu")),
             )
             tokenizer = open_clip.get_tokenizer(self._name)
         except Exception as error:

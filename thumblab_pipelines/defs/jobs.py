@@ -5,12 +5,9 @@ One job over both would run the global assets once per niche.
 
 import dagster as dg
 
-from thumblab_pipelines.defs.groups import niche_partitions
-
 refresh_library = dg.define_asset_job(
     "refresh_library",
     selection=dg.AssetSelection.groups("library"),
-    partitions_def=niche_partitions,
     description="Collect, embed, index and serve the library of a niche.",
 )
 

@@ -21,6 +21,7 @@ from thumblab_pipelines.steps.records import ChannelRecord, Saved, VideoRecord, 
 REQUIRED = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "image")
 OPTIONAL = ("duration_s", "tags")
 _BATCH = 128
+_LONGEST_ID = 200
 _SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 
@@ -130,15 +131,18 @@ def _save(lab: Lab, good: list[tuple[_Row, Picture, bytes]]) -> Saved:
 def _rows(folder: Path, report: Imported) -> Iterator[_Row]:
     path = folder / "videos.csv"
     try:
-        file = path.open(encoding="utf-8-sig", newline="")
+        # A byte that is not UTF-8 becomes a lone surrogate, so that it costs its own row and no other.
+        file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
     except OSError as error:
         raise LabError(f"{path} cannot be read ({error.strerror}); a catalogue is a folder with videos.csv") from None
     with file:
         reader = csv.DictReader(file)
         try:
             header = reader.fieldnames or []
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise LabError(f"{path} is no CSV file in UTF-8 ({error}); save it as such") from None
+        except csv.Error as error:
+            raise LabError(f"{path} is no CSV file ({error}); save it as such") from None
+        if any(_not_utf8(name) for name in header):
+            raise LabError(f"{path} is not in UTF-8; save it as CSV in UTF-8")
         missing = [name for name in REQUIRED if name not in header]
         if missing:
             raise LabError(
@@ -146,20 +150,21 @@ def _rows(folder: Path, report: Imported) -> Iterator[_Row]:
             )
         report.remarks += [f"no column {name}: imported without" for name in OPTIONAL if name not in header]
         first_seen: dict[str, int] = {}
-        try:
-            for cells in reader:
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:  # such as a cell of more than 128 KiB; the reader goes on with the next line
                 report.rows += 1
-                row = _row(cells, reader.line_num, folder, first_seen)
-                if isinstance(row, RowProblem):
-                    report.problems.append(row)
-                else:
-                    yield row
-        except (csv.Error, UnicodeDecodeError) as error:
-            report.problems.append(
-                RowProblem(
-                    reader.line_num + 1, "", f"the file cannot be read from here on ({error}); save it as UTF-8 CSV"
-                )
-            )
+                report.problems.append(RowProblem(reader.reader.line_num, "", str(error)))
+                continue
+            report.rows += 1
+            row = _row(cells, reader.line_num, folder, first_seen)
+            if isinstance(row, RowProblem):
+                report.problems.append(row)
+            else:
+                yield row
 
 
 def _row(cells: dict[str, str | None], line: int, folder: Path, first_seen: dict[str, int]) -> _Row | RowProblem:
@@ -167,14 +172,17 @@ def _row(cells: dict[str, str | None], line: int, folder: Path, first_seen: dict
     try:
         if None in cells:
             raise ValueError("the row has more cells than the header; is a comma unquoted?")
+        bad = [name for name, cell in cells.items() if cell and ("\0" in cell or _not_utf8(cell))]
+        if bad:
+            raise ValueError(f"{', '.join(bad)} holds bytes that are no text; save the file in UTF-8")
         empty = [name for name in REQUIRED if not (cells.get(name) or "").strip()]
         if empty:
             raise ValueError(f"{', '.join(empty)} is missing")
         if video_id in first_seen:
             raise ValueError(f"video_id {video_id} stands on line {first_seen[video_id]} already")
         row = _parse({name: (cell or "").strip() for name, cell in cells.items()}, line, folder)
-    except ValueError as error:
-        return RowProblem(line, video_id, str(error))
+    except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: a loop of links on the way to the image
+        return RowProblem(line, "" if _not_utf8(video_id) else video_id[:_LONGEST_ID], str(error))
     first_seen[video_id] = line
     return row
 
@@ -183,6 +191,8 @@ def _parse(cells: dict[str, str], line: int, folder: Path) -> _Row:
     """Raises `ValueError` with a sentence for the report."""
     if cells["niche"] not in NICHES:
         raise ValueError(f"niche {cells['niche']!r} is none of {', '.join(NICHES)}")
+    if len(cells["video_id"]) > _LONGEST_ID:
+        raise ValueError(f"video_id has {len(cells['video_id'])} characters; at most {_LONGEST_ID} are kept")
     views = _whole(cells["views"], "views")
     published, observed = _date(cells["published_on"], "published_on"), _date(cells["observed_at"], "observed_at")
     if observed < published:
@@ -197,7 +207,7 @@ def _parse(cells: dict[str, str], line: int, folder: Path) -> _Row:
         channel_id=channel.channel_id,
         title=cells["title"],
         published_at=published,
-        duration_s=_whole(cells["duration_s"], "duration_s") if cells.get("duration_s") else None,
+        duration_s=_whole(cells["duration_s"], "duration_s", 2**31) if cells.get("duration_s") else None,
         tags=tuple(tag.strip() for tag in cells.get("tags", "").split(",") if tag.strip()),
         thumbnail_url=None,
         source="catalogue",
@@ -207,12 +217,16 @@ def _parse(cells: dict[str, str], line: int, folder: Path) -> _Row:
     return _Row(line, record, channel, image)
 
 
-def _whole(text: str, name: str) -> int:
+def _not_utf8(text: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _whole(text: str, name: str, limit: int = 2**53) -> int:
     try:
         number = int(text)
     except ValueError:
         raise ValueError(f"{name} {text[:40]!r} is not a whole number") from None
-    if not 0 <= number < 2**53:
+    if not 0 <= number < limit:
         raise ValueError(f"{name} {number} is {'negative' if number < 0 else 'too large'}")
     return number
 

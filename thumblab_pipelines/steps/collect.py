@@ -51,6 +51,7 @@ def collect(lab: Lab, niche: str, progress: Progress = silent) -> Collected:
             for video_id in youtube.uploads(playlist, settings.uploads_per_channel)
             if video_id not in seen
         ]
+        uploads = list(dict.fromkeys(uploads))  # a list that grows while it is paged through repeats itself
         saved += _observe(lab, youtube, niche, uploads, seen, silent)
         with lab.engine.begin() as connection:
             ids = [channel_id for channel_id, _ in group]

@@ -1,8 +1,11 @@
 """Judge a ranking on held-out pairs, beside what needs no model at all."""
 
-from collections.abc import Callable, Iterable
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +15,9 @@ from thumblab_core.database.tables import model_evaluations
 from thumblab_pipelines.steps.dataset import Dataset
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pairs import FOLDS, TEST, TRAIN, VALIDATION
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FUTURE, NEW_CHANNELS = "future", "new_channels"
 SLICES = {"all": 0.0, "2x": 0.5}
@@ -43,18 +49,15 @@ def pair_auc(scores: Scores, winners: Rows, losers: Rows) -> float:
     return float(_wins(scores, winners, losers).mean())
 
 
-def evaluate(
-    data: Dataset, model_scores: Scores, fit_elsewhere: Scorer, extra: dict[str, Scores] | None = None
-) -> list[Evaluation]:
+def evaluate(data: Dataset, model_scores: Scores, fit_elsewhere: Scorer) -> list[Evaluation]:
     """Every scorer on both questions, all pairs and those with a twofold gap.
 
     `model_scores` [n] are those of the trained model: judged on the last part of each channel. `fit_elsewhere` trains anew
-    without the channels that it is then judged on. `extra` are further scores [n] that know no training, such as a planted
-    truth.
+    without the channels that it is then judged on.
     """
     known = np.sort(np.concatenate([data.rows(TRAIN), data.rows(VALIDATION)]))
-    future = {"model": model_scores, **baselines(data, known), **(extra or {})}
-    found = [e for name, scores in future.items() for e in _judge(data, scores, FUTURE, name, _test_pairs(data))]
+    future = {"model": model_scores, **baselines(data, known)}
+    found = [e for name, scores in future.items() for e in judge(data.pairs, scores, FUTURE, name)]
     folds = data.videos.fold.to_numpy(int)
     elsewhere: dict[str, Scores] = {}
     for fold in range(FOLDS):
@@ -62,12 +65,9 @@ def evaluate(
         known = np.flatnonzero(~there)
         if not there.any() or not len(known):
             continue
-        for name, scores in {"model": fit_elsewhere(known), **baselines(data, known), **(extra or {})}.items():
+        for name, scores in {"model": fit_elsewhere(known), **baselines(data, known)}.items():
             elsewhere.setdefault(name, np.zeros(len(folds)))[there] = scores[there]
-    everywhere = np.ones(len(data.pairs), bool)
-    return found + [
-        e for name, scores in elsewhere.items() for e in _judge(data, scores, NEW_CHANNELS, name, everywhere)
-    ]
+    return found + [e for name, scores in elsewhere.items() for e in judge(data.pairs, scores, NEW_CHANNELS, name)]
 
 
 def baselines(data: Dataset, known: Rows) -> dict[str, Scores]:
@@ -86,28 +86,28 @@ def baselines(data: Dataset, known: Rows) -> dict[str, Scores]:
         scores = data.videos[column].to_numpy(float)
         right = pair_auc(scores, winner[chosen], loser[chosen]) if chosen.any() else 0.5
         found[name] = scores if right >= 0.5 else -scores
-    target = data.videos.target - data.videos.groupby("channel_id").target.transform("mean")
-    ridge = Ridge(alpha=10.0).fit(data.titles[known], target.to_numpy(float)[known])
+    seen = data.videos.iloc[known]
+    target = seen.target - seen.groupby("channel_id").target.transform("mean")
+    ridge = Ridge(alpha=10.0).fit(data.titles[known], target.to_numpy(float))
     found["title"] = ridge.predict(data.titles)
     return found
 
 
-def _test_pairs(data: Dataset) -> npt.NDArray[np.bool_]:
-    return np.asarray(data.pairs.part.to_numpy(object) == TEST, np.bool_)
-
-
-def _judge(
-    data: Dataset, scores: Scores, split: str, scorer: str, chosen: npt.NDArray[np.bool_]
-) -> Iterable[Evaluation]:
+def judge(pairs: pd.DataFrame, scores: Scores, split: str, scorer: str) -> list[Evaluation]:
+    """Judge scores [n] on the pairs of a release: the future is its test pairs, new channels are all of its pairs."""
+    if split == FUTURE:
+        pairs = pairs[pairs.part == TEST]
+    found = []
     for name, least in SLICES.items():
-        pairs = data.pairs[chosen & (data.pairs.margin.to_numpy() >= least)]
-        wins = _wins(scores, pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp))
-        channels, place = np.unique(pairs.channel_id.to_numpy(str), return_inverse=True)
-        if not len(pairs):
-            yield Evaluation(split, name, scorer, 0, 0, None, None, None)
+        chosen = pairs[pairs.margin >= least]
+        if chosen.empty:
+            found.append(Evaluation(split, name, scorer, 0, 0, None, None, None))
             continue
+        wins = _wins(scores, chosen.winner.to_numpy(np.intp), chosen.loser.to_numpy(np.intp))
+        channels, place = np.unique(chosen.channel_id.to_numpy(str), return_inverse=True)
         low, high = _interval(wins, place, len(channels))
-        yield Evaluation(split, name, scorer, len(pairs), len(channels), float(wins.mean()), low, high)
+        found.append(Evaluation(split, name, scorer, len(chosen), len(channels), float(wins.mean()), low, high))
+    return found
 
 
 def _wins(scores: Scores, winners: Rows, losers: Rows) -> npt.NDArray[np.float64]:

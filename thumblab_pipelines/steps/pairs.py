@@ -37,7 +37,7 @@ FOLDS = 3
 _TRAIN_PAIRS_PER_VIDEO = 20
 _PAIRS_PER_CHANNEL = 20_000
 _SEED = 20_251_011
-_VERSION = 1
+_VERSION = 2
 
 Columns = npt.NDArray[Any]
 
@@ -146,13 +146,16 @@ def _exclude(corpus: pd.DataFrame, duplicates: dict[str, list[str]]) -> tuple[pd
     drop(f"over {MAX_SECONDS} s", corpus.duration_s > MAX_SECONDS)
     drop(f"under {MIN_VIEWS} views", corpus.views < MIN_VIEWS)
     kept: set[str] = set()
+    pictures: set[str] = set()
     repeated = []
-    # The corpus is in order of publication: the first to use a picture keeps it.
-    for video_id in corpus.video_id:
-        again = any(other in kept for other in duplicates.get(video_id, ()))
+    # The corpus is in order of publication: the first to use a picture keeps it. An index knows one niche and its recent
+    # videos only; the very same file is seen everywhere.
+    for video_id, sha256 in zip(corpus.video_id, corpus.sha256, strict=True):
+        again = sha256 in pictures or any(other in kept for other in duplicates.get(video_id, ()))
         repeated.append(again)
         if not again:
             kept.add(video_id)
+            pictures.add(sha256)
     drop("near-duplicate picture", repeated)
     return corpus.drop(columns="encoded").reset_index(drop=True), excluded
 

@@ -2,7 +2,7 @@
 
 import logging
 import os
-import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -83,17 +83,14 @@ class Tracker:
                 metrics = {n: v for n, v in vars(epoch).items() if n != "epoch" and v is not None}
                 mlflow.log_metrics(metrics, step=epoch.epoch)
             mlflow.log_metrics({f"{e.split}_{e.slice}_{e.scorer}_auc": e.auc for e in evaluations if e.auc is not None})
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # it would rather infer the signature that it is given
-                logged = mlflow.pyfunc.log_model(
-                    name="model",
-                    python_model=str(_CODE),
-                    artifacts={"release": str(release.path)},
-                    signature=self._signature(release),
-                    pip_requirements=["thumblab"],
-                    registered_model_name=MODEL,
-                )
-        version = str(logged.registered_model_version)
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(_CODE),
+                artifacts={"release": str(release.path)},
+                signature=self._signature(release),
+                pip_requirements=["thumblab"],
+            )
+        version = self._register(logged.model_uri, logged.model_id, run.info.run_id)
         self._client.set_registered_model_alias(MODEL, CHALLENGER, version)
         return self._tracked(experiment, run.info.run_id, version, reused=False)
 
@@ -117,6 +114,13 @@ class Tracker:
             return str(self._client.create_experiment(EXPERIMENT))
         except MlflowException:  # another process made it meanwhile
             return str(self._client.get_experiment_by_name(EXPERIMENT).experiment_id)
+
+    def _register(self, uri: str, model_id: str, run_id: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        with suppress(MlflowException):  # it is there already
+            self._client.create_registered_model(MODEL)
+        return str(self._client.create_model_version(MODEL, uri, run_id, model_id=model_id).version)
 
     def _tracked(self, experiment: str, run_id: str, version: str, reused: bool) -> Tracked:
         return Tracked(run_id, version, f"{self._uri}/#/experiments/{experiment}/runs/{run_id}", reused)

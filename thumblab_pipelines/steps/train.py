@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from thumblab_core.errors import LabError
 from thumblab_core.ranker import Calibration, Ranker, RankerConfig, TrainedRanker, join
 from thumblab_pipelines.steps.dataset import Dataset
 from thumblab_pipelines.steps.evaluate import pair_auc
@@ -35,6 +36,8 @@ def fit(
     model = Ranker(architecture)
     model.fit_scale(inputs[torch.from_numpy(train)])
     winners, losers = _pairs_within(data, train, config.least_margin)
+    if not len(winners):
+        raise LabError("no training pair is clear enough to learn from; collect more videos per channel")
     held = _pairs_within(data, validation, 0.0)
     engagement = torch.from_numpy(_channel_percentile(data, train))
     sub_scores = torch.from_numpy(data.sub_scores)

@@ -143,7 +143,10 @@ class YouTube:
             request = resource.list_next(request, answer.body)
 
     def _call(self, request: Any) -> Answer:
+        from http.client import HTTPException
+
         from googleapiclient.errors import HttpError
+        from httplib2 import HttpLib2Error
 
         request.add_response_callback(self._read_clock)
         self.calls += 1
@@ -152,7 +155,7 @@ class YouTube:
         except HttpError as error:
             reason, message = _reason(error.content)
             raise YouTubeError(f"YouTube refused a call ({error.resp.status} {reason}: {message})", reason) from None
-        except OSError as error:
+        except (OSError, HTTPException, HttpLib2Error) as error:
             message = str(error).replace(self._secret, "[key]")
             raise YouTubeError(f"YouTube could not be reached ({type(error).__name__}: {message})") from None
         return Answer(body, self._clock)
