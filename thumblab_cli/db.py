@@ -37,14 +37,15 @@ def stop(force: bool) -> None:
 
 @command.command()
 @click.option("--database", metavar="NAME", help="Another database on the same server, made when missing.")
-def url(database: str | None) -> None:
+@click.option("--driver", default="psycopg", show_default=True, help="With --database: MLflow takes psycopg2.")
+def url(database: str | None, driver: str) -> None:
     """Print the SQLAlchemy URL, for programs that should use the same server.
 
     The lab's own server runs on only while something uses it: `thumblab db start` first.
     """
     from thumblab_core.database import server
 
-    click.echo(server.named_database_url(database) if database else server.database_url())
+    click.echo(server.named_database_url(database, driver) if database else server.database_url())
 
 
 @command.command()

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,13 +27,7 @@ class DemoLab:
 
 def _usual_port(memory: Path) -> int:
     """The port of the last time where it is free: URLs of thumbnails hold it, and a new URL makes an index new."""
-    port = int(memory.read_text()) if memory.is_file() else free_port()
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            port = free_port()
+    port = free_port(int(memory.read_text()) if memory.is_file() else 0)
     memory.write_text(str(port))
     return port
 

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT, Settings
 
+MLFLOW_PORT = 5000
+
 _PATIENCE = 180.0
 _PR_SET_PDEATHSIG = 1
 
@@ -108,11 +110,14 @@ def only_one(path: Path, otherwise: str) -> Iterator[None]:
         yield
 
 
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(preferred: int = 0) -> int:
+    """A port of the loopback interface that nobody listens on at this moment: the preferred one if it can be had."""
+    for port in (preferred, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise LabError("no port of 127.0.0.1 is free; stop some servers")
 
 
 def refuse_taken(server: Server) -> None:
@@ -156,7 +161,7 @@ def scoring_server(settings: Settings, port: int) -> Server:
 
 def dagster_servers(port: int) -> list[Server]:
     """The Dagster webserver and daemon, over one code server each."""
-    location = ["-m", "thumblab_pipelines.definitions", "-d", str(CHECKOUT)]
+    location = ["-w", str(CHECKOUT / "workspace.yaml")]
     base = f"http://127.0.0.1:{port}"
     webserver = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *location]
     daemon = [sys.executable, "-m", "dagster._daemon", "run", *location]

@@ -30,7 +30,9 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     if catalogue is not None and not demo:
         raise LabError("--catalogue goes with --demo; a catalogue of your own goes in with `thumblab import`")
     console = Console()
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Both, and whatever was inherited: a shell starts background jobs with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
         if demo:
             stack.enter_context(demo_lab(catalogue, f"http://127.0.0.1:{mlflow_port}"))
@@ -60,7 +62,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
         console.print(f"Dagster          {urls['dagster']}")
         console.print(f"MLflow           {urls['mlflow']}")
         console.print(f"Score thumbnails {urls['scoring']}/#key={api_key(chosen)}", soft_wrap=True)
-        console.print(f"API              {urls['scoring']}/docs")
+        console.print(f"API              {urls['scoring']}/openapi.json")
         console.print(f"Logs             {chosen.data_dir / 'logs'}", soft_wrap=True)
         console.print("Ctrl-C stops everything.")
         try:

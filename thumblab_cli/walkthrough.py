@@ -49,7 +49,9 @@ class _Outcome:
 def walk_through(console: Console, folder: Path | None) -> None:
     """Run the demo and print what every stage did. Raises `LabError` when a stage fails or the ranking is not to be had."""
     started = time.monotonic()
-    port = processes.free_port()
+    port = processes.free_port(
+        processes.MLFLOW_PORT
+    )  # where `thumblab up` has it, so that the links of the runs stay good
     with ExitStack() as stack:
         lab = stack.enter_context(demo_lab(folder, f"http://127.0.0.1:{port}"))
         lab.data_dir.mkdir(parents=True, exist_ok=True)

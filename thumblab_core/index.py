@@ -69,8 +69,7 @@ class NicheIndex:
     @classmethod
     def build(cls, vectors: Vectors, items: Sequence[Item], encoder: str) -> "NicheIndex":
         """From unit vectors, float32 [n, d], and n items in the same order."""
-        import faiss
-
+        faiss = _faiss()
         if len(vectors) != len(items):
             raise LibraryError(f"{len(vectors)} vectors but {len(items)} items")
         if len({item.video_id for item in items}) != len(items):
@@ -122,8 +121,7 @@ class NicheIndex:
 
     def save(self, folder: Path) -> None:
         """Write the files of a release into an empty folder."""
-        import faiss
-
+        faiss = _faiss()
         faiss.write_index(self._index, str(folder / "index.faiss"))
         (folder / "items.json").write_text(json.dumps([asdict(item) for item in self.items], ensure_ascii=False))
         np.save(folder / "calibration.npy", self._calibration)
@@ -131,8 +129,7 @@ class NicheIndex:
     @classmethod
     def load(cls, release: Release) -> "NicheIndex":
         """Load and verify a release. Raises `LabError` when a file is damaged or disagrees with the manifest."""
-        import faiss
-
+        faiss = _faiss()
         release.verify()
         index = faiss.read_index(str(release.path / "index.faiss"))
         items = [Item(**item) for item in json.loads((release.path / "items.json").read_text())]
@@ -151,6 +148,14 @@ class NicheIndex:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
         similarities, rows = self._index.search(np.ascontiguousarray(vector[None]), min(k, len(self)))
         return similarities[0], rows[0]
+
+
+def _faiss() -> Any:
+    import faiss
+
+    # One query is too little work to share: waking a second thread costs up to ten times the search.
+    faiss.omp_set_num_threads(1)
+    return faiss
 
 
 def _neighbours(count: int) -> int:

@@ -1,0 +1,46 @@
+# Everything a fresh machine needs is Python 3.11 to 3.13 with venv, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint up bench lock clean
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+
+setup: $(READY)  ## a virtual environment with the locked versions
+
+$(READY): requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) (once, a few minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(READY)  ## run the whole lab once, with no key and no network
+	@$(BIN)/thumblab demo
+
+test: $(READY)  ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: $(READY)  ## style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+up: $(READY)  ## Dagster, MLflow and the scoring service, until Ctrl-C
+	@$(BIN)/thumblab up
+
+bench: $(READY)  ## measure: what costs what, side by side
+	@$(BIN)/python -m benchmarks
+
+lock: $(READY)  ## resolve the versions of requirements.lock anew; torch stays where it is
+	@grep -o '^torch==[0-9.]*' requirements.lock > $(VENV)/constraints.txt
+	@$(BIN)/pip-compile --quiet --strip-extras --extra dev --upgrade --constraint $(VENV)/constraints.txt \
+		--no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+		--output-file requirements.lock pyproject.toml
+	@sed -i 's/^\(torch==[0-9.]*\)+cpu$$/\1/' requirements.lock
+
+clean:  ## remove the environment and the lab's data
+	rm -rf $(VENV) .thumblab

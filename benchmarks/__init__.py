@@ -1,0 +1,1 @@
+"""What costs what, measured side by side in one run: `make bench`."""

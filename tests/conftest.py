@@ -1,0 +1,126 @@
+"""What every test may rely on: the user's own lab is out of reach, and one embedded database serves the whole session."""
+
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from pydantic import SecretStr
+
+from thumblab_core.settings import Settings, settings
+
+# Read from the environment by pydantic-settings under these names too, see `Settings`.
+_OTHER_NAMES = ("YOUTUBE_API_KEY", "FAISS_INDEX_PATH")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_folder() -> Iterator[Path]:
+    """The data folder of this session, in the environment of every test and of every process that a test starts."""
+    # Not one of pytest's own, which are closed to others: the embedded server of a root is another user's.
+    folder = Path(tempfile.mkdtemp(prefix="thumblab-tests-"))
+    folder.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("THUMBLAB_") or name in _OTHER_NAMES]:
+            patch.delenv(name)
+        patch.setenv("THUMBLAB_DATA_DIR", str(folder))
+        patch.setitem(Settings.model_config, "env_file", None)
+        yield folder
+        _stop_server(folder)
+    shutil.rmtree(folder)
+
+
+def _stop_server(folder: Path) -> None:
+    from thumblab_core.database import root, watcher
+
+    home = root.find_home(folder)
+    if home is None:
+        return
+    with watcher.locked(home, "start.lock"):
+        for process in watcher.processes(home):  # an orderly end would write out databases that are thrown away
+            process.kill()
+        watcher.stop(home)
+    if (folder / "postgres").is_symlink():
+        shutil.rmtree(home)
+    for link in Path("/tmp").glob(f"{watcher.tag(home)}-*"):
+        link.unlink()
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Iterator[None]:
+    """No test inherits what another put into the environment or read from it."""
+    for name in [name for name in os.environ if name.startswith("THUMBLAB_") or name in _OTHER_NAMES]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(session_folder))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real thumbnails and recorded answers, which are not part of the repository."""
+    folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real data is not here ({folder})")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_database(session_folder: Path) -> Callable[[], str]:
+    """Makes an empty database on the session's server and gives its URL."""
+    from thumblab_core.database.server import named_database_url
+
+    own = Settings(data_dir=session_folder)
+    made = 0
+
+    def make() -> str:
+        nonlocal made
+        made += 1
+        return named_database_url(f"test_{made}", settings=own)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def open_lab(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Opens a lab with a folder and a database of its own; takes settings, or `beside` to share another lab's."""
+    from thumblab_pipelines.steps.lab import Lab
+
+    opened: list[Lab] = []
+
+    def open_one(beside: Lab | None = None, **chosen: Any) -> Lab:
+        mine = {"data_dir": tmp_path_factory.mktemp("lab"), "image_encoder": "builtin"}
+        if beside is None:
+            mine["database_url"] = SecretStr(new_database())
+        else:
+            mine |= beside.settings.model_dump(exclude_unset=True)
+        opened.append(Lab.open(Settings(**(mine | chosen))))
+        return opened[-1]
+
+    yield open_one
+    for lab in opened:
+        lab.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def drawn() -> Callable[..., bytes]:
+    """Draws a thumbnail: the same seed gives the same file."""
+
+    def draw(seed: int = 0, size: tuple[int, int] = (320, 180), kind: str = "JPEG", mode: str = "RGB") -> bytes:
+        random = np.random.default_rng(seed)
+        image = Image.new("RGB", size, tuple(random.integers(0, 256, 3).tolist()))
+        pen = ImageDraw.Draw(image)
+        for _ in range(int(random.integers(6, 14))):
+            x, y, r = (int(random.integers(0, n)) for n in (size[0], size[1], 60))
+            pen.ellipse((x - r - 8, y - r - 8, x + r + 8, y + r + 8), fill=tuple(random.integers(0, 256, 3).tolist()))
+        out = io.BytesIO()
+        image.convert(mode).save(out, kind)
+        return out.getvalue()
+
+    return draw

@@ -1,0 +1,221 @@
+"""Promises of decoding and of the image store."""
+
+import io
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thumblab_core.images import MAX_BYTES, ImageError, ImageStore, decode, digest
+
+Draw = Callable[..., bytes]
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims this size and holds next to nothing."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_each_format_is_read_as_what_it_is_whatever_it_is_called(drawn: Draw, kind: str) -> None:
+    data = drawn(1, kind=kind)
+    picture = decode(data)
+    assert (picture.format, picture.width, picture.height) == (kind, 320, 180)
+    assert picture.sha256 == digest(data)
+    assert picture.pixels.dtype == np.uint8
+    assert np.abs(picture.pixels.astype(int) - decode(drawn(1, kind="PNG")).pixels).mean() < 4
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "ICO"])
+def test_other_formats_are_refused(drawn: Draw, kind: str) -> None:
+    with pytest.raises(ImageError, match="not a JPEG, PNG or WebP"):
+        decode(drawn(1, kind=kind))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<svg xmlns='http://www.w3.org/2000/svg' width='400' height='300'><rect/></svg>",
+        b"<!doctype html><title>404</title>",
+        b"%PDF-1.7",
+        os.urandom(2_000),
+        b"\0" * 2_000,
+    ],
+)
+def test_what_is_no_picture_is_said_to_be_none(data: bytes) -> None:
+    with pytest.raises(ImageError, match="not a JPEG, PNG or WebP"):
+        decode(data)
+
+
+def test_an_empty_file_is_called_empty() -> None:
+    with pytest.raises(ImageError, match="empty"):
+        decode(b"")
+
+
+def test_a_file_that_is_too_long_is_refused_before_it_is_looked_at() -> None:
+    with pytest.raises(ImageError, match="at most 16 MiB"):
+        decode(b"\xff\xd8" + b"\0" * MAX_BYTES)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_truncated_file_is_damaged_wherever_it_was_cut(drawn: Draw, kind: str) -> None:
+    data = drawn(2, kind=kind)
+    for share in (0.1, 0.5, 0.9):
+        with pytest.raises(ImageError):
+            decode(data[: int(len(data) * share)])
+
+
+def test_no_flipped_byte_raises_anything_but_an_image_error(drawn: Draw) -> None:
+    random = np.random.default_rng(0)
+    for kind in ("JPEG", "PNG", "WEBP"):
+        data = drawn(3, size=(64, 48), kind=kind)
+        for place in random.integers(0, len(data), 80):
+            bad = bytearray(data)
+            bad[place] ^= 0xFF
+            try:
+                decode(bytes(bad))
+            except ImageError:
+                continue
+
+
+@pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (10_000, 10_000), (2**31 - 1, 2**31 - 1)])
+def test_a_bomb_is_refused_by_its_header_and_costs_no_memory(width: int, height: int) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ImageError, match="million are decoded"):
+        decode(png_header(width, height))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
+
+
+def test_a_strip_is_refused_because_brought_to_a_width_it_would_be_a_tower() -> None:
+    with pytest.raises(ImageError, match="at most 10 times the other"):
+        decode(png_header(32, 1_000_000))
+    with pytest.raises(ImageError, match="at most 10 times the other"):
+        decode(encoded(Image.new("RGB", (400, 39))))
+    assert decode(encoded(Image.new("RGB", (400, 40)))).width == 400
+
+
+def test_a_tiny_picture_is_refused_and_the_smallest_allowed_is_not() -> None:
+    with pytest.raises(ImageError, match="at least 32"):
+        decode(encoded(Image.new("RGB", (31, 200))))
+    assert decode(encoded(Image.new("RGB", (32, 32)))).height == 32
+
+
+def test_a_picture_lying_on_its_side_by_exif_is_set_upright() -> None:
+    image = Image.new("RGB", (60, 40), "black")
+    image.paste("white", (0, 0, 60, 10))  # a light upper edge
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned a quarter to the right
+    upright = decode(encoded(image, "JPEG", exif=exif, quality=95)).pixels
+    assert upright.shape == (60, 40, 3)
+    assert upright[:, -8:].mean() > 240
+    assert upright[:, :8].mean() < 15
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_what_is_transparent_is_white(kind: str) -> None:
+    image = Image.new("RGBA", (40, 40), (255, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 20, 40))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    pixels = decode(encoded(image, kind, **options)).pixels
+    assert pixels[20, 30].tolist() == [255, 255, 255]
+    assert pixels[20, 10].tolist() == [0, 0, 255]
+
+
+def test_a_palette_with_a_transparent_colour_is_white_there() -> None:
+    image = Image.new("P", (40, 40), 0)
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.paste(1, (0, 0, 20, 40))
+    pixels = decode(encoded(image, "PNG", transparency=0)).pixels
+    assert pixels[20, 30].tolist() == [255, 255, 255]
+    assert pixels[20, 10].tolist() == [0, 255, 0]
+
+
+def test_a_picture_of_16_bits_keeps_its_tones() -> None:
+    ramp = np.linspace(0, 65_535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    pixels = decode(encoded(Image.fromarray(ramp))).pixels
+    assert len(np.unique(pixels)) == 256
+    assert abs(float(pixels.mean()) - 127.5) < 1
+
+
+def test_of_an_animation_the_first_frame_is_read() -> None:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    assert decode(data).pixels[0, 0].tolist() == [255, 0, 0]
+
+
+def test_storing_twice_stores_once_and_gives_the_bytes_back(tmp_path: Path, drawn: Draw) -> None:
+    store = ImageStore(tmp_path)
+    data = drawn(1)
+    name = store.put(data)
+    written = store.path(name).stat()
+    assert store.put(data) == name == digest(data)
+    assert store.path(name).stat().st_mtime_ns == written.st_mtime_ns
+    assert store.get(name) == data
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [store.path(name)]
+
+
+def test_a_file_that_was_damaged_in_the_store_is_never_given_out(tmp_path: Path, drawn: Draw) -> None:
+    store = ImageStore(tmp_path)
+    name = store.put(drawn(1))
+    bad = bytearray(drawn(1))
+    bad[len(bad) // 2] ^= 1
+    store.path(name).write_bytes(bad)
+    with pytest.raises(ImageError, match="damaged"):
+        store.get(name)
+    with pytest.raises(ImageError, match="has no"):
+        store.get(digest(b"never stored"))
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, drawn: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = ImageStore(tmp_path)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.put(drawn(1))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_kill_while_writing_leaves_no_half_picture_and_the_next_write_succeeds(
+    tmp_path: Path, drawn: Draw, step: str
+) -> None:
+    data = drawn(4)
+    (tmp_path / "picture").write_bytes(data)
+    script = f"""
+import os, pathlib, signal
+from thumblab_core.images import ImageStore
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+if {step!r} == "fsync":
+    os.fsync = die
+else:
+    pathlib.Path.replace = die
+ImageStore(pathlib.Path({str(tmp_path / "store")!r})).put(pathlib.Path({str(tmp_path / "picture")!r}).read_bytes())
+"""
+    done = subprocess.run([sys.executable, "-c", script])
+    assert done.returncode == -signal.SIGKILL
+    store = ImageStore(tmp_path / "store")
+    assert not store.path(digest(data)).exists()
+    assert store.get(store.put(data)) == data

@@ -1,0 +1,196 @@
+"""Promises of the migrations: what the code expects is what the database has."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, insert, inspect, select, text
+from sqlalchemy.exc import IntegrityError
+
+from thumblab_core.database import schema
+from thumblab_core.database.tables import (
+    channel_baselines,
+    channels,
+    embeddings,
+    metadata,
+    thumbnails,
+    video_stats,
+    videos,
+)
+
+NewDatabase = Callable[[], str]
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def url(new_database: NewDatabase) -> str:
+    url = new_database()
+    schema.migrate(url)
+    return url
+
+
+def tables(url: str) -> set[str]:
+    engine = create_engine(url)
+    found = set(inspect(engine).get_table_names())
+    engine.dispose()
+    return found
+
+
+def test_the_tables_of_the_code_are_those_of_the_migrated_database(url: str) -> None:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_migrating_again_changes_nothing(url: str) -> None:
+    before = tables(url)
+    schema.migrate(url)
+    assert tables(url) == before == {*metadata.tables, "alembic_version"}
+
+
+def test_two_processes_that_migrate_at_once_both_find_the_schema(new_database: NewDatabase) -> None:
+    fresh = new_database()
+    script = "import sys; from thumblab_core.database.schema import open_database; open_database(sys.argv[1]).dispose()"
+    both = [
+        subprocess.Popen([sys.executable, "-c", script, fresh], stderr=subprocess.PIPE, text=True, env=os.environ)
+        for _ in range(2)
+    ]
+    for process in both:
+        _, complaints = process.communicate(timeout=60)
+        assert (process.returncode, complaints) == (0, "")
+    assert tables(fresh) == {*metadata.tables, "alembic_version"}
+
+
+def test_migrating_lets_go_of_its_lock_and_its_connections(url: str) -> None:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        mine = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        held = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = {mine}"
+        assert connection.execute(text(held)).scalar_one() == 0
+    engine.dispose()
+
+
+def test_a_downgrade_takes_everything_back_and_an_upgrade_brings_it_again(new_database: NewDatabase) -> None:
+    from alembic import command
+
+    fresh = new_database()
+    schema.migrate(fresh)
+    engine = create_engine(fresh)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert tables(fresh) == {"alembic_version"}
+    assert inspect(engine).get_view_names() == []
+    engine.dispose()
+    schema.migrate(fresh)
+    assert tables(fresh) == {*metadata.tables, "alembic_version"}
+
+
+def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(url: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(insert(channels).values(channel_id="c", title="A channel"))
+        connection.execute(
+            insert(videos),
+            [
+                {
+                    "video_id": name,
+                    "niche": "tech",
+                    "channel_id": "c",
+                    "title": f"Title {name}",
+                    "published_at": NOW - timedelta(hours=100),
+                    "tags": [],
+                    "thumbnail_url": f"https://i.ytimg.com/vi/{name}/mqdefault.jpg",
+                    "source": "youtube",
+                }
+                for name in ("full", "stale", "uncounted", "bare")
+            ],
+        )
+        connection.execute(
+            insert(video_stats),
+            [
+                {"video_id": "full", "observed_at": NOW - timedelta(hours=50), "view_count": 10},
+                {"video_id": "full", "observed_at": NOW, "view_count": 5_000},
+                {"video_id": "full", "observed_at": NOW + timedelta(hours=1), "view_count": None},
+                {"video_id": "stale", "observed_at": NOW, "view_count": 1},
+                {"video_id": "uncounted", "observed_at": NOW, "view_count": None},
+                {"video_id": "bare", "observed_at": NOW, "view_count": 1},
+            ],
+        )
+        pictured = ("full", "stale", "uncounted")
+        connection.execute(
+            insert(thumbnails), [{"video_id": name, "sha256": name * 7, "fetched_at": NOW} for name in pictured]
+        )
+        digests = {"full": "full" * 7, "stale": "another picture", "uncounted": "uncounted" * 7}
+        connection.execute(
+            insert(embeddings),
+            [
+                {"video_id": name, "encoder": "e", "source_digest": digests[name], "vector": [1.0] * 768}
+                for name in pictured
+            ],
+        )
+        connection.execute(
+            insert(channel_baselines).values(
+                niche="tech", channel_id="c", video_count=3, median_views=1.0, median_views_per_hour=25.0
+            )
+        )
+    wanted = (
+        "video_id, niche, title, thumbnail_url, views_per_hour, view_count, published_at, channel_title, embedding, "
+        "collected_at, outlier_multiple"
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(text(f"SELECT {wanted} FROM ref_thumbnails")).all()
+    engine.dispose()
+    # Only what has a picture, a vector of that very picture, and a count; at its latest count.
+    assert [row.video_id for row in rows] == ["full"]
+    row = rows[0]
+    assert (row.niche, row.view_count, row.channel_title, row.collected_at) == ("tech", 5_000, "A channel", NOW)
+    assert row.views_per_hour == pytest.approx(50)
+    assert row.outlier_multiple == pytest.approx(2)
+    assert row.embedding.count(",") == 767
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"sha256": None, "problem": None},
+        {"sha256": "a" * 64, "problem": "but there it is"},
+    ],
+)
+def test_a_thumbnail_is_a_picture_or_a_problem_and_never_both_or_neither(url: str, bad: dict[str, str | None]) -> None:
+    engine = create_engine(url)
+    with pytest.raises(IntegrityError, match="picture_or_problem"), engine.begin() as connection:
+        connection.execute(insert(channels).values(channel_id="d", title="d"))
+        connection.execute(
+            insert(videos).values(
+                video_id="x", niche="tech", channel_id="d", title="t", published_at=NOW, tags=[], source="youtube"
+            )
+        )
+        connection.execute(insert(thumbnails).values(video_id="x", fetched_at=NOW, **bad))
+    engine.dispose()
+
+
+def test_a_negative_count_does_not_get_in(url: str) -> None:
+    engine = create_engine(url)
+    with pytest.raises(IntegrityError, match="views"), engine.begin() as connection:
+        connection.execute(insert(channels).values(channel_id="n", title="n"))
+        connection.execute(
+            insert(videos).values(
+                video_id="n", niche="tech", channel_id="n", title="t", published_at=NOW, tags=[], source="youtube"
+            )
+        )
+        connection.execute(insert(video_stats).values(video_id="n", observed_at=NOW, view_count=-1))
+    with engine.connect() as connection:
+        assert connection.execute(select(channels).where(channels.c.channel_id == "n")).all() == []
+    engine.dispose()
