@@ -170,6 +170,19 @@ def test_an_index_that_disagrees_with_its_manifest_is_refused(tmp_path: Path, li
         NicheIndex.load(published(tmp_path, index_of(vectors_of(60)), **lie))
 
 
+@pytest.mark.parametrize(("vectors", "items"), [(59, 60), (60, 59), (61, 60)])
+def test_vectors_and_items_that_do_not_belong_together_are_refused(tmp_path: Path, vectors: int, items: int) -> None:
+    def write(folder: Path) -> None:
+        index_of(vectors_of(items)).save(folder)
+        named = (folder / "items.json").read_text()
+        index_of(vectors_of(vectors)).save(folder)
+        (folder / "items.json").write_text(named)
+
+    release = ReleaseStore(tmp_path).publish("index", "tech", write, {"encoder": "e", "dimension": D, "count": 60})
+    with pytest.raises(LibraryError, match="not 60x16"):
+        NicheIndex.load(release)
+
+
 @pytest.mark.parametrize("name", ["index.faiss", "items.json", "calibration.npy"])
 def test_a_damaged_file_is_refused_before_it_is_parsed(tmp_path: Path, name: str) -> None:
     release = published(tmp_path, index_of(vectors_of(60)))

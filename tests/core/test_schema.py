@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,6 +69,22 @@ def test_two_processes_that_migrate_at_once_both_find_the_schema(new_database: N
         _, complaints = process.communicate(timeout=60)
         assert (process.returncode, complaints) == (0, "")
     assert tables(fresh) == {*metadata.tables, "alembic_version"}
+
+
+def test_a_migration_waits_for_the_one_that_is_under_way(new_database: NewDatabase) -> None:
+    fresh = new_database()
+    engine = create_engine(fresh)
+    waiting = threading.Thread(target=schema.migrate, args=(fresh,))
+    with engine.connect() as other:
+        other.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": schema._LOCK})
+        waiting.start()
+        waiting.join(0.7)
+        assert waiting.is_alive()
+        assert tables(fresh) == set()
+        other.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": schema._LOCK})
+    waiting.join(30)
+    assert tables(fresh) == {*metadata.tables, "alembic_version"}
+    engine.dispose()
 
 
 def test_migrating_lets_go_of_its_lock_and_its_connections(url: str) -> None:

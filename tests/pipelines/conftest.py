@@ -1,0 +1,88 @@
+"""A small lab, collected once from the emulator, that the tests of a module may look at but not change."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from demo.emulator import Emulator
+from demo.synthetic import SyntheticCatalogue, synthetic_catalogue
+from thumblab_core.niches import NICHES
+from thumblab_pipelines.steps.lab import Lab
+
+KEY = "AIzaSecretOfTheTests"
+
+
+@dataclass(frozen=True)
+class Small:
+    """What was collected, from where, and what each step said."""
+
+    lab: Lab
+    catalogue: SyntheticCatalogue
+    emulator: Emulator
+    collected: dict[str, Any]
+    downloaded: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> SyntheticCatalogue:
+    return synthetic_catalogue(videos=150)
+
+
+@pytest.fixture(scope="session")
+def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterator[Small]:
+    """150 videos of 7 channels with their pictures: nothing encoded yet, and not to be changed."""
+    from thumblab_pipelines.steps.collect import collect
+    from thumblab_pipelines.steps.pictures import download_thumbnails
+
+    with Emulator(catalogue, key=KEY) as emulator:
+        lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key=KEY)
+        collected = {niche: collect(lab, niche) for niche in NICHES}
+        downloaded = {niche: download_thumbnails(lab, niche) for niche in NICHES}
+        yield Small(lab, catalogue, emulator, collected, downloaded)
+
+
+@pytest.fixture(scope="session")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Makes a dataset whose corrected log views are a linear function of the picture's vector plus noise."""
+    import numpy as np
+    import pandas as pd
+
+    from thumblab_core.encoders.protocol import unit
+    from thumblab_core.releases import ReleaseStore
+    from thumblab_pipelines.steps import pairs
+    from thumblab_pipelines.steps.dataset import Dataset
+
+    def make(
+        channels: int = 6, videos: int = 60, signal: float = 1.0, noise: float = 0.5, seed: int = 0, **columns: Any
+    ) -> Dataset:
+        random = np.random.default_rng(seed)
+        n = channels * videos
+        images = unit(random.standard_normal((n, 16)))
+        titles = unit(random.standard_normal((n, 8)))
+        quality = images @ np.eye(16)[0] * np.sqrt(16)
+        corpus = pd.DataFrame(
+            {
+                "video_id": [f"v{i}" for i in range(n)],
+                "niche": np.where(np.arange(n) % 2, "tech", "news"),
+                "channel_id": np.repeat([f"c{i}" for i in range(channels)], videos),
+                "published_at": pd.Timestamp("2026-01-01", tz="UTC")
+                + pd.to_timedelta(np.tile(np.arange(videos), channels) * 12.0, unit="h"),
+                "duration_s": random.integers(200, 2_000, n),
+                "age_hours": random.uniform(100, 2_000, n),
+                "sha256": [f"{i:064d}" for i in range(n)],
+                "target": signal * quality + noise * random.standard_normal(n),
+                **columns,
+            }
+        )
+        corpus["views"] = np.exp(10 + corpus.target)
+        corpus["part"] = pairs.split_by_time(corpus)
+        corpus["fold"] = pairs.split_by_channel(corpus)
+        found = pairs.pair_up(corpus, 30.0)
+        info = {"image_encoder": "i", "title_encoder": "t", "age_exponent": 0.0, "inputs": str(seed)}
+        store = ReleaseStore(tmp_path_factory.mktemp("pairs"))
+        release = store.publish("pairs", "all", pairs._writer(corpus, found), info)
+        return Dataset(release, corpus, found, images, titles, random.random((n, 6)).astype(np.float32))
+
+    return make

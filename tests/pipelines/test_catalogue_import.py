@@ -1,0 +1,289 @@
+"""Promises of importing a catalogue: each bad row is named, and none of them costs a good one."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from thumblab_core.database.tables import channels, thumbnails, video_stats, videos
+from thumblab_core.errors import LabError
+from thumblab_pipelines.steps.catalogue import REQUIRED, Imported, import_catalogue
+from thumblab_pipelines.steps.lab import Lab
+
+Draw = Callable[..., bytes]
+COLUMNS = [*REQUIRED, "duration_s", "tags"]
+GOOD = {
+    "niche": "tech",
+    "channel": "A channel",
+    "title": "A title",
+    "views": "1000",
+    "published_on": "2026-01-01",
+    "observed_at": "2026-02-01",
+    "duration_s": "600",
+    "tags": "one, two",
+}
+
+
+@pytest.fixture(scope="module")
+def module_lab(open_lab: Callable[..., Lab]) -> Lab:
+    return open_lab()
+
+
+@pytest.fixture
+def lab(module_lab: Lab) -> Lab:
+    with module_lab.engine.begin() as connection:
+        for table in (thumbnails, video_stats, videos, channels):
+            connection.execute(table.delete())
+    return module_lab
+
+
+class Catalogue:
+    """A folder that is filled row by row."""
+
+    def __init__(self, folder: Path, draw: Draw) -> None:
+        self.folder = folder
+        self._draw = draw
+        self._rows: list[dict[str, str]] = []
+        (folder / "images").mkdir(parents=True)
+
+    def add(self, video_id: str, image: bytes | None = None, name: str | None = None, **cells: str) -> int:
+        """Returns the line that the row stands on, where no cell has a line break."""
+        name = name or f"images/{video_id}.jpg"
+        if image != b"none":
+            (self.folder / name).write_bytes(self._draw(len(self._rows)) if image is None else image)
+        self._rows.append({**GOOD, "video_id": video_id, "image": name, **cells})
+        return len(self._rows) + 1
+
+    def text(self, columns: list[str] = COLUMNS, **options: Any) -> str:
+        out = io.StringIO()
+        table = csv.DictWriter(out, columns, extrasaction="ignore", **options)
+        table.writeheader()
+        table.writerows(self._rows)
+        return out.getvalue()
+
+    def write(self, text: str | bytes | None = None) -> None:
+        text = self.text() if text is None else text
+        (self.folder / "videos.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def read(self, lab: Lab) -> Imported:
+        return import_catalogue(lab, self.folder)
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path, drawn: Draw) -> Catalogue:
+    return Catalogue(tmp_path / "catalogue", drawn)
+
+
+def stored(lab: Lab) -> set[str]:
+    with lab.engine.connect() as connection:
+        return set(connection.scalars(select(videos.c.video_id)))
+
+
+def counts(lab: Lab) -> list[int]:
+    with lab.engine.connect() as connection:
+        tables = (channels, videos, video_stats, thumbnails)
+        return [connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables]
+
+
+def test_each_bad_row_is_named_with_its_line_and_good_rows_go_in(lab: Lab, catalogue: Catalogue, drawn: Draw) -> None:
+    catalogue.add("good1")
+    expected = {
+        catalogue.add("noimage", b"none"): ("noimage", "cannot be read"),
+        catalogue.add("cut", drawn(1)[:2_000]): ("cut", "damaged"),
+        catalogue.add("empty", b""): ("empty", "the file is empty"),
+        catalogue.add("webp", drawn(2, kind="WEBP")): ("webp", "is a WEBP"),
+        catalogue.add("good1"): ("good1", "stands on line 2 already"),
+        catalogue.add("negative", views="-5"): ("negative", "views -5 is negative"),
+        catalogue.add("uncounted", views=""): ("uncounted", "views is missing"),
+        catalogue.add("words", views="1.2K"): ("words", "is not a whole number"),
+        catalogue.add("niche", niche="cooking"): ("niche", "niche 'cooking' is none of"),
+        catalogue.add("date", published_on="01/02/2026"): ("date", "is no ISO date"),
+        catalogue.add("unborn", published_on="2026-03-01"): ("unborn", "lies before published_on"),
+        catalogue.add("page", b"<html>404</html>"): ("page", "not a JPEG, PNG or WebP"),
+        catalogue.add("length", duration_s="99999999999"): ("length", "duration_s 99999999999 is too large"),
+        catalogue.add("nul", title="nul \0 byte"): ("nul", "title holds bytes that are no text"),
+        catalogue.add("i" * 300, name="images/long.jpg"): ("i" * 200, "video_id has 300 characters"),
+        catalogue.add("", name="images/anonymous.jpg"): ("", "video_id is missing"),
+    }
+    last = catalogue.add("good2")
+    catalogue.write()
+    report = catalogue.read(lab)
+    found = {problem.line: problem for problem in report.problems}
+    assert set(found) == set(expected)
+    for line, (video_id, sentence) in expected.items():
+        assert found[line].video_id == video_id
+        assert sentence in found[line].problem
+    assert [problem.line for problem in report.problems] == sorted(found)
+    assert [p.video_id for p in report.problems if not p.skipped] == ["webp"]
+    assert (report.rows, report.good, report.new_videos) == (last - 1, 3, 3)
+    assert stored(lab) == {"good1", "webp", "good2"}
+    assert counts(lab) == [1, 3, 3, 3]
+
+
+def test_importing_again_changes_nothing(lab: Lab, catalogue: Catalogue) -> None:
+    for n in range(5):
+        catalogue.add(f"v{n}", channel=f"Channel {n % 2}")
+    catalogue.write()
+    first = catalogue.read(lab)
+    before = counts(lab)
+    again = catalogue.read(lab)
+    assert (first.new_videos, first.new_observations) == (5, 5)
+    assert (again.good, again.new_videos, again.new_observations) == (5, 0, 0)
+    assert counts(lab) == before == [2, 5, 5, 5]
+
+
+def test_a_later_observation_of_the_same_videos_is_added(lab: Lab, catalogue: Catalogue) -> None:
+    catalogue.add("v")
+    catalogue.write()
+    catalogue.read(lab)
+    catalogue.write(catalogue.text().replace("2026-02-01", "2026-03-01").replace(",1000,", ",2000,"))
+    again = catalogue.read(lab)
+    assert (again.new_videos, again.new_observations) == (0, 1)
+    with lab.engine.connect() as connection:
+        rows = connection.execute(select(video_stats.c.view_count).order_by(video_stats.c.observed_at)).scalars().all()
+    assert rows == [1000, 2000]
+
+
+def test_a_short_row_and_a_long_row_are_named(lab: Lab, catalogue: Catalogue) -> None:
+    catalogue.add("good")
+    catalogue.write(catalogue.text() + "short,tech,A channel\r\nlong" + ",x" * 20 + "\r\n")
+    report = catalogue.read(lab)
+    assert [(p.line, p.video_id) for p in report.problems] == [(3, "short"), (4, "long")]
+    assert "is missing" in report.problems[0].problem
+    assert "more cells than the header" in report.problems[1].problem
+    assert report.good == 1
+
+
+@pytest.mark.parametrize("column", REQUIRED)
+def test_without_a_required_column_nothing_is_read_and_the_column_is_named(
+    lab: Lab, catalogue: Catalogue, column: str
+) -> None:
+    catalogue.add("good")
+    catalogue.write(catalogue.text([name for name in COLUMNS if name != column]))
+    with pytest.raises(LabError, match=f"lacks the column {column};"):
+        catalogue.read(lab)
+    assert stored(lab) == set()
+
+
+def test_without_the_optional_columns_it_is_read_with_a_remark(lab: Lab, catalogue: Catalogue) -> None:
+    catalogue.add("good")
+    catalogue.write(catalogue.text(list(REQUIRED)))
+    report = catalogue.read(lab)
+    assert report.remarks == ["no column duration_s: imported without", "no column tags: imported without"]
+    with lab.engine.connect() as connection:
+        row = connection.execute(select(videos)).one()
+    assert (row.duration_s, row.tags) == (None, [])
+
+
+def test_when_no_row_can_be_read_it_is_an_error_with_the_first_reason(lab: Lab, catalogue: Catalogue) -> None:
+    catalogue.add("a", b"none")
+    catalogue.add("b", b"none")
+    catalogue.write()
+    with pytest.raises(LabError, match=r"not one of the 2 rows .* line 2: image a\.jpg cannot be read"):
+        catalogue.read(lab)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", ",".join(COLUMNS) + "\n"])
+def test_an_empty_table_is_an_error(lab: Lab, catalogue: Catalogue, text: str) -> None:
+    catalogue.write(text)
+    with pytest.raises(LabError):
+        catalogue.read(lab)
+
+
+def test_a_folder_without_a_table_is_an_error(lab: Lab, tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="a catalogue is a folder with"):
+        import_catalogue(lab, tmp_path / "nowhere")
+    (tmp_path / "videos.csv").mkdir()
+    with pytest.raises(LabError, match="cannot be read"):
+        import_catalogue(lab, tmp_path)
+
+
+def test_no_image_outside_the_catalogue_is_read(lab: Lab, catalogue: Catalogue, tmp_path: Path, drawn: Draw) -> None:
+    (tmp_path / "secret.jpg").write_bytes(drawn(9))
+    (catalogue.folder / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (catalogue.folder / "loop.jpg").symlink_to("loop.jpg")
+    catalogue.add("good")
+    outside = ["../../etc/passwd", "/etc/passwd", "../secret.jpg", "link.jpg", "images/../../secret.jpg"]
+    for number, name in enumerate(outside):
+        catalogue.add(f"out{number}", b"none", name)
+    catalogue.add("loop", b"none", "loop.jpg")
+    catalogue.add("folder", b"none", "images")
+    catalogue.write()
+    report = catalogue.read(lab)
+    assert stored(lab) == {"good"}
+    assert [p.video_id for p in report.problems] == [*(f"out{n}" for n in range(len(outside))), "loop", "folder"]
+    assert all("lies outside the catalogue" in p.problem for p in report.problems[: len(outside)])
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_table_from_any_spreadsheet_is_read(lab: Lab, catalogue: Catalogue, ends: str, mark: str) -> None:
+    titles = ['He said "no"', "two\nlines", "comma, and ünïcode 🎬", "  spaces  "]
+    for number, title in enumerate(titles):
+        catalogue.add(f"v{number}", title=title)
+    catalogue.write(mark + catalogue.text(lineterminator=ends))
+    report = catalogue.read(lab)
+    assert (report.good, report.problems) == (4, [])
+    with lab.engine.connect() as connection:
+        found = connection.execute(select(videos.c.title).order_by(videos.c.video_id)).scalars().all()
+    assert found == [title.strip() for title in titles]
+
+
+def test_a_cell_of_a_megabyte_costs_its_own_row_only(lab: Lab, catalogue: Catalogue) -> None:
+    catalogue.add("before")
+    line = catalogue.add("huge", title="x" * 2**20)
+    catalogue.add("after")
+    catalogue.write()
+    report = catalogue.read(lab)
+    assert [p.line for p in report.problems] == [line]
+    assert stored(lab) == {"before", "after"}
+
+
+def test_a_byte_that_is_no_utf8_costs_its_own_row_only(lab: Lab, catalogue: Catalogue) -> None:
+    catalogue.add("before")
+    line = catalogue.add("latin", title="caf@")
+    catalogue.add("after")
+    catalogue.write(catalogue.text().encode().replace(b"caf@", b"caf\xe9"))
+    report = catalogue.read(lab)
+    assert [(p.line, p.video_id) for p in report.problems] == [(line, "latin")]
+    assert "UTF-8" in report.problems[0].problem
+    report.problems[0].problem.encode()
+    assert stored(lab) == {"before", "after"}
+
+
+def test_a_table_in_another_encoding_is_an_error_that_says_so(lab: Lab, catalogue: Catalogue) -> None:
+    catalogue.add("good")
+    catalogue.write(catalogue.text().encode("utf-16"))
+    with pytest.raises(LabError, match="UTF-8"):
+        catalogue.read(lab)
+
+
+def test_a_channel_is_one_channel_whatever_the_row(lab: Lab, catalogue: Catalogue) -> None:
+    for number, name in enumerate(["One", "Two", "One", " One "]):
+        catalogue.add(f"v{number}", channel=name)
+    catalogue.write()
+    catalogue.read(lab)
+    with lab.engine.connect() as connection:
+        rows = connection.execute(select(channels.c.channel_id, channels.c.title)).all()
+    assert sorted(row.title for row in rows) == ["One", "Two"]
+    assert all(len(row.channel_id) == 24 and row.channel_id.startswith("UC") for row in rows)
+
+
+def test_real_thumbnails_are_imported(lab: Lab, shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "thumbnails"
+    with (source / "videos.csv").open(encoding="utf-8-sig", newline="") as file:
+        lines = [line for _, line in zip(range(301), file, strict=False)]
+    folder = tmp_path / "real"
+    folder.mkdir()
+    (folder / "videos.csv").write_text("".join(lines))
+    names = list(csv.DictReader(lines))
+    (folder / "images").mkdir()
+    for row in names:
+        (folder / row["image"]).write_bytes((source / row["image"]).read_bytes())
+    report = import_catalogue(lab, folder)
+    assert report.rows == report.good == len(names)
+    assert report.problems == []
