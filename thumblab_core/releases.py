@@ -52,7 +52,9 @@ class Release:
     files: dict[str, str]
 
     def verify(self) -> None:
-        """Raise `ReleaseError` unless every file is there and has the checksum of the manifest."""
+        """Raise `ReleaseError` unless the manifest is the published one and every file has its checksum."""
+        if not self.release_id.endswith(_content(self.files, self.info)):
+            raise ReleaseError(f"{self}: the manifest is not the one that was published; roll back or publish anew")
         for name, checksum in self.files.items():
             try:
                 found = _checksum(self.path / name)
@@ -89,8 +91,7 @@ class ReleaseStore:
                 files[path.relative_to(staging).as_posix()] = _checksum(path)
                 _sync(path)
             created = datetime.now(UTC)
-            content = hashlib.sha256(json.dumps([files, info], sort_keys=True).encode()).hexdigest()
-            release_id = f"{created:%Y%m%dT%H%M%S%f}Z-{content[:8]}"
+            release_id = f"{created:%Y%m%dT%H%M%S%f}Z-{_content(files, info)}"
             manifest = {
                 "format": FORMAT,
                 "kind": kind,
@@ -211,6 +212,11 @@ class ReleaseStore:
                 f"{folder} cannot be written ({error.strerror or error}); what is served stays. Make room or make it "
                 "writable, or set THUMBLAB_RELEASE_DIR"
             ) from error
+
+
+def _content(files: dict[str, str], info: dict[str, Any]) -> str:
+    """Eight hex digits that tell one content from another; they end the release id."""
+    return hashlib.sha256(json.dumps([files, info], sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _checksum(path: Path) -> str:

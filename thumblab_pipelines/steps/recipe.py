@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class TrainConfig:
     """How to train. Losses and their constants are those of the training document; the learning rate is for small data."""
 
-    epochs: int = 60
-    patience: int = 10
+    epochs: int = 30
+    patience: int = 8
     pairs_per_step: int = 256
     pairs_per_video: int = 1
     learning_rate: float = 3e-4

@@ -70,7 +70,8 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
 def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved:
     """Insert the videos or bring them up to date, and add one observation each.
 
-    A video keeps the niche it was first found in. Seeing it again at the same moment adds nothing.
+    A video keeps the niche it was first found in, and what is not told now keeps what was known. Seeing
+    it again at the same moment adds nothing.
     """
     if not records:
         return Saved()
@@ -89,7 +90,12 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
     inserted: CursorResult[tuple[bool]] = connection.execute(
         statement.on_conflict_do_update(
             index_elements=["video_id"],
-            set_={name: statement.excluded[name] for name in ("title", "duration_s", "tags", "thumbnail_url")},
+            set_={
+                "title": statement.excluded.title,
+                "tags": statement.excluded.tags,
+                "duration_s": func.coalesce(statement.excluded.duration_s, videos.c.duration_s),
+                "thumbnail_url": func.coalesce(statement.excluded.thumbnail_url, videos.c.thumbnail_url),
+            },
         ).returning(literal_column("(xmax = 0)").label("inserted"))
     )
     new_videos = sum(1 for row in inserted if row.inserted)

@@ -26,6 +26,9 @@ def fit(
     data: Dataset, train: Rows, validation: Rows, config: TrainConfig, on_epoch: Listener = lambda epoch: None
 ) -> tuple[Ranker, list[Epoch]]:
     """Train on the pairs whose two videos are among `train` rows; keep the epoch that orders `validation` best."""
+    # A step of a few hundred pairs is too little to share: a second thread gains a quarter on an idle machine, and on a
+    # busy one the two wait for each other several times longer than they work.
+    torch.set_num_threads(1)
     torch.manual_seed(config.seed)
     random = np.random.default_rng(config.seed)
     inputs = torch.from_numpy(join(data.images, data.titles))
@@ -59,7 +62,7 @@ def fit(
             optimiser.step()
             schedule.step()
             losses += [float(part.detach()) for part in parts]
-        auc = pair_auc(model.predict(data.images, data.titles).score, *held) if len(held[0]) else None
+        auc = _validate(model, data, *held) if len(held[0]) else None
         pair, absolute, auxiliary = (losses / steps).tolist()
         history.append(Epoch(number, pair, absolute, auxiliary, auc))
         on_epoch(history[-1])
@@ -120,6 +123,12 @@ def _losses(
     pair = nn.functional.margin_ranking_loss(score[ahead], score[behind], torch.ones(len(ahead)), margin=config.margin)
     smoothed = engagement[rows] * (1 - config.label_smoothing) + 0.5 * config.label_smoothing
     return pair, _masked_mse(absolute, smoothed), _masked_mse(auxiliary, sub_scores[rows])
+
+
+def _validate(model: Ranker, data: Dataset, winners: Rows, losers: Rows) -> float:
+    rows, place = np.unique(np.concatenate([winners, losers]), return_inverse=True)
+    scores = model.predict(data.images[rows], data.titles[rows]).score
+    return pair_auc(scores, *np.split(place, 2))
 
 
 def _masked_mse(predicted: Tensor, target: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
@@ -18,6 +19,7 @@ PAGE = 50
 _PASSING = {"", "backendError", "rateLimitExceeded", "userRateLimitExceeded"}
 """Reasons that may be gone in a minute; no reason at all is a server that could not be reached."""
 
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _NO_CHART = {"videoChartNotFound", "notFound"}
 _DURATION = re.compile(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 
@@ -62,11 +64,13 @@ class YouTube:
 
         secret = settings.youtube_api_key.get_secret_value()
         options = {"api_endpoint": settings.youtube_endpoint} if settings.youtube_endpoint else None
+        local = urlsplit(settings.youtube_endpoint or "").hostname in _LOOPBACK
         service = build(
             "youtube",
             "v3",
             developerKey=secret,
-            http=httplib2.Http(timeout=30),
+            # httplib2 wants support for proxies as soon as one is set, also where `no_proxy` says that none is used.
+            http=httplib2.Http(timeout=30, proxy_info=None if local else httplib2.proxy_info_from_environment),
             client_options=options,
             static_discovery=True,
             cache_discovery=False,

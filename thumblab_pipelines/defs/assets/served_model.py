@@ -22,6 +22,7 @@ def served_model(lab: LabResource, mlflow: MlflowResource) -> dg.MaterializeResu
         tracked = tracker.crown(release)
     return dg.MaterializeResult(
         metadata={
+            "dagster/row_count": release.info["videos"],
             "release": release.release_id,
             "future_auc": release.info["future_auc"],
             "mlflow_run": dg.MetadataValue.url(tracked.url),
