@@ -23,20 +23,22 @@ class DemoLab:
     catalogue: "Catalogue"
     emulator: "Emulator"
     data_dir: Path
+    mlflow_port: int
 
 
 def _usual_port(memory: Path) -> int:
-    """The port of the last time where it is free: URLs of thumbnails hold it, and a new URL makes an index new."""
+    """The port of the last time where it is free, so that the URLs of then are still good."""
     port = free_port(int(memory.read_text()) if memory.is_file() else 0)
     memory.write_text(str(port))
     return port
 
 
 @contextmanager
-def demo_lab(folder: Path | None, mlflow_uri: str) -> Iterator[DemoLab]:
+def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[DemoLab]:
     """Start the emulator over the catalogue in `folder`, or over the synthetic one, and aim this process's settings at it.
 
-    The demo never touches the library of the user: it has a data folder and an embedded database of its own.
+    MLflow is expected on `mlflow_port`, or, when that is None, where it was the last time. The demo never touches the library
+    of the user: it has a data folder and an embedded database of its own.
     """
     from demo.catalogue import read_catalogue
     from demo.emulator import Emulator
@@ -47,6 +49,7 @@ def demo_lab(folder: Path | None, mlflow_uri: str) -> Iterator[DemoLab]:
     name = f"demo-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}" if folder else "demo"
     data_dir = own.data_dir.resolve() / name
     data_dir.mkdir(parents=True, exist_ok=True)
+    mlflow_port = mlflow_port or _usual_port(data_dir / "mlflow-port")
     with Emulator(catalogue, port=_usual_port(data_dir / "emulator-port")) as emulator:
         everything = str(len(catalogue.videos))
         environment = {
@@ -55,7 +58,7 @@ def demo_lab(folder: Path | None, mlflow_uri: str) -> Iterator[DemoLab]:
             "THUMBLAB_RELEASE_DIR": "",
             "THUMBLAB_YOUTUBE_ENDPOINT": emulator.endpoint,
             "THUMBLAB_YOUTUBE_API_KEY": "demo",
-            "THUMBLAB_MLFLOW_TRACKING_URI": mlflow_uri,
+            "THUMBLAB_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow_port}",
             "THUMBLAB_IMAGE_ENCODER": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
             # The whole catalogue, whatever its age and size: it is the emulator's and costs nobody anything.
             "THUMBLAB_VIDEOS_PER_NICHE": "500",
@@ -67,7 +70,7 @@ def demo_lab(folder: Path | None, mlflow_uri: str) -> Iterator[DemoLab]:
         os.environ.update(environment)
         settings.cache_clear()
         try:
-            yield DemoLab(catalogue, emulator, data_dir)
+            yield DemoLab(catalogue, emulator, data_dir, mlflow_port)
         finally:
             for name, value in before.items():
                 if value is None:

@@ -18,8 +18,6 @@ from urllib.parse import urlsplit
 from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT, Settings
 
-MLFLOW_PORT = 5000
-
 _PATIENCE = 180.0
 _PR_SET_PDEATHSIG = 1
 

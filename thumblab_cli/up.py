@@ -16,8 +16,8 @@ import click
     help="With --demo: on what `thumblab demo --catalogue` made of this catalogue.",
 )
 @click.option("--dagster-port", default=3000, show_default=True)
-@click.option("--mlflow-port", default=5000, show_default=True)
-def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: int) -> None:
+@click.option("--mlflow-port", type=int, help="Default: 5000; with --demo, where the demo had it.")
+def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: int | None) -> None:
     """Run the Dagster UI and daemon, MLflow, and the scoring service with its page, until Ctrl-C."""
     from rich.console import Console
 
@@ -35,7 +35,8 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
         if demo:
-            stack.enter_context(demo_lab(catalogue, f"http://127.0.0.1:{mlflow_port}"))
+            mlflow_port = stack.enter_context(demo_lab(catalogue, mlflow_port)).mlflow_port
+        mlflow_port = mlflow_port or 5000
         chosen = settings()
         chosen.data_dir.mkdir(parents=True, exist_ok=True)
         home = processes.dagster_home(chosen)

@@ -49,15 +49,12 @@ class _Outcome:
 def walk_through(console: Console, folder: Path | None) -> None:
     """Run the demo and print what every stage did. Raises `LabError` when a stage fails or the ranking is not to be had."""
     started = time.monotonic()
-    port = processes.free_port(
-        processes.MLFLOW_PORT
-    )  # where `thumblab up` has it, so that the links of the runs stay good
     with ExitStack() as stack:
-        lab = stack.enter_context(demo_lab(folder, f"http://127.0.0.1:{port}"))
+        lab = stack.enter_context(demo_lab(folder))
         lab.data_dir.mkdir(parents=True, exist_ok=True)
         stack.enter_context(processes.only_one(lab.data_dir / "demo.lock", "another `thumblab demo` is running on it"))
         supervisor = stack.enter_context(processes.Supervisor(lab.data_dir, {}))
-        mlflow = processes.mlflow_server(settings(), port)
+        mlflow = processes.mlflow_server(settings(), lab.mlflow_port)
         supervisor.start(mlflow)  # it takes seconds to come up; the collection does not need it
         served_by = "your catalogue" if folder else "a synthetic catalogue"
         console.print(
