@@ -123,6 +123,7 @@ def _row(niche: str, *cells: object) -> str:
 
 
 def _print_training(console: Console, outcome: _Outcome, lab: DemoLab) -> int:
+    from demo.synthetic import SyntheticCatalogue
     from thumblab_core.releases import ALL, MODEL
     from thumblab_pipelines.steps.lab import Lab
     from thumblab_pipelines.steps.ranking import BuiltModel
@@ -142,6 +143,8 @@ def _print_training(console: Console, outcome: _Outcome, lab: DemoLab) -> int:
     evaluations = BuiltModel(release, reused=True).evaluations + _ceiling(lab, release.info["pairs_release"])
     for split in ("future", "new_channels"):
         console.print(evaluation_table(evaluations, split))
+    if isinstance(lab.catalogue, SyntheticCatalogue):
+        console.print(f"By construction the best reachable AUC on all pairs is {lab.catalogue.ceiling():.2f}.")
     return 0 if model["reused"] else 1
 
 
@@ -187,7 +190,7 @@ def _rank(console: Console, url: str, candidates: list[Candidate]) -> None:
     table = Table(
         title=f"POST /v1/score: “{candidates[0].title}” in {candidates[0].niche}", title_justify="left", box=SIMPLE_HEAD
     )
-    for column in ("rank", "thumbnail", "score", "wins with", "like the library", candidates[0].truth_name):
+    for column in ("rank", "thumbnail", "score", "wins", "similarity", candidates[0].truth_name):
         table.add_column(column, justify="left" if column == "thumbnail" else "right")
     for item in sorted(scored["thumbnails"], key=lambda item: item["rank"]):
         table.add_row(
