@@ -68,14 +68,17 @@ class Tracker:
         experiment = self._experiment()
         earlier = self._client.search_runs([experiment], f"tags.`{_RELEASE_TAG}` = '{release.release_id}'")
         for run in earlier:
-            if run.info.status == "FINISHED":
-                version = self._client.search_model_versions(f"run_id = '{run.info.run_id}'")
-                if version:
-                    return self._tracked(experiment, run.info.run_id, str(version[0].version), reused=True)
-            elif run.info.status == "RUNNING":
-                self._client.set_terminated(run.info.run_id, "FAILED")
-        with mlflow.start_run(experiment_id=experiment, run_name=release.release_id) as run:
-            mlflow.set_tags({_RELEASE_TAG: release.release_id, "dagster.run_id": release.run_id or ""})
+            if run.info.status not in ("FINISHED", "RUNNING"):
+                continue
+            versions = self._client.search_model_versions(f"run_id = '{run.info.run_id}'")
+            if run.info.status == "FINISHED" and versions:
+                version = str(versions[0].version)
+                self._client.set_registered_model_alias(MODEL, CHALLENGER, version)  # a crash may have come before it
+                return self._tracked(experiment, run.info.run_id, version, reused=True)
+            self._client.set_terminated(run.info.run_id, "FAILED")
+        # Tagged as it is made: a crash right after it must leave a run that the next attempt finds.
+        tags = {_RELEASE_TAG: release.release_id, "dagster.run_id": release.run_id or ""}
+        with mlflow.start_run(experiment_id=experiment, run_name=release.release_id, tags=tags) as run:
             mlflow.log_params(
                 {name: value for name, value in release.info.items() if not isinstance(value, dict | list)}
             )
