@@ -37,8 +37,8 @@ def _usual_port(memory: Path) -> int:
 def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[DemoLab]:
     """Run the emulator over the catalogue in `folder`, or over the synthetic one, and aim the settings at it.
 
-    MLflow is expected on `mlflow_port`, or, when that is None, where it was the last time. The demo never touches the library
-    of the user: it has a data folder and an embedded database of its own.
+    MLflow is expected on `mlflow_port`, or, when that is None, where it was the last time. The demo never touches the user's
+    own library: it has a data folder and an embedded database of its own.
     """
     from demo.catalogue import read_catalogue
     from demo.emulator import Emulator
