@@ -1,7 +1,7 @@
 """The FAISS library of a niche: build it from vectors, search it, save it as the files of a release and load it again.
 
 Files: `index.faiss` (exact inner product over unit vectors), `items.json` (what to show of a neighbour, in row order) and
-`calibration.npy` (the library's own distribution of the similarity statistic). `RELEASE_KIND` is their release kind.
+`calibration.npy` (the library's own distribution of the similarity statistic).
 """
 
 import json
@@ -17,7 +17,6 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
 
-RELEASE_KIND = "index"
 MAX_NEIGHBOURS = 200
 _BLOCK = 1024
 

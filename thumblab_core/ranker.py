@@ -23,9 +23,6 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
 from thumblab_core.sub_scores import NAMES
 
-RELEASE_KIND = "model"
-RELEASE_SCOPE = "all"
-
 
 @dataclass(frozen=True)
 class RankerConfig:

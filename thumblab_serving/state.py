@@ -6,19 +6,15 @@ from typing import TYPE_CHECKING
 
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.errors import LabError
-from thumblab_core.index import RELEASE_KIND as INDEX_KIND
 from thumblab_core.index import NicheIndex
 from thumblab_core.niches import Niche
-from thumblab_core.releases import Release, ReleaseStore
+from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.encoding import Encoders
 from thumblab_serving.slot import Loaded, Slot
 
 if TYPE_CHECKING:  # importing the ranker imports torch
     from thumblab_core.ranker import TrainedRanker
-
-MODEL_KIND, MODEL_SCOPE = "model", "all"
-"""The ranker's RELEASE_KIND and RELEASE_SCOPE; said again because importing it imports torch (a test compares them)."""
 
 NO_MODEL = "no ranking model is served yet; `thumblab demo` makes one, or run train_ranker in Dagster (`thumblab up`)"
 
@@ -35,8 +31,8 @@ class State:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         store = ReleaseStore(settings.releases)
-        self.model: Slot[TrainedRanker] = Slot(store, MODEL_KIND, MODEL_SCOPE, self._load_model)
-        self.indices = {niche: Slot(store, INDEX_KIND, niche.value, self._load_index) for niche in Niche}
+        self.model: Slot[TrainedRanker] = Slot(store, MODEL, ALL, self._load_model)
+        self.indices = {niche: Slot(store, INDEX, niche.value, self._load_index) for niche in Niche}
         self._encoders: Encoders | None = None
         self._failure: str | None = None
         self._failed_at = 0.0

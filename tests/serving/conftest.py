@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.images import decode
-from thumblab_core.index import RELEASE_KIND, Item, NicheIndex
-from thumblab_core.releases import Release, ReleaseStore
+from thumblab_core.index import Item, NicheIndex
+from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
 from thumblab_core.settings import Settings
 
 KEY = "key-of-the-tests-0123456789"
@@ -55,7 +55,7 @@ class Lab:
         ]
         built = NicheIndex.build(images.encode_images(pixels), items, encoder or images.fingerprint)
         info = {"encoder": built.encoder, "dimension": built.dimension, "count": len(built)}
-        return self.store.publish(RELEASE_KIND, niche, built.save, info)
+        return self.store.publish(INDEX, niche, built.save, info)
 
     def model(
         self, seed: int = 0, image: str | None = None, title: str | None = None, niches: tuple[str, ...] = ("tech",)
@@ -79,7 +79,7 @@ class Lab:
         trained = ranker.TrainedRanker(
             model, ranker.Calibration(1.0 / float(scores.std()), dict.fromkeys(niches, quantiles)), {"seed": seed}
         )
-        return self.store.publish(ranker.RELEASE_KIND, ranker.RELEASE_SCOPE, trained.save, {"seed": seed})
+        return self.store.publish(MODEL, ALL, trained.save, {"seed": seed})
 
     def promote(self, release: Release) -> Release:
         self.store.promote(release)

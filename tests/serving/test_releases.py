@@ -187,10 +187,3 @@ def test_a_pointer_that_vanishes_leaves_the_old_release_serving_and_is_said(new_
         assert "gone" in service.health()["model"]["refused"]["reason"]
         lab.promote(model)
         assert service.health()["model"]["refused"] is None
-
-
-def test_the_scopes_are_those_of_the_ranker():
-    from thumblab_core import ranker
-    from thumblab_serving import state
-
-    assert (state.MODEL_KIND, state.MODEL_SCOPE) == (ranker.RELEASE_KIND, ranker.RELEASE_SCOPE)
