@@ -1,0 +1,66 @@
+"""One real laboratory for the session, started by `thumblab up --demo`."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from real_processes import REPOSITORY, RunningLab, new_folder, running
+
+from thumblab_core.niches import NICHES
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[RunningLab]:
+    """`thumblab up --demo`, on whose data nothing has run yet."""
+    with new_folder() as folder, running(folder, "--demo") as up:
+        yield RunningLab(up, folder / "demo")
+
+
+@pytest.fixture(scope="session")
+def before_any_release(lab: RunningLab, drawn: Callable[..., bytes]) -> httpx.Response:
+    """What the scoring service answered while there was nothing to serve."""
+    return lab.score("tech", {"a": drawn(1), "b": drawn(2)})
+
+
+@pytest.fixture(scope="session")
+def refreshed(lab: RunningLab, before_any_release: httpx.Response) -> dict[str, Any]:
+    """The backfill of `refresh_library` over every niche, once it is over."""
+    launched = lab.graphql(
+        """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+            __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message stack } } }""",
+        params={
+            "selector": {"partitionSetName": "refresh_library_partition_set", "repositorySelector": REPOSITORY},
+            "partitionNames": list(NICHES),
+        },
+    )["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    query = """query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
+        status error { message } runs { runId status tags { key value } } } } }"""
+    deadline = time.monotonic() + 600
+    while True:
+        found: dict[str, Any] = lab.graphql(query, id=launched["backfillId"])["partitionBackfillOrError"]
+        assert found["error"] is None, found["error"]
+        lost = [run["runId"] for run in found["runs"] if run["status"] in ("FAILURE", "CANCELED")]
+        assert not lost, "\n".join(lab.failure(run_id) for run_id in lost)
+        # The backfill itself is closed by the daemon half a minute after its last run.
+        if len(found["runs"]) == len(NICHES) and all(run["status"] == "SUCCESS" for run in found["runs"]):
+            return found
+        assert time.monotonic() < deadline, [run["status"] for run in found["runs"]]
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="session")
+def trained(lab: RunningLab, refreshed: dict[str, Any]) -> str:
+    """The id of the run of `train_ranker` that succeeded on what was refreshed."""
+    launched = lab.graphql(
+        """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+            __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+            ... on RunConfigValidationInvalid { errors { message } } } }""",
+        params={"selector": {**REPOSITORY, "jobName": "train_ranker"}, "runConfigData": {}, "mode": "default"},
+    )["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    run_id: str = launched["run"]["runId"]
+    lab.wait_for_runs([run_id], 300)
+    return run_id

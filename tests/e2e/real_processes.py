@@ -1,0 +1,277 @@
+"""Start the lab's own commands as processes, and look at them from outside."""
+
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+VIDEOS = 245
+"""One channel of 35 videos per niche: the smallest catalogue with the 100 held-out pairs that a promotion asks for."""
+
+REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "thumblab"}
+
+
+def environment(data_dir: Path, **more: str) -> dict[str, str]:
+    """Nothing of the user's, and no way to the network for whoever obeys a proxy: only this machine answers."""
+    own = ("THUMBLAB_", "MLFLOW_", "DAGSTER_", "FAISS_INDEX_PATH", "YOUTUBE_API_KEY")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    nowhere = "http://127.0.0.1:9"
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), nowhere)
+    local = dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
+    lab = {"THUMBLAB_DATA_DIR": str(data_dir), "THUMBLAB_DATABASE_URL": "", "THUMBLAB_DEMO_VIDEOS": str(VIDEOS)}
+    return {**kept, **proxies, **local, "PYTHONUNBUFFERED": "1", **lab, **more}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "thumblab_cli.main", *arguments]
+
+
+def thumblab(data_dir: Path, *arguments: str, timeout: float = 120, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the lab to its end."""
+    return subprocess.run(
+        command(*arguments), env=environment(data_dir, **more), capture_output=True, text=True, timeout=timeout
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    import socket
+
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def listens(port: int) -> bool:
+    import socket
+
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(true: Callable[[], object], seconds: float, what: str, every: float = 0.1) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"{seconds:.0f} s are over without: {what}"
+        time.sleep(every)
+
+
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The process and all below it."""
+    try:
+        parent = psutil.Process(process.pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run; `psutil` tells a process from a later one with its number."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def database_running(data_dir: Path) -> bool:
+    """Whether an embedded server runs in the folder; asking starts none and makes nobody a user of it."""
+    from thumblab_core.database import root, watcher
+
+    home = root.find_home(data_dir)
+    return home is not None and bool(watcher.processes(home))
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    """A data folder that is gone afterwards, with every database server in it."""
+    # Not one of pytest's own, which are closed to others: the embedded server of a root is another user's.
+    folder = Path(tempfile.mkdtemp(prefix="thumblab-e2e-")).resolve()
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        for place in [*folder.glob("postgres"), *folder.glob("*/postgres"), *folder.glob("*/*/postgres")]:
+            _remove_server(place)
+        shutil.rmtree(folder)
+
+
+def _remove_server(place: Path) -> None:
+    from thumblab_core.database import watcher
+
+    home = place.resolve()
+    with watcher.locked(home, "start.lock"):
+        watcher.stop(home)
+    if place.is_symlink():
+        shutil.rmtree(home)
+    for link in Path("/tmp").glob(f"{watcher.tag(home)}-*"):
+        link.unlink()
+
+
+@dataclass
+class Up:
+    """A running `thumblab up`."""
+
+    process: subprocess.Popen[str]
+    ports: dict[str, int]
+    output: list[str] = field(default_factory=list)
+
+    def url(self, server: str) -> str:
+        return f"http://127.0.0.1:{self.ports[server]}"
+
+    def said(self, start: str) -> str:
+        """What follows `start` in the line that begins with it."""
+        return next(line for line in self.output if line.startswith(start)).removeprefix(start).strip()
+
+
+@contextmanager
+def running(data_dir: Path, *arguments: str, **more: str) -> Iterator[Up]:
+    """`thumblab up` on free ports, from when it says that all is there until the block ends."""
+    names = ("dagster", "mlflow", "scoring")
+    ports = dict(zip(names, free_ports(3), strict=True))
+    options = ["--dagster-port", str(ports["dagster"]), "--mlflow-port", str(ports["mlflow"])]
+    process = subprocess.Popen(
+        command("up", *options, *arguments),
+        env=environment(data_dir, THUMBLAB_SERVING_PORT=str(ports["scoring"]), **more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    up = Up(process, ports)
+    lines: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=_read, args=(process, lines), daemon=True).start()
+    started: list[psutil.Process] = []
+    try:
+        deadline = time.monotonic() + 180
+        while not any(line.startswith("Ctrl-C") for line in up.output):
+            line = lines.get(timeout=max(0.1, deadline - time.monotonic()))
+            assert line is not None, f"thumblab up ended with {process.wait()}: {''.join(up.output)}"
+            up.output.append(line)
+        started = family(process)
+        yield up
+    finally:
+        started += family(process)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(40)
+        for left in alive(started):
+            with suppress(psutil.NoSuchProcess):
+                left.kill()
+        process.wait()
+
+
+def _read(process: subprocess.Popen[str], lines: "queue.Queue[str | None]") -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.put(line)
+    lines.put(None)
+
+
+@dataclass
+class RunningLab:
+    """The session's lab: its servers' URLs, and its data folder."""
+
+    up: Up
+    data_dir: Path
+
+    @cached_property
+    def key(self) -> str:
+        return self.up.said("Score thumbnails").partition("#key=")[2]
+
+    def graphql(self, query: str, **variables: Any) -> Any:
+        answer = httpx.post(
+            f"{self.up.url('dagster')}/graphql",
+            json={"query": query, "variables": variables},
+            timeout=60,
+            trust_env=False,
+        )
+        body = answer.json()
+        assert "errors" not in body, body["errors"]
+        return body["data"]
+
+    def score(self, niche: str, pictures: dict[str, bytes]) -> httpx.Response:
+        import base64
+
+        thumbnails = [{"id": n, "image_base64": base64.b64encode(data).decode()} for n, data in pictures.items()]
+        return httpx.post(
+            f"{self.up.url('scoring')}/v1/score",
+            json={"title": "I tested every phone under $200", "category": niche, "thumbnails": thumbnails},
+            headers={"X-API-Key": self.key},
+            timeout=120,
+            trust_env=False,
+        )
+
+    def wait_for_runs(self, run_ids: list[str], seconds: float) -> None:
+        """Until all have ended. Fails at once, with the run's own words, when one did not succeed."""
+        query = """query($filter: RunsFilter) {
+            runsOrError(filter: $filter) { ... on Runs { results { runId status } } } }"""
+        deadline = time.monotonic() + seconds
+        while True:
+            runs = self.graphql(query, filter={"runIds": run_ids})["runsOrError"]["results"]
+            bad = [run for run in runs if run["status"] in ("FAILURE", "CANCELED")]
+            assert not bad, "\n".join(self.failure(run["runId"]) for run in bad)
+            if len(runs) == len(run_ids) and all(run["status"] == "SUCCESS" for run in runs):
+                return
+            assert time.monotonic() < deadline, f"not over after {seconds:.0f} s: {[run['status'] for run in runs]}"
+            time.sleep(0.5)
+
+    def failure(self, run_id: str) -> str:
+        query = """query($id: ID!) { logsForRun(runId: $id, limit: 1000) { ... on EventConnection { events {
+            __typename ... on MessageEvent { message }
+            ... on ExecutionStepFailureEvent { error { message cause { message } } } } } } }"""
+        events = self.graphql(query, id=run_id)["logsForRun"]["events"]
+        return f"{run_id}: " + "; ".join(str(e) for e in events if "Failure" in e["__typename"])
+
+
+def write_catalogue(folder: Path, videos: int) -> list[dict[str, object]]:
+    """A synthetic catalogue as a folder with `videos.csv` and its pictures; returns the rows."""
+    import csv
+
+    from demo.synthetic import synthetic_catalogue
+
+    catalogue = synthetic_catalogue(videos)
+    (folder / "images").mkdir(parents=True)
+    rows: list[dict[str, object]] = []
+    for video in catalogue.videos.values():
+        image = f"images/{video.video_id}.jpg"
+        (folder / image).write_bytes(catalogue.image(video.video_id))
+        rows.append(
+            {
+                "video_id": video.video_id,
+                "niche": video.niche,
+                "channel": video.channel_title,
+                "title": video.title,
+                "views": video.views,
+                "published_on": video.published_at.isoformat(),
+                "observed_at": catalogue.observed_at.isoformat(),
+                "duration_s": video.duration_s,
+                "tags": ",".join(video.tags),
+                "image": image,
+            }
+        )
+    with (folder / "videos.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return rows

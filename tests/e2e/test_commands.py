@@ -1,0 +1,194 @@
+"""Promises of `thumblab import`, `evaluate` and `score`, and of `dg check defs`, each run as its own process."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from real_processes import RunningLab, environment, new_folder, thumblab, write_catalogue
+
+from demo.synthetic import synthetic_catalogue
+from thumblab_core.releases import ALL, INDEX, MODEL, ReleaseStore
+from thumblab_core.settings import CHECKOUT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+VIDEOS = 300
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("catalogue") / "synthetic"
+    write_catalogue(folder, VIDEOS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data_dir() -> Iterator[Path]:
+    """One data folder for the commands of this module."""
+    with new_folder() as folder:
+        yield folder
+
+
+def small(folder: Path, *broken: str) -> Path:
+    """A catalogue of 14 good rows, followed by the broken lines."""
+    write_catalogue(folder, 14)
+    with (folder / "videos.csv").open("a") as file:
+        file.writelines(f"{line}\n" for line in broken)
+    return folder
+
+
+def test_a_good_catalogue_goes_in_and_a_second_import_finds_nothing_new(data_dir: Path, catalogue: Path) -> None:
+    first, second = (thumblab(data_dir, "import", str(catalogue)) for _ in range(2))
+    assert (first.returncode, first.stderr, second.returncode, second.stderr) == (0, "", 0, "")
+    totals = "300 of 300 rows read ({0} new videos, {0} new observations), 0 skipped"
+    assert totals.format(VIDEOS) in " ".join(first.stdout.split())
+    assert totals.format(0) in " ".join(second.stdout.split())
+
+
+def test_bad_rows_are_named_by_line_the_good_ones_go_in_and_the_exit_status_is_zero(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    folder = small(
+        tmp_path / "bad",
+        "gone,tech,C,T,5,2026-01-01,2026-02-01,200,,images/none.jpg",
+        "minus,tech,C,T,-5,2026-01-01,2026-02-01,200,,images/empty.jpg",
+        "empty,tech,C,T,5,2026-01-01,2026-02-01,200,,images/empty.jpg",
+    )
+    (folder / "images" / "empty.jpg").touch()
+    done = thumblab(data_dir, "import", str(folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    said = " ".join(done.stdout.split())
+    assert "14 of 17 rows read" in said
+    assert "3 skipped" in said
+    assert re.search(r"line 16 gone: skipped: .*none\.jpg", said)
+    assert re.search(r"line 17 minus: skipped: views -5 is negative", said)
+    assert re.search(r"line 18 empty: skipped: .*empty\.jpg", said)
+
+
+def test_json_has_the_whole_report_on_stdout_alone(data_dir: Path, tmp_path: Path) -> None:
+    folder = small(tmp_path / "json", "gone,tech,C,T,5,2026-01-01,2026-02-01,200,,images/none.jpg")
+    done = thumblab(data_dir, "import", str(folder), "--json")
+    assert done.returncode == 0
+    report = json.loads(done.stdout)
+    assert (report["rows"], report["good"]) == (15, 14)
+    assert [(p["line"], p["video_id"], p["skipped"]) for p in report["problems"]] == [(16, "gone", True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "lacks the columns"),
+        ("video_id,niche,channel,title,published_on,observed_at,image\n", "lacks the column views"),
+        (
+            "video_id,niche,channel,title,views,published_on,observed_at,image\nv,tech,C,T,5,2026-01-01,2026-02-01,no.jpg\n",
+            "not one of the 1 rows",
+        ),
+    ],
+    ids=["empty", "missing column", "no good row"],
+)
+def test_a_catalogue_of_which_nothing_can_be_read_fails_with_one_sentence(
+    data_dir: Path, tmp_path: Path, text: str, named: str
+) -> None:
+    (tmp_path / "videos.csv").write_text(text)
+    done = thumblab(data_dir, "import", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("thumblab: ")
+    assert named in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_evaluating_twice_gives_the_same_figures_and_the_second_time_at_once(data_dir: Path, catalogue: Path) -> None:
+    answers, seconds = [], []
+    for _ in range(2):
+        started = time.monotonic()
+        done = thumblab(data_dir, "evaluate", "--catalogue", str(catalogue), "--encoder", "builtin", "--json")
+        seconds.append(time.monotonic() - started)
+        assert done.returncode == 0, done.stderr
+        answers.append(json.loads(done.stdout))
+    assert answers[0] == answers[1]
+    assert seconds[1] < 0.7 * seconds[0], seconds
+    figures = {(e["split"], e["slice"], e["scorer"]): e for e in answers[0]["evaluations"]}
+    splits, slices, scorers = ("future", "new_channels"), ("all", "2x"), ("model", "age", "length", "title")
+    assert set(figures) == {(a, b, c) for a in splits for b in slices for c in scorers}
+    for figure in figures.values():
+        assert figure["pairs"] > 0
+        assert 0 <= figure["auc_low"] <= figure["auc"] <= figure["auc_high"] <= 1
+
+
+def test_evaluating_a_catalogue_leaves_the_labs_own_library_alone(data_dir: Path, catalogue: Path) -> None:
+    done = thumblab(data_dir, "evaluate")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no model is served yet" in done.stderr
+    assert not (data_dir / "releases").exists()
+
+
+@pytest.fixture(scope="module")
+def candidates(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], str]:
+    """Files of three thumbnails, the planted best one first, and their title."""
+    folder = tmp_path_factory.mktemp("candidates")
+    found = sorted(synthetic_catalogue(60).candidates("tech", seed=1), key=lambda c: -c.quality)
+    for candidate in found:
+        (folder / candidate.name).write_bytes(candidate.image)
+    return [str(folder / candidate.name) for candidate in found], found[0].title
+
+
+def score(lab: RunningLab, candidates: tuple[list[str], str], *more: str, **environment: str) -> Any:
+    files, title = candidates
+    done = thumblab(
+        lab.data_dir,
+        "score",
+        *files,
+        *more,
+        *("--title", title, "--niche", "tech", "--json"),
+        THUMBLAB_IMAGE_ENCODER="builtin",
+        **environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_files_are_ranked_without_a_server_by_the_releases_that_are_served(
+    lab: RunningLab, trained: str, candidates: tuple[list[str], str], tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    answer = score(lab, candidates, str(bad))
+    store = ReleaseStore(lab.data_dir / "releases")
+    assert answer["releases"] == {"model": store.current_id(MODEL, ALL), "index": store.current_id(INDEX, "tech")}
+    by_id = {thumbnail["id"]: thumbnail for thumbnail in answer["thumbnails"]}
+    assert sorted(by_id[file]["rank"] for file in candidates[0]) == [1, 2, 3]
+    assert answer["winner"] in candidates[0]
+    assert (by_id[str(bad)]["rank"], bool(by_id[str(bad)]["error"])) == (None, True)
+
+
+def test_the_command_and_the_service_answer_alike(
+    lab: RunningLab, trained: str, candidates: tuple[list[str], str]
+) -> None:
+    here = score(lab, candidates)
+    there = score(lab, candidates, THUMBLAB_SERVING_URL=lab.up.url("scoring"))
+    assert (here["winner"], here["verdict"], here["releases"]) == (there["winner"], there["verdict"], there["releases"])
+    for one, other in zip(here["thumbnails"], there["thumbnails"], strict=True):
+        assert one["score"] == pytest.approx(other["score"], abs=1e-3)
+        assert one["win_probability"] == pytest.approx(other["win_probability"], abs=1e-4)
+
+
+def test_the_definitions_check_is_clean_and_without_warnings(data_dir: Path) -> None:
+    tool = Path(sys.executable).with_name("dg")
+    done = subprocess.run(
+        [str(tool), "check", "defs"],
+        env=environment(data_dir) | {"PATH": f"{tool.parent}{os.pathsep}{os.environ['PATH']}"},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in (done.stdout + done.stderr).lower()
+    assert "All definitions loaded successfully" in done.stdout + done.stderr

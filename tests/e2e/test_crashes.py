@@ -1,0 +1,311 @@
+"""Promises of `thumblab demo` killed with SIGKILL at three stages, and of the same command afterwards."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+import pytest
+from real_processes import (
+    VIDEOS,
+    alive,
+    command,
+    database_running,
+    environment,
+    family,
+    new_folder,
+    wait_until,
+)
+
+from thumblab_core.images import digest
+from thumblab_core.niches import NICHES
+from thumblab_core.releases import ALL, INDEX, MODEL, PAIRS, ReleaseError, ReleaseStore
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+PER_NICHE = VIDEOS // len(NICHES)
+TABLES = ("videos", "video_stats", "channels", "thumbnails", "embeddings", "visual_features", "model_evaluations")
+
+LOOK = """
+    import json
+    from sqlalchemy import create_engine, text
+    from thumblab_core.database.server import database_url, named_database_url
+
+    def ask(url, statement):
+        with create_engine(url).connect() as connection:
+            return [list(row) for row in connection.execute(text(statement))]
+
+    lab, dagster, mlflow = database_url(), named_database_url("dagster"), named_database_url("mlflow")
+    there = {row[0] for row in ask(lab, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+    kept = ask(mlflow, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename = 'model_versions'")
+    print(json.dumps({
+        "rows": {t: ask(lab, f"SELECT count(*) FROM {t}")[0][0] for t in TABLES if t in there},
+        "pictures": [row[0] for row in ask(lab, "SELECT sha256 FROM thumbnails WHERE sha256 IS NOT NULL")],
+        "dagster": ask(dagster, "SELECT run_id, status FROM runs ORDER BY id"),
+        "open_steps": ask(dagster, '''
+            SELECT run_id, step_key FROM event_logs WHERE dagster_event_type IN ('STEP_START', 'STEP_SUCCESS')
+            GROUP BY run_id, step_key HAVING count(DISTINCT dagster_event_type) = 1'''),
+        "mlflow": ask(mlflow, '''
+            SELECT r.status, t.value, (SELECT count(*) FROM model_versions v WHERE v.run_id = r.run_uuid)
+            FROM runs r LEFT JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'thumblab.release_id' ''') if kept else [],
+        "aliases": ask(mlflow, "SELECT alias, version FROM registered_model_aliases") if kept else [],
+    }))
+"""
+
+
+def look(data_dir: Path) -> dict[str, Any]:
+    """What the databases hold, asked by a process that starts the server when it does not run, and then lets go of it."""
+    script = f"TABLES = {TABLES!r}\n{textwrap.dedent(LOOK)}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(data_dir), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+class Outside:
+    """Looks at a running demo through its files and its database, many times a second, without being in its way."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self._connections: dict[str, psycopg.Connection] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._connections.values():
+            connection.close()
+
+    def count(self, statement: str, database: str = "thumblab") -> int:
+        """The number that the statement gives; -1 while there is nothing to ask."""
+        from thumblab_core.database import cluster, root
+
+        try:
+            if database not in self._connections:
+                home = root.find_home(self.data_dir)
+                if home is None:
+                    return -1
+                self._connections[database] = psycopg.connect(
+                    host=str(cluster.socket_dir(home)), user="postgres", dbname=database, autocommit=True
+                )
+            row = self._connections[database].execute(statement).fetchone()  # type: ignore[arg-type]
+        except psycopg.Error:
+            if database in self._connections and self._connections[database].closed:
+                del self._connections[database]  # it was to a server that was about to stop
+            return -1
+        return int(row[0]) if row else -1
+
+    def rows(self) -> dict[str, int]:
+        return {table: self.count(f"SELECT count(*) FROM {table}") for table in TABLES}
+
+    def pictures(self) -> int:
+        return len(pictures(self.data_dir))
+
+
+def pictures(data_dir: Path) -> list[Path]:
+    """The files of the image store, without those that are still being written."""
+    found = []
+    with suppress(FileNotFoundError), os.scandir(data_dir / "images") as folders:  # many times faster than a glob
+        for folder in folders:
+            with os.scandir(folder) as files:
+                found += [Path(file.path) for file in files if not file.name.startswith(".")]
+    return found
+
+
+def downloading(demo: Outside) -> bool:
+    """A niche is there, and of another some pictures are stored that are not committed yet."""
+    stored = demo.pictures()  # first: files and rows only grow, so what is missing afterwards was missing before
+    return stored > PER_NICHE and PER_NICHE <= demo.count("SELECT count(*) FROM thumbnails") < stored
+
+
+def encoding(demo: Outside) -> bool:
+    """A niche has the vectors of its pictures, and not those of its titles."""
+    return demo.count("SELECT max(n) - min(n) FROM (SELECT count(*) n FROM embeddings GROUP BY encoder) each") > 0
+
+
+def logging(demo: Outside) -> bool:
+    """The model is published and is being logged to MLflow."""
+    return demo.count("SELECT count(*) FROM runs WHERE status = 'RUNNING'", "mlflow") == 1
+
+
+STAGES: dict[str, tuple[Callable[[Outside], bool], str]] = {
+    "downloading": (downloading, "thumbnails"),
+    "encoding": (encoding, "embeddings"),
+    "logging": (logging, "ranking_model"),
+}
+"""When to kill, and the step that does not end by it."""
+
+
+@dataclass
+class Kill:
+    """What was seen just before a kill and after it."""
+
+    before: dict[str, int]
+    after: dict[str, Any] = field(default_factory=dict)
+    bad_pointers: list[str] = field(default_factory=list)
+    served: int = 0
+
+
+@dataclass
+class Story:
+    """Three kills, the run that came through, and the one after it."""
+
+    data_dir: Path
+    kills: dict[str, Kill] = field(default_factory=dict)
+    final: "subprocess.CompletedProcess[str] | None" = None
+    again: "subprocess.CompletedProcess[str] | None" = None
+    after: dict[str, Any] = field(default_factory=dict)
+    after_again: dict[str, Any] = field(default_factory=dict)
+
+
+def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
+    """How many pointers there are, and which of them name no release that verifies."""
+    pointers = sorted(store.root.glob("*/*/CURRENT"))
+    bad = []
+    for pointer in pointers:
+        try:
+            release = store.current(pointer.parents[1].name, pointer.parent.name)
+            assert release is not None
+            release.verify()
+        except ReleaseError as error:
+            bad.append(str(error))
+    return len(pointers), bad
+
+
+def kill_when(folder: Path, stage: str, when: Callable[[Outside], bool]) -> Kill:
+    data_dir = folder / "demo"
+    with ExitStack() as stack:
+        output = stack.enter_context((folder / "output").open("a"))
+        process = subprocess.Popen(
+            command("demo"),
+            env=environment(folder),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        demo = stack.enter_context(Outside(data_dir))
+        deadline = time.monotonic() + 300
+        while not when(demo):
+            assert process.poll() is None, f"it ended before {stage}: {(folder / 'output').read_text()[-2000:]}"
+            assert time.monotonic() < deadline, f"{stage} never came: {(folder / 'output').read_text()[-2000:]}"
+            time.sleep(0.001)
+        below = family(process)
+        process.kill()
+        process.wait()
+        before = demo.rows()
+    kill = Kill(before)
+    wait_until(lambda: not alive(below), 15, f"the servers of the killed demo end: {below}", every=0.2)
+    wait_until(lambda: not database_running(data_dir), 20, "the database stops", every=0.2)
+    kill.served, kill.bad_pointers = bad_pointers(ReleaseStore(data_dir / "releases"))
+    kill.after = look(data_dir)
+    return kill
+
+
+@pytest.fixture(scope="module")
+def story() -> Iterator[Story]:
+    with new_folder() as folder:
+        told = Story(folder / "demo")
+        for name, (when, _) in STAGES.items():
+            told.kills[name] = kill_when(folder, name, when)
+        options: dict[str, Any] = {"env": environment(folder), "capture_output": True, "text": True, "timeout": 400}
+        told.final = subprocess.run(command("demo"), **options)
+        told.after = look(told.data_dir)
+        told.again = subprocess.run(command("demo"), **options)
+        told.after_again = look(told.data_dir)
+        yield told
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_kill_came_in_the_middle_of_its_stage(story: Story, stage: str) -> None:
+    run_id, status = story.kills[stage].after["dagster"][-1]
+    assert status == "STARTED"
+    assert [step for run, step in story.kills[stage].after["open_steps"] if run == run_id] == [STAGES[stage][1]]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_was_committed_is_there_after_the_kill(story: Story, stage: str) -> None:
+    kill = story.kills[stage]
+    assert kill.before["videos"] > 0
+    lost = {table: count for table, count in kill.before.items() if kill.after["rows"].get(table, -1) < count}
+    assert lost == {}
+
+
+def test_no_kill_ever_makes_the_library_smaller(story: Story) -> None:
+    history = [kill.after["rows"] for kill in story.kills.values()] + [story.after["rows"], story.after_again["rows"]]
+    for earlier, later in itertools.pairwise(history):
+        assert all(later[table] >= count for table, count in earlier.items())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_is_served_after_the_kill_is_whole(story: Story, stage: str) -> None:
+    kill = story.kills[stage]
+    assert kill.bad_pointers == []
+    if stage in ("downloading", "encoding"):
+        assert 1 <= kill.served < len(NICHES)
+    else:  # every niche, and no model
+        assert kill.served == len(NICHES)
+
+
+def test_the_same_command_then_ends_well_and_fetches_nothing_twice(story: Story) -> None:
+    assert story.final is not None
+    assert story.final.returncode == 0, story.final.stdout + story.final.stderr
+    # Every niche was complete by the third kill: new, fetched, encoded and measured are 0 each.
+    rows = {words[0]: words[2:6] for words in map(str.split, story.final.stdout.splitlines()) if words[:1]}
+    assert {niche: rows[niche] for niche in NICHES} == {niche: ["0"] * 4 for niche in NICHES}
+
+
+def test_every_video_is_there_once_with_one_picture_and_its_vectors(story: Story) -> None:
+    rows = story.after["rows"]
+    assert (rows["videos"], rows["video_stats"], rows["thumbnails"], rows["visual_features"]) == (VIDEOS,) * 4
+    assert (rows["embeddings"], rows["channels"]) == (2 * VIDEOS, len(NICHES))
+    stored = pictures(story.data_dir)
+    assert sorted(path.parent.name + path.name for path in stored) == sorted(set(story.after["pictures"]))
+    assert all(digest(path.read_bytes()) == path.parent.name + path.name for path in stored)
+
+
+def test_every_niche_and_the_model_serve_the_only_release_that_was_made(story: Story) -> None:
+    store = ReleaseStore(story.data_dir / "releases")
+    assert bad_pointers(store) == (len(NICHES) + 1, [])
+    for kind, scope in [*((INDEX, niche) for niche in NICHES), (MODEL, ALL)]:
+        assert [release.release_id for release in store.all(kind, scope)] == [store.current_id(kind, scope)]
+    assert len(store.all(PAIRS, ALL)) == 1
+    assert list(store.root.rglob(".staging-*")) == []
+
+
+def test_mlflow_has_one_finished_run_and_one_version_of_the_model(story: Story) -> None:
+    release = ReleaseStore(story.data_dir / "releases").current_id(MODEL, ALL)
+    assert story.kills["logging"].after["mlflow"] == [["RUNNING", release, 0]]
+    assert sorted(story.after["mlflow"]) == [["FAILED", release, 0], ["FINISHED", release, 1]]
+    assert sorted(story.after["aliases"]) == [["challenger", 1], ["champion", 1]]
+
+
+def test_dagster_shows_the_killed_runs_as_failed_and_none_as_running(story: Story) -> None:
+    killed = {kill.after["dagster"][-1][0] for kill in story.kills.values()}
+    assert len(killed) == len(STAGES)
+    statuses = dict(story.after["dagster"])
+    assert {statuses[run_id] for run_id in killed} == {"FAILURE"}
+    assert set(Counter(statuses.values())) == {"FAILURE", "SUCCESS"}
+    assert Counter(statuses.values())["FAILURE"] == len(STAGES)
+
+
+def test_once_more_and_nothing_is_new(story: Story) -> None:
+    assert story.again is not None
+    assert story.again.returncode == 0, story.again.stdout + story.again.stderr
+    assert "Nothing was new: 0 downloaded, 0 encoded, 0 measured, 0 trained" in story.again.stdout
+    unchanged = ("rows", "pictures", "mlflow", "aliases")
+    assert {name: story.after_again[name] for name in unchanged} == {name: story.after[name] for name in unchanged}

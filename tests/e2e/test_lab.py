@@ -1,0 +1,207 @@
+"""Promises of the whole lab as `thumblab up --demo` runs it: Dagster, MLflow and the service, on the embedded database."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from real_processes import REPOSITORY, RunningLab
+
+from thumblab_core.niches import NICHES
+from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
+
+LIBRARY = {
+    "raw_videos",
+    "thumbnails",
+    "embeddings",
+    "visual_features",
+    "channel_baselines",
+    "faiss_index",
+    "served_index",
+}
+RANKING = {"training_pairs", "ranking_model", "served_model"}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def served(lab: RunningLab, kind: str, scope: str) -> Release:
+    release = ReleaseStore(lab.data_dir / "releases").current(kind, scope)
+    assert release is not None
+    return release
+
+
+def test_up_prints_four_addresses_and_all_of_them_answer(lab: RunningLab) -> None:
+    page = lab.up.said("Score thumbnails")
+    addresses = {
+        lab.up.said("Dagster "): "html",
+        lab.up.said("MLflow "): "html",
+        page: "html",
+        lab.up.said("API "): "json",
+    }
+    assert [address.startswith("http://127.0.0.1:") for address in addresses] == [True] * 4
+    for address, kind in addresses.items():
+        answer = httpx.get(address, timeout=30, trust_env=False)
+        assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), address
+
+
+def test_both_schedules_run_on_hobart_time_without_being_switched_on(lab: RunningLab) -> None:
+    found = lab.graphql(
+        """query($of: RepositorySelector!) { schedulesOrError(repositorySelector: $of) { ... on Schedules { results {
+            name cronSchedule executionTimezone pipelineName scheduleState { status } } } } }""",
+        of=REPOSITORY,
+    )["schedulesOrError"]["results"]
+    assert {s["name"]: (s["pipelineName"], s["cronSchedule"]) for s in found} == {
+        "daily_refresh": ("refresh_library", "0 3 * * *"),
+        "weekly_training": ("train_ranker", "0 5 * * 1"),
+    }
+    assert {(s["executionTimezone"], s["scheduleState"]["status"]) for s in found} == {("Australia/Hobart", "RUNNING")}
+
+
+def test_every_daemon_that_the_lab_needs_is_alive(lab: RunningLab, refreshed: dict[str, Any]) -> None:
+    found = lab.graphql(
+        "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy lastHeartbeatErrors { message } } } } }"
+    )["instance"]["daemonHealth"]["allDaemonStatuses"]
+    needed = {d["daemonType"]: (d["healthy"], d["lastHeartbeatErrors"]) for d in found if d["required"]}
+    assert {"SCHEDULER", "QUEUED_RUN_COORDINATOR", "BACKFILL", "MONITORING", "FRESHNESS_DAEMON"} <= set(needed)
+    assert set(map(str, needed.values())) == {"(True, [])"}
+
+
+def test_before_any_release_the_service_says_what_is_missing(before_any_release: httpx.Response) -> None:
+    assert before_any_release.status_code == 503
+    assert "train_ranker" in before_any_release.json()["detail"]
+
+
+def test_a_backfill_over_graphql_materializes_every_partition_of_every_library_asset(
+    lab: RunningLab, refreshed: dict[str, Any]
+) -> None:
+    niche_of_run = [
+        next(t["value"] for t in run["tags"] if t["key"] == "dagster/partition") for run in refreshed["runs"]
+    ]
+    assert sorted(niche_of_run) == sorted(NICHES)
+    nodes = lab.graphql(
+        """{ assetNodes { assetKey { path } groupName assetPartitionStatuses { ... on DefaultPartitionStatuses {
+            materializedPartitions failedPartitions unmaterializedPartitions } } } }"""
+    )["assetNodes"]
+    library = {node["assetKey"]["path"][0]: node for node in nodes if node["groupName"] == "library"}
+    assert set(library) == LIBRARY
+    for name, node in library.items():
+        statuses = node["assetPartitionStatuses"]
+        assert set(statuses["materializedPartitions"]) == set(NICHES), name
+        assert (statuses["failedPartitions"], statuses["unmaterializedPartitions"]) == ([], []), name
+
+
+def evaluations(lab: RunningLab, assets: set[str]) -> dict[str, Counter[str]]:
+    """How often each check of the assets had which outcome."""
+    nodes = lab.graphql(
+        "{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks { name blocking } } } } }"
+    )["assetNodes"]
+    found = {}
+    for node in nodes:
+        asset = node["assetKey"]["path"][0]
+        for check in node["assetChecksOrError"]["checks"] if asset in assets else ():
+            assert check["blocking"], check
+            executions = lab.graphql(
+                """query($key: AssetKeyInput!, $name: String!) {
+                    assetCheckExecutions(assetKey: $key, checkName: $name, limit: 100) { status } }""",
+                key={"path": [asset]},
+                name=check["name"],
+            )["assetCheckExecutions"]
+            found[f"{asset}.{check['name']}"] = Counter(execution["status"] for execution in executions)
+    assert {name.partition(".")[0] for name in found} == assets
+    return found
+
+
+def test_every_check_of_the_backfill_was_evaluated_and_passed(lab: RunningLab, refreshed: dict[str, Any]) -> None:
+    outcomes = evaluations(lab, LIBRARY)
+    assert len(outcomes) == 14
+    assert set(map(str, outcomes.values())) == {str(Counter(SUCCEEDED=len(NICHES)))}, outcomes
+
+
+def test_training_over_graphql_materializes_the_model_and_every_check_passes(lab: RunningLab, trained: str) -> None:
+    outcomes = evaluations(lab, RANKING)
+    assert len(outcomes) == 11
+    assert set(map(str, outcomes.values())) == {str(Counter(SUCCEEDED=1))}, outcomes
+    materialized = lab.graphql(
+        """query($id: ID!) { runOrError(runId: $id) { ... on Run { assetMaterializations { assetKey { path } } } } }""",
+        id=trained,
+    )["runOrError"]["assetMaterializations"]
+    assert {event["assetKey"]["path"][0] for event in materialized} == RANKING
+    assert served(lab, MODEL, ALL).run_id == trained
+
+
+@pytest.mark.parametrize("niche", ["tech", "news"])
+def test_the_service_that_never_restarted_answers_with_the_releases_of_these_runs(
+    lab: RunningLab, trained: str, refreshed: dict[str, Any], drawn: Callable[..., bytes], niche: str
+) -> None:
+    answer = lab.score(niche, {"a": drawn(1), "b": drawn(2), "c": drawn(3)})
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    index = served(lab, INDEX, niche)
+    assert said["releases"] == {"model": served(lab, MODEL, ALL).release_id, "index": index.release_id}
+    assert index.run_id in {run["runId"] for run in refreshed["runs"]}
+    assert sorted(t["rank"] for t in said["thumbnails"]) == [1, 2, 3]
+    assert {t["similarity_source"] for t in said["thumbnails"]} == {"faiss"}
+
+
+@pytest.fixture
+def mlflow(lab: RunningLab, trained: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(lab.up.url("mlflow"))
+    yield mlflow
+    mlflow.set_tracking_uri(before)
+
+
+def test_the_registry_calls_the_served_release_challenger_and_champion(lab: RunningLab, mlflow: Any) -> None:
+    client = mlflow.MlflowClient()
+    versions = {
+        alias: client.get_model_version_by_alias("thumbnail-ranker", alias) for alias in ("challenger", "champion")
+    }
+    assert {alias: version.version for alias, version in versions.items()} == {"challenger": "1", "champion": "1"}
+    run = client.get_run(versions["champion"].run_id)
+    release = served(lab, MODEL, ALL)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["thumblab.release_id"] == release.release_id
+    assert run.data.metrics["future_all_model_auc"] == pytest.approx(release.info["future_auc"])
+
+
+def test_mlflow_loads_the_champion_and_it_scores_as_the_release_does(lab: RunningLab, mlflow: Any) -> None:
+    from thumblab_core.ranker import TrainedRanker
+
+    ranker = TrainedRanker.load(served(lab, MODEL, ALL))
+    config = ranker.model.config
+    inputs = np.random.default_rng(0).standard_normal((16, config.image_dimension + config.title_dimension))
+    inputs = inputs.astype(np.float32)
+    champion = mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion")
+    expected = ranker.model.predict(inputs[:, : config.image_dimension], inputs[:, config.image_dimension :]).score
+    assert expected.std() > 0
+    np.testing.assert_allclose(champion.predict(inputs), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_run_says_where_its_model_is_in_mlflow(lab: RunningLab, trained: str) -> None:
+    entries = lab.graphql(
+        """query($id: ID!) { runOrError(runId: $id) { ... on Run { assetMaterializations { assetKey { path }
+            metadataEntries { label ... on UrlMetadataEntry { url } ... on TextMetadataEntry { text } } } } } }""",
+        id=trained,
+    )["runOrError"]["assetMaterializations"]
+    model = next(event for event in entries if event["assetKey"]["path"] == ["ranking_model"])
+    said = {entry["label"]: entry.get("url") or entry.get("text") for entry in model["metadataEntries"]}
+    assert said["mlflow_run"].startswith(lab.up.url("mlflow"))
+    assert said["release"] == served(lab, MODEL, ALL).release_id
+
+
+def test_no_server_of_the_lab_complained(lab: RunningLab, trained: str) -> None:
+    logs: list[Path] = sorted((lab.data_dir / "logs").glob("*.log"))
+    assert {log.stem for log in logs} == {"dagster", "dagster-daemon", "mlflow", "scoring"}
+    complaints = [
+        f"{log.stem}: {line}"
+        for log in logs
+        for line in log.read_text(errors="replace").splitlines()
+        if "Traceback" in line or " ERROR " in line
+    ]
+    assert complaints == []

@@ -1,0 +1,60 @@
+"""Promises of how `thumblab up` begins and ends."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from real_processes import (
+    RunningLab,
+    alive,
+    database_running,
+    family,
+    free_ports,
+    listens,
+    new_folder,
+    running,
+    thumblab,
+    wait_until,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.mark.parametrize("which", ["dagster", "mlflow", "scoring"])
+def test_a_second_up_on_a_taken_port_is_refused_with_a_sentence_and_leaves_the_first_alone(
+    lab: RunningLab, which: str
+) -> None:
+    with new_folder() as folder:
+        ports = dict(zip(("dagster", "mlflow", "scoring"), free_ports(3), strict=True)) | {which: lab.up.ports[which]}
+        options = ["--dagster-port", str(ports["dagster"]), "--mlflow-port", str(ports["mlflow"])]
+        done = thumblab(folder, "up", *options, THUMBLAB_SERVING_PORT=str(ports["scoring"]))
+        assert done.returncode == 1
+        assert f"thumblab: something listens on 127.0.0.1:{ports[which]} already; stop it" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert [name for name, port in ports.items() if listens(port)] == [which]
+        wait_until(lambda: not database_running(folder), 20, "its database stops")
+    assert httpx.get(lab.up.url(which), timeout=30, trust_env=False).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def own_folder() -> Iterator[Path]:
+    with new_folder() as folder:
+        yield folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_the_end_of_up_leaves_no_process_no_port_and_no_database(own_folder: Path, number: signal.Signals) -> None:
+    with running(own_folder) as up:
+        children = family(up.process)
+        assert len(children) > 4
+        assert all(map(listens, up.ports.values()))
+        up.process.send_signal(number)
+        assert up.process.wait(40) in (0, 130)
+        wait_until(lambda: not alive(children), 15, "every process ends")
+        assert not any(map(listens, up.ports.values()))
+        wait_until(lambda: not database_running(own_folder), 20, "the database stops")
+    status = json.loads(thumblab(own_folder, "db", "status", "--json").stdout)
+    assert (status["running"], status["in_use"], status["kept"]) == (False, False, False)
