@@ -28,7 +28,9 @@ class DemoLab:
 
 def _usual_port(memory: Path) -> int:
     """The port of the last time where it is free, so that the URLs of then are still good."""
-    port = free_port(int(memory.read_text()) if memory.is_file() else 0)
+    if memory.is_file():
+        return free_port(int(memory.read_text()))  # another one is for this time only
+    port = free_port()
     memory.write_text(str(port))
     return port
 

@@ -71,4 +71,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
                 supervisor.check()
                 time.sleep(1)
         except KeyboardInterrupt:
+            # A second Ctrl-C must not leave half of them running.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
             console.print("stopping")
