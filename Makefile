@@ -1,4 +1,5 @@
 # Everything a fresh machine needs is Python 3.11 to 3.13 with venv, and make.
+# ARGS goes to the command: make up ARGS=--demo, make demo ARGS="--catalogue DIR", make test ARGS=tests/core.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,10 +20,10 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(READY)  ## run the whole lab once, with no key and no network
-	@$(BIN)/thumblab demo
+	@$(BIN)/thumblab demo $(ARGS)
 
 test: $(READY)  ## run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY)  ## style and types
 	@$(BIN)/ruff check .
@@ -30,7 +31,7 @@ lint: $(READY)  ## style and types
 	@$(BIN)/mypy
 
 up: $(READY)  ## Dagster, MLflow and the scoring service, until Ctrl-C
-	@$(BIN)/thumblab up
+	@$(BIN)/thumblab up $(ARGS)
 
 bench: $(READY)  ## measure: what costs what, side by side
 	@$(BIN)/python -m benchmarks

@@ -1,6 +1,8 @@
 """The demo, step by step: through the real Dagster definitions, a real MLflow server and the real scoring service."""
 
 import os
+import shutil
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -89,11 +91,16 @@ def walk_through(console: Console, folder: Path | None) -> None:
         console.print(f"\nDone in {seconds:.0f} s. Run it again: it finds everything there and does nothing twice.")
     extra = f" --catalogue {folder}" if folder else ""
     console.print(
-        f"Next:\n  thumblab up --demo{extra}   the Dagster UI with these runs, MLflow, and a page to score your own\n"
-        f"  thumblab evaluate --catalogue DIR --encoder builtin   the model on thumbnails of yours\n"
+        f"Next:\n  {_command()} up --demo{extra}   the Dagster UI with these runs, MLflow, and a page to score your own\n"
+        f"  {_command()} evaluate --catalogue DIR --encoder builtin   the model on thumbnails of yours\n"
         f"Everything is in {lab.data_dir}",
         soft_wrap=True,
     )
+
+
+def _command() -> str:
+    """How to call us again: by name where the shell finds it, else by path (a fresh clone has us in .venv/bin)."""
+    return "thumblab" if shutil.which("thumblab") else os.path.relpath(Path(sys.executable).parent / "thumblab")
 
 
 def _refresh(console: Console, definitions: "Definitions", instance: "DagsterInstance", lab: DemoLab) -> int:
