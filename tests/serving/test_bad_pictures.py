@@ -27,7 +27,7 @@ HTML = b"<!doctype html><title>Not found</title>"
     ("body", "sentence"),
     [
         (bomb(8_000), "at most 40 million"),
-        (bomb(30_000), "bomb"),
+        (bomb(30_000), "far too many pixels"),
         (SVG, "not a JPEG, PNG or WebP"),
         (HTML, "not a JPEG, PNG or WebP"),
         (b"\0" * 64, "not a JPEG, PNG or WebP"),
