@@ -117,6 +117,7 @@ def judge_embeddings(lab: Lab, niche: str) -> list[Verdict]:
         LEFT JOIN thumbnails t USING (video_id)
         LEFT JOIN embeddings i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = t.sha256
         LEFT JOIN embeddings n ON n.video_id = v.video_id AND n.encoder = :title
+             AND n.source_digest = encode(sha256(convert_to(v.title, 'UTF8')), 'hex')
         WHERE v.niche = :niche
     """)
     image, title = image_encoder(lab.settings.image_encoder), title_encoder(lab.settings.title_encoder)

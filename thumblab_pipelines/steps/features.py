@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import thumbnails, videos, visual_features
 from thumblab_core.encoders.load import image_encoder
-from thumblab_core.encoders.protocol import CrossModalEncoder
+from thumblab_core.encoders.protocol import CrossModalEncoder, ImageEncoder
 from thumblab_core.images import ImageError, decode
 from thumblab_core.sub_scores import NAMES, VERSION, measure
 from thumblab_pipelines.steps.lab import Lab
@@ -29,13 +29,8 @@ class Measured:
 def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measured:
     """Write `visual_features` of the niche. Commits every batch; measures nothing twice."""
     encoder = image_encoder(lab.settings.image_encoder)
-    # title_match is measured in the encoder's own space, so another encoder means measuring again.
-    version = f"{VERSION}/{encoder.fingerprint}" if isinstance(encoder, CrossModalEncoder) else VERSION
-    had = and_(
-        visual_features.c.video_id == thumbnails.c.video_id,
-        visual_features.c.sha256 == thumbnails.c.sha256,
-        visual_features.c.version == version,
-    )
+    version = _version(encoder)
+    had = _measured(version)
     statement = (
         select(videos.c.video_id, videos.c.title, thumbnails.c.sha256, visual_features.c.video_id.label("had"))
         .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
@@ -73,6 +68,20 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
     return Measured(len(rows) - len(missing), len(missing) - len(unreadable), tuple(unreadable))
 
 
+def _version(encoder: ImageEncoder) -> str:
+    """Of the formulas; title_match is measured in the encoder's own space, so another encoder means measuring again."""
+    return f"{VERSION}/{encoder.fingerprint}" if isinstance(encoder, CrossModalEncoder) else VERSION
+
+
+def _measured(version: str) -> ColumnElement[bool]:
+    """The sub-scores of the thumbnail that is there now, by the formulas of now."""
+    return and_(
+        visual_features.c.video_id == thumbnails.c.video_id,
+        visual_features.c.sha256 == thumbnails.c.sha256,
+        visual_features.c.version == version,
+    )
+
+
 def judge_features(lab: Lab, niche: str) -> list[Verdict]:
     """Has every picture its sub-scores, and are they between 0 and 1?"""
     columns = [visual_features.c[name] for name in NAMES]
@@ -85,7 +94,7 @@ def judge_features(lab: Lab, niche: str) -> list[Verdict]:
         )
         .select_from(videos)
         .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
-        .outerjoin(visual_features, visual_features.c.video_id == videos.c.video_id)
+        .outerjoin(visual_features, _measured(_version(image_encoder(lab.settings.image_encoder))))
         .where(videos.c.niche == niche)
     )
     with lab.engine.connect() as connection:
