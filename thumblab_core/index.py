@@ -27,7 +27,12 @@ class LibraryError(LabError):
 
 @dataclass(frozen=True)
 class Item:
-    """One video of the library. `outlier_multiple` is its views per hour over its channel's median, None where unknown."""
+    """One video of the library.
+
+    `outlier_multiple`: its views over the median of its channel's videos in the same age band (`age_band` of the
+    database); where the channel has too few of them, its views per hour over the channel's median at any age; None where
+    the channel has no baseline.
+    """
 
     video_id: str
     title: str
@@ -124,6 +129,11 @@ class NicheIndex:
         faiss.write_index(self._index, str(folder / "index.faiss"))
         (folder / "items.json").write_text(json.dumps([asdict(item) for item in self.items], ensure_ascii=False))
         np.save(folder / "calibration.npy", self._calibration)
+
+    @staticmethod
+    def video_ids(release: Release) -> set[str]:
+        """Which videos a release holds, without loading its vectors."""
+        return {item["video_id"] for item in json.loads((release.path / "items.json").read_text())}
 
     @classmethod
     def load(cls, release: Release) -> "NicheIndex":

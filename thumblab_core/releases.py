@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -191,11 +191,31 @@ class ReleaseStore:
             served = self.current_id(kind, scope)
             old = [r for r in self.all(kind, scope)[:-keep] if r.release_id != served]
             for release in old:
-                # Renamed first: a reader must never find a release with half of its files.
-                gone = folder / f"{_STAGING}{release.release_id}"
-                release.path.rename(gone)
-                shutil.rmtree(gone)
+                self._delete(folder, release.release_id)
         return [release.release_id for release in old]
+
+    def remove(self, release: Release) -> None:
+        """Delete a release that is not served; that it is gone already is fine. Raises `ReleaseError` for the served one."""
+        folder = self._scope(release.kind, release.scope)
+        with self._writing(folder):
+            if self.current_id(release.kind, release.scope) == release.release_id:
+                raise ReleaseError(f"{release} is served; promote another one before it is removed")
+            self._delete(folder, release.release_id)
+
+    def withdraw(self, kind: str, scope: str) -> None:
+        """Serve nothing of the scope any more. Its releases stay until they are removed."""
+        folder = self._scope(kind, scope)
+        with self._writing(folder):
+            (folder / _POINTER).unlink(missing_ok=True)
+            _sync(folder)
+
+    @staticmethod
+    def _delete(folder: Path, release_id: str) -> None:
+        # Renamed first: a reader must never find a release with half of its files.
+        gone = folder / f"{_STAGING}{release_id}"
+        with suppress(FileNotFoundError):
+            (folder / release_id).rename(gone)
+            shutil.rmtree(gone)
 
     def _scope(self, kind: str, scope: str) -> Path:
         return self.root / kind / scope

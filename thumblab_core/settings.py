@@ -40,6 +40,24 @@ class Settings(BaseSettings):
     youtube_endpoint: str | None = None
     """Where the YouTube Data API is, such as `http://127.0.0.1:8090/`. Unset: the real one."""
 
+    youtube_first_wait_s: float = Field(default=1.0, ge=0)
+    """The longest first wait before a call that YouTube could not answer is made again; it doubles with every try."""
+
+    quota_units: int = Field(default=10_000, ge=0)
+    """Calls a day of the bucket that all but search.list and videos.batchGetStats share. These three are YouTube's own
+    defaults; a project that was given more says so here."""
+
+    quota_searches: int = Field(default=100, ge=0)
+    quota_stats: int = Field(default=10_000, ge=0)
+
+    quota_kept_units: int = Field(default=200, ge=0)
+    """Units a day that the crawl leaves to the daily refresh and to the retention."""
+
+    quota_kept_searches: int = Field(default=20, ge=0)
+
+    youtube_owner_credentials: Path | None = None
+    """The `authorized_user` file with which a channel's owner lets the lab read the true CTR, see docs/own-channel.md."""
+
     release_dir: Path | None = Field(
         default=None, validation_alias=AliasChoices("THUMBLAB_RELEASE_DIR", "FAISS_INDEX_PATH")
     )
@@ -65,17 +83,52 @@ class Settings(BaseSettings):
     videos_per_niche: int = Field(default=30, ge=1)
     """Trending videos collected per niche and refresh."""
 
-    uploads_per_channel: int = Field(default=50, ge=0)
-    """Recent uploads collected of each channel that trends: a thumbnail is judged against its channel's others."""
+    uploads_per_channel: int = Field(default=30, ge=0)
+    """Recent uploads collected of a channel that the refresh walks: a thumbnail is judged against its channel's others."""
 
-    channels_per_refresh: int = Field(default=25, ge=0)
-    """Channels whose uploads one refresh of a niche walks, the longest unvisited first."""
+    channels_per_refresh: int = Field(default=3, ge=0)
+    """Channels of the niche whose uploads one refresh walks, the longest unvisited first. With the defaults all niches
+    together cost at most 60 units and 15 searches a day; the crawl walks channels by the hundred."""
+
+    region: str = "US"
+    """Country (ISO 3166-1) whose charts and search results are collected."""
+
+    language: str = "en"
+    """Language (BCP 47) of the videos that the crawl keeps; empty keeps every language."""
+
+    crawl_channels: int = Field(default=215, ge=1)
+    """Channels per niche that the crawl looks for; seven niches make the 1,500 of the training guide."""
+
+    crawl_days: int = Field(default=90, ge=1)
+    """How far back the crawl walks the uploads of a channel."""
+
+    crawl_again_days: float = Field(default=7, gt=0)
+    """A channel that was crawled is walked again for new uploads after this many days."""
+
+    crawl_threads: int = Field(default=8, ge=1, le=32)
+
+    refresh_days: float = Field(default=25, gt=0, le=30)
+    """Facts that YouTube told without an owner's authorisation are asked for again at this age, and deleted at 30 days."""
 
     search_days: int = Field(default=90, ge=1)
     """How far back the search for trending videos looks."""
 
     library_days: int = Field(default=90, ge=1)
-    """A video leaves the library when it was last observed this many days before the niche's newest observation."""
+    """A video leaves the lab this many days after it was first collected, and the index when it was last observed so long
+    before the niche's newest observation."""
+
+    history_days: float | None = Field(default=None, gt=0)
+    """The stricter choice: counts and replaced thumbnails older than this are deleted. Unset: they stay with their video."""
+
+    train_only_on_opted_in: bool = False
+    """The stricter choice: learn only from videos whose uploader lets everybody train on them (`videoTrainability`)."""
+
+    thumbnail_recheck_days: float = Field(default=7, gt=0)
+    """A thumbnail is asked for again after this many days, because creators change them; daily while its video is younger
+    than 14 days. An unchanged one costs a request and no bytes."""
+
+    thumbnail_rechecks: int = Field(default=2_000, ge=0)
+    """Thumbnails asked for again per niche and refresh, the longest unchecked first."""
 
     pair_days: float = Field(default=30.0, gt=0)
     """Two videos of a channel make a pair when they were published at most this many days apart."""
@@ -89,7 +142,15 @@ class Settings(BaseSettings):
     demo_videos: int = Field(default=1_800, ge=60)
     """Videos in the synthetic catalogue of the demo."""
 
-    @field_validator("database_url", "youtube_api_key", "youtube_endpoint", "release_dir", "api_key", mode="before")
+    @field_validator(
+        "database_url",
+        "youtube_api_key",
+        "youtube_endpoint",
+        "youtube_owner_credentials",
+        "release_dir",
+        "api_key",
+        mode="before",
+    )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         """`THUMBLAB_DATABASE_URL=` in the environment unsets what `.env` says."""

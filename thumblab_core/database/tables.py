@@ -7,8 +7,10 @@ Names come from the documents where they have one (`thumbnails`, `channel_baseli
 from pgvector.sqlalchemy import Vector
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -18,6 +20,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -39,7 +43,9 @@ channels = Table(
     Column("title", Text, nullable=False),
     Column("subscriber_count", BigInteger),
     Column("uploads_playlist", String),
-    Column("walked_at", _MOMENT, comment="when the uploads of the channel were last walked"),
+    Column("video_count", BigInteger, comment="public videos, as the API tells it"),
+    Column("walked_at", _MOMENT, comment="when the daily refresh last walked the uploads of the channel"),
+    Column("refreshed_at", _MOMENT, comment="when the API last told these facts; NULL for a catalogue's"),
 )
 
 videos = Table(
@@ -47,13 +53,22 @@ videos = Table(
     metadata,
     Column("video_id", String, primary_key=True),
     Column("niche", String, nullable=False),
-    Column("channel_id", String, ForeignKey("channels.channel_id"), nullable=False),
+    Column("channel_id", String, ForeignKey("channels.channel_id", ondelete="CASCADE"), nullable=False),
     Column("title", Text, nullable=False),
     Column("published_at", _MOMENT, nullable=False),
+    Column("format", String, nullable=False, server_default="video", comment="video, short, live or upcoming"),
     Column("duration_s", Integer, comment="seconds; NULL where unknown (live and upcoming videos)"),
+    Column("aspect_ratio", Float, comment="width over height of the video; NULL where unknown"),
+    Column("language", String, comment="BCP 47, as the uploader declares it; NULL where not declared"),
     Column("tags", ARRAY(Text), nullable=False),
-    Column("thumbnail_url", Text),
+    Column(
+        "thumbnail_urls", ARRAY(Text), nullable=False, server_default="{}", comment="sizes on offer, the best first"
+    ),
     Column("source", String, nullable=False, comment="youtube or catalogue"),
+    Column("collected_at", _MOMENT, nullable=False, server_default=func.now(), comment="when the lab first saw it"),
+    Column("refreshed_at", _MOMENT, nullable=False, comment="when these facts were last told"),
+    Column("may_train", Boolean, comment="what videoTrainability.get said; NULL: not asked"),
+    CheckConstraint("format IN ('video', 'short', 'live', 'upcoming')", name="format"),
     Index("ix_videos_niche", "niche"),
     Index("ix_videos_channel_id", "channel_id"),
 )
@@ -66,7 +81,19 @@ video_stats = Table(
     Column("view_count", BigInteger),
     Column("like_count", BigInteger),
     Column("comment_count", BigInteger),
+    Column("era", String, nullable=False, comment="of the definition of a view, see thumblab_core.views"),
     CheckConstraint("view_count >= 0", name="views"),
+)
+
+views_at_age = Table(
+    "views_at_age",
+    metadata,
+    Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
+    Column("age_hours", Integer, primary_key=True),
+    Column("views", Float, nullable=False, comment="interpolated between two observations of one era"),
+    Column("era", String, nullable=False),
+    Column("before_hours", Float, nullable=False, comment="age at the observation before"),
+    Column("after_hours", Float, nullable=False, comment="age at the observation after"),
 )
 
 thumbnails = Table(
@@ -76,9 +103,25 @@ thumbnails = Table(
     Column("sha256", String(64), comment="the picture in the image store; NULL when there is none, see problem"),
     Column("width", Integer),
     Column("height", Integer),
+    Column("phash", BigInteger, comment="64-bit perceptual hash of the picture, as a signed number"),
     Column("problem", Text, comment="why there is no picture"),
-    Column("fetched_at", _MOMENT, nullable=False),
+    Column("url", Text, comment="where the picture was read"),
+    Column("etag", Text, comment="what its server named this version"),
+    Column("last_modified", Text),
+    Column("fetched_at", _MOMENT, nullable=False, comment="when this picture was first seen"),
+    Column("checked_at", _MOMENT, nullable=False, comment="when the server was last asked"),
     CheckConstraint("(sha256 IS NULL) <> (problem IS NULL)", name="picture_or_problem"),
+)
+
+thumbnail_versions = Table(
+    "thumbnail_versions",
+    metadata,
+    Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
+    Column("first_seen", _MOMENT, primary_key=True),
+    Column("last_seen", _MOMENT, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("phash", BigInteger),
+    Column("title", Text, nullable=False, comment="the title that the picture was last seen with"),
 )
 
 embeddings = Table(
@@ -106,7 +149,8 @@ channel_baselines = Table(
     "channel_baselines",
     metadata,
     Column("niche", String, primary_key=True),
-    Column("channel_id", String, ForeignKey("channels.channel_id"), primary_key=True),
+    Column("channel_id", String, ForeignKey("channels.channel_id", ondelete="CASCADE"), primary_key=True),
+    Column("age_band", String, primary_key=True, comment="age at the latest observation, or all"),
     Column("video_count", Integer, nullable=False),
     Column("median_views", Float, nullable=False),
     Column("median_views_per_hour", Float, nullable=False),
@@ -125,6 +169,88 @@ model_evaluations = Table(
     Column("auc_low", Float, comment="2.5 % of the bootstrap over channels"),
     Column("auc_high", Float, comment="97.5 %"),
     Column("evaluated_at", _MOMENT, nullable=False),
+)
+
+reach_reports = Table(
+    "reach_reports",
+    metadata,
+    Column("report_id", String, primary_key=True),
+    Column("job_id", String, nullable=False),
+    Column("starts_at", _MOMENT, nullable=False, comment="of the day that is reported"),
+    Column("ends_at", _MOMENT, nullable=False),
+    Column("created_at", _MOMENT, nullable=False, comment="YouTube corrects a day by a newer report of it"),
+    Column("imported_at", _MOMENT, nullable=False),
+)
+
+video_reach = Table(
+    "video_reach",
+    metadata,
+    Column("video_id", String, primary_key=True, comment="also of videos that the lab has not collected"),
+    Column("source", String, primary_key=True, comment="studio: an export; reach: a day of the Reporting API"),
+    Column("day", Date, primary_key=True, comment="of the report; of a Studio export the day it was made"),
+    Column("impressions", BigInteger, nullable=False),
+    Column("click_through_rate", Float, nullable=False, comment="fraction of the impressions, 0 to 1"),
+    Column("is_short", Boolean, comment="whether the feed of Shorts showed it; NULL where the source does not tell"),
+    Column("report_id", String, ForeignKey("reach_reports.report_id"), comment="NULL for an export"),
+    Column("imported_at", _MOMENT, nullable=False),
+    CheckConstraint("click_through_rate BETWEEN 0 AND 1", name="fraction"),
+)
+
+quota_ledger = Table(
+    "quota_ledger",
+    metadata,
+    Column("day", Date, primary_key=True, comment="in California, where the quota is reset at midnight"),
+    Column("bucket", String, primary_key=True, comment="units, searches or stats"),
+    Column("spent", Integer, nullable=False, server_default="0", comment="reserved before each call"),
+    Column("exhausted_at", _MOMENT, comment="when YouTube said that there is no more, whatever was counted here"),
+)
+
+charts = Table(
+    "charts",
+    metadata,
+    Column("category_id", Integer, primary_key=True),
+    Column("region", String, primary_key=True),
+    Column("available", Boolean, nullable=False),
+    Column("probed_at", _MOMENT, nullable=False),
+)
+
+crawl_searches = Table(
+    "crawl_searches",
+    metadata,
+    Column("niche", String, primary_key=True),
+    Column("published_after", _MOMENT, primary_key=True),
+    Column("published_before", _MOMENT, primary_key=True),
+    Column("order", String, primary_key=True, comment="viewCount or date"),
+    Column("pages", Integer, nullable=False, server_default="0"),
+    Column("cursor", Text, comment="the token of the next page"),
+    Column("finished_at", _MOMENT),
+)
+
+crawl_channels = Table(
+    "crawl_channels",
+    metadata,
+    Column("channel_id", String, ForeignKey("channels.channel_id", ondelete="CASCADE"), primary_key=True),
+    Column("niche", String, nullable=False),
+    Column("found_at", _MOMENT, nullable=False),
+    Column("checked_at", _MOMENT, comment="when channels.list was asked"),
+    Column("excluded", String, comment="why none of its videos is kept"),
+    Column("pages", Integer, nullable=False, server_default="0", comment="of its uploads, in this walk"),
+    Column("cursor", Text, comment="the token of the next page"),
+    Column("restarts", Integer, nullable=False, server_default="0", comment="of this walk, after a token was refused"),
+    Column("walked_at", _MOMENT, comment="when its uploads were last walked to the end"),
+    Index("ix_crawl_channels_niche", "niche"),
+)
+
+crawl_videos = Table(
+    "crawl_videos",
+    metadata,
+    Column("video_id", String, primary_key=True),
+    Column("channel_id", String, ForeignKey("crawl_channels.channel_id", ondelete="CASCADE"), nullable=False),
+    Column("niche", String, nullable=False),
+    Column("published_at", _MOMENT, nullable=False),
+    Column("outcome", String, comment="kept, or why not; NULL while it waits to be looked at"),
+    Index("ix_crawl_videos_channel_id", "channel_id"),
+    Index("ix_crawl_videos_waiting", "niche", "video_id", postgresql_where=text("outcome IS NULL")),
 )
 
 LATEST_STATS = """
