@@ -1,57 +1,26 @@
-"""What the emulator is fed with: channels, their videos and their pictures, seen at one moment."""
+"""Catalogues held in memory: channels, their videos and their pictures, seen at one moment."""
 
 import base64
 import csv
 import hashlib
-from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from demo.source import CATEGORY_OF, CatalogueChannel, CatalogueVideo, Found, Query, Source
 from thumblab_core.errors import LabError
 from thumblab_core.niches import Niche
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogueVideo:
-    """A video as it stood at the catalogue's `observed_at`; times are UTC, views lifetime totals."""
-
-    video_id: str
-    niche: str
-    channel_id: str
-    channel_title: str
-    title: str
-    views: int
-    published_at: datetime
-    duration_s: int
-    tags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogueChannel:
-    """A channel and its videos, newest first (equal times: by id, so that paging is stable)."""
-
-    channel_id: str
-    title: str
-    niche: str
-    videos: tuple[CatalogueVideo, ...]
-
-    @property
-    def uploads_playlist(self) -> str:
-        """YouTube's rule: the uploads of channel `UC...` are the playlist `UU...`."""
-        return "UU" + self.channel_id[2:]
-
-
-class Catalogue(ABC):
-    """Videos and channels by id, and the pictures on demand.
+class Catalogue(Source):
+    """A catalogue held in memory, its videos and channels in dictionaries by id.
 
     Args:
         videos: every video, ids distinct.
-        observed_at: the moment the view counts are of (UTC); the emulator's frozen clock.
+        observed_at: the moment the view counts are of (UTC).
     """
 
     def __init__(self, videos: Iterable[CatalogueVideo], observed_at: datetime) -> None:
@@ -60,18 +29,49 @@ class Catalogue(ABC):
         of_channel: defaultdict[str, list[CatalogueVideo]] = defaultdict(list)
         for video in self.videos.values():
             of_channel[video.channel_id].append(video)
-        self.channels: dict[str, CatalogueChannel] = {
-            channel_id: CatalogueChannel(channel_id, group[0].channel_title, group[0].niche, tuple(newest_first(group)))
-            for channel_id, group in of_channel.items()
-        }
+        self.channels: dict[str, CatalogueChannel] = {}
+        self._handles: dict[str, str] = {}
+        for channel_id, group in of_channel.items():
+            title = group[0].channel_title
+            handle = "".join(letter for letter in title.casefold() if letter.isalnum())
+            if not handle or handle in self._handles:
+                handle = f"{handle}-{channel_id[2:8].lower()}"
+            self._handles[handle] = channel_id
+            fans = int(float(f"{sum(video.views for video in group) / 20:.2e}"))  # three significant digits are public
+            newest = tuple(newest_first(group))
+            self.channels[channel_id] = CatalogueChannel(channel_id, title, group[0].niche, newest, handle, fans)
 
-    @abstractmethod
-    def image(self, video_id: str) -> bytes:
-        """The picture as JPEG bytes; KeyError for an unknown id, OSError when it cannot be read any more."""
+    @property
+    def video_count(self) -> int:
+        return len(self.videos)
 
-    @abstractmethod
-    def image_size(self, video_id: str) -> tuple[int, int]:
-        """Width and height of `image(video_id)` in pixels, without drawing or reading it."""
+    @property
+    def channel_count(self) -> int:
+        return len(self.channels)
+
+    def video(self, video_id: str) -> CatalogueVideo | None:
+        return self.videos.get(video_id)
+
+    def channel(self, channel_id: str) -> CatalogueChannel | None:
+        return self.channels.get(channel_id)
+
+    def channel_by_handle(self, handle: str) -> CatalogueChannel | None:
+        return self.channels.get(self._handles.get(handle, ""))
+
+    def search(self, query: Query, now: datetime) -> Found:
+        found = [
+            video
+            for video in self.videos.values()
+            if query.channel_id in (None, video.channel_id)
+            and (query.categories is None or CATEGORY_OF[video.niche] in query.categories)
+            and (query.after is None or video.published_at >= query.after)
+            and (query.before is None or video.published_at < query.before)
+        ]
+        if query.order == "date":
+            found = newest_first(found)
+        else:
+            found.sort(key=lambda video: (-self.views(video, now), video.video_id))
+        return Found(found, len(found))
 
 
 class FolderCatalogue(Catalogue):
@@ -160,6 +160,7 @@ def _video(row: dict[str, str]) -> tuple[CatalogueVideo, datetime]:
         published_at=_utc(row["published_on"]),
         duration_s=duration_s,
         tags=tuple(tag.strip() for tag in (row["tags"] or "").split(",") if tag.strip()),
+        aspect_ratio=None,  # no column tells it, and a wide thumbnail may well be a Short's
     )
     return video, _utc(row["observed_at"])
 

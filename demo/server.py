@@ -1,18 +1,15 @@
 """The HTTP/1.1 side of the emulator: a thread per connection, connections kept alive."""
 
-import json
 import socket
 import sys
-from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from demo.pictures import missing
-from demo.wire import ApiError, Json
+from demo.errors import ApiError
+from demo.messages import Delivery, Reply, Request, error_reply
 
-_API = "/youtube/v3/"
 _LARGEST_BODY = 1 << 20
 
 
@@ -22,9 +19,7 @@ class Site(Protocol):
     @property
     def date(self) -> str: ...
 
-    def answer(self, endpoint: str, params: dict[str, list[str]]) -> Json: ...
-
-    def picture(self, video_id: str, file: str) -> bytes | None: ...
+    def respond(self, request: Request) -> Reply: ...
 
 
 class Server(ThreadingHTTPServer):
@@ -76,55 +71,42 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        if url.path.startswith(_API):
-            self._api(url.path, parse_qs(url.query))
-        else:
-            self._picture(url.path)
+        self._serve(Request("GET", unquote(url.path), parse_qs(url.query), self.headers))
 
     def do_POST(self) -> None:
         """A query too long for a URL comes as a form, with a header that says it means GET."""
         length = self.headers.get("Content-Length") or ""
         if not length.isascii() or not length.isdigit() or int(length) > _LARGEST_BODY:
             self.close_connection = True  # the body stays unread, so nothing after it can be understood
-            self._error(ApiError(411, "contentLengthRequired", "A form of at most 1 MiB is needed.", "global"))
+            self._send(
+                error_reply(ApiError(411, "contentLengthRequired", "A form of at most 1 MiB is needed.", "global"))
+            )
             return
-        form = self.rfile.read(int(length)).decode("utf-8", "replace")
+        body = self.rfile.read(int(length))
         url = urlsplit(self.path)
-        if self.headers.get("X-HTTP-Method-Override") != "GET":
-            self._error(ApiError(401, "required", "Login Required.", "global"))
+        method, params = "POST", parse_qs(url.query)
+        if self.headers.get("X-HTTP-Method-Override") == "GET":
+            method, params = "GET", params | parse_qs(body.decode("utf-8", "replace"))
+        self._serve(Request(method, unquote(url.path), params, self.headers, body))
+
+    def _serve(self, request: Request) -> None:
+        self._send(self.server.site.respond(request))
+
+    def _send(self, reply: Reply) -> None:
+        if reply.delivery is not Delivery.WHOLE:
+            self.close_connection = True
+        if reply.delivery is Delivery.NOTHING:
             return
-        self._api(url.path, parse_qs(url.query) | parse_qs(form))
-
-    def _api(self, path: str, params: dict[str, list[str]]) -> None:
-        try:
-            answer = self.server.site.answer(path.removeprefix(_API), params)
-        except ApiError as error:
-            self._error(error)
-        else:
-            self._json(200, answer)
-
-    def _picture(self, path: str) -> None:
-        match path.split("/"):
-            case ["", "vi", video_id, file]:
-                picture = self.server.site.picture(video_id, file)
-                self._send(200 if picture is not None else 404, "image/jpeg", missing() if picture is None else picture)
-            case _:
-                self._error(ApiError(404, "notFound", "Not Found", "global"))
-
-    def _error(self, error: ApiError) -> None:
-        self._json(error.status, error.body())
-
-    def _json(self, status: int, body: Mapping[str, Any]) -> None:
-        self._send(status, "application/json; charset=UTF-8", json.dumps(body, ensure_ascii=False, indent=1).encode())
-
-    def _send(self, status: int, content_type: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.content_type)
+        if reply.status != 304:
+            self.send_header("Content-Length", str(len(reply.body)))
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(reply.body[: len(reply.body) // 2] if reply.delivery is Delivery.HALF else reply.body)
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         del timestamp

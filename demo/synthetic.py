@@ -32,9 +32,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from demo.catalogue import Catalogue, CatalogueVideo, channel_id_of
+from demo.catalogue import Catalogue, channel_id_of
 from demo.drawing import ATTRIBUTES, Style, draw
+from demo.growth import grown, growth
 from demo.motifs import HEIGHT, WIDTH
+from demo.source import CatalogueVideo
 from demo.titles import VOCABULARY, compose, title_facts
 from thumblab_core.niches import NICHES
 
@@ -47,9 +49,6 @@ SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
 
 PICTURE_SHARE = 0.7
 """The part of the variance of q that comes from the picture; the rest comes from the title."""
-
-GROWTH_DAYS = 3.0
-"""The age at which a video has half of the views it will ever have."""
 
 
 def _unit(*weights: float) -> npt.NDArray[np.float64]:
@@ -124,6 +123,9 @@ class SyntheticCatalogue(Catalogue):
     def image_size(self, video_id: str) -> tuple[int, int]:
         del video_id
         return WIDTH, HEIGHT
+
+    def views(self, video: CatalogueVideo, now: datetime) -> int:
+        return grown(video, self.observed_at, now)
 
     def planted_quality(self, video_id: str) -> float:
         """q of a video, in standard deviations within its channel; KeyError for an unknown id."""
@@ -211,11 +213,6 @@ class SyntheticCatalogue(Catalogue):
 def synthetic_catalogue(videos: int = 1800, seed: int = 7) -> SyntheticCatalogue:
     """A catalogue of `videos` videos over all niches, six channels each: fewer where those had under 20 videos each."""
     return SyntheticCatalogue(videos, seed)
-
-
-def growth(age_days: float) -> float:
-    """The share of its final views that a video has at an age in days: age / (age + `GROWTH_DAYS`)."""
-    return age_days / (age_days + GROWTH_DAYS)
 
 
 def _style(niche: str, rng: np.random.Generator) -> Style:

@@ -1,98 +1,76 @@
-"""The JSON that the YouTube Data API v3 answers with: resources, lists and errors.
+"""The JSON that the YouTube Data API v3 answers with: resources and their parts.
 
 Shapes follow the public reference and recorded answers: counts are strings, lengths ISO 8601, a search result's title is
 HTML-escaped while a video's is not.
 """
 
 import base64
-import hashlib
 import html
 from collections.abc import Callable, Collection
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 
-from demo.catalogue import Catalogue, CatalogueChannel, CatalogueVideo
+from demo.errors import Json
+from demo.etags import etag
 from demo.pictures import offered_sizes
-from thumblab_core.niches import Niche
-
-Json = dict[str, Any]
-
-CATEGORIES = {
-    "1": "Film & Animation",
-    "2": "Autos & Vehicles",
-    "10": "Music",
-    "15": "Pets & Animals",
-    "17": "Sports",
-    "19": "Travel & Events",
-    "20": "Gaming",
-    "22": "People & Blogs",
-    "23": "Comedy",
-    "24": "Entertainment",
-    "25": "News & Politics",
-    "26": "Howto & Style",
-    "27": "Education",
-    "28": "Science & Technology",
-    "29": "Nonprofits & Activism",
-    "30": "Movies",
-}
-"""YouTube's video categories by id; only Movies cannot be chosen by an uploader."""
-
-
-class ApiError(Exception):
-    """An answer in Google's error shape; `reason` is what clients decide by."""
-
-    def __init__(self, status: int, reason: str, message: str, domain: str, location: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-        self.domain = domain
-        self.location = location
-
-    def body(self) -> Json:
-        entry: Json = {"message": str(self), "domain": self.domain, "reason": self.reason}
-        if self.location is not None:
-            entry |= {"location": self.location, "locationType": "parameter"}
-        return {"error": {"code": self.status, "message": str(self), "errors": [entry]}}
+from demo.player import Box, player
+from demo.source import CATEGORY_OF, CatalogueChannel, CatalogueVideo
+from demo.world import World
 
 
 class Wire:
-    """Turns a catalogue's videos and channels into resources.
+    """Turns a world's videos and channels into resources.
 
     Args:
-        catalogue: what is described.
+        world: what is described.
         base: where the pictures are, such as `http://127.0.0.1:8090`.
     """
 
-    def __init__(self, catalogue: Catalogue, base: str) -> None:
-        self._catalogue = catalogue
+    def __init__(self, world: World, base: str) -> None:
+        self.world = world
         self._base = base
 
-    def video(self, video: CatalogueVideo, parts: Collection[str]) -> Json:
+    def video(self, video: CatalogueVideo, parts: Collection[str], box: Box) -> Json:
         """A `youtube#video` with those of the asked parts that the catalogue can fill."""
-        return _resource("youtube#video", video.video_id, parts, _VIDEO_PARTS, video, self)
+        item = _resource("youtube#video", video.video_id, parts, _VIDEO_PARTS, video, self)
+        return item | ({"player": player(video, box)} if "player" in parts else {})
+
+    def video_stats(self, video: CatalogueVideo, parts: Collection[str]) -> Json:
+        """A `youtube#videoStats`: lengths are written as `google.protobuf.Duration` does, `61s`."""
+        item = _resource("youtube#videoStats", video.video_id, parts, {}, video, self)
+        if "snippet" in parts:
+            item["snippet"] = {"publishTime": iso_time(video.published_at)}
+        if "contentDetails" in parts:
+            item["contentDetails"] = {"duration": f"{_length(video)}s", "durationMillis": str(_length(video) * 1000)}
+        if "statistics" in parts:
+            item["statistics"] = _counts(video, self)
+        return item
 
     def channel(self, channel: CatalogueChannel, parts: Collection[str]) -> Json:
         """A `youtube#channel`."""
         return _resource("youtube#channel", channel.channel_id, parts, _CHANNEL_PARTS, channel, self)
 
     def playlist_item(self, video: CatalogueVideo, position: int, parts: Collection[str]) -> Json:
-        """A `youtube#playlistItem` of the channel's uploads."""
+        """A `youtube#playlistItem` of the channel's uploads; of a private video it says little more than that."""
         playlist = "UU" + video.channel_id[2:]
+        private = self.world.is_private(video)
         item_id = base64.b64encode(f"{playlist}.{video.video_id}".encode()).decode()
-        item: Json = {"kind": "youtube#playlistItem", "etag": _etag(item_id), "id": item_id}
+        item: Json = {"kind": "youtube#playlistItem", "etag": etag(item_id), "id": item_id}
         if "snippet" in parts:
             item["snippet"] = {
-                **self.snippet(video),
+                **(self._private_snippet(video) if private else self.snippet(video)),
                 "playlistId": playlist,
                 "position": position,
                 "resourceId": {"kind": "youtube#video", "videoId": video.video_id},
-                "videoOwnerChannelTitle": video.channel_title,
-                "videoOwnerChannelId": video.channel_id,
             }
+            if not private:
+                item["snippet"]["videoOwnerChannelTitle"] = video.channel_title
+                item["snippet"]["videoOwnerChannelId"] = video.channel_id
         if "contentDetails" in parts:
-            item["contentDetails"] = {"videoId": video.video_id, "videoPublishedAt": iso_time(video.published_at)}
+            item["contentDetails"] = {"videoId": video.video_id}
+            if not private:
+                item["contentDetails"]["videoPublishedAt"] = iso_time(video.published_at)
         if "status" in parts:
-            item["status"] = {"privacyStatus": "public"}
+            item["status"] = {"privacyStatus": "private" if private else "public"}
         return item
 
     def search_result(self, video: CatalogueVideo) -> Json:
@@ -102,14 +80,18 @@ class Wire:
         snippet["thumbnails"] = {size: snippet["thumbnails"][size] for size in ("default", "medium", "high")}
         return {
             "kind": "youtube#searchResult",
-            "etag": _etag("search", video.video_id),
+            "etag": etag("search", video.video_id),
             "id": {"kind": "youtube#video", "videoId": video.video_id},
-            "snippet": {**snippet, "liveBroadcastContent": "none", "publishTime": iso_time(video.published_at)},
+            "snippet": {
+                **snippet,
+                "liveBroadcastContent": video.broadcast,
+                "publishTime": iso_time(video.published_at),
+            },
         }
 
     def snippet(self, video: CatalogueVideo) -> Json:
         """What every description of a video has in common."""
-        offered = offered_sizes(*self._catalogue.image_size(video.video_id))
+        offered = offered_sizes(*self.world.image_size(video.video_id))
         return {
             "publishedAt": iso_time(video.published_at),
             "channelId": video.channel_id,
@@ -126,24 +108,21 @@ class Wire:
             "channelTitle": video.channel_title,
         }
 
-
-def category(category_id: str) -> Json:
-    """A `youtube#videoCategory`."""
-    return {
-        "kind": "youtube#videoCategory",
-        "etag": _etag("category", category_id),
-        "id": category_id,
-        "snippet": {
-            "title": CATEGORIES[category_id],
-            "assignable": category_id != "30",
-            "channelId": "UCBR8-60-B28hp2BmDPdntcQ",
-        },
-    }
+    @staticmethod
+    def _private_snippet(video: CatalogueVideo) -> Json:
+        return {
+            "publishedAt": iso_time(video.published_at),
+            "channelId": video.channel_id,
+            "title": "Private video",
+            "description": "This video is private.",
+            "thumbnails": {},
+            "channelTitle": video.channel_title,
+        }
 
 
 def iso_time(moment: datetime) -> str:
     """As the API writes a moment: `2026-11-20T12:00:00Z`."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def iso_duration(seconds: int) -> str:
@@ -157,28 +136,39 @@ def iso_duration(seconds: int) -> str:
 def _resource(
     kind: str, item_id: str, parts: Collection[str], known: dict[str, Callable[..., Json]], about: object, wire: Wire
 ) -> Json:
-    item: Json = {"kind": kind, "etag": _etag(item_id, *sorted(parts)), "id": item_id}
+    item: Json = {"kind": kind, "etag": etag(item_id, *sorted(parts)), "id": item_id}
     return item | {part: known[part](about, wire) for part in known if part in parts}
 
 
-def _etag(*about: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256("/".join(about).encode()).digest()).decode()[:27]
+def _length(video: CatalogueVideo) -> int:
+    """Seconds; what is not finished has none."""
+    return video.duration_s if video.broadcast == "none" else 0
+
+
+def _counts(video: CatalogueVideo, wire: Wire) -> Json:
+    views = wire.world.views(video)
+    counts = {"viewCount": str(views), "likeCount": str(views // 25), "commentCount": str(views // 400)}
+    if video.hidden_counts:
+        del counts["viewCount"], counts["likeCount"]
+    return counts
 
 
 def _video_snippet(video: CatalogueVideo, wire: Wire) -> Json:
     snippet = wire.snippet(video)
     if video.tags:
         snippet["tags"] = list(video.tags)
+    if video.language is not None:
+        snippet |= {"defaultLanguage": video.language, "defaultAudioLanguage": video.language}
     return snippet | {
-        "categoryId": str(Niche(video.niche).category_id),
-        "liveBroadcastContent": "none",
+        "categoryId": CATEGORY_OF[video.niche],
+        "liveBroadcastContent": video.broadcast,
         "localized": {"title": video.title, "description": ""},
     }
 
 
 def _video_details(video: CatalogueVideo, _: Wire) -> Json:
     return {
-        "duration": iso_duration(video.duration_s),
+        "duration": iso_duration(_length(video)),
         "dimension": "2d",
         "definition": "hd",
         "caption": "false",
@@ -188,14 +178,8 @@ def _video_details(video: CatalogueVideo, _: Wire) -> Json:
     }
 
 
-def _video_statistics(video: CatalogueVideo, _: Wire) -> Json:
-    counts = {
-        "viewCount": video.views,
-        "likeCount": video.views // 25,
-        "favoriteCount": 0,
-        "commentCount": video.views // 400,
-    }
-    return {name: str(count) for name, count in counts.items()}
+def _video_statistics(video: CatalogueVideo, wire: Wire) -> Json:
+    return _counts(video, wire) | {"favoriteCount": "0"}
 
 
 def _video_status(_: CatalogueVideo, __: Wire) -> Json:
@@ -214,6 +198,7 @@ def _channel_snippet(channel: CatalogueChannel, wire: Wire) -> Json:
     return {
         "title": channel.title,
         "description": "",
+        "customUrl": f"@{channel.handle}",
         "publishedAt": iso_time(channel.videos[-1].published_at),
         "thumbnails": {size: thumbnails[size] for size in ("default", "medium", "high")},
         "localized": {"title": channel.title, "description": ""},
@@ -224,14 +209,17 @@ def _channel_details(channel: CatalogueChannel, _: Wire) -> Json:
     return {"relatedPlaylists": {"likes": "", "uploads": channel.uploads_playlist}}
 
 
-def _channel_statistics(channel: CatalogueChannel, _: Wire) -> Json:
-    views = sum(video.views for video in channel.videos)
+def _channel_statistics(channel: CatalogueChannel, wire: Wire) -> Json:
     return {
-        "viewCount": str(views),
-        "subscriberCount": f"{int(float(f'{views / 20:.2e}'))}",  # YouTube shows three significant digits
+        "viewCount": str(wire.world.channel_views(channel)),
+        "subscriberCount": str(channel.subscribers),
         "hiddenSubscriberCount": False,
-        "videoCount": str(len(channel.videos)),
+        "videoCount": str(wire.world.public_count(channel)),
     }
+
+
+def _channel_status(_: CatalogueChannel, __: Wire) -> Json:
+    return {"privacyStatus": "public", "isLinked": True, "longUploadsStatus": "allowed", "madeForKids": False}
 
 
 _VIDEO_PARTS: dict[str, Callable[..., Json]] = {
@@ -244,4 +232,5 @@ _CHANNEL_PARTS: dict[str, Callable[..., Json]] = {
     "snippet": _channel_snippet,
     "contentDetails": _channel_details,
     "statistics": _channel_statistics,
+    "status": _channel_status,
 }

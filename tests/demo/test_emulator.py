@@ -15,8 +15,7 @@ import cv2
 import httplib2
 import numpy as np
 import pytest
-from googleapiclient.discovery import build
-from googleapiclient.errors import HttpError
+from emulated import client, get, refusal, size_of, walk
 
 from demo.catalogue import Catalogue, CatalogueVideo, channel_id_of, read_catalogue
 from demo.emulator import Emulator
@@ -36,45 +35,6 @@ def catalogue() -> SyntheticCatalogue:
 def emulator(catalogue: SyntheticCatalogue) -> Iterator[Emulator]:
     with Emulator(catalogue) as running:
         yield running
-
-
-def client(emulator: Emulator, key: str = "any key") -> Any:
-    return build(
-        "youtube", "v3", developerKey=key, static_discovery=True, client_options={"api_endpoint": emulator.endpoint}
-    )
-
-
-def refusal(request: Any) -> tuple[int, str]:
-    with pytest.raises(HttpError) as caught:
-        request.execute()
-    error = json.loads(caught.value.content)["error"]
-    assert error["code"] == caught.value.resp.status
-    return error["code"], error["errors"][0]["reason"]
-
-
-def get(emulator: Emulator, path: str) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection(urlsplit(emulator.endpoint).netloc, timeout=10)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read()
-    finally:
-        connection.close()
-
-
-def size_of(jpeg: bytes) -> tuple[int, int]:
-    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert pixels is not None
-    return pixels.shape[1], pixels.shape[0]
-
-
-def walk(collection: Any, request: Any) -> list[dict[str, Any]]:
-    items = []
-    while request is not None:
-        answer = request.execute()
-        items += answer["items"]
-        request = collection.list_next(request, answer)
-    return items
 
 
 def test_a_search_pages_through_a_niche_from_the_most_viewed_down(
@@ -201,9 +161,9 @@ def test_a_wrong_or_missing_key_is_refused_and_costs_nothing(catalogue: Syntheti
         listing = {"part": "snippet", "id": next(iter(catalogue.videos))}
         assert refusal(client(emulator, "wrong").videos().list(**listing)) == (400, "keyInvalid")
         assert get(emulator, "/youtube/v3/videos?part=snippet&id=x")[0] == 400
-        assert emulator.counts.units == 0
+        assert emulator.counts.spent == {"units": 0, "searches": 0, "stats": 0}
         assert client(emulator, "right").videos().list(**listing).execute()["items"]
-        assert emulator.counts.units == 1
+        assert emulator.counts.spent["units"] == 1
 
 
 def test_a_spent_quota_answers_403_and_searches_have_their_own(catalogue: SyntheticCatalogue) -> None:
@@ -216,8 +176,8 @@ def test_a_spent_quota_answers_403_and_searches_have_their_own(catalogue: Synthe
         assert refusal(videos) == (403, "quotaExceeded")
         search.execute()
         assert refusal(search) == (403, "quotaExceeded")
-        assert emulator.counts.units == 3
-        emulator.reset_quota()
+        assert emulator.counts.spent == {"units": 2, "searches": 1, "stats": 0}
+        emulator.advance(timedelta(days=1))
         videos.execute()
 
 
@@ -365,6 +325,7 @@ def test_a_folder_is_read_and_its_bad_rows_are_counted(tmp_path: Path) -> None:
     assert (list(catalogue.videos), catalogue.skipped) == (["aaaaaaaaaaa"], 8)
     video = catalogue.videos["aaaaaaaaaaa"]
     assert (video.tags, video.published_at) == (("x", "y"), datetime(2025, 2, 1, tzinfo=UTC))
+    assert video.aspect_ratio is None  # nobody told it
     assert catalogue.observed_at == datetime(2025, 3, 5, 12, tzinfo=UTC)
     assert catalogue.image_size("aaaaaaaaaaa") == (64, 36)
 
@@ -384,6 +345,6 @@ def test_the_real_catalogue_is_served_whole() -> None:
         request = entries.list(part="contentDetails", playlistId=deep.uploads_playlist, maxResults=50)
         found = [entry["contentDetails"]["videoId"] for entry in walk(entries, request)]
         assert found == [video.video_id for video in deep.videos]
-        assert emulator.counts.units == -(-len(found) // 50)
+        assert emulator.counts.spent["units"] == -(-len(found) // 50)
         for video_id in found[::100]:
             assert size_of(get(emulator, f"/vi/{video_id}/mqdefault.jpg")[2]) == (320, 180)

@@ -1,0 +1,80 @@
+"""Thumbnails over HTTP: validators, 304 for a picture that has not changed, 404 with a small JPEG."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from demo.clock import http_date
+from demo.etags import etag as tag
+from demo.messages import JPEG, Reply, Request
+from demo.pictures import missing, offered_sizes, render
+from demo.world import World
+
+_SERVED, _NOT_MODIFIED, _MISSING = "served", "not modified", "missing"
+
+
+class Images:
+    """Answers for `/vi/<video>/<file>`.
+
+    Args:
+        world: whose pictures they are.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @property
+    def served(self) -> int:
+        return self._counts[_SERVED]
+
+    @property
+    def not_modified(self) -> int:
+        return self._counts[_NOT_MODIFIED]
+
+    @property
+    def missing(self) -> int:
+        return self._counts[_MISSING]
+
+    def picture(self, video_id: str, file: str) -> bytes | None:
+        """JPEG bytes in one of YouTube's sizes, None where there is none."""
+        try:
+            return render(self._world.image(video_id), file)
+        except (KeyError, OSError):
+            return None
+
+    def reply(self, request: Request, video_id: str, file: str, picture: Callable[[str, str], bytes | None]) -> Reply:
+        """The answer to a request; `picture` is asked only when the client has no good copy."""
+        video = self._world.video(video_id)
+        headers = {}
+        if video is not None and file in self._offered(video_id):
+            version, since = self._world.image_version(video)
+            etag = f'"{tag(video_id, file, version)}"'
+            headers = {"ETag": etag, "Last-Modified": http_date(since)}
+            if _unchanged(request, etag, since):
+                self._count(_NOT_MODIFIED)
+                return Reply(304, JPEG, b"", headers)
+        body = picture(video_id, file)
+        self._count(_MISSING if body is None else _SERVED)
+        return Reply(404, JPEG, missing()) if body is None else Reply(200, JPEG, body, headers)
+
+    def _offered(self, video_id: str) -> set[str]:
+        return {size.file for size in offered_sizes(*self._world.image_size(video_id)).values()}
+
+    def _count(self, what: str) -> None:
+        with self._lock:
+            self._counts[what] += 1
+
+
+def _unchanged(request: Request, etag: str, since: datetime) -> bool:
+    """RFC 9110, 13.2.2: with `If-None-Match`, the date does not count."""
+    if known := request.headers.get("If-None-Match"):
+        return known.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]
+    try:
+        seen = parsedate_to_datetime(request.headers.get("If-Modified-Since", ""))
+    except ValueError:
+        return False
+    return since.replace(microsecond=0) <= (seen if seen.tzinfo else seen.replace(tzinfo=UTC))

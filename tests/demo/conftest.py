@@ -1,0 +1,19 @@
+"""A small synthetic catalogue, and an emulator of its own for each test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from demo.emulator import Emulator
+from demo.synthetic import SyntheticCatalogue, synthetic_catalogue
+
+
+@pytest.fixture(scope="session")
+def small_catalogue() -> SyntheticCatalogue:
+    return synthetic_catalogue(videos=150, seed=3)
+
+
+@pytest.fixture
+def running(small_catalogue: SyntheticCatalogue) -> Iterator[Emulator]:
+    with Emulator(small_catalogue) as emulator:
+        yield emulator

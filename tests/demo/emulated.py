@@ -1,0 +1,65 @@
+"""How the tests of the emulator talk to it: Google's own client, and bare HTTP over a socket."""
+
+import http.client
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import pytest
+from googleapiclient.discovery import build
+from googleapiclient.errors import HttpError
+
+from demo.emulator import Emulator
+
+
+def client(emulator: Emulator, key: str = "any key") -> Any:
+    return build(
+        "youtube", "v3", developerKey=key, static_discovery=True, client_options={"api_endpoint": emulator.endpoint}
+    )
+
+
+def error(request: Any) -> tuple[HttpError, dict[str, Any]]:
+    """The client's exception, and the error in the body."""
+    with pytest.raises(HttpError) as caught:
+        request.execute()
+    found = json.loads(caught.value.content)["error"]
+    assert found["code"] == caught.value.resp.status
+    return caught.value, found
+
+
+def refusal(request: Any) -> tuple[int, str]:
+    found = error(request)[1]
+    return found["code"], found["errors"][0]["reason"]
+
+
+def send(
+    emulator: Emulator, path: str, headers: dict[str, str] | None = None, method: str = "GET", body: str | None = None
+) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(urlsplit(emulator.endpoint).netloc, timeout=10)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def get(emulator: Emulator, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    return send(emulator, path, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def size_of(jpeg: bytes) -> tuple[int, int]:
+    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None
+    return pixels.shape[1], pixels.shape[0]
+
+
+def walk(collection: Any, request: Any) -> list[dict[str, Any]]:
+    items = []
+    while request is not None:
+        answer = request.execute()
+        items += answer["items"]
+        request = collection.list_next(request, answer)
+    return items

@@ -1,0 +1,193 @@
+"""What the endpoints say about videos and channels that are not of the everyday kind."""
+
+import dataclasses
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from emulated import client, get, refusal
+
+from demo.catalogue import Catalogue, CatalogueVideo
+from demo.emulator import Emulator
+from demo.synthetic import SyntheticCatalogue
+
+EVERY_PART = "snippet,contentDetails,statistics"
+
+
+class Edited(Catalogue):
+    """Another catalogue with its first video changed."""
+
+    def __init__(self, source: Catalogue, **changes: Any) -> None:
+        first, *rest = source.videos.values()
+        super().__init__([dataclasses.replace(first, **changes), *rest], source.observed_at)
+        self.first = self.videos[first.video_id]
+        self._source = source
+
+    def image(self, video_id: str) -> bytes:
+        return self._source.image(video_id)
+
+    def image_size(self, video_id: str) -> tuple[int, int]:
+        return self._source.image_size(video_id)
+
+
+def first_item(catalogue: Edited, **query: Any) -> dict[str, Any]:
+    with Emulator(catalogue) as emulator:
+        request = client(emulator).videos().list(**{"part": EVERY_PART, "id": catalogue.first.video_id, **query})
+        [item] = request.execute()["items"]
+        return dict(item)
+
+
+def test_statistics_come_fifty_at_a_time_and_missing_videos_are_left_out(
+    running: Emulator, small_catalogue: SyntheticCatalogue
+) -> None:
+    videos = list(small_catalogue.videos.values())[:49]
+    call = client(running).videos().batchGetStats
+    ids = [video.video_id for video in videos]
+    answer = call(part=["id", "snippet", "contentDetails", "statistics"], id=[*ids, "nosuchvideo"]).execute()
+    assert answer["kind"] == "youtube#batchGetStatsResponse"
+    assert [item["id"] for item in answer["items"]] == ids
+    for item, video in zip(answer["items"], videos, strict=True):
+        assert item["kind"] == "youtube#videoStats"
+        assert item["snippet"]["publishTime"] == video.published_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        assert item["contentDetails"]["duration"] == f"{video.duration_s}s"
+        assert item["statistics"] == {
+            "viewCount": str(video.views),
+            "likeCount": str(video.views // 25),
+            "commentCount": str(video.views // 400),
+        }
+    assert set(call(part="statistics", id=ids).execute()["items"][0]) == {"kind", "etag", "id", "statistics"}
+    assert refusal(call(part="statistics", id=[f"{n:011}" for n in range(51)])) == (400, "invalidFilters")
+    assert running.counts.calls == {"videos:batchGetStats": 3}
+
+
+@pytest.mark.parametrize("parties", [("none",), ("all",), ("One Ltd", "Another Inc")])
+def test_who_may_train_on_a_video_is_told(small_catalogue: SyntheticCatalogue, parties: tuple[str, ...]) -> None:
+    catalogue = Edited(small_catalogue, trainable=parties)
+    with Emulator(catalogue) as emulator:
+        call = client(emulator).videoTrainability()
+        answer = call.get(id=catalogue.first.video_id).execute()
+        assert answer == {
+            "kind": "youtube#videoTrainability",
+            "videoId": catalogue.first.video_id,
+            "permitted": list(parties),
+        }
+        assert refusal(call.get(id="nosuchvideo")) == (404, "videoNotFound")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "box", "size"),
+    [
+        (16 / 9, {"maxWidth": 1600}, ("1600", "900")),
+        (16 / 9, {"maxWidth": 1600, "maxHeight": 450}, ("800", "450")),
+        (9 / 16, {"maxWidth": 720, "maxHeight": 720}, ("405", "720")),
+        (9 / 16, {}, None),
+        (None, {"maxWidth": 720, "maxHeight": 720}, None),
+    ],
+)
+def test_the_player_shows_the_shape_of_a_video_to_whom_names_a_size(
+    small_catalogue: SyntheticCatalogue, ratio: float | None, box: dict[str, int], size: tuple[str, str] | None
+) -> None:
+    player = first_item(Edited(small_catalogue, aspect_ratio=ratio), part="player", **box)["player"]
+    assert "<iframe" in player.pop("embedHtml")
+    assert player == ({} if size is None else {"embedWidth": size[0], "embedHeight": size[1]})
+
+
+@pytest.mark.parametrize("broadcast", ["live", "upcoming"])
+def test_what_is_not_finished_has_no_length(small_catalogue: SyntheticCatalogue, broadcast: str) -> None:
+    item = first_item(Edited(small_catalogue, broadcast=broadcast, duration_s=600))
+    assert item["snippet"]["liveBroadcastContent"] == broadcast
+    assert item["contentDetails"]["duration"] == "P0D"
+
+
+def test_hidden_counts_are_absent_keys(small_catalogue: SyntheticCatalogue) -> None:
+    item = first_item(Edited(small_catalogue, hidden_counts=True))
+    assert set(item["statistics"]) == {"commentCount", "favoriteCount"}
+
+
+def test_a_language_is_told_when_it_was_stated(small_catalogue: SyntheticCatalogue) -> None:
+    told = first_item(Edited(small_catalogue, language="de"))["snippet"]
+    assert (told["defaultLanguage"], told["defaultAudioLanguage"]) == ("de", "de")
+    silent = first_item(Edited(small_catalogue))["snippet"]
+    assert "defaultLanguage" not in silent and "defaultAudioLanguage" not in silent
+
+
+def test_a_channel_is_found_by_its_handle(running: Emulator, small_catalogue: SyntheticCatalogue) -> None:
+    channel = next(iter(small_catalogue.channels.values()))
+    call = client(running).channels()
+    for handle in (channel.handle, f"@{channel.handle}", f"@{channel.handle.upper()}"):
+        [item] = call.list(part="snippet,status", forHandle=handle).execute()["items"]
+        assert item["id"] == channel.channel_id
+        assert item["snippet"]["customUrl"] == f"@{channel.handle}"
+        assert item["status"]["privacyStatus"] == "public"
+    assert "items" not in call.list(part="id", forHandle="@nobody").execute()
+
+
+def test_a_search_takes_a_region_and_a_language_and_refuses_nonsense(running: Emulator) -> None:
+    def search(**query: Any) -> Any:
+        return client(running).search().list(part="snippet", type="video", **query)
+
+    answer = search(regionCode="AU", relevanceLanguage="zh-Hans").execute()
+    assert answer["regionCode"] == "AU" and answer["items"]
+    assert refusal(search(regionCode="Australia")) == (400, "invalidParameter")
+    assert refusal(search(relevanceLanguage="english")) == (400, "invalidParameter")
+
+
+def test_a_search_keeps_to_a_channel_and_pages_through_it(
+    running: Emulator, small_catalogue: SyntheticCatalogue
+) -> None:
+    channel = next(iter(small_catalogue.channels.values()))
+    search = client(running).search()
+    request = search.list(part="snippet", type="video", order="date", channelId=channel.channel_id, maxResults=8)
+    found = []
+    while request is not None:
+        answer = request.execute()
+        found += [item["id"]["videoId"] for item in answer["items"]]
+        request = search.list_next(request, answer)
+    assert found == [video.video_id for video in channel.videos]
+
+
+def views_of(emulator: Emulator, ids: list[str]) -> list[int]:
+    items = client(emulator).videos().batchGetStats(part="statistics", id=ids).execute()["items"]
+    return [int(item["statistics"]["viewCount"]) for item in items]
+
+
+def test_views_grow_with_the_clock_by_the_planted_law(running: Emulator, small_catalogue: SyntheticCatalogue) -> None:
+    videos = list(small_catalogue.videos.values())[:50]
+    ids = [video.video_id for video in videos]
+    assert views_of(running, ids) == [video.views for video in videos]
+    running.advance(timedelta(days=2))
+
+    def expected(video: CatalogueVideo, now: datetime) -> float:
+        then, later = (
+            (moment - video.published_at) / timedelta(days=1) for moment in (small_catalogue.observed_at, now)
+        )
+        return video.views * (later / (later + 3)) / (then / (then + 3))
+
+    grown = views_of(running, ids)
+    assert grown == [pytest.approx(expected(video, running.now), abs=1) for video in videos]
+    assert max(later / video.views for later, video in zip(grown, videos, strict=True)) > 1.15
+
+
+def test_no_count_ever_shrinks_as_the_clock_moves_on(running: Emulator, small_catalogue: SyntheticCatalogue) -> None:
+    ids = list(small_catalogue.videos)[:50]
+    before = views_of(running, ids)
+    for step in (timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=7), timedelta(days=400)):
+        running.advance(step)
+        now = views_of(running, ids)
+        assert all(earlier <= later for earlier, later in zip(before, now, strict=True))
+        before = now
+
+
+def test_a_catalogue_that_knows_no_growth_stays_as_it_was_seen(small_catalogue: SyntheticCatalogue) -> None:
+    catalogue = Edited(small_catalogue)
+    with Emulator(catalogue) as emulator:
+        emulator.advance(timedelta(days=30))
+        assert views_of(emulator, [catalogue.first.video_id]) == [catalogue.first.views]
+
+
+@pytest.mark.parametrize("change", [lambda e, v: e.rename(v, "x"), lambda e, v: e.remove(v)], ids=["rename", "remove"])
+def test_what_does_not_exist_cannot_be_changed(running: Emulator, change: Callable[[Emulator, str], None]) -> None:
+    with pytest.raises(KeyError):
+        change(running, "nosuchvideo")
+    assert get(running, "/vi/nosuchvideo/default.jpg")[0] == 404
