@@ -75,7 +75,7 @@ class Intake:
             )
 
         def read(source: Source) -> Examined:
-            return self._examining.submit(look, self._fetcher.get(source.url or "")).result()
+            return self._examining.submit(look, self._fetcher.get(source.url or "").body).result()
 
         def start(source: Source) -> Future[Examined]:
             if source.url is not None:

@@ -114,7 +114,12 @@ class NeighbourOut(_Strict):
     channel: str
     url: str | None
     views_per_hour: float
-    outlier_multiple: float | None = Field(description="Views per hour over the channel's median.")
+    outlier_multiple: float | None = Field(
+        description=(
+            "Views over the median of the channel's videos of the same age band, or else views per hour over the "
+            "channel's median at any age; null where the channel has no baseline."
+        )
+    )
     similarity: float = Field(description="Cosine, -1 to 1.")
 
 

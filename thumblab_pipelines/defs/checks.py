@@ -23,9 +23,16 @@ def blocking(asset: str, *names: str) -> Sequence[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(name, asset=asset, blocking=True) for name in names]
 
 
+def advisory(asset: str, *names: str) -> Sequence[dg.AssetCheckSpec]:
+    """Checks that tell and stop nothing."""
+    return [dg.AssetCheckSpec(name, asset=asset, blocking=False) for name in names]
+
+
 def results(verdicts: Sequence[Verdict]) -> list[dg.AssetCheckResult]:
+    """A verdict that does not hold is an error; where its check is advisory, a warning."""
     return [
         dg.AssetCheckResult(
+            severity=dg.AssetCheckSeverity.WARN if verdict.advisory else dg.AssetCheckSeverity.ERROR,
             passed=verdict.passed,
             check_name=verdict.name,
             metadata={"explanation": verdict.explanation},

@@ -23,6 +23,16 @@ LIBRARY: dict[str, Any] = {
         fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
     ),
 }
+COLLECTION: dict[str, Any] = {
+    "group_name": "collection",
+    "owners": OWNERS,
+    "retry_policy": RETRY,
+}
+"""What the library and the model draw on, beside the daily refresh. Each asset has a pace of its own."""
+
+UPKEEP: dict[str, Any] = {**COLLECTION, "group_name": "upkeep"}
+"""What keeps fresh and lawful what was collected, each at a pace of its own."""
+
 RANKING: dict[str, Any] = {
     "group_name": "ranking",
     "owners": OWNERS,

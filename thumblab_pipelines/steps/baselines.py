@@ -6,45 +6,78 @@ from sqlalchemy import delete, insert, text
 
 from thumblab_core.database.tables import LATEST_STATS, channel_baselines
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.records import VIDEO
 from thumblab_pipelines.steps.verdict import Verdict
 
 MIN_VIDEOS = 3
 """A median of fewer videos says nothing of a channel."""
 
+ALL_AGES = "all"
+"""Beside the bands of the SQL function `age_band`."""
+
+_MOST_SILENT = 0.5
+
+# The age is the one of the view `ref_thumbnails`, which looks these medians up.
 _MEDIANS = f"""
-SELECT v.channel_id, count(*) AS video_count,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY s.view_count) AS median_views,
-       percentile_cont(0.5) WITHIN GROUP (
-           ORDER BY s.view_count / GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)
-       ) AS median_views_per_hour
-FROM videos v JOIN ({LATEST_STATS}) s USING (video_id)
-WHERE v.niche = :niche
-GROUP BY v.channel_id HAVING count(*) >= :least
+SELECT channel_id, COALESCE(age_band, :all_ages) AS age_band, count(*) AS video_count,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY view_count) AS median_views,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY view_count / age_hours) AS median_views_per_hour
+FROM (
+  SELECT v.channel_id, s.view_count, a.age_hours, age_band(a.age_hours) AS age_band
+  FROM videos v JOIN ({LATEST_STATS}) s USING (video_id)
+  CROSS JOIN LATERAL (
+    SELECT GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours
+  ) a
+  WHERE v.niche = :niche AND v.format = :format
+) latest
+GROUP BY GROUPING SETS ((channel_id, age_band), (channel_id)) HAVING count(*) >= :least
 """  # noqa: S608  (no value of anybody's goes into it)
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Channels of the niche with a baseline, and the smallest and largest median views per hour among them."""
+    """What was found of the niche.
+
+    `channels` with a baseline at any age, `bands`: how many have one in each age band too; `silent`: channels whose
+    median video has no views; the smallest and largest median views per hour at any age.
+    """
 
     channels: int
+    bands: dict[str, int]
+    silent: int
     lowest: float
     highest: float
 
 
 def compute_baselines(lab: Lab, niche: str) -> Baselines:
-    """Replace `channel_baselines` of the niche: per channel of at least 3 videos, the medians of its latest counts."""
+    """Replace `channel_baselines` of the niche: medians of the latest counts of each channel's videos, per age band.
+
+    A row for every age band, and for all ages, in which the channel has at least 3 videos with a count. Only videos of
+    the format `video`: Shorts and live streams live on other traffic. A median of zero is left out, as nothing can be
+    measured by it.
+    """
+    parameters = {"niche": niche, "format": VIDEO, "least": MIN_VIDEOS, "all_ages": ALL_AGES}
     with lab.engine.begin() as connection:
-        found = connection.execute(text(_MEDIANS), {"niche": niche, "least": MIN_VIDEOS})
-        rows = [dict(row) for row in found.mappings()]
+        found = [dict(row) for row in connection.execute(text(_MEDIANS), parameters).mappings()]
+        rows = [row for row in found if row["median_views"] > 0]
         connection.execute(delete(channel_baselines).where(channel_baselines.c.niche == niche))
         if rows:
             connection.execute(insert(channel_baselines), [{**row, "niche": niche} for row in rows])
-    medians = [row["median_views_per_hour"] for row in rows]
-    return Baselines(len(rows), min(medians, default=0.0), max(medians, default=0.0))
+    overall = [row["median_views_per_hour"] for row in rows if row["age_band"] == ALL_AGES]
+    banded = [row["age_band"] for row in rows if row["age_band"] != ALL_AGES]
+    return Baselines(
+        channels=len(overall),
+        bands={band: banded.count(band) for band in sorted(set(banded))},
+        silent=sum(row["age_band"] == ALL_AGES for row in found) - len(overall),
+        lowest=min(overall, default=0.0),
+        highest=max(overall, default=0.0),
+    )
 
 
 def judge_baselines(found: Baselines) -> list[Verdict]:
-    """A median of zero would make every video of the channel an outlier without measure."""
-    explanation = f"{found.channels} channels, {found.lowest:.1f} to {found.highest:.1f} views per hour"
-    return [Verdict("positive", found.channels == 0 or found.lowest > 0, explanation)]
+    """A few channels that nobody watches are the way of the world; more of them than others is a failed collection."""
+    explanation = (
+        f"{found.channels} channels, {found.lowest:.1f} to {found.highest:.1f} views per hour; "
+        f"{found.silent} more whose median video has no views"
+    )
+    return [Verdict("positive", found.silent <= (found.channels + found.silent) * _MOST_SILENT, explanation)]

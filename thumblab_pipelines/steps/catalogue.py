@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, select
 
 from thumblab_core.database.tables import thumbnails
 from thumblab_core.errors import LabError
 from thumblab_core.images import FORMATS, ImageError, Picture, decode
 from thumblab_core.niches import NICHES
+from thumblab_core.perceptual import perceptual_hash
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.records import ChannelRecord, Saved, VideoRecord, save_channels, save_videos
+from thumblab_pipelines.steps.versions import Shown, Sighting, Unchanged, record, still_shows
 
 REQUIRED = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "image")
 OPTIONAL = ("duration_s", "tags")
@@ -103,29 +105,31 @@ def _save(lab: Lab, good: list[tuple[_Row, Picture, bytes]]) -> Saved:
         return Saved()
     for _, _, data in good:
         lab.images.put(data)
-    now = datetime.now(UTC)
-    pictures = [
-        {
-            "video_id": row.record.video_id,
-            "sha256": picture.sha256,
-            "width": picture.width,
-            "height": picture.height,
-            "problem": None,
-            "fetched_at": now,
-        }
-        for row, picture, _ in good
-    ]
     with lab.engine.begin() as connection:
         save_channels(connection, list({row.channel.channel_id: row.channel for row, _, _ in good}.values()))
         saved = save_videos(connection, [row.record for row, _, _ in good])
-        statement = insert(thumbnails).values(pictures)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["video_id"],
-                set_={name: statement.excluded[name] for name in ("sha256", "width", "height", "problem")},
-            )
-        )
+        record(connection, _sightings(lab, connection, good))
     return saved
+
+
+def _sightings(lab: Lab, connection: Connection, good: list[tuple[_Row, Picture, bytes]]) -> list[Sighting]:
+    """What the catalogue shows, at the time it was observed. It does not replace what was seen later."""
+    ids = [row.record.video_id for row, _, _ in good]
+    known = {
+        row.video_id: row
+        for row in connection.execute(
+            select(thumbnails).where(thumbnails.c.video_id.in_(ids), thumbnails.c.sha256.is_not(None))
+        )
+    }
+    seen: list[Sighting] = []
+    for row, picture, _ in good:
+        name, at, old = row.record.video_id, row.record.observed_at, known.get(row.record.video_id)
+        if old is not None and still_shows(lab.images, old.sha256, picture):
+            seen.append(Unchanged(name, at))
+        elif old is None or at >= old.checked_at:
+            phash = perceptual_hash(picture.pixels)
+            seen.append(Shown(name, at, picture.sha256, picture.width, picture.height, phash))
+    return seen
 
 
 def _rows(folder: Path, report: Imported) -> Iterator[_Row]:
@@ -209,7 +213,7 @@ def _parse(cells: dict[str, str], line: int, folder: Path) -> _Row:
         published_at=published,
         duration_s=_whole(cells["duration_s"], "duration_s", 2**31) if cells.get("duration_s") else None,
         tags=tuple(tag.strip() for tag in cells.get("tags", "").split(",") if tag.strip()),
-        thumbnail_url=None,
+        thumbnail_urls=(),
         source="catalogue",
         observed_at=observed,
         view_count=views,

@@ -20,15 +20,16 @@ from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.index import NicheIndex
 from thumblab_core.niches import NICHES
 from thumblab_core.releases import ALL, INDEX, PAIRS, Release
+from thumblab_pipelines.steps.crawl_rules import OUTLIER
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
+from thumblab_pipelines.steps.records import LONGEST_SHORT_S, SHORT, VIDEO
 from thumblab_pipelines.steps.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MIN_VIEWS = 1_000
-MIN_SECONDS = 181
-"""Up to 180 s a video may be a Short, which nobody picks by its thumbnail; the API does not say which are."""
+MIN_SECONDS = 60
 MAX_SECONDS = 3_600
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -37,16 +38,19 @@ FOLDS = 3
 _TRAIN_PAIRS_PER_VIDEO = 20
 _PAIRS_PER_CHANNEL = 20_000
 _SEED = 20_251_011
-_VERSION = 2
+_VERSION = 3
 
 Columns = npt.NDArray[Any]
 
 _CORPUS = f"""
 SELECT v.video_id, v.niche, v.channel_id, v.title, v.published_at, v.duration_s, s.view_count AS views,
        GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
-       t.sha256, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded
+       t.sha256, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
+       v.format, v.aspect_ratio, v.may_train IS TRUE OR v.source = 'catalogue' AS may_train,
+       k.outcome IS NOT DISTINCT FROM :outlier AS outlier
 FROM videos v
 JOIN ({LATEST_STATS}) s USING (video_id)
+LEFT JOIN crawl_videos k ON k.video_id = v.video_id
 LEFT JOIN thumbnails t ON t.video_id = v.video_id AND t.sha256 IS NOT NULL
 LEFT JOIN embeddings i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = t.sha256
 LEFT JOIN embeddings n ON n.video_id = v.video_id AND n.encoder = :title
@@ -68,9 +72,10 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
 
     image, title = image_encoder(lab.settings.image_encoder), title_encoder(lab.settings.title_encoder)
     with lab.engine.connect() as connection:
-        parameters = {"image": image.fingerprint, "title": title.fingerprint}
+        parameters = {"image": image.fingerprint, "title": title.fingerprint, "outlier": OUTLIER}
         corpus = pd.DataFrame(connection.execute(text(_CORPUS), parameters).mappings().all())
-    corpus, excluded = _exclude(corpus, _near_duplicates(lab, image.fingerprint, image.near_duplicate))
+    duplicates = _near_duplicates(lab, image.fingerprint, image.near_duplicate)
+    corpus, excluded = _exclude(corpus, duplicates, lab.settings.train_only_on_opted_in)
     inputs = inputs_digest(
         _VERSION, image.fingerprint, title.fingerprint, lab.settings.pair_days, corpus.to_csv(index=False)
     )
@@ -114,7 +119,9 @@ def _near_duplicates(lab: Lab, encoder: str, threshold: float) -> dict[str, list
     return found
 
 
-def _exclude(corpus: pd.DataFrame, duplicates: dict[str, list[str]]) -> tuple[pd.DataFrame, dict[str, int]]:
+def _exclude(
+    corpus: pd.DataFrame, duplicates: dict[str, list[str]], only_opted_in: bool
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """The corpus without what must not be learnt from, and how many videos each rule took."""
     import pandas as pd
 
@@ -141,10 +148,16 @@ def _exclude(corpus: pd.DataFrame, duplicates: dict[str, list[str]]) -> tuple[pd
         return pd.DataFrame(columns=names), excluded
     drop("no picture", corpus.sha256.isna())
     drop("not encoded", ~corpus.encoded.astype(bool))
-    drop("live or of unknown length", corpus.duration_s.isna())
-    drop(f"up to {MIN_SECONDS - 1} s (may be a Short)", corpus.duration_s < MIN_SECONDS)
+    if only_opted_in:
+        drop("not opted in to training", ~corpus.may_train.astype(bool))
+    drop("a Short", corpus.format == SHORT)
+    drop("live or of unknown length", (corpus.format != VIDEO) | corpus.duration_s.isna())
+    may_be_short = corpus.aspect_ratio.isna() & (corpus.duration_s <= LONGEST_SHORT_S)
+    drop(f"up to {LONGEST_SHORT_S} s and of unknown shape (may be a Short)", may_be_short)
+    drop(f"under {MIN_SECONDS} s", corpus.duration_s < MIN_SECONDS)
     drop(f"over {MAX_SECONDS} s", corpus.duration_s > MAX_SECONDS)
     drop(f"under {MIN_VIEWS} views", corpus.views < MIN_VIEWS)
+    drop("an outlier of its channel", corpus.outlier.astype(bool))
     kept: set[str] = set()
     pictures: set[str] = set()
     repeated = []
@@ -157,7 +170,8 @@ def _exclude(corpus: pd.DataFrame, duplicates: dict[str, list[str]]) -> tuple[pd
             kept.add(video_id)
             pictures.add(sha256)
     drop("near-duplicate picture", repeated)
-    return corpus.drop(columns="encoded").reset_index(drop=True), excluded
+    told = ["encoded", "format", "aspect_ratio", "may_train", "outlier"]
+    return corpus.drop(columns=told).reset_index(drop=True), excluded
 
 
 def split_by_time(corpus: pd.DataFrame) -> Columns:

@@ -4,25 +4,36 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, CursorResult, func, literal_column
+from sqlalchemy import Connection, CursorResult, and_, case, func, literal_column
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import channels, video_stats, videos
+from thumblab_core.views import era
+
+VIDEO, SHORT, LIVE, UPCOMING = "video", "short", "live", "upcoming"
+"""The formats of a video. Only `video` stands in the library: the others are not picked by their thumbnails, or not yet."""
+
+LONGEST_SHORT_S = 180
 
 
 @dataclass(frozen=True)
 class ChannelRecord:
-    """A channel; `subscriber_count` is None where it is hidden."""
+    """A channel; `subscriber_count` is None where it is hidden, `refreshed_at` where the API did not tell it."""
 
     channel_id: str
     title: str
     subscriber_count: int | None = None
     uploads_playlist: str | None = None
+    video_count: int | None = None
+    refreshed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """A video as it was seen once. Counts are None where YouTube does not tell them; `duration_s` where it is live."""
+    """A video as it was seen once. Counts are None where YouTube does not tell them; `duration_s` where it is live.
+
+    `thumbnail_urls` has the sizes on offer, the best first; `aspect_ratio` is width over height of the video itself.
+    """
 
     video_id: str
     niche: str
@@ -31,12 +42,15 @@ class VideoRecord:
     published_at: datetime
     duration_s: int | None
     tags: tuple[str, ...]
-    thumbnail_url: str | None
+    thumbnail_urls: tuple[str, ...]
     source: str
     observed_at: datetime
     view_count: int | None
     like_count: int | None = None
     comment_count: int | None = None
+    format: str = VIDEO
+    aspect_ratio: float | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,8 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
     """Insert the channels or bring them up to date; a fact that is None now keeps what was known."""
     if not records:
         return
+    # Once each, and in one order, so that two runs that meet at the same rows wait for each other and never in a ring.
+    records = [record for _, record in sorted({r.channel_id: r for r in records}.items())]
     statement = insert(channels).values([asdict(r) for r in records])
     connection.execute(
         statement.on_conflict_do_update(
@@ -62,6 +78,8 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
                 "title": statement.excluded.title,
                 "subscriber_count": func.coalesce(statement.excluded.subscriber_count, channels.c.subscriber_count),
                 "uploads_playlist": func.coalesce(statement.excluded.uploads_playlist, channels.c.uploads_playlist),
+                "video_count": func.coalesce(statement.excluded.video_count, channels.c.video_count),
+                "refreshed_at": func.coalesce(statement.excluded.refreshed_at, channels.c.refreshed_at),
             },
         )
     )
@@ -75,6 +93,7 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
     """
     if not records:
         return Saved()
+    records = [record for _, record in sorted({r.video_id: r for r in records}.items())]
     facts = (
         "video_id",
         "niche",
@@ -83,18 +102,46 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
         "published_at",
         "duration_s",
         "tags",
-        "thumbnail_url",
+        "thumbnail_urls",
         "source",
+        "format",
+        "aspect_ratio",
+        "language",
     )
-    statement = insert(videos).values([{name: _column(r, name) for name in facts} for r in records])
+    statement = insert(videos).values(
+        [
+            {name: _column(r, name) for name in facts} | {"collected_at": r.observed_at, "refreshed_at": r.observed_at}
+            for r in records
+        ]
+    )
     inserted: CursorResult[tuple[bool]] = connection.execute(
         statement.on_conflict_do_update(
             index_elements=["video_id"],
             set_={
                 "title": statement.excluded.title,
+                "published_at": statement.excluded.published_at,  # of a premiere, first announced, then held
                 "tags": statement.excluded.tags,
                 "duration_s": func.coalesce(statement.excluded.duration_s, videos.c.duration_s),
-                "thumbnail_url": func.coalesce(statement.excluded.thumbnail_url, videos.c.thumbnail_url),
+                "aspect_ratio": func.coalesce(statement.excluded.aspect_ratio, videos.c.aspect_ratio),
+                "language": func.coalesce(statement.excluded.language, videos.c.language),
+                "thumbnail_urls": case(
+                    (func.cardinality(statement.excluded.thumbnail_urls) > 0, statement.excluded.thumbnail_urls),
+                    else_=videos.c.thumbnail_urls,
+                ),
+                # What was live becomes an ordinary video, what was upcoming goes live. A Short whose shape is not told this
+                # time is one still.
+                "format": case(
+                    (
+                        and_(
+                            videos.c.format == SHORT,
+                            statement.excluded.format == VIDEO,
+                            statement.excluded.aspect_ratio.is_(None),
+                        ),
+                        SHORT,
+                    ),
+                    else_=statement.excluded.format,
+                ),
+                "refreshed_at": func.greatest(statement.excluded.refreshed_at, videos.c.refreshed_at),
             },
         ).returning(literal_column("(xmax = 0)").label("inserted"))
     )
@@ -102,11 +149,23 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
     counts = ("video_id", "observed_at", "view_count", "like_count", "comment_count")
     observed = connection.execute(
         insert(video_stats)
-        .values([{name: getattr(r, name) for name in counts} for r in records])
+        .values([{name: getattr(r, name) for name in counts} | {"era": era(r.format, r.observed_at)} for r in records])
         .on_conflict_do_nothing()
         .returning(video_stats.c.video_id)
     )
     return Saved(new_videos, len(observed.all()))
+
+
+def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None) -> str:
+    """The format of a video: a Short is at most 180 s long and no wider than high, for YouTube has no flag for it.
+
+    Where its shape is unknown it counts as a video; `training_pairs` leaves out what may be a Short.
+    """
+    if broadcast in (LIVE, UPCOMING):
+        return broadcast
+    if duration_s is not None and duration_s <= LONGEST_SHORT_S and aspect_ratio is not None and aspect_ratio <= 1:
+        return SHORT
+    return VIDEO
 
 
 def _column(record: VideoRecord, name: str) -> object:

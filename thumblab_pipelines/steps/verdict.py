@@ -5,8 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Verdict:
-    """`passed` False stops what comes after; `explanation` carries the figures either way."""
+    """`passed` False stops what comes after, unless it is `advisory`; `explanation` carries the figures either way."""
 
     name: str
     passed: bool
     explanation: str
+    advisory: bool = False
+
+
+def finished(stopped: str | None) -> Verdict:
+    """Did a run get to its end? `stopped` says why not and when it can go on; what it has is good all the same."""
+    return Verdict("finished", stopped is None, stopped or "nothing is left to do now", advisory=True)

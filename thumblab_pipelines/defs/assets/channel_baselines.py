@@ -9,10 +9,10 @@ from thumblab_pipelines.steps.baselines import compute_baselines, judge_baseline
 
 
 @dg.asset(
-    deps=["raw_videos"],
+    deps=["raw_videos", "crawled_videos"],
     kinds={"postgres"},
     check_specs=blocking("channel_baselines", "positive"),
-    description="Median views and median views per hour of every channel with at least three videos.",
+    description="Median views and views per hour of channels with at least three videos, per age band and at any age.",
     **LIBRARY,
 )
 def channel_baselines(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
@@ -20,7 +20,10 @@ def channel_baselines(context: dg.AssetExecutionContext, lab: LabResource) -> dg
         found = compute_baselines(lab.open(), context.partition_key)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": found.channels,
+            "dagster/row_count": found.channels + sum(found.bands.values()),
+            "channels": found.channels,
+            "channels_without_views": found.silent,
+            "bands": found.bands,
             "lowest_median_views_per_hour": round(found.lowest, 2),
             "highest_median_views_per_hour": round(found.highest, 2),
         },

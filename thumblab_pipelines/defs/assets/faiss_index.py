@@ -17,7 +17,7 @@ from thumblab_pipelines.steps.library import build_index, judge_index
 )
 def faiss_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        built = build_index(lab.open(), context.partition_key, context.run_id)
+        built = build_index(lab.open(), context.partition_key, context.run.run_id)
         verdicts = judge_index(lab.open(), built.release)
     return dg.MaterializeResult(
         metadata={

@@ -18,7 +18,7 @@ from thumblab_pipelines.steps.ranking import build_model, judge_model
 def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: MlflowResource) -> dg.MaterializeResult:
     with explained():
         tracker = mlflow.connect()
-        built = build_model(lab.open(), progress=lab.progress(context), run_id=context.run_id)
+        built = build_model(lab.open(), progress=lab.progress(context), run_id=context.run.run_id)
         tracked = tracker.log(built.release, built.evaluations, built.history)
         verdicts = judge_model(lab.open(), built.release)
     return dg.MaterializeResult(

@@ -2,30 +2,34 @@
 
 import dagster as dg
 
-from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.checks import advisory, blocking, explained, results
 from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.steps.collect import collect, judge_collection
+from thumblab_pipelines.steps.verdict import finished
 
 
 @dg.asset(
     kinds={"youtube", "postgres"},
-    check_specs=blocking("raw_videos", "collected", "plausible"),
+    check_specs=[*blocking("raw_videos", "collected", "plausible"), *advisory("raw_videos", "finished")],
     description="Videos, channels and one observation of the counts of each, from the YouTube Data API.",
     **LIBRARY,
 )
 def raw_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
         found = collect(lab.open(), context.partition_key, lab.progress(context))
-        verdicts = judge_collection(lab.open(), context.partition_key)
+        verdicts = [*judge_collection(lab.open(), context.partition_key), finished(found.stopped)]
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": found.seen,
             "new_videos": found.new_videos,
             "new_observations": found.new_observations,
             "channels_walked": found.channels_walked,
-            "api_calls": found.api_calls,
             "trending_from": found.trending_from,
+            "formats": found.formats,
+            "state": found.stopped or "complete",
+            **quota_metadata(found.quota),
         },
         check_results=results(verdicts),
     )

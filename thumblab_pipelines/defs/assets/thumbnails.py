@@ -9,10 +9,13 @@ from thumblab_pipelines.steps.pictures import download_thumbnails, judge_thumbna
 
 
 @dg.asset(
-    deps=["raw_videos"],
+    deps=["raw_videos", "crawled_videos"],
     kinds={"python", "postgres"},
     check_specs=blocking("thumbnails", "mostly_readable", "stored"),
-    description="Thumbnails by the SHA-256 of their bytes; one that cannot be read is recorded with the reason.",
+    description=(
+        "Thumbnails by the SHA-256 of their bytes, in the best size on offer; one that cannot be read is recorded with the "
+        "reason. Asked for again from time to time: what a creator changed is kept as a version of its own."
+    ),
     **LIBRARY,
 )
 def thumbnails(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
@@ -25,6 +28,12 @@ def thumbnails(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
             "downloaded": found.downloaded,
             "downloaded_bytes": found.bytes,
             "had_already": found.had,
+            "rechecked": found.rechecked,
+            "unchanged": found.unchanged,
+            "changed": found.changed,
+            "gone": found.gone,
+            "duplicates": found.duplicates,
+            "near_duplicates": found.near_duplicates,
             "unreadable": found.unreadable,
             "postponed": found.postponed,
         },

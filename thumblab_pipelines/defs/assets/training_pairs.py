@@ -19,7 +19,7 @@ from thumblab_pipelines.steps.pairs import build_pairs, judge_pairs
 )
 def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        built = build_pairs(lab.open(), context.run_id)
+        built = build_pairs(lab.open(), context.run.run_id)
     info = built.release.info
     return dg.MaterializeResult(
         metadata={

@@ -1,0 +1,10 @@
+"""The quota in an asset's metadata: what this run spent, and what is left of the day."""
+
+from collections.abc import Mapping
+
+from thumblab_pipelines.steps.youtube.quota import Spending
+
+
+def quota_metadata(quota: Spending) -> Mapping[str, int]:
+    spent = {f"quota_{bucket}_spent": count for bucket, count in quota.spent.items()}
+    return spent | {f"quota_{balance.bucket}_left_today": balance.left for balance in quota.balances}

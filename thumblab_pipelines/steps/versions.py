@@ -1,0 +1,177 @@
+"""The thumbnails of a video: the one of now in `thumbnails`, and every one, with its time, in `thumbnail_versions`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, case, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
+from thumblab_core.images import ImageError, ImageStore, Picture, decode
+from thumblab_core.perceptual import same_picture
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a picture was read, and what its host calls this version of it; None where there is no such thing."""
+
+    url: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A video shows a picture that it did not show before; the picture is in the image store."""
+
+    video_id: str
+    at: datetime
+    sha256: str
+    width: int
+    height: int
+    phash: int
+    origin: Origin = field(default_factory=Origin)
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """A video still shows what it showed."""
+
+    video_id: str
+    at: datetime
+    origin: Origin = field(default_factory=Origin)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """There is no picture, or none that can be read. One that was known is kept."""
+
+    video_id: str
+    at: datetime
+    problem: str
+
+
+Sighting = Shown | Unchanged | Missing
+
+
+def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool:
+    """Whether a picture is the known one: the same bytes, or the same to look at because its host encoded it anew.
+
+    What is not in the store any more cannot be looked at, so other bytes count as another picture then.
+    """
+    if picture.sha256 == known_sha256:
+        return True
+    try:
+        known = decode(images.get(known_sha256))
+    except ImageError:
+        return False
+    return same_picture(known.pixels, picture.pixels)
+
+
+def record(connection: Connection, sightings: Sequence[Sighting]) -> None:
+    """Write what was seen, at most one sighting per video. Videos that were forgotten in the meantime are passed over."""
+    ids = sorted(seen.video_id for seen in sightings)
+    # Locked as a foreign key would lock them, so that no row of a video can go while its picture is written.
+    named = select(videos.c.video_id, videos.c.title).where(videos.c.video_id.in_(ids)).order_by(videos.c.video_id)
+    titles = {
+        row.video_id: row.title for row in connection.execute(named.with_for_update(read=True, key_share=True)).all()
+    }
+    present = [seen for seen in sightings if seen.video_id in titles]
+    _show(connection, [seen for seen in present if isinstance(seen, Shown)], titles)
+    _prolong(connection, [seen for seen in present if isinstance(seen, Unchanged)])
+    _miss(connection, [seen for seen in present if isinstance(seen, Missing)])
+
+
+def _show(connection: Connection, seen: Sequence[Shown], titles: dict[str, str]) -> None:
+    if not seen:
+        return
+    now = [
+        {
+            "video_id": one.video_id,
+            "sha256": one.sha256,
+            "width": one.width,
+            "height": one.height,
+            "phash": one.phash,
+            "problem": None,
+            "url": one.origin.url,
+            "etag": one.origin.etag,
+            "last_modified": one.origin.last_modified,
+            "fetched_at": one.at,
+            "checked_at": one.at,
+        }
+        for one in seen
+    ]
+    statement = insert(thumbnails).values(now)
+    replaced = {name: statement.excluded[name] for name in now[0] if name != "video_id"}
+    connection.execute(statement.on_conflict_do_update(index_elements=["video_id"], set_=replaced))
+    versions = [
+        {
+            "video_id": one.video_id,
+            "first_seen": one.at,
+            "last_seen": one.at,
+            "sha256": one.sha256,
+            "phash": one.phash,
+            "title": titles[one.video_id],
+        }
+        for one in seen
+    ]
+    # Two pictures of one moment: the first was never shown for any time.
+    added = insert(thumbnail_versions).values(versions)
+    replaced = {name: added.excluded[name] for name in ("last_seen", "sha256", "phash", "title")}
+    connection.execute(added.on_conflict_do_update(index_elements=["video_id", "first_seen"], set_=replaced))
+
+
+def _prolong(connection: Connection, seen: Sequence[Unchanged]) -> None:
+    if not seen:
+        return
+    connection.execute(
+        update(thumbnails)
+        .where(thumbnails.c.video_id == bindparam("of"))
+        .values(
+            checked_at=func.greatest(thumbnails.c.checked_at, bindparam("at")),
+            url=func.coalesce(bindparam("at_url"), thumbnails.c.url),
+            # What a host called its version at another address means nothing at this one.
+            etag=case((bindparam("at_url").is_(None), thumbnails.c.etag), else_=bindparam("tag")),
+            last_modified=case(
+                (bindparam("at_url").is_(None), thumbnails.c.last_modified), else_=bindparam("modified")
+            ),
+        ),
+        [
+            {
+                "of": one.video_id,
+                "at": one.at,
+                "at_url": one.origin.url,
+                "tag": one.origin.etag,
+                "modified": one.origin.last_modified,
+            }
+            for one in seen
+        ],
+    )
+    connection.execute(
+        text("""
+            UPDATE thumbnail_versions n
+            SET last_seen = CAST(:at AS timestamptz), title = v.title
+            FROM videos v
+            WHERE n.video_id = :of AND v.video_id = :of AND n.last_seen <= CAST(:at AS timestamptz)
+              AND n.first_seen = (SELECT max(first_seen) FROM thumbnail_versions WHERE video_id = :of)
+        """),
+        [{"of": one.video_id, "at": one.at} for one in seen],
+    )
+
+
+def _miss(connection: Connection, seen: Sequence[Missing]) -> None:
+    if not seen:
+        return
+    statement = insert(thumbnails).values(
+        [{"video_id": one.video_id, "problem": one.problem, "fetched_at": one.at, "checked_at": one.at} for one in seen]
+    )
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["video_id"],
+            set_={
+                "checked_at": statement.excluded.checked_at,
+                "problem": case((thumbnails.c.sha256.is_(None), statement.excluded.problem)),
+            },
+        )
+    )

@@ -1,0 +1,147 @@
+"""The quota ledger: what the lab may still ask of YouTube today, shared by every run through PostgreSQL.
+
+A call is reserved before it is made, so two runs never plan with the same unit, and a run that is killed has at worst
+reserved what it did not ask. Days are those of California, where YouTube resets the quota at midnight.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from threading import Lock
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine, select, text
+
+from thumblab_core.database.tables import quota_ledger
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings
+
+UNITS, SEARCHES, STATS = "units", "searches", "stats"
+"""The buckets since June 2026: search.list and videos.batchGetStats have their own, all else shares the units."""
+BUCKETS = (UNITS, SEARCHES, STATS)
+
+_PACIFIC = ZoneInfo("America/Los_Angeles")
+
+_RESERVE = text("""
+INSERT INTO quota_ledger (day, bucket, spent) VALUES (:day, :bucket, 1)
+ON CONFLICT (day, bucket) DO UPDATE SET spent = quota_ledger.spent + 1
+WHERE quota_ledger.spent < :most AND quota_ledger.exhausted_at IS NULL
+RETURNING spent
+""")
+_GIVE_BACK = text("UPDATE quota_ledger SET spent = greatest(spent - 1, 0) WHERE day = :day AND bucket = :bucket")
+_EXHAUST = text("""
+UPDATE quota_ledger SET exhausted_at = :now WHERE day = :day AND bucket = :bucket AND exhausted_at IS NULL
+""")
+
+
+class QuotaError(LabError):
+    """The quota of a bucket is spent; it is whole again at `until` (UTC)."""
+
+    def __init__(self, bucket: str, until: datetime, why: str) -> None:
+        super().__init__(
+            f"{why}; what was collected is kept. Run again after {until:%Y-%m-%d %H:%M} UTC and it goes on from there"
+        )
+        self.bucket = bucket
+        self.until = until
+
+
+@dataclass(frozen=True)
+class Balance:
+    """A bucket on one day. `exhausted` is YouTube's own word, which counts whatever was reserved here."""
+
+    bucket: str
+    limit: int
+    spent: int
+    exhausted: bool
+
+    @property
+    def left(self) -> int:
+        return 0 if self.exhausted else max(0, self.limit - self.spent)
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What a run spent by bucket, and how the buckets stood when it ended."""
+
+    spent: dict[str, int]
+    balances: list[Balance]
+
+
+class Ledger:
+    """Reserves calls in the database of the lab.
+
+    `keep` leaves so many calls of a bucket alone: a crawl must not eat what the daily refresh needs. Counts its own
+    reservations in `spent`.
+    """
+
+    def __init__(self, engine: Engine, limits: Mapping[str, int], keep: Mapping[str, int] | None = None) -> None:
+        self._engine = engine
+        self._limits = dict(limits)
+        self._keep = dict(keep or {})
+        self._lock = Lock()
+        self.spent = dict.fromkeys(BUCKETS, 0)
+
+    @classmethod
+    def of(cls, engine: Engine, settings: Settings, keep: Mapping[str, int] | None = None) -> Self:
+        limits = {UNITS: settings.quota_units, SEARCHES: settings.quota_searches, STATS: settings.quota_stats}
+        return cls(engine, limits, keep)
+
+    def reserve(self, bucket: str, now: datetime) -> None:
+        """Take one call of the bucket. Raises `QuotaError` when there is none left today."""
+        most = self._limits[bucket] - self._keep.get(bucket, 0)
+        taken = None
+        if most > 0:
+            with self._engine.begin() as connection:
+                parameters = {"day": pacific_day(now), "bucket": bucket, "most": most}
+                taken = connection.execute(_RESERVE, parameters).scalar()
+        if taken is None:
+            kept = f" ({self._keep[bucket]} are kept for the daily refresh)" if self._keep.get(bucket) else ""
+            why = f"today's {self._limits[bucket]:,} {bucket} of YouTube's quota are spent{kept}"
+            raise QuotaError(bucket, next_reset(now), why)
+        self._count(bucket, 1)
+
+    def give_back(self, bucket: str, now: datetime) -> None:
+        """Return a reservation of a call that YouTube did not count."""
+        with self._engine.begin() as connection:
+            connection.execute(_GIVE_BACK, {"day": pacific_day(now), "bucket": bucket})
+        self._count(bucket, -1)
+
+    def exhaust(self, bucket: str, now: datetime) -> QuotaError:
+        """Note that YouTube itself says the bucket is empty, so that no run asks in vain; returns what to raise."""
+        self.give_back(bucket, now)
+        with self._engine.begin() as connection:
+            connection.execute(_EXHAUST, {"day": pacific_day(now), "bucket": bucket, "now": now})
+        return QuotaError(bucket, next_reset(now), f"YouTube says that today's {bucket} of its quota are spent")
+
+    def spending(self, now: datetime) -> Spending:
+        return Spending(dict(self.spent), self.balances(now))
+
+    def balances(self, now: datetime) -> list[Balance]:
+        """Every bucket on the day of `now`."""
+        statement = select(quota_ledger).where(quota_ledger.c.day == pacific_day(now))
+        with self._engine.connect() as connection:
+            rows = {row.bucket: row for row in connection.execute(statement)}
+        return [
+            Balance(
+                bucket,
+                self._limits[bucket],
+                rows[bucket].spent if bucket in rows else 0,
+                bucket in rows and rows[bucket].exhausted_at is not None,
+            )
+            for bucket in BUCKETS
+        ]
+
+    def _count(self, bucket: str, calls: int) -> None:
+        with self._lock:
+            self.spent[bucket] += calls
+
+
+def pacific_day(now: datetime) -> date:
+    """The day that it is in California at an aware moment."""
+    return now.astimezone(_PACIFIC).date()
+
+
+def next_reset(now: datetime) -> datetime:
+    """The next midnight in California, in UTC."""
+    return datetime.combine(pacific_day(now) + timedelta(days=1), time(), _PACIFIC).astimezone(UTC)
