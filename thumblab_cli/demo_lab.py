@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from demo.catalogue import Catalogue
     from demo.emulator import Emulator
 
+DEMO_KEY = "key-of-the-demo-worth-nothing"
+"""Any key will do for the emulator; this one is easily found where no key should be."""
+
 
 @dataclass(frozen=True)
 class DemoLab:
@@ -59,7 +62,7 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
             "THUMBLAB_DATABASE_URL": "",
             "THUMBLAB_RELEASE_DIR": "",
             "THUMBLAB_YOUTUBE_ENDPOINT": emulator.endpoint,
-            "THUMBLAB_YOUTUBE_API_KEY": "demo",
+            "THUMBLAB_YOUTUBE_API_KEY": DEMO_KEY,
             "THUMBLAB_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow_port}",
             "THUMBLAB_IMAGE_ENCODER": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
             # The whole catalogue, whatever its age and size: it is the emulator's and costs nobody anything.
@@ -67,6 +70,7 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
             "THUMBLAB_UPLOADS_PER_CHANNEL": everything,
             "THUMBLAB_CHANNELS_PER_REFRESH": everything,
             "THUMBLAB_SEARCH_DAYS": "36500",
+            "THUMBLAB_LIBRARY_DAYS": "36500",
         }
         before = {name: os.environ.get(name) for name in environment}
         os.environ.update(environment)

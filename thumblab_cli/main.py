@@ -15,6 +15,16 @@ COMMANDS = {
     ),
     "up": ("thumblab_cli.up:command", "Run Dagster, MLflow and the scoring service until Ctrl-C."),
     "import": ("thumblab_cli.import_catalogue:command", "Read a folder of thumbnails and their views into the lab."),
+    "import-studio": (
+        "thumblab_cli.import_studio:command",
+        "Read the true CTR of your own videos from YouTube Studio exports.",
+    ),
+    "import-reach": (
+        "thumblab_cli.import_reach:command",
+        "Read the true CTR of your own videos from the YouTube Reporting API.",
+    ),
+    "crawl": ("thumblab_cli.crawl:command", "Plan the crawl for training, and see how far it is."),
+    "quota": ("thumblab_cli.quota:command", "Show what is left of YouTube's quota today."),
     "score": ("thumblab_cli.score:command", "Rank thumbnails against each other and their niche."),
     "evaluate": ("thumblab_cli.evaluate:command", "Measure the ranking model beside its baselines."),
     "db": ("thumblab_cli.db:command", "Start, stop and migrate the database."),

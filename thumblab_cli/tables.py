@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from thumblab_pipelines.steps.catalogue import Imported
+    from thumblab_pipelines.steps.catalogue import Imported, RowProblem
     from thumblab_pipelines.steps.evaluate import Evaluation
     from thumblab_pipelines.steps.progress import Progress as Listener
 
@@ -53,16 +53,21 @@ def print_import(console: Console, report: "Imported") -> None:
     """Each row that was skipped or taken with a remark, then the totals."""
     for remark in report.remarks:
         console.print(f"note: {remark}", markup=False)
-    for problem in report.problems[:_PROBLEMS_SHOWN]:
-        what = "skipped" if problem.skipped else "taken"
-        console.print(f"line {problem.line} {problem.video_id or '(no id)'}: {what}: {problem.problem}", markup=False)
-    if len(report.problems) > _PROBLEMS_SHOWN:
-        console.print(f"and {len(report.problems) - _PROBLEMS_SHOWN} more; --json lists all of them")
+    print_problems(console, report.problems)
     skipped = sum(problem.skipped for problem in report.problems)
     console.print(
         f"{report.good} of {report.rows} rows read ({report.new_videos} new videos, {report.new_observations} new "
         f"observations), {skipped} skipped"
     )
+
+
+def print_problems(console: Console, problems: Sequence["RowProblem"]) -> None:
+    """A line for each of the first fifty."""
+    for problem in problems[:_PROBLEMS_SHOWN]:
+        what = "skipped" if problem.skipped else "taken"
+        console.print(f"line {problem.line} {problem.video_id or '(no id)'}: {what}: {problem.problem}", markup=False)
+    if len(problems) > _PROBLEMS_SHOWN:
+        console.print(f"and {len(problems) - _PROBLEMS_SHOWN} more; --json lists all of them")
 
 
 @contextmanager

@@ -1,0 +1,99 @@
+"""What `thumblab quota` and `thumblab crawl` print."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from thumblab_pipelines.steps.crawl_plan import Plan
+    from thumblab_pipelines.steps.crawl_state import Counted
+    from thumblab_pipelines.steps.youtube.quota import Balance
+
+_CALLS = {
+    "units": "videos, channels, uploads",
+    "searches": "search",
+    "stats": "counts of 50 videos",
+}
+
+
+def quota_table(balances: Sequence["Balance"], title: str) -> Table:
+    """A row per bucket: what its calls are, the limit of a day, what is spent and what is left."""
+    table = _table(title, "bucket", "calls", "a day", "spent", "left")
+    for balance in balances:
+        left = "0 (YouTube says so)" if balance.exhausted else f"{balance.left:,}"
+        table.add_row(balance.bucket, _CALLS[balance.bucket], f"{balance.limit:,}", f"{balance.spent:,}", left)
+    return table
+
+
+def plan_table(plan: "Plan") -> Table:
+    """A row per niche: channels found, to find and to walk; videos listed and expected in the end; and what it costs."""
+    title = f"The crawl, at {plan.videos_per_channel:.0f} videos a channel"
+    table = _table(title, "niche", "found", "to find", "to walk", "listed", "expected", "searches", "units")
+    for row in plan.niches:
+        table.add_row(
+            row.niche,
+            *(
+                f"{number:,}"
+                for number in (
+                    row.channels_found,
+                    row.channels_to_find,
+                    row.channels_to_walk,
+                    row.videos_listed,
+                    row.videos_expected,
+                    row.searches,
+                    row.units,
+                )
+            ),
+        )
+    table.add_section()
+    table.add_row("all", *[""] * 4, f"{sum(row.videos_expected for row in plan.niches):,}", *_totals(plan))
+    return table
+
+
+def _totals(plan: "Plan") -> tuple[str, str]:
+    return f"{plan.searches:,}", f"{plan.units:,}"
+
+
+def crawl_table(counted: Mapping[str, "Counted"]) -> Table:
+    """A row per niche: how far it is."""
+    table = _table("The crawl", "niche", "channels", "left out", "to check", "to walk", "videos", "kept", "waiting")
+    for niche, state in counted.items():
+        numbers = (
+            state.channels,
+            sum(state.channels_excluded.values()),
+            state.channels_to_check,
+            state.channels_to_walk,
+            sum(state.videos.values()),
+            state.kept,
+            state.videos_waiting,
+        )
+        table.add_row(niche, *(f"{number:,}" for number in numbers))
+    return table
+
+
+def reasons_table(counted: Mapping[str, "Counted"]) -> Table:
+    """Why channels and videos were left out, over all the niches shown."""
+    from thumblab_pipelines.steps.crawl_rules import KEPT
+
+    table = _table("Left out", "what", "why", "how many")
+    channels: Counter[str] = Counter()
+    videos: Counter[str] = Counter()
+    for state in counted.values():
+        channels.update(state.channels_excluded)
+        videos.update({reason: number for reason, number in state.videos.items() if reason != KEPT})
+    for what, reasons in (("channels", channels), ("videos", videos)):
+        for reason, number in reasons.most_common():
+            table.add_row(what, reason, f"{number:,}")
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Words to the left, numbers to the right."""
+    words = {"bucket", "calls", "niche", "what", "why"}
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="left" if column in words else "right", no_wrap=column != "why")
+    return table
