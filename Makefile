@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint up bench lock clean
+.PHONY: help setup demo test test-all lint up bench lock clean
 
 help:  ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
 
 setup: $(READY)  ## a virtual environment with the locked versions
 
@@ -24,6 +24,9 @@ demo: $(READY)  ## run the whole lab once, with no key and no network
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(READY)  ## run all tests, also those that take a quarter of an hour each
+	@$(BIN)/python -m pytest -m "" -s $(ARGS)
 
 lint: $(READY)  ## style and types
 	@$(BIN)/ruff check .

@@ -57,6 +57,8 @@ def remove(folder: Path) -> None:
         return
     with watcher.locked(home, "start.lock"):
         watcher.stop(home)
+    # A watcher that is still on its way out opens its lock files once more, and would make them in a folder half removed.
+    assert soon(lambda: watchers(folder) == []), "somebody still uses the server"
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)
     for link in Path("/tmp").glob(f"{watcher.tag(home)}-*"):

@@ -5,9 +5,9 @@ import http.server
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 
 from thumblab_core import fetch
@@ -21,11 +21,13 @@ class Host:
     def __init__(self) -> None:
         host = self
         self.asked: list[str] = []
+        self.heard: list[dict[str, str]] = []
         self.sent = 0
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 host.asked.append(self.path)
+                host.heard.append(dict(self.headers.items()))
                 getattr(self, self.path.strip("/"))()
 
             def picture(self) -> None:
@@ -53,6 +55,43 @@ class Host:
 
             def silent(self) -> None:
                 time.sleep(2)
+
+            def drip(self) -> None:
+                """A byte now and then: no wait for the next is ever long."""
+                self.send_response(200)
+                self.end_headers()
+                self._slowly(b"x" * 2_000)
+
+            def drip_headers(self) -> None:
+                self._slowly(b"HTTP/1.1 200 OK\r\n" + b"X-Header: value\r\n" * 200)
+
+            def _slowly(self, body: bytes) -> None:
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                    time.sleep(0.02)
+
+            def tagged(self) -> None:
+                tags = (("ETag", '"v1"'), ("Last-Modified", "Fri, 20 Nov 2026 10:00:00 GMT"))
+                known = (
+                    self.headers.get("If-None-Match") == '"v1"' or self.headers.get("If-Modified-Since") == tags[1][1]
+                )
+                self._answer(304 if known else 200, b"" if known else b"picture", *tags)
+
+            def unasked(self) -> None:
+                self._answer(304, b"")
+
+            def busy(self) -> None:
+                self._answer(429, b"", ("Retry-After", "7"))
+
+            def busy_until(self) -> None:
+                self._answer(503, b"", ("Retry-After", "Fri, 20 Nov 2026 12:01:30 GMT"))
+
+            def oddly_busy(self) -> None:
+                self._answer(503, b"", ("Retry-After", "soon"))
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return "Fri, 20 Nov 2026 12:00:00 GMT"
 
             def cut(self) -> None:
                 self.send_response(200)
@@ -91,6 +130,7 @@ def running() -> Iterator[Host]:
 @pytest.fixture
 def host(running: Host) -> Host:
     running.asked.clear()
+    running.heard.clear()
     running.sent = 0
     return running
 
@@ -102,7 +142,73 @@ def fetcher(host: Host) -> Iterator[Fetcher]:
 
 
 def test_a_picture_of_a_trusted_host_is_read(host: Host, fetcher: Fetcher) -> None:
-    assert fetcher.get(f"http://{host.name}/picture") == b"picture"
+    answer = fetcher.get(f"http://{host.name}/picture")
+    assert (answer.status, answer.body, answer.unchanged) == (200, b"picture", False)
+
+
+def test_a_host_learns_who_asks(host: Host, fetcher: Fetcher) -> None:
+    fetcher.get(f"http://{host.name}/picture")
+    assert host.heard[0]["User-Agent"].startswith("thumbnail-lab/")
+
+
+def test_an_answer_tells_the_hosts_clock_and_what_it_calls_this_version(host: Host, fetcher: Fetcher) -> None:
+    answer = fetcher.get(f"http://{host.name}/tagged")
+    assert (answer.etag, answer.last_modified) == ('"v1"', "Fri, 20 Nov 2026 10:00:00 GMT")
+    assert answer.date == datetime(2026, 11, 20, 12, tzinfo=UTC)
+    plain = fetcher.get(f"http://{host.name}/picture")
+    assert (plain.etag, plain.last_modified) == (None, None)
+
+
+@pytest.mark.parametrize("known", [{"etag": '"v1"'}, {"last_modified": "Fri, 20 Nov 2026 10:00:00 GMT"}])
+def test_what_has_not_changed_is_not_sent_again(host: Host, fetcher: Fetcher, known: dict[str, str]) -> None:
+    answer = fetcher.get(f"http://{host.name}/tagged", **known)
+    assert (answer.status, answer.body, answer.unchanged, answer.etag) == (304, b"", True, '"v1"')
+    assert fetcher.get(f"http://{host.name}/tagged", etag='"v0"').body == b"picture"
+
+
+def test_unchanged_is_no_answer_to_who_knows_nothing(host: Host, fetcher: Fetcher) -> None:
+    with pytest.raises(FetchError, match="answered 304"):
+        fetcher.get(f"http://{host.name}/unasked")
+
+
+@pytest.mark.parametrize(("path", "seconds"), [("busy", 7), ("busy_until", 90), ("oddly_busy", None)])
+def test_a_busy_host_says_when_to_come_back(host: Host, fetcher: Fetcher, path: str, seconds: float | None) -> None:
+    with pytest.raises(FetchError) as caught:
+        fetcher.get(f"http://{host.name}/{path}")
+    assert caught.value.retry_after == seconds
+    assert caught.value.date == datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("tag", ['"a"\r\nX-Injected: 1', "\x00", "\n"])
+def test_a_stored_tag_cannot_add_a_header(host: Host, fetcher: Fetcher, tag: str) -> None:
+    with pytest.raises(FetchError, match="could not be read"):
+        fetcher.get(f"http://{host.name}/tagged", etag=tag)
+    assert not host.asked
+
+
+@pytest.mark.parametrize("path", ["drip", "drip_headers"])
+def test_a_server_that_drips_is_cut_off_at_the_deadline(host: Host, path: str) -> None:
+    with Fetcher([host.name], deadline_s=0.4) as fetcher:
+        for _ in range(2):
+            start = time.monotonic()
+            with pytest.raises(FetchError, match=r"did not arrive within 0\.4 s"):
+                fetcher.get(f"http://{host.name}/{path}")
+            assert 0.3 < time.monotonic() - start < 1.5
+        assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
+
+
+def test_a_silence_does_not_last_beyond_the_deadline(host: Host) -> None:
+    start = time.monotonic()
+    with Fetcher([host.name], deadline_s=0.3) as fetcher, pytest.raises(FetchError, match="did not arrive within"):
+        fetcher.get(f"http://{host.name}/silent")
+    assert time.monotonic() - start < 1.5
+
+
+def test_a_deadline_is_one_requests_and_not_the_next_ones(host: Host) -> None:
+    with Fetcher([host.name], deadline_s=0.3) as fetcher:
+        for _ in range(4):
+            assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
+            time.sleep(0.12)
 
 
 @pytest.mark.parametrize(
@@ -184,11 +290,11 @@ def test_a_server_that_never_stops_is_left_at_the_limit(host: Host, fetcher: Fet
 
 
 def test_a_compressed_bomb_is_not_unpacked(host: Host, fetcher: Fetcher) -> None:
-    assert len(fetcher.get(f"http://{host.name}/bomb", max_bytes=2**20)) < 2**17
+    assert len(fetcher.get(f"http://{host.name}/bomb", max_bytes=2**20).body) < 2**17
 
 
 def test_a_server_that_falls_silent_is_an_error_in_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "_TIMEOUT", httpx.Timeout(0.2))
+    monkeypatch.setattr(fetch, "READ_S", 0.2)
     start = time.monotonic()
     with Fetcher([host.name]) as fetcher, pytest.raises(FetchError, match="ReadTimeout") as caught:
         fetcher.get(f"http://{host.name}/silent")
@@ -197,7 +303,7 @@ def test_a_server_that_falls_silent_is_an_error_in_time(host: Host, monkeypatch:
 
 
 def test_every_fetcher_has_a_timeout() -> None:
-    assert all(seconds and seconds <= 30 for seconds in fetch._TIMEOUT.as_dict().values())
+    assert all(0 < seconds <= 30 for seconds in (fetch.CONNECT_S, fetch.READ_S, fetch.DEADLINE_S))
 
 
 def test_a_body_that_ends_early_is_an_error_and_not_half_a_picture(host: Host, fetcher: Fetcher) -> None:
@@ -216,7 +322,7 @@ def test_a_proxy_in_the_environment_is_not_asked(host: Host, monkeypatch: pytest
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
     with Fetcher([host.name]) as fetcher:
-        assert fetcher.get(f"http://{host.name}/picture") == b"picture"
+        assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
 
 
 def test_the_settings_trust_youtube_the_emulator_and_what_the_user_names() -> None:

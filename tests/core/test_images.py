@@ -7,6 +7,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -169,9 +170,105 @@ def test_storing_twice_stores_once_and_gives_the_bytes_back(tmp_path: Path, draw
     name = store.put(data)
     written = store.path(name).stat()
     assert store.put(data) == name == digest(data)
-    assert store.path(name).stat().st_mtime_ns == written.st_mtime_ns
+    assert store.path(name).stat().st_ino == written.st_ino
     assert store.get(name) == data
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [store.path(name)]
+
+
+def test_what_is_put_again_is_young_again_so_that_nobody_takes_it_for_forgotten(tmp_path: Path, drawn: Draw) -> None:
+    store = ImageStore(tmp_path)
+    path = store.path(store.put(drawn(1)))
+    os.utime(path, (0, 0))
+    (path.parent / ".new-dead").touch()
+    os.utime(path.parent / ".new-dead", (0, 0))
+    store.put(drawn(2))
+    assert list(store.older_than(3_600)) == [digest(drawn(1))]
+    store.put(drawn(1))
+    assert list(store.older_than(3_600)) == []
+
+
+def test_a_picture_that_is_removed_is_gone_and_removing_it_again_is_no_error(tmp_path: Path, drawn: Draw) -> None:
+    store = ImageStore(tmp_path)
+    kept, name = store.put(drawn(1)), store.put(drawn(2))
+    assert store.remove(name)
+    assert not store.remove(name)
+    assert not store.path(name).exists()
+    assert store.get(kept) == drawn(1)
+    assert store.put(drawn(2)) == name
+
+
+def test_what_a_killed_writer_left_vanishes_and_what_a_living_one_writes_does_not(tmp_path: Path, drawn: Draw) -> None:
+    store = ImageStore(tmp_path)
+    path = store.path(store.put(drawn(1)))
+    dead, living = path.parent / ".new-dead", path.parent / ".new-living"
+    for file in (dead, living):
+        file.write_bytes(b"half a pict")
+    for file in (dead, path):
+        os.utime(file, (time.time() - 3_700,) * 2)
+    assert store.sweep() == 1
+    assert [dead.exists(), living.exists(), path.exists()] == [False, True, True]
+    assert store.sweep() == 0
+    assert ImageStore(tmp_path / "none").sweep() == 0
+
+
+def letterboxed(image: Image.Image, size: tuple[int, int] = (640, 480), quality: int = 75) -> bytes:
+    """As YouTube offers a 16:9 picture in 4:3."""
+    height = round(size[0] * 9 / 16)
+    frame = Image.new("RGB", size)
+    frame.paste(image.convert("RGB").resize((size[0], height)), (0, (size[1] - height) // 2))
+    return encoded(frame, "JPEG", quality=quality)
+
+
+def test_the_bars_of_every_real_letterboxed_picture_are_cropped_and_nothing_of_any_other(shared_data: Path) -> None:
+    bare = {"2Vv-BfVoq4g", "astISOttCQ0"}  # the two that fill their 4:3, looked at by eye
+    cropped = 0
+    for path in sorted((shared_data / "thumbnails" / "images").iterdir()):
+        with Image.open(path) as image:
+            width, height = image.size
+        picture = decode(path.read_bytes())
+        if width * 9 == height * 16 or path.stem in bare:
+            assert (picture.width, picture.height) == (width, height), path.stem
+        else:
+            assert (picture.width, picture.height) == (width, round(width * 9 / 16)), path.stem
+            assert picture.sha256 == digest(path.read_bytes())
+            cropped += 1
+    assert cropped == 25
+
+
+@pytest.mark.parametrize(("size", "quality"), [((640, 480), 20), ((640, 480), 90), ((480, 360), 50), ((120, 90), 90)])
+def test_youtubes_letterbox_is_undone_at_any_size_and_quality(drawn: Draw, size: tuple[int, int], quality: int) -> None:
+    for seed in range(8):
+        original = Image.open(io.BytesIO(drawn(seed, size=(640, 360), kind="PNG")))
+        pixels = decode(letterboxed(original, size, quality)).pixels
+        height = round(size[0] * 9 / 16)
+        assert pixels.shape == (height, size[0], 3)
+        expected = np.asarray(original.resize((size[0], height)), dtype=int)
+        assert np.abs(pixels[2:-2] - expected[2:-2]).mean() < 8
+
+
+def test_dark_pictures_that_have_no_clean_bars_are_left_alone() -> None:
+    random = np.random.default_rng(0)
+    scene = random.integers(0, 256, (480, 640, 3)).astype(np.uint8)
+
+    def shape(top: object, bottom: object, height: int = 480) -> tuple[int, ...]:
+        pixels = scene[:height].copy()
+        pixels[:60], pixels[height - 60 :] = top, bottom
+        return decode(encoded(Image.fromarray(pixels), "JPEG", quality=90)).pixels.shape[:2]
+
+    night = random.integers(0, 12, (60, 640, 3))
+    lettering = np.zeros((60, 640, 3))
+    lettering[20:30, 300:320] = 255
+    assert shape(0, 0) == (360, 640)
+    for top, bottom in ((night, night), (0, night), (0, lettering), (0, 30), (lettering, 0), (20, 20)):
+        assert shape(top, bottom) == (480, 640)
+    assert shape(0, 0, height=470) == (470, 640)  # 1.36: not 4:3
+    assert shape(0, 0, height=360) == (360, 640)  # a wide film's own bars
+
+
+def test_bars_at_the_sides_stay() -> None:
+    pixels = np.full((480, 640, 3), 200, np.uint8)
+    pixels[:, :80] = pixels[:, -80:] = 0
+    assert decode(encoded(Image.fromarray(pixels))).pixels.shape == (480, 640, 3)
 
 
 def test_a_file_that_was_damaged_in_the_store_is_never_given_out(tmp_path: Path, drawn: Draw) -> None:

@@ -128,8 +128,10 @@ def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(
                     "title": f"Title {name}",
                     "published_at": NOW - timedelta(hours=100),
                     "tags": [],
-                    "thumbnail_url": f"https://i.ytimg.com/vi/{name}/mqdefault.jpg",
+                    "thumbnail_urls": [f"https://i.ytimg.com/vi/{name}/mqdefault.jpg"],
                     "source": "youtube",
+                    "collected_at": NOW,
+                    "refreshed_at": NOW,
                 }
                 for name in ("full", "stale", "uncounted", "bare")
             ],
@@ -137,17 +139,18 @@ def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(
         connection.execute(
             insert(video_stats),
             [
-                {"video_id": "full", "observed_at": NOW - timedelta(hours=50), "view_count": 10},
-                {"video_id": "full", "observed_at": NOW, "view_count": 5_000},
-                {"video_id": "full", "observed_at": NOW + timedelta(hours=1), "view_count": None},
-                {"video_id": "stale", "observed_at": NOW, "view_count": 1},
-                {"video_id": "uncounted", "observed_at": NOW, "view_count": None},
-                {"video_id": "bare", "observed_at": NOW, "view_count": 1},
+                {"video_id": "full", "observed_at": NOW - timedelta(hours=50), "view_count": 10, "era": "e"},
+                {"video_id": "full", "observed_at": NOW, "view_count": 5_000, "era": "e"},
+                {"video_id": "full", "observed_at": NOW + timedelta(hours=1), "view_count": None, "era": "e"},
+                {"video_id": "stale", "observed_at": NOW, "view_count": 1, "era": "e"},
+                {"video_id": "uncounted", "observed_at": NOW, "view_count": None, "era": "e"},
+                {"video_id": "bare", "observed_at": NOW, "view_count": 1, "era": "e"},
             ],
         )
         pictured = ("full", "stale", "uncounted")
         connection.execute(
-            insert(thumbnails), [{"video_id": name, "sha256": name * 7, "fetched_at": NOW} for name in pictured]
+            insert(thumbnails),
+            [{"video_id": name, "sha256": name * 7, "fetched_at": NOW, "checked_at": NOW} for name in pictured],
         )
         digests = {"full": "full" * 7, "stale": "another picture", "uncounted": "uncounted" * 7}
         connection.execute(
@@ -159,7 +162,12 @@ def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(
         )
         connection.execute(
             insert(channel_baselines).values(
-                niche="tech", channel_id="c", video_count=3, median_views=1.0, median_views_per_hour=25.0
+                niche="tech",
+                channel_id="c",
+                age_band="all",
+                video_count=3,
+                median_views=1.0,
+                median_views_per_hour=25.0,
             )
         )
     wanted = (
@@ -191,10 +199,18 @@ def test_a_thumbnail_is_a_picture_or_a_problem_and_never_both_or_neither(url: st
         connection.execute(insert(channels).values(channel_id="d", title="d"))
         connection.execute(
             insert(videos).values(
-                video_id="x", niche="tech", channel_id="d", title="t", published_at=NOW, tags=[], source="youtube"
+                video_id="x",
+                niche="tech",
+                channel_id="d",
+                title="t",
+                published_at=NOW,
+                tags=[],
+                source="youtube",
+                collected_at=NOW,
+                refreshed_at=NOW,
             )
         )
-        connection.execute(insert(thumbnails).values(video_id="x", fetched_at=NOW, **bad))
+        connection.execute(insert(thumbnails).values(video_id="x", fetched_at=NOW, checked_at=NOW, **bad))
     engine.dispose()
 
 
@@ -204,10 +220,18 @@ def test_a_negative_count_does_not_get_in(url: str) -> None:
         connection.execute(insert(channels).values(channel_id="n", title="n"))
         connection.execute(
             insert(videos).values(
-                video_id="n", niche="tech", channel_id="n", title="t", published_at=NOW, tags=[], source="youtube"
+                video_id="n",
+                niche="tech",
+                channel_id="n",
+                title="t",
+                published_at=NOW,
+                tags=[],
+                source="youtube",
+                collected_at=NOW,
+                refreshed_at=NOW,
             )
         )
-        connection.execute(insert(video_stats).values(video_id="n", observed_at=NOW, view_count=-1))
+        connection.execute(insert(video_stats).values(video_id="n", observed_at=NOW, view_count=-1, era="e"))
     with engine.connect() as connection:
         assert connection.execute(select(channels).where(channels.c.channel_id == "n")).all() == []
     engine.dispose()

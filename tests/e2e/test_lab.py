@@ -8,10 +8,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from leaks import rows_with_a_secret
 from real_processes import REPOSITORY, RunningLab
 
+from thumblab_cli.demo_lab import DEMO_KEY
+from thumblab_core.database.server import named_database_url
 from thumblab_core.niches import NICHES
 from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
+from thumblab_core.settings import Settings
 
 LIBRARY = {
     "raw_videos",
@@ -47,7 +51,7 @@ def test_up_prints_four_addresses_and_all_of_them_answer(lab: RunningLab) -> Non
         assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), address
 
 
-def test_both_schedules_run_on_hobart_time_without_being_switched_on(lab: RunningLab) -> None:
+def test_the_schedules_run_on_hobart_time_without_being_switched_on_but_for_the_crawl(lab: RunningLab) -> None:
     found = lab.graphql(
         """query($of: RepositorySelector!) { schedulesOrError(repositorySelector: $of) { ... on Schedules { results {
             name cronSchedule executionTimezone pipelineName scheduleState { status } } } } }""",
@@ -55,9 +59,13 @@ def test_both_schedules_run_on_hobart_time_without_being_switched_on(lab: Runnin
     )["schedulesOrError"]["results"]
     assert {s["name"]: (s["pipelineName"], s["cronSchedule"]) for s in found} == {
         "daily_refresh": ("refresh_library", "0 3 * * *"),
+        "daily_retention": ("apply_retention", "30 4 * * *"),
+        "frequent_observation": ("observe_views", "15 */6 * * *"),
+        "daily_crawl": ("crawl_corpus", "30 19 * * *"),
         "weekly_training": ("train_ranker", "0 5 * * 1"),
     }
-    assert {(s["executionTimezone"], s["scheduleState"]["status"]) for s in found} == {("Australia/Hobart", "RUNNING")}
+    assert {s["executionTimezone"] for s in found} == {"Australia/Hobart"}
+    assert [s["name"] for s in found if s["scheduleState"]["status"] != "RUNNING"] == ["daily_crawl"]
 
 
 def test_every_daemon_that_the_lab_needs_is_alive(lab: RunningLab, refreshed: dict[str, Any]) -> None:
@@ -102,7 +110,7 @@ def evaluations(lab: RunningLab, assets: set[str]) -> dict[str, Counter[str]]:
     for node in nodes:
         asset = node["assetKey"]["path"][0]
         for check in node["assetChecksOrError"]["checks"] if asset in assets else ():
-            assert check["blocking"], check
+            assert check["blocking"] or check["name"] == "finished", check
             executions = lab.graphql(
                 """query($key: AssetKeyInput!, $name: String!) {
                     assetCheckExecutions(assetKey: $key, checkName: $name, limit: 100) { status } }""",
@@ -116,7 +124,7 @@ def evaluations(lab: RunningLab, assets: set[str]) -> dict[str, Counter[str]]:
 
 def test_every_check_of_the_backfill_was_evaluated_and_passed(lab: RunningLab, refreshed: dict[str, Any]) -> None:
     outcomes = evaluations(lab, LIBRARY)
-    assert len(outcomes) == 14
+    assert len(outcomes) == 15
     assert set(map(str, outcomes.values())) == {str(Counter(SUCCEEDED=len(NICHES)))}, outcomes
 
 
@@ -205,3 +213,44 @@ def test_no_server_of_the_lab_complained(lab: RunningLab, trained: str) -> None:
         if "Traceback" in line or " ERROR " in line
     ]
     assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("job", "asset"),
+    [("crawl_corpus", "crawled_videos"), ("observe_views", "view_history"), ("apply_retention", "retention")],
+)
+def test_what_is_collected_beside_the_refresh_runs_and_tells_its_quota(
+    lab: RunningLab, refreshed: dict[str, Any], job: str, asset: str
+) -> None:
+    launched = lab.graphql(
+        """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+            __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
+        params={
+            "selector": {**REPOSITORY, "jobName": job},
+            "runConfigData": {},
+            "mode": "default",
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "tech"}]},
+        },
+    )["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    lab.wait_for_runs([launched["run"]["runId"]], 120)
+    entries = lab.graphql(
+        """query($id: ID!) { runOrError(runId: $id) { ... on Run { assetMaterializations { assetKey { path }
+            metadataEntries { label ... on TextMetadataEntry { text } ... on IntMetadataEntry { intValue } } } } } }""",
+        id=launched["run"]["runId"],
+    )["runOrError"]["assetMaterializations"]
+    [event] = entries
+    said = {e["label"]: e.get("text") or e.get("intValue") for e in event["metadataEntries"]}
+    assert event["assetKey"]["path"] == [asset]
+    assert said["quota_units_left_today"] > 9_000
+    assert said["state"]
+
+
+def test_the_key_for_youtube_stands_in_no_log_no_event_and_no_table(lab: RunningLab, trained: str) -> None:
+    assert lab.graphql("{ runsOrError { ... on Runs { results { status } } } }")["runsOrError"]["results"]
+    files = [path for path in lab.data_dir.rglob("*") if path.is_file() and "postgres" not in path.parts]
+    assert any(path.suffix == ".log" for path in files)
+    assert [path for path in files if DEMO_KEY.encode() in path.read_bytes()] == []
+    own = Settings(data_dir=lab.data_dir)
+    for database in ("thumblab", "dagster", "mlflow"):
+        assert rows_with_a_secret(named_database_url(database, settings=own)) == []

@@ -3,14 +3,17 @@
 import csv
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
-from thumblab_core.database.tables import channels, thumbnails, video_stats, videos
+from thumblab_core.database.tables import channels, thumbnail_versions, thumbnails, video_stats, videos
 from thumblab_core.errors import LabError
+from thumblab_core.images import decode, digest
+from thumblab_core.perceptual import perceptual_hash
 from thumblab_pipelines.steps.catalogue import REQUIRED, Imported, import_catalogue
 from thumblab_pipelines.steps.lab import Lab
 
@@ -36,7 +39,7 @@ def module_lab(open_lab: Callable[..., Lab]) -> Lab:
 @pytest.fixture
 def lab(module_lab: Lab) -> Lab:
     with module_lab.engine.begin() as connection:
-        for table in (thumbnails, video_stats, videos, channels):
+        for table in (thumbnail_versions, thumbnails, video_stats, videos, channels):
             connection.execute(table.delete())
     return module_lab
 
@@ -85,7 +88,7 @@ def stored(lab: Lab) -> set[str]:
 
 def counts(lab: Lab) -> list[int]:
     with lab.engine.connect() as connection:
-        tables = (channels, videos, video_stats, thumbnails)
+        tables = (channels, videos, video_stats, thumbnails, thumbnail_versions)
         return [connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables]
 
 
@@ -121,7 +124,7 @@ def test_each_bad_row_is_named_with_its_line_and_good_rows_go_in(lab: Lab, catal
     assert [p.video_id for p in report.problems if not p.skipped] == ["webp"]
     assert (report.rows, report.good, report.new_videos) == (last - 1, 3, 3)
     assert stored(lab) == {"good1", "webp", "good2"}
-    assert counts(lab) == [1, 3, 3, 3]
+    assert counts(lab) == [1, 3, 3, 3, 3]
 
 
 def test_importing_again_changes_nothing(lab: Lab, catalogue: Catalogue) -> None:
@@ -133,7 +136,7 @@ def test_importing_again_changes_nothing(lab: Lab, catalogue: Catalogue) -> None
     again = catalogue.read(lab)
     assert (first.new_videos, first.new_observations) == (5, 5)
     assert (again.good, again.new_videos, again.new_observations) == (5, 0, 0)
-    assert counts(lab) == before == [2, 5, 5, 5]
+    assert counts(lab) == before == [2, 5, 5, 5, 5]
 
 
 def test_a_later_observation_of_the_same_videos_is_added(lab: Lab, catalogue: Catalogue) -> None:
@@ -146,6 +149,72 @@ def test_a_later_observation_of_the_same_videos_is_added(lab: Lab, catalogue: Ca
     with lab.engine.connect() as connection:
         rows = connection.execute(select(video_stats.c.view_count).order_by(video_stats.c.observed_at)).scalars().all()
     assert rows == [1000, 2000]
+
+
+FEBRUARY, MARCH = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def seen(lab: Lab) -> tuple[Any, list[Any]]:
+    """The only thumbnail, and its versions."""
+    with lab.engine.connect() as connection:
+        return (
+            connection.execute(select(thumbnails)).one(),
+            list(connection.execute(select(thumbnail_versions).order_by(thumbnail_versions.c.first_seen))),
+        )
+
+
+def test_a_picture_is_dated_by_when_the_catalogue_was_observed(lab: Lab, catalogue: Catalogue, drawn: Draw) -> None:
+    catalogue.add("v", drawn(1))
+    catalogue.write()
+    catalogue.read(lab)
+    now, (version,) = seen(lab)
+    assert (now.fetched_at, now.checked_at, now.sha256, now.url) == (FEBRUARY, FEBRUARY, digest(drawn(1)), None)
+    assert now.phash == version.phash == perceptual_hash(decode(drawn(1)).pixels)
+    assert (version.first_seen, version.last_seen, version.title) == (FEBRUARY, FEBRUARY, "A title")
+
+
+def test_the_same_picture_observed_later_is_one_version_that_lasted(lab: Lab, catalogue: Catalogue) -> None:
+    catalogue.add("v")
+    catalogue.write()
+    catalogue.read(lab)
+    catalogue.write(catalogue.text().replace("2026-02-01", "2026-03-01"))
+    catalogue.read(lab)
+    now, (version,) = seen(lab)
+    assert (now.fetched_at, now.checked_at) == (version.first_seen, version.last_seen) == (FEBRUARY, MARCH)
+    catalogue.write(catalogue.text())  # the older table once more
+    catalogue.read(lab)
+    assert seen(lab) == (now, [version])
+
+
+def test_another_picture_observed_later_is_a_new_version_and_an_older_table_does_not_bring_the_old_one_back(
+    lab: Lab, catalogue: Catalogue, drawn: Draw
+) -> None:
+    catalogue.add("v", drawn(1))
+    catalogue.write()
+    catalogue.read(lab)
+    image = catalogue.folder / "images" / "v.jpg"
+    image.write_bytes(drawn(2))
+    catalogue.write(catalogue.text().replace("2026-02-01", "2026-03-01"))
+    catalogue.read(lab)
+    now, versions = seen(lab)
+    assert (now.sha256, now.fetched_at) == (digest(drawn(2)), MARCH)
+    assert [(v.sha256, v.first_seen) for v in versions] == [(digest(drawn(1)), FEBRUARY), (digest(drawn(2)), MARCH)]
+    image.write_bytes(drawn(1))
+    catalogue.write(catalogue.text())
+    catalogue.read(lab)
+    assert seen(lab) == (now, versions)
+
+
+def test_a_picture_that_was_corrected_without_a_new_observation_replaces_the_wrong_one(
+    lab: Lab, catalogue: Catalogue, drawn: Draw
+) -> None:
+    catalogue.add("v", drawn(1))
+    catalogue.write()
+    catalogue.read(lab)
+    (catalogue.folder / "images" / "v.jpg").write_bytes(drawn(2))
+    catalogue.read(lab)
+    now, (version,) = seen(lab)
+    assert now.sha256 == version.sha256 == digest(drawn(2))
 
 
 def test_a_short_row_and_a_long_row_are_named(lab: Lab, catalogue: Catalogue) -> None:

@@ -3,15 +3,16 @@
 import dataclasses
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from catalogues import Edited
 from sqlalchemy import func, select, text
 
-from demo.catalogue import Catalogue, CatalogueVideo
 from demo.emulator import Emulator
 from demo.synthetic import SyntheticCatalogue
+from demo.vast import vast_catalogue
 from thumblab_core.database.tables import channels, video_stats, videos
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
@@ -19,28 +20,16 @@ from thumblab_core.settings import Settings
 from thumblab_pipelines.steps import collect as module
 from thumblab_pipelines.steps.collect import collect, judge_collection
 from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.youtube import YouTube, YouTubeError
+from thumblab_pipelines.steps.youtube.client import YouTube
+from thumblab_pipelines.steps.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.steps.youtube.quota import Ledger
 
 SECRET = "AIzaSecretOfTheTests"
 
 
-class Edited(Catalogue):
-    """Another catalogue with its videos changed, at another moment."""
-
-    def __init__(self, source: Catalogue, change: Callable[[CatalogueVideo], CatalogueVideo], at: datetime) -> None:
-        super().__init__([change(video) for video in source.videos.values()], at)
-        self._source = source
-
-    def image(self, video_id: str) -> bytes:
-        return self._source.image(video_id)
-
-    def image_size(self, video_id: str) -> tuple[int, int]:
-        return self._source.image_size(video_id)
-
-
 def at(lab: Lab, emulator: Emulator, **changes: Any) -> Lab:
     """The lab, with its settings aimed at the emulator."""
-    chosen = {"youtube_endpoint": emulator.endpoint, "youtube_api_key": SECRET} | changes
+    chosen = {"youtube_endpoint": emulator.endpoint, "youtube_api_key": SECRET, "youtube_first_wait_s": 0.01} | changes
     return dataclasses.replace(lab, settings=Settings(**(lab.settings.model_dump(exclude_unset=True) | chosen)))
 
 
@@ -82,10 +71,66 @@ def test_gaming_comes_from_the_chart_and_the_others_from_the_search(small: Any) 
     assert all(verdict.passed for niche in NICHES for verdict in judge_collection(small.lab, niche))
 
 
-def test_it_costs_few_calls(small: Any) -> None:
+def test_it_costs_few_calls_and_the_ledger_counts_what_youtube_counts(small: Any) -> None:
     for niche, found in small.collected.items():
         assert found.seen == sum(v.niche == niche for v in small.catalogue.videos.values())
-        assert found.api_calls <= 6
+        assert found.quota.spent["units"] <= 4
+        assert found.stopped is None
+    ledger = Ledger.of(small.lab.engine, small.lab.settings).balances(small.emulator.now)
+    assert {balance.bucket: balance.spent for balance in ledger} == small.emulator.counts.spent
+
+
+def test_the_first_day_of_all_niches_costs_at_most_60_units_and_15_searches_and_so_does_the_next(
+    lab: Lab,
+) -> None:
+    """With many more channels and videos than a refresh can look at, and none of them known."""
+    with Emulator(vast_catalogue(channels=210, videos=20_000)) as emulator:
+        chosen = at(lab, emulator)
+        for _ in range(2):
+            before = emulator.counts.spent
+            found = [collect(chosen, niche) for niche in NICHES]
+            spent = {bucket: count - before[bucket] for bucket, count in emulator.counts.spent.items()}
+            assert all(one.stopped is None and one.formats["video"] >= 30 for one in found)
+            assert 0 < spent["units"] <= 60
+            assert 0 < spent["searches"] <= 15
+            balances = Ledger.of(lab.engine, chosen.settings).balances(emulator.now)
+            assert {balance.bucket: balance.spent for balance in balances} == emulator.counts.spent_today
+            emulator.advance(timedelta(days=1))
+
+
+def test_thirty_videos_are_kept_and_what_is_no_video_stands_apart(lab: Lab) -> None:
+    with Emulator(vast_catalogue(channels=70, videos=7_000)) as emulator:
+        chosen = at(lab, emulator, channels_per_refresh=0)
+        found = {niche: collect(chosen, niche) for niche in NICHES}
+    with lab.engine.connect() as connection:
+        rows = connection.execute(select(videos.c.niche, videos.c.format, func.count()).group_by("niche", "format"))
+        stored = {(niche, kind): count for niche, kind, count in rows}
+    assert all(stored[niche, "video"] == 30 for niche in NICHES)
+    assert stored == {(niche, kind): n for niche, one in found.items() for kind, n in one.formats.items()}
+    assert {kind for _, kind in stored} > {"video", "short"}
+
+
+def test_that_a_category_has_no_chart_is_remembered_for_a_month(lab: Lab, catalogue: SyntheticCatalogue) -> None:
+    with Emulator(catalogue) as emulator:
+        chosen = at(lab, emulator, channels_per_refresh=0)
+        asked = []
+        for days in (0, 1, 1, 40):
+            emulator.advance(timedelta(days=days))
+            before = emulator.counts.calls.get("videos", 0)
+            assert collect(chosen, "tech").trending_from == "search"
+            asked.append(emulator.counts.calls["videos"] - before)
+    assert asked == [2, 1, 1, 2]  # the chart's refusal and the look at what the search found; then the look alone
+
+
+def test_uploads_that_are_known_cost_no_unit_but_are_counted_again(lab: Lab, catalogue: SyntheticCatalogue) -> None:
+    with Emulator(catalogue) as emulator:
+        chosen = at(lab, emulator, videos_per_niche=1)
+        first = collect(chosen, "tech")
+        emulator.advance(timedelta(days=1))
+        again = collect(chosen, "tech")
+    assert again.quota.spent["stats"] == 1
+    assert again.quota.spent["units"] < first.quota.spent["units"]
+    assert (again.new_videos, again.new_observations) == (0, again.seen)
 
 
 def test_collecting_again_finds_nothing_new_and_keeps_everything(lab: Lab, catalogue: SyntheticCatalogue) -> None:
@@ -145,7 +190,11 @@ def test_a_list_that_repeats_a_video_over_its_pages_is_no_problem(
         asked.extend(ids)
         return look(youtube, ids, niche)
 
-    monkeypatch.setattr(YouTube, "uploads", lambda *given: uploads(*given)[::-1] + uploads(*given))
+    def repeated(*given: Any) -> Any:
+        page = uploads(*given)
+        return dataclasses.replace(page, items=page.items[::-1] + page.items)
+
+    monkeypatch.setattr(YouTube, "uploads", repeated)
     monkeypatch.setattr(YouTube, "videos", looked)
     with Emulator(catalogue) as emulator:
         found = collect(at(lab, emulator, videos_per_niche=5), "tech")
@@ -166,20 +215,30 @@ def test_channels_are_walked_in_turn_the_longest_unvisited_first(lab: Lab, catal
     assert (len(walked[0]), len(walked[1])) == (2, 4)
 
 
-def test_what_was_collected_before_a_failure_stays_and_the_next_run_goes_on(
-    lab: Lab, catalogue: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("style", ["403", "429"])
+def test_a_quota_that_ends_in_mid_run_keeps_what_there_is_says_until_when_and_is_completed_after_the_reset(
+    lab: Lab, catalogue: SyntheticCatalogue, style: Any
 ) -> None:
-    with Emulator(catalogue, daily_units=3) as emulator:  # enough for the first batch of videos
-        chosen = at(lab, emulator)
-        with pytest.raises(LabError, match="quotaExceeded"):
-            collect(chosen, "tech")
+    with Emulator(catalogue, daily_units=3, quota_style=style) as emulator:
+        chosen = at(lab, emulator, videos_per_niche=5)
+        first = collect(chosen, "tech")
         with lab.engine.connect() as connection:
             kept = connection.execute(select(func.count()).select_from(videos)).scalar_one()
-        emulator.reset_quota()
-        monkeypatch.setattr(emulator, "_daily_units", None)
+        assert first.new_videos == first.seen == kept == 5
+        # 20 November, 12:00 in Greenwich, is 04:00 in California.
+        assert first.stopped is not None
+        assert "2026-11-21 08:00 UTC" in first.stopped
+        asked = sum(emulator.counts.calls.values())
+        blocked = collect(chosen, "tech")
+        assert blocked.stopped is not None
+        assert "2026-11-21 08:00 UTC" in blocked.stopped
+        # The search has a bucket of its own; of units, none is asked in vain.
+        assert sum(emulator.counts.calls.values()) - asked <= 1
+        emulator.quota.limits["units"] = None
+        emulator.advance(timedelta(hours=20))
         again = collect(chosen, "tech")
-    assert kept > 0
-    assert again.new_videos == again.seen - kept
+    assert again.stopped is None
+    assert kept < again.seen == kept + again.new_videos
 
 
 def test_no_key_is_a_sentence_that_names_the_setting(lab: Lab) -> None:
@@ -205,22 +264,13 @@ def test_a_wrong_key_is_refused_for_good_without_being_shown(
     assert (error.reason, error.transient) == ("keyInvalid", False)
 
 
-def test_an_exhausted_quota_is_not_tried_again_today(
-    lab: Lab, catalogue: SyntheticCatalogue, caplog: pytest.LogCaptureFixture
-) -> None:
-    with Emulator(catalogue, daily_units=0) as emulator:
-        error = refused(at(lab, emulator), caplog)
-        assert sum(emulator.counts.calls.values()) == 1
-    assert (error.reason, error.transient) == ("quotaExceeded", False)
-    assert "403" in str(error)
-
-
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9/", "http://nobody.invalid/"])
 def test_a_server_that_cannot_be_reached_may_be_tried_again_and_the_key_is_not_shown(
     lab: Lab, caplog: pytest.LogCaptureFixture, endpoint: str
 ) -> None:
     settings = Settings(
-        **(lab.settings.model_dump(exclude_unset=True) | {"youtube_endpoint": endpoint, "youtube_api_key": SECRET})
+        **lab.settings.model_dump(exclude_unset=True)
+        | {"youtube_endpoint": endpoint, "youtube_api_key": SECRET, "youtube_first_wait_s": 0.01}
     )
     error = refused(dataclasses.replace(lab, settings=settings), caplog)
     assert error.transient
@@ -232,7 +282,8 @@ def test_a_page_that_is_no_answer_of_youtube_is_a_sentence(
 ) -> None:
     with Emulator(catalogue) as emulator:  # its root answers 404 in another form than the API
         error = refused(at(lab, emulator, youtube_endpoint=emulator.endpoint + "nowhere/"), caplog)
-    assert "YouTube refused a call (404" in str(error)
+    assert error.trouble is Trouble.NOT_FOUND
+    assert "404" in str(error)
 
 
 def test_every_batch_is_committed(lab: Lab, catalogue: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,6 +299,6 @@ def test_every_batch_is_committed(lab: Lab, catalogue: SyntheticCatalogue, monke
     monkeypatch.setattr(module, "save_videos", dies_at_the_third)
     monkeypatch.setattr(module, "PAGE", 5)
     with Emulator(catalogue) as emulator, pytest.raises(ZeroDivisionError):
-        collect(at(lab, emulator), "tech")
+        collect(at(lab, emulator, videos_per_niche=5), "tech")
     with lab.engine.connect() as connection:
         assert connection.execute(select(func.count()).select_from(videos)).scalar_one() == 10

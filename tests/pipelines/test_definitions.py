@@ -11,12 +11,20 @@ from thumblab_pipelines.definitions import defs as load
 LIBRARY = {
     "raw_videos", "thumbnails", "embeddings", "visual_features", "channel_baselines", "faiss_index", "served_index",
 }  # fmt: skip
+COLLECTION = {"crawled_videos", "true_ctr"}
+UPKEEP = {"view_history", "retention"}
 RANKING = {"training_pairs", "ranking_model", "served_model"}
+
+GROUPS = {"collection": COLLECTION, "library": LIBRARY, "upkeep": UPKEEP, "ranking": RANKING}
 
 GRAPH = {
     "raw_videos": set(),
-    "thumbnails": {"raw_videos"},
-    "channel_baselines": {"raw_videos"},
+    "crawled_videos": set(),
+    "view_history": {"raw_videos", "crawled_videos"},
+    "retention": {"raw_videos", "crawled_videos"},
+    "true_ctr": set(),
+    "thumbnails": {"raw_videos", "crawled_videos"},
+    "channel_baselines": {"raw_videos", "crawled_videos"},
     "embeddings": {"thumbnails"},
     "visual_features": {"thumbnails"},
     "faiss_index": {"embeddings", "channel_baselines"},
@@ -29,6 +37,15 @@ GRAPH = {
 CHECKS = {
     ("raw_videos", "collected"),
     ("raw_videos", "plausible"),
+    ("raw_videos", "finished"),
+    ("crawled_videos", "corpus"),
+    ("crawled_videos", "finished"),
+    ("view_history", "answered"),
+    ("view_history", "finished"),
+    ("retention", "forgotten_everywhere"),
+    ("retention", "finished"),
+    ("true_ctr", "readable"),
+    ("true_ctr", "plausible"),
     ("thumbnails", "mostly_readable"),
     ("thumbnails", "stored"),
     ("embeddings", "complete"),
@@ -71,17 +88,23 @@ def graph(definitions: dg.Definitions) -> Any:
 
 
 def test_these_are_the_assets(specs: dict[str, dg.AssetSpec]) -> None:
-    assert set(specs) == LIBRARY | RANKING == set(GRAPH)
+    assert set(specs) == LIBRARY | COLLECTION | UPKEEP | RANKING == set(GRAPH)
 
 
 def test_the_graph_is_the_one_that_was_drawn(specs: dict[str, dg.AssetSpec]) -> None:
     assert {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in specs.items()} == GRAPH
 
 
-def test_these_are_the_checks_and_each_one_blocks(graph: Any) -> None:
+def test_data_flows_one_way_also_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
+    order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
+    arrows = {(dep.asset_key.to_user_string(), name) for name, spec in specs.items() for dep in spec.deps}
+    assert [(a, b) for a, b in arrows if order[a] > order[b]] == []
+
+
+def test_these_are_the_checks_and_each_one_blocks_but_those_of_the_quota(graph: Any) -> None:
     found = {(key.asset_key.to_user_string(), key.name): graph.get_check_spec(key) for key in graph.asset_check_keys}
     assert set(found) == CHECKS
-    assert [name for name, spec in found.items() if not spec.blocking] == []
+    assert {name for _, name in (key for key, spec in found.items() if not spec.blocking)} == {"finished"}
 
 
 def test_every_asset_has_a_check(specs: dict[str, dg.AssetSpec]) -> None:
@@ -89,21 +112,22 @@ def test_every_asset_has_a_check(specs: dict[str, dg.AssetSpec]) -> None:
 
 
 def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[str, dg.AssetSpec]) -> None:
-    for name in LIBRARY:
+    for name in LIBRARY | UPKEEP | {"crawled_videos"}:
         partitions = specs[name].partitions_def
         assert isinstance(partitions, dg.StaticPartitionsDefinition)
         assert tuple(partitions.get_partition_keys()) == NICHES
-    assert all(specs[name].partitions_def is None for name in RANKING)
+    assert all(specs[name].partitions_def is None for name in RANKING | {"true_ctr"})
 
 
 def test_every_asset_says_what_it_is_and_whose(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
     for name, spec in specs.items():
-        assert spec.group_name == ("library" if name in LIBRARY else "ranking")
+        assert name in GROUPS[spec.group_name or ""]
         assert list(spec.owners) == ["team:thumblab"]
         assert spec.description
         assert len(spec.description) > 30
         assert spec.kinds, name
-        assert spec.freshness_policy is not None
+        # The owner's CTR is imported when the owner likes; everything else has a pace to keep.
+        assert (spec.freshness_policy is not None) == (name != "true_ctr"), name
         assert spec.automation_condition is None, "the schedules start the work; two starters would do it twice"
         assert graph.get(spec.key).is_executable
 
@@ -114,21 +138,32 @@ def test_every_asset_is_tried_again_twice_and_ever_later(definitions: dg.Definit
         assert (policy.max_retries, policy.backoff, policy.jitter) == (2, dg.Backoff.EXPONENTIAL, dg.Jitter.PLUS_MINUS)
 
 
-def test_there_are_two_jobs_and_each_selects_its_own_assets(definitions: dg.Definitions) -> None:
+JOBS = {
+    "refresh_library": LIBRARY,
+    "crawl_corpus": {"crawled_videos"},
+    "observe_views": {"view_history"},
+    "apply_retention": {"retention"},
+    "train_ranker": RANKING,
+}
+
+
+def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
     jobs = {job.name: job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert set(jobs) == {"refresh_library", "train_ranker"}
     selected = {
         name: {key.to_user_string() for key in job.asset_layer.executable_asset_keys} for name, job in jobs.items()
     }
-    assert selected == {"refresh_library": LIBRARY, "train_ranker": RANKING}
-    partitions = jobs["refresh_library"].partitions_def
-    assert partitions is not None
-    assert tuple(partitions.get_partition_keys()) == NICHES
-    assert jobs["train_ranker"].partitions_def is None
+    assert selected == JOBS
+    for name, job in jobs.items():
+        partitions = job.partitions_def
+        if name == "train_ranker":
+            assert partitions is None
+        else:
+            assert partitions is not None
+            assert tuple(partitions.get_partition_keys()) == NICHES
 
 
 def test_each_job_brings_the_checks_of_its_assets(definitions: dg.Definitions) -> None:
-    for name, assets in (("refresh_library", LIBRARY), ("train_ranker", RANKING)):
+    for name, assets in JOBS.items():
         keys = definitions.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys
         assert {(k.asset_key.to_user_string(), k.name) for k in keys} == {c for c in CHECKS if c[0] in assets}
 
@@ -136,12 +171,16 @@ def test_each_job_brings_the_checks_of_its_assets(definitions: dg.Definitions) -
 def test_these_are_the_schedules_and_nothing_else_starts_work(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
     found = {s.name: s for s in repository.schedule_defs}
-    assert {
-        name: (s.job_name, s.cron_schedule, s.execution_timezone, s.default_status) for name, s in found.items()
-    } == {
-        "daily_refresh": ("refresh_library", "0 3 * * *", "Australia/Hobart", dg.DefaultScheduleStatus.RUNNING),
-        "weekly_training": ("train_ranker", "0 5 * * 1", "Australia/Hobart", dg.DefaultScheduleStatus.RUNNING),
+    running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
+    assert {name: (s.job_name, s.cron_schedule, s.default_status) for name, s in found.items()} == {
+        "daily_refresh": ("refresh_library", "0 3 * * *", running),
+        "daily_retention": ("apply_retention", "30 4 * * *", running),
+        "frequent_observation": ("observe_views", "15 */6 * * *", running),
+        # It may spend most of a day's quota: a person turns it on.
+        "daily_crawl": ("crawl_corpus", "30 19 * * *", stopped),
+        "weekly_training": ("train_ranker", "0 5 * * 1", running),
     }
+    assert {s.execution_timezone for s in found.values()} == {"Australia/Hobart"}
     assert repository.sensor_defs == []
 
 

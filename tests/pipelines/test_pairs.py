@@ -186,39 +186,57 @@ def rows_for_exclusion(**columns: list[Any]) -> pd.DataFrame:
         "encoded": [True] * count,
         "duration_s": [600.0] * count,
         "views": [5_000] * count,
+        "format": ["video"] * count,
+        "aspect_ratio": [16 / 9] * count,
+        "may_train": [False] * count,
+        "outlier": [False] * count,
     }
     return pd.DataFrame({**usual, **columns})
 
 
 def test_what_must_not_be_learnt_from_is_left_out_and_counted() -> None:
+    unknown = None
     corpus = rows_for_exclusion(
-        duration_s=[600, 180, 181, 3_600, 3_601, None, 600, 600, 600],
-        views=[5_000, 5_000, 5_000, 5_000, 5_000, 5_000, 999, 5_000, 5_000],
-        sha256=["a", "b", "c", "d", "e", "f", "g", None, "h"],
-        encoded=[True] * 8 + [False],
+        duration_s=[600, 180, 180, 60, 3_600, 59, 3_601, unknown, 100, 600, 600, 600, 600, 600],
+        aspect_ratio=[unknown, unknown, 16 / 9, 16 / 9, unknown, 16 / 9, 16 / 9, unknown, 9 / 16, *[16 / 9] * 5],
+        format=["video"] * 8 + ["short", "live"] + ["video"] * 4,
+        views=[5_000] * 10 + [999, 5_000, 5_000, 5_000],
+        outlier=[False] * 11 + [True, False, False],
+        sha256=["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", None, "n"],
+        encoded=[True] * 13 + [False],
     )
-    kept, excluded = pairs._exclude(corpus, {})
-    assert kept.video_id.tolist() == ["v0", "v2", "v3"]
+    kept, excluded = pairs._exclude(corpus, {}, only_opted_in=False)
+    assert kept.video_id.tolist() == ["v0", "v2", "v3", "v4"]
     assert {reason: n for reason, n in excluded.items() if n} == {
         "no picture": 1,
         "not encoded": 1,
-        "live or of unknown length": 1,
-        "up to 180 s (may be a Short)": 1,
+        "a Short": 1,
+        "live or of unknown length": 2,
+        "up to 180 s and of unknown shape (may be a Short)": 1,
+        "under 60 s": 1,
         "over 3600 s": 1,
         "under 1000 views": 1,
+        "an outlier of its channel": 1,
     }
+
+
+def test_the_stricter_choice_leaves_out_who_did_not_opt_in() -> None:
+    corpus = rows_for_exclusion(may_train=[True, False, True])
+    kept, excluded = pairs._exclude(corpus, {}, only_opted_in=True)
+    assert kept.video_id.tolist() == ["v0", "v2"]
+    assert excluded["not opted in to training"] == 1
 
 
 def test_of_near_duplicates_the_first_to_be_published_stays() -> None:
     corpus = rows_for_exclusion(views=[5_000] * 4)
     near = {"v0": ["v2"], "v2": ["v0", "v3"], "v3": ["v2"]}
-    kept, excluded = pairs._exclude(corpus, near)
+    kept, excluded = pairs._exclude(corpus, near, only_opted_in=False)
     assert kept.video_id.tolist() == ["v0", "v1", "v3"]
     assert excluded["near-duplicate picture"] == 1
 
 
 def test_the_very_same_file_is_a_duplicate_also_where_no_index_knows_both() -> None:
-    kept, excluded = pairs._exclude(rows_for_exclusion(sha256=["a", "b", "a", "c"]), {})
+    kept, excluded = pairs._exclude(rows_for_exclusion(sha256=["a", "b", "a", "c"]), {}, only_opted_in=False)
     assert kept.video_id.tolist() == ["v0", "v1", "v3"]
     assert excluded["near-duplicate picture"] == 1
 

@@ -1,6 +1,6 @@
 """The lab keeps Hobart time, also on the two days a year when an hour is skipped or repeated."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -9,7 +9,8 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.definitions import defs
-from thumblab_pipelines.defs.schedules import daily_refresh, weekly_training
+from thumblab_pipelines.defs.schedules import daily_crawl, daily_refresh, frequent_observation, weekly_training
+from thumblab_pipelines.steps.youtube.quota import next_reset
 
 HOBART = ZoneInfo("Australia/Hobart")
 
@@ -68,3 +69,23 @@ def test_the_same_tick_asks_for_the_same_runs_and_the_next_day_for_others() -> N
 
     assert keys(4) == keys(4)
     assert not set(keys(4)) & set(keys(5))
+
+
+def test_the_crawl_begins_after_californias_midnight_on_every_day_of_a_year() -> None:
+    found = ticks(daily_crawl, datetime(2026, 7, 1, tzinfo=HOBART), datetime(2027, 7, 1, tzinfo=HOBART))
+    assert len(found) == 365
+    for tick in found:
+        last_reset = next_reset(tick) - timedelta(days=1)
+        assert timedelta(minutes=29) <= tick - last_reset <= timedelta(hours=4)
+
+
+def test_views_are_observed_every_six_hours_and_each_round_has_keys_of_its_own() -> None:
+    found = ticks(frequent_observation, datetime(2026, 9, 1, tzinfo=HOBART), datetime(2026, 9, 4, tzinfo=HOBART))
+    assert [t.hour for t in found] == [0, 6, 12, 18] * 3
+    keys = set()
+    for moment in found:
+        context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=defs().get_repository_def())
+        requests = frequent_observation.evaluate_tick(context).run_requests or []
+        assert [request.partition_key for request in requests] == list(NICHES)
+        keys |= {request.run_key for request in requests}
+    assert len(keys) == len(found) * len(NICHES)

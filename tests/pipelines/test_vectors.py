@@ -1,4 +1,4 @@
-"""Promises of embedding, measuring, baselines and the index: nothing twice, nothing mixed, nothing bad served."""
+"""Promises of embedding, measuring and the index: nothing twice, nothing mixed, nothing bad served."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -191,31 +191,6 @@ def test_every_picture_is_measured_once_and_again_when_the_formulas_change(
     assert verdicts(features.judge_features(bench.lab, NICHE)) == {"complete": True, "in_range": True}
     bench.do(update(visual_features).values(clarity=1.5))
     assert not verdicts(features.judge_features(bench.lab, NICHE))["in_range"]
-
-
-def test_baselines_are_the_medians_of_the_latest_counts(bench: Bench, catalogue: SyntheticCatalogue) -> None:
-    found = baselines.compute_baselines(bench.lab, NICHE)
-    rows = bench.rows(text("SELECT * FROM channel_baselines"))
-    assert found.channels == len(rows) == 1
-    mine = [v for v in catalogue.videos.values() if v.channel_id == rows[0].channel_id]
-    rates = [v.views / ((catalogue.observed_at - v.published_at).total_seconds() / 3600) for v in mine]
-    assert rows[0].median_views == pytest.approx(np.median([v.views for v in mine]))
-    assert rows[0].median_views_per_hour == pytest.approx(np.median(rates))
-    assert rows[0].video_count == len(mine)
-
-
-def test_a_channel_of_two_videos_has_no_baseline_and_one_that_lost_its_videos_loses_it(bench: Bench) -> None:
-    baselines.compute_baselines(bench.lab, NICHE)
-    bench.do(delete(videos).where(videos.c.video_id.in_(bench.ids()[2:])))
-    assert baselines.compute_baselines(bench.lab, NICHE) == baselines.Baselines(0, 0.0, 0.0)
-    assert bench.rows(text("SELECT * FROM channel_baselines")) == []
-
-
-def test_a_channel_whose_median_is_zero_is_noticed(bench: Bench) -> None:
-    bench.do(update(video_stats).values(view_count=0))
-    found = baselines.compute_baselines(bench.lab, NICHE)
-    assert verdicts(baselines.judge_baselines(found)) == {"positive": False}
-    assert verdicts(baselines.judge_baselines(baselines.Baselines(0, 0, 0))) == {"positive": True}
 
 
 def test_an_index_holds_the_library_and_is_built_once(bench: Bench) -> None:

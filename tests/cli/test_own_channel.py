@@ -1,0 +1,138 @@
+"""Promises of `thumblab import-studio` and `thumblab import-reach`, each run as its own process."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from demo.emulator import Emulator
+from demo.reporting import ReachReport, reach_csv
+from demo.synthetic import synthetic_catalogue
+
+HEADER = "Content,Video title,Video publish time,Impressions,Impressions click-through rate (%)\n"
+GOOD = HEADER + 'Total,,,9,9\nvideo_aaaaa,"One, two","Jan 1, 2026",1000,5.25\n -ideo_bbbbb,T,,"1,234",0\n'
+DAY = date(2026, 11, 1)
+
+
+@dataclass
+class Shell:
+    """Runs the command on a database of this module."""
+
+    folder: Path
+    database: str
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        lab = {"THUMBLAB_DATA_DIR": str(self.folder), "THUMBLAB_DATABASE_URL": self.database}
+        return subprocess.run(
+            [sys.executable, "-m", "thumblab_cli.main", *arguments],
+            env=os.environ | lab | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+
+@pytest.fixture(scope="module")
+def shell(new_database: Callable[[], str]) -> Iterator[Shell]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Shell(Path(folder), new_database())
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    path = tmp_path / "Table data.csv"
+    path.write_text(GOOD)
+    return path
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    return " ".join(done.stdout.split())
+
+
+def test_the_real_exports_give_545_true_rates_and_a_second_import_changes_nothing(
+    new_database: Callable[[], str], tmp_path: Path, shared_data: Path
+) -> None:
+    shell = Shell(tmp_path, new_database())
+    files = [str(path) for path in sorted((shared_data / "studio_ctr").glob("*.csv"))]
+    first, second = (shell("import-studio", *files) for _ in range(2))
+    assert (first.returncode, first.stderr, second.returncode, second.stderr) == (0, "", 0, "")
+    for name, count, shorts in (("a_videos", 223, 0), ("b_videos", 220, 0), ("c_shorts", 102, 100)):
+        line = next(line for line in first.stdout.splitlines() if f"channel_{name}.csv" in line)
+        assert f"{count} of {count} videos got a true CTR ({count} new, 0 changed" in line
+        assert f"{shorts} Shorts), 0 skipped" in line
+    for done in (first, second):
+        assert "In all 545 videos with a true CTR; 0 of them are in the library already." in said(done)
+        assert "kept until the lab collects them" in said(done)
+    assert "nothing has changed" not in first.stdout
+    assert second.stdout.count("0 new, 0 changed") == second.stdout.count("nothing has changed") == 3
+
+
+def test_a_skipped_row_is_named_and_the_status_is_zero(shell: Shell, export: Path) -> None:
+    export.write_text(GOOD + "video_ccccc,T,,0,\n")
+    done = shell("import-studio", str(export), "--as-of", "2026-03-01")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "line 5 video_ccccc: skipped: has no impressions" in said(done)
+    assert "as of 2026-03-01: 2 of 3 videos got a true CTR" in said(done)
+    assert "1 skipped" in said(done)
+
+
+def test_json_has_the_whole_report_on_stdout_alone(shell: Shell, export: Path) -> None:
+    done = shell("import-studio", str(export), "--as-of", "2026-03-01", "--json")
+    assert done.returncode == 0
+    report = json.loads(done.stdout)
+    assert (report["with_ctr"], report["in_library"], report["refused"]) == (2, 0, [])
+    assert report["files"][0]["video_ids"] == ["video_aaaaa", "-ideo_bbbbb"]
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence_and_status_1(shell: Shell, tmp_path: Path) -> None:
+    bad = {"empty.csv": b"", "other.csv": b"a,b\n1,2\n", "no.zip": b"PK\x03\x04", "blob.csv": bytes(range(256)) * 10}
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    for name in (*bad, "absent.csv", "."):
+        done = shell("import-studio", str(tmp_path / name))
+        assert (done.returncode, done.stdout) == (1, ""), name
+        assert done.stderr.startswith("thumblab: ")
+        assert done.stderr.count("\n") == 1
+
+
+def test_one_bad_file_does_not_keep_the_others_out(shell: Shell, export: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    done = shell("import-studio", str(tmp_path / "empty.csv"), str(export))
+    assert done.returncode == 1
+    assert "2 of 2 videos got a true CTR" in said(done)
+    assert "empty.csv is empty" in done.stderr
+
+
+def test_reach_without_a_sign_in_is_one_sentence_and_status_1(shell: Shell) -> None:
+    done = shell("import-reach")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "THUMBLAB_YOUTUBE_OWNER_CREDENTIALS" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_reach_waits_for_the_first_report_and_then_reads_it(shell: Shell, tmp_path: Path) -> None:
+    fields = {"client_id": "i", "client_secret": "GOCSPX-secret", "refresh_token": "1//token"}
+    (tmp_path / "owner.json").write_text(json.dumps({"type": "authorized_user", **fields}))
+    with Emulator(synthetic_catalogue(videos=60), refresh_token="1//token") as emulator:
+        where = {
+            "THUMBLAB_YOUTUBE_ENDPOINT": emulator.endpoint,
+            "THUMBLAB_YOUTUBE_OWNER_CREDENTIALS": str(tmp_path / "owner.json"),
+        }
+        waiting = shell("import-reach", **where)
+        table = reach_csv([(DAY, "UC", "video_zzzzz", 100, 0.05)])
+        emulator.reach_reports = [ReachReport(DAY, DAY + timedelta(days=1), table)]
+        reading = shell("import-reach", **where)
+        again = shell("import-reach", "--json", **where)
+    assert (waiting.returncode, waiting.stderr, reading.returncode, reading.stderr) == (0, "", 0, "")
+    assert "YouTube has made no report yet" in said(waiting)
+    assert "1 reports read" in said(reading)
+    assert "1 new days, 1 videos with a true CTR" in said(reading)
+    assert json.loads(again.stdout)["reports"] == 0
+    assert "GOCSPX" not in waiting.stdout + reading.stdout + again.stdout + again.stderr

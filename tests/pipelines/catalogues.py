@@ -1,0 +1,23 @@
+"""Catalogues for the emulator, made from others."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from demo.catalogue import Catalogue
+from demo.source import CatalogueVideo
+
+
+class Edited(Catalogue):
+    """Another catalogue with its videos changed, at another moment."""
+
+    def __init__(
+        self, source: Catalogue, change: Callable[[CatalogueVideo], CatalogueVideo], at: datetime | None = None
+    ) -> None:
+        super().__init__([change(video) for video in source.videos.values()], at or source.observed_at)
+        self._source = source
+
+    def image(self, video_id: str) -> bytes:
+        return self._source.image(video_id)
+
+    def image_size(self, video_id: str) -> tuple[int, int]:
+        return self._source.image_size(video_id)
