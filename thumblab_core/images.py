@@ -54,7 +54,7 @@ class Picture:
         return int(self.pixels.shape[0])
 
 
-def decode(data: bytes) -> Picture:
+def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
     """Decode JPEG, PNG or WebP bytes, first frame only, upright, transparency on white, without black bars.
 
     Size and format are read from the header and checked before a pixel is decoded. A 4:3 picture whose upper and lower
@@ -73,6 +73,8 @@ def decode(data: bytes) -> Picture:
                 _check_size(*image.size)
                 found = image.format or ""
                 image.seek(0)
+                if at_least is not None and not _tall(*image.size):  # bars are looked for in whole blocks of pixels
+                    image.draft(None, at_least)
                 upright = ImageOps.exif_transpose(image)
                 pixels = np.asarray(_opaque(upright), dtype=np.uint8)
     except ImageError:
@@ -95,9 +97,13 @@ def _check_size(width: int, height: int) -> None:
         raise ImageError(f"{width}x{height} pixels; one side may be at most {MAX_RATIO} times the other")
 
 
+def _tall(width: int, height: int) -> bool:
+    return abs(width / height / _TALL - 1) <= _TOLERANCE
+
+
 def _without_bars(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[:2]
-    if abs(width / height / _TALL - 1) > _TOLERANCE:
+    if not _tall(width, height):
         return pixels
     kept = round(width / WIDE)
     bar = (height - kept) // 2

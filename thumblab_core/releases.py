@@ -25,8 +25,8 @@ from thumblab_core.errors import LabError
 
 FORMAT = 1
 
-INDEX, PAIRS, MODEL = "index", "pairs", "model"
-"""The kinds of releases. An index has a scope per niche; the others have one for all niches."""
+INDEX, PAIRS, MODEL, ENCODER = "index", "pairs", "model", "encoder"
+"""The kinds of releases. An index has a scope per niche, an encoder one per model and weights; the others have one for all."""
 ALL = "all"
 
 _POINTER = "CURRENT"

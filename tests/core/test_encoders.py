@@ -1,24 +1,25 @@
 """Promises of the encoders: unit vectors, the same on every day, and from the weights that were asked for."""
 
 import io
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_clip import TinyClip
 
 from demo.synthetic import synthetic_catalogue
-from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.encoders.builtin import BuiltinEncoder
+from thumblab_core.encoders.load import image_encoder, named_image_encoder, title_encoder
 from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.encoders.protocol import CrossModalEncoder, unit
 from thumblab_core.errors import LabError
 from thumblab_core.images import Pixels, decode
+from thumblab_core.settings import Settings
 
 Draw = Callable[..., bytes]
 
@@ -29,7 +30,7 @@ def pictures(drawn: Draw) -> list[Pixels]:
 
 
 def test_the_builtin_encoder_gives_768_numbers_of_length_one(pictures: list[Pixels]) -> None:
-    encoder = image_encoder("builtin")
+    encoder = BuiltinEncoder()
     vectors = encoder.encode_images(pictures)
     assert vectors.shape == (12, encoder.dimension) == (12, 768)
     assert vectors.dtype == np.float32
@@ -39,7 +40,7 @@ def test_the_builtin_encoder_gives_768_numbers_of_length_one(pictures: list[Pixe
 
 
 def test_the_builtin_encoder_gives_the_same_alone_and_in_any_company(pictures: list[Pixels]) -> None:
-    encoder = image_encoder("builtin")
+    encoder = BuiltinEncoder()
     together = encoder.encode_images(pictures)
     np.testing.assert_array_equal(encoder.encode_images(pictures), together)
     np.testing.assert_array_equal(encoder.encode_images(pictures[::-1])[::-1], together)
@@ -49,17 +50,15 @@ def test_the_builtin_encoder_gives_the_same_alone_and_in_any_company(pictures: l
 def test_the_builtin_encoder_gives_the_same_in_another_process(pictures: list[Pixels], tmp_path: Path) -> None:
     np.save(tmp_path / "picture.npy", pictures[0])
     script = (
-        "import numpy, sys; from thumblab_core.encoders.load import image_encoder;"
-        "numpy.save(sys.argv[2], image_encoder('builtin').encode_images([numpy.load(sys.argv[1])])[0])"
+        "import numpy, sys; from thumblab_core.encoders.builtin import BuiltinEncoder;"
+        "numpy.save(sys.argv[2], BuiltinEncoder().encode_images([numpy.load(sys.argv[1])])[0])"
     )
     subprocess.run([sys.executable, "-c", script, tmp_path / "picture.npy", tmp_path / "vector.npy"], check=True)
-    np.testing.assert_array_equal(
-        np.load(tmp_path / "vector.npy"), image_encoder("builtin").encode_images(pictures[:1])[0]
-    )
+    np.testing.assert_array_equal(np.load(tmp_path / "vector.npy"), BuiltinEncoder().encode_images(pictures[:1])[0])
 
 
 def test_a_picture_at_another_size_is_a_near_duplicate_and_another_picture_is_not() -> None:
-    encoder = image_encoder("builtin")
+    encoder = BuiltinEncoder()
     catalogue = synthetic_catalogue(videos=35)
     pictures = [decode(catalogue.image(video_id)).pixels for video_id in catalogue.videos]
     vectors = encoder.encode_images(pictures)
@@ -75,7 +74,7 @@ def test_a_picture_at_another_size_is_a_near_duplicate_and_another_picture_is_no
 
 
 def test_flat_pictures_have_finite_vectors() -> None:
-    encoder = image_encoder("builtin")
+    encoder = BuiltinEncoder()
     for value in (0, 128, 255):
         vector = encoder.encode_images([np.full((90, 160, 3), value, np.uint8)])
         assert np.isfinite(vector).all()
@@ -100,26 +99,29 @@ def test_a_title_gives_the_same_alone_and_in_company() -> None:
     np.testing.assert_allclose(np.concatenate([encoder.encode_texts([t]) for t in titles]), together, atol=1e-5)
 
 
-def test_fingerprints_are_known_without_loading_any_model() -> None:
+def test_fingerprints_are_known_without_loading_any_model(tmp_path: Path) -> None:
     script = (
         "import sys; from thumblab_core.encoders.load import image_encoder, title_encoder;"
-        "print(image_encoder('builtin').fingerprint, title_encoder('minilm').fingerprint,"
-        " image_encoder('open_clip:ViT-L-14/openai').fingerprint);"
-        "assert not {'torch', 'open_clip', 'transformers', 'sentence_transformers'} & set(sys.modules)"
+        "from thumblab_core.settings import Settings;"
+        "print(image_encoder(Settings(image_encoder='builtin')).fingerprint, title_encoder('minilm').fingerprint,"
+        " image_encoder(Settings(image_encoder='open_clip:ViT-L-14/openai', data_dir=sys.argv[1])).fingerprint);"
+        "heavy = {'torch', 'open_clip', 'transformers', 'sentence_transformers', 'openvino', 'nncf'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
     builtin, minilm, clip = done.stdout.split()
-    assert builtin == image_encoder("builtin").fingerprint
+    assert builtin == BuiltinEncoder().fingerprint
     assert minilm == title_encoder("minilm").fingerprint
-    assert clip == "open_clip-ViT-L-14-openai"
+    assert clip == "open_clip-ViT-L-14-openai-p1-float32"
 
 
 @pytest.mark.parametrize(
-    "name", ["", "clip", "open_clip", "open_clip:", "open_clip:ViT-L-14", "open_clip:/x", "Builtin"]
+    "name",
+    ["", "clip", "open_clip", "open_clip:", "open_clip:ViT-L-14", "open_clip:/x", "Builtin", "onnx:", "@bfloat16"],
 )
-def test_an_unknown_encoder_is_refused_with_the_names_there_are(name: str) -> None:
-    with pytest.raises(LabError, match="builtin or open_clip:MODEL/WEIGHTS"):
-        image_encoder(name)
+def test_an_unknown_encoder_is_refused_with_the_names_there_are(name: str, tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="builtin, open_clip:MODEL/WEIGHTS or onnx:PATH"):
+        image_encoder(Settings(image_encoder=name, data_dir=tmp_path))
 
 
 def test_a_title_encoder_that_cannot_be_loaded_names_the_way_out(tmp_path: Path) -> None:
@@ -130,10 +132,10 @@ def test_a_title_encoder_that_cannot_be_loaded_names_the_way_out(tmp_path: Path)
 def test_a_hub_that_cannot_be_reached_is_an_error_that_names_the_alternatives() -> None:
     script = """
 import numpy
-from thumblab_core.encoders.load import image_encoder
+from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.errors import LabError
 try:
-    image_encoder("open_clip:ViT-B-32/laion2b_s34b_b79k").encode_images([numpy.zeros((64, 64, 3), numpy.uint8)])
+    OpenClipEncoder("ViT-B-32", "laion2b_s34b_b79k").encode_images([numpy.zeros((64, 64, 3), numpy.uint8)])
 except LabError as error:
     print(error)
 """
@@ -148,38 +150,14 @@ except LabError as error:
     assert "open_clip:MODEL//path/to/file" in done.stdout
 
 
-CONFIG = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 8, "head_width": 32},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, Any]]:
-    """A CLIP of one layer with random weights: its name in open_clip, its checkpoint, and the model itself."""
-    import thumblab_core.encoders.torchvision_operators  # noqa: F401
-
-    folder = tmp_path_factory.mktemp("clip")
-    import open_clip
-    import torch
-
-    (folder / "tiny-test-clip.json").write_text(json.dumps(CONFIG))
-    open_clip.add_model_config(folder / "tiny-test-clip.json")
-    torch.manual_seed(0)
-    model = open_clip.create_model("tiny-test-clip").eval()
-    torch.save(model.state_dict(), folder / "weights.pt")
-    yield "tiny-test-clip", folder / "weights.pt", model
-
-
 def test_a_local_checkpoint_gives_what_open_clip_itself_gives(
-    tiny: tuple[str, Path, Any], pictures: list[Pixels]
+    tiny: TinyClip, pictures: list[Pixels], tmp_path: Path
 ) -> None:
     import open_clip
     import torch
 
-    name, weights, model = tiny
-    encoder = image_encoder(f"open_clip:{name}/{weights}")
+    name, weights, model = tiny.name, tiny.weights, tiny.model
+    encoder = named_image_encoder(f"open_clip:{name}/{weights}", tmp_path)
     _, _, preprocess = open_clip.create_model_and_transforms(name)
     with torch.inference_mode():
         images = torch.stack([preprocess(Image.fromarray(picture)) for picture in pictures])
@@ -192,14 +170,14 @@ def test_a_local_checkpoint_gives_what_open_clip_itself_gives(
     assert encoder.encode_images([]).shape == (0, 32)
 
 
-def test_more_pictures_than_a_batch_come_back_in_order(tiny: tuple[str, Path, Any], pictures: list[Pixels]) -> None:
-    encoder = image_encoder(f"open_clip:{tiny[0]}/{tiny[1]}")
+def test_more_pictures_than_a_batch_come_back_in_order(tiny: TinyClip, pictures: list[Pixels]) -> None:
+    encoder = OpenClipEncoder(tiny.name, str(tiny.weights))
     many = encoder.encode_images(pictures * 3)
     np.testing.assert_allclose(many, np.tile(encoder.encode_images(pictures), (3, 1)), atol=1e-5)
 
 
-def test_a_checkpoint_is_named_by_what_is_in_it(tiny: tuple[str, Path, Any], tmp_path: Path) -> None:
-    name, weights, _ = tiny
+def test_a_checkpoint_is_named_by_what_is_in_it(tiny: TinyClip, tmp_path: Path) -> None:
+    name, weights = tiny.name, tiny.weights
     (tmp_path / "copy.pt").write_bytes(weights.read_bytes())
     (tmp_path / "other.pt").write_bytes(weights.read_bytes() + b"\0")
     same, other = OpenClipEncoder(name, str(tmp_path / "copy.pt")), OpenClipEncoder(name, str(tmp_path / "other.pt"))
@@ -207,21 +185,21 @@ def test_a_checkpoint_is_named_by_what_is_in_it(tiny: tuple[str, Path, Any], tmp
     assert other.fingerprint != same.fingerprint
 
 
-def test_a_checkpoint_that_is_none_is_an_error_with_a_way_out(tiny: tuple[str, Path, Any], tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_none_is_an_error_with_a_way_out(tiny: TinyClip, tmp_path: Path) -> None:
     (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(LabError, match="could not be loaded"):
-        OpenClipEncoder(tiny[0], str(tmp_path / "bad.pt")).encode_images([np.zeros((64, 64, 3), np.uint8)])
+        OpenClipEncoder(tiny.name, str(tmp_path / "bad.pt")).encode_images([np.zeros((64, 64, 3), np.uint8)])
 
 
 @pytest.mark.parametrize("quick", [True, False])
 def test_weights_that_were_trained_with_quickgelu_run_with_it(
-    tiny: tuple[str, Path, Any], pictures: list[Pixels], monkeypatch: pytest.MonkeyPatch, quick: bool
+    tiny: TinyClip, pictures: list[Pixels], monkeypatch: pytest.MonkeyPatch, quick: bool
 ) -> None:
     """OpenAI's are; open_clip only warns when the model is asked for by its plain name, as spec 1's ViT-L-14 is."""
     import open_clip
     import torch
 
-    name, weights, _ = tiny
+    name, weights = tiny.name, tiny.weights
     assert open_clip.get_pretrained_cfg("ViT-L-14", "openai")["quick_gelu"] is True
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, name, {"a_tag": {"url": "x", "quick_gelu": quick}})
     monkeypatch.setattr(open_clip.factory, "download_pretrained", lambda *_, **__: str(weights))

@@ -28,14 +28,21 @@ _Array = npt.NDArray[np.float32]
 class BuiltinEncoder:
     """See the module. Deterministic; about 200 pictures of 640x360 a second on one core."""
 
-    fingerprint = "builtin-768-v1"
+    fingerprint = "builtin-768-v2"
     dimension = 768
     near_duplicate = 0.97  # half size and recompressed: 0.986; the closest two among 300 real pictures: 0.91
+    largest_batch = 64
+    decode_size = (round(_WIDTH * 1.5), round(_HEIGHT * 1.5))
+
+    def prepare(self, image: Pixels) -> Vectors:
+        """The whole description: there is no model that would gain from a batch, and threads share the work this way."""
+        return _describe(image)
+
+    def encode_prepared(self, prepared: Sequence[Vectors]) -> Vectors:
+        return unit(np.stack(prepared)) if prepared else np.zeros((0, self.dimension), np.float32)
 
     def encode_images(self, images: Sequence[Pixels]) -> Vectors:
-        if not images:
-            return np.zeros((0, self.dimension), np.float32)
-        return unit(np.stack([_describe(image) for image in images]))
+        return self.encode_prepared([self.prepare(image) for image in images])
 
 
 def _describe(image: Pixels) -> _Array:

@@ -1,37 +1,45 @@
 """CLIP image and text towers through open_clip, with weights from its hub or from a local file."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from thumblab_core.encoders.learnt import LearntEncoder, Tower
+from thumblab_core.encoders.preprocessing import Preprocessing
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.errors import LabError
-from thumblab_core.images import Pixels
+from thumblab_core.releases import Release
 
-_BATCH = 16
+_PREPROCESSING = "p1"
+"""Of how this module prepares pictures; mean, size and the like follow from model and weights."""
 
 
 class _Loaded(NamedTuple):
     model: Any
-    preprocess: Any
     tokenizer: Any
     device: str
 
 
-class OpenClipEncoder:
-    """`model` is an open_clip model name (`ViT-L-14`), `weights` a tag of its hub (`openai`) or a local checkpoint."""
+class OpenClipEncoder(LearntEncoder):
+    """`model` is an open_clip model name (`ViT-L-14`), `weights` a tag of its hub (`openai`) or a local checkpoint.
+
+    The image tower runs as `compiled` says, else in float32; on CUDA in torch, with `precision` by autocast. The text
+    tower, which sees a title now and then, always runs in torch and float32.
+    """
 
     near_duplicate = 0.97
 
-    def __init__(self, model: str, weights: str) -> None:
+    def __init__(self, model: str, weights: str, compiled: Release | None = None, precision: str = "float32") -> None:
         self._name = model
         self._weights = weights
         # Known without loading the model: a run with nothing new to encode must not pay for it.
-        self.fingerprint = f"open_clip-{model}-{_weights_name(weights)}"
+        super().__init__(f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}", compiled, precision)
 
     @cached_property
     def _loaded(self) -> _Loaded:
@@ -44,7 +52,7 @@ class OpenClipEncoder:
         try:
             # OpenAI's weights were trained with QuickGELU, which open_clip only warns of when the model's name lacks it.
             tag = open_clip.get_pretrained_cfg(self._name, self._weights)
-            model, _, preprocess = open_clip.create_model_and_transforms(
+            model, _, _ = open_clip.create_model_and_transforms(
                 self._name,
                 pretrained=self._weights,
                 device=device,
@@ -57,28 +65,70 @@ class OpenClipEncoder:
                 f"{str(error)[:200]}); its hub may be out of reach: give a local checkpoint "
                 "(THUMBLAB_IMAGE_ENCODER=open_clip:MODEL//path/to/file) or set THUMBLAB_IMAGE_ENCODER=builtin"
             ) from error
-        return _Loaded(model.eval(), preprocess, tokenizer, device)
+        return _Loaded(model.eval(), tokenizer, device)
 
-    @cached_property
-    def dimension(self) -> int:
-        return int(self.encode_texts(["a"]).shape[1])
+    def _read_preprocessing(self) -> Preprocessing:
+        model = self._loaded.model  # first: it makes open_clip importable
 
-    def encode_images(self, images: Sequence[Pixels]) -> Vectors:
+        import open_clip
+
+        said = open_clip.get_model_preprocess_cfg(model)
+        height, width = (said["size"],) * 2 if isinstance(said["size"], int) else said["size"]
+        return Preprocessing.from_json(
+            {
+                "height": height,
+                "width": width,
+                "resize": said["resize_mode"],
+                "interpolation": said["interpolation"],
+                "mean": said["mean"],
+                "std": said["std"],
+            }
+        )
+
+    def graph(self) -> Any:
+        import thumblab_core.encoders.telemetry  # noqa: F401, I001  before the converter looks for it
+
+        import openvino as ov
         import torch
-        from PIL import Image
 
-        model, preprocess, _, device = self._loaded
-        batches = []
-        for start in range(0, len(images), _BATCH):
-            pictures = [preprocess(Image.fromarray(image)) for image in images[start : start + _BATCH]]
-            with torch.inference_mode():
-                batches.append(model.encode_image(torch.stack(pictures).to(device)).float().cpu().numpy())
-        return unit(np.concatenate(batches)) if batches else np.zeros((0, self.dimension), np.float32)
+        size = self.preprocessing
+        # Attention's fast path is one fused operator, which the converter does not know.
+        fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with torch.inference_mode(), warnings.catch_warnings():
+                warnings.simplefilter("ignore", torch.jit.TracerWarning)  # of sizes, which stay what they are
+                return ov.convert_model(
+                    self._loaded.model.visual.cpu(),
+                    example_input=torch.zeros(2, 3, size.height, size.width),
+                    input=[-1, 3, size.height, size.width],
+                )
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+
+    @property
+    def quantisable(self) -> bool:
+        return self._loaded.device == "cpu"
+
+    def _torch_tower(self) -> Tower | None:
+        return None if self._loaded.device == "cpu" else self._on_cuda
+
+    def _on_cuda(self, batch: npt.NDArray[np.uint8]) -> Vectors:
+        import torch
+
+        size = self.preprocessing
+        assert size.mean is not None and size.std is not None
+        pixels = torch.from_numpy(batch).to("cuda", non_blocking=True).permute(0, 3, 1, 2).float() / 255
+        mean, std = (torch.tensor(values, device="cuda")[:, None, None] for values in (size.mean, size.std))
+        kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.precision)
+        with torch.inference_mode(), torch.autocast("cuda", dtype=kind, enabled=kind is not None):
+            return unit(self._loaded.model.encode_image((pixels - mean) / std).float().cpu().numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Encode n texts to float32 [n, d], in the pictures' own space; texts past the model's context are cut."""
         import torch
 
-        model, _, tokenizer, device = self._loaded
+        model, tokenizer, device = self._loaded
         with torch.inference_mode():
             return unit(model.encode_text(tokenizer(list(texts)).to(device)).float().cpu().numpy())
 

@@ -1,7 +1,7 @@
 """What an encoder is to the rest of the lab."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,18 +13,33 @@ Vectors = npt.NDArray[np.float32]
 
 
 class ImageEncoder(Protocol):
-    """Pictures in, unit vectors out."""
+    """Pictures in, unit vectors out, in two parts, so that one thread can run the model while others prepare."""
 
     fingerprint: str
-    """Model, weights, preprocessing and version; two vectors are comparable only when theirs are equal."""
+    """Model, weights, preprocessing and precision; two vectors are comparable only when theirs are equal."""
     near_duplicate: float
     """The cosine from which on two pictures count as the same picture, in this encoder's space."""
+    largest_batch: int
+    """Pictures that one call of `encode_prepared` may be given without memory becoming a question."""
 
     @property
     def dimension(self) -> int: ...
 
+    @property
+    def decode_size(self) -> tuple[int, int]:
+        """Width and height that a picture needs to be decoded to at least; more is thrown away in preparing."""
+        ...
+
+    def prepare(self, image: Pixels) -> npt.NDArray[Any]:
+        """What is done to a picture (uint8 [h, w, 3] RGB, any size) before the model sees it. From any thread."""
+        ...
+
+    def encode_prepared(self, prepared: Sequence[npt.NDArray[Any]]) -> Vectors:
+        """Encode n prepared pictures to float32 [n, d]. For one caller at a time."""
+        ...
+
     def encode_images(self, images: Sequence[Pixels]) -> Vectors:
-        """Encode n pictures (uint8 [h, w, 3] RGB, any sizes) to float32 [n, d]."""
+        """Prepare and encode n pictures (uint8 [h, w, 3] RGB, any sizes) to float32 [n, d]."""
         ...
 
 

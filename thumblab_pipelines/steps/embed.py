@@ -1,45 +1,92 @@
 """Encode the thumbnails and titles that have no vector of the current encoders yet."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 from sqlalchemy import and_, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import embeddings, thumbnails, videos
-from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.encoders.agreement import Agreement
+from thumblab_core.encoders.learnt import LearntEncoder
+from thumblab_core.encoders.load import image_encoder, image_encoder_name, title_encoder
+from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, settle
 from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.encoders.stream import encode_stream
 from thumblab_core.images import ImageError, decode, digest
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.verdict import Verdict
 
 _BATCH = 64
+_SAVED_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """How many vectors were there already, how many were made, and which pictures could not be read."""
+    """How many vectors were there already, how many were made, and which pictures could not be read.
+
+    `images_per_second` is of reading, decoding, encoding and saving together; `settled` says why the encoder computes as
+    it does, where this run found that out.
+    """
 
     had: int
     images: int
     titles: int
     images_per_second: float
     unreadable: tuple[str, ...]
+    encoder: str
+    settled: str | None
 
 
 def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     """Write a vector per thumbnail and per title of the niche. Commits every batch; encodes nothing twice."""
-    had_images, images, rate, unreadable = _embed_images(lab, niche, progress)
+    missing, had_images = _without_vector(lab, niche)
+    decided = settle_precision(lab, progress) if missing else None
+    if decided is not None:  # of another precision, so none of these vectors is there
+        missing, had_images = _without_vector(lab, niche)
+    images, rate, unreadable = _embed_images(lab, niche, missing, progress)
     had_titles, titles = _embed_titles(lab, niche, progress)
-    return Encoded(had_images + had_titles, images, titles, rate, tuple(unreadable))
+    encoder = image_encoder(lab.settings).fingerprint
+    return Encoded(had_images + had_titles, images, titles, rate, tuple(unreadable), encoder, decided)
 
 
-def _embed_images(lab: Lab, niche: str, progress: Progress) -> tuple[int, int, float, list[str]]:
-    encoder = image_encoder(lab.settings.image_encoder)
+def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
+    """Find the fastest precision that the encoder can be trusted at, and say which; None when there is nothing to find.
+
+    Judged on pictures of the library itself, drawn over all niches; a library of fewer than are needed stays with float32
+    for now, and makes its few vectors anew when it has grown.
+    """
+    encoder, asked = image_encoder(lab.settings), lab.settings.encoder_precision
+    # Whatever was settled, or cannot be, shows in the name.
+    if not isinstance(encoder, LearntEncoder) or asked == "float32" or "@" in image_encoder_name(lab.settings):
+        return None
+    needed = CALIBRATION + HELD_OUT
+    # In the order of their hashes: as good as drawn by lot, and the same on every day.
+    statement = select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None)).order_by(thumbnails.c.sha256)
+    with lab.engine.connect() as connection:
+        known = connection.execute(statement.distinct().limit(2 * needed)).scalars().all()
+    if len(known) < needed or not encoder.quantisable:
+        return None
+    prepared = []
+    for sha256 in known:
+        with suppress(ImageError):  # one that cannot be read is reported where it is encoded
+            prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
+        if len(prepared) == needed:
+            found = settle(encoder, lab.releases, asked, prepared, progress)
+            refused = "".join(f"; not {reason}" for reason in found.refused)
+            return f"{found.precision} ({Agreement(**found.release.info['agreement'])}){refused}"
+    return None
+
+
+def _without_vector(lab: Lab, niche: str) -> tuple[list[tuple[str, str]], int]:
+    """The thumbnails (video, SHA-256) that have no vector of the encoder, and how many others have one."""
     had = and_(
         embeddings.c.video_id == videos.c.video_id,
-        embeddings.c.encoder == encoder.fingerprint,
+        embeddings.c.encoder == image_encoder(lab.settings).fingerprint,
         embeddings.c.source_digest == thumbnails.c.sha256,
     )
     statement = (
@@ -51,21 +98,37 @@ def _embed_images(lab: Lab, niche: str, progress: Progress) -> tuple[int, int, f
     )
     with lab.engine.connect() as connection:
         rows = connection.execute(statement).all()
-    missing = [row for row in rows if row.had is None]
+    missing = [(row.video_id, row.sha256) for row in rows if row.had is None]
+    return missing, len(rows) - len(missing)
+
+
+def _embed_images(
+    lab: Lab, niche: str, missing: list[tuple[str, str]], progress: Progress
+) -> tuple[int, float, list[str]]:
+    if not missing:
+        return 0, 0.0, []
+    encoder = image_encoder(lab.settings)
+    what = f"{niche}: encoding thumbnails"
     unreadable: list[str] = []
+    made = 0
+    unsaved: list[tuple[str, str]] = []
+    vectors: list[Vectors] = []
     start = time.perf_counter()
-    for batch in batches(missing, _BATCH, f"{niche}: encoding thumbnails", progress):
-        readable: list[tuple[str, str]] = []
-        pictures = []
-        for row in batch:
-            try:
-                pictures.append(decode(lab.images.get(row.sha256)).pixels)
-                readable.append((row.video_id, row.sha256))
-            except ImageError as error:
-                unreadable.append(f"{row.video_id}: {error}")
-        _save(lab, encoder.fingerprint, readable, encoder.encode_images(pictures))
-    made = len(missing) - len(unreadable)
-    return len(rows) - len(missing), made, made / max(time.perf_counter() - start, 1e-9), unreadable
+    progress(what, 0, len(missing))
+    for batch in encode_stream(encoder, (((v, sha), partial(lab.images.get, sha)) for v, sha in missing)):
+        unreadable += [f"{video_id}: {sentence}" for (video_id, _), sentence in batch.unreadable]
+        unsaved += batch.keys
+        vectors.append(batch.vectors)
+        made += len(batch.keys)
+        # A batch of a large model is four pictures: a commit for each would cost more than a crash may lose.
+        if len(unsaved) >= _SAVED_AT_ONCE:
+            _save(lab, encoder.fingerprint, unsaved, np.concatenate(vectors))
+            unsaved, vectors = [], []
+        rate = made / max(time.perf_counter() - start, 1e-9)
+        progress(f"{what}, {rate:,.1f} a second", made + len(unreadable), len(missing))
+    if unsaved:
+        _save(lab, encoder.fingerprint, unsaved, np.concatenate(vectors))
+    return made, made / max(time.perf_counter() - start, 1e-9), unreadable
 
 
 def _embed_titles(lab: Lab, niche: str, progress: Progress) -> tuple[int, int]:
@@ -120,7 +183,7 @@ def judge_embeddings(lab: Lab, niche: str) -> list[Verdict]:
              AND n.source_digest = encode(sha256(convert_to(v.title, 'UTF8')), 'hex')
         WHERE v.niche = :niche
     """)
-    image, title = image_encoder(lab.settings.image_encoder), title_encoder(lab.settings.title_encoder)
+    image, title = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     with lab.engine.connect() as connection:
         parameters = {"niche": niche, "image": image.fingerprint, "title": title.fingerprint}
         row = connection.execute(statement, parameters).one()

@@ -70,7 +70,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     """Publish the corpus, its splits and its pairs, unless a release of the same content is there."""
     import pandas as pd
 
-    image, title = image_encoder(lab.settings.image_encoder), title_encoder(lab.settings.title_encoder)
+    image, title = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     with lab.engine.connect() as connection:
         parameters = {"image": image.fingerprint, "title": title.fingerprint, "outlier": OUTLIER}
         corpus = pd.DataFrame(connection.execute(text(_CORPUS), parameters).mappings().all())

@@ -105,7 +105,7 @@ def judge_model(lab: Lab, release: Release) -> list[Verdict]:
         return [Verdict("intact", False, str(error))]
     architecture = trained.model.config
     expected = (
-        image_encoder(lab.settings.image_encoder).fingerprint,
+        image_encoder(lab.settings).fingerprint,
         title_encoder(lab.settings.title_encoder).fingerprint,
     )
     found = (architecture.image_encoder, architecture.title_encoder)

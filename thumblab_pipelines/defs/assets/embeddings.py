@@ -10,7 +10,7 @@ from thumblab_pipelines.steps.embed import embed, judge_embeddings
 
 @dg.asset(
     deps=["thumbnails"],
-    kinds={"torch", "postgres"},
+    kinds={"openvino", "postgres"},
     check_specs=blocking("embeddings", "complete", "unit_length"),
     description="One vector per thumbnail and per title, keyed by the encoder's fingerprint; none is made twice.",
     **LIBRARY,
@@ -26,6 +26,8 @@ def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
             "titles_encoded": found.titles,
             "had_already": found.had,
             "images_per_second": round(found.images_per_second, 1),
+            "encoder": found.encoder,
+            "precision_settled": found.settled or "nothing to settle",
             "unreadable": len(found.unreadable),
             "unreadable_first": ", ".join(found.unreadable[:10]) or "none",
         },

@@ -1,0 +1,157 @@
+"""Promises of encoding many: in order, bounded, each failure its own, and nothing waits for what could be done meanwhile."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from thumblab_core.encoders.builtin import BuiltinEncoder
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.encoders.stream import BatchSize, encode_stream
+from thumblab_core.images import ImageError, Pixels, decode
+
+Draw = Callable[..., bytes]
+
+
+@pytest.fixture(scope="module")
+def files(drawn: Draw) -> list[bytes]:
+    return [drawn(seed) for seed in range(30)]
+
+
+def reading(files: Sequence[bytes]) -> Iterator[tuple[int, Callable[[], bytes]]]:
+    return ((place, lambda data=data: data) for place, data in enumerate(files))
+
+
+def test_every_picture_comes_back_once_in_order_and_with_its_own_vector(files: list[bytes]) -> None:
+    encoder = BuiltinEncoder()
+    batches = list(encode_stream(encoder, reading(files)))
+    assert [key for batch in batches for key in batch.keys] == list(range(30))
+    vectors = np.concatenate([batch.vectors for batch in batches])
+    expected = encoder.encode_images([decode(data, encoder.decode_size).pixels for data in files])
+    np.testing.assert_array_equal(vectors, expected)
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_the_others_go_on(files: list[bytes]) -> None:
+    def missing() -> bytes:
+        raise ImageError("the image store has none")
+
+    pictures = [(place, lambda data=data: data) for place, data in enumerate(files)]
+    pictures[3] = (3, lambda: b"not a picture")
+    pictures[7] = (7, missing)
+    batches = list(encode_stream(BuiltinEncoder(), pictures))
+    unreadable = dict(pair for batch in batches for pair in batch.unreadable)
+    assert unreadable == {3: "not a JPEG, PNG or WebP picture", 7: "the image store has none"}
+    assert [key for batch in batches for key in batch.keys] == [n for n in range(30) if n not in (3, 7)]
+    assert sum(map(len, batches)) == 30
+    assert sum(len(batch.vectors) for batch in batches) == 28
+
+
+def test_pictures_that_are_all_unreadable_give_no_vectors() -> None:
+    batches = list(encode_stream(BuiltinEncoder(), [(n, lambda: b"x") for n in range(5)]))
+    assert sum(len(batch.unreadable) for batch in batches) == 5
+    assert all(batch.vectors.shape == (0, 768) for batch in batches)
+    assert list(encode_stream(BuiltinEncoder(), [])) == []
+
+
+class Slow(BuiltinEncoder):
+    """An encoder whose model takes its time; counts what is prepared and not yet encoded."""
+
+    largest_batch = 8
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.ahead = self.most_ahead = self.prepared_while_encoding = 0
+        self.encoding = False
+
+    def prepare(self, image: Pixels) -> Vectors:
+        with self.lock:
+            self.ahead += 1
+            self.most_ahead = max(self.most_ahead, self.ahead)
+            self.prepared_while_encoding += self.encoding
+        return super().prepare(image)
+
+    def encode_prepared(self, prepared: Sequence[Vectors]) -> Vectors:
+        self.encoding = True
+        time.sleep(0.05)
+        self.encoding = False
+        with self.lock:
+            self.ahead -= len(prepared)
+        return super().encode_prepared(prepared)
+
+
+def test_the_next_pictures_are_prepared_while_the_model_works_and_never_more_than_two_batches(
+    files: list[bytes],
+) -> None:
+    encoder = Slow()
+    list(encode_stream(encoder, reading(files * 4)))
+    assert encoder.prepared_while_encoding > 60
+    assert encoder.most_ahead <= 3 * Slow.largest_batch
+
+
+def test_whoever_stops_listening_stops_the_work(files: list[bytes]) -> None:
+    drawn: list[int] = []
+
+    def pictures() -> Iterator[tuple[int, Any]]:
+        for place in range(1_000):
+            drawn.append(place)
+            yield place, lambda: files[0]
+
+    stream = encode_stream(BuiltinEncoder(), pictures())
+    next(iter(stream))
+    stream.close()  # type: ignore[attr-defined]
+    assert len(drawn) < 40
+
+
+def test_an_error_of_the_encoder_ends_the_stream(files: list[bytes]) -> None:
+    class Broken(BuiltinEncoder):
+        def encode_prepared(self, prepared: Sequence[Vectors]) -> Vectors:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(encode_stream(Broken(), reading(files)))
+
+
+@pytest.mark.parametrize(("fastest", "expected"), [(1, 4), (8, 8), (16, 16), (1_000, 64)])
+def test_the_batch_grows_for_as_long_as_it_pays(fastest: int, expected: int) -> None:
+    size = BatchSize(largest=64)
+    for _ in range(20):
+        size.took(size.now, size.now / min(size.now, fastest))
+    assert size.now == expected
+
+
+def test_a_batch_that_was_not_full_says_nothing() -> None:
+    size = BatchSize(largest=64)
+    size.took(3, 1e9)
+    assert size.now == 4
+    assert BatchSize(largest=1).now == 1
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from thumblab_core.encoders.load import named_image_encoder
+from thumblab_core.encoders.stream import encode_stream
+encoder = named_image_encoder(sys.argv[1], Path("nowhere"))
+files = sorted(Path(sys.argv[2]).rglob("*.jpg"))
+found = [len(batch.keys) for batch in encode_stream(encoder, ((file, file.read_bytes) for file in files))]
+print(sum(found), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+def test_encoding_2252_thumbnails_stays_under_2_gb(shared_data: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, "builtin", shared_data / "thumbnails" / "images"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pictures, gib = done.stdout.split()
+    print(f"{pictures} thumbnails, peak {float(gib):.2f} GiB")
+    assert int(pictures) == 2_252
+    assert float(gib) < 2

@@ -1,0 +1,42 @@
+"""A CLIP of two layers with random weights, made on the spot and loaded as ViT-L/14 is."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NAME = "tiny-test-clip"
+CONFIG = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8, "head_width": 32},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+
+
+@dataclass(frozen=True)
+class TinyClip:
+    """Its name in open_clip, its checkpoint, and the model itself."""
+
+    name: str
+    weights: Path
+    model: Any
+
+    @property
+    def setting(self) -> str:
+        """What THUMBLAB_IMAGE_ENCODER says to get it."""
+        return f"open_clip:{self.name}/{self.weights}"
+
+
+def tiny_clip(folder: Path) -> TinyClip:
+    """Write a checkpoint into `folder` and make its name known to open_clip, in this process."""
+    import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before open_clip imports torchvision
+
+    import open_clip
+    import torch
+
+    (folder / f"{NAME}.json").write_text(json.dumps(CONFIG))
+    open_clip.add_model_config(folder / f"{NAME}.json")
+    torch.manual_seed(0)
+    model = open_clip.create_model(NAME).eval()
+    torch.save(model.state_dict(), folder / "weights.pt")
+    return TinyClip(NAME, folder / "weights.pt", model)

@@ -1,0 +1,101 @@
+"""What learnt image encoders share: preparing, running a tower at some precision, and a fingerprint that tells both."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.encoders.preprocessing import Prepared, Preprocessing, stack
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.encoders.tower import CompiledTower, read_graph
+from thumblab_core.images import Pixels
+from thumblab_core.releases import Release
+
+Tower = Callable[[npt.NDArray[np.uint8]], Vectors]
+
+_BATCH = 16
+
+
+class LearntEncoder(ABC):
+    """An image encoder whose tower runs in OpenVINO: as `compiled` (a release that `precision.settle` made) holds it, or
+    else converted in this process and computed in float32.
+
+    Where `_torch_tower` offers one (CUDA), it is used instead, in `precision`.
+    """
+
+    base: str
+    fingerprint: str
+    near_duplicate: float
+    largest_batch = 64
+
+    def __init__(self, base: str, compiled: Release | None = None, precision: str = "float32") -> None:
+        self.base = base
+        self.precision = str(compiled.info["precision"]) if compiled is not None else precision
+        self._compiled = compiled
+        # Two quantisations of one model differ by the pictures that their ranges were measured on.
+        which = f"-{compiled.files['model.bin'][:8]}" if compiled is not None and self.precision == "int8" else ""
+        self.fingerprint = f"{base}-{self.precision}{which}"
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        if self._compiled is not None:
+            return Preprocessing.from_json(self._compiled.info["preprocessing"])
+        return self._read_preprocessing()
+
+    @property
+    def decode_size(self) -> tuple[int, int]:
+        return self.preprocessing.decode_size
+
+    @cached_property
+    def dimension(self) -> int:
+        if self._compiled is not None:
+            return int(self._compiled.info["dimension"])
+        size = self.preprocessing
+        return int(self._tower(np.zeros((1, size.height, size.width, 3), np.uint8)).shape[1])
+
+    @cached_property
+    def _tower(self) -> Tower:
+        if self._compiled is not None:
+            self._compiled.verify()
+            graph = read_graph(self._compiled.path / "model.xml")
+            return CompiledTower(graph, self.preprocessing, "bfloat16" if self.precision == "bfloat16" else "float32")
+        return self._torch_tower() or CompiledTower(self.graph(), self.preprocessing)
+
+    @property
+    def tower(self) -> Tower:
+        """What runs: uint8 [n, h, w, 3] to unit vectors [n, d]. For one caller at a time."""
+        return self._tower
+
+    def prepare(self, image: Pixels) -> Prepared:
+        return self.preprocessing.prepare(image)
+
+    def encode_prepared(self, prepared: Sequence[Prepared]) -> Vectors:
+        if not prepared:
+            return np.zeros((0, self.dimension), np.float32)
+        return self._tower(stack(prepared, self.preprocessing))
+
+    def encode_images(self, images: Sequence[Pixels]) -> Vectors:
+        """Encode n pictures (uint8 [h, w, 3] RGB, any sizes) to float32 [n, d]."""
+        starts = range(0, len(images), _BATCH)
+        batches = [self.encode_prepared([self.prepare(image) for image in images[s : s + _BATCH]]) for s in starts]
+        return np.concatenate(batches) if batches else self.encode_prepared([])
+
+    @property
+    @abstractmethod
+    def quantisable(self) -> bool:
+        """Whether there is a faster precision to try; may load the model."""
+
+    @abstractmethod
+    def _read_preprocessing(self) -> Preprocessing:
+        """How the model was trained to see pictures."""
+
+    @abstractmethod
+    def graph(self) -> Any:
+        """The tower as an openvino.Model in float32: pictures in, vectors [n, d] out."""
+
+    def _torch_tower(self) -> Tower | None:
+        """The tower outside OpenVINO, where the machine has something faster than its processor."""
+        return None
