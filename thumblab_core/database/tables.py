@@ -23,7 +23,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData(
     naming_convention={
@@ -143,6 +143,7 @@ visual_features = Table(
         Column(name, Float, comment="0 to 1; NULL when it could not be measured")
         for name in ("clarity", "prominence", "contrast", "emotion", "hierarchy", "title_match")
     ),
+    Column("evidence", JSONB, comment="what was seen; NULL where it was measured before it was kept"),
 )
 
 channel_baselines = Table(

@@ -1,15 +1,23 @@
-"""Measure the six sub-scores of the thumbnails that have none of the current formulas yet."""
+"""Measure the six sub-scores, with their evidence, of the thumbnails that have none of the current version yet."""
 
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
+import numpy as np
 from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from thumblab_core.database.tables import thumbnails, videos, visual_features
-from thumblab_core.encoders.load import image_encoder
-from thumblab_core.encoders.protocol import CrossModalEncoder, ImageEncoder
-from thumblab_core.images import ImageError, decode
-from thumblab_core.sub_scores import NAMES, VERSION, measure
+from thumblab_core.database.tables import embeddings, thumbnails, videos, visual_features
+from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.encoders.protocol import CrossModalEncoder, Vectors, text_tower
+from thumblab_core.images import ImageError, Pixels, decode
+from thumblab_core.model_files import face_model
+from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.verdict import Verdict
@@ -17,64 +25,122 @@ from thumblab_pipelines.steps.verdict import Verdict
 _BATCH = 64
 
 
-@dataclass(frozen=True)
+@dataclass
 class Measured:
-    """How many thumbnails had their sub-scores already, how many were measured, and which could not be read."""
+    """How many thumbnails had their sub-scores already, how many were measured, and which could not be read.
+
+    `matched` counts what the title was compared with (the picture, its text, or nothing); `missing` says what could not be
+    looked for, and what to do.
+    """
 
     had: int
-    measured: int
-    unreadable: tuple[str, ...]
+    measured: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    pictures_per_second: float = 0.0
+    matched: Counter[str] = field(default_factory=Counter)
+    missing: tuple[str, ...] = ()
 
 
 def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measured:
     """Write `visual_features` of the niche. Commits every batch; measures nothing twice."""
-    encoder = image_encoder(lab.settings.image_encoder)
-    version = _version(encoder)
-    had = _measured(version)
+    meter, tower = _meter(lab)
+    version = _version(meter, tower)
     statement = (
         select(videos.c.video_id, videos.c.title, thumbnails.c.sha256, visual_features.c.video_id.label("had"))
         .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
-        .outerjoin(visual_features, had)
+        .outerjoin(visual_features, _current(version))
         .where(videos.c.niche == niche, thumbnails.c.sha256.is_not(None))
         .order_by(videos.c.video_id)
     )
     with lab.engine.connect() as connection:
         rows = connection.execute(statement).all()
-    missing = [row for row in rows if row.had is None]
-    unreadable = []
-    for batch in batches(missing, _BATCH, f"{niche}: measuring", progress):
+    waiting = [row for row in rows if row.had is None]
+    found = Measured(len(rows) - len(waiting))
+    start = time.perf_counter()
+    measurements = meter.measure_many(_samples(lab, tower, waiting))
+    for batch in batches(waiting, _BATCH, f"{niche}: measuring", progress):
         values = []
         for row in batch:
-            try:
-                pixels = decode(lab.images.get(row.sha256)).pixels
-            except ImageError as error:
-                unreadable.append(f"{row.video_id}: {error}")
+            measurement = next(measurements)
+            if not isinstance(measurement, Measurement):
+                found.unreadable.append(f"{row.video_id}: {measurement}")
                 continue
-            if isinstance(encoder, CrossModalEncoder):
-                found = measure(pixels, encoder.encode_images([pixels])[0], encoder.encode_texts([row.title])[0])
-            else:
-                found = measure(pixels)
-            scores = {name: found[name].value for name in NAMES}
-            values.append({"video_id": row.video_id, "sha256": row.sha256, "version": version, **scores})
-        if values:
-            statement_in = insert(visual_features).values(values)
-            with lab.engine.begin() as connection:
-                connection.execute(
-                    statement_in.on_conflict_do_update(
-                        index_elements=["video_id"],
-                        set_={name: statement_in.excluded[name] for name in ("sha256", "version", *NAMES)},
-                    )
-                )
-    return Measured(len(rows) - len(missing), len(missing) - len(unreadable), tuple(unreadable))
+            values.append({"video_id": row.video_id, "sha256": row.sha256, "version": version, **_columns(measurement)})
+            found.matched[measurement.evidence.title_match_by or "nothing"] += 1
+            found.missing = measurement.evidence.missing
+        _save(lab, values)
+        found.measured += len(values)
+    found.pictures_per_second = found.measured / max(time.perf_counter() - start, 1e-9)
+    return found
 
 
-def _version(encoder: ImageEncoder) -> str:
-    """Of the formulas; title_match is measured in the encoder's own space, so another encoder means measuring again."""
-    return f"{VERSION}/{encoder.fingerprint}" if isinstance(encoder, CrossModalEncoder) else VERSION
+def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
+    """The pictures of the rows, each decoded when its turn comes; with vectors where there is a space to compare them in."""
+    for start in range(0, len(rows), _BATCH):
+        batch = rows[start : start + _BATCH]
+        images: dict[str, Vectors] = {}
+        words: Sequence[Vectors | None] = [None] * len(batch)
+        if tower is not None:
+            images = _image_vectors(lab, tower, batch)
+            words = list(tower.encode_texts([row.title for row in batch]))
+        for row, vector in zip(batch, words, strict=True):
+            yield Sample(partial(_pixels, lab, row.sha256), row.title, images.get(row.video_id), vector)
 
 
-def _measured(version: str) -> ColumnElement[bool]:
-    """The sub-scores of the thumbnail that is there now, by the formulas of now."""
+def _pixels(lab: Lab, sha256: str) -> Pixels:
+    return decode(lab.images.get(sha256)).pixels
+
+
+def _image_vectors(lab: Lab, tower: CrossModalEncoder, rows: Sequence[Any]) -> dict[str, Vectors]:
+    """By video: those that `embeddings` has, and the others made now."""
+    statement = (
+        select(embeddings.c.video_id, embeddings.c.vector)
+        .join(thumbnails, thumbnails.c.video_id == embeddings.c.video_id)
+        .where(
+            embeddings.c.video_id.in_([row.video_id for row in rows]),
+            embeddings.c.encoder == tower.fingerprint,
+            embeddings.c.source_digest == thumbnails.c.sha256,
+        )
+    )
+    with lab.engine.connect() as connection:
+        found = {row.video_id: np.asarray(row.vector, np.float32) for row in connection.execute(statement)}
+    for row in rows:
+        if row.video_id not in found:
+            with suppress(ImageError):  # one that cannot be read is reported where it is measured
+                found[row.video_id] = tower.encode_images([_pixels(lab, row.sha256)])[0]
+    return found
+
+
+def _columns(measurement: Measurement) -> dict[str, Any]:
+    scores = {name: measurement.scores[name].value for name in NAMES}
+    return {**scores, "evidence": measurement.evidence.as_json()}
+
+
+def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
+    if not values:
+        return
+    statement = insert(visual_features).values(values)
+    changed = {name: statement.excluded[name] for name in ("sha256", "version", *NAMES, "evidence")}
+    with lab.engine.begin() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["video_id"], set_=changed))
+
+
+def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
+    """The meter of the settings, and the image encoder where it has a text tower; neither loads a model yet."""
+    encoder = image_encoder(lab.settings)
+    tower = text_tower(encoder)
+    if tower is not None:
+        return Meter(face_model(lab.settings)), tower
+    return Meter(face_model(lab.settings), title_encoder(lab.settings.title_encoder)), None
+
+
+def _version(meter: Meter, tower: CrossModalEncoder | None) -> str:
+    """Of the meter; title_match is measured in the tower's own space, so another encoder means measuring again."""
+    return meter.version if tower is None else f"{meter.version}/{tower.fingerprint}"
+
+
+def _current(version: str) -> ColumnElement[bool]:
+    """The sub-scores of the thumbnail that is there now, of the version of now."""
     return and_(
         visual_features.c.video_id == thumbnails.c.video_id,
         visual_features.c.sha256 == thumbnails.c.sha256,
@@ -94,7 +160,7 @@ def judge_features(lab: Lab, niche: str) -> list[Verdict]:
         )
         .select_from(videos)
         .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
-        .outerjoin(visual_features, _measured(_version(image_encoder(lab.settings.image_encoder))))
+        .outerjoin(visual_features, _current(_version(*_meter(lab))))
         .where(videos.c.niche == niche)
     )
     with lab.engine.connect() as connection:

@@ -9,10 +9,10 @@ from thumblab_pipelines.steps.features import judge_features, measure_features
 
 
 @dg.asset(
-    deps=["thumbnails"],
-    kinds={"opencv", "postgres"},
+    deps=["thumbnails", "embeddings"],  # title_match compares vectors where the encoder has a text tower
+    kinds={"opencv", "openvino", "postgres"},
     check_specs=blocking("visual_features", "complete", "in_range"),
-    description="Clarity, prominence, contrast, emotion, hierarchy and title match, each 0 to 1, measured in the picture.",
+    description="Clarity, prominence, contrast, emotion, hierarchy and title match, each 0 to 1, with the evidence.",
     **LIBRARY,
 )
 def visual_features(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
@@ -23,8 +23,12 @@ def visual_features(context: dg.AssetExecutionContext, lab: LabResource) -> dg.M
         metadata={
             "dagster/row_count": found.had + found.measured,
             "measured": found.measured,
+            "pictures_per_second": round(found.pictures_per_second, 1),
             "had_already": found.had,
             "unreadable": len(found.unreadable),
+            "unreadable_first": ", ".join(found.unreadable[:10]) or "none",
+            "title_match_by": dg.MetadataValue.json(dict(found.matched)),
+            "missing": "; ".join(found.missing) or "nothing",
         },
         check_results=results(verdicts),
     )

@@ -1,0 +1,221 @@
+"""What the sub-scores cost, and how they go with views: `python -m benchmarks.sub_scores [CATALOGUE] [--faces MODEL]`.
+
+CATALOGUE is a folder with `videos.csv` and `images/`; without one the synthetic catalogue is measured, whose views are made
+up, so that only the costs mean something. MODEL is the face model; unset, that of the settings.
+
+Milliseconds are of processor time (all threads), which neighbours on the machine disturb less than the clock.
+"""
+
+import argparse
+import os
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import spearmanr
+
+from demo.catalogue import Catalogue, read_catalogue
+from demo.source import CatalogueVideo
+from demo.synthetic import synthetic_catalogue
+from thumblab_core.encoders.load import title_encoder
+from thumblab_core.images import Pixels, decode
+from thumblab_core.model_files import face_model
+from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, TextLine
+from thumblab_core.sub_scores.faces import FaceFinder
+from thumblab_core.sub_scores.looking import Eyes, look
+from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
+
+_PICTURES = 80
+_SIDES = (320, 384, 512, 640, 736)
+_REFERENCE = 1280
+_LEGIBLE = 5.0
+_FEWEST = 20
+_NEIGHBOURS = 10
+_RESAMPLES = 400
+
+Floats = npt.NDArray[np.float64]
+
+
+def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -> float:
+    """Processor time of one picture, of the second of two passes: the first compiles for the shapes it meets."""
+    for _ in range(2):
+        start = time.process_time()
+        for picture in pictures:
+            work(picture)
+    return (time.process_time() - start) / len(pictures) * 1e3
+
+
+def words(lines: Sequence[TextLine], small: bool) -> set[str]:
+    """The words of three letters and more, in lines under 5 pixels high at 120 or in the others."""
+    said = " ".join(line.text for line in lines if (line.height_at_120 < _LEGIBLE) == small)
+    return set(re.findall(r"[^\W\d_]{3,}", said.casefold()))
+
+
+def reading(pictures: Sequence[Pixels]) -> Table:
+    """What a smaller detector input saves, and which share of the words found at 1280 pixels it still reads."""
+    columns = ("longer side", "ms", "words", "of them found", "others found", "words under 5 px", "of them found")
+    table = _table(f"Reading text, {len(pictures)} pictures, words found at {_REFERENCE} and here", *columns)
+    reference = TextReader(_REFERENCE)
+    known = [reference.read(picture) for picture in pictures]
+    for side in _SIDES:
+        reader = TextReader(side)
+        cost = milliseconds(reader.read, pictures)
+        found = [reader.read(picture) for picture in pictures]
+        cells = [f"{side} (used)" if side == DETECTION_SIDE else str(side), f"{cost:.0f}"]
+        for small in (False, True):
+            pairs = [(words(a, small), words(b, False) | words(b, True)) for a, b in zip(known, found, strict=True)]
+            total = sum(len(a) for a, _ in pairs)
+            cells += [str(total), f"{sum(len(a & b) for a, b in pairs) / max(1, total):.0%}"]
+            if not small:
+                all_known = [words(lines, False) | words(lines, True) for lines in known]
+                cells.append(str(sum(len(b - a) for a, (_, b) in zip(all_known, pairs, strict=True))))
+        table.add_row(*cells)
+    return table
+
+
+def stages(pictures: Sequence[Pixels], faces: Path | None) -> Table:
+    reader, blind = TextReader(), Eyes(None, None)
+    found = {"light, saliency, layout": milliseconds(lambda picture: look(picture, blind), pictures)}
+    found["text"] = milliseconds(reader.read, pictures)
+    if faces is not None:
+        found["faces"] = milliseconds(FaceFinder(faces).find, pictures)
+    table = _table(f"One picture, {len(pictures)} pictures", "stage", "ms")
+    for stage, cost in found.items():
+        table.add_row(stage, f"{cost:.1f}")
+    return table
+
+
+def measured(catalogue: Catalogue, meter: Meter, console: Console) -> dict[str, Measurement]:
+    """Every picture of the catalogue as `visual_features` measures it."""
+    videos = list(catalogue.videos.values())
+    clock, cpu = time.perf_counter(), time.process_time()
+    found = list(meter.measure_many(Sample(partial(_pixels, catalogue, v.video_id), v.title) for v in videos))
+    clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
+    good = {v.video_id: one for v, one in zip(videos, found, strict=True) if isinstance(one, Measurement)}
+    console.print(
+        f"{len(videos)} pictures, {len(videos) - len(good)} unreadable, on {os.cpu_count()} cores: "
+        f"{len(videos) / clock:.1f} a second by the clock ({clock / len(videos) * 1e3:.0f} ms a picture), "
+        f"{cpu / len(videos) * 1e3:.0f} ms of processor time a picture; load of the machine {os.getloadavg()[0]:.1f}"
+    )
+    return good
+
+
+def spread(found: dict[str, Measurement]) -> Table:
+    table = _table(
+        "Spread of the sub-scores", "sub-score", "measured", "lowest tenth below", "median", "highest tenth above"
+    )
+    for name in NAMES:
+        values = [v for one in found.values() if (v := one.scores[name].value) is not None]
+        tenth, median, top = np.percentile(values, [10, 50, 90]) if values else (np.nan,) * 3
+        table.add_row(name, str(len(values)), f"{tenth:.3f}", f"{median:.3f}", f"{top:.3f}")
+    return table
+
+
+def with_views(catalogue: Catalogue, found: dict[str, Measurement]) -> Table:
+    """Spearman's rank correlation of each sub-score with views, over all videos and within the channels."""
+    channels: defaultdict[str, list[CatalogueVideo]] = defaultdict(list)
+    for video_id in found:
+        video = catalogue.videos[video_id]
+        channels[video.channel_id].append(video)
+    deep = [videos for videos in channels.values() if len(videos) >= _FEWEST]
+    table = _table(
+        "Rank correlation with views (95 % interval)", "sub-score", "all", "videos", "within channel", "videos"
+    )
+    for name in NAMES:
+        rows = [_daily(videos, found, name, catalogue.observed_at) for videos in channels.values()]
+        whole = _bootstrapped([row for row in rows if row.size], over_groups=True)
+        inner = [row for videos in deep if len(row := _untrended(videos, found, name)) >= _FEWEST]
+        within = _bootstrapped(inner, over_groups=False)
+        table.add_row(name, whole, str(sum(map(len, rows))), within, str(sum(map(len, inner))))
+    table.caption = (
+        "all: with lifetime views per day of age, bootstrap over channels. within channel: with ln views less the median of "
+        f"the {2 * _NEIGHBOURS} videos published nearest, mean over channels of at least {_FEWEST} videos by their size, "
+        "bootstrap over videos"
+    )
+    return table
+
+
+def _daily(videos: Sequence[CatalogueVideo], found: dict[str, Measurement], name: str, now: datetime) -> Floats:
+    """[n, 2]: the sub-score and ln views per day."""
+    return np.array(
+        [
+            (value, np.log1p(video.views / max(1.0, (now - video.published_at).total_seconds() / 86_400)))
+            for video in videos
+            if (value := found[video.video_id].scores[name].value) is not None
+        ]
+    )
+
+
+def _untrended(videos: Sequence[CatalogueVideo], found: dict[str, Measurement], name: str) -> Floats:
+    """[n, 2]: the sub-score and ln views less the local level of the channel, so that age and growth drop out."""
+    ordered = sorted(videos, key=lambda video: video.published_at)
+    views = np.log1p([video.views for video in ordered])
+    rows = []
+    for at, video in enumerate(ordered):
+        near = np.r_[views[max(0, at - _NEIGHBOURS) : at], views[at + 1 : at + 1 + _NEIGHBOURS]]
+        value = found[video.video_id].scores[name].value
+        if value is not None:
+            rows.append((value, views[at] - np.median(near)))
+    return np.array(rows)
+
+
+def _bootstrapped(groups: Sequence[Floats], over_groups: bool) -> str:
+    if not groups:
+        return "-"
+    random = np.random.default_rng(0)
+    figures = []
+    for resample in range(_RESAMPLES + 1):
+        chosen = list(groups)
+        if resample and over_groups:
+            chosen = [groups[at] for at in random.integers(0, len(groups), len(groups))]
+        elif resample:
+            chosen = [group[random.integers(0, len(group), len(group))] for group in groups]
+        figures.append(_spearman([np.concatenate(chosen)] if over_groups else chosen))
+    low, high = np.nanpercentile(figures[1:], [2.5, 97.5])
+    return f"{figures[0]:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def _spearman(groups: Sequence[Floats]) -> float:
+    found = [spearmanr(group[:, 0], group[:, 1]).statistic for group in groups]
+    return float(np.average(found, weights=[len(group) for group in groups]))
+
+
+def _pixels(catalogue: Catalogue, video_id: str) -> Pixels:
+    return decode(catalogue.image(video_id)).pixels
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, justify="left" if column == columns[0] else "right")
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("catalogue", type=Path, nargs="?")
+    parser.add_argument("--faces", type=Path)
+    given = parser.parse_args()
+    catalogue: Catalogue = read_catalogue(given.catalogue) if given.catalogue else synthetic_catalogue()
+    faces = given.faces or face_model()
+    console = Console()
+    chosen = np.random.default_rng(0).permutation(sorted(catalogue.videos))[:_PICTURES]
+    pictures = [_pixels(catalogue, str(video_id)) for video_id in chosen]
+    console.print(reading(pictures))
+    console.print(stages(pictures, faces))
+    found = measured(catalogue, Meter(faces, title_encoder("minilm")), console)
+    console.print(spread(found))
+    console.print(with_views(catalogue, found))
+
+
+if __name__ == "__main__":
+    main()

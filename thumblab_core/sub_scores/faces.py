@@ -1,0 +1,58 @@
+"""Faces in a picture: YuNet through OpenCV (Wu, Peng & Yu, Machine Intelligence Research 2023)."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from thumblab_core.errors import LabError
+from thumblab_core.images import Pixels
+from thumblab_core.sub_scores.evidence import Box, Face
+
+MISSING = "no face model: run `thumblab models pull`"
+
+_SIDE = 320
+_CONFIDENCE = 0.7
+_OVERLAP = 0.3
+_MOST = 50
+_LOADING = threading.Lock()  # the level of OpenCV's log belongs to the process
+
+
+class FaceFinder:
+    """One detector; a thread at a time. Raises `LabError` when the file is no YuNet model."""
+
+    def __init__(self, model: Path) -> None:
+        import cv2
+        from cv2.utils import logging
+
+        with _LOADING:
+            level = logging.getLogLevel()
+            logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # it warns on standard error of a choice that is its own
+            try:
+                self._detector = cv2.FaceDetectorYN.create(str(model), "", (_SIDE, _SIDE), _CONFIDENCE, _OVERLAP, _MOST)
+            except cv2.error as error:
+                raise LabError(
+                    f"the face model {model} could not be loaded ({str(error).splitlines()[0][:120]}); "
+                    "run `thumblab models pull` again"
+                ) from error
+            finally:
+                logging.setLogLevel(level)
+
+    def find(self, image: Pixels) -> tuple[Face, ...]:
+        """The faces of a picture, uint8 [h, w, 3] RGB, the largest first."""
+        import cv2
+
+        scale = _SIDE / max(image.shape[:2])
+        width, height = (max(1, round(side * scale)) for side in (image.shape[1], image.shape[0]))
+        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        self._detector.setInputSize((width, height))
+        _, rows = self._detector.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        if rows is None:
+            return ()
+        faces = [
+            Face(Box.within(x / width, y / height, (x + w) / width, (y + h) / height), float(np.clip(row[14], 0, 1)))
+            for row in rows.astype(float)
+            for x, y, w, h in [row[:4]]
+            if np.isfinite(row).all()
+        ]
+        return tuple(sorted(faces, key=lambda face: -face.box.area))
