@@ -3,12 +3,12 @@
 import ssl
 import threading
 import time
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib import metadata
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import quote, urlsplit
 
 import httpcore
@@ -75,14 +75,15 @@ class RefusedError(FetchError):
 
 
 class Fetcher:
-    """Reads pictures from the hosts it is told to trust, over one pool of connections; safe to use from many threads.
+    """Reads files from the hosts it is told to trust, over one pool of connections; safe to use from many threads.
 
     Args:
         hosts: `name` (https on its usual port) or `name:port` (plain http too: the emulator).
-        deadline_s: seconds for one picture, from the connection to the last byte, however slowly it drips.
+        deadline_s: seconds for one file, from the connection to the last byte, however slowly it drips.
+        accept: the media types that are asked for.
     """
 
-    def __init__(self, hosts: Collection[str], deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, hosts: Collection[str], deadline_s: float = DEADLINE_S, accept: str = "image/*") -> None:
         self._hosts = frozenset(hosts)
         self._deadline_s = deadline_s
         self._deadline = _Deadline()
@@ -97,7 +98,7 @@ class Fetcher:
             "User-Agent": f"thumbnail-lab/{metadata.version('thumblab')}",
             # A picture is not compressed once more; a body that claims to be could swell past what was counted.
             "Accept-Encoding": "identity",
-            "Accept": "image/*",
+            "Accept": accept,
         }
 
     def __enter__(self) -> Self:
@@ -135,21 +136,36 @@ class Fetcher:
 
         With the `etag` or `last_modified` of an earlier answer the host may say that nothing changed, and send nothing.
         """
-        asked = self.check(url)
         headers = dict(self._headers)
         if etag:
             headers["If-None-Match"] = etag
         if last_modified:
             headers["If-Modified-Since"] = last_modified
+        body = bytearray()
+        answer = self._read(url, headers, max_bytes, body.extend)
+        return replace(answer, body=bytes(body))
+
+    def download(self, url: str, file: BinaryIO, max_bytes: int) -> None:
+        """Write what `url` answers to `file` as it arrives, at most `max_bytes` of it.
+
+        Raises `FetchError`; the file may then hold a part, so write aside and rename.
+        """
+        self._read(url, dict(self._headers), max_bytes, file.write)
+
+    def _read(self, url: str, headers: dict[str, str], max_bytes: int, keep: Callable[[bytes], object]) -> Answer:
+        """The answer without its body, which `keep` is given in pieces."""
+        asked = self.check(url)
         self._deadline.begin(self._deadline_s)
         try:
-            return self._read(url, asked, headers, max_bytes)
+            return self._stream(url, asked, headers, max_bytes, keep)
         except _FAILURES as error:
             if self._deadline.passed():
                 raise FetchError(f"{url[:200]} did not arrive within {self._deadline_s:g} s") from None
             raise FetchError(f"{url[:200]} could not be read ({type(error).__name__}: {error})") from None
 
-    def _read(self, url: str, asked: httpcore.URL, headers: dict[str, str], max_bytes: int) -> Answer:
+    def _stream(
+        self, url: str, asked: httpcore.URL, headers: dict[str, str], max_bytes: int, keep: Callable[[bytes], object]
+    ) -> Answer:
         wire = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
         timeout = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": READ_S}
         with self._pool.stream("GET", asked, headers=wire, extensions={"timeout": timeout}) as answer:
@@ -157,18 +173,20 @@ class Fetcher:
             date = _moment(told.get("date"))
             conditional = "If-None-Match" in headers or "If-Modified-Since" in headers
             good = answer.status == _OK or (answer.status == _NOT_MODIFIED and conditional)
-            body = bytearray()
+            count = 0
             for chunk in answer.iter_stream():
-                body += chunk
-                if good and len(body) > max_bytes:
-                    message = f"{url[:200]} is larger than {max_bytes // 2**20} MiB"
+                count += len(chunk)
+                if good and count > max_bytes:
+                    message = f"{url[:200]} is larger than {max_bytes / 2**20:.3g} MiB"
                     raise FetchError(message, answer.status, date)
-                if not good and len(body) > _SMALL:  # what is short is read to its end, to keep the connection
+                if good:
+                    keep(chunk)
+                elif count > _SMALL:  # what is short is read to its end, to keep the connection
                     break
             if not good:
                 retry_after = _seconds(told.get("retry-after"), date)
                 raise FetchError(f"{url[:200]} answered {answer.status}", answer.status, date, retry_after)
-            return Answer(answer.status, bytes(body), _tag(told.get("etag")), _tag(told.get("last-modified")), date)
+            return Answer(answer.status, b"", _tag(told.get("etag")), _tag(told.get("last-modified")), date)
 
 
 def _moment(text: str | None) -> datetime | None:

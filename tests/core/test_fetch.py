@@ -23,6 +23,7 @@ class Host:
         self.asked: list[str] = []
         self.heard: list[dict[str, str]] = []
         self.sent = 0
+        self.closing = threading.Event()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -54,7 +55,7 @@ class Host:
                 self._answer(200, gzip.compress(b"\0" * 2**25), ("Content-Encoding", "gzip"))
 
             def silent(self) -> None:
-                time.sleep(2)
+                host.closing.wait(20)
 
             def drip(self) -> None:
                 """A byte now and then: no wait for the next is ever long."""
@@ -123,6 +124,7 @@ class Host:
 def running() -> Iterator[Host]:
     host = Host()
     yield host
+    host.closing.set()
     host.server.shutdown()
     host.server.server_close()
 
@@ -193,7 +195,7 @@ def test_a_server_that_drips_is_cut_off_at_the_deadline(host: Host, path: str) -
             start = time.monotonic()
             with pytest.raises(FetchError, match=r"did not arrive within 0\.4 s"):
                 fetcher.get(f"http://{host.name}/{path}")
-            assert 0.3 < time.monotonic() - start < 1.5
+            assert 0.3 < time.monotonic() - start < 10  # of the forty seconds and more that it takes
         assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
 
 
@@ -201,14 +203,14 @@ def test_a_silence_does_not_last_beyond_the_deadline(host: Host) -> None:
     start = time.monotonic()
     with Fetcher([host.name], deadline_s=0.3) as fetcher, pytest.raises(FetchError, match="did not arrive within"):
         fetcher.get(f"http://{host.name}/silent")
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 10
 
 
 def test_a_deadline_is_one_requests_and_not_the_next_ones(host: Host) -> None:
-    with Fetcher([host.name], deadline_s=0.3) as fetcher:
+    with Fetcher([host.name], deadline_s=1) as fetcher:
         for _ in range(4):
             assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
-            time.sleep(0.12)
+            time.sleep(0.4)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +300,7 @@ def test_a_server_that_falls_silent_is_an_error_in_time(host: Host, monkeypatch:
     start = time.monotonic()
     with Fetcher([host.name]) as fetcher, pytest.raises(FetchError, match="ReadTimeout") as caught:
         fetcher.get(f"http://{host.name}/silent")
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 10
     assert caught.value.status is None
 
 

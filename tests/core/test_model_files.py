@@ -1,0 +1,216 @@
+"""Promises of the model files: what takes its place is what was meant, and what went wrong changed nothing."""
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thumblab_core import model_files
+from thumblab_core.model_files import YUNET, ModelFile, ModelFileError, Presence, face_model, path_of, presence, pull
+from thumblab_core.settings import Settings
+
+BYTES = b"\x08\x06" + bytes(range(256)) * 900
+
+
+class Hub:
+    """A host of model files: what it answers with is `body`, or what `status` says."""
+
+    def __init__(self) -> None:
+        hub = self
+        self.body, self.status, self.asked = BYTES, 200, 0
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                hub.asked += 1
+                self.send_response(hub.status)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", str(len(hub.body)))
+                self.end_headers()
+                self.wfile.write(hub.body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Quiet(http.server.ThreadingHTTPServer):
+            def handle_error(self, *_: Any) -> None:  # a client that has read enough hangs up
+                pass
+
+        self.server = Quiet(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    hub = Hub()
+    yield hub
+    hub.server.shutdown()
+    hub.server.server_close()
+
+
+@pytest.fixture
+def model(hub: Hub) -> ModelFile:
+    url = f"http://127.0.0.1:{hub.server.server_port}/faces.onnx"
+    return ModelFile("faces", "faces.onnx", "finds faces", "MIT", url, len(BYTES), hashlib.sha256(BYTES).hexdigest())
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "lab")
+
+
+def files(lab: Settings) -> list[str]:
+    return sorted(path.name for path in (lab.data_dir / "models").iterdir())
+
+
+def test_a_pulled_file_is_the_one_that_was_meant_and_readable_by_others(
+    hub: Hub, model: ModelFile, lab: Settings
+) -> None:
+    assert presence(model, lab) is Presence.MISSING
+    assert pull(model, settings=lab) is True
+    assert path_of(model, lab).read_bytes() == BYTES
+    assert path_of(model, lab).stat().st_mode & 0o777 == 0o644
+    assert presence(model, lab) is Presence.PRESENT
+    assert files(lab) == ["faces.onnx"]
+
+
+def test_what_is_there_is_not_fetched_again(hub: Hub, model: ModelFile, lab: Settings) -> None:
+    pull(model, settings=lab)
+    assert pull(model, settings=lab) is False
+    assert hub.asked == 1
+
+
+def test_a_damaged_file_is_replaced(hub: Hub, model: ModelFile, lab: Settings) -> None:
+    pull(model, settings=lab)
+    path_of(model, lab).write_bytes(BYTES[:-1])
+    assert presence(model, lab) is Presence.DAMAGED
+    assert pull(model, settings=lab) is True
+    assert path_of(model, lab).read_bytes() == BYTES
+
+
+@pytest.mark.parametrize("body", [BYTES[:-1] + b"x", BYTES[:-1], b"version https://git-lfs.github.com/spec/v1", b""])
+def test_another_file_says_what_was_expected_and_what_came_and_changes_nothing(
+    hub: Hub, model: ModelFile, lab: Settings, body: bytes
+) -> None:
+    pull(model, settings=lab)
+    path_of(model, lab).write_bytes(b"older")
+    hub.body = body
+    with pytest.raises(ModelFileError, match="nothing was changed") as caught:
+        pull(model, settings=lab)
+    assert model.sha256 in str(caught.value)
+    assert hashlib.sha256(body).hexdigest() in str(caught.value)
+    assert path_of(model, lab).read_bytes() == b"older"
+    assert files(lab) == ["faces.onnx"]
+
+
+def test_a_file_that_never_ends_is_left_at_its_size(hub: Hub, model: ModelFile, lab: Settings) -> None:
+    hub.body = BYTES * 50
+    with pytest.raises(ModelFileError, match=r"larger than 0\.22 MiB"):
+        pull(model, settings=lab)
+    assert files(lab) == []
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_hub_that_refuses_is_one_sentence_with_another_way(
+    hub: Hub, model: ModelFile, lab: Settings, status: int
+) -> None:
+    hub.status = status
+    with pytest.raises(ModelFileError, match=rf"answered {status}\); nothing was changed.*--from PATH"):
+        pull(model, settings=lab)
+    assert hub.asked == 1
+    assert files(lab) == []
+
+
+def test_a_hub_out_of_reach_is_one_sentence_with_another_way(model: ModelFile, lab: Settings) -> None:
+    with pytest.raises(ModelFileError, match=r"cannot be fetched.*could not be read.*--from PATH"):
+        pull(replace(model, url="http://127.0.0.1:9/faces.onnx"), settings=lab)
+    assert files(lab) == []
+
+
+def test_a_copy_on_this_machine_is_checked_in_the_same_way(
+    hub: Hub, model: ModelFile, lab: Settings, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.onnx"
+    copy.write_bytes(BYTES + b"x")
+    with pytest.raises(ModelFileError, match=f"{copy} is not faces.onnx.*nothing was changed"):
+        pull(model, copy, lab)
+    copy.write_bytes(BYTES)
+    assert pull(model, copy, lab) is True
+    assert pull(model, copy, lab) is False
+    assert hub.asked == 0
+    with pytest.raises(ModelFileError, match="No such file"):
+        pull(model, tmp_path / "none.onnx", lab)
+    assert presence(model, lab) is Presence.PRESENT
+
+
+def test_a_folder_that_cannot_be_made_is_said(model: ModelFile, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ModelFileError, match="cannot be"):
+        pull(model, settings=Settings(data_dir=tmp_path / "file"))
+
+
+def test_the_registry_is_of_https_on_one_host_that_the_guard_will_read() -> None:
+    from thumblab_core.fetch import Fetcher
+
+    for name, model in model_files.REGISTRY.items():
+        assert name == model.name
+        with Fetcher([model.url.split("/")[2]]) as fetcher:
+            assert fetcher.check(model.url).scheme == b"https"
+
+
+def test_the_digest_is_that_of_the_real_file(shared_data: Path) -> None:
+    real = shared_data.parent / "models" / YUNET.file
+    if not real.is_file():
+        pytest.skip(f"the model is not here ({real})")
+    assert real.stat().st_size == YUNET.size
+    assert hashlib.sha256(real.read_bytes()).hexdigest() == YUNET.sha256
+
+
+class TestFaceModel:
+    def test_without_a_setting_and_a_pulled_file_there_is_none(self, lab: Settings) -> None:
+        assert face_model(lab) is None
+
+    def test_the_pulled_file_is_used(self, lab: Settings, pulled: Path) -> None:
+        assert face_model(lab) == pulled
+
+    def test_a_setting_comes_first(self, tmp_path: Path, lab: Settings, pulled: Path) -> None:
+        own = tmp_path / "own.onnx"
+        own.write_bytes(BYTES)
+        assert face_model(lab.model_copy(update={"face_model": own})) == own
+
+    def test_a_blank_setting_is_unset(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("THUMBLAB_FACE_MODEL", "")
+        assert Settings().face_model is None
+
+    @pytest.mark.parametrize(
+        ("content", "why"),
+        [
+            (None, "No such file"),
+            (b"", "is no ONNX file"),
+            (b"version https://git-lfs.github.com/spec/v1", "is no ONNX file"),
+            (b"<!doctype html>", "is no ONNX file"),
+        ],
+    )
+    def test_a_setting_that_names_no_model_is_an_error_and_not_silence(
+        self, tmp_path: Path, content: bytes | None, why: str
+    ) -> None:
+        path = tmp_path / "own.onnx"
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ModelFileError, match=f"THUMBLAB_FACE_MODEL names .*{why}"):
+            face_model(Settings(data_dir=tmp_path, face_model=path))
+
+    def test_a_pulled_file_that_is_damaged_is_an_error_and_not_silence(self, lab: Settings, pulled: Path) -> None:
+        pulled.write_bytes(b"\x08")
+        with pytest.raises(ModelFileError, match="is damaged; `thumblab models pull` replaces it"):
+            face_model(lab)
+
+    @pytest.fixture
+    def pulled(self, model: ModelFile, lab: Settings, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(model_files, "YUNET", model)
+        pull(model, settings=lab)
+        return path_of(model, lab)
