@@ -48,6 +48,7 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
     from demo.catalogue import read_catalogue
     from demo.emulator import Emulator
     from demo.synthetic import synthetic_catalogue
+    from thumblab_core.model_files import face_model
 
     own = settings()
     catalogue = read_catalogue(folder) if folder else synthetic_catalogue(own.demo_videos)
@@ -65,6 +66,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
             "THUMBLAB_YOUTUBE_API_KEY": DEMO_KEY,
             "THUMBLAB_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow_port}",
             "THUMBLAB_IMAGE_ENCODER": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
+            # Pulled once, a model file is there for every lab of this user.
+            "THUMBLAB_FACE_MODEL": str(face_model(own) or ""),
             # The whole catalogue, whatever its age and size: it is the emulator's and costs nobody anything.
             "THUMBLAB_VIDEOS_PER_NICHE": "500",
             "THUMBLAB_UPLOADS_PER_CHANNEL": everything,

@@ -25,6 +25,9 @@ if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumbla
 def command(images: tuple[str, ...], title: str, niche: str, as_json: bool) -> None:
     """Rank thumbnails: files, or URLs of allowed image hosts.
 
+    Sub-scores that are weak in the niche are listed with what was seen and what to change; --json has all of them with their
+    evidence.
+
     Scores in this process, or through the service at THUMBLAB_SERVING_URL when that is set.
     """
     import thumblab_core.settings
@@ -119,12 +122,24 @@ def _show(answer: "ScoreAnswer") -> None:
     if answer.winner is not None:
         console.print(_verdict(answer))
     for thumbnail in answer.thumbnails:
-        weak = [(name, sub) for name, sub in thumbnail.sub_scores.items() if sub.fix]
-        for name, sub in weak:
-            console.print(f"  [bold]{escape(thumbnail.id)}[/] {name}: {sub.reason}; {sub.fix}")
+        weak = _weaknesses(thumbnail, answer.niche)
+        if weak:
+            console.print(f"[bold]{escape(thumbnail.id)}[/]")
+        for line in weak:
+            console.print(f"  {line}", markup=False, highlight=False)
     for sentence in answer.degraded:
         console.print(f"[yellow]Degraded:[/] {escape(sentence)}")
     console.print(f"[dim]model {answer.releases.model} · index {answer.releases.index or 'none'}[/]")
+
+
+def _weaknesses(thumbnail: "ThumbnailScore", niche: str) -> list[str]:
+    """A line for each sub-score with something to mend. It may quote what is written in the picture: no markup."""
+    found = []
+    for name, sub in thumbnail.sub_scores.items():
+        if sub.fix is not None and sub.value is not None:
+            place = "" if sub.niche_percentile is None else f" (above {sub.niche_percentile:.0f} % of {niche})"
+            found.append(f"{name} {100 * sub.value:.0f} of 100{place}: {sub.reason}; {sub.fix}")
+    return found
 
 
 def _table(answer: "ScoreAnswer") -> "Table":

@@ -1,7 +1,8 @@
 """The FAISS library of a niche: build it from vectors, search it, save it as the files of a release and load it again.
 
-Files: `index.faiss` (exact inner product over unit vectors), `items.json` (what to show of a neighbour, in row order) and
-`calibration.npy` (the library's own distribution of the similarity statistic).
+Files: `index.faiss` (exact inner product over unit vectors), `items.json` (what to show of a neighbour, in row order),
+`calibration.npy` (the library's own distribution of the similarity statistic) and, in all but older releases,
+`sub_scores.json` (its distribution of each sub-score).
 """
 
 import json
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
+from thumblab_core.score_distribution import ScoreDistribution
 
 MAX_NEIGHBOURS = 200
 _BLOCK = 1024
@@ -59,20 +61,29 @@ class NicheIndex:
     """The library of one niche in one encoder's space. Searching is safe from many threads; nothing here mutates."""
 
     def __init__(
-        self, index: Any, items: Sequence[Item], calibration: npt.NDArray[np.float32], encoder: str, dimension: int
+        self,
+        index: Any,
+        items: Sequence[Item],
+        calibration: npt.NDArray[np.float32],
+        encoder: str,
+        dimension: int,
+        scores: ScoreDistribution | None = None,
     ) -> None:
         self._index = index
         self.items = tuple(items)
         self._calibration = calibration
         self.encoder = encoder
         self.dimension = dimension
+        self.scores = scores
 
     def __len__(self) -> int:
         return len(self.items)
 
     @classmethod
-    def build(cls, vectors: Vectors, items: Sequence[Item], encoder: str) -> "NicheIndex":
-        """From unit vectors, float32 [n, d], and n items in the same order."""
+    def build(
+        cls, vectors: Vectors, items: Sequence[Item], encoder: str, scores: ScoreDistribution | None = None
+    ) -> "NicheIndex":
+        """From unit vectors, float32 [n, d], n items in the same order, and how they are spread over the sub-scores."""
         faiss = _faiss()
         if len(vectors) != len(items):
             raise LibraryError(f"{len(vectors)} vectors but {len(items)} items")
@@ -80,7 +91,7 @@ class NicheIndex:
             raise LibraryError("a video stands in the library twice")
         index = faiss.IndexFlatIP(vectors.shape[1])
         index.add(np.ascontiguousarray(vectors))
-        return cls(index, items, _leave_one_out(vectors), encoder, vectors.shape[1])
+        return cls(index, items, _leave_one_out(vectors), encoder, vectors.shape[1], scores)
 
     def search(self, vector: Vectors, k: int) -> list[Neighbour]:
         """The k nearest items (fewer when the library is smaller) to a unit vector [d], nearest first."""
@@ -129,6 +140,8 @@ class NicheIndex:
         faiss.write_index(self._index, str(folder / "index.faiss"))
         (folder / "items.json").write_text(json.dumps([asdict(item) for item in self.items], ensure_ascii=False))
         np.save(folder / "calibration.npy", self._calibration)
+        if self.scores is not None:
+            self.scores.save(folder)
 
     @staticmethod
     def video_ids(release: Release) -> set[str]:
@@ -148,7 +161,8 @@ class NicheIndex:
             raise LibraryError(
                 f"{release} holds {index.ntotal}x{index.d} and {len(items)} items, not {count}x{dimension}"
             )
-        return cls(index, items, calibration, str(release.info["encoder"]), dimension)
+        scores = ScoreDistribution.load(release)
+        return cls(index, items, calibration, str(release.info["encoder"]), dimension, scores)
 
     def _nearest(self, vector: Vectors, k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         if vector.shape != (self.dimension,):

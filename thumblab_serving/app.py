@@ -69,7 +69,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _load(engine: Engine) -> None:
     try:
-        await to_thread.run_sync(engine.state.load)
+        await to_thread.run_sync(engine.load)
     except NotReadyError as error:
         _log.error("%s", error)  # said in /health and to every request, and tried again
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
+from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 from thumblab_serving.intake import Intake, Source
+from thumblab_serving.measuring import Measuring
 from thumblab_serving.schemas import ScoreAnswer
 from thumblab_serving.scoring import rank
-from thumblab_serving.state import State
+from thumblab_serving.state import NotReadyError, State
 
 
 class Engine:
@@ -16,14 +18,31 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.state = State(settings)
-        self._intake = Intake(Fetcher(settings.image_hosts))
+        self.measuring = Measuring(settings)
+        self._intake = Intake(Fetcher(settings.image_hosts), self.measuring)
 
     def close(self) -> None:
         self._intake.close()
+
+    def load(self) -> None:
+        """Warm up, then load whatever is promoted. Raises `NotReadyError`."""
+        encoders = self.state.encoders()
+        try:
+            self.measuring.warm(encoders)
+        except LabError as error:
+            raise NotReadyError(str(error)) from None
+        self.state.load()
 
     def score(self, sources: Sequence[Source], title: str, niche: Niche) -> ScoreAnswer:
         """Rank the sources. Raises `NotReadyError`; a source that cannot be read is an error of its item."""
         model, index, no_index = self.state.resolve(niche)
         encoders = self.state.encoders()
-        candidates = self._intake.examine(sources, title, encoders)
-        return rank(candidates, encoders.words(title), niche, model, index, no_index)
+        # The library's first: its sub-scores were measured with it.
+        used = [index.value.encoder] if index is not None else []
+        fingerprints = list(dict.fromkeys([*used, model.value.model.config.image_encoder]))
+        try:
+            version = self.measuring.version(encoders, fingerprints[0])
+        except LabError as error:  # of the settings, and not of a picture
+            raise NotReadyError(str(error)) from None
+        candidates = self._intake.examine(sources, title, encoders, fingerprints)
+        return rank(candidates, encoders.words(title), niche, model, index, version, no_index)

@@ -11,8 +11,9 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.images import ImageError, decode
-from thumblab_core.sub_scores import SubScore, measure
+from thumblab_core.sub_scores import Measurement
 from thumblab_serving.encoding import Encoders
+from thumblab_serving.measuring import Measuring
 
 _FETCHES = 8
 
@@ -30,11 +31,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Examined:
-    """What is known of a picture: its unit vector [d] and its sub-scores. The pixels are let go."""
+    """What is known of a picture: its size, its unit vectors [d] by image encoder, and what was measured."""
 
-    sha256: str
-    vector: Vectors
-    sub_scores: dict[str, SubScore]
+    width: int
+    height: int
+    vectors: dict[str, Vectors]
+    measurement: Measurement
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ class Intake:
     there are. Fetching has its own threads, so that a slow host delays nobody else.
     """
 
-    def __init__(self, fetcher: Fetcher) -> None:
+    def __init__(self, fetcher: Fetcher, measuring: Measuring) -> None:
         self._fetcher = fetcher
+        self._measuring = measuring
         self._fetching = ThreadPoolExecutor(_FETCHES, "fetch")
         self._examining = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "examine")
 
@@ -63,16 +66,19 @@ class Intake:
         self._examining.shutdown(cancel_futures=True)
         self._fetcher.close()
 
-    def examine(self, sources: Sequence[Source], title: str, encoders: Encoders) -> list[Candidate]:
-        """Every source as a candidate, in order; a picture that cannot be read is a candidate with an error."""
-        words = encoders.words_beside_pictures(title)
+    def examine(
+        self, sources: Sequence[Source], title: str, encoders: Encoders, fingerprints: Sequence[str]
+    ) -> list[Candidate]:
+        """Every source as a candidate, in order; a picture that cannot be read is a candidate with an error.
+
+        Each is encoded with each of the image encoders; `title_match` is measured with the first.
+        """
 
         def look(data: bytes) -> Examined:
             picture = decode(data)
-            vector = encoders.picture(picture)
-            return Examined(
-                picture.sha256, vector, measure(picture.pixels, vector if words is not None else None, words)
-            )
+            vectors = {name: encoders.picture(name, picture.sha256, data) for name in fingerprints}
+            found = self._measuring.measure(picture, title, vectors[fingerprints[0]], encoders, fingerprints[0])
+            return Examined(picture.width, picture.height, vectors, found)
 
         def read(source: Source) -> Examined:
             return self._examining.submit(look, self._fetcher.get(source.url or "").body).result()

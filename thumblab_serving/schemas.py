@@ -101,9 +101,75 @@ class Engagement(_Strict):
 class SubScoreOut(_Strict):
     """A measured property of the picture. `value` is null when it could not be measured; `reason` then says why."""
 
-    value: float | None = Field(ge=0, le=1)
-    reason: str
+    value: float | None = Field(ge=0, le=1, description="By its formula: the same picture has it in every niche.")
+    niche_percentile: float | None = Field(
+        ge=0,
+        le=100,
+        description=(
+            "The share of the niche's library that is below the value. Null where no library is served, or it was "
+            "measured by another version of the formulas, or too few of it could be measured."
+        ),
+    )
+    weak: bool = Field(
+        description=(
+            "In the lowest tenth of the niche's library; where it has no place there, below the lowest tenth of the "
+            "thumbnails that the lab was tuned on."
+        )
+    )
+    reason: str = Field(description="What was seen that makes the value what it is; may quote text from the picture.")
     fix: str | None = Field(description="What to change; null when nothing needs to.")
+
+
+class BoxOut(_Strict):
+    """A rectangle in fractions of the picture, from its upper left corner."""
+
+    x: float = Field(ge=0, le=1)
+    y: float = Field(ge=0, le=1)
+    width: float = Field(ge=0, le=1)
+    height: float = Field(ge=0, le=1)
+
+
+class TextLineOut(_Strict):
+    """A line of text that was read in the picture. It is whatever somebody wrote there: show it as text only."""
+
+    box: BoxOut
+    text: str
+    confidence: float = Field(ge=0, le=1)
+    height_at_120: float = Field(ge=0, description="Its height in pixels when the picture is shown 120 pixels wide.")
+
+
+class FaceOut(_Strict):
+    """A face that was found."""
+
+    box: BoxOut
+    confidence: float = Field(ge=0, le=1)
+
+
+class EvidenceOut(_Strict):
+    """What the sub-scores were measured on. `texts` and `faces` are null where nothing could look for them."""
+
+    width: int = Field(
+        ge=1, description="Of the picture that was looked at, in pixels: upright and without black bars."
+    )
+    height: int = Field(ge=1)
+    texts: list[TextLineOut] | None
+    faces: list[FaceOut] | None
+    missing: list[str] = Field(description="What the measuring had to do without, in plain sentences.")
+    subject: BoxOut | None = Field(description="The largest face with its hair, or else what is most salient.")
+    badge: BoxOut = Field(description="The corner that YouTube covers with the length of the video.")
+    saliency: list[list[float]] = Field(description="9 rows of 16 cells, 0 to 1; the most salient cell is 1.")
+    sharpness: float = Field(ge=0, le=1)
+    luminance_contrast: float = Field(ge=0, le=1, description="Between the subject and what is around it.")
+    colour_contrast: float = Field(ge=0, le=1, description="Between the subject and what is around it.")
+    legibility: float | None = Field(
+        ge=0, le=1, description="The share of the characters that can be read 120 pixels wide; null without text."
+    )
+    badge_overlap: float = Field(
+        ge=0, le=1, description="The largest share of a text, a face or the subject that the badge covers."
+    )
+    title_match_by: Literal["picture", "text"] | None = Field(
+        description="What was compared with the title: the picture (a text tower), or the text that was read in it."
+    )
 
 
 class NeighbourOut(_Strict):
@@ -133,6 +199,7 @@ class ThumbnailScore(_Strict):
     win_probability: float | None = Field(default=None, ge=0, le=1, description="Of being the best of these.")
     predicted_engagement: Engagement | None = None
     sub_scores: dict[str, SubScoreOut] = Field(default_factory=dict)
+    evidence: EvidenceOut | None = None
     similarity_score: float | None = Field(default=None, ge=0, le=100, description="How at home it is in the niche.")
     similarity_source: SimilaritySource | None = None
     neighbours: list[NeighbourOut] = Field(default_factory=list)

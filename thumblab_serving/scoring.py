@@ -9,15 +9,15 @@ import numpy as np
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index import Neighbour, NicheIndex
 from thumblab_core.niches import Niche
-from thumblab_core.sub_scores import SubScore
+from thumblab_core.score_distribution import ScoreDistribution
 from thumblab_serving.intake import Candidate, Examined
+from thumblab_serving.judging import judged, shown
 from thumblab_serving.schemas import (
     Engagement,
     NeighbourOut,
     Releases,
     ScoreAnswer,
     SimilaritySource,
-    SubScoreOut,
     ThumbnailScore,
     Verdict,
 )
@@ -38,20 +38,22 @@ def rank(
     niche: Niche,
     model: "Loaded[TrainedRanker]",
     index: Loaded[NicheIndex] | None,
+    meter: str,
     no_index: str | None = None,
 ) -> ScoreAnswer:
     """Rank candidates against each other and place each in the niche.
 
-    `title_vector` is the title encoder's, float32 [d]. `no_index` says why `index` is None. Candidates with an error
-    are answered with it; the others are ranked without them.
+    `title_vector` is the title encoder's, float32 [d]. `meter` is the version of what measured the candidates. `no_index`
+    says why `index` is None. Candidates with an error are answered with it; the others are ranked without them.
     """
     readable = [(c.id, c.examined) for c in candidates if c.examined is not None]
     degraded: list[str] = []
     scores: dict[str, ThumbnailScore] = {}
     if readable:
-        pictures = np.stack([examined.vector for _, examined in readable])
+        encoder = model.value.model.config.image_encoder
+        pictures = np.stack([examined.vectors[encoder] for _, examined in readable])
         predictions = model.value.model.predict(pictures, np.repeat(title_vector[None], len(readable), axis=0))
-        scores = _scores(readable, predictions, niche, model.value, index, no_index, degraded)
+        scores = _scores(readable, predictions, niche, model.value, index, meter, no_index, degraded)
     order = sorted(scores.values(), key=lambda score: score.rank or 0)
     confidence, verdict = None, None
     if len(order) == 1:
@@ -78,6 +80,7 @@ def _scores(
     niche: Niche,
     model: "TrainedRanker",
     index: Loaded[NicheIndex] | None,
+    meter: str,
     no_index: str | None,
     degraded: list[str],
 ) -> dict[str, ThumbnailScore]:
@@ -89,6 +92,8 @@ def _scores(
     elif len(library) < 2:
         degraded.append(f"the library of {niche} holds too few thumbnails: every similarity is the default of 50")
         library = None
+    places = None if library is None else _places(library, niche, meter, degraded)
+    degraded.extend(dict.fromkeys(sentence for _, one in readable for sentence in one.measurement.evidence.missing))
     chances = model.calibration.win_probabilities(predictions.score)
     # Stable, so that equal scores keep the order of the request.
     ranks = {row: place for place, row in enumerate(np.argsort(-predictions.score, kind="stable").tolist(), start=1)}
@@ -99,10 +104,11 @@ def _scores(
             score=model.calibration.percentile(float(predictions.score[row]), niche),
             win_probability=float(chances[row]),
             predicted_engagement=Engagement(value=float(predictions.engagement[row])),
-            sub_scores={key: _sub_score(value) for key, value in examined.sub_scores.items()},
-            similarity_score=DEFAULT_SIMILARITY if library is None else library.percentile(examined.vector),
+            sub_scores=judged(examined.measurement, places),
+            evidence=shown(examined.measurement.evidence, examined.width, examined.height),
+            similarity_score=DEFAULT_SIMILARITY if library is None else _percentile(library, examined),
             similarity_source=SimilaritySource.DEFAULT if library is None else SimilaritySource.FAISS,
-            neighbours=[] if library is None else [_neighbour(n) for n in library.winners(examined.vector, NEIGHBOURS)],
+            neighbours=[] if library is None else _neighbours(library, examined),
         )
         for row, (name, examined) in enumerate(readable)
     }
@@ -119,8 +125,24 @@ def _verdict(confidence: float) -> Verdict:
     return Verdict.LEANING if confidence >= LEANING else Verdict.TOO_CLOSE_TO_CALL
 
 
-def _sub_score(measured: SubScore) -> SubScoreOut:
-    return SubScoreOut(value=measured.value, reason=measured.reason, fix=measured.fix)
+def _places(library: NicheIndex, niche: Niche, meter: str, degraded: list[str]) -> ScoreDistribution | None:
+    """How the library is spread over the sub-scores; None, and said, where these were not measured in the same way."""
+    found = library.scores
+    if found is not None and found.version == meter:
+        return found
+    why = "holds no sub-scores" if found is None else "was measured by another version of the sub-scores"
+    degraded.append(
+        f"the library of {niche} {why}: they have no place in it until visual_features and faiss_index are made again"
+    )
+    return None
+
+
+def _percentile(library: NicheIndex, examined: Examined) -> float:
+    return library.percentile(examined.vectors[library.encoder])
+
+
+def _neighbours(library: NicheIndex, examined: Examined) -> list[NeighbourOut]:
+    return [_neighbour(neighbour) for neighbour in library.winners(examined.vectors[library.encoder], NEIGHBOURS)]
 
 
 def _neighbour(neighbour: Neighbour) -> NeighbourOut:

@@ -2,9 +2,11 @@
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
+from thumblab_core.encoders.protocol import ImageEncoder
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
 from thumblab_core.niches import Niche
@@ -30,9 +32,9 @@ class State:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        store = ReleaseStore(settings.releases)
-        self.model: Slot[TrainedRanker] = Slot(store, MODEL, ALL, self._load_model)
-        self.indices = {niche: Slot(store, INDEX, niche.value, self._load_index) for niche in Niche}
+        self._store = ReleaseStore(settings.releases)
+        self.model: Slot[TrainedRanker] = Slot(self._store, MODEL, ALL, self._load_model)
+        self.indices = {niche: Slot(self._store, INDEX, niche.value, self._load_index) for niche in Niche}
         self._encoders: Encoders | None = None
         self._failure: str | None = None
         self._failed_at = 0.0
@@ -90,26 +92,45 @@ class State:
         if self._failure is not None and time.monotonic() - self._failed_at < _RETRY_SECONDS:
             raise NotReadyError(self._failure)
         try:
-            encoders = Encoders(
-                image_encoder(self._settings.image_encoder), title_encoder(self._settings.title_encoder)
-            )
+            encoders = Encoders(title_encoder(self._settings.title_encoder), self._named_image_encoder)
             encoders.warm()
+            for name in self._promoted_encoders():
+                encoders.image(name)
         except LabError as error:
             self._failure, self._failed_at = str(error), time.monotonic()
             raise NotReadyError(self._failure) from error
         self._encoders, self._failure = encoders, None
 
+    def _named_image_encoder(self, name: str) -> ImageEncoder:
+        return named_image_encoder(name, self._settings.releases)
+
+    def _promoted_encoders(self) -> set[str]:
+        """The image encoders that the promoted releases were made with; the settings' where there are none yet."""
+        names = set()
+        for slot in self.slots:
+            with suppress(LabError, OSError, ValueError):  # whatever cannot be read is refused when it is loaded
+                release = self._store.current(slot.kind, slot.scope)
+                if release is not None:
+                    names.add(self._encoder_name(release))
+        return names or {image_encoder_name(self._settings)}
+
+    def _encoder_name(self, release: Release) -> str:
+        """What the release says of its image encoder; releases made before they said so were made with the settings'."""
+        said = release.info.get("encoder_name" if release.kind == INDEX else "image_encoder_name")
+        return str(said) if said else image_encoder_name(self._settings)
+
     def _load_model(self, release: Release) -> "TrainedRanker":
         from thumblab_core.ranker import TrainedRanker
 
         ranker, encoders = TrainedRanker.load(release), self.encoders()
-        _same_encoder("image", ranker.model.config.image_encoder, encoders.image.fingerprint)
+        image = encoders.image(self._encoder_name(release))
+        _same_encoder("image", ranker.model.config.image_encoder, image.fingerprint)
         _same_encoder("title", ranker.model.config.title_encoder, encoders.title.fingerprint)
         return ranker
 
     def _load_index(self, release: Release) -> NicheIndex:
         index = NicheIndex.load(release)
-        _same_encoder("image", index.encoder, self.encoders().image.fingerprint)
+        _same_encoder("image", index.encoder, self.encoders().image(self._encoder_name(release)).fingerprint)
         return index
 
 

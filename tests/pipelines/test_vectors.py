@@ -14,10 +14,10 @@ from thumblab_core.database.tables import embeddings, thumbnails, video_stats, v
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
-from thumblab_core.images import Pixels
 from thumblab_core.index import NicheIndex
 from thumblab_core.releases import INDEX, Release
 from thumblab_core.settings import Settings
+from thumblab_core.sub_scores import meter
 from thumblab_pipelines.steps import baselines, embed, features, library, pictures
 from thumblab_pipelines.steps.collect import collect
 from thumblab_pipelines.steps.lab import Lab
@@ -49,11 +49,11 @@ class Pictures(BuiltinEncoder):
         self._dies_at = dies_at_batch
         self.batches: list[int] = []
 
-    def encode_images(self, images: Sequence[Pixels]) -> Vectors:
-        self.batches.append(len(images))
+    def encode_prepared(self, prepared: Sequence[Vectors]) -> Vectors:
+        self.batches.append(len(prepared))
         if len(self.batches) == self._dies_at:
             raise ZeroDivisionError
-        return super().encode_images(images)
+        return super().encode_prepared(prepared)
 
 
 class Bench:
@@ -119,16 +119,16 @@ def test_every_picture_and_title_gets_its_vector_and_nothing_is_encoded_twice(be
 def test_batches_that_were_committed_survive_a_crash_in_the_middle(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed, "_BATCH", 5)
+    monkeypatch.setattr(embed, "_SAVED_AT_ONCE", 8)
     bench.pictures = Pictures(dies_at_batch=3)
     with pytest.raises(ZeroDivisionError):
         embed.embed(bench.lab, NICHE)
-    assert bench.vectors(bench.pictures.fingerprint) == 10
+    assert bench.vectors(bench.pictures.fingerprint) == 12  # the batches of 4 and of 8
     assert not verdicts(embed.judge_embeddings(bench.lab, NICHE))["complete"]
     bench.pictures = Pictures()
     again = embed.embed(bench.lab, NICHE)
-    assert (again.had, again.images) == (10, len(bench.ids()) - 10)
-    assert sum(bench.pictures.batches) == len(bench.ids()) - 10
+    assert (again.had, again.images) == (12, len(bench.ids()) - 12)
+    assert sum(bench.pictures.batches) == len(bench.ids()) - 12
 
 
 def test_a_title_that_changed_is_encoded_again_and_the_others_are_not(bench: Bench) -> None:
@@ -183,11 +183,13 @@ def test_every_picture_is_measured_once_and_again_when_the_formulas_change(
     count = len(bench.ids())
     first, again = (features.measure_features(bench.lab, NICHE) for _ in range(2))
     assert (first.had, first.measured, again.had, again.measured) == (0, count, count, 0)
-    monkeypatch.setattr(features, "VERSION", "2")
+    monkeypatch.setattr(meter, "FORMULAS", "next")
     assert features.measure_features(bench.lab, NICHE).measured == count
     rows = bench.rows(select(visual_features))
     assert len(rows) == count
-    assert all(row.title_match is None and 0 < row.clarity < 1 for row in rows)
+    assert all(0 < row.clarity < 1 for row in rows)
+    assert all(len(row.evidence["saliency"]) == 9 and row.evidence["faces"] is None for row in rows)
+    assert all((row.title_match is None) == (row.evidence["title_match_by"] is None) for row in rows)
     assert verdicts(features.judge_features(bench.lab, NICHE)) == {"complete": True, "in_range": True}
     bench.do(update(visual_features).values(clarity=1.5))
     assert not verdicts(features.judge_features(bench.lab, NICHE))["in_range"]
@@ -267,7 +269,7 @@ def test_a_damaged_release_is_not_promoted_and_the_old_one_stays(bench: Bench) -
 def test_a_release_of_another_encoder_than_the_settings_say_is_not_promoted(bench: Bench) -> None:
     release = served(bench)
     bench.pictures = Pictures("another-768")
-    with pytest.raises(LabError, match="made with builtin-768-v1, the settings say another-768"):
+    with pytest.raises(LabError, match="made with builtin-768-v2, the settings say another-768"):
         library.promote_index(bench.lab, NICHE)
     assert keeps(bench, release)
 

@@ -8,18 +8,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.images import decode
 from thumblab_core.index import Item, NicheIndex
+from thumblab_core.model_files import face_model
 from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
+from thumblab_core.score_distribution import ScoreDistribution
 from thumblab_core.settings import Settings
+from thumblab_core.sub_scores import NAMES, Meter
 
 KEY = "key-of-the-tests-0123456789"
 TITLE = "I tested every phone under $200"
@@ -46,25 +49,50 @@ class Lab:
         self.settings = Settings(_env_file=None, data_dir=root, image_encoder="builtin", api_key=KEY, **settings)
         self.store = ReleaseStore(self.settings.releases)
 
-    def index(self, niche: str = "tech", seed: int = 0, count: int = 30, encoder: str | None = None) -> Release:
-        images = image_encoder("builtin")
+    @property
+    def meter(self) -> str:
+        """The version of what measures here."""
+        return Meter(face_model(self.settings), title_encoder("minilm")).version
+
+    def index(
+        self,
+        niche: str = "tech",
+        seed: int = 0,
+        count: int = 30,
+        encoder: str | None = None,
+        name: str | None = None,
+        scores: ScoreDistribution | Literal["even"] | None = "even",
+    ) -> Release:
+        """An index of drawn pictures; `even`: its sub-scores are spread evenly, so a percentile is 100 times the value.
+
+        `name`: the image encoder that it is made with and says so; without, the built-in one, as older releases, unsaid.
+        """
+        images = named_image_encoder(name or "builtin", self.settings.releases)
         pixels = [decode(picture(1000 * (seed + 1) + n)).pixels for n in range(count)]
         items = [
             Item(f"v{n}", f"Title <b>{n}</b>", f"Channel {n % 7}", f"https://youtu.be/v{n}", 10.0 * n, n / 10)
             for n in range(count)
         ]
-        built = NicheIndex.build(images.encode_images(pixels), items, encoder or images.fingerprint)
+        if scores == "even":
+            scores = ScoreDistribution.of(self.meter, count, dict.fromkeys(NAMES, np.linspace(0, 1, 101).tolist()))
+        built = NicheIndex.build(images.encode_images(pixels), items, encoder or images.fingerprint, scores)
         info = {"encoder": built.encoder, "dimension": built.dimension, "count": len(built)}
+        info |= {"encoder_name": name} if name else {}
         return self.store.publish(INDEX, niche, built.save, info)
 
     def model(
-        self, seed: int = 0, image: str | None = None, title: str | None = None, niches: tuple[str, ...] = ("tech",)
+        self,
+        seed: int = 0,
+        image: str | None = None,
+        title: str | None = None,
+        niches: tuple[str, ...] = ("tech",),
+        name: str | None = None,
     ) -> Release:
         import torch
 
         from thumblab_core import ranker
 
-        images, titles = image_encoder("builtin"), title_encoder("minilm")
+        images, titles = named_image_encoder(name or "builtin", self.settings.releases), title_encoder("minilm")
         config = ranker.RankerConfig(
             image or images.fingerprint, title or titles.fingerprint, images.dimension, 384, hidden=32
         )
@@ -79,7 +107,7 @@ class Lab:
         trained = ranker.TrainedRanker(
             model, ranker.Calibration(1.0 / float(scores.std()), dict.fromkeys(niches, quantiles)), {"seed": seed}
         )
-        return self.store.publish(MODEL, ALL, trained.save, {"seed": seed})
+        return self.store.publish(MODEL, ALL, trained.save, {"seed": seed, "image_encoder_name": name})
 
     def promote(self, release: Release) -> Release:
         self.store.promote(release)

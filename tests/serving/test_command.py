@@ -1,5 +1,6 @@
 """`thumblab score`: the same answer from its own process and through the service."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from thumblab_cli.main import cli
 from thumblab_core.settings import settings
@@ -108,3 +110,28 @@ def test_without_a_model_it_says_what_makes_one(thumblab, files, tmp_path):
     done = thumblab(*files, "--title", "t", "--niche", "tech", THUMBLAB_DATA_DIR=str(tmp_path / "empty"))
     assert done.returncode == 1
     assert "thumblab demo" in done.stderr
+
+
+def test_a_weak_sub_score_is_printed_with_its_place_what_was_seen_and_a_fix(within, service, files):
+    grey = io.BytesIO()
+    Image.new("RGB", (320, 180), (128, 128, 128)).save(grey, "PNG")
+    files[0].write_bytes(grey.getvalue())
+    answer = service.score(*[path.read_bytes() for path in files])
+    weak = [(name, sub) for t in answer["thumbnails"] for name, sub in t["sub_scores"].items() if sub["weak"]]
+    assert len(weak) >= 3
+    said = within(*files, "--title", TITLE, "--niche", "tech").stdout
+    for name, sub in weak:
+        place = f"(above {sub['niche_percentile']:.0f} % of tech)"
+        assert f"{name} {100 * sub['value']:.0f} of 100 {place}: {sub['reason']}; {sub['fix']}" in said
+    assert "Degraded: no face model: run `thumblab models pull`" in said
+
+
+def test_what_a_picture_says_is_printed_as_it_is_and_not_as_markup(capsys, monkeypatch, service, draw):
+    from thumblab_cli.score import _show
+    from thumblab_serving.schemas import ScoreAnswer
+
+    answer = service.score(draw(1))
+    answer["thumbnails"][0]["sub_scores"]["hierarchy"] |= {"reason": "the text '[red]SALE[/]' is small", "fix": "[/]"}
+    monkeypatch.setenv("COLUMNS", "200")
+    _show(ScoreAnswer.model_validate(answer))
+    assert "the text '[red]SALE[/]' is small; [/]" in capsys.readouterr().out

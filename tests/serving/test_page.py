@@ -200,3 +200,85 @@ def test_every_field_has_a_name_that_can_be_read_out(browser, service):
     unnamed = "[...document.querySelectorAll('input, select, button')].filter(n => !n.labels?.length && !n.textContent)"
     assert browser.evaluate(f"{unnamed}.length") == 0
     assert browser.evaluate("document.documentElement.lang") == "en"
+
+
+def seen(browser, what):
+    return browser.evaluate(f"[...document.querySelectorAll('.overlay')].map(n => {what})")
+
+
+def test_what_was_seen_is_shown_and_hidden_again_from_the_keyboard(browser, service, files):
+    fill(browser, service, *files)
+    assert seen(browser, "getComputedStyle(n).display") == ["none"] * 3
+    browser.evaluate("document.getElementById('see').focus()")
+    for pressed, shown in (("true", "block"), ("false", "none")):
+        for kind in ("keyDown", "keyUp"):
+            browser.call("Input.dispatchKeyEvent", type=kind, key=" ", code="Space", text=" ", windowsVirtualKeyCode=32)
+        assert browser.evaluate("document.getElementById('see').getAttribute('aria-pressed')") == pressed
+        assert seen(browser, "getComputedStyle(n).display") == [shown] * 3
+        assert browser.evaluate("document.getElementById('legend').hidden") is (pressed == "false")
+    assert browser.complaints() == []
+
+
+def test_the_frames_lie_where_the_evidence_says_also_on_a_picture_that_is_cropped(browser, service, tmp_path, draw):
+    tall = tmp_path / "tall.jpg"
+    tall.write_bytes(draw(3, (400, 300)))
+    fill(browser, service, tall, tall)
+    browser.evaluate("document.getElementById('see').click()")
+    frame = browser.evaluate("""(() => {
+        const picture = document.querySelector('.picture img').getBoundingClientRect();
+        const badge = document.querySelector('.overlay .is-badge .line').getBoundingClientRect();
+        return [badge.left - picture.left, badge.top - picture.top, badge.width, picture.width, picture.height];
+    })()""")
+    left, top, badge, width, height = frame
+    # 4:3 in a frame of 16:9: the width fits, and as much is cut above as below.
+    whole = width * 3 / 4
+    assert left == pytest.approx(0.83 * width, abs=3)
+    assert badge == pytest.approx(0.15 * width, abs=5)
+    assert top == pytest.approx(0.84 * whole - (whole - height) / 2, abs=3)
+
+
+def test_every_sub_score_shows_its_place_in_the_niche_its_reason_and_its_fix(browser, service, files):
+    fill(browser, service, *files)
+    rows = browser.evaluate("""[...document.querySelectorAll('.card')].map(card => [...card.querySelectorAll('.subs > li')]
+        .map(n => [n.className, n.querySelector('.sub-place').textContent, n.querySelector('.sub-reason').textContent]))""")
+    assert [len(card) for card in rows] == [6, 6, 6]
+    for card in rows:
+        assert all(reason.endswith(".") for _, _, reason in card)
+        assert all(("of tech" in place) == ("unmeasured" not in kind) for kind, place, _ in card)
+        assert all(reason.count(".") >= 2 for kind, _, reason in card if "weak" in kind)
+    assert browser.evaluate("document.querySelectorAll('.bar.placed').length") == 15
+
+
+def test_words_in_a_picture_are_text_and_never_markup(browser, service, files):
+    """A thumbnail may say anything: what was read in it is made as hostile as can be on its way to the page."""
+    hostile = "</title><img src=x onerror=alert(1)><script>alert(2)</script>"
+    browser.open(f"{service.url}/#key={KEY}")
+    browser.evaluate(f"""(() => {{
+        const hostile = {json.dumps(hostile)}, real = window.fetch;
+        window.fetch = async (...asked) => {{
+            const reply = await real(...asked), answer = await reply.json();
+            for (const one of answer.thumbnails) {{
+                const box = {{ x: 0.1, y: 0.1, width: 0.5, height: 0.2 }};
+                one.evidence.texts = [{{ box, text: hostile, confidence: 1, height_at_120: 12 }}];
+                Object.assign(one.sub_scores.hierarchy, {{ reason: hostile, fix: hostile }});
+            }}
+            answer.degraded = [hostile];
+            return new Response(JSON.stringify(answer), {{ status: reply.status }});
+        }};
+        document.getElementById('title').value = 't';
+    }})()""")
+    browser.events.clear()
+    browser.choose(*files[:2])
+    browser.evaluate("document.getElementById('go').click()")
+    browser.wait("!document.getElementById('result').hidden")
+    browser.evaluate("document.getElementById('see').click()")
+    assert seen(browser, "n.querySelector('.is-text title').textContent") == [hostile] * 2
+    assert hostile in browser.evaluate("document.querySelector('.seen').textContent")
+    assert browser.evaluate("document.querySelectorAll('#result script, #result img[src=\"x\"]').length") == 0
+    assert browser.complaints() == []
+
+
+def test_what_could_not_be_looked_for_is_said_on_the_page(browser, service, files):
+    fill(browser, service, *files[:2])
+    assert "thumblab models pull" in browser.evaluate("document.getElementById('degraded').textContent")
+    assert "faces were not looked for" in browser.evaluate("document.querySelector('.seen').textContent")

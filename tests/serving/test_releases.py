@@ -12,7 +12,7 @@ def flip(path):
 def test_without_a_model_it_is_alive_and_not_ready_and_says_what_makes_one(new_lab, run, draw):
     lab = new_lab()
     with run(lab.settings, wait=False) as service:
-        service.app.state.engine.state.encoders()
+        service.app.state.engine.load()
         assert service.client.get("/health").status_code == 200
         assert service.health()["ready"] is False
         reply = service.client.get("/ready")
@@ -147,7 +147,7 @@ def test_a_release_that_verifies_but_makes_no_sense_is_refused(new_lab, run, dra
     index = lab.promote(lab.index())
     lab.promote(lab.model())
     with run(lab.settings) as service:
-        lab.promote(lab.store.publish("index", "tech", lambda folder: None, {"encoder": "builtin-768-v1"}))
+        lab.promote(lab.store.publish("index", "tech", lambda folder: None, {"encoder": "builtin-768-v2"}))
         assert service.score(draw(1))["releases"]["index"] == index.release_id
         assert "cannot be loaded" in service.health()["indices"]["tech"]["refused"]["reason"]
 

@@ -35,10 +35,13 @@ def test_an_answer_holds_everything_it_promises(service, lab, draw):
             "clarity", "prominence", "contrast", "emotion", "hierarchy", "title_match",
         ]  # fmt: skip
         assert thumbnail["sub_scores"]["title_match"]["value"] is None
+        assert "no readable text" in thumbnail["sub_scores"]["title_match"]["reason"]
+        assert thumbnail["evidence"]["texts"] == []
+        assert thumbnail["evidence"]["faces"] is None
         assert thumbnail["similarity_source"] == "faiss"
         assert len(thumbnail["neighbours"]) == 5
         assert all(n["outlier_multiple"] >= 1 for n in thumbnail["neighbours"])
-    assert answer["degraded"] == []
+    assert answer["degraded"] == ["no face model: run `thumblab models pull`"]
     assert answer["niche"] == "tech"
     assert answer["releases"] == {
         "model": lab.store.current_id("model", "all"),

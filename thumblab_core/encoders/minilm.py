@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
 
 CARRIED = "minilm"
@@ -68,5 +69,4 @@ def _weights_digest(folder: str) -> str:
     weights = Path(folder) / "model.safetensors"
     if not weights.is_file():
         return hashlib.sha256(folder.encode()).hexdigest()[:8]
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
+    return weights_digest(weights)

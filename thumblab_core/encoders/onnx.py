@@ -18,6 +18,7 @@ from typing import Any
 from thumblab_core.encoders.learnt import LearntEncoder
 from thumblab_core.encoders.preprocessing import Preprocessing
 from thumblab_core.encoders.tower import channels_last, read_graph, takes_bytes
+from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
 
@@ -35,8 +36,7 @@ class OnnxEncoder(LearntEncoder):
         self._said = _read_json(path.with_suffix(".json"))
         self.near_duplicate = self._said.pop("near_duplicate")
         try:
-            with path.open("rb") as file:
-                weights = hashlib.file_digest(file, "sha256").hexdigest()[:8]
+            weights = weights_digest(path)
         except OSError as error:
             raise LabError(f"the image encoder {path} cannot be read ({error.strerror})") from None
         said = hashlib.sha256(json.dumps(self._said, sort_keys=True).encode()).hexdigest()[:8]

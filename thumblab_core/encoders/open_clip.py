@@ -1,6 +1,5 @@
 """CLIP image and text towers through open_clip, with weights from its hub or from a local file."""
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from thumblab_core.encoders.learnt import LearntEncoder, Tower
 from thumblab_core.encoders.preprocessing import Preprocessing
 from thumblab_core.encoders.protocol import Vectors, unit
+from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
 
@@ -97,7 +97,7 @@ class OpenClipEncoder(LearntEncoder):
         torch.backends.mha.set_fastpath_enabled(False)
         try:
             with torch.inference_mode(), warnings.catch_warnings():
-                warnings.simplefilter("ignore", torch.jit.TracerWarning)  # of sizes, which stay what they are
+                warnings.simplefilter("ignore")  # of torch, about tracing, which is the converter's affair
                 return ov.convert_model(
                     self._loaded.model.visual.cpu(),
                     example_input=torch.zeros(2, 3, size.height, size.width),
@@ -134,9 +134,5 @@ class OpenClipEncoder(LearntEncoder):
 
 
 def _weights_name(weights: str) -> str:
-    """A hub tag stands for itself; a local file is named by what is in it, because its name promises nothing."""
-    path = Path(weights)
-    if not path.is_file():
-        return weights
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
+    """A hub tag stands for itself."""
+    return weights_digest(Path(weights)) if Path(weights).is_file() else weights

@@ -26,7 +26,7 @@ Asked = Literal["auto", "float32", "bfloat16", "int8"]
 """What the setting says: `auto` is the first of int8, bfloat16 and float32 that agrees."""
 
 CALIBRATION, HELD_OUT = 32, 64
-"""Pictures that ranges are measured on, and others that the result is judged on."""
+"""Pictures that ranges are measured on, and the twice as many others that the result is judged on."""
 
 Listener = Callable[[str, int, int], None]
 Quantise = Callable[[Any, Sequence[Prepared], Preprocessing], Any]
@@ -45,7 +45,9 @@ class Convertible(Protocol):
 
     base: str
     """Model, weights and preprocessing: the fingerprint without the precision."""
-    preprocessing: Preprocessing
+
+    @property
+    def preprocessing(self) -> Preprocessing: ...
 
     def graph(self) -> Any:
         """The tower as an openvino.Model: normalised float32 [n, 3, h, w] in, vectors [n, d] out."""
@@ -97,8 +99,8 @@ def _decide(
     listener: Listener,
     quantise: Quantise,
 ) -> Release:
-    # Every third to calibrate and the others to judge: a library in any order gives both a share of everything.
-    calibration = pictures[:: (CALIBRATION + HELD_OUT) // CALIBRATION][:CALIBRATION]
+    # One to calibrate, two to judge: whatever their order, both get a share of everything.
+    calibration = pictures[::3][:CALIBRATION]
     held_out = [picture for place, picture in enumerate(pictures) if place % 3][:HELD_OUT]
     graph, preprocessing = encoder.graph(), encoder.preprocessing
     steps = len(_LADDER[asked]) + 1

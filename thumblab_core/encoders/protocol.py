@@ -1,7 +1,7 @@
 """What an encoder is to the rest of the lab."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -56,9 +56,13 @@ class TextEncoder(Protocol):
         ...
 
 
-@runtime_checkable
 class CrossModalEncoder(ImageEncoder, TextEncoder, Protocol):
     """An encoder with a text tower: its pictures and texts share one space."""
+
+
+def text_tower(encoder: ImageEncoder) -> CrossModalEncoder | None:
+    """The encoder itself where it has a text tower. Loads nothing, which `isinstance` would: it evaluates properties."""
+    return cast(CrossModalEncoder, encoder) if hasattr(type(encoder), "encode_texts") else None
 
 
 def unit(vectors: npt.ArrayLike) -> Vectors:

@@ -111,7 +111,8 @@ def _taking_bytes(graph: Any, preprocessing: Preprocessing) -> Any:
 
 def normalised(batch: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
     """uint8 [n, h, w, 3] as the float32 [n, 3, h, w] that a graph takes which does not take bytes."""
-    pixels = batch.astype(np.float32)
+    pixels: npt.NDArray[Any] = batch.astype(np.float32)
     if preprocessing.mean is not None and preprocessing.std is not None:
-        pixels = (pixels / 255 - np.float32(preprocessing.mean)) / np.float32(preprocessing.std)
+        mean, std = np.array(preprocessing.mean, np.float32), np.array(preprocessing.std, np.float32)
+        pixels = (pixels / 255 - mean) / std
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32)

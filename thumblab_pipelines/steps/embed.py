@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from thumblab_core.database.tables import embeddings, thumbnails, videos
 from thumblab_core.encoders.agreement import Agreement
 from thumblab_core.encoders.learnt import LearntEncoder
-from thumblab_core.encoders.load import image_encoder, image_encoder_name, title_encoder
+from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder, title_encoder
 from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, settle
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.encoders.stream import encode_stream
@@ -77,6 +77,7 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
             prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
         if len(prepared) == needed:
             found = settle(encoder, lab.releases, asked, prepared, progress)
+            named_image_encoder.cache_clear()  # the model in float32 is not needed any more: 1.7 GB of ViT-L/14
             refused = "".join(f"; not {reason}" for reason in found.refused)
             return f"{found.precision} ({Agreement(**found.release.info['agreement'])}){refused}"
     return None

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import text
 
-from thumblab_core.encoders.load import image_encoder
+from thumblab_core.encoders.load import image_encoder, image_encoder_name
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
 from thumblab_core.index import Item, NicheIndex
 from thumblab_core.releases import INDEX, Release
+from thumblab_core.score_distribution import ScoreDistribution
+from thumblab_core.sub_scores import NAMES
+from thumblab_pipelines.steps import features
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.verdict import Verdict
 
@@ -25,6 +28,13 @@ WHERE niche = :niche AND encoder = :encoder
 ORDER BY video_id
 """
 
+_SCORES = """
+SELECT f.* FROM visual_features f JOIN thumbnails t ON t.video_id = f.video_id AND t.sha256 = f.sha256
+WHERE f.video_id = ANY(:ids) AND f.version = :version
+ORDER BY f.video_id
+"""
+"""Of the pictures that are there now, by the formulas of now."""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -39,7 +49,7 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
 
     Raises `LabError` when the library is empty.
     """
-    encoder = image_encoder(lab.settings.image_encoder).fingerprint
+    encoder = image_encoder(lab.settings).fingerprint
     parameters = {"niche": niche, "encoder": encoder, "days": lab.settings.library_days}
     with lab.engine.connect() as connection:
         rows = connection.execute(text(_LIBRARY), parameters).all()
@@ -59,25 +69,37 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
         )
         for row in rows
     ]
-    inputs = inputs_digest(encoder, [vars(item) for item in items], blobs=[vectors.tobytes()])
+    scores = _scores(lab, [item.video_id for item in items])
+    inputs = inputs_digest(encoder, [vars(item) for item in items], vars(scores), blobs=[vectors.tobytes()])
     release = lab.releases.unchanged(INDEX, niche, inputs)
     if release is not None:
         return Built(release, reused=True)
-    index = NicheIndex.build(vectors, items, encoder)
+    index = NicheIndex.build(vectors, items, encoder, scores)
     info = {
         "inputs": inputs,
         "encoder": encoder,
+        "encoder_name": image_encoder_name(lab.settings),
         "dimension": index.dimension,
         "count": len(index),
         "metric": "inner product of unit vectors (cosine)",
         "faiss": "Flat",
+        "measured": scores.count,
     }
     return Built(lab.releases.publish(INDEX, niche, index.save, info, run_id), reused=False)
 
 
+def _scores(lab: Lab, video_ids: list[str]) -> ScoreDistribution:
+    """How these videos are spread over the sub-scores; of one that nobody measured yet, not at all."""
+    version = features._version(*features._meter(lab))
+    with lab.engine.connect() as connection:
+        rows = connection.execute(text(_SCORES), {"ids": video_ids, "version": version}).mappings().all()
+    values = {name: [row[name] for row in rows if row[name] is not None] for name in NAMES}
+    return ScoreDistribution.of(version, len(rows), values)
+
+
 def judge_index(lab: Lab, release: Release) -> list[Verdict]:
     """What a person would look at before serving an index. Loads and verifies the release."""
-    expected = image_encoder(lab.settings.image_encoder).fingerprint
+    expected = image_encoder(lab.settings).fingerprint
     served = lab.releases.current(INDEX, release.scope)
     before = int(served.info["count"]) if served is not None else 0
     try:

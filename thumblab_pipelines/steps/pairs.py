@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sqlalchemy import text
 
 from thumblab_core.database.tables import LATEST_STATS
-from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.encoders.load import image_encoder, image_encoder_name, title_encoder
 from thumblab_core.index import NicheIndex
 from thumblab_core.niches import NICHES
 from thumblab_core.releases import ALL, INDEX, PAIRS, Release
@@ -90,6 +90,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     info = {
         "inputs": inputs,
         "image_encoder": image.fingerprint,
+        "image_encoder_name": image_encoder_name(lab.settings),
         "title_encoder": title.fingerprint,
         "videos": len(corpus),
         "channels": int(corpus.channel_id.nunique()),

@@ -87,6 +87,7 @@ def _train_and_publish(
     info: dict[str, Any] = {
         "inputs": inputs,
         "image_encoder": source.info["image_encoder"],
+        "image_encoder_name": source.info.get("image_encoder_name"),
         "title_encoder": source.info["title_encoder"],
         "pairs_release": source.release_id,
         "videos": len(data.videos),

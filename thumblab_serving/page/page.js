@@ -169,7 +169,8 @@ function draw(answer, asked) {
   pairs.sort((a, b) => (a.thumbnail.rank ?? Infinity) - (b.thumbnail.rank ?? Infinity));
   for (const url of shown) if (!chosen.some((entry) => entry.url === url)) URL.revokeObjectURL(url);
   shown = pairs.map((pair) => pair.url);
-  byId("cards").replaceChildren(...pairs.map(({ thumbnail, url }) => card(thumbnail, url)));
+  byId("cards").replaceChildren(...pairs.map(({ thumbnail, url }) => card(thumbnail, url, answer.niche)));
+  see(seeing());
 
   byId("releases").textContent = `Model ${answer.releases.model} · index ${answer.releases.index ?? "none"}`;
   byId("result").hidden = false;
@@ -177,7 +178,7 @@ function draw(answer, asked) {
   byId("result").scrollIntoView({ block: "start" });
 }
 
-function card(thumbnail, url) {
+function card(thumbnail, url, niche) {
   const node = byId("card").content.cloneNode(true);
   const find = (selector) => node.querySelector(selector);
   find("img").src = url;
@@ -190,6 +191,7 @@ function card(thumbnail, url) {
     find(".error").textContent = thumbnail.error;
     find(".error").hidden = false;
     find(".scored").remove();
+    find(".overlay").remove();
     return node;
   }
   if (thumbnail.rank === 1) find(".card").classList.add("first");
@@ -200,31 +202,101 @@ function card(thumbnail, url) {
   find(".engagement").textContent = thumbnail.predicted_engagement.value.toFixed(2);
   const unit = thumbnail.similarity_source === "default" ? line("small", " default") : of100();
   find(".similarity").append(Math.round(thumbnail.similarity_score), unit);
-  find(".subs").replaceChildren(...Object.entries(thumbnail.sub_scores).map(([name, sub]) => subScore(name, sub)));
+  frame(find(".overlay"), thumbnail.evidence);
+  find(".seen").textContent = summary(thumbnail.evidence);
+  const subs = Object.entries(thumbnail.sub_scores).map(([name, sub]) => subScore(name, sub, niche));
+  find(".subs").replaceChildren(...subs);
   if (thumbnail.neighbours.length === 0) find(".near-title").remove();
   find(".near").replaceChildren(...thumbnail.neighbours.slice(0, 3).map(neighbour));
   return node;
 }
 
-function subScore(name, sub) {
+function subScore(name, sub, niche) {
   const node = byId("sub").content.cloneNode(true);
   const item = node.querySelector("li");
   node.querySelector(".sub-name").textContent = NAMES[name] ?? name;
   node.querySelector(".sub-value").textContent = sub.value === null ? "–" : Math.round(sub.value * 100);
   const reason = node.querySelector(".sub-reason");
+  reason.append(line(sub.fix ? "b" : "span", `${capital(sub.reason)}.`), sub.fix ? ` ${capital(sub.fix)}.` : "");
   if (sub.value === null) {
     item.className = "unmeasured";
-    reason.textContent = `${capital(sub.reason)}.`;
-  } else {
-    fill(node.querySelector(".bar i"), sub.value);
-    if (sub.fix) {
-      item.className = "weak";
-      reason.append(line("b", capital(sub.reason)), `. ${capital(sub.fix)}.`);
-    } else {
-      reason.remove(); // "fine" five times over is noise
-    }
+    return node;
   }
+  const placed = sub.niche_percentile !== null;
+  item.classList.toggle("weak", sub.weak);
+  item.classList.toggle("mend", sub.fix !== null);
+  node.querySelector(".bar").classList.toggle("placed", placed);
+  node.querySelector(".sub-place").textContent = placed ? `above ${Math.round(sub.niche_percentile)}% of ${niche}` : "";
+  fill(node.querySelector(".bar i"), placed ? sub.niche_percentile / 100 : sub.value);
   return node;
+}
+
+// --- what was seen: frames over the picture, and the same in words for those who do not see them ---
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function frame(overlay, evidence) {
+  // Of the size of the picture that was looked at: `slice` then crops it as `object-fit: cover` crops the image.
+  overlay.setAttribute("viewBox", `0 0 ${evidence.width} ${evidence.height}`);
+  overlay.setAttribute("aria-label", summary(evidence));
+  const frames = [
+    ["subject", evidence.subject ? [evidence.subject] : [], () => "Subject"],
+    ["badge", [evidence.badge], () => "YouTube shows the length here"],
+    ["face", (evidence.faces ?? []).map((face) => face.box), (row) => `Face, ${percent(evidence.faces[row].confidence)} sure`],
+    ["text", (evidence.texts ?? []).map((text) => text.box), (row) => evidence.texts[row].text],
+  ];
+  for (const [kind, boxes, words] of frames) {
+    overlay.append(...boxes.map((box, row) => rectangle(kind, box, evidence, words(row))));
+  }
+  overlay.querySelector(".is-badge").append(clock(evidence.badge, evidence));
+}
+
+function rectangle(kind, box, { width, height }, words) {
+  const group = document.createElementNS(SVG, "g");
+  group.setAttribute("class", `is-${kind}`);
+  const title = document.createElementNS(SVG, "title");
+  title.textContent = words;
+  group.append(title);
+  // Twice: a dark line under the coloured one, so that it shows on any picture.
+  for (const layer of ["halo", "line"]) {
+    const shape = document.createElementNS(SVG, "rect");
+    shape.setAttribute("class", layer);
+    shape.setAttribute("x", box.x * width);
+    shape.setAttribute("y", box.y * height);
+    shape.setAttribute("width", box.width * width);
+    shape.setAttribute("height", box.height * height);
+    group.append(shape);
+  }
+  return group;
+}
+
+function clock(box, { width, height }) {
+  const text = document.createElementNS(SVG, "text");
+  text.setAttribute("x", (box.x + box.width / 2) * width);
+  text.setAttribute("y", (box.y + box.height / 2) * height);
+  text.setAttribute("font-size", Math.min(0.7 * box.height * height, 0.27 * box.width * width));
+  text.textContent = "12:34";
+  return text;
+}
+
+function summary(evidence) {
+  const quoted = (evidence.texts ?? []).map((text) => `“${text.text}”`).join(" ");
+  const read = evidence.texts === null ? "Text was not looked for" : quoted ? `It reads ${quoted}` : "No text in it";
+  const count = evidence.faces?.length;
+  const faces = count === undefined ? "faces were not looked for" : count === 0 ? "no face" : count === 1 ? "one face" : `${count} faces`;
+  const hidden =
+    evidence.badge_overlap >= 0.05 ? `; the length badge hides ${percent(evidence.badge_overlap)} of a text, a face or the subject` : "";
+  return `${read}; ${faces}${hidden}.`;
+}
+
+function seeing() {
+  return byId("see").getAttribute("aria-pressed") === "true";
+}
+
+function see(on) {
+  byId("see").setAttribute("aria-pressed", String(on));
+  byId("legend").hidden = !on;
+  for (const overlay of document.querySelectorAll(".overlay")) overlay.toggleAttribute("hidden", !on);
 }
 
 function neighbour(near) {
@@ -266,6 +338,7 @@ function fill(bar, share) {
 takeKey();
 window.addEventListener("hashchange", takeKey);
 byId("form").addEventListener("submit", submit);
+byId("see").addEventListener("click", () => see(!seeing()));
 byId("files").addEventListener("change", (event) => {
   choose(event.target.files);
   event.target.value = ""; // so that a removed file can be chosen again

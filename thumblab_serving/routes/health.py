@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from thumblab_serving.engine import Engine
+from thumblab_serving.measuring import Measuring
 from thumblab_serving.metrics import Metrics
 from thumblab_serving.problems import Problem, documented
 from thumblab_serving.slot import Loaded, Refusal
@@ -33,11 +34,19 @@ class ServedOut(BaseModel):
 
 
 class EncodersOut(BaseModel):
-    """The encoders' fingerprints; a release made with others is refused."""
+    """The encoders' fingerprints; of image encoders there are two while the lab changes over from one to another."""
 
     state: Literal["warm", "warming", "failed"]
-    image: str | None
+    images: list[str]
     title: str | None
+    reason: str | None
+
+
+class MeterOut(BaseModel):
+    """What measures the sub-scores; it works without what is `missing`, and answers say so."""
+
+    state: Literal["warm", "warming", "failed"]
+    missing: list[str]
     reason: str | None
 
 
@@ -47,6 +56,7 @@ class HealthOut(BaseModel):
     status: Literal["ok"] = "ok"
     ready: bool
     encoders: EncodersOut
+    meter: MeterOut
     model: ServedOut
     indices: dict[str, ServedOut]
 
@@ -54,17 +64,17 @@ class HealthOut(BaseModel):
 @router.get("/health", summary="Alive, and the state of every component")
 async def health(request: Request) -> HealthOut:
     """Always 200 while the process lives."""
-    state = _state(request)
-    await to_thread.run_sync(state.look)
-    return describe(state)
+    engine: Engine = request.app.state.engine
+    await to_thread.run_sync(engine.state.look)
+    return describe(engine)
 
 
 @router.get("/ready", summary="Able to answer", responses=documented(503))
 async def ready(request: Request) -> HealthOut:
-    """200 once the encoders are warm and a model and at least one index are loaded; a 503 problem says what is missing."""
-    state = _state(request)
-    await to_thread.run_sync(state.look)
-    found = describe(state)
+    """200 once encoders and meter are warm and a model and an index are loaded; a 503 problem says what is missing."""
+    engine: Engine = request.app.state.engine
+    await to_thread.run_sync(engine.state.look)
+    found = describe(engine)
     if not found.ready:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", _missing(found), {"Retry-After": "5"})
     return found
@@ -77,18 +87,15 @@ async def metrics(request: Request) -> Response:
     return Response(found.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-def describe(state: State) -> HealthOut:
-    """A snapshot of the state; loads nothing."""
+def describe(engine: Engine) -> HealthOut:
+    """A snapshot of what is loaded; loads nothing."""
+    state = engine.state
     model = _served(state.model.loaded, state.model.loading, state.model.refusal)
     indices = {n.value: _served(slot.loaded, slot.loading, slot.refusal) for n, slot in state.indices.items()}
-    encoders = _encoders(state)
-    able = encoders.state == "warm" and model.release is not None and any(i.release for i in indices.values())
-    return HealthOut(ready=able, encoders=encoders, model=model, indices=indices)
-
-
-def _state(request: Request) -> State:
-    engine: Engine = request.app.state.engine
-    return engine.state
+    encoders, meter = _encoders(state), _meter(engine.measuring)
+    warm = encoders.state == meter.state == "warm"
+    able = warm and model.release is not None and any(i.release for i in indices.values())
+    return HealthOut(ready=able, encoders=encoders, meter=meter, model=model, indices=indices)
 
 
 def _served(loaded: Loaded[Any] | None, loading: bool, refusal: Refusal | None) -> ServedOut:
@@ -103,8 +110,17 @@ def _encoders(state: State) -> EncodersOut:
     warm, failure = state.warm, state.encoder_failure
     return EncodersOut(
         state="warm" if warm else "failed" if failure else "warming",
-        image=warm.image.fingerprint if warm else None,
+        images=warm.fingerprints if warm else [],
         title=warm.title.fingerprint if warm else None,
+        reason=failure,
+    )
+
+
+def _meter(measuring: Measuring) -> MeterOut:
+    failure, missing = measuring.failure, measuring.missing
+    return MeterOut(
+        state="failed" if failure else "warming" if missing is None else "warm",
+        missing=list(missing or ()),
         reason=failure,
     )
 
@@ -112,6 +128,8 @@ def _encoders(state: State) -> EncodersOut:
 def _missing(found: HealthOut) -> str:
     if found.encoders.state != "warm":
         return found.encoders.reason or "the encoders are warming up"
+    if found.meter.state != "warm":
+        return found.meter.reason or "the meter of the sub-scores is warming up"
     if found.model.refused is not None and found.model.release is None:
         return f"the promoted model was refused: {found.model.refused.reason}"
     if found.model.release is None:

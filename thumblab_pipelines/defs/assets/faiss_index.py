@@ -9,7 +9,7 @@ from thumblab_pipelines.steps.library import build_index, judge_index
 
 
 @dg.asset(
-    deps=["embeddings", "channel_baselines"],
+    deps=["embeddings", "channel_baselines", "visual_features"],
     kinds={"faiss"},
     check_specs=blocking("faiss_index", "intact", "encoder", "finds_itself", "size"),
     description="The FAISS index of the niche with what is needed to show a neighbour, as an immutable release.",
@@ -26,6 +26,7 @@ def faiss_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Mater
             "reused": built.reused,
             "encoder": built.release.info["encoder"],
             "dimension": built.release.info["dimension"],
+            "measured": built.release.info["measured"],
         },
         check_results=results(verdicts),
     )

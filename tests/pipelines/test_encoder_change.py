@@ -1,0 +1,110 @@
+"""Promises of a change of encoder in the pipelines: new rows, the old index until the new one is promoted, nothing twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select
+from tiny_clip import TinyClip
+
+from thumblab_core.database.tables import embeddings
+from thumblab_core.encoders.load import image_encoder, named_image_encoder
+from thumblab_core.encoders.open_clip import OpenClipEncoder
+from thumblab_core.errors import LabError
+from thumblab_core.index import NicheIndex
+from thumblab_core.releases import ENCODER, INDEX
+from thumblab_pipelines.steps import baselines, features, library
+from thumblab_pipelines.steps.embed import embed, judge_embeddings
+from thumblab_pipelines.steps.lab import Lab
+
+NICHE = "tech"
+
+
+@pytest.fixture
+def labs(
+    open_lab: Callable[..., Lab],
+    copied_database: Callable[[str], str],
+    small: Any,
+    tiny: TinyClip,
+    tmp_path: Path,
+) -> tuple[Lab, Lab]:
+    """A copy of the small laboratory under two settings: the built-in encoder, then a CLIP."""
+    small.lab.engine.dispose()
+    url = small.lab.engine.url.render_as_string(hide_password=False)
+    mine = {"database_url": SecretStr(copied_database(url)), "release_dir": tmp_path / "releases"}
+    old = open_lab(data_dir=small.lab.settings.data_dir, **mine)
+    return old, open_lab(beside=old, image_encoder=tiny.setting)
+
+
+def rows(lab: Lab) -> dict[str, int]:
+    with lab.engine.connect() as connection:
+        statement = select(embeddings.c.encoder, func.count()).group_by(embeddings.c.encoder)
+        return dict(connection.execute(statement).tuples().all())
+
+
+def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_new_one_is_promoted(
+    labs: tuple[Lab, Lab],
+) -> None:
+    old, new = labs
+    embed(old, NICHE)
+    baselines.compute_baselines(old, NICHE)
+    library.build_index(old, NICHE)
+    served = library.promote_index(old, NICHE)
+    before = rows(old)
+
+    # The settings say another encoder: what is there is not comparable, and is not promoted again as if it were.
+    with pytest.raises(LabError, match="made with builtin-768-v2, the settings say open_clip-tiny"):
+        library.promote_index(new, NICHE)
+    with pytest.raises(LabError, match="is empty; materialize"):
+        library.build_index(new, NICHE)
+
+    found = embed(new, NICHE)
+    assert found.settled is not None
+    assert found.settled.startswith("int8 (mean cosine 0.99")
+    assert found.encoder == image_encoder(new.settings).fingerprint
+    after = rows(new)
+    assert {name: after[name] for name in before} == before
+    assert after[found.encoder] == found.images == before["builtin-768-v2"]
+    assert all(verdict.passed for verdict in judge_embeddings(new, NICHE))
+    assert new.releases.current_id(INDEX, NICHE) == served.release_id
+
+    built = library.build_index(new, NICHE).release
+    assert new.releases.current_id(INDEX, NICHE) == served.release_id
+    assert library.promote_index(new, NICHE) == built
+    assert new.releases.current_id(INDEX, NICHE) == built.release_id
+
+    # Each says with which encoder it is to be asked, and that one gives vectors of its dimension.
+    for release in (served, built):
+        encoder = named_image_encoder(release.info["encoder_name"], new.settings.releases)
+        index = NicheIndex.load(release)
+        assert (index.encoder, index.dimension) == (encoder.fingerprint, encoder.dimension)
+
+    # A precision that was settled is settled: going back and forth makes nothing anew.
+    assert embed(old, NICHE).images == embed(new, NICHE).images == 0
+    assert len(new.releases.all(ENCODER, found.encoder.rpartition("-int8-")[0])) == 1
+
+
+def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(labs: tuple[Lab, Lab]) -> None:
+    new = labs[1]
+    embed(new, NICHE)
+    assert features.measure_features(new, NICHE).measured > 0
+    named_image_encoder.cache_clear()  # as in a process of its own
+    again, measured = embed(new, NICHE), features.measure_features(new, NICHE)
+    assert (again.images, again.titles, again.settled, measured.measured) == (0, 0, None, 0)
+    assert again.had > 0 < measured.had
+    encoder = image_encoder(new.settings)
+    assert isinstance(encoder, OpenClipEncoder)
+    assert not {"_loaded", "_tower"} & set(vars(encoder))
+
+
+def test_a_library_too_small_to_judge_by_stays_in_float32_for_now(
+    labs: tuple[Lab, Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thumblab_pipelines.steps import embed as step
+
+    monkeypatch.setattr(step, "HELD_OUT", 100_000)
+    found = embed(labs[1], NICHE)
+    assert found.settled is None
+    assert found.encoder.endswith("-float32")

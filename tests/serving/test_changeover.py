@@ -1,0 +1,86 @@
+"""Promises of a change of image encoder: what is served goes on, each release with its own encoder, and none is mixed."""
+
+import numpy as np
+import pytest
+from tiny_clip import TinyClip
+
+from thumblab_core.encoders.load import named_image_encoder
+from thumblab_core.images import decode
+from thumblab_core.index import NicheIndex
+
+
+def fingerprint(lab, name):
+    return named_image_encoder(name, lab.settings.releases).fingerprint
+
+
+def test_an_index_of_another_encoder_serves_beside_a_model_of_the_old_one(new_lab, run, draw, tiny: TinyClip):
+    lab = new_lab()
+    lab.promote(lab.index(name="builtin"))
+    lab.promote(lab.model(name="builtin"))
+    pictures = [draw(n) for n in range(3)]
+    with run(lab.settings) as service:
+        before = service.score(*pictures)
+        release = lab.promote(lab.index(seed=0, name=tiny.setting))
+        after = service.score(*pictures)
+        assert after["releases"]["index"] == release.release_id
+        assert set(service.health()["encoders"]["images"]) == {fingerprint(lab, n) for n in ("builtin", tiny.setting)}
+        # The model was asked with its own vectors: nothing it said has changed.
+        for key in ("rank", "score", "win_probability", "predicted_engagement"):
+            assert [t[key] for t in after["thumbnails"]] == [t[key] for t in before["thumbnails"]]
+        # And the library with its own: brute force in that space gives the same neighbours.
+        encoder, index = named_image_encoder(tiny.setting, lab.settings.releases), NicheIndex.load(release)
+        vectors = encoder.encode_images([decode(data, encoder.decode_size).pixels for data in pictures])
+        for vector, thumbnail in zip(vectors, after["thumbnails"], strict=True):
+            assert thumbnail["similarity_score"] == pytest.approx(index.percentile(vector))
+            nearest = [index.items[row] for row in np.argsort(-(index.vectors() @ vector))]
+            expected = [item.video_id for item in nearest if item.winner][:5]
+            assert [n["video_id"] for n in thumbnail["neighbours"]] == expected
+        # title_match is now measured by the text tower, and says so.
+        assert after["thumbnails"][0]["sub_scores"]["title_match"]["value"] is not None
+
+
+def test_when_the_model_has_followed_only_the_new_encoder_is_used(new_lab, run, draw, tiny: TinyClip):
+    lab = new_lab()
+    lab.promote(lab.index(name=tiny.setting))
+    model = lab.promote(lab.model(name=tiny.setting))
+    with run(lab.settings) as service:  # the settings say built-in: the releases know better
+        assert service.score(draw(1))["releases"]["model"] == model.release_id
+        assert service.health()["encoders"]["images"] == [fingerprint(lab, tiny.setting)]
+
+
+def test_a_restart_with_other_settings_serves_what_is_promoted(new_lab, run, draw):
+    lab = new_lab()
+    index, model = lab.promote(lab.index(name="builtin")), lab.promote(lab.model(name="builtin"))
+    elsewhere = lab.settings.model_copy(update={"image_encoder": "open_clip:ViT-B-32//no/such/file"})
+    with run(elsewhere) as service:
+        answer = service.score(draw(1))
+        assert answer["releases"] == {"model": model.release_id, "index": index.release_id}
+        assert not any("similarity" in sentence for sentence in answer["degraded"])
+
+
+def test_a_release_whose_encoder_cannot_be_had_is_refused_and_the_old_one_serves_on(new_lab, run, draw):
+    lab = new_lab()
+    old = lab.promote(lab.index(name="builtin"))
+    lab.promote(lab.model(name="builtin"))
+    with run(lab.settings) as service:
+        service.score(draw(1))
+        built = lab.index(seed=1)
+        info = built.info | {"encoder_name": "open_clip:ViT-B-32//no/such/file"}
+        lab.promote(lab.store.publish("index", "tech", NicheIndex.load(built).save, info))
+        assert service.score(draw(1))["releases"]["index"] == old.release_id
+        assert "/no/such/file" in service.health()["indices"]["tech"]["refused"]["reason"]
+
+
+def test_a_release_that_names_one_encoder_and_was_made_with_another_is_refused(new_lab, run, draw, tiny: TinyClip):
+    lab = new_lab()
+    old = lab.promote(lab.index(name="builtin"))
+    lab.promote(lab.model(name="builtin"))
+    with run(lab.settings) as service:
+        service.score(draw(1))
+        built = lab.index(seed=1)
+        info = built.info | {"encoder_name": tiny.setting}
+        lab.promote(lab.store.publish("index", "tech", NicheIndex.load(built).save, info))
+        assert service.score(draw(1))["releases"]["index"] == old.release_id
+        reason = service.health()["indices"]["tech"]["refused"]["reason"]
+        assert "made with the image encoder builtin-768-v2" in reason
+        assert tiny.name in reason

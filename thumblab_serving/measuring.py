@@ -1,0 +1,103 @@
+"""The meter as a service needs it: made once, warm, and never the same picture under the same title twice."""
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from thumblab_core.encoders.protocol import Vectors, text_tower
+from thumblab_core.errors import LabError
+from thumblab_core.images import Picture
+from thumblab_core.model_files import face_model
+from thumblab_core.settings import Settings
+from thumblab_core.sub_scores import Measurement, Meter
+from thumblab_serving.cache import Cache
+from thumblab_serving.encoding import Encoders
+
+_CACHED = 2048
+_BLANK = np.full((36, 64, 3), 127, np.uint8)
+
+
+class Measuring:
+    """Measures pictures with one meter per title encoder, which is one in all but a change of encoders. Thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._meters: dict[str | None, Meter] = {}
+        self._missing: tuple[str, ...] | None = None
+        self._failure: str | None = None
+        self._making = threading.Lock()
+        self._measured = Cache[Measurement](_CACHED)
+
+    @property
+    def missing(self) -> tuple[str, ...] | None:
+        """What the meter has to do without, in plain sentences; None before it has warmed up."""
+        return self._missing
+
+    @property
+    def failure(self) -> str | None:
+        """Why there is no meter, until there is one."""
+        return self._failure
+
+    def meter(self, encoders: Encoders, fingerprint: str) -> Meter:
+        """The meter that goes with that image encoder, warmed up on first use.
+
+        Raises `LabError` when what the settings name cannot be used; that is tried again at the next call.
+        """
+        with self._making:
+            titles = None if text_tower(encoders.of(fingerprint)) else _Titles(encoders)
+            name = None if titles is None else titles.fingerprint
+            if name not in self._meters:
+                try:
+                    meter = Meter(face_model(self._settings), titles)
+                    self._missing = meter.measure(_BLANK).evidence.missing
+                except LabError as error:
+                    self._failure = str(error)
+                    raise
+                self._meters[name], self._failure = meter, None
+            return self._meters[name]
+
+    def warm(self, encoders: Encoders) -> None:
+        """Load a set of engines for every core, by using all of them at once. Raises `LabError`."""
+        meter = self.meter(encoders, encoders.fingerprints[0])
+        cores = os.cpu_count() or 1
+        with ThreadPoolExecutor(cores, "warm") as pool:
+            list(pool.map(lambda _: meter.measure(_BLANK), range(cores)))
+
+    def version(self, encoders: Encoders, fingerprint: str) -> str:
+        """Of the meter, and of the text tower where `title_match` is measured with one; as the library's release says it."""
+        version = self.meter(encoders, fingerprint).version
+        return f"{version}/{fingerprint}" if text_tower(encoders.of(fingerprint)) else version
+
+    def measure(
+        self, picture: Picture, title: str, vector: Vectors, encoders: Encoders, fingerprint: str
+    ) -> Measurement:
+        """Of a picture with its unit vector [d] of the image encoder `fingerprint`, remembered under the hash of its bytes
+        and the title. Raises `LabError`.
+        """
+        meter, words = self.meter(encoders, fingerprint), encoders.words_beside_pictures(fingerprint, title)
+        vectors = (None, None) if words is None else (vector, words)
+        name = (picture.sha256, title, self.version(encoders, fingerprint))
+        try:
+            return self._measured.get(name, lambda: meter.measure(picture.pixels, title, *vectors))
+        except LabError:
+            raise
+        except Exception as error:  # OpenCV, numpy and OpenVINO each have errors of their own
+            raise LabError(f"the picture could not be measured ({type(error).__name__}: {str(error)[:120]})") from error
+
+
+class _Titles:
+    """The service's title encoder with its lock and its cache: a text encoder for the meter."""
+
+    def __init__(self, encoders: Encoders) -> None:
+        self._encoders = encoders
+        self.fingerprint = encoders.title.fingerprint
+
+    @property
+    def dimension(self) -> int:
+        return self._encoders.title.dimension
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        return np.stack([self._encoders.words(text) for text in texts])
