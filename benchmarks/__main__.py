@@ -1,4 +1,4 @@
-"""Each stage beside the bare decode, and searching an index beside numpy. Ratios travel, seconds do not."""
+"""Each stage beside the bare decode, searching beside numpy, encoding beside open_clip. Ratios travel, seconds do not."""
 
 import time
 from collections.abc import Callable
@@ -8,12 +8,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.encoding import MODELS, encoding
 from demo.synthetic import synthetic_catalogue
-from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.encoders.builtin import BuiltinEncoder
+from thumblab_core.encoders.load import title_encoder
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.images import decode
 from thumblab_core.index import Item, NicheIndex
-from thumblab_core.sub_scores import measure
+from thumblab_core.sub_scores import Meter, Sample
 
 _IMAGES = 300
 _REPEATS = 3
@@ -36,12 +38,14 @@ def stages() -> Table:
     files = [catalogue.image(video_id) for video_id in catalogue.videos]
     titles = [video.title for video in catalogue.videos.values()]
     pictures = [decode(data).pixels for data in files]
-    encoder, sentences = image_encoder("builtin"), title_encoder("minilm")
+    encoder, sentences, meter = BuiltinEncoder(), title_encoder("minilm"), Meter(None)
     sentences.encode_texts(titles[:1])  # loads the model
     found = {
         "decode and check JPEG": best(lambda: [decode(data) for data in files]),
         "encode, built-in": best(lambda: encoder.encode_images(pictures)),
-        "six sub-scores": best(lambda: [measure(picture) for picture in pictures]),
+        "six sub-scores, no face model": best(
+            lambda: list(meter.measure_many(Sample(lambda p=p: p) for p in pictures))
+        ),
         "encode title, MiniLM": best(lambda: sentences.encode_texts(titles)),
     }
     table = Table(title=f"{_IMAGES} thumbnails of 640x360", title_justify="left", box=SIMPLE_HEAD)
@@ -82,6 +86,7 @@ def main() -> None:
     console = Console()
     console.print(stages())
     console.print(searches())
+    console.print(encoding(list(MODELS), None, console))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,152 @@
+"""JPEG files to vectors: open_clip as its README uses it, the lab's encoding, and the bare forward pass of the same graph.
+
+Models are randomly initialised, which computes as long as trained ones do. The three take turns, round by round, so that
+whatever else the machine does hits all of them; each is given by its fastest round.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from demo.synthetic import synthetic_catalogue
+from thumblab_core.encoders.agreement import Agreement
+from thumblab_core.encoders.open_clip import OpenClipEncoder
+from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, settle
+from thumblab_core.encoders.preprocessing import stack
+from thumblab_core.encoders.stream import encode_stream
+from thumblab_core.encoders.tower import CompiledTower
+from thumblab_core.images import decode
+from thumblab_core.releases import ReleaseStore
+
+_ROUNDS = 3
+_BATCHES = (4, 8, 16)
+_EAGER_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Model:
+    """How many pictures a round encodes: by open_clip, and by the other two."""
+
+    name: str
+    eager: int
+    pictures: int
+
+
+MODELS = {"ViT-B-32": Model("ViT-B-32", 64, 384), "ViT-L-14": Model("ViT-L-14", 8, 48)}
+
+
+def measure(model: Model, files: Sequence[Path], folder: Path, console: Console) -> list[str]:
+    """A row of the table: pictures a second of the three, their ratios, and how well int8 agrees."""
+    from thumblab_core.encoders import torchvision_operators  # noqa: F401, I001
+
+    import open_clip
+    import torch
+
+    torch.manual_seed(0)
+    plain, _, preprocess = open_clip.create_model_and_transforms(model.name)
+    torch.save(plain.state_dict(), folder / f"{model.name}.pt")
+    plain.eval()
+    encoder = OpenClipEncoder(model.name, str(folder / f"{model.name}.pt"))
+    pictures = [decode(file.read_bytes(), encoder.decode_size).pixels for file in files[: CALIBRATION + HELD_OUT]]
+    start = time.perf_counter()
+    found = settle(encoder, ReleaseStore(folder), "auto", [encoder.prepare(picture) for picture in pictures])
+    settling = time.perf_counter() - start
+    console.print(f"{model.name}: {found.precision} settled in {settling:.0f} s", style="dim")
+    settled = OpenClipEncoder(model.name, str(folder / f"{model.name}.pt"), found.release)
+    settled.encode_images(pictures[:1])  # compiles
+    tower = settled.tower
+    assert isinstance(tower, CompiledTower)
+    ready = stack([settled.prepare(picture) for picture in pictures[: max(_BATCHES)]], settled.preprocessing)
+
+    def eager() -> int:
+        from PIL import Image
+
+        for at in range(0, model.eager, _EAGER_BATCH):
+            batch = torch.stack([preprocess(Image.open(file)) for file in files[at : at + _EAGER_BATCH]])
+            with torch.no_grad():
+                torch.nn.functional.normalize(plain.encode_image(batch), dim=-1).numpy()
+        return model.eager
+
+    def lab() -> int:
+        return sum(len(b) for b in encode_stream(settled, ((f, f.read_bytes) for f in files[: model.pictures])))
+
+    def bare(batch: int) -> Callable[[], int]:
+        def work() -> int:
+            for _ in range(model.pictures // batch):
+                tower.forward(ready[:batch])
+            return model.pictures // batch * batch
+
+        return work
+
+    contenders = {"eager": eager, "lab": lab} | {f"bare {batch}": bare(batch) for batch in _BATCHES}
+    rates = dict.fromkeys(contenders, 0.0)
+    for _ in range(_ROUNDS):
+        for name, work in contenders.items():
+            start = time.perf_counter()
+            rates[name] = max(rates[name], work() / (time.perf_counter() - start))
+    fastest = max(rates[f"bare {batch}"] for batch in _BATCHES)
+    agreed = Agreement(**found.release.info["agreement"])
+    return [
+        model.name,
+        f"{rates['eager']:.2f}",
+        f"{rates['lab']:.2f}",
+        f"{fastest:.2f}",
+        f"{rates['lab'] / rates['eager']:.2f}",
+        f"{rates['lab'] / fastest:.2f}",
+        f"{found.precision} {agreed.mean_cosine:.4f} {agreed.order:.3f}",
+    ]
+
+
+def synthetic_files(folder: Path, count: int) -> list[Path]:
+    """Synthetic thumbnails at the size YouTube serves, 1280x720."""
+    from PIL import Image
+
+    catalogue = synthetic_catalogue(count)
+    for video_id in catalogue.videos:
+        picture = Image.fromarray(decode(catalogue.image(video_id)).pixels).resize(
+            (1280, 720), Image.Resampling.BICUBIC
+        )
+        # A photograph's grain: without it the files would be smaller and faster to decode than real ones.
+        noise = np.random.default_rng(0).normal(0, 4, (720, 1280, 3))
+        noisy = np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(folder / f"{video_id}.jpg", quality=85)
+    return sorted(folder.glob("*.jpg"))
+
+
+def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> Table:
+    title = "JPEG files from disk to vectors, pictures a second" + (" (1280x720)" if pictures is None else "")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for column in ("model", "eager", "lab", "bare", "lab/eager", "lab/bare", "cosine, order"):
+        table.add_column(column, justify="left" if column in ("model", "cosine, order") else "right", no_wrap=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if pictures is None:
+            (folder / "files").mkdir()
+            files = synthetic_files(folder / "files", max(MODELS[model].pictures for model in models))
+        else:
+            files = sorted(pictures.rglob("*.jpg"))
+            np.random.default_rng(0).shuffle(files)  # type: ignore[arg-type]
+        for model in models:
+            table.add_row(*measure(MODELS[model], files, folder, console))
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.encoding", description=__doc__)
+    parser.add_argument("models", nargs="*", default=list(MODELS), choices=[*MODELS, []], help="default: both")
+    parser.add_argument("--pictures", type=Path, help="a folder of JPEG files; default: synthetic ones")
+    said = parser.parse_args()
+    console = Console()
+    console.print(encoding(said.models, said.pictures, console))
+
+
+if __name__ == "__main__":
+    main()
