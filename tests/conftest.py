@@ -16,17 +16,25 @@ import pytest
 from leaks import LEAKS
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
+from tiny_clip import TinyClip, tiny_clip
 
 from thumblab_core.settings import Settings, settings
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     logging.getLogger().addHandler(LEAKS)
+    config.addinivalue_line("markers", "last: ends what the other tests of the session share")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks for leaks looks last, when there has been something to leak."""
-    items.sort(key=lambda item: item.path.name == "test_secrets.py")
+    """The whole lab runs when nothing else does; what ends it comes after what uses it; and what looks for leaks looks last,
+    when there has been something to leak."""
+
+    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
+        ends = item.get_closest_marker("last") is not None
+        return item.path.name == "test_secrets.py", ends, item.path.parent.name == "e2e"
+
+    items.sort(key=place)
 
 
 # Read from the environment by pydantic-settings under these names too, see `Settings`.
@@ -86,6 +94,21 @@ def shared_data() -> Path:
     return folder
 
 
+def _keep_in_memory(url: str) -> None:
+    """Have the session's server not wait for the disk: it is thrown away, and no test cuts the power.
+
+    The promises of a server that was killed are kept on servers of their own, see `core/test_database_server.py`.
+    """
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    engine.dispose()
+
+
 @pytest.fixture(scope="session")
 def new_database(session_folder: Path) -> Callable[[], str]:
     """Makes an empty database on the session's server and gives its URL."""
@@ -93,6 +116,7 @@ def new_database(session_folder: Path) -> Callable[[], str]:
 
     own = Settings(data_dir=session_folder)
     made = 0
+    _keep_in_memory(named_database_url("test_0", settings=own))
 
     def make() -> str:
         nonlocal made
@@ -103,27 +127,34 @@ def new_database(session_folder: Path) -> Callable[[], str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_database(new_database: Callable[[], str]) -> Callable[[], str]:
-    """Makes a database at the current schema: a copy of one that was migrated, which takes a tenth of the time."""
+def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
+    """Makes a database that holds what another one does, which nobody may be connected to meanwhile."""
     from sqlalchemy import create_engine, make_url, text
 
-    from thumblab_core.database.schema import migrate
-
-    original = make_url(new_database())
-    migrate(original.render_as_string(hide_password=False))
     made = 0
 
-    def make() -> str:
+    def make(url: str) -> str:
         nonlocal made
         made += 1
-        name = f"copy_{made}"
+        name, original = f"copy_{made}", make_url(url)
         engine = create_engine(original.set(database="postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {original.database}"))
+            # Files are copied several times as fast as pages are logged, where nobody waits for the disk.
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {original.database} STRATEGY FILE_COPY"))
         engine.dispose()
         return original.set(database=name).render_as_string(hide_password=False)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def migrated_database(new_database: Callable[[], str], copied_database: Callable[[str], str]) -> Callable[[], str]:
+    """Makes a database at the current schema: a copy of one that was migrated, which takes a tenth of the time."""
+    from thumblab_core.database.schema import migrate
+
+    original = new_database()
+    migrate(original)
+    return lambda: copied_database(original)
 
 
 _opened: list[Any] = []
@@ -151,7 +182,14 @@ def idle_connections_closed() -> Iterator[None]:
     """An engine keeps its connections, and the labs of hundreds of tests have more of them than a server."""
     yield
     for lab in _opened:
-        lab.engine.dispose()
+        if lab.engine.pool.checkedin():
+            lab.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyClip:
+    """An open_clip model that is loaded as ViT-L/14 is, and costs nothing."""
+    return tiny_clip(tmp_path_factory.mktemp("tiny-clip"))
 
 
 @pytest.fixture(scope="session")

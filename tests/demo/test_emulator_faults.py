@@ -104,7 +104,7 @@ def test_a_slow_answer_is_late_and_good(running: Emulator) -> None:
     running.inject(faults.slow(0.3))
     start = time.monotonic()
     videos(running).execute()
-    assert 0.3 <= time.monotonic() - start < 3
+    assert 0.3 <= time.monotonic() - start < 10
 
 
 def test_stopping_ends_a_slow_answer(running: Emulator) -> None:
@@ -112,8 +112,10 @@ def test_stopping_ends_a_slow_answer(running: Emulator) -> None:
     running.inject(faults.slow(60))
     connection = http.client.HTTPConnection(urlsplit(running.endpoint).netloc, timeout=10)
     connection.request("GET", PATH)
+    deadline = time.monotonic() + 10
+    while not (started := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
     time.sleep(0.1)
-    started = set(threading.enumerate()) - before
     running.stop()
     for thread in started:
         thread.join(5)

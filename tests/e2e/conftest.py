@@ -19,13 +19,32 @@ def lab() -> Iterator[RunningLab]:
 
 
 @pytest.fixture(scope="session")
+def schedules(lab: RunningLab) -> list[dict[str, Any]]:
+    """The schedules as the lab came up with them. They are off afterwards: a run of theirs, when the hour of one strikes
+    while the tests run, is none that a test asked for."""
+    found: list[dict[str, Any]] = lab.graphql(
+        """query($of: RepositorySelector!) { schedulesOrError(repositorySelector: $of) { ... on Schedules { results {
+            id name cronSchedule executionTimezone pipelineName scheduleState { status } } } } }""",
+        of=REPOSITORY,
+    )["schedulesOrError"]["results"]
+    for schedule in found:
+        stopped = lab.graphql(
+            """mutation($id: String!) { stopRunningSchedule(id: $id) {
+                __typename ... on ScheduleStateResult { scheduleState { status } } ... on PythonError { message } } }""",
+            id=schedule["id"],
+        )["stopRunningSchedule"]
+        assert stopped["scheduleState"]["status"] == "STOPPED", stopped
+    return found
+
+
+@pytest.fixture(scope="session")
 def before_any_release(lab: RunningLab, drawn: Callable[..., bytes]) -> httpx.Response:
     """What the scoring service answered while there was nothing to serve."""
     return lab.score("tech", {"a": drawn(1), "b": drawn(2)})
 
 
 @pytest.fixture(scope="session")
-def refreshed(lab: RunningLab, before_any_release: httpx.Response) -> dict[str, Any]:
+def refreshed(lab: RunningLab, schedules: list[dict[str, Any]], before_any_release: httpx.Response) -> dict[str, Any]:
     """The backfill of `refresh_library` over every niche, once it is over."""
     launched = lab.graphql(
         """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {

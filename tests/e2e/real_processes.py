@@ -2,6 +2,7 @@
 
 import os
 import queue
+import random
 import shutil
 import signal
 import subprocess
@@ -48,12 +49,20 @@ def thumblab(data_dir: Path, *arguments: str, timeout: float = 120, **more: str)
 
 
 def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on. None of those that the kernel gives to whoever dials: seconds pass until the servers
+    take theirs."""
     import socket
 
-    probes = [socket.socket() for _ in range(count)]
+    probes: list[socket.socket] = []
     try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
+        while len(probes) < count:
+            probe = socket.socket()
+            try:
+                probe.bind(("127.0.0.1", random.randrange(12_000, 32_000)))
+            except OSError:
+                probe.close()
+            else:
+                probes.append(probe)
         return [probe.getsockname()[1] for probe in probes]
     finally:
         for probe in probes:
@@ -101,6 +110,16 @@ def database_running(data_dir: Path) -> bool:
     return home is not None and bool(watcher.processes(home))
 
 
+def url_from_outside(data_dir: Path, database: str) -> str:
+    """Of a database of the embedded server that runs in the folder. Unlike by `named_database_url`, this process does not
+    become a user of the server, which would hold it up to the end of all tests."""
+    from thumblab_core.database import cluster, root
+
+    home = root.find_home(data_dir)
+    assert home is not None
+    return f"postgresql://postgres@/{database}?host={cluster.socket_dir(home)}"
+
+
 @contextmanager
 def new_folder() -> Iterator[Path]:
     """A data folder that is gone afterwards, with every database server in it."""
@@ -120,6 +139,13 @@ def _remove_server(place: Path) -> None:
 
     home = place.resolve()
     with watcher.locked(home, "start.lock"):
+        # The one that waits for the last user first: on its way out it opens its lock files once more, and would make them
+        # anew in a folder that is half removed.
+        waiting = [p for p in psutil.process_iter(["cmdline"]) if str(home) in (p.info["cmdline"] or ())]
+        for process in (*waiting, *watcher.processes(home)):  # an orderly end would write out what is thrown away
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        wait_until(lambda: not alive(waiting), 10, f"the watcher of {home} ends", every=0.02)
         watcher.stop(home)
     if place.is_symlink():
         shutil.rmtree(home)
@@ -174,7 +200,7 @@ def running(data_dir: Path, *arguments: str, **more: str) -> Iterator[Up]:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(40)
+                process.wait(90)
         for left in alive(started):
             with suppress(psutil.NoSuchProcess):
                 left.kill()

@@ -3,9 +3,9 @@
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,12 +104,18 @@ def test_a_catalogue_of_which_nothing_can_be_read_fails_with_one_sentence(
     assert done.stderr.count("\n") == 1
 
 
+def worked() -> float:
+    """Seconds for which processors worked for the commands so far, however busy the machine was beside."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime
+
+
 def test_evaluating_twice_gives_the_same_figures_and_the_second_time_at_once(data_dir: Path, catalogue: Path) -> None:
     answers, seconds = [], []
     for _ in range(2):
-        started = time.monotonic()
+        before = worked()
         done = thumblab(data_dir, "evaluate", "--catalogue", str(catalogue), "--encoder", "builtin", "--json")
-        seconds.append(time.monotonic() - started)
+        seconds.append(worked() - before)
         assert done.returncode == 0, done.stderr
         answers.append(json.loads(done.stdout))
     assert answers[0] == answers[1]

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -67,7 +68,7 @@ def look(data_dir: Path) -> dict[str, Any]:
     """What the databases hold, asked by a process that starts the server when it does not run, and then lets go of it."""
     script = f"TABLES = {TABLES!r}\n{textwrap.dedent(LOOK)}"
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environment(data_dir), capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script], env=environment(data_dir), capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -184,6 +185,19 @@ def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
     return len(pointers), bad
 
 
+def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], demo: Outside) -> bool:
+    """Hold the process in its tracks, and say whether it is still where it was seen; it goes on if it is not.
+
+    A busy machine may run nobody but the demo between the moment that is looked for and the kill.
+    """
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(0.1)  # what it had asked of its servers is done
+    if when(demo):
+        return True
+    process.send_signal(signal.SIGCONT)
+    return False
+
+
 def kill_when(folder: Path, stage: str, when: Callable[[Outside], bool]) -> Kill:
     data_dir = folder / "demo"
     with ExitStack() as stack:
@@ -200,7 +214,7 @@ def kill_when(folder: Path, stage: str, when: Callable[[Outside], bool]) -> Kill
         stack.callback(process.kill)
         demo = stack.enter_context(Outside(data_dir))
         deadline = time.monotonic() + 300
-        while not when(demo):
+        while not (when(demo) and stands(process, when, demo)):
             assert process.poll() is None, f"it ended before {stage}: {(folder / 'output').read_text()[-2000:]}"
             assert time.monotonic() < deadline, f"{stage} never came: {(folder / 'output').read_text()[-2000:]}"
             time.sleep(0.001)
@@ -209,8 +223,8 @@ def kill_when(folder: Path, stage: str, when: Callable[[Outside], bool]) -> Kill
         process.wait()
         before = demo.rows()
     kill = Kill(before)
-    wait_until(lambda: not alive(below), 15, f"the servers of the killed demo end: {below}", every=0.2)
-    wait_until(lambda: not database_running(data_dir), 20, "the database stops", every=0.2)
+    wait_until(lambda: not alive(below), 60, f"the servers of the killed demo end: {below}", every=0.2)
+    wait_until(lambda: not database_running(data_dir), 60, "the database stops", every=0.2)
     kill.served, kill.bad_pointers = bad_pointers(ReleaseStore(data_dir / "releases"))
     kill.after = look(data_dir)
     return kill

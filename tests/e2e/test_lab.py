@@ -9,13 +9,11 @@ import httpx
 import numpy as np
 import pytest
 from leaks import rows_with_a_secret
-from real_processes import REPOSITORY, RunningLab
+from real_processes import REPOSITORY, RunningLab, url_from_outside
 
 from thumblab_cli.demo_lab import DEMO_KEY
-from thumblab_core.database.server import named_database_url
 from thumblab_core.niches import NICHES
 from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
-from thumblab_core.settings import Settings
 
 LIBRARY = {
     "raw_videos",
@@ -51,21 +49,18 @@ def test_up_prints_four_addresses_and_all_of_them_answer(lab: RunningLab) -> Non
         assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), address
 
 
-def test_the_schedules_run_on_hobart_time_without_being_switched_on_but_for_the_crawl(lab: RunningLab) -> None:
-    found = lab.graphql(
-        """query($of: RepositorySelector!) { schedulesOrError(repositorySelector: $of) { ... on Schedules { results {
-            name cronSchedule executionTimezone pipelineName scheduleState { status } } } } }""",
-        of=REPOSITORY,
-    )["schedulesOrError"]["results"]
-    assert {s["name"]: (s["pipelineName"], s["cronSchedule"]) for s in found} == {
+def test_the_schedules_run_on_hobart_time_without_being_switched_on_but_for_the_crawl(
+    schedules: list[dict[str, Any]],
+) -> None:
+    assert {s["name"]: (s["pipelineName"], s["cronSchedule"]) for s in schedules} == {
         "daily_refresh": ("refresh_library", "0 3 * * *"),
         "daily_retention": ("apply_retention", "30 4 * * *"),
         "frequent_observation": ("observe_views", "15 */6 * * *"),
         "daily_crawl": ("crawl_corpus", "30 19 * * *"),
         "weekly_training": ("train_ranker", "0 5 * * 1"),
     }
-    assert {s["executionTimezone"] for s in found} == {"Australia/Hobart"}
-    assert [s["name"] for s in found if s["scheduleState"]["status"] != "RUNNING"] == ["daily_crawl"]
+    assert {s["executionTimezone"] for s in schedules} == {"Australia/Hobart"}
+    assert [s["name"] for s in schedules if s["scheduleState"]["status"] != "RUNNING"] == ["daily_crawl"]
 
 
 def test_every_daemon_that_the_lab_needs_is_alive(lab: RunningLab, refreshed: dict[str, Any]) -> None:
@@ -251,6 +246,5 @@ def test_the_key_for_youtube_stands_in_no_log_no_event_and_no_table(lab: Running
     files = [path for path in lab.data_dir.rglob("*") if path.is_file() and "postgres" not in path.parts]
     assert any(path.suffix == ".log" for path in files)
     assert [path for path in files if DEMO_KEY.encode() in path.read_bytes()] == []
-    own = Settings(data_dir=lab.data_dir)
     for database in ("thumblab", "dagster", "mlflow"):
-        assert rows_with_a_secret(named_database_url(database, settings=own)) == []
+        assert rows_with_a_secret(url_from_outside(lab.data_dir, database)) == []

@@ -2,13 +2,13 @@
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from real_processes import (
     RunningLab,
+    Up,
     alive,
     database_running,
     family,
@@ -35,26 +35,26 @@ def test_a_second_up_on_a_taken_port_is_refused_with_a_sentence_and_leaves_the_f
         assert f"thumblab: something listens on 127.0.0.1:{ports[which]} already; stop it" in done.stderr
         assert done.stderr.count("\n") == 1
         assert [name for name, port in ports.items() if listens(port)] == [which]
-        wait_until(lambda: not database_running(folder), 20, "its database stops")
+        wait_until(lambda: not database_running(folder), 60, "its database stops")
     assert httpx.get(lab.up.url(which), timeout=30, trust_env=False).status_code == 200
 
 
-@pytest.fixture(scope="module")
-def own_folder() -> Iterator[Path]:
-    with new_folder() as folder:
-        yield folder
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_the_end_of_up_leaves_no_process_no_port_and_no_database(own_folder: Path, number: signal.Signals) -> None:
-    with running(own_folder) as up:
-        children = family(up.process)
-        assert len(children) > 4
-        assert all(map(listens, up.ports.values()))
-        up.process.send_signal(number)
-        assert up.process.wait(40) in (0, 130)
-        wait_until(lambda: not alive(children), 15, "every process ends")
-        assert not any(map(listens, up.ports.values()))
-        wait_until(lambda: not database_running(own_folder), 20, "the database stops")
-    status = json.loads(thumblab(own_folder, "db", "status", "--json").stdout)
+def ends_well(up: Up, data_dir: Path, number: signal.Signals) -> None:
+    children = family(up.process)
+    assert len(children) > 4
+    assert all(map(listens, up.ports.values()))
+    up.process.send_signal(number)
+    assert up.process.wait(90) in (0, 130)
+    wait_until(lambda: not alive(children), 60, "every process ends")
+    assert not any(map(listens, up.ports.values()))
+    wait_until(lambda: not database_running(data_dir), 60, "the database stops")
+    status = json.loads(thumblab(data_dir, "db", "status", "--json").stdout)
     assert (status["running"], status["in_use"], status["kept"]) == (False, False, False)
+
+
+@pytest.mark.last
+def test_the_end_of_up_leaves_no_process_no_port_and_no_database(lab: RunningLab) -> None:
+    """Of the lab in which all of these tests worked, by Ctrl-C, and, by SIGTERM, when it is begun again without the demo."""
+    ends_well(lab.up, lab.data_dir, signal.SIGINT)
+    with running(lab.data_dir) as up:
+        ends_well(up, lab.data_dir, signal.SIGTERM)

@@ -2,13 +2,16 @@
 
 import dataclasses
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import func, insert, select, text, update
 
 from demo import faults
@@ -80,8 +83,9 @@ def catalogue() -> SyntheticCatalogue:
     return synthetic_catalogue(videos=280)
 
 
-@pytest.fixture
-def kept(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue) -> Iterator[Kept]:
+@pytest.fixture(scope="module")
+def prepared(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue) -> tuple[Lab, str]:
+    """A lab that holds the niche everywhere, from which each test gets a copy, and the endpoint that it was made from."""
     with Emulator(catalogue, key=SECRET) as emulator:
         lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key=SECRET, youtube_first_wait_s=0.01)
         collect(lab, NICHE)
@@ -93,7 +97,30 @@ def kept(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue) -> Iterato
         build_index(lab, NICHE)
         promote_index(lab, NICHE)
         build_pairs(lab)
-        with lab.engine.connect() as connection:
+    return lab, emulator.endpoint
+
+
+@pytest.fixture
+def kept(
+    prepared: tuple[Lab, str],
+    open_lab: Callable[..., Lab],
+    copied_database: Callable[[str], str],
+    catalogue: SyntheticCatalogue,
+    tmp_path: Path,
+) -> Iterator[Kept]:
+    original, endpoint = prepared
+    original.engine.dispose()  # a database is copied while nobody is connected to it
+    assert original.settings.database_url is not None
+    database = copied_database(original.settings.database_url.get_secret_value())
+    folder = shutil.copytree(original.settings.data_dir, tmp_path / "lab")
+    with Emulator(catalogue, key=SECRET) as emulator:
+        own = {"data_dir": folder, "database_url": SecretStr(database), "youtube_endpoint": emulator.endpoint}
+        lab = open_lab(beside=original, **own)
+        with lab.engine.begin() as connection:
+            moved = {"old": endpoint, "new": emulator.endpoint}
+            connection.execute(text("UPDATE thumbnails SET url = replace(url, :old, :new)"), moved)
+            offered = "ARRAY(SELECT replace(url, :old, :new) FROM unnest(thumbnail_urls) AS url)"
+            connection.execute(text(f"UPDATE videos SET thumbnail_urls = {offered}"), moved)
             ids = list(connection.scalars(select(videos.c.video_id).order_by(videos.c.published_at)))
         yield Kept(lab, emulator, ids)
 
@@ -277,13 +304,12 @@ def test_that_many_channels_vanish_at_once_is_not_believed(kept: Kept, monkeypat
 
 @pytest.mark.parametrize("how", ["unreachable", "key refused"])
 def test_what_is_30_days_old_goes_also_when_youtube_cannot_be_asked(kept: Kept, how: str) -> None:
+    # Who cannot be reached does not tell the time, so this machine's clock counts then; who refuses the key still does.
+    clocks = (kept.emulator.now, datetime.now(UTC))
+    long_ago = min(clocks) - timedelta(days=31)
     with kept.lab.engine.begin() as connection:
-        long_ago = {
-            "refreshed_at": text("now() - interval '31 days'"),
-            "collected_at": text("now() - interval '31 days'"),
-        }
-        connection.execute(update(videos).values(long_ago))
-        connection.execute(update(videos).where(videos.c.video_id == kept.ids[0]).values(refreshed_at=text("now()")))
+        connection.execute(update(videos).values(refreshed_at=long_ago, collected_at=long_ago))
+        connection.execute(update(videos).where(videos.c.video_id == kept.ids[0]).values(refreshed_at=max(clocks)))
     changes = {"youtube_endpoint": "http://127.0.0.1:9/"} if how == "unreachable" else {"youtube_api_key": "wrong"}
     with pytest.raises(LabError):
         retain(kept.with_settings(**changes), NICHE)
