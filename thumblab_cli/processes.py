@@ -1,6 +1,5 @@
 """The servers of the lab as child processes: started together, waited for, and gone when their parent is."""
 
-import ctypes
 import fcntl
 import os
 import signal
@@ -8,18 +7,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from thumblab_cli import last_will
 from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT, Settings
 
 _PATIENCE = 180.0
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,10 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
+        # In a session of its own: Ctrl-C in the terminal must not end what ends the servers.
+        self._will = subprocess.Popen(
+            [sys.executable, "-I", "-S", last_will.__file__], stdin=subprocess.PIPE, text=True, start_new_session=True
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -55,6 +58,10 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 _signal(child, signal.SIGKILL)
                 child.wait()
+            _signal(child, signal.SIGKILL)  # a server that has ended may have left workers
+            self._note(-child.pid)
+        self._will.kill()  # there is nothing left for it to do
+        self._will.communicate()
 
     def start(self, server: Server) -> None:
         with (self._logs / f"{server.name}.log").open("ab") as log:
@@ -66,8 +73,8 @@ class Supervisor:
                 env={**self._environment, **server.environment},
                 cwd=CHECKOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
+        self._note(self._children[server.name].pid)
 
     def wait(self, server: Server) -> None:
         """Until it answers. Raises `LabError` with the end of its log when it ends, or does not answer in 180 s."""
@@ -92,6 +99,11 @@ class Supervisor:
                 log = self._log(name)
                 last = log.read_text(errors="replace").strip().splitlines()[-3:]
                 raise LabError(f"{name} ended with status {child.returncode}: {' / '.join(last)} (all of it: {log})")
+
+    def _note(self, group: int) -> None:
+        assert self._will.stdin is not None
+        with suppress(BrokenPipeError):  # somebody killed it: the servers still end with an orderly end
+            print(f"{group:+d}", file=self._will.stdin, flush=True)
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
@@ -178,9 +190,3 @@ def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """To the whole session of the child: servers have workers."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, number)
-
-
-def _die_with_parent() -> None:
-    """Linux: ask the kernel for a SIGTERM when the parent is gone, however it went."""
-    libc: Callable[..., int] = ctypes.CDLL(None).prctl
-    libc(_PR_SET_PDEATHSIG, signal.SIGTERM)
