@@ -29,7 +29,7 @@ from demo.synthetic import synthetic_catalogue
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import Pixels, decode
 from thumblab_core.model_files import face_model
-from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, TextLine
+from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, TextLine, Title
 from thumblab_core.sub_scores.faces import FaceFinder
 from thumblab_core.sub_scores.looking import Eyes, look
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
@@ -98,7 +98,7 @@ def measured(catalogue: Catalogue, meter: Meter, console: Console) -> dict[str, 
     """Every picture of the catalogue as `visual_features` measures it."""
     videos = list(catalogue.videos.values())
     clock, cpu = time.perf_counter(), time.process_time()
-    found = list(meter.measure_many(Sample(partial(_pixels, catalogue, v.video_id), v.title) for v in videos))
+    found = list(meter.measure_many(Sample(partial(_pixels, catalogue, v.video_id), Title(v.title)) for v in videos))
     clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
     good = {v.video_id: one for v, one in zip(videos, found, strict=True) if isinstance(one, Measurement)}
     console.print(

@@ -22,10 +22,6 @@ def _judged(score: SubScore, evidence: Evidence, library: ScoreDistribution | No
     if score.value is None:
         return SubScoreOut(value=None, niche_percentile=None, weak=False, reason=score.reason, fix=None)
     place = None if library is None else library.percentile(score.name, score.value)
-    if place is None:
-        weak, said = score.value < WEAK[score.name], score
-    else:
-        # The sentences of the lowest and of the highest value: the niche decides which of them is true, not the value.
-        weak = place < WEAK_BELOW
-        said = explained(score.name, 0.0 if weak else 1.0, evidence)
+    weak = score.value < WEAK[score.name] if place is None else place < WEAK_BELOW
+    said = explained(score.name, score.value, evidence, weak)
     return SubScoreOut(value=score.value, niche_percentile=place, weak=weak, reason=said.reason, fix=said.fix)

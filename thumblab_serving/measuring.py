@@ -1,4 +1,4 @@
-"""The meter as a service needs it: made once, warm, and never the same picture under the same title twice."""
+"""The meter as a service needs it: made once, warm, and never looking at the same picture twice."""
 
 import os
 import threading
@@ -12,7 +12,8 @@ from thumblab_core.errors import LabError
 from thumblab_core.images import Picture
 from thumblab_core.model_files import face_model
 from thumblab_core.settings import Settings
-from thumblab_core.sub_scores import Measurement, Meter
+from thumblab_core.sub_scores import Measurement, Meter, Title
+from thumblab_core.sub_scores.looking import Look
 from thumblab_serving.cache import Cache
 from thumblab_serving.encoding import Encoders
 
@@ -29,7 +30,7 @@ class Measuring:
         self._missing: tuple[str, ...] | None = None
         self._failure: str | None = None
         self._making = threading.Lock()
-        self._measured = Cache[Measurement](_CACHED)
+        self._seen = Cache[Look](_CACHED)
 
     @property
     def missing(self) -> tuple[str, ...] | None:
@@ -52,7 +53,7 @@ class Measuring:
             if name not in self._meters:
                 try:
                     meter = Meter(face_model(self._settings), titles)
-                    self._missing = meter.measure(_BLANK).evidence.missing
+                    self._missing = meter.look(_BLANK).evidence.missing
                 except LabError as error:
                     self._failure = str(error)
                     raise
@@ -64,7 +65,7 @@ class Measuring:
         meter = self.meter(encoders, encoders.fingerprints[0])
         cores = os.cpu_count() or 1
         with ThreadPoolExecutor(cores, "warm") as pool:
-            list(pool.map(lambda _: meter.measure(_BLANK), range(cores)))
+            list(pool.map(lambda _: meter.look(_BLANK), range(cores)))
 
     def version(self, encoders: Encoders, fingerprint: str) -> str:
         """Of the meter, and of the text tower where `title_match` is measured with one; as the library's release says it."""
@@ -74,14 +75,14 @@ class Measuring:
     def measure(
         self, picture: Picture, title: str, vector: Vectors, encoders: Encoders, fingerprint: str
     ) -> Measurement:
-        """Of a picture with its unit vector [d] of the image encoder `fingerprint`, remembered under the hash of its bytes
-        and the title. Raises `LabError`.
+        """Of a picture with its unit vector [d] of the image encoder `fingerprint`; what was seen is remembered under the
+        hash of its bytes, whatever the title. Raises `LabError`.
         """
         meter, words = self.meter(encoders, fingerprint), encoders.words_beside_pictures(fingerprint, title)
-        vectors = (None, None) if words is None else (vector, words)
-        name = (picture.sha256, title, self.version(encoders, fingerprint))
+        beside = Title(title) if words is None else Title(title, vector, words)
         try:
-            return self._measured.get(name, lambda: meter.measure(picture.pixels, title, *vectors))
+            seen = self._seen.get((picture.sha256, meter.version), lambda: meter.look(picture.pixels))
+            return meter.titled(seen, beside)
         except LabError:
             raise
         except Exception as error:  # OpenCV, numpy and OpenVINO each have errors of their own

@@ -16,7 +16,7 @@ from demo.synthetic import synthetic_catalogue
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageError, Pixels, decode
-from thumblab_core.sub_scores import NAMES, Box, Face, Measurement, Meter, Sample, TextLine, meter
+from thumblab_core.sub_scores import NAMES, Box, Face, Measurement, Meter, Sample, TextLine, Title, meter
 from thumblab_core.sub_scores.layout import BADGE, badge_overlap
 from thumblab_core.sub_scores.verdicts import WEAK, explained
 
@@ -71,7 +71,7 @@ def hostile() -> dict[str, Pixels]:
 
 @pytest.mark.parametrize("name", hostile())
 def test_whatever_the_picture_every_figure_lies_between_0_and_1_and_has_a_reason(plain: Meter, name: str) -> None:
-    found = plain.measure(hostile()[name], "a title")
+    found = plain.measure(hostile()[name], Title("a title"))
     assert tuple(found.scores) == NAMES
     for score in found.scores.values():
         assert score.reason
@@ -86,14 +86,16 @@ def test_whatever_the_picture_every_figure_lies_between_0_and_1_and_has_a_reason
 
 def test_evidence_is_plain_json_without_nan(plain: Meter) -> None:
     for picture in [*hostile().values(), written("HELLO THERE")]:
-        evidence = plain.measure(picture, "hello").evidence.as_json()
+        evidence = plain.measure(picture, Title("hello")).evidence.as_json()
         assert json.loads(json.dumps(evidence, allow_nan=False)) == evidence
 
 
 def test_measuring_twice_gives_the_same_also_from_many_threads(plain: Meter, pictures: list[Pixels]) -> None:
-    alone = [plain.measure(picture, "Tent in the rain") for picture in pictures]
+    alone = [plain.measure(picture, Title("Tent in the rain")) for picture in pictures]
     with ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(lambda picture: plain.measure(picture.copy(), "Tent in the rain"), pictures)) == alone
+        assert (
+            list(pool.map(lambda picture: plain.measure(picture.copy(), Title("Tent in the rain")), pictures)) == alone
+        )
 
 
 def test_blurring_lowers_clarity_and_fading_contrast(plain: Meter, pictures: list[Pixels]) -> None:
@@ -178,7 +180,7 @@ def test_without_a_text_reader_the_rest_is_measured_and_the_evidence_says_what_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "rapidocr", None)  # what an installation without it looks like to an import
-    found = Meter(None).measure(written("HELLO"), "hello")
+    found = Meter(None).measure(written("HELLO"), Title("hello"))
     assert found.evidence.texts is None
     assert "no text reader" in found.evidence.missing[0]
     assert found.scores["title_match"].value is None
@@ -205,7 +207,7 @@ def test_faces_are_found_and_make_a_picture_prominent(shared_data: Path) -> None
 
 def test_title_match_compares_the_text_where_there_is_no_common_space(plain: Meter) -> None:
     picture = written("BEST CAMERA PHONE", size=1.5)
-    repeated, other = (plain.measure(picture, title) for title in ("The best camera phone", "Pasta with lemon"))
+    repeated, other = (plain.measure(picture, Title(title)) for title in ("The best camera phone", "Pasta with lemon"))
     assert repeated.evidence.title_match_by == other.evidence.title_match_by == "text"
     high, low = repeated.scores["title_match"].value, other.scores["title_match"].value
     assert high is not None
@@ -215,7 +217,7 @@ def test_title_match_compares_the_text_where_there_is_no_common_space(plain: Met
 
 def test_title_match_is_not_invented(plain: Meter) -> None:
     def reason(meter: Meter, picture: Pixels, title: str | None) -> str:
-        score = meter.measure(picture, title).scores["title_match"]
+        score = meter.measure(picture, Title(title)).scores["title_match"]
         assert score.value is None
         assert score.fix is None
         return score.reason
@@ -229,7 +231,7 @@ def test_title_match_is_not_invented(plain: Meter) -> None:
 def test_title_match_rises_with_the_cosine_where_picture_and_title_share_a_space(plain: Meter) -> None:
     def match(cosine: float) -> float | None:
         title = np.array([cosine, np.sqrt(1 - cosine**2)], np.float32)
-        found = plain.measure(written("HELLO"), "hello", np.array([1, 0], np.float32), title)
+        found = plain.measure(written("HELLO"), Title("hello", np.array([1, 0], np.float32), title))
         assert found.evidence.title_match_by == "picture"
         return found.scores["title_match"].value
 
@@ -254,7 +256,7 @@ def test_many_are_measured_in_order_as_each_alone_and_a_bad_one_stops_itself_onl
     def bad() -> Pixels:
         raise ImageError("the picture is damaged")
 
-    samples = [Sample(lambda picture=picture: picture, "Tent in the rain") for picture in pictures]
+    samples = [Sample(lambda picture=picture: picture, Title("Tent in the rain")) for picture in pictures]
     samples.insert(3, Sample(bad))
     samples.insert(5, Sample(lambda: np.zeros((0, 0, 3), np.uint8)))
     found = list(plain.measure_many(samples))
@@ -262,7 +264,7 @@ def test_many_are_measured_in_order_as_each_alone_and_a_bad_one_stops_itself_onl
     assert str(found[3]) == "the picture is damaged"
     assert isinstance(found[5], LabError)
     for one, picture in zip([one for one in found if isinstance(one, Measurement)], pictures, strict=True):
-        alone = plain.measure(picture, "Tent in the rain")
+        alone = plain.measure(picture, Title("Tent in the rain"))
         match, expected = one.scores["title_match"].value, alone.scores["title_match"].value
         assert one.evidence == alone.evidence
         # Encoded together or alone: the last digits differ.

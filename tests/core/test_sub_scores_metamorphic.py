@@ -16,7 +16,7 @@ import pytest
 from demo.catalogue import read_catalogue
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import Pixels, decode
-from thumblab_core.sub_scores import Box, Measurement, Meter, Sample
+from thumblab_core.sub_scores import Box, Measurement, Meter, Sample, Title
 from thumblab_core.sub_scores.faces import FaceFinder
 from thumblab_core.sub_scores.looking import Eyes, look
 from thumblab_core.sub_scores.titles import by_text
@@ -77,7 +77,8 @@ def reals(shared_data: Path, meter: Meter) -> list[Real]:
         files = [catalogue.image(video_id) for video_id in ids]
         titles = [catalogue.videos[video_id].title for video_id in ids]
         found = meter.measure_many(
-            Sample(lambda data=data: decode(data).pixels, title) for data, title in zip(files, titles, strict=True)
+            Sample(lambda data=data: decode(data).pixels, Title(title))
+            for data, title in zip(files, titles, strict=True)
         )
         for data, title, measurement in zip(files, titles, found, strict=True):
             assert isinstance(measurement, Measurement)

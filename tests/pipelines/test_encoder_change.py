@@ -9,12 +9,14 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 from tiny_clip import TinyClip
 
-from thumblab_core.database.tables import embeddings
-from thumblab_core.encoders.load import image_encoder, named_image_encoder
+from thumblab_core.database.tables import embeddings, videos, visual_features
+from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder
 from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.errors import LabError
+from thumblab_core.images import decode
 from thumblab_core.index import NicheIndex
 from thumblab_core.releases import ENCODER, INDEX
+from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.steps import baselines, features, library
 from thumblab_pipelines.steps.embed import embed, judge_embeddings
 from thumblab_pipelines.steps.lab import Lab
@@ -97,6 +99,32 @@ def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(labs: tuple[Lab
     encoder = image_encoder(new.settings)
     assert isinstance(encoder, OpenClipEncoder)
     assert not {"_loaded", "_tower"} & set(vars(encoder))
+
+
+def test_with_a_text_tower_the_service_measures_in_the_very_way_of_the_library(labs: tuple[Lab, Lab]) -> None:
+    from thumblab_core.encoders.load import title_encoder
+    from thumblab_serving.encoding import Encoders
+    from thumblab_serving.measuring import Measuring
+
+    new = labs[1]
+    embed(new, NICHE)
+    features.measure_features(new, NICHE)
+    encoders = Encoders(
+        title_encoder(new.settings.title_encoder), lambda name: named_image_encoder(name, new.settings.releases)
+    )
+    image = encoders.image(image_encoder_name(new.settings)).fingerprint
+    measuring = Measuring(new.settings)
+    statement = select(visual_features, videos.c.title).join(videos, videos.c.video_id == visual_features.c.video_id)
+    with new.engine.connect() as connection:
+        row = connection.execute(statement.where(visual_features.c.version.endswith(image))).mappings().first()
+    assert row is not None
+    assert measuring.version(encoders, image) == row["version"]
+    data = new.images.get(row["sha256"])
+    vector = encoders.picture(image, row["sha256"], data)
+    found = measuring.measure(decode(data), row["title"], vector, encoders, image)
+    assert found.evidence.title_match_by == "picture"
+    for name in NAMES:
+        assert found.scores[name].value == pytest.approx(row[name], abs=1e-3), name
 
 
 def test_a_library_too_small_to_judge_by_stays_in_float32_for_now(

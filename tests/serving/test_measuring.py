@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from thumblab_core.score_distribution import ScoreDistribution
-from thumblab_core.sub_scores import NAMES
+from thumblab_core.sub_scores import NAMES, meter
 
 FACES = "no face model: run `thumblab models pull`"
 
@@ -151,15 +151,14 @@ def test_a_release_whose_sub_scores_make_no_sense_is_refused(new_lab, run, draw)
         assert "do not rise" in service.health()["indices"]["tech"]["refused"]["reason"]
 
 
-def test_a_picture_is_measured_once_under_a_title(service, draw):
-    measured = service.app.state.engine.measuring._measured
+def test_a_picture_is_looked_at_once_whatever_the_title(service, draw, monkeypatch):
+    looks = []
+    see = meter.look
+    monkeypatch.setattr(meter, "look", lambda image, eyes: looks.append(1) or see(image, eyes))
     picture = draw(88_888)
-    service.score(picture)
-    size = len(measured)
-    service.score(picture)
-    assert len(measured) == size
-    service.score(picture, title="another title")
-    assert len(measured) == size + 1
+    first = service.score(picture)["thumbnails"][0]["evidence"]
+    again = service.score(picture, title="another title")["thumbnails"][0]["evidence"]
+    assert (len(looks), again["texts"]) == (1, first["texts"])
 
 
 def test_openapi_describes_the_evidence_and_the_place_in_the_niche(service):
@@ -181,14 +180,14 @@ def test_a_picture_that_cannot_be_measured_is_an_error_of_its_item(new_lab, run,
     lab = new_lab()
     lab.promote(lab.index())
     lab.promote(lab.model())
-    real = Meter.measure
+    real = Meter.look
 
-    def measure(self, image, *rest):
+    def look(self, image):
         if image.shape[:2] == (99, 99):
             raise ZeroDivisionError("of an engine")
-        return real(self, image, *rest)
+        return real(self, image)
 
-    monkeypatch.setattr(Meter, "measure", measure)
+    monkeypatch.setattr(Meter, "look", look)
     with run(lab.settings) as service:
         good, bad = service.score(draw(1), draw(2, (99, 99)))["thumbnails"]
     assert good["rank"] == 1

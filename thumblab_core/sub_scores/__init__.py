@@ -4,6 +4,6 @@ Formulas, sources and known failures are in docs/sub-scores.md. `Meter` is the w
 """
 
 from thumblab_core.sub_scores.evidence import NAMES, Box, Evidence, Face, Measurement, SubScore, TextLine
-from thumblab_core.sub_scores.meter import Meter, Sample
+from thumblab_core.sub_scores.meter import Meter, Sample, Title
 
-__all__ = ["NAMES", "Box", "Evidence", "Face", "Measurement", "Meter", "Sample", "SubScore", "TextLine"]
+__all__ = ["NAMES", "Box", "Evidence", "Face", "Measurement", "Meter", "Sample", "SubScore", "TextLine", "Title"]

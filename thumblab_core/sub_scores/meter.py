@@ -35,13 +35,24 @@ NO_ENCODER = "not measured: no title encoder, and the image encoder has no text 
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A picture to measure: `load` gives it, uint8 [h, w, 3] RGB, or raises `LabError`; see `Meter.measure` for the rest."""
+class Title:
+    """What a picture is compared with.
 
-    load: Callable[[], Pixels]
-    title: str | None = None
+    `image_vector` and `title_vector`, float32 [d], are given together where they lie in one space (a text tower), and are
+    then what `title_match` is measured on; else it is the text in the picture beside the `text` of the title.
+    """
+
+    text: str | None = None
     image_vector: Vectors | None = None
     title_vector: Vectors | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture to measure: `load` gives it, uint8 [h, w, 3] RGB, or raises `LabError`."""
+
+    load: Callable[[], Pixels]
+    title: Title = Title()
 
 
 class Meter:
@@ -67,40 +78,36 @@ class Meter:
         title = "none" if self._title_encoder is None else self._title_encoder.fingerprint
         return f"{FORMULAS}/text-{_reader()}-{DETECTION_SIDE}/faces-{faces}/title-{title}"
 
-    def measure(
-        self,
-        image: Pixels,
-        title: str | None = None,
-        image_vector: Vectors | None = None,
-        title_vector: Vectors | None = None,
-    ) -> Measurement:
-        """Measure a picture, uint8 [h, w, 3] RGB.
+    def measure(self, image: Pixels, title: Title = Title()) -> Measurement:
+        """Measure a picture, uint8 [h, w, 3] RGB. Raises `LabError` when the face model cannot be loaded."""
+        return self.titled(self.look(image), title)
 
-        `image_vector` and `title_vector`, float32 [d], are given together where they lie in one space (a text tower), and
-        are then what `title_match` is measured on. Raises `LabError` when the face model cannot be loaded.
-        """
-        sample = Sample(lambda: image, title, image_vector, title_vector)
+    def look(self, image: Pixels) -> Look:
+        """All that is measured whatever the title, and nearly all of the work; for the rest see `measure`."""
         with self._borrowed() as eyes:
-            seen = look(image, eyes)
-        return self._matched([(sample, seen)])[0]
+            return look(image, eyes)
+
+    def titled(self, seen: Look, title: Title) -> Measurement:
+        """The measurement of a picture that was looked at, under a title: another title needs no other look."""
+        return self._matched([(title, seen)])[0]
 
     def measure_many(self, samples: Iterable[Sample]) -> Iterator[Measurement | LabError]:
         """Measure pictures on all cores, in order; one that cannot be read or measured gives its error instead.
 
         The samples are taken as they are needed: there are never more than two pictures per core in memory.
         """
-        waiting: deque[tuple[Sample, Future[Look | LabError]]] = deque()
-        done: list[tuple[Sample, Look | LabError]] = []
+        waiting: deque[tuple[Title, Future[Look | LabError]]] = deque()
+        done: list[tuple[Title, Look | LabError]] = []
         with ThreadPoolExecutor(self._workers, "measure") as pool:
             for sample in samples:
-                waiting.append((sample, pool.submit(self._attempt, sample)))
+                waiting.append((sample.title, pool.submit(self._attempt, sample)))
                 if len(waiting) >= 2 * self._workers:
                     first, future = waiting.popleft()
                     done.append((first, future.result()))
                 if len(done) >= _ENCODED:
                     yield from self._settled(done)
                     done = []
-            done.extend((sample, future.result()) for sample, future in waiting)
+            done.extend((title, future.result()) for title, future in waiting)
         yield from self._settled(done)
 
     def _attempt(self, sample: Sample) -> Look | LabError:
@@ -112,29 +119,29 @@ class Meter:
             except Exception as error:  # noqa: BLE001  OpenCV, numpy and OpenVINO each have errors of their own
                 return LabError(f"the picture could not be measured ({type(error).__name__}: {str(error)[:120]})")
 
-    def _settled(self, done: Sequence[tuple[Sample, Look | LabError]]) -> list[Measurement | LabError]:
-        measured = iter(self._matched([(sample, seen) for sample, seen in done if isinstance(seen, Look)]))
+    def _settled(self, done: Sequence[tuple[Title, Look | LabError]]) -> list[Measurement | LabError]:
+        measured = iter(self._matched([(title, seen) for title, seen in done if isinstance(seen, Look)]))
         return [next(measured) if isinstance(seen, Look) else seen for _, seen in done]
 
-    def _matched(self, looks: Sequence[tuple[Sample, Look]]) -> list[Measurement]:
+    def _matched(self, looks: Sequence[tuple[Title, Look]]) -> list[Measurement]:
         vectors = self._vectors(looks)
-        return [self._measurement(sample, seen, vectors) for sample, seen in looks]
+        return [self._measurement(title, seen, vectors) for title, seen in looks]
 
-    def _vectors(self, looks: Sequence[tuple[Sample, Look]]) -> dict[str, Vectors]:
+    def _vectors(self, looks: Sequence[tuple[Title, Look]]) -> dict[str, Vectors]:
         """Of every text and title that is compared as text, in one call of the encoder."""
         wanted: dict[str, None] = {}
-        for sample, seen in looks:
+        for title, seen in looks:
             said = titles.words(seen.evidence.texts or ())
-            if sample.title and said is not None and not _in_one_space(sample):
-                wanted |= {said: None, sample.title: None}
+            if title.text and said is not None and not _in_one_space(title):
+                wanted |= {said: None, title.text: None}
         if not wanted or self._title_encoder is None:
             return {}
         with self._encoding:  # fast tokenizers stop with "Already borrowed" when two threads share one
             return dict(zip(wanted, self._title_encoder.encode_texts(list(wanted)), strict=True))
 
-    def _measurement(self, sample: Sample, seen: Look, vectors: dict[str, Vectors]) -> Measurement:
+    def _measurement(self, title: Title, seen: Look, vectors: dict[str, Vectors]) -> Measurement:
         evidence = seen.evidence
-        match = self._title_match(sample, seen, vectors)
+        match = self._title_match(title, seen, vectors)
         if not isinstance(match, str):
             evidence = replace(evidence, title_match_by=match[1])
         scores = {name: explained(name, value, evidence) for name, value in seen.values.items()}
@@ -145,11 +152,11 @@ class Meter:
         )
         return Measurement(scores, evidence)
 
-    def _title_match(self, sample: Sample, seen: Look, vectors: dict[str, Vectors]) -> tuple[float, str] | str:
+    def _title_match(self, title: Title, seen: Look, vectors: dict[str, Vectors]) -> tuple[float, str] | str:
         """The value and what it was measured on, or a sentence why there is none."""
-        if sample.image_vector is not None and sample.title_vector is not None:
-            return titles.by_picture(sample.image_vector, sample.title_vector), titles.PICTURE
-        if not sample.title:
+        if title.image_vector is not None and title.title_vector is not None:
+            return titles.by_picture(title.image_vector, title.title_vector), titles.PICTURE
+        if not title.text:
             return NO_TITLE
         if seen.evidence.texts is None:
             return NO_READER
@@ -158,7 +165,7 @@ class Meter:
             return NO_TEXT
         if self._title_encoder is None:
             return NO_ENCODER
-        return titles.by_text(vectors[said], vectors[sample.title]), titles.TEXT
+        return titles.by_text(vectors[said], vectors[title.text]), titles.TEXT
 
     @contextmanager
     def _borrowed(self) -> Iterator[Eyes]:
@@ -178,8 +185,8 @@ class Meter:
         return Eyes(reader, None if self._face_model is None else FaceFinder(self._face_model))
 
 
-def _in_one_space(sample: Sample) -> bool:
-    return sample.image_vector is not None and sample.title_vector is not None
+def _in_one_space(title: Title) -> bool:
+    return title.image_vector is not None and title.title_vector is not None
 
 
 def _reader() -> str:

@@ -23,14 +23,17 @@ _QUOTED = 40
 Sentences = tuple[str, str]
 
 
-def explained(name: str, value: float, evidence: Evidence) -> SubScore:
-    """The sub-score with its reason, and a fix where it is weak or the evidence shows something to mend."""
+def explained(name: str, value: float, evidence: Evidence, weak: bool | None = None) -> SubScore:
+    """The sub-score with its reason, and a fix where it is weak or the evidence shows something to mend.
+
+    `weak` is the judgement of who compared it with other thumbnails than those behind `WEAK`: a niche's.
+    """
     mend = _to_mend(evidence) if name == "hierarchy" else None
     if mend is not None:
         return SubScore(name, value, *mend)
-    if value >= WEAK[name]:
-        return SubScore(name, value, _FINE[name](evidence), None)
-    return SubScore(name, value, *_WEAKNESS[name](evidence))
+    if weak if weak is not None else value < WEAK[name]:
+        return SubScore(name, value, *_WEAKNESS[name](evidence))
+    return SubScore(name, value, _FINE[name](evidence), None)
 
 
 def quoted(text: str) -> str:

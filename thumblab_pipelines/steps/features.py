@@ -17,7 +17,7 @@ from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.encoders.protocol import CrossModalEncoder, Vectors, text_tower
 from thumblab_core.images import ImageError, Pixels, decode
 from thumblab_core.model_files import face_model
-from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample
+from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, Title
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.verdict import Verdict
@@ -84,7 +84,8 @@ def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> 
             images = _image_vectors(lab, tower, batch)
             words = list(tower.encode_texts([row.title for row in batch]))
         for row, vector in zip(batch, words, strict=True):
-            yield Sample(partial(_pixels, lab, row.sha256), row.title, images.get(row.video_id), vector)
+            title = Title(row.title, images.get(row.video_id), vector)
+            yield Sample(partial(_pixels, lab, row.sha256), title)
 
 
 def _pixels(lab: Lab, sha256: str) -> Pixels:
@@ -139,6 +140,11 @@ def _version(meter: Meter, tower: CrossModalEncoder | None) -> str:
     return meter.version if tower is None else f"{meter.version}/{tower.fingerprint}"
 
 
+def meter_version(lab: Lab) -> str:
+    """Of what would measure a thumbnail now: rows of another version count as not measured."""
+    return _version(*_meter(lab))
+
+
 def _current(version: str) -> ColumnElement[bool]:
     """The sub-scores of the thumbnail that is there now, of the version of now."""
     return and_(
@@ -160,7 +166,7 @@ def judge_features(lab: Lab, niche: str) -> list[Verdict]:
         )
         .select_from(videos)
         .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
-        .outerjoin(visual_features, _current(_version(*_meter(lab))))
+        .outerjoin(visual_features, _current(meter_version(lab)))
         .where(videos.c.niche == niche)
     )
     with lab.engine.connect() as connection:

@@ -12,7 +12,7 @@ from thumblab_core.index import Item, NicheIndex
 from thumblab_core.releases import INDEX, Release
 from thumblab_core.score_distribution import ScoreDistribution
 from thumblab_core.sub_scores import NAMES
-from thumblab_pipelines.steps import features
+from thumblab_pipelines.steps.features import meter_version
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.verdict import Verdict
 
@@ -90,7 +90,7 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
 
 def _scores(lab: Lab, video_ids: list[str]) -> ScoreDistribution:
     """How these videos are spread over the sub-scores; of one that nobody measured yet, not at all."""
-    version = features._version(*features._meter(lab))
+    version = meter_version(lab)
     with lab.engine.connect() as connection:
         rows = connection.execute(text(_SCORES), {"ids": video_ids, "version": version}).mappings().all()
     values = {name: [row[name] for row in rows if row[name] is not None] for name in NAMES}

@@ -226,7 +226,9 @@ function subScore(name, sub, niche) {
   item.classList.toggle("weak", sub.weak);
   item.classList.toggle("mend", sub.fix !== null);
   node.querySelector(".bar").classList.toggle("placed", placed);
-  node.querySelector(".sub-place").textContent = placed ? `above ${Math.round(sub.niche_percentile)}% of ${niche}` : "";
+  node.querySelector(".sub-place").textContent = placed
+    ? `above ${Math.round(sub.niche_percentile)}% of ${niche}`
+    : "value; not compared";
   fill(node.querySelector(".bar i"), placed ? sub.niche_percentile / 100 : sub.value);
   return node;
 }
