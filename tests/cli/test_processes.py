@@ -60,7 +60,6 @@ def test_a_lab_that_is_killed_leaves_no_server_not_even_one_that_does_not_listen
 def test_a_lab_that_ends_well_leaves_no_server_and_no_watcher(tmp_path: Path) -> None:
     process, below = lab(
         tmp_path,
-        "wait",
         polite=POLITE,
         worker=f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {POLITE!r}]); time.sleep(600)",
     )
