@@ -2,11 +2,13 @@
 
     <store>/<kind>/<scope>/<release_id>/manifest.json + files
     <store>/<kind>/<scope>/CURRENT                       the release_id that is served
+    <store>/<kind>/<scope>/HELD                          why nothing newer is to be served, where a person said so
 
 Publishing writes aside, syncs, then renames, so a reader sees a whole release or none. Publishing serves nothing:
 `promote` moves the pointer, atomically. A reader resolves the pointer once per use and verifies what it reads.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -14,7 +16,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,14 +26,17 @@ from typing import Any
 
 from thumblab_core.errors import LabError
 
-FORMAT = 1
+FORMAT = 2
+"""2: an index may hold changes beside what was built at once. Releases of format 1 have none, and are read as they are."""
+_READABLE = (1, FORMAT)
 
 INDEX, PAIRS, MODEL, ENCODER = "index", "pairs", "model", "encoder"
 """The kinds of releases. An index has a scope per niche, an encoder one per model and weights; the others one for all."""
 ALL = "all"
 
-_POINTER = "CURRENT"
-_STAGING = ".staging-"
+_POINTER, _HELD = "CURRENT", "HELD"
+_STAGING, _ASIDE = ".staging-", ".aside-"
+_NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 _RELEASE_ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
 
@@ -51,11 +57,17 @@ class Release:
     info: dict[str, Any]
     files: dict[str, str]
 
-    def verify(self) -> None:
-        """Raise `ReleaseError` unless the manifest is the published one and every file has its checksum."""
+    def verify(self, known: Mapping[str, str] | None = None) -> None:
+        """Raise `ReleaseError` unless the manifest is the published one and every file has its checksum.
+
+        Of the files in `known`, with the checksum that the manifest has, the caller holds the content already: they are not
+        read again.
+        """
         if not self.release_id.endswith(_content(self.files, self.info)):
             raise ReleaseError(f"{self}: the manifest is not the one that was published; roll back or publish anew")
         for name, checksum in self.files.items():
+            if known is not None and known.get(name) == checksum:
+                continue
             try:
                 found = _checksum(self.path / name)
             except OSError as error:
@@ -74,12 +86,21 @@ class ReleaseStore:
         self.root = root
 
     def publish(
-        self, kind: str, scope: str, write: Callable[[Path], None], info: dict[str, Any], run_id: str | None = None
+        self,
+        kind: str,
+        scope: str,
+        write: Callable[[Path], None],
+        info: dict[str, Any],
+        run_id: str | None = None,
+        sharing: Release | None = None,
     ) -> Release:
         """Let `write` fill an empty folder and make it a release that nobody serves yet.
 
-        `info` must be JSON; by convention `info["inputs"]` is a digest of all that went in, so that a producer can
-        see that there is nothing new to publish (`unchanged`).
+        What it does not write is taken over from the release `sharing`, as hard links where the file system has them: a
+        large release that differs in a small file costs a small file.
+
+        `info` must be JSON; by convention `info["inputs"]` is a digest of all that went in, so that a producer can see that
+        there is nothing new to publish (`unchanged`).
         """
         folder = self._scope(kind, scope)
         with self._writing(folder):
@@ -90,6 +111,8 @@ class ReleaseStore:
             for path in sorted(p for p in staging.rglob("*") if p.is_file()):
                 files[path.relative_to(staging).as_posix()] = _checksum(path)
                 _sync(path)
+            if sharing is not None:
+                files |= _taken_over(sharing, staging, without=files)
             created = datetime.now(UTC)
             release_id = f"{created:%Y%m%dT%H%M%S%f}Z-{_content(files, info)}"
             manifest = {
@@ -115,19 +138,17 @@ class ReleaseStore:
         with self._writing(folder):
             # Under the lock, or a prune could take it between being verified and being served.
             self.get(release.kind, release.scope, release.release_id).verify()
-            aside = folder / f".{_POINTER}-{secrets.token_hex(6)}"
-            aside.write_text(release.release_id)
-            _sync(aside)
-            aside.replace(folder / _POINTER)
-            _sync(folder)
+            _replace(folder / _POINTER, release.release_id)
 
     def get(self, kind: str, scope: str, release_id: str) -> Release:
         """The release of that id. Raises `ReleaseError`."""
         path = self.root / kind / scope / release_id
         try:
             manifest = json.loads((path / "manifest.json").read_text())
-            if manifest["format"] != FORMAT:
-                raise ReleaseError(f"{kind}/{scope}/{release_id} has format {manifest['format']}; this is {FORMAT}")
+            if manifest["format"] not in _READABLE:
+                raise ReleaseError(
+                    f"{kind}/{scope}/{release_id} has format {manifest['format']}; this reads up to {FORMAT}. Update the lab"
+                )
             return Release(
                 kind,
                 scope,
@@ -186,7 +207,7 @@ class ReleaseStore:
         folder = self._scope(kind, scope)
         with self._writing(folder):
             # The lock is ours, so whatever is still staged belongs to a process that died.
-            for path in [p for p in folder.iterdir() if p.name.startswith((_STAGING, f".{_POINTER}-"))]:
+            for path in [p for p in folder.iterdir() if p.name.startswith((_STAGING, _ASIDE))]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             served = self.current_id(kind, scope)
             old = [r for r in self.all(kind, scope)[:-keep] if r.release_id != served]
@@ -201,6 +222,53 @@ class ReleaseStore:
             if self.current_id(release.kind, release.scope) == release.release_id:
                 raise ReleaseError(f"{release} is served; promote another one before it is removed")
             self._delete(folder, release.release_id)
+
+    @contextmanager
+    def changing(self, kind: str, scope: str, patience: float = 60.0) -> Iterator[None]:
+        """Keep others from changing what is served between reading it and promoting what was made of it.
+
+        Who comes second waits, at most `patience` seconds, and is then told by a `ReleaseError`. Readers never wait.
+        """
+        folder = self._scope(kind, scope)
+        with _explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / ".changing.lock").open("w")
+        with lock:
+            deadline = time.monotonic() + patience
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise ReleaseError(
+                            f"{kind}/{scope} has been changed by another process for {patience:.0f} s; try again later"
+                        ) from None
+                    time.sleep(0.01)
+            yield
+
+    def hold(self, kind: str, scope: str, reason: str) -> None:
+        """Say that nothing newer is to be served until `resume`; whoever promotes asks `held`."""
+        folder = self._scope(kind, scope)
+        with self._writing(folder):
+            _replace(folder / _HELD, json.dumps({"since": datetime.now(UTC).isoformat(), "reason": reason}))
+
+    def held(self, kind: str, scope: str) -> str | None:
+        """Why nothing newer is to be served, and since when; None when nothing is held."""
+        try:
+            said = json.loads((self.root / kind / scope / _HELD).read_text())
+            return f"{said['reason']} ({said['since'][:16]})"
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            return "held, by a file that cannot be read"
+
+    def resume(self, kind: str, scope: str) -> None:
+        """Let what is newer be served again."""
+        folder = self._scope(kind, scope)
+        with self._writing(folder):
+            (folder / _HELD).unlink(missing_ok=True)
+            _sync(folder)
 
     def withdraw(self, kind: str, scope: str) -> None:
         """Serve nothing of the scope any more. Its releases stay until they are removed."""
@@ -222,16 +290,47 @@ class ReleaseStore:
 
     @contextmanager
     def _writing(self, folder: Path) -> Iterator[None]:
-        try:
+        with _explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with (folder / ".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel, also when the process is killed
                 yield
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ReleaseError(
+            f"{folder} cannot be written ({error.strerror or error}); what is served stays. Make room or make it "
+            "writable, or set THUMBLAB_RELEASE_DIR"
+        ) from error
+
+
+def _taken_over(release: Release, staging: Path, without: Mapping[str, str]) -> dict[str, str]:
+    """Put the other files of the release into the folder; their checksums, as the release says them."""
+    files = {name: checksum for name, checksum in release.files.items() if name not in without}
+    for name in files:
+        place = staging / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(release.path / name, place)
         except OSError as error:
-            raise ReleaseError(
-                f"{folder} cannot be written ({error.strerror or error}); what is served stays. Make room or make it "
-                "writable, or set THUMBLAB_RELEASE_DIR"
-            ) from error
+            if error.errno not in _NO_LINKS:
+                raise
+            shutil.copyfile(release.path / name, place)
+            _sync(place)
+    return files
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a small file whole or not at all; it is on the disk when this returns."""
+    aside = path.with_name(f"{_ASIDE}{secrets.token_hex(6)}")
+    aside.write_text(text)
+    _sync(aside)
+    aside.replace(path)
+    _sync(path.parent)
 
 
 def _content(files: dict[str, str], info: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ def text_of(release: Release) -> str:
 
 
 def left_over(store: ReleaseStore) -> list[str]:
-    return sorted(p.name for p in (store.root / KIND / SCOPE).iterdir() if p.name.startswith((".staging-", ".CURRENT")))
+    return sorted(p.name for p in (store.root / KIND / SCOPE).iterdir() if p.name.startswith((".staging-", ".aside-")))
 
 
 def test_publishing_serves_nothing_until_it_is_promoted(store: ReleaseStore) -> None:
@@ -117,8 +117,8 @@ def test_a_release_without_a_readable_manifest_is_an_error_by_name_and_not_in_an
 def test_a_release_of_another_format_is_not_read(store: ReleaseStore) -> None:
     release = publish(store)
     path = release.path / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
-    with pytest.raises(ReleaseError, match="has format 2"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": releases.FORMAT + 1}))
+    with pytest.raises(ReleaseError, match=f"has format {releases.FORMAT + 1}; this reads up to {releases.FORMAT}"):
         store.get(KIND, SCOPE, release.release_id)
 
 

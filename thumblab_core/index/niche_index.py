@@ -1,0 +1,353 @@
+"""The library of a niche: build it from vectors, change it, search it, save it as the files of a release and load it again.
+
+Files: `items.json` (what to show of a neighbour, in row order), `index.faiss` (exact inner product over unit vectors, or the
+index that `kinds` chose, and then `vectors.npy` beside it), `calibration.npy` (the library's own distribution of the
+similarity statistic), `sub_scores.json` (its distribution of each sub-score), and those of `changes` where there are any.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter, ValidationError
+
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.index.base import Base, Rows
+from thumblab_core.index.changes import JSON as CHANGES
+from thumblab_core.index.changes import Change, Changes
+from thumblab_core.index.items import MAX_NEIGHBOURS, Item, LibraryError, Neighbour, Only
+from thumblab_core.index.kinds import AUTO, FLAT, FLAT_UP_TO, Kind, faiss_module, set_parameter
+from thumblab_core.releases import Release
+from thumblab_core.score_distribution import ScoreDistribution
+
+INDEX, ITEMS, VECTORS, CALIBRATION = "index.faiss", "items.json", "vectors.npy", "calibration.npy"
+
+_LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
+_CALIBRATED_ON = 5_000
+_DUPLICATES = 64
+_ROUNDING = 1e-6
+"""The same cosine comes out a little differently of FAISS and of numpy: what is equal must count as equal."""
+_BLOCK = 1024
+_ITEMS = TypeAdapter(list[Item])
+
+
+class NicheIndex:
+    """The library of one niche in one encoder's space. Searching is safe from many threads; nothing here mutates."""
+
+    def __init__(
+        self,
+        base: Base,
+        changes: Changes,
+        calibration: npt.NDArray[np.float32],
+        encoder: str,
+        scores: ScoreDistribution | None = None,
+        digests: Mapping[str, str] | None = None,
+    ) -> None:
+        self._base = base
+        self.changes = changes
+        self._calibration = calibration
+        self.encoder = encoder
+        self.scores = scores
+        self._digests = digests
+        self._replaced = np.zeros(len(base), np.bool_)
+        self._replaced[[base.row_of[e.video_id] for e in changes.entries if e.video_id in base.row_of]] = True
+        self._count = len(base) - int(self._replaced.sum()) + len(changes.items)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, video_id: str) -> bool:
+        return self._position(video_id) is not None
+
+    @property
+    def dimension(self) -> int:
+        return self._base.dimension
+
+    @property
+    def kind(self) -> Kind:
+        return self._base.kind
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """In the order of `vectors`."""
+        kept = (item for item, replaced in zip(self._base.items, self._replaced, strict=True) if not replaced)
+        return (*kept, *self.changes.items)
+
+    def vectors(self) -> Vectors:
+        """The vectors in the order of `items`, float32 [n, d]."""
+        return np.concatenate([np.asarray(self._base.vectors)[~self._replaced], self.changes.vectors])
+
+    def vector_of(self, video_id: str) -> Vectors:
+        """The vector [d] of a video. Raises `LibraryError` for one that is not in the library."""
+        row = self._position(video_id)
+        if row is None:
+            raise LibraryError(f"{video_id} is not in this library")
+        return self._vector(row)
+
+    @classmethod
+    def build(
+        cls,
+        vectors: Vectors,
+        items: Sequence[Item],
+        encoder: str,
+        scores: ScoreDistribution | None = None,
+        factory: str = AUTO,
+        recall: float = 0.99,
+    ) -> "NicheIndex":
+        """From unit vectors, float32 [n, d], n items in the same order, and how they are spread over the sub-scores.
+
+        `factory` is one of FAISS, or `auto`, see `Base.build`. Raises `LibraryError`.
+        """
+        base = Base.build(vectors, items, factory, recall)
+        return cls(base, Changes.none(base.dimension), _leave_one_out(base), encoder, scores)
+
+    def changed(self, changes: Iterable[tuple[Change, Vectors | None]]) -> "NicheIndex":
+        """With videos put in, put anew or taken out, in this order; nothing of the base is computed or written again.
+
+        Raises `LibraryError` for a vector that cannot stand here. See `overdue` for how many changes are too many.
+        """
+        wanted = list(changes)
+        for change, vector in wanted:
+            if (change.item is None) != (vector is None):
+                raise LibraryError(f"{change.video_id}: a vector goes with what is put in, and with nothing else")
+            if vector is not None:
+                self._checked(vector, change.video_id)
+        found = self.changes.with_all(wanted)
+        return NicheIndex(self._base, found, self._calibration, self.encoder, self.scores, self._digests)
+
+    @property
+    def overdue(self) -> str | None:
+        """Why it should be built anew: more has changed than is searched beside the base without being felt."""
+        most = max(_LEAST_CHANGES, min(len(self._base) // 10, _MOST_CHANGES))
+        if len(self.changes) <= most:
+            return None
+        return f"{len(self.changes)} videos changed since {len(self._base)} were built at once, and {most} may"
+
+    def search(self, vector: Vectors, k: int, only: Only | None = None) -> list[Neighbour]:
+        """The k nearest items (fewer when there are fewer) to a unit vector [d], nearest first. With `only`, every video it
+        admits is compared, however few they are."""
+        self._checked(vector, "the query")
+        if only is None or only == Only():
+            similarities, rows = self._nearest(vector, k)
+        else:
+            admitted = np.array([row for row, item in self._numbered() if only.admits(item)], np.int64)
+            similarities, rows = self._best(self._similarities(admitted, vector), admitted, k)
+        return [Neighbour(self._item(row), s) for row, s in zip(rows.tolist(), similarities.tolist(), strict=True)]
+
+    def winners(self, vector: Vectors, k: int) -> list[Neighbour]:
+        """The k nearest items that did at least as well as their channel usually does."""
+        return [n for n in self.search(vector, min(len(self), max(k * 8, MAX_NEIGHBOURS))) if n.item.winner][:k]
+
+    def percentile(self, vector: Vectors) -> float:
+        """How at home a unit vector [d] is in the library, 0 to 100.
+
+        The mean cosine to the k nearest items, placed in the distribution of the same statistic over the items the library
+        was built of (each against all others). k is a tenth of the library, at most 200. A library of fewer than two
+        raises `LibraryError`.
+        """
+        if len(self) < 2 or not len(self._calibration):
+            raise LibraryError("a library of fewer than two thumbnails has no distribution to compare with")
+        self._checked(vector, "the query")
+        similarities, _ = self._nearest(vector, _neighbours(len(self)))
+        below = np.searchsorted(self._calibration, similarities.mean() + _ROUNDING, side="right")
+        return float(below / len(self._calibration) * 100.0)
+
+    def near_duplicates(self, threshold: float) -> dict[str, list[str]]:
+        """For each video, the other videos whose pictures have at least this cosine to its own.
+
+        In a library that is searched approximately, the 64 nearest of each are looked at.
+        """
+        ids, pairs = [item.video_id for item in self.items], self._duplicates(threshold)
+        found: dict[str, list[str]] = {}
+        for one, other in pairs:
+            found.setdefault(ids[one], []).append(ids[other])
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """What a manifest says of it."""
+        return {
+            "encoder": self.encoder,
+            "dimension": self.dimension,
+            "count": len(self),
+            "metric": "inner product of unit vectors (cosine)",
+            "faiss": self.kind.factory,
+            "search": self.kind.as_json(),
+            "built_at_once": len(self._base),
+            "changed_since": len(self.changes),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the files of a release into an empty folder."""
+        # Not by FAISS's own writer: on a full disk it leaves a part of the file, prints a line and says nothing.
+        (folder / INDEX).write_bytes(faiss_module().serialize_index(self._base.index).data)
+        if not self.kind.exact:
+            np.save(folder / VECTORS, self._base.vectors)
+        (folder / ITEMS).write_bytes(_ITEMS.dump_json(list(self._base.items)))
+        np.save(folder / CALIBRATION, self._calibration)
+        if self.scores is not None:
+            self.scores.save(folder)
+        if self.changes.entries:
+            self.changes.save(folder)
+
+    def save_changes(self, folder: Path) -> None:
+        """Write what differs from the release that the base came from; the store takes over the rest."""
+        self.changes.save(folder)
+
+    @staticmethod
+    def video_ids(release: Release) -> set[str]:
+        """Which videos the files of a release name, taken out or not, without loading its vectors."""
+        found = {item["video_id"] for item in json.loads((release.path / ITEMS).read_bytes())}
+        if CHANGES in release.files:
+            found |= {entry["video_id"] for entry in json.loads((release.path / CHANGES).read_bytes())}
+        return found
+
+    @classmethod
+    def load(cls, release: Release, beside: "NicheIndex | None" = None) -> "NicheIndex":
+        """Load and verify a release. Raises `LabError` when a file is damaged or disagrees with the manifest.
+
+        Files that are those `beside` was loaded from are neither read nor verified again: what it holds is what they say.
+        """
+        digests = {name: release.files[name] for name in (INDEX, ITEMS, VECTORS, CALIBRATION) if name in release.files}
+        dimension, count = int(release.info["dimension"]), int(release.info["count"])
+        if beside is not None and beside._digests == digests:
+            release.verify(known=digests)
+            base, calibration = beside._base, beside._calibration
+        else:
+            release.verify()
+            base, calibration = _read_base(release), _read_calibration(release)
+        changes = Changes.none(base.dimension)
+        if CHANGES in release.files:
+            changes = Changes.load(release.path, base.dimension)
+        found = cls(base, changes, calibration, str(release.info["encoder"]), ScoreDistribution.load(release), digests)
+        if found.dimension != dimension or len(found) != count:
+            raise LibraryError(f"{release} holds {len(found)}x{found.dimension}, not {count}x{dimension}")
+        return found
+
+    def _nearest(self, query: Vectors, k: int) -> tuple[Vectors, Rows]:
+        """Cosines and positions of the k nearest that are there."""
+        k = min(k, len(self))
+        gone = int(self._replaced.sum())
+        # Those that were replaced are found like others and dropped: more are asked for, the next time twice as many.
+        wanted = k + min(gone, 16)
+        while True:
+            similarities, rows = self._base.nearest(query, wanted)
+            there = ~self._replaced[rows]
+            if there.sum() >= k or wanted >= len(self._base):
+                break
+            wanted *= 2
+        beside = np.arange(len(self.changes.items)) + len(self._base)
+        return self._best(
+            np.concatenate([similarities[there], self.changes.vectors @ query]),
+            np.concatenate([rows[there], beside]),
+            k,
+        )
+
+    @staticmethod
+    def _best(similarities: Vectors, rows: Rows, k: int) -> tuple[Vectors, Rows]:
+        nearest = np.argsort(-similarities, kind="stable")[:k]
+        return similarities[nearest], rows[nearest]
+
+    def _similarities(self, rows: Rows, query: Vectors) -> Vectors:
+        old = rows[rows < len(self._base)]
+        new = rows[len(old) :] - len(self._base)
+        return np.concatenate([self._base.vectors[old] @ query, self.changes.vectors[new] @ query])
+
+    def _duplicates(self, threshold: float) -> Iterable[tuple[int, int]]:
+        """Positions in `items`, both ways."""
+        if self.kind.exact or len(self) <= FLAT_UP_TO:
+            vectors = self.vectors()
+            for start in range(0, len(vectors), _BLOCK):
+                close = vectors[start : start + _BLOCK] @ vectors.T >= threshold
+                for one, other in np.argwhere(close).tolist():
+                    if one + start != other:
+                        yield one + start, other
+            return
+        place = {row: at for at, (row, _) in enumerate(self._numbered())}
+        for row, at in place.items():
+            similarities, rows = self._nearest(self._vector(row), _DUPLICATES)
+            for other in rows[similarities >= threshold].tolist():
+                if other != row:
+                    yield at, place[other]
+
+    def _numbered(self) -> Iterable[tuple[int, Item]]:
+        """Every item that is there with its position: a row of the base, or after them one of the changes."""
+        yield from ((row, self._base.items[row]) for row in np.flatnonzero(~self._replaced).tolist())
+        yield from enumerate(self.changes.items, start=len(self._base))
+
+    def _position(self, video_id: str) -> int | None:
+        for row, item in enumerate(self.changes.items, start=len(self._base)):
+            if item.video_id == video_id:
+                return row
+        row = self._base.row_of.get(video_id, -1)
+        return row if row >= 0 and not self._replaced[row] else None
+
+    def _item(self, row: int) -> Item:
+        return self._base.items[row] if row < len(self._base) else self.changes.items[row - len(self._base)]
+
+    def _vector(self, row: int) -> Vectors:
+        if row < len(self._base):
+            return np.asarray(self._base.vectors[row])
+        found: Vectors = self.changes.vectors[row - len(self._base)]
+        return found
+
+    def _checked(self, vector: Vectors, what: str) -> None:
+        if vector.shape != (self.dimension,):
+            raise LibraryError(
+                f"{what}: a vector of {vector.shape} does not belong in a library of dimension {self.dimension}"
+            )
+        if not np.isfinite(vector).all():
+            raise LibraryError(f"{what}: a vector with numbers that are none")
+
+
+def _read_base(release: Release) -> Base:
+    try:
+        items = _ITEMS.validate_json((release.path / ITEMS).read_bytes(), strict=False)
+        index = faiss_module().read_index(str(release.path / INDEX))
+        said = release.info.get("search") or {"factory": FLAT}
+        kind = Kind(**said)
+        # The vectors of an approximate index are looked up a few at a time: the kernel may keep them where it likes.
+        vectors = _held(index) if kind.exact else np.load(release.path / VECTORS, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, ValidationError) as error:
+        raise LibraryError(f"{release} makes no sense ({type(error).__name__}: {str(error)[:160]})") from None
+    shapes = {(index.ntotal, index.d), (len(items), index.d), vectors.shape}
+    if len(shapes) > 1 or vectors.dtype != np.float32:
+        held = f"{index.ntotal}x{index.d}, {len(items)} items and {vectors.dtype} vectors of {vectors.shape}"
+        raise LibraryError(f"{release} holds {held}, not {release.info['count']}x{release.info['dimension']}")
+    if len({item.video_id for item in items}) != len(items):
+        raise LibraryError(f"{release} holds a video twice")
+    if kind.parameter is not None and kind.value is not None:
+        set_parameter(index, kind.parameter, kind.value)
+    return Base(index, vectors, items, kind)
+
+
+def _held(index: Any) -> Vectors:
+    """The vectors of an exact index, without a copy."""
+    found: Vectors = index.reconstruct_n(0, index.ntotal)
+    return found.reshape(index.ntotal, index.d)
+
+
+def _read_calibration(release: Release) -> npt.NDArray[np.float32]:
+    found = np.load(release.path / CALIBRATION, allow_pickle=False)
+    if found.ndim != 1 or not np.isfinite(found).all() or (np.diff(found) < 0).any():
+        raise LibraryError(f"{release}: {CALIBRATION} is no distribution")
+    return np.asarray(found, np.float32)
+
+
+def _neighbours(count: int) -> int:
+    return min(MAX_NEIGHBOURS, max(1, count // 10))
+
+
+def _leave_one_out(base: Base) -> npt.NDArray[np.float32]:
+    """Sorted: for each vector, its mean cosine to the k nearest of the others; for 5,000 of them where there are more."""
+    count = len(base)
+    if count < 2:
+        return np.zeros(0, np.float32)
+    rows = np.arange(count)
+    if count > FLAT_UP_TO:
+        rows = np.sort(np.random.default_rng(0).choice(count, _CALIBRATED_ON, replace=False))
+    k = min(_neighbours(count), count - 1)
+    return np.sort(np.array([near.mean() for near, _ in base.nearest_others(rows, k)], np.float32))
