@@ -27,6 +27,7 @@ COMMANDS = {
     "quota": ("thumblab_cli.quota:command", "Show what is left of YouTube's quota today."),
     "score": ("thumblab_cli.score:command", "Rank thumbnails against each other and their niche."),
     "evaluate": ("thumblab_cli.evaluate:command", "Measure the ranking model beside its baselines."),
+    "index": ("thumblab_cli.index:command", "See, change, check and search the library of a niche."),
     "models": ("thumblab_cli.models:command", "Fetch the small model files that the lab can use."),
     "db": ("thumblab_cli.db:command", "Start, stop and migrate the database."),
     "key": ("thumblab_cli.key:command", "Print the API key of the scoring service."),

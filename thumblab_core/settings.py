@@ -124,6 +124,12 @@ class Settings(BaseSettings):
     """A video leaves the lab this many days after it was first collected, and the index when it was last observed so long
     before the niche's newest observation."""
 
+    index_factory: str = "auto"
+    """The FAISS index of a niche: `auto` follows its size, or a factory string such as `IDMap,IVF100,Flat`."""
+
+    index_recall: float = Field(default=0.99, gt=0, le=1)
+    """The share of the 200 nearest that an approximate index must find, measured on the library itself."""
+
     history_days: float | None = Field(default=None, gt=0)
     """The stricter choice: counts and replaced thumbnails older than this are deleted. Unset: they stay with their video."""
 

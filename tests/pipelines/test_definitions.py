@@ -144,6 +144,7 @@ JOBS = {
     "observe_views": {"view_history"},
     "apply_retention": {"retention"},
     "train_ranker": RANKING,
+    "rebuild_index": {"faiss_index", "served_index"},
 }
 
 
@@ -152,7 +153,7 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
     selected = {
         name: {key.to_user_string() for key in job.asset_layer.executable_asset_keys} for name, job in jobs.items()
     }
-    assert selected == JOBS
+    assert selected == JOBS | {"roll_back_index": set()}
     for name, job in jobs.items():
         partitions = job.partitions_def
         if name == "train_ranker":
@@ -168,7 +169,7 @@ def test_each_job_brings_the_checks_of_its_assets(definitions: dg.Definitions) -
         assert {(k.asset_key.to_user_string(), k.name) for k in keys} == {c for c in CHECKS if c[0] in assets}
 
 
-def test_these_are_the_schedules_and_nothing_else_starts_work(definitions: dg.Definitions) -> None:
+def test_these_are_the_schedules_and_the_sensor_and_nothing_else_starts_work(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
     found = {s.name: s for s in repository.schedule_defs}
     running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
@@ -181,7 +182,8 @@ def test_these_are_the_schedules_and_nothing_else_starts_work(definitions: dg.De
         "weekly_training": ("train_ranker", "0 5 * * 1", running),
     }
     assert {s.execution_timezone for s in found.values()} == {"Australia/Hobart"}
-    assert repository.sensor_defs == []
+    sensors = {s.name: (s.job_name, s.default_status) for s in repository.sensor_defs}
+    assert sensors == {"index_rebuilds": ("rebuild_index", dg.DefaultSensorStatus.RUNNING)}
 
 
 def test_these_are_the_resources(definitions: dg.Definitions) -> None:

@@ -53,7 +53,7 @@ def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_
     embed(old, NICHE)
     baselines.compute_baselines(old, NICHE)
     library.build_index(old, NICHE)
-    served = library.promote_index(old, NICHE)
+    served = library.promote_index(old, NICHE).release
     before = rows(old)
 
     # The settings say another encoder: what is there is not comparable, and is not promoted again as if it were.
@@ -74,7 +74,7 @@ def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_
 
     built = library.build_index(new, NICHE).release
     assert new.releases.current_id(INDEX, NICHE) == served.release_id
-    assert library.promote_index(new, NICHE) == built
+    assert library.promote_index(new, NICHE).release == built
     assert new.releases.current_id(INDEX, NICHE) == built.release_id
 
     # Each says with which encoder it is to be asked, and that one gives vectors of its dimension.

@@ -236,7 +236,7 @@ def test_an_empty_library_is_an_error_that_says_what_to_do(bench: Bench) -> None
 
 def served(bench: Bench) -> Release:
     library.build_index(bench.ready().lab, NICHE)
-    return library.promote_index(bench.lab, NICHE)
+    return library.promote_index(bench.lab, NICHE).release
 
 
 def keeps(bench: Bench, release: Release) -> bool:
@@ -249,7 +249,7 @@ def test_promoting_serves_the_newest_and_promoting_again_changes_nothing(bench: 
     assert verdicts(library.judge_served_index(bench.lab, release)) == {"pointer": True}
     pointer = release.path.parent / "CURRENT"
     before = pointer.stat().st_mtime_ns
-    assert library.promote_index(bench.lab, NICHE) == release
+    assert library.promote_index(bench.lab, NICHE).release == release
     assert pointer.stat().st_mtime_ns == before
 
 
@@ -288,7 +288,7 @@ def test_a_library_that_lost_a_few_is_promoted(bench: Bench) -> None:
     release = served(bench)
     bench.do(delete(videos).where(videos.c.video_id.in_(bench.ids()[:3])))
     library.build_index(bench.lab, NICHE)
-    assert library.promote_index(bench.lab, NICHE) != release
+    assert library.promote_index(bench.lab, NICHE).release != release
 
 
 def test_after_a_change_of_encoder_the_size_is_not_compared(bench: Bench) -> None:
@@ -296,7 +296,7 @@ def test_after_a_change_of_encoder_the_size_is_not_compared(bench: Bench) -> Non
     bench.do(delete(videos).where(videos.c.video_id.in_(bench.ids()[4:])))
     bench.pictures = Pictures("another-768")
     library.build_index(bench.ready().lab, NICHE)
-    assert library.promote_index(bench.lab, NICHE).info["encoder"] == "another-768"
+    assert library.promote_index(bench.lab, NICHE).release.info["encoder"] == "another-768"
 
 
 def test_old_releases_are_removed_and_the_settings_say_how_many_stay(bench: Bench) -> None:

@@ -146,6 +146,23 @@ visual_features = Table(
     Column("evidence", JSONB, comment="what was seen; NULL where it was measured before it was kept"),
 )
 
+library_exclusions = Table(
+    "library_exclusions",
+    metadata,
+    Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
+    Column("excluded_at", _MOMENT, nullable=False, server_default=func.now()),
+    comment="what a person took out of the library: it is collected on, and stands in no index",
+)
+
+index_rebuilds = Table(
+    "index_rebuilds",
+    metadata,
+    Column("niche", String, primary_key=True),
+    Column("asked_at", _MOMENT, nullable=False, server_default=func.now()),
+    Column("reason", Text, nullable=False),
+    comment="niches whose index is to be built anew; the row goes when it was",
+)
+
 channel_baselines = Table(
     "channel_baselines",
     metadata,

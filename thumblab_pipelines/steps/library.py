@@ -1,39 +1,24 @@
 """Build the index release of a niche from its reference library, and judge and promote it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import delete
 
+from thumblab_core.database.tables import index_rebuilds
 from thumblab_core.encoders.load import image_encoder, image_encoder_name
-from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
-from thumblab_core.index import Item, NicheIndex
+from thumblab_core.index import NicheIndex
 from thumblab_core.releases import INDEX, Release
-from thumblab_core.score_distribution import ScoreDistribution
-from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.steps.features import meter_version
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
+from thumblab_pipelines.steps.library_rows import read_library, read_scores
 from thumblab_pipelines.steps.verdict import Verdict
 
 _SAMPLE = 100
 _LEAST_SHARE = 0.5
 """A library that lost more than half of what is served is a failed collection until a person says otherwise."""
-
-_LIBRARY = """
-SELECT video_id, title, channel_title, thumbnail_url, views_per_hour, outlier_multiple, embedding::text AS embedding
-FROM ref_thumbnails
-WHERE niche = :niche AND encoder = :encoder
-  AND collected_at > (SELECT max(collected_at) FROM ref_thumbnails WHERE niche = :niche) - make_interval(days => :days)
-ORDER BY video_id
-"""
-
-_SCORES = """
-SELECT f.* FROM visual_features f JOIN thumbnails t ON t.video_id = f.video_id AND t.sha256 = f.sha256
-WHERE f.video_id = ANY(:ids) AND f.version = :version
-ORDER BY f.video_id
-"""
-"""Of the pictures that are there now, by the formulas of now."""
 
 
 @dataclass(frozen=True)
@@ -44,57 +29,45 @@ class Built:
     reused: bool
 
 
+@dataclass(frozen=True)
+class Served:
+    """The release that is served, and why nothing newer is, where a person holds it."""
+
+    release: Release
+    held: str | None
+
+
 def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
     """Publish an index release of the niche's library, unless one of the same content is there.
 
     Raises `LabError` when the library is empty.
     """
     encoder = image_encoder(lab.settings).fingerprint
-    parameters = {"niche": niche, "encoder": encoder, "days": lab.settings.library_days}
-    with lab.engine.connect() as connection:
-        rows = connection.execute(text(_LIBRARY), parameters).all()
-    if not rows:
+    rows = read_library(lab, niche, encoder)
+    if not rows.items:
         raise LabError(
             f"the library of {niche} is empty; materialize raw_videos, thumbnails and embeddings of it first"
         )
-    vectors = unit(np.stack([np.fromstring(row.embedding[1:-1], np.float32, sep=",") for row in rows]))
-    items = [
-        Item(
-            row.video_id,
-            row.title,
-            row.channel_title,
-            row.thumbnail_url,
-            float(row.views_per_hour),
-            None if row.outlier_multiple is None else float(row.outlier_multiple),
-        )
-        for row in rows
-    ]
-    scores = _scores(lab, [item.video_id for item in items])
-    inputs = inputs_digest(encoder, [vars(item) for item in items], vars(scores), blobs=[vectors.tobytes()])
+    scores = read_scores(lab, [item.video_id for item in rows.items], meter_version(lab))
+    wanted = (lab.settings.index_factory, lab.settings.index_recall)
+    inputs = inputs_digest(
+        encoder, wanted, [vars(item) for item in rows.items], vars(scores), blobs=[rows.vectors.tobytes()]
+    )
     release = lab.releases.unchanged(INDEX, niche, inputs)
-    if release is not None:
-        return Built(release, reused=True)
-    index = NicheIndex.build(vectors, items, encoder, scores)
-    info = {
-        "inputs": inputs,
-        "encoder": encoder,
-        "encoder_name": image_encoder_name(lab.settings),
-        "dimension": index.dimension,
-        "count": len(index),
-        "metric": "inner product of unit vectors (cosine)",
-        "faiss": "Flat",
-        "measured": scores.count,
-    }
-    return Built(lab.releases.publish(INDEX, niche, index.save, info, run_id), reused=False)
-
-
-def _scores(lab: Lab, video_ids: list[str]) -> ScoreDistribution:
-    """How these videos are spread over the sub-scores; of one that nobody measured yet, not at all."""
-    version = meter_version(lab)
-    with lab.engine.connect() as connection:
-        rows = connection.execute(text(_SCORES), {"ids": video_ids, "version": version}).mappings().all()
-    values = {name: [row[name] for row in rows if row[name] is not None] for name in NAMES}
-    return ScoreDistribution.of(version, len(rows), values)
+    reused = release is not None
+    if release is None:
+        index = NicheIndex.build(rows.vectors, rows.items, encoder, scores, *wanted)
+        info = index.describe() | {
+            "inputs": inputs,
+            "as_of": rows.as_of.isoformat(),
+            "encoder_name": image_encoder_name(lab.settings),
+            "measured": scores.count,
+        }
+        release = lab.releases.publish(INDEX, niche, index.save, info, run_id)
+    with lab.engine.begin() as connection:
+        asked = (index_rebuilds.c.niche == niche) & (index_rebuilds.c.asked_at <= rows.as_of)
+        connection.execute(delete(index_rebuilds).where(asked))
+    return Built(release, reused)
 
 
 def judge_index(lab: Lab, release: Release) -> list[Verdict]:
@@ -123,18 +96,56 @@ def judge_index(lab: Lab, release: Release) -> list[Verdict]:
     ]
 
 
-def promote_index(lab: Lab, niche: str) -> Release:
-    """Serve the newest index release of the niche, judged once more. Raises `LabError` when it does not pass."""
-    release = lab.releases.latest(INDEX, niche)
-    if release is None:
-        raise LabError(f"{niche} has no index release; materialize faiss_index of it first")
-    bad = [verdict for verdict in judge_index(lab, release) if not verdict.passed]
-    if bad:
-        raise LabError(f"{release} is not promoted: {'; '.join(v.explanation for v in bad)}")
-    if lab.releases.current_id(INDEX, niche) != release.release_id:
-        lab.releases.promote(release)
-    lab.releases.prune(INDEX, niche, lab.settings.releases_kept)
-    return release
+def promote_index(lab: Lab, niche: str) -> Served:
+    """Serve the newest build of the niche, judged once more, with what was put in or taken out since it was read.
+
+    Where a person holds the served release (`roll_back`), it stays. Raises `LabError` when the build does not pass.
+    """
+    with lab.releases.changing(INDEX, niche):
+        served, held = lab.releases.current(INDEX, niche), lab.releases.held(INDEX, niche)
+        if held is not None and served is not None:
+            return Served(served, held)
+        build = newest_build(lab, niche)
+        newer = build is not None and (served is None or as_of(build) > as_of(served))
+        release = build if newer else served
+        if release is None:
+            raise LabError(f"{niche} has no index release; materialize faiss_index of it first")
+        bad = [verdict for verdict in judge_index(lab, release) if not verdict.passed]
+        if bad:
+            raise LabError(f"{release} is not promoted: {'; '.join(v.explanation for v in bad)}")
+        if newer:
+            release = _caught_up(lab, release, served)
+            lab.releases.promote(release)
+        lab.releases.prune(INDEX, niche, lab.settings.releases_kept)
+    return Served(release, None)
+
+
+def newest_build(lab: Lab, niche: str) -> Release | None:
+    """The newest release of the niche that was built at once, and not made of another one by a change."""
+    builds = [release for release in lab.releases.all(INDEX, niche) if not release.info.get("changed_since")]
+    return max(builds, key=as_of, default=None)
+
+
+def as_of(release: Release) -> datetime:
+    """Up to when the database is in what the release was built of."""
+    return datetime.fromisoformat(release.info.get("as_of", release.created_at))
+
+
+def _caught_up(lab: Lab, build: Release, served: Release | None) -> Release:
+    """The build with what was changed in the served release since the build was read: nothing acknowledged is lost."""
+    if served is None or served.info["encoder"] != build.info["encoder"]:
+        return build
+    missed = NicheIndex.load(served).changes.since(as_of(build))
+    if not missed:
+        return build
+    return publish_changed(lab, build, NicheIndex.load(build).changed(missed))
+
+
+def publish_changed(lab: Lab, of: Release, index: NicheIndex, run_id: str | None = None) -> Release:
+    """The release `of` with the changes of `index`, which was loaded from it."""
+    inputs = inputs_digest("changes", of.info["inputs"], [vars(entry) for entry in index.changes.entries])
+    info = of.info | index.describe() | {"inputs": inputs}
+    return lab.releases.publish(INDEX, of.scope, index.save_changes, info, run_id, sharing=of)
 
 
 def judge_served_index(lab: Lab, expected: Release) -> list[Verdict]:

@@ -41,17 +41,18 @@ def _holds_only(release: Release, alive: set[str]) -> bool:
 
 def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
     """Serve the niche's index without the rows of forgotten videos, and delete every release that has any."""
-    stale, alive = stale_indices(lab, niche)
-    served = lab.releases.current_id(INDEX, niche)
-    for release in stale:
-        if release.release_id != served:
-            continue
-        left = _without(lab, release, alive, run_id)
-        if left is None:
-            lab.releases.withdraw(INDEX, niche)
-        else:
-            lab.releases.promote(left)
-    _remove(lab, stale)
+    with lab.releases.changing(INDEX, niche):
+        stale, alive = stale_indices(lab, niche)
+        served = lab.releases.current_id(INDEX, niche)
+        for release in stale:
+            if release.release_id != served:
+                continue
+            left = _without(lab, release, alive, run_id)
+            if left is None:
+                lab.releases.withdraw(INDEX, niche)
+            else:
+                lab.releases.promote(left)
+        _remove(lab, stale)
     return len(stale)
 
 
@@ -64,9 +65,17 @@ def _without(lab: Lab, release: Release, alive: set[str], run_id: str | None) ->
     rows = np.array([row for row, item in enumerate(index.items) if item.video_id in alive], dtype=np.intp)
     if len(rows) < 2:
         return None
-    trimmed = NicheIndex.build(index.vectors()[rows], [index.items[row] for row in rows], index.encoder)
-    info = release.info | {
-        "count": len(rows),
+    # Built at once: a change would leave the forgotten rows in the files. The quantiles of sub-scores name nobody.
+    trimmed = NicheIndex.build(
+        index.vectors()[rows],
+        [index.items[row] for row in rows],
+        index.encoder,
+        index.scores,
+        lab.settings.index_factory,
+        lab.settings.index_recall,
+    )
+    info = release.info | trimmed.describe()
+    info |= {
         "inputs": inputs_digest("retention", release.release_id, [item.video_id for item in trimmed.items]),
     }
     return lab.releases.publish(INDEX, release.scope, trimmed.save, info, run_id)

@@ -27,6 +27,8 @@ def faiss_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Mater
             "encoder": built.release.info["encoder"],
             "dimension": built.release.info["dimension"],
             "measured": built.release.info["measured"],
+            "kind": built.release.info["faiss"],
+            "recall": built.release.info["search"]["recall"],
         },
         check_results=results(verdicts),
     )

@@ -12,13 +12,21 @@ from thumblab_pipelines.steps.library import judge_served_index, promote_index
     deps=["faiss_index"],
     kinds={"faiss"},
     check_specs=blocking("served_index", "pointer"),
-    description="Moves the pointer to the newest index release, once its checks have passed.",
+    description="Moves the pointer to the newest build of the index, once its checks have passed; not where it is held.",
     **LIBRARY,
 )
 def served_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        release = promote_index(lab.open(), context.partition_key)
+        served = promote_index(lab.open(), context.partition_key)
+    release = served.release
+    if served.held is not None:
+        context.log.warning(f"{context.partition_key} is held: {served.held}; `thumblab index resume` lets it go on")
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": release.info["count"], "release": release.release_id},
+        metadata={
+            "dagster/row_count": release.info["count"],
+            "release": release.release_id,
+            "held": served.held or "no",
+            "changed_since_built": release.info.get("changed_since", 0),
+        },
         check_results=results(judge_served_index(lab.open(), release)),
     )

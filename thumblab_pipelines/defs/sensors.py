@@ -1,0 +1,27 @@
+"""What starts when somebody asks for it, and not by the clock."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from thumblab_pipelines.defs.jobs import rebuild_index
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.steps.index_changes import rebuilds_asked_for
+
+
+@dg.sensor(
+    job=rebuild_index,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Builds the index of a niche that could not take a change in place.",
+)
+def index_rebuilds(lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    asked = rebuilds_asked_for(lab.open())
+    if not asked:
+        yield dg.SkipReason("nobody asked for a rebuild")
+    for request in asked:
+        yield dg.RunRequest(
+            partition_key=request.niche,
+            run_key=f"{request.niche}/{request.asked_at.isoformat()}",
+            tags={"thumblab/reason": request.reason[:200]},
+        )
