@@ -18,7 +18,10 @@ if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumbla
 
 _niche = click.argument("niche", type=click.Choice(NICHES), metavar="NICHE")
 _niches = click.argument("niches", nargs=-1, type=click.Choice(NICHES), metavar="[NICHE]...")
-_videos = click.argument("video_ids", nargs=-1, required=True, metavar="VIDEO_ID...")
+_videos = click.argument("video_ids", nargs=-1, required=True, metavar="VIDEO_ID...", type=click.UNPROCESSED)
+_TAKES_VIDEOS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+"""One id of YouTube's in 64 begins with a hyphen, and is no option."""
+
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -46,18 +49,17 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
         click.echo(json.dumps([dataclasses.asdict(one) for one in found], default=str))
         return
     table = Table(box=SIMPLE_HEAD)
-    for name in ("niche", "serves", "thumbnails", "changed since", "search", "recall", "kept", "MB"):
-        table.add_column(name, justify="left" if name in ("niche", "serves", "search") else "right")
+    for name in ("niche", "since (UTC)", "pictures", "changed", "search", "recall", "MB"):
+        table.add_column(name, justify="left" if name in ("niche", "since (UTC)", "search") else "right", no_wrap=True)
     for one in found:
         table.add_row(
             one.niche,
-            one.release_id or "nothing",
+            "nothing" if one.created_at is None else one.created_at[:16].replace("T", " "),
             *(
                 (f"{one.count:,}", str(one.changed), one.kind, f"{one.recall:.3f}")
                 if one.release_id
                 else ("", "", "", "")
             ),
-            str(one.releases),
             f"{one.bytes / 1e6:,.1f}",
         )
     console = Console()
@@ -89,7 +91,7 @@ def rebuild(niches: tuple[str, ...]) -> None:
     _each(niches or NICHES, one)
 
 
-@command.command()
+@command.command(context_settings=_TAKES_VIDEOS)
 @_niche
 @_videos
 @_json
@@ -100,7 +102,7 @@ def upsert(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
     _tell(niche, put_in(_lab(), niche, video_ids), as_json)
 
 
-@command.command()
+@command.command(context_settings=_TAKES_VIDEOS)
 @_niche
 @_videos
 @_json

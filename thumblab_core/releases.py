@@ -19,7 +19,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,18 @@ class Release:
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.scope}/{self.release_id}"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """That a person serves an older release: since when, why, and instead of which one."""
+
+    since: str
+    reason: str
+    displaced: str | None
+
+    def __str__(self) -> str:
+        return f"{self.reason}, since {self.since}"
 
 
 class ReleaseStore:
@@ -247,21 +259,22 @@ class ReleaseStore:
                     time.sleep(0.01)
             yield
 
-    def hold(self, kind: str, scope: str, reason: str) -> None:
-        """Say that nothing newer is to be served until `resume`; whoever promotes asks `held`."""
-        folder = self._scope(kind, scope)
+    def hold(self, release: Release, reason: str) -> None:
+        """Say that nothing newer than this release is to be served until `resume`; whoever promotes asks `held`."""
+        folder = self._scope(release.kind, release.scope)
         with self._writing(folder):
-            _replace(folder / _HELD, json.dumps({"since": datetime.now(UTC).isoformat(), "reason": reason}))
+            displaced = self.current_id(release.kind, release.scope)
+            said = Hold(datetime.now(UTC).isoformat(timespec="minutes"), reason, displaced)
+            _replace(folder / _HELD, json.dumps(asdict(said)))
 
-    def held(self, kind: str, scope: str) -> str | None:
-        """Why nothing newer is to be served, and since when; None when nothing is held."""
+    def held(self, kind: str, scope: str) -> Hold | None:
+        """Why nothing newer is to be served; None when nothing is held."""
         try:
-            said = json.loads((self.root / kind / scope / _HELD).read_text())
-            return f"{said['reason']} ({said['since'][:16]})"
+            return Hold(**json.loads((self.root / kind / scope / _HELD).read_text()))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
-            return "held, by a file that cannot be read"
+        except (ValueError, TypeError):
+            return Hold("an unknown time", f"{_HELD} is there and cannot be read", None)
 
     def resume(self, kind: str, scope: str) -> None:
         """Let what is newer be served again."""

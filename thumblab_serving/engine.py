@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
-from thumblab_serving.intake import Intake, Source
+from thumblab_serving.intake import Candidate, Intake, Source
 from thumblab_serving.measuring import Measuring
 from thumblab_serving.schemas import ScoreAnswer
-from thumblab_serving.scoring import rank
+from thumblab_serving.scoring import NEIGHBOURS, rank
 from thumblab_serving.state import NotReadyError, State
+from thumblab_serving.stored import NothingStoredError, Place, Stored
 
 
 class Engine:
@@ -19,10 +22,12 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.state = State(settings)
         self.measuring = Measuring(settings)
+        self.stored = Stored(settings)
         self._intake = Intake(Fetcher(settings.image_hosts), self.measuring)
 
     def close(self) -> None:
         self._intake.close()
+        self.stored.close()
 
     def load(self) -> None:
         """Warm up, then load whatever is promoted. Raises `NotReadyError`."""
@@ -32,6 +37,7 @@ class Engine:
         except LabError as error:
             raise NotReadyError(str(error)) from None
         self.state.load()
+        self.stored.warm()
 
     def score(self, sources: Sequence[Source], title: str, niche: Niche) -> ScoreAnswer:
         """Rank the sources. Raises `NotReadyError`; a source that cannot be read is an error of its item."""
@@ -45,4 +51,19 @@ class Engine:
         except LabError as error:  # of the settings, and not of a picture
             raise NotReadyError(str(error)) from None
         candidates = self._intake.examine(sources, title, encoders, fingerprints)
-        return rank(candidates, encoders.words(title), niche, model, index, version, no_index)
+        stored: dict[str, Place] | str | None = None
+        if index is None:
+            stored = self._stored(candidates, niche, model.value.model.config.image_encoder)
+        return rank(candidates, encoders.words(title), niche, model, index, version, no_index, stored)
+
+    def _stored(self, candidates: Sequence[Candidate], niche: Niche, encoder: str) -> dict[str, Place] | str:
+        """Where the candidates stand by the database, or why it does not say. In the space of the model's encoder, the only
+        one that they are in for certain."""
+        vectors = {c.id: c.examined.vectors[encoder] for c in candidates if c.examined is not None}
+        if not vectors:
+            return {}
+        try:
+            places = self.stored.places(niche, encoder, np.stack(list(vectors.values())), NEIGHBOURS)
+        except NothingStoredError as error:
+            return str(error)
+        return dict(zip(vectors, places, strict=True))

@@ -1,7 +1,7 @@
 """Scoring itself: examined pictures, a title, a model and perhaps a library in; the answer out. No I/O, no state."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ from thumblab_serving.schemas import (
     Verdict,
 )
 from thumblab_serving.slot import Loaded
+from thumblab_serving.stored import Place
 
 if TYPE_CHECKING:  # importing the ranker imports torch
     from thumblab_core.ranker import Predictions, TrainedRanker
@@ -40,11 +41,13 @@ def rank(
     index: Loaded[NicheIndex] | None,
     meter: str,
     no_index: str | None = None,
+    stored: Mapping[str, Place] | str | None = None,
 ) -> ScoreAnswer:
     """Rank candidates against each other and place each in the niche.
 
     `title_vector` is the title encoder's, float32 [d]. `meter` is the version of what measured the candidates. `no_index`
-    says why `index` is None. Candidates with an error are answered with it; the others are ranked without them.
+    says why `index` is None; `stored` is then the place of each by the database, or says why that is None too. Candidates
+    with an error are answered with it; the others are ranked without them.
     """
     readable = [(c.id, c.examined) for c in candidates if c.examined is not None]
     degraded: list[str] = []
@@ -53,7 +56,7 @@ def rank(
         encoder = model.value.model.config.image_encoder
         pictures = np.stack([examined.vectors[encoder] for _, examined in readable])
         predictions = model.value.model.predict(pictures, np.repeat(title_vector[None], len(readable), axis=0))
-        scores = _scores(readable, predictions, niche, model.value, index, meter, no_index, degraded)
+        scores = _scores(readable, predictions, niche, model.value, index, meter, no_index, stored, degraded)
     order = sorted(scores.values(), key=lambda score: score.rank or 0)
     confidence, verdict = None, None
     if len(order) == 1:
@@ -82,15 +85,14 @@ def _scores(
     index: Loaded[NicheIndex] | None,
     meter: str,
     no_index: str | None,
+    stored: Mapping[str, Place] | str | None,
     degraded: list[str],
 ) -> dict[str, ThumbnailScore]:
     if niche not in model.calibration.quantiles:
         degraded.append(f"the model was trained without {niche}: thumbnails are ranked, but have no score in it")
     library = None if index is None else index.value
-    if library is None:
-        degraded.append(f"{no_index or f'no index of {niche} is served'}: every similarity is the default of 50")
-    elif len(library) < 2:
-        degraded.append(f"the library of {niche} holds too few thumbnails: every similarity is the default of 50")
+    source, similar = _similar(readable, niche, library, no_index, stored, degraded)
+    if source is not SimilaritySource.FAISS:
         library = None
     places = None if library is None else _places(library, niche, meter, degraded)
     degraded.extend(dict.fromkeys(sentence for _, one in readable for sentence in one.measurement.evidence.missing))
@@ -106,9 +108,9 @@ def _scores(
             predicted_engagement=Engagement(value=float(predictions.engagement[row])),
             sub_scores=judged(examined.measurement, places),
             evidence=shown(examined.measurement.evidence, examined.width, examined.height),
-            similarity_score=DEFAULT_SIMILARITY if library is None else _percentile(library, examined),
-            similarity_source=SimilaritySource.DEFAULT if library is None else SimilaritySource.FAISS,
-            neighbours=[] if library is None else _neighbours(library, examined),
+            similarity_score=similar[name].percentile,
+            similarity_source=source,
+            neighbours=[_neighbour(neighbour) for neighbour in similar[name].winners],
         )
         for row, (name, examined) in enumerate(readable)
     }
@@ -137,12 +139,31 @@ def _places(library: NicheIndex, niche: Niche, meter: str, degraded: list[str]) 
     return None
 
 
-def _percentile(library: NicheIndex, examined: Examined) -> float:
-    return library.percentile(examined.vectors[library.encoder])
+def _similar(
+    readable: Sequence[tuple[str, Examined]],
+    niche: Niche,
+    library: NicheIndex | None,
+    no_index: str | None,
+    stored: Mapping[str, Place] | str | None,
+    degraded: list[str],
+) -> tuple[SimilaritySource, Mapping[str, Place]]:
+    """The place of each in the niche by its index, or else by the database, or else the default; what is missing is said."""
+    if library is not None and len(library) >= 2:
+        return SimilaritySource.FAISS, {name: _place(library, examined) for name, examined in readable}
+    missing = no_index or f"no index of {niche} is served"
+    if library is not None:
+        missing = f"the library of {niche} holds too few thumbnails"
+    if isinstance(stored, Mapping):
+        degraded.append(f"{missing}: similarities and neighbours were looked up in the database")
+        return SimilaritySource.PGVECTOR, stored
+    reasons = missing if stored is None else f"{missing}, and {stored}"
+    degraded.append(f"{reasons}: every similarity is the default of {DEFAULT_SIMILARITY:g}")
+    return SimilaritySource.DEFAULT, {name: Place(DEFAULT_SIMILARITY, []) for name, _ in readable}
 
 
-def _neighbours(library: NicheIndex, examined: Examined) -> list[NeighbourOut]:
-    return [_neighbour(neighbour) for neighbour in library.winners(examined.vectors[library.encoder], NEIGHBOURS)]
+def _place(library: NicheIndex, examined: Examined) -> Place:
+    vector = examined.vectors[library.encoder]
+    return Place(library.percentile(vector), library.winners(vector, NEIGHBOURS))
 
 
 def _neighbour(neighbour: Neighbour) -> NeighbourOut:

@@ -129,7 +129,8 @@ class State:
         return ranker
 
     def _load_index(self, release: Release) -> NicheIndex:
-        index = NicheIndex.load(release)
+        served = self.indices[Niche(release.scope)].loaded  # a change of it is read without reading all of it again
+        index = NicheIndex.load(release, None if served is None else served.value)
         _same_encoder("image", index.encoder, self.encoders().image(self._encoder_name(release)).fingerprint)
         return index
 

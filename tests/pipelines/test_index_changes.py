@@ -172,7 +172,7 @@ def test_a_rolled_back_index_stays_until_a_person_resumes(lab: Lab) -> None:
     assert roll_back(lab, NICHE) == first
     do(lab, "UPDATE video_stats SET view_count = view_count + 1000")
     assert rebuild(lab) == first
-    assert f"rolled back from {second.release_id}" in (library.promote_index(lab, NICHE).held or "")
+    assert f"rolled back from {second.release_id}" in str(library.promote_index(lab, NICHE).held)
     for change in (put_in, take_out):
         with pytest.raises(LabError, match=f"tech is held: .*thumblab index resume {NICHE}"):
             change(lab, NICHE, ids(lab)[:1])
@@ -180,6 +180,17 @@ def test_a_rolled_back_index_stays_until_a_person_resumes(lab: Lab) -> None:
     assert newest == served(lab)
     assert newest.release_id > second.release_id
     put_in(lab, NICHE, ids(lab)[:1])
+
+
+def test_resuming_undoes_the_rollback_with_every_change_that_was_made_before(lab: Lab) -> None:
+    victim, other = ids(lab)[:2]
+    take_out(lab, NICHE, [victim])
+    take_out(lab, NICHE, [other])
+    before = served(lab)
+    roll_back(lab, NICHE)
+    assert other in held_by(lab)
+    assert resume(lab, NICHE) == before
+    assert {victim, other}.isdisjoint(held_by(lab))
 
 
 def test_a_rollback_to_nothing_or_to_a_damaged_release_is_refused_and_changes_nothing(lab: Lab) -> None:

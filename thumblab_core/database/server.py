@@ -52,6 +52,21 @@ def database_url(settings: Settings | None = None) -> str:
     return _embedded(settings, _NAME, "psycopg")
 
 
+def running_database_url(settings: Settings | None = None) -> str | None:
+    """As `database_url`, for those who can do without: starts and makes nothing, and holds no server up.
+
+    None where the embedded server does not run. Raises LabError when the setting is no URL of PostgreSQL.
+    """
+    settings = settings or current_settings()
+    if settings.database_url is not None:
+        return _external(settings).render_as_string(hide_password=False)
+    with _folder_errors(settings):
+        home = root.find_home(settings.data_dir)
+        if home is None or not cluster.reachable(home):
+            return None
+        return _embedded_url(home, _NAME, "psycopg")
+
+
 def named_database_url(name: str, driver: str = "psycopg", settings: Settings | None = None) -> str:
     """SQLAlchemy URL, with `driver`, of the database `name` on the same server, made when missing.
 
@@ -119,8 +134,12 @@ def _embedded(settings: Settings, name: str, driver: str) -> str:
         if name == _NAME:
             _make_extension({**access, "dbname": name})
         _ready.add(key)
+    return _embedded_url(home, name, driver)
+
+
+def _embedded_url(home: Path, name: str, driver: str) -> str:
     # The port too, or a PGPORT in the environment would be taken.
-    return f"postgresql+{driver}://postgres@/{name}?host={folder}&port=5432"
+    return f"postgresql+{driver}://postgres@/{name}?host={cluster.socket_dir(home)}&port=5432"
 
 
 def _external(settings: Settings, driver: str = "psycopg") -> "URL":

@@ -5,12 +5,22 @@ changed since (`changes`); the files are described in docs/release-format.md.
 """
 
 from thumblab_core.index.changes import Change
-from thumblab_core.index.items import MAX_NEIGHBOURS, Item, LibraryError, Neighbour, Only, RebuildRequiredError
+from thumblab_core.index.items import (
+    MAX_NEIGHBOURS,
+    ROUNDING,
+    Item,
+    LibraryError,
+    Neighbour,
+    Only,
+    RebuildRequiredError,
+    typical_neighbours,
+)
 from thumblab_core.index.kinds import Kind
 from thumblab_core.index.niche_index import NicheIndex
 
 __all__ = [
     "MAX_NEIGHBOURS",
+    "ROUNDING",
     "Change",
     "Item",
     "Kind",
@@ -19,4 +29,5 @@ __all__ = [
     "NicheIndex",
     "Only",
     "RebuildRequiredError",
+    "typical_neighbours",
 ]

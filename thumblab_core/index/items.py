@@ -9,6 +9,15 @@ MAX_NEIGHBOURS = 200
 """No question of the lab needs more; the recall of a library is measured at this many."""
 
 
+ROUNDING = 1e-6
+"""The same cosine comes out a little differently of FAISS, numpy and PostgreSQL: what is equal must count as equal."""
+
+
+def typical_neighbours(count: int) -> int:
+    """How many neighbours say how at home a picture is in a library of that many."""
+    return min(MAX_NEIGHBOURS, max(1, count // 10))
+
+
 class LibraryError(LabError):
     """The index cannot be built, searched or read."""
 

@@ -19,7 +19,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index.base import Base, Rows
 from thumblab_core.index.changes import JSON as CHANGES
 from thumblab_core.index.changes import Change, Changes
-from thumblab_core.index.items import MAX_NEIGHBOURS, Item, LibraryError, Neighbour, Only
+from thumblab_core.index.items import MAX_NEIGHBOURS, ROUNDING, Item, LibraryError, Neighbour, Only, typical_neighbours
 from thumblab_core.index.kinds import AUTO, FLAT, FLAT_UP_TO, Kind, faiss_module, set_parameter
 from thumblab_core.releases import Release
 from thumblab_core.score_distribution import ScoreDistribution
@@ -29,8 +29,6 @@ INDEX, ITEMS, VECTORS, CALIBRATION = "index.faiss", "items.json", "vectors.npy",
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
 _CALIBRATED_ON = 5_000
 _DUPLICATES = 64
-_ROUNDING = 1e-6
-"""The same cosine comes out a little differently of FAISS and of numpy: what is equal must count as equal."""
 _BLOCK = 1024
 _ITEMS = TypeAdapter(list[Item])
 
@@ -152,8 +150,8 @@ class NicheIndex:
         if len(self) < 2 or not len(self._calibration):
             raise LibraryError("a library of fewer than two thumbnails has no distribution to compare with")
         self._checked(vector, "the query")
-        similarities, _ = self._nearest(vector, _neighbours(len(self)))
-        below = np.searchsorted(self._calibration, similarities.mean() + _ROUNDING, side="right")
+        similarities, _ = self._nearest(vector, typical_neighbours(len(self)))
+        below = np.searchsorted(self._calibration, similarities.mean() + ROUNDING, side="right")
         return float(below / len(self._calibration) * 100.0)
 
     def near_duplicates(self, threshold: float) -> dict[str, list[str]]:
@@ -337,10 +335,6 @@ def _read_calibration(release: Release) -> npt.NDArray[np.float32]:
     return np.asarray(found, np.float32)
 
 
-def _neighbours(count: int) -> int:
-    return min(MAX_NEIGHBOURS, max(1, count // 10))
-
-
 def _leave_one_out(base: Base) -> npt.NDArray[np.float32]:
     """Sorted: for each vector, its mean cosine to the k nearest of the others; for 5,000 of them where there are more."""
     count = len(base)
@@ -349,5 +343,5 @@ def _leave_one_out(base: Base) -> npt.NDArray[np.float32]:
     rows = np.arange(count)
     if count > FLAT_UP_TO:
         rows = np.sort(np.random.default_rng(0).choice(count, _CALIBRATED_ON, replace=False))
-    k = min(_neighbours(count), count - 1)
+    k = min(typical_neighbours(count), count - 1)
     return np.sort(np.array([near.mean() for near, _ in base.nearest_others(rows, k)], np.float32))

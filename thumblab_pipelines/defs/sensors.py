@@ -11,7 +11,7 @@ from thumblab_pipelines.steps.index_changes import rebuilds_asked_for
 
 @dg.sensor(
     job=rebuild_index,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Builds the index of a niche that could not take a change in place.",
 )

@@ -7,9 +7,10 @@ from functools import partial
 
 import numpy as np
 from sqlalchemy import and_, literal, select, text
-from sqlalchemy.dialects.postgresql import insert
 
+from thumblab_core.database.nearest_index import ensure_index
 from thumblab_core.database.tables import embeddings, thumbnails, videos
+from thumblab_core.database.vectors import save_vectors
 from thumblab_core.encoders.agreement import Agreement
 from thumblab_core.encoders.learnt import LearntEncoder
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder, title_encoder
@@ -43,7 +44,10 @@ class Encoded:
 
 
 def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
-    """Write a vector per thumbnail and per title of the niche. Commits every batch; encodes nothing twice."""
+    """Write a vector per thumbnail and per title of the niche. Commits every batch; encodes nothing twice.
+
+    Where the lab has so many that it is worth it, PostgreSQL has them indexed then.
+    """
     missing, had_images = _without_vector(lab, niche)
     decided = settle_precision(lab, progress) if missing else None
     if decided is not None:  # of another precision, so none of these vectors is there
@@ -51,6 +55,7 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     images, rate, unreadable = _embed_images(lab, niche, missing, progress)
     had_titles, titles = _embed_titles(lab, niche, progress)
     encoder = image_encoder(lab.settings).fingerprint
+    ensure_index(lab.engine, encoder)
     return Encoded(had_images + had_titles, images, titles, rate, tuple(unreadable), encoder, decided)
 
 
@@ -155,19 +160,8 @@ def _embed_titles(lab: Lab, niche: str, progress: Progress) -> tuple[int, int]:
 def _save(lab: Lab, encoder: str, sources: list[tuple[str, str]], vectors: Vectors) -> None:
     if not sources:
         return
-    statement = insert(embeddings).values(
-        [
-            {"video_id": video_id, "encoder": encoder, "source_digest": source, "vector": vector}
-            for (video_id, source), vector in zip(sources, vectors, strict=True)
-        ]
-    )
     with lab.engine.begin() as connection:
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["video_id", "encoder"],
-                set_={"source_digest": statement.excluded.source_digest, "vector": statement.excluded.vector},
-            )
-        )
+        save_vectors(connection, encoder, sources, vectors)
 
 
 def judge_embeddings(lab: Lab, niche: str) -> list[Verdict]:

@@ -1,6 +1,7 @@
 """Change what a niche serves without building it anew: put videos in, take them out, roll back, hold and resume."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NoReturn
@@ -12,7 +13,7 @@ from thumblab_core.database.tables import embeddings, index_rebuilds, library_ex
 from thumblab_core.encoders.load import image_encoder
 from thumblab_core.errors import LabError
 from thumblab_core.index import Change, NicheIndex, RebuildRequiredError
-from thumblab_core.releases import INDEX, Release
+from thumblab_core.releases import INDEX, Release, ReleaseError
 from thumblab_pipelines.steps.embed import embed
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.library import promote_index, publish_changed
@@ -113,14 +114,19 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
             release = lab.releases.get(INDEX, niche, release_id)
         NicheIndex.load(release)
         # Held first: killed in between, the niche serves what it served, and says why it does not move.
-        lab.releases.hold(INDEX, niche, f"rolled back from {served} to {release.release_id}")
+        lab.releases.hold(release, f"rolled back from {served} to {release.release_id}")
         lab.releases.promote(release)
     return release
 
 
 def resume(lab: Lab, niche: str) -> Release:
-    """Let what is newer be served again, and serve it now."""
-    lab.releases.resume(INDEX, niche)
+    """Serve again what was rolled back, or what was built since. Raises `LabError` where that does not pass its checks."""
+    with lab.releases.changing(INDEX, niche):
+        held = lab.releases.held(INDEX, niche)
+        if held is not None and held.displaced is not None:
+            with suppress(ReleaseError):  # pruned meanwhile, or damaged: the newest build is there
+                lab.releases.promote(lab.releases.get(INDEX, niche, held.displaced))
+        lab.releases.resume(INDEX, niche)
     return promote_index(lab, niche).release
 
 
@@ -178,7 +184,7 @@ def _publish(lab: Lab, served: Release, index: NicheIndex, run_id: str | None) -
 def _require_rebuild(lab: Lab, niche: str, why: str) -> NoReturn:
     ask_for_rebuild(lab, niche, why)
     raise RebuildRequiredError(
-        f"rebuild required: {why}. It is asked for and starts within a minute where Dagster runs (`thumblab up`); "
+        f"rebuild required: {why}. It is asked for and starts within half a minute where Dagster runs (`thumblab up`); "
         f"to build now: `thumblab index rebuild {niche}`"
     )
 

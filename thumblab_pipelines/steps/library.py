@@ -10,7 +10,7 @@ from thumblab_core.database.tables import index_rebuilds
 from thumblab_core.encoders.load import image_encoder, image_encoder_name
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases import INDEX, Release
+from thumblab_core.releases import INDEX, Hold, Release
 from thumblab_pipelines.steps.features import meter_version
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.library_rows import read_library, read_scores
@@ -34,7 +34,7 @@ class Served:
     """The release that is served, and why nothing newer is, where a person holds it."""
 
     release: Release
-    held: str | None
+    held: Hold | None
 
 
 def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:

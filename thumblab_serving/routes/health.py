@@ -50,6 +50,13 @@ class MeterOut(BaseModel):
     reason: str | None
 
 
+class DatabaseOut(BaseModel):
+    """The database, which is asked only where a niche has no index: the service can do without."""
+
+    state: Literal["fine", "failed"] = Field(description="`fine` also where it was not asked yet.")
+    reason: str | None = Field(description="Why it did not answer when it was last asked.")
+
+
 class HealthOut(BaseModel):
     """Alive; `ready` says whether it can answer."""
 
@@ -59,6 +66,7 @@ class HealthOut(BaseModel):
     meter: MeterOut
     model: ServedOut
     indices: dict[str, ServedOut]
+    database: DatabaseOut
 
 
 @router.get("/health", summary="Alive, and the state of every component")
@@ -95,7 +103,8 @@ def describe(engine: Engine) -> HealthOut:
     encoders, meter = _encoders(state), _meter(engine.measuring)
     warm = encoders.state == meter.state == "warm"
     able = warm and model.release is not None and any(i.release for i in indices.values())
-    return HealthOut(ready=able, encoders=encoders, meter=meter, model=model, indices=indices)
+    database = DatabaseOut(state="failed" if engine.stored.failure else "fine", reason=engine.stored.failure)
+    return HealthOut(ready=able, encoders=encoders, meter=meter, model=model, indices=indices, database=database)
 
 
 def _served(loaded: Loaded[Any] | None, loading: bool, refusal: Refusal | None) -> ServedOut:

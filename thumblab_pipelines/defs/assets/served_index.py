@@ -25,7 +25,7 @@ def served_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Mate
         metadata={
             "dagster/row_count": release.info["count"],
             "release": release.release_id,
-            "held": served.held or "no",
+            "held": str(served.held or "no"),
             "changed_since_built": release.info.get("changed_since", 0),
         },
         check_results=results(judge_served_index(lab.open(), release)),

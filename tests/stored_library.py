@@ -1,0 +1,65 @@
+"""Fills a database with the library of some niches, as collecting and encoding would."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine, insert, text
+
+from thumblab_core.database.tables import channel_baselines, channels, thumbnails, video_stats, videos
+from thumblab_core.database.vectors import save_vectors
+from thumblab_core.encoders.protocol import Vectors
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...] = ("tech", "beauty")) -> None:
+    """A video per vector, of one niche after the other, published an hour after another; the last of them observed 100
+    days before the others, and one of a channel without a baseline."""
+    count = len(vectors)
+    names = [f"v{n:06d}" for n in range(count)]
+    with engine.begin() as connection:
+        connection.execute(insert(channels), [{"channel_id": c, "title": f"Channel {c}"} for c in ("c0", "c1")])
+        connection.execute(
+            insert(channel_baselines),
+            [
+                {
+                    "niche": niche,
+                    "channel_id": "c0",
+                    "age_band": "all",
+                    "video_count": 9,
+                    "median_views": 1.0,
+                    "median_views_per_hour": 0.15,
+                }
+                for niche in niches
+            ],
+        )
+        connection.execute(
+            insert(videos),
+            [
+                {
+                    "video_id": name,
+                    "niche": niches[n % len(niches)],
+                    "channel_id": "c1" if n % 5 == 0 else "c0",
+                    "title": f"Title {n} 'é",
+                    "published_at": NOW - timedelta(days=300) + timedelta(hours=n % 2_000),
+                    "tags": [],
+                    "thumbnail_urls": [f"https://i.ytimg.com/{name}.jpg"],
+                    "source": "youtube",
+                    "refreshed_at": NOW,
+                }
+                for n, name in enumerate(names)
+            ],
+        )
+        connection.execute(
+            insert(video_stats),
+            [
+                {"video_id": name, "observed_at": at, "view_count": 1_000 + n, "era": "e"}
+                for n, name in enumerate(names)
+                for at in ([NOW - timedelta(days=100)] if n >= count - 4 else [NOW - timedelta(days=120), NOW])
+            ],
+        )
+        connection.execute(
+            insert(thumbnails),
+            [{"video_id": name, "sha256": f"{name:0>64}", "fetched_at": NOW, "checked_at": NOW} for name in names],
+        )
+        save_vectors(connection, encoder, [(name, f"{name:0>64}") for name in names], vectors)
+        connection.execute(text("ANALYZE"))
