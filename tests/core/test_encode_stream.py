@@ -155,3 +155,30 @@ def test_encoding_2252_thumbnails_stays_under_2_gb(shared_data: Path) -> None:
     print(f"{pictures} thumbnails, peak {float(gib):.2f} GiB")
     assert int(pictures) == 2_252
     assert float(gib) < 2
+
+
+FIRST_USE = """
+import faulthandler, sys, threading
+import numpy as np
+faulthandler.dump_traceback_later(60, exit=True)
+from thumblab_core.encoders.openvino_runtime import ov
+from openvino import opset13
+given = opset13.parameter([1, 3, 64, 64], np.float32)
+model = ov.Model([opset13.relu(given)], [given])
+requests = [ov.Core().compile_model(model, "CPU").create_infer_request() for _ in range(4)]
+together, picture = threading.Barrier(4), np.zeros((1, 3, 64, 64), np.float32)
+sys.setswitchinterval(1e-6)
+def first(request):
+    together.wait()
+    request.infer(picture)
+threads = [threading.Thread(target=first, args=(request,)) for request in requests]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_that_use_openvino_for_the_first_time_at_once_do_not_wait_for_each_other_for_ever() -> None:
+    done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

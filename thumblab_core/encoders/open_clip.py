@@ -86,10 +86,9 @@ class OpenClipEncoder(LearntEncoder):
         )
 
     def graph(self) -> Any:
-        import thumblab_core.encoders.telemetry  # noqa: F401, I001  before the converter looks for it
-
-        import openvino as ov
         import torch
+
+        from thumblab_core.encoders.openvino_runtime import ov
 
         size = self.preprocessing
         # Attention's fast path is one fused operator, which the converter does not know.

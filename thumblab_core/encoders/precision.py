@@ -130,7 +130,7 @@ def _decide(
 
 def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
     """Post-training quantisation by NNCF: int8 weights and activations, ranges measured on `pictures`."""
-    import thumblab_core.encoders.telemetry  # noqa: F401, I001  before NNCF looks for it
+    import thumblab_core.encoders.openvino_runtime  # noqa: F401, I001  before NNCF
 
     import nncf
 
@@ -148,7 +148,7 @@ def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Prepr
 
 def bfloat16_here() -> bool:
     """Whether this processor computes in bfloat16: elsewhere OpenVINO would compute in float32 without a word."""
-    import openvino as ov
+    from thumblab_core.encoders.openvino_runtime import ov
 
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
@@ -168,7 +168,7 @@ def _publish(
     dimension: int,
     refused: list[str],
 ) -> Release:
-    import openvino as ov
+    from thumblab_core.encoders.openvino_runtime import ov
 
     info = {
         "asked": asked,

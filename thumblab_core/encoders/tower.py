@@ -20,7 +20,7 @@ class CompiledTower:
     """A graph (one input: pictures as bytes or as normalised float32; one output) ready to run. For one caller at a time."""
 
     def __init__(self, graph: Any, preprocessing: Preprocessing, execution: Execution = "float32") -> None:
-        import openvino as ov
+        from thumblab_core.encoders.openvino_runtime import ov
 
         self._preprocessing = preprocessing
         self._fixed = _fixed_batch(graph)
@@ -61,7 +61,7 @@ class CompiledTower:
 
 def read_graph(path: Path) -> Any:
     """Read an OpenVINO IR or ONNX file. Raises `LabError` when it is neither."""
-    import openvino as ov
+    from thumblab_core.encoders.openvino_runtime import ov
 
     try:
         return ov.Core().read_model(path)

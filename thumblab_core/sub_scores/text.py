@@ -33,7 +33,7 @@ class TextReader:
     """One reader; a thread at a time. Raises `ImportError` where RapidOCR or OpenVINO is not installed."""
 
     def __init__(self, side: int = DETECTION_SIDE) -> None:
-        import openvino  # noqa: F401  RapidOCR would ask for it only at the first picture
+        import thumblab_core.encoders.openvino_runtime  # noqa: F401, I001  RapidOCR asks for OpenVINO at the first picture
         from rapidocr import EngineType, RapidOCR
 
         self._side = side
