@@ -1,26 +1,23 @@
-"""Each stage beside the bare decode, searching beside numpy, encoding beside open_clip. Ratios travel, seconds do not."""
+"""Each stage beside the bare decode, encoding beside open_clip, the library from PostgreSQL to its readers, and searching it
+beside numpy, autofaiss and pgvector. Ratios travel, seconds do not."""
 
 import time
 from collections.abc import Callable
 
-import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.encoding import MODELS, encoding
+from benchmarks.library import SIZES, measure
 from demo.synthetic import synthetic_catalogue
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
-from thumblab_core.encoders.protocol import unit
 from thumblab_core.images import decode
-from thumblab_core.index import Item, NicheIndex
 from thumblab_core.sub_scores import Meter, Sample
 
 _IMAGES = 300
 _REPEATS = 3
-_SIZES = (1_000, 10_000)
-_QUERIES = 100
 
 
 def best(work: Callable[[], object]) -> float:
@@ -57,36 +54,11 @@ def stages() -> Table:
     return table
 
 
-def searches() -> Table:
-    random = np.random.default_rng(0)
-    table = Table(title="Top 200 of 768-d vectors, one query at a time", title_justify="left", box=SIMPLE_HEAD)
-    for column in ("vectors", "build", "search", "numpy", "numpy / search"):
-        table.add_column(column, justify="right")
-    for size in _SIZES:
-        vectors = unit(random.standard_normal((size, 768)))
-        items = [Item(str(number), "", "", None, 1.0, None) for number in range(size)]
-        build = best(lambda vectors=vectors, items=items: NicheIndex.build(vectors, items, "bench"))
-        index = NicheIndex.build(vectors, items, "bench")
-        queries = unit(random.standard_normal((_QUERIES, 768)))
-        search = best(lambda index=index, queries=queries: [index.search(query, 200) for query in queries]) / _QUERIES
-        plain = best(lambda vectors=vectors, queries=queries: [brute_force(vectors, q) for q in queries]) / _QUERIES
-        table.add_row(
-            f"{size:,}", f"{build:.2f} s", f"{search * 1e3:.2f} ms", f"{plain * 1e3:.2f} ms", f"{plain / search:.2f}"
-        )
-    return table
-
-
-def brute_force(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
-    similarities = vectors @ query
-    nearest = np.argpartition(-similarities, 200)[:200]
-    return nearest[np.argsort(-similarities[nearest])]
-
-
 def main() -> None:
     console = Console()
     console.print(stages())
-    console.print(searches())
     console.print(encoding(list(MODELS), None, console))
+    measure(SIZES, with_autofaiss=True, with_pgvector=True, console=console)
 
 
 if __name__ == "__main__":

@@ -144,12 +144,12 @@ class ReleaseStore:
             _sync(folder)
         return self.get(kind, scope, release_id)
 
-    def promote(self, release: Release) -> None:
-        """Verify the release and make it the one that is served."""
+    def promote(self, release: Release, known: Mapping[str, str] | None = None) -> None:
+        """Verify the release, but for what is `known` of it (see `Release.verify`), and make it the one that is served."""
         folder = self._scope(release.kind, release.scope)
         with self._writing(folder):
             # Under the lock, or a prune could take it between being verified and being served.
-            self.get(release.kind, release.scope, release.release_id).verify()
+            self.get(release.kind, release.scope, release.release_id).verify(known)
             _replace(folder / _POINTER, release.release_id)
 
     def get(self, kind: str, scope: str, release_id: str) -> Release:

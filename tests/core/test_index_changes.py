@@ -283,3 +283,90 @@ def test_what_changed_since_a_moment_can_be_done_again_elsewhere() -> None:
     missed = index.changes.since(START + timedelta(seconds=5))
     caught_up = build([1, 2, 3, 9]).changed(missed)
     assert {item.video_id for item in caught_up.items} == {"v2", "v3", "v8", "v9"}
+
+
+@pytest.fixture(scope="module")
+def clustered() -> Vectors:
+    """12,000 vectors as an encoder makes them: clusters in few dimensions, and noise in all."""
+    random = np.random.default_rng(0)
+    centres = random.standard_normal((60, 12))
+    latent = centres[random.integers(60, size=12_300)] + 0.6 * random.standard_normal((12_300, 12))
+    return unit(latent @ random.standard_normal((12, 48)) / 12**0.5 + 0.3 * random.standard_normal((12_300, 48)))
+
+
+def test_a_large_library_is_searched_approximately_and_finds_what_its_manifest_says(
+    clustered: Vectors, tmp_path: Path
+) -> None:
+    vectors, queries = clustered[:12_000], clustered[12_000:]
+    index = NicheIndex.build(vectors, [item_of(n) for n in range(len(vectors))], "encoder-1")
+    assert index.kind.factory.startswith("IVF")
+    assert index.kind.recall >= index.kind.target == 0.99
+    loaded = NicheIndex.load(released(ReleaseStore(tmp_path), index))
+    assert loaded.kind == index.kind
+    found, changed = [], loaded.changed([out(5, 1)])
+    for query in queries:
+        truth = {f"v{row}" for row in np.argsort(-(vectors @ query))[:200]}
+        near = loaded.search(query, 200)
+        assert len(near) == 200
+        found.append(len({n.item.video_id for n in near} & truth) / 200)
+        for neighbour in near[:3]:
+            row = int(neighbour.item.video_id[1:])
+            assert neighbour.similarity == pytest.approx(float(vectors[row] @ query), abs=1e-4)
+        assert "v5" not in {n.item.video_id for n in changed.search(query, 200)}
+    assert np.mean(found) >= 0.98, "held-out queries are a little further away than the library's own"
+    print(
+        f"\n  {index.kind.factory}, {index.kind.parameter}={index.kind.value}: "
+        f"{index.kind.recall:.4f} of its own nearest, {np.mean(found):.4f} of those of {len(queries)} others"
+    )
+
+
+def test_more_neighbours_than_an_approximate_index_was_measured_for_are_searched_exactly(clustered: Vectors) -> None:
+    vectors = clustered[:12_000]
+    index = NicheIndex.build(vectors, [item_of(n) for n in range(len(vectors))], "encoder-1")
+    near = index.search(clustered[-1], 12_001)
+    assert [n.item.video_id for n in near] == [
+        f"v{row}" for row in np.argsort(-(vectors @ clustered[-1]), kind="stable")
+    ]
+
+
+@pytest.mark.parametrize("factory", ["HNSW16", "IVF30,PQ6", "IDMap,IVF30,Flat", "PCA16,IVF30,SQ8"])
+def test_any_factory_string_of_faiss_serves_with_exact_similarities(
+    clustered: Vectors, tmp_path: Path, factory: str
+) -> None:
+    vectors = clustered[:3_000]
+    index = NicheIndex.build(vectors, [item_of(n) for n in range(3_000)], "encoder-1", factory=factory, recall=0.9)
+    assert index.kind.factory == factory
+    assert 0.5 < index.kind.recall <= 1
+    loaded = NicheIndex.load(released(ReleaseStore(tmp_path), index))
+    query = clustered[-1]
+    assert loaded.search(query, 50) == index.search(query, 50)
+    for neighbour in loaded.search(query, 50):
+        row = int(neighbour.item.video_id[1:])
+        assert neighbour.similarity == pytest.approx(float(vectors[row] @ query), abs=1e-6)
+    ids = [n.item.video_id for n in loaded.search(query, 1_000)]
+    assert len(ids) == len(set(ids)) == 1_000
+    assert 0 <= loaded.percentile(query) <= 100
+
+
+def test_a_library_too_small_to_train_on_is_searched_exactly_and_says_why() -> None:
+    index = build(list(range(20)), "IDMap,IVF100,Flat")
+    assert (index.kind.factory, index.kind.recall) == ("Flat", 1.0)
+    assert "cannot make IDMap,IVF100,Flat of 20 vectors" in str(index.kind.note)
+
+
+def test_a_factory_string_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(LibraryError, match=r"FAISS knows no index 'Abacus'.*THUMBLAB_INDEX_FACTORY"):
+        build(list(range(20)), "Abacus")
+
+
+def test_a_recall_that_no_parameter_reaches_leaves_the_library_exact(
+    clustered: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thumblab_core.index import base
+
+    monkeypatch.setattr(base, "factory_for", lambda count: "IVF30,PQ2x2")
+    monkeypatch.setattr(base.Base, "_asked", lambda self, k: k)
+    vectors = clustered[:3_000]
+    index = NicheIndex.build(vectors, [item_of(n) for n in range(3_000)], "encoder-1")
+    assert index.kind.exact
+    assert "found" in str(index.kind.note)

@@ -5,15 +5,18 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import dying
+import psutil
 import pytest
 
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases import INDEX, ReleaseError, ReleaseStore
+from thumblab_core.releases import INDEX, Release, ReleaseError, ReleaseStore
+from thumblab_serving.slot import Slot
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(dying.IMPORTS)
@@ -71,6 +74,50 @@ def test_killed_at_any_line_a_reader_sees_no_torn_missing_or_older_release(tmp_p
     assert left == []
     for release in store.all(INDEX, dying.NICHE):
         NicheIndex.load(release)
+
+
+def test_eight_readers_during_a_hundred_publications_meet_no_error_and_leave_nothing_behind(tmp_path: Path) -> None:
+    store, stop = ReleaseStore(tmp_path), threading.Event()
+    dying.publish(store, 1)
+    this = psutil.Process()
+    faults: list[str] = []
+    counts: list[int] = []
+
+    def load(release: Release) -> NicheIndex:
+        return NicheIndex.load(release, None if slot.loaded is None else slot.loaded.value)
+
+    slot = Slot(store, INDEX, dying.NICHE, load)
+
+    def read() -> None:
+        reads = last = 0
+        while not stop.is_set():
+            served = slot.current()
+            assert served is not None
+            version = int(store.get(INDEX, dying.NICHE, served.release_id).info["version"])
+            near = served.value.search(dying.vector_of(1, version), 1)[0]
+            if near.item != dying.item_of(1, version) or version < last:
+                faults.append(f"{near} of version {version} after {last}")
+            reads, last = reads + 1, version
+        counts.append(reads)
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    files = this.num_fds()
+    for version in range(2, 102):
+        (dying.publish if version % 10 == 0 else dying.upsert)(store, version)
+        if version % 25 == 0:
+            store.prune(INDEX, dying.NICHE, keep=50)
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert faults == []
+    assert slot.refusal is None
+    assert len(counts) == 8
+    assert min(counts) > 0
+    assert this.num_fds() <= files
+    gone = [mapped.path for mapped in this.memory_maps() if str(tmp_path) in mapped.path]
+    assert gone == []
 
 
 @contextmanager

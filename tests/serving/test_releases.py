@@ -1,6 +1,9 @@
 """The service follows the promoted releases, and refuses what it must not serve."""
 
+import json
 import threading
+
+import pytest
 
 
 def flip(path):
@@ -107,6 +110,39 @@ def test_a_damaged_release_is_refused_and_the_old_one_serves_on(new_lab, run, dr
         good = lab.promote(lab.model(seed=2))
         assert service.score(draw(1))["releases"]["model"] == good.release_id
         assert service.health()["model"]["refused"] is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        ("flipped byte", "index.faiss does not match its checksum"),
+        ("wrong dimension", "holds 30x768, not 30x767"),
+        ("another encoder", "made with the image encoder clip-of-elsewhere"),
+        ("newer format", "has format 99; this reads up to"),
+        ("edited manifest", "the manifest is not the one that was published"),
+    ],
+)
+def test_an_index_with_a_fault_is_refused_by_its_name_and_the_old_one_serves_on(new_lab, run, draw, fault, named):
+    lab = new_lab()
+    good, _ = lab.promote(lab.index()), lab.promote(lab.model())
+    with run(lab.settings) as service:
+        service.score(draw(1))
+        bad = lab.index(seed=1, encoder="clip-of-elsewhere" if fault == "another encoder" else None)
+        manifest = json.loads((bad.path / "manifest.json").read_text())
+        if fault == "flipped byte":
+            flip(bad.path / "index.faiss")
+        elif fault == "wrong dimension":
+            bad = lab.store.publish("index", "tech", lambda folder: None, bad.info | {"dimension": 767}, sharing=bad)
+        elif fault == "newer format":
+            (bad.path / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
+        elif fault == "edited manifest":
+            manifest["info"]["count"] = 29
+            (bad.path / "manifest.json").write_text(json.dumps(manifest))
+        lab.point(bad)
+        answer = service.score(draw(1))
+        assert answer["releases"]["index"] == good.release_id
+        assert {t["similarity_source"] for t in answer["thumbnails"]} == {"faiss"}
+        assert named in service.health()["indices"]["tech"]["refused"]["reason"]
 
 
 def test_a_refused_release_is_not_read_again_for_every_request(new_lab, run, draw):

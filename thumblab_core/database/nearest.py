@@ -17,9 +17,10 @@ from thumblab_core.index import MAX_NEIGHBOURS, Item, LibraryError, Neighbour, O
 
 _NEWEST = """
 newest AS (
-  SELECT niche, max(collected_at) AS seen FROM ref_thumbnails
-  WHERE CAST(:niches AS text[]) IS NULL OR niche = ANY(CAST(:niches AS text[]))
-  GROUP BY niche
+  SELECT v.niche, max(s.observed_at) AS seen FROM video_stats s JOIN videos v USING (video_id)
+  WHERE v.format = 'video' AND s.view_count IS NOT NULL
+    AND (CAST(:niches AS text[]) IS NULL OR v.niche = ANY(CAST(:niches AS text[])))
+  GROUP BY v.niche
 )"""
 
 _FIELDS = """r.video_id, r.title, r.channel_title, r.thumbnail_url, r.views_per_hour::float8 AS views_per_hour,

@@ -87,9 +87,11 @@ class Base:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
             return similarities[0], rows[0]
         if k <= _FAR:
-            rows = self.index.search(np.ascontiguousarray(query[None]), _candidates(k))[1][0]
-            found = self._ordered(query, rows[rows >= 0], k)
-            if len(found[1]) == k:
+            similarities, rows = self.index.search(np.ascontiguousarray(query[None]), self._asked(k))
+            found = similarities[0], rows[0]
+            if not self.kind.faithful:
+                found = self._ordered(query, rows[0][rows[0] >= 0], k)
+            if len(found[1]) == k and found[1][-1] >= 0:
                 return found
         return self._ordered(query, None, k)
 
@@ -103,7 +105,7 @@ class Base:
                 found.extend(self._others_exactly(queries, block, k))
                 continue
             with all_cores():
-                candidates = self.index.search(queries, _candidates(k + 1))[1]
+                candidates = self.index.search(queries, self._asked(k + 1))[1]
             for query, row, near in zip(queries, block, candidates, strict=True):
                 found.append(self._ordered(query, near[(near >= 0) & (near != row)], k))
         return found
@@ -112,7 +114,7 @@ class Base:
         similarities = queries @ self.vectors.T
         similarities[np.arange(len(block)), block] = -np.inf
         k = min(k, len(self) - 1)
-        nearest = np.argpartition(-similarities, k - 1, axis=1)[:, :k] if k else np.zeros((len(block), 0), np.int64)
+        nearest = np.argpartition(similarities, len(self) - k, axis=1)[:, len(self) - k :]
         return [(line[near], near) for line, near in zip(similarities, nearest, strict=True)]
 
     def _ordered(self, query: Vectors, rows: Rows | None, k: int) -> tuple[Vectors, Rows]:
@@ -122,6 +124,10 @@ class Base:
         nearest = np.argpartition(-similarities, k - 1)[:k] if k else np.zeros(0, np.int64)
         nearest = nearest[np.argsort(-similarities[nearest], kind="stable")]
         return similarities[nearest], nearest if rows is None else rows[nearest]
+
+    def _asked(self, k: int) -> int:
+        """How many an approximate index is asked for: a quarter more, where the vectors themselves put them in order."""
+        return k if self.kind.faithful else k + k // 4 + 8
 
     def _tuned(self, target: float) -> "Base":
         """With the cheapest parameter that meets the target, or the dearest, and the recall that was measured."""
@@ -146,8 +152,3 @@ class Base:
             self.kind, parameter=name, value=value, recall=measured(value), target=target, k=k, queries=len(rows)
         )
         return Base(self.index, self.vectors, self.items, kind)
-
-
-def _candidates(k: int) -> int:
-    """A quarter more than are wanted, which are then put in order by the vectors themselves."""
-    return k + k // 4 + 8

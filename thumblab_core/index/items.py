@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from thumblab_core.errors import LabError
 
@@ -49,8 +50,7 @@ class Item:
         return self.outlier_multiple is None or self.outlier_multiple >= 1.0
 
 
-@dataclass(frozen=True)
-class Neighbour:
+class Neighbour(NamedTuple):
     """A library item and its cosine to the query."""
 
     item: Item

@@ -151,7 +151,7 @@ def rebuilds_asked_for(lab: Lab) -> list[Asked]:
     """Those that no build has answered yet."""
     statement = select(index_rebuilds.c.niche, index_rebuilds.c.asked_at, index_rebuilds.c.reason)
     with lab.engine.connect() as connection:
-        return [Asked(*row) for row in connection.execute(statement.order_by(index_rebuilds.c.niche)).tuples()]
+        return [Asked(*row) for row in connection.execute(statement.order_by(index_rebuilds.c.niche))]
 
 
 def _served(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheIndex]:
@@ -176,7 +176,7 @@ def _publish(lab: Lab, served: Release, index: NicheIndex, run_id: str | None) -
     if index.overdue is not None:
         _require_rebuild(lab, served.scope, index.overdue)
     release = publish_changed(lab, served, index, run_id)
-    lab.releases.promote(release)
+    lab.releases.promote(release, served.files)  # which were verified a moment ago, and are shared
     lab.releases.prune(INDEX, served.scope, lab.settings.releases_kept)
     return release
 

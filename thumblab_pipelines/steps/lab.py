@@ -33,8 +33,8 @@ class Lab:
         return cls(chosen, engine, ImageStore(chosen.images), ReleaseStore(chosen.releases))
 
 
-def inputs_digest(*parts: Any, blobs: Iterable[bytes] = ()) -> str:
-    """SHA-256 of JSON values and byte strings: what a release was made of (`info["inputs"]`)."""
+def inputs_digest(*parts: Any, blobs: Iterable[bytes | memoryview] = ()) -> str:
+    """SHA-256 of JSON values, and buffers: what a release was made of (`info["inputs"]`)."""
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     for blob in blobs:
         digest.update(blob)

@@ -10,6 +10,7 @@ from thumblab_core.database.tables import index_rebuilds
 from thumblab_core.encoders.load import image_encoder, image_encoder_name
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
+from thumblab_core.index.niche_index import items_json
 from thumblab_core.releases import INDEX, Hold, Release
 from thumblab_pipelines.steps.features import meter_version
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
@@ -50,9 +51,8 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
         )
     scores = read_scores(lab, [item.video_id for item in rows.items], meter_version(lab))
     wanted = (lab.settings.index_factory, lab.settings.index_recall)
-    inputs = inputs_digest(
-        encoder, wanted, [vars(item) for item in rows.items], vars(scores), blobs=[rows.vectors.tobytes()]
-    )
+    blobs: list[bytes | memoryview] = [items_json(rows.items), rows.vectors.data]
+    inputs = inputs_digest(encoder, wanted, vars(scores), blobs=blobs)
     release = lab.releases.unchanged(INDEX, niche, inputs)
     reused = release is not None
     if release is None:
@@ -79,9 +79,9 @@ def judge_index(lab: Lab, release: Release) -> list[Verdict]:
         index = NicheIndex.load(release)
     except LabError as error:
         return [Verdict("intact", False, str(error))]
-    vectors = index.vectors()
     rows = np.random.default_rng(0).permutation(len(index))[:_SAMPLE]
-    lost = [index.items[row].video_id for row in rows if index.search(vectors[row], 1)[0].similarity < 0.999]
+    sampled = [index.items[row].video_id for row in rows]
+    lost = [video_id for video_id in sampled if index.search(index.vector_of(video_id), 1)[0].similarity < 0.999]
     same_encoder = index.encoder == expected
     # Another encoder is another library: its size says nothing of this one's.
     comparable = served is not None and served.info["encoder"] == index.encoder

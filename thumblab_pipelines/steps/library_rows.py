@@ -21,7 +21,8 @@ SELECT video_id, title, channel_title, thumbnail_url, views_per_hour::float8, ou
        (published_at AT TIME ZONE 'UTC')::date, embedding
 FROM ref_thumbnails
 WHERE niche = %(niche)s AND encoder = %(encoder)s
-  AND collected_at > (SELECT max(collected_at) FROM ref_thumbnails WHERE niche = %(niche)s)
+  AND collected_at > (SELECT max(s.observed_at) FROM video_stats s JOIN videos v USING (video_id)
+                      WHERE v.niche = %(niche)s AND v.format = 'video' AND s.view_count IS NOT NULL)
                      - make_interval(days => %(days)s)
   AND (%(ids)s::text[] IS NULL OR video_id = ANY(%(ids)s::text[]))
   AND video_id NOT IN (SELECT video_id FROM library_exclusions)

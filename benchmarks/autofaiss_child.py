@@ -1,0 +1,54 @@
+"""Runs in autofaiss's own environment: builds its index of `vectors.npy` as it chooses, and searches it with `queries.npy`.
+
+    python -m benchmarks.autofaiss_child FOLDER TARGET
+
+Writes `autofaiss.json`: the seconds it took to build, its kind, and two points: with the parameter that autofaiss chose,
+and with the cheapest that reaches the recall TARGET.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.autofaiss_points import K, cheapest, recall, rising, timed
+
+
+def main(folder: Path, target: float) -> None:
+    import autofaiss  # type: ignore[import-not-found]
+    import faiss
+
+    logging.disable(logging.WARNING)
+    vectors, queries, truth = (np.load(folder / f"{name}.npy") for name in ("vectors", "queries", "truth"))
+    start = time.perf_counter()
+    index, said = autofaiss.build_index(
+        vectors, save_on_disk=False, min_nearest_neighbors_to_retrieve=K, nb_cores=os.cpu_count(), verbose=logging.ERROR
+    )
+    seconds = time.perf_counter() - start
+    faiss.omp_set_num_threads(1)
+
+    def search(query: Any) -> Any:
+        return index.search(query[None], K)[1][0]
+
+    def reached(value: int) -> float:
+        faiss.ParameterSpace().set_index_parameter(index, name, value)
+        return recall(search, queries, truth)
+
+    points = [timed(search, queries, truth, said["index_param"])]
+    name = said["index_param"].partition("=")[0]
+    if name:
+        value = cheapest(rising(16, 16_384) if name == "efSearch" else rising(1, index.nlist), reached, target)
+        reached(value)
+        points.append(timed(search, queries, truth, f"{name}={value}"))
+    found = {"seconds": seconds, "kind": said["index_key"], "points": [asdict(point) for point in points]}
+    (folder / "autofaiss.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), float(sys.argv[2]))

@@ -1,0 +1,246 @@
+"""A library of thumbnails from PostgreSQL to its readers: `python -m benchmarks.library [--sizes 150 10000 100000]`.
+
+How long a build takes until a reader serves it, how long one new video takes until a running reader finds it, and how long
+a search takes beside numpy, autofaiss and pgvector. All on a server and in folders that are thrown away. autofaiss is
+installed once, into an environment of its own inside the lab's.
+"""
+
+import argparse
+import hashlib
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from pydantic import SecretStr
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import text
+
+from benchmarks.autofaiss_search import DIMENSION, Space, binary, searches
+from thumblab_core.database import server
+from thumblab_core.encoders.load import image_encoder
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.index import NicheIndex
+from thumblab_core.releases import INDEX, Release, ReleaseStore
+from thumblab_core.settings import Settings
+from thumblab_pipelines.steps import library
+from thumblab_pipelines.steps.baselines import compute_baselines
+from thumblab_pipelines.steps.index_changes import put_in
+from thumblab_pipelines.steps.lab import Lab
+from thumblab_serving.slot import Slot
+
+SIZES = (150, 10_000, 100_000)
+_NICHE = "tech"
+_ROUNDS = 3
+_UPSERTS = 7
+_PER_CHANNEL = 30
+_LEAST_SEARCHED = 1_000
+_LOOKS_EVERY_S = 0.005
+
+_ROWS = f"""
+INSERT INTO channels (channel_id, title)
+SELECT 'UC' || lpad(n::text, 22, '0'), 'A channel called ' || n
+FROM generate_series(CAST(:first AS int) / {_PER_CHANNEL}, :last / {_PER_CHANNEL}) n ON CONFLICT DO NOTHING;
+INSERT INTO videos (video_id, niche, channel_id, title, published_at, tags, thumbnail_urls, source, refreshed_at)
+SELECT lpad(n::text, 11, '0'), '{_NICHE}', 'UC' || lpad((n / {_PER_CHANNEL})::text, 22, '0'),
+       'I tried number ' || n || ' for thirty days and this is what happened', now() - n % 60 * interval '1 day',
+       '{{}}', ARRAY['https://i.ytimg.com/vi/' || lpad(n::text, 11, '0') || '/maxresdefault.jpg'], 'catalogue', now()
+FROM generate_series(CAST(:first AS int), :last) n;
+INSERT INTO video_stats (video_id, observed_at, view_count, era)
+SELECT lpad(n::text, 11, '0'), now(), 1000 + n * 7919 % 100000, 'legacy' FROM generate_series(CAST(:first AS int), :last) n;
+INSERT INTO thumbnails (video_id, sha256, fetched_at, checked_at)
+SELECT lpad(n::text, 11, '0'), encode(sha256(lpad(n::text, 11, '0')::bytea), 'hex'), now(), now()
+FROM generate_series(CAST(:first AS int), :last) n;
+"""  # noqa: S608  (names of ours)
+
+
+def insert(lab: Lab, vectors: Vectors, first: int = 0) -> list[str]:
+    """Videos with their counts, thumbnails and vectors, numbered from `first` on; their ids."""
+    encoder = image_encoder(lab.settings).fingerprint
+    ids = [f"{number:011d}" for number in range(first, first + len(vectors))]
+    with lab.engine.begin() as connection:
+        for statement in _ROWS.split(";\n")[:-1]:
+            connection.execute(text(statement), {"first": first, "last": first + len(vectors) - 1})
+        cursor: Any = connection.connection.cursor()
+        columns = "video_id, encoder, source_digest, vector"
+        with cursor.copy(f"COPY embeddings ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(("text", "text", "text", "bytea"))
+            for video_id, vector in zip(ids, vectors, strict=True):
+                copy.write_row((video_id, encoder, hashlib.sha256(video_id.encode()).hexdigest(), binary(vector)))
+    return ids
+
+
+def open_lab(own: Settings, size: int) -> Lab:
+    """A lab with a folder and a database of its own, and so many videos in it."""
+    folder = own.data_dir / str(size)
+    url = server.named_database_url(f"library_{size}", settings=own)
+    chosen = Settings(
+        data_dir=folder,
+        release_dir=folder / "releases",
+        database_url=SecretStr(url),
+        image_encoder="builtin",
+        index_factory="auto",
+        index_recall=0.99,
+    )
+    lab = Lab.open(chosen)
+    insert(lab, Space().draw(size))
+    with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # What PostgreSQL does by itself within minutes; it plans badly for tables that it has not looked at.
+        connection.execute(text("VACUUM ANALYZE"))
+        connection.execute(text("CHECKPOINT"))
+    compute_baselines(lab, _NICHE)
+    return lab
+
+
+@contextmanager
+def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
+    """Seconds spent in functions while they are called by others: a name, and the object and attribute where it lies."""
+    seconds: Counter[str] = Counter()
+
+    def clocked(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*given: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return work(*given, **named)
+            finally:
+                seconds[name] += time.perf_counter() - start  # type: ignore[assignment]
+
+        return timed
+
+    with ExitStack() as stack:
+        for name, (owner, attribute) in places.items():
+            stack.enter_context(patch.object(owner, attribute, clocked(name, getattr(owner, attribute))))
+        yield seconds
+
+
+def reader(lab: Lab) -> Slot[NicheIndex]:
+    """Follows the pointer, and reads of a new release what it does not hold already."""
+
+    def load(release: Release) -> NicheIndex:
+        return NicheIndex.load(release, slot.loaded.value if slot.loaded is not None else None)
+
+    slot: Slot[NicheIndex] = Slot(lab.releases, INDEX, _NICHE, load)
+    return slot
+
+
+def serve(lab: Lab) -> tuple[Counter[str], NicheIndex]:
+    """Seconds of each part of building, promoting and loading, from nothing; and what was loaded."""
+    shutil.rmtree(lab.settings.releases, ignore_errors=True)
+    with clocks(
+        read=(library, "read_library"),
+        build=(NicheIndex, "build"),
+        publish=(ReleaseStore, "publish"),
+        all=(library, "build_index"),
+        promote=(library, "promote_index"),
+    ) as seconds:
+        library.build_index(lab, _NICHE)
+        library.promote_index(lab, _NICHE)
+        start = time.perf_counter()
+        loaded = reader(lab).current()
+        seconds["load"] = time.perf_counter() - start  # type: ignore[assignment]
+    assert loaded is not None
+    seconds["total"] = seconds["all"] + seconds["promote"] + seconds["load"]
+    seconds["digest"] = seconds["all"] - seconds["read"] - seconds["build"] - seconds["publish"]
+    return seconds, loaded.value
+
+
+def serving(labs: dict[int, Lab], console: Console) -> Table:
+    parts = ("read", "digest", "build", "publish", "promote", "load", "total")
+    title = f"From PostgreSQL to served, seconds; {DIMENSION}-d vectors, synthetic. The fastest of {_ROUNDS}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for column in ("vectors", *parts, "recall"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for size, lab in labs.items():
+        console.print(f"serving {size:,}", style="dim")
+        seconds, index = min((serve(lab) for _ in range(_ROUNDS)), key=lambda found: found[0]["total"])
+        table.add_row(f"{size:,}", *(f"{seconds[part]:.2f}" for part in parts), f"{index.kind.recall:.4f}")
+    return table
+
+
+def upserts(lab: Lab, size: int, console: Console) -> Table:
+    """Into the library that `serving` left."""
+    console.print(f"one more into {size:,}", style="dim")
+    slot = reader(lab)
+    slot.current()
+    rounds = []
+
+    def found_at(video_id: str, vector: Vectors) -> float:
+        while True:
+            serving = slot.current()
+            assert serving is not None
+            if serving.value.search(vector, 1)[0].item.video_id == video_id:
+                return time.perf_counter()
+            time.sleep(_LOOKS_EVERY_S)
+
+    with ThreadPoolExecutor(1) as pool:
+        for number, vector in enumerate(Space(seed=1).draw(_UPSERTS), start=size):
+            found = pool.submit(found_at, f"{number:011d}", vector)
+            start = time.perf_counter()
+            ids = insert(lab, vector[None], number)
+            inserted = time.perf_counter()
+            put_in(lab, _NICHE, ids)
+            put = time.perf_counter()
+            rounds.append((inserted - start, put - inserted, found.result() - start))
+    title = f"One more of {size:,}, {_UPSERTS} times: seconds until a running reader finds it"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for column in ("", "its rows", "put_in", "found"):
+        table.add_column(column, justify="right")
+    for name, measure in (("best", np.min), ("median", np.median), ("worst", np.max)):
+        table.add_row(name, *(f"{value:.3f}" for value in measure(rounds, axis=0).tolist()))
+    return table
+
+
+@contextmanager
+def thrown_away() -> Iterator[Settings]:
+    """Of a lab in a folder, with a server, that are both gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="thumblab-bench-") as name:
+        Path(name).chmod(0o755)  # the server of a root is another user's
+        own = Settings(data_dir=Path(name), release_dir=None, database_url=None)
+        try:
+            yield own
+        finally:
+            server.stop(force=True, settings=own)
+            home = Path(name) / "postgres"
+            if home.is_symlink():
+                shutil.rmtree(home.resolve())
+
+
+def measure(sizes: Sequence[int], with_autofaiss: bool, with_pgvector: bool, console: Console) -> None:
+    """Print the three tables."""
+    with thrown_away() as own:
+        labs = {size: open_lab(own, size) for size in sorted(sizes)}
+        console.print(serving(labs, console))
+        console.print(upserts(labs[max(sizes)], max(sizes), console))
+        searched = sorted({max(size, _LEAST_SEARCHED) for size in sizes})
+        urls = {}
+        if with_pgvector:
+            urls = {size: server.named_database_url(f"pgvector_{size}", settings=own) for size in searched}
+        folder = own.data_dir / "exchange"
+        folder.mkdir()
+        console.print(searches(searched, folder, urls, with_autofaiss, console))
+        for lab in labs.values():
+            lab.engine.dispose()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.library", description=__doc__)
+    parser.add_argument(
+        "--sizes", nargs="+", type=int, default=list(SIZES), help="vectors; fewer than 1,000 are searched as 1,000"
+    )
+    parser.add_argument("--without-autofaiss", action="store_true")
+    parser.add_argument("--without-pgvector", action="store_true")
+    said = parser.parse_args()
+    measure(said.sizes, not said.without_autofaiss, not said.without_pgvector, Console())
+
+
+if __name__ == "__main__":
+    main()
