@@ -17,7 +17,8 @@ WITH_WORKER = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {S
 POLITE = "import time; print('up', flush=True); time.sleep(600)"
 
 LAB = """
-import json, sys, time
+import json, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
 from pathlib import Path
 from thumblab_cli.processes import Server, Supervisor
 folder, commands = Path(sys.argv[1]), json.loads(sys.argv[2])

@@ -2,6 +2,7 @@
 finds what comparing with every vector finds."""
 
 import tempfile
+import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -354,6 +355,27 @@ def test_a_library_too_small_to_train_on_is_searched_exactly_and_says_why() -> N
     assert "cannot make IDMap,IVF100,Flat of 20 vectors" in str(index.kind.note)
 
 
+def test_a_factory_string_that_misses_the_recall_is_used_and_says_so(clustered: Vectors) -> None:
+    index = NicheIndex.build(clustered[:3_000], [item_of(n) for n in range(3_000)], "e", factory="PQ2x2", recall=0.99)
+    assert index.kind.factory == "PQ2x2"
+    assert "of the nearest, not 99.0%" in str(index.kind.note)
+
+
+def test_a_search_keeps_to_its_thread_whichever_thread_that_is() -> None:
+    import faiss
+
+    index, threads = build(list(range(20))), []
+
+    def search() -> None:
+        index.search(vector_of(1), 3)
+        threads.append(faiss.omp_get_max_threads())
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    thread.join()
+    assert threads == [1]
+
+
 def test_a_factory_string_that_is_none_is_refused_by_name() -> None:
     with pytest.raises(LibraryError, match=r"FAISS knows no index 'Abacus'.*THUMBLAB_INDEX_FACTORY"):
         build(list(range(20)), "Abacus")
@@ -369,4 +391,4 @@ def test_a_recall_that_no_parameter_reaches_leaves_the_library_exact(
     vectors = clustered[:3_000]
     index = NicheIndex.build(vectors, [item_of(n) for n in range(3_000)], "encoder-1")
     assert index.kind.exact
-    assert "found" in str(index.kind.note)
+    assert "of the nearest, not 99.0%" in str(index.kind.note)

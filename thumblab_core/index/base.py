@@ -14,8 +14,10 @@ from thumblab_core.index.kinds import (
     AUTO,
     FLAT,
     Kind,
+    UntrainableError,
     all_cores,
     factory_for,
+    faiss_module,
     flat,
     parameter_of,
     set_parameter,
@@ -66,13 +68,14 @@ class Base:
             return cls._exact(vectors, items, None if factory in (AUTO, FLAT) else f"too few vectors for {wanted}")
         try:
             found = cls(trained(vectors, wanted), vectors, items, Kind(wanted))._tuned(target)
-        except LibraryError as error:
-            if "cannot make" not in str(error):
-                raise
+        except UntrainableError as error:
             return cls._exact(vectors, items, str(error))
-        if found.kind.recall >= target or factory != AUTO:
+        if found.kind.recall >= target:
             return found
-        return cls._exact(vectors, items, f"{wanted} found {found.kind.recall:.1%} of the nearest, not {target:.1%}")
+        missed = f"{wanted} finds {found.kind.recall:.1%} of the nearest, not {target:.1%}"
+        if factory == AUTO:
+            return cls._exact(vectors, items, missed)
+        return cls(found.index, vectors, items, replace(found.kind, note=missed))
 
     @classmethod
     def _exact(cls, vectors: Vectors, items: Sequence[Item], note: str | None) -> "Base":
@@ -83,6 +86,7 @@ class Base:
         k = min(k, len(self))
         if not k:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
+        faiss_module()  # a thread that never searched before would share the work, whatever other threads do
         if self.kind.exact:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
             return similarities[0], rows[0]

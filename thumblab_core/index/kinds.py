@@ -21,6 +21,10 @@ _ROUNDS = 5
 """Of k-means, for the lists. Twice as many of both take four times as long, for a search that is no faster."""
 
 
+class UntrainableError(LibraryError):
+    """There are too few vectors to train the index on."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """How a library is searched: a FAISS factory string, and the one parameter that trades time for recall.
@@ -85,7 +89,7 @@ def trained(vectors: Vectors, factory: str) -> Any:
             else:
                 index.add(np.ascontiguousarray(vectors))
     except RuntimeError as error:
-        raise LibraryError(f"FAISS cannot make {factory} of {len(vectors)} vectors ({_short(error)})") from None
+        raise UntrainableError(f"FAISS cannot make {factory} of {len(vectors)} vectors ({_short(error)})") from None
     return index
 
 
@@ -121,7 +125,7 @@ def all_cores() -> Iterator[None]:
 def faiss_module() -> Any:
     import faiss
 
-    # One query is too little work to share: waking a second thread costs up to ten times the search.
+    # Of the calling thread. One query is too little work to share: waking a second one costs up to ten times the search.
     faiss.omp_set_num_threads(1)
     return faiss
 
