@@ -66,7 +66,7 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
     console.print(table)
     for one in found:
         for sentence in one.remarks:
-            console.print(f"{one.niche}: {sentence}", highlight=False)
+            console.print(f"{one.niche}: {sentence}", highlight=False, markup=False)
 
 
 @command.command()
@@ -162,10 +162,11 @@ def verify(niches: tuple[str, ...], as_json: bool) -> None:
 def prune(niches: tuple[str, ...], keep: int | None) -> None:
     """Delete old index releases, never the served one, and what crashed writers left behind."""
     from thumblab_core.releases import INDEX
+    from thumblab_pipelines.steps.library import prune_indices
 
     lab = _lab()
     for niche in niches or NICHES:
-        gone = lab.releases.prune(INDEX, niche, keep or lab.settings.releases_kept)
+        gone = lab.releases.prune(INDEX, niche, keep) if keep else prune_indices(lab, niche)
         click.echo(f"{niche}: {len(gone)} deleted")
 
 
@@ -209,7 +210,9 @@ def search(
     for one in found.hits:
         multiple = "" if one.item.outlier_multiple is None else f"{one.item.outlier_multiple:.1f}x its channel, "
         rate = f"{multiple}{one.item.views_per_hour:,.0f} views/h"
-        click.echo(f"{one.similarity:.4f} {one.niche:13} {one.item.video_id:12} {one.item.title[:60]} ({rate})")
+        click.echo(
+            f"{one.similarity:.4f} {one.niche:13} {one.item.video_id:12} {_printable(one.item.title[:60])} ({rate})"
+        )
 
 
 def _lab() -> "Lab":
@@ -217,6 +220,11 @@ def _lab() -> "Lab":
     from thumblab_pipelines.steps.lab import Lab
 
     return Lab.open(settings())
+
+
+def _printable(title: str) -> str:
+    """A title is whatever its uploader wrote, and a terminal obeys what it is sent."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in title)
 
 
 def _day(moment: datetime | None) -> date | None:

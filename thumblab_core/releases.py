@@ -2,6 +2,7 @@
 
     <store>/<kind>/<scope>/<release_id>/manifest.json + files
     <store>/<kind>/<scope>/CURRENT                       the release_id that is served
+    <store>/<kind>/<scope>/SERVED                        the releases that were promoted, one to a line
     <store>/<kind>/<scope>/HELD                          why nothing newer is to be served, where a person said so
 
 Publishing writes aside, syncs, then renames, so a reader sees a whole release or none. Publishing serves nothing:
@@ -17,7 +18,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -34,7 +35,8 @@ INDEX, PAIRS, MODEL, ENCODER = "index", "pairs", "model", "encoder"
 """The kinds of releases. An index has a scope per niche, an encoder one per model and weights; the others one for all."""
 ALL = "all"
 
-_POINTER, _HELD = "CURRENT", "HELD"
+_POINTER, _HELD, _HISTORY = "CURRENT", "HELD", "SERVED"
+_REMEMBERED = 200
 _STAGING, _ASIDE = ".staging-", ".aside-"
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 _RELEASE_ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
@@ -151,9 +153,14 @@ class ReleaseStore:
             # Under the lock, or a prune could take it between being verified and being served.
             self.get(release.kind, release.scope, release.release_id).verify(known)
             _replace(folder / _POINTER, release.release_id)
+            # Killed before this, what was served last is not in the list: nobody rolls back to where he is.
+            history = [*self._history(folder), release.release_id]
+            _replace(folder / _HISTORY, "\n".join(history[-_REMEMBERED:]))
 
     def get(self, kind: str, scope: str, release_id: str) -> Release:
         """The release of that id. Raises `ReleaseError`."""
+        if not _RELEASE_ID.fullmatch(release_id):
+            raise ReleaseError(f"{release_id!r} is no id of a release")
         path = self.root / kind / scope / release_id
         try:
             manifest = json.loads((path / "manifest.json").read_text())
@@ -177,9 +184,29 @@ class ReleaseStore:
     def current_id(self, kind: str, scope: str) -> str | None:
         """The id of the release that is served, None when none was promoted. One small read: cheap per request."""
         try:
-            return (self.root / kind / scope / _POINTER).read_text().strip()
+            return (self.root / kind / scope / _POINTER).read_text().strip() or None
         except FileNotFoundError:
             return None
+
+    def withdrawn(self, kind: str, scope: str) -> bool:
+        """Whether nothing is to be served of what was; a pointer that is missing says nothing."""
+        try:
+            return not (self.root / kind / scope / _POINTER).read_text().strip()
+        except FileNotFoundError:
+            return False
+
+    def served_before(self, kind: str, scope: str) -> list[Release]:
+        """The releases that were promoted, are there still, and are older than the served one; oldest first."""
+        served = self.current_id(kind, scope) or ""
+        promoted = set(self._history(self._scope(kind, scope)))
+        return [r for r in self.all(kind, scope) if r.release_id in promoted and r.release_id < served]
+
+    @staticmethod
+    def _history(folder: Path) -> list[str]:
+        try:
+            return (folder / _HISTORY).read_text().split()
+        except FileNotFoundError:
+            return []
 
     def current(self, kind: str, scope: str) -> Release | None:
         """The release that is served."""
@@ -214,15 +241,16 @@ class ReleaseStore:
             return None
         return release
 
-    def prune(self, kind: str, scope: str, keep: int) -> list[str]:
-        """Remove all but the newest `keep` releases and the served one, and what crashed publications left behind."""
+    def prune(self, kind: str, scope: str, keep: int, spare: Collection[str] = ()) -> list[str]:
+        """Remove all but the newest `keep` releases, the served one and those to `spare`, and what crashed publications
+        left behind."""
         folder = self._scope(kind, scope)
         with self._writing(folder):
             # The lock is ours, so whatever is still staged belongs to a process that died.
             for path in [p for p in folder.iterdir() if p.name.startswith((_STAGING, _ASIDE))]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             served = self.current_id(kind, scope)
-            old = [r for r in self.all(kind, scope)[:-keep] if r.release_id != served]
+            old = [r for r in self.all(kind, scope)[:-keep] if r.release_id not in {served, *spare}]
             for release in old:
                 self._delete(folder, release.release_id)
         return [release.release_id for release in old]
@@ -263,7 +291,8 @@ class ReleaseStore:
         """Say that nothing newer than this release is to be served until `resume`; whoever promotes asks `held`."""
         folder = self._scope(release.kind, release.scope)
         with self._writing(folder):
-            displaced = self.current_id(release.kind, release.scope)
+            before = self.held(release.kind, release.scope)  # a second step back is undone with the first
+            displaced = self.current_id(release.kind, release.scope) if before is None else before.displaced
             said = Hold(datetime.now(UTC).isoformat(timespec="minutes"), reason, displaced)
             _replace(folder / _HELD, json.dumps(asdict(said)))
 
@@ -287,8 +316,20 @@ class ReleaseStore:
         """Serve nothing of the scope any more. Its releases stay until they are removed."""
         folder = self._scope(kind, scope)
         with self._writing(folder):
-            (folder / _POINTER).unlink(missing_ok=True)
-            _sync(folder)
+            _replace(folder / _POINTER, "")
+
+    def discard_unreadable(self, kind: str, scope: str) -> list[str]:
+        """Delete every release whose manifest cannot be read, as nobody can say what it holds; a served one is withdrawn."""
+        folder = self._scope(kind, scope)
+        gone = []
+        with self._writing(folder):
+            readable = {release.release_id for release in self.all(kind, scope)}
+            for name in [p.name for p in folder.iterdir() if _RELEASE_ID.fullmatch(p.name) and p.name not in readable]:
+                if name == self.current_id(kind, scope):
+                    _replace(folder / _POINTER, "")
+                self._delete(folder, name)
+                gone.append(name)
+        return gone
 
     @staticmethod
     def _delete(folder: Path, release_id: str) -> None:
@@ -333,6 +374,8 @@ def _taken_over(release: Release, staging: Path, without: Mapping[str, str]) -> 
             if error.errno not in _NO_LINKS:
                 raise
             shutil.copyfile(release.path / name, place)
+            if _checksum(place) != files[name]:
+                raise OSError(f"{release}: {name} does not match its checksum") from None
             _sync(place)
     return files
 

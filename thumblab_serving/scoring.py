@@ -148,7 +148,7 @@ def _similar(
     degraded: list[str],
 ) -> tuple[SimilaritySource, Mapping[str, Place]]:
     """The place of each in the niche by its index, or else by the database, or else the default; what is missing is said."""
-    if library is not None and len(library) >= 2:
+    if library is not None and library.calibrated:
         return SimilaritySource.FAISS, {name: _place(library, examined) for name, examined in readable}
     missing = no_index or f"no index of {niche} is served"
     if library is not None:

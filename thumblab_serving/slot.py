@@ -86,7 +86,7 @@ class Slot(Generic[T]):
             wanted = self._store.current_id(self.kind, self.scope)
         except (OSError, ValueError) as error:
             return Refusal(None, f"the pointer of {self.kind}/{self.scope} cannot be read ({error})")
-        if wanted is None and self._loaded is not None:
+        if wanted is None and self._loaded is not None and not self._store.withdrawn(self.kind, self.scope):
             return Refusal(None, f"the pointer of {self.kind}/{self.scope} is gone; promote a release again")
         return wanted
 
@@ -104,7 +104,9 @@ class Slot(Generic[T]):
             return
         if isinstance(wanted, Refusal):
             self._refuse(wanted)
-        elif wanted is None or (self._loaded is not None and self._loaded.release_id == wanted):
+        elif wanted is None:  # withdrawn: what it holds is to be forgotten
+            self._loaded, self._refusal = None, None
+        elif self._loaded is not None and self._loaded.release_id == wanted:
             self._refusal = None
         else:
             self._swap(wanted)

@@ -181,6 +181,8 @@ def calibrated(count: int, vectors: Vectors) -> Calibration:
 
 
 def _place(calibration: Calibration, near: list[Neighbour], winners: int) -> Place:
+    if not near:
+        raise NothingStoredError("the database holds nothing of the niche any more")
     mean = np.float32(np.mean([neighbour.similarity for neighbour in near[: calibration.k]]))
     below = np.searchsorted(calibration.means, mean + ROUNDING, side="right")
     return Place(

@@ -243,10 +243,31 @@ def test_the_files_of_a_release_name_also_what_was_taken_out(tmp_path: Path) -> 
 def test_many_changes_ask_for_a_build() -> None:
     index = build(list(range(50)))
     assert index.overdue is None
-    assert index.changed([put(n, n, 1) for n in range(100)]).overdue is None
-    assert "101 videos changed since 50 were built at once, and 100 may" in str(
-        index.changed([put(n, n, 1) for n in range(101)]).overdue
+    assert index.changed([put(n, n, 1) for n in range(50)]).overdue is None
+    assert "51 videos changed since 50 were built at once, and 50 may" in str(
+        index.changed([put(n, n, 1) for n in range(51)]).overdue
     )
+
+
+def test_a_library_of_one_takes_no_change_and_places_nothing() -> None:
+    index = build([1]).changed([put(2, 2, 1)])
+    assert "and 0 may" in str(index.overdue)
+    assert not index.calibrated
+    with pytest.raises(LibraryError, match="no distribution"):
+        index.percentile(vector_of(1))
+
+
+@pytest.mark.parametrize(
+    ("factory", "faithful"),
+    [("IVF632,SQfp16", True), ("IDMap,IVF30,Flat", True), ("HNSW32,Flat", True), ("IVF30_HNSW32,SQfp16", True),
+     ("PCA16,Flat", False), ("OPQ8_16,IVF16,Flat", False), ("PCA16,IVF16,SQfp16", False), ("IVF30,SQ8", False)],
+)  # fmt: skip
+def test_similarities_are_computed_anew_where_the_index_turns_or_rounds_the_vectors(
+    factory: str, faithful: bool
+) -> None:
+    from thumblab_core.index import Kind
+
+    assert Kind(factory).faithful is faithful
 
 
 def test_what_cannot_stand_in_the_library_is_refused_and_changes_nothing() -> None:
@@ -330,7 +351,7 @@ def test_more_neighbours_than_an_approximate_index_was_measured_for_are_searched
     ]
 
 
-@pytest.mark.parametrize("factory", ["HNSW16", "IVF30,PQ6", "IDMap,IVF30,Flat", "PCA16,IVF30,SQ8"])
+@pytest.mark.parametrize("factory", ["HNSW16", "IVF30,PQ6", "IDMap,IVF30,Flat", "PCA16,IVF30,SQ8", "PCA16,Flat"])
 def test_any_factory_string_of_faiss_serves_with_exact_similarities(
     clustered: Vectors, tmp_path: Path, factory: str
 ) -> None:

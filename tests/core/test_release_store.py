@@ -329,7 +329,7 @@ def test_a_release_cannot_be_pruned_between_being_verified_and_being_served(
     real = Release.verify
     pruning = threading.Thread(target=lambda: store.prune(KIND, SCOPE, keep=1))
 
-    def verify(release: Release) -> None:
+    def verify(release: Release, *known: object) -> None:
         real(release)
         if not pruning.ident:
             pruning.start()

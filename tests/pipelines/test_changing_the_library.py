@@ -23,6 +23,7 @@ from thumblab_pipelines.steps.index_changes import put_in, rebuilds_asked_for, r
 from thumblab_pipelines.steps.index_search import search_libraries
 from thumblab_pipelines.steps.index_status import index_status, verify_releases
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.library import ask_for_rebuild
 
 NICHE, OTHER = "tech", "news"
 
@@ -143,7 +144,10 @@ def test_taking_out_what_is_not_there_says_so(lab: Lab) -> None:
     take_out(lab, NICHE, [gone])
     before = served(lab)
     changed = take_out(lab, NICHE, [gone, "nobody"])
-    assert changed.left == {gone: "it was not in what is served", "nobody": f"no video of {NICHE} in the lab"}
+    assert changed.left == {
+        gone: "it was not in what is served, and will not be in what is built",
+        "nobody": f"no video of {NICHE} in the lab",
+    }
     assert served(lab) == before
 
 
@@ -193,12 +197,124 @@ def test_resuming_undoes_the_rollback_with_every_change_that_was_made_before(lab
     assert {victim, other}.isdisjoint(held_by(lab))
 
 
+def test_two_steps_back_are_undone_together(lab: Lab) -> None:
+    do(lab, "UPDATE video_stats SET view_count = view_count + 1000")
+    rebuild(lab)
+    take_out(lab, NICHE, ids(lab)[:1])
+    before = served(lab)
+    first, second = roll_back(lab, NICHE), roll_back(lab, NICHE)
+    assert second.release_id < first.release_id < before.release_id
+    assert resume(lab, NICHE) == before
+
+
+def test_a_build_that_was_refused_is_never_rolled_back_to(lab: Lab) -> None:
+    good = served(lab)
+    do(lab, "DELETE FROM videos WHERE niche = :niche AND video_id <> ALL(:ids)", niche=NICHE, ids=ids(lab)[:2])
+    refused = library.build_index(lab, NICHE).release
+    with pytest.raises(LabError, match="is not promoted"):
+        library.promote_index(lab, NICHE)
+    take_out(lab, NICHE, ids(lab)[:1])
+    assert served(lab).release_id > refused.release_id
+    assert roll_back(lab, NICHE) == good
+
+
+def test_many_small_changes_crowd_out_neither_a_waiting_build_nor_what_served_before(lab: Lab) -> None:
+    first = served(lab)
+    do(lab, "UPDATE video_stats SET view_count = view_count + 1000")
+    waiting = library.build_index(lab, NICHE).release
+    for video in ids(lab)[:7]:
+        take_out(lab, NICHE, [video])
+    kept = {release.release_id for release in lab.releases.all(INDEX, NICHE)}
+    assert {first.release_id, waiting.release_id} <= kept
+    assert len(kept) <= 2 + lab.settings.releases_kept
+    library.promote_index(lab, NICHE)
+    assert served(lab).info["as_of"] == waiting.info["as_of"]
+    assert held_by(lab) == set(ids(lab)[7:])
+
+
+def test_what_was_taken_out_is_not_in_a_build_that_was_read_before_whatever_was_served(lab: Lab) -> None:
+    late = ids(lab)[0]
+    take_out(lab, NICHE, [late])
+    rebuild(lab)
+    with lab.engine.begin() as connection:
+        connection.execute(library_exclusions.delete())
+    library.build_index(lab, NICHE)  # has it, and what is served has not
+    assert take_out(lab, NICHE, [late]).out == []
+    library.promote_index(lab, NICHE)
+    assert late not in held_by(lab)
+
+
+def test_putting_a_video_into_the_wrong_niche_does_not_put_it_back_into_its_own(lab: Lab) -> None:
+    victim = ids(lab, OTHER)[0]
+    take_out(lab, OTHER, [victim])
+    assert put_in(lab, NICHE, [victim]).put == []
+    with lab.engine.connect() as connection:
+        assert list(connection.scalars(select(library_exclusions.c.video_id))) == [victim]
+
+
+def test_what_was_changed_before_the_retention_is_still_told_to_a_build(lab: Lab) -> None:
+    from thumblab_pipelines.steps.traces import clean_indices
+
+    forgotten, out, back = ids(lab)[:3]
+    take_out(lab, NICHE, [back])
+    library.build_index(lab, NICHE)
+    take_out(lab, NICHE, [out])
+    put_in(lab, NICHE, [back])
+    do(lab, "DELETE FROM videos WHERE video_id = :id", id=forgotten)
+    clean_indices(lab, NICHE, None)
+    assert held_by(lab) == set(ids(lab)) - {out}
+    assert all(forgotten not in NicheIndex.video_ids(release) for release in lab.releases.all(INDEX, NICHE))
+    rebuild(lab)
+    assert held_by(lab) == set(ids(lab)) - {out}
+
+
+def test_a_build_with_a_video_that_was_forgotten_since_is_not_served_and_is_made_anew(lab: Lab) -> None:
+    before = served(lab)
+    do(lab, "UPDATE video_stats SET view_count = view_count + 1000")
+    library.build_index(lab, NICHE)
+    do(lab, "DELETE FROM videos WHERE video_id = :id", id=ids(lab)[0])
+    with pytest.raises(LabError, match="1 of its videos were forgotten since"):
+        library.promote_index(lab, NICHE)
+    assert served(lab) == before
+    assert [asked.niche for asked in rebuilds_asked_for(lab)] == [NICHE]
+    rebuild(lab)
+    assert rebuilds_asked_for(lab) == []
+
+
+def test_the_retention_leaves_no_file_that_nobody_can_read(lab: Lab) -> None:
+    from thumblab_pipelines.steps.traces import clean_indices
+
+    do(lab, "UPDATE video_stats SET view_count = view_count + 1000")
+    broken = library.build_index(lab, NICHE).release
+    (broken.path / "manifest.json").write_text("")
+    staged = broken.path.parent / ".staging-of-the-dead"
+    staged.mkdir()
+    (staged / "items.json").write_text("[]")
+    clean_indices(lab, NICHE, None)
+    assert not broken.path.exists()
+    assert not staged.exists()
+
+
+def test_a_rebuild_is_remembered_until_it_is_served(lab: Lab) -> None:
+    ask_for_rebuild(lab, NICHE, "a test asked")
+    do(lab, "UPDATE video_stats SET view_count = view_count + 1000")
+    library.build_index(lab, NICHE)
+    assert len(rebuilds_asked_for(lab)) == 1
+    library.promote_index(lab, NICHE)
+    assert rebuilds_asked_for(lab) == []
+    ask_for_rebuild(lab, NICHE, "a test asked again, and nothing is new")
+    library.build_index(lab, NICHE)
+    assert rebuilds_asked_for(lab) == []
+
+
 def test_a_rollback_to_nothing_or_to_a_damaged_release_is_refused_and_changes_nothing(lab: Lab) -> None:
     first = served(lab)
-    with pytest.raises(LabError, match="no release older"):
+    with pytest.raises(LabError, match="served no release before"):
         roll_back(lab, NICHE)
     with pytest.raises(LabError, match="no readable manifest"):
         roll_back(lab, NICHE, "20200101T000000000000Z-00000000")
+    with pytest.raises(LabError, match="is no id of a release"):
+        roll_back(lab, NICHE, f"../{OTHER}/{served(lab, OTHER).release_id}")
     do(lab, "UPDATE video_stats SET view_count = view_count + 1000")
     second = rebuild(lab)
     (first.path / "items.json").write_text("[]")
@@ -221,7 +337,8 @@ def test_an_index_of_another_encoder_takes_nothing_and_asks_to_be_built_anew(
     (asked,) = rebuilds_asked_for(lab)
     assert (asked.niche, "made with another" in asked.reason) == (NICHE, True)
     assert any("a rebuild is asked for" in remark for remark in index_status(lab, NICHE).remarks)
-    library.build_index(lab, NICHE)
+    do(lab, "UPDATE video_stats SET view_count = view_count + 1000")
+    rebuild(lab)
     assert rebuilds_asked_for(lab) == []
 
 

@@ -145,6 +145,19 @@ def test_an_index_with_a_fault_is_refused_by_its_name_and_the_old_one_serves_on(
         assert named in service.health()["indices"]["tech"]["refused"]["reason"]
 
 
+def test_what_was_withdrawn_is_not_served_from_memory(new_lab, run, draw):
+    lab = new_lab()
+    lab.promote(lab.index())
+    lab.promote(lab.model())
+    with run(lab.settings) as service:
+        assert service.score(draw(1))["thumbnails"][0]["similarity_source"] == "faiss"
+        lab.store.withdraw("index", "tech")
+        answer = service.score(draw(1))
+        assert answer["releases"]["index"] is None
+        assert answer["thumbnails"][0]["similarity_source"] != "faiss"
+        assert service.health()["indices"]["tech"]["release"] is None
+
+
 def test_a_refused_release_is_not_read_again_for_every_request(new_lab, run, draw):
     lab = new_lab()
     lab.promote(lab.index())

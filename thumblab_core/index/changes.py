@@ -66,9 +66,12 @@ class Changes:
 
     def since(self, moment: datetime) -> list[tuple[Change, Vectors | None]]:
         """Those made at that moment or later, as `with_all` takes them."""
+        return [(entry, vector) for entry, vector in self.pairs() if entry.at >= moment]
+
+    def pairs(self) -> list[tuple[Change, Vectors | None]]:
+        """All, as `with_all` takes them."""
         vectors = iter(self.vectors)
-        pairs = [(entry, None if entry.item is None else next(vectors)) for entry in self.entries]
-        return [(entry, vector) for entry, vector in pairs if entry.at >= moment]
+        return [(entry, None if entry.item is None else next(vectors)) for entry in self.entries]
 
     def save(self, folder: Path) -> None:
         """Write the files of a release."""

@@ -17,6 +17,9 @@ FLAT_UP_TO = 10_000
 """Up to here comparing with every vector takes about a millisecond, and nothing has to be trained."""
 
 _TRAINED_ON = 30_000
+_FAITHFUL = re.compile(
+    r"(IDMap2?,)?((IVF\d+(_HNSW\d+)?|HNSW\d+),)?(Flat|SQfp16)"
+)  # nothing before it turns the vectors
 _ROUNDS = 5
 """Of k-means, for the lists. Twice as many of both take four times as long, for a search that is no faster."""
 
@@ -49,7 +52,7 @@ class Kind:
     @property
     def faithful(self) -> bool:
         """Its own similarities are those of the vectors, to 1e-4; of others they are computed once more."""
-        return self.factory.endswith((",Flat", ",SQfp16"))
+        return _FAITHFUL.fullmatch(self.factory) is not None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -98,7 +101,7 @@ def parameter_of(factory: str, count: int) -> tuple[str | None, list[int]]:
     lists = re.search(r"\bIVF(\d+)", factory)
     if lists is not None:
         return "nprobe", _rising(1, int(lists[1]))
-    if re.search(r"\b(HNSW|NSG)", factory):
+    if re.search(r"\bHNSW", factory):
         return "efSearch", _rising(64, max(64, min(count, 4096)))
     return None, []
 

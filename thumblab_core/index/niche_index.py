@@ -69,6 +69,11 @@ class NicheIndex:
         return self._base.dimension
 
     @property
+    def calibrated(self) -> bool:
+        """Whether there is a distribution to place a picture in: of a library that was built of two thumbnails or more."""
+        return len(self) > 1 and len(self._calibration) > 0
+
+    @property
     def kind(self) -> Kind:
         return self._base.kind
 
@@ -123,7 +128,7 @@ class NicheIndex:
     @property
     def overdue(self) -> str | None:
         """Why it should be built anew: more has changed than is searched beside the base without being felt."""
-        most = max(_LEAST_CHANGES, min(len(self._base) // 10, _MOST_CHANGES))
+        most = min(max(_LEAST_CHANGES, len(self._base) // 10), _MOST_CHANGES, len(self._base) if self.calibrated else 0)
         if len(self.changes) <= most:
             return None
         return f"{len(self.changes)} videos changed since {len(self._base)} were built at once, and {most} may"
@@ -154,7 +159,7 @@ class NicheIndex:
         was built of (each against all others). k is a tenth of the library, at most 200. A library of fewer than two
         raises `LibraryError`.
         """
-        if len(self) < 2 or not len(self._calibration):
+        if not self.calibrated:
             raise LibraryError("a library of fewer than two thumbnails has no distribution to compare with")
         self._checked(vector, "the query")
         similarities, _ = self._nearest(vector, typical_neighbours(len(self)))
@@ -217,7 +222,10 @@ class NicheIndex:
         Files that are those `beside` was loaded from are neither read nor verified again: what it holds is what they say.
         """
         digests = {name: release.files[name] for name in (INDEX, ITEMS, VECTORS, CALIBRATION) if name in release.files}
-        dimension, count = int(release.info["dimension"]), int(release.info["count"])
+        try:
+            dimension, count, encoder = (release.info[name] for name in ("dimension", "count", "encoder"))
+        except KeyError as error:
+            raise LibraryError(f"{release}: the manifest says nothing of its {error}") from None
         if beside is not None and beside._digests == digests:
             release.verify(known=digests)
             base, calibration = beside._base, beside._calibration
@@ -227,7 +235,7 @@ class NicheIndex:
         changes = Changes.none(base.dimension)
         if CHANGES in release.files:
             changes = Changes.load(release.path, base.dimension)
-        found = cls(base, changes, calibration, str(release.info["encoder"]), ScoreDistribution.load(release), digests)
+        found = cls(base, changes, calibration, str(encoder), ScoreDistribution.load(release), digests)
         if found.dimension != dimension or len(found) != count:
             raise LibraryError(f"{release} holds {len(found)}x{found.dimension}, not {count}x{dimension}")
         return found
@@ -352,7 +360,10 @@ def _held(index: Any) -> Vectors:
 
 
 def _read_calibration(release: Release) -> npt.NDArray[np.float32]:
-    found = np.load(release.path / CALIBRATION, allow_pickle=False)
+    try:
+        found = np.load(release.path / CALIBRATION, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise LibraryError(f"{release}: {CALIBRATION} cannot be read ({str(error)[:160]})") from None
     if found.ndim != 1 or not np.isfinite(found).all() or (np.diff(found) < 0).any():
         raise LibraryError(f"{release}: {CALIBRATION} is no distribution")
     return np.asarray(found, np.float32)

@@ -1,5 +1,6 @@
 """What starts when somebody asks for it, and not by the clock."""
 
+import time
 from collections.abc import Iterator
 
 import dagster as dg
@@ -22,6 +23,7 @@ def index_rebuilds(lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
     for request in asked:
         yield dg.RunRequest(
             partition_key=request.niche,
-            run_key=f"{request.niche}/{request.asked_at.isoformat()}",
+            # One that fails is tried again every hour.
+            run_key=f"{request.niche}/{request.asked_at.isoformat()}/{int(time.time() // 3600)}",
             tags={"thumblab/reason": request.reason[:200]},
         )

@@ -1,12 +1,11 @@
 """Change what a niche serves without building it anew: put videos in, take them out, roll back, hold and resume."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NoReturn
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import embeddings, index_rebuilds, library_exclusions, thumbnails, videos
@@ -16,7 +15,7 @@ from thumblab_core.index import Change, NicheIndex, RebuildRequiredError
 from thumblab_core.releases import INDEX, Release, ReleaseError
 from thumblab_pipelines.steps.embed import embed
 from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.library import promote_index, publish_changed
+from thumblab_pipelines.steps.library import ask_for_rebuild, promote_index, prune_indices, publish_changed
 from thumblab_pipelines.steps.library_rows import now, read_library
 
 
@@ -44,9 +43,12 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None = 
     reasons = _not_ready(lab, niche, wanted, encoder)
     if any(reason == _NO_VECTOR for reason in reasons.values()):
         embed(lab, niche)
-    with lab.engine.begin() as connection:
-        connection.execute(delete(library_exclusions).where(library_exclusions.c.video_id.in_(wanted)))
+        encoder = image_encoder(lab.settings).fingerprint  # a precision may have been settled just now
     with lab.releases.changing(INDEX, niche):
+        _check_held(lab, niche)
+        with lab.engine.begin() as connection:
+            mine = select(videos.c.video_id).where(videos.c.video_id.in_(wanted), videos.c.niche == niche)
+            connection.execute(delete(library_exclusions).where(library_exclusions.c.video_id.in_(mine)))
         served, index = _served(lab, niche, encoder)
         rows = read_library(lab, niche, encoder, wanted)
         if not rows.items:
@@ -66,34 +68,25 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None 
     Raises `RebuildRequiredError` where the served index cannot take that in place; the rebuild, which is asked for, will.
     """
     wanted = list(dict.fromkeys(video_ids))
-    with lab.engine.begin() as connection:
-        known = set(
-            connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(wanted), videos.c.niche == niche))
-        )
-        if known:
-            rows = [{"video_id": video_id} for video_id in sorted(known)]
-            connection.execute(insert(library_exclusions).values(rows).on_conflict_do_nothing())
-    left = {video_id: f"no video of {niche} in the lab" for video_id in wanted if video_id not in known}
     with lab.releases.changing(INDEX, niche):
-        served = lab.releases.current(INDEX, niche)
-        if served is None:
-            return Changed(
-                None, left=left | dict.fromkeys(known, f"nothing of {niche} is served yet; it will not be in it")
-            )
-        index = NicheIndex.load(served)
-        out = [video_id for video_id in wanted if video_id in index]
-        left |= {
-            video_id: "it was not in what is served" for video_id in wanted if video_id in known and video_id not in out
-        }
-        if not out:
-            return Changed(served, left=left)
         _check_held(lab, niche)
+        known = _exclude(lab, niche, wanted)
         with lab.engine.connect() as connection:
-            at = now(
-                connection
-            )  # after the commit: a build that was read before it lacks it, and is then brought up to date
+            # After the commit: a build that was read before it lacks it, and is brought up to date when it is served.
+            at = now(connection)
+        left = {video_id: f"no video of {niche} in the lab" for video_id in wanted if video_id not in known}
+        served = lab.releases.current(INDEX, niche)
+        index = None if served is None else NicheIndex.load(served)
+        out = [video_id for video_id in wanted if video_id in known and index is not None and video_id in index]
+        left |= {
+            video_id: "it was not in what is served, and will not be in what is built"
+            for video_id in wanted
+            if video_id in known and video_id not in out
+        }
+        if served is None or index is None or not out:
+            return Changed(served, left=left)
         release = _publish(lab, served, index.changed([(Change(video_id, at, None), None) for video_id in out]), run_id)
-    return Changed(release, out=out, left={v: why for v, why in left.items() if v not in out})
+    return Changed(release, out=out, left=left)
 
 
 def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
@@ -106,9 +99,9 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
         if served is None:
             raise LabError(f"nothing of {niche} is served, so there is nothing to roll back from")
         if release_id is None:
-            older = [r for r in lab.releases.all(INDEX, niche) if r.release_id < served]
+            older = lab.releases.served_before(INDEX, niche)
             if not older:
-                raise LabError(f"{niche} has no release older than {served}, which is served")
+                raise LabError(f"{niche} served no release before {served} that is still there; name one by --to")
             release = older[-1]
         else:
             release = lab.releases.get(INDEX, niche, release_id)
@@ -124,18 +117,12 @@ def resume(lab: Lab, niche: str) -> Release:
     with lab.releases.changing(INDEX, niche):
         held = lab.releases.held(INDEX, niche)
         if held is not None and held.displaced is not None:
-            with suppress(ReleaseError):  # pruned meanwhile, or damaged: the newest build is there
+            try:
                 lab.releases.promote(lab.releases.get(INDEX, niche, held.displaced))
+            except ReleaseError:  # forgotten by the retention, or damaged: what was put into it is in the database
+                ask_for_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
         lab.releases.resume(INDEX, niche)
     return promote_index(lab, niche).release
-
-
-def ask_for_rebuild(lab: Lab, niche: str, reason: str) -> None:
-    """Have the index of the niche built anew as soon as Dagster looks (the sensor `index_rebuilds`)."""
-    statement = insert(index_rebuilds).values(niche=niche, reason=reason)
-    changed = {"reason": reason, "asked_at": func.now()}
-    with lab.engine.begin() as connection:
-        connection.execute(statement.on_conflict_do_update(index_elements=["niche"], set_=changed))
 
 
 @dataclass(frozen=True)
@@ -154,9 +141,19 @@ def rebuilds_asked_for(lab: Lab) -> list[Asked]:
         return [Asked(*row) for row in connection.execute(statement.order_by(index_rebuilds.c.niche))]
 
 
+def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
+    """Have no index hold those of these that are videos of the niche; which ones they are."""
+    with lab.engine.begin() as connection:
+        mine = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.niche == niche)
+        known = set(connection.scalars(mine))
+        if known:
+            rows = [{"video_id": video_id} for video_id in sorted(known)]
+            connection.execute(insert(library_exclusions).values(rows).on_conflict_do_nothing())
+    return known
+
+
 def _served(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheIndex]:
     """What is served, where it can take a vector of that encoder."""
-    _check_held(lab, niche)
     served = lab.releases.current(INDEX, niche)
     if served is None:
         _require_rebuild(lab, niche, f"nothing of {niche} is served yet")
@@ -177,7 +174,7 @@ def _publish(lab: Lab, served: Release, index: NicheIndex, run_id: str | None) -
         _require_rebuild(lab, served.scope, index.overdue)
     release = publish_changed(lab, served, index, run_id)
     lab.releases.promote(release, served.files)  # which were verified a moment ago, and are shared
-    lab.releases.prune(INDEX, served.scope, lab.settings.releases_kept)
+    prune_indices(lab, served.scope)
     return release
 
 

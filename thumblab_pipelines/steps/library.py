@@ -4,17 +4,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from sqlalchemy import delete
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 
-from thumblab_core.database.tables import index_rebuilds
+from thumblab_core.database.tables import index_rebuilds, library_exclusions, videos
 from thumblab_core.encoders.load import image_encoder, image_encoder_name
+from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
-from thumblab_core.index import NicheIndex
+from thumblab_core.index import Change, NicheIndex
 from thumblab_core.index.niche_index import items_json
 from thumblab_core.releases import INDEX, Hold, Release
 from thumblab_pipelines.steps.features import meter_version
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
-from thumblab_pipelines.steps.library_rows import read_library, read_scores
+from thumblab_pipelines.steps.library_rows import now, read_library, read_scores
 from thumblab_pipelines.steps.verdict import Verdict
 
 _SAMPLE = 100
@@ -64,9 +66,8 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
             "measured": scores.count,
         }
         release = lab.releases.publish(INDEX, niche, index.save, info, run_id)
-    with lab.engine.begin() as connection:
-        asked = (index_rebuilds.c.niche == niche) & (index_rebuilds.c.asked_at <= rows.as_of)
-        connection.execute(delete(index_rebuilds).where(asked))
+    else:
+        _answered(lab, niche, rows.as_of)
     return Built(release, reused)
 
 
@@ -99,11 +100,13 @@ def judge_index(lab: Lab, release: Release) -> list[Verdict]:
 def promote_index(lab: Lab, niche: str) -> Served:
     """Serve the newest build of the niche, judged once more, with what was put in or taken out since it was read.
 
-    Where a person holds the served release (`roll_back`), it stays. Raises `LabError` when the build does not pass.
+    Where a person holds the served release (`roll_back`), it stays. Raises `LabError` when the build does not pass, or
+    holds a video that was forgotten since.
     """
     with lab.releases.changing(INDEX, niche):
         served, held = lab.releases.current(INDEX, niche), lab.releases.held(INDEX, niche)
         if held is not None and served is not None:
+            prune_indices(lab, niche)
             return Served(served, held)
         build = newest_build(lab, niche)
         newer = build is not None and (served is None or as_of(build) > as_of(served))
@@ -114,10 +117,33 @@ def promote_index(lab: Lab, niche: str) -> Served:
         if bad:
             raise LabError(f"{release} is not promoted: {'; '.join(v.explanation for v in bad)}")
         if newer:
-            release = _caught_up(lab, release, served)
-            lab.releases.promote(release)
-        lab.releases.prune(INDEX, niche, lab.settings.releases_kept)
-    return Served(release, None)
+            _check_nothing_forgotten(lab, release)
+        current = _caught_up(lab, release, served if newer else None)
+        if current != served:
+            lab.releases.promote(current)
+        _answered(lab, niche, as_of(current))
+        prune_indices(lab, niche)
+    return Served(current, None)
+
+
+def prune_indices(lab: Lab, niche: str) -> list[str]:
+    """Delete old releases of the niche; which ones.
+
+    The newest few of any sort stay, and as many that were built at once: small changes must crowd out neither a build that
+    waits to be served nor what one might roll back to. So does what a person displaced by a rollback.
+    """
+    builds = [release.release_id for release in lab.releases.all(INDEX, niche) if not release.info.get("changed_since")]
+    held = lab.releases.held(INDEX, niche)
+    spare = {*builds[-lab.settings.releases_kept :], *([held.displaced] if held and held.displaced else [])}
+    return lab.releases.prune(INDEX, niche, lab.settings.releases_kept, spare)
+
+
+def ask_for_rebuild(lab: Lab, niche: str, reason: str) -> None:
+    """Have the index of the niche built anew as soon as Dagster looks (the sensor `index_rebuilds`)."""
+    statement = insert(index_rebuilds).values(niche=niche, reason=reason)
+    changed = {"reason": reason, "asked_at": func.now()}
+    with lab.engine.begin() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["niche"], set_=changed))
 
 
 def newest_build(lab: Lab, niche: str) -> Release | None:
@@ -131,14 +157,42 @@ def as_of(release: Release) -> datetime:
     return datetime.fromisoformat(release.info.get("as_of", release.created_at))
 
 
-def _caught_up(lab: Lab, build: Release, served: Release | None) -> Release:
-    """The build with what was changed in the served release since the build was read: nothing acknowledged is lost."""
-    if served is None or served.info["encoder"] != build.info["encoder"]:
-        return build
-    missed = NicheIndex.load(served).changes.since(as_of(build))
-    if not missed:
-        return build
-    return publish_changed(lab, build, NicheIndex.load(build).changed(missed))
+def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
+    """The release with what was changed in the served one since it was read, and without what is excluded: nothing that was
+    acknowledged is lost."""
+    with lab.engine.connect() as connection:
+        excluded = set(connection.scalars(select(library_exclusions.c.video_id)))
+        at = now(connection)
+    index = NicheIndex.load(release)
+    missed = [] if served is None else NicheIndex.load(served).changes.since(as_of(release))
+    puts = [(change, vector) for change, vector in missed if vector is not None]
+    if puts and served is not None and served.info["encoder"] != release.info["encoder"]:
+        ask_for_rebuild(lab, release.scope, "videos were put in while it was built for another encoder")
+        puts = []
+    index_now = index.changed(puts)
+    out: list[tuple[Change, Vectors | None]] = [
+        (Change(video_id, at, None), None) for video_id in sorted(excluded) if video_id in index_now
+    ]
+    if not puts and not out:
+        return release
+    return publish_changed(lab, release, index_now.changed(out))
+
+
+def _check_nothing_forgotten(lab: Lab, release: Release) -> None:
+    """A video that left the lab while the index was built must not be served, nor stay in a file of it."""
+    with lab.engine.connect() as connection:
+        alive = set(connection.scalars(select(videos.c.video_id).where(videos.c.niche == release.scope)))
+    gone = NicheIndex.video_ids(release) - alive
+    if gone:
+        ask_for_rebuild(lab, release.scope, f"{len(gone)} videos were forgotten while it was built")
+        raise LabError(f"{release} is not promoted: {len(gone)} of its videos were forgotten since; it is built anew")
+
+
+def _answered(lab: Lab, niche: str, moment: datetime) -> None:
+    """What was asked for up to that moment is served."""
+    with lab.engine.begin() as connection:
+        asked = (index_rebuilds.c.niche == niche) & (index_rebuilds.c.asked_at <= moment)
+        connection.execute(delete(index_rebuilds).where(asked))
 
 
 def publish_changed(lab: Lab, of: Release, index: NicheIndex, run_id: str | None = None) -> Release:
@@ -149,6 +203,6 @@ def publish_changed(lab: Lab, of: Release, index: NicheIndex, run_id: str | None
 
 
 def judge_served_index(lab: Lab, expected: Release) -> list[Verdict]:
-    """Does the pointer name the release that was promoted?"""
+    """Does the pointer name the release that was promoted, or one that a change has made of it since?"""
     found = lab.releases.current_id(INDEX, expected.scope)
-    return [Verdict("pointer", found == expected.release_id, f"{expected.scope} serves {found}")]
+    return [Verdict("pointer", found is not None and found >= expected.release_id, f"{expected.scope} serves {found}")]

@@ -13,6 +13,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
 from thumblab_core.releases import ALL, INDEX, PAIRS, Release
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
+from thumblab_pipelines.steps.library import prune_indices
 
 _UNUSED_S = 3_600.0
 """A picture that no row names may belong to a download that is about to write its row."""
@@ -53,7 +54,9 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
             else:
                 lab.releases.promote(left)
         _remove(lab, stale)
-    return len(stale)
+        lost = lab.releases.discard_unreadable(INDEX, niche)
+        prune_indices(lab, niche)  # what a writer that died left behind may hold anything
+    return len(stale) + len(lost)
 
 
 def _without(lab: Lab, release: Release, alive: set[str], run_id: str | None) -> Release | None:
@@ -62,7 +65,10 @@ def _without(lab: Lab, release: Release, alive: set[str], run_id: str | None) ->
         index = NicheIndex.load(release)
     except LabError:
         return None
-    rows = np.array([row for row, item in enumerate(index.items) if item.video_id in alive], dtype=np.intp)
+    # What was changed since stays a change, so that a build that was read before it is told of it.
+    changes = [pair for pair in index.changes.pairs() if pair[0].video_id in alive]
+    of_base = alive - {change.video_id for change, _ in changes}
+    rows = np.array([row for row, item in enumerate(index.items) if item.video_id in of_base], dtype=np.intp)
     if len(rows) < 2:
         return None
     # Built at once: a change would leave the forgotten rows in the files. The quantiles of sub-scores name nobody.
@@ -71,9 +77,9 @@ def _without(lab: Lab, release: Release, alive: set[str], run_id: str | None) ->
         [index.items[row] for row in rows],
         index.encoder,
         index.scores,
-        lab.settings.index_factory,
+        release.info["faiss"],
         lab.settings.index_recall,
-    )
+    ).changed(changes)
     info = release.info | trimmed.describe()
     info |= {
         "inputs": inputs_digest("retention", release.release_id, [item.video_id for item in trimmed.items]),
