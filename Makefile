@@ -26,7 +26,7 @@ test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-all: $(READY)  ## run all tests, also those that take a quarter of an hour each
-	@$(BIN)/python -m pytest -m "" -s $(ARGS)
+	@THUMBLAB_TEST_PICTURES=100 $(BIN)/python -m pytest -m "" -s $(ARGS)
 
 lint: $(READY)  ## style and types
 	@$(BIN)/ruff check .

@@ -1,15 +1,14 @@
 """Ends the servers that a lab leaves behind, however it went: run as a script, it outlives its parent by a few seconds.
 
 Its stdin is a pipe that only the parent writes to, one line `+PGID` for each session it starts and `-PGID` for each that has
-ended. The kernel closes the pipe when the parent is gone; what is then left is asked to end, and made to 10 seconds later.
+ended. The kernel closes the pipe when the parent is gone; what is then left is asked to end, and made to after as many
+seconds as its argument says.
 """
 
 import os
 import signal
 import sys
 import time
-
-PATIENCE = 10.0
 
 
 def left() -> set[int]:
@@ -33,9 +32,9 @@ def tell(groups: set[int], number: signal.Signals) -> set[int]:
     return found
 
 
-def main() -> None:
+def main(patience: float) -> None:
     groups = tell(left(), signal.SIGTERM)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while groups and time.monotonic() < deadline:
         time.sleep(0.1)
         groups = {group for group in groups if exists(group)}
@@ -51,4 +50,4 @@ def exists(group: int) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    main(float(sys.argv[1]))

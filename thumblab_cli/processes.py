@@ -35,7 +35,9 @@ class Server:
 class Supervisor:
     """Starts servers and ends them all on leaving. Each writes to `<data_dir>/logs/<name>.log`."""
 
-    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
+    def __init__(self, data_dir: Path, environment: dict[str, str], patience: float = 10.0) -> None:
+        """`patience`: seconds that servers have to end by themselves once this process is gone."""
+        self._patience = patience
         self._logs = data_dir / "logs"
         self._environment = {**os.environ, **environment}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -44,7 +46,10 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         # In a session of its own: Ctrl-C in the terminal must not end what ends the servers.
         self._will = subprocess.Popen(
-            [sys.executable, "-I", "-S", last_will.__file__], stdin=subprocess.PIPE, text=True, start_new_session=True
+            [sys.executable, "-I", "-S", last_will.__file__, str(self._patience)],
+            stdin=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         return self
 

@@ -22,7 +22,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts backg
 from pathlib import Path
 from thumblab_cli.processes import Server, Supervisor
 folder, commands = Path(sys.argv[1]), json.loads(sys.argv[2])
-with Supervisor(folder, {}) as supervisor:
+with Supervisor(folder, {}, patience=2) as supervisor:
     for name, command in commands.items():
         supervisor.start(Server(name, [sys.executable, "-c", command], None, None))
     while not all("up" in (folder / "logs" / f"{name}.log").read_text() for name in commands):

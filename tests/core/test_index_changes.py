@@ -351,7 +351,7 @@ def test_more_neighbours_than_an_approximate_index_was_measured_for_are_searched
     ]
 
 
-@pytest.mark.parametrize("factory", ["HNSW16", "IVF30,PQ6", "IDMap,IVF30,Flat", "PCA16,IVF30,SQ8", "PCA16,Flat"])
+@pytest.mark.parametrize("factory", ["HNSW16", "IVF30,PQ6x4", "IDMap,IVF30,Flat", "PCA16,IVF30,SQ8", "PCA16,Flat"])
 def test_any_factory_string_of_faiss_serves_with_exact_similarities(
     clustered: Vectors, tmp_path: Path, factory: str
 ) -> None:

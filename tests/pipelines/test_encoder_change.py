@@ -9,16 +9,18 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 from tiny_clip import TinyClip
 
-from thumblab_core.database.tables import embeddings, videos, visual_features
+from thumblab_core.database.tables import embeddings, thumbnails, videos, visual_features
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder
 from thumblab_core.encoders.open_clip import OpenClipEncoder
+from thumblab_core.encoders.protocol import text_tower
 from thumblab_core.errors import LabError
 from thumblab_core.images import decode
-from thumblab_core.index import NicheIndex
+from thumblab_core.index import NicheIndex, Only
 from thumblab_core.releases import ENCODER, INDEX
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.steps import baselines, features, library
 from thumblab_pipelines.steps.embed import embed, judge_embeddings
+from thumblab_pipelines.steps.index_search import search_libraries
 from thumblab_pipelines.steps.lab import Lab
 
 NICHE = "tech"
@@ -125,6 +127,27 @@ def test_with_a_text_tower_the_service_measures_in_the_very_way_of_the_library(l
     assert found.evidence.title_match_by == "picture"
     for name in NAMES:
         assert found.scores[name].value == pytest.approx(row[name], abs=1e-3), name
+
+
+def test_words_and_pictures_are_searched_in_the_space_that_they_share(labs: tuple[Lab, Lab], tmp_path: Path) -> None:
+    new = labs[1]
+    embed(new, NICHE)
+    baselines.compute_baselines(new, NICHE)
+    library.build_index(new, NICHE)
+    index = NicheIndex.load(library.promote_index(new, NICHE).release)
+    tower = text_tower(image_encoder(new.settings))
+    assert tower is not None
+    found = search_libraries(new, (NICHE,), 5, Only(), words="a red phone")
+    expected = index.search(tower.encode_texts(["a red phone"])[0], 5)
+    assert [hit.item for hit in found.hits] == [neighbour.item for neighbour in expected]
+    assert found.remarks == []
+    with new.engine.connect() as connection:
+        row = connection.execute(select(thumbnails).join(videos).where(videos.c.niche == NICHE)).mappings().first()
+    assert row is not None
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(new.images.get(row["sha256"]))
+    nearest = search_libraries(new, (NICHE,), 1, Only(), image=picture).hits[0]
+    assert (nearest.item.video_id, nearest.similarity > 0.999) == (row["video_id"], True)
 
 
 def test_a_library_too_small_to_judge_by_stays_in_float32_for_now(
