@@ -175,7 +175,7 @@ def test_a_reader_that_has_the_base_reads_only_the_changes(tmp_path: Path, monke
     read: list[str] = []
     checksum = releases._checksum
     monkeypatch.setattr(releases, "_checksum", lambda path: read.append(path.name) or checksum(path))
-    monkeypatch.setattr(niche_index, "_read_base", lambda release: pytest.fail("the base was read again"))
+    monkeypatch.setattr(niche_index, "read_base", lambda release: pytest.fail("the base was read again"))
     assert "v90" in NicheIndex.load(second, old)
     assert set(read) == {"changes.json", "changes.npy"}
 

@@ -1,38 +1,31 @@
 """The library of a niche: build it from vectors, change it, search it, save it as the files of a release and load it again.
 
-Files: `items.json` (what to show of a neighbour, in row order), `index.faiss` (exact inner product over unit vectors, or the
-index that `kinds` chose, and then `vectors.npy` beside it), `calibration.npy` (the library's own distribution of the
-similarity statistic), `sub_scores.json` (its distribution of each sub-score), and those of `changes` where there are any.
+It is a base that was built at once, and what changed since: a change computes nothing of the base and writes nothing of it.
 """
 
-import gc
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter, ValidationError
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index.base import Base, Rows
 from thumblab_core.index.changes import JSON as CHANGES
 from thumblab_core.index.changes import Change, Changes
+from thumblab_core.index.files import BASE_FILES, named_videos, read_base, read_calibration, write_base
 from thumblab_core.index.items import MAX_NEIGHBOURS, ROUNDING, Item, LibraryError, Neighbour, Only, typical_neighbours
-from thumblab_core.index.kinds import AUTO, FLAT, FLAT_UP_TO, Kind, faiss_module, set_parameter
+from thumblab_core.index.kinds import AUTO, FLAT_UP_TO, Kind
 from thumblab_core.releases import Release
 from thumblab_core.score_distribution import ScoreDistribution
-
-INDEX, ITEMS, VECTORS, CALIBRATION = "index.faiss", "items.json", "vectors.npy", "calibration.npy"
 
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
 _CALIBRATED_ON = 5_000
 _DUPLICATES = 64
 _BLOCK = 1024
-_ITEMS = TypeAdapter(list[Item])
 
 
 class NicheIndex:
@@ -192,12 +185,7 @@ class NicheIndex:
 
     def save(self, folder: Path) -> None:
         """Write the files of a release into an empty folder."""
-        # Not by FAISS's own writer: on a full disk it leaves a part of the file, prints a line and says nothing.
-        (folder / INDEX).write_bytes(faiss_module().serialize_index(self._base.index).data)
-        if not self.kind.exact:
-            np.save(folder / VECTORS, self._base.vectors)
-        (folder / ITEMS).write_bytes(items_json(self._base.items))
-        np.save(folder / CALIBRATION, self._calibration)
+        write_base(self._base, self._calibration, folder)
         if self.scores is not None:
             self.scores.save(folder)
         if self.changes.entries:
@@ -210,7 +198,7 @@ class NicheIndex:
     @staticmethod
     def video_ids(release: Release) -> set[str]:
         """Which videos the files of a release name, taken out or not, without loading its vectors."""
-        found = {item["video_id"] for item in json.loads((release.path / ITEMS).read_bytes())}
+        found = named_videos(release)
         if CHANGES in release.files:
             found |= {entry["video_id"] for entry in json.loads((release.path / CHANGES).read_bytes())}
         return found
@@ -221,7 +209,7 @@ class NicheIndex:
 
         Files that are those `beside` was loaded from are neither read nor verified again: what it holds is what they say.
         """
-        digests = {name: release.files[name] for name in (INDEX, ITEMS, VECTORS, CALIBRATION) if name in release.files}
+        digests = {name: release.files[name] for name in BASE_FILES if name in release.files}
         try:
             dimension, count, encoder = (release.info[name] for name in ("dimension", "count", "encoder"))
         except KeyError as error:
@@ -231,7 +219,7 @@ class NicheIndex:
             base, calibration = beside._base, beside._calibration
         else:
             release.verify()
-            base, calibration = _read_base(release), _read_calibration(release)
+            base, calibration = read_base(release), read_calibration(release)
         changes = Changes.none(base.dimension)
         if CHANGES in release.files:
             changes = Changes.load(release.path, base.dimension)
@@ -312,61 +300,6 @@ class NicheIndex:
             )
         if not np.isfinite(vector).all():
             raise LibraryError(f"{what}: a vector with numbers that are none")
-
-
-def items_json(items: Sequence[Item]) -> bytes:
-    """As a release holds them."""
-    return _ITEMS.dump_json(list(items))
-
-
-def _read_base(release: Release) -> Base:
-    try:
-        with _without_collecting():
-            items = _ITEMS.validate_json((release.path / ITEMS).read_bytes(), strict=False)
-        index = faiss_module().read_index(str(release.path / INDEX))
-        said = release.info.get("search") or {"factory": FLAT}
-        kind = Kind(**said)
-        # The vectors of an approximate index are looked up a few at a time: the kernel may keep them where it likes.
-        vectors = _held(index) if kind.exact else np.load(release.path / VECTORS, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, ValidationError) as error:
-        raise LibraryError(f"{release} makes no sense ({type(error).__name__}: {str(error)[:160]})") from None
-    shapes = {(index.ntotal, index.d), (len(items), index.d), vectors.shape}
-    if len(shapes) > 1 or vectors.dtype != np.float32:
-        held = f"{index.ntotal}x{index.d}, {len(items)} items and {vectors.dtype} vectors of {vectors.shape}"
-        raise LibraryError(f"{release} holds {held}, not {release.info['count']}x{release.info['dimension']}")
-    if len({item.video_id for item in items}) != len(items):
-        raise LibraryError(f"{release} holds a video twice")
-    if kind.parameter is not None and kind.value is not None:
-        set_parameter(index, kind.parameter, kind.value)
-    return Base(index, vectors, items, kind)
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Of a hundred thousand new objects the collector frees none, and takes a third of the time to find that out."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _held(index: Any) -> Vectors:
-    """The vectors of an exact index, without a copy."""
-    found: Vectors = index.reconstruct_n(0, index.ntotal)
-    return found.reshape(index.ntotal, index.d)
-
-
-def _read_calibration(release: Release) -> npt.NDArray[np.float32]:
-    try:
-        found = np.load(release.path / CALIBRATION, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise LibraryError(f"{release}: {CALIBRATION} cannot be read ({str(error)[:160]})") from None
-    if found.ndim != 1 or not np.isfinite(found).all() or (np.diff(found) < 0).any():
-        raise LibraryError(f"{release}: {CALIBRATION} is no distribution")
-    return np.asarray(found, np.float32)
 
 
 def _leave_one_out(base: Base) -> npt.NDArray[np.float32]:

@@ -12,7 +12,7 @@ from thumblab_core.encoders.load import image_encoder, image_encoder_name
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.index import Change, NicheIndex
-from thumblab_core.index.niche_index import items_json
+from thumblab_core.index.files import items_json
 from thumblab_core.releases import INDEX, Hold, Release
 from thumblab_pipelines.steps.features import meter_version
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
