@@ -110,6 +110,7 @@ def worked() -> float:
     return children.ru_utime + children.ru_stime
 
 
+@pytest.mark.heavy
 def test_evaluating_twice_gives_the_same_figures_and_the_second_time_at_once(data_dir: Path, catalogue: Path) -> None:
     answers, seconds = [], []
     for _ in range(2):
