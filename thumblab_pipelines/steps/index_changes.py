@@ -186,7 +186,7 @@ def _require_rebuild(lab: Lab, niche: str, why: str) -> NoReturn:
     )
 
 
-_NO_VECTOR = "its thumbnail has no vector of the encoder of the settings; see what `thumblab index upsert` said of it"
+_NO_VECTOR = "its thumbnail could not be encoded; the metadata of embeddings says why"
 
 
 def _left(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
