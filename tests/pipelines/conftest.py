@@ -45,13 +45,17 @@ def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterat
 
 @pytest.fixture(scope="session")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Makes a dataset whose corrected log views are a linear function of the picture's vector plus noise."""
+    """Makes a dataset whose corrected log views are a linear function of the picture's vector plus noise.
+
+    Every video was counted once, in one era, and looks like no other; `columns` replace or join what there is.
+    """
     import numpy as np
     import pandas as pd
 
     from thumblab_core.encoders.protocol import unit
     from thumblab_core.releases import ReleaseStore
     from thumblab_pipelines.steps import pairs
+    from thumblab_pipelines.steps.ageing import Growth
     from thumblab_pipelines.steps.dataset import Dataset
 
     def make(
@@ -71,16 +75,22 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
                 + pd.to_timedelta(np.tile(np.arange(videos), channels) * 12.0, unit="h"),
                 "duration_s": random.integers(200, 2_000, n),
                 "age_hours": random.uniform(100, 2_000, n),
+                "era": "playback_start",
+                "title": [f"Video {i}" for i in range(n)],
+                "learnt": True,
                 "sha256": [f"{i:064d}" for i in range(n)],
+                "phash": np.random.default_rng(seed).integers(-(2**63), 2**63, n),
                 "target": signal * quality + noise * random.standard_normal(n),
                 **columns,
             }
         )
-        corpus["views"] = np.exp(10 + corpus.target)
+        corpus["observed_at"] = corpus.published_at + pd.to_timedelta(corpus.age_hours, unit="h")
+        corpus["views"] = np.exp(corpus.target + Growth().log_share(corpus.age_hours))
         corpus["part"] = pairs.split_by_time(corpus)
         corpus["fold"] = pairs.split_by_channel(corpus)
         found = pairs.pair_up(corpus, 30.0)
-        info = {"image_encoder": "i", "title_encoder": "t", "age_exponent": 0.0, "inputs": str(seed)}
+        as_of = corpus.observed_at.max().isoformat()
+        info = {"image_encoder": "i", "title_encoder": "t", "age_exponent": 0.0, "inputs": str(seed), "as_of": as_of}
         store = ReleaseStore(tmp_path_factory.mktemp("pairs"))
         release = store.publish("pairs", "all", pairs._writer(corpus, found), info)
         return Dataset(release, corpus, found, images, titles, random.random((n, 6)).astype(np.float32))

@@ -1,7 +1,6 @@
 """Promises of the training pairs: what is compared is comparable, and nothing leaks."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,9 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from thumblab_core.niches import NICHES
-from thumblab_core.releases import ReleaseStore
-from thumblab_pipelines.steps import pairs
-from thumblab_pipelines.steps.dataset import Dataset, load_dataset
+from thumblab_pipelines.steps import pairing, pairs
+from thumblab_pipelines.steps.dataset import load_dataset
 from thumblab_pipelines.steps.lab import Lab
-
-Plant = Callable[..., Dataset]
 
 
 def corpus_of(sizes: list[int], seed: int = 0, spread_days: float = 120) -> pd.DataFrame:
@@ -76,8 +72,45 @@ def test_every_pair_that_is_near_and_unequal_is_there_when_there_are_few() -> No
 def test_a_channel_with_very_many_pairs_gives_a_sample_and_always_the_same() -> None:
     corpus = corpus_of([120], spread_days=20)
     found = pairs.pair_up(corpus, 30)
-    assert (found.part == pairs.TRAIN).sum() == 120 * pairs._TRAIN_PAIRS_PER_VIDEO
+    assert (found.part == pairs.TRAIN).sum() == 120 * pairing.TRAIN_PAIRS_PER_VIDEO
     pd.testing.assert_frame_equal(found, pairs.pair_up(corpus, 30))
+
+
+def test_no_channel_dominates_the_training_and_held_out_pairs_are_all_there() -> None:
+    corpus = corpus_of([700, 30], spread_days=20)
+    corpus["target"] = np.random.default_rng(0).standard_normal(len(corpus))
+    found = pairs.pair_up(corpus, 30)
+    train = found[found.part == pairs.TRAIN].channel_id.value_counts()
+    assert train.to_dict() == {"c0": pairing.TRAIN_PAIRS_PER_CHANNEL, "c1": 20 * 19 // 2}
+    videos = (corpus[corpus.part == pairs.TEST].channel_id == "c0").sum()
+    assert ((found.part == pairs.TEST) & (found.channel_id == "c0")).sum() == videos * (videos - 1) // 2
+
+
+def test_a_pair_is_labelled_at_the_largest_age_at_which_both_are_known_else_by_corrected_views() -> None:
+    corpus = corpus_of([4], spread_days=3)
+    corpus["target"] = np.log([400.0, 300.0, 200.0, 100.0])
+    corpus["views_at_24"] = [10.0, 20.0, 30.0, np.nan]
+    corpus["views_at_168"] = [80.0, 60.0, np.nan, np.nan]
+    found = pairs.pair_up(corpus, 30).set_index(["winner", "loser"])
+    assert {couple: (row.label, round(row.margin, 6)) for couple, row in found.iterrows()} == {
+        (0, 1): ("views at 168 h", 0.25),
+        (2, 0): ("views at 24 h", round(2 / 3, 6)),
+        (2, 1): ("views at 24 h", round(1 / 3, 6)),
+        (0, 3): ("age-corrected views", 0.75),
+        (1, 3): ("age-corrected views", round(2 / 3, 6)),
+        (2, 3): ("age-corrected views", 0.5),
+    }
+
+
+def test_counts_of_two_definitions_of_a_view_are_never_a_pair() -> None:
+    corpus = corpus_of([6], spread_days=3)
+    corpus["target"] = np.arange(6.0)
+    corpus["era"] = ["qualified"] * 3 + ["playback_start"] * 3
+    found = pairs.pair_up(corpus, 30)
+    assert {tuple(sorted(couple)) for couple in zip(found.winner, found.loser, strict=True)} == {
+        *((0, 1), (0, 2), (1, 2)),
+        *((3, 4), (3, 5), (4, 5)),
+    }
 
 
 @settings(max_examples=30, deadline=None)
@@ -103,144 +136,6 @@ def test_folds_are_about_equally_large() -> None:
     assert corpus_of([10] * 9).fold.value_counts().to_dict() == {0: 30, 1: 30, 2: 30}
 
 
-@pytest.mark.parametrize("b", [0.0, 0.3, 0.8, 1.0])
-def test_the_age_exponent_is_recovered_whatever_the_level_of_the_channel(b: float) -> None:
-    random = np.random.default_rng(1)
-    age = random.uniform(24, 3_000, 900)
-    channel = np.repeat(np.arange(9), 100)
-    logs = 2.0 * channel + b * np.log(age) + 0.2 * random.standard_normal(900)
-    corpus = pd.DataFrame({"channel_id": channel.astype(str), "age_hours": age, "views": np.exp(logs)})
-    assert pairs.age_exponent(corpus) == pytest.approx(b, abs=0.03)
-
-
-def test_the_age_exponent_stays_between_views_and_views_per_hour() -> None:
-    age = np.geomspace(10, 1_000, 50)
-    for power, expected in ((2.0, 1.0), (-1.0, 0.0)):
-        corpus = pd.DataFrame({"channel_id": "c", "age_hours": age, "views": age**power})
-        assert pairs.age_exponent(corpus) == expected
-    assert pairs.age_exponent(pd.DataFrame({"channel_id": "c", "age_hours": [5.0, 5.0], "views": [1.0, 9.0]})) == 0
-    assert pairs.age_exponent(pd.DataFrame()) == 0
-
-
-def judged(plant: Plant, tmp_path: Path, change: Callable[[pd.DataFrame, pd.DataFrame], None]) -> dict[str, bool]:
-    data = plant(channels=4, videos=30)
-    corpus, found = data.videos.copy(), data.pairs.copy()
-    change(corpus, found)
-    release = ReleaseStore(tmp_path).publish("pairs", "all", pairs._writer(corpus, found), {})
-    return {verdict.name: verdict.passed for verdict in pairs.judge_pairs(release)}
-
-
-def test_honest_pairs_pass_every_check(plant: Plant, tmp_path: Path) -> None:
-    assert set(judged(plant, tmp_path, lambda *_: None).values()) == {True}
-
-
-def leak_video(corpus: pd.DataFrame, found: pd.DataFrame) -> None:
-    corpus.loc[1, "video_id"] = corpus.video_id[0]
-
-
-def leak_part(corpus: pd.DataFrame, found: pd.DataFrame) -> None:
-    found.loc[found.index[found.part == "mixed"][0], "part"] = pairs.TRAIN
-
-
-def leak_picture(corpus: pd.DataFrame, found: pd.DataFrame) -> None:
-    first, last = corpus.index[corpus.part == pairs.TRAIN][0], corpus.index[corpus.part == pairs.TEST][-1]
-    corpus.loc[last, "sha256"] = corpus.sha256[first]
-
-
-def strangers(corpus: pd.DataFrame, found: pd.DataFrame) -> None:
-    row = found.index[found.part == pairs.TRAIN][0]
-    other = corpus.index[(corpus.part == pairs.TRAIN) & (corpus.channel_id != found.channel_id[row])][0]
-    found.loc[row, "loser"] = other
-
-
-def split_channel(corpus: pd.DataFrame, found: pd.DataFrame) -> None:
-    corpus.loc[0, "fold"] = (corpus.fold[0] + 1) % 3
-
-
-def no_test(corpus: pd.DataFrame, found: pd.DataFrame) -> None:
-    found.loc[found.part == pairs.TEST, "part"] = "mixed"
-
-
-@pytest.mark.parametrize(
-    ("change", "check"),
-    [
-        (leak_video, "no_leak_of_videos"),
-        (leak_part, "no_leak_of_videos"),
-        (leak_picture, "no_leak_of_pictures"),
-        (strangers, "same_channel"),
-        (split_channel, "whole_channels"),
-        (no_test, "enough"),
-    ],
-)
-def test_each_planted_leak_is_found_by_its_check(
-    plant: Plant, tmp_path: Path, change: Callable[[pd.DataFrame, pd.DataFrame], None], check: str
-) -> None:
-    assert not judged(plant, tmp_path, change)[check]
-
-
-def rows_for_exclusion(**columns: list[Any]) -> pd.DataFrame:
-    count = len(next(iter(columns.values())))
-    usual = {
-        "video_id": [f"v{i}" for i in range(count)],
-        "sha256": [f"{i:064d}" for i in range(count)],
-        "encoded": [True] * count,
-        "duration_s": [600.0] * count,
-        "views": [5_000] * count,
-        "format": ["video"] * count,
-        "aspect_ratio": [16 / 9] * count,
-        "may_train": [False] * count,
-        "outlier": [False] * count,
-    }
-    return pd.DataFrame({**usual, **columns})
-
-
-def test_what_must_not_be_learnt_from_is_left_out_and_counted() -> None:
-    unknown = None
-    corpus = rows_for_exclusion(
-        duration_s=[600, 180, 180, 60, 3_600, 59, 3_601, unknown, 100, 600, 600, 600, 600, 600],
-        aspect_ratio=[unknown, unknown, 16 / 9, 16 / 9, unknown, 16 / 9, 16 / 9, unknown, 9 / 16, *[16 / 9] * 5],
-        format=["video"] * 8 + ["short", "live"] + ["video"] * 4,
-        views=[5_000] * 10 + [999, 5_000, 5_000, 5_000],
-        outlier=[False] * 11 + [True, False, False],
-        sha256=["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", None, "n"],
-        encoded=[True] * 13 + [False],
-    )
-    kept, excluded = pairs._exclude(corpus, {}, only_opted_in=False)
-    assert kept.video_id.tolist() == ["v0", "v2", "v3", "v4"]
-    assert {reason: n for reason, n in excluded.items() if n} == {
-        "no picture": 1,
-        "not encoded": 1,
-        "a Short": 1,
-        "live or of unknown length": 2,
-        "up to 180 s and of unknown shape (may be a Short)": 1,
-        "under 60 s": 1,
-        "over 3600 s": 1,
-        "under 1000 views": 1,
-        "an outlier of its channel": 1,
-    }
-
-
-def test_the_stricter_choice_leaves_out_who_did_not_opt_in() -> None:
-    corpus = rows_for_exclusion(may_train=[True, False, True])
-    kept, excluded = pairs._exclude(corpus, {}, only_opted_in=True)
-    assert kept.video_id.tolist() == ["v0", "v2"]
-    assert excluded["not opted in to training"] == 1
-
-
-def test_of_near_duplicates_the_first_to_be_published_stays() -> None:
-    corpus = rows_for_exclusion(views=[5_000] * 4)
-    near = {"v0": ["v2"], "v2": ["v0", "v3"], "v3": ["v2"]}
-    kept, excluded = pairs._exclude(corpus, near, only_opted_in=False)
-    assert kept.video_id.tolist() == ["v0", "v1", "v3"]
-    assert excluded["near-duplicate picture"] == 1
-
-
-def test_the_very_same_file_is_a_duplicate_also_where_no_index_knows_both() -> None:
-    kept, excluded = pairs._exclude(rows_for_exclusion(sha256=["a", "b", "a", "c"]), {}, only_opted_in=False)
-    assert kept.video_id.tolist() == ["v0", "v1", "v3"]
-    assert excluded["near-duplicate picture"] == 1
-
-
 @pytest.fixture(scope="module")
 def encoded(small: Any) -> Lab:
     from thumblab_pipelines.steps.baselines import compute_baselines
@@ -260,8 +155,12 @@ def encoded(small: Any) -> Lab:
 def test_pairs_are_built_once_and_again_only_when_something_changed(encoded: Lab) -> None:
     first, again = pairs.build_pairs(encoded, "run"), pairs.build_pairs(encoded)
     assert (first.reused, again.reused, again.release) == (False, True, first.release)
-    assert all(verdict.passed for verdict in pairs.judge_pairs(first.release))
+    assert all(verdict.passed for verdict in pairs.judge_pairs(first.release, encoded))
     assert first.release.info["channels"] == 7
+    assert first.release.info["labels"] == {
+        "age-corrected views": len(pd.read_parquet(first.release.path / "pairs.parquet"))
+    }
+    assert 1 / 7 <= first.release.info["largest_share"] < 0.5
     add = "UPDATE video_stats SET view_count = view_count + "
     with encoded.engine.begin() as connection:
         connection.execute(text(f"{add} 10"))
@@ -284,6 +183,35 @@ def test_the_dataset_has_the_vectors_and_sub_scores_of_its_videos(encoded: Lab) 
     assert ((matches >= 0) & (matches <= 1) | np.isnan(matches)).all()
     assert np.isfinite(data.sub_scores[:, :5]).all()
     assert sum(len(data.rows(part)) for part in (pairs.TRAIN, pairs.VALIDATION, pairs.TEST)) == count
+
+
+def test_views_at_fixed_ages_and_the_owners_figures_change_the_pairs(encoded: Lab) -> None:
+    first = pd.read_parquet(pairs.build_pairs(encoded).release.path / "videos.parquet")
+    known = first[first.channel_id == first.channel_id[0]].video_id.tolist()
+    reach = "INSERT INTO video_reach (video_id, source, day, impressions, click_through_rate, imported_at)"
+    with encoded.engine.begin() as connection:
+        for place, video_id in enumerate(known):
+            values = {"id": video_id, "views": 100.0 + place}
+            connection.execute(
+                text("INSERT INTO views_at_age VALUES (:id, 24, :views, 'playback_start', 20, 26)"), values
+            )
+            connection.execute(text(f"{reach} VALUES (:id, 'studio', now(), 500, 0.04, now())"), values)
+    try:
+        built = pairs.build_pairs(encoded)
+        videos = pd.read_parquet(built.release.path / "videos.parquet").set_index("video_id")
+        found = pd.read_parquet(built.release.path / "pairs.parquet")
+        assert not built.reused
+        assert all(verdict.passed for verdict in pairs.judge_pairs(built.release, encoded))
+        assert videos.views_at_24[known].tolist() == [100.0 + place for place in range(len(known))]
+        assert videos.views_at_24.notna().sum() == videos.click_through_rate.notna().sum() == len(known)
+        assert set(videos.click_through_rate[known]) == {0.04}
+        assert set(videos.impressions[known]) == {500}
+        assert set(found[found.channel_id == first.channel_id[0]].label) == {"views at 24 h"}
+        assert built.release.info["labels"]["views at 24 h"] == (found.label == "views at 24 h").sum() > 0
+    finally:  # the small lab is everybody's
+        with encoded.engine.begin() as connection:
+            connection.execute(text("DELETE FROM views_at_age"))
+            connection.execute(text("DELETE FROM video_reach"))
 
 
 def test_without_any_video_the_pairs_are_empty_and_do_not_pass(open_lab: Callable[..., Lab]) -> None:

@@ -10,15 +10,13 @@ import numpy.typing as npt
 from sqlalchemy import text
 
 from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.vectors import read_vectors
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_CHUNK = 5_000
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,10 @@ class Dataset:
     titles: Vectors
     sub_scores: npt.NDArray[np.float32]
 
+    def learnt(self, part: str) -> npt.NDArray[np.intp]:
+        """The rows of a part that the model itself may learn from; the others are their channels' history only."""
+        return np.flatnonzero((self.videos.part == part).to_numpy(bool) & self.videos.learnt.to_numpy(bool))
+
     def rows(self, part: str) -> npt.NDArray[np.intp]:
         return np.flatnonzero(self.videos.part.to_numpy(object) == part)
 
@@ -51,27 +53,9 @@ def load_dataset(lab: Lab, release: Release) -> Dataset:
     videos = pd.read_parquet(release.path / "videos.parquet")
     pairs = pd.read_parquet(release.path / "pairs.parquet")
     ids = videos.video_id.tolist()
-    images = _vectors(lab, ids, str(release.info["image_encoder"]))
-    titles = _vectors(lab, ids, str(release.info["title_encoder"]))
+    images = read_vectors(lab, ids, str(release.info["image_encoder"]))
+    titles = read_vectors(lab, ids, str(release.info["title_encoder"]))
     return Dataset(release, videos, pairs, images, titles, _sub_scores(lab, ids))
-
-
-def _vectors(lab: Lab, ids: list[str], encoder: str) -> Vectors:
-    found: dict[str, Vectors] = {}
-    statement = text(
-        "SELECT video_id, vector::text AS vector FROM embeddings WHERE encoder = :encoder AND video_id = ANY(:ids)"
-    )
-    with lab.engine.connect() as connection:
-        for start in range(0, len(ids), _CHUNK):
-            rows = connection.execute(statement, {"encoder": encoder, "ids": ids[start : start + _CHUNK]})
-            found |= {row.video_id: np.fromstring(row.vector[1:-1], np.float32, sep=",") for row in rows}
-    lost = [video_id for video_id in ids if video_id not in found]
-    if lost:
-        raise LabError(
-            f"{len(lost)} of {len(ids)} videos have no vector of {encoder} any more (such as {lost[0]}); "
-            "materialize embeddings and training_pairs again"
-        )
-    return np.stack([found[video_id] for video_id in ids])
 
 
 def _sub_scores(lab: Lab, ids: list[str]) -> npt.NDArray[np.float32]:

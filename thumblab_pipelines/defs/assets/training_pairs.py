@@ -5,21 +5,24 @@ import dagster as dg
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import RANKING
 from thumblab_pipelines.defs.resources import LabResource
-from thumblab_pipelines.steps.pairs import build_pairs, judge_pairs
+from thumblab_pipelines.steps.pair_checks import CHECKS, judge_pairs
+from thumblab_pipelines.steps.pairs import build_pairs
 
 
 @dg.asset(
     deps=["channel_baselines", "visual_features", "embeddings", "faiss_index"],
     kinds={"pandas", "parquet"},
-    check_specs=blocking(
-        "training_pairs", "enough", "no_leak_of_videos", "no_leak_of_pictures", "same_channel", "whole_channels"
+    check_specs=blocking("training_pairs", *CHECKS),
+    description=(
+        "Pairs of one channel published within 30 days, labelled by views at the same age or by age-corrected views; "
+        "near-duplicates removed."
     ),
-    description="Pairs of one channel published within 30 days, labelled by age-corrected views; near-duplicates removed.",
     **RANKING,
 )
 def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        built = build_pairs(lab.open(), context.run.run_id)
+        opened = lab.open()
+        built = build_pairs(opened, context.run.run_id)
     info = built.release.info
     return dg.MaterializeResult(
         metadata={
@@ -28,9 +31,12 @@ def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Ma
             "reused": built.reused,
             "videos": info["videos"],
             "channels": info["channels"],
-            "age_exponent": info["age_exponent"],
+            "half_age_hours": info["growth"]["half_age"],
+            "histories": info["growth"]["histories"],
+            "as_of": str(info["as_of"]),
             **{f"pairs_{part}": count for part, count in info["pairs"].items()},
+            "labels": info["labels"],
             "excluded": info["excluded"],
         },
-        check_results=results(judge_pairs(built.release)),
+        check_results=results(judge_pairs(built.release, opened)),
     )

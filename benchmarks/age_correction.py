@@ -1,0 +1,256 @@
+"""What orders lifetime counts of different ages like views at one age would: `python -m benchmarks.age_correction [DIR]`.
+
+DIR holds the view histories that `benchmarks.fixed_age` reads. Each correction is fitted to half of the videos and tried on
+the other half, and the other way round. The second table is of the synthetic catalogue, seen once, where growth is planted.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.fixed_age import daily, hourly
+from demo.growth import growth
+from demo.synthetic import CLOCK, synthetic_catalogue
+from thumblab_pipelines.steps.ageing import Growth, age_exponent
+from thumblab_pipelines.steps.pairing import pair_up
+from thumblab_pipelines.steps.splits import TEST, TRAIN, split_by_time
+
+Floats = npt.NDArray[np.float64]
+Points = tuple[Floats, Floats]
+"""Ages (hours) and counts of one video, in order."""
+Curve = Callable[[Floats], Floats]
+"""What to take from ln views at each age (hours)."""
+Fit = Callable[[Sequence[Points]], Curve]
+
+_DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
+_HALF_AGES = np.geomspace(3, 4_320, 60)
+_SPREAD = 1.0
+"""Standard deviation of ln views at one age within a channel: of the real catalogue's channels it is 0.9 to 1.3."""
+_DRAWN = 200_000
+_POINTS = 12
+_CLOSE = 2.0
+_SEEDS = (7, 1, 2)
+
+
+def once(points: Points) -> Points:
+    """Counts about equally far apart in log age, so that a year of old age does not outweigh the first week."""
+    ages, views = points
+    steps = np.searchsorted(ages, np.geomspace(ages[0], ages[-1], _POINTS)).clip(0, len(ages) - 1)
+    chosen = np.unique(steps)
+    return ages[chosen], np.maximum(views[chosen], 1.0)
+
+
+def _within(histories: Sequence[Points], curve: Curve) -> tuple[Floats, Floats]:
+    """The curve and ln views at all points, each less its video's mean."""
+    shapes = [curve(ages) for ages, _ in histories]
+    logs = [np.log(views) for _, views in histories]
+    centred = [np.concatenate([part - part.mean() for part in parts]) for parts in (shapes, logs)]
+    return centred[0], centred[1]
+
+
+def fit_power(histories: Sequence[Points]) -> Curve:
+    shape, logs = _within(histories, np.log)
+    power = float(np.clip((shape @ logs) / (shape @ shape), 0, 1))
+    return lambda ages: power * np.log(ages)
+
+
+def fit_saturating(histories: Sequence[Points]) -> Curve:
+    def error(half: float) -> float:
+        shape, logs = _within(histories, Growth(half).log_share)
+        return float(((logs - shape) ** 2).sum())
+
+    return Growth(min(_HALF_AGES, key=error)).log_share
+
+
+def fit_square(histories: Sequence[Points]) -> Curve:
+    columns = [_within(histories, curve)[0] for curve in (np.log, lambda ages: np.log(ages) ** 2)]
+    logs = _within(histories, np.log)[1]
+    (first, second), *_ = np.linalg.lstsq(np.stack(columns, axis=1), logs, rcond=None)
+    return lambda ages: np.asarray(first * np.log(ages) + second * np.log(ages) ** 2, np.float64)
+
+
+def fit_isotonic(histories: Sequence[Points]) -> Curve:
+    """The rising curve of best fit and the level of each video, in turns."""
+    from sklearn.isotonic import IsotonicRegression
+
+    ages = np.concatenate([np.log(points[0]) for points in histories])
+    logs = np.concatenate([np.log(points[1]) for points in histories])
+    video = pd.Series(np.repeat(np.arange(len(histories)), [len(points[0]) for points in histories]))
+    shape = np.zeros(len(logs))
+    for _ in range(50):
+        level = pd.Series(logs - shape).groupby(video).transform("mean").to_numpy()
+        rising = IsotonicRegression(out_of_bounds="clip").fit(ages, logs - level)
+        shape = rising.predict(ages)
+    return lambda hours: np.asarray(rising.predict(np.log(hours)), np.float64)
+
+
+METHODS: dict[str, Fit] = {
+    "lifetime views": lambda _: np.zeros_like,
+    "views per hour": lambda _: np.log,
+    "power of age": fit_power,
+    "square in log age": fit_square,
+    "rising curve (isotonic)": fit_isotonic,
+    "age / (age + half age)": fit_saturating,
+    "the same, 48 h": lambda _: Growth().log_share,
+}
+
+
+def list_of_2017(folder: Path) -> list[Points]:
+    """The list of 2017, by days: a video is taken to be half a day old on the day that it is first seen."""
+    rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
+    # Written as numbers, so that October's days end in .1; a few lines are damaged.
+    rows = rows[rows.date.str.fullmatch(r"\d{1,2}\.(09|1)") & rows.video_id.str.fullmatch(r"[\w-]{11}").fillna(False)]
+    day = pd.to_datetime(rows.date.str.replace(r"\.1$", ".10", regex=True) + ".2017", format="%d.%m.%Y")
+    rows = rows.assign(day=day, views=pd.to_numeric(rows.views, errors="coerce")).dropna(subset=["views"])
+    rows = rows.drop_duplicates(["video_id", "day"]).sort_values(["video_id", "day"])
+    rows["age"] = ((rows.day - rows.groupby("video_id").day.transform("first")).dt.days + 0.5) * 24.0
+    return [
+        (seen.age.to_numpy(float), seen.views.to_numpy(float)) for _, seen in rows.groupby("video_id") if len(seen) > 2
+    ]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Of pairs with a known truth: how many, the share that is ordered right, of those with a 2x gap too, and how often
+    the older one wins (0.5 where the corrected views do not tell the age)."""
+
+    pairs: int
+    right: float
+    right_2x: float
+    older: float
+
+
+def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Judged, Judged]]:
+    """Two videos that grow as real ones did, one count of each at ages of their own, against their views at one age.
+
+    The videos of the files are of many channels, so their levels are drawn anew: at the age `at` their ln views are normal,
+    as those of one channel are. Each method on all pairs, and on those whose ages differ at most twofold.
+    """
+    random = np.random.default_rng(0)
+    every = [once(points) for points in histories]
+    covered = [points for points in every if points[0][0] <= at <= points[0][-1]]
+    found: dict[str, list[list[Floats]]] = {name: [] for name in METHODS}
+    for side in (0, 1):
+        judged = covered[side::2]
+        others = [points for points in every if not any(points is one for one in judged)]
+        fitted = {name: fit(others) for name, fit in METHODS.items()}
+        ages = [points[0] for points in judged]
+        growths = [np.log(v) - np.interp(np.log(at), np.log(a), np.log(v)) for a, v in judged]
+        videos = random.integers(0, len(judged), (2, _DRAWN // 2))
+        videos = videos[:, videos[0] != videos[1]]
+        truth = _SPREAD * random.standard_normal(videos.shape)
+        place = [(random.random(videos.shape[1]) * np.array([len(ages[v]) for v in row])).astype(int) for row in videos]
+        age = np.array([[ages[v][p] for v, p in zip(*both, strict=True)] for both in zip(videos, place, strict=True)])
+        growth_then = np.array(
+            [[growths[v][p] for v, p in zip(*both, strict=True)] for both in zip(videos, place, strict=True)]
+        )
+        for name, curve in fitted.items():
+            corrected = truth + growth_then - curve(age.ravel()).reshape(age.shape)
+            found[name].append([truth[0] - truth[1], corrected[0] - corrected[1], np.log(age[0] / age[1])])
+    return {
+        name: _judged(*(np.concatenate(parts) for parts in zip(*sides, strict=True))) for name, sides in found.items()
+    }
+
+
+def _judged(truth: Floats, corrected: Floats, log_ratio: Floats) -> tuple[Judged, Judged]:
+    def of(chosen: npt.NDArray[np.bool_]) -> Judged:
+        right, wide = truth * corrected > 0, np.abs(truth) >= np.log(2)
+        older = (corrected * log_ratio > 0)[chosen & (log_ratio != 0)]
+        return Judged(
+            int(chosen.sum()), float(right[chosen].mean()), float(right[chosen & wide].mean()), float(older.mean())
+        )
+
+    return of(np.ones(len(truth), bool)), of(np.abs(log_ratio) <= np.log(_CLOSE))
+
+
+def synthetic(seed: int) -> pd.DataFrame:
+    """The synthetic catalogue as the lab sees it, with the views of the planted growth taken away as `truth`."""
+    videos = list(synthetic_catalogue(seed=seed).videos.values())
+    corpus = pd.DataFrame(
+        {
+            "video_id": [video.video_id for video in videos],
+            "channel_id": [video.channel_id for video in videos],
+            "published_at": [video.published_at for video in videos],
+            "views": [float(video.views) for video in videos],
+            "age_hours": [(CLOCK - video.published_at).total_seconds() / 3600 for video in videos],
+        }
+    ).sort_values(["published_at", "video_id"], ignore_index=True)
+    corpus["truth"] = np.log(corpus.views) - np.log([growth(age / 24) for age in corpus.age_hours])
+    corpus["part"] = split_by_time(corpus)
+    return corpus
+
+
+def on_synthetic(corpora: Sequence[pd.DataFrame]) -> Iterator[tuple[str, Judged, Judged]]:
+    """Each method, fitted within the channels of the training part of one snapshot, on the future pairs."""
+    for name, fit in (METHODS | {"power of age": _channel_power}).items():
+        sides: list[list[Floats]] = []
+        for corpus in corpora:
+            train = corpus[corpus.part == TRAIN]
+            channels = [
+                (rows.age_hours.to_numpy(float), rows.views.to_numpy(float)) for _, rows in train.groupby("channel_id")
+            ]
+            target = np.log(corpus.views.to_numpy(float)) - fit(channels)(corpus.age_hours.to_numpy(float))
+            pairs = pair_up(corpus.assign(target=target), 30.0)
+            pairs = pairs[pairs.part == TEST]
+            first, second = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
+            truth, ages = corpus.truth.to_numpy(float), np.log(corpus.age_hours.to_numpy(float))
+            sides.append([side[first] - side[second] for side in (truth, target, ages)])
+        yield name, *_judged(*(np.concatenate(parts) for parts in zip(*sides, strict=True)))
+
+
+def _channel_power(channels: Sequence[Points]) -> Curve:
+    frames = [pd.DataFrame({"channel_id": n, "age_hours": ages, "views": v}) for n, (ages, v) in enumerate(channels)]
+    power = age_exponent(pd.concat(frames))
+    return lambda ages: power * np.log(ages)
+
+
+def table(title: str, rows: Iterator[tuple[str, Judged, Judged]]) -> Table:
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    columns = ("ordered right", "2x gap", "older wins")
+    for number, column in enumerate(("", *columns, f"ages within {_CLOSE:g}x", *columns)):
+        shown.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for name, every, close in rows:
+        cells = [[f"{one.right:.3f}", f"{one.right_2x:.3f}", f"{one.older:.3f}"] for one in (every, close)]
+        shown.add_row(name, *cells[0], f"{close.pairs / every.pairs:.0%} of pairs", *cells[1])
+    return shown
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _DEFAULT
+    console = Console(width=130)
+    if folder.is_dir():
+        real = {
+            ("hourly 2025, against views at 48 h", 48.0): [(h.ages, h.views) for h in hourly(folder)],
+            ("by days 2017, against views at 84 h", 84.0): list_of_2017(folder),
+            ("daily 2025 to 2026, against views at 720 h", 720.0): [(h.ages, h.views) for h in daily(folder)],
+        }
+        for (title, at), histories in real.items():
+            found = on_histories(histories, at)
+            half = fit_saturating([once(points) for points in histories])
+            title = (
+                f"{title}; {sum(a[0] <= at <= a[-1] for a, _ in histories)} videos, half age {_half_age(half):.0f} h"
+            )
+            console.print(table(title, ((name, *both) for name, both in found.items())))
+    else:
+        console.print(
+            f"There are no view histories in {folder}: name their folder, python -m benchmarks.age_correction DIR"
+        )
+    corpora = [synthetic(seed) for seed in _SEEDS]
+    console.print(table("synthetic catalogue seen once, future pairs, three seeds", on_synthetic(corpora)))
+
+
+def _half_age(curve: Curve) -> float:
+    """Of the saturating law: exp(curve(1)) = 1 / (1 + half age)."""
+    return float(np.exp(-curve(np.ones(1))[0]) - 1)
+
+
+if __name__ == "__main__":
+    main()
