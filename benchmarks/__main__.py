@@ -1,5 +1,5 @@
-"""Each stage beside the bare decode, encoding beside open_clip, the library from PostgreSQL to its readers, and searching it
-beside numpy, autofaiss and pgvector. Ratios travel, seconds do not."""
+"""Each stage beside the bare decode, encoding beside open_clip, the library from PostgreSQL to its readers, searching it
+beside numpy, autofaiss and pgvector, and training beside a plain PyTorch loop. Ratios travel, seconds do not."""
 
 import time
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from benchmarks.encoding import MODELS, encoding
 from benchmarks.library import SIZES, measure
+from benchmarks.training import EPOCHS, PAIRS, PLAIN_EPOCHS, THREADS, training
 from demo.synthetic import synthetic_catalogue
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
@@ -59,6 +60,7 @@ def main() -> None:
     console.print(stages())
     console.print(encoding(list(MODELS), None, console))
     measure(SIZES, with_autofaiss=True, with_pgvector=True, console=console)
+    console.print(training(PAIRS, EPOCHS, PLAIN_EPOCHS, THREADS))
 
 
 if __name__ == "__main__":

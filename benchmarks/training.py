@@ -1,0 +1,163 @@
+"""Training beside a plain PyTorch loop: `python -m benchmarks.training [--pairs 50000] [--epochs 200] [--plain-epochs 10]`.
+
+Same model, losses, vectors, pairs, pairs per step, learning rates and threads. The plain loop is what one writes first: a
+DataLoader of pairs, and both sides of every pair through the model. It is timed for a few epochs, since all of its epochs
+cost the same; the validation AUC of both after just as many epochs of training stands beside the time.
+"""
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from thumblab_core.encoders.protocol import unit
+from thumblab_core.ranker import Ranker, RankerConfig, join
+from thumblab_pipelines.steps.fitting import fit, learning_rate
+from thumblab_pipelines.steps.losses import pair_loss, smooth
+from thumblab_pipelines.steps.metrics import pair_auc
+from thumblab_pipelines.steps.problem import Problem
+from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
+
+IMAGE, TITLE = 768, 384
+PAIRS, EPOCHS, PLAIN_EPOCHS, THREADS = 50_000, 200, 10, 1
+RECIPE = TrainConfig(patience=0, pairs_per_step=1_024, pairs_per_block=512, pairs_per_video=0)
+_ARCHITECTURE = RankerConfig("images", "titles", IMAGE, TITLE, image_components=IMAGE)
+_PAIRS_PER_VIDEO = 10
+_PER_CHANNEL = 50
+_NOISE = 1.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds of each epoch, and the validation AUC after it."""
+
+    seconds: list[float]
+    aucs: list[float | None]
+
+
+def planted(pairs: int, seed: int = 0) -> Problem:
+    """Channels of 50 videos, ten pairs to a video, won by the vectors and chance; a tenth of the channels validates."""
+    random = np.random.default_rng(seed)
+    channels = max(2, round(pairs / _PAIRS_PER_VIDEO / _PER_CHANNEL / 0.9))
+    rows = channels * _PER_CHANNEL
+    images, titles = (unit(random.standard_normal((rows, dimension))) for dimension in (IMAGE, TITLE))
+    texts = [" ".join(f"word{number}" for number in numbers) for numbers in random.zipf(1.3, (rows, 8)) % 5_000]
+    inputs = join(images, titles, texts)
+    quality = np.sqrt(IMAGE) * images[:, :8].sum(axis=1) / np.sqrt(8)
+    quality += _NOISE * random.standard_normal(rows)
+    one, other = np.triu_indices(_PER_CHANNEL, 1)
+    chosen = [random.choice(len(one), _PER_CHANNEL * _PAIRS_PER_VIDEO, replace=False) for _ in range(channels)]
+    first = np.concatenate([one[c] + _PER_CHANNEL * i for i, c in enumerate(chosen)])
+    second = np.concatenate([other[c] + _PER_CHANNEL * i for i, c in enumerate(chosen)])
+    ahead = quality[first] > quality[second]
+    winners, losers = np.where(ahead, first, second), np.where(ahead, second, first)
+    held = len(winners) - pairs
+    rank = quality.reshape(channels, -1).argsort(axis=1).argsort(axis=1) / (_PER_CHANNEL - 1)
+    sub_scores = random.random((rows, 6)).astype(np.float32)
+    engagement = rank.ravel().astype(np.float32)
+    return Problem(
+        inputs, winners[held:], losers[held:], engagement, sub_scores, winners[:held], losers[:held]
+    )  # fmt: skip
+
+
+def plain(problem: Problem, config: TrainConfig, epochs: int, threads: int) -> Run:
+    """The loop that one writes first. Its learning rate follows the schedule of a training of `config.epochs`."""
+    torch.set_num_threads(threads)
+    model = fresh(config)
+    pairs = TensorDataset(torch.from_numpy(problem.winners), torch.from_numpy(problem.losers))
+    loader = DataLoader(pairs, batch_size=config.pairs_per_step, shuffle=True)
+    inputs, sub_scores = torch.from_numpy(problem.inputs), torch.from_numpy(problem.sub_scores)
+    engagement = torch.from_numpy(smooth(problem.engagement, config.label_smoothing))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    run = Run([], [])
+    for epoch in range(epochs):
+        start = time.perf_counter()
+        model.train()
+        for step, (winners, losers) in enumerate(loader):
+            optimiser.param_groups[0]["lr"] = learning_rate(config, epoch + step / len(loader), len(loader))
+            won, lost = model(inputs[winners]), model(inputs[losers])
+            loss = pair_loss(won[0] - lost[0], config).mean()
+            for found, rows in ((won, winners), (lost, losers)):
+                loss = loss + config.absolute_weight / 2 * nn.functional.mse_loss(found[1], engagement[rows])
+                loss = loss + config.auxiliary_weight / 2 * nn.functional.mse_loss(found[2], sub_scores[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+            optimiser.step()
+        run.aucs.append(validate(model, inputs, problem))
+        run.seconds.append(time.perf_counter() - start)
+    return run
+
+
+def fitted(problem: Problem, config: TrainConfig, threads: int) -> Run:
+    """The lab's own training."""
+    run = Run([], [])
+    last = time.perf_counter()
+
+    def on_epoch(epoch: Epoch) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        run.seconds.append(now - last)
+        run.aucs.append(epoch.validation_auc)
+        last = now
+
+    fit(problem, config, fresh(config), on_epoch=on_epoch, threads=threads)
+    return run
+
+
+def fresh(config: TrainConfig) -> Ranker:
+    torch.manual_seed(config.seed)
+    return Ranker(_ARCHITECTURE)
+
+
+@torch.inference_mode()
+def validate(model: nn.Module, inputs: Tensor, problem: Problem) -> float:
+    model.eval()
+    return pair_auc(model(inputs)[0].numpy(), problem.held_winners, problem.held_losers)
+
+
+def training(pairs: int, epochs: int, plain_epochs: int, threads: int) -> Table:
+    """The comparison. `plain_epochs` of both are run as whole trainings, then the `epochs` of the lab's own."""
+    problem = planted(pairs)
+    short = dataclasses.replace(RECIPE, epochs=min(plain_epochs, epochs))
+    beside = plain(problem, short, short.epochs, threads)
+    ours = fitted(problem, short, threads)
+    full = fitted(problem, dataclasses.replace(RECIPE, epochs=epochs), threads)
+    slow, quick = float(np.median(beside.seconds)), float(np.median(ours.seconds))
+    title = f"{pairs:,} pairs of {len(np.union1d(problem.winners, problem.losers)):,} videos, {threads} thread(s)"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for column in ("training", "epochs", "s an epoch", "s in all", "best validation AUC"):
+        table.add_column(column, justify="left" if column == "training" else "right")
+    for name, run, per_epoch in (
+        ("plain PyTorch loop", beside, slow),
+        ("thumblab", ours, quick),
+        ("thumblab", full, float(np.median(full.seconds))),
+    ):
+        best = max(auc or 0.0 for auc in run.aucs)
+        table.add_row(name, f"{len(run.seconds)}", f"{per_epoch:.2f}", f"{sum(run.seconds):.0f}", f"{best:.4f}")
+    in_all = f"{epochs} of its epochs would take {slow * epochs / 60:.0f} min"
+    table.caption = f"{slow / quick:.1f} times the plain loop's speed; {in_all}"
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--plain-epochs", type=int, default=PLAIN_EPOCHS)
+    parser.add_argument("--threads", type=int, default=THREADS)
+    options = parser.parse_args(arguments)
+    Console().print(training(options.pairs, options.epochs, options.plain_epochs, options.threads))
+
+
+if __name__ == "__main__":
+    main()

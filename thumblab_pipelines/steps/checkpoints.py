@@ -1,0 +1,144 @@
+"""A training's state in one file, so that one that was killed goes on where it was.
+
+The file is a safetensors file: tensors, and JSON in its header. It is written aside, brought to the disk and then
+renamed, so a kill at any instruction leaves the old state or the new one, whole.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from thumblab_core.errors import LabError
+from thumblab_pipelines.steps.recipe import TrainConfig
+
+_log = logging.getLogger(__name__)
+_NAME = "training.safetensors"
+
+
+class TrainingStoppedError(LabError):
+    """SIGTERM came: the state is written, and the same call goes on from it."""
+
+    transient = True
+
+
+@dataclass(frozen=True)
+class State:
+    """`tensors` by name, and `facts` that JSON can hold."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """Tensors whose names begin with `prefix` and a slash, by the rest of their names."""
+        return {name.removeprefix(f"{prefix}/"): t for name, t in self.tensors.items() if name.startswith(f"{prefix}/")}
+
+
+class Checkpoint:
+    """The state of one training in a folder of its own. `digest` says which training: data, configuration and model."""
+
+    def __init__(self, folder: Path, digest: str) -> None:
+        self.path = folder / _NAME
+        self.digest = digest
+
+    def save(self, state: State) -> None:
+        from safetensors.torch import save_file
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.path.with_suffix(".aside")
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
+        save_file(tensors, aside, {"facts": json.dumps(state.facts), "digest": self.digest})
+        _sync(aside)
+        aside.replace(self.path)
+        _sync(self.path.parent)
+
+    def load(self) -> State | None:
+        """What was saved; None when there is nothing, or when it is damaged or of another training, which is logged."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                about = file.metadata() or {}
+                if about.get("digest") != self.digest:
+                    _log.warning(
+                        "%s is of another training (other pairs, settings or processes): starting anew", self.path
+                    )
+                    return None
+                return State({name: file.get_tensor(name) for name in file.keys()}, json.loads(about["facts"]))  # noqa: SIM118
+        except FileNotFoundError:
+            return None
+        except SafetensorError as error:
+            _log.warning("%s cannot be read (%s): starting anew", self.path, error)
+            return None
+
+    def remove(self) -> None:
+        """The training is over: its file goes, and its folder unless something else is in there."""
+        self.path.unlink(missing_ok=True)
+        self.path.with_suffix(".aside").unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.parent.rmdir()
+
+
+def training_digest(
+    arrays: Iterable[npt.NDArray[Any]], config: TrainConfig, model: torch.nn.Module, processes: int
+) -> str:
+    """What makes a training this one and no other: its data, settings, shapes of weights, and number of processes."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(f"{array.dtype} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    found.update(json.dumps([asdict(config), shapes, processes]).encode())
+    return found.hexdigest()
+
+
+@contextmanager
+def termination() -> Iterator[threading.Event]:
+    """Inside, SIGTERM only sets the event. Other threads than the main one cannot listen: for them it is never set."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """The tensors of an optimiser, named number/name, and its groups."""
+    state = optimiser.state_dict()
+    tensors = {f"{number}/{name}": value for number, part in state["state"].items() for name, value in part.items()}
+    return tensors, state["param_groups"]
+
+
+def restore_optimiser(
+    optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], groups: list[dict[str, Any]]
+) -> None:
+    """Undo `optimiser_state`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, _, key = name.partition("/")
+        state.setdefault(int(number), {})[key] = value
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
