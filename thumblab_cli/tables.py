@@ -17,20 +17,38 @@ if TYPE_CHECKING:
 _SPLITS = {
     "future": "the future of known channels (last 20 % of each by time)",
     "new_channels": "channels never seen in training",
+    "adapted": "new channels, adapted on the first 80 % of each",
 }
 _SCORERS = {
     "model": "the model",
+    "global": "the model, not adapted",
     "age": "age only",
     "length": "length only",
     "title": "title only (ridge)",
+    "image": "image only (ridge)",
+    "linear": "title and image (ridge)",
+    "partial_pooling": "and a ridge per channel",
     "planted": "planted truth (ceiling)",
 }
+_CHANNEL = "channel:"
 _PROBLEMS_SHOWN = 50
+
+
+def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> None:
+    """All that is worth a look: the scorers on each question, the deep channels, what win probabilities are worth."""
+    for split in _SPLITS:
+        if any(e.split == split for e in evaluations):
+            console.print(evaluation_table(evaluations, split))
+    channels = channel_table(evaluations)
+    if channels.row_count:
+        console.print(channels)
+    for line in calibration_lines(evaluations):
+        console.print(line, highlight=False)
 
 
 def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
     """AUC with its 95 % interval, of all pairs and of those with a twofold gap, a row per scorer."""
-    of_split = [e for e in evaluations if e.split == split]
+    of_split = [e for e in evaluations if e.split == split and e.metric == "auc" and e.slice in ("all", "2x")]
     pairs = {e.slice: f"{e.pairs:,}" for e in of_split}
     table = Table(title=f"Held-out AUC on {_SPLITS[split]}", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("")
@@ -43,10 +61,45 @@ def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
     return table
 
 
+def channel_table(evaluations: Sequence["Evaluation"]) -> Table:
+    """The model's AUC on the last 20 % of each channel that has a hundred pairs there; intervals by drawing its videos."""
+    title = "Held-out AUC by channel (last 20 % by time)"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("", "", "all pairs", "with a 2x gap"):
+        table.add_column(column)
+    figures = {(e.split, e.slice, e.metric): _interval(e) for e in evaluations if e.scorer == "model"}
+    for split, channel, metric in figures:
+        if (split, metric) == ("future", "auc_2x"):
+            for question, name in (("future", channel.removeprefix(_CHANNEL)), ("adapted", "")):
+                cells = (figures.get((question, channel, m), "") for m in ("auc", "auc_2x"))
+                table.add_row(name, "known" if question == "future" else question, *cells)
+    return table
+
+
+def calibration_lines(evaluations: Sequence["Evaluation"]) -> list[str]:
+    """A sentence per question on the win probabilities; none for evaluations that did not look at them."""
+    found = {(e.split, e.metric): e.value for e in evaluations if (e.slice, e.scorer) == ("all", "model")}
+    lines = []
+    for split, name in (
+        ("future", "known channels"),
+        ("new_channels", "new channels"),
+        ("adapted", "adapted channels"),
+    ):
+        error, abstained, right = (found.get((split, m)) for m in ("ece", "abstained", "accuracy_decided"))
+        if error is not None and abstained is not None:
+            decided = "" if right is None else f", right on {right:.0%} of the others"
+            lines.append(
+                f"Win probabilities, {name}: off by {error:.3f} on average (ECE); too close to call {abstained:.0%}{decided}"
+            )
+    return lines
+
+
 def _interval(evaluation: "Evaluation") -> str:
-    if evaluation.auc is None:
+    if evaluation.value is None:
         return "no pairs"
-    return f"{evaluation.auc:.3f}  [{evaluation.auc_low:.3f}, {evaluation.auc_high:.3f}]"
+    if evaluation.low is None or evaluation.high is None:
+        return f"{evaluation.value:.3f}"
+    return f"{evaluation.value:.3f} [{evaluation.low:.3f}, {evaluation.high:.3f}]"
 
 
 def print_import(console: Console, report: "Imported") -> None:

@@ -114,6 +114,39 @@ def test_a_downgrade_takes_everything_back_and_an_upgrade_brings_it_again(new_da
     assert tables(fresh) == {*metadata.tables, "alembic_version"}
 
 
+def test_what_was_measured_before_there_were_several_metrics_is_kept_and_can_be_taken_back(
+    new_database: NewDatabase,
+) -> None:
+    from alembic import command
+
+    engine = create_engine(new_database())
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    before = {
+        **{"release_id": "r", "split": "future", "slice": "2x", "scorer": "model", "pairs": 7, "channels": 2},
+        **{"auc": 0.6, "auc_low": 0.5, "auc_high": 0.7, "evaluated_at": NOW},
+    }
+    names = ", ".join(before)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        values = ", ".join(f":{name}" for name in before)
+        connection.execute(text(f"INSERT INTO model_evaluations ({names}) VALUES ({values})"), before)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        row = connection.execute(text("SELECT * FROM model_evaluations")).one()
+        assert (row.metric, row.value, row.low, row.high, row.pairs) == ("auc", 0.6, 0.5, 0.7, 7)
+        another = {**row._asdict(), "metric": "ece", "low": None, "high": None}
+        values = ", ".join(f":{name}" for name in another)
+        connection.execute(text(f"INSERT INTO model_evaluations ({', '.join(another)}) VALUES ({values})"), another)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0004")
+        assert connection.execute(text(f"SELECT {names} FROM model_evaluations")).one()._asdict() == before
+    engine.dispose()
+
+
 def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(url: str) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:

@@ -1,150 +1,252 @@
-"""Promises of the evaluation: the figures are those that any library would give, and the baselines are honest."""
+"""Promises of the evaluation: every question is put to everybody who may answer, and each figure is of the right pairs."""
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 from sqlalchemy import select
 
 from thumblab_core.database.tables import model_evaluations
+from thumblab_pipelines.steps import evaluate as module
+from thumblab_pipelines.steps.calibrate import fit_slope, too_close_share
 from thumblab_pipelines.steps.dataset import Dataset
 from thumblab_pipelines.steps.evaluate import (
+    ADAPTED,
     FUTURE,
     NEW_CHANNELS,
-    _interval,
-    baselines,
+    Evaluation,
+    HeldOut,
     evaluate,
-    pair_auc,
+    figure,
+    judge,
     save_evaluations,
 )
+from thumblab_pipelines.steps.judging import Question
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pairs import TEST, TRAIN, VALIDATION
 
 Plant = Callable[..., Dataset]
+Found = dict[tuple[str, str, str, str], Evaluation]
+
+WIDTHS = ("margin 0-0.1", "margin 0.1-0.25", "margin 0.25-0.5", "margin 0.5-0.75", "margin 0.75-1")
+BARS = {FUTURE: "partial_pooling", NEW_CHANNELS: "linear", ADAPTED: "partial_pooling"}
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 15), st.integers(1, 15), st.integers(0, 10_000))
-def test_over_all_pairs_of_two_groups_the_auc_is_that_of_scikit_learn(winners: int, losers: int, seed: int) -> None:
-    scores = np.random.default_rng(seed).integers(0, 6, winners + losers).astype(float)  # many ties
-    labels = np.repeat([1, 0], [winners, losers])
-    first, second = (side.ravel() for side in np.meshgrid(np.arange(winners), np.arange(winners, winners + losers)))
-    assert pair_auc(scores, first, second) == pytest.approx(roc_auc_score(labels, scores))
-    assert pair_auc(scores, second, first) == pytest.approx(1 - roc_auc_score(labels, scores))
+def constant(data: Dataset, **scores: Any) -> HeldOut:
+    """A model that knows nothing, but for what is said."""
+    nothing = np.zeros(len(data.videos))
+    slopes = {"slope": 1.0, "slope_adapted": 1.0}
+    names = ("future", "future_unadapted", "new", "adapted")
+    return HeldOut(**{**dict.fromkeys(names, nothing), **slopes, **scores})
 
 
-def test_a_tie_counts_half() -> None:
-    assert pair_auc(np.zeros(4), np.array([0, 1]), np.array([2, 3])) == 0.5
-    assert pair_auc(np.array([1.0, 0.0, 0.0]), np.array([0, 1]), np.array([1, 2])) == 0.75
+def by_key(evaluations: list[Evaluation]) -> Found:
+    found = {(e.split, e.slice, e.scorer, e.metric): e for e in evaluations}
+    assert len(found) == len(evaluations), "a figure is there twice"
+    return found
 
 
-def test_the_interval_contains_the_truth_about_as_often_as_it_says() -> None:
-    random = np.random.default_rng(5)
-    inside = 0
-    for _ in range(60):
-        levels = random.normal(0.65, 0.05, 25)  # channels differ
-        channel = np.repeat(np.arange(25), 30)
-        wins = (random.random(len(channel)) < levels[channel]).astype(float)
-        low, high = _interval(wins, channel, 25)
-        inside += low <= 0.65 <= high
-        assert low <= wins.mean() <= high
-    assert 51 <= inside <= 60  # 57 expected; fewer when channels were taken for independent pairs
+def target(data: Dataset) -> npt.NDArray[np.float64]:
+    return np.asarray(data.videos.target, np.float64)
 
 
-def test_pairs_of_one_channel_are_not_taken_for_independent() -> None:
-    random = np.random.default_rng(0)
-    channel = np.repeat(np.arange(6), 500)
-    wins = np.repeat([1.0, 1.0, 1.0, 0.0, 0.0, 1.0], 500)
-    low, high = _interval(wins, channel, 6)
-    assert high - low > 0.4
-    shuffled = random.permutation(wins)
-    assert np.subtract(*_interval(shuffled, np.arange(3_000), 3_000)[::-1]) < 0.05
+@pytest.fixture(scope="module")
+def data(plant: Plant) -> Dataset:
+    return plant(channels=6, videos=60)
 
 
-def test_age_says_nothing_once_views_are_corrected_for_it(plant: Plant) -> None:
-    data = plant(channels=10, videos=60, seed=2)
-    known = np.sort(np.concatenate([data.rows(TRAIN), data.rows(VALIDATION)]))
-    found = {e.scorer: e for e in evaluate(data, np.zeros(600), lambda _: np.zeros(600)) if e.split == FUTURE}
-    assert found["age"].auc == pytest.approx(0.5, abs=0.06)
-    assert found["length"].auc == pytest.approx(0.5, abs=0.06)
-    assert found["model"].auc == 0.5, "a constant score knows nothing"
-    assert set(baselines(data, known)) == {"age", "length", "title"}
+@pytest.fixture(scope="module")
+def found(data: Dataset) -> Found:
+    truth = target(data)
+    noisy = truth + np.random.default_rng(0).standard_normal(len(truth))
+    return by_key(evaluate(data, HeldOut(truth, noisy, noisy, truth, 2.0, 3.0)))
 
 
-def test_a_baseline_that_could_win_does(plant: Plant) -> None:
-    """The figures beside the model are no straw men: where views follow length or title, they find it."""
-    random = np.random.default_rng(0)
-    data = plant(channels=6, videos=60)
-    for name in ("duration_s", "age_hours"):
-        column = data.videos[name].to_numpy(float)
-        following = plant(channels=6, videos=60, target=-column / column.std() + 0.1 * random.standard_normal(360))
-        scores = baselines(following, following.rows(TRAIN))
-        chosen = following.pairs[following.pairs.part == TEST]
-        winner, loser = chosen.winner.to_numpy(np.intp), chosen.loser.to_numpy(np.intp)
-        assert pair_auc(scores["length" if name == "duration_s" else "age"], winner, loser) > 0.9
-    titled = plant(channels=6, videos=60, target=data.titles[:, 0] * 3)
-    chosen = titled.pairs[titled.pairs.part == TEST]
-    scores = baselines(titled, titled.rows(TRAIN))["title"]
-    assert pair_auc(scores, chosen.winner.to_numpy(np.intp), chosen.loser.to_numpy(np.intp)) > 0.85
-
-
-def test_the_baselines_learn_from_the_known_rows_only(plant: Plant) -> None:
-    data = plant(channels=6, videos=40)
-    known = data.rows(TRAIN)
-    turned = data.videos.copy()
-    turned.loc[turned.part != TRAIN, "target"] *= -9
-    other = type(data)(data.release, turned, data.pairs, data.images, data.titles, data.sub_scores)
-    for name, scores in baselines(data, known).items():
-        np.testing.assert_allclose(baselines(other, known)[name], scores, atol=1e-9)
-
-
-def test_both_questions_are_answered_for_every_scorer_on_both_slices(plant: Plant) -> None:
-    data = plant(channels=6, videos=40)
-    asked: list[np.ndarray] = []
-
-    def elsewhere(known: np.ndarray) -> np.ndarray:
-        asked.append(known)
-        return np.asarray(data.videos.target, float)
-
-    found = evaluate(data, np.asarray(data.videos.target, float), elsewhere)
-    keys = {(e.split, e.slice, e.scorer) for e in found}
-    assert keys == {
-        (split, part, scorer)
-        for split in (FUTURE, NEW_CHANNELS)
-        for part in ("all", "2x")
-        for scorer in ("model", "age", "length", "title")
+def test_every_question_is_put_to_everybody_who_may_answer_it(found: Found) -> None:
+    answered = {split: {e.scorer for e in found.values() if e.split == split} for split in BARS}
+    simple = {"age", "length", "title", "image", "linear"}
+    assert answered == {
+        FUTURE: {"model", "global", "partial_pooling"} | simple,
+        NEW_CHANNELS: {"model"} | simple,
+        ADAPTED: {"model", "global", "partial_pooling"},
     }
-    by = {(e.split, e.slice, e.scorer): e for e in found}
-    assert by[FUTURE, "all", "model"].auc == by[NEW_CHANNELS, "all", "model"].auc == 1.0
-    assert by[FUTURE, "all", "model"].pairs == (data.pairs.part == TEST).sum()
-    assert by[FUTURE, "2x", "model"].pairs == ((data.pairs.part == TEST) & (data.pairs.margin >= 0.5)).sum()
-    assert by[NEW_CHANNELS, "all", "model"].pairs == len(data.pairs)
-    assert by[NEW_CHANNELS, "all", "model"].channels == 6
+    for split, scorers in answered.items():
+        for scorer in scorers:
+            for slice_ in ("all", "2x"):
+                assert (split, slice_, scorer, "auc") in found
+    assert len(found) < 250
+
+
+def test_the_model_and_the_best_reference_are_judged_in_detail(found: Found) -> None:
+    for split, bar in BARS.items():
+        slices = {e.slice for e in found.values() if (e.split, e.scorer) == (split, "model") and e.metric == "auc"}
+        assert slices == {"all", "2x", *WIDTHS, "niche:tech", "niche:news", *(f"channel:c{i}" for i in range(6))}
+        assert slices == {e.slice for e in found.values() if (e.split, e.scorer, e.metric) == (split, bar, "auc")}
+        metrics = {e.metric for e in found.values() if (e.split, e.slice, e.scorer) == (split, "all", "model")}
+        lead = f"lead_over_{bar}"
+        assert metrics == {"auc", lead, "ece", "abstained", "accuracy_decided", "spearman", "ctr_correlation"}
+        mine, theirs = (found[split, "2x", scorer, "auc"].value for scorer in ("model", bar))
+        assert mine is not None
+        assert theirs is not None
+        assert found[split, "2x", "model", lead].value == pytest.approx(mine - theirs)
+
+
+def test_each_figure_is_of_the_pairs_of_its_question(found: Found, data: Dataset) -> None:
+    test = data.pairs[data.pairs.part == TEST]
+    for split, pairs in ((FUTURE, test), (NEW_CHANNELS, data.pairs), (ADAPTED, test)):
+        sizes = {slice_: found[split, slice_, "model", "auc"] for slice_ in ("all", "2x", *WIDTHS)}
+        assert sizes["all"].pairs == len(pairs)
+        assert sizes["all"].channels == 6
+        assert sizes["2x"].pairs == (pairs.margin >= 0.5).sum()
+        assert sum(sizes[name].pairs for name in WIDTHS) == len(pairs)
+        assert sum(found[split, f"channel:c{i}", "model", "auc"].pairs for i in range(6)) == len(pairs)
+    assert found[FUTURE, "all", "model", "auc"].value == found[ADAPTED, "all", "model", "auc"].value == 1.0
+    new = found[NEW_CHANNELS, "all", "model", "auc"].value
+    assert new is not None
+    assert 0.5 < new < 1.0
+    assert found[FUTURE, "all", "model", "spearman"].value == pytest.approx(1.0)
+    assert found[FUTURE, "all", "model", "spearman"].channels == 6
+
+
+def test_a_pair_at_the_edge_of_two_margins_is_counted_once(data: Dataset) -> None:
+    pairs = data.pairs.iloc[:6].assign(margin=[0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
+    rows = list(Question(FUTURE, pairs).parts(data.videos, "model", target(data)))
+    assert [(e.slice, e.pairs) for e in rows] == list(zip(WIDTHS, (1, 1, 1, 1, 2), strict=True))
+
+
+def test_every_interval_contains_its_value(found: Found) -> None:
+    for e in found.values():
+        if e.low is not None:
+            assert e.value is not None
+            assert e.high is not None
+            assert e.low - 1e-12 <= e.value <= e.high + 1e-12, e
+        elif e.value is not None:
+            assert e.metric == "ece", e
+
+
+def test_who_is_asked_about_a_channel_has_not_seen_what_it_must_not_know(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp] | None]] = []
+
+    def listening(data: Dataset, known: Any, own: Any = None) -> dict[str, npt.NDArray[np.float64]]:
+        asked.append((known, own))
+        return dict.fromkeys(("linear", "partial_pooling"), np.zeros(len(data.videos)))
+
+    monkeypatch.setattr(module, "references", listening)
+    evaluate(data, constant(data))
+    first = np.union1d(data.rows(TRAIN), data.rows(VALIDATION))
+    np.testing.assert_array_equal(asked[0][0], first)
+    assert asked[0][1] is None
     folds = data.videos.fold.to_numpy(int)
-    assert len(asked) == 3
-    for fold, known in enumerate(asked):  # trained on all the other channels, and on none of these
+    assert len(asked) == 4
+    for fold, (known, own) in enumerate(asked[1:]):
         np.testing.assert_array_equal(known, np.flatnonzero(folds != fold))
-    assert all(e.auc_low <= e.auc <= e.auc_high for e in found if e.auc is not None)
+        assert own is not None
+        np.testing.assert_array_equal(own, first[folds[first] == fold])
+
+
+def test_what_knows_nothing_is_at_one_half_and_says_so(data: Dataset) -> None:
+    found = by_key(evaluate(data, constant(data)))
+    for split in BARS:
+        assert found[split, "all", "model", "auc"].value == 0.5
+        assert found[split, "all", "model", "ece"].value == 0.0
+        assert found[split, "all", "model", "abstained"].value == 1.0
+        assert found[split, "all", "model", "accuracy_decided"].value is None
+        assert found[split, "all", "model", "spearman"].value == 0.0
+    for name in ("age", "length"):
+        assert found[FUTURE, "all", name, "auc"].value == pytest.approx(0.5, abs=0.06), "views are corrected for age"
+
+
+def test_a_model_that_claims_too_much_is_told_so(data: Dataset) -> None:
+    scores = target(data) + 2 * np.random.default_rng(0).standard_normal(len(data.videos))
+    fair = by_key(evaluate(data, constant(data, new=scores, slope=0.3)))
+    loud = by_key(evaluate(data, constant(data, new=scores, slope=30.0)))
+    error, louder = (f[NEW_CHANNELS, "all", "model", "ece"].value for f in (fair, loud))
+    assert error is not None
+    assert louder is not None
+    assert error < 0.1 < louder
+    assert fair[NEW_CHANNELS, "all", "model", "auc"] == loud[NEW_CHANNELS, "all", "model", "auc"]
+
+
+def test_chances_settled_on_the_validation_part_come_true_later_and_the_band_is_as_wide_as_promised(
+    plant: Plant,
+) -> None:
+    data = plant(channels=20, videos=100, noise=1.0)
+    scores = 10 * data.images[:, 0].astype(np.float64)
+    settled = data.pairs[data.pairs.part == VALIDATION]
+    gaps = scores[settled.winner] - scores[settled.loser]
+    slope = fit_slope(gaps)
+    found = evaluate(data, constant(data, future=scores, slope_adapted=slope))
+    error, abstained, right = (figure(found, FUTURE, metric=m) for m in ("ece", "abstained", "accuracy_decided"))
+    overall = figure(found, FUTURE)
+    assert error.value is not None
+    assert error.value <= 0.05
+    assert abstained.value == pytest.approx(too_close_share(gaps, slope), abs=0.05)
+    assert 0.1 < too_close_share(gaps, slope) < 0.9
+    assert right.value is not None
+    assert overall.value is not None
+    assert right.value > overall.value + 0.02, "it abstains where it would be wrong more often"
+    assert right.pairs == round(overall.pairs * (1 - abstained.value))
+
+
+def test_true_click_through_rates_are_compared_with_where_they_are_known(data: Dataset) -> None:
+    rates = np.where(data.videos.channel_id == "c0", target(data), np.nan)
+    rated = replace(data, videos=data.videos.assign(click_through_rate=rates))
+    truth = target(data)
+    found = by_key(evaluate(rated, constant(rated, future=truth, new=-truth)))
+    future, new = (found[split, "all", "model", "ctr_correlation"] for split in (FUTURE, NEW_CHANNELS))
+    assert (future.value, future.channels, future.low) == (pytest.approx(1.0), 1, None)
+    assert new.value == pytest.approx(-1.0)
 
 
 def test_a_slice_without_pairs_has_no_figure(plant: Plant) -> None:
     data = plant(channels=3, videos=40, target=np.random.default_rng(0).normal(0, 1e-3, 120))
-    found = evaluate(data, np.zeros(120), lambda _: np.zeros(120))
-    empty = [e for e in found if e.slice == "2x"]
+    empty = [e for e in evaluate(data, constant(data)) if e.slice == "2x"]
     assert empty
-    assert all((e.pairs, e.auc, e.auc_low) == (0, None, None) for e in empty)
+    assert all((e.pairs, e.channels, e.value, e.low) == (0, 0, None, None) for e in empty)
 
 
-def test_saving_an_evaluation_again_changes_nothing(open_lab: Callable[..., Lab], plant: Plant) -> None:
+def test_a_lab_of_one_channel_is_judged_on_what_it_has(plant: Plant) -> None:
+    """There is no other channel to learn from, so nobody but the model can be asked about channels never seen."""
+    data = plant(channels=1, videos=60)
+    found = by_key(evaluate(data, constant(data, future=target(data))))
+    assert found[FUTURE, "all", "model", "auc"].value == 1.0
+    assert {e.scorer for e in found.values() if e.split == NEW_CHANNELS} == {"model"}
+    assert {e.scorer for e in found.values() if e.split == ADAPTED} == {"model", "global"}
+
+
+def test_any_scores_can_be_judged_on_the_same_pairs(data: Dataset, found: Found) -> None:
+    assert {(e.slice, e.scorer, e.value, e.pairs) for e in judge(data.pairs, target(data), FUTURE, "planted")} == {
+        (slice_, "planted", 1.0, found[FUTURE, slice_, "model", "auc"].pairs) for slice_ in ("all", "2x")
+    }
+
+
+def test_a_figure_is_found_by_its_name_and_its_absence_is_an_error(found: Found) -> None:
+    assert figure(found.values(), FUTURE, "2x") is found[FUTURE, "2x", "model", "auc"]
+    assert figure(found.values(), FUTURE, metric="ece") is found[FUTURE, "all", "model", "ece"]
+    with pytest.raises(KeyError, match="no f1 of the model on all of future"):
+        figure(found.values(), FUTURE, metric="f1")
+
+
+def test_an_evaluation_survives_its_file_and_one_from_before_there_were_several_metrics_is_read(found: Found) -> None:
+    for evaluation in found.values():
+        assert Evaluation.of(json.loads(json.dumps(asdict(evaluation), allow_nan=False))) == evaluation
+    old = {"split": FUTURE, "slice": "all", "scorer": "age", "pairs": 9, "channels": 2}
+    read = Evaluation.of({**old, "auc": 0.6, "auc_low": 0.5, "auc_high": 0.7})
+    assert read == Evaluation(FUTURE, "all", "age", "auc", 0.6, 0.5, 0.7, 9, 2)
+
+
+def test_saving_an_evaluation_again_changes_nothing(open_lab: Callable[..., Lab], found: Found) -> None:
     lab = open_lab()
-    data = plant(channels=3, videos=40)
-    found = evaluate(data, np.zeros(120), lambda _: np.zeros(120))
-    save_evaluations(lab, "release", found)
-    save_evaluations(lab, "release", found)
+    for _ in range(2):
+        save_evaluations(lab, "release", list(found.values()))
     with lab.engine.connect() as connection:
-        rows = connection.execute(select(model_evaluations)).all()
-    assert len(rows) == len(found)
-    assert {row.release_id for row in rows} == {"release"}
+        rows = connection.execute(select(model_evaluations)).mappings().all()
+    assert {row["release_id"] for row in rows} == {"release"}
+    names = asdict(next(iter(found.values())))
+    assert {Evaluation(**{name: row[name] for name in names}) for row in rows} == set(found.values())

@@ -178,14 +178,17 @@ model_evaluations = Table(
     "model_evaluations",
     metadata,
     Column("release_id", String, primary_key=True),
-    Column("split", String, primary_key=True, comment="future or new_channels"),
-    Column("slice", String, primary_key=True, comment="all, or 2x: pairs whose corrected views differ twofold"),
-    Column("scorer", String, primary_key=True, comment="model, age, length or title"),
-    Column("pairs", Integer, nullable=False),
+    Column("split", String, primary_key=True, comment="future, new_channels or adapted"),
+    Column(
+        "slice", String, primary_key=True, comment="all, 2x: twice the views; margin FROM-TO, niche:NAME, channel:ID"
+    ),
+    Column("scorer", String, primary_key=True, comment="model, or what stands beside it"),
+    Column("metric", String, primary_key=True, comment="auc and others, see docs/evaluation.md"),
+    Column("value", Float, comment="NULL where nothing could be measured"),
+    Column("low", Float, comment="2.5 % of the bootstrap; NULL where there is no interval"),
+    Column("high", Float, comment="97.5 %"),
+    Column("pairs", Integer, nullable=False, comment="0 for a figure of videos"),
     Column("channels", Integer, nullable=False),
-    Column("auc", Float),
-    Column("auc_low", Float, comment="2.5 % of the bootstrap over channels"),
-    Column("auc_high", Float, comment="97.5 %"),
     Column("evaluated_at", _MOMENT, nullable=False),
 )
 

@@ -1,128 +1,92 @@
-"""Judge a ranking on held-out pairs, beside what needs no model at all."""
+"""Judge the ranking model on held-out pairs, beside what needs no model and what a simple one can do.
+
+Three questions, and who may know what: the `future` of known channels (their first 80 %), `new_channels` (nothing of them),
+and channels that are new but `adapted` to (nothing at training, then their first 80 %).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import model_evaluations
 from thumblab_pipelines.steps.dataset import Dataset
+from thumblab_pipelines.steps.judging import ADAPTED, FUTURE, MODEL, NEW_CHANNELS, SLICES, Evaluation, Question
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.metrics import Rows, Scores, pair_auc
 from thumblab_pipelines.steps.pairs import FOLDS, TEST, TRAIN, VALIDATION
+from thumblab_pipelines.steps.reference_models import LINEAR, POOLED, references
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FUTURE, NEW_CHANNELS = "future", "new_channels"
-SLICES = {"all": 0.0, "2x": 0.5}
-"""The least margin of a pair; a margin of 0.5 is twice the corrected views."""
+__all__ = [
+    "ADAPTED",
+    "FUTURE",
+    "NEW_CHANNELS",
+    "SLICES",
+    "Evaluation",
+    "HeldOut",
+    "evaluate",
+    "figure",
+    "judge",
+    "pair_auc",
+    "save_evaluations",
+]
 
-_BOOTSTRAP = 1_000
-Scores = npt.NDArray[np.floating]
-Rows = npt.NDArray[np.intp]
-Scorer = Callable[[Rows], Scores]
-"""Given the training rows, a score for every video of the dataset [n]."""
+GLOBAL = "global"
+"""The model's part that is the same for all channels."""
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """AUC of one scorer on one slice of one split, with the 95 % interval of a bootstrap over channels."""
+class HeldOut:
+    """What the trained models say of every video of the dataset, scores [n] each.
 
-    split: str
-    slice: str
-    scorer: str
-    pairs: int
-    channels: int
-    auc: float | None
-    auc_low: float | None
-    auc_high: float | None
-
-
-def pair_auc(scores: Scores, winners: Rows, losers: Rows) -> float:
-    """Share of pairs whose winner has the higher score; a tie counts half."""
-    return float(_wins(scores, winners, losers).mean())
-
-
-def evaluate(data: Dataset, model_scores: Scores, fit_elsewhere: Scorer) -> list[Evaluation]:
-    """Every scorer on both questions, all pairs and those with a twofold gap.
-
-    `model_scores` [n] are those of the trained model: judged on the last part of each channel. `fit_elsewhere` trains anew
-    without the channels that it is then judged on.
+    `future`: the model, trained and adapted on the first part of each channel; `future_unadapted`: its global part alone.
+    `new`: for each channel, of a model that never saw it; `adapted`: that, adapted on the channel's own first 80 % (rows of
+    the training and the validation part). `slope` and `slope_adapted` make differences of unadapted and of adapted scores
+    log odds of winning.
     """
-    known = np.sort(np.concatenate([data.rows(TRAIN), data.rows(VALIDATION)]))
-    future = {"model": model_scores, **baselines(data, known)}
-    found = [e for name, scores in future.items() for e in judge(data.pairs, scores, FUTURE, name)]
-    folds = data.videos.fold.to_numpy(int)
-    elsewhere: dict[str, Scores] = {}
-    for fold in range(FOLDS):
-        there = folds == fold
-        known = np.flatnonzero(~there)
-        if not there.any() or not len(known):
-            continue
-        for name, scores in {"model": fit_elsewhere(known), **baselines(data, known)}.items():
-            elsewhere.setdefault(name, np.zeros(len(folds)))[there] = scores[there]
-    return found + [e for name, scores in elsewhere.items() for e in judge(data.pairs, scores, NEW_CHANNELS, name)]
+
+    future: Scores
+    future_unadapted: Scores
+    new: Scores
+    adapted: Scores
+    slope: float
+    slope_adapted: float
 
 
-def baselines(data: Dataset, known: Rows) -> dict[str, Scores]:
-    """Scores [n] of what anyone could do: order by age, by length, by a ridge regression on the title's vector.
-
-    The sign of age and length is the one that orders the known rows' pairs better.
-    """
-    from sklearn.linear_model import Ridge
-
-    inside = np.zeros(len(data.videos), bool)
-    inside[known] = True
-    winner, loser = data.pairs.winner.to_numpy(np.intp), data.pairs.loser.to_numpy(np.intp)
-    chosen = inside[winner] & inside[loser]
-    found: dict[str, Scores] = {}
-    for name, column in (("age", "age_hours"), ("length", "duration_s")):
-        scores = data.videos[column].to_numpy(float)
-        right = pair_auc(scores, winner[chosen], loser[chosen]) if chosen.any() else 0.5
-        found[name] = scores if right >= 0.5 else -scores
-    seen = data.videos.iloc[known]
-    target = seen.target - seen.groupby("channel_id").target.transform("mean")
-    ridge = Ridge(alpha=10.0).fit(data.titles[known], target.to_numpy(float))
-    found["title"] = ridge.predict(data.titles)
-    return found
+def evaluate(data: Dataset, held: HeldOut) -> list[Evaluation]:
+    """The model and its references on all three questions; which figures there are is told in docs/evaluation.md."""
+    own = np.union1d(data.rows(TRAIN), data.rows(VALIDATION))
+    known = references(data, own)
+    unknown, adapted = _without_the_channel(data, own)
+    future = {MODEL: held.future, GLOBAL: held.future_unadapted, **known}
+    later = {MODEL: held.adapted, GLOBAL: held.new, **adapted}
+    return [
+        *_answers(data, FUTURE, future, POOLED, held.slope_adapted, data.rows(TEST)),
+        *_answers(data, NEW_CHANNELS, {MODEL: held.new, **unknown}, LINEAR, held.slope, np.arange(len(data.videos))),
+        *_answers(data, ADAPTED, later, POOLED, held.slope_adapted, data.rows(TEST)),
+    ]
 
 
 def judge(pairs: pd.DataFrame, scores: Scores, split: str, scorer: str) -> list[Evaluation]:
-    """Judge scores [n] on the pairs of a release: the future is its test pairs, new channels are all of its pairs."""
-    if split == FUTURE:
-        pairs = pairs[pairs.part == TEST]
-    found = []
-    for name, least in SLICES.items():
-        chosen = pairs[pairs.margin >= least]
-        if chosen.empty:
-            found.append(Evaluation(split, name, scorer, 0, 0, None, None, None))
-            continue
-        wins = _wins(scores, chosen.winner.to_numpy(np.intp), chosen.loser.to_numpy(np.intp))
-        channels, place = np.unique(chosen.channel_id.to_numpy(str), return_inverse=True)
-        low, high = _interval(wins, place, len(channels))
-        found.append(Evaluation(split, name, scorer, len(chosen), len(channels), float(wins.mean()), low, high))
-    return found
+    """AUC of any scores [n] on the pairs of a release that ask the question `split`: all, and those with a twofold gap."""
+    return list(Question.of(split, pairs).aucs(scorer, scores))
 
 
-def _wins(scores: Scores, winners: Rows, losers: Rows) -> npt.NDArray[np.float64]:
-    gap = scores[winners] - scores[losers]
-    return np.asarray((gap > 0) + 0.5 * (gap == 0), np.float64)
-
-
-def _interval(wins: npt.NDArray[np.float64], channel: Rows, channels: int) -> tuple[float, float]:
-    """95 % interval by drawing whole channels with replacement: pairs of one channel share its videos."""
-    won, count = np.bincount(channel, wins, channels), np.bincount(channel, minlength=channels)
-    random = np.random.default_rng(0)
-    drawn = random.integers(0, channels, (_BOOTSTRAP, channels))
-    aucs = won[drawn].sum(axis=1) / count[drawn].sum(axis=1)
-    low, high = np.percentile(aucs, [2.5, 97.5])
-    return float(low), float(high)
+def figure(evaluations: Iterable[Evaluation], split: str, slice_: str = "all", metric: str = "auc") -> Evaluation:
+    """The model's figure of that metric. Raises `KeyError` when it is not among the evaluations."""
+    sought = (split, slice_, MODEL, metric)
+    for evaluation in evaluations:
+        if (evaluation.split, evaluation.slice, evaluation.scorer, evaluation.metric) == sought:
+            return evaluation
+    raise KeyError(f"no {metric} of the model on {slice_} of {split}")
 
 
 def save_evaluations(lab: Lab, release_id: str, evaluations: list[Evaluation]) -> None:
@@ -130,4 +94,39 @@ def save_evaluations(lab: Lab, release_id: str, evaluations: list[Evaluation]) -
     now = datetime.now(UTC)
     rows = [{"release_id": release_id, "evaluated_at": now, **asdict(evaluation)} for evaluation in evaluations]
     with lab.engine.begin() as connection:
-        connection.execute(insert(model_evaluations).values(rows).on_conflict_do_nothing())
+        connection.execute(insert(model_evaluations).on_conflict_do_nothing(), rows)
+
+
+def _answers(
+    data: Dataset, split: str, scores: dict[str, Scores], bar: str, slope: float, rows: Rows
+) -> list[Evaluation]:
+    """Every scorer on all pairs; in detail the model and the reference `bar`, the best that knew as much as the model."""
+    question = Question.of(split, data.pairs)
+    found = [row for scorer, said in scores.items() for row in question.aucs(scorer, said)]
+    for scorer in (MODEL, bar):
+        if scorer in scores:
+            found += question.parts(data.videos, scorer, scores[scorer])
+    if bar in scores:
+        found += question.lead(scores[MODEL], bar, scores[bar])
+    found += question.certainty(scores[MODEL], slope)
+    return [*found, *question.correlations(data.videos, rows, scores[MODEL])]
+
+
+def _without_the_channel(data: Dataset, own: Rows) -> tuple[dict[str, Scores], dict[str, Scores]]:
+    """Reference models that never saw the channel, and partial pooling that then learnt from the channel's `own` rows.
+
+    Scores [n] by name; none at all where there is one fold of channels only.
+    """
+    folds = data.videos.fold.to_numpy(int)
+    unknown: dict[str, Scores] = {}
+    adapted: dict[str, Scores] = {}
+    for fold in range(FOLDS):
+        there, elsewhere = folds == fold, np.flatnonzero(folds != fold)
+        if not there.any() or not len(elsewhere):
+            continue
+        seen = references(data, elsewhere, own[there[own]])
+        for name, scores in seen.items():
+            # Of a channel without a history partial pooling is the linear model.
+            found = adapted if name == POOLED else unknown
+            found.setdefault(name, np.zeros(len(folds)))[there] = scores[there]
+    return unknown, adapted

@@ -1,0 +1,105 @@
+"""How good scores are, as pure functions of arrays: of pairs, and of videos within their channels.
+
+A pair is a winner and a loser, both numbers of rows of `scores`. The AUC of pairs is the share that is ordered rightly. Over
+all pairs of two groups that is the area under the ROC curve; over pairs of videos it is also called accuracy, and where each
+pair is asked in both orders it is the same share again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+Scores = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
+Interval = tuple[float, float]
+
+_DRAWS = 1_000
+_ENDS = (2.5, 97.5)
+_DRAWS_OF_VIDEOS = 300
+
+
+def pair_wins(scores: Scores, winners: Rows, losers: Rows) -> Floats:
+    """[m] 1 where the winner has the higher score, 0 where it has the lower one, one half for a tie."""
+    gap = scores[winners] - scores[losers]
+    return np.asarray((gap > 0) + 0.5 * (gap == 0), np.float64)
+
+
+def pair_auc(scores: Scores, winners: Rows, losers: Rows) -> float:
+    """Share of pairs whose winner has the higher score; a tie counts half. NaN when there are no pairs."""
+    return float(pair_wins(scores, winners, losers).mean()) if len(winners) else float("nan")
+
+
+def interval_over_channels(values: Floats, channel: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Interval:
+    """95 % interval of the weighted mean of `values` [m], by drawing whole `channel`s [m] with replacement.
+
+    Pairs of one channel share its videos, so they are drawn together. With few channels the interval is rough.
+    """
+    weight = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
+    names, place = np.unique(np.asarray(channel), return_inverse=True)
+    total, count = np.bincount(place, values * weight, len(names)), np.bincount(place, weight, len(names))
+    drawn = np.random.default_rng(0).integers(0, len(names), (_DRAWS, len(names)))
+    return _ends(total[drawn].sum(axis=1), count[drawn].sum(axis=1))
+
+
+def interval_over_videos(wins: Floats, winners: Rows, losers: Rows) -> Interval:
+    """95 % interval of the mean of `wins` [m] within one channel, by drawing its videos with replacement.
+
+    A pair counts as often as both of its videos were drawn.
+    """
+    from scipy.sparse import csr_array
+
+    rows, place = np.unique(np.concatenate([winners, losers]), return_inverse=True)
+    one, other = np.split(place, 2)
+    size = len(rows)
+    drawn = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), _DRAWS_OF_VIDEOS).astype(np.float64)
+
+    def summed(values: Floats) -> Floats:
+        of_each_winner = csr_array((values, (other, one)), shape=(size, size)).T @ drawn.T
+        return np.asarray((of_each_winner.T * drawn).sum(axis=1), np.float64)
+
+    return _ends(summed(wins), summed(np.ones(len(wins))))
+
+
+def interval(values: Floats, winners: Rows, losers: Rows, channel: npt.ArrayLike) -> Interval:
+    """95 % interval of the mean of `values` [m] of pairs: over channels, and over videos where there is but one channel."""
+    if len(np.unique(np.asarray(channel))) > 1:
+        return interval_over_channels(values, channel)
+    return interval_over_videos(values, winners, losers)
+
+
+def rank_correlation(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
+    """Spearman's, -1 to 1; ties share their ranks. What is constant correlates with nothing: 0."""
+    from scipy.stats import rankdata
+
+    first, second = rankdata(one), rankdata(other)
+    first, second = first - first.mean(), second - second.mean()
+    norm = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / norm if norm > 0 else 0.0
+
+
+def channel_correlations(
+    scores: Scores, truth: npt.ArrayLike, channel: npt.ArrayLike, rows: Iterable[int] | Rows, least: int = 10
+) -> dict[str, float]:
+    """Spearman's correlation of score [n] and truth [n] within each channel, over those of the `rows` with a finite truth.
+
+    Channels with fewer than `least` such videos are left out.
+    """
+    known, channels = np.asarray(truth, np.float64), np.asarray(channel, str)
+    chosen = np.asarray(rows, np.intp)
+    chosen = chosen[np.isfinite(known[chosen])]
+    found = {}
+    for name in np.unique(channels[chosen]):
+        mine = chosen[channels[chosen] == name]
+        if len(mine) >= least:
+            found[str(name)] = rank_correlation(scores[mine], known[mine])
+    return found
+
+
+def _ends(totals: Floats, counts: Floats) -> Interval:
+    drawn = counts > 0
+    low, high = np.percentile(totals[drawn] / counts[drawn], _ENDS)
+    return float(low), float(high)
