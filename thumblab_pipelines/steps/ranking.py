@@ -1,7 +1,6 @@
-"""The model release: train, evaluate and publish it; judge it; promote it."""
+"""The model release: train, evaluate and publish it; judge it."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,15 @@ from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.steps import pairs
-from thumblab_pipelines.steps.evaluate import FUTURE, Evaluation, evaluate, save_evaluations
+from thumblab_pipelines.steps.calibrate import calibration_curve
+from thumblab_pipelines.steps.evaluate import FUTURE, Evaluation, evaluate, figure, save_evaluations
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
+from thumblab_pipelines.steps.seen import SEEN, fingerprints
 from thumblab_pipelines.steps.verdict import Verdict
 
-_VERSION = 1
+_VERSION = 2
 _LEAST_PAIRS = 100
 """A model that could not be judged on this many held-out pairs is not served."""
 
@@ -32,7 +33,7 @@ class BuiltModel:
 
     @property
     def evaluations(self) -> list[Evaluation]:
-        return [Evaluation(**row) for row in _read(self.release, "evaluation.json")]
+        return [Evaluation.of(row) for row in _read(self.release, "evaluation.json")]
 
     @property
     def history(self) -> list[Epoch]:
@@ -40,11 +41,16 @@ class BuiltModel:
 
 
 def build_model(
-    lab: Lab, config: TrainConfig | None = None, progress: Progress = silent, run_id: str | None = None
+    lab: Lab,
+    config: TrainConfig | None = None,
+    progress: Progress = silent,
+    run_id: str | None = None,
+    logs: Path | None = None,
 ) -> BuiltModel:
     """Train on the newest pairs release and publish what came of it, with its evaluation, unless it is there already.
 
-    Raises `LabError` when there are no pairs to learn from.
+    `logs`: a folder for TensorBoard. Of the processes that `accelerate launch` started, all call
+    this; the main one publishes, and all return its release. Raises `LabError` when there are no pairs to learn from.
     """
     config = config or TrainConfig()
     source = lab.releases.latest(PAIRS, ALL)
@@ -53,10 +59,10 @@ def build_model(
     inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config))
     release = lab.releases.unchanged(MODEL, ALL, inputs)
     if release is None:
-        bad = [verdict for verdict in pairs.judge_pairs(source) if not verdict.passed]
+        bad = [verdict for verdict in pairs.judge_pairs(source, lab) if not verdict.passed]
         if bad:
             raise LabError(f"{source} is not fit for training: {'; '.join(v.explanation for v in bad)}")
-        release = _train_and_publish(lab, source, config, inputs, progress, run_id)
+        release = _train_and_publish(lab, source, config, inputs, progress, run_id, logs)
         reused = False
     else:
         reused = True
@@ -66,23 +72,36 @@ def build_model(
 
 
 def _train_and_publish(
-    lab: Lab, source: Release, config: TrainConfig, inputs: str, progress: Progress, run_id: str | None
+    lab: Lab,
+    source: Release,
+    config: TrainConfig,
+    inputs: str,
+    progress: Progress,
+    run_id: str | None,
+    logs: Path | None,
 ) -> Release:
     from thumblab_pipelines.steps.dataset import load_dataset
-    from thumblab_pipelines.steps.train import fit_without_channels, train_ranker
+    from thumblab_pipelines.steps.splits import TEST
+    from thumblab_pipelines.steps.team import Team
+    from thumblab_pipelines.steps.train import train
 
-    data = load_dataset(lab, source)
-    trained, history = train_ranker(data, config, _epochs(progress, "training", config))
-    scores = trained.model.predict(data.images, data.titles).score
-    elsewhere = fit_without_channels(
-        data, config, _epochs(progress, "training without the channels it is judged on", config)
-    )
-    evaluations = evaluate(data, scores, elsewhere)
+    data, team = load_dataset(lab, source), Team()
+    place = lab.settings.data_dir / "training" / inputs[:16]
+    trained = train(data, config, lambda what, epoch: progress(what, epoch.epoch + 1, config.epochs), place, logs)
+    if not team.main:
+        team.wait()
+        return _published(lab, inputs)
+    evaluations = evaluate(data, trained.held)
+    test = data.pairs[data.pairs.part == TEST]
+    gaps = trained.held.future[test.winner.to_numpy()] - trained.held.future[test.loser.to_numpy()]
+    seen = data.videos.video_id[data.videos.part != TEST]
 
     def write(folder: Path) -> None:
-        trained.save(folder)
+        trained.ranker.save(folder)
         (folder / "evaluation.json").write_text(json.dumps([asdict(e) for e in evaluations], indent=1))
-        (folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in history]))
+        (folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history]))
+        (folder / "calibration_curve.json").write_text(json.dumps(calibration_curve(gaps, trained.held.slope_adapted)))
+        np.save(folder / SEEN, fingerprints(seen), allow_pickle=False)
 
     info: dict[str, Any] = {
         "inputs": inputs,
@@ -91,14 +110,22 @@ def _train_and_publish(
         "title_encoder": source.info["title_encoder"],
         "pairs_release": source.release_id,
         "videos": len(data.videos),
-        "future_auc": next(e.auc for e in evaluations if (e.split, e.slice, e.scorer) == (FUTURE, "all", "model")),
+        "channels_adapted": trained.ranker.training["channels_adapted"],
+        "future_auc": figure(evaluations, FUTURE).value,
     }
-    return lab.releases.publish(MODEL, ALL, write, info, run_id)
+    release = lab.releases.publish(MODEL, ALL, write, info, run_id)
+    team.wait()
+    return release
+
+
+def _published(lab: Lab, inputs: str) -> Release:
+    """What the main process has made of these inputs."""
+    return next(found for found in reversed(lab.releases.all(MODEL, ALL)) if found.info.get("inputs") == inputs)
 
 
 def judge_model(lab: Lab, release: Release) -> list[Verdict]:
     """What a person would look at before serving a model. Loads and verifies the release."""
-    from thumblab_core.ranker import TrainedRanker
+    from thumblab_core.trained_ranker import TrainedRanker
 
     try:
         trained = TrainedRanker.load(release)
@@ -110,16 +137,14 @@ def judge_model(lab: Lab, release: Release) -> list[Verdict]:
         title_encoder(lab.settings.title_encoder).fingerprint,
     )
     found = (architecture.image_encoder, architecture.title_encoder)
-    noise = np.random.default_rng(0)
-    images = noise.standard_normal((64, architecture.image_dimension)).astype(np.float32)
-    titles = noise.standard_normal((64, architecture.title_dimension)).astype(np.float32)
-    outputs = trained.model.predict(images, titles)
+    random = np.random.default_rng(0)
+    sides = (architecture.image_dimension, architecture.title_dimension)
+    images, titles = (random.standard_normal((64, side)).astype(np.float32) for side in sides)
+    outputs = trained.predict(images, titles, [f"{number} titles" for number in range(64)])
     alive = bool(np.isfinite(outputs.score).all() and np.isfinite(outputs.engagement).all() and outputs.score.std() > 0)
-    future = next(
-        e for e in BuiltModel(release, True).evaluations if (e.split, e.slice, e.scorer) == (FUTURE, "all", "model")
-    )
+    future = figure(BuiltModel(release, True).evaluations, FUTURE)
     enough = future.pairs >= _LEAST_PAIRS
-    auc = future.auc if future.auc is not None else float("nan")
+    auc = future.value if future.value is not None else float("nan")
     return [
         Verdict("intact", True, f"{len(release.files)} files match their checksums"),
         Verdict(
@@ -133,31 +158,6 @@ def judge_model(lab: Lab, release: Release) -> list[Verdict]:
         Verdict("judged", enough, f"{future.pairs} held-out pairs; at least {_LEAST_PAIRS} are needed"),
         Verdict("beats_chance", enough and auc > 0.5, f"AUC {auc:.3f} on the future of known channels"),
     ]
-
-
-def promote_model(lab: Lab) -> Release:
-    """Serve the newest model release, judged once more. Raises `LabError` when it does not pass."""
-    release = lab.releases.latest(MODEL, ALL)
-    if release is None:
-        raise LabError("there is no model release; materialize ranking_model first")
-    bad = [verdict for verdict in judge_model(lab, release) if not verdict.passed]
-    if bad:
-        raise LabError(f"{release} is not promoted: {'; '.join(v.explanation for v in bad)}")
-    if lab.releases.current_id(MODEL, ALL) != release.release_id:
-        lab.releases.promote(release)
-    for kind, scope in ((MODEL, ALL), (PAIRS, ALL)):
-        lab.releases.prune(kind, scope, lab.settings.releases_kept)
-    return release
-
-
-def judge_served_model(lab: Lab, expected: Release) -> list[Verdict]:
-    """Does the pointer name the release that was promoted?"""
-    found = lab.releases.current_id(MODEL, ALL)
-    return [Verdict("pointer", found == expected.release_id, f"the service reads {found}")]
-
-
-def _epochs(progress: Progress, what: str, config: TrainConfig) -> Callable[[Epoch], None]:
-    return lambda epoch: progress(what, epoch.epoch + 1, config.epochs)
 
 
 def _read(release: Release, name: str) -> list[dict[str, Any]]:

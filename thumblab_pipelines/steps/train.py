@@ -1,149 +1,222 @@
-"""Train the ranking model on cached vectors."""
+"""Train the ranking model on cached vectors: a straight line, the network on top of it, and the histories of channels."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
-from thumblab_core.errors import LabError
-from thumblab_core.ranker import Calibration, Ranker, RankerConfig, TrainedRanker, join
+from thumblab_core.adapters import Adapter, Adapters
+from thumblab_core.ranker import Ranker, RankerConfig, join
+from thumblab_core.trained_ranker import Calibration, TrainedRanker
+from thumblab_pipelines.steps.adapt import above_trend, adjusted, fit_adapters
+from thumblab_pipelines.steps.calibrate import fit_slope, too_close_share
 from thumblab_pipelines.steps.dataset import Dataset
-from thumblab_pipelines.steps.evaluate import pair_auc
-from thumblab_pipelines.steps.pairs import TRAIN, VALIDATION
+from thumblab_pipelines.steps.evaluate import HeldOut
+from thumblab_pipelines.steps.fitting import fit
+from thumblab_pipelines.steps.linear import Choice, choose, solve
+from thumblab_pipelines.steps.problem import Problem
 from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
+from thumblab_pipelines.steps.splits import FOLDS, TRAIN, VALIDATION
 
 Rows = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.floating]
+Listener = Callable[[str, Epoch], None]
+"""Told which training it is, and of each epoch."""
+
+_LEAST_FOR_ENGAGEMENT = 5
+_LEAST_KEPT = 0.02
+"""So that candidates like nothing in the history still differ."""
 
 
-Listener = Callable[[Epoch], None]
+@dataclass(frozen=True)
+class Trained:
+    """The model of the release, its epochs, and what it and its siblings say of held-out videos."""
+
+    ranker: TrainedRanker
+    history: list[Epoch]
+    held: HeldOut
 
 
-def fit(
-    data: Dataset, train: Rows, validation: Rows, config: TrainConfig, on_epoch: Listener = lambda epoch: None
-) -> tuple[Ranker, list[Epoch]]:
-    """Train on the pairs whose two videos are among `train` rows; keep the epoch that orders `validation` best."""
-    # A step of a few hundred pairs is too little to share: a second thread gains a quarter on an idle machine, and on a
-    # busy one the two wait for each other several times longer than they work.
-    torch.set_num_threads(1)
-    torch.manual_seed(config.seed)
-    random = np.random.default_rng(config.seed)
-    inputs = torch.from_numpy(join(data.images, data.titles))
-    release = data.release.info
-    architecture = RankerConfig(
-        release["image_encoder"], release["title_encoder"], data.images.shape[1], data.titles.shape[1]
-    )
-    model = Ranker(architecture)
-    model.fit_scale(inputs[torch.from_numpy(train)])
-    winners, losers = _pairs_within(data, train, config.least_margin)
-    if not len(winners):
-        raise LabError("no training pair is clear enough to learn from; collect more videos per channel")
-    held = _pairs_within(data, validation, 0.0)
-    engagement = torch.from_numpy(_channel_percentile(data, train))
-    sub_scores = torch.from_numpy(data.sub_scores)
-    optimiser = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    steps = max(1, min(len(winners), config.pairs_per_video * len(train)) // config.pairs_per_step)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, config.epochs * steps)
-    history: list[Epoch] = []
-    best, best_epoch, best_state = -1.0, 0, model.state_dict()
-    for number in range(config.epochs):
-        model.train()
-        losses = np.zeros(3)
-        for _ in range(steps):
-            chosen = random.integers(0, len(winners), config.pairs_per_step)
-            parts = _losses(model, inputs, engagement, sub_scores, winners[chosen], losers[chosen], config)
-            loss = parts[0] + config.absolute_weight * parts[1] + config.auxiliary_weight * parts[2]
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-            optimiser.step()
-            schedule.step()
-            losses += [float(part.detach()) for part in parts]
-        auc = _validate(model, data, *held) if len(held[0]) else None
-        pair, absolute, auxiliary = (losses / steps).tolist()
-        history.append(Epoch(number, pair, absolute, auxiliary, auc))
-        on_epoch(history[-1])
-        if auc is None or auc > best:
-            best = auc if auc is not None else best
-            best_epoch, best_state = number, {name: value.clone() for name, value in model.state_dict().items()}
-        if number - best_epoch >= config.patience:
-            break
-    model.load_state_dict(best_state)
-    return model, history
+@dataclass(frozen=True)
+class _Fitted:
+    """A network, its scores of every video [n] without any channel's history, and how it came about."""
+
+    model: Ranker
+    scores: npt.NDArray[np.float32]
+    choice: Choice
+    history: list[Epoch]
 
 
-def train_ranker(data: Dataset, config: TrainConfig, on_epoch: Listener) -> tuple[TrainedRanker, list[Epoch]]:
-    """The model of the release: trained on the training part, stopped and calibrated on the validation part."""
-    validation = data.rows(VALIDATION)
-    model, history = fit(data, data.rows(TRAIN), validation, config, on_epoch)
-    scores = model.predict(data.images, data.titles).score
-    niches = data.videos.niche.to_numpy(object)
-    calibration = Calibration(
-        slope=_slope(scores, *_pairs_within(data, validation, 0.0)),
-        quantiles={
-            str(niche): np.percentile(scores[niches == niche], np.arange(101)).tolist() for niche in np.unique(niches)
-        },
-    )
-    training: dict[str, Any] = {
-        "config": asdict(config),
-        "pairs_release": data.release.release_id,
-        "age_exponent": data.release.info["age_exponent"],
-        "epochs_run": len(history),
-    }
-    return TrainedRanker(model, calibration, training), history
-
-
-def fit_without_channels(data: Dataset, config: TrainConfig, on_epoch: Listener) -> Callable[[Rows], Any]:
-    """What `evaluate` calls to judge new channels: train on the known rows only, and score every video [n]."""
-
-    def fit_elsewhere(known: Rows) -> npt.NDArray[np.float32]:
-        validation = np.intersect1d(known, data.rows(VALIDATION))
-        model, _ = fit(data, np.setdiff1d(known, validation), validation, config, on_epoch)
-        return model.predict(data.images, data.titles).score
-
-    return fit_elsewhere
-
-
-def _losses(
-    model: Ranker,
-    inputs: Tensor,
-    engagement: Tensor,
-    sub_scores: Tensor,
-    winners: Rows,
-    losers: Rows,
+def train(
+    data: Dataset,
     config: TrainConfig,
-) -> tuple[Tensor, Tensor, Tensor]:
-    # Each video once, however many of the pairs it is in.
-    rows, place = np.unique(np.concatenate([winners, losers]), return_inverse=True)
-    score, absolute, auxiliary = model(inputs[torch.from_numpy(rows)])
-    ahead, behind = (torch.from_numpy(side) for side in np.split(place, 2))
-    pair = nn.functional.margin_ranking_loss(score[ahead], score[behind], torch.ones(len(ahead)), margin=config.margin)
-    smoothed = engagement[rows] * (1 - config.label_smoothing) + 0.5 * config.label_smoothing
-    return pair, _masked_mse(absolute, smoothed), _masked_mse(auxiliary, sub_scores[rows])
+    listen: Listener = lambda what, epoch: None,
+    checkpoints: Path | None = None,
+    logs: Path | None = None,
+) -> Trained:
+    """Train on the first 68 % of each channel, stop and calibrate on the next 12 %; and three times without a third of the
+    channels, to know what the model is worth to a channel that it never saw.
+
+    `checkpoints`: a folder where an interrupted training is taken up again; `logs`: one for TensorBoard. Raises `LabError`
+    when there is no pair to learn from.
+    """
+    return _Training(data, config, listen, checkpoints, logs).run()
 
 
-def _validate(model: Ranker, data: Dataset, winners: Rows, losers: Rows) -> float:
-    rows, place = np.unique(np.concatenate([winners, losers]), return_inverse=True)
-    scores = model.predict(data.images[rows], data.titles[rows]).score
-    return pair_auc(scores, *np.split(place, 2))
+class _Training:
+    def __init__(
+        self, data: Dataset, config: TrainConfig, listen: Listener, checkpoints: Path | None, logs: Path | None
+    ) -> None:
+        self.data, self.config, self.listen, self.checkpoints, self.logs = data, config, listen, checkpoints, logs
+        self.inputs = join(data.images, data.titles, data.videos.title.tolist())
+        self.channel = data.videos.channel_id.to_numpy(str)
+        self.target = data.videos.target.to_numpy(float)
+        self.published = published_days(data)
+        self.validation = data.rows(VALIDATION)
+        self.known = np.union1d(data.rows(TRAIN), self.validation)
+
+    def run(self) -> Trained:
+        data = self.data
+        first = self._fit(data.learnt(TRAIN), self.validation, "training", "model")
+        strangers = self._without_each_fold()
+        new = np.zeros(len(self.target))
+        for there, other in strangers:
+            new[there] = other.scores[there]
+        kept = self._worth(new)
+        adapters, future = self._adapted(first, self.known, kept)
+        adapted = np.zeros(len(self.target))
+        for there, other in strangers:
+            adapted[there] = self._adapted(other, self.known, kept, set(self.channel[there]))[1][there]
+        # Judged by the histories of the training part alone: of later rows these know the answer.
+        early = self._adapted(first, data.rows(TRAIN), kept)[1]
+        unknown, own = self._gaps(new, self.known), self._gaps(early, self.validation)
+        slope, slope_adapted = fit_slope(unknown), fit_slope(own)
+        niches = data.videos.niche.to_numpy(str)
+        calibration = Calibration(
+            slope=slope,
+            slope_adapted=slope_adapted,
+            quantiles={n: np.percentile(first.scores[niches == n], np.arange(101)).tolist() for n in np.unique(niches)},
+            too_close=(too_close_share(unknown, slope), too_close_share(own, slope_adapted)),
+        )
+        training: dict[str, Any] = {
+            "config": asdict(self.config),
+            "choice": asdict(first.choice),
+            "kept": kept,
+            "growth": data.release.info.get("growth"),
+            "near_duplicate": data.release.info.get("near_duplicate"),
+            "pairs_release": data.release.release_id,
+            "epochs_run": len(first.history),
+            "channels_adapted": len(adapters),
+        }
+        ranker = TrainedRanker(first.model, calibration, training, Adapters(adapters))
+        held = HeldOut(future, first.scores.astype(np.float64), new, adapted, slope, slope_adapted)
+        return Trained(ranker, first.history, held)
+
+    def _without_each_fold(self) -> list[tuple[npt.NDArray[np.bool_], _Fitted]]:
+        """For each third of the channels [n] a model that never saw them."""
+        folds = self.data.videos.fold.to_numpy(int)
+        found = []
+        for fold in range(FOLDS):
+            there = folds == fold
+            if not there.any() or there.all():
+                continue
+            learnt = self.data.learnt(TRAIN)
+            what = f"training without the channels it is judged on ({fold + 1} of {FOLDS})"
+            other = self._fit(learnt[~there[learnt]], self.validation[~there[self.validation]], what, f"without-{fold}")
+            found.append((there, other))
+        return found
+
+    def _fit(self, train: Rows, validation: Rows, what: str, name: str) -> _Fitted:
+        release, pictures = self.data.release.info, self.data.images.shape[1]
+        torch.manual_seed(self.config.seed)
+        sizes = pictures, self.data.titles.shape[1]
+        model = Ranker(RankerConfig(release["image_encoder"], release["title_encoder"], *sizes))
+        model.fit_scale(self.inputs[train])
+        winners, losers, margins = self._pairs(train)
+        above = self._above(train)[train]
+        place = np.full(len(self.target), -1)
+        place[train] = np.arange(len(train))
+        known = model.standardise(self.inputs[train])
+        sides = known[:, :pictures], known[:, pictures:]
+        choice = choose(*sides, above, self.channel[train], place[winners], place[losers])
+        lengths = np.ones(known.shape[1], np.float32)
+        lengths[:pictures] = choice.length
+        model.start(lengths * solve(known * lengths, above, choice.penalty), choice.length)
+        engagement, held = _channel_percentile(self.data, train), self._pairs(validation)[:2]
+        problem = Problem(self.inputs, winners, losers, engagement, self.data.sub_scores, *held, margins=margins)
+        model, history = fit(
+            problem,
+            self.config,
+            model,
+            on_epoch=lambda epoch: self.listen(what, epoch),
+            checkpoints=self.checkpoints / name if self.checkpoints else None,
+            logs=self.logs / name if self.logs else None,
+        )
+        model.unit.fill_(self._unit(model, validation))
+        return _Fitted(model, model.predict(self.inputs).score, choice, history)
+
+    def _unit(self, model: Ranker, rows: Rows) -> float:
+        """What makes the scores log views on videos that were not trained on."""
+        if len(rows) < 2:
+            return 1.0
+        # A model that is wrong on validation must not be turned round, and one that is right must not shout.
+        return float(np.clip(self._slope(model.predict(self.inputs[rows]).score, self.target[rows], rows), 0.05, 2.0))
+
+    def _worth(self, new: Floats) -> float:
+        """What a log view is worth that was promised to a channel never seen."""
+        if not new.any():
+            return 1.0  # one channel only: there is nothing to measure it by
+        above = self._above(self.known)[self.known]
+        return float(np.clip(self._slope(new[self.known], above, self.known), _LEAST_KEPT, 1.0))
+
+    def _slope(self, scores: Floats, target: Floats, rows: Rows) -> float:
+        """Least squares of the target [m] by the scores [m] within the channels of the rows [m]."""
+        _, place = np.unique(self.channel[rows], return_inverse=True)
+        count = np.bincount(place)
+        x, y = (v - (np.bincount(place, v) / count)[place] for v in (np.asarray(scores, np.float64), target))
+        spread = float((x**2).sum())
+        return float((x * y).sum()) / spread if spread > 1e-12 else 1.0
+
+    def _adapted(
+        self, fitted: _Fitted, known: Rows, kept: float, only: set[str] | None = None
+    ) -> tuple[dict[str, Adapter], Floats]:
+        """The histories of the known rows, and the scores [n] with them."""
+        compared = fitted.model.standardise(self.inputs)
+        above = self._above(known)
+        adapters = fit_adapters(compared, fitted.scores, above, self.channel, known, kept, only)
+        return adapters, adjusted(compared, fitted.scores, self.channel, adapters)
+
+    def _above(self, rows: Rows) -> Floats:
+        known = np.zeros(len(self.target), bool)
+        known[rows] = True
+        return above_trend(self.channel, self.published, self.target, known)
+
+    def _pairs(self, rows: Rows) -> tuple[Rows, Rows, npt.NDArray[np.float32]]:
+        """Winners, losers and margins of the pairs that lie wholly within the rows."""
+        inside = np.zeros(len(self.target), bool)
+        inside[rows] = True
+        pairs = self.data.pairs
+        winner, loser = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
+        chosen = inside[winner] & inside[loser]
+        return winner[chosen], loser[chosen], pairs.margin.to_numpy(np.float32)[chosen]
+
+    def _gaps(self, scores: Floats, rows: Rows) -> Floats:
+        winners, losers, _ = self._pairs(rows)
+        return scores[winners] - scores[losers]
 
 
-def _masked_mse(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over the targets that are known."""
-    known = ~torch.isnan(target)
-    return nn.functional.mse_loss(predicted[known], target[known]) if known.any() else predicted.sum() * 0.0
+def published_days(data: Dataset) -> npt.NDArray[np.float64]:
+    """[n] when each video was published, in days."""
+    import pandas as pd
 
-
-def _pairs_within(data: Dataset, rows: Rows, least_margin: float) -> tuple[Rows, Rows]:
-    """Winners and losers of the pairs that lie wholly within the rows."""
-    inside = np.zeros(len(data.videos), bool)
-    inside[rows] = True
-    winner, loser = data.pairs.winner.to_numpy(np.intp), data.pairs.loser.to_numpy(np.intp)
-    chosen = inside[winner] & inside[loser] & (data.pairs.margin.to_numpy() >= least_margin)
-    return winner[chosen], loser[chosen]
+    moments = pd.to_datetime(data.videos.published_at, utc=True).to_numpy("datetime64[s]")
+    return np.asarray(moments.astype(np.int64) / 86_400.0, np.float64)
 
 
 def _channel_percentile(data: Dataset, rows: Rows) -> npt.NDArray[np.float32]:
@@ -152,18 +225,5 @@ def _channel_percentile(data: Dataset, rows: Rows) -> npt.NDArray[np.float32]:
     videos = data.videos.iloc[rows]
     place = videos.groupby("channel_id").target.rank() - 0.5
     size = videos.groupby("channel_id").target.transform("size")
-    target[rows] = np.where(size >= 5, place / size, np.nan)
+    target[rows] = np.where(size >= _LEAST_FOR_ENGAGEMENT, place / size, np.nan)
     return target
-
-
-def _slope(scores: npt.NDArray[np.float32], winners: Rows, losers: Rows) -> float:
-    """Platt scaling of score differences without a bias, since a pair has no first side."""
-    from sklearn.linear_model import LogisticRegression
-
-    if len(winners) < 2:
-        return 1.0
-    gaps = (scores[winners] - scores[losers])[:, None]
-    model = LogisticRegression(fit_intercept=False, C=1e6)
-    model.fit(np.concatenate([gaps, -gaps]), np.repeat([1, 0], len(gaps)))
-    # A model that orders validation pairs no better than chance must not claim to know.
-    return max(float(model.coef_[0, 0]), 1e-6)

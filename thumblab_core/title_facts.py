@@ -1,0 +1,76 @@
+"""What a title shows without being understood: its length, its marks, its words.
+
+A sentence encoder knows what a title is about; that one channel's viewers come for "vs" and "unboxing", and that another's
+all-capitals stopped working, is told by the words themselves.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+BUCKETS = 1_024
+"""Hash buckets for words and pairs of words, and as many for groups of three or four characters."""
+
+WORDS = 2 * BUCKETS
+
+_MARKS = ("?", "!", "|", ":", "#", "$", "&")
+_QUOTES, _BRACKETS, _DOTS = ('"', "“", "”", "‘"), ("(", "["), ("...", "…")
+_PATTERNS = (
+    re.compile(r"\b(how|why|what|when|who)\b", re.IGNORECASE),
+    re.compile(r"\b(i|my|me|we|our)\b", re.IGNORECASE),
+    re.compile(r"\b(you|your)\b", re.IGNORECASE),
+    re.compile(r"\bvs\b", re.IGNORECASE),
+)
+_FIRST_PICTOGRAPH = 0x2500
+
+FACTS = 5 + len(_MARKS) + 3 + len(_PATTERNS) + 1
+"""How many numbers `title_facts` gives a title."""
+
+
+def title_facts(titles: Sequence[str]) -> Floats:
+    """[n, FACTS]: lengths and shares near 0 to 1, and 0 or 1 for what is there or not."""
+    return np.array([_facts(title) for title in titles], np.float32).reshape(len(titles), FACTS)
+
+
+def title_words(titles: Sequence[str]) -> Floats:
+    """[n, WORDS]: the words, pairs of words and groups of characters of each title, hashed; each half has length 1 or 0.
+
+    Signed feature hashing (Weinberger et al., ICML 2009): it needs no vocabulary, so a title of tomorrow has its place too.
+    """
+    if not titles:
+        return np.zeros((0, WORDS), np.float32)
+    halves = [hasher.transform(titles).toarray() for hasher in _hashers()]
+    return np.concatenate(halves, axis=1).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _hashers() -> tuple[Any, Any]:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    return (
+        HashingVectorizer(n_features=BUCKETS, ngram_range=(1, 2), strip_accents="unicode"),
+        HashingVectorizer(n_features=BUCKETS, ngram_range=(3, 4), analyzer="char_wb"),
+    )
+
+
+def _facts(title: str) -> list[float]:
+    words = title.split()
+    letters = [character for character in title if character.isalpha()]
+    digits = sum(character.isdigit() for character in title)
+    return [
+        len(title) / 50,
+        len(words) / 10,
+        sum(letter.isupper() for letter in letters) / max(len(letters), 1),
+        sum(len(word) > 1 and word.isupper() for word in words) / max(len(words), 1),
+        digits / max(len(title), 1),
+        *(float(mark in title) for mark in _MARKS),
+        *(float(any(mark in title for mark in marks)) for marks in (_QUOTES, _BRACKETS, _DOTS)),
+        *(float(pattern.search(title) is not None) for pattern in _PATTERNS),
+        float(any(ord(character) > _FIRST_PICTOGRAPH for character in title)),
+    ]
