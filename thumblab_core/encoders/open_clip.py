@@ -1,5 +1,6 @@
 """CLIP image and text towers through open_clip, with weights from its hub or from a local file."""
 
+import json
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -19,11 +20,16 @@ from thumblab_core.releases import Release
 _PREPROCESSING = "p1"
 """Of how this module prepares pictures; mean, size and the like follow from model and weights."""
 
+_METADATA = "thumblab"
+"""The entry of a checkpoint's safetensors header that says what open_clip would know only of its own hub's weights."""
+
 
 class _Loaded(NamedTuple):
     model: Any
     tokenizer: Any
     device: str
+    quick_gelu: bool
+    said: dict[str, Any]
 
 
 class OpenClipEncoder(LearntEncoder):
@@ -51,12 +57,13 @@ class OpenClipEncoder(LearntEncoder):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             # OpenAI's weights were trained with QuickGELU, which open_clip only warns of when the model's name lacks it.
-            tag = open_clip.get_pretrained_cfg(self._name, self._weights)
+            tag, said = open_clip.get_pretrained_cfg(self._name, self._weights), _said(Path(self._weights))
+            quick_gelu = bool(tag.get("quick_gelu") or said.get("quick_gelu"))
             model, _, _ = open_clip.create_model_and_transforms(
                 self._name,
                 pretrained=self._weights,
                 device=device,
-                force_quick_gelu=bool(tag.get("quick_gelu")),
+                force_quick_gelu=quick_gelu,
             )
             tokenizer = open_clip.get_tokenizer(self._name)
         except Exception as error:
@@ -65,10 +72,26 @@ class OpenClipEncoder(LearntEncoder):
                 f"{str(error)[:200]}); its hub may be out of reach: give a local checkpoint "
                 "(THUMBLAB_IMAGE_ENCODER=open_clip:MODEL//path/to/file) or set THUMBLAB_IMAGE_ENCODER=builtin"
             ) from error
-        return _Loaded(model.eval(), tokenizer, device)
+        return _Loaded(model.eval(), tokenizer, device, quick_gelu, said)
+
+    @property
+    def torch_model(self) -> Any:
+        """The whole CLIP in torch and float32; `.visual` is its image tower. Whoever trains it makes one of his own."""
+        return self._loaded.model
+
+    def save_checkpoint(self, path: Path) -> None:
+        """Write the weights as they are now to a `.safetensors` file, which `open_clip:MODEL/PATH` computes alike."""
+        from safetensors.torch import save_file
+
+        # Copied: the format refuses tensors that share their memory.
+        tensors = {n: value.detach().cpu().clone().contiguous() for n, value in self.torch_model.state_dict().items()}
+        said = {"quick_gelu": self._loaded.quick_gelu, "preprocessing": self.preprocessing.as_json()}
+        save_file(tensors, path, {_METADATA: json.dumps(said)})
 
     def _read_preprocessing(self) -> Preprocessing:
         model = self._loaded.model  # first: it makes open_clip importable
+        if "preprocessing" in self._loaded.said:
+            return Preprocessing.from_json(self._loaded.said["preprocessing"])
 
         import open_clip
 
@@ -127,11 +150,23 @@ class OpenClipEncoder(LearntEncoder):
         """Encode n texts to float32 [n, d], in the pictures' own space; texts past the model's context are cut."""
         import torch
 
-        model, tokenizer, device = self._loaded
+        loaded = self._loaded
         with torch.inference_mode():
-            return unit(model.encode_text(tokenizer(list(texts)).to(device)).float().cpu().numpy())
+            tokens = loaded.tokenizer(list(texts)).to(loaded.device)
+            return unit(loaded.model.encode_text(tokens).float().cpu().numpy())
 
 
 def _weights_name(weights: str) -> str:
     """A hub tag stands for itself."""
     return weights_digest(Path(weights)) if Path(weights).is_file() else weights
+
+
+def _said(weights: Path) -> dict[str, Any]:
+    """What `save_checkpoint` wrote into a local checkpoint beside its tensors; nothing of any other."""
+    if weights.suffix != ".safetensors" or not weights.is_file():
+        return {}
+    from safetensors import safe_open
+
+    with safe_open(weights, "pt") as file:
+        said: dict[str, Any] = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
+    return said
