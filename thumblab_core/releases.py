@@ -146,6 +146,27 @@ class ReleaseStore:
             _sync(folder)
         return self.get(kind, scope, release_id)
 
+    def restore(self, kind: str, scope: str, release_id: str, copy: Path) -> Release:
+        """Take a release back that was removed, from a copy of its folder. One that is there already is left as it is.
+
+        Raises `ReleaseError` unless the copy is the release that was published, whole and undamaged.
+        """
+        folder = self._scope(kind, scope)
+        with self._writing(folder):
+            if not (folder / release_id / "manifest.json").is_file():
+                staging = folder / f"{_STAGING}{secrets.token_hex(6)}"
+                shutil.copytree(copy, staging)
+                try:
+                    self._read(kind, scope, release_id, staging).verify()
+                except ReleaseError:
+                    shutil.rmtree(staging)
+                    raise
+                for path in (*staging.rglob("*"), staging):
+                    _sync(path)
+                staging.rename(folder / release_id)
+                _sync(folder)
+        return self.get(kind, scope, release_id)
+
     def promote(self, release: Release, known: Mapping[str, str] | None = None) -> None:
         """Verify the release, but for what is `known` of it (see `Release.verify`), and make it the one that is served."""
         folder = self._scope(release.kind, release.scope)
@@ -159,9 +180,12 @@ class ReleaseStore:
 
     def get(self, kind: str, scope: str, release_id: str) -> Release:
         """The release of that id. Raises `ReleaseError`."""
+        return self._read(kind, scope, release_id, self.root / kind / scope / release_id)
+
+    @staticmethod
+    def _read(kind: str, scope: str, release_id: str, path: Path) -> Release:
         if not _RELEASE_ID.fullmatch(release_id):
             raise ReleaseError(f"{release_id!r} is no id of a release")
-        path = self.root / kind / scope / release_id
         try:
             manifest = json.loads((path / "manifest.json").read_text())
             if manifest["format"] not in _READABLE:
@@ -200,6 +224,10 @@ class ReleaseStore:
         served = self.current_id(kind, scope) or ""
         promoted = set(self._history(self._scope(kind, scope)))
         return [r for r in self.all(kind, scope) if r.release_id in promoted and r.release_id < served]
+
+    def promoted(self, kind: str, scope: str) -> list[str]:
+        """The ids of the releases that were promoted, the last one last; also of those that are gone since."""
+        return self._history(self._scope(kind, scope))
 
     @staticmethod
     def _history(folder: Path) -> list[str]:

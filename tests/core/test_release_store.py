@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -339,3 +340,25 @@ def test_a_release_cannot_be_pruned_between_being_verified_and_being_served(
     store.promote(old)
     pruning.join()
     assert store.current(KIND, SCOPE) == old
+
+
+def test_a_release_that_was_removed_is_taken_back_from_a_copy_and_only_whole(
+    store: ReleaseStore, tmp_path: Path
+) -> None:
+    old, new = publish(store, "old"), serve(store, "new")
+    copy = tmp_path / "copy"
+    shutil.copytree(old.path, copy)
+    store.remove(old)
+    with pytest.raises(ReleaseError, match="not the one that was published"):
+        store.restore(KIND, SCOPE, new.release_id[:-8] + "00000000", copy)
+    (copy / "a.bin").write_bytes(b"changed")
+    with pytest.raises(ReleaseError, match=r"a\.bin does not match its checksum"):
+        store.restore(KIND, SCOPE, old.release_id, copy)
+    assert (store.all(KIND, SCOPE), left_over(store)) == ([new], [])
+
+    (copy / "a.bin").write_bytes(b"old" * 1_000)
+    assert store.restore(KIND, SCOPE, old.release_id, copy) == old
+    old.verify()
+    assert store.restore(KIND, SCOPE, new.release_id, copy) == new, "what is there stays as it is"
+    assert text_of(new) == "new"
+    assert store.promoted(KIND, SCOPE) == [new.release_id]

@@ -1,18 +1,28 @@
-"""Promises of the tracker against a real MLflow server."""
+"""Promises of the tracker and of the champion alias against a real MLflow server."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
+from pydantic import SecretStr
 from real_processes import RunningLab, free_ports
 
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, Release, ReleaseStore
-from thumblab_pipelines.steps import tracking
+from thumblab_core.settings import Settings
+from thumblab_pipelines.steps import promotion
+from thumblab_pipelines.steps.champion import serve_chosen, serve_newest, watch
+from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.ranking import BuiltModel
-from thumblab_pipelines.steps.tracking import Tracker
+from thumblab_pipelines.steps.tracking import Tracked, Tracker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore:.*input example")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+NAME = "test-ranker"
+DAGSTER = "http://127.0.0.1:3000"
 
 
 def test_without_a_server_the_tracker_says_at_once_how_to_start_one() -> None:
@@ -23,87 +33,317 @@ def test_without_a_server_the_tracker_says_at_once_how_to_start_one() -> None:
     assert "THUMBLAB_MLFLOW_TRACKING_URI" in str(raised.value)
 
 
+def test_without_a_server_the_sensor_passes_over_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    from thumblab_core.settings import settings
+    from thumblab_pipelines.defs.resources import LabResource, MlflowResource
+    from thumblab_pipelines.defs.sensors import champion_moved
+
+    monkeypatch.setenv("THUMBLAB_MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_ports(1)[0]}")
+    settings.cache_clear()
+    context = dg.build_sensor_context(resources={"lab": LabResource(), "mlflow": MlflowResource()})
+    found = champion_moved.evaluate_tick(context)
+    assert (found.run_requests, "does not answer" in (found.skip_message or "")) == ([], True)
+
+
 @pytest.fixture
-def release(lab: RunningLab, trained: str) -> Release:
-    found = ReleaseStore(lab.data_dir / "releases").current(MODEL, ALL)
+def store(lab: RunningLab, trained: str) -> ReleaseStore:
+    return ReleaseStore(lab.data_dir / "releases")
+
+
+@pytest.fixture
+def release(store: ReleaseStore) -> Release:
+    found = store.current(MODEL, ALL)
     assert found is not None
     return found
 
 
 @pytest.fixture
 def tracker(lab: RunningLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
-    """On the session's server, under names of its own."""
+    """On the session's server, under a name of its own for each test."""
     import mlflow
 
     # What `connect` would set for good goes with the test.
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    monkeypatch.setattr(tracking, "EXPERIMENT", "test-ranker")
-    monkeypatch.setattr(tracking, "MODEL", "test-ranker")
     before = mlflow.get_tracking_uri()
-    yield Tracker.connect(lab.up.url("mlflow"))
+    yield Tracker.connect(lab.up.url("mlflow"), NAME)
+    client = mlflow.MlflowClient()
+    for run in client.search_runs([client.get_experiment_by_name(NAME).experiment_id]):
+        client.delete_run(run.info.run_id)
+    client.delete_registered_model(NAME)
     mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def client(tracker: Tracker) -> Any:
+    import mlflow
+
+    return mlflow.MlflowClient()
+
+
+Log = Callable[..., Tracked]
+
+
+@pytest.fixture
+def log(tracker: Tracker, store: ReleaseStore) -> Log:
+    def one(release: Release) -> Tracked:
+        built = BuiltModel(release, reused=True)
+        return tracker.log(release, built.evaluations, built.history, store, DAGSTER)
+
+    return one
 
 
 def kept(client: Any) -> tuple[list[str], list[str]]:
     """The states of the runs of the experiment, and the versions of the model."""
-    experiment = client.get_experiment_by_name("test-ranker")
+    experiment = client.get_experiment_by_name(NAME)
     runs = client.search_runs([experiment.experiment_id])
-    versions = client.search_model_versions("name = 'test-ranker'")
+    versions = client.search_model_versions(f"name = '{NAME}'")
     return sorted(run.info.status for run in runs), [version.version for version in versions]
 
 
-def test_a_release_is_logged_once_however_often_it_is_asked_for(tracker: Tracker, release: Release) -> None:
-    import mlflow
-
-    client = mlflow.MlflowClient()
-    built = BuiltModel(release, reused=True)
-    with pytest.raises(LabError, match="materialize ranking_model again"):
-        tracker.crown(release)
-
-    first = tracker.log(release, built.evaluations, built.history)
-    second = tracker.log(release, built.evaluations, built.history)
+def test_a_release_is_logged_once_however_often_it_is_asked_for(client: Any, log: Log, release: Release) -> None:
+    first, second = log(release), log(release)
     assert (first.reused, second.reused) == (False, True)
     assert (first.run_id, first.version, first.url) == (second.run_id, second.version, second.url)
     assert kept(client) == (["FINISHED"], ["1"])
-    assert client.get_registered_model("test-ranker").aliases == {"challenger": "1"}
+    assert client.get_registered_model(NAME).aliases == {"challenger": "1"}
 
-    run = client.get_run(first.run_id)
+
+def test_a_run_holds_what_it_takes_to_compare_and_to_repeat_it(
+    client: Any, log: Log, release: Release, store: ReleaseStore, tmp_path: Path
+) -> None:
+    import mlflow
+
+    built = BuiltModel(release, reused=True)
+    logged = log(release)
+    run = client.get_run(logged.run_id)
+    trained = json.loads((release.path / "config.json").read_text())["training"]
     assert run.data.params["pairs_release"] == release.info["pairs_release"]
-    assert len(client.get_metric_history(first.run_id, "pair_loss")) == len(built.history)
+    assert run.data.params["config.seed"] == str(trained["config"]["seed"])
+    assert len(client.get_metric_history(logged.run_id, "pair_loss")) == len(built.history)
+    assert run.data.metrics["future_all_model_auc"] == pytest.approx(release.info["future_auc"])
+    assert run.data.metrics["future_all_model_auc_low"] < run.data.metrics["future_all_model_auc_high"]
+    assert {"future_all_age_auc", "new_channels_2x_title_auc"} <= set(run.data.metrics)
 
-    tracker.crown(release)
-    assert client.get_registered_model("test-ranker").aliases == {"challenger": "1", "champion": "1"}
+    inputs = {entry.dataset.name: entry for entry in run.inputs.dataset_inputs}
+    assert set(inputs) == {"training_pairs", "image_encoder", "title_encoder", "code"}
+    pairs = store.get("pairs", "all", release.info["pairs_release"])
+    assert pairs.info["inputs"].startswith(inputs["training_pairs"].dataset.digest)
+    assert release.info["pairs_release"] in inputs["training_pairs"].dataset.source
+    assert release.info["title_encoder"] in inputs["title_encoder"].dataset.source
+    assert {tag.key: tag.value for tag in inputs["code"].tags} == {"mlflow.data.context": "training"}
+
+    assert run.data.tags["dagster.run_url"] == f"{DAGSTER}/runs/{release.run_id}"
+    assert run.data.tags["dagster.run_url"] in run.data.tags["mlflow.note.content"]
+    version = client.get_model_version(NAME, logged.version)
+    assert version.tags["thumblab.release_id"] == release.release_id
+
+    plots = {Path(item.path).name for item in client.list_artifacts(logged.run_id, "plots")}
+    assert "learning_curves.png" in plots
+    figures = mlflow.artifacts.load_dict(f"runs:/{logged.run_id}/evaluation.json")
+    assert len(figures["data"]) == len(built.evaluations)
+    assert ["future", "all", "model", "auc"] in [row[:4] for row in figures["data"]]
+
+    model = mlflow.pyfunc.load_model(f"models:/{NAME}/{logged.version}")
+    assert model.input_example.shape[0] == 2
+    assert model.predict(model.input_example).shape == (2,)
+    assert model.metadata.signature.inputs.inputs[0].shape == (-1, model.input_example.shape[1])
+    mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{NAME}/{logged.version}", dst_path=str(tmp_path))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"model.safetensors", "MLmodel", "input_example.json"} <= {path.name for path in files}
+    contents = {path.name: path.read_bytes() for path in files}
+    pickled = [name for name, data in contents.items() if data[:1] == b"\x80" and data[-1:] == b"."]
+    assert [name for name in contents if name.endswith((".pkl", ".pt", ".pth"))] == []
+    assert pickled == []
 
 
 @pytest.mark.parametrize("left", ["a run that was only begun", "a run that was never registered"])
-def test_what_a_crash_left_is_closed_as_failed_and_logged_anew(tracker: Tracker, release: Release, left: str) -> None:
-    import mlflow
-
-    client = mlflow.MlflowClient()
-    built = BuiltModel(release, reused=True)
-    logged = tracker.log(release, built.evaluations, built.history)
-    client.delete_model_version("test-ranker", logged.version)
+def test_what_a_crash_left_is_closed_as_failed_and_logged_anew(
+    client: Any, log: Log, release: Release, left: str
+) -> None:
+    logged = log(release)
+    client.delete_model_version(NAME, logged.version)
     if left == "a run that was only begun":
         client.delete_run(logged.run_id)
-        experiment = client.get_experiment_by_name("test-ranker").experiment_id
+        experiment = client.get_experiment_by_name(NAME).experiment_id
         logged_run = client.create_run(experiment, tags={"thumblab.release_id": release.release_id}).info.run_id
     else:
         logged_run = logged.run_id
-    again = tracker.log(release, built.evaluations, built.history)
+    again = log(release)
     assert not again.reused
     assert client.get_run(logged_run).info.status == "FAILED"
     states, versions = kept(client)
     assert (states.count("FINISHED"), "RUNNING" in states, versions) == (1, False, [again.version])
 
 
-def test_a_crash_before_the_alias_is_made_good_by_asking_again(tracker: Tracker, release: Release) -> None:
-    import mlflow
+def test_a_crash_before_the_alias_is_made_good_by_asking_again(client: Any, log: Log, release: Release) -> None:
+    logged = log(release)
+    client.delete_registered_model_alias(NAME, "challenger")
+    client.delete_model_version_tag(NAME, logged.version, "thumblab.release_id")  # as labs before had it
+    assert log(release).reused
+    challenger = client.get_model_version_by_alias(NAME, "challenger")
+    assert (challenger.version, challenger.tags["thumblab.release_id"]) == (logged.version, release.release_id)
 
-    client = mlflow.MlflowClient()
-    built = BuiltModel(release, reused=True)
-    logged = tracker.log(release, built.evaluations, built.history)
-    client.delete_registered_model_alias("test-ranker", "challenger")
-    assert tracker.log(release, built.evaluations, built.history).reused
-    assert client.get_model_version_by_alias("test-ranker", "challenger").version == logged.version
+
+@pytest.fixture
+def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A lab whose model store is its own: nothing that is moved here is served by the session's."""
+    # What decides between models is tested where there are many; here the newest is not worse than any.
+    monkeypatch.setattr(promotion, "judge_model", lambda lab, release: [])
+    monkeypatch.setattr(
+        promotion, "decide", lambda lab, challenger, champion: promotion.Decision(True, f"over {champion}")
+    )
+    settings = Settings(data_dir=tmp_path, database_url=SecretStr("postgresql://nowhere"))
+    return Lab(settings, None, None, ReleaseStore(tmp_path / "releases"))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def three(own: Lab, release: Release, log: Log) -> list[Release]:
+    """Releases with one model in them, each logged as a version."""
+
+    def again(number: int) -> Release:
+        return own.releases.publish(
+            MODEL, ALL, lambda folder: None, {**release.info, "number": number}, release.run_id, release
+        )
+
+    found = [again(number) for number in (1, 2, 3)]
+    for one in found:
+        log(one)
+    return found
+
+
+def aliases(client: Any) -> dict[str, str]:
+    found: dict[str, str] = client.get_registered_model(NAME).aliases
+    return found
+
+
+def test_the_alias_follows_the_lab_and_a_persons_move_is_seen_followed_and_told(
+    own: Lab, tracker: Tracker, client: Any, three: list[Release]
+) -> None:
+    registry = tracker.registry
+    assert watch(own, registry).explanation == "MLflow has no champion"
+    assert serve_newest(own, registry).release == three[2]
+    assert aliases(client) == {"challenger": "3", "champion": "3"}
+    assert watch(own, registry).chosen is None
+    assert client.get_model_version(NAME, "3").tags["thumblab.promotion"] == "promoted: over None"
+
+    client.set_registered_model_alias(NAME, "champion", "1")
+    chosen = watch(own, registry).chosen
+    assert chosen is not None
+    assert chosen.release_id == three[0].release_id
+    serve_chosen(own, registry, three[0].release_id, by_alias=True)
+    assert own.releases.current(MODEL, ALL) == three[0]
+    assert watch(own, registry).chosen is None
+    assert "served by hand: the champion alias" in client.get_model_version(NAME, "1").tags["thumblab.promotion"]
+
+    # Named to served_model instead, the alias comes along.
+    serve_chosen(own, registry, three[1].release_id, by_alias=False)
+    assert aliases(client)["champion"] == "2"
+    assert watch(own, registry).chosen is None
+
+
+def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_made_good(
+    own: Lab, tracker: Tracker, client: Any, three: list[Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = tracker.registry
+    serve_chosen(own, registry, three[0].release_id, by_alias=False)
+    own.releases.promote(three[2])  # and killed
+    found = watch(own, registry)
+    assert (found.chosen, "cut short" in found.explanation) == (None, True)
+    assert own.releases.current(MODEL, ALL) == three[2]
+    serve_newest(own, registry)
+    assert aliases(client)["champion"] == "3"
+
+    # Killed after the alias and before the note of whose it is.
+    client.delete_registered_model_tag(NAME, "thumblab.champion_version")
+    assert watch(own, registry).chosen is None
+    client.set_registered_model_alias(NAME, "champion", "2")
+    assert watch(own, registry).chosen is not None, "the watch had noted it"
+
+
+def test_a_person_who_moves_the_alias_while_the_lab_promotes_is_the_one_who_is_followed(
+    own: Lab, tracker: Tracker, client: Any, three: list[Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = tracker.registry
+    serve_chosen(own, registry, three[0].release_id, by_alias=False)
+
+    def decide(*_: object) -> promotion.Decision:
+        client.set_registered_model_alias(NAME, "champion", "2")
+        return promotion.Decision(True, "meanwhile")
+
+    monkeypatch.setattr(promotion, "decide", decide)
+    serve_newest(own, registry)
+    assert aliases(client)["champion"] == "2"
+    chosen = watch(own, registry).chosen
+    assert chosen is not None
+    assert chosen.release_id == three[1].release_id
+
+
+def test_a_wish_that_is_not_followed_yet_outlives_a_training_that_is_not_better(
+    own: Lab, tracker: Tracker, client: Any, three: list[Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = tracker.registry
+    serve_chosen(own, registry, three[0].release_id, by_alias=False)
+    client.set_registered_model_alias(NAME, "champion", "2")
+    asked: list[tuple[Release, Release | None]] = []
+
+    def decide(lab: Lab, challenger: Release, champion: Release | None) -> promotion.Decision:
+        asked.append((challenger, champion))
+        return promotion.Decision(False, "worse")
+
+    monkeypatch.setattr(promotion, "decide", decide)
+    assert serve_newest(own, registry).release == three[0]
+    assert asked == [(three[2], three[1])], "the newest has to be as good as what the person wants"
+    assert aliases(client)["champion"] == "2"
+    assert watch(own, registry).chosen is not None
+    assert client.get_model_version(NAME, "3").tags["thumblab.promotion"] == "not promoted: worse"
+
+
+def test_a_release_that_was_pruned_is_fetched_from_mlflow_and_a_damaged_copy_is_not_taken(
+    own: Lab, tracker: Tracker, client: Any, three: list[Release], lab: RunningLab
+) -> None:
+    registry = tracker.registry
+    serve_newest(own, registry)
+    own.releases.remove(three[0])
+    own.releases.remove(three[1])
+    served = serve_chosen(own, registry, three[0].release_id, by_alias=True)
+    assert own.releases.current(MODEL, ALL) == served.release == three[0]
+    served.release.verify()
+
+    [copy] = (lab.data_dir / "mlflow-artifacts").rglob(f"{three[1].release_id}/calibration.json")
+    copy.write_text(copy.read_text() + " ")
+    with pytest.raises(LabError, match=r"cannot be had from MLflow .*checksum.*choose another version"):
+        serve_chosen(own, registry, three[1].release_id, by_alias=True)
+    assert own.releases.current(MODEL, ALL) == three[0]
+    assert "refused: " in client.get_model_version(NAME, "2").tags["thumblab.promotion"]
+
+
+def test_the_release_that_the_alias_names_is_not_pruned(
+    own: Lab, tracker: Tracker, client: Any, three: list[Release]
+) -> None:
+    registry = tracker.registry
+    serve_newest(own, registry)
+    client.set_registered_model_alias(NAME, "champion", "1")
+    for number in range(own.settings.releases_kept):
+        own.releases.publish(MODEL, ALL, lambda folder: None, {**three[0].info, "number": 10 + number}, None, three[0])
+    serve_chosen(own, registry, three[2].release_id, by_alias=True)
+    left = {release.release_id for release in own.releases.all(MODEL, ALL)}
+    assert {three[0].release_id, three[2].release_id} <= left
+    assert three[1].release_id not in left
+
+
+def test_a_version_that_is_not_the_labs_is_never_served(
+    own: Lab, tracker: Tracker, client: Any, three: list[Release]
+) -> None:
+    registry = tracker.registry
+    serve_newest(own, registry)
+    source = client.get_model_version(NAME, "1").source
+    strange = client.create_model_version(NAME, source, model_id=source.removeprefix("models:/"))
+    client.set_registered_model_alias(NAME, "champion", strange.version)
+    chosen = watch(own, registry).chosen
+    assert chosen is not None
+    assert chosen.release_id is None
+    with pytest.raises(LabError, match="was not registered by the lab"):
+        registry.recovered(chosen, own.releases, MODEL, ALL)
+    assert own.releases.current(MODEL, ALL) == three[2]

@@ -63,12 +63,18 @@ CHECKS = {
     ("training_pairs", "no_leak_of_pictures"),
     ("training_pairs", "same_channel"),
     ("training_pairs", "whole_channels"),
+    ("training_pairs", "later_is_held_out"),
+    ("training_pairs", "same_era"),
+    ("training_pairs", "no_future_observation"),
+    ("training_pairs", "labels_hold"),
+    ("training_pairs", "target_of_training_rows"),
     ("ranking_model", "intact"),
     ("ranking_model", "encoders"),
     ("ranking_model", "alive"),
     ("ranking_model", "judged"),
     ("ranking_model", "beats_chance"),
     ("served_model", "pointer"),
+    ("served_model", "promoted"),
 }
 
 
@@ -101,10 +107,10 @@ def test_data_flows_one_way_also_between_the_groups(specs: dict[str, dg.AssetSpe
     assert [(a, b) for a, b in arrows if order[a] > order[b]] == []
 
 
-def test_these_are_the_checks_and_each_one_blocks_but_those_of_the_quota(graph: Any) -> None:
+def test_these_are_the_checks_and_each_one_blocks_but_those_that_only_tell(graph: Any) -> None:
     found = {(key.asset_key.to_user_string(), key.name): graph.get_check_spec(key) for key in graph.asset_check_keys}
     assert set(found) == CHECKS
-    assert {name for _, name in (key for key, spec in found.items() if not spec.blocking)} == {"finished"}
+    assert {name for _, name in (key for key, spec in found.items() if not spec.blocking)} == {"finished", "promoted"}
 
 
 def test_every_asset_has_a_check(specs: dict[str, dg.AssetSpec]) -> None:
@@ -145,6 +151,7 @@ JOBS = {
     "apply_retention": {"retention"},
     "train_ranker": RANKING,
     "rebuild_index": {"faiss_index", "served_index"},
+    "serve_model": {"served_model"},
 }
 
 
@@ -156,7 +163,7 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
     assert selected == JOBS | {"roll_back_index": set()}
     for name, job in jobs.items():
         partitions = job.partitions_def
-        if name == "train_ranker":
+        if name in ("train_ranker", "serve_model"):
             assert partitions is None
         else:
             assert partitions is not None
@@ -169,7 +176,7 @@ def test_each_job_brings_the_checks_of_its_assets(definitions: dg.Definitions) -
         assert {(k.asset_key.to_user_string(), k.name) for k in keys} == {c for c in CHECKS if c[0] in assets}
 
 
-def test_these_are_the_schedules_and_the_sensor_and_nothing_else_starts_work(definitions: dg.Definitions) -> None:
+def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
     found = {s.name: s for s in repository.schedule_defs}
     running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
@@ -183,7 +190,10 @@ def test_these_are_the_schedules_and_the_sensor_and_nothing_else_starts_work(def
     }
     assert {s.execution_timezone for s in found.values()} == {"Australia/Hobart"}
     sensors = {s.name: (s.job_name, s.default_status) for s in repository.sensor_defs}
-    assert sensors == {"index_rebuilds": ("rebuild_index", dg.DefaultSensorStatus.RUNNING)}
+    assert sensors == {
+        "index_rebuilds": ("rebuild_index", dg.DefaultSensorStatus.RUNNING),
+        "champion_moved": ("serve_model", dg.DefaultSensorStatus.RUNNING),
+    }
 
 
 def test_these_are_the_resources(definitions: dg.Definitions) -> None:

@@ -73,3 +73,9 @@ train_ranker = dg.define_asset_job(
     selection=dg.AssetSelection.groups("ranking"),
     description="Build the training pairs, train, judge and serve the ranking model.",
 )
+
+serve_model = dg.define_asset_job(
+    "serve_model",
+    selection=dg.AssetSelection.assets("served_model"),
+    description="Serve the newest model where it is not worse than the champion, or the one that its config names.",
+)

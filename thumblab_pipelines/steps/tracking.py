@@ -1,22 +1,25 @@
 """MLflow: one run and one registered version per model release, logged once however often it is asked for."""
 
+import json
 import logging
 import os
-from contextlib import suppress
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases import Release
+from thumblab_core.releases import Release, ReleaseStore
+from thumblab_pipelines.steps import tracked_run
 from thumblab_pipelines.steps.evaluate import Evaluation
+from thumblab_pipelines.steps.model_registry import RELEASE_TAG, ModelRegistry, Version
 from thumblab_pipelines.steps.recipe import Epoch
 
-EXPERIMENT = "thumbnail-ranker"
-MODEL = "thumbnail-ranker"
-CHALLENGER, CHAMPION = "challenger", "champion"
-_RELEASE_TAG = "thumblab.release_id"
+NAME = "thumbnail-ranker"
+"""Of the experiment and of the registered model."""
+
 _CODE = Path(__file__).parent.parent / "mlflow_ranker.py"
+_METRICS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,16 @@ class Tracked:
 
 
 class Tracker:
-    """The MLflow server of the lab."""
+    """The MLflow server of the lab; `registry` is its registered model."""
 
-    def __init__(self, client: Any, uri: str) -> None:
+    def __init__(self, client: Any, uri: str, name: str) -> None:
         self._client = client
         self._uri = uri
+        self._name = name
+        self.registry = ModelRegistry(client, name)
 
     @classmethod
-    def connect(cls, uri: str) -> Self:
+    def connect(cls, uri: str, name: str = NAME) -> Self:
         """Raises `LabError` at once when nobody answers: better before the training than after it."""
         import httpx
 
@@ -56,86 +61,116 @@ class Tracker:
 
         mlflow.set_tracking_uri(uri)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        return cls(mlflow.MlflowClient(uri), uri.rstrip("/"))
+        return cls(mlflow.MlflowClient(uri), uri.rstrip("/"), name)
 
-    def log(self, release: Release, evaluations: list[Evaluation], history: list[Epoch]) -> Tracked:
+    def log(
+        self,
+        release: Release,
+        evaluations: list[Evaluation],
+        history: list[Epoch],
+        store: ReleaseStore,
+        dagster_url: str,
+    ) -> Tracked:
         """Log the release as a run, register its model and make that the challenger; a finished one is only looked up.
 
-        What a crash left of an earlier attempt is marked as failed first.
+        `store` has the pairs that the release names; the run links to its Dagster run below `dagster_url`. What a crash left
+        of an earlier attempt is marked as failed first.
         """
         import mlflow
 
-        experiment = self._experiment()
-        earlier = self._client.search_runs([experiment], f"tags.`{_RELEASE_TAG}` = '{release.release_id}'")
-        for run in earlier:
-            if run.info.status not in ("FINISHED", "RUNNING"):
-                continue
-            versions = self._client.search_model_versions(f"run_id = '{run.info.run_id}'")
-            if run.info.status == "FINISHED" and versions:
-                version = str(versions[0].version)
-                self._client.set_registered_model_alias(MODEL, CHALLENGER, version)  # a crash may have come before it
-                return self._tracked(experiment, run.info.run_id, version, reused=True)
-            self._client.set_terminated(run.info.run_id, "FAILED")
-        # Tagged as it is made: a crash right after it must leave a run that the next attempt finds.
-        tags = {_RELEASE_TAG: release.release_id, "dagster.run_id": release.run_id or ""}
-        with mlflow.start_run(experiment_id=experiment, run_name=release.release_id, tags=tags) as run:
-            mlflow.log_params(
-                {name: value for name, value in release.info.items() if not isinstance(value, dict | list)}
-            )
-            for epoch in history:
-                metrics = {n: v for n, v in vars(epoch).items() if n != "epoch" and v is not None}
-                mlflow.log_metrics(metrics, step=epoch.epoch)
-            mlflow.log_metrics({f"{e.split}_{e.slice}_{e.scorer}_auc": e.auc for e in evaluations if e.auc is not None})
+        earlier = self._finished(release)
+        if earlier is not None:
+            self.registry.challenge(earlier, release)  # a crash may have come before it
+            return self._tracked(earlier, reused=True)
+        origin = f"{dagster_url.rstrip('/')}/runs/{release.run_id}" if release.run_id else None
+        by = f"[a Dagster run]({origin})" if origin else "hand"
+        note = f"Model release `{release.release_id}`, trained by {by}."
+        tags = {
+            # With the release from the beginning: a crash right after it must leave a run that the next attempt finds.
+            RELEASE_TAG: release.release_id,
+            "dagster.run_id": release.run_id,
+            "dagster.run_url": origin,
+            "mlflow.note.content": note,
+            "mlflow.source.git.commit": tracked_run.commit(),
+        }
+        tags = {name: value for name, value in tags.items() if value is not None}
+        with mlflow.start_run(experiment_id=self._experiment(), run_name=release.release_id, tags=tags) as run:
+            self._log_content(run.info.run_id, release, evaluations, history, store)
+            example = tracked_run.example(release)
             logged = mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(_CODE),
                 artifacts={"release": str(release.path)},
-                signature=self._signature(release),
+                signature=_signature(example),
+                input_example=example,
                 pip_requirements=["thumblab"],
             )
-        version = self._register(logged.model_uri, logged.model_id, run.info.run_id)
-        self._client.set_registered_model_alias(MODEL, CHALLENGER, version)
-        return self._tracked(experiment, run.info.run_id, version, reused=False)
+        version = self.registry.register(release, logged.model_uri, run.info.run_id, logged.model_id, note)
+        self.registry.challenge(version, release)
+        return self._tracked(version, reused=False)
 
-    def crown(self, release: Release) -> Tracked:
-        """Point the champion alias at the release's version. Raises `LabError` when it was never logged."""
-        experiment = self._experiment()
-        runs = self._client.search_runs([experiment], f"tags.`{_RELEASE_TAG}` = '{release.release_id}'")
-        for run in runs:
-            for version in self._client.search_model_versions(f"run_id = '{run.info.run_id}'"):
-                self._client.set_registered_model_alias(MODEL, CHAMPION, version.version)
-                return self._tracked(experiment, run.info.run_id, str(version.version), reused=True)
-        raise LabError(f"MLflow has no model of {release}; materialize ranking_model again")
+    def url(self, run_id: str) -> str:
+        """Where a person sees the run."""
+        return f"{self._uri}/#/experiments/{self._experiment()}/runs/{run_id}"
+
+    def _finished(self, release: Release) -> Version | None:
+        """The version of the run that logged the release whole; attempts that did not get there are closed as failed."""
+        for run in self._client.search_runs([self._experiment()], f"tags.`{RELEASE_TAG}` = '{release.release_id}'"):
+            if run.info.status not in ("FINISHED", "RUNNING"):
+                continue
+            version = self.registry.of_run(run.info.run_id)
+            if run.info.status == "FINISHED" and version is not None:
+                return version
+            self._client.set_terminated(run.info.run_id, "FAILED")
+        return None
+
+    def _log_content(
+        self, run_id: str, release: Release, evaluations: list[Evaluation], history: list[Epoch], store: ReleaseStore
+    ) -> None:
+        import mlflow
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+
+        from thumblab_pipelines.steps.tracking_plots import plots
+
+        figures = tracked_run.figures(evaluations)
+        mlflow.log_params(tracked_run.parameters(release))
+        now = int(time.time() * 1_000)
+        told = [Metric(name, value, now, epoch) for name, value, epoch in tracked_run.epoch_metrics(history)]
+        told += [Metric(name, value, now, 0) for name, value in tracked_run.metrics(figures).items()]
+        for start in range(0, len(told), _METRICS_AT_ONCE):
+            self._client.log_batch(run_id, metrics=told[start : start + _METRICS_AT_ONCE])
+        inputs = [
+            DatasetInput(
+                Dataset(s.name, s.digest, "thumblab", json.dumps(s.where), profile=json.dumps(s.profile)),
+                [InputTag("mlflow.data.context", "training")],
+            )
+            for s in tracked_run.sources(release, store)
+        ]
+        self._client.log_inputs(run_id, inputs)
+        mlflow.log_table(tracked_run.table(figures), "evaluation.json")
+        for name, plot in plots(history, figures, tracked_run.calibration(release)):
+            mlflow.log_figure(plot, f"plots/{name}.png")
 
     def _experiment(self) -> str:
         from mlflow.exceptions import MlflowException
 
-        found = self._client.get_experiment_by_name(EXPERIMENT)
+        found = self._client.get_experiment_by_name(self._name)
         if found is not None:
             return str(found.experiment_id)
         try:
-            return str(self._client.create_experiment(EXPERIMENT))
+            return str(self._client.create_experiment(self._name))
         except MlflowException:  # another process made it meanwhile
-            return str(self._client.get_experiment_by_name(EXPERIMENT).experiment_id)
+            return str(self._client.get_experiment_by_name(self._name).experiment_id)
 
-    def _register(self, uri: str, model_id: str, run_id: str) -> str:
-        from mlflow.exceptions import MlflowException
+    def _tracked(self, version: Version, reused: bool) -> Tracked:
+        return Tracked(version.run_id, version.number, self.url(version.run_id), reused)
 
-        with suppress(MlflowException):  # it is there already
-            self._client.create_registered_model(MODEL)
-        return str(self._client.create_model_version(MODEL, uri, run_id, model_id=model_id).version)
 
-    def _tracked(self, experiment: str, run_id: str, version: str, reused: bool) -> Tracked:
-        return Tracked(run_id, version, f"{self._uri}/#/experiments/{experiment}/runs/{run_id}", reused)
+def _signature(example: Any) -> Any:
+    """Any number of rows like the example's, float32 [n, d], to as many scores, float32 [n]."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
 
-    @staticmethod
-    def _signature(release: Release) -> Any:
-        import numpy as np
-        from mlflow.models import ModelSignature
-        from mlflow.types import Schema, TensorSpec
-
-        from thumblab_core.ranker import TrainedRanker
-
-        config = TrainedRanker.load(release).model.config
-        inputs = TensorSpec(np.dtype("float32"), (-1, config.image_dimension + config.title_dimension))
-        return ModelSignature(Schema([inputs]), Schema([TensorSpec(np.dtype("float32"), (-1,))]))
+    inputs = TensorSpec(np.dtype("float32"), (-1, example.shape[1]))
+    return ModelSignature(Schema([inputs]), Schema([TensorSpec(np.dtype("float32"), (-1,))]))

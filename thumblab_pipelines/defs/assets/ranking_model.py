@@ -6,6 +6,7 @@ from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import RANKING
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.steps.ranking import build_model, judge_model
+from thumblab_pipelines.steps.tracked_run import headlines
 
 
 @dg.asset(
@@ -18,9 +19,12 @@ from thumblab_pipelines.steps.ranking import build_model, judge_model
 def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: MlflowResource) -> dg.MaterializeResult:
     with explained():
         tracker = mlflow.connect()
-        built = build_model(lab.open(), progress=lab.progress(context), run_id=context.run.run_id)
-        tracked = tracker.log(built.release, built.evaluations, built.history)
-        verdicts = judge_model(lab.open(), built.release)
+        chosen = lab.open()
+        built = build_model(chosen, progress=lab.progress(context), run_id=context.run.run_id)
+        tracked = tracker.log(
+            built.release, built.evaluations, built.history, chosen.releases, chosen.settings.dagster_url
+        )
+        verdicts = judge_model(chosen, built.release)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": built.release.info["videos"],
@@ -29,7 +33,7 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
             "epochs": len(built.history),
             "mlflow_run": dg.MetadataValue.url(tracked.url),
             "mlflow_version": tracked.version,
-            **{f"auc_{e.split}_{e.slice}_{e.scorer}": round(e.auc, 4) for e in built.evaluations if e.auc is not None},
+            **{f"auc_{f.split}_{f.slice}_{f.scorer}": round(f.value, 4) for f in headlines(built.evaluations)},
         },
         check_results=results(verdicts),
     )
