@@ -14,15 +14,18 @@ if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumbla
 
     from thumblab_core.settings import Settings
     from thumblab_serving.intake import Source
-    from thumblab_serving.schemas import ScoreAnswer, ThumbnailScore
+    from thumblab_serving.schemas import ScoreAnswer, ScoreForm, ThumbnailScore
 
 
 @click.command("score")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--title", required=True, help="The title of the video.")
 @click.option("--niche", required=True, type=click.Choice(NICHES), help="The niche to compare with.")
+@click.option(
+    "--channel", "channel_id", metavar="ID", help="Your channel: its history adapts the answer, if it is known."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the service's JSON answer.")
-def command(images: tuple[str, ...], title: str, niche: str, as_json: bool) -> None:
+def command(images: tuple[str, ...], title: str, niche: str, channel_id: str | None, as_json: bool) -> None:
     """Rank thumbnails: files, or URLs of allowed image hosts.
 
     Sub-scores that are weak in the niche are listed with what was seen and what to change; --json has all of them with their
@@ -34,7 +37,8 @@ def command(images: tuple[str, ...], title: str, niche: str, as_json: bool) -> N
 
     settings = thumblab_core.settings.settings()
     sources = [_source(image) for image in dict.fromkeys(images)]
-    answer = (_over_http if settings.serving_url else _here)(settings, sources, title, niche)
+    asked = _form(title, niche, channel_id)
+    answer = (_over_http if settings.serving_url else _here)(settings, sources, asked)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:
@@ -56,28 +60,33 @@ def _source(image: str) -> "Source":
         return Source(image, error=f"the file cannot be read ({error.strerror})")
 
 
-def _here(settings: "Settings", sources: Sequence["Source"], title: str, niche: str) -> "ScoreAnswer":
+def _form(title: str, niche: str, channel_id: str | None) -> "ScoreForm":
     from pydantic import ValidationError
 
     from thumblab_core.niches import Niche
-    from thumblab_serving.engine import Engine
     from thumblab_serving.problems import sentences
-    from thumblab_serving.schemas import MAX_THUMBNAILS, ScoreForm
+    from thumblab_serving.schemas import ScoreForm
+
+    try:
+        return ScoreForm(title=title, category=Niche(niche), channel_id=channel_id)
+    except ValidationError as error:
+        raise LabError(sentences(error)) from None
+
+
+def _here(settings: "Settings", sources: Sequence["Source"], asked: "ScoreForm") -> "ScoreAnswer":
+    from thumblab_serving.engine import Engine
+    from thumblab_serving.schemas import MAX_THUMBNAILS
 
     if len(sources) > MAX_THUMBNAILS:
         raise LabError(f"at most {MAX_THUMBNAILS} thumbnails are ranked at a time; {len(sources)} were given.")
-    try:
-        asked = ScoreForm(title=title, category=Niche(niche))
-    except ValidationError as error:
-        raise LabError(sentences(error)) from None
     engine = Engine(settings)
     try:
-        return engine.score(sources, asked.title, asked.category)
+        return engine.score(sources, asked)
     finally:
         engine.close()
 
 
-def _over_http(settings: "Settings", sources: Sequence["Source"], title: str, niche: str) -> "ScoreAnswer":
+def _over_http(settings: "Settings", sources: Sequence["Source"], asked: "ScoreForm") -> "ScoreAnswer":
     import base64
 
     import httpx
@@ -94,7 +103,7 @@ def _over_http(settings: "Settings", sources: Sequence["Source"], title: str, ni
         {"id": s.id, "url": s.url} if s.url else {"id": s.id, "image_base64": base64.b64encode(s.data or b"").decode()}
         for s in sendable
     ]
-    body = {"title": title, "category": niche, "thumbnails": thumbnails}
+    body = {**asked.model_dump(mode="json", exclude_none=True), "thumbnails": thumbnails}
     try:
         reply = httpx.post(url, json=body, headers={"X-API-Key": api_key(settings)}, timeout=120, trust_env=False)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -121,6 +130,8 @@ def _show(answer: "ScoreAnswer") -> None:
     console.print(_table(answer))
     if answer.winner is not None:
         console.print(_verdict(answer))
+    if answer.channel is not None and answer.channel.adapted:
+        console.print(f"Adapted to {answer.channel.videos} videos of {answer.channel.channel_id}.", highlight=False)
     for thumbnail in answer.thumbnails:
         weak = _weaknesses(thumbnail, answer.niche)
         if weak:

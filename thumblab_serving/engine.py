@@ -7,11 +7,13 @@ import numpy as np
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.niches import Niche
+from thumblab_core.releases import ReleaseStore
 from thumblab_core.settings import Settings
+from thumblab_serving.histories import Histories
 from thumblab_serving.intake import Candidate, Intake, Source
 from thumblab_serving.measuring import Measuring
-from thumblab_serving.schemas import ScoreAnswer
-from thumblab_serving.scoring import NEIGHBOURS, rank
+from thumblab_serving.schemas import ScoreAnswer, ScoreForm
+from thumblab_serving.scoring import NEIGHBOURS, Words, rank
 from thumblab_serving.state import NotReadyError, State
 from thumblab_serving.stored import NothingStoredError, Place, Stored
 
@@ -23,6 +25,7 @@ class Engine:
         self.state = State(settings)
         self.measuring = Measuring(settings)
         self.stored = Stored(settings)
+        self.histories = Histories(ReleaseStore(settings.releases))
         self._intake = Intake(Fetcher(settings.image_hosts), self.measuring)
 
     def close(self) -> None:
@@ -39,8 +42,9 @@ class Engine:
         self.state.load()
         self.stored.warm()
 
-    def score(self, sources: Sequence[Source], title: str, niche: Niche) -> ScoreAnswer:
-        """Rank the sources. Raises `NotReadyError`; a source that cannot be read is an error of its item."""
+    def score(self, sources: Sequence[Source], asked: ScoreForm) -> ScoreAnswer:
+        """Rank the sources as asked. Raises `NotReadyError`; a source that cannot be read is an error of its item."""
+        title, niche = asked.title, asked.category
         model, index, no_index = self.state.resolve(niche)
         encoders = self.state.encoders()
         # The library's first: its sub-scores were measured with it.
@@ -54,7 +58,9 @@ class Engine:
         stored: dict[str, Place] | str | None = None
         if index is None:
             stored = self._stored(candidates, niche, model.value.model.config.image_encoder)
-        return rank(candidates, encoders.words(title), niche, model, index, version, no_index, stored)
+        history = None if asked.channel_id is None else self.histories.of(asked.channel_id, model)
+        words = Words(title, encoders.words(title))
+        return rank(candidates, words, niche, model, index, version, no_index, stored, history)
 
     def _stored(self, candidates: Sequence[Candidate], niche: Niche, encoder: str) -> dict[str, Place] | str:
         """Where the candidates stand by the database, or why it does not say. In the space of the model's encoder, the only

@@ -52,7 +52,10 @@ def invalid(error: ValidationError) -> Problem:
 def sentences(error: ValidationError) -> str:
     """What is wrong, field by field, without echoing what was sent."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    said = [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in found[:_MAX_ERRORS]]
+    said = [
+        f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg'].removeprefix('Value error, ')}"
+        for one in found[:_MAX_ERRORS]
+    ]
     if len(found) > _MAX_ERRORS:
         said.append(f"and {len(found) - _MAX_ERRORS} more")
     return "; ".join(said)

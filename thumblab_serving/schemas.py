@@ -1,10 +1,21 @@
 """What goes in and what comes out of `POST /v1/score`; also what `thumblab score --json` prints."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
+from thumblab_core.channel_history import CHANNEL_ID
 from thumblab_core.images import MAX_BYTES
 from thumblab_core.niches import Niche
 
@@ -17,6 +28,20 @@ _BASE64_LENGTH = MAX_BYTES * 4 // 3 + 1024
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE)]
 
 
+def _channel_id(given: str) -> str:
+    if re.fullmatch(CHANNEL_ID, given) is None:
+        raise ValueError("give the id of a channel: 1 to 64 letters, digits, - and _")
+    return given
+
+
+ChannelId = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=_MAX_URL),
+    AfterValidator(_channel_id),
+    WithJsonSchema({"type": "string", "pattern": f"^{CHANNEL_ID}$"}),
+]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,6 +51,11 @@ class ScoreForm(_Strict):
 
     title: Title = Field(description="The title of the video.", examples=["I tested every phone under $200"])
     category: Niche = Field(default=Niche.TECH, description="The niche to compare with.", examples=["tech"])
+    channel_id: ChannelId | None = Field(
+        default=None,
+        description="Your channel, as YouTube ids it: where its history is known, the answer is adapted to it.",
+        examples=["UCBJycsmduvYEL83R_U4JriQ"],
+    )
 
 
 class ThumbnailIn(_Strict):
@@ -205,6 +235,18 @@ class ThumbnailScore(_Strict):
     neighbours: list[NeighbourOut] = Field(default_factory=list)
 
 
+class ChannelOut(_Strict):
+    """The channel of the request, and whether the answer is adapted to its history."""
+
+    channel_id: str
+    adapted: bool = Field(description="False: ranked as for a channel that is not known.")
+    videos: int = Field(ge=0, description="How many of the channel's videos the answer is adapted to.")
+    reason: str | None = Field(
+        description="Why it is not adapted, or not to the history that was added, and what to do; null where all is well."
+    )
+    release: str | None = Field(description="The history that was added; null where the model's own is used, or none.")
+
+
 class Releases(_Strict):
     """The releases that made an answer."""
 
@@ -221,6 +263,7 @@ class ScoreAnswer(_Strict):
     confidence: float | None = Field(
         ge=0, le=1, description="Probability that the winner beats the second; null alone."
     )
+    channel: ChannelOut | None = Field(default=None, description="Null where the request names no channel.")
     thumbnails: list[ThumbnailScore]
     releases: Releases
     degraded: list[str]

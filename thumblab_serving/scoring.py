@@ -2,17 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index import Neighbour, NicheIndex
 from thumblab_core.niches import Niche
 from thumblab_core.score_distribution import ScoreDistribution
+from thumblab_serving.histories import Known
 from thumblab_serving.intake import Candidate, Examined
 from thumblab_serving.judging import judged, shown
 from thumblab_serving.schemas import (
+    ChannelOut,
     Engagement,
     NeighbourOut,
     Releases,
@@ -25,7 +29,8 @@ from thumblab_serving.slot import Loaded
 from thumblab_serving.stored import Place
 
 if TYPE_CHECKING:  # importing the ranker imports torch
-    from thumblab_core.ranker import Predictions, TrainedRanker
+    from thumblab_core.ranker import Predictions
+    from thumblab_core.trained_ranker import TrainedRanker
 
 NEIGHBOURS = 5
 CLEAR = 0.75
@@ -33,30 +38,42 @@ LEANING = 0.60
 DEFAULT_SIMILARITY = 50.0
 
 
+@dataclass(frozen=True)
+class Words:
+    """The title of a request, and its unit vector by the title encoder, float32 [d]."""
+
+    title: str
+    vector: Vectors
+
+
 def rank(
     candidates: Sequence[Candidate],
-    title_vector: Vectors,
+    words: Words,
     niche: Niche,
     model: "Loaded[TrainedRanker]",
     index: Loaded[NicheIndex] | None,
     meter: str,
     no_index: str | None = None,
     stored: Mapping[str, Place] | str | None = None,
+    history: Known | None = None,
 ) -> ScoreAnswer:
     """Rank candidates against each other and place each in the niche.
 
-    `title_vector` is the title encoder's, float32 [d]. `meter` is the version of what measured the candidates. `no_index`
-    says why `index` is None; `stored` is then the place of each by the database, or says why that is None too. Candidates
-    with an error are answered with it; the others are ranked without them.
+    `meter` is the version of what measured the candidates. `no_index` says why `index` is None; `stored` is then the place
+    of each by the database, or says why that is None too. `history` is what is known of the channel that was named, if one
+    was. Candidates with an error are answered with it; the others are ranked without them.
     """
     readable = [(c.id, c.examined) for c in candidates if c.examined is not None]
-    degraded: list[str] = []
+    adapter = None if history is None else history.adapter
+    degraded = [] if history is None or history.reason is None else [history.reason]
     scores: dict[str, ThumbnailScore] = {}
     if readable:
         encoder = model.value.model.config.image_encoder
         pictures = np.stack([examined.vectors[encoder] for _, examined in readable])
-        predictions = model.value.model.predict(pictures, np.repeat(title_vector[None], len(readable), axis=0))
-        scores = _scores(readable, predictions, niche, model.value, index, meter, no_index, stored, degraded)
+        titles = np.repeat(words.vector[None], len(readable), axis=0)
+        predictions = model.value.predict(pictures, titles, [words.title] * len(readable), adapter)
+        chances = model.value.calibration.win_probabilities(predictions.score, adapter is not None)
+        scores = _scores(readable, predictions, chances, niche, model.value, index, meter, no_index, stored, degraded)
     order = sorted(scores.values(), key=lambda score: score.rank or 0)
     confidence, verdict = None, None
     if len(order) == 1:
@@ -64,13 +81,14 @@ def rank(
     elif order:
         # Only the two best matter, and only their difference: this is the pairwise model's own question.
         best, second = sorted(predictions.score.tolist(), reverse=True)[:2]
-        confidence = _sigmoid(model.value.calibration.slope * (best - second))
+        confidence = _sigmoid(model.value.calibration.slope_of(adapter is not None) * (best - second))
         verdict = _verdict(confidence)
     return ScoreAnswer(
         niche=niche,
         winner=order[0].id if order else None,
         verdict=verdict,
         confidence=confidence,
+        channel=None if history is None else _channel(history),
         thumbnails=[scores.get(c.id) or ThumbnailScore(id=c.id, error=c.error) for c in candidates],
         releases=Releases(model=model.release_id, index=index.release_id if index else None),
         degraded=degraded,
@@ -80,6 +98,7 @@ def rank(
 def _scores(
     readable: Sequence[tuple[str, Examined]],
     predictions: "Predictions",
+    chances: npt.NDArray[np.float64],
     niche: Niche,
     model: "TrainedRanker",
     index: Loaded[NicheIndex] | None,
@@ -96,7 +115,6 @@ def _scores(
         library = None
     places = None if library is None else _places(library, niche, meter, degraded)
     degraded.extend(dict.fromkeys(sentence for _, one in readable for sentence in one.measurement.evidence.missing))
-    chances = model.calibration.win_probabilities(predictions.score)
     # Stable, so that equal scores keep the order of the request.
     ranks = {row: place for place, row in enumerate(np.argsort(-predictions.score, kind="stable").tolist(), start=1)}
     return {
@@ -114,6 +132,16 @@ def _scores(
         )
         for row, (name, examined) in enumerate(readable)
     }
+
+
+def _channel(history: Known) -> ChannelOut:
+    return ChannelOut(
+        channel_id=history.channel_id,
+        adapted=history.adapter is not None,
+        videos=0 if history.adapter is None else history.adapter.videos,
+        reason=history.reason,
+        release=history.release,
+    )
 
 
 def _sigmoid(logit: float) -> float:

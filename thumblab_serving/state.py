@@ -5,6 +5,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import ImageEncoder
 from thumblab_core.errors import LabError
@@ -16,7 +18,7 @@ from thumblab_serving.encoding import Encoders
 from thumblab_serving.slot import Loaded, Slot
 
 if TYPE_CHECKING:  # importing the ranker imports torch
-    from thumblab_core.ranker import TrainedRanker
+    from thumblab_core.trained_ranker import TrainedRanker
 
 NO_MODEL = "no ranking model is served yet; `thumblab demo` makes one, or run train_ranker in Dagster (`thumblab up`)"
 
@@ -120,12 +122,16 @@ class State:
         return str(said) if said else image_encoder_name(self._settings)
 
     def _load_model(self, release: Release) -> "TrainedRanker":
-        from thumblab_core.ranker import TrainedRanker
+        from thumblab_core.trained_ranker import TrainedRanker
 
         ranker, encoders = TrainedRanker.load(release), self.encoders()
         image = encoders.image(self._encoder_name(release))
         _same_encoder("image", ranker.model.config.image_encoder, image.fingerprint)
         _same_encoder("title", ranker.model.config.title_encoder, encoders.title.fingerprint)
+        size = ranker.model.config  # asked once, so that no request waits for what is imported at the first use
+        ranker.predict(
+            np.zeros((1, size.image_dimension), np.float32), np.zeros((1, size.title_dimension), np.float32), ["warm"]
+        )
         return ranker
 
     def _load_index(self, release: Release) -> NicheIndex:

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from thumblab_core.adapters import Adapter, Adapters, fit_adapter
+from thumblab_core.channel_history import About, ChannelHistories
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.images import decode
 from thumblab_core.index import Item, NicheIndex
@@ -40,6 +42,20 @@ def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -
     out = io.BytesIO()
     image.save(out, kind)
     return out.getvalue()
+
+
+def history_of(model: Any, channel: str, videos: int = 24) -> Adapter:
+    """The history of a channel whose views went up and down with its drawn pictures, in an order of its own."""
+    from thumblab_core.ranker import join
+
+    images, titles = named_image_encoder("builtin", Path()), title_encoder("minilm")
+    vectors = images.encode_images([decode(picture(n)).pixels for n in range(videos)])
+    inputs = join(vectors, np.repeat(titles.encode_texts([TITLE]), videos, axis=0), [TITLE] * videos)
+    scores = model.predict(inputs).score
+    taste = scores.std() * np.random.default_rng(sum(channel.encode())).standard_normal(videos)
+    fitted = fit_adapter(model.standardise(inputs), scores, taste, 0.5)
+    assert fitted is not None
+    return fitted
 
 
 class Lab:
@@ -87,10 +103,13 @@ class Lab:
         title: str | None = None,
         niches: tuple[str, ...] = ("tech",),
         name: str | None = None,
+        channels: tuple[str, ...] = (),
     ) -> Release:
+        """A model of random weights that learnt the histories of the `channels` at training."""
         import torch
 
         from thumblab_core import ranker
+        from thumblab_core.trained_ranker import Calibration, TrainedRanker
 
         images, titles = named_image_encoder(name or "builtin", self.settings.releases), title_encoder("minilm")
         config = ranker.RankerConfig(
@@ -100,14 +119,28 @@ class Lab:
         model = ranker.Ranker(config)
         vectors = images.encode_images([decode(picture(n)).pixels for n in range(24)])
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
-        model.fit_scale(torch.from_numpy(ranker.join(vectors, title_vectors)))
-        model.scale.clamp_min_(0.05)
-        scores = model.predict(vectors, title_vectors).score
+        inputs = ranker.join(vectors, title_vectors, [TITLE] * len(vectors))
+        model.fit_scale(inputs)
+        model.scale.clamp_max_(2.0)  # all titles are one: other titles must not be worlds away
+        scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
-        trained = ranker.TrainedRanker(
-            model, ranker.Calibration(1.0 / float(scores.std()), dict.fromkeys(niches, quantiles)), {"seed": seed}
+        slope = 1.0 / float(scores.std())
+        trained = TrainedRanker(
+            model,
+            Calibration(slope, dict.fromkeys(niches, quantiles), 2 * slope),
+            {"seed": seed},
+            Adapters({channel: history_of(model, channel) for channel in channels}),
         )
         return self.store.publish(MODEL, ALL, trained.save, {"seed": seed, "image_encoder_name": name})
+
+    def history(self, channel: str, model: Release, videos: int = 24) -> Release:
+        """The history of a channel, added for the model and served."""
+        from thumblab_core.trained_ranker import TrainedRanker
+
+        trained = TrainedRanker.load(model)
+        about = About(channel, f"The {channel}", model.release_id, videos, "2026-11-01T00:00:00+00:00")
+        adapter = history_of(trained.model, channel, videos) if videos >= 5 else None
+        return ChannelHistories(self.store).publish(about, adapter, trained.model.config.inputs, ["v"] * videos, {})
 
     def promote(self, release: Release) -> Release:
         self.store.promote(release)
@@ -191,9 +224,14 @@ def draw() -> Callable[..., bytes]:
     return picture
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run() -> Callable[..., Any]:
     return serving
+
+
+@pytest.fixture(scope="session")
+def lab_at() -> type[Lab]:
+    return Lab
 
 
 @pytest.fixture
@@ -231,7 +269,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Any]) -> Lab
     """A lab with a model and an index of tech, which no test changes."""
     lab = Lab(tmp_path_factory.mktemp("lab"), extra_image_hosts=images["host"])
     lab.promote(lab.index("tech"))
-    lab.promote(lab.model())
+    lab.promote(lab.model(channels=("UCown",)))
     return lab
 
 

@@ -135,3 +135,17 @@ def test_what_a_picture_says_is_printed_as_it_is_and_not_as_markup(capsys, monke
     monkeypatch.setenv("COLUMNS", "200")
     _show(ScoreAnswer.model_validate(answer))
     assert "the text '[red]SALE[/]' is small; [/]" in capsys.readouterr().out
+
+
+def test_a_channel_is_passed_on_and_what_became_of_it_is_printed(within, thumblab, service, files):
+    arguments = [*files[:2], "--title", TITLE, "--niche", "tech", "--channel", "UCown"]
+    here = within(*arguments)
+    there = thumblab(*arguments, THUMBLAB_SERVING_URL=service.url)
+    for said in (here.stdout, there.stdout):
+        assert "Adapted to 24 videos of UCown." in said
+    unknown = within(*arguments[:-1], "UCnobody").stdout
+    assert "Adapted" not in unknown
+    assert "Degraded: no history of the channel UCnobody is known" in unknown
+    hostile = within(*arguments[:-1], "../all")
+    assert (hostile.exit_code, hostile.stderr.count("\n")) == (1, 1)
+    assert "channel_id" in hostile.stderr

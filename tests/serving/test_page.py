@@ -282,3 +282,18 @@ def test_what_could_not_be_looked_for_is_said_on_the_page(browser, service, file
     fill(browser, service, *files[:2])
     assert "thumblab models pull" in browser.evaluate("document.getElementById('degraded').textContent")
     assert "faces were not looked for" in browser.evaluate("document.querySelector('.seen').textContent")
+
+
+def test_a_channel_is_sent_where_one_is_given_and_the_page_says_whether_it_is_adapted(browser, service, files):
+    fill(browser, service, *files[:2])
+    assert browser.evaluate("document.getElementById('adapted').hidden")
+    for given, said in (("  UCnobody ", "Not adapted to UCnobody."), ("", "")):
+        browser.evaluate(f"document.getElementById('channel').value = {json.dumps(given)}")
+        browser.evaluate("document.getElementById('result').hidden = true; document.getElementById('go').click()")
+        browser.wait("!document.getElementById('result').hidden")
+        assert browser.evaluate("document.getElementById('adapted').textContent") == said
+        missing = browser.evaluate("document.getElementById('degraded').textContent")
+        assert ("thumblab channel add UCnobody" in missing) is bool(given)
+    browser.evaluate("document.getElementById('channel').value = '../all'; document.getElementById('go').click()")
+    browser.wait("!document.getElementById('problem').hidden")
+    assert "channel_id" in browser.evaluate("document.getElementById('problem').textContent")

@@ -94,6 +94,8 @@ async function ask() {
   const form = new FormData();
   form.append("title", byId("title").value);
   form.append("category", byId("niche").value);
+  const channel = byId("channel").value.trim();
+  if (channel) form.append("channel_id", channel);
   for (const { file } of chosen) form.append("thumbnails", file, file.name);
   const reply = await fetch("v1/score", { method: "POST", body: form, headers: { "X-API-Key": currentKey() } });
   const answer = await reply.json();
@@ -155,11 +157,21 @@ function verdict(answer) {
   }
 }
 
+// Why it is not adapted stands among what was missing.
+function adaptation(channel) {
+  if (channel === null) return "";
+  if (!channel.adapted) return `Not adapted to ${channel.channel_id}.`;
+  return `Adapted to the channel ${channel.channel_id}, by ${channel.videos} of its videos.`;
+}
+
 function draw(answer, asked) {
   const [kind, heading, explanation] = verdict(answer);
   byId("banner").className = `banner ${kind}`;
   byId("verdict").textContent = heading;
   byId("explain").textContent = explanation;
+
+  byId("adapted").textContent = adaptation(answer.channel);
+  byId("adapted").hidden = answer.channel === null;
 
   byId("degraded").replaceChildren(...answer.degraded.map((text) => line("li", `${capital(text)}.`)));
   byId("degraded").hidden = answer.degraded.length === 0;

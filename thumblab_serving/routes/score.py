@@ -38,7 +38,7 @@ async def score(request: Request) -> ScoreAnswer:
     limiter: CapacityLimiter = request.app.state.limiter
     asked, sources = await submission.read(request)
     try:
-        answer = await to_thread.run_sync(engine.score, sources, asked.title, asked.category, limiter=limiter)
+        answer = await to_thread.run_sync(engine.score, sources, asked, limiter=limiter)
     except NotReadyError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", str(error), {"Retry-After": "30"}) from None
     metrics.answer(answer)

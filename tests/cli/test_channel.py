@@ -1,0 +1,119 @@
+"""Promises of `thumblab channel`, on an emulated YouTube and a model that gives every thumbnail the same score."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from demo.emulator import Emulator
+from demo.synthetic import synthetic_catalogue
+from thumblab_cli.main import cli
+from thumblab_core.encoders.builtin import BuiltinEncoder
+from thumblab_core.encoders.load import title_encoder
+from thumblab_core.ranker import Ranker, RankerConfig, join
+from thumblab_core.releases import ALL, MODEL, ReleaseStore
+from thumblab_core.settings import settings
+from thumblab_core.trained_ranker import Calibration, TrainedRanker
+
+Shell = Callable[..., Result]
+
+
+def publish_model(store: ReleaseStore) -> None:
+    images, titles = BuiltinEncoder(), title_encoder("minilm")
+    blocks = np.random.default_rng(0).integers(0, 256, (32, 6, 8, 3), np.uint8).repeat(30, axis=1).repeat(40, axis=2)
+    texts = [f"Episode {n} of {n % 5}" for n in range(32)]
+    model = Ranker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
+    model.fit_scale(join(images.encode_images(list(blocks)), titles.encode_texts(texts), texts))
+    model.start(np.zeros(model.config.inputs, np.float32), 1.0)
+    trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"least_kept": 0.5})
+    info = {"image_encoder": images.fingerprint, "title_encoder": titles.fingerprint, "image_encoder_name": "builtin"}
+    store.promote(store.publish(MODEL, ALL, trained.save, info))
+
+
+@pytest.fixture(scope="module")
+def youtube() -> Iterator[Emulator]:
+    with Emulator(synthetic_catalogue(videos=150)) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str]) -> dict[str, str]:
+    return {
+        "THUMBLAB_DATA_DIR": str(tmp_path_factory.mktemp("lab")),
+        "THUMBLAB_DATABASE_URL": migrated_database(),
+        "THUMBLAB_IMAGE_ENCODER": "builtin",
+        "COLUMNS": "300",
+    }
+
+
+@pytest.fixture
+def shell(place: dict[str, str], youtube: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    where = place | {"THUMBLAB_YOUTUBE_ENDPOINT": youtube.endpoint, "THUMBLAB_YOUTUBE_API_KEY": "key"}
+    for name, value in where.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> Result:
+        settings.cache_clear()
+        return CliRunner().invoke(cli, ["channel", *arguments])
+
+    yield run
+    settings.cache_clear()
+
+
+def test_without_a_model_it_says_what_makes_one(shell: Shell) -> None:
+    done = shell("add", "UCwhatever")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("thumblab: no ranking model is served yet")
+
+
+def test_a_channel_is_collected_learnt_listed_and_removed(shell: Shell, place: dict[str, str]) -> None:
+    publish_model(ReleaseStore(Path(place["THUMBLAB_DATA_DIR"]) / "releases"))
+    video = next(iter(synthetic_catalogue(videos=150).videos.values()))
+    done = shell("add", video.channel_id, "--niche", video.niche)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert f"{video.channel_title} ({video.channel_id})" in done.stdout
+    assert "videos used, the newest of 2026-" in done.stdout
+    assert "vectors were made" in done.stdout
+    assert "is served (learnt in 0." in done.stdout
+    assert f"score with --channel {video.channel_id}" in done.stdout
+    again = shell("add", video.channel_title, "--json")
+    said = json.loads(again.stdout)
+    assert (again.exit_code, said["encoded"], said["unchanged"], said["imported"]) == (0, 0, True, None)
+    assert said["left_out"] == {}
+    assert f"{video.channel_id} {video.channel_title}: {said['videos']} videos to 2026-" in shell("list").stdout
+    assert json.loads(shell("list", "--json").stdout)[0]["release"] == said["release"]
+    assert shell("remove", video.channel_title).stdout == f"The history of {video.channel_id} is removed.\n"
+    assert "No history was added" in shell("list").stdout
+    gone = shell("remove", video.channel_id)
+    assert (gone.exit_code, gone.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "UC\x1b[2J", "..", "@../x"])
+def test_a_hostile_name_is_one_sentence_and_makes_no_folder(shell: Shell, place: dict[str, str], name: str) -> None:
+    folder = Path(place["THUMBLAB_DATA_DIR"])
+    publish_model(ReleaseStore(folder / "releases"))
+    before = {path for path in folder.rglob("*") if path.is_dir()}
+    for arguments in (("add", name, "--niche", "tech"), ("remove", name)):
+        done = shell(*arguments)
+        assert done.exit_code == 1
+        assert done.stderr.startswith("thumblab: ")
+        assert "\x1b" not in done.stderr
+    assert {path for path in folder.rglob("*") if path.is_dir()} == before
+
+
+def test_a_catalogue_of_too_few_videos_is_told_and_the_status_is_1(shell: Shell, tmp_path: Path, drawn: Any) -> None:
+    lines = ["video_id,niche,channel,title,views,published_on,observed_at,duration_s,image"]
+    for n in range(3):
+        (tmp_path / f"{n}.jpg").write_bytes(drawn(n))
+        lines.append(f"few{n},tech,Few \x1b[2J,Episode {n},{1000 + n},2026-10-0{n + 1},2026-11-01,600,{n}.jpg")
+    (tmp_path / "videos.csv").write_text("\n".join(lines))
+    done = shell("add", "--catalogue", str(tmp_path))
+    assert done.exit_code == 1
+    assert "3 of 3 rows read" in done.stdout
+    assert "3 videos used" in done.stdout
+    assert "a history takes 5" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr

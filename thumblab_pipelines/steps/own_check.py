@@ -1,0 +1,80 @@
+"""Whether a channel's history helps: learnt from the first 80 % of its videos, and asked for pairs of the last 20 %."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_pipelines.steps.alike import alike
+from thumblab_pipelines.steps.metrics import interval_over_videos, pair_wins
+from thumblab_pipelines.steps.pairing import pair_up
+from thumblab_pipelines.steps.splits import TEST, TRAIN
+
+if TYPE_CHECKING:
+    from thumblab_pipelines.steps.own_history import Own
+
+LEAST_PAIRS = 20
+"""On fewer pairs than these nothing is said."""
+
+_KNOWN_SHARE = 0.8
+_SAME_FILE = 1.01  # a cosine that no two vectors have
+
+
+@dataclass(frozen=True)
+class Check:
+    """AUC on the pairs of the channel's newest videos, with its history up to then and without.
+
+    `gained` is their difference, `low` and `high` its 95 % interval over the channel's videos.
+    """
+
+    pairs: int
+    adapted: float
+    unadapted: float
+    gained: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """Whether it helps, in a sentence."""
+        figures = (
+            f"AUC {self.adapted:.2f} with the history and {self.unadapted:.2f} without, on {self.pairs} pairs of its newest "
+            f"videos ({self.gained:+.2f}, 95 % interval {self.low:+.2f} to {self.high:+.2f})"
+        )
+        if self.gained <= 0:
+            return f"It does not help: {figures}"
+        return f"It helps: {figures}" if self.low > 0 else f"It seems to help, but that may be chance: {figures}"
+
+
+def check_history(
+    own: Own, images: npt.NDArray[np.floating], threshold: float | None, pair_days: float
+) -> Check | None:
+    """Judge the history of a channel, whose pictures are the vectors `images` [n, d], on its newest fifth. None where that
+    makes too few pairs, or the rest no history.
+
+    A newer video whose picture is a near-duplicate of an older one (a cosine from `threshold`) is not asked for: it would be
+    known already. Pairs are at most `pair_days` apart.
+    """
+    count = len(own.videos)
+    first, last = np.arange(int(_KNOWN_SHARE * count)), np.arange(int(_KNOWN_SHARE * count), count)
+    adapter = own.fit(first)
+    if adapter is None:
+        return None
+    hashes = [None if phash != phash or phash is None else int(phash) for phash in own.videos.phash]
+    edges = alike(own.videos.sha256.tolist(), hashes, images.astype(np.float32), threshold or _SAME_FILE)
+    seen = edges[(edges[:, 0] < len(first)) & (edges[:, 1] >= len(first)), 1]
+    asked = np.setdiff1d(last, seen)
+    part = np.full(count, TRAIN, object)
+    part[asked] = TEST
+    pairs = pair_up(own.videos.assign(part=part), pair_days)
+    pairs = pairs[pairs.part == TEST]
+    if len(pairs) < LEAST_PAIRS:
+        return None
+    winners, losers = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
+    plain = pair_wins(own.scores, winners, losers)
+    adapted = pair_wins(adapter.adjust(own.inputs, own.scores), winners, losers)
+    low, high = interval_over_videos(adapted - plain, winners, losers)
+    return Check(len(pairs), float(adapted.mean()), float(plain.mean()), float((adapted - plain).mean()), low, high)
