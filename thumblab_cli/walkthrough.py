@@ -16,7 +16,7 @@ from rich.table import Table
 from thumblab_cli import processes
 from thumblab_cli.candidates import Candidate, choose_candidates
 from thumblab_cli.demo_lab import DemoLab, demo_lab
-from thumblab_cli.tables import evaluation_table, progress_bars
+from thumblab_cli.tables import print_evaluation, progress_bars
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 from thumblab_core.settings import settings
@@ -143,13 +143,14 @@ def _print_training(console: Console, outcome: _Outcome, lab: DemoLab) -> int:
     )
     console.print(
         f"{'The model of these very pairs was there already' if model['reused'] else 'Trained'}: {model['epochs']} epochs, "
-        f"release {model['release']}, version {model['mlflow_version']} in MLflow, promoted; "
+        f"release {model['release']}, version {model['mlflow_version']} in MLflow; "
         f"{outcome.checks_passed} of {outcome.checks} checks passed"
     )
+    served = outcome.metadata["served_model"]
+    console.print(f"Served is release {served['release']}: {served['decision']}")
     release = Lab.open().releases.get(MODEL, ALL, model["release"])
     evaluations = BuiltModel(release, reused=True).evaluations + _ceiling(lab, release.info["pairs_release"])
-    for split in ("future", "new_channels"):
-        console.print(evaluation_table(evaluations, split))
+    print_evaluation(console, evaluations)
     if isinstance(lab.catalogue, SyntheticCatalogue):
         console.print(f"By construction the best reachable AUC on all pairs is {lab.catalogue.ceiling():.2f}.")
     return 0 if model["reused"] else 1
@@ -162,7 +163,7 @@ def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
 
     from demo.synthetic import SyntheticCatalogue
     from thumblab_core.releases import ALL, PAIRS
-    from thumblab_pipelines.steps.evaluate import FUTURE, NEW_CHANNELS, judge
+    from thumblab_pipelines.steps.evaluate import ADAPTED, FUTURE, NEW_CHANNELS, judge
     from thumblab_pipelines.steps.lab import Lab
 
     if not isinstance(lab.catalogue, SyntheticCatalogue):
@@ -171,7 +172,7 @@ def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
     videos = pd.read_parquet(release.path / "videos.parquet")
     pairs = pd.read_parquet(release.path / "pairs.parquet")
     planted = np.array([lab.catalogue.planted_quality(video_id) for video_id in videos.video_id])
-    return [e for split in (FUTURE, NEW_CHANNELS) for e in judge(pairs, planted, split, "planted")]
+    return [e for split in (FUTURE, NEW_CHANNELS, ADAPTED) for e in judge(pairs, planted, split, "planted")]
 
 
 def _rank(console: Console, url: str, candidates: list[Candidate]) -> None:

@@ -2,7 +2,7 @@
 
     inputs      picture d_i; title d_t; FACTS; WORDS: see `join`; standardised, each block to length 1
     linear      d -> 1                      a straight line, which is all that a few thousand videos can teach
-    trunk       d -> 512
+    trunk       d but WORDS -> 512          of two thousand columns of words it would only remember
     pairwise    512 -> 256 -> 128 -> 1      what the line misses; line and head together are the score
     absolute    512 -> 512 -> 256 -> 1      engagement 0-1: the expected percentile among the channel's own videos
     auxiliary   512 -> 256 -> 1, six times  the measured sub-scores, which keep the trunk on what is in the picture
@@ -25,7 +25,7 @@ from thumblab_core.title_facts import FACTS, WORDS, title_facts, title_words
 
 Floats = npt.NDArray[np.float32]
 
-_FACTS_LENGTH = 0.25
+_FACTS_LENGTH = 0.5
 _GAIN = 20.0
 """A block of length 1 times this has numbers near 1, which is what a network learns from at its usual step size."""
 
@@ -41,9 +41,14 @@ class RankerConfig:
     hidden: int = 512
 
     @property
+    def dense(self) -> int:
+        """How many numbers a thumbnail with its title is, but for words."""
+        return self.image_dimension + self.title_dimension + FACTS
+
+    @property
     def inputs(self) -> int:
-        """How many numbers a thumbnail with its title is to the network: d."""
-        return self.image_dimension + self.title_dimension + FACTS + WORDS
+        """How many numbers in all: d."""
+        return self.dense + WORDS
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Ranker(nn.Module):
         self.register_buffer("gain", torch.full((config.inputs,), _GAIN))
         self.register_buffer("unit", torch.ones(()))
         self.linear = nn.Linear(config.inputs, 1, bias=False)
-        self.trunk = nn.Sequential(nn.Dropout(0.2), nn.Linear(config.inputs, hidden), nn.LayerNorm(hidden), nn.ReLU())
+        self.trunk = nn.Sequential(nn.Dropout(0.2), nn.Linear(config.dense, hidden), nn.LayerNorm(hidden), nn.ReLU())
         self.pairwise = nn.Sequential(
             nn.Linear(hidden, 256), nn.ReLU(), nn.Dropout(0.15),
             nn.Linear(256, 128), nn.ReLU(), nn.Dropout(0.1),
@@ -93,10 +98,10 @@ class Ranker(nn.Module):
     def fit_scale(self, inputs: Floats) -> None:
         """Standardise by the training inputs [n, d], n of 2 or more. Words are left as they are."""
         sizes = self.config.image_dimension, self.config.title_dimension, FACTS
-        dense = inputs[:, : sum(sizes)]
+        dense = inputs[:, : self.config.dense]
         lengths = np.repeat([1.0, 1.0, _FACTS_LENGTH], sizes) / np.sqrt(np.repeat(sizes, sizes))
-        self.mean[: sum(sizes)] = torch.from_numpy(dense.mean(axis=0))
-        self.scale[: sum(sizes)] = torch.from_numpy((lengths / np.maximum(dense.std(axis=0), 1e-4)).astype(np.float32))
+        self.mean[: self.config.dense] = torch.from_numpy(dense.mean(axis=0))
+        self.scale[: self.config.dense] = torch.from_numpy((lengths / np.maximum(dense.std(axis=0), 1e-4)).astype(np.float32))
 
     def standardise(self, inputs: Floats) -> Floats:
         """Inputs [n, d] as the model compares them."""
@@ -117,7 +122,7 @@ class Ranker(nn.Module):
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[n, d] to score [n], engagement [n] and sub-scores [n, 6]."""
         scaled = (inputs - self.mean) * (self.scale * self.gain)
-        features = self.trunk(scaled)
+        features = self.trunk(scaled[:, : self.config.dense])
         score = (self.linear(scaled) + self.pairwise(features)).squeeze(1) * self.unit
         auxiliary = torch.cat([head(features) for head in self.auxiliary], dim=1)
         return score, self.absolute(features).squeeze(1), auxiliary

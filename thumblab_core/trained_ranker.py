@@ -19,6 +19,10 @@ from thumblab_core.errors import LabError
 from thumblab_core.ranker import Predictions, Ranker, RankerConfig, join
 from thumblab_core.releases import Release
 
+ENGAGEMENT, CTR = "engagement", "click_through_rate"
+"""What the absolute head may have learnt: the expected percentile among the channel's own videos, or the owner's true
+click-through rate."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -73,6 +77,11 @@ class TrainedRanker:
             return predictions
         score = adapter.adjust(self.model.standardise(inputs), predictions.score)
         return Predictions(score, predictions.engagement, predictions.sub_scores)
+
+    @property
+    def absolute(self) -> str:
+        """What the predicted engagement is."""
+        return str(self.training.get("absolute", ENGAGEMENT))
 
     def adapter(self, channel: str) -> Adapter | None:
         """The history of a channel that was there at training; None where there is none."""

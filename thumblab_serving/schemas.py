@@ -121,11 +121,19 @@ class Verdict(StrEnum):
 
 
 class Engagement(_Strict):
-    """A predicted engagement; a proxy, because click-through rates are not public."""
+    """A predicted engagement: a proxy, because click-through rates are not public, or a click-through rate where the model
+    has learnt those of its owner."""
 
     value: float = Field(ge=0, le=1)
-    kind: Literal["proxy"] = "proxy"
+    kind: Literal["proxy", "click_through_rate"] = "proxy"
     meaning: str = "expected percentile among the channel's own videos"
+
+    @classmethod
+    def of(cls, value: float, learnt: str) -> Self:
+        """`learnt`: what the model's absolute head was taught, see `thumblab_core.trained_ranker`."""
+        if learnt == "click_through_rate":
+            return cls(value=value, kind="click_through_rate", meaning="expected share of impressions that are clicked")
+        return cls(value=value)
 
 
 class SubScoreOut(_Strict):

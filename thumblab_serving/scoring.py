@@ -123,7 +123,7 @@ def _scores(
             rank=ranks[row],
             score=model.calibration.percentile(float(predictions.score[row]), niche),
             win_probability=float(chances[row]),
-            predicted_engagement=Engagement(value=float(predictions.engagement[row])),
+            predicted_engagement=Engagement.of(float(predictions.engagement[row]), model.absolute),
             sub_scores=judged(examined.measurement, places),
             evidence=shown(examined.measurement.evidence, examined.width, examined.height),
             similarity_score=similar[name].percentile,

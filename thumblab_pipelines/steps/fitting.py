@@ -87,7 +87,7 @@ class _Training:
     def __init__(self, problem: Problem, config: TrainConfig, model: nn.Module, team: Team) -> None:
         self.problem, self.config, self.model, self.team = problem, config, model, team
         pairs = problem.pairs(config.least_margin)
-        smoothing, device = config.label_smoothing, team.device
+        smoothing, device = 0.0 if problem.measured else config.label_smoothing, team.device
         self.targets = Targets.of(problem.inputs, problem.engagement, problem.sub_scores, pairs, smoothing, device)
         self.batches = Batches.of(pairs[0], pairs[1], config)
         trained = [weights for weights in model.parameters() if weights.requires_grad]

@@ -18,6 +18,7 @@ class Problem:
     `inputs` [n, d]; `engagement` [n] and `sub_scores` [n, k] from 0 to 1, NaN where unknown. Pairs are row numbers:
     `winners` and `losers` [p] to train on, `held_winners` and `held_losers` [v] to validate on, which may be none.
     `weights` [p]: how much a pair counts; `margins` [p]: how far apart its labels are, for `TrainConfig.least_margin`.
+    `measured`: the engagement is a rate that was measured, and no label to be smoothed.
     """
 
     inputs: Floats
@@ -29,6 +30,7 @@ class Problem:
     held_losers: Rows = field(default_factory=lambda: np.empty(0, np.intp))
     weights: Floats | None = None
     margins: Floats | None = None
+    measured: bool = False
 
     def pairs(self, least_margin: float) -> tuple[Rows, Rows, Floats]:
         """Winners, losers and weights of the pairs that are clear enough. Raises `LabError` when there are none."""
@@ -41,4 +43,4 @@ class Problem:
         return self.winners[chosen], self.losers[chosen], weights[chosen]
 
     def arrays(self) -> list[npt.NDArray[np.float32] | Rows]:
-        return [value for value in vars(self).values() if value is not None]
+        return [value for value in vars(self).values() if isinstance(value, np.ndarray)]

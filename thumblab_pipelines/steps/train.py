@@ -13,7 +13,7 @@ import torch
 
 from thumblab_core.adapters import Adapter, Adapters
 from thumblab_core.ranker import Ranker, RankerConfig, join
-from thumblab_core.trained_ranker import Calibration, TrainedRanker
+from thumblab_core.trained_ranker import CTR, ENGAGEMENT, Calibration, TrainedRanker
 from thumblab_pipelines.steps.adapt import above_trend, adjusted, fit_adapters
 from thumblab_pipelines.steps.calibrate import fit_slope, too_close_share
 from thumblab_pipelines.steps.dataset import Dataset
@@ -30,6 +30,7 @@ Listener = Callable[[str, Epoch], None]
 """Told which training it is, and of each epoch."""
 
 _LEAST_FOR_ENGAGEMENT = 5
+_LEAST_FOR_CTR = 200
 _LEAST_KEPT = 0.02
 """So that candidates like nothing in the history still differ."""
 
@@ -108,6 +109,7 @@ class _Training:
             "config": asdict(self.config),
             "choice": asdict(first.choice),
             "kept": kept,
+            "absolute": CTR if _learns_ctr(data, data.learnt(TRAIN)) else ENGAGEMENT,
             "growth": data.release.info.get("growth"),
             "near_duplicate": data.release.info.get("near_duplicate"),
             "pairs_release": data.release.release_id,
@@ -148,8 +150,17 @@ class _Training:
         lengths = np.ones(known.shape[1], np.float32)
         lengths[:pictures] = choice.length
         model.start(lengths * solve(known * lengths, above, choice.penalty), choice.length)
-        engagement, held = _channel_percentile(self.data, train), self._pairs(validation)[:2]
-        problem = Problem(self.inputs, winners, losers, engagement, self.data.sub_scores, *held, margins=margins)
+        absolute, held = _absolute(self.data, train), self._pairs(validation)[:2]
+        problem = Problem(
+            self.inputs,
+            winners,
+            losers,
+            absolute,
+            self.data.sub_scores,
+            *held,
+            margins=margins,
+            measured=_learns_ctr(self.data, train),
+        )
         model, history = fit(
             problem,
             self.config,
@@ -219,10 +230,23 @@ def published_days(data: Dataset) -> npt.NDArray[np.float64]:
     return np.asarray(moments.astype(np.int64) / 86_400.0, np.float64)
 
 
-def _channel_percentile(data: Dataset, rows: Rows) -> npt.NDArray[np.float32]:
-    """[n] the engagement target: where a training video stands among its channel's, 0 to 1; NaN elsewhere."""
+def _learns_ctr(data: Dataset, rows: Rows) -> bool:
+    """The absolute head learns the owner's true click-through rate where there is enough of it, else engagement."""
+    if "click_through_rate" not in data.videos:
+        return False
+    return int(data.videos.click_through_rate.iloc[rows].notna().sum()) >= _LEAST_FOR_CTR
+
+
+def _absolute(data: Dataset, rows: Rows) -> npt.NDArray[np.float32]:
+    """[n] what the absolute head learns of the rows, 0 to 1; NaN where it is not known, and elsewhere.
+
+    The click-through rate, or where a video stands among its channel's by its target.
+    """
     target = np.full(len(data.videos), np.nan, np.float32)
     videos = data.videos.iloc[rows]
+    if _learns_ctr(data, rows):
+        target[rows] = videos.click_through_rate.to_numpy(np.float32)
+        return target
     place = videos.groupby("channel_id").target.rank() - 0.5
     size = videos.groupby("channel_id").target.transform("size")
     target[rows] = np.where(size >= _LEAST_FOR_ENGAGEMENT, place / size, np.nan)

@@ -211,7 +211,10 @@ function card(thumbnail, url, niche) {
   find(".chance-value").textContent = percent(thumbnail.win_probability);
   fill(find(".chance .bar i"), thumbnail.win_probability);
   find(".score").append(...(thumbnail.score === null ? ["–"] : [Math.round(thumbnail.score), of100()]));
-  find(".engagement").textContent = thumbnail.predicted_engagement.value.toFixed(2);
+  const engagement = thumbnail.predicted_engagement;
+  find(".engagement").textContent = engagement.value.toFixed(engagement.kind === "proxy" ? 2 : 3);
+  find(".engagement-name").title = engagement.meaning;
+  find(".engagement-name small").textContent = engagement.kind === "proxy" ? " proxy" : " CTR";
   const unit = thumbnail.similarity_source === "default" ? line("small", " default") : of100();
   find(".similarity").append(Math.round(thumbnail.similarity_score), unit);
   frame(find(".overlay"), thumbnail.evidence);
