@@ -85,14 +85,15 @@ class Adapters:
         self.channels = frozenset(self._kept)
         if path is not None:
             with _opened(path) as file:
-                self.channels = frozenset(name.rpartition("/")[0] for name in file.keys())
+                self.channels = frozenset(name.rpartition("/")[0] for name in file.keys())  # noqa: SIM118  (no mapping)
 
     def save(self, folder: Path) -> None:
-        """Write the file of a release: of the adapters in memory."""
+        """Write the file of a release."""
         from safetensors.numpy import save_file
 
         parts: dict[str, npt.NDArray[np.floating]] = {}
-        for channel, adapter in self._kept.items():
+        for channel in sorted(self.channels):
+            adapter = self._any(channel)
             parts[f"{channel}/history"] = np.ascontiguousarray(adapter.history)
             parts[f"{channel}/weights"] = np.ascontiguousarray(adapter.weights)
             parts[f"{channel}/kept"] = np.array([adapter.kept], np.float32)
@@ -107,14 +108,15 @@ class Adapters:
         """The adapter of a channel over that many inputs. None where there is none. Raises `LabError` if it is another's."""
         if channel not in self.channels:
             return None
-        found = self._kept[channel] if self._path is None else self._read(self._path, channel)
+        found = self._any(channel)
         if found.history.shape != (found.videos, inputs) or not np.isfinite(found.weights).all():
             raise LabError(f"the history of {channel} is not of this model")
         return found
 
-    @staticmethod
-    def _read(path: Path, channel: str) -> Adapter:
-        with _opened(path) as file:
+    def _any(self, channel: str) -> Adapter:
+        if self._path is None:
+            return self._kept[channel]
+        with _opened(self._path) as file:
             history, weights, kept = (file.get_tensor(f"{channel}/{part}") for part in ("history", "weights", "kept"))
             return Adapter(history, weights, float(kept[0]))
 

@@ -101,7 +101,8 @@ class Ranker(nn.Module):
         dense = inputs[:, : self.config.dense]
         lengths = np.repeat([1.0, 1.0, _FACTS_LENGTH], sizes) / np.sqrt(np.repeat(sizes, sizes))
         self.mean[: self.config.dense] = torch.from_numpy(dense.mean(axis=0))
-        self.scale[: self.config.dense] = torch.from_numpy((lengths / np.maximum(dense.std(axis=0), 1e-4)).astype(np.float32))
+        scale = lengths / np.maximum(dense.std(axis=0), 1e-4)
+        self.scale[: self.config.dense] = torch.from_numpy(scale.astype(np.float32))
 
     def standardise(self, inputs: Floats) -> Floats:
         """Inputs [n, d] as the model compares them."""

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,17 +109,14 @@ def test_two_trainings_are_compared_by_search_runs(
 @pytest.fixture
 def backwards(two: list[Release], store: ReleaseStore) -> Iterator[Release]:
     """The newest release: the model of the one before it, which now prefers what it put last."""
-    import torch
-
+    from thumblab_core.adapters import Adapters
     from thumblab_core.trained_ranker import TrainedRanker
 
     def write(folder: Path) -> None:
         trained = TrainedRanker.load(two[1])
         shutil.copytree(two[1].path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.json"))
-        with torch.no_grad():
-            for values in trained.model.pairwise[-1].parameters():
-                values.neg_()
-        trained.save(folder)
+        trained.model.unit.neg_()
+        replace(trained, adapters=Adapters()).save(folder)
 
     release = store.publish(MODEL, ALL, write, {**two[1].info, "inputs": "backwards"})
     yield release

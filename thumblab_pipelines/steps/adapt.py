@@ -12,7 +12,9 @@ Floats = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.intp]
 
 
-def above_trend(channel: npt.ArrayLike, published: npt.ArrayLike, target: npt.ArrayLike, known: npt.ArrayLike) -> Floats:
+def above_trend(
+    channel: npt.ArrayLike, published: npt.ArrayLike, target: npt.ArrayLike, known: npt.ArrayLike
+) -> Floats:
     """[n] how far each video is above what its channel got around then, in log views; looks at known rows only."""
     return np.asarray(target, np.float64) - local_trend(channel, published, target, known)
 

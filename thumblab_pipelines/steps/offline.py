@@ -11,9 +11,10 @@ from thumblab_pipelines.steps.library import build_index
 from thumblab_pipelines.steps.pairs import build_pairs
 from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.ranking import BuiltModel, build_model
+from thumblab_pipelines.steps.recipe import TrainConfig
 
 
-def build_offline(lab: Lab, progress: Progress = silent) -> BuiltModel:
+def build_offline(lab: Lab, progress: Progress = silent, config: TrainConfig | None = None) -> BuiltModel:
     """Encode, measure, index, pair and train what the library holds; only what is new costs time."""
     with lab.engine.connect() as connection:
         niches = connection.scalars(select(videos.c.niche).distinct().order_by(videos.c.niche)).all()
@@ -23,4 +24,4 @@ def build_offline(lab: Lab, progress: Progress = silent) -> BuiltModel:
         compute_baselines(lab, niche)
         build_index(lab, niche)
     build_pairs(lab)
-    return build_model(lab, progress=progress)
+    return build_model(lab, config, progress)

@@ -49,8 +49,8 @@ def build_model(
 ) -> BuiltModel:
     """Train on the newest pairs release and publish what came of it, with its evaluation, unless it is there already.
 
-    `logs`: a folder for TensorBoard. Of the processes that `accelerate launch` started, all call
-    this; the main one publishes, and all return its release. Raises `LabError` when there are no pairs to learn from.
+    `logs`: a folder for TensorBoard. Of the processes that `accelerate launch` started, all call this; the main one
+    publishes, and all return its release. Raises `LabError` when there are no pairs to learn from.
     """
     config = config or TrainConfig()
     source = lab.releases.latest(PAIRS, ALL)

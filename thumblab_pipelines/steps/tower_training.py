@@ -70,7 +70,9 @@ class TowerTraining:
         self._place = np.full(len(data.videos), -1, np.intp)
         self._place[rows] = np.arange(len(rows))
         self._place[rows[sorted(inputs.unreadable)]] = -1
-        words = join(data.images[:, :0], data.titles, data.videos.title.tolist())  # all of a row's inputs but its picture
+        words = join(
+            data.images[:, :0], data.titles, data.videos.title.tolist()
+        )  # all of a row's inputs but its picture
         self._titles = torch.from_numpy(words).to(self.tower.device)
         self._channel = np.unique(data.videos.channel_id.to_numpy(str), return_inverse=True)[1]
         self._train, lost = self._readable(pairs_of(data, TRAIN, config.least_margin))

@@ -1,0 +1,71 @@
+"""Promises of what is printed of an evaluation: it fits a terminal, says what is missing, and makes nothing up."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from thumblab_cli.tables import print_evaluation
+from thumblab_pipelines.steps.judging import Evaluation
+
+CHANNEL = "channel:UC0123456789abcdefghijkl"
+
+
+def printed(evaluations: list[Evaluation]) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    print_evaluation(console, evaluations)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def whole() -> list[Evaluation]:
+    rows = []
+    for split in ("future", "new_channels", "adapted"):
+        for scorer in ("model", "global", "age", "partial_pooling"):
+            rows += [
+                Evaluation(split, "all", scorer, "auc", 0.612, 0.55, 0.65, 12_345, 30),
+                Evaluation(split, "2x", scorer, "auc", 0.687, 0.61, 0.72, 6_789, 29),
+                Evaluation(split, "niche:tech", scorer, "auc", 0.123, None, None, 40, 1),
+            ]
+        rows += [
+            Evaluation(split, CHANNEL, "model", "auc", 0.631, 0.58, 0.69, 900, 1),
+            Evaluation(split, CHANNEL, "model", "auc_2x", 0.702, 0.64, 0.77, 500, 1),
+            Evaluation(split, "channel:shallow", "model", "auc", 0.4, 0.3, 0.5, 40, 1),
+            Evaluation(split, "all", "model", "ece", 0.031, None, None, 12_345, 30),
+            Evaluation(split, "all", "model", "abstained", 0.42, 0.4, 0.44, 12_345, 30),
+            Evaluation(split, "all", "model", "accuracy_decided", 0.67, 0.6, 0.7, 7_000, 30),
+        ]
+    return rows
+
+
+def test_everything_worth_a_look_is_there_and_fits(whole: list[Evaluation]) -> None:
+    text = printed(whole)
+    assert text.count("0.612 [0.550, 0.650]") == 3 * 4
+    assert text.count("0.687 [0.610, 0.720]") == 3 * 4
+    for name in ("the model", "the model, not adapted", "age only", "and a ridge per channel", "12,345", "6,789"):
+        assert name in text
+    assert "off by 0.031 on average (ECE); too close to call 42%" in " ".join(text.split())
+    assert "0.123" not in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+
+
+def test_deep_channels_have_a_row_as_known_and_one_as_adapted(whole: list[Evaluation]) -> None:
+    lines = printed(whole).splitlines()
+    place = next(i for i, line in enumerate(lines) if CHANNEL.removeprefix("channel:") in line)
+    for line, question in zip(lines[place : place + 2], ("known", "adapted"), strict=True):
+        assert question in line
+        assert "0.631 [0.580, 0.690]" in line
+        assert "0.702 [0.640, 0.770]" in line
+    assert not any("shallow" in line for line in lines)
+
+
+def test_what_was_not_measured_is_not_printed() -> None:
+    old = [Evaluation("future", "all", "model", "auc", 0.6, 0.5, 0.7, 10, 2)]
+    old.append(Evaluation("future", "2x", "model", "auc", None, None, None, 0, 0))
+    text = printed(old)
+    assert "0.600 [0.500, 0.700]" in text
+    assert "no pairs" in text
+    for absent in ("never seen", "adapted", "by channel", "Win probabilities"):
+        assert absent not in text
