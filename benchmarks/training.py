@@ -30,7 +30,7 @@ from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
 IMAGE, TITLE = 768, 384
 PAIRS, EPOCHS, PLAIN_EPOCHS, THREADS = 50_000, 200, 10, 1
 RECIPE = TrainConfig(patience=0, pairs_per_step=1_024, pairs_per_block=512, pairs_per_video=0)
-_ARCHITECTURE = RankerConfig("images", "titles", IMAGE, TITLE, image_components=IMAGE)
+_ARCHITECTURE = RankerConfig("images", "titles", IMAGE, TITLE)
 _PAIRS_PER_VIDEO = 10
 _PER_CHANNEL = 50
 _NOISE = 1.0

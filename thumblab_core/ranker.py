@@ -26,6 +26,10 @@ from thumblab_core.title_facts import FACTS, WORDS, title_facts, title_words
 Floats = npt.NDArray[np.float32]
 
 _FACTS_LENGTH = 0.5
+_CONSTANT = 1e-4
+_FARTHEST = 5.0
+"""Standard deviations: what is rarer counts as no rarer than this."""
+
 _GAIN = 20.0
 """A block of length 1 times this has numbers near 1, which is what a network learns from at its usual step size."""
 
@@ -65,6 +69,7 @@ class Ranker(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    reach: Tensor
     gain: Tensor
     unit: Tensor
 
@@ -74,6 +79,7 @@ class Ranker(nn.Module):
         hidden = config.hidden
         self.register_buffer("mean", torch.zeros(config.inputs))
         self.register_buffer("scale", torch.ones(config.inputs))
+        self.register_buffer("reach", torch.ones(config.inputs))
         self.register_buffer("gain", torch.full((config.inputs,), _GAIN))
         self.register_buffer("unit", torch.ones(()))
         self.linear = nn.Linear(config.inputs, 1, bias=False)
@@ -96,17 +102,23 @@ class Ranker(nn.Module):
         )  # fmt: skip
 
     def fit_scale(self, inputs: Floats) -> None:
-        """Standardise by the training inputs [n, d], n of 2 or more. Words are left as they are."""
+        """Standardise by the training inputs [n, d], n of 2 or more. Words are left as they are.
+
+        What is the same in all of them is not looked at: nothing was learnt of it, and its first change would drown the rest.
+        """
         sizes = self.config.image_dimension, self.config.title_dimension, FACTS
         dense = inputs[:, : self.config.dense]
         lengths = np.repeat([1.0, 1.0, _FACTS_LENGTH], sizes) / np.sqrt(np.repeat(sizes, sizes))
         self.mean[: self.config.dense] = torch.from_numpy(dense.mean(axis=0))
-        scale = lengths / np.maximum(dense.std(axis=0), 1e-4)
+        spread = dense.std(axis=0)
+        scale = np.where(spread > _CONSTANT, lengths / np.maximum(spread, _CONSTANT), 0.0)
         self.scale[: self.config.dense] = torch.from_numpy(scale.astype(np.float32))
+        self.reach[: self.config.dense] = torch.from_numpy(lengths.astype(np.float32))
 
     def standardise(self, inputs: Floats) -> Floats:
         """Inputs [n, d] as the model compares them."""
-        standardised: Floats = (inputs - self.mean.numpy()) * self.scale.numpy()
+        with torch.inference_mode():
+            standardised: Floats = self._standardised(torch.from_numpy(inputs)).numpy()
         return standardised
 
     @torch.no_grad()
@@ -122,11 +134,15 @@ class Ranker(nn.Module):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[n, d] to score [n], engagement [n] and sub-scores [n, 6]."""
-        scaled = (inputs - self.mean) * (self.scale * self.gain)
+        scaled = self._standardised(inputs) * self.gain
         features = self.trunk(scaled[:, : self.config.dense])
         score = (self.linear(scaled) + self.pairwise(features)).squeeze(1) * self.unit
         auxiliary = torch.cat([head(features) for head in self.auxiliary], dim=1)
         return score, self.absolute(features).squeeze(1), auxiliary
+
+    def _standardised(self, inputs: Tensor) -> Tensor:
+        far = _FARTHEST * self.reach
+        return ((inputs - self.mean) * self.scale).clamp(-far, far)
 
     @torch.inference_mode()
     def predict(self, inputs: Floats) -> Predictions:
@@ -138,4 +154,5 @@ class Ranker(nn.Module):
 
 def join(images: Vectors, titles: Vectors, texts: Sequence[str]) -> Floats:
     """The model's inputs, float32 [n, d], of image vectors [n, d_i], title vectors [n, d_t] and the n titles themselves."""
-    return np.concatenate([images, titles, title_facts(texts), title_words(texts)], axis=1).astype(np.float32)
+    parts = images, titles, title_facts(texts), title_words(texts)
+    return np.concatenate(parts, axis=1, dtype=np.float32)

@@ -45,8 +45,10 @@ def title_words(titles: Sequence[str]) -> Floats:
     """
     if not titles:
         return np.zeros((0, WORDS), np.float32)
-    halves = [hasher.transform(titles).toarray() for hasher in _hashers()]
-    return np.concatenate(halves, axis=1).astype(np.float32)
+    words = np.empty((len(titles), WORDS), np.float32)
+    for half, hasher in zip(np.split(words, 2, axis=1), _hashers(), strict=True):
+        half[:] = hasher.transform(titles).toarray()
+    return words
 
 
 @lru_cache(maxsize=1)
@@ -54,8 +56,8 @@ def _hashers() -> tuple[Any, Any]:
     from sklearn.feature_extraction.text import HashingVectorizer
 
     return (
-        HashingVectorizer(n_features=BUCKETS, ngram_range=(1, 2), strip_accents="unicode"),
-        HashingVectorizer(n_features=BUCKETS, ngram_range=(3, 4), analyzer="char_wb"),
+        HashingVectorizer(n_features=BUCKETS, ngram_range=(1, 2), strip_accents="unicode", dtype=np.float32),
+        HashingVectorizer(n_features=BUCKETS, ngram_range=(3, 4), analyzer="char_wb", dtype=np.float32),
     )
 
 

@@ -1,27 +1,58 @@
-"""Promises of training: what is planted is found, and what is not there is not."""
+"""Promises of training: what is planted is found, what is not there is not, and nobody is told what he must not know."""
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from thumblab_core.errors import LabError
+from thumblab_core.ranker import join
 from thumblab_core.releases import ReleaseStore
+from thumblab_core.trained_ranker import TrainedRanker
+from thumblab_pipelines.steps.calibrate import expected_calibration_error, too_close_share
 from thumblab_pipelines.steps.dataset import Dataset
-from thumblab_pipelines.steps.evaluate import pair_auc
-from thumblab_pipelines.steps.pairs import TEST, TRAIN, VALIDATION
-from thumblab_pipelines.steps.train import TrainConfig, _masked_mse, _slope, fit, fit_without_channels, train_ranker
+from thumblab_pipelines.steps.metrics import pair_auc
+from thumblab_pipelines.steps.pairs import TEST, TRAIN
+from thumblab_pipelines.steps.recipe import TrainConfig
+from thumblab_pipelines.steps.train import Trained, train
 
 Plant = Callable[..., Dataset]
-QUICK = TrainConfig(epochs=12, patience=12, learning_rate=2e-3)
+QUICK = TrainConfig(epochs=8)
+BRIEF = TrainConfig(epochs=2)
+FILES = ("model.safetensors", "adapters.safetensors", "calibration.json", "config.json")
 
 
-def future_auc(data: Dataset, scores: np.ndarray) -> float:
-    chosen = data.pairs[data.pairs.part == TEST]
-    return pair_auc(scores, chosen.winner.to_numpy(np.intp), chosen.loser.to_numpy(np.intp))
+def gaps(data: Dataset, scores: Any, part: str = TEST, channel: str | None = None) -> npt.NDArray[np.float64]:
+    """By how much the winner of each pair is ahead."""
+    pairs = data.pairs[data.pairs.part == part]
+    if channel is not None:
+        pairs = pairs[pairs.channel_id == channel]
+    scores = np.asarray(scores, np.float64)
+    return np.asarray(scores[pairs.winner.to_numpy(np.intp)] - scores[pairs.loser.to_numpy(np.intp)], np.float64)
+
+
+def auc(data: Dataset, scores: Any, channel: str | None = None) -> float:
+    return float((gaps(data, scores, TEST, channel) > 0).mean())
+
+
+def turned(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
+    """The same videos, where those of the rows did well that did badly."""
+    videos, pairs = data.videos.copy(), data.pairs.copy()
+    videos.loc[rows, "target"] *= -5
+    there = rows[pairs.winner.to_numpy(int)] | rows[pairs.loser.to_numpy(int)]
+    pairs.loc[there, ["winner", "loser"]] = pairs.loc[there, ["loser", "winner"]].to_numpy()
+    return dataclasses.replace(data, videos=videos, pairs=pairs)
+
+
+def files(trained: Trained, folder: Path) -> dict[str, bytes]:
+    folder.mkdir()
+    trained.ranker.save(folder)
+    return {name: (folder / name).read_bytes() for name in FILES}
 
 
 @pytest.fixture(scope="module")
@@ -29,125 +60,217 @@ def data(plant: Plant) -> Dataset:
     return plant(channels=8, videos=100)
 
 
-def test_a_planted_signal_is_found_nearly_as_well_as_can_be(data: Dataset) -> None:
-    trained, history = train_ranker(data, QUICK, lambda _: None)
-    truth = data.images @ np.eye(16)[0]
-    ceiling = future_auc(data, truth)
-    found = future_auc(data, trained.model.predict(data.images, data.titles).score)
+@pytest.fixture(scope="module")
+def trained(data: Dataset) -> Trained:
+    return train(data, QUICK)
+
+
+@pytest.fixture(scope="module")
+def little(plant: Plant) -> Dataset:
+    return plant(channels=6, videos=40)
+
+
+@pytest.fixture(scope="module")
+def brief(little: Dataset) -> Trained:
+    return train(little, BRIEF)
+
+
+def test_a_planted_signal_is_found_nearly_as_well_as_can_be(data: Dataset, trained: Trained) -> None:
+    ceiling = auc(data, data.images[:, 0])
     assert ceiling > 0.8
-    assert found > ceiling - 0.06
-    assert history[-1].pair_loss < history[0].pair_loss
+    for found in (trained.held.future, trained.held.future_unadapted, trained.held.new, trained.held.adapted):
+        assert ceiling + 0.02 > auc(data, found) > ceiling - 0.06
+    assert trained.history[-1].absolute_loss < trained.history[0].absolute_loss, "the line knows nothing of engagement"
 
 
 def test_where_nothing_is_planted_nothing_is_found(plant: Plant) -> None:
     noise = plant(channels=8, videos=100, signal=0.0, seed=3)
-    trained, _ = train_ranker(noise, QUICK, lambda _: None)
-    assert abs(future_auc(noise, trained.model.predict(noise.images, noise.titles).score) - 0.5) < 0.08
+    held = train(noise, BRIEF).held
+    for found in (held.future, held.future_unadapted, held.new, held.adapted):
+        assert abs(auc(noise, found) - 0.5) < 0.08
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data: Dataset) -> None:
-    def weights(seed: int) -> dict[str, torch.Tensor]:
-        config = dataclasses.replace(QUICK, epochs=2, seed=seed)
-        return fit(data, data.rows(TRAIN), data.rows(VALIDATION), config)[0].state_dict()
+def test_the_scores_are_log_views(data: Dataset, trained: Trained) -> None:
+    """A video that is promised one more has e times the views, on average."""
+    later = data.rows(TEST)
+    channel = data.videos.channel_id.to_numpy(str)[later]
+    for scores in (trained.held.future, trained.held.adapted):
+        said, got = (np.asarray(values, float)[later] for values in (scores, data.videos.target))
+        for name in np.unique(channel):
+            said[channel == name] -= said[channel == name].mean()
+            got[channel == name] -= got[channel == name].mean()
+        assert float((said * got).sum() / (said**2).sum()) == pytest.approx(1, abs=0.2)
 
-    first, again, other = weights(1), weights(1), weights(2)
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["trunk.1.weight"], other["trunk.1.weight"])
+
+def test_what_is_held_out_is_what_the_released_model_says(data: Dataset, trained: Trained) -> None:
+    inputs = join(data.images, data.titles, data.videos.title.tolist())
+    plain = trained.ranker.predict_inputs(inputs).score
+    np.testing.assert_allclose(plain, trained.held.future_unadapted, atol=1e-5)
+    for channel, rows in data.videos.groupby("channel_id").indices.items():
+        adapter = trained.ranker.adapter(str(channel))
+        assert adapter is not None
+        own = trained.ranker.predict_inputs(inputs[rows], adapter).score
+        np.testing.assert_allclose(own, trained.held.future[rows], atol=1e-4)
 
 
-def test_sub_scores_that_are_unknown_are_not_learnt_from(data: Dataset) -> None:
-    unknown = np.full_like(data.sub_scores, np.nan)
-    config = dataclasses.replace(QUICK, epochs=2)
-    model, history = fit(dataclasses.replace(data, sub_scores=unknown), data.rows(TRAIN), data.rows(VALIDATION), config)
-    assert [epoch.auxiliary_loss for epoch in history] == [0.0, 0.0]
-    assert all(torch.isfinite(value).all() for value in model.state_dict().values() if value.is_floating_point())
-    partly = data.sub_scores.copy()
+def test_the_same_seed_gives_the_same_files_and_another_seed_others(
+    little: Dataset, brief: Trained, tmp_path: Path
+) -> None:
+    first, again = files(brief, tmp_path / "first"), files(train(little, BRIEF), tmp_path / "again")
+    other = files(train(little, dataclasses.replace(BRIEF, seed=2)), tmp_path / "other")
+    assert first == again
+    assert first["model.safetensors"] != other["model.safetensors"]
+
+
+def test_nothing_of_the_test_part_is_used_in_training(little: Dataset, brief: Trained, tmp_path: Path) -> None:
+    """Turning every label of the test part around changes no weight, no history and no probability."""
+    other = train(turned(little, (little.videos.part == TEST).to_numpy(bool)), BRIEF)
+    assert files(brief, tmp_path / "one") == files(other, tmp_path / "other")
+    for field in ("future", "future_unadapted", "new", "adapted"):
+        np.testing.assert_array_equal(getattr(brief.held, field), getattr(other.held, field))
+    assert (brief.held.slope, brief.held.slope_adapted) == (other.held.slope, other.held.slope_adapted)
+
+
+@pytest.mark.parametrize("fold", [0, 2])
+def test_channels_that_are_left_out_change_nothing_in_what_is_said_of_them(
+    little: Dataset, brief: Trained, fold: int
+) -> None:
+    there = little.videos.fold.to_numpy(int) == fold
+    other = train(turned(little, there), BRIEF)
+    np.testing.assert_array_equal(brief.held.new[there], other.held.new[there])
+    assert not np.allclose(brief.held.new[~there], other.held.new[~there], atol=1e-3)
+
+
+def test_videos_that_are_history_only_are_not_learnt_from_by_the_model(little: Dataset, tmp_path: Path) -> None:
+    long = (np.arange(len(little.videos)) % 3 == 0) & (little.videos.part == TRAIN).to_numpy(bool)
+    some = dataclasses.replace(little, videos=little.videos.assign(learnt=~long))
+    one, other = (files(train(d, BRIEF), tmp_path / str(n)) for n, d in enumerate((some, turned(some, long))))
+    assert one["model.safetensors"] == other["model.safetensors"]
+    assert one["adapters.safetensors"] != other["adapters.safetensors"]
+
+
+def test_sub_scores_that_are_unknown_are_not_learnt_from(little: Dataset) -> None:
+    unknown = np.full_like(little.sub_scores, np.nan)
+    found = train(dataclasses.replace(little, sub_scores=unknown), BRIEF)
+    assert [epoch.auxiliary_loss for epoch in found.history] == [0.0, 0.0]
+    values = found.ranker.model.state_dict().values()
+    assert all(torch.isfinite(value).all() for value in values if value.is_floating_point())
+    partly = little.sub_scores.copy()
     partly[:, 5] = np.nan
-    _, history = fit(dataclasses.replace(data, sub_scores=partly), data.rows(TRAIN), data.rows(VALIDATION), config)
-    assert 0 < history[-1].auxiliary_loss < 1
+    found = train(dataclasses.replace(little, sub_scores=partly), BRIEF)
+    assert 0 < found.history[-1].auxiliary_loss < 1
 
 
-def test_the_error_is_over_what_is_known() -> None:
-    target = torch.tensor([[1.0, float("nan")], [0.0, 0.5]])
-    assert float(_masked_mse(torch.zeros(2, 2), target)) == pytest.approx((1 + 0 + 0.25) / 3)
-    assert float(_masked_mse(torch.ones(2, 2), torch.full((2, 2), float("nan")))) == 0
+def tasted(plant: Plant, taste: Callable[[int], npt.NDArray[np.float64]], seed: int = 0, videos: int = 80) -> Dataset:
+    """Nine channels, each with a taste [16] of its own."""
+    sizes = {"channels": 9, "videos": videos, "seed": seed}
+    images = plant(**sizes).images
+    wanted = np.repeat(np.stack([taste(number) for number in range(9)]), videos, axis=0)
+    noise = 0.5 * np.random.default_rng(seed + 50).standard_normal(len(images))
+    return plant(**sizes, target=4 * (images * wanted).sum(axis=1) + noise)
 
 
-def test_nothing_of_the_test_part_is_used_in_training(data: Dataset, plant: Plant) -> None:
-    """Turning every label of the test part around changes not one weight."""
-    config = dataclasses.replace(QUICK, epochs=2)
-    pairs = data.pairs.copy()
-    test = pairs.part == TEST
-    pairs.loc[test, ["winner", "loser"]] = pairs.loc[test, ["loser", "winner"]].to_numpy()
-    videos = data.videos.copy()
-    videos.loc[videos.part == TEST, "target"] *= -5
-    turned = dataclasses.replace(data, pairs=pairs, videos=videos)
-    one, other = (train_ranker(d, config, lambda _: None)[0] for d in (data, turned))
-    assert all(torch.equal(value, other.model.state_dict()[name]) for name, value in one.model.state_dict().items())
-    assert one.calibration.slope == other.calibration.slope
+def test_a_taste_of_one_channel_only_is_found_by_its_history_and_by_that_of_a_stranger(plant: Plant) -> None:
+    def taste(number: int) -> npt.NDArray[np.float64]:
+        return np.eye(16)[0] + (2.0 if number == 4 else 0.0) * np.eye(16)[1]
+
+    odd = tasted(plant, taste)
+    held = train(odd, QUICK).held
+    assert auc(odd, held.future, "c4") > auc(odd, held.future_unadapted, "c4") + 0.05
+    assert auc(odd, held.adapted, "c4") > auc(odd, held.new, "c4") + 0.05
 
 
-def test_channels_that_are_left_out_change_nothing(data: Dataset) -> None:
-    config = dataclasses.replace(QUICK, epochs=2)
-    known = np.flatnonzero(data.videos.fold.to_numpy(int) != 0)
-    videos = data.videos.copy()
-    videos.loc[videos.fold == 0, "target"] *= -1
-    pairs = data.pairs.copy()
-    there = videos.fold.to_numpy(int)[pairs.winner.to_numpy(int)] == 0
-    pairs.loc[there, ["winner", "loser"]] = pairs.loc[there, ["loser", "winner"]].to_numpy()
-    turned = dataclasses.replace(data, videos=videos, pairs=pairs)
-    one, other = (fit_without_channels(d, config, lambda _: None)(known) for d in (data, turned))
-    np.testing.assert_array_equal(one, other)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_log_view_is_worth_one_to_a_stranger_where_channels_agree_and_little_where_they_do_not(
+    plant: Plant, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    agreed = train(tasted(plant, lambda _: np.eye(16)[0], seed), QUICK).ranker.training["kept"]
+    apart = train(tasted(plant, lambda _: random.standard_normal(16) / 2, seed), QUICK).ranker.training["kept"]
+    assert agreed > 0.85
+    assert apart < 0.4
 
 
-def test_the_epoch_that_orders_validation_best_is_kept(data: Dataset) -> None:
-    model, history = fit(data, data.rows(TRAIN), data.rows(VALIDATION), dataclasses.replace(QUICK, epochs=5))
-    inside = np.isin(np.arange(len(data.videos)), data.rows(VALIDATION))
-    winner, loser = data.pairs.winner.to_numpy(np.intp), data.pairs.loser.to_numpy(np.intp)
-    chosen = inside[winner] & inside[loser]
-    auc = pair_auc(model.predict(data.images, data.titles).score, winner[chosen], loser[chosen])
-    assert auc == pytest.approx(max(epoch.validation_auc or 0 for epoch in history))
+def test_every_history_keeps_what_was_measured(data: Dataset, trained: Trained) -> None:
+    kept = trained.ranker.training["kept"]
+    assert trained.ranker.training["channels_adapted"] == 8
+    for channel in data.videos.channel_id.unique():
+        adapter = trained.ranker.adapter(channel)
+        assert adapter is not None
+        assert adapter.kept == kept
+        known = (data.videos.channel_id == channel) & (data.videos.part != TEST)
+        assert adapter.videos == int(known.sum())
 
 
-def test_the_slope_recovers_how_sure_the_scores_may_be() -> None:
-    random = np.random.default_rng(0)
-    scores = random.standard_normal(4_000).astype(np.float32)
-    first, second = np.arange(2_000), np.arange(2_000, 4_000)
-    wins = random.random(2_000) < 1 / (1 + np.exp(-1.7 * (scores[first] - scores[second])))
-    winners, losers = np.where(wins, first, second), np.where(wins, second, first)
-    assert _slope(scores, winners, losers) == pytest.approx(1.7, abs=0.15)
-    assert _slope(scores, losers, winners) == 1e-6, "a model that is wrong more often than right claims nothing"
-    assert _slope(scores, winners[:1], losers[:1]) == 1.0
+@pytest.mark.parametrize("noise", [0.5, 1.5])
+def test_chances_come_true_on_held_out_pairs_and_as_many_are_too_close_as_promised(plant: Plant, noise: float) -> None:
+    """Over several catalogues together: two hundred held-out videos alone are off by as much through luck."""
+    asked: list[list[npt.NDArray[np.float64]]] = [[], []]
+    promised: list[list[float]] = [[], []]
+    for seed in range(4):
+        sure = plant(channels=8, videos=80, noise=noise, seed=seed)
+        found = train(sure, BRIEF)
+        calibration = found.ranker.calibration
+        assert (found.held.slope, found.held.slope_adapted) == (calibration.slope, calibration.slope_adapted)
+        answers = ((found.held.new, calibration.slope), (found.held.future, calibration.slope_adapted))
+        for place, (scores, slope) in enumerate(answers):
+            asked[place].append(slope * gaps(sure, scores))
+            promised[place].append(float(calibration.too_close[place] or 0.0))
+    for logits, shares in zip(asked, promised, strict=True):
+        every = np.concatenate(logits)
+        assert expected_calibration_error(every, 1.0) <= 0.05
+        assert too_close_share(every, 1.0) == pytest.approx(np.mean(shares), abs=0.04)
+        assert 0.05 < np.mean(shares) < 0.95
 
 
-def test_the_quantiles_are_those_of_each_niche(data: Dataset) -> None:
-    trained, _ = train_ranker(data, dataclasses.replace(QUICK, epochs=1), lambda _: None)
-    scores = trained.model.predict(data.images, data.titles).score
-    assert set(trained.calibration.quantiles) == {"tech", "news"}
-    for niche, quantiles in trained.calibration.quantiles.items():
-        own = scores[data.videos.niche.to_numpy(object) == niche]
+def test_the_quantiles_are_those_of_each_niche(data: Dataset, trained: Trained) -> None:
+    calibration = trained.ranker.calibration
+    assert set(calibration.quantiles) == {"tech", "news"}
+    for niche, quantiles in calibration.quantiles.items():
+        own = trained.held.future_unadapted[data.videos.niche.to_numpy(object) == niche]
         assert (len(quantiles), quantiles[0], quantiles[100]) == (101, own.min(), own.max())
         assert quantiles[50] == pytest.approx(np.median(own), abs=1e-6)
 
 
-def test_without_a_clear_pair_it_is_an_error_of_the_lab(data: Dataset) -> None:
+def test_without_a_clear_pair_it_is_an_error_of_the_lab(little: Dataset) -> None:
     with pytest.raises(LabError, match="no training pair"):
-        fit(dataclasses.replace(data, pairs=data.pairs[:0]), data.rows(TRAIN), data.rows(VALIDATION), QUICK)
+        train(dataclasses.replace(little, pairs=little.pairs[:0]), BRIEF)
 
 
-def test_a_trained_model_can_be_published_and_read_back(data: Dataset, tmp_path: Path) -> None:
-    from thumblab_core.ranker import TrainedRanker
+def test_one_channel_is_enough_to_train_on_though_nothing_is_known_of_strangers(plant: Plant) -> None:
+    alone = plant(channels=1, videos=150)
+    found = train(alone, BRIEF)
+    assert found.ranker.training["kept"] == 1.0
+    assert not np.isfinite(found.held.new).any()
+    assert found.held.slope == found.held.slope_adapted
+    assert found.ranker.calibration.too_close[0] is None
+    assert auc(alone, found.held.future) > 0.6
 
-    trained, _ = train_ranker(data, dataclasses.replace(QUICK, epochs=1), lambda _: None)
-    release = ReleaseStore(tmp_path).publish("model", "all", trained.save, {})
+
+def test_every_training_and_every_epoch_is_told(little: Dataset) -> None:
+    told: list[tuple[str, int]] = []
+    train(little, BRIEF, lambda what, epoch: told.append((what, epoch.epoch)))
+    names = list(dict.fromkeys(what for what, _ in told))
+    assert len(names) == 4
+    assert told == [(name, epoch) for name in names for epoch in (0, 1)]
+
+
+def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: Trained, tmp_path: Path) -> None:
+    release = ReleaseStore(tmp_path).publish("model", "all", brief.ranker.save, {})
     loaded = TrainedRanker.load(release)
-    assert loaded.training == trained.training
-    assert loaded.training["pairs_release"] == data.release.release_id
+    assert loaded.training == brief.ranker.training
+    assert loaded.training["pairs_release"] == little.release.release_id
+    assert loaded.calibration == brief.ranker.calibration
+    inputs = join(little.images, little.titles, little.videos.title.tolist())
+    for channel in (None, "c0"):
+        one, other = (r.predict_inputs(inputs, channel and r.adapter(channel)) for r in (brief.ranker, loaded))
+        np.testing.assert_allclose(one.score, other.score, atol=1e-6)
 
 
-def test_the_planted_ceiling_is_what_theory_says(plant: Plant) -> None:
+def test_the_planted_ceiling_is_what_theory_says(data: Dataset) -> None:
     """Of the fixture itself: differences of signal and of target are jointly Gaussian, nearly."""
-    data = plant(channels=8, videos=100)
-    quality = np.std(data.images @ np.eye(16)[0] * 4)
+    quality = np.std(data.images[:, 0] * 4)
     rho = quality / np.hypot(quality, 0.5)
-    assert future_auc(data, data.images @ np.eye(16)[0]) == pytest.approx(0.5 + np.arcsin(rho) / np.pi, abs=0.05)
+    test = data.pairs[data.pairs.part == TEST]
+    found = pair_auc(data.images[:, 0], test.winner.to_numpy(np.intp), test.loser.to_numpy(np.intp))
+    assert found == pytest.approx(0.5 + np.arcsin(rho) / np.pi, abs=0.05)

@@ -34,7 +34,7 @@ SELECT v.video_id, v.niche, v.channel_id, v.title, v.published_at, v.duration_s,
        {", ".join(f"a.{views_at(age)}" for age in FIXED_AGES)},
        CASE WHEN c.is_short IS NOT TRUE THEN c.impressions END::float AS impressions,
        CASE WHEN c.is_short IS NOT TRUE THEN c.click_through_rate END AS click_through_rate,
-       t.sha256, t.phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
+       t.sha256, t.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
        v.format, v.aspect_ratio, v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, h.subscriber_count,
        k.outcome
 FROM videos v
@@ -66,10 +66,21 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
         rows = connection.execute(text(_CORPUS), parameters)
         corpus = pd.DataFrame(rows.all(), columns=list(rows.keys()))
     numbers = [views_at(age) for age in FIXED_AGES] + ["impressions", "click_through_rate", "subscriber_count"]
-    corpus = corpus.astype(dict.fromkeys(numbers, float) | {"phash": "Int64"})
+    corpus = corpus.astype(dict.fromkeys(numbers, float)).assign(phash=whole_hashes(corpus.phash))
     for age in FIXED_AGES:
         corpus[views_at(age)] = np.minimum(corpus[views_at(age)], corpus.views.astype(float))
     return corpus
+
+
+def whole_hashes(said: pd.Series[Any]) -> pd.Series[Any]:
+    """64-bit hashes [n] from their decimal digits, Int64; None is NA.
+
+    Of numbers beside a NULL pandas makes floats, which hold 53 bits.
+    """
+    import pandas as pd
+
+    whole = [pd.NA if digits is None else int(digits) for digits in said]
+    return pd.Series(pd.array(whole, dtype="Int64"), index=said.index)
 
 
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -100,7 +111,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     drop("counted before it was published", corpus.observed_at < corpus.published_at)
     # A hidden number of subscribers is no small one.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
-    # What is true of channels in general is not learnt from films; but where a channel's own videos are long, its history is.
+    # What holds for channels in general is not learnt from films, but of a channel of long videos they are the history.
     learnt = (corpus.duration_s <= MAX_SECONDS).astype(bool)
     excluded[f"over {MAX_SECONDS} s, from all but its channel's own history"] = int((~learnt).sum())
     corpus = corpus.assign(crawl_outlier=corpus.outcome == OUTLIER, learnt=learnt)

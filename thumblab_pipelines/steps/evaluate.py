@@ -6,6 +6,7 @@ and channels that are new but `adapted` to (nothing at training, then their firs
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -48,9 +49,9 @@ class HeldOut:
     """What the trained models say of every video of the dataset, scores [n] each.
 
     `future`: the model, trained and adapted on the first part of each channel; `future_unadapted`: its global part alone.
-    `new`: for each channel, of a model that never saw it; `adapted`: that, adapted on the channel's own first 80 % (rows of
-    the training and the validation part). `slope` and `slope_adapted` make differences of unadapted and of adapted scores
-    log odds of winning.
+    `new`: for each channel, of a model that never saw it, NaN where none could be trained; `adapted`: that, adapted on the
+    channel's own first 80 % (rows of the training and the validation part). `slope` and `slope_adapted` make differences of
+    unadapted and of adapted scores log odds of winning.
     """
 
     future: Scores
@@ -68,11 +69,14 @@ def evaluate(data: Dataset, held: HeldOut) -> list[Evaluation]:
     unknown, adapted = _without_the_channel(data, own)
     future = {MODEL: held.future, GLOBAL: held.future_unadapted, **known}
     later = {MODEL: held.adapted, GLOBAL: held.new, **adapted}
-    return [
-        *_answers(data, FUTURE, future, POOLED, held.slope_adapted, data.rows(TEST)),
-        *_answers(data, NEW_CHANNELS, {MODEL: held.new, **unknown}, LINEAR, held.slope, np.arange(len(data.videos))),
-        *_answers(data, ADAPTED, later, POOLED, held.slope_adapted, data.rows(TEST)),
-    ]
+    found = _answers(data, FUTURE, future, POOLED, held.slope_adapted, data.rows(TEST))
+    told = np.isfinite(held.new)
+    if told.any():
+        asked = dataclasses.replace(data, pairs=data.pairs[told[data.pairs.winner] & told[data.pairs.loser]])
+        new, rows = {MODEL: held.new, **unknown}, np.flatnonzero(told)
+        found += _answers(asked, NEW_CHANNELS, new, LINEAR, held.slope, rows)
+        found += _answers(asked, ADAPTED, later, POOLED, held.slope_adapted, np.intersect1d(data.rows(TEST), rows))
+    return found
 
 
 def judge(pairs: pd.DataFrame, scores: Scores, split: str, scorer: str) -> list[Evaluation]:
@@ -108,7 +112,8 @@ def _answers(
             found += question.parts(data.videos, scorer, scores[scorer])
     if bar in scores:
         found += question.lead(scores[MODEL], bar, scores[bar])
-    found += question.certainty(scores[MODEL], slope)
+    # Of the other pairs the slope of channels never seen knows the outcomes.
+    found += Question(split, data.pairs[data.pairs.part == TEST]).certainty(scores[MODEL], slope)
     return [*found, *question.correlations(data.videos, rows, scores[MODEL])]
 
 

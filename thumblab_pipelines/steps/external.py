@@ -131,7 +131,7 @@ class _Answers:
 
         self._data, self._trained, self._pairs = data, trained, pairs
         inputs = join(data.images, data.titles, data.videos.title.tolist())
-        self._inputs, self._scores = trained.model.standardise(inputs), trained.predict_inputs(inputs).score
+        self._inputs, self._scores = inputs, trained.predict_inputs(inputs).score
 
     def unadapted(self) -> Iterator[Evaluation]:
         return self._figures(UNADAPTED, self._scores.astype(np.float64), self._trained.calibration.slope)
@@ -143,8 +143,11 @@ class _Answers:
         data, kept = self._data, float(self._trained.training.get("kept", 1.0))
         channel = data.videos.channel_id.to_numpy(str)
         above = above_trend(channel, published_days(data), data.videos.target, known)
-        adapters = fit_adapters(self._inputs, self._scores, above, channel, np.flatnonzero(known), kept)
-        scores = adjusted(self._inputs, self._scores, channel, adapters)
+        compare = self._trained.model.standardise
+        adapters = fit_adapters(
+            self._inputs, self._scores, above, channel, np.flatnonzero(known), kept, compare=compare
+        )
+        scores = adjusted(self._inputs, self._scores, channel, adapters, compare)
         return list(self._figures(ADAPTED, scores, self._trained.calibration.slope_adapted)), len(adapters)
 
     def _figures(self, split: str, scores: npt.NDArray[np.float64], slope: float) -> Iterator[Evaluation]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import text
 
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.errors import LabError
@@ -20,6 +21,7 @@ from thumblab_pipelines.steps.seen import SEEN, fingerprints
 from thumblab_pipelines.steps.verdict import Verdict
 
 _VERSION = 2
+_MEASURED = "SELECT version, count(*) FROM visual_features GROUP BY version ORDER BY version"
 _LEAST_PAIRS = 100
 """A model that could not be judged on this many held-out pairs is not served."""
 
@@ -56,7 +58,9 @@ def build_model(
     source = lab.releases.latest(PAIRS, ALL)
     if source is None:
         raise LabError("there are no training pairs; materialize training_pairs first")
-    inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config))
+    with lab.engine.connect() as connection:  # the targets of the auxiliary heads
+        measured = [list(row) for row in connection.execute(text(_MEASURED))]
+    inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config), measured)
     release = lab.releases.unchanged(MODEL, ALL, inputs)
     if release is None:
         bad = [verdict for verdict in pairs.judge_pairs(source, lab) if not verdict.passed]

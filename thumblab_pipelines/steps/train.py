@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from thumblab_core.adapters import Adapter, Adapters
+from thumblab_core.errors import LabError
 from thumblab_core.ranker import Ranker, RankerConfig, join
 from thumblab_core.trained_ranker import CTR, ENGAGEMENT, Calibration, TrainedRanker
 from thumblab_pipelines.steps.adapt import above_trend, adjusted, fit_adapters
@@ -86,24 +87,26 @@ class _Training:
         data = self.data
         first = self._fit(data.learnt(TRAIN), self.validation, "training", "model")
         strangers = self._without_each_fold()
-        new = np.zeros(len(self.target))
+        new = np.full(len(self.target), np.nan)
         for there, other in strangers:
             new[there] = other.scores[there]
         kept = self._worth(new)
         adapters, future = self._adapted(first, self.known, kept)
-        adapted = np.zeros(len(self.target))
+        adapted = np.full(len(self.target), np.nan)
         for there, other in strangers:
             adapted[there] = self._adapted(other, self.known, kept, set(self.channel[there]))[1][there]
         # Judged by the histories of the training part alone: of later rows these know the answer.
         early = self._adapted(first, data.rows(TRAIN), kept)[1]
         unknown, own = self._gaps(new, self.known), self._gaps(early, self.validation)
-        slope, slope_adapted = fit_slope(unknown), fit_slope(own)
+        slope_adapted = fit_slope(own)
+        # Where no model could be trained without a part of the channels, nothing better is known of strangers.
+        slope = fit_slope(unknown) if len(unknown) else slope_adapted
         niches = data.videos.niche.to_numpy(str)
         calibration = Calibration(
             slope=slope,
             slope_adapted=slope_adapted,
             quantiles={n: np.percentile(first.scores[niches == n], np.arange(101)).tolist() for n in np.unique(niches)},
-            too_close=(too_close_share(unknown, slope), too_close_share(own, slope_adapted)),
+            too_close=(_too_close(unknown, slope), _too_close(own, slope_adapted)),
         )
         training: dict[str, Any] = {
             "config": asdict(self.config),
@@ -121,7 +124,7 @@ class _Training:
         return Trained(ranker, first.history, held)
 
     def _without_each_fold(self) -> list[tuple[npt.NDArray[np.bool_], _Fitted]]:
-        """For each third of the channels [n] a model that never saw them."""
+        """For each third of the channels [n] a model that never saw them; not where the rest has nothing to teach."""
         folds = self.data.videos.fold.to_numpy(int)
         found = []
         for fold in range(FOLDS):
@@ -129,8 +132,11 @@ class _Training:
             if not there.any() or there.all():
                 continue
             learnt = self.data.learnt(TRAIN)
+            learnt = learnt[~there[learnt]]
+            if not (self._pairs(learnt)[2] >= self.config.least_margin).any():
+                continue
             what = f"training without the channels it is judged on ({fold + 1} of {FOLDS})"
-            other = self._fit(learnt[~there[learnt]], self.validation[~there[self.validation]], what, f"without-{fold}")
+            other = self._fit(learnt, self.validation[~there[self.validation]], what, f"without-{fold}")
             found.append((there, other))
         return found
 
@@ -138,6 +144,10 @@ class _Training:
         release, pictures = self.data.release.info, self.data.images.shape[1]
         torch.manual_seed(self.config.seed)
         sizes = pictures, self.data.titles.shape[1]
+        if len(train) < 2:
+            raise LabError(
+                "there are no two videos to learn from; collect more, or look at what training_pairs left out"
+            )
         model = Ranker(RankerConfig(release["image_encoder"], release["title_encoder"], *sizes))
         model.fit_scale(self.inputs[train])
         winners, losers, margins = self._pairs(train)
@@ -181,10 +191,10 @@ class _Training:
 
     def _worth(self, new: Floats) -> float:
         """What a log view is worth that was promised to a channel never seen."""
-        if not new.any():
-            return 1.0  # one channel only: there is nothing to measure it by
-        above = self._above(self.known)[self.known]
-        return float(np.clip(self._slope(new[self.known], above, self.known), _LEAST_KEPT, 1.0))
+        rows = self.known[np.isfinite(new[self.known])]
+        if not len(rows):
+            return 1.0
+        return float(np.clip(self._slope(new[rows], self._above(self.known)[rows], rows), _LEAST_KEPT, 1.0))
 
     def _slope(self, scores: Floats, target: Floats, rows: Rows) -> float:
         """Least squares of the target [m] by the scores [m] within the channels of the rows [m]."""
@@ -198,10 +208,9 @@ class _Training:
         self, fitted: _Fitted, known: Rows, kept: float, only: set[str] | None = None
     ) -> tuple[dict[str, Adapter], Floats]:
         """The histories of the known rows, and the scores [n] with them."""
-        compared = fitted.model.standardise(self.inputs)
-        above = self._above(known)
-        adapters = fit_adapters(compared, fitted.scores, above, self.channel, known, kept, only)
-        return adapters, adjusted(compared, fitted.scores, self.channel, adapters)
+        compare, above = fitted.model.standardise, self._above(known)
+        adapters = fit_adapters(self.inputs, fitted.scores, above, self.channel, known, kept, only, compare)
+        return adapters, adjusted(self.inputs, fitted.scores, self.channel, adapters, compare)
 
     def _above(self, rows: Rows) -> Floats:
         known = np.zeros(len(self.target), bool)
@@ -219,7 +228,12 @@ class _Training:
 
     def _gaps(self, scores: Floats, rows: Rows) -> Floats:
         winners, losers, _ = self._pairs(rows)
-        return scores[winners] - scores[losers]
+        gaps = scores[winners] - scores[losers]
+        return gaps[np.isfinite(gaps)]
+
+
+def _too_close(gaps: Floats, slope: float) -> float | None:
+    return too_close_share(gaps, slope) if len(gaps) else None
 
 
 def published_days(data: Dataset) -> npt.NDArray[np.float64]:

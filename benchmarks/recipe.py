@@ -1,0 +1,250 @@
+"""What of the training recipe pays: `python -m benchmarks.recipe CATALOGUE [--encoder onnx:PATH] [--seeds 3] [--json]`.
+
+CATALOGUE is a folder with `videos.csv` and `images/`; it is imported, encoded and paired once, in a lab of its own below the
+data folder. Then every variant of the recipe is trained on four windows, the first 55 %, 70 %, 85 % and all of each channel
+by date, each divided anew 68/12/20, and judged on the last 20 % of the window: no choice is made on one window alone.
+
+Only the main model is trained per variant. What a model is worth to a channel that it never saw (`kept`) takes three models
+more: it is measured once per window, with the default recipe and the first seed, and taken for all.
+"""
+
+import argparse
+import copy
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import numpy.typing as npt
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from thumblab_core import adapters
+from thumblab_core.database import server
+from thumblab_core.niches import NICHES
+from thumblab_core.settings import settings
+from thumblab_core.title_facts import FACTS, WORDS
+from thumblab_pipelines.steps import linear, train
+from thumblab_pipelines.steps.catalogue import import_catalogue
+from thumblab_pipelines.steps.dataset import Dataset, load_dataset
+from thumblab_pipelines.steps.embed import embed
+from thumblab_pipelines.steps.features import measure_features
+from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.metrics import Scores, pair_auc
+from thumblab_pipelines.steps.pairing import pair_up
+from thumblab_pipelines.steps.pairs import build_pairs
+from thumblab_pipelines.steps.recipe import TrainConfig
+from thumblab_pipelines.steps.reference_models import LINEAR, POOLED, image_components, references
+from thumblab_pipelines.steps.splits import TEST, TRAIN, split_by_channel, split_by_time
+
+SHARES = (0.55, 0.7, 0.85, 1.0)
+_TWICE = 0.5  # the margin of a pair with a twofold gap: 1 - loser/winner
+
+Figures = tuple[float, float, float, float]
+"""AUC on all held-out pairs and on those with a twofold gap: with the channels' histories, and of the global part alone."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One thing that is other than in the default recipe.
+
+    Trained anew: `config`, fields of `TrainConfig`; `without`, a block of the inputs that is zeroed; `components`, pictures
+    become 64 principal components of the training part. The others take the models of the default: `kernel`, constants
+    of `thumblab_core.adapters`; `kept`, in place of the measured one; `together`, the mean of all seeds.
+    """
+
+    config: dict[str, Any] = field(default_factory=dict)
+    without: str = ""
+    components: bool = False
+    kernel: dict[str, float] = field(default_factory=dict)
+    kept: float | None = None
+    together: bool = False
+
+    def trained(self) -> bool:
+        return bool(self.config or self.without or self.components)
+
+
+DEFAULT = "default"
+VARIANTS: dict[str, Variant] = {
+    DEFAULT: Variant(),
+    "the straight line alone": Variant({"epochs": 0}),
+    "pair loss ranknet": Variant({"pair_loss": "ranknet"}),
+    "pair loss ranknet, no label smoothing": Variant({"pair_loss": "ranknet", "label_smoothing": 0.0}),
+    "margin 0.5": Variant({"margin": 0.5}),
+    "no label smoothing": Variant({"label_smoothing": 0.0}),
+    "mixup 0.3": Variant({"mixup_alpha": 0.3}),
+    "no early stopping": Variant({"patience": 0}),
+    "SWA from epoch 20 of 30": Variant({"patience": 0, "swa_start": 20}),
+    "SWA from epoch 5 of 30": Variant({"patience": 0, "swa_start": 5}),
+    "weight decay 0.5": Variant({"weight_decay": 0.5}),
+    "learning rate 2e-5": Variant({"learning_rate": 2e-5}),
+    "learning rate 1e-4": Variant({"learning_rate": 1e-4}),
+    "learning rate 1e-3": Variant({"learning_rate": 1e-3}),
+    "no auxiliary heads": Variant({"auxiliary_weight": 0.0}),
+    "no absolute head": Variant({"absolute_weight": 0.0}),
+    "without words": Variant(without="words"),
+    "without facts": Variant(without="facts"),
+    "without pictures": Variant(without="pictures"),
+    "64 principal components": Variant(components=True),
+    "histories alone (kept 0.02)": Variant(kept=0.02),
+    "kept 1": Variant(kept=1.0),
+    "kernel length 0.7": Variant(kernel={"_LENGTH": 0.7}),
+    "kernel length 1.5": Variant(kernel={"_LENGTH": 1.5}),
+    "kernel length 2": Variant(kernel={"_LENGTH": 2.0}),
+    "kernel noise 0.25": Variant(kernel={"_NOISE": 0.25}),
+    "kernel noise 1": Variant(kernel={"_NOISE": 1.0}),
+    "kernel noise 2": Variant(kernel={"_NOISE": 2.0}),
+    "ensemble of the seeds": Variant(together=True),
+}
+
+
+def truncated(data: Dataset, share: float) -> Dataset:
+    """The first `share` of each channel by date, divided and paired anew.
+
+    Which videos are outliers, and how views grow with age, stays as the whole catalogue's training part said.
+    """
+    by_channel = data.videos.groupby("channel_id")
+    place = (by_channel.cumcount() + 0.5) / by_channel.channel_id.transform("size")
+    rows = np.flatnonzero((place <= share).to_numpy(bool))
+    kept = data.videos.iloc[rows].reset_index(drop=True)
+    kept = kept.assign(part=split_by_time(kept), fold=split_by_channel(kept))
+    pairs = pair_up(kept, data.release.info["pair_days"])
+    parts = (values[rows] for values in (data.images, data.titles, data.sub_scores))
+    return Dataset(data.release, kept, pairs, *parts)
+
+
+class Window:
+    """One truncated dataset, and everything that variants share on it."""
+
+    def __init__(self, data: Dataset, seeds: Sequence[int]) -> None:
+        self.data, self.seeds = data, seeds
+        self.usual = train._Training(data, TrainConfig(seed=seeds[0]), lambda what, epoch: None, None, None)
+        test = data.pairs[data.pairs.part == TEST]
+        self.winners, self.losers = test.winner.to_numpy(np.intp), test.loser.to_numpy(np.intp)
+        self.twice = test.margin.to_numpy(float) >= _TWICE
+        new = np.zeros(len(data.videos))
+        for there, other in self.usual._without_each_fold():
+            new[there] = other.scores[there]
+        self.kept = self.usual._worth(new)
+        self.models = [self._fit(Variant(), seed) for seed in seeds]
+
+    def judge(self, variant: Variant) -> list[Figures]:
+        """The figures at each seed."""
+        models = [self._fit(variant, seed) for seed in self.seeds] if variant.trained() else self.models
+        if variant.together:
+            models = [(models[0][0], replace(models[0][1], scores=np.mean([m.scores for _, m in models], axis=0)))]
+        kept = self.kept if variant.kept is None else variant.kept
+        unchanged: dict[str, Any] = {"_LENGTH": adapters._LENGTH, "_NOISE": adapters._NOISE}
+        with patch.multiple(adapters, **unchanged | variant.kernel):
+            adapted = [training._adapted(model, self.usual.known, kept)[1] for training, model in models]
+        return [self.figures(own, model.scores) for own, (_, model) in zip(adapted, models, strict=True)]
+
+    def _fit(self, variant: Variant, seed: int) -> tuple[train._Training, train._Fitted]:
+        training = copy.copy(self.usual)
+        training.config = replace(TrainConfig(), seed=seed, **variant.config)
+        learnt, pictures, titles = self.data.learnt(TRAIN), self.data.images.shape[1], self.data.titles.shape[1]
+        if variant.components:
+            images = image_components(self.data, learnt).astype(np.float32)
+            training.data = replace(self.data, images=images)
+            training.inputs = np.concatenate([images, self.usual.inputs[:, pictures:]], axis=1)
+        if variant.without:
+            ends = np.cumsum([0, pictures, titles, FACTS, WORDS])
+            block = ("pictures", "titles", "facts", "words").index(variant.without)
+            training.inputs = self.usual.inputs.copy()
+            training.inputs[:, ends[block] : ends[block + 1]] = 0
+        return training, training._fit(learnt, self.usual.validation, "", "")
+
+    def figures(self, adapted: Scores, unadapted: Scores) -> Figures:
+        wide = self.winners[self.twice], self.losers[self.twice]
+        own, of_all = ((pair_auc(s, self.winners, self.losers), pair_auc(s, *wide)) for s in (adapted, unadapted))
+        return *own, *of_all
+
+
+def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -> dict[str, npt.NDArray[np.float64]]:
+    """By name of variant or reference model: figures [windows, seeds, 4]; what has no seeds has one."""
+    found = defaultdict(list)
+    remembered: dict[bytes, Any] = {}
+
+    def choose_once(*arrays: Any) -> Any:
+        """What the line takes of the pictures depends on the inputs only: most variants and seeds have the same."""
+        digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).digest()
+        if digest not in remembered:
+            remembered[digest] = linear.choose(*arrays)
+        return remembered[digest]
+
+    with patch.object(train, "choose", choose_once):
+        for number, share in enumerate(SHARES, 1):
+            window = Window(truncated(data, share), range(TrainConfig.seed, TrainConfig.seed + seeds))
+            pooled = references(window.data, window.usual.known)
+            found[POOLED].append([window.figures(pooled[POOLED], pooled[LINEAR])])
+            for name in names:
+                console.print(f"window {number} of {len(SHARES)}: {name}", style="dim")
+                found[name].append(window.judge(VARIANTS[name]))
+    return {name: np.array(figures) for name, figures in found.items()}
+
+
+def table(found: dict[str, npt.NDArray[np.float64]], title: str) -> Table:
+    """Means over windows and seeds; the lead over the default, in how many windows, and how far the seeds are apart."""
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for number, column in enumerate(("variant", "all", "2x", "lead", "windows", "seeds", "global: all", "2x")):
+        shown.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for name, figures in found.items():
+        means = [f"{mean:.3f}" for mean in figures.mean(axis=(0, 1))]
+        ahead = figures[:, :, 0].mean(axis=1) - found[DEFAULT][:, :, 0].mean(axis=1)
+        lead = (f"{ahead.mean():+.3f}", f"{int((ahead > 0).sum())}/{len(ahead)}") if name != DEFAULT else ("", "")
+        apart = f"{np.ptp(figures[:, :, 0].mean(axis=0)):.3f}" if figures.shape[1] > 1 else ""
+        shown.add_row(name, *means[:2], *lead, apart, *means[2:])
+    return shown
+
+
+def prepared(catalogue: Path, encoder: str, sub_scores: bool, console: Console) -> Dataset:
+    """Import, encode and pair the catalogue, once; what is there already costs little."""
+    name = hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]
+    folder = settings().data_dir.resolve() / f"recipe-{name}"
+    changed = {"data_dir": folder, "database_url": None, "release_dir": None, "image_encoder": encoder}
+    own = settings().model_copy(update=changed)
+    lab = Lab.open(own)
+    try:
+        console.print(f"{import_catalogue(lab, catalogue).good} videos imported; encoding", style="dim")
+        for niche in NICHES:
+            embed(lab, niche)
+            if sub_scores:
+                measure_features(lab, niche)
+        return load_dataset(lab, build_pairs(lab).release)
+    finally:
+        lab.engine.dispose()
+        server.stop(settings=own)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recipe", description=__doc__)
+    parser.add_argument("catalogue", type=Path, help="a folder with videos.csv and images/")
+    parser.add_argument("--encoder", default=settings().image_encoder, help="as THUMBLAB_IMAGE_ENCODER")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sub-scores", action="store_true", help="measure what the auxiliary heads learn: minutes")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--json", action="store_true", help="every figure instead of the table")
+    said = parser.parse_args()
+    console = Console(stderr=True)
+    data = prepared(said.catalogue, said.encoder, said.sub_scores, console)
+    names = [DEFAULT, *(name for name in said.variants if name != DEFAULT)]
+    found = measure(data, max(1, said.seeds), names, console)
+    measured = float(np.isfinite(data.sub_scores).mean())
+    if said.json:
+        facts = {"windows": SHARES, "seeds": said.seeds, "videos": len(data.videos), "sub_scores": measured}
+        print(json.dumps(facts | {"figures": {name: figures.tolist() for name, figures in found.items()}}))
+    else:
+        title = (
+            f"{len(data.videos)} videos, {measured:.0%} of sub-scores known, {len(SHARES)} windows, {said.seeds} seeds"
+        )
+        Console(width=110).print(table(found, title))
+
+
+if __name__ == "__main__":
+    main()
