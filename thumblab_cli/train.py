@@ -81,15 +81,26 @@ def command(logs: Path | None, no_mlflow: bool, as_json: bool, **chosen: Any) ->
 
 
 def _track(lab: "Lab", built: "BuiltModel") -> "Tracked | None":
-    """Log to MLflow; None, and a sentence on stderr, where nobody answers there."""
+    """Log to MLflow; None, and a sentence on stderr, where nobody answers there or it goes wrong: the training is done."""
     from thumblab_pipelines.steps.tracking import Tracker
 
+    again = "The same command then logs what is there, without training again."
     try:
         tracker = Tracker.connect(lab.settings.mlflow_tracking_uri)
     except LabError as error:
-        click.echo(f"Not logged: {error}. The same command then logs what is there, without training again.", err=True)
+        click.echo(f"Not logged: {error}. {again}", err=True)
         return None
-    return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
+    except (LabError, MlflowException, OSError) as error:  # the last are those of MLflow's HTTP client
+        said = " ".join(str(error).split())[:300]
+        click.echo(
+            f"{built.release.release_id} is published and not logged ({type(error).__name__}: {said}); mend MLflow. {again}",
+            err=True,
+        )
+        return None
 
 
 def _said(built: "BuiltModel", verdicts: "list[Verdict]", tracked: "Tracked | None") -> dict[str, Any]:

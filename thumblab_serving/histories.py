@@ -4,8 +4,9 @@ The model's own histories were fitted at training. One that was added (`thumblab
 is good for its own model only. Whatever is wrong with a history, the answer goes on without it and says so.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from thumblab_core.adapters import LEAST_VIDEOS, Adapter
 from thumblab_core.channel_history import ChannelHistories, History
@@ -16,6 +17,8 @@ from thumblab_serving.slot import Loaded
 
 if TYPE_CHECKING:  # importing the ranker imports torch
     from thumblab_core.trained_ranker import TrainedRanker
+
+T = TypeVar("T")
 
 _CACHED = 32
 """Histories in memory: up to 5 MB each."""
@@ -62,14 +65,7 @@ class Histories:
 
     def _learnt(self, channel_id: str, model: "Loaded[TrainedRanker]", reason: str | None) -> Known:
         """The model's own history of the channel; `reason` says what was wrong with the one that was added."""
-
-        def read() -> Adapter | LabError | None:
-            try:
-                return model.value.adapter(channel_id)
-            except Exception as error:  # noqa: BLE001  whatever a damaged file raises, the answer goes on
-                return LabError(_said(error))
-
-        own = self._own.get((model.release_id, channel_id), read)
+        own = _read_once(self._own, (model.release_id, channel_id), lambda: model.value.adapter(channel_id))
         if isinstance(own, Adapter):
             return Known(channel_id, own, None, reason and f"{reason}; until then what the model learnt of it is used")
         if isinstance(own, LabError):
@@ -92,15 +88,36 @@ class Histories:
         return found
 
     def _loaded(self, channel_id: str, release_id: str) -> History | LabError:
-        """Damage is remembered too: it is not read again for every request."""
+        return _read_once(self._read, (channel_id, release_id), lambda: self._added.load(channel_id, release_id))
 
-        def read() -> History | LabError:
-            try:
-                return self._added.load(channel_id, release_id)
-            except Exception as error:  # noqa: BLE001  a malformed release may raise anything
-                return LabError(_said(error))
 
-        return self._read.get((channel_id, release_id), read)
+def _read_once(cache: Cache[T | LabError], name: tuple[str, str], read: Callable[[], T]) -> T | LabError:
+    """What is read, or why it cannot be. Damage is remembered too, and not read again for every request.
+
+    What the disk or the system refused is not remembered: it may be over by the next request.
+    """
+
+    def make() -> T | LabError:
+        try:
+            return read()
+        except Exception as error:
+            if _refused(error):
+                raise
+            return LabError(_said(error))
+
+    try:
+        return cache.get(name, make)
+    except Exception as error:  # noqa: BLE001  whatever a file raises, the answer goes on
+        return LabError(_said(error))
+
+
+def _refused(error: BaseException | None) -> bool:
+    """Whether an `OSError` is the cause. A `LabError` says it in words, and keeps what it was raised for."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return True
+        error = error.__context__
+    return False
 
 
 def _said(error: Exception) -> str:

@@ -96,6 +96,29 @@ def test_a_training_is_published_told_and_serves_nothing(shell: Shell, store: Re
     )
 
 
+def test_what_goes_wrong_in_mlflow_after_the_training_is_one_sentence_and_no_failure(
+    shell: Shell, store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    from thumblab_pipelines.steps.tracking import Tracker
+
+    class Broken:
+        def log(self, *of: object) -> None:
+            raise MlflowException("the disk\nis full")
+
+    monkeypatch.setattr(Tracker, "connect", lambda uri: Broken())
+    done = shell("--epochs", "1", "--seed", "5", "--json")
+    assert done.exit_code == 0
+    said = json.loads(done.stdout)
+    assert said["mlflow"] is None
+    assert store.get(MODEL, ALL, said["release"])
+    assert done.stderr.splitlines()[-1] == (
+        f"{said['release']} is published and not logged (MlflowException: the disk is full); mend MLflow. "
+        "The same command then logs what is there, without training again."
+    )
+
+
 def test_told_to_stop_it_says_so_in_one_sentence_and_goes_on_from_there(
     shell: Shell, store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

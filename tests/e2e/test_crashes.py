@@ -32,7 +32,7 @@ from thumblab_core.images import digest
 from thumblab_core.niches import NICHES
 from thumblab_core.releases import ALL, INDEX, MODEL, PAIRS, ReleaseError, ReleaseStore
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(900)]
 
 PER_NICHE = VIDEOS // len(NICHES)
 TABLES = ("videos", "video_stats", "channels", "thumbnails", "embeddings", "visual_features", "model_evaluations")

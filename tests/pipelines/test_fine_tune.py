@@ -25,14 +25,16 @@ from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.encoders.tower import normalised
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageStore, decode
-from thumblab_core.ranker import Ranker, RankerConfig
+from thumblab_core.ranker import Ranker, RankerConfig, join
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release, ReleaseStore
 from thumblab_core.trained_ranker import Calibration, TrainedRanker
 from thumblab_pipelines.steps.dataset import load_dataset
 from thumblab_pipelines.steps.embed import embed
-from thumblab_pipelines.steps.fine_tune import WEIGHTS, FineTuneConfig, fine_tune, setting_of
+from thumblab_pipelines.steps.fine_tune import WEIGHTS, FineTuneConfig, _heads, fine_tune, setting_of
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.splits import TRAIN, VALIDATION
 from thumblab_pipelines.steps.tower_blocks import TrainableTower, blocks_of
+from thumblab_pipelines.steps.tower_training import pairs_of
 
 NICHE = "tech"
 CHANNELS, PER_CHANNEL = 4, 20
@@ -89,6 +91,7 @@ def coloured(open_lab: Callable[..., Lab], tiny: TinyClip) -> Coloured:
             "sha256": [lab.images.put(picture(random, one)) for one in red],
             "part": part,
             "fold": np.repeat([0, 1, 2, 0], PER_CHANNEL),
+            "learnt": True,
             "target": red,
         }
     )
@@ -141,6 +144,21 @@ def other_towers() -> Iterator[tuple[str, Any]]:
     timm = {"timm_model_name": "test_vit", "timm_pool": "", "timm_proj": "linear", "image_size": 160}
     yield "timm", _build_vision_tower(32, CLIPVisionCfg(**timm)).eval()
     yield "resnet", _build_vision_tower(32, CLIPVisionCfg(layers=(1, 1, 1, 1), width=8, image_size=32)).eval()
+
+
+@pytest.mark.parametrize("part", [TRAIN, VALIDATION])
+def test_what_the_model_must_not_learn_from_is_in_no_pair_and_in_no_scale(plant: Callable[..., Any], part: str) -> None:
+    data = plant(channels=3, videos=40)
+    before = len(pairs_of(data, part, 0.0)[0])
+    left_out = data.rows(part)[:5]
+    data.videos.loc[left_out, "learnt"] = False
+    winners, losers = pairs_of(data, part, 0.0)
+    assert 0 < len(winners) < before
+    assert not np.isin(left_out, np.concatenate([winners, losers])).any()
+    if part == TRAIN:
+        data.images[left_out] = 1_000.0
+        means = _heads(data, None, 0).state_dict()
+        assert all(float(value.abs().max()) < 100 for value in means.values() if value.is_floating_point())
 
 
 def test_blocks_are_named_in_their_order_and_a_tower_without_any_is_refused(tiny: TinyClip) -> None:
@@ -310,9 +328,9 @@ def test_the_heads_start_as_those_of_the_newest_ranking_model(coloured: Coloured
     torch.manual_seed(5)
     info = coloured.pairs.info
     heads = Ranker(RankerConfig(info["image_encoder"], info["title_encoder"], 32, 384))
-    model = lab.releases.publish(MODEL, ALL, TrainedRanker(heads, Calibration(1.0, {}), {}).save, info)
+    model = lab.releases.publish(MODEL, ALL, TrainedRanker(heads, Calibration(1.0, {}, 1.0), {}).save, info)
     data = load_dataset(lab, coloured.pairs)
-    scores = heads.predict(data.images, data.titles).score
+    scores = heads.predict(join(data.images, data.titles, data.videos.title.tolist())).score
     held = data.pairs[data.pairs.part == "validation"]
     expected = float((scores[held.winner] > scores[held.loser]).mean())
     release = fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, heads="trained", epochs=1))

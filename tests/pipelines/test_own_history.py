@@ -14,7 +14,7 @@ from PIL import Image
 from sqlalchemy import delete, func, select
 
 from thumblab_core.channel_history import ADAPTER, ChannelHistories
-from thumblab_core.database.tables import channels, embeddings, videos
+from thumblab_core.database.tables import channels, embeddings, thumbnails, videos
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.errors import LabError
@@ -23,10 +23,12 @@ from thumblab_core.ranker import Ranker, RankerConfig, join
 from thumblab_core.releases import ALL, MODEL, Release
 from thumblab_core.trained_ranker import Calibration, TrainedRanker
 from thumblab_pipelines.steps.catalogue import channel_id_of
+from thumblab_pipelines.steps.corpus import read_corpus
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.own_channel import add_channel, list_channels, remove_channel
 from thumblab_pipelines.steps.own_collect import find_channel
 from thumblab_pipelines.steps.own_history import fit_history, growth_of, refit_all
+from thumblab_pipelines.steps.own_videos import read_own
 
 TASTE, FEW = "The Blue Channel", "Three Videos"
 TINTS = {"blue": (20, 60, 230), "red": (230, 60, 20)}
@@ -219,6 +221,59 @@ def test_after_a_new_model_every_history_is_learnt_anew_and_one_that_fails_stops
     assert after[channel_id_of(FEW)].release == before[channel_id_of(FEW)]
     assert refit_all(own).fitted == [channel_id_of(FEW)]
     assert refit_all(own).unchanged == sorted([channel_id_of(TASTE), channel_id_of(FEW)])
+
+
+def test_while_another_model_is_served_nothing_is_learnt_for_the_one_before(own: Lab, serve: Any) -> None:
+    mine, old = channel_id_of(TASTE), own.releases.current(MODEL, ALL)
+    channel = find_channel(own, TASTE)
+    assert channel is not None
+    new = serve(own, seed=1)
+    refit_all(own, new)
+    served = own.releases.current_id(ADAPTER, mine)
+    with pytest.raises(LabError, match="another model is served meanwhile; run it again") as raised:
+        fit_history(own, channel, old)
+    assert raised.value.transient
+    assert own.releases.current_id(ADAPTER, mine) == served
+
+
+def test_the_check_asks_for_no_video_that_the_model_was_trained_on(own: Lab, serve: Any) -> None:
+    from thumblab_pipelines.steps.seen import SEEN, fingerprints
+
+    channel = find_channel(own, TASTE)
+    assert channel is not None
+    ids = ChannelHistories(own.releases).videos(channel.channel_id)
+    before = own.releases.current(MODEL, ALL)
+
+    def checked(seen: list[str]) -> Any:
+        release = own.releases.publish(
+            MODEL,
+            ALL,
+            lambda folder: np.save(folder / SEEN, fingerprints(seen)),
+            {**before.info, "seen": len(seen)},
+            sharing=before,
+        )
+        own.releases.promote(release)
+        return fit_history(own, channel, release).check
+
+    everything, some = checked(["none of them"]), checked(ids[-4:])
+    assert some.pairs < everything.pairs
+    assert checked(ids[48:]) is None
+
+
+def test_a_hash_keeps_its_low_bits_beside_a_picture_without_one(own: Lab) -> None:
+    hashes = [2**62 + 1, -(2**63) + 3]
+    model = own.releases.current(MODEL, ALL)
+    ids = ChannelHistories(own.releases).videos(channel_id_of(TASTE))[:3]
+    with own.engine.begin() as connection:
+        for name, phash in zip(ids, [*hashes, None], strict=True):
+            connection.execute(thumbnails.update().where(thumbnails.c.video_id == name).values(phash=phash))
+    mine = read_own(own, channel_id_of(TASTE), model)[0]
+    corpus = read_corpus(own, model.info["image_encoder"], model.info["title_encoder"])
+    for table in (mine, corpus):
+        found = table.set_index("video_id").phash[ids]
+        assert found[:2].tolist() == hashes
+        assert found.isna().tolist() == [False, False, True]
+    assert fit_history(own, find_channel(own, TASTE), model).check is not None
 
 
 def test_a_history_forgets_with_its_videos(own: Lab) -> None:

@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.defs import sensors
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.steps import promotion
-from thumblab_pipelines.steps.champion import standing
+from thumblab_pipelines.steps.champion import serve_newest, standing
 from thumblab_pipelines.steps.dataset import Dataset
 from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.model_registry import Champion, Version
+from thumblab_pipelines.steps.model_registry import Champion, MlflowError, ModelRegistry, Version
 from thumblab_pipelines.steps.pairs import TEST
 from thumblab_pipelines.steps.promotion import (
     LEAST_PAIRS,
@@ -89,6 +90,24 @@ def test_the_pairs_are_compared_one_by_one_so_that_what_both_find_hard_blurs_not
     found = compare(old, old + 1e-9 * random.standard_normal(8_000), table)
     assert found is not None
     assert (found.difference, found.low, found.high) == (0, 0, 0)
+
+
+def test_of_one_channel_the_videos_are_drawn_so_that_a_bound_is_one() -> None:
+    random = np.random.default_rng(0)
+    winner, loser = np.arange(100), np.arange(100, 200)
+    table = pd.DataFrame({"winner": winner, "loser": loser, "channel_id": "c"})
+    one, other = random.standard_normal((2, 200))
+    found = compare(one, other, table)
+    assert found is not None
+    assert found.low < found.difference < found.high
+    # A loss within what is tolerated, on so few pairs: not surely within it.
+    same = np.where(np.arange(200) < 100, 1.0, 0.0)
+    worse = same.copy()
+    worse[0] = -1.0
+    lost = compare(same, worse, table)
+    assert lost is not None
+    assert lost.difference == pytest.approx(-0.01)
+    assert not lost.not_worse
 
 
 def test_too_few_pairs_say_nothing() -> None:
@@ -262,6 +281,66 @@ def test_a_persons_move_is_told_from_the_labs_own_also_after_a_crash(
     found = standing(alias, "served")
     assert (found.chosen is not None) == by_hand
     assert said in found.explanation
+
+
+class Registry:
+    """MLflow's model, whose alias a person has put on a version that may not be there."""
+
+    def __init__(self, wish: Champion, error: LabError) -> None:
+        self.alias, self.error, self.told = wish, error, list[str]()
+
+    def champion(self) -> Champion:
+        return self.alias
+
+    def of_release(self, release_id: str) -> Version:
+        return Version("9", "run", release_id)
+
+    def recovered(self, *of: object) -> Release:
+        raise self.error
+
+    def crown(self, version: Version) -> None:
+        self.alias = Champion(version, version.number)
+
+    def tell(self, version: Version, said: str) -> None:
+        self.told.append(said)
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_wish_that_cannot_be_had_keeps_its_alias_and_is_waited_for_where_mlflow_is_away(
+    lab: Lab, publish: Publish, away: bool
+) -> None:
+    old = publish(0.5)
+    promote_by_hand(lab, old)
+    new = publish(0.1)
+    wish = champion("3", "gone", "2")
+    registry = Registry(wish, MlflowError("away") if away else LabError("damaged"))
+    if away:
+        with pytest.raises(MlflowError, match="away"):
+            serve_newest(lab, registry)  # type: ignore[arg-type]
+    else:
+        assert serve_newest(lab, registry).decision.promoted  # type: ignore[arg-type]
+    assert lab.releases.current_id(MODEL, ALL) == (old if away else new).release_id
+    assert registry.alias == wish
+
+
+@pytest.mark.parametrize(("code", "later"), [("INTERNAL_ERROR", True), ("RESOURCE_DOES_NOT_EXIST", False)])
+def test_what_mlflow_does_not_give_now_it_may_give_later_and_what_it_has_not_it_may_not(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, code: str, later: bool
+) -> None:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    def refuse(**of: object) -> str:
+        raise MlflowException("refused", error_code=getattr(databricks_pb2, code))
+
+    from mlflow.protos import databricks_pb2
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", refuse)
+    with pytest.raises(LabError, match="cannot be had from MLflow") as raised:
+        ModelRegistry(None, "m").recovered(
+            Version("1", "run", "20260101T000000000000Z-01234567"), lab.releases, MODEL, ALL
+        )
+    assert raised.value.transient is later
 
 
 def test_a_persons_move_starts_one_run_which_is_tried_again_every_hour(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,6 +203,47 @@ def test_a_state_is_tensors_and_json_in_one_file_and_the_folder_keeps_what_is_no
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["mine.txt"]
 
 
+def test_two_trainings_in_one_folder_neither_crash_nor_take_what_the_other_has_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = Checkpoint(tmp_path, "mine"), Checkpoint(tmp_path, "other")
+    inside = False
+
+    def sync(path: Path) -> None:
+        nonlocal inside
+        if not inside and path.suffix == ".aside":  # mine is written aside: the other saves, loads and ends meanwhile
+            inside = True
+            other.save(State({"a": torch.zeros(2)}, {}))
+            assert other.load() is not None
+            other.remove()
+
+    monkeypatch.setattr(checkpoints, "_sync", sync)
+    mine.save(State({"a": torch.ones(2)}, {}))
+    loaded = mine.load()
+    assert loaded is not None
+    assert loaded.tensors["a"].tolist() == [1, 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["training.safetensors"]
+
+
+def test_what_could_not_be_written_leaves_nothing_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(checkpoints, "_sync", full)
+    with pytest.raises(OSError, match="no space left"):
+        Checkpoint(tmp_path, "mine").save(State({"a": torch.ones(2)}, {}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_end_takes_what_was_left_long_ago(tmp_path: Path) -> None:
+    left = tmp_path / "state" / "training.0123456789ab.aside"
+    left.parent.mkdir()
+    left.touch()
+    os.utime(left, (0, 0))
+    Checkpoint(left.parent, "mine").remove()
+    assert not left.parent.exists()
+
+
 def test_tensorboard_shows_every_epoch_once_also_after_a_kill(tmp_path: Path) -> None:
     """Killed after epoch 7 with the state of epoch 5: what was logged of 6 and 7 is logged again, and shown once."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

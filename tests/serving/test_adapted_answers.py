@@ -109,6 +109,16 @@ def test_too_few_videos_are_counted(known, draw):
     assert "3 of the 5 videos" in answer["channel"]["reason"]
 
 
+def test_a_history_that_could_not_be_opened_for_a_moment_is_used_by_the_next_request(known, draw, tmp_path):
+    release = known.lab.history("UCmoment", known.lab.store.current(MODEL, ALL), videos=8)
+    file = release.path / "adapters.safetensors"
+    file.rename(tmp_path / file.name)
+    said = known.score(draw(1), channel_id="UCmoment")["channel"]
+    assert (said["adapted"], "cannot be read" in said["reason"]) == (False, True)
+    (tmp_path / file.name).rename(file)
+    assert known.score(draw(1), channel_id="UCmoment")["channel"]["release"] == release.release_id
+
+
 def damage(release, fault):
     if fault == "flipped byte":
         path = release.path / "adapters.safetensors"

@@ -4,7 +4,6 @@ The lab moves the pointer first and the alias second. Killed in between, the ali
 which is nobody's wish: the pointer stays, and the next `served_model` brings the alias after it.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from thumblab_core.errors import LabError
@@ -66,17 +65,20 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     """Serve the newest model where it is fit and not worse than the champion, and have the alias say what is served.
 
     A choice of a person's that the sensor has not followed yet is the champion to compare with, and stays one that is
-    followed when the newest model is worse. Raises `LabError` when the newest model is not fit or was never logged.
+    followed when the newest model is worse. One that cannot be had is not compared with, and keeps the alias all the same.
+    Raises `LabError` when the newest model is not fit or was never logged, or MLflow does not answer now.
     """
     newest = lab.releases.latest(MODEL, ALL)
     if newest is not None and registry.of_release(newest.release_id) is None:
         raise LabError(f"MLflow has no model of {newest}; materialize ranking_model again")
     before, serving = registry.champion(), lab.releases.current_id(MODEL, ALL)
     wish = standing(before, serving).chosen
-    challenger, served, decision = promote_newest(lab, None if wish is None else _fetched(lab, registry, wish))
+    wished = None if wish is None else _fetched(lab, registry, wish)
+    challenger, served, decision = promote_newest(lab, wished)
     version = registry.of_release(served.release_id)
     # A person who has moved the alias meanwhile wins: it stays there, and the sensor follows it.
-    if version is not None and (decision.promoted or wish is None) and registry.champion() == before:
+    beaten = decision.promoted and wished is not None
+    if version is not None and (wish is None or beaten) and registry.champion() == before:
         registry.crown(version)
     asked = registry.of_release(challenger.release_id)
     if asked is not None and (challenger.release_id != serving or asked.promotion is None):
@@ -114,10 +116,16 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
 
 
 def _fetched(lab: Lab, registry: ModelRegistry, version: Version) -> Release | None:
-    """What a person wishes to be served; None where it cannot be, which the sensor tells."""
-    with suppress(LabError):
+    """What a person wishes to be served; None where it cannot be, which the sensor tells.
+
+    Raises `LabError` where it may be had later: nothing is decided over a person's wish because a server was away.
+    """
+    try:
         return registry.recovered(version, lab.releases, MODEL, ALL)
-    return None
+    except LabError as error:
+        if error.transient:
+            raise
+        return None
 
 
 def _prune(lab: Lab, registry: ModelRegistry) -> None:

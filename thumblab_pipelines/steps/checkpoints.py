@@ -1,15 +1,18 @@
 """A training's state in one file, so that one that was killed goes on where it was.
 
 The file is a safetensors file: tensors, and JSON in its header. It is written aside, brought to the disk and then
-renamed, so a kill at any instruction leaves the old state or the new one, whole.
+renamed, so a kill at any instruction leaves the old state or the new one, whole. Two trainings may share a folder: each has
+a file aside of its own.
 """
 
 import hashlib
 import json
 import logging
 import os
+import secrets
 import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +29,8 @@ from thumblab_pipelines.steps.recipe import TrainConfig
 
 _log = logging.getLogger(__name__)
 _NAME = "training.safetensors"
+_ASIDE = ".aside"
+_LEFT_S = 3_600
 
 
 class TrainingStoppedError(LabError):
@@ -57,12 +62,17 @@ class Checkpoint:
         from safetensors.torch import save_file
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.path.with_suffix(".aside")
+        # A name of its own: another training in this folder neither renames this file half-written nor takes it away.
+        aside = self.path.with_suffix(f".{secrets.token_hex(6)}{_ASIDE}")
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
-        save_file(tensors, aside, {"facts": json.dumps(state.facts), "digest": self.digest})
-        _sync(aside)
-        aside.replace(self.path)
-        _sync(self.path.parent)
+        try:
+            save_file(tensors, aside, {"facts": json.dumps(state.facts), "digest": self.digest})
+            _sync(aside)
+            aside.replace(self.path)
+        finally:
+            aside.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another training in this folder is over by now and has taken it away
+            _sync(self.path.parent)
 
     def load(self) -> State | None:
         """What was saved; None when there is nothing, or when it is damaged or of another training, which is logged."""
@@ -84,9 +94,14 @@ class Checkpoint:
             return None
 
     def remove(self) -> None:
-        """The training is over: its file goes, and its folder unless something else is in there."""
+        """The training is over: its file goes, what killed ones left an hour ago, and the folder where nothing is in it."""
         self.path.unlink(missing_ok=True)
-        self.path.with_suffix(".aside").unlink(missing_ok=True)
+        for aside in self.path.parent.glob(f"{self.path.stem}*{_ASIDE}"):
+            with suppress(FileNotFoundError):
+                if (
+                    time.time() - aside.stat().st_mtime > _LEFT_S
+                ):  # a newer one may be another training's, being written
+                    aside.unlink()
         with suppress(OSError):
             self.path.parent.rmdir()
 

@@ -79,7 +79,7 @@ def whole_hashes(said: pd.Series[Any]) -> pd.Series[Any]:
     """
     import pandas as pd
 
-    whole = [pd.NA if digits is None else int(digits) for digits in said]
+    whole = [pd.NA if pd.isna(digits) else int(digits) for digits in said]
     return pd.Series(pd.array(whole, dtype="Int64"), index=said.index)
 
 

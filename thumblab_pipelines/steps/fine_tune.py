@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 """The file of a release that holds the whole CLIP, as open_clip and the lab read it."""
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,6 @@ def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
     said = data.release.info
     sizes = data.images.shape[1], data.titles.shape[1]
     heads = Ranker(RankerConfig(said["image_encoder"], said["title_encoder"], *sizes))
-    rows = data.rows(TRAIN)
+    rows = data.learnt(TRAIN)
     heads.fit_scale(join(data.images[rows], data.titles[rows], data.videos.title.iloc[rows].tolist()))
     return heads

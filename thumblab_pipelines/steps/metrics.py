@@ -45,10 +45,10 @@ def interval_over_channels(values: Floats, channel: npt.ArrayLike, weights: npt.
     return _ends(total[drawn].sum(axis=1), count[drawn].sum(axis=1))
 
 
-def interval_over_videos(wins: Floats, winners: Rows, losers: Rows) -> Interval:
+def interval_over_videos(wins: Floats, winners: Rows, losers: Rows, ends: Interval = _ENDS) -> Interval:
     """95 % interval of the mean of `wins` [m] within one channel, by drawing its videos with replacement.
 
-    A pair counts as often as both of its videos were drawn.
+    A pair counts as often as both of its videos were drawn. `ends`: other percentiles than those of 95 %.
     """
     from scipy.sparse import csr_array
 
@@ -61,7 +61,7 @@ def interval_over_videos(wins: Floats, winners: Rows, losers: Rows) -> Interval:
         of_each_winner = csr_array((values, (other, one)), shape=(size, size)).T @ drawn.T
         return np.asarray((of_each_winner.T * drawn).sum(axis=1), np.float64)
 
-    return _ends(summed(wins), summed(np.ones(len(wins))))
+    return _ends(summed(wins), summed(np.ones(len(wins))), ends)
 
 
 def interval(values: Floats, winners: Rows, losers: Rows, channel: npt.ArrayLike) -> Interval:
@@ -99,7 +99,7 @@ def channel_correlations(
     return found
 
 
-def _ends(totals: Floats, counts: Floats) -> Interval:
+def _ends(totals: Floats, counts: Floats, ends: Interval = _ENDS) -> Interval:
     drawn = counts > 0
-    low, high = np.percentile(totals[drawn] / counts[drawn], _ENDS)
+    low, high = np.percentile(totals[drawn] / counts[drawn], ends)
     return float(low), float(high)

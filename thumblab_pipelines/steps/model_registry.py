@@ -133,10 +133,11 @@ class ModelRegistry:
                     raise LabError(f"MLflow holds {len(copies)} releases in {source}")
                 return store.restore(kind, scope, version.release_id, copies[0])
             except LabError as error:
-                raise LabError(
-                    f"{kind}/{scope}/{version.release_id} was removed from the release store and cannot be had from MLflow "
-                    f"({error}); choose another version"
-                ) from error
+                name = f"{kind}/{scope}/{version.release_id}"
+                said = f"{name} was removed from the release store and cannot be had from MLflow ({error})"
+                if error.transient and not _missing(error.__cause__):
+                    raise MlflowError(f"{said}; try again later, or choose another version") from error
+                raise LabError(f"{said}; choose another version") from error
 
     def _found(self, filter_string: str) -> Version | None:
         with _answered():
@@ -147,6 +148,12 @@ class ModelRegistry:
 
 def _version(found: Any) -> Version:
     return Version(str(found.version), found.run_id, found.tags.get(RELEASE_TAG), found.tags.get(_PROMOTION_TAG))
+
+
+def _missing(error: BaseException | None) -> bool:
+    """Whether MLflow answered that it has no such thing, which later it has not either."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status == 404 or getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 
 
 @contextmanager

@@ -50,23 +50,30 @@ class Check:
 
 
 def check_history(
-    own: Own, images: npt.NDArray[np.floating], threshold: float | None, pair_days: float
+    own: Own,
+    images: npt.NDArray[np.floating],
+    threshold: float | None,
+    pair_days: float,
+    trained_on: npt.NDArray[np.bool_] | None = None,
 ) -> Check | None:
     """Judge the history of a channel, whose pictures are the vectors `images` [n, d], on its newest fifth. None where that
     makes too few pairs, or the rest no history.
 
     A newer video whose picture is a near-duplicate of an older one (a cosine from `threshold`) is not asked for: it would be
-    known already. Pairs are at most `pair_days` apart.
+    known already. Nor is one that the model itself was `trained_on` [n], None where that is not known: it is no news to the
+    scores without the history either. Pairs are at most `pair_days` apart.
     """
     count = len(own.videos)
     first, last = np.arange(int(_KNOWN_SHARE * count)), np.arange(int(_KNOWN_SHARE * count), count)
     adapter = own.fit(first)
     if adapter is None:
         return None
-    hashes = [None if phash != phash or phash is None else int(phash) for phash in own.videos.phash]
+    hashes = [None if phash != phash else int(phash) for phash in own.videos.phash.to_numpy(object, na_value=np.nan)]
     edges = alike(own.videos.sha256.tolist(), hashes, images.astype(np.float32), threshold or _SAME_FILE)
     seen = edges[(edges[:, 0] < len(first)) & (edges[:, 1] >= len(first)), 1]
     asked = np.setdiff1d(last, seen)
+    if trained_on is not None:
+        asked = asked[~trained_on[asked]]
     part = np.full(count, TRAIN, object)
     part[asked] = TEST
     pairs = pair_up(own.videos.assign(part=part), pair_days)

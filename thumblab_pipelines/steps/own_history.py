@@ -24,6 +24,7 @@ from thumblab_pipelines.steps.own_check import Check, check_history
 from thumblab_pipelines.steps.own_collect import Channel, find_channel
 from thumblab_pipelines.steps.own_videos import read_own
 from thumblab_pipelines.steps.progress import Progress, silent
+from thumblab_pipelines.steps.seen import seen_by
 from thumblab_pipelines.steps.vectors import read_vectors
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ Floats = npt.NDArray[np.floating]
 
 _VERSION = 1
 _ENCODERS = ("image_encoder", "title_encoder")
+
+
+class AnotherModelError(LabError):
+    """Another model is served than the one that a history is to be learnt for."""
+
+    transient = True
 
 
 @dataclass(frozen=True)
@@ -105,11 +112,16 @@ def fit_history(
 ) -> Fitted:
     """Learn the history of a channel for a model from the videos and vectors that are there, and serve it.
 
-    `ranker`: the model's content, where it is in memory. Raises `LabError` when the model cannot be loaded.
+    `ranker`: the model's content, where it is in memory. Raises `LabError` when the model cannot be loaded, or is no longer
+    the one that is served.
     """
     ranker = ranker or _loaded(model)
     histories = ChannelHistories(lab.releases)
     with histories.changing(channel.channel_id):
+        # Whoever serves a new model learns all histories anew after that, each under this lock: asked for in here, what is
+        # learnt for the model before can be replaced by that, and never replaces it.
+        if lab.releases.current_id(MODEL, ALL) != model.release_id:
+            raise AnotherModelError("another model is served meanwhile; run it again")
         videos, left_out = read_own(lab, channel.channel_id, model)
         if len(videos) > MOST_VIDEOS:
             left_out["older than the newest thousand"] = len(videos) - MOST_VIDEOS
@@ -119,7 +131,9 @@ def fit_history(
         own = prepare(ranker, videos, images, titles, growth_of(ranker))
         adapter = own.fit(np.arange(len(videos)))
         seconds = time.perf_counter() - start
-        check = check_history(own, images, ranker.training.get("near_duplicate"), lab.settings.pair_days)
+        ids = videos.video_id.tolist()
+        trained_on = seen_by(model, ids) if ids else None
+        check = check_history(own, images, ranker.training.get("near_duplicate"), lab.settings.pair_days, trained_on)
         newest = None if videos.empty else videos.published_at.iloc[-1].isoformat()
         about = About(channel.channel_id, channel.title, model.release_id, len(videos), newest)
         inputs = _digest(about, own)
@@ -128,7 +142,6 @@ def fit_history(
         if there is None or not unchanged:
             more: dict[str, Any] = {"inputs": inputs, **{e: model.info[e] for e in _ENCODERS}}
             more["check"] = None if check is None else vars(check)
-            ids = videos.video_id.tolist()
             there = histories.publish(about, adapter, ranker.model.config.inputs, ids, more, run_id)
     return Fitted(
         channel.channel_id,

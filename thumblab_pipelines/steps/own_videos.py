@@ -19,7 +19,7 @@ from thumblab_core.encoders.stream import encode_stream
 from thumblab_core.errors import LabError
 from thumblab_core.images import digest
 from thumblab_core.releases import Release
-from thumblab_pipelines.steps.corpus import MIN_SECONDS
+from thumblab_pipelines.steps.corpus import MIN_SECONDS, whole_hashes
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.records import VIDEO
@@ -33,7 +33,7 @@ _BATCH = 64
 _VIDEOS = """
 SELECT v.video_id, v.niche, v.channel_id, v.title, v.published_at, v.format, v.duration_s, s.view_count AS views, s.era,
        GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
-       t.sha256, t.phash, i.video_id IS NOT NULL AS image, n.source_digest AS title_digest,
+       t.sha256, t.phash::text AS phash, i.video_id IS NOT NULL AS image, n.source_digest AS title_digest,
        v.may_train IS TRUE OR v.source = 'catalogue' AS may_train
 FROM videos v
 LEFT JOIN LATERAL (SELECT observed_at, view_count, era FROM video_stats
@@ -59,6 +59,7 @@ def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, d
     left_out: dict[str, int] = {}
     if corpus.empty:
         return corpus, left_out
+    corpus = corpus.assign(phash=whole_hashes(corpus.phash))
     digests = [digest(title.encode()) for title in corpus.title]
     rules = {
         "no ordinary video (a Short, live or upcoming)": corpus.format != VIDEO,

@@ -1,7 +1,8 @@
 """Which model is served: a challenger takes the champion's place when the pairs that neither has seen show it no worse.
 
 The rule. Both order the same held-out pairs. d is the challenger's AUC less the champion's; its bounds are those of a
-bootstrap that draws whole channels, with both models' answers to a pair together. The challenger is not worse when d is at
+bootstrap that draws whole channels, with both models' answers to a pair together; one channel alone has no spread, so its
+videos are drawn. The challenger is not worse when d is at
 least 0, or when the lower one-sided 95 % bound of d is above -0.01. Either alone would err: few channels make the bound so
 wide that the second alone would keep the first champion for good, and the first alone refuses half of all models that are
 as good as the champion, also where ten thousand pairs show it. To promote whatever is not proven worse would let quality
@@ -20,6 +21,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.steps.dataset import Dataset, load_dataset
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.metrics import interval_over_videos
 from thumblab_pipelines.steps.pairs import TEST
 from thumblab_pipelines.steps.ranking import judge_model
 from thumblab_pipelines.steps.seen import seen_by
@@ -35,6 +37,7 @@ LEAST_PAIRS = 50
 TOLERATED = 0.01
 """An AUC that is surely lower by less than this counts as not worse."""
 _BOOTSTRAP = 2_000
+_ENDS = (5.0, 95.0)
 
 Scores = npt.NDArray[np.floating]
 
@@ -67,16 +70,19 @@ class Decision:
 def compare(champion: Scores, challenger: Scores, pairs: pd.DataFrame) -> Comparison | None:
     """Paired bootstrap over channels: scores [n] of both models, and pairs with `winner`, `loser` (rows) and `channel_id`.
 
-    None on fewer than `LEAST_PAIRS` pairs.
+    Pairs of one channel only are drawn over its videos. None on fewer than `LEAST_PAIRS` pairs.
     """
     if len(pairs) < LEAST_PAIRS:
         return None
     winner, loser = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
     theirs, ours = _wins(champion, winner, loser), _wins(challenger, winner, loser)
     names, channel = np.unique(pairs.channel_id.to_numpy(str), return_inverse=True)
-    gained, count = np.bincount(channel, ours - theirs), np.bincount(channel)
-    drawn = np.random.default_rng(0).integers(0, len(names), (_BOOTSTRAP, len(names)))
-    low, high = np.percentile(gained[drawn].sum(axis=1) / count[drawn].sum(axis=1), [5, 95])
+    if len(names) > 1:
+        gained, count = np.bincount(channel, ours - theirs), np.bincount(channel)
+        drawn = np.random.default_rng(0).integers(0, len(names), (_BOOTSTRAP, len(names)))
+        low, high = np.percentile(gained[drawn].sum(axis=1) / count[drawn].sum(axis=1), _ENDS)
+    else:
+        low, high = interval_over_videos(ours - theirs, winner, loser, _ENDS)
     difference = float((ours - theirs).mean())
     not_worse = difference >= 0 or float(low) > -TOLERATED
     explanation = (

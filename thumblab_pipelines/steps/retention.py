@@ -1,8 +1,8 @@
 """What the lab may keep: refresh what YouTube told before it is 30 days old, and forget what is gone or too old.
 
-To forget a video is to delete it from every table, its pictures from the image store, and it from every release. Each part
-compares what is there with what the `videos` table still has, so a run that was killed is made up for by the next.
-The rules in plain words are in docs/retention.md.
+To forget a video is to delete it from every table, its pictures from the image store, and it from every release but those of
+models. Each part compares what is there with what the `videos` table still has, so a run that was killed is made up for by
+the next. The rules in plain words, and what stays in models, are in docs/retention.md.
 """
 
 from collections import Counter
@@ -12,12 +12,22 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, delete, select, text, update
 
+from thumblab_core.channel_history import ADAPTER
 from thumblab_core.database.tables import channels, crawl_channels, thumbnail_versions, video_stats, videos
 from thumblab_pipelines.steps.crawl_rules import KEPT, OUTLIER
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.records import save_channels, save_videos
-from thumblab_pipelines.steps.traces import alive_videos, clean_images, clean_indices, clean_pairs, stale_indices
+from thumblab_pipelines.steps.traces import (
+    CleanedHistories,
+    alive_videos,
+    clean_histories,
+    clean_images,
+    clean_indices,
+    clean_pairs,
+    clean_unfinished,
+    stale_indices,
+)
 from thumblab_pipelines.steps.verdict import Verdict
 from thumblab_pipelines.steps.youtube.client import PAGE, YouTube
 from thumblab_pipelines.steps.youtube.errors import Trouble, YouTubeError
@@ -28,6 +38,9 @@ LONGEST = timedelta(days=30)
 Developer Policies, III.E.4)."""
 
 _TRAINABILITY_PER_RUN = 500
+
+_TOLD = 5
+"""Releases that a verdict names."""
 
 _TOO_MANY = 20
 """That so many channels vanish at once is more likely an error of YouTube's than true."""
@@ -49,6 +62,8 @@ class Retained:
     forgotten: dict[str, int]
     images_deleted: int
     releases_deleted: int
+    histories: CleanedHistories
+    unfinished_deleted: int
     quota: Spending
     stopped: str | None
 
@@ -71,11 +86,20 @@ def retain(lab: Lab, niche: str, progress: Progress = silent, run_id: str | None
         forgotten[STALE] = _forget_stale(lab, niche, now)
         releases_deleted = clean_indices(lab, niche, run_id) + clean_pairs(lab)
         images_deleted = clean_images(lab)
+        histories, unfinished_deleted = clean_histories(lab, progress), clean_unfinished(lab)
     with lab.engine.connect() as connection:
         left = len(alive_videos(connection, niche))
     counts = {reason: count for reason, count in forgotten.items() if count}
     return Retained(
-        left, refreshed.videos, counts, images_deleted, releases_deleted, refreshed.quota, refreshed.stopped
+        left,
+        refreshed.videos,
+        counts,
+        images_deleted,
+        releases_deleted,
+        histories,
+        unfinished_deleted,
+        refreshed.quota,
+        refreshed.stopped,
     )
 
 
@@ -272,4 +296,9 @@ def judge_retention(lab: Lab, niche: str, found: Retained) -> list[Verdict]:
     """Is there nothing left that should be gone?"""
     left, _ = stale_indices(lab, niche)
     said = ", ".join(f"{count} {reason}" for reason, count in found.forgotten.items()) or "nothing to forget"
-    return [Verdict("forgotten_everywhere", not left, f"{said}; {len(left)} releases still hold forgotten videos")]
+    holding = [str(release) for release in left] + [
+        f"{ADAPTER}/{name}: {why}" for name, why in found.histories.failed.items()
+    ]
+    held = "".join(f"; {one}" for one in holding[:_TOLD])
+    told = f"{said}; {len(holding)} releases still hold forgotten videos{held}"
+    return [Verdict("forgotten_everywhere", not holding, told)]

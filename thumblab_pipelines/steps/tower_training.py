@@ -16,10 +16,10 @@ from thumblab_core.errors import LabError
 from thumblab_core.ranker import Ranker, join
 from thumblab_pipelines.steps.checkpoints import Checkpoint, State, optimiser_state, restore_optimiser
 from thumblab_pipelines.steps.dataset import Dataset
-from thumblab_pipelines.steps.metrics import pair_auc
 from thumblab_pipelines.steps.fine_tune import FineTuneConfig, TunedEpoch
 from thumblab_pipelines.steps.fitting import learning_rate
 from thumblab_pipelines.steps.losses import pair_loss
+from thumblab_pipelines.steps.metrics import pair_auc
 from thumblab_pipelines.steps.recipe import TrainConfig
 from thumblab_pipelines.steps.splits import TRAIN, VALIDATION
 from thumblab_pipelines.steps.tower_blocks import TrainableTower
@@ -201,8 +201,10 @@ class TowerTraining:
 
 
 def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
-    """The pairs of a part of the dataset whose margin is at least so large."""
-    chosen = data.pairs[(data.pairs.part == part) & (data.pairs.margin >= least_margin)]
+    """The pairs of a part of the dataset whose margin is at least so large, of videos that the model may learn from."""
+    learnt = data.learnt(part)
+    allowed = data.pairs.winner.isin(learnt) & data.pairs.loser.isin(learnt)
+    chosen = data.pairs[(data.pairs.part == part) & (data.pairs.margin >= least_margin) & allowed]
     return chosen.winner.to_numpy(np.intp), chosen.loser.to_numpy(np.intp)
 
 

@@ -3,20 +3,32 @@
 Each function compares what is there with what the `videos` table still has; none needs to know what was forgotten, or when.
 """
 
+import json
+import shutil
+import time
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from sqlalchemy import Connection, select
 
-from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
+from thumblab_core.channel_history import ADAPTER, ChannelHistories
+from thumblab_core.database.tables import channels, thumbnail_versions, thumbnails, videos
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases import ALL, INDEX, PAIRS, Release
+from thumblab_core.releases import ALL, INDEX, MODEL, PAIRS, Release
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.library import prune_indices
+from thumblab_pipelines.steps.own_history import refit_all
+from thumblab_pipelines.steps.progress import Progress, silent
 
 _UNUSED_S = 3_600.0
 """A picture that no row names may belong to a download that is about to write its row."""
+
+_UNFINISHED_S = 7 * 86_400.0
+"""A training that goes on writes its state after every epoch; one that wrote nothing for a week was killed and given up."""
 
 
 def alive_videos(connection: Connection, niche: str | None = None) -> set[str]:
@@ -117,3 +129,88 @@ def clean_images(lab: Lab) -> int:
         named = set(connection.scalars(select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None))))
         named |= set(connection.scalars(select(thumbnail_versions.c.sha256)))
     return sum(lab.images.remove(sha256) for sha256 in lab.images.older_than(_UNUSED_S) if sha256 not in named)
+
+
+@dataclass(frozen=True)
+class CleanedHistories:
+    """How many added histories no longer hold what is forgotten, and why others still do, by channel."""
+
+    cleaned: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def stale_histories(lab: Lab) -> list[str]:
+    """The channels with an added history that the lab has forgotten, or of which it has forgotten a video, and those whose
+    history cannot be read."""
+    folder = lab.releases.root / ADAPTER
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    with lab.engine.connect() as connection:
+        alive, known = alive_videos(connection), set(connection.scalars(select(channels.c.channel_id)))
+    return [name for name in names if _is_stale(lab, name, name in known, alive)]
+
+
+def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
+    releases = lab.releases.all(ADAPTER, channel_id)
+    try:
+        served = ChannelHistories(lab.releases).current_id(channel_id)
+        named = {name for release in releases for name in json.loads((release.path / "videos.json").read_text())}
+    except (LabError, OSError, ValueError, TypeError):
+        return True  # nobody can say what a damaged one holds
+    if served is None and not releases:
+        return False  # removed: what is left is a folder with its locks
+    return not known or not named <= alive or served not in {None, *(release.release_id for release in releases)}
+
+
+def clean_histories(lab: Lab, progress: Progress = silent) -> CleanedHistories:
+    """Learn the added histories anew that hold forgotten videos, and remove those of forgotten channels.
+
+    Where no model is served they are removed, as nothing can be learnt for it. What fails is told and raises nothing: the
+    next run tries again.
+    """
+    stale = stale_histories(lab)
+    if not stale:
+        return CleanedHistories()
+    histories = ChannelHistories(lab.releases)
+    failed = {}
+    try:
+        if lab.releases.current_id(MODEL, ALL) is None:
+            for channel_id in stale:
+                histories.remove(channel_id)
+        else:
+            failed = refit_all(lab, progress=progress).failed
+    except Exception as error:  # noqa: BLE001  whatever is wrong with the model: the rest of retention does not wait for it
+        failed = dict.fromkeys(stale, str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
+    for channel_id in stale:
+        with suppress(LabError):
+            _remove_unserved(lab, channel_id)
+    left = sorted({*stale} & {*stale_histories(lab)})
+    return CleanedHistories(len(stale) - len(left), {name: failed.get(name, "it is as it was") for name in left})
+
+
+def _remove_unserved(lab: Lab, channel_id: str) -> None:
+    """Delete what a publication that was killed left of the channel: it may name anything."""
+    histories = ChannelHistories(lab.releases)
+    with histories.changing(channel_id):
+        served = histories.current_id(channel_id)
+        _remove(lab, [one for one in lab.releases.all(ADAPTER, channel_id) if one.release_id != served])
+        lab.releases.discard_unreadable(ADAPTER, channel_id)
+
+
+def clean_unfinished(lab: Lab) -> int:
+    """Delete what trainings and fine-tunings that were killed and never called again left behind: vectors, weights and
+    prepared pictures, which nobody else knows of."""
+    before = time.time() - _UNFINISHED_S
+    places = [lab.settings.data_dir / name for name in ("training", "fine-tuning")]
+    folders = [path for place in places if place.is_dir() for path in place.iterdir() if path.is_dir()]
+    old = [folder for folder in folders if not folder.is_symlink() and _touched(folder) < before]
+    for folder in old:
+        shutil.rmtree(folder, ignore_errors=True)  # what cannot be deleted now is tried again by the next run
+    return sum(not folder.exists() for folder in old)
+
+
+def _touched(folder: Path) -> float:
+    """When anything in the folder was last written: a big file that grows leaves the folder's own time as it is."""
+    try:
+        return max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
+    except FileNotFoundError:  # somebody writes there just now
+        return time.time()

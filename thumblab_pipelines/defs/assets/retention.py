@@ -18,7 +18,7 @@ from thumblab_pipelines.steps.verdict import finished
     kinds={"youtube", "postgres"},
     check_specs=[*blocking("retention", "forgotten_everywhere"), *advisory("retention", "finished")],
     description="Refreshes what YouTube told before it is 30 days old, and forgets removed, private and expired videos: in "
-    "every table, image and release.",
+    "every table, image and release but those of models (docs/retention.md).",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)),
     **UPKEEP,
 )
@@ -26,6 +26,8 @@ def retention(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materia
     with explained():
         kept = retain(lab.open(), context.partition_key, lab.progress(context), context.run.run_id)
         verdicts = judge_retention(lab.open(), context.partition_key, kept)
+    for channel, why in kept.histories.failed.items():
+        context.log.warning(f"the history of {channel} still holds forgotten videos: {why}")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": kept.videos,
@@ -33,6 +35,9 @@ def retention(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materia
             "forgotten": kept.forgotten,
             "images_deleted": kept.images_deleted,
             "releases_deleted": kept.releases_deleted,
+            "histories_cleaned": kept.histories.cleaned,
+            "histories_failed": len(kept.histories.failed),
+            "unfinished_trainings_deleted": kept.unfinished_deleted,
             "state": kept.stopped or "complete",
             **quota_metadata(kept.quota),
         },
