@@ -28,7 +28,7 @@ _LENGTH = 1.0
 """Of the kernel, in the inputs' own measure: pictures, titles and words are of length 1 each."""
 
 _NOISE = 0.5
-"""What chance does to the views of a video, in the variance of what the channel's taste does. See docs/training-recipe.md."""
+"""What chance does to views, in the variance of what the channel's taste does. See docs/training-recipe.md."""
 
 FILE = "adapters.safetensors"
 

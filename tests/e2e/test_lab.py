@@ -125,7 +125,7 @@ def test_every_check_of_the_backfill_was_evaluated_and_passed(lab: RunningLab, r
 
 def test_training_over_graphql_materializes_the_model_and_every_check_passes(lab: RunningLab, trained: str) -> None:
     outcomes = evaluations(lab, RANKING)
-    assert len(outcomes) == 12
+    assert len(outcomes) == 17
     assert set(map(str, outcomes.values())) == {str(Counter(SUCCEEDED=1))}, outcomes
     materialized = lab.graphql(
         """query($id: ID!) { runOrError(runId: $id) { ... on Run { assetMaterializations { assetKey { path } } } } }""",
@@ -177,11 +177,9 @@ def test_mlflow_loads_the_champion_and_it_scores_as_the_release_does(lab: Runnin
     from thumblab_core.trained_ranker import TrainedRanker
 
     ranker = TrainedRanker.load(served(lab, MODEL, ALL))
-    config = ranker.model.config
-    inputs = np.random.default_rng(0).standard_normal((16, config.image_dimension + config.title_dimension))
-    inputs = inputs.astype(np.float32)
+    inputs = np.random.default_rng(0).standard_normal((16, ranker.model.config.inputs)).astype(np.float32)
     champion = mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion")
-    expected = ranker.model.predict(inputs[:, : config.image_dimension], inputs[:, config.image_dimension :]).score
+    expected = ranker.predict_inputs(inputs).score
     assert expected.std() > 0
     np.testing.assert_allclose(champion.predict(inputs), expected, rtol=1e-5, atol=1e-6)
 
