@@ -132,6 +132,14 @@ class Ranker(nn.Module):
         last.weight.zero_()
         last.bias.zero_()
 
+    @torch.no_grad()
+    def take(self, share: float) -> None:
+        """Take so much of what the network says beside the line; the other heads stay as they are."""
+        last = self.pairwise[-1]
+        assert isinstance(last, nn.Linear)
+        last.weight.mul_(share)
+        last.bias.mul_(share)
+
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[n, d] to score [n], engagement [n] and sub-scores [n, 6]."""
         scaled = self._standardised(inputs) * self.gain

@@ -274,3 +274,15 @@ def test_the_planted_ceiling_is_what_theory_says(data: Dataset) -> None:
     test = data.pairs[data.pairs.part == TEST]
     found = pair_auc(data.images[:, 0], test.winner.to_numpy(np.intp), test.loser.to_numpy(np.intp))
     assert found == pytest.approx(0.5 + np.arcsin(rho) / np.pi, abs=0.05)
+
+
+def test_the_absolute_head_learns_true_click_through_rates_where_there_are_enough_and_says_so(plant: Plant) -> None:
+    random = np.random.default_rng(0)
+    rates = 0.04 + 0.02 * random.random(800)
+    told = plant(channels=8, videos=100, click_through_rate=rates)
+    trained = train(told, dataclasses.replace(QUICK, pairs_per_video=10)).ranker
+    assert trained.absolute == "click_through_rate"
+    said = trained.predict(told.images, told.titles, told.videos.title.tolist()).engagement
+    assert abs(said.mean() - rates.mean()) < 0.1, "not drawn towards one half, as a percentile would be"
+    few = plant(channels=8, videos=100, click_through_rate=np.where(np.arange(800) < 100, rates, np.nan))
+    assert train(few, dataclasses.replace(QUICK, epochs=1)).ranker.absolute == "engagement"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -53,8 +53,10 @@ def fit(
     checkpoint_every: int = 10,
     logs: Path | None = None,
     threads: int = 1,
+    keep: Literal["best", "last"] = "best",
 ) -> tuple[Model, list[Epoch]]:
-    """Train `model` in place; it is returned with the weights that order the validation pairs best, in evaluation mode.
+    """Train `model` in place; it is returned with the weights that order the validation pairs best, or the last, in
+    evaluation mode.
 
     `checkpoints`: a folder for the state of this training, written every `checkpoint_every` epochs and on SIGTERM, and
     removed at the end. A call that finds it goes on from there, to weights equal to those of a run that was never stopped
@@ -74,7 +76,8 @@ def fit(
                 checkpoint = Checkpoint(checkpoints, digest)
                 training.resume(checkpoint)
             training.run(checkpoint, max(1, checkpoint_every), logs, on_epoch)
-            training.finish()
+            if keep == "best":
+                training.finish()
         team.wait()
         if checkpoint is not None and team.main:
             checkpoint.remove()

@@ -63,7 +63,7 @@ def auc_by_slice(found: list[Figure], prefix: str, label: str) -> Plot:
         axes.set_yticks(range(len(slices)), [name.removeprefix(prefix) for name in slices])
         axes.set_ylim(len(slices) - 0.5, -0.5)
         axes.set_ylabel(label)
-        axes.set_title(f"{split.replace('_', ' ')} (grey: what needs no model)", fontsize="medium")
+        axes.set_title(f"{split.replace('_', ' ')} (grey: the reference)", fontsize="medium")
     panels[-1].set_xlabel("AUC over pairs, 95 % interval")
     return plot
 

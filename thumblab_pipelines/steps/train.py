@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from thumblab_pipelines.steps.dataset import Dataset
 from thumblab_pipelines.steps.evaluate import HeldOut
 from thumblab_pipelines.steps.fitting import fit
 from thumblab_pipelines.steps.linear import Choice, choose, solve
+from thumblab_pipelines.steps.metrics import pair_auc
 from thumblab_pipelines.steps.problem import Problem
 from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
 from thumblab_pipelines.steps.splits import FOLDS, TRAIN, VALIDATION
@@ -32,6 +34,7 @@ Listener = Callable[[str, Epoch], None]
 
 _LEAST_FOR_ENGAGEMENT = 5
 _LEAST_FOR_CTR = 200
+_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST_KEPT = 0.02
 """So that candidates like nothing in the history still differ."""
 
@@ -178,9 +181,22 @@ class _Training:
             on_epoch=lambda epoch: self.listen(what, epoch),
             checkpoints=self.checkpoints / name if self.checkpoints else None,
             logs=self.logs / name if self.logs else None,
+            # The epoch that orders pairs best may be the first, and then the other heads have learnt nothing.
+            keep="last",
         )
+        self._take(model, *held)
         model.unit.fill_(self._unit(model, validation))
         return _Fitted(model, model.predict(self.inputs).score, choice, history)
+
+    def _take(self, model: Ranker, winners: Rows, losers: Rows) -> None:
+        """Take as much of the network as orders the validation pairs best; all of it where there are none."""
+        if not len(winners):
+            return
+        whole, line = model.predict(self.inputs).score, copy.deepcopy(model)
+        line.take(0.0)
+        start = line.predict(self.inputs).score
+        aucs = [(pair_auc(start + share * (whole - start), winners, losers), share) for share in _SHARES]
+        model.take(max(aucs)[1])
 
     def _unit(self, model: Ranker, rows: Rows) -> float:
         """What makes the scores log views on videos that were not trained on."""
