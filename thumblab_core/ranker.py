@@ -11,6 +11,7 @@ The score is in log views: one more means e times the views that the channel's v
 tell. What the channel's own history adds is in `thumblab_core.adapters`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -122,8 +123,15 @@ class Ranker(nn.Module):
         return standardised
 
     @torch.no_grad()
-    def start(self, line: Floats, image_length: float) -> None:
-        """Begin as a straight line [d] over standardised inputs, and look at pictures `image_length` times as hard."""
+    def start(self, line: Floats, image_length: float, usual: float = 0.5) -> None:
+        """Begin as a straight line [d] over standardised inputs, and look at pictures `image_length` times as hard.
+
+        `usual`: what the absolute head says of everything at first, above 0 and below 1.
+        """
+        expected = self.absolute[-2]
+        assert isinstance(expected, nn.Linear)
+        expected.weight.mul_(0.1)
+        expected.bias.fill_(math.log(usual / (1 - usual)))
         self.gain[: self.config.image_dimension] = _GAIN * image_length
         self.linear.weight.copy_(torch.from_numpy(line) / self.gain)
         self.linear.weight.requires_grad_(False)  # what pairs add to it is what they remember of single words

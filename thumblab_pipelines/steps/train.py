@@ -162,8 +162,10 @@ class _Training:
         choice = choose(*sides, above, self.channel[train], place[winners], place[losers])
         lengths = np.ones(known.shape[1], np.float32)
         lengths[:pictures] = choice.length
-        model.start(lengths * solve(known * lengths, above, choice.penalty), choice.length)
         absolute, held = _absolute(self.data, train), self._pairs(validation)[:2]
+        told = absolute[np.isfinite(absolute)]
+        usual = float(np.clip(told.mean(), 0.001, 0.999)) if len(told) else 0.5
+        model.start(lengths * solve(known * lengths, above, choice.penalty), choice.length, usual)
         problem = Problem(
             self.inputs,
             winners,
