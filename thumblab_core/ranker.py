@@ -105,7 +105,7 @@ class Ranker(nn.Module):
     def fit_scale(self, inputs: Floats) -> None:
         """Standardise by the training inputs [n, d], n of 2 or more. Words are left as they are.
 
-        What is the same in all of them is not looked at: nothing was learnt of it, and its first change drowned all else.
+        What is the same in all of them is not looked at: nothing was learnt of it, and a first change would drown the rest.
         """
         sizes = self.config.image_dimension, self.config.title_dimension, FACTS
         dense = inputs[:, : self.config.dense]

@@ -29,7 +29,7 @@ def publish_model(store: ReleaseStore) -> None:
     model = Ranker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
     model.fit_scale(join(images.encode_images(list(blocks)), titles.encode_texts(texts), texts))
     model.start(np.zeros(model.config.inputs, np.float32), 1.0)
-    trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"least_kept": 0.5})
+    trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"kept": 0.5})
     info = {"image_encoder": images.fingerprint, "title_encoder": titles.fingerprint, "image_encoder_name": "builtin"}
     store.promote(store.publish(MODEL, ALL, trained.save, info))
 
