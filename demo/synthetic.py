@@ -131,6 +131,10 @@ class SyntheticCatalogue(Catalogue):
         """q of a video, in standard deviations within its channel; KeyError for an unknown id."""
         return self._quality[video_id]
 
+    def attributes(self, video_id: str) -> npt.NDArray[np.float64]:
+        """What a picture is drawn from, float64 (6,) in the order of `ATTRIBUTES`; KeyError for an unknown id."""
+        return self._drawn[video_id].attributes
+
     def planted_picture(self, video_id: str) -> float:
         """The picture's part of q before its share is applied: standard normal; KeyError for an unknown id."""
         return float(self._drawn[video_id].attributes @ PICTURE_WEIGHTS)

@@ -1,6 +1,7 @@
 """Promises of `thumblab evaluate --model`: one object of figures, overall and per channel, adapted and not."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,23 @@ def test_the_champion_is_judged_on_a_catalogue_with_the_encoder_it_was_trained_w
     assert own["pairs"] == own["auc_all"]["pairs"] == own["adapted_auc_all"]["pairs"] <= 45
     assert own["adapted_auc_all"]["value"] > own["auc_all"]["value"]
     assert said["evaluations"]
+
+
+def test_what_was_taken_out_of_the_folder_is_judged_no_more(shell: Shell, catalogue: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "catalogue"
+    shutil.copytree(catalogue, folder)
+    lines = (folder / "videos.csv").read_text().splitlines(keepends=True)
+
+    def videos() -> int:
+        done = shell("--catalogue", str(folder), "--model", "champion", "--json")
+        assert done.exit_code == 0, done.stderr
+        return int(json.loads(done.stdout)["catalogue"]["videos"])
+
+    assert videos() == 100
+    (folder / "videos.csv").write_text("".join(lines[:-12]))
+    assert videos() == 88
+    (folder / "videos.csv").write_text("".join(lines))
+    assert videos() == 100
 
 
 def test_a_release_is_named_and_without_adapting_all_pairs_are_asked(

@@ -131,7 +131,7 @@ def test_told_to_stop_it_says_so_in_one_sentence_and_goes_on_from_there(
             if what == "training":
                 heard.append(done)
                 if done == stop_at:
-                    os.kill(os.getpid(), signal.SIGTERM)
+                    signal.raise_signal(signal.SIGTERM)
 
         yield listen
 

@@ -391,7 +391,7 @@ def test_the_search_finds_a_video_in_its_niche_and_its_like_in_all(lab: Lab) -> 
 
 
 def test_words_cannot_be_searched_without_a_text_tower(lab: Lab) -> None:
-    with pytest.raises(LabError, match="builtin-768-v2 has no text tower"):
+    with pytest.raises(LabError, match="builtin-768-v3 has no text tower"):
         search_libraries(lab, (NICHE,), 5, Only(), words="a red car")
 
 

@@ -59,7 +59,7 @@ def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_
     before = rows(old)
 
     # The settings say another encoder: what is there is not comparable, and is not promoted again as if it were.
-    with pytest.raises(LabError, match="made with builtin-768-v2, the settings say open_clip-tiny"):
+    with pytest.raises(LabError, match="made with builtin-768-v3, the settings say open_clip-tiny"):
         library.promote_index(new, NICHE)
     with pytest.raises(LabError, match="is empty; materialize"):
         library.build_index(new, NICHE)
@@ -70,7 +70,7 @@ def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_
     assert found.encoder == image_encoder(new.settings).fingerprint
     after = rows(new)
     assert {name: after[name] for name in before} == before
-    assert after[found.encoder] == found.images == before["builtin-768-v2"]
+    assert after[found.encoder] == found.images == before["builtin-768-v3"]
     assert all(verdict.passed for verdict in judge_embeddings(new, NICHE))
     assert new.releases.current_id(INDEX, NICHE) == served.release_id
 

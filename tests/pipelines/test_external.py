@@ -48,7 +48,7 @@ def model(home: Lab) -> Release:
 @pytest.fixture(scope="module")
 def elsewhere(open_lab: Callable[..., Lab], drawn: Any, home: Lab, model: Release, tmp_path_factory: Any) -> Lab:
     lab, folder = open_lab(**encoding_of(home, model)), tmp_path_factory.mktemp("elsewhere")
-    plant(folder, drawn, ELSEWHERE, 60, seed=1)
+    plant(folder, drawn, ELSEWHERE, 90, seed=1)
     import_catalogue(lab, folder)
     return lab
 
@@ -95,14 +95,14 @@ def _mixed(pairs: Release) -> int:
 def test_adapting_finds_a_taste_that_is_its_own_and_spoils_none_that_is_not(judged: Judged) -> None:
     assert judged.channels_adapted == len(ELSEWHERE)
     before, after = (value(judged, split, of("of its own")) for split in (UNADAPTED, ADAPTED))
-    assert after > before + 0.2
+    assert after > max(0.65, before + 0.1)
     assert value(judged, ADAPTED, of("like home")) > value(judged, UNADAPTED, of("like home")) - 0.1
 
 
 def test_adapted_and_not_are_asked_of_the_same_pairs_which_are_of_the_last_fifth_alone(judged: Judged) -> None:
     for slice_ in ("all", "2x", of("of its own")):
         assert auc(judged, UNADAPTED, slice_).pairs == auc(judged, ADAPTED, slice_).pairs
-    assert auc(judged, ADAPTED, of("like home")).pairs <= 12 * 11 // 2
+    assert auc(judged, ADAPTED, of("like home")).pairs <= 18 * 17 // 2
 
 
 def test_nothing_of_what_is_asked_is_used_to_adapt(

@@ -407,6 +407,6 @@ def test_what_cannot_be_fine_tuned_is_one_sentence(coloured: Coloured, tmp_path:
     builtin = dataclasses.replace(lab, settings=lab.settings.model_copy(update={"image_encoder": "builtin"}))
     with pytest.raises(LabError, match="only an open_clip encoder can be fine-tuned, not builtin"):
         fine_tune(builtin, coloured.pairs, QUICK)
-    other = dataclasses.replace(coloured.pairs, info={**coloured.pairs.info, "image_encoder": "builtin-768-v2"})
-    with pytest.raises(LabError, match="the pairs were made with builtin-768-v2, the settings say open_clip-tiny"):
+    other = dataclasses.replace(coloured.pairs, info={**coloured.pairs.info, "image_encoder": "builtin-768-v3"})
+    with pytest.raises(LabError, match="the pairs were made with builtin-768-v3, the settings say open_clip-tiny"):
         fine_tune(lab, other, QUICK)

@@ -4,11 +4,9 @@ See `demo.synthetic` for the formula. Nothing here goes through the database.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,20 +15,15 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from benchmarks.planted import PlantedData, pixels, planted_data
 from demo.drawing import ATTRIBUTES
-from demo.synthetic import CLOCK, PICTURE_WEIGHTS, SyntheticCatalogue, synthetic_catalogue
-from thumblab_core.encoders.builtin import BuiltinEncoder
+from demo.synthetic import PICTURE_WEIGHTS
 from thumblab_core.encoders.load import title_encoder
-from thumblab_core.images import Pixels, decode
-from thumblab_core.releases import ReleaseStore
 from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, Title
-from thumblab_pipelines.steps.ageing import Growth
-from thumblab_pipelines.steps.dataset import Dataset
 from thumblab_pipelines.steps.evaluate import ADAPTED, FUTURE, NEW_CHANNELS, Evaluation, evaluate, figure
-from thumblab_pipelines.steps.metrics import pair_auc
 from thumblab_pipelines.steps.pairing import pair_up
 from thumblab_pipelines.steps.recipe import TrainConfig
-from thumblab_pipelines.steps.splits import TEST, split_by_channel, split_by_time
+from thumblab_pipelines.steps.splits import TEST
 from thumblab_pipelines.steps.train import Trained, train
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
@@ -43,29 +36,9 @@ HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation
 
 
 @dataclass(frozen=True)
-class Planted:
-    catalogue: SyntheticCatalogue
-    data: Dataset
+class Planted(PlantedData):
     trained: Trained
     evaluations: list[Evaluation]
-
-    @property
-    def ids(self) -> list[str]:
-        return list(self.data.videos.video_id)
-
-    @property
-    def quality(self) -> Floats:
-        return np.array([self.catalogue.planted_quality(video_id) for video_id in self.ids])
-
-    @property
-    def attributes(self) -> Floats:
-        return np.array([self.catalogue._drawn[video_id].attributes for video_id in self.ids])
-
-    def way(self, scores: Any, part: str | None) -> float:
-        """How far the scores come from 0.5 to what the planted quality itself reaches on the same pairs."""
-        pairs = self.data.pairs if part is None else self.data.pairs[self.data.pairs.part == part]
-        sides = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
-        return (pair_auc(scores, *sides) - 0.5) / (pair_auc(self.quality, *sides) - 0.5)
 
     def influence(self, scores: Any, facts: Floats, rows: npt.NDArray[np.intp]) -> Floats:
         """What each of the facts [m, k] of the rows [m] does to their scores, all at once and within channels.
@@ -85,39 +58,11 @@ class Planted:
         return np.stack([found, np.sqrt(left * np.diag(np.linalg.inv(x.T @ x)))])
 
 
-def pixels(catalogue: SyntheticCatalogue, video_id: str) -> Pixels:
-    return decode(catalogue.image(video_id)).pixels
-
-
-def looked_at(catalogue: SyntheticCatalogue, ids: Sequence[str]) -> npt.NDArray[np.float32]:
-    encoder = BuiltinEncoder()
-    with ThreadPoolExecutor(2) as pool:
-        prepared = list(pool.map(lambda video_id: encoder.prepare(pixels(catalogue, video_id)), ids))
-    return encoder.encode_prepared(prepared)
-
-
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    catalogue = synthetic_catalogue(videos=VIDEOS)
-    shown = sorted(catalogue.videos.values(), key=lambda video: (video.published_at, video.video_id))
-    fields = ("video_id", "niche", "channel_id", "title", "published_at", "duration_s", "views")
-    corpus = pd.DataFrame({name: [getattr(video, name) for video in shown] for name in fields})
-    corpus["age_hours"] = (pd.Timestamp(CLOCK) - corpus.published_at).dt.total_seconds() / 3_600
-    corpus = corpus.assign(target=Growth().target(corpus), learnt=True, era="one")
-    corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
-    pairs = pair_up(corpus, 30.0)
-
-    def write(folder: Path) -> None:
-        corpus.to_parquet(folder / "videos.parquet")
-
-    info = {"image_encoder": "builtin", "title_encoder": "minilm", "inputs": "planted"}
-    release = ReleaseStore(tmp_path_factory.mktemp("planted")).publish("pairs", "all", write, info)
-    titles = title_encoder("minilm").encode_texts(corpus.title.tolist())
-    unknown = np.full((len(corpus), len(NAMES)), np.nan, np.float32)
-    images = looked_at(catalogue, corpus.video_id.tolist())
-    data = Dataset(release, corpus, pairs, images, titles, unknown)
-    trained = train(data, TrainConfig())
-    return Planted(catalogue, data, trained, evaluate(data, trained.held))
+    made = planted_data(VIDEOS, 7, tmp_path_factory.mktemp("planted"))
+    trained = train(made.data, TrainConfig())
+    return Planted(made.catalogue, made.data, trained, evaluate(made.data, trained.held))
 
 
 def test_it_comes_most_of_the_way_to_what_anybody_could_know(planted: Planted) -> None:

@@ -69,13 +69,13 @@ def test_the_sources_of_a_model_say_in_which_state_they_were(tmp_path: Path) -> 
 
     info = {
         "pairs_release": pairs.release_id,
-        "image_encoder": "builtin-768-v2",
+        "image_encoder": "builtin-768-v3",
         "title_encoder": "sentence-" + "b" * 40,
     }
     release = store.publish(MODEL, ALL, write, info)
     found = {source.name: source for source in sources(release, store)}
     assert (found["training_pairs"].digest, found["training_pairs"].profile) == ("a" * 36, {"videos": 7})
-    assert found["image_encoder"].digest == "builtin-768-v2"
+    assert found["image_encoder"].digest == "builtin-768-v3"
     assert found["title_encoder"].where["fingerprint"] == info["title_encoder"]
     assert found["code"].where["version"]
     assert max(len(source.digest) for source in found.values()) <= 36

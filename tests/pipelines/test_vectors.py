@@ -269,7 +269,7 @@ def test_a_damaged_release_is_not_promoted_and_the_old_one_stays(bench: Bench) -
 def test_a_release_of_another_encoder_than_the_settings_say_is_not_promoted(bench: Bench) -> None:
     release = served(bench)
     bench.pictures = Pictures("another-768")
-    with pytest.raises(LabError, match="made with builtin-768-v2, the settings say another-768"):
+    with pytest.raises(LabError, match="made with builtin-768-v3, the settings say another-768"):
         library.promote_index(bench.lab, NICHE)
     assert keeps(bench, release)
 

@@ -82,5 +82,5 @@ def test_a_release_that_names_one_encoder_and_was_made_with_another_is_refused(n
         lab.promote(lab.store.publish("index", "tech", NicheIndex.load(built).save, info))
         assert service.score(draw(1))["releases"]["index"] == old.release_id
         reason = service.health()["indices"]["tech"]["refused"]["reason"]
-        assert "made with the image encoder builtin-768-v2" in reason
+        assert "made with the image encoder builtin-768-v3" in reason
         assert tiny.name in reason

@@ -196,7 +196,7 @@ def test_a_release_that_verifies_but_makes_no_sense_is_refused(new_lab, run, dra
     index = lab.promote(lab.index())
     lab.promote(lab.model())
     with run(lab.settings) as service:
-        lab.promote(lab.store.publish("index", "tech", lambda folder: None, {"encoder": "builtin-768-v2"}))
+        lab.promote(lab.store.publish("index", "tech", lambda folder: None, {"encoder": "builtin-768-v3"}))
         assert service.score(draw(1))["releases"]["index"] == index.release_id
         assert (
             "the manifest says nothing of its 'dimension'" in service.health()["indices"]["tech"]["refused"]["reason"]

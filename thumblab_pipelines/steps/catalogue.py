@@ -39,12 +39,13 @@ class RowProblem:
 
 @dataclass
 class Imported:
-    """What an import read. `problems` names each row that was skipped, or taken with a remark."""
+    """What an import read. `problems` names each row that was skipped, or taken with a remark; `video_ids` are the good."""
 
     rows: int = 0
     good: int = 0
     new_videos: int = 0
     new_observations: int = 0
+    video_ids: set[str] = field(default_factory=set)
     problems: list[RowProblem] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -82,6 +83,7 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
                 good.append((row, picture, data))
         saved = _save(lab, good)
         report.good += len(good)
+        report.video_ids.update(row.record.video_id for row, _, _ in good)
         report.new_videos += saved.new_videos
         report.new_observations += saved.new_observations
     report.problems.sort(key=lambda problem: problem.line)

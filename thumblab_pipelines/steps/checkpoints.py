@@ -86,7 +86,9 @@ class Checkpoint:
                         "%s is of another training (other pairs, settings or processes): starting anew", self.path
                     )
                     return None
-                return State({name: file.get_tensor(name) for name in file.keys()}, json.loads(about["facts"]))  # noqa: SIM118
+                # Copies: what the file gives are views of its mapped pages, which a training would go on to write to.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+                return State(tensors, json.loads(about["facts"]))
         except FileNotFoundError:
             return None
         except SafetensorError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, ENCODER, MODEL, PAIRS, Release
 from thumblab_pipelines.steps.adapt import above_trend, adjusted, fit_adapters
+from thumblab_pipelines.steps.catalogue import Imported, import_catalogue
 from thumblab_pipelines.steps.dataset import Dataset, load_dataset
 from thumblab_pipelines.steps.embed import embed
 from thumblab_pipelines.steps.judging import ADAPTED, Evaluation, Question
@@ -27,6 +29,7 @@ from thumblab_pipelines.steps.judging import MODEL as SCORER
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pairs import build_pairs
 from thumblab_pipelines.steps.progress import Progress, silent
+from thumblab_pipelines.steps.retention import forget_videos
 from thumblab_pipelines.steps.seen import seen_by
 
 if TYPE_CHECKING:
@@ -83,6 +86,18 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
             f"{model} was trained on titles by {model.info['title_encoder']}, and THUMBLAB_TITLE_ENCODER is {titles}"
         )
     return {"image_encoder": name, "encoder_precision": "float32"}  # the precision is in the name
+
+
+def read_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
+    """Make the lab, which is for this folder alone, hold what the folder holds now: what was taken out of it is forgotten.
+
+    Raises `LabError` as `import_catalogue` does.
+    """
+    report = import_catalogue(lab, folder, progress)
+    with lab.engine.begin() as connection:
+        there = set(connection.scalars(select(videos.c.video_id)))
+        forget_videos(connection, sorted(there - report.video_ids))
+    return report
 
 
 def judge_on(home: Lab, model: Release, lab: Lab, share: float | None = None, progress: Progress = silent) -> Judged:

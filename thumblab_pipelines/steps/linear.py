@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.intp]
 
 _RUNS = 5
-_LENGTHS = (0.3, 1.0)
+_LENGTHS = (0.3, 1.0, 2.0)
 _PENALTIES = (10.0, 30.0, 100.0)
 _ROWS = 3_000
 """A choice is made on so many videos at most: it needs the inverse of a matrix as large, some forty times."""
