@@ -128,8 +128,8 @@ def looked_at(catalogue: SyntheticCatalogue, ids: Sequence[str]) -> Vectors:
 def planted(sizes: Sequence[int], seed: int, console: Console) -> list[Table]:
     """The way from chance to the ceiling, and what of the pictures is legible."""
     ways = Table(title="share of the way from 0.5 to the planted ceiling", title_justify="left", box=SIMPLE_HEAD)
-    for column in ("videos", "pictures by", "held-out pairs", "known channels", "not adapted", "channels never seen"):
-        ways.add_column(column, justify="left" if column == "pictures by" else "right")
+    for column in ("videos", "pictures", "test pairs", "known channels", "not adapted", "never seen"):
+        ways.add_column(column, justify="left" if column == "pictures" else "right")
     legible = Table(title="attributes read off the vectors (correlation)", title_justify="left", box=SIMPLE_HEAD)
     legible.add_column("videos", justify="right")
     for name in ATTRIBUTES:
@@ -139,7 +139,7 @@ def planted(sizes: Sequence[int], seed: int, console: Console) -> list[Table]:
             made = planted_data(videos, seed, Path(folder))
             legible.add_row(f"{videos:,}", *(f"{value:.2f}" for value in made.legible()))
             held_out = int((made.data.pairs.part == TEST).sum())
-            for eye, data in (("the built-in descriptor", made.data), ("a perfect eye", made.with_perfect_eye())):
+            for eye, data in (("built-in", made.data), ("perfect eye", made.with_perfect_eye())):
                 held = train(data, TrainConfig()).held
                 said = (made.way(held.future, TEST), made.way(held.future_unadapted, TEST), made.way(held.new, None))
                 ways.add_row(f"{videos:,}", eye, f"{held_out:,}", *(f"{100 * one:.0f} %" for one in said))

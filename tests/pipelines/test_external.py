@@ -13,6 +13,7 @@ from planted_catalogue import plant
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
+from thumblab_pipelines.steps import ranking
 from thumblab_pipelines.steps.catalogue import channel_id_of, import_catalogue
 from thumblab_pipelines.steps.embed import embed
 from thumblab_pipelines.steps.external import UNADAPTED, Judged, channel_names, encoding_of, judge_on, named_model
@@ -21,7 +22,7 @@ from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pairs import build_pairs
 from thumblab_pipelines.steps.ranking import build_model
 from thumblab_pipelines.steps.recipe import TrainConfig
-from thumblab_pipelines.steps.seen import SEEN, seen_by
+from thumblab_pipelines.steps.seen import SEEN, fingerprints, seen_by, seen_by_encoder
 
 RED, FOOD = (6.0, 0.0, -6.0, 0.0), (0.0, 0.0, 0.0, 2.0)
 HOME = {f"home {n}": RED for n in range(6)}
@@ -160,6 +161,25 @@ def test_videos_that_the_model_was_trained_on_are_not_asked_and_are_counted(
     assert told.seen is None
     assert auc(told, UNADAPTED, "all").pairs > test
     home.releases.remove(silent)
+
+
+@pytest.mark.parametrize("precision", ["", "@bfloat16", "@20261121T120000000000Z-0123abcd"])
+def test_what_a_fine_tuned_encoder_was_trained_on_counts_as_seen(tmp_path: Path, precision: str) -> None:
+    np.save(tmp_path / SEEN, fingerprints(["one", "two"]))
+    fine_tuned = f"open_clip:ViT-L-14/{tmp_path / 'weights.safetensors'}{precision}"
+    assert seen_by_encoder(fine_tuned).tolist() == fingerprints(["two", "one"]).tolist()
+    for name in ("builtin", "", "open_clip:ViT-L-14/openai", f"open_clip:ViT-L-14/{tmp_path / 'other' / 'weights.pt'}"):
+        assert len(seen_by_encoder(name + precision)) == 0
+
+
+def test_a_model_release_says_what_its_encoder_has_seen(
+    home: Lab, model: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "seen_by_encoder", lambda name: fingerprints([f"{name} saw me"]))
+    built = build_model(home, TrainConfig(epochs=1)).release
+    assert seen_by(model, ["builtin saw me"]) == [False]
+    assert seen_by(built, ["builtin saw me"]) == [True]
+    home.releases.remove(built)
 
 
 def test_a_catalogue_that_the_model_knows_altogether_is_refused_in_a_sentence(

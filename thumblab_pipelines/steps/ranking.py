@@ -17,10 +17,10 @@ from thumblab_pipelines.steps.evaluate import FUTURE, Evaluation, evaluate, figu
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
-from thumblab_pipelines.steps.seen import SEEN, fingerprints
+from thumblab_pipelines.steps.seen import SEEN, fingerprints, seen_by_encoder
 from thumblab_pipelines.steps.verdict import Verdict
 
-_VERSION = 2
+_VERSION = 3
 _MEASURED = "SELECT version, count(*) FROM visual_features GROUP BY version ORDER BY version"
 _LEAST_PAIRS = 100
 """A model that could not be judged on this many held-out pairs is not served."""
@@ -98,14 +98,15 @@ def _train_and_publish(
     evaluations = evaluate(data, trained.held)
     test = data.pairs[data.pairs.part == TEST]
     gaps = trained.held.future[test.winner.to_numpy()] - trained.held.future[test.loser.to_numpy()]
-    seen = data.videos.video_id[data.videos.part != TEST]
+    own = fingerprints(data.videos.video_id[data.videos.part != TEST])
+    seen = np.union1d(own, seen_by_encoder(source.info.get("image_encoder_name") or ""))
 
     def write(folder: Path) -> None:
         trained.ranker.save(folder)
         (folder / "evaluation.json").write_text(json.dumps([asdict(e) for e in evaluations], indent=1))
         (folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history]))
         (folder / "calibration_curve.json").write_text(json.dumps(calibration_curve(gaps, trained.held.slope_adapted)))
-        np.save(folder / SEEN, fingerprints(seen), allow_pickle=False)
+        np.save(folder / SEEN, seen, allow_pickle=False)
 
     info: dict[str, Any] = {
         "inputs": inputs,

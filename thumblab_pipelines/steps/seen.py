@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from thumblab_core.releases import Release
 
 SEEN = "seen.npy"
-"""The file of a model release that holds the `fingerprints` of the videos it was trained on."""
+"""The file of a release, of a model or a fine-tuned encoder, with the `fingerprints` of the videos it was trained on."""
 
 
 def fingerprints(video_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
@@ -17,8 +18,19 @@ def fingerprints(video_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
     return np.unique(_digests(list(video_ids)))
 
 
+def seen_by_encoder(name: str) -> npt.NDArray[np.uint64]:
+    """The fingerprints of the videos that an image encoder was fine-tuned on: they lie beside its weights.
+
+    `name` is as in `THUMBLAB_IMAGE_ENCODER`, with a precision or not. None of encoders that nobody fine-tuned here.
+    """
+    weights = Path(name.partition("@")[0].partition(":")[2].partition("/")[2])
+    if not weights.is_absolute() or not (weights.parent / SEEN).is_file():
+        return np.empty(0, np.uint64)
+    return np.asarray(np.load(weights.parent / SEEN, allow_pickle=False), np.uint64)
+
+
 def seen_by(release: Release, video_ids: Sequence[str]) -> npt.NDArray[np.bool_] | None:
-    """Which of the videos the model was trained on, [n]; None where its release does not say.
+    """Which of the videos the model or its encoder was trained on, [n]; None where its release does not say.
 
     Two of a billion videos share a fingerprint once in forty times: what that costs is a pair that is not judged.
     """
