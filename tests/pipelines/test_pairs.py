@@ -1,6 +1,7 @@
 """Promises of the training pairs: what is compared is comparable, and nothing leaks."""
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,16 @@ def test_a_pair_is_of_one_channel_near_in_time_and_the_winner_won(sizes: list[in
     assert (winner.part[~own] != loser.part[~own]).all()
     couples = {frozenset(couple) for couple in zip(found.winner, found.loser, strict=True)}
     assert len(couples) == len(found)
+
+
+@given(st.lists(st.integers(0, 60), max_size=40), st.sampled_from([0.0, 1.0, 7.5, 100.0]))
+def test_all_couples_near_in_time_are_found_once_and_no_other(moments: list[int], within: float) -> None:
+    first, second = pairing.near_in_time(np.array(moments, np.int64), within)
+    found = [frozenset(couple) for couple in zip(first.tolist(), second.tolist(), strict=True)]
+    assert len(set(found)) == len(found)
+    near = (c for c in combinations(range(len(moments)), 2) if abs(moments[c[0]] - moments[c[1]]) <= within)
+    assert set(found) == {frozenset(couple) for couple in near}
+    assert all(moments[one] <= moments[other] for one, other in zip(first, second, strict=True))
 
 
 def test_every_pair_that_is_near_and_unequal_is_there_when_there_are_few() -> None:
