@@ -190,16 +190,18 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
 
 
 def table(found: dict[str, npt.NDArray[np.float64]], title: str) -> Table:
-    """Means over windows and seeds; the lead over the default, in how many windows, and how far the seeds are apart."""
+    """Means over windows and seeds, and of the last window alone; the lead over the default, in how many windows, and how
+    far the seeds are apart."""
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    for number, column in enumerate(("variant", "all", "2x", "lead", "windows", "seeds", "global: all", "2x")):
+    for number, column in enumerate(("variant", "all", "2x", "lead", "windows", "seeds", "global: all", "2x", "last: all", "2x")):
         shown.add_column(column, justify="right" if number else "left", no_wrap=True)
     for name, figures in found.items():
         means = [f"{mean:.3f}" for mean in figures.mean(axis=(0, 1))]
         ahead = figures[:, :, 0].mean(axis=1) - found[DEFAULT][:, :, 0].mean(axis=1)
         lead = (f"{ahead.mean():+.3f}", f"{int((ahead > 0).sum())}/{len(ahead)}") if name != DEFAULT else ("", "")
         apart = f"{np.ptp(figures[:, :, 0].mean(axis=0)):.3f}" if figures.shape[1] > 1 else ""
-        shown.add_row(name, *means[:2], *lead, apart, *means[2:])
+        last = [f"{mean:.3f}" for mean in figures[-1].mean(axis=0)[:2]]
+        shown.add_row(name, *means[:2], *lead, apart, *means[2:], *last)
     return shown
 
 
@@ -243,7 +245,7 @@ def main() -> None:
         title = (
             f"{len(data.videos)} videos, {measured:.0%} of sub-scores known, {len(SHARES)} windows, {said.seeds} seeds"
         )
-        Console(width=110).print(table(found, title))
+        Console(width=130).print(table(found, title))
 
 
 if __name__ == "__main__":
