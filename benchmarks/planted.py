@@ -77,7 +77,8 @@ class PlantedData:
     def legible(self) -> npt.NDArray[np.float64]:
         """[6] how well each attribute can be read off the vectors along a straight line: correlations on held-out pictures.
 
-        Attributes carry no noise, so this is of the vectors and of how many there are to learn from, not of views.
+        Attributes carry no noise, so this is of the vectors and of how many there are to learn from, not of views. The best
+        of four penalties, each by itself: what can be read, not what a model would.
         """
         known, asked = self.data.rows(TRAIN), self.data.rows(TEST)
         images = self.data.images - self.data.images[known].mean(axis=0)

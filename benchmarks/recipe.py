@@ -193,7 +193,9 @@ def table(found: dict[str, npt.NDArray[np.float64]], title: str) -> Table:
     """Means over windows and seeds, and of the last window alone; the lead over the default, in how many windows, and how
     far the seeds are apart."""
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    for number, column in enumerate(("variant", "all", "2x", "lead", "windows", "seeds", "global: all", "2x", "last: all", "2x")):
+    for number, column in enumerate(
+        ("variant", "all", "2x", "lead", "windows", "seeds", "global: all", "2x", "last: all", "2x")
+    ):
         shown.add_column(column, justify="right" if number else "left", no_wrap=True)
     for name, figures in found.items():
         means = [f"{mean:.3f}" for mean in figures.mean(axis=(0, 1))]

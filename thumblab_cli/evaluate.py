@@ -72,13 +72,13 @@ def _named(lab: "Lab", model: str) -> "Release":
 
 def _train_on(console: "Console", as_json: bool, catalogue: Path, encoder: str | None, seed: int | None) -> None:
     from thumblab_cli.tables import print_import, progress_bars
-    from thumblab_pipelines.steps.external import read_catalogue
+    from thumblab_pipelines.steps.external import mirror_catalogue
     from thumblab_pipelines.steps.offline import build_offline
     from thumblab_pipelines.steps.recipe import TrainConfig
 
     lab = _lab_of(catalogue, {"image_encoder": encoder} if encoder else {})
     with progress_bars(console) as listener:
-        report = read_catalogue(lab, catalogue, listener)
+        report = mirror_catalogue(lab, catalogue, listener)
         built = build_offline(lab, listener, TrainConfig() if seed is None else TrainConfig(seed=seed))
     print_import(console, report)
     _trained_here(console, as_json, lab, built.release, report)
@@ -110,14 +110,14 @@ def _trained_here(
 def _judge_on(console: "Console", as_json: bool, catalogue: Path, named: str, share: float | None) -> None:
     from thumblab_cli.judged import as_object, print_judged
     from thumblab_cli.tables import print_import, progress_bars
-    from thumblab_pipelines.steps.external import UNADAPTED, channel_names, encoding_of, judge_on, read_catalogue
+    from thumblab_pipelines.steps.external import UNADAPTED, channel_names, encoding_of, judge_on, mirror_catalogue
     from thumblab_pipelines.steps.lab import Lab
 
     home = Lab.open()
     model = _named(home, named)
     lab = _lab_of(catalogue, encoding_of(home, model))
     with progress_bars(console) as listener:
-        report = read_catalogue(lab, catalogue, listener)
+        report = mirror_catalogue(lab, catalogue, listener)
         judged = judge_on(home, model, lab, share, listener)
     print_import(console, report)
     if as_json:

@@ -165,10 +165,15 @@ def test_videos_that_the_model_was_trained_on_are_not_asked_and_are_counted(
 
 @pytest.mark.parametrize("precision", ["", "@bfloat16", "@20261121T120000000000Z-0123abcd"])
 def test_what_a_fine_tuned_encoder_was_trained_on_counts_as_seen(tmp_path: Path, precision: str) -> None:
-    np.save(tmp_path / SEEN, fingerprints(["one", "two"]))
-    fine_tuned = f"open_clip:ViT-L-14/{tmp_path / 'weights.safetensors'}{precision}"
-    assert seen_by_encoder(fine_tuned).tolist() == fingerprints(["two", "one"]).tolist()
-    for name in ("builtin", "", "open_clip:ViT-L-14/openai", f"open_clip:ViT-L-14/{tmp_path / 'other' / 'weights.pt'}"):
+    folder, other = tmp_path / "me@here", tmp_path / "other"
+    for place in (folder, other):
+        place.mkdir()
+        (place / "weights.safetensors").touch()
+    np.save(folder / SEEN, fingerprints(["one", "two"]))
+    seen = seen_by_encoder(f"open_clip:ViT-L-14/{folder / 'weights.safetensors'}{precision}")
+    assert seen.tolist() == fingerprints(["two", "one"]).tolist()
+    unseen = f"open_clip:ViT-L-14/{other / 'weights.safetensors'}", f"onnx:{folder / 'weights.safetensors'}"
+    for name in ("builtin", "", "open_clip:ViT-L-14/openai", f"open_clip:ViT-L-14/{folder / 'gone.pt'}", *unseen):
         assert len(seen_by_encoder(name + precision)) == 0
 
 

@@ -32,6 +32,7 @@ from thumblab_pipelines.steps.dataset import load_dataset
 from thumblab_pipelines.steps.embed import embed
 from thumblab_pipelines.steps.fine_tune import WEIGHTS, FineTuneConfig, _heads, fine_tune, setting_of
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.seen import SEEN, fingerprints, seen_by
 from thumblab_pipelines.steps.splits import TRAIN, VALIDATION
 from thumblab_pipelines.steps.tower_blocks import TrainableTower, blocks_of
 from thumblab_pipelines.steps.tower_training import pairs_of
@@ -240,6 +241,18 @@ def test_in_the_third_phase_the_whole_image_tower_changes_and_the_text_tower_doe
 ) -> None:
     release = fine_tune(coloured.lab, coloured.pairs, dataclasses.replace(QUICK, blocks="all", epochs=1))
     assert changed(release, tiny) == {name for name in tiny.model.state_dict() if name.startswith("visual.")}
+
+
+def test_what_an_earlier_phase_has_seen_is_not_forgotten(coloured: Coloured, tiny: TinyClip, tmp_path: Path) -> None:
+    of_before = tiny.weights.parent / SEEN
+    np.save(of_before, fingerprints(["of an earlier phase"]))
+    try:
+        release = fine_tune(coloured.elsewhere(tmp_path), coloured.pairs, dataclasses.replace(QUICK, epochs=1))
+    finally:
+        of_before.unlink()
+    seen = seen_by(release, ["of an earlier phase", "v0", "v19"])
+    assert seen is not None
+    assert seen.tolist() == [True, True, False]
 
 
 def test_it_is_loaded_as_any_encoder_and_computes_what_was_trained(

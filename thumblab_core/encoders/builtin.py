@@ -11,7 +11,8 @@ close. It is there so that everything runs anywhere, and as the floor a learnt e
                                                              after Datta et al., ECCV 2006; Ke, Tang & Jing, CVPR 2006
 
 The first two parts say how a picture is arranged, whatever its contrast: each has length 1. The third says how much there
-is of what, so its length is its own: a third in the usual picture, so that neighbours are alike in arrangement first.
+is of what, so its length is its own: a third in the usual picture, so that neighbours are alike in arrangement first. Of
+areas without any edge or colour it tells the lightness only roughly: flat white and flat grey have a cosine of 0.98.
 """
 
 from collections.abc import Sequence

@@ -62,6 +62,14 @@ def named_image_encoder(name: str, releases: Path) -> ImageEncoder:
     raise LabError(f"no image encoder is called {name!r}; THUMBLAB_IMAGE_ENCODER is {_NAMES}")
 
 
+def weights_file(name: str) -> Path | None:
+    """The file that an open_clip encoder of that name, with a precision or not, has its weights from; None for others."""
+    found = _PRECISION.fullmatch(name)
+    kind, _, rest = (found[1] if found else name).partition(":")
+    weights = rest.partition("/")[2]
+    return Path(weights) if kind == "open_clip" and weights and Path(weights).is_file() else None
+
+
 def _open_clip(rest: str, precision: str | None, releases: Path) -> ImageEncoder:
     from thumblab_core.encoders.open_clip import OpenClipEncoder
 

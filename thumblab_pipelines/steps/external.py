@@ -31,6 +31,7 @@ from thumblab_pipelines.steps.pairs import build_pairs
 from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.retention import forget_videos
 from thumblab_pipelines.steps.seen import seen_by
+from thumblab_pipelines.steps.traces import alive_videos, clean_images, clean_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,15 +89,24 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
     return {"image_encoder": name, "encoder_precision": "float32"}  # the precision is in the name
 
 
-def read_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
-    """Make the lab, which is for this folder alone, hold what the folder holds now: what was taken out of it is forgotten.
+def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
+    """Make the lab, which is for this folder alone, hold what `videos.csv` names now: rows taken out are forgotten.
 
-    Raises `LabError` as `import_catalogue` does.
+    A row that is there and cannot be read keeps what an earlier reading knew of it; while one cannot even be told by its
+    id, nothing is forgotten. Raises `LabError` as `import_catalogue` does, and where the lab holds other videos as well.
     """
+    with lab.engine.connect() as connection:
+        if connection.scalar(select(videos.c.video_id).where(videos.c.source != "catalogue").limit(1)) is not None:
+            raise LabError(
+                f"{lab.settings.data_dir} holds videos that are of no catalogue; a catalogue is judged apart"
+            )
     report = import_catalogue(lab, folder, progress)
-    with lab.engine.begin() as connection:
-        there = set(connection.scalars(select(videos.c.video_id)))
-        forget_videos(connection, sorted(there - report.video_ids))
+    named = report.video_ids | {problem.video_id for problem in report.problems}
+    if "" not in named:
+        with lab.engine.begin() as connection:
+            forget_videos(connection, sorted(alive_videos(connection) - named))
+        clean_pairs(lab)
+        clean_images(lab)
     return report
 
 

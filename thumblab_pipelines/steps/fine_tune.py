@@ -166,7 +166,7 @@ def _train_and_publish(
     from thumblab_core.images import decode
     from thumblab_pipelines.steps.checkpoints import Checkpoint
     from thumblab_pipelines.steps.dataset import load_dataset
-    from thumblab_pipelines.steps.seen import SEEN, fingerprints
+    from thumblab_pipelines.steps.seen import SEEN, fingerprints, seen_by_encoder
     from thumblab_pipelines.steps.splits import TEST
     from thumblab_pipelines.steps.tower_blocks import TrainableTower
     from thumblab_pipelines.steps.tower_inputs import tower_inputs
@@ -210,7 +210,9 @@ def _train_and_publish(
         encoder.save_checkpoint(to / WEIGHTS)
         (to / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
         # The validation part chose the epoch, so it has been seen as well.
-        np.save(to / SEEN, fingerprints(data.videos.video_id.to_numpy(object)[rows]), allow_pickle=False)
+        own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
+        before = seen_by_encoder(lab.settings.image_encoder)  # where that was fine-tuned already
+        np.save(to / SEEN, np.union1d(own, before), allow_pickle=False)
 
     return lab.releases.publish(ENCODER, scope, write, info, run_id)
 

@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.encoders.load import weights_file
 from thumblab_core.releases import Release
 
 SEEN = "seen.npy"
@@ -23,8 +23,8 @@ def seen_by_encoder(name: str) -> npt.NDArray[np.uint64]:
 
     `name` is as in `THUMBLAB_IMAGE_ENCODER`, with a precision or not. None of encoders that nobody fine-tuned here.
     """
-    weights = Path(name.partition("@")[0].partition(":")[2].partition("/")[2])
-    if not weights.is_absolute() or not (weights.parent / SEEN).is_file():
+    weights = weights_file(name)
+    if weights is None or not (weights.parent / SEEN).is_file():
         return np.empty(0, np.uint64)
     return np.asarray(np.load(weights.parent / SEEN, allow_pickle=False), np.uint64)
 
