@@ -1,7 +1,8 @@
 """Each stage beside the bare decode, encoding beside open_clip, the library from PostgreSQL to its readers, searching it
 beside numpy, autofaiss and pgvector, and training beside a plain PyTorch loop. Ratios travel, seconds do not.
 
-What needs data of yours is asked for by name: `python -m benchmarks.recipe CATALOGUE`, what of the training recipe pays.
+Asked for by name: `python -m benchmarks.recipe CATALOGUE`, what of the training recipe pays on data of yours, and
+`python -m benchmarks.planted`, how near the model comes to a truth that is known.
 """
 
 import time

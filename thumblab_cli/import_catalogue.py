@@ -26,7 +26,8 @@ def command(folder: Path, as_json: bool) -> None:
     with progress_bars(console) as listener:
         report = import_catalogue(Lab.open(), folder, listener)
     if as_json:
-        click.echo(json.dumps(asdict(report), indent=2))
+        said = {name: value for name, value in asdict(report).items() if name != "video_ids"}
+        click.echo(json.dumps(said, indent=2))
     else:
         print_import(console, report)
         console.print("Next: materialize embeddings and what follows in Dagster (thumblab up), or thumblab evaluate")
