@@ -1,6 +1,7 @@
 """What the model makes of a catalogue whose truth is known: drawn pictures, written titles, and views by a formula.
 
-See `demo.synthetic` for the formula. Nothing here goes through the database.
+See `demo.synthetic` for the formula. Nothing here goes through the database. The catalogue is the demo's, with which the
+built-in descriptor was chosen: what to expect of another is in docs/evaluation.md.
 """
 
 import dataclasses
