@@ -9,14 +9,24 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted_catalogue import plant
+from sqlalchemy import select, update
 
+from thumblab_core.database.tables import videos
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.steps import ranking
 from thumblab_pipelines.steps.catalogue import channel_id_of, import_catalogue
 from thumblab_pipelines.steps.embed import embed
-from thumblab_pipelines.steps.external import UNADAPTED, Judged, channel_names, encoding_of, judge_on, named_model
+from thumblab_pipelines.steps.external import (
+    UNADAPTED,
+    Judged,
+    channel_names,
+    encoding_of,
+    judge_on,
+    mirror_catalogue,
+    named_model,
+)
 from thumblab_pipelines.steps.judging import ADAPTED, Evaluation
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pairs import build_pairs
@@ -185,6 +195,23 @@ def test_a_model_release_says_what_its_encoder_has_seen(
     assert seen_by(model, ["builtin saw me"]) == [False]
     assert seen_by(built, ["builtin saw me"]) == [True]
     home.releases.remove(built)
+
+
+def test_a_lab_that_holds_more_than_catalogues_is_never_made_to_mirror_one(
+    open_lab: Callable[..., Lab], drawn: Any, tmp_path: Path
+) -> None:
+    lab = open_lab()
+    plant(tmp_path, drawn, {"of the library": RED}, 6)
+    import_catalogue(lab, tmp_path)
+    with lab.engine.begin() as connection:
+        one = connection.scalars(select(videos.c.video_id).limit(1)).one()
+        connection.execute(update(videos).where(videos.c.video_id == one).values(source="youtube"))
+    csv = tmp_path / "videos.csv"
+    csv.write_text("".join(csv.read_text().splitlines(keepends=True)[:3]))
+    with pytest.raises(LabError, match="videos that are of no catalogue"):
+        mirror_catalogue(lab, tmp_path)
+    with lab.engine.connect() as connection:
+        assert len(connection.scalars(select(videos.c.video_id)).all()) == 6
 
 
 def test_a_catalogue_that_the_model_knows_altogether_is_refused_in_a_sentence(
