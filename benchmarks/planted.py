@@ -39,7 +39,7 @@ from thumblab_pipelines.steps.train import train
 
 Floats = npt.NDArray[np.floating]
 
-SIZES = (1_800, 5_400)
+SIZES = (1_800, 5_400, 10_800)
 _PENALTIES = (0.03, 0.1, 0.3, 1.0)
 
 

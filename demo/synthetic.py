@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from demo.catalogue import Catalogue, channel_id_of
-from demo.drawing import ATTRIBUTES, Style, draw
+from demo.drawing import ATTRIBUTES, INKS, Style, draw
 from demo.growth import grown, growth
 from demo.motifs import HEIGHT, WIDTH
 from demo.source import CatalogueVideo
@@ -220,7 +220,13 @@ def synthetic_catalogue(videos: int = 1800, seed: int = 7) -> SyntheticCatalogue
 
 
 def _style(niche: str, rng: np.random.Generator) -> Style:
-    return Style(float(rng.uniform(0, 2 * math.pi)), VOCABULARY[niche].motif, rng.random() < 0.7, rng.random() < 0.5)
+    return Style(
+        hue=float(rng.uniform(0, 2 * math.pi)),
+        motif=VOCABULARY[niche].motif,
+        subject_right=rng.random() < 0.7,
+        rays=rng.random() < 0.5,
+        ink=INKS[int(rng.integers(len(INKS)))],
+    )
 
 
 def _video_id(key: str) -> str:
