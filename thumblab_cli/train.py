@@ -82,7 +82,7 @@ def command(logs: Path | None, no_mlflow: bool, as_json: bool, **chosen: Any) ->
 
 def _track(lab: "Lab", built: "BuiltModel") -> "Tracked | None":
     """Log to MLflow; None, and a sentence on stderr, where nobody answers there or it goes wrong: the training is done."""
-    from thumblab_pipelines.steps.tracking import Tracker
+    from thumblab_pipelines.steps.tracking import Tracker, log_model
 
     again = "The same command then logs what is there, without training again."
     try:
@@ -93,7 +93,7 @@ def _track(lab: "Lab", built: "BuiltModel") -> "Tracked | None":
     from mlflow.exceptions import MlflowException
 
     try:
-        return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
+        return log_model(lab, tracker, built)
     except (LabError, MlflowException, OSError) as error:  # the last are those of MLflow's HTTP client
         said = " ".join(str(error).split())[:300]
         click.echo(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from thumblab_pipelines.steps import promotion
 from thumblab_pipelines.steps.champion import serve_chosen, serve_newest, watch
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.ranking import BuiltModel
-from thumblab_pipelines.steps.tracking import Tracked, Tracker
+from thumblab_pipelines.steps.tracking import Tracked, Tracker, log_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -108,6 +109,22 @@ def test_a_release_is_logged_once_however_often_it_is_asked_for(client: Any, log
     assert (first.run_id, first.version, first.url) == (second.run_id, second.version, second.url)
     assert kept(client) == (["FINISHED"], ["1"])
     assert client.get_registered_model(NAME).aliases == {"challenger": "1"}
+
+
+def test_two_processes_that_log_a_release_at_once_leave_one_finished_run(
+    lab: RunningLab, client: Any, tracker: Tracker, release: Release
+) -> None:
+    own = Settings(data_dir=lab.data_dir)
+    labs = [Lab.open(own) for _ in range(2)]
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            logged = list(pool.map(lambda one: log_model(one, tracker, BuiltModel(release, reused=True)), labs))
+    finally:
+        for one in labs:
+            one.engine.dispose()
+    assert sorted(one.reused for one in logged) == [False, True]
+    assert logged[0].run_id == logged[1].run_id
+    assert kept(client) == (["FINISHED"], ["1"])
 
 
 def test_a_run_holds_what_it_takes_to_compare_and_to_repeat_it(

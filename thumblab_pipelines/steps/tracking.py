@@ -1,12 +1,16 @@
 """MLflow: one run and one registered version per model release, logged once however often it is asked for."""
 
+from __future__ import annotations
+
 import json
 import logging
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import text
 
 from thumblab_core.errors import LabError
 from thumblab_core.releases import Release, ReleaseStore
@@ -15,9 +19,14 @@ from thumblab_pipelines.steps.evaluate import Evaluation
 from thumblab_pipelines.steps.model_registry import RELEASE_TAG, ModelRegistry, Version
 from thumblab_pipelines.steps.recipe import Epoch
 
+if TYPE_CHECKING:
+    from thumblab_pipelines.steps.lab import Lab
+    from thumblab_pipelines.steps.ranking import BuiltModel
+
 NAME = "thumbnail-ranker"
 """Of the experiment and of the registered model."""
 
+_LOCK = 7_204_117  # any number that no other program takes as an advisory lock in this database
 _CODE = Path(__file__).parent.parent / "mlflow_ranker.py"
 _METRICS_AT_ONCE = 1_000
 
@@ -30,6 +39,17 @@ class Tracked:
     version: str
     url: str
     reused: bool
+
+
+def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
+    """Log what was built, one process of the lab at a time: to another a run that is being written looks like one that a
+    crash left. See `Tracker.log`."""
+    with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+        try:
+            return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
 
 
 class Tracker:

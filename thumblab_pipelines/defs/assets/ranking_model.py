@@ -7,6 +7,7 @@ from thumblab_pipelines.defs.groups import RANKING
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.steps.ranking import build_model, judge_model
 from thumblab_pipelines.steps.tracked_run import headlines
+from thumblab_pipelines.steps.tracking import log_model
 
 
 @dg.asset(
@@ -21,9 +22,7 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
         tracker = mlflow.connect()
         chosen = lab.open()
         built = build_model(chosen, progress=lab.progress(context), run_id=context.run.run_id)
-        tracked = tracker.log(
-            built.release, built.evaluations, built.history, chosen.releases, chosen.settings.dagster_url
-        )
+        tracked = log_model(chosen, tracker, built)
         verdicts = judge_model(chosen, built.release)
     return dg.MaterializeResult(
         metadata={
