@@ -1,4 +1,4 @@
-"""How near the model comes to what is planted: `python -m benchmarks.planted [--videos 1800 5400] [--seed 7]`.
+"""How near the model comes to what is planted: `python -m benchmarks.planted [--videos 1800 20000] [--seed 7]`.
 
 Drawn pictures, written titles and views by a formula (`demo.synthetic`): what anybody could know is known. For each size of
 catalogue the lab's training is run with its defaults, once on the pictures by the built-in descriptor and once on the very
@@ -39,7 +39,7 @@ from thumblab_pipelines.steps.train import train
 
 Floats = npt.NDArray[np.floating]
 
-SIZES = (1_800, 5_400, 10_800)
+SIZES = (1_800, 5_400, 10_800, 20_000)
 _PENALTIES = (0.03, 0.1, 0.3, 1.0)
 
 
@@ -143,7 +143,7 @@ def planted(sizes: Sequence[int], seed: int, console: Console) -> list[Table]:
             for eye, data in (("built-in", made.data), ("perfect eye", made.with_perfect_eye())):
                 held = train(data, TrainConfig()).held
                 said = (made.way(held.future, TEST), made.way(held.future_unadapted, TEST), made.way(held.new, None))
-                ways.add_row(f"{videos:,}", eye, f"{held_out:,}", *(f"{100 * one:.0f} %" for one in said))
+                ways.add_row(f"{videos:,}", eye, f"{held_out:,}", *(f"{100 * one:.1f} %" for one in said))
     return [ways, legible]
 
 

@@ -1,8 +1,7 @@
 """Draws a thumbnail from six standardised attributes and a seed: everything else in the picture is nuisance.
 
 The attributes are the whole planted signal, so each one moves something large and plain: areas, colours, edges. What is not
-planted is alike within a channel or varies little, or else hides nothing: the catalogue asks whether a lab finds what is
-there to be seen, and is no eye test.
+planted hides little of it: the catalogue asks whether a lab finds what is there to be seen, and is no eye test.
 """
 
 import threading
@@ -135,12 +134,7 @@ def _sunburst(canvas: Canvas, centre: tuple[float, float], rng: np.random.Genera
 
 
 def _subject(
-    canvas: Canvas,
-    centre: tuple[float, float],
-    radius: float,
-    paint: _Paint,
-    gain: float,
-    rng: np.random.Generator,
+    canvas: Canvas, centre: tuple[float, float], radius: float, paint: _Paint, gain: float, rng: np.random.Generator
 ) -> None:
     """Head and shoulders with a white cut-out rim; `radius` is half the height of the head, in pixels."""
     x, y = centre

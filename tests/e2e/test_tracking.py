@@ -111,7 +111,7 @@ def test_a_release_is_logged_once_however_often_it_is_asked_for(client: Any, log
     assert client.get_registered_model(NAME).aliases == {"challenger": "1"}
 
 
-def test_two_processes_that_log_a_release_at_once_leave_one_finished_run(
+def test_two_that_log_a_release_at_once_leave_one_finished_run(
     lab: RunningLab, client: Any, tracker: Tracker, release: Release
 ) -> None:
     own = Settings(data_dir=lab.data_dir)

@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import text
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from thumblab_core.errors import LabError
 from thumblab_core.releases import Release, ReleaseStore
@@ -23,10 +25,13 @@ if TYPE_CHECKING:
     from thumblab_pipelines.steps.lab import Lab
     from thumblab_pipelines.steps.ranking import BuiltModel
 
+_log = logging.getLogger(__name__)
+
 NAME = "thumbnail-ranker"
 """Of the experiment and of the registered model."""
 
 _LOCK = 7_204_117  # any number that no other program takes as an advisory lock in this database
+_LONGEST_S = 900
 _CODE = Path(__file__).parent.parent / "mlflow_ranker.py"
 _METRICS_AT_ONCE = 1_000
 
@@ -41,15 +46,35 @@ class Tracked:
     reused: bool
 
 
+class _BusyError(LabError):
+    transient = True
+
+
 def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
-    """Log what was built, one process of the lab at a time: to another a run that is being written looks like one that a
-    crash left. See `Tracker.log`."""
-    with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
-        try:
-            return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
-        finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+    """Log what was built, see `Tracker.log`; one process of the lab at a time, others wait. Raises `LabError` also where the
+    lab's database does not let it."""
+    with closing(_alone(lab.engine)):
+        return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
+
+
+def _alone(engine: Engine) -> Connection:
+    """A session that keeps other processes from logging until it is closed, or dies: nothing is asked of it any more."""
+    connection = None
+    try:
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection.detach()
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}):
+            _log.warning("another process is logging a model to MLflow: waiting for it")
+            connection.execute(text(f"SET lock_timeout = {round(1_000 * _LONGEST_S)}"))
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+    except SQLAlchemyError as error:
+        if connection is not None:
+            connection.close()
+        raise _BusyError(
+            "another process has been logging a model to MLflow for too long, or the database is out of reach "
+            f"({type(error).__name__}); try again"
+        ) from error
+    return connection
 
 
 class Tracker:
@@ -94,7 +119,7 @@ class Tracker:
         """Log the release as a run, register its model and make that the challenger; a finished one is only looked up.
 
         `store` has the pairs that the release names; the run links to its Dagster run below `dagster_url`. What a crash left
-        of an earlier attempt is marked as failed first.
+        of an earlier attempt is marked as failed first; so would be what another process is writing, hence `log_model`.
         """
         import mlflow
 
