@@ -27,7 +27,7 @@ def holders(lab: Lab, then: str = "") -> list[Any]:
     mine = "(SELECT oid FROM pg_database WHERE datname = current_database())"
     held = f"FROM pg_locks WHERE locktype = 'advisory' AND objid = {tracking._LOCK} AND granted AND database = {mine}"
     with lab.engine.connect() as connection:
-        return list(connection.scalars(text(f"SELECT {then or ''}(pid) {held}")))
+        return list(connection.scalars(text(f"SELECT {then}(pid) {held}")))
 
 
 @pytest.fixture
