@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from leaks import LEAKS
+from leaks import LEAKS, files_with_a_key, tables_with_a_secret
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
 from tiny_clip import TinyClip, tiny_clip
@@ -27,14 +27,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole lab runs when nothing else does; what ends it comes after what uses it; and what looks for leaks looks last,
-    when there has been something to leak."""
+    """The whole lab runs when next to nothing else does, and what ends it comes after what uses it."""
+    items.sort(key=lambda item: (item.path.parent.name == "e2e", item.get_closest_marker("last") is not None))
 
-    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
-        ends = item.get_closest_marker("last") is not None
-        return item.path.name == "test_secrets.py", ends, item.path.parent.name == "e2e"
 
-    items.sort(key=place)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each of several processes takes a file at a time, in the order above; the whole lab is one, and there is one of it."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "tests/e2e" if "/e2e/" in file else file
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
 
 
 # Read from the environment by pydantic-settings under these names too, see `Settings`.
@@ -55,6 +63,17 @@ def session_folder() -> Iterator[Path]:
         yield folder
         _stop_server(folder)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_leaked(session_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No key, token or password that any test gave the lab stands in a log record, a table or a file: see `leaks.py`.
+
+    Looked for when a session ends, in each of its processes if there are several, and told as an error of its last test.
+    """
+    yield
+    told = [*LEAKS.found, *tables_with_a_secret(session_folder), *files_with_a_key(tmp_path_factory.getbasetemp())]
+    assert told == [], "secrets of the tests were told"
 
 
 def _stop_server(folder: Path) -> None:

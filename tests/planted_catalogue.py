@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 COLUMNS = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "duration_s", "image")
+RED, FOOD = (6.0, 0.0, -6.0, 0.0), (0.0, 0.0, 0.0, 2.0)
+"""Tastes of viewers who click on what is red and not blue, and of those who click on cooking."""
 
 
 def plant(

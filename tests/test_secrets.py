@@ -1,55 +1,68 @@
-"""No key or token that any test gave the lab stands in a log, an event, an exception or a table. Runs last."""
+"""What looks for told secrets at the end of a session finds them, wherever one was told."""
 
 import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from leaks import LEAKS, SECRETS, rows_with_a_secret
-from sqlalchemy import create_engine, make_url, text
+from leaks import SECRETS, Leaks, files_with_a_key, tables_with_a_secret
+from sqlalchemy import create_engine, text
 
-from thumblab_core.database.server import named_database_url
-from thumblab_core.settings import Settings
-
-
-def test_no_log_record_of_the_session_shows_a_secret() -> None:
-    assert LEAKS.found == []
+TESTS = Path(__file__).parent
 
 
-def test_a_log_record_or_traceback_that_did_would_be_seen() -> None:
-    logger = logging.getLogger("tests.leak")
+def test_a_log_record_or_traceback_with_a_secret_is_found_with_its_test() -> None:
+    leaks, logger = Leaks(), logging.Logger("tests.leak")
+    logger.addHandler(leaks)
     try:
         raise ValueError(f"https://example/?key={SECRETS[0]}")
     except ValueError:
         logger.exception("harmless")
     logger.warning("%s", SECRETS[1])
-    assert len(LEAKS.found) == 2
-    LEAKS.found.clear()
+    logger.warning("harmless")
+    assert len(leaks.found) == 2
+    assert all("test_a_log_record_or_traceback_with_a_secret_is_found_with_its_test" in told for told in leaks.found)
 
 
-def test_no_table_of_any_database_of_the_session_holds_a_secret(session_folder: Path) -> None:
-    """The labs' own tables, and the events of those Dagster instances that have theirs on this server."""
-    server = make_url(named_database_url("postgres", settings=Settings(data_dir=session_folder)))
-    engine = create_engine(server)
+def test_a_table_with_a_secret_is_found_in_any_database(session_folder: Path, new_database: Callable[[], str]) -> None:
+    engine = create_engine(new_database())
     with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE leak (told text)"))
-        connection.execute(text("INSERT INTO leak VALUES (:told)"), {"told": f"x{SECRETS[0]}y"})
-        names = list(
-            connection.scalars(text("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate"))
-        )
-    urls = [server.set(database=name).render_as_string(hide_password=False) for name in names]
-    assert rows_with_a_secret(urls[names.index("postgres")]) == ["postgres.leak"]
+        connection.execute(text("CREATE TABLE leak (number int, told text)"))
+        connection.execute(text("INSERT INTO leak VALUES (1, :told)"), {"told": f"x{SECRETS[0]}y"})
+    assert f"{engine.url.database}.leak" in tables_with_a_secret(session_folder)
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE leak"))
     engine.dispose()
-    assert [found for url in urls for found in rows_with_a_secret(url)] == []
 
 
-def test_no_file_that_a_test_made_holds_a_key_of_youtube(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Logs, events, releases and images of every lab of the session, but for the files that hand in a secret."""
-    handed_in = {"owner.json"}
-    found = [
-        path
-        for path in tmp_path_factory.getbasetemp().rglob("*")
-        if path.is_file() and path.name not in handed_in and SECRETS[0].encode() in path.read_bytes()
-    ]
-    assert found == []
+def test_a_file_with_a_key_is_found_but_for_those_that_hand_one_in(tmp_path: Path) -> None:
+    for name in ("owner.json", "events.log", "harmless.log"):
+        path = tmp_path / "lab" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("" if name == "harmless.log" else f"key={SECRETS[0]}")
+    assert files_with_a_key(tmp_path) == [str(tmp_path / "lab" / "events.log")]
+    (tmp_path / "lab" / "events.log").unlink()
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_session_in_which_a_secret_is_told_fails_and_names_the_test(processes: int, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text((TESTS / "conftest.py").read_text())
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_telling.py").write_text(
+        "import logging\n\nfrom leaks import SECRETS\n\n\n"
+        "def test_that_tells():\n    logging.getLogger('tests.leak').warning('%s', SECRETS[0])\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", str(processes), "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 1, ended.stdout
+    assert "1 passed, 1 error" in ended.stdout
+    assert "test_telling.py::test_that_tells (call): " in ended.stdout

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from planted_catalogue import plant
-from pydantic import SecretStr
+from planted_catalogue import FOOD, RED, plant
 
 from thumblab_cli import evaluate
 from thumblab_cli.main import cli
@@ -18,33 +17,17 @@ from thumblab_core.settings import settings
 
 Shell = Callable[..., Result]
 FIGURE = {"value", "low", "high", "pairs"}
-RED, FOOD = (6.0, 0.0, -6.0, 0.0), (0.0, 0.0, 0.0, 2.0)
 
 
 @pytest.fixture(scope="module")
-def place(
-    tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str], open_lab: Any, drawn: Any
-) -> dict[str, str]:
+def place(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> dict[str, str]:
     """The environment of a lab whose model is served, and which has seen that red wins."""
-    from thumblab_pipelines.steps.catalogue import import_catalogue
-    from thumblab_pipelines.steps.embed import embed
-    from thumblab_pipelines.steps.pairs import build_pairs
     from thumblab_pipelines.steps.ranking import build_model
     from thumblab_pipelines.steps.recipe import TrainConfig
 
-    folder, url = tmp_path_factory.mktemp("lab"), migrated_database()
-    lab = open_lab(data_dir=folder, database_url=SecretStr(url))
-    plant(folder / "catalogue", drawn, {f"home {n}": RED for n in range(3)}, 50)
-    import_catalogue(lab, folder / "catalogue")
-    embed(lab, "tech")
-    build_pairs(lab)
+    lab, environment = lab_with_pairs(channels=3, videos=50)
     lab.releases.promote(build_model(lab, TrainConfig(epochs=1)).release)
-    return {
-        "THUMBLAB_DATA_DIR": str(folder),
-        "THUMBLAB_DATABASE_URL": url,
-        "THUMBLAB_IMAGE_ENCODER": "open_clip:ViT-L-14/not-here",
-        "COLUMNS": "200",
-    }
+    return environment | {"THUMBLAB_IMAGE_ENCODER": "open_clip:ViT-L-14/not-here"}
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from planted_catalogue import plant
+from planted_catalogue import RED, plant
 from pydantic import SecretStr
 from tiny_clip import TinyClip
 
@@ -30,7 +30,7 @@ def test_an_encoder_is_made_once_and_it_is_said_how_to_use_it(
     url = migrated_database()
     chosen = {"image_encoder": tiny.setting, "encoder_precision": "float32"}
     lab = open_lab(data_dir=tmp_path / "lab", database_url=SecretStr(url), **chosen)
-    plant(tmp_path / "catalogue", drawn, {f"channel {n}": (6.0, 0.0, -6.0, 0.0) for n in range(2)}, 20)
+    plant(tmp_path / "catalogue", drawn, {f"channel {n}": RED for n in range(2)}, 20)
     import_catalogue(lab, tmp_path / "catalogue")
     embed(lab, "tech")
     build_pairs(lab)

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from planted_catalogue import plant
 
 from thumblab_cli import tables
 from thumblab_cli.main import cli
@@ -27,28 +26,12 @@ LAUNCH = (
 
 
 @pytest.fixture(scope="module")
-def place(
-    tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str], open_lab: Any, drawn: Any
-) -> dict[str, str]:
+def place(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> dict[str, str]:
     """The environment of a lab that has pairs and no model."""
-    from pydantic import SecretStr
-
-    from thumblab_pipelines.steps.catalogue import import_catalogue
-    from thumblab_pipelines.steps.embed import embed
-    from thumblab_pipelines.steps.pairs import build_pairs
-
-    folder, url = tmp_path_factory.mktemp("lab"), migrated_database()
-    lab = open_lab(data_dir=folder, database_url=SecretStr(url))
-    plant(folder / "catalogue", drawn, {f"channel {n}": (6.0, 0.0, -6.0, 0.0) for n in range(4)}, 40)
-    import_catalogue(lab, folder / "catalogue")
-    embed(lab, "tech")
-    build_pairs(lab)
-    return {
-        "THUMBLAB_DATA_DIR": str(folder),
-        "THUMBLAB_DATABASE_URL": url,
+    _, environment = lab_with_pairs(channels=4, videos=40)
+    return environment | {
         "THUMBLAB_IMAGE_ENCODER": "builtin",
         "THUMBLAB_MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
-        "COLUMNS": "200",
     }
 
 

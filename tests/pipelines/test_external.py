@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from planted_catalogue import plant
+from planted_catalogue import FOOD, RED, plant
 from sqlalchemy import select, update
 
 from thumblab_core.database.tables import videos
@@ -34,7 +34,6 @@ from thumblab_pipelines.steps.ranking import build_model
 from thumblab_pipelines.steps.recipe import TrainConfig
 from thumblab_pipelines.steps.seen import SEEN, fingerprints, seen_by, seen_by_encoder
 
-RED, FOOD = (6.0, 0.0, -6.0, 0.0), (0.0, 0.0, 0.0, 2.0)
 HOME = {f"home {n}": RED for n in range(6)}
 ELSEWHERE = {"like home": RED, "like home too": RED, "of its own": FOOD}
 

@@ -1,0 +1,29 @@
+"""A planted lab that commands find by their environment."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from planted_catalogue import RED, plant
+from pydantic import SecretStr
+
+
+@pytest.fixture(scope="session")
+def lab_with_pairs(
+    tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str], open_lab: Any, drawn: Any
+) -> Callable[..., tuple[Any, dict[str, str]]]:
+    """Makes a lab that has pairs and no model, on whose channels red wins, and the environment of its commands."""
+    from thumblab_pipelines.steps.catalogue import import_catalogue
+    from thumblab_pipelines.steps.embed import embed
+    from thumblab_pipelines.steps.pairs import build_pairs
+
+    def make(channels: int, videos: int) -> tuple[Any, dict[str, str]]:
+        folder, url = tmp_path_factory.mktemp("lab"), migrated_database()
+        lab = open_lab(data_dir=folder, database_url=SecretStr(url))
+        plant(folder / "catalogue", drawn, {f"home {n}": RED for n in range(channels)}, videos)
+        import_catalogue(lab, folder / "catalogue")
+        embed(lab, "tech")
+        build_pairs(lab)
+        return lab, {"THUMBLAB_DATA_DIR": str(folder), "THUMBLAB_DATABASE_URL": url, "COLUMNS": "200"}
+
+    return make
