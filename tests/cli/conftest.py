@@ -12,18 +12,22 @@ from pydantic import SecretStr
 def lab_with_pairs(
     tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str], open_lab: Any, drawn: Any
 ) -> Callable[..., tuple[Any, dict[str, str]]]:
-    """Makes a lab that has pairs and no model, on whose channels red wins, and the environment of its commands."""
+    """Makes a lab that has pairs and no model, on whose channels red wins, and the environment of its commands.
+
+    Takes settings too, which are then in the environment.
+    """
     from thumblab_pipelines.steps.catalogue import import_catalogue
     from thumblab_pipelines.steps.embed import embed
     from thumblab_pipelines.steps.pairs import build_pairs
 
-    def make(channels: int, videos: int) -> tuple[Any, dict[str, str]]:
+    def make(channels: int, videos: int, **chosen: str) -> tuple[Any, dict[str, str]]:
         folder, url = tmp_path_factory.mktemp("lab"), migrated_database()
-        lab = open_lab(data_dir=folder, database_url=SecretStr(url))
+        lab = open_lab(data_dir=folder, database_url=SecretStr(url), **chosen)
         plant(folder / "catalogue", drawn, {f"home {n}": RED for n in range(channels)}, videos)
         import_catalogue(lab, folder / "catalogue")
         embed(lab, "tech")
         build_pairs(lab)
-        return lab, {"THUMBLAB_DATA_DIR": str(folder), "THUMBLAB_DATABASE_URL": url, "COLUMNS": "200"}
+        of_settings = {"data_dir": str(folder), "database_url": url, **chosen}
+        return lab, {f"THUMBLAB_{name.upper()}": value for name, value in of_settings.items()} | {"COLUMNS": "200"}
 
     return make

@@ -1,56 +1,109 @@
-"""Promises of `thumblab fine-tune`: an encoder comes of it, and it says how to use it."""
+"""Promises of `thumblab fine-tune`: an encoder comes of it, it says how to use it, and what it says can be done."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from planted_catalogue import RED, plant
-from pydantic import SecretStr
 from tiny_clip import TinyClip
 
+from thumblab_cli import evaluate
 from thumblab_cli.main import cli
+from thumblab_core.releases import ALL, MODEL
 from thumblab_core.settings import settings
+
+Shell = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def place(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]], tiny: TinyClip) -> dict[str, str]:
+    """The environment of a lab that has pairs and no model."""
+    _, environment = lab_with_pairs(channels=2, videos=40, image_encoder=tiny.setting, encoder_precision="float32")
+    return environment
+
+
+@pytest.fixture(scope="module")
+def shell(place: dict[str, str]) -> Shell:
+    def run(*arguments: str, other: Mapping[str, str] | None = None) -> Result:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (place | dict(other or {})).items():
+                patch.setenv(name, value)
+            settings.cache_clear()
+            return CliRunner().invoke(cli, [*arguments])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def tuned(shell: Shell) -> dict[str, Any]:
+    """What the command said of the encoder it made."""
+    refused = shell("fine-tune", "--blocks", "1", "--epochs", "1")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "train one first, or fine-tune with fresh heads" in refused.stderr
+    done = shell("fine-tune", "--blocks", "1", "--epochs", "1", "--heads", "fresh", "--json")
+    assert done.exit_code == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
 
 
 def test_an_encoder_is_made_once_and_it_is_said_how_to_use_it(
-    tmp_path: Path,
-    migrated_database: Callable[[], str],
-    open_lab: Any,
-    drawn: Any,
-    tiny: TinyClip,
-    monkeypatch: pytest.MonkeyPatch,
+    tuned: dict[str, Any], shell: Shell, tiny: TinyClip
 ) -> None:
-    from thumblab_pipelines.steps.catalogue import import_catalogue
-    from thumblab_pipelines.steps.embed import embed
-    from thumblab_pipelines.steps.pairs import build_pairs
-
-    url = migrated_database()
-    chosen = {"image_encoder": tiny.setting, "encoder_precision": "float32"}
-    lab = open_lab(data_dir=tmp_path / "lab", database_url=SecretStr(url), **chosen)
-    plant(tmp_path / "catalogue", drawn, {f"channel {n}": RED for n in range(2)}, 20)
-    import_catalogue(lab, tmp_path / "catalogue")
-    embed(lab, "tech")
-    build_pairs(lab)
-    place = {"DATA_DIR": str(lab.settings.data_dir), "DATABASE_URL": url, **{k.upper(): v for k, v in chosen.items()}}
-    for name, value in place.items():
-        monkeypatch.setenv(f"THUMBLAB_{name}", value)
-    settings.cache_clear()
-
-    arguments = ("fine-tune", "--blocks", "1", "--epochs", "1", "--heads", "fresh")
-    refused = CliRunner().invoke(cli, arguments[:-2])
-    assert (refused.exit_code, refused.stdout) == (1, "")
-    assert "train one first, or fine-tune with fresh heads" in refused.stderr
-    done = CliRunner().invoke(cli, [*arguments, "--json"])
-    assert done.exit_code == 0, done.stderr
-    said = json.loads(done.stdout)
-    model, _, weights = said["setting"].removeprefix("open_clip:").partition("/")
+    model, _, weights = tuned["setting"].removeprefix("open_clip:").partition("/")
     assert Path(weights).is_file()
     assert tiny.setting.startswith(f"open_clip:{model}/")
-    assert (len(said["blocks"]), len(said["history"]), said["config"]["heads"]) == (1, 1, "fresh")
-    again = CliRunner().invoke(cli, arguments)
-    assert f"1. THUMBLAB_IMAGE_ENCODER={said['setting']}" in again.stdout
-    assert said["release"] in again.stdout
+    assert (len(tuned["blocks"]), len(tuned["history"]), tuned["config"]["heads"]) == (1, 1, "fresh")
+    again = shell("fine-tune", "--blocks", "1", "--epochs", "1", "--heads", "fresh")
+    assert f"1. THUMBLAB_IMAGE_ENCODER={tuned['setting']}" in again.stdout
+    assert tuned["release"] in again.stdout
     assert "materialize training_pairs and ranking_model" in again.stdout
+
+
+def test_a_model_on_the_new_encoder_is_judged_with_what_both_have_seen_left_out(
+    tuned: dict[str, Any],
+    place: dict[str, str],
+    shell: Shell,
+    open_lab: Any,
+    drawn: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The steps that the command names, and then `thumblab evaluate --model` on the lab's own channels and one more."""
+    from pydantic import SecretStr
+
+    from thumblab_pipelines.steps.embed import embed
+    from thumblab_pipelines.steps.pairs import build_pairs
+    from thumblab_pipelines.steps.seen import SEEN, seen_by_encoder
+
+    chosen = {"image_encoder": tuned["setting"], "encoder_precision": "float32"}
+    lab = open_lab(
+        data_dir=Path(place["THUMBLAB_DATA_DIR"]), database_url=SecretStr(place["THUMBLAB_DATABASE_URL"]), **chosen
+    )
+    assert embed(lab, "tech")
+    build_pairs(lab)
+    encoder = {"THUMBLAB_IMAGE_ENCODER": tuned["setting"]}
+    trained = shell(
+        "train", "--epochs", "1", "--json", other=encoder | {"THUMBLAB_MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    )
+    assert trained.exit_code == 0, trained.stderr
+    release = json.loads(trained.stdout)["release"]
+    seen_first = set(seen_by_encoder(tuned["setting"]))
+    assert seen_first
+    assert seen_first <= set(np.load(lab.releases.get(MODEL, ALL, release).path / SEEN))
+
+    folder = tmp_path / "catalogue"
+    plant(folder, drawn, {f"home {n}": RED for n in range(2)} | {"elsewhere": RED}, 40)
+    monkeypatch.setattr(evaluate, "_lab_of", lambda _, changes: open_lab(**changes))
+    # Whatever encoder the lab is set to by now: the model names its own.
+    done = shell("evaluate", "--catalogue", str(folder), "--model", release, "--json")
+    assert done.exit_code == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["release"] == release
+    assert said["catalogue"]["good"] == 120
+    assert said["seen_left_out"]["videos"] > 0
+    asked = {channel["name"]: channel["pairs"] for channel in said["channels"]}
+    assert asked["elsewhere"] == max(asked.values()) > 0, "of the lab's own channels little is left that was not seen"
