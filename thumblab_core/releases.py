@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from thumblab_core.durable import sync
 from thumblab_core.errors import LabError
 
 FORMAT = 2
@@ -124,7 +125,7 @@ class ReleaseStore:
             files = {}
             for path in sorted(p for p in staging.rglob("*") if p.is_file()):
                 files[path.relative_to(staging).as_posix()] = _checksum(path)
-                _sync(path)
+                sync(path)
             if sharing is not None:
                 files |= _taken_over(sharing, staging, without=files)
             created = datetime.now(UTC)
@@ -140,10 +141,10 @@ class ReleaseStore:
                 "files": files,
             }
             (staging / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True))
-            _sync(staging / "manifest.json")
-            _sync(staging)
+            sync(staging / "manifest.json")
+            sync(staging)
             staging.rename(folder / release_id)
-            _sync(folder)
+            sync(folder)
         return self.get(kind, scope, release_id)
 
     def restore(self, kind: str, scope: str, release_id: str, copy: Path) -> Release:
@@ -162,9 +163,9 @@ class ReleaseStore:
                     shutil.rmtree(staging)
                     raise
                 for path in (*staging.rglob("*"), staging):
-                    _sync(path)
+                    sync(path)
                 staging.rename(folder / release_id)
-                _sync(folder)
+                sync(folder)
         return self.get(kind, scope, release_id)
 
     def promote(self, release: Release, known: Mapping[str, str] | None = None) -> None:
@@ -338,7 +339,7 @@ class ReleaseStore:
         folder = self._scope(kind, scope)
         with self._writing(folder):
             (folder / _HELD).unlink(missing_ok=True)
-            _sync(folder)
+            sync(folder)
 
     def withdraw(self, kind: str, scope: str) -> None:
         """Serve nothing of the scope any more. Its releases stay until they are removed."""
@@ -404,7 +405,7 @@ def _taken_over(release: Release, staging: Path, without: Mapping[str, str]) -> 
             shutil.copyfile(release.path / name, place)
             if _checksum(place) != files[name]:
                 raise OSError(f"{release}: {name} does not match its checksum") from None
-            _sync(place)
+            sync(place)
     return files
 
 
@@ -412,9 +413,9 @@ def _replace(path: Path, text: str) -> None:
     """Write a small file whole or not at all; it is on the disk when this returns."""
     aside = path.with_name(f"{_ASIDE}{secrets.token_hex(6)}")
     aside.write_text(text)
-    _sync(aside)
+    sync(aside)
     aside.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _content(files: dict[str, str], info: dict[str, Any]) -> str:
@@ -425,11 +426,3 @@ def _content(files: dict[str, str], info: dict[str, Any]) -> str:
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

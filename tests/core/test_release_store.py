@@ -236,7 +236,7 @@ def write(folder):
 store = ReleaseStore(pathlib.Path(ROOT))
 match POINT.split():
     case ["sync", time]:
-        die_at(releases, "_sync", int(time))
+        die_at(releases, "sync", int(time))
     case ["rename"]:
         pathlib.Path.rename = die
     case ["pointer"]:

@@ -147,7 +147,7 @@ def test_a_kill_while_the_state_is_written_leaves_the_state_before(
             path.write_bytes(path.read_bytes()[:1_000])
             raise KilledError
 
-    monkeypatch.setattr(checkpoints, "_sync", sync)
+    monkeypatch.setattr(checkpoints, "sync", sync)
     with pytest.raises(KilledError):
         run(tmp_path / "state")
     monkeypatch.undo()
@@ -218,7 +218,7 @@ def test_two_trainings_in_one_folder_neither_crash_nor_take_what_the_other_has_h
             assert other.load() is not None
             other.remove()
 
-    monkeypatch.setattr(checkpoints, "_sync", sync)
+    monkeypatch.setattr(checkpoints, "sync", sync)
     mine.save(State({"a": torch.ones(2)}, {}))
     loaded = mine.load()
     assert loaded is not None
@@ -230,7 +230,7 @@ def test_what_could_not_be_written_leaves_nothing_aside(tmp_path: Path, monkeypa
     def full(path: Path) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(checkpoints, "_sync", full)
+    monkeypatch.setattr(checkpoints, "sync", full)
     with pytest.raises(OSError, match="no space left"):
         Checkpoint(tmp_path, "mine").save(State({"a": torch.ones(2)}, {}))
     assert list(tmp_path.iterdir()) == []

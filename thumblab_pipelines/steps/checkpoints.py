@@ -8,7 +8,6 @@ a file aside of its own.
 import hashlib
 import json
 import logging
-import os
 import secrets
 import signal
 import threading
@@ -24,6 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from thumblab_core.durable import sync
 from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.recipe import TrainConfig
 
@@ -67,12 +67,12 @@ class Checkpoint:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
         try:
             save_file(tensors, aside, {"facts": json.dumps(state.facts), "digest": self.digest})
-            _sync(aside)
+            sync(aside)
             aside.replace(self.path)
         finally:
             aside.unlink(missing_ok=True)
         with suppress(FileNotFoundError):  # another training in this folder is over by now and has taken it away
-            _sync(self.path.parent)
+            sync(self.path.parent)
 
     def load(self) -> State | None:
         """What was saved; None when there is nothing, or when it is damaged or of another training, which is logged."""
@@ -151,11 +151,3 @@ def restore_optimiser(
         number, _, key = name.partition("/")
         state.setdefault(int(number), {})[key] = value
     optimiser.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
