@@ -74,6 +74,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
             "THUMBLAB_CHANNELS_PER_REFRESH": everything,
             "THUMBLAB_SEARCH_DAYS": "36500",
             "THUMBLAB_LIBRARY_DAYS": "36500",
+            # Looking at all of it takes forty searches, and who tries the demo runs it more than twice a day.
+            "THUMBLAB_QUOTA_SEARCHES": "10000",
         }
         before = {name: os.environ.get(name) for name in environment}
         os.environ.update(environment)
