@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,17 +10,21 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from planted_catalogue import RED, plant
+from sqlalchemy import text
 
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.defs import sensors
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.steps import promotion
+from thumblab_pipelines.steps.catalogue import channel_id_of, import_catalogue
 from thumblab_pipelines.steps.champion import serve_newest, standing
-from thumblab_pipelines.steps.dataset import Dataset
+from thumblab_pipelines.steps.dataset import Dataset, in_spaces_of, load_dataset
+from thumblab_pipelines.steps.embed import embed
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.model_registry import Champion, MlflowError, ModelRegistry, Version
-from thumblab_pipelines.steps.pairs import TEST
+from thumblab_pipelines.steps.pairs import TEST, build_pairs
 from thumblab_pipelines.steps.promotion import (
     LEAST_PAIRS,
     Comparison,
@@ -29,6 +34,8 @@ from thumblab_pipelines.steps.promotion import (
     promote_by_hand,
     promote_newest,
 )
+from thumblab_pipelines.steps.ranking import build_model
+from thumblab_pipelines.steps.recipe import TrainConfig
 from thumblab_pipelines.steps.seen import SEEN, fingerprints, seen_by
 from thumblab_pipelines.steps.verdict import Verdict
 
@@ -226,6 +233,48 @@ def test_a_champion_that_cannot_be_compared_gives_way_and_that_is_said(
     assert why in decision.reason
 
 
+def test_models_of_two_encoders_are_compared_each_with_its_own_on_what_both_have_seen(
+    open_lab: Callable[..., Lab], drawn: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """The other encoder's vectors are those of the first under another name, but for a channel that it has not seen."""
+    lab = open_lab()
+    plant(tmp_path, drawn, {f"channel {n}": RED for n in range(8)}, 40)
+    import_catalogue(lab, tmp_path)
+    embed(lab, "tech")
+    build_pairs(lab)
+    first = build_model(lab, TrainConfig(epochs=1)).release
+    ours = str(first.info["image_encoder"])
+    with lab.engine.begin() as connection:
+        unseen = text("SELECT video_id FROM videos WHERE channel_id = :channel")
+        gone = set(connection.scalars(unseen, {"channel": channel_id_of("channel 0")}))
+        copied = text(
+            "INSERT INTO embeddings (video_id, encoder, source_digest, vector) "
+            "SELECT video_id, 'another', source_digest, vector FROM embeddings "
+            "WHERE encoder = :ours AND NOT video_id = ANY(:gone)"
+        )
+        connection.execute(copied, {"ours": ours, "gone": list(gone)})
+        # A picture that was swapped since: what the other encoder saw is another picture.
+        swapped = connection.scalar(text("SELECT min(video_id) FROM embeddings WHERE encoder = 'another'"))
+        stale = text("UPDATE embeddings SET source_digest = 'old' WHERE encoder = 'another' AND video_id = :swapped")
+        connection.execute(stale, {"swapped": swapped})
+
+    def copy(folder: Path) -> None:
+        shutil.copytree(first.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.json"))
+
+    other = lab.releases.publish(MODEL, ALL, copy, first.info | {"image_encoder": "another"})
+    data = load_dataset(lab, lab.releases.get(PAIRS, ALL, str(first.info["pairs_release"])))
+    theirs, there = in_spaces_of(lab, data, other)
+    assert set(data.videos.video_id[~there]) == (gone | {swapped}) & set(data.videos.video_id)
+    np.testing.assert_array_equal(theirs.images[there], data.images[there])
+    assert not theirs.images[~there].any()
+
+    decision = decide(lab, first, other)
+    assert decision.comparison is not None
+    assert decision.promoted
+    assert (decision.comparison.difference, decision.comparison.channels) == (0, 7)
+    assert "each model with its own encoders" in decision.reason
+
+
 def test_a_model_that_is_not_fit_is_served_neither_by_itself_nor_by_hand(lab: Lab, publish: Publish) -> None:
     good = publish(0.5)
     promote_newest(lab)
@@ -269,7 +318,7 @@ def champion(number: str, release_id: str | None, crowned: str | None) -> Champi
         (champion("2", "served", "2"), False, "is served"),
         (champion("2", "served", "1"), False, "is served"),  # killed before the lab noted that it was the lab
         (champion("1", "older", "1"), False, "cut short"),  # killed between the pointer and the alias
-        (champion("1", "older", None), False, "nobody noted"),
+        (champion("1", "older", None), True, "a person"),  # the lab never put it anywhere
         (champion("1", "older", "2"), True, "a person"),
         (champion("3", "newer", "2"), True, "a person"),
         (champion("4", None, "2"), True, "a person"),
@@ -281,6 +330,11 @@ def test_a_persons_move_is_told_from_the_labs_own_also_after_a_crash(
     found = standing(alias, "served")
     assert (found.chosen is not None) == by_hand
     assert said in found.explanation
+
+
+def test_the_first_model_may_be_served_because_a_person_says_so() -> None:
+    alias = champion("1", "first", None)
+    assert standing(alias, None).chosen == alias.version
 
 
 class Registry:

@@ -39,16 +39,13 @@ def standing(champion: Champion | None, serving: str | None) -> Standing:
     version = champion.version
     if version.release_id == serving:
         return Standing(f"the champion, version {version.number}, is served", serving)
-    if champion.crowned is None:
-        return Standing(
-            f"nobody noted who made version {version.number} the champion; materialize served_model", serving
-        )
     if champion.crowned == version.number:
         return Standing(
             f"{serving} is served and the champion is version {version.number} still, where the lab put it: a promotion is "
             "under way, or was cut short and is made good by materializing served_model",
             serving,
         )
+    # Also where the lab never put the alias anywhere: what it puts it on is served by then.
     return Standing(f"a person made version {version.number} the champion", serving, version)
 
 

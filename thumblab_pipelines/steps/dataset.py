@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.releases import Release
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.vectors import read_vectors
+from thumblab_pipelines.steps.vectors import read_vectors, read_vectors_beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +56,14 @@ def load_dataset(lab: Lab, release: Release) -> Dataset:
     images = read_vectors(lab, ids, str(release.info["image_encoder"]))
     titles = read_vectors(lab, ids, str(release.info["title_encoder"]))
     return Dataset(release, videos, pairs, images, titles, _sub_scores(lab, ids))
+
+
+def in_spaces_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, npt.NDArray[np.bool_]]:
+    """The dataset as the model's encoders see it, and which of its videos they have seen, [n]; the others are zeros."""
+    ids = data.videos.video_id.tolist()
+    spaces = [(str(model.info[kind]), str(data.release.info[kind])) for kind in ("image_encoder", "title_encoder")]
+    (images, first), (titles, second) = (read_vectors_beside(lab, ids, theirs, ours) for theirs, ours in spaces)
+    return replace(data, images=images, titles=titles), first & second
 
 
 def _sub_scores(lab: Lab, ids: list[str]) -> npt.NDArray[np.float32]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +39,6 @@ from thumblab_pipelines.steps.training_log import training_log
 Rows = npt.NDArray[np.intp]
 Model = TypeVar("Model", bound=nn.Module)
 _ROWS_AT_ONCE = 8_192
-_AS_GOOD = 1e-3
-"""A validation AUC that is lower by less is as good: the other heads go on learning."""
 
 
 def fit(
@@ -53,10 +51,10 @@ def fit(
     checkpoint_every: int = 10,
     logs: Path | None = None,
     threads: int = 1,
-    keep: Literal["best", "last"] = "best",
 ) -> tuple[Model, list[Epoch]]:
-    """Train `model` in place; it is returned with the weights that order the validation pairs best, or the last, in
-    evaluation mode.
+    """Train `model` in place; it is returned in evaluation mode, with the weights of the last epoch or their average (SWA).
+
+    Not those of the epoch that orders pairs best: it may be the first, and then the other heads have learnt nothing.
 
     `checkpoints`: a folder for the state of this training, written every `checkpoint_every` epochs and on SIGTERM, and
     removed at the end. A call that finds it goes on from there, to weights equal to those of a run that was never stopped
@@ -76,8 +74,7 @@ def fit(
                 checkpoint = Checkpoint(checkpoints, digest)
                 training.resume(checkpoint)
             training.run(checkpoint, max(1, checkpoint_every), logs, on_epoch)
-            if keep == "best":
-                training.finish()
+            training.finish()
         team.wait()
         if checkpoint is not None and team.main:
             checkpoint.remove()
@@ -100,7 +97,7 @@ class _Training:
         self.scale = torch.tensor([1.0, config.absolute_weight, config.auxiliary_weight], device=device)
         self.epoch, self.step = 0, 0
         self.losses = torch.zeros(3, dtype=torch.float64, device=device)
-        self.best_auc, self.best_epoch, self.best = -1.0, 0, _copy(model)
+        self.best_auc, self.best_epoch = -1.0, 0
         self.history: list[Epoch] = []
 
     def run(
@@ -131,8 +128,6 @@ class _Training:
             raise LabError(f"the loss of epoch {self.epoch + 1} is not finite; lower the learning rate")
         auc = self._validate(self.model)
         self.history.append(Epoch(self.epoch, pair, absolute, auxiliary, auc))
-        if auc is None or auc >= self.best_auc - _AS_GOOD:
-            self.best = _copy(self.model)
         if auc is None or auc > self.best_auc:
             self.best_auc, self.best_epoch = -1.0 if auc is None else auc, self.epoch
         if self.average is not None and self.epoch >= self.config.swa_start:
@@ -165,14 +160,14 @@ class _Training:
         return 0 < self.config.patience <= self.epoch - 1 - self.best_epoch and not averaging
 
     def finish(self) -> None:
-        """Leave the best weights in the model: those of an epoch, or their average where that is no worse."""
-        if self.average is not None and int(self.average.n_averaged):
-            self.team.count(None)  # every process goes over the same rows
-            update_bn((self.targets.inputs[rows] for rows in self._training_rows()), self.average)
-            auc = self._validate(self.average.module)
-            if auc is None or auc >= self.best_auc:
-                self.best = _copy(self.average.module)
-        self.model.load_state_dict(self.best)
+        """Leave the average in the model, where there is one and it orders validation no worse than the last epoch."""
+        if self.average is None or not int(self.average.n_averaged):
+            return
+        self.team.count(None)  # every process goes over the same rows
+        update_bn((self.targets.inputs[rows] for rows in self._training_rows()), self.average)
+        auc, last = self._validate(self.average.module), self.history[-1].validation_auc
+        if auc is None or last is None or auc >= last:
+            self.model.load_state_dict(self.average.module.state_dict())
 
     def _training_rows(self) -> Iterator[Tensor]:
         """All training rows, in parts that are large and equal enough for batch norm."""
@@ -197,7 +192,7 @@ class _Training:
         """All processes call this; the main one writes."""
         each = {"random": self.team.gather(torch.get_rng_state()), "losses": self.team.gather(self.losses)}
         tensors, groups = optimiser_state(self.optimiser)
-        parts = {"model": self.model.state_dict(), "best": self.best, "optimiser": tensors}
+        parts = {"model": self.model.state_dict(), "optimiser": tensors}
         if self.average is not None:
             parts["average"] = self.average.state_dict()
         named = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
@@ -218,7 +213,6 @@ class _Training:
         if state is None:
             return
         self.model.load_state_dict(state.part("model"))
-        self.best = {name: value.to(self.team.device) for name, value in state.part("best").items()}
         restore_optimiser(self.optimiser, state.part("optimiser"), state.facts["groups"])
         if self.average is not None:
             self.average.load_state_dict(state.part("average"))
@@ -237,10 +231,6 @@ def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
     if epoch < warm:
         return config.learning_rate * min(1.0, (epoch + 1 / steps) / warm)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - warm) / max(config.epochs - warm, 1e-9)))
-
-
-def _copy(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The videos of one channel that its history is learnt from, and their vectors.
 
-Which of them count: ordinary videos of a minute or more with a picture, a count of views and vectors of both of the model's
-encoders, and where the lab is to learn only from the opted-in, those of them that are.
+Which of them count: as at training (see `corpus.py`) ordinary videos of a minute or more with a picture, a count of views
+and vectors of both of the model's encoders, and where the lab is to learn only from the opted-in, those of them that are.
+But a channel's own history may have few views.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from thumblab_core.releases import Release
 from thumblab_pipelines.steps.corpus import MIN_SECONDS, whole_hashes
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
-from thumblab_pipelines.steps.records import VIDEO
+from thumblab_pipelines.steps.records import LONGEST_SHORT_S, VIDEO
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 _BATCH = 64
 
 _VIDEOS = """
-SELECT v.video_id, v.niche, v.channel_id, v.title, v.published_at, v.format, v.duration_s, s.view_count AS views, s.era,
+SELECT v.video_id, v.niche, v.channel_id, v.title, v.published_at, v.format, v.duration_s, v.aspect_ratio,
+       s.view_count AS views, s.era, s.observed_at,
        GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
        t.sha256, t.phash::text AS phash, i.video_id IS NOT NULL AS image, n.source_digest AS title_digest,
        v.may_train IS TRUE OR v.source = 'catalogue' AS may_train
@@ -64,8 +66,11 @@ def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, d
     rules = {
         "no ordinary video (a Short, live or upcoming)": corpus.format != VIDEO,
         "of unknown length": corpus.duration_s.isna(),
+        f"up to {LONGEST_SHORT_S} s and of unknown shape (may be a Short)": corpus.aspect_ratio.isna()
+        & (corpus.duration_s <= LONGEST_SHORT_S),
         f"under {MIN_SECONDS} s": corpus.duration_s < MIN_SECONDS,
         "no count of views": ~(corpus.views.astype(float) > 0),
+        "counted before it was published": corpus.observed_at < corpus.published_at,
         "no picture": corpus.sha256.isna(),
         "not encoded": ~(corpus.image.astype(bool) & (corpus.title_digest == digests)),
     }

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
-from thumblab_pipelines.steps.dataset import Dataset, load_dataset
+from thumblab_pipelines.steps.dataset import Dataset, in_spaces_of, load_dataset
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.metrics import interval_over_videos
 from thumblab_pipelines.steps.pairs import TEST
@@ -117,8 +117,6 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         return Decision(True, "a person chose it")
     if challenger.release_id in lab.releases.promoted(MODEL, ALL):
         return Decision(False, f"{challenger.release_id} served before, until a person chose {champion.release_id}")
-    if _encoders(champion) != _encoders(challenger):
-        return Decision(True, f"not compared: the champion {champion.release_id} was made with other encoders")
     theirs = _loaded(champion)
     if theirs is None:
         return Decision(True, f"not compared: the champion {champion.release_id} cannot be loaded any more")
@@ -127,7 +125,16 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         raise LabError(f"{challenger} cannot be loaded; materialize ranking_model again")
     data = load_dataset(lab, _pairs_for(lab, challenger))
     pairs, caveat = unseen_pairs(data, [champion, challenger])
-    found = compare(model_scores(theirs, data), model_scores(ours, data), pairs)
+    before = data
+    if _encoders(champion) != _encoders(challenger):
+        before, there = in_spaces_of(lab, data, champion)
+        pairs = pairs[there[pairs.winner] & there[pairs.loser]]
+        caveat += "; each model with its own encoders"
+        if len(pairs) < LEAST_PAIRS:  # new videos get vectors of the new encoders only: waiting would bring no more
+            why = f"the champion {champion.release_id} was made with other encoders"
+            few = f"only {len(pairs)} held-out pairs have vectors of both, and it takes {LEAST_PAIRS}"
+            return Decision(True, f"not compared: {why}, and {few}")
+    found = compare(model_scores(theirs, before), model_scores(ours, data), pairs)
     if found is None:
         few = f"only {len(pairs)} held-out pairs were seen by neither model, and it takes {LEAST_PAIRS}"
         return Decision(False, f"{few}; to serve it all the same, move the champion alias to it")

@@ -8,8 +8,9 @@ from typing import Literal
 class TrainConfig:
     """How to train. Losses and their constants are those of the training document; the learning rate is for small data.
 
-    Length       `epochs`, unless the validation AUC has not risen for `patience` of them (0: never stop early). Of epochs
-                 that order validation equally well, to 0.001, the last is kept: its other heads have learnt longer.
+    Length       `epochs`, unless the validation AUC has not risen for `patience` of them (0: never stop early). The last
+                 epoch is kept, for its other heads have learnt longest; how much of what the network adds to the line is
+                 taken is chosen by validation afterwards.
     An epoch     visits every pair once, or `pairs_per_video` times as many pairs as there are videos if that is less (0: no
                  limit), `pairs_per_step` at a time. A step is made of blocks of about `pairs_per_block` pairs that share
                  videos: larger blocks compute fewer videos for the same pairs, blocks of 1 draw every pair by itself.
@@ -22,7 +23,8 @@ class TrainConfig:
     Mixup        a Beta(`mixup_alpha`, `mixup_alpha`) share of each pair is replaced by another pair (0: off). It makes every
                  pair two inputs of its own, so a step costs several times more.
     SWA          from epoch `swa_start` (0: off) the learning rate stays where it is, training is no longer stopped early,
-                 and the weights after each epoch are averaged; the average is kept if it orders validation no worse.
+                 and the weights after each epoch are averaged; the average is kept if it orders validation no worse
+                 than the last epoch does.
     """
 
     epochs: int = 30

@@ -183,8 +183,6 @@ class _Training:
             on_epoch=lambda epoch: self.listen(what, epoch),
             checkpoints=self.checkpoints / name if self.checkpoints else None,
             logs=self.logs / name if self.logs else None,
-            # The epoch that orders pairs best may be the first, and then the other heads have learnt nothing.
-            keep="last",
         )
         self._take(model, *held)
         model.unit.fill_(self._unit(model, validation))

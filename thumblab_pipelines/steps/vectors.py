@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
@@ -14,25 +15,50 @@ _VECTORS = """
 COPY (SELECT video_id, vector FROM embeddings WHERE encoder = %(encoder)s AND video_id = ANY(%(ids)s::text[]))
 TO STDOUT (FORMAT BINARY)
 """
+_OF_THE_SAME = """
+COPY (SELECT theirs.video_id, theirs.vector FROM embeddings theirs JOIN embeddings ours USING (video_id, source_digest)
+      WHERE theirs.encoder = %(encoder)s AND ours.encoder = %(beside)s AND theirs.video_id = ANY(%(ids)s::text[]))
+TO STDOUT (FORMAT BINARY)
+"""
 _HEADER = 4  # bytes before the numbers in pgvector's binary form: how many there are, and two that are unused
 _CHUNK = 5_000
 
 
 def read_vectors(lab: Lab, ids: Sequence[str], encoder: str) -> Vectors:
     """float32 [n, d] in the order of the ids. Raises `LabError` when a video has no vector of the encoder."""
-    found: dict[str, bytes] = {}
-    with lab.engine.connect() as connection:
-        cursor: Any = connection.connection.cursor()
-        for start in range(0, len(ids), _CHUNK):
-            chosen = list(ids[start : start + _CHUNK])
-            with cursor.copy(_VECTORS, {"encoder": encoder, "ids": chosen}) as copy:
-                copy.set_types(("text", "bytea"))
-                found |= {video_id: vector[_HEADER:] for video_id, vector in copy.rows()}
+    found = _found(lab, _VECTORS, ids, encoder=encoder)
     lost = [video_id for video_id in ids if video_id not in found]
     if lost:
         raise LabError(
             f"{len(lost)} of {len(ids)} videos have no vector of {encoder} any more (such as {lost[0]}); "
             "materialize embeddings and training_pairs again"
         )
-    numbers = np.frombuffer(b"".join(found[video_id] for video_id in ids), ">f4").astype(np.float32)
-    return numbers.reshape(len(ids), -1) if len(ids) else np.zeros((0, 0), np.float32)
+    return _numbers([found[video_id] for video_id in ids])
+
+
+def read_vectors_beside(
+    lab: Lab, ids: Sequence[str], encoder: str, beside: str
+) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    """What one encoder made of the very pictures or titles that another one was given: float32 [n, d], and of which videos
+    there is such a vector, [n]. Zeros where there is none.
+    """
+    found = _found(lab, _OF_THE_SAME, ids, encoder=encoder, beside=beside)
+    there = np.array([video_id in found for video_id in ids], bool)
+    zeros = bytes(len(next(iter(found.values()), b"")))
+    return _numbers([found.get(video_id, zeros) for video_id in ids]), there
+
+
+def _found(lab: Lab, query: str, ids: Sequence[str], **encoders: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    with lab.engine.connect() as connection:
+        cursor: Any = connection.connection.cursor()
+        for start in range(0, len(ids), _CHUNK):
+            with cursor.copy(query, {"ids": list(ids[start : start + _CHUNK]), **encoders}) as copy:
+                copy.set_types(("text", "bytea"))
+                found |= {video_id: vector[_HEADER:] for video_id, vector in copy.rows()}
+    return found
+
+
+def _numbers(vectors: Sequence[bytes]) -> Vectors:
+    numbers = np.frombuffer(b"".join(vectors), ">f4").astype(np.float32)
+    return numbers.reshape(len(vectors), -1) if len(numbers) else np.zeros((len(vectors), 0), np.float32)
