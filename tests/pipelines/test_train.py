@@ -1,6 +1,7 @@
 """Promises of training: what is planted is found, what is not there is not, and nobody is told what he must not know."""
 
 import dataclasses
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from thumblab_core.ranker import join
 from thumblab_core.releases import ReleaseStore
 from thumblab_core.trained_ranker import TrainedRanker
 from thumblab_pipelines.steps.calibrate import expected_calibration_error, too_close_share
+from thumblab_pipelines.steps.checkpoints import TrainingStoppedError
 from thumblab_pipelines.steps.dataset import Dataset
 from thumblab_pipelines.steps.metrics import pair_auc
 from thumblab_pipelines.steps.pairs import TEST, TRAIN
-from thumblab_pipelines.steps.recipe import TrainConfig
+from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
 from thumblab_pipelines.steps.train import Trained, train
 
 Plant = Callable[..., Dataset]
@@ -286,3 +288,25 @@ def test_the_absolute_head_learns_true_click_through_rates_where_there_are_enoug
     assert abs(said.mean() - rates.mean()) < 0.1, "not drawn towards one half, as a percentile would be"
     few = plant(channels=8, videos=100, click_through_rate=np.where(np.arange(800) < 100, rates, np.nan))
     assert train(few, dataclasses.replace(QUICK, epochs=1)).ranker.absolute == "engagement"
+
+
+def test_a_training_that_is_stopped_twice_ends_in_the_very_files_of_one_that_was_not(
+    plant: Plant, tmp_path: Path
+) -> None:
+    """Once in the model, once in a model without a third of the channels, which its histories are measured by."""
+    data, config = plant(), TrainConfig(epochs=8, swa_start=5, patience=0)
+
+    def stopping(what: str, at: int) -> Callable[[str, Epoch], None]:
+        def listen(heard: str, epoch: Epoch) -> None:
+            if what in heard and epoch.epoch == at:
+                signal.raise_signal(signal.SIGTERM)
+
+        return listen
+
+    for what, at in (("training", 3), ("(2 of 3)", 6)):
+        with pytest.raises(TrainingStoppedError, match=f"stop in epoch {at + 2} of 8"):
+            train(data, config, stopping(what, at), tmp_path / "state")
+    heard: list[tuple[str, int]] = []
+    again = train(data, config, lambda what, epoch: heard.append((what, epoch.epoch)), tmp_path / "state")
+    assert [epoch for what, epoch in heard if "(2 of 3)" in what] == [7]
+    assert files(again, tmp_path / "again") == files(train(data, config), tmp_path / "whole")
