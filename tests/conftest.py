@@ -67,7 +67,8 @@ def session_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_leaked(session_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No key, token or password that any test gave the lab stands in a log record, a table or a file: see `leaks.py`.
+    """No key, token or password that any test gave the lab stands in a log record or a table, and the key of YouTube in
+    no file below the tests' own folders: see `leaks.py`.
 
     Looked for when a session ends, in each of its processes if there are several, and told as an error of its last test.
     """

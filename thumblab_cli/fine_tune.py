@@ -104,5 +104,5 @@ def _lines(said: dict[str, Any]) -> list[str]:
         "Nothing uses it yet. To use it:",
         f"  1. THUMBLAB_IMAGE_ENCODER={said['setting']}",
         "  2. materialize embeddings, faiss_index and served_index of every niche (job refresh_library)",
-        "  3. materialize training_pairs and ranking_model (job train_ranker), and compare it with the model before",
+        "  3. materialize training_pairs and ranking_model (job train_ranker), which compares it with the model before",
     ]

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
+from thumblab_core.trained_ranker import TrainedRanker
 from thumblab_pipelines.defs import sensors
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.steps import promotion
@@ -31,6 +32,7 @@ from thumblab_pipelines.steps.promotion import (
     compare,
     decide,
     judge_served_model,
+    model_scores,
     promote_by_hand,
     promote_newest,
 )
@@ -221,7 +223,12 @@ def test_a_choice_that_is_about_to_be_served_is_what_the_newest_must_match(lab: 
 
 @pytest.mark.parametrize(
     ("champion", "why"),
-    [({"broken": True}, "cannot be loaded"), ({"image_encoder": "another"}, "other encoders")],
+    [
+        ({"broken": True}, "cannot be loaded"),
+        ({"image_encoder": "another"}, "not to be had any more"),  # the same name with other weights
+        ({"title_encoder": "another", "image_encoder_name": "onnx:another"}, "not to be had any more"),
+        ({"image_encoder": "another", "image_encoder_name": "onnx:another"}, "only 0 held-out pairs have vectors"),
+    ],
 )
 def test_a_champion_that_cannot_be_compared_gives_way_and_that_is_said(
     lab: Lab, publish: Publish, champion: dict[str, object], why: str
@@ -236,7 +243,7 @@ def test_a_champion_that_cannot_be_compared_gives_way_and_that_is_said(
 def test_models_of_two_encoders_are_compared_each_with_its_own_on_what_both_have_seen(
     open_lab: Callable[..., Lab], drawn: Callable[..., bytes], tmp_path: Path
 ) -> None:
-    """The other encoder's vectors are those of the first under another name, but for a channel that it has not seen."""
+    """The other encoder turns every picture's vector round, and has not seen one channel."""
     lab = open_lab()
     plant(tmp_path, drawn, {f"channel {n}": RED for n in range(8)}, 40)
     import_catalogue(lab, tmp_path)
@@ -249,7 +256,7 @@ def test_models_of_two_encoders_are_compared_each_with_its_own_on_what_both_have
         gone = set(connection.scalars(unseen, {"channel": channel_id_of("channel 0")}))
         copied = text(
             "INSERT INTO embeddings (video_id, encoder, source_digest, vector) "
-            "SELECT video_id, 'another', source_digest, vector FROM embeddings "
+            "SELECT video_id, 'another', source_digest, vector - vector - vector FROM embeddings "
             "WHERE encoder = :ours AND NOT video_id = ANY(:gone)"
         )
         connection.execute(copied, {"ours": ours, "gone": list(gone)})
@@ -261,17 +268,23 @@ def test_models_of_two_encoders_are_compared_each_with_its_own_on_what_both_have
     def copy(folder: Path) -> None:
         shutil.copytree(first.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.json"))
 
-    other = lab.releases.publish(MODEL, ALL, copy, first.info | {"image_encoder": "another"})
+    other = lab.releases.publish(
+        MODEL, ALL, copy, first.info | {"image_encoder": "another", "image_encoder_name": "onnx:another"}
+    )
     data = load_dataset(lab, lab.releases.get(PAIRS, ALL, str(first.info["pairs_release"])))
     theirs, there = in_spaces_of(lab, data, other)
     assert set(data.videos.video_id[~there]) == (gone | {swapped}) & set(data.videos.video_id)
-    np.testing.assert_array_equal(theirs.images[there], data.images[there])
+    np.testing.assert_array_equal(theirs.images[there], -data.images[there])
     assert not theirs.images[~there].any()
 
     decision = decide(lab, first, other)
+    pairs = data.pairs[data.pairs.part == TEST]
+    pairs = pairs[there[pairs.winner] & there[pairs.loser]]
+    model = TrainedRanker.load(first)
+    assert decision.comparison == compare(model_scores(model, theirs), model_scores(model, data), pairs)
     assert decision.comparison is not None
-    assert decision.promoted
-    assert (decision.comparison.difference, decision.comparison.channels) == (0, 7)
+    assert decision.comparison.difference > 0.1  # it was trained on the others
+    assert decision.comparison.channels == 7
     assert "each model with its own encoders" in decision.reason
 
 
@@ -374,6 +387,21 @@ def test_a_wish_that_cannot_be_had_keeps_its_alias_and_is_waited_for_where_mlflo
     else:
         assert serve_newest(lab, registry).decision.promoted  # type: ignore[arg-type]
     assert lab.releases.current_id(MODEL, ALL) == (old if away else new).release_id
+    assert registry.alias == wish
+
+
+def test_a_wish_that_is_not_fit_is_not_compared_with_and_keeps_its_alias(lab: Lab, publish: Publish) -> None:
+    """Nothing is served yet: a person's choice that would be refused keeps nothing else from being served."""
+    dead, fit = publish(0.1, dead=True), publish(3.0)
+    wish = champion("1", dead.release_id, None)
+
+    class Knows(Registry):
+        def recovered(self, *of: object) -> Release:
+            return dead
+
+    registry = Knows(wish, LabError("not raised"))
+    served = serve_newest(lab, registry)  # type: ignore[arg-type]
+    assert (served.release, served.decision.promoted, served.decision.comparison) == (fit, True, None)
     assert registry.alias == wish
 
 

@@ -10,7 +10,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.model_registry import Champion, ModelRegistry, Version
-from thumblab_pipelines.steps.promotion import Decision, promote_by_hand, promote_newest
+from thumblab_pipelines.steps.promotion import Decision, faults, promote_by_hand, promote_newest
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     """Serve the newest model where it is fit and not worse than the champion, and have the alias say what is served.
 
     A choice of a person's that the sensor has not followed yet is the champion to compare with, and stays one that is
-    followed when the newest model is worse. One that cannot be had is not compared with, and keeps the alias all the same.
+    followed when the newest model is worse. One that cannot be served is not compared with, and keeps the alias still.
     Raises `LabError` when the newest model is not fit or was never logged, or MLflow does not answer now.
     """
     newest = lab.releases.latest(MODEL, ALL)
@@ -113,16 +113,17 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
 
 
 def _fetched(lab: Lab, registry: ModelRegistry, version: Version) -> Release | None:
-    """What a person wishes to be served; None where it cannot be, which the sensor tells.
+    """What a person wishes to be served; None where it cannot be had or is not fit, which the sensor tells.
 
     Raises `LabError` where it may be had later: nothing is decided over a person's wish because a server was away.
     """
     try:
-        return registry.recovered(version, lab.releases, MODEL, ALL)
+        release = registry.recovered(version, lab.releases, MODEL, ALL)
     except LabError as error:
         if error.transient:
             raise
         return None
+    return None if faults(lab, release) else release
 
 
 def _prune(lab: Lab, registry: ModelRegistry) -> None:

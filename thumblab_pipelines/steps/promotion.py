@@ -123,10 +123,15 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     ours = _loaded(challenger)
     if ours is None:
         raise LabError(f"{challenger} cannot be loaded; materialize ranking_model again")
+    other = _encoders(champion) != _encoders(challenger)
+    if other and not _still_had(champion, challenger):
+        return Decision(
+            True, f"not compared: the encoders of the champion {champion.release_id} are not to be had any more"
+        )
     data = load_dataset(lab, _pairs_for(lab, challenger))
     pairs, caveat = unseen_pairs(data, [champion, challenger])
     before = data
-    if _encoders(champion) != _encoders(challenger):
+    if other and len(pairs) >= LEAST_PAIRS:
         before, there = in_spaces_of(lab, data, champion)
         pairs = pairs[there[pairs.winner] & there[pairs.loser]]
         caveat += "; each model with its own encoders"
@@ -186,6 +191,11 @@ def promote_by_hand(lab: Lab, release: Release) -> None:
             lab.releases.promote(release)
 
 
+def faults(lab: Lab, release: Release) -> list[str]:
+    """Why a model is not fit to be served; nothing where it is."""
+    return [verdict.explanation for verdict in judge_model(lab, release) if not verdict.passed]
+
+
 def judge_served_model(lab: Lab, expected: Release, decision: Decision) -> list[Verdict]:
     """Does the pointer name the release that is to be served, and was the model that asked for its place given it?"""
     found = lab.releases.current_id(MODEL, ALL)
@@ -201,9 +211,9 @@ def _wins(scores: Scores, winners: npt.NDArray[np.intp], losers: npt.NDArray[np.
 
 
 def _require_fit(lab: Lab, release: Release) -> None:
-    bad = [verdict for verdict in judge_model(lab, release) if not verdict.passed]
+    bad = faults(lab, release)
     if bad:
-        raise LabError(f"{release} is not promoted: {'; '.join(v.explanation for v in bad)}")
+        raise LabError(f"{release} is not promoted: {'; '.join(bad)}")
 
 
 def _served(lab: Lab) -> Release | None:
@@ -215,6 +225,14 @@ def _served(lab: Lab) -> Release | None:
 
 def _encoders(release: Release) -> tuple[Any, Any]:
     return release.info.get("image_encoder"), release.info.get("title_encoder")
+
+
+def _still_had(champion: Release, challenger: Release) -> bool:
+    """Can the service still ask the champion? It has the settings' title encoder, and image encoders by their names."""
+    if champion.info.get("title_encoder") != challenger.info.get("title_encoder"):
+        return False
+    # One name with two fingerprints: its weights or its code are others by now.
+    return champion.info.get("image_encoder_name") != challenger.info.get("image_encoder_name")
 
 
 def _pairs_for(lab: Lab, model: Release) -> Release:
