@@ -320,6 +320,17 @@ def test_only_pairs_that_neither_has_seen_are_asked(lab: Lab, publish: Publish, 
     assert "only 0 held-out pairs" in decision.reason
 
 
+def test_where_everything_was_seen_a_champion_of_other_encoders_is_asked_nothing_and_stays(
+    lab: Lab, publish: Publish, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = publish(1.0, image_encoder="another", image_encoder_name="onnx:another")
+    challenger = publish(0.1, seen=data.videos.video_id.tolist())
+    monkeypatch.setattr(promotion, "model_scores", lambda model, data: pytest.fail("vectors of another encoder"))
+    decision = decide(lab, challenger, champion)
+    assert (decision.promoted, decision.comparison) == (False, None)
+    assert "only 0 held-out pairs were seen by neither" in decision.reason
+
+
 def champion(number: str, release_id: str | None, crowned: str | None) -> Champion:
     return Champion(Version(number, "run", release_id), crowned)
 

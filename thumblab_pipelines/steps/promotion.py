@@ -139,7 +139,8 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
             why = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and it takes {LEAST_PAIRS}"
             return Decision(True, f"not compared: {why}, and {few}")
-    found = compare(model_scores(theirs, before), model_scores(ours, data), pairs)
+    enough = len(pairs) >= LEAST_PAIRS  # else `before` may still be of the wrong encoders
+    found = compare(model_scores(theirs, before), model_scores(ours, data), pairs) if enough else None
     if found is None:
         few = f"only {len(pairs)} held-out pairs were seen by neither model, and it takes {LEAST_PAIRS}"
         return Decision(False, f"{few}; to serve it all the same, move the champion alias to it")
