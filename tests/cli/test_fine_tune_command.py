@@ -63,7 +63,7 @@ def test_an_encoder_is_made_once_and_it_is_said_how_to_use_it(
     assert "materialize training_pairs and ranking_model" in again.stdout
 
 
-def test_a_model_on_the_new_encoder_is_judged_with_what_both_have_seen_left_out(
+def test_a_model_on_the_new_encoder_is_judged_with_what_was_seen_left_out(
     tuned: dict[str, Any],
     place: dict[str, str],
     shell: Shell,
