@@ -35,6 +35,21 @@ def stop(force: bool) -> None:
         click.echo("The database is in use: it stops when the last process that uses it ends. To stop it now: --force")
 
 
+@command.command("take-over")
+@click.confirmation_option(
+    prompt="Two servers on one folder destroy it. Are you sure that no other host or container runs the lab on it?"
+)
+def take_over() -> None:
+    """Use a data folder on this host that another host used last and did not leave in order.
+
+    For a folder that was moved, a host that was renamed, or one that is gone.
+    """
+    from thumblab_core.database import server
+
+    other = server.take_over()
+    click.echo(f"Taken over from {other}." if other else "The data folder belongs to no other host; nothing was to do.")
+
+
 @command.command()
 @click.option("--database", metavar="NAME", help="Another database on the same server, made when missing.")
 @click.option("--driver", default="psycopg", show_default=True, help="With --database: MLflow takes psycopg2.")
@@ -61,7 +76,9 @@ def status(as_json: bool) -> None:
     click.echo(
         f"{'The lab’s own server' if now.embedded else 'An external server'}: {'running' if now.running else 'stopped'}"
     )
-    if now.embedded and now.running:
+    if other := server.other_host():
+        click.echo(f"in use by {other}; a data folder belongs to one host at a time")
+    elif now.embedded and now.running:
         click.echo("in use" if now.in_use else "not in use", nl=False)
         click.echo(", kept until `thumblab db stop`" if now.kept else ", stops with the last process that uses it")
     if now.folder:

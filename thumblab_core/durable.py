@@ -1,6 +1,8 @@
-"""What is on the disk, and not only written: a file first, then the folder that names it."""
+"""What is on the disk, and not only written: a file first, then the folder that names it. And how old a file is."""
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -11,3 +13,13 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def age(path: Path) -> float:
+    """Seconds since a file was last written. One that is dated in the future, by a clock that was wrong, is dated now: else
+    it would stay young until the clock comes by. Raises `OSError`."""
+    found = time.time() - path.stat().st_mtime
+    if found < 0:
+        with suppress(PermissionError):
+            os.utime(path)
+    return max(0.0, found)

@@ -5,7 +5,6 @@ import hashlib
 import io
 import os
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from thumblab_core.durable import age
 from thumblab_core.errors import LabError
 
 MAX_BYTES = 16 * 2**20
@@ -193,10 +193,9 @@ class ImageStore:
 
     def older_than(self, seconds: float) -> Iterator[str]:
         """The SHA-256 of every picture that was last put so long ago."""
-        before = time.time() - seconds
         for path in self.root.glob("??/*"):
             with contextlib.suppress(FileNotFoundError):
-                if not path.name.startswith(_LEFTOVER) and path.stat().st_mtime < before:
+                if not path.name.startswith(_LEFTOVER) and age(path) > seconds:
                     yield path.parent.name + path.name
 
     def sweep(self, older_than_s: float = 3_600) -> int:
@@ -204,11 +203,10 @@ class ImageStore:
 
         A writer needs seconds for its file, so one that was last written to an hour ago has none any more.
         """
-        before = time.time() - older_than_s
         removed = 0
         for leftover in self.root.glob(f"*/{_LEFTOVER}*"):
             try:
-                if leftover.stat().st_mtime < before:
+                if age(leftover) > older_than_s:
                     leftover.unlink()
                     removed += 1
             except FileNotFoundError:  # its writer, or another sweep, was faster

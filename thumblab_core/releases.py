@@ -4,6 +4,9 @@
     <store>/<kind>/<scope>/CURRENT                       the release_id that is served
     <store>/<kind>/<scope>/SERVED                        the releases that were promoted, one to a line
     <store>/<kind>/<scope>/HELD                          why nothing newer is to be served, where a person said so
+    <store>/<kind>/<scope>/NUMBER                        the last number that was given in the scope
+
+What is newer is a question of numbers and never of time: a clock can step back.
 
 Publishing writes aside, syncs, then renames, so a reader sees a whole release or none. Publishing serves nothing:
 `promote` moves the pointer, atomically. A reader resolves the pointer once per use and verifies what it reads.
@@ -36,7 +39,7 @@ INDEX, PAIRS, MODEL, ENCODER = "index", "pairs", "model", "encoder"
 """The kinds of releases. An index has a scope per niche, an encoder one per model and weights; the others one for all."""
 ALL = "all"
 
-_POINTER, _HELD, _HISTORY = "CURRENT", "HELD", "SERVED"
+_POINTER, _HELD, _HISTORY, _NUMBER = "CURRENT", "HELD", "SERVED", "NUMBER"
 _REMEMBERED = 200
 _STAGING, _ASIDE = ".staging-", ".aside-"
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
@@ -49,7 +52,10 @@ class ReleaseError(LabError):
 
 @dataclass(frozen=True)
 class Release:
-    """One published release. `info` is what its producer said of it; `files` maps a name to its SHA-256."""
+    """One published release. `info` is what its producer said of it; `files` maps a name to its SHA-256.
+
+    `number` rises with every publication in the scope; 0 in releases that were made before there were numbers.
+    """
 
     kind: str
     scope: str
@@ -59,6 +65,12 @@ class Release:
     run_id: str | None
     info: dict[str, Any]
     files: dict[str, str]
+    number: int = 0
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """What sorts the releases of a scope, oldest first; those without a number by the time in their ids."""
+        return self.number, self.release_id
 
     def verify(self, known: Mapping[str, str] | None = None) -> None:
         """Raise `ReleaseError` unless the manifest is the published one and every file has its checksum.
@@ -135,6 +147,7 @@ class ReleaseStore:
                 "kind": kind,
                 "scope": scope,
                 "release_id": release_id,
+                "number": self._next_number(kind, scope),
                 "created_at": created.isoformat(),
                 "run_id": run_id,
                 "info": info,
@@ -147,6 +160,25 @@ class ReleaseStore:
             sync(folder)
         return self.get(kind, scope, release_id)
 
+    def mark(self, kind: str, scope: str) -> int:
+        """A number above all that the scope has given: whatever is published or marked later gets a higher one."""
+        with self._writing(self._scope(kind, scope)):
+            return self._next_number(kind, scope)
+
+    def _next_number(self, kind: str, scope: str, above: int = 0) -> int:
+        """The caller holds the lock. On the disk before it is used: it is not given again once its release is pruned."""
+        path = self._scope(kind, scope) / _NUMBER
+        try:
+            last = int(path.read_text())
+        except (FileNotFoundError, ValueError):  # the first one ever, or it was cut off by a power cut
+            last = max((release.number for release in self.all(kind, scope)), default=0)
+        number = 1 + max(last, above)
+        with path.open("w") as file:
+            file.write(str(number))
+            file.flush()
+            os.fsync(file.fileno())
+        return number
+
     def restore(self, kind: str, scope: str, release_id: str, copy: Path) -> Release:
         """Take a release back that was removed, from a copy of its folder. One that is there already is left as it is.
 
@@ -158,10 +190,12 @@ class ReleaseStore:
                 staging = folder / f"{_STAGING}{secrets.token_hex(6)}"
                 shutil.copytree(copy, staging)
                 try:
-                    self._read(kind, scope, release_id, staging).verify()
+                    release = self._read(kind, scope, release_id, staging)
+                    release.verify()
                 except ReleaseError:
                     shutil.rmtree(staging)
                     raise
+                self._next_number(kind, scope, above=release.number)  # it may come from another store
                 for path in (*staging.rglob("*"), staging):
                     sync(path)
                 staging.rename(folder / release_id)
@@ -202,6 +236,7 @@ class ReleaseStore:
                 manifest["run_id"],
                 dict(manifest["info"]),
                 dict(manifest["files"]),
+                int(manifest.get("number", 0)),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ReleaseError(f"{kind}/{scope}/{release_id} has no readable manifest ({error})") from None
@@ -222,9 +257,12 @@ class ReleaseStore:
 
     def served_before(self, kind: str, scope: str) -> list[Release]:
         """The releases that were promoted, are there still, and are older than the served one; oldest first."""
-        served = self.current_id(kind, scope) or ""
-        promoted = set(self._history(self._scope(kind, scope)))
-        return [r for r in self.all(kind, scope) if r.release_id in promoted and r.release_id < served]
+        served, there = self.current_id(kind, scope), self.all(kind, scope)
+        promoted = self._history(self._scope(kind, scope))
+        order = next((release.order for release in there if release.release_id == served), None)
+        if order is None:  # it is gone or cannot be read: what was promoted before it is older
+            promoted = promoted[: promoted.index(served)] if served in promoted else []
+        return [r for r in there if r.release_id in promoted and (order is None or r.order < order)]
 
     def promoted(self, kind: str, scope: str) -> list[str]:
         """The ids of the releases that were promoted, the last one last; also of those that are gone since."""
@@ -247,12 +285,10 @@ class ReleaseStore:
         folder = self.root / kind / scope
         found = []
         if folder.is_dir():
-            for path in sorted(p for p in folder.iterdir() if _RELEASE_ID.fullmatch(p.name)):
-                try:
+            for path in [p for p in folder.iterdir() if _RELEASE_ID.fullmatch(p.name)]:
+                with suppress(ReleaseError):
                     found.append(self.get(kind, scope, path.name))
-                except ReleaseError:
-                    continue
-        return found
+        return sorted(found, key=lambda release: release.order)
 
     def latest(self, kind: str, scope: str) -> Release | None:
         """The newest published release, served or not."""

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from thumblab_core.database import cluster, root, server, watcher
+from thumblab_core.database import cluster, owner, root, server, watcher
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
@@ -170,7 +170,7 @@ def test_a_user_that_comes_while_the_server_is_about_to_be_stopped_keeps_it(data
             first.kill()
             first.wait()
             time.sleep(0.3)  # the watcher has seen the last user go, and waits to stop the server
-            second = watcher.open_file(home, "users.lock")
+            second = owner.open_file(home, "users.lock")
             fcntl.flock(second, fcntl.LOCK_SH)
         time.sleep(0.5)
         assert running(data_dir)
@@ -228,14 +228,14 @@ def test_kill_9_of_server_watcher_and_user_together_is_mended_by_the_next_comman
 
 def test_lock_files_that_name_another_living_process_are_stale(data_dir: Path) -> None:
     home = home_of(data_dir)
-    owner = home.stat()
-    as_owner = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
+    status = home.stat()
+    as_owner = {"user": status.st_uid, "group": status.st_gid} if os.geteuid() == 0 else {}
     stranger = subprocess.Popen(["sleep", "60"], **as_owner)  # type: ignore[call-overload]
     try:
         stale = f"{stranger.pid}\n{home / 'data'}\n{int(time.time())}\n5432\n..\n\n  1 2\nready\n"
         for path in (home / "data" / "postmaster.pid", home / ".s.PGSQL.5432.lock"):
             path.write_text(stale)
-            os.chown(path, owner.st_uid, owner.st_gid)
+            os.chown(path, status.st_uid, status.st_gid)
         with user(data_dir):
             assert sql(data_dir, "SELECT 1") == 1
         assert stranger.poll() is None, "a stranger was killed for a number in a file"

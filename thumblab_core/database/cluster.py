@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from thumblab_core.database import root, watcher
+from thumblab_core.database import owner, root, watcher
 from thumblab_core.errors import LabError
+from thumblab_core.settings import CHECKOUT
 
 _held: dict[Path, int] = {}
 """This process's descriptor of users.lock, per cluster; never closed, so that the kernel gives it back at the very end."""
@@ -25,30 +26,44 @@ _START_SECONDS = 120
 def use(home: Path, keep: bool = False) -> None:
     """Have the server in `home` running, and hold it up for as long as this process lives (`keep`: until `release`).
 
-    Raises LabError when it does not start.
+    Raises LabError when it does not start, or another host runs one there.
     """
-    if _holds(home) and reachable(home) and not keep:
+    if _holds(home) and reachable(home) and not keep and owner.other_holder(home) is None:
         return
     with watcher.locked(home, "start.lock"):
+        owner.refuse_other(home)
         if not _holds(home):
-            _held[home] = watcher.open_file(home, "users.lock")
+            _held[home] = owner.open_file(home, "users.lock")
             fcntl.flock(_held[home], fcntl.LOCK_SH)
         if keep:
-            os.close(watcher.open_file(home, "keep"))
+            os.close(owner.open_file(home, "keep"))
         _ensure_watched(home)  # before the start, so that a server whose starter dies does not stay
         if not reachable(home):
             _start(home)
 
 
 def release(home: Path, force: bool) -> bool:
-    """Keep the server no longer, and stop it unless others use it (`force`: even then). Returns whether it is stopped."""
+    """Keep the server no longer, and stop it unless others use it (`force`: even then). Returns whether it is stopped.
+
+    Raises LabError when it is another host's, or does not end.
+    """
     with watcher.locked(home, "start.lock"):
+        owner.refuse_other(home)
         (home / "keep").unlink(missing_ok=True)
         if watcher.in_use(home) and not force:
             _ensure_watched(home)
             return False
-        watcher.stop(home)
+        _stop(home)
         return True
+
+
+def take_over(home: Path) -> owner.Host | None:
+    """Let this host use the cluster, whichever host ran its server last. Returns that host where it was another one.
+
+    Raises LabError where the server still runs, as far as this kernel knows.
+    """
+    with watcher.locked(home, "start.lock"):
+        return owner.take_over(home)
 
 
 def reachable(home: Path) -> bool:
@@ -87,15 +102,16 @@ def _holds(home: Path) -> bool:
 
 
 def _ensure_watched(home: Path) -> None:
-    lock = watcher.open_file(home, "watch.lock")
+    lock = owner.open_file(home, "watch.lock")
     try:
-        if (home / "keep").exists() or not watcher.try_lock(lock):
+        if (home / "keep").exists() or not owner.try_lock(lock):
             return
+        imported = [str(Path(psutil.__file__).parents[1]), str(CHECKOUT)]  # however they were found here
         # The lock travels to the watcher as its standard output, which any shell passes on; the shell is there to end at
         # once, so that the watcher is nobody's child. Its own session: Ctrl-C in a terminal is not meant for it.
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-P", watcher.__file__, str(home)],
-            env={**os.environ, "PYTHONPATH": str(Path(psutil.__file__).parents[1])},  # however psutil was found here
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(imported)},
             stdin=subprocess.DEVNULL,
             stdout=lock,
             stderr=subprocess.DEVNULL,
@@ -116,10 +132,11 @@ def _start(home: Path) -> None:
             raise LabError(f"The database in {home} runs but does not answer. Try: thumblab db stop --force")
         time.sleep(0.05)
     # What is left without its postmaster can only be in the way. So is a postmaster.pid: its number may be another's by now.
-    watcher.stop(home)
+    _stop(home)
+    owner.claim(home)
     status = home.stat()
-    owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 else None
-    programs = root.programs(owner)
+    user = (status.st_uid, status.st_gid) if os.geteuid() == 0 else None
+    programs = root.programs(user)
     data = home / "data"
     if not data.exists():
         for left in home.glob("data.*.new"):  # of a start that was killed; its initdb may still be writing
@@ -127,21 +144,27 @@ def _start(home: Path) -> None:
         fresh = home / f"data.{os.getpid()}.new"
         # One collation on every machine, whatever its language.
         locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-        _run(home, owner, [str(programs / "initdb"), "-D", str(fresh), "-U", "postgres", "--auth=trust", *locale])
+        _run(home, user, [str(programs / "initdb"), "-D", str(fresh), "-U", "postgres", "--auth=trust", *locale])
         fresh.rename(data)
     # pg_ctl hands these to a shell, hence no path among them: the data folder comes from PGDATA, and `..`, relative to it,
     # puts the socket into `home`, which only its owner may enter.
     options = f"-k .. -h '' -p 5432 -c cluster_name={watcher.tag(home)} -c unix_socket_permissions=0700"
     start = [str(programs / "pg_ctl"), "start", "-w", "-s", "-t", str(_START_SECONDS), "-l", "log"]
     try:
-        _run(home, owner, [*start, "-o", f"{options} -c max_connections=200"])
+        with owner.server_lock(home) as lock:
+            _run(home, user, [*start, "-o", f"{options} -c max_connections=200"], inherited=(lock,))
     except LabError:
         if not reachable(home):  # it is when the pg_ctl of a starter that was killed came before ours
             raise
 
 
-def _run(home: Path, owner: tuple[int, int] | None, command: list[str]) -> None:
-    """Run a program of PostgreSQL as `owner` in its own session (a Ctrl-C is not meant for the server)."""
+def _stop(home: Path) -> None:
+    if not watcher.stop(home):
+        raise LabError(f"Processes of the database in {home} do not end. Stop the lab wherever it runs on {home}.")
+
+
+def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited: tuple[int, ...] = ()) -> None:
+    """Run a program of PostgreSQL as `user` in its own session (a Ctrl-C is not meant for the server)."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
     environment |= {"PGDATA": str(home / "data"), "LC_ALL": "C"}
     log = home / "log"
@@ -154,10 +177,11 @@ def _run(home: Path, owner: tuple[int, int] | None, command: list[str]) -> None:
             stderr=output,
             cwd=home,
             env=environment,
-            user=owner[0] if owner else None,
-            group=owner[1] if owner else None,
-            extra_groups=[] if owner else None,
+            user=user[0] if user else None,
+            group=user[1] if user else None,
+            extra_groups=[] if user else None,
             start_new_session=True,
+            pass_fds=inherited,
         )
         if done.returncode == 0:
             return

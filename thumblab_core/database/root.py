@@ -33,7 +33,8 @@ def find_home(data_dir: Path) -> Path | None:
     if place.is_symlink() and not place.exists():
         raise LabError(
             f"The database of {data_dir} was in {place.readlink()}, which is gone. "
-            f"Bring that folder back, or delete {place} to begin with an empty database."
+            "Where other hosts see the data folder, use it on the host that it was made on. Otherwise bring that folder "
+            f"back, or delete {place} to begin with an empty database."
         )
     return place.resolve() if place.is_dir() else None
 

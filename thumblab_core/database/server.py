@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thumblab_core.database import cluster, root, watcher
+from thumblab_core.database import cluster, owner, root, watcher
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 from thumblab_core.settings import settings as current_settings
@@ -106,6 +106,27 @@ def stop(force: bool = False, settings: Settings | None = None) -> bool:
     with _folder_errors(settings):
         home = root.find_home(settings.data_dir)
         return home is None or cluster.release(home, force)
+
+
+def take_over(settings: Settings | None = None) -> str | None:
+    """Let this host run the embedded server, whichever host ran it last. Returns that host where it was another one.
+
+    Raises LabError when its server still runs, as far as this machine knows, or the setting names an external one.
+    """
+    settings = _only_embedded(settings)
+    with _folder_errors(settings):
+        home = root.find_home(settings.data_dir)
+        other = None if home is None else cluster.take_over(home)
+        return None if other is None else owner.described(other)
+
+
+def other_host(settings: Settings | None = None) -> str | None:
+    """The other host that has the embedded server running, if there is one."""
+    settings = settings or current_settings()
+    with _folder_errors(settings):
+        home = root.find_home(settings.data_dir) if settings.database_url is None else None
+        other = None if home is None else owner.other_holder(home)
+        return None if other is None else owner.described(other)
 
 
 def status(settings: Settings | None = None) -> Status:

@@ -7,7 +7,8 @@ and a forked child holds its parent's. The files lie beside the server's data:
     start.lock   exclusive, by whoever is starting or stopping the server
     watch.lock   exclusive, by the one watcher, which waits until users.lock is free and then stops the server
 
-This module imports neither the lab nor SQLAlchemy, so that the process which waits stays small.
+Which host may do any of this is in `owner.py`. This module imports neither settings nor SQLAlchemy, so that the process
+which waits stays small.
 """
 
 import fcntl
@@ -22,22 +23,13 @@ from pathlib import Path
 
 import psutil
 
+from thumblab_core.database import owner
+from thumblab_core.database.owner import open_file, try_lock
+
 
 def tag(home: Path) -> str:
     """The `cluster_name` of the server in `home`, by which its processes are known wherever the system shows them."""
     return f"thumblab-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
-
-
-def open_file(home: Path, name: str) -> int:
-    """A descriptor of `home/name`, made when missing, owned by the owner of `home`.
-
-    Never through a link: root opens these files in a folder that belongs to a lesser user.
-    """
-    descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:
-        owner = home.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
-    return descriptor
 
 
 @contextmanager
@@ -49,14 +41,6 @@ def locked(home: Path, name: str) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def in_use(home: Path) -> bool:
@@ -88,20 +72,31 @@ def is_postmaster(process: psutil.Process) -> bool:
     return any(argument.startswith("cluster_name=") for argument in process.info["cmdline"] or ())
 
 
-def stop(home: Path) -> None:
-    """Stop the server in `home`, if it runs; the caller holds start.lock. Committed work survives each of the ways."""
+def stop(home: Path) -> bool:
+    """Stop the server in `home`, if it runs; the caller holds start.lock. Committed work survives each of the ways.
+
+    Returns whether it has ended. What it left is removed only then, and only where no other host runs one.
+    """
     for how, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         running = processes(home)
         # SIGINT asks the postmaster for an orderly end; to its children it means other things.
         for process in running[:1] if how == signal.SIGINT and running and is_postmaster(running[0]) else running:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(how)
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + (seconds if running else 1)
         # Asked of the process table, not of the ids: a zombie that nobody reaps would be waited for in vain.
-        while processes(home) and time.monotonic() < deadline:
+        while not (ended := not processes(home) and not owner.server_lives(home)) and time.monotonic() < deadline:
             time.sleep(0.02)
+        if ended:
+            break
+    else:
+        return False
+    if owner.other_holder(home) is not None:
+        return True
     for left in (home / "data" / "postmaster.pid", home / ".s.PGSQL.5432", home / ".s.PGSQL.5432.lock"):
         left.unlink(missing_ok=True)
+    owner.let_go(home)
+    return True
 
 
 def watch(home: Path, watch_lock: int) -> None:

@@ -1,7 +1,7 @@
 """What changed in a library since its base was built: a handful of videos put in, put anew or taken out.
 
-Files of a release: `changes.json`, a list of `{"video_id", "at", "item"}` in the order of the vectors, `item` null for a
-video that was taken out; `changes.npy`, a vector for each that has an item.
+Files of a release: `changes.json`, a list of `{"video_id", "at", "item", "mark"}` in the order of the vectors, `item` null
+for a video that was taken out; `changes.npy`, a vector for each that has an item.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,15 @@ JSON, VECTORS = "changes.json", "changes.npy"
 
 @dataclass(frozen=True)
 class Change:
-    """The last word on one video; `item` is None where it was taken out. `at` has a time zone."""
+    """The last word on one video; `item` is None where it was taken out. `at` has a time zone.
+
+    `mark` is of the release store, drawn after the change stood in the database; 0 in changes from before there were marks.
+    """
 
     video_id: str
     at: datetime
     item: Item | None
+    mark: int = 0
 
 
 _FILE = TypeAdapter(list[Change])
@@ -64,9 +68,13 @@ class Changes:
         stacked = np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.vectors.shape[1]), np.float32)
         return Changes(tuple(change for change, _ in found.values()), stacked)
 
-    def since(self, moment: datetime) -> list[tuple[Change, Vectors | None]]:
-        """Those made at that moment or later, as `with_all` takes them."""
-        return [(entry, vector) for entry, vector in self.pairs() if entry.at >= moment]
+    def since(self, moment: datetime, mark: int = 0) -> list[tuple[Change, Vectors | None]]:
+        """Those made after that mark, or where one of the two has none at that moment or later, as `with_all` takes them."""
+        return [
+            (entry, vector)
+            for entry, vector in self.pairs()
+            if (entry.mark > mark if entry.mark and mark else entry.at >= moment)
+        ]
 
     def pairs(self) -> list[tuple[Change, Vectors | None]]:
         """All, as `with_all` takes them."""

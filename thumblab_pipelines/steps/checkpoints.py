@@ -11,7 +11,6 @@ import logging
 import secrets
 import signal
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from thumblab_core.durable import sync
+from thumblab_core.durable import age, sync
 from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.recipe import TrainConfig
 
@@ -100,9 +99,7 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
         for aside in self.path.parent.glob(f"{self.path.stem}*{_ASIDE}"):
             with suppress(FileNotFoundError):
-                if (
-                    time.time() - aside.stat().st_mtime > _LEFT_S
-                ):  # a newer one may be another training's, being written
+                if age(aside) > _LEFT_S:  # a newer one may be another training's, being written
                     aside.unlink()
         with suppress(OSError):
             self.path.parent.rmdir()

@@ -53,8 +53,9 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None = 
         rows = read_library(lab, niche, encoder, wanted)
         if not rows.items:
             return Changed(served, left=_left(lab, niche, wanted, encoder))
+        mark = lab.releases.mark(INDEX, niche)
         changes = [
-            (Change(item.video_id, rows.read_at, item), vector)
+            (Change(item.video_id, rows.read_at, item, mark), vector)
             for item, vector in zip(rows.items, rows.vectors, strict=True)
         ]
         release = _publish(lab, served, index.changed(changes), run_id)
@@ -74,6 +75,7 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None 
         with lab.engine.connect() as connection:
             # After the commit: a build that was read before it lacks it, and is brought up to date when it is served.
             at = now(connection)
+        mark = lab.releases.mark(INDEX, niche)
         left = {video_id: f"no video of {niche} in the lab" for video_id in wanted if video_id not in known}
         served = lab.releases.current(INDEX, niche)
         index = None if served is None else NicheIndex.load(served)
@@ -85,7 +87,8 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None 
         }
         if served is None or index is None or not out:
             return Changed(served, left=left)
-        release = _publish(lab, served, index.changed([(Change(video_id, at, None), None) for video_id in out]), run_id)
+        changes = [(Change(video_id, at, None, mark), None) for video_id in out]
+        release = _publish(lab, served, index.changed(changes), run_id)
     return Changed(release, out=out, left=left)
 
 

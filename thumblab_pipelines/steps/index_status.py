@@ -11,7 +11,7 @@ from thumblab_core.index import NicheIndex
 from thumblab_core.releases import INDEX
 from thumblab_pipelines.steps.index_changes import rebuilds_asked_for
 from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.library import as_of, newest_build
+from thumblab_pipelines.steps.library import as_of, newest_build, was_read_after
 
 
 @dataclass
@@ -69,7 +69,7 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
     if held is not None:
         found.remarks.append(f"held: {held}; `thumblab index resume {niche}`")
     build = newest_build(lab, niche)
-    if build is not None and served is not None and as_of(build) > as_of(served):
+    if build is not None and served is not None and was_read_after(build, served):
         found.remarks.append(f"{build.release_id} is built and not served")
     found.remarks += [f"a rebuild is asked for: {a.reason}" for a in rebuilds_asked_for(lab) if a.niche == niche]
     return found
@@ -78,8 +78,9 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
 def verify_releases(lab: Lab, niche: str) -> list[Verified]:
     """Read every release that is kept as a service would; also the served one when its manifest cannot be read."""
     served = lab.releases.current_id(INDEX, niche)
-    names = {release.release_id for release in lab.releases.all(INDEX, niche)} | ({served} if served else set())
-    return [Verified(niche, name, name == served, _fault(lab, niche, name)) for name in sorted(names)]
+    names = [release.release_id for release in lab.releases.all(INDEX, niche)]
+    names += [served] if served and served not in names else []
+    return [Verified(niche, name, name == served, _fault(lab, niche, name)) for name in names]
 
 
 def _stats(folder: Path) -> list[os.stat_result]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import index_rebuilds, library_exclusions, videos
@@ -46,6 +46,8 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
     Raises `LabError` when the library is empty.
     """
     encoder = image_encoder(lab.settings).fingerprint
+    # Before it is read: what is marked later may be missing from it, and who asked by now is answered by it.
+    mark, asked = lab.releases.mark(INDEX, niche), _asked(lab, niche)
     rows = read_library(lab, niche, encoder)
     if not rows.items:
         raise LabError(
@@ -62,12 +64,14 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
         info = index.describe() | {
             "inputs": inputs,
             "as_of": rows.as_of.isoformat(),
+            "mark": mark,
+            "answers": asked.isoformat() if asked else None,
             "encoder_name": image_encoder_name(lab.settings),
             "measured": scores.count,
         }
         release = lab.releases.publish(INDEX, niche, index.save, info, run_id)
     else:
-        _answered(lab, niche, rows.as_of)
+        _answered(lab, niche, index_rebuilds.c.asked_at == asked)
     return Built(release, reused)
 
 
@@ -109,7 +113,7 @@ def promote_index(lab: Lab, niche: str) -> Served:
             prune_indices(lab, niche)
             return Served(served, held)
         build = newest_build(lab, niche)
-        newer = build is not None and (served is None or as_of(build) > as_of(served))
+        newer = build is not None and (served is None or was_read_after(build, served))
         release = build if newer else served
         if release is None:
             raise LabError(f"{niche} has no index release; materialize faiss_index of it first")
@@ -121,7 +125,7 @@ def promote_index(lab: Lab, niche: str) -> Served:
         current = _caught_up(lab, release, served if newer else None)
         if current != served:
             lab.releases.promote(current)
-        _answered(lab, niche, as_of(current))
+        _answered(lab, niche, _answers(current))
         prune_indices(lab, niche)
     return Served(current, None)
 
@@ -147,13 +151,23 @@ def ask_for_rebuild(lab: Lab, niche: str, reason: str) -> None:
 
 
 def newest_build(lab: Lab, niche: str) -> Release | None:
-    """The newest release of the niche that was built at once, and not made of another one by a change."""
+    """The release of the niche that was read last of those that were built at once, and not made of another by a change."""
     builds = [release for release in lab.releases.all(INDEX, niche) if not release.info.get("changed_since")]
-    return max(builds, key=as_of, default=None)
+    return max(builds, key=_when_read, default=None)
+
+
+def was_read_after(release: Release, other: Release) -> bool:
+    """Whether the build that a release is, or was made of by changes, read the database after that of the other one."""
+    return _when_read(release) > _when_read(other)
+
+
+def _when_read(release: Release) -> tuple[int, datetime]:
+    """By the counter of the store; by the clock for releases that were made before there was one."""
+    return int(release.info.get("mark", 0)), as_of(release)
 
 
 def as_of(release: Release) -> datetime:
-    """Up to when the database is in what the release was built of."""
+    """Up to when the database is in what the release was built of, by the clock of the database."""
     return datetime.fromisoformat(release.info.get("as_of", release.created_at))
 
 
@@ -163,15 +177,17 @@ def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
     with lab.engine.connect() as connection:
         excluded = set(connection.scalars(select(library_exclusions.c.video_id)))
         at = now(connection)
+    marked = lab.releases.mark(INDEX, release.scope)
     index = NicheIndex.load(release)
-    missed = [] if served is None else NicheIndex.load(served).changes.since(as_of(release))
+    mark = int(release.info.get("mark", 0))
+    missed = [] if served is None else NicheIndex.load(served).changes.since(as_of(release), mark)
     puts = [(change, vector) for change, vector in missed if vector is not None]
     if puts and served is not None and served.info["encoder"] != release.info["encoder"]:
         ask_for_rebuild(lab, release.scope, "videos were put in while it was built for another encoder")
         puts = []
     index_now = index.changed(puts)
     out: list[tuple[Change, Vectors | None]] = [
-        (Change(video_id, at, None), None) for video_id in sorted(excluded) if video_id in index_now
+        (Change(video_id, at, None, marked), None) for video_id in sorted(excluded) if video_id in index_now
     ]
     if not puts and not out:
         return release
@@ -188,11 +204,23 @@ def _check_nothing_forgotten(lab: Lab, release: Release) -> None:
         raise LabError(f"{release} is not promoted: {len(gone)} of its videos were forgotten since; it is built anew")
 
 
-def _answered(lab: Lab, niche: str, moment: datetime) -> None:
-    """What was asked for up to that moment is served."""
+def _asked(lab: Lab, niche: str) -> datetime | None:
+    """When a rebuild of the niche was last asked for, if no build has answered that yet."""
+    with lab.engine.connect() as connection:
+        return connection.scalar(select(index_rebuilds.c.asked_at).where(index_rebuilds.c.niche == niche))
+
+
+def _answers(release: Release) -> ColumnElement[bool]:
+    """What was asked for before the release was read."""
+    if "answers" not in release.info:  # it was built when only clocks told
+        return index_rebuilds.c.asked_at <= as_of(release)
+    asked = release.info["answers"]
+    return index_rebuilds.c.asked_at == (datetime.fromisoformat(asked) if asked else None)
+
+
+def _answered(lab: Lab, niche: str, asked: ColumnElement[bool]) -> None:
     with lab.engine.begin() as connection:
-        asked = (index_rebuilds.c.niche == niche) & (index_rebuilds.c.asked_at <= moment)
-        connection.execute(delete(index_rebuilds).where(asked))
+        connection.execute(delete(index_rebuilds).where(index_rebuilds.c.niche == niche, asked))
 
 
 def publish_changed(lab: Lab, of: Release, index: NicheIndex, run_id: str | None = None) -> Release:
@@ -205,4 +233,5 @@ def publish_changed(lab: Lab, of: Release, index: NicheIndex, run_id: str | None
 def judge_served_index(lab: Lab, expected: Release) -> list[Verdict]:
     """Does the pointer name the release that was promoted, or one that a change has made of it since?"""
     found = lab.releases.current_id(INDEX, expected.scope)
-    return [Verdict("pointer", found is not None and found >= expected.release_id, f"{expected.scope} serves {found}")]
+    order = {release.release_id: release.order for release in lab.releases.all(INDEX, expected.scope)}
+    return [Verdict("pointer", found in order and order[found] >= expected.order, f"{expected.scope} serves {found}")]

@@ -5,7 +5,6 @@ Each function compares what is there with what the `videos` table still has; non
 
 import json
 import shutil
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from thumblab_core.channel_history import ADAPTER, ChannelHistories
 from thumblab_core.database.tables import channels, thumbnail_versions, thumbnails, videos
+from thumblab_core.durable import age
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
 from thumblab_core.releases import ALL, INDEX, MODEL, PAIRS, Release
@@ -199,18 +199,17 @@ def _remove_unserved(lab: Lab, channel_id: str) -> None:
 def clean_unfinished(lab: Lab) -> int:
     """Delete what trainings and fine-tunings that were killed and never called again left behind: vectors, weights and
     prepared pictures, which nobody else knows of."""
-    before = time.time() - _UNFINISHED_S
     places = [lab.settings.data_dir / name for name in ("training", "fine-tuning")]
     folders = [path for place in places if place.is_dir() for path in place.iterdir() if path.is_dir()]
-    old = [folder for folder in folders if not folder.is_symlink() and _touched(folder) < before]
+    old = [folder for folder in folders if not folder.is_symlink() and _idle(folder) > _UNFINISHED_S]
     for folder in old:
         shutil.rmtree(folder, ignore_errors=True)  # what cannot be deleted now is tried again by the next run
     return sum(not folder.exists() for folder in old)
 
 
-def _touched(folder: Path) -> float:
-    """When anything in the folder was last written: a big file that grows leaves the folder's own time as it is."""
+def _idle(folder: Path) -> float:
+    """Seconds since anything in it was last written: a big file that grows leaves the folder's own time as it is."""
     try:
-        return max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
+        return min(age(path) for path in [folder, *folder.rglob("*")])
     except FileNotFoundError:  # somebody writes there just now
-        return time.time()
+        return 0.0
