@@ -84,7 +84,7 @@ def retain(lab: Lab, niche: str, progress: Progress = silent, run_id: str | None
         # Also without YouTube, by this machine's clock then: facts do not get younger because nobody can be asked.
         forgotten[EXPIRED] += _expire(lab, niche, now)
         forgotten[STALE] = _forget_stale(lab, niche, now)
-        releases_deleted = clean_indices(lab, niche, run_id) + clean_pairs(lab)
+        releases_deleted = clean_indices(lab, niche, run_id) + clean_pairs(lab, run_id)
         images_deleted = clean_images(lab)
         histories, unfinished_deleted = clean_histories(lab, progress), clean_unfinished(lab)
     with lab.engine.connect() as connection:
