@@ -16,13 +16,13 @@ from thumblab_core.releases import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.steps.catalogue import import_catalogue
 from thumblab_pipelines.steps.dataset import Dataset, in_spaces_of, load_dataset
 from thumblab_pipelines.steps.embed import embed
+from thumblab_pipelines.steps.forgetting import forget_videos
 from thumblab_pipelines.steps.kept_pairs import SUCCEEDED, named_pairs
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pairs import TEST, TRAIN, build_pairs, judge_pairs
 from thumblab_pipelines.steps.promotion import promote_newest
 from thumblab_pipelines.steps.ranking import build_model
 from thumblab_pipelines.steps.recipe import TrainConfig
-from thumblab_pipelines.steps.retention import forget_videos
 from thumblab_pipelines.steps.snapshot import FILE, Snapshot
 from thumblab_pipelines.steps.traces import clean_pairs
 

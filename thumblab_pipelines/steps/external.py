@@ -24,12 +24,12 @@ from thumblab_pipelines.steps.adapt import above_trend, adjusted, fit_adapters
 from thumblab_pipelines.steps.catalogue import Imported, import_catalogue
 from thumblab_pipelines.steps.dataset import Dataset, load_dataset
 from thumblab_pipelines.steps.embed import embed
+from thumblab_pipelines.steps.forgetting import forget_videos
 from thumblab_pipelines.steps.judging import ADAPTED, Evaluation, Question
 from thumblab_pipelines.steps.judging import MODEL as SCORER
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pairs import build_pairs
 from thumblab_pipelines.steps.progress import Progress, silent
-from thumblab_pipelines.steps.retention import forget_videos
 from thumblab_pipelines.steps.seen import seen_by
 from thumblab_pipelines.steps.traces import alive_videos, clean_images, clean_pairs
 

@@ -111,7 +111,8 @@ def fine_tune(
             "train one first, or fine-tune with fresh heads"
         )
     with holding_pairs(lab):
-        source = named_pairs(lab, pairs_release.release_id)
+        there = pairs_release.path.is_dir()  # else a video was forgotten since it was chosen
+        source = pairs_release if there else named_pairs(lab, pairs_release.release_id)
         data = load_dataset(lab, source, forgotten := forgotten_in(lab, source))
     from_heads = start.files if start is not None else None
     inputs = inputs_digest(_VERSION, source.info["inputs"], encoder.base, asdict(config), from_heads, forgotten)

@@ -135,12 +135,15 @@ def _remove(lab: Lab, releases: Iterable[Release]) -> None:
         lab.releases.remove(release)
 
 
-def clean_images(lab: Lab) -> int:
-    """Delete the pictures that neither a thumbnail nor an earlier version of one names."""
+def clean_images(lab: Lab, ahead: float = 0.0) -> int:
+    """Delete the pictures that neither a thumbnail nor an earlier version of one names.
+
+    `ahead`: by how many seconds this machine's clock may be ahead, which makes a new file look old.
+    """
     with lab.engine.connect() as connection:
         named = set(connection.scalars(select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None))))
         named |= set(connection.scalars(select(thumbnail_versions.c.sha256)))
-    return sum(lab.images.remove(sha256) for sha256 in lab.images.older_than(_UNUSED_S) if sha256 not in named)
+    return sum(lab.images.remove(sha256) for sha256 in lab.images.older_than(_UNUSED_S + ahead) if sha256 not in named)
 
 
 @dataclass(frozen=True)
@@ -208,10 +211,10 @@ def _remove_unserved(lab: Lab, channel_id: str) -> None:
         lab.releases.discard_unreadable(ADAPTER, channel_id)
 
 
-def clean_unfinished(lab: Lab) -> int:
+def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
     """Delete what trainings and fine-tunings that were killed and never called again left behind: vectors, weights and
-    prepared pictures, which nobody else knows of."""
-    before = time.time() - _UNFINISHED_S
+    prepared pictures, which nobody else knows of. `ahead`: as in `clean_images`."""
+    before = time.time() - _UNFINISHED_S - ahead
     places = [lab.settings.data_dir / name for name in ("training", "fine-tuning")]
     folders = [path for place in places if place.is_dir() for path in place.iterdir() if path.is_dir()]
     old = [folder for folder in folders if not folder.is_symlink() and _touched(folder) < before]
