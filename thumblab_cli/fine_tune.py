@@ -73,8 +73,8 @@ def command(as_json: bool, **chosen: Any) -> None:
 def _said(release: "Release") -> dict[str, Any]:
     from thumblab_pipelines.steps.fine_tune import setting_of
 
-    told = ("base", "blocks", "pairs_release", "forgotten", "pictures", "unreadable", "pairs")
-    told += ("validation_auc_before",)
+    told = ["base", "blocks", "pairs_release", "forgotten", "pictures", "unreadable", "pairs"]
+    told.append("validation_auc_before")
     return {
         "release": str(release),
         "setting": setting_of(release),

@@ -128,10 +128,10 @@ def fit_history(
             videos = videos[-MOST_VIDEOS:].reset_index(drop=True)
         ids = videos.video_id.tolist()
         (images, first), (titles, second) = (read_vectors(lab, ids, str(model.info[e])) for e in _ENCODERS)
-        there = first & second
-        if not there.all():
-            left_out["forgotten meanwhile"] = int((~there).sum())
-            videos, images, titles = videos[there].reset_index(drop=True), images[there], titles[there]
+        both = first & second
+        if not both.all():
+            left_out["forgotten meanwhile"] = int((~both).sum())
+            videos, images, titles = videos[both].reset_index(drop=True), images[both], titles[both]
         start = time.perf_counter()
         own = prepare(ranker, videos, images, titles, growth_of(ranker))
         adapter = own.fit(np.arange(len(videos)))
