@@ -610,7 +610,7 @@ def test_a_youtube_that_knows_no_video_any_more_is_not_believed(kept: Kept, monk
     assert f"{found.due} removed or private" in verdict.explanation
     assert "materialize view_history with the config confirmed: true" in verdict.explanation
     assert all("videos" in kept.rows(video_id) for video_id in kept.ids)
-    kept.emulator.advance(timedelta(days=26))
+    kept.emulator.advance(timedelta(days=19))
     assert retain(kept.lab, NICHE).forgotten == {}
     assert all("videos" in kept.rows(video_id) for video_id in kept.ids)
 
