@@ -90,9 +90,9 @@ def _trained_here(
     """What the release says of itself: it has seen no pair that it was judged on."""
     from thumblab_cli.judged import as_object
     from thumblab_cli.tables import print_evaluation
-    from thumblab_core.releases import ALL, PAIRS
     from thumblab_pipelines.steps.external import channel_names
     from thumblab_pipelines.steps.judging import FUTURE
+    from thumblab_pipelines.steps.kept_pairs import named_pairs
     from thumblab_pipelines.steps.ranking import BuiltModel
 
     evaluations = BuiltModel(model, reused=True).evaluations
@@ -101,7 +101,7 @@ def _trained_here(
         return
     counted = None
     if report is not None:
-        counted = _counted(report, lab.releases.get(PAIRS, ALL, str(model.info["pairs_release"])))
+        counted = _counted(report, named_pairs(lab, str(model.info["pairs_release"])))
     said = as_object(evaluations, FUTURE, channel_names(lab))
     unseen = {"videos": 0, "pairs": 0}
     click.echo(json.dumps({"release": model.release_id, "catalogue": counted, **said, "seen_left_out": unseen}))

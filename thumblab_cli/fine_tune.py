@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.config_options import options_of
-from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.fine_tune import FineTuneConfig
 
 if TYPE_CHECKING:
@@ -56,16 +55,13 @@ def command(as_json: bool, **chosen: Any) -> None:
     from rich.console import Console
 
     from thumblab_cli.tables import progress_bars
-    from thumblab_core.releases import ALL, PAIRS
     from thumblab_pipelines.steps.fine_tune import fine_tune
+    from thumblab_pipelines.steps.kept_pairs import newest_pairs
     from thumblab_pipelines.steps.lab import Lab
 
     lab, config, console = Lab.open(), FineTuneConfig(**chosen), Console(stderr=as_json)
-    pairs = lab.releases.latest(PAIRS, ALL)
-    if pairs is None:
-        raise LabError("there are no training pairs; materialize training_pairs first")
     with progress_bars(console) as listener:
-        release = fine_tune(lab, pairs, config, listener)
+        release = fine_tune(lab, newest_pairs(lab), config, listener)
     said = _said(release)
     if as_json:
         click.echo(json.dumps(said | {"config": asdict(config)}))
@@ -77,7 +73,8 @@ def command(as_json: bool, **chosen: Any) -> None:
 def _said(release: "Release") -> dict[str, Any]:
     from thumblab_pipelines.steps.fine_tune import setting_of
 
-    told = ("base", "blocks", "pairs_release", "pictures", "unreadable", "pairs", "validation_auc_before")
+    told = ["base", "blocks", "pairs_release", "forgotten", "pictures", "unreadable", "pairs"]
+    told.append("validation_auc_before")
     return {
         "release": str(release),
         "setting": setting_of(release),
@@ -99,6 +96,8 @@ def _lines(said: dict[str, Any]) -> list[str]:
         lines.append(
             f"{len(said['unreadable'])} of {said['pictures']} pictures could not be read; the release names them."
         )
+    if said["forgotten"]:
+        lines.append(f"{said['forgotten']} videos of its pairs were forgotten since they were made, and left out.")
     return [
         *lines,
         "Nothing uses it yet. To use it:",

@@ -162,13 +162,13 @@ def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
     import pandas as pd
 
     from demo.synthetic import SyntheticCatalogue
-    from thumblab_core.releases import ALL, PAIRS
     from thumblab_pipelines.steps.evaluate import ADAPTED, FUTURE, NEW_CHANNELS, judge
+    from thumblab_pipelines.steps.kept_pairs import named_pairs
     from thumblab_pipelines.steps.lab import Lab
 
     if not isinstance(lab.catalogue, SyntheticCatalogue):
         return []
-    release = Lab.open().releases.get(PAIRS, ALL, pairs_release)
+    release = named_pairs(Lab.open(), pairs_release)
     videos = pd.read_parquet(release.path / "videos.parquet")
     pairs = pd.read_parquet(release.path / "pairs.parquet")
     planted = np.array([lab.catalogue.planted_quality(video_id) for video_id in videos.video_id])

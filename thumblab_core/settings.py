@@ -121,8 +121,15 @@ class Settings(BaseSettings):
     """How far back the search for trending videos looks."""
 
     library_days: int = Field(default=90, ge=1)
-    """A video leaves the lab this many days after it was first collected, and the index when it was last observed so long
+    """A video leaves the library this many days after it was first collected, and when it was last observed so long
     before the niche's newest observation."""
+
+    training_days: int = Field(default=365, ge=1)
+    """A video that the crawl keeps for the training leaves the lab this many days after it was first collected; one of a
+    channel that was added (`thumblab channel add`) stays as long as the channel is."""
+
+    forget_share: float = Field(default=0.2, gt=0, le=1)
+    """The share of a niche's videos that is forgotten at once without a person's word, see docs/retention.md."""
 
     index_factory: str = "auto"
     """The FAISS index of a niche: `auto` follows its size, or a factory string such as `IDMap,IVF100,Flat`."""

@@ -57,6 +57,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     from thumblab_pipelines.steps import pairs
     from thumblab_pipelines.steps.ageing import Growth
     from thumblab_pipelines.steps.dataset import Dataset
+    from thumblab_pipelines.steps.snapshot import Snapshot
 
     def make(
         channels: int = 6, videos: int = 60, signal: float = 1.0, noise: float = 0.5, seed: int = 0, **columns: Any
@@ -92,7 +93,8 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
         as_of = corpus.observed_at.max().isoformat()
         info = {"image_encoder": "i", "title_encoder": "t", "age_exponent": 0.0, "inputs": str(seed), "as_of": as_of}
         store = ReleaseStore(tmp_path_factory.mktemp("pairs"))
-        release = store.publish("pairs", "all", pairs._writer(corpus, found), info)
-        return Dataset(release, corpus, found, images, titles, random.random((n, 6)).astype(np.float32))
+        snapshot = Snapshot(images, titles, random.random((n, 6)).astype(np.float32))
+        release = store.publish("pairs", "all", pairs._writer(corpus, found, snapshot), info)
+        return Dataset(release, corpus, found, images, titles, snapshot.sub_scores)
 
     return make

@@ -34,6 +34,7 @@ class Observed:
             "format": kind,
             "tags": [],
             "source": "youtube",
+            "collected_at": PUBLISHED + timedelta(hours=max((age for age, *_ in seen), default=0)),
             "refreshed_at": PUBLISHED,
         }
         picture = {"video_id": video_id, "sha256": video_id, "fetched_at": PUBLISHED, "checked_at": PUBLISHED}

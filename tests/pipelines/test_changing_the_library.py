@@ -133,7 +133,8 @@ def test_each_video_that_cannot_be_put_in_says_why_and_stops_no_other(lab: Lab) 
     assert changed.put == [good]
     assert {video: why.split(";")[0] for video, why in changed.left.items()} == {
         without_picture: "its thumbnail was not downloaded",
-        long_gone: "it was observed more than 90 days before the niche's newest, or is no plain video",
+        long_gone: "it was first collected or last observed more than 90 days before the niche's newest observation, "
+        "or is no plain video",
         stranger: f"it is a video of {OTHER}",
         "nobody": "the lab does not know it",
     }

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 from tiny_clip import TinyClip
 
 from thumblab_core.database.tables import channels, thumbnails, videos
@@ -33,6 +33,7 @@ from thumblab_pipelines.steps.embed import embed
 from thumblab_pipelines.steps.fine_tune import WEIGHTS, FineTuneConfig, _heads, fine_tune, setting_of
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.seen import SEEN, fingerprints, seen_by
+from thumblab_pipelines.steps.snapshot import read_snapshot
 from thumblab_pipelines.steps.splits import TRAIN, VALIDATION
 from thumblab_pipelines.steps.tower_blocks import TrainableTower, blocks_of
 from thumblab_pipelines.steps.tower_training import pairs_of
@@ -116,6 +117,7 @@ def coloured(open_lab: Callable[..., Lab], tiny: TinyClip) -> Coloured:
     def write(folder: Path) -> None:
         table.to_parquet(folder / "videos.parquet", index=False)
         pairs.to_parquet(folder / "pairs.parquet", index=False)
+        read_snapshot(lab, table.video_id.tolist(), *encoders.values())[0].save(folder)
 
     encoders = {
         "image_encoder": image_encoder(lab.settings).fingerprint,
@@ -423,3 +425,13 @@ def test_what_cannot_be_fine_tuned_is_one_sentence(coloured: Coloured, tmp_path:
     other = dataclasses.replace(coloured.pairs, info={**coloured.pairs.info, "image_encoder": "builtin-768-v3"})
     with pytest.raises(LabError, match="the pairs were made with builtin-768-v3, the settings say open_clip-tiny"):
         fine_tune(lab, other, QUICK)
+
+
+def test_a_video_that_was_forgotten_since_the_pairs_were_made_stops_nothing_and_is_counted(
+    coloured: Coloured, tmp_path: Path
+) -> None:
+    lab = coloured.elsewhere(tmp_path)
+    with lab.engine.begin() as connection:  # the database is everybody's, and this test the last
+        connection.execute(delete(videos).where(videos.c.video_id == "v0"))
+    release = fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, epochs=1))
+    assert (release.info["forgotten"], release.info["pictures"]) == (1, CHANNELS * 17 - 1)

@@ -374,3 +374,26 @@ def test_an_unknown_channel_is_collected_from_youtube_with_pictures_and_known_on
         add_channel(lab, "UC" + "x" * 22, niche="tech")
     with pytest.raises(LabError, match="no channel called"):
         add_channel(lab, "A Title of Nobody's", niche="tech")
+
+
+def test_a_video_forgotten_while_a_history_is_learnt_is_left_out_of_it_and_stops_nothing(
+    folder: Path, serve: Callable[..., Release], open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thumblab_pipelines.steps import own_history
+
+    mine = open_lab()
+    model = serve(mine)
+    add_channel(mine, TASTE, folder)
+    read = own_history.read_own
+
+    def late(lab: Lab, channel_id: str, model: Release) -> Any:
+        found, left_out = read(lab, channel_id, model)
+        with lab.engine.begin() as connection:
+            connection.execute(delete(videos).where(videos.c.video_id == found.video_id[0]))
+        return found, left_out
+
+    monkeypatch.setattr(own_history, "read_own", late)
+    channel = find_channel(mine, TASTE)
+    assert channel is not None
+    fitted = fit_history(mine, channel, model)
+    assert (fitted.videos, fitted.left_out["forgotten meanwhile"]) == (59, 1)

@@ -166,7 +166,7 @@ def encoded(small: Any) -> Lab:
 def test_pairs_are_built_once_and_again_only_when_something_changed(encoded: Lab) -> None:
     first, again = pairs.build_pairs(encoded, "run"), pairs.build_pairs(encoded)
     assert (first.reused, again.reused, again.release) == (False, True, first.release)
-    assert all(verdict.passed for verdict in pairs.judge_pairs(first.release, encoded))
+    assert all(verdict.passed for verdict in pairs.judge_pairs(first.release))
     assert first.release.info["channels"] == 7
     assert first.release.info["labels"] == {
         "age-corrected views": len(pd.read_parquet(first.release.path / "pairs.parquet"))
@@ -212,7 +212,7 @@ def test_views_at_fixed_ages_and_the_owners_figures_change_the_pairs(encoded: La
         videos = pd.read_parquet(built.release.path / "videos.parquet").set_index("video_id")
         found = pd.read_parquet(built.release.path / "pairs.parquet")
         assert not built.reused
-        assert all(verdict.passed for verdict in pairs.judge_pairs(built.release, encoded))
+        assert all(verdict.passed for verdict in pairs.judge_pairs(built.release))
         assert videos.views_at_24[known].tolist() == [100.0 + place for place in range(len(known))]
         assert videos.views_at_24.notna().sum() == videos.click_through_rate.notna().sum() == len(known)
         assert set(videos.click_through_rate[known]) == {0.04}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from demo import faults
 from demo.emulator import Emulator
@@ -115,6 +115,7 @@ def kept(
     folder = shutil.copytree(original.settings.data_dir, tmp_path / "lab")
     with Emulator(catalogue, key=SECRET) as emulator:
         own = {"data_dir": folder, "database_url": SecretStr(database), "youtube_endpoint": emulator.endpoint}
+        own |= {"forget_share": 1.0}  # of two channels and forty videos; the guard has tests of its own below
         lab = open_lab(beside=original, **own)
         with lab.engine.begin() as connection:
             moved = {"old": endpoint, "new": emulator.endpoint}
@@ -235,7 +236,7 @@ def test_a_quota_that_ends_on_the_way_is_gone_on_with_the_next_day(kept: Kept) -
 def test_a_video_leaves_after_the_librarys_days_however_short_its_history_is_kept(
     kept: Kept, history: float | None
 ) -> None:
-    refreshed = kept.with_settings(library_days=20, history_days=history)
+    refreshed = kept.with_settings(library_days=20, training_days=20, history_days=history)
     for _ in range(2):
         kept.emulator.advance(timedelta(days=8))
         observe(refreshed, NICHE)
@@ -246,7 +247,8 @@ def test_a_video_leaves_after_the_librarys_days_however_short_its_history_is_kep
 
 
 def test_what_has_left_the_library_is_not_collected_again(kept: Kept) -> None:
-    refreshed = kept.with_settings(library_days=20, search_days=1, channels_per_refresh=10, uploads_per_channel=500)
+    days = {"library_days": 20, "training_days": 20, "search_days": 1}
+    refreshed = kept.with_settings(**days, channels_per_refresh=10, uploads_per_channel=500)
     kept.emulator.advance(timedelta(days=21))
     assert retain(refreshed, NICHE).forgotten == {"out of the library's days": len(kept.ids)}
     collect(refreshed, NICHE)
@@ -529,3 +531,123 @@ def test_an_observation_without_quota_says_until_when_and_goes_on_after_it(kept:
     after = observe(kept.lab, NICHE)
     assert after.stopped is None
     assert after.observed == after.due > 0
+
+
+def test_a_clock_that_is_ahead_empties_no_niche_while_youtube_does_not_answer(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thumblab_pipelines.steps import retention
+
+    away = kept.with_settings(youtube_endpoint="http://127.0.0.1:9/")
+    ahead = max(kept.emulator.now, datetime.now(UTC)) + timedelta(days=31)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return ahead
+
+    monkeypatch.setattr(retention, "datetime", Clock)
+    with pytest.raises(LabError, match=r"40 not refreshed in 30 days by this machine's clock alone.*confirmed: true"):
+        retain(away, NICHE)
+    assert set(kept.rows(kept.ids[0])) == EVERYWHERE
+    assert len(list(kept.lab.images.root.glob("??/*"))) >= 40
+    # A person who says that the clock is right is believed.
+    with pytest.raises(LabError, match=r"127\.0\.0\.1:9"):
+        retain(away, NICHE, confirmed=True)
+    assert kept.rows(kept.ids[0]) == {}
+
+
+@pytest.mark.parametrize("why", ["videos are gone", "a channel is closed", "days are over", "no quota for 30 days"])
+def test_more_than_a_share_of_a_niche_is_forgotten_only_with_a_persons_word(kept: Kept, why: str) -> None:
+    careful = kept.with_settings(forget_share=0.2)
+    victims = kept.ids[:9]
+    if why == "videos are gone":
+        for video_id in victims:
+            kept.emulator.remove(video_id)
+    elif why == "a channel is closed":
+        with kept.lab.engine.connect() as connection:
+            channel = select(videos.c.channel_id).where(videos.c.video_id == kept.ids[0])
+            closed = connection.execute(channel).scalar_one()
+            victims = list(connection.scalars(select(videos.c.video_id).where(videos.c.channel_id == closed)))
+        kept.emulator.close_channel(closed)
+    elif why == "days are over":
+        careful = kept.with_settings(forget_share=0.2, training_days=20)
+        with kept.lab.engine.begin() as connection:
+            connection.execute(update(videos).values(collected_at=kept.emulator.now + timedelta(days=20)))
+            mine = update(videos).where(videos.c.video_id.in_(victims))
+            connection.execute(mine.values(collected_at=kept.emulator.now))
+    else:
+        careful = kept.with_settings(forget_share=0.2, quota_units=0)
+        with kept.lab.engine.begin() as connection:
+            connection.execute(update(videos).values(refreshed_at=kept.emulator.now + timedelta(days=20)))
+            mine = update(videos).where(videos.c.video_id.in_(victims))
+            connection.execute(mine.values(refreshed_at=kept.emulator.now - timedelta(days=10)))
+    kept.emulator.advance(timedelta(days=26))
+    found = retain(careful, NICHE)
+    assert found.forgotten == {}
+    (withheld,) = [verdict for verdict in judge_retention(kept.lab, NICHE, found) if not verdict.passed]
+    assert withheld.name == "not_too_many"
+    assert "of 40 videos at most 8 are forgotten at once without a person's word" in withheld.explanation
+    assert "materialize retention with the config confirmed: true" in withheld.explanation
+    assert all("videos" in kept.rows(video_id) for video_id in victims)
+    found = retain(careful, NICHE, confirmed=True)
+    assert sum(found.forgotten.values()) == len(victims)
+    assert all(verdict.passed for verdict in judge_retention(kept.lab, NICHE, found))
+    assert kept.rows(victims[0]) == {}
+
+
+def test_a_youtube_that_knows_no_video_any_more_is_not_believed(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    from thumblab_pipelines.steps.youtube.client import YouTube
+
+    monkeypatch.setattr(YouTube, "videos", lambda *_: [])
+    monkeypatch.setattr(YouTube, "existing_videos", lambda *_: set())
+    monkeypatch.setattr(YouTube, "statistics", lambda self, ids: ([], self.now))
+    kept.emulator.advance(timedelta(days=7))
+    found = observe(kept.lab, NICHE)
+    assert 5 < found.due == found.gone
+    verdict = judge_history(found)[-1]
+    assert not verdict.passed
+    assert f"{found.due} removed or private" in verdict.explanation
+    assert "materialize view_history with the config confirmed: true" in verdict.explanation
+    assert all("videos" in kept.rows(video_id) for video_id in kept.ids)
+    kept.emulator.advance(timedelta(days=19))
+    assert retain(kept.lab, NICHE).forgotten == {}
+    assert all("videos" in kept.rows(video_id) for video_id in kept.ids)
+
+
+def test_what_the_crawl_and_a_person_brought_outlives_the_library_and_does_not_stand_in_it(kept: Kept) -> None:
+    from thumblab_core.channel_history import About, ChannelHistories
+    from thumblab_core.database.nearest import Library, sample
+
+    crawled, added, neither = kept.ids[0], kept.ids[1], kept.ids[2]
+    rows = metadata.tables["crawl_videos"]
+    with kept.lab.engine.begin() as connection:
+        connection.execute(delete(rows).where(rows.c.video_id.in_([added, neither])))
+        connection.execute(insert(channels).values(channel_id="UC_added", title="Added"))
+        connection.execute(update(videos).where(videos.c.video_id == added).values(channel_id="UC_added"))
+    ChannelHistories(kept.lab.releases).publish(About("UC_added", "Added", "a model", 1, None), None, 3, [added], {})
+    chosen = kept.with_settings(library_days=30, training_days=60)
+    before = build_index(chosen, NICHE).release.info["count"]
+    assert before == len(kept.ids)
+    for _ in range(2):  # they are asked for as everything is
+        kept.emulator.advance(timedelta(days=20))
+        with kept.lab.engine.begin() as connection:
+            connection.execute(update(channels).values(refreshed_at=kept.emulator.now))
+        retain(chosen, NICHE)
+        observe(chosen, NICHE)
+    assert kept.rows(neither) == {}
+    assert {"videos", "crawl_videos"} <= set(kept.rows(crawled))
+    assert "videos" in kept.rows(added)
+    compute_baselines(chosen, NICHE)
+    with kept.lab.engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM channel_baselines")).scalar_one() == 0
+    with pytest.raises(LabError, match="is empty"):
+        build_index(chosen, NICHE)
+    encoder = str(build_pairs(chosen).release.info["image_encoder"])
+    library = Library(encoder, (NICHE,), chosen.settings.library_days)
+    with kept.lab.engine.connect() as connection:
+        assert sample(connection, library, 10)[0] == 0
+    # And in the end they go too.
+    kept.emulator.advance(timedelta(days=21))
+    retain(chosen, NICHE)
+    assert kept.rows(crawled) == {}

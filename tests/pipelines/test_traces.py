@@ -20,6 +20,7 @@ from thumblab_pipelines.steps import retention, traces
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.own_history import Refitted
 from thumblab_pipelines.steps.traces import CleanedHistories, clean_histories, clean_unfinished, stale_histories
+from thumblab_pipelines.steps.verdict import Verdict
 
 ONE, OTHER = "UC-one", "UC_other"
 
@@ -94,8 +95,9 @@ def test_one_that_fails_is_named_and_fails_the_check(lab: Lab, relearn: Any) -> 
     forget(lab, f"{ONE}-1", f"{OTHER}-1")
     cleaned = clean_histories(lab)
     assert cleaned == CleanedHistories(1, {OTHER: "a bad day"})
-    kept = retention.Retained(0, 0, {}, 0, 0, cleaned, 0, None, None)  # type: ignore[arg-type]  # no quota is asked of it
-    (verdict,) = retention.judge_retention(lab, "tech", kept)
+    fine = Verdict("not_too_many", True, "")
+    kept = retention.Retained(0, 0, {}, 0, 0, cleaned, 0, None, None, fine)  # type: ignore[arg-type]  # no quota is asked
+    verdict, _ = retention.judge_retention(lab, "tech", kept)
     assert not verdict.passed
     assert f"1 releases still hold forgotten videos; adapter/{OTHER}: a bad day" in verdict.explanation
 

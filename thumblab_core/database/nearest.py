@@ -29,11 +29,15 @@ _FIELDS = """r.video_id, r.title, r.channel_title, r.thumbnail_url, r.views_per_
 _DAYS = """(CAST(:since AS date) IS NULL OR ({0}.published_at AT TIME ZONE 'UTC')::date >= CAST(:since AS date))
     AND (CAST(:until AS date) IS NULL OR ({0}.published_at AT TIME ZONE 'UTC')::date <= CAST(:until AS date))"""
 
+# What YouTube told stays in the library so long after it was first collected, and longer in the lab: for the training.
+_FIRST_COLLECTED = "({0}.source <> 'youtube' OR {0}.collected_at > newest.seen - make_interval(days => :days))"
+
 _MEMBERS = f"""
 members AS MATERIALIZED (
   SELECT {_FIELDS}, r.embedding
-  FROM ref_thumbnails r JOIN newest USING (niche)
+  FROM ref_thumbnails r JOIN newest USING (niche) JOIN videos f ON f.video_id = r.video_id
   WHERE r.encoder = :encoder AND r.collected_at > newest.seen - make_interval(days => :days)
+    AND {_FIRST_COLLECTED.format("f")}
     AND r.video_id NOT IN (SELECT video_id FROM library_exclusions)
     AND {_DAYS.format("r")}
 )"""  # noqa: S608  (fragments of ours)
@@ -64,6 +68,7 @@ FROM (
   WHERE e.encoder = :encoder AND v.format = 'video'
     AND (SELECT max(s.observed_at) FROM video_stats s WHERE s.video_id = e.video_id AND s.view_count IS NOT NULL)
         > newest.seen - make_interval(days => :days)
+    AND {_FIRST_COLLECTED.format("v")}
     AND e.video_id NOT IN (SELECT video_id FROM library_exclusions)
     AND {_DAYS.format("v")}
   ORDER BY (e.vector::vector({{dimension}})) <#> CAST(:vector AS vector({{dimension}}))
@@ -90,7 +95,9 @@ _CANDIDATES = 1_000
 @dataclass(frozen=True)
 class Library:
     """Which rows: of an encoder (its fingerprint), of these niches (None: of all), last observed less than `days` before
-    the newest observation of their niche. What a person took out is not in it."""
+    the newest observation of their niche; and where YouTube told of them, first collected so too.
+
+    What a person took out is not in it."""
 
     encoder: str
     niches: tuple[str, ...] | None

@@ -9,6 +9,12 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.verdict import Verdict
 
 
+class Word(dg.Config):
+    """A person's word that what is to be forgotten is right, however much of the niche it is."""
+
+    confirmed: bool = False
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """A `LabError` is a sentence for a person: it fails the step as such, and is not tried again unless that may help."""

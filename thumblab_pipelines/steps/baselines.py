@@ -28,7 +28,9 @@ FROM (
   CROSS JOIN LATERAL (
     SELECT GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours
   ) a
-  WHERE v.niche = :niche AND v.format = :format
+  WHERE v.niche = :niche AND v.format = :format AND (v.source <> 'youtube' OR v.collected_at > (
+    SELECT max(o.observed_at) - make_interval(days => :days) FROM video_stats o JOIN videos w USING (video_id)
+    WHERE w.niche = :niche AND w.format = :format AND o.view_count IS NOT NULL)) -- others are kept for the training alone
 ) latest
 GROUP BY GROUPING SETS ((channel_id, age_band), (channel_id)) HAVING count(*) >= :least
 """  # noqa: S608  (no value of anybody's goes into it)
@@ -50,7 +52,8 @@ class Baselines:
 
 
 def compute_baselines(lab: Lab, niche: str) -> Baselines:
-    """Replace `channel_baselines` of the niche: medians of the latest counts of each channel's videos, per age band.
+    """Replace `channel_baselines` of the niche: medians of the latest counts of each channel's videos that are in the
+    library's days, per age band.
 
     A row for every age band, and for all ages, in which the channel has at least 3 videos with a count. Only videos of
     the format `video`: Shorts and live streams live on other traffic. A median of zero is left out, as nothing can be
@@ -59,7 +62,8 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
     # After a large import nobody has counted the rows yet, and the planner compares each with all: minutes for seconds.
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE videos, video_stats"))
-    parameters = {"niche": niche, "format": VIDEO, "least": MIN_VIDEOS, "all_ages": ALL_AGES}
+    days = lab.settings.library_days
+    parameters = {"niche": niche, "format": VIDEO, "least": MIN_VIDEOS, "all_ages": ALL_AGES, "days": days}
     with lab.engine.begin() as connection:
         found = [dict(row) for row in connection.execute(text(_MEDIANS), parameters).mappings()]
         rows = [row for row in found if row["median_views"] > 0]

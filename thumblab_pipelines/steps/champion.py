@@ -7,7 +7,7 @@ which is nobody's wish: the pointer stays, and the next `served_model` brings th
 from dataclasses import dataclass
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases import ALL, MODEL, PAIRS, Release
+from thumblab_core.releases import ALL, MODEL, Release
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.model_registry import Champion, ModelRegistry, Version
 from thumblab_pipelines.steps.promotion import Decision, faults, promote_by_hand, promote_newest
@@ -131,4 +131,3 @@ def _prune(lab: Lab, registry: ModelRegistry) -> None:
     champion = registry.champion()
     spare = [champion.version.release_id] if champion and champion.version.release_id else []
     lab.releases.prune(MODEL, ALL, lab.settings.releases_kept, spare)
-    lab.releases.prune(PAIRS, ALL, lab.settings.releases_kept)

@@ -1,19 +1,20 @@
-"""A pairs release and the vectors it speaks of, as arrays."""
+"""A pairs release as arrays, without the videos that the lab has forgotten since it was made."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import text
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.releases import Release
-from thumblab_core.sub_scores import NAMES
+from thumblab_pipelines.steps.kept_pairs import forgotten_in
 from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.vectors import read_vectors, read_vectors_beside
+from thumblab_pipelines.steps.snapshot import Snapshot
+from thumblab_pipelines.steps.vectors import read_vectors_beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,7 @@ class Dataset:
     """n videos and their pairs.
 
     `videos` [n rows] as published by `pairs`; `images` [n, d_i] and `titles` [n, d_t] unit vectors; `sub_scores` [n, 6],
-    NaN where not measured; `pairs` refer to rows.
+    NaN where not measured; `pairs` refer to rows. `forgotten`: how many videos of the release are not among them.
     """
 
     release: Release
@@ -33,6 +34,7 @@ class Dataset:
     images: Vectors
     titles: Vectors
     sub_scores: npt.NDArray[np.float32]
+    forgotten: int = 0
 
     def learnt(self, part: str) -> npt.NDArray[np.intp]:
         """The rows of a part that the model itself may learn from; the others are their channels' history only."""
@@ -42,20 +44,27 @@ class Dataset:
         return np.flatnonzero(self.videos.part.to_numpy(object) == part)
 
 
-def load_dataset(lab: Lab, release: Release) -> Dataset:
-    """Read a verified pairs release and the vectors and sub-scores of its videos.
+def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None = None) -> Dataset:
+    """Read and verify a pairs release, and leave out the videos that the lab has forgotten since, with their pairs.
 
-    Raises `LabError` when the vectors it was made with are no longer in the database.
+    `forgotten`: which these are, where the caller knows. Raises `LabError` when the release is damaged, or of a version
+    before vectors were in it.
     """
     import pandas as pd
 
     release.verify()
     videos = pd.read_parquet(release.path / "videos.parquet")
     pairs = pd.read_parquet(release.path / "pairs.parquet")
-    ids = videos.video_id.tolist()
-    images = read_vectors(lab, ids, str(release.info["image_encoder"]))
-    titles = read_vectors(lab, ids, str(release.info["title_encoder"]))
-    return Dataset(release, videos, pairs, images, titles, _sub_scores(lab, ids))
+    snapshot = Snapshot.load(release, len(videos))
+    gone = videos.video_id.isin(list(forgotten_in(lab, release) if forgotten is None else forgotten)).to_numpy(bool)
+    if gone.any():
+        winner, loser = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
+        place, left = np.cumsum(~gone) - 1, ~(gone[winner] | gone[loser])
+        pairs = pairs[left].assign(winner=place[winner[left]], loser=place[loser[left]]).reset_index(drop=True)
+        videos, snapshot = videos[~gone].reset_index(drop=True), snapshot.only(~gone)
+    return Dataset(
+        release, videos, pairs, snapshot.images, snapshot.titles, snapshot.sub_scores, forgotten=int(gone.sum())
+    )
 
 
 def in_spaces_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, npt.NDArray[np.bool_]]:
@@ -64,12 +73,3 @@ def in_spaces_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, npt.
     spaces = [(str(model.info[kind]), str(data.release.info[kind])) for kind in ("image_encoder", "title_encoder")]
     (images, first), (titles, second) = (read_vectors_beside(lab, ids, theirs, ours) for theirs, ours in spaces)
     return replace(data, images=images, titles=titles), first & second
-
-
-def _sub_scores(lab: Lab, ids: list[str]) -> npt.NDArray[np.float32]:
-    statement = text(f"SELECT video_id, {', '.join(NAMES)} FROM visual_features WHERE video_id = ANY(:ids)")  # noqa: S608
-    with lab.engine.connect() as connection:
-        rows = connection.execute(statement, {"ids": ids}).all()
-    found = {row[0]: [np.nan if value is None else value for value in row[1:]] for row in rows}
-    unknown = [np.nan] * len(NAMES)
-    return np.array([found.get(video_id, unknown) for video_id in ids], np.float32)

@@ -19,17 +19,17 @@ from thumblab_core.database.tables import channels, videos
 from thumblab_core.encoders.learnt import LearntEncoder
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.errors import LabError
-from thumblab_core.releases import ALL, ENCODER, MODEL, PAIRS, Release
+from thumblab_core.releases import ALL, ENCODER, MODEL, Release
 from thumblab_pipelines.steps.adapt import above_trend, adjusted, fit_adapters
 from thumblab_pipelines.steps.catalogue import Imported, import_catalogue
 from thumblab_pipelines.steps.dataset import Dataset, load_dataset
 from thumblab_pipelines.steps.embed import embed
+from thumblab_pipelines.steps.forgetting import forget_videos
 from thumblab_pipelines.steps.judging import ADAPTED, Evaluation, Question
 from thumblab_pipelines.steps.judging import MODEL as SCORER
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pairs import build_pairs
 from thumblab_pipelines.steps.progress import Progress, silent
-from thumblab_pipelines.steps.retention import forget_videos
 from thumblab_pipelines.steps.seen import seen_by
 from thumblab_pipelines.steps.traces import alive_videos, clean_images, clean_pairs
 
@@ -125,7 +125,6 @@ def judge_on(home: Lab, model: Release, lab: Lab, share: float | None = None, pr
     for niche in niches:
         embed(lab, niche, progress)
     source = build_pairs(lab).release
-    lab.releases.prune(PAIRS, ALL, lab.settings.releases_kept)
     data = load_dataset(lab, source)
     known = _first(data.videos, share or 0.0)
     pairs = _outside(data.pairs, known)

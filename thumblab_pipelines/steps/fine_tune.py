@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, ENCODER, MODEL, Release
 from thumblab_core.settings import Settings
+from thumblab_pipelines.steps.kept_pairs import forgotten_in, holding_pairs, named_pairs
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.progress import Progress, silent
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 """The file of a release that holds the whole CLIP, as open_clip and the lab read it."""
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def fine_tune(
     which the release counts. Raises `LabError` where the encoder is no ViT of open_clip, the pairs were made with another
     one, or there is no ranking model to start from.
     """
+    from thumblab_pipelines.steps.dataset import load_dataset
+
     config = config or FineTuneConfig()
     encoder = base_encoder(lab.settings, pairs_release)
     start = lab.releases.latest(MODEL, ALL) if config.heads == "trained" else None
@@ -107,9 +110,12 @@ def fine_tune(
             f"there is no ranking model of {pairs_release.info['image_encoder']} whose heads could start; "
             "train one first, or fine-tune with fresh heads"
         )
-    inputs = inputs_digest(
-        _VERSION, pairs_release.info["inputs"], encoder.base, asdict(config), start.files if start is not None else None
-    )
+    with holding_pairs(lab):
+        there = pairs_release.path.is_dir()  # else a video was forgotten since it was chosen
+        source = pairs_release if there else named_pairs(lab, pairs_release.release_id)
+        data = load_dataset(lab, source, forgotten := forgotten_in(lab, source))
+    from_heads = start.files if start is not None else None
+    inputs = inputs_digest(_VERSION, source.info["inputs"], encoder.base, asdict(config), from_heads, forgotten)
     scope = f"fine-tuned-{encoder.base}"
     with lab.releases.changing(ENCODER, scope, patience=0):
         found = [release for release in lab.releases.all(ENCODER, scope) if release.info["inputs"] == inputs]
@@ -117,9 +123,7 @@ def fine_tune(
             return found[-1]
         folder = lab.settings.data_dir / "fine-tuning" / inputs[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        release = _train_and_publish(
-            lab, pairs_release, encoder, start, config, folder, progress, scope, inputs, run_id
-        )
+        release = _train_and_publish(lab, data, encoder, start, config, folder, progress, scope, inputs, run_id)
         shutil.rmtree(folder)
     return release
 
@@ -151,7 +155,7 @@ def base_encoder(settings: Settings, pairs_release: Release) -> "OpenClipEncoder
 
 def _train_and_publish(
     lab: Lab,
-    source: Release,
+    data: "Dataset",
     encoder: "OpenClipEncoder",
     start: Release | None,
     config: FineTuneConfig,
@@ -165,14 +169,12 @@ def _train_and_publish(
 
     from thumblab_core.images import decode
     from thumblab_pipelines.steps.checkpoints import Checkpoint
-    from thumblab_pipelines.steps.dataset import load_dataset
     from thumblab_pipelines.steps.seen import SEEN, fingerprints, seen_by_encoder
     from thumblab_pipelines.steps.splits import TEST
     from thumblab_pipelines.steps.tower_blocks import TrainableTower
     from thumblab_pipelines.steps.tower_inputs import tower_inputs
     from thumblab_pipelines.steps.tower_training import TowerTraining
 
-    data = load_dataset(lab, source)
     tower = TrainableTower(encoder.torch_model.visual, config.blocks)
     rows = np.flatnonzero(data.videos.part.to_numpy(object) != TEST)
     pictures = data.videos.sha256.to_numpy(object)[rows].tolist()
@@ -192,7 +194,8 @@ def _train_and_publish(
         "inputs": inputs,
         "model": lab.settings.image_encoder.partition(":")[2].partition("/")[0],
         "base": encoder.base,
-        "pairs_release": source.release_id,
+        "pairs_release": data.release.release_id,
+        "forgotten": data.forgotten,
         "ranker_release": start.release_id if start is not None else None,
         "config": asdict(config),
         "blocks": list(tower.blocks),

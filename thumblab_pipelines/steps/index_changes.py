@@ -195,7 +195,8 @@ _NO_VECTOR = "its thumbnail could not be encoded; the metadata of embeddings say
 def _left(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
     """Why each of these is not in the library."""
     reasons = _not_ready(lab, niche, video_ids, encoder)
-    rest = f"it was observed more than {lab.settings.library_days} days before the niche's newest, or is no plain video"
+    days = f"more than {lab.settings.library_days} days before the niche's newest observation"
+    rest = f"it was first collected or last observed {days}, or is no plain video"
     return {video_id: reasons.get(video_id, rest) for video_id in video_ids}
 
 

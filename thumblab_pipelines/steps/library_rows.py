@@ -17,13 +17,17 @@ from thumblab_pipelines.steps.lab import Lab
 # Binary, because a vector of 768 numbers takes five times as long to read when it is written in decimals.
 _LIBRARY = """
 COPY (
+WITH since AS (
+  SELECT max(s.observed_at) - make_interval(days => %(days)s) AS moment FROM video_stats s JOIN videos v USING (video_id)
+  WHERE v.niche = %(niche)s AND v.format = 'video' AND s.view_count IS NOT NULL
+)
 SELECT video_id, title, channel_title, thumbnail_url, views_per_hour::float8, outlier_multiple::float8,
        (published_at AT TIME ZONE 'UTC')::date, embedding
 FROM ref_thumbnails
 WHERE niche = %(niche)s AND encoder = %(encoder)s
-  AND collected_at > (SELECT max(s.observed_at) FROM video_stats s JOIN videos v USING (video_id)
-                      WHERE v.niche = %(niche)s AND v.format = 'video' AND s.view_count IS NOT NULL)
-                     - make_interval(days => %(days)s)
+  AND collected_at > (SELECT moment FROM since)
+  AND video_id NOT IN (SELECT video_id FROM videos WHERE niche = %(niche)s AND source = 'youtube'
+                       AND collected_at <= (SELECT moment FROM since)) -- kept for the training
   AND (%(ids)s::text[] IS NULL OR video_id = ANY(%(ids)s::text[]))
   AND video_id NOT IN (SELECT video_id FROM library_exclusions)
 ORDER BY video_id

@@ -6,10 +6,11 @@ from datetime import datetime
 from sqlalchemy import text
 
 from thumblab_pipelines.steps.collect import observe_counts
+from thumblab_pipelines.steps.forgetting import Forgetting
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.records import SHORT, VIDEO
-from thumblab_pipelines.steps.retention import look_again
+from thumblab_pipelines.steps.retention import GONE, look_again
 from thumblab_pipelines.steps.verdict import Verdict
 from thumblab_pipelines.steps.youtube.client import PAGE, YouTube
 from thumblab_pipelines.steps.youtube.quota import QuotaError, Spending
@@ -35,23 +36,28 @@ ORDER BY v.published_at DESC, v.video_id
 
 @dataclass(frozen=True)
 class Observed:
-    """How many videos were due and observed, how many YouTube no longer has, what it cost, and why it ended early."""
+    """How many videos were due and observed, how many YouTube no longer has, what it cost, why it ended early, and whether
+    something was withheld, because it was too much at once."""
 
     due: int
     observed: int
     gone: int
     quota: Spending
     stopped: str | None
+    withheld: Verdict
 
 
-def observe(lab: Lab, niche: str, progress: Progress = silent) -> Observed:
+def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool = False) -> Observed:
     """Add an observation to every video of the niche that is due: below 3 days of age every 6 hours, to 14 days daily, to
-    90 days weekly. A video that YouTube leaves out is asked for twice more before it is forgotten.
+    90 days weekly. A video that YouTube leaves out is asked for twice more before it is forgotten, and never more than a
+    share of the niche at once unless a person has `confirmed` it; see `Forgetting`.
 
     Ends early, and says so, when the quota is spent. Raises `LabError` when no key is set or YouTube refuses.
     """
-    observed = gone = due = 0
+    observed = due = asked = 0
+    gone: list[str] = []
     stopped = None
+    forgetting = Forgetting(lab, niche, "view_history", confirmed)
     with YouTube.connect(lab.settings, lab.engine) as youtube:
         try:
             formats = _due(lab, niche, youtube.now)
@@ -61,16 +67,21 @@ def observe(lab: Lab, niche: str, progress: Progress = silent) -> Observed:
             unsettled = [video_id for video_id, kind in formats.items() if kind not in (VIDEO, SHORT)]
             missing: list[str] = []
             for batch in batches(counted, PAGE, f"{niche}: observing", progress):
+                asked += len(batch)
                 found, _ = observe_counts(lab, youtube, batch)
                 observed += len(found)
                 missing += sorted(set(batch) - set(found))
+            asked += len(unsettled)
             for batch in batches(unsettled + missing, PAGE, f"{niche}: looking closer", progress):
                 looked = look_again(lab, youtube, niche, batch)
                 observed += looked.there
                 gone += looked.gone
         except QuotaError as error:
             stopped = str(error)
-        return Observed(due, observed, gone, youtube.ledger.spending(youtube.now), stopped)
+        finally:
+            forgetting.forget(GONE, gone, asked)
+        spent = youtube.ledger.spending(youtube.now)
+        return Observed(due, observed, len(gone), spent, stopped, forgetting.verdict())
 
 
 def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:
@@ -83,4 +94,4 @@ def judge_history(found: Observed) -> list[Verdict]:
     """Did YouTube tell of most of what it was asked for? That half of the videos are gone would want a look."""
     explanation = f"{found.observed} of {found.due} due videos observed, {found.gone} are gone"
     answered = found.stopped is not None or found.gone * 2 <= found.due
-    return [Verdict("answered", answered, explanation)]
+    return [Verdict("answered", answered, explanation), found.withheld]

@@ -126,7 +126,12 @@ def fit_history(
         if len(videos) > MOST_VIDEOS:
             left_out["older than the newest thousand"] = len(videos) - MOST_VIDEOS
             videos = videos[-MOST_VIDEOS:].reset_index(drop=True)
-        images, titles = (read_vectors(lab, videos.video_id.tolist(), str(model.info[e])) for e in _ENCODERS)
+        ids = videos.video_id.tolist()
+        (images, first), (titles, second) = (read_vectors(lab, ids, str(model.info[e])) for e in _ENCODERS)
+        both = first & second
+        if not both.all():
+            left_out["forgotten meanwhile"] = int((~both).sum())
+            videos, images, titles = videos[both].reset_index(drop=True), images[both], titles[both]
         start = time.perf_counter()
         own = prepare(ranker, videos, images, titles, growth_of(ranker))
         adapter = own.fit(np.arange(len(videos)))

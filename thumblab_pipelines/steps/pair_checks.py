@@ -11,10 +11,9 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
 from thumblab_pipelines.steps.ageing import fit_growth, views_at
 from thumblab_pipelines.steps.alike import alike
-from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pairing import COLUMNS, compare
+from thumblab_pipelines.steps.snapshot import Snapshot
 from thumblab_pipelines.steps.splits import MIXED, PARTS, TEST, TRAIN, VALIDATION
-from thumblab_pipelines.steps.vectors import read_vectors
 from thumblab_pipelines.steps.verdict import Verdict
 from thumblab_pipelines.steps.view_history import FIXED_AGES
 
@@ -39,12 +38,8 @@ _ROUNDING = 1e-5  # of a cosine, and of ln views: the same numbers, added in ano
 _HOUR_ROUNDING = 1e-3
 
 
-def judge_pairs(release: Release, lab: Lab | None = None) -> list[Verdict]:
-    """Look for leaks and for emptiness; a verdict that does not hold names the first rows that are to blame.
-
-    With a lab near-duplicates are also looked for by the vectors that the pairs were made with; without one by file and by
-    perceptual hash alone.
-    """
+def judge_pairs(release: Release) -> list[Verdict]:
+    """Look for leaks and for emptiness; a verdict that does not hold names the first rows that are to blame."""
     import pandas as pd
 
     corpus = pd.read_parquet(release.path / "videos.parquet")
@@ -58,7 +53,7 @@ def judge_pairs(release: Release, lab: Lab | None = None) -> list[Verdict]:
     return [
         Verdict("enough", counts[TRAIN] > 0 and counts[TEST] > 0, amounts),
         _verdict("no_leak_of_videos", "every video is in one part, as are its pairs", _videos(corpus, sides)),
-        _verdict("no_leak_of_pictures", "no picture on two sides", _pictures(corpus, release, lab)),
+        _verdict("no_leak_of_pictures", "no picture on two sides", _pictures(corpus, release)),
         _verdict("same_channel", "every pair is of one channel", _strangers(sides)),
         _verdict("whole_channels", "every channel is in one fold", _split_channels(corpus)),
         _verdict("later_is_held_out", "nothing held out is older than what is learnt", _order(corpus)),
@@ -108,13 +103,12 @@ def _videos(corpus: pd.DataFrame, sides: _Sides) -> Iterator[str]:
         yield f"{name} is there twice, or of one video"
 
 
-def _pictures(corpus: pd.DataFrame, release: Release, lab: Lab | None) -> Iterator[str]:
+def _pictures(corpus: pd.DataFrame, release: Release) -> Iterator[str]:
     vectors, threshold = None, float(release.info.get("near_duplicate", 1.0))
-    if lab is not None:
-        try:
-            vectors = read_vectors(lab, corpus.video_id.tolist(), str(release.info["image_encoder"]))
-        except LabError as error:
-            yield str(error)
+    try:
+        vectors = Snapshot.load(release, len(corpus)).images
+    except LabError as error:
+        yield str(error)
     hashes = [None if phash != phash else int(phash) for phash in corpus.phash.to_numpy(object, na_value=np.nan)]
     ids, parts, folds = (corpus[name].to_numpy(object) for name in ("video_id", "part", "fold"))
     for one, other in alike(corpus.sha256.tolist(), hashes, vectors, threshold + _ROUNDING):

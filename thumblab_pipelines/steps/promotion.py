@@ -20,6 +20,7 @@ import numpy.typing as npt
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.steps.dataset import Dataset, in_spaces_of, load_dataset
+from thumblab_pipelines.steps.kept_pairs import SCOPES, holding_pairs
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.metrics import interval_over_videos
 from thumblab_pipelines.steps.pairs import TEST
@@ -128,8 +129,11 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         return Decision(
             True, f"not compared: the encoders of the champion {champion.release_id} are not to be had any more"
         )
-    data = load_dataset(lab, _pairs_for(lab, challenger))
+    with holding_pairs(lab):
+        data = load_dataset(lab, _pairs_for(lab, challenger))
     pairs, caveat = unseen_pairs(data, [champion, challenger])
+    if data.forgotten:
+        caveat += f"; {data.forgotten} videos of these pairs were forgotten since they were made"
     before = data
     if other and len(pairs) >= LEAST_PAIRS:
         before, there = in_spaces_of(lab, data, champion)
@@ -238,9 +242,10 @@ def _still_had(champion: Release, challenger: Release) -> bool:
 
 def _pairs_for(lab: Lab, model: Release) -> Release:
     """The newest pairs in the spaces of the model's encoders: nobody has been trained on the newest of their test part."""
-    for release in reversed(lab.releases.all(PAIRS, ALL)):
-        if _encoders(release) == _encoders(model):
-            return release
+    for scope in SCOPES:
+        for release in reversed(lab.releases.all(PAIRS, scope)):
+            if _encoders(release) == _encoders(model):
+                return release
     raise LabError(f"there are no pairs in the spaces of {model}; materialize training_pairs first")
 
 

@@ -3,25 +3,27 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import text
 
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.errors import LabError
-from thumblab_core.releases import ALL, MODEL, PAIRS, Release
+from thumblab_core.releases import ALL, MODEL, Release
 from thumblab_pipelines.steps import pairs
 from thumblab_pipelines.steps.calibrate import calibration_curve
 from thumblab_pipelines.steps.evaluate import FUTURE, Evaluation, evaluate, figure, save_evaluations
+from thumblab_pipelines.steps.kept_pairs import forgotten_in, holding_pairs, newest_pairs
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
 from thumblab_pipelines.steps.seen import SEEN, fingerprints, seen_by_encoder
 from thumblab_pipelines.steps.verdict import Verdict
 
-_VERSION = 4
-_MEASURED = "SELECT version, count(*) FROM visual_features GROUP BY version ORDER BY version"
+if TYPE_CHECKING:
+    from thumblab_pipelines.steps.dataset import Dataset
+
+_VERSION = 5
 _LEAST_PAIRS = 100
 """A model that could not be judged on this many held-out pairs is not served."""
 
@@ -32,6 +34,11 @@ class BuiltModel:
 
     release: Release
     reused: bool
+
+    @property
+    def forgotten(self) -> int:
+        """How many videos of its pairs the lab had forgotten by the time it was trained."""
+        return int(self.release.info.get("forgotten", 0))
 
     @property
     def evaluations(self) -> list[Evaluation]:
@@ -54,22 +61,22 @@ def build_model(
     `logs`: a folder for TensorBoard. Of the processes that `accelerate launch` started, all call this; the main one
     publishes, and all return its release. Raises `LabError` when there are no pairs to learn from.
     """
+    from thumblab_pipelines.steps.dataset import load_dataset
+
     config = config or TrainConfig()
-    source = lab.releases.latest(PAIRS, ALL)
-    if source is None:
-        raise LabError("there are no training pairs; materialize training_pairs first")
-    with lab.engine.connect() as connection:  # the targets of the auxiliary heads
-        measured = [list(row) for row in connection.execute(text(_MEASURED))]
-    inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config), measured)
-    release = lab.releases.unchanged(MODEL, ALL, inputs)
+    with holding_pairs(lab):
+        source = newest_pairs(lab)
+        forgotten = forgotten_in(lab, source)
+        inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config), forgotten)
+        release = lab.releases.unchanged(MODEL, ALL, inputs)
+        reused = release is not None
+        if release is None:
+            bad = [verdict for verdict in pairs.judge_pairs(source) if not verdict.passed]
+            if bad:
+                raise LabError(f"{source} is not fit for training: {'; '.join(v.explanation for v in bad)}")
+            data = load_dataset(lab, source, forgotten)
     if release is None:
-        bad = [verdict for verdict in pairs.judge_pairs(source, lab) if not verdict.passed]
-        if bad:
-            raise LabError(f"{source} is not fit for training: {'; '.join(v.explanation for v in bad)}")
-        release = _train_and_publish(lab, source, config, inputs, progress, run_id, logs)
-        reused = False
-    else:
-        reused = True
+        release = _train_and_publish(lab, data, config, inputs, progress, run_id, logs)
     built = BuiltModel(release, reused)
     save_evaluations(lab, release.release_id, built.evaluations)
     return built
@@ -77,19 +84,18 @@ def build_model(
 
 def _train_and_publish(
     lab: Lab,
-    source: Release,
+    data: "Dataset",
     config: TrainConfig,
     inputs: str,
     progress: Progress,
     run_id: str | None,
     logs: Path | None,
 ) -> Release:
-    from thumblab_pipelines.steps.dataset import load_dataset
     from thumblab_pipelines.steps.splits import TEST
     from thumblab_pipelines.steps.team import Team
     from thumblab_pipelines.steps.train import train
 
-    data, team = load_dataset(lab, source), Team()
+    source, team = data.release, Team()
     place = lab.settings.data_dir / "training" / inputs[:16]
     trained = train(data, config, lambda what, epoch: progress(what, epoch.epoch + 1, config.epochs), place, logs)
     if not team.main:
@@ -115,6 +121,7 @@ def _train_and_publish(
         "title_encoder": source.info["title_encoder"],
         "pairs_release": source.release_id,
         "videos": len(data.videos),
+        "forgotten": data.forgotten,
         "channels_adapted": trained.ranker.training["channels_adapted"],
         "future_auc": figure(evaluations, FUTURE).value,
     }

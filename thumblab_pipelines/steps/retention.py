@@ -5,16 +5,17 @@ models. Each part compares what is there with what the `videos` table still has,
 the next. The rules in plain words, and what stays in models, are in docs/retention.md.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, delete, select, text, update
 
-from thumblab_core.channel_history import ADAPTER
+from thumblab_core.channel_history import ADAPTER, ChannelHistories
 from thumblab_core.database.tables import channels, crawl_channels, thumbnail_versions, video_stats, videos
+from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.crawl_rules import KEPT, OUTLIER
+from thumblab_pipelines.steps.forgetting import Forgetting, forget_videos, last_heard
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.records import save_channels, save_videos
@@ -53,9 +54,22 @@ GONE, EXPIRED, STALE, CLOSED = (
 )
 
 
+_EXPIRED = text("""
+SELECT v.video_id FROM videos v
+WHERE v.niche = :niche AND v.source = 'youtube' AND NOT v.channel_id = ANY(CAST(:added AS text[]))
+  AND v.collected_at < CASE
+    WHEN EXISTS (SELECT FROM crawl_videos k WHERE k.video_id = v.video_id AND k.outcome = ANY(:crawled))
+    THEN CAST(:training AS timestamptz)
+    ELSE CAST(:library AS timestamptz)
+  END
+""")
+"""Videos of a channel that a person added stay as long as it is added, those that the crawl keeps for the training days."""
+
+
 @dataclass(frozen=True)
 class Retained:
-    """What a run refreshed and what it forgot, by reason; what went with it; what it cost; and why it ended early."""
+    """What a run refreshed and what it forgot, by reason; what went with it; what it cost; why it ended early; and whether
+    something was withheld, because it was too much at once."""
 
     videos: int
     refreshed: int
@@ -66,40 +80,61 @@ class Retained:
     unfinished_deleted: int
     quota: Spending
     stopped: str | None
+    withheld: Verdict
 
 
-def retain(lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None) -> Retained:
+def retain(
+    lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None, confirmed: bool = False
+) -> Retained:
     """Apply the rules to a niche. What could not be refreshed for want of quota is only deleted when its time is up.
 
-    Raises `LabError` when no key is set, or YouTube refuses or is not to be reached; what has to go is deleted all the same.
+    Never more than a share of the niche at once, unless a person has `confirmed` it; see `Forgetting`. Raises `LabError`
+    when no key is set, or YouTube refuses or is not to be reached; what has to go is deleted all the same, as far as that is
+    certain by what YouTube told last. A confirmed run takes this machine's clock for right then.
     """
-    forgotten: Counter[str] = Counter()
-    now = datetime.now(UTC)
+    forgetting = Forgetting(lab, niche, "retention", confirmed)
+    now: datetime | None = None
+    refused: Exception | None = None
+    refreshed: _Refreshed | None = None
     try:
         with YouTube.connect(lab.settings, lab.engine) as youtube:
             now = youtube.now
-            forgotten[EXPIRED] = _expire(lab, niche, now)  # before a unit is spent on what leaves
-            refreshed = _refresh(lab, youtube, niche, forgotten, progress)
-    finally:
-        # Also without YouTube, by this machine's clock then: facts do not get younger because nobody can be asked.
-        forgotten[EXPIRED] += _expire(lab, niche, now)
-        forgotten[STALE] = _forget_stale(lab, niche, now)
-        releases_deleted = clean_indices(lab, niche, run_id) + clean_pairs(lab)
-        images_deleted = clean_images(lab)
-        histories, unfinished_deleted = clean_histories(lab, progress), clean_unfinished(lab)
+            _expire(lab, niche, now, forgetting)  # before a unit is spent on what leaves
+            refreshed = _refresh(lab, youtube, niche, forgetting, progress)
+    except Exception as error:  # noqa: BLE001  whatever it is, facts do not get younger by it: raised below
+        refused = error
+    clock = datetime.now(UTC)
+    if now is None:
+        now = clock if confirmed else last_heard(lab)
+        due = len(_due(lab, niche, clock - LONGEST)) - len(_due(lab, niche, now - LONGEST))
+        if due > 0:
+            forgetting.withheld[f"{STALE} by this machine's clock alone"] = due
+    _expire(lab, niche, now, forgetting)
+    _forget_stale(lab, niche, now, forgetting)
+    releases_deleted = clean_indices(lab, niche, run_id) + clean_pairs(lab, run_id)
+    ahead = max(0.0, (clock - now).total_seconds())  # files are dated by this machine's clock
+    images_deleted = clean_images(lab, ahead)
+    histories, unfinished_deleted = clean_histories(lab, progress), clean_unfinished(lab, ahead)
+    if isinstance(refused, LabError) and forgetting.withheld:
+        told = LabError(f"{refused}; {forgetting.explanation}")
+        told.transient = refused.transient
+        raise told from refused
+    if refused is not None:
+        raise refused
+    assert refreshed is not None
     with lab.engine.connect() as connection:
         left = len(alive_videos(connection, niche))
-    counts = {reason: count for reason, count in forgotten.items() if count}
     return Retained(
         left,
         refreshed.videos,
-        counts,
+        {reason: count for reason, count in forgetting.forgotten.items() if count},
         images_deleted,
         releases_deleted,
         histories,
         unfinished_deleted,
         refreshed.quota,
         refreshed.stopped,
+        forgetting.verdict(),
     )
 
 
@@ -110,34 +145,38 @@ class _Refreshed:
     stopped: str | None
 
 
-def _refresh(lab: Lab, youtube: YouTube, niche: str, forgotten: Counter[str], progress: Progress) -> _Refreshed:
+def _refresh(lab: Lab, youtube: YouTube, niche: str, forgetting: Forgetting, progress: Progress) -> _Refreshed:
     """Ask again for everything that is due, channels first: a channel that is gone takes its videos with it."""
     due = youtube.now - timedelta(days=lab.settings.refresh_days)
-    refreshed = 0
+    refreshed = asked = 0
+    gone: list[str] = []
     stopped = None
     try:
-        forgotten[CLOSED] += _refresh_channels(lab, youtube, niche, due, progress)
+        _refresh_channels(lab, youtube, niche, due, forgetting, progress)
         for batch in batches(_due(lab, niche, due), PAGE, f"{niche}: refreshing", progress):
             looked = look_again(lab, youtube, niche, batch)
             refreshed += looked.there
-            forgotten[GONE] += looked.gone
+            asked += len(batch)
+            gone += looked.gone
         if lab.settings.train_only_on_opted_in:
             _ask_trainability(lab, youtube, niche, progress)
     except QuotaError as error:
         stopped = str(error)
+    finally:
+        forgetting.forget(GONE, gone, asked)
     return _Refreshed(refreshed, youtube.ledger.spending(youtube.now), stopped)
 
 
 @dataclass(frozen=True)
 class Looked:
-    """How many of a batch of videos are there still, and how many were forgotten."""
+    """How many of a batch of videos are there still, and which are gone."""
 
     there: int
-    gone: int
+    gone: list[str]
 
 
 def look_again(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) -> Looked:
-    """Bring at most 50 videos up to date, and forget those that are gone.
+    """Bring at most 50 videos up to date, and tell those that are gone.
 
     What is missing, or cannot be read, is asked for once more by its id alone: what is forgotten in error is lost.
     """
@@ -149,36 +188,25 @@ def look_again(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str])
         if lab.settings.train_only_on_opted_in:  # a choice may be taken back: it is asked for anew
             ids = [record.video_id for record in found]
             connection.execute(update(videos).where(videos.c.video_id.in_(ids)).values(may_train=None))
-    with lab.engine.begin() as connection:  # on its own, so that it waits for nobody while it holds what others want
-        return Looked(len(found), forget_videos(connection, gone))
+    return Looked(len(found), gone)
 
 
-def forget_videos(connection: Connection, video_ids: Sequence[str]) -> int:
-    """Delete the videos and all that the tables know of them; how many there were.
-
-    Their pictures and their places in releases go with the next `retain`. The owner's own reach (`video_reach`) stays: it
-    was given by the owner, not told by the public API.
-    """
-    if not video_ids:
-        return 0
-    # The rows of the crawl first: its workers hold theirs while they write to `videos`.
-    ids = {"ids": list(video_ids)}
-    connection.execute(text("DELETE FROM crawl_videos WHERE video_id = ANY(:ids)"), ids)
-    return connection.execute(text("DELETE FROM videos WHERE video_id = ANY(:ids)"), ids).rowcount
-
-
-def _expire(lab: Lab, niche: str, now: datetime) -> int:
-    """A video stays for the library's days from when it was first collected."""
+def _expire(lab: Lab, niche: str, now: datetime, forgetting: Forgetting) -> None:
+    """A video stays for the library's days from when it was first collected; see `_EXPIRED` for those that stay longer."""
     settings = lab.settings
-    before = now - timedelta(days=settings.library_days)
-    old = select(videos.c.video_id).where(
-        videos.c.niche == niche, videos.c.source == "youtube", videos.c.collected_at < before
-    )
-    with lab.engine.begin() as connection:
-        expired = forget_videos(connection, connection.scalars(old).all())
-        if settings.history_days is not None:
+    parameters = {
+        "niche": niche,
+        "library": now - timedelta(days=settings.library_days),
+        "training": now - timedelta(days=settings.training_days),
+        "crawled": [KEPT, OUTLIER],
+        "added": ChannelHistories(lab.releases).channels(),
+    }
+    with lab.engine.connect() as connection:
+        old = list(connection.scalars(_EXPIRED, parameters))
+    forgetting.forget(EXPIRED, old)
+    if settings.history_days is not None:
+        with lab.engine.begin() as connection:
             _shorten_histories(connection, niche, now - timedelta(days=settings.history_days))
-    return expired
 
 
 def _shorten_histories(connection: Connection, niche: str, before: datetime) -> None:
@@ -203,8 +231,10 @@ def _due(lab: Lab, niche: str, before: datetime) -> list[str]:
         return list(connection.scalars(statement))
 
 
-def _refresh_channels(lab: Lab, youtube: YouTube, niche: str, before: datetime, progress: Progress) -> int:
-    """Ask for the channels of the niche that are due; a channel that is gone takes its videos with it: how many."""
+def _refresh_channels(
+    lab: Lab, youtube: YouTube, niche: str, before: datetime, forgetting: Forgetting, progress: Progress
+) -> None:
+    """Ask for the channels of the niche that are due; a channel that is gone takes its videos with it."""
     statement = text("""
         SELECT channel_id FROM channels c
         WHERE refreshed_at < :before
@@ -214,7 +244,7 @@ def _refresh_channels(lab: Lab, youtube: YouTube, niche: str, before: datetime, 
     """)
     with lab.engine.connect() as connection:
         due = list(connection.scalars(statement, {"before": before, "niche": niche}))
-    forgotten = 0
+    closed: list[str] = []
     for batch in batches(due, PAGE, f"{niche}: refreshing channels", progress):
         found = youtube.channels(batch)
         missing = sorted(set(batch) - {record.channel_id for record in found})
@@ -226,9 +256,12 @@ def _refresh_channels(lab: Lab, youtube: YouTube, niche: str, before: datetime, 
             )
         with lab.engine.begin() as connection:
             save_channels(connection, found)
+        closed += gone
+    with lab.engine.connect() as connection:
+        theirs = connection.scalars(select(videos.c.video_id).where(videos.c.channel_id.in_(closed))).all()
+    if forgetting.allows(CLOSED, len(theirs)):
         with lab.engine.begin() as connection:
-            forgotten += _forget_channels(connection, gone)
-    return forgotten
+            forgetting.forgotten[CLOSED] += _forget_channels(connection, closed)
 
 
 def _forget_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
@@ -243,7 +276,7 @@ def _forget_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
     return forgotten
 
 
-def _forget_stale(lab: Lab, niche: str, now: datetime) -> int:
+def _forget_stale(lab: Lab, niche: str, now: datetime, forgetting: Forgetting) -> None:
     """What could not be refreshed in time has to go, with what the crawl left out and channels that nobody looks at."""
     before = now - LONGEST
     with lab.engine.begin() as connection:
@@ -262,8 +295,8 @@ def _forget_stale(lab: Lab, niche: str, now: datetime) -> int:
                 "outlier": OUTLIER,
             },
         )
+    forgetting.forget(STALE, _due(lab, niche, before))
     with lab.engine.begin() as connection:
-        forgotten = forget_videos(connection, _due(lab, niche, before))
         connection.execute(
             text("""
                 DELETE FROM channels c
@@ -273,7 +306,6 @@ def _forget_stale(lab: Lab, niche: str, now: datetime) -> int:
             """),
             {"before": before},
         )
-    return forgotten
 
 
 def _ask_trainability(lab: Lab, youtube: YouTube, niche: str, progress: Progress) -> None:
@@ -301,4 +333,4 @@ def judge_retention(lab: Lab, niche: str, found: Retained) -> list[Verdict]:
     ]
     held = "".join(f"; {one}" for one in holding[:_TOLD])
     told = f"{said}; {len(holding)} releases still hold forgotten videos{held}"
-    return [Verdict("forgotten_everywhere", not holding, told)]
+    return [Verdict("forgotten_everywhere", not holding, told), found.withheld]

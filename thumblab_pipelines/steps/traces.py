@@ -4,6 +4,7 @@ Each function compares what is there with what the `videos` table still has; non
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -19,10 +20,15 @@ from thumblab_core.durable import age
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
 from thumblab_core.releases import ALL, INDEX, MODEL, PAIRS, Release
+from thumblab_pipelines.steps.dataset import load_dataset
+from thumblab_pipelines.steps.kept_pairs import SCOPES, SUCCEEDED, forgotten_in, holding_pairs, is_needed, prune_pairs
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
 from thumblab_pipelines.steps.library import prune_indices
 from thumblab_pipelines.steps.own_history import refit_all
+from thumblab_pipelines.steps.pairs import publish_successor
 from thumblab_pipelines.steps.progress import Progress, silent
+
+_log = logging.getLogger(__name__)
 
 _UNUSED_S = 3_600.0
 """A picture that no row names may belong to a download that is about to write its row."""
@@ -99,23 +105,29 @@ def _without(lab: Lab, release: Release, alive: set[str], run_id: str | None) ->
     return lab.releases.publish(INDEX, release.scope, trimmed.save, info, run_id)
 
 
-def clean_pairs(lab: Lab) -> int:
-    """Delete the pairs releases that have forgotten videos; the next training makes them anew from what is there."""
-    import pyarrow.parquet as parquet
-
-    with lab.engine.connect() as connection:
-        alive = alive_videos(connection)
-    stale = []
-    for release in lab.releases.all(PAIRS, ALL):
-        try:
-            table = parquet.read_table(release.path / "videos.parquet", columns=["video_id"])
-            whole = set(table["video_id"].to_pylist()) <= alive
-        except (OSError, ValueError, KeyError):
-            whole = False  # damaged, or the run of another niche removed it just now
-        if not whole:
-            stale.append(release)
-    _remove(lab, stale)
-    return len(stale)
+def clean_pairs(lab: Lab, run_id: str | None = None) -> int:
+    """Delete the pairs releases that have forgotten videos; one that is needed has a successor without them first."""
+    deleted = 0
+    with holding_pairs(lab):
+        newest = lab.releases.latest(PAIRS, ALL)
+        for release in [release for scope in SCOPES for release in lab.releases.all(PAIRS, scope)]:
+            data = None
+            try:
+                forgotten = forgotten_in(lab, release)
+                if not forgotten:
+                    continue
+                if is_needed(lab, release):
+                    data = load_dataset(lab, release, forgotten)
+            except LabError as error:  # nobody can say what a damaged one holds
+                _log.warning("%s is deleted without a successor: %s", release, error)
+            if data is not None:
+                publish_successor(lab, data, ALL if release == newest else SUCCEEDED, run_id)
+            lab.releases.remove(release)
+            deleted += 1
+        for scope in SCOPES:
+            deleted += len(lab.releases.discard_unreadable(PAIRS, scope))
+        prune_pairs(lab)  # what a writer that died left behind may hold anything
+    return deleted
 
 
 def _remove(lab: Lab, releases: Iterable[Release]) -> None:
@@ -123,12 +135,15 @@ def _remove(lab: Lab, releases: Iterable[Release]) -> None:
         lab.releases.remove(release)
 
 
-def clean_images(lab: Lab) -> int:
-    """Delete the pictures that neither a thumbnail nor an earlier version of one names."""
+def clean_images(lab: Lab, ahead: float = 0.0) -> int:
+    """Delete the pictures that neither a thumbnail nor an earlier version of one names.
+
+    `ahead`: by how many seconds this machine's clock may be ahead, which makes a new file look old.
+    """
     with lab.engine.connect() as connection:
         named = set(connection.scalars(select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None))))
         named |= set(connection.scalars(select(thumbnail_versions.c.sha256)))
-    return sum(lab.images.remove(sha256) for sha256 in lab.images.older_than(_UNUSED_S) if sha256 not in named)
+    return sum(lab.images.remove(sha256) for sha256 in lab.images.older_than(_UNUSED_S + ahead) if sha256 not in named)
 
 
 @dataclass(frozen=True)
@@ -196,12 +211,12 @@ def _remove_unserved(lab: Lab, channel_id: str) -> None:
         lab.releases.discard_unreadable(ADAPTER, channel_id)
 
 
-def clean_unfinished(lab: Lab) -> int:
+def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
     """Delete what trainings and fine-tunings that were killed and never called again left behind: vectors, weights and
-    prepared pictures, which nobody else knows of."""
+    prepared pictures, which nobody else knows of. `ahead`: as in `clean_images`."""
     places = [lab.settings.data_dir / name for name in ("training", "fine-tuning")]
     folders = [path for place in places if place.is_dir() for path in place.iterdir() if path.is_dir()]
-    old = [folder for folder in folders if not folder.is_symlink() and _idle(folder) > _UNFINISHED_S]
+    old = [folder for folder in folders if not folder.is_symlink() and _idle(folder) > _UNFINISHED_S + ahead]
     for folder in old:
         shutil.rmtree(folder, ignore_errors=True)  # what cannot be deleted now is tried again by the next run
     return sum(not folder.exists() for folder in old)

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.lab import Lab
 
 # Binary, because a vector of 768 numbers takes five times as long to read when it is written in decimals.
@@ -24,25 +23,22 @@ _HEADER = 4  # bytes before the numbers in pgvector's binary form: how many ther
 _CHUNK = 5_000
 
 
-def read_vectors(lab: Lab, ids: Sequence[str], encoder: str) -> Vectors:
-    """float32 [n, d] in the order of the ids. Raises `LabError` when a video has no vector of the encoder."""
-    found = _found(lab, _VECTORS, ids, encoder=encoder)
-    lost = [video_id for video_id in ids if video_id not in found]
-    if lost:
-        raise LabError(
-            f"{len(lost)} of {len(ids)} videos have no vector of {encoder} any more (such as {lost[0]}); "
-            "materialize embeddings and training_pairs again"
-        )
-    return _numbers([found[video_id] for video_id in ids])
+def read_vectors(lab: Lab, ids: Sequence[str], encoder: str) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    """What an encoder made of the videos, float32 [n, d] in the order of the ids, and of which videos there is a vector [n].
+
+    Zeros where there is none, because the video was forgotten meanwhile say.
+    """
+    return _in_order(ids, _found(lab, _VECTORS, ids, encoder=encoder))
 
 
 def read_vectors_beside(
     lab: Lab, ids: Sequence[str], encoder: str, beside: str
 ) -> tuple[Vectors, npt.NDArray[np.bool_]]:
-    """What one encoder made of the very pictures or titles that another one was given: float32 [n, d], and of which videos
-    there is such a vector, [n]. Zeros where there is none.
-    """
-    found = _found(lab, _OF_THE_SAME, ids, encoder=encoder, beside=beside)
+    """The same, of the very pictures or titles alone that another encoder was given too."""
+    return _in_order(ids, _found(lab, _OF_THE_SAME, ids, encoder=encoder, beside=beside))
+
+
+def _in_order(ids: Sequence[str], found: dict[str, bytes]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
     there = np.array([video_id in found for video_id in ids], bool)
     zeros = bytes(len(next(iter(found.values()), b"")))
     return _numbers([found.get(video_id, zeros) for video_id in ids]), there

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import dagster as dg
 
-from thumblab_pipelines.defs.checks import advisory, blocking, explained, results
+from thumblab_pipelines.defs.checks import Word, advisory, blocking, explained, results
 from thumblab_pipelines.defs.groups import UPKEEP, niche_partitions
 from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.steps.forgetting import CHECK
 from thumblab_pipelines.steps.retention import judge_retention, retain
 from thumblab_pipelines.steps.verdict import finished
 
@@ -16,15 +17,15 @@ from thumblab_pipelines.steps.verdict import finished
     deps=["raw_videos", "crawled_videos"],
     partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
-    check_specs=[*blocking("retention", "forgotten_everywhere"), *advisory("retention", "finished")],
+    check_specs=[*blocking("retention", "forgotten_everywhere", CHECK), *advisory("retention", "finished")],
     description="Refreshes what YouTube told before it is 30 days old, and forgets removed, private and expired videos: in "
     "every table, image and release but those of models (docs/retention.md).",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)),
     **UPKEEP,
 )
-def retention(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+def retention(context: dg.AssetExecutionContext, config: Word, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        kept = retain(lab.open(), context.partition_key, lab.progress(context), context.run.run_id)
+        kept = retain(lab.open(), context.partition_key, lab.progress(context), context.run.run_id, config.confirmed)
         verdicts = judge_retention(lab.open(), context.partition_key, kept)
     for channel, why in kept.histories.failed.items():
         context.log.warning(f"the history of {channel} still holds forgotten videos: {why}")

@@ -21,8 +21,7 @@ from thumblab_pipelines.steps.pairs import build_pairs
 )
 def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        opened = lab.open()
-        built = build_pairs(opened, context.run.run_id)
+        built = build_pairs(lab.open(), context.run.run_id)
     info = built.release.info
     return dg.MaterializeResult(
         metadata={
@@ -38,5 +37,5 @@ def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Ma
             "labels": info["labels"],
             "excluded": info["excluded"],
         },
-        check_results=results(judge_pairs(built.release, opened)),
+        check_results=results(judge_pairs(built.release)),
     )

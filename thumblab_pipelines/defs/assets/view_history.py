@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import dagster as dg
 
-from thumblab_pipelines.defs.checks import advisory, blocking, explained, results
+from thumblab_pipelines.defs.checks import Word, advisory, blocking, explained, results
 from thumblab_pipelines.defs.groups import UPKEEP, niche_partitions
 from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.steps.forgetting import CHECK
 from thumblab_pipelines.steps.observe import judge_history, observe
 from thumblab_pipelines.steps.verdict import finished
 from thumblab_pipelines.steps.view_history import compute_views_at_age
@@ -17,15 +18,15 @@ from thumblab_pipelines.steps.view_history import compute_views_at_age
     deps=["raw_videos", "crawled_videos"],
     partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
-    check_specs=[*blocking("view_history", "answered"), *advisory("view_history", "finished")],
+    check_specs=[*blocking("view_history", "answered", CHECK), *advisory("view_history", "finished")],
     description="One more observation of every video that is due: the young every 6 hours, those of two weeks daily, those "
     "of three months weekly. Costs a call of its own quota per 50 videos.",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=25), warn_window=timedelta(hours=13)),
     **UPKEEP,
 )
-def view_history(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+def view_history(context: dg.AssetExecutionContext, config: Word, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        found = observe(lab.open(), context.partition_key, lab.progress(context))
+        found = observe(lab.open(), context.partition_key, lab.progress(context), config.confirmed)
         at_age = compute_views_at_age(lab.open(), context.partition_key)
     return dg.MaterializeResult(
         metadata={
