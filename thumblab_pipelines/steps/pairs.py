@@ -17,7 +17,7 @@ import numpy.typing as npt
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, title_encoder
 from thumblab_core.releases import ALL, PAIRS, Release
 from thumblab_pipelines.steps.ageing import age_exponent, fit_growth
-from thumblab_pipelines.steps.alike import alike, repeats
+from thumblab_pipelines.steps.alike import Pictures
 from thumblab_pipelines.steps.corpus import LATER_RULES, exclude, read_corpus
 from thumblab_pipelines.steps.crawl_rules import OUTLIER_SIGMAS
 from thumblab_pipelines.steps.dataset import Dataset
@@ -75,7 +75,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     if release is not None:
         return BuiltPairs(release, reused=True)
     hashes = [None if phash != phash else int(phash) for phash in corpus.phash.to_numpy(object, na_value=np.nan)]
-    again = repeats(len(corpus), alike(corpus.sha256.tolist(), hashes, snapshot.images, threshold))
+    again = Pictures(corpus.sha256.tolist(), hashes, snapshot.images, threshold).repeats()
     excluded["near-duplicate picture"] = int(again.sum())
     corpus, snapshot = corpus[~again].reset_index(drop=True), snapshot.only(~again)
     corpus, outliers = _divide(corpus)
