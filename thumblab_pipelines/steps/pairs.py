@@ -65,7 +65,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     image, title = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     everything = read_corpus(lab, image.fingerprint, title.fingerprint)
     corpus, excluded = exclude(everything, lab.settings.train_only_on_opted_in)
-    snapshot, there = read_snapshot(lab, corpus.video_id.tolist(), image.fingerprint, title.fingerprint)
+    snapshot, there = read_snapshot(lab, corpus, image.fingerprint, title.fingerprint)
     excluded["forgotten while it was read"] = int((~there).sum())
     corpus, snapshot = corpus[there].reset_index(drop=True), snapshot.only(there)
     threshold, days = image.near_duplicate, lab.settings.pair_days
