@@ -83,7 +83,7 @@ class Pictures:
 
     def _alike(self, rows: Rows, others: Rows) -> Flags:
         """[len(rows), len(others)]"""
-        found = self._file[rows][:, None] == self._file[others]
+        found: Flags = self._file[rows][:, None] == self._file[others]
         near = np.bitwise_count(self._hash[rows][:, None] ^ self._hash[others]) <= NEAR
         found |= near & self._hashed[rows][:, None] & self._hashed[others]
         if self._vectors is not None:

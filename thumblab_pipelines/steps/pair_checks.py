@@ -112,7 +112,8 @@ def _pictures(corpus: pd.DataFrame, release: Release) -> Iterator[str]:
     hashes = [None if phash != phash else int(phash) for phash in corpus.phash.to_numpy(object, na_value=np.nan)]
     ids, parts, folds = (corpus[name].to_numpy(object) for name in ("video_id", "part", "fold"))
     pictures = Pictures(corpus.sha256.tolist(), hashes, vectors, threshold + _ROUNDING)
-    for one, other in pictures.across(corpus.groupby(["part", "fold"]).ngroup().to_numpy(np.intp)):
+    sides = np.asarray(corpus.groupby(["part", "fold"]).ngroup(), np.intp)
+    for one, other in pictures.across(sides):
         where = [
             f"{what} {side[one]} and {side[other]}"
             for what, side in (("parts", parts), ("folds", folds))
