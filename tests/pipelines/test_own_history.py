@@ -14,7 +14,7 @@ from PIL import Image
 from sqlalchemy import delete, func, select, update
 
 from thumblab_core.channel_history import ADAPTER, ChannelHistories
-from thumblab_core.database.tables import channels, embeddings, thumbnails, videos
+from thumblab_core.database.tables import channels, embeddings, thumbnail_versions, videos
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.errors import LabError
@@ -289,7 +289,9 @@ def test_a_hash_keeps_its_low_bits_beside_a_picture_without_one(own: Lab) -> Non
     ids = ChannelHistories(own.releases).videos(channel_id_of(TASTE))[:3]
     with own.engine.begin() as connection:
         for name, phash in zip(ids, [*hashes, None], strict=True):
-            connection.execute(thumbnails.update().where(thumbnails.c.video_id == name).values(phash=phash))
+            connection.execute(
+                thumbnail_versions.update().where(thumbnail_versions.c.video_id == name).values(phash=phash)
+            )
     mine = read_own(own, channel_id_of(TASTE), model)[0]
     corpus = read_corpus(own, model.info["image_encoder"], model.info["title_encoder"])
     for table in (mine, corpus):

@@ -1,8 +1,8 @@
 """Promises of the corpus: what must not be learnt from is left out and counted, and no picture is there twice."""
 
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import insert
 
 from thumblab_core.database.tables import channels, crawl_channels, crawl_videos, video_stats, videos, views_at_age
-from thumblab_core.encoders.protocol import unit
+from thumblab_core.encoders.protocol import Vectors, unit
+from thumblab_pipelines.steps import alike as near
 from thumblab_pipelines.steps import pairs
-from thumblab_pipelines.steps.alike import alike, repeats
+from thumblab_pipelines.steps.alike import Pictures
 from thumblab_pipelines.steps.corpus import exclude, read_corpus
 from thumblab_pipelines.steps.crawl_rules import GONE, OUTLIER
 from thumblab_pipelines.steps.lab import Lab
@@ -79,32 +80,67 @@ def test_the_stricter_choice_leaves_out_who_did_not_opt_in() -> None:
     assert excluded["not opted in to training"] == 1
 
 
+def spread(count: int, width: int = 64, seed: int = 0) -> Vectors:
+    """Unit vectors [count, width] none of which looks like another."""
+    return unit(np.random.default_rng(seed).standard_normal((count, width)).astype(np.float32))
+
+
 def test_of_near_duplicates_the_first_to_be_published_stays() -> None:
     # The second looks like the first and goes, so what looks like the second alone may stay.
-    assert np.flatnonzero(repeats(4, np.array([[0, 2], [2, 3]]))).tolist() == [2]
-    assert np.flatnonzero(repeats(4, np.array([[0, 3], [0, 1], [1, 3]]))).tolist() == [1, 3]
-    assert not repeats(3, np.zeros((0, 2), np.intp)).any()
+    chain = Pictures(list("abcd"), [0, -1, 0b1111, 0b11111111])
+    assert np.flatnonzero(chain.repeats()).tolist() == [2]
+    assert np.flatnonzero(Pictures(list("abab"), [None] * 4).repeats()).tolist() == [2, 3]
+    assert not Pictures([], []).repeats().any()
+    assert not Pictures(list("abc"), [None] * 3).repeats().any()
 
 
 def test_pictures_are_alike_by_file_by_hash_and_by_vector() -> None:
-    vectors = unit(np.random.default_rng(0).standard_normal((6, 64)))
+    vectors = spread(6)
     vectors[5] = unit((vectors[1] + 0.1 * vectors[2])[None])[0]
     hashes = [0, -1, 0x5555555555555555, None, 0b111111, None]
-    found = alike(["a", "b", "c", "a", "e", "f"], hashes, vectors, 0.97)
-    assert found.tolist() == [[0, 3], [0, 4], [1, 5]]
-    assert alike([], [], np.zeros((0, 0), np.float32), 0.97).tolist() == []
+    pictures = Pictures(["a", "b", "c", "a", "e", "f"], hashes, vectors, 0.97)
+    assert np.flatnonzero(pictures.repeats()).tolist() == [3, 4, 5]
+    assert list(pictures.across(np.arange(6))) == [(0, 3), (0, 4), (1, 5)]
+    assert list(pictures.across(np.array([0, 0, 0, 1, 0, 0]))) == [(0, 3)]
+    assert pictures.any_alike(np.array([3, 4, 5]), np.array([1, 2])).tolist() == [False, False, True]
 
 
-def test_every_couple_of_a_large_corpus_is_looked_at_in_seconds() -> None:
-    random = np.random.default_rng(0)
+def test_blocks_change_nothing_of_what_is_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(1)
+    vectors = unit(random.integers(0, 3, (300, 4)).astype(np.float32) + 0.1)
+    hashes = random.integers(0, 2**12, 300).tolist()
+    files, side = [str(one) for one in random.integers(0, 200, 300)], random.integers(0, 3, 300)
+    whole = Pictures(files, hashes, vectors, 0.999)
+    expected = whole.repeats(), list(whole.across(side))
+    monkeypatch.setattr(near, "_ROWS", 7)
+    monkeypatch.setattr(near, "_CELLS", 100)
+    assert whole.repeats().tolist() == expected[0].tolist()
+    assert list(whole.across(side)) == expected[1]
+    assert 0 < expected[0].sum() < 299
+
+
+def test_every_couple_of_a_large_corpus_is_looked_at() -> None:
     count = 20_000
-    vectors = unit(random.standard_normal((count, 128)).astype(np.float32))
+    vectors = spread(count, 128)
     vectors[-1] = vectors[0]
-    hashes = random.integers(-(2**63), 2**63, count).tolist()
-    began = perf_counter()
-    found = alike([str(row) for row in range(count)], hashes, vectors, 0.97)
-    assert found.tolist() == [[0, count - 1]]
-    assert perf_counter() - began < 30
+    hashes = np.random.default_rng(0).integers(-(2**63), 2**63, count).tolist()
+    pictures = Pictures([str(row) for row in range(count)], hashes, vectors, 0.97)
+    assert np.flatnonzero(pictures.repeats()).tolist() == [count - 1]
+    assert list(pictures.across(np.arange(count))) == [(0, count - 1)]
+
+
+@pytest.mark.parametrize("files", ["of one file", "of files of their own"])
+def test_ten_thousand_times_the_same_picture_takes_the_memory_of_one_block(files: str) -> None:
+    count = 10_000
+    names = ["a"] * count if files == "of one file" else [str(row) for row in range(count)]
+    pictures = Pictures(names, [7] * count, np.tile(spread(1, 16), (count, 1)), 0.97)
+    tracemalloc.start()
+    repeats, leaks = pictures.repeats(), sum(1 for _ in pictures.across(np.arange(count) % 3))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.flatnonzero(~repeats).tolist() == [0]
+    assert leaks == count - 1
+    assert peak < 200 * 2**20  # as couples, 50 million of them, it was several GB
 
 
 class Rows:

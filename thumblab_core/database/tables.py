@@ -121,7 +121,7 @@ thumbnail_versions = Table(
     Column("last_seen", _MOMENT, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("phash", BigInteger),
-    Column("title", Text, nullable=False, comment="the title that the picture was last seen with"),
+    Column("title", Text, nullable=False, comment="the title that the picture was shown with"),
 )
 
 embeddings = Table(
@@ -131,6 +131,16 @@ embeddings = Table(
     Column("encoder", String, primary_key=True, comment="fingerprint of the encoder"),
     Column("source_digest", String(64), nullable=False, comment="SHA-256 of the picture or title that was encoded"),
     Column("vector", Vector(), nullable=False),
+)
+
+earlier_embeddings = Table(
+    "earlier_embeddings",
+    metadata,
+    Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
+    Column("encoder", String, primary_key=True, comment="fingerprint of the encoder"),
+    Column("source_digest", String(64), primary_key=True, comment="SHA-256 of the picture or title that was encoded"),
+    Column("vector", Vector(), nullable=False),
+    comment="of pictures and titles that a video showed while its views were counted, and shows no more",
 )
 
 visual_features = Table(

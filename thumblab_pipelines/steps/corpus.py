@@ -11,7 +11,9 @@ from thumblab_core.niches import NICHES
 from thumblab_pipelines.steps.ageing import views_at
 from thumblab_pipelines.steps.crawl_rules import GONE, LEAST_SUBSCRIBERS, OUTLIER
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.learnt_vectors import VECTORS
 from thumblab_pipelines.steps.records import LONGEST_SHORT_S, SHORT, VIDEO
+from thumblab_pipelines.steps.versions import LEARNT
 from thumblab_pipelines.steps.view_history import FIXED_AGES
 
 if TYPE_CHECKING:
@@ -28,26 +30,34 @@ _JUDGED_BY = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_coun
 
 # Views at a fixed age count by the definition of the latest count, and a count that it undercuts stands for it.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
+_OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
-SELECT v.video_id, v.niche, v.channel_id, v.title, v.published_at, v.duration_s, s.view_count AS views,
+WITH learnt AS ({LEARNT}),
+vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({VECTORS}) every_one)
+SELECT v.video_id, v.niche, v.channel_id, p.title, v.published_at, v.duration_s, s.view_count AS views,
        s.observed_at, s.era, GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
        {", ".join(f"a.{views_at(age)}" for age in FIXED_AGES)},
-       CASE WHEN c.is_short IS NOT TRUE THEN c.impressions END::float AS impressions,
-       CASE WHEN c.is_short IS NOT TRUE THEN c.click_through_rate END AS click_through_rate,
-       t.sha256, t.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
+       CASE WHEN {_OWNERS} THEN c.impressions END::float AS impressions,
+       CASE WHEN {_OWNERS} THEN c.click_through_rate END AS click_through_rate,
+       p.sha256, p.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
        v.format, v.aspect_ratio, v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, h.subscriber_count,
        k.outcome
 FROM videos v
 JOIN channels h USING (channel_id)
-JOIN (SELECT DISTINCT ON (video_id) video_id, observed_at, view_count, era FROM video_stats
-      WHERE view_count IS NOT NULL ORDER BY video_id, observed_at DESC) s ON s.video_id = v.video_id
-LEFT JOIN (SELECT video_id, era, {_AT_AGES} FROM views_at_age GROUP BY video_id, era) a
+LEFT JOIN learnt p ON p.video_id = v.video_id
+JOIN (SELECT DISTINCT ON (o.video_id) o.video_id, observed_at, view_count, era
+      FROM video_stats o LEFT JOIN learnt p ON p.video_id = o.video_id
+      WHERE view_count IS NOT NULL AND (p.until IS NULL OR observed_at <= p.until)
+      ORDER BY o.video_id, observed_at DESC) s ON s.video_id = v.video_id
+LEFT JOIN (SELECT b.video_id, b.era, {_AT_AGES}
+           FROM views_at_age b JOIN videos w ON w.video_id = b.video_id LEFT JOIN learnt p ON p.video_id = b.video_id
+           WHERE p.until IS NULL OR w.published_at + make_interval(hours => age_hours) <= p.until
+           GROUP BY b.video_id, b.era) a
        ON a.video_id = v.video_id AND a.era = s.era
 LEFT JOIN true_ctr c ON c.video_id = v.video_id
 LEFT JOIN crawl_videos k ON k.video_id = v.video_id
-LEFT JOIN thumbnails t ON t.video_id = v.video_id AND t.sha256 IS NOT NULL
-LEFT JOIN embeddings i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = t.sha256
-LEFT JOIN embeddings n ON n.video_id = v.video_id AND n.encoder = :title
+LEFT JOIN vectors i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = p.sha256
+LEFT JOIN vectors n ON n.video_id = v.video_id AND n.encoder = :title AND n.source_digest = p.title_digest
 WHERE v.niche = ANY(:niches)
 ORDER BY v.published_at, v.video_id
 """  # noqa: S608  (no value of anybody's goes into it)
@@ -56,8 +66,10 @@ ORDER BY v.published_at, v.video_id
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
     """Every video with a count, in order of publication: a row of its latest count and what the rules ask for.
 
-    `observed_at` and `era` are of that count, `age_hours` the age then (at least 1), `views_at_24` ... the views at fixed
-    ages by the same definition of a view, `impressions` and `click_through_rate` (0 to 1) the owner's; NaN where not known.
+    Where a video has changed its thumbnail or title, the row is of those that it showed first, and every figure is of the
+    time when it showed nothing else. `observed_at` and `era` are of the latest such count, `age_hours` the age then (at
+    least 1), `views_at_24` ... the views at fixed ages by the same definition of a view, `impressions` and
+    `click_through_rate` (0 to 1) the owner's; NaN where not known.
     """
     import pandas as pd
 

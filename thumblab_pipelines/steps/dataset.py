@@ -14,7 +14,7 @@ from thumblab_core.releases import Release
 from thumblab_pipelines.steps.kept_pairs import forgotten_in
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.snapshot import Snapshot
-from thumblab_pipelines.steps.vectors import read_vectors_beside
+from thumblab_pipelines.steps.vectors import digests, read_vectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None =
 
 def in_spaces_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, npt.NDArray[np.bool_]]:
     """The dataset as the model's encoders see it, and which of its videos they have seen, [n]; the others are zeros."""
-    ids = data.videos.video_id.tolist()
-    spaces = [(str(model.info[kind]), str(data.release.info[kind])) for kind in ("image_encoder", "title_encoder")]
-    (images, first), (titles, second) = (read_vectors_beside(lab, ids, theirs, ours) for theirs, ours in spaces)
+    ids, (pictures, words) = data.videos.video_id.tolist(), digests(data.videos)
+    images, first = read_vectors(lab, ids, pictures, str(model.info["image_encoder"]))
+    titles, second = read_vectors(lab, ids, words, str(model.info["title_encoder"]))
     return replace(data, images=images, titles=titles), first & second

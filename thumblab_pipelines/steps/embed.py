@@ -10,7 +10,7 @@ from sqlalchemy import and_, literal, select, text
 
 from thumblab_core.database.nearest_index import ensure_index
 from thumblab_core.database.tables import embeddings, thumbnails, videos
-from thumblab_core.database.vectors import save_vectors
+from thumblab_core.database.vectors import EARLIER, save_vectors
 from thumblab_core.encoders.agreement import Agreement
 from thumblab_core.encoders.learnt import LearntEncoder
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder, title_encoder
@@ -19,6 +19,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.encoders.stream import encode_stream
 from thumblab_core.images import ImageError, decode, digest
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.learnt_vectors import PICTURE, TITLE, encode_pictures, encode_titles, without_vector
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.verdict import Verdict
 
@@ -28,7 +29,8 @@ _SAVED_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Encoded:
-    """How many vectors were there already, how many were made, and which pictures could not be read.
+    """How many vectors were there already, how many were made, and which pictures could not be read. `earlier` are those of
+    pictures and titles that a video shows no more, and is learnt by.
 
     `images_per_second` is of reading, decoding, encoding and saving together; `settled` says why the encoder computes as
     it does, where this run found that out.
@@ -37,6 +39,7 @@ class Encoded:
     had: int
     images: int
     titles: int
+    earlier: int
     images_per_second: float
     unreadable: tuple[str, ...]
     encoder: str
@@ -56,7 +59,9 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     had_titles, titles = _embed_titles(lab, niche, progress)
     encoder = image_encoder(lab.settings).fingerprint
     ensure_index(lab.engine, encoder)
-    return Encoded(had_images + had_titles, images, titles, rate, tuple(unreadable), encoder, decided)
+    earlier, no_longer_readable = _embed_earlier(lab, niche, progress)
+    unreadable += no_longer_readable
+    return Encoded(had_images + had_titles, images, titles, earlier, rate, tuple(unreadable), encoder, decided)
 
 
 def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
@@ -155,6 +160,19 @@ def _embed_titles(lab: Lab, niche: str, progress: Progress) -> tuple[int, int]:
         vectors = encoder.encode_texts([title for _, title in batch])
         _save(lab, encoder.fingerprint, [(video_id, digest(title.encode())) for video_id, title in batch], vectors)
     return len(rows) - len(missing), len(missing)
+
+
+def _embed_earlier(lab: Lab, niche: str, progress: Progress) -> tuple[int, list[str]]:
+    images, titles = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
+    pictures = [
+        source
+        for source in without_vector(lab, PICTURE, images.fingerprint, niche)
+        if source.table == EARLIER  # of the others it was said just now that they cannot be read
+    ]
+    unreadable = encode_pictures(lab, images, pictures, progress) if pictures else []
+    words = without_vector(lab, TITLE, titles.fingerprint, niche)
+    encode_titles(lab, titles, words, progress)
+    return len(pictures) - len(unreadable) + len(words), unreadable
 
 
 def _save(lab: Lab, encoder: str, sources: list[tuple[str, str]], vectors: Vectors) -> None:

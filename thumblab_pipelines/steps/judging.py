@@ -17,8 +17,10 @@ from thumblab_pipelines.steps.metrics import (
     Rows,
     Scores,
     channel_correlations,
+    distinct,
     interval,
     interval_over_channels,
+    numbered,
     pair_wins,
 )
 from thumblab_pipelines.steps.pairs import TEST
@@ -98,21 +100,24 @@ class Question:
         for low, high in pairwise(MARGINS):
             inside = (self._margin >= low) & ((self._margin < high) | (high == MARGINS[-1]))
             yield self._auc(f"margin {low:g}-{high:g}", scorer, scores, inside)
-        niche = videos.niche.to_numpy(str)[self._winner]
-        for name, _ in _frequent(niche):
-            yield self._auc(f"niche:{name}", scorer, scores, niche == name)
-        for name, count in _frequent(self._channel)[:MOST_CHANNELS]:
-            mine = self._channel == name
-            yield self._auc(f"channel:{name}", scorer, scores, mine)
+        niches, names = numbered(videos.niche)
+        niche = niches[self._winner]
+        for number, _ in _frequent(niche):
+            yield self._auc(f"niche:{names[number]}", scorer, scores, niche == number)
+        channel, names = self._channels
+        for number, count in _frequent(channel)[:MOST_CHANNELS]:
+            mine = channel == number
+            yield self._auc(f"channel:{names[number]}", scorer, scores, mine)
             if count >= DEEP:
-                yield self._auc(f"channel:{name}", scorer, scores, mine & (self._margin >= SLICES["2x"]), "auc_2x")
+                twice = mine & (self._margin >= SLICES["2x"])
+                yield self._auc(f"channel:{names[number]}", scorer, scores, twice, "auc_2x")
 
     def certainty(self, scores: Scores, slope: float) -> Iterator[Evaluation]:
         """Whether the model's win probabilities hold, how often it would not say, and how often it is right when it does."""
         gaps = (scores[self._winner] - scores[self._loser]).astype(np.float64)
         close = too_close(gaps, slope)
         error = expected_calibration_error(gaps, slope) if len(gaps) else None
-        pairs, channels = self._size(self._channel)
+        pairs, channels = self._size(self._channels[0])
         yield Evaluation(self.split, "all", MODEL, "ece", error, None, None, pairs, channels)
         yield self._mean("all", MODEL, "abstained", close.astype(np.float64), *self._sides(np.ones(len(gaps), bool)))
         yield self._auc("all", MODEL, scores, ~close, "accuracy_decided")
@@ -136,18 +141,18 @@ class Question:
         return self._mean(slice_, scorer, metric, pair_wins(scores, winners, losers), winners, losers, channels)
 
     def _mean(
-        self, slice_: str, scorer: str, metric: str, values: Floats, winners: Rows, losers: Rows, channels: Any
+        self, slice_: str, scorer: str, metric: str, values: Floats, winners: Rows, losers: Rows, channels: Rows
     ) -> Evaluation:
         if not len(values):
             return Evaluation(self.split, slice_, scorer, metric, None, None, None, 0, 0)
         low, high = interval(values, winners, losers, channels)
         return Evaluation(self.split, slice_, scorer, metric, float(values.mean()), low, high, *self._size(channels))
 
-    def _sides(self, chosen: npt.NDArray[np.bool_]) -> tuple[Rows, Rows, npt.NDArray[np.str_]]:
-        return self._winner[chosen], self._loser[chosen], self._channel[chosen]
+    def _sides(self, chosen: npt.NDArray[np.bool_]) -> tuple[Rows, Rows, Rows]:
+        return self._winner[chosen], self._loser[chosen], self._channels[0][chosen]
 
-    def _size(self, channels: npt.NDArray[np.str_]) -> tuple[int, int]:
-        return len(channels), len(np.unique(channels))
+    def _size(self, channels: Rows) -> tuple[int, int]:
+        return len(channels), distinct(channels)
 
     @cached_property
     def _winner(self) -> Rows:
@@ -158,16 +163,17 @@ class Question:
         return np.asarray(self.pairs.loser.to_numpy(np.intp), np.intp)
 
     @cached_property
-    def _channel(self) -> npt.NDArray[np.str_]:
-        return np.asarray(self.pairs.channel_id.to_numpy(str), np.str_)
+    def _channels(self) -> tuple[Rows, list[str]]:
+        """The number of each pair's channel, and their names. Numbered once: there are hundreds of figures."""
+        return numbered(self.pairs.channel_id)
 
     @cached_property
     def _margin(self) -> Floats:
         return np.asarray(self.pairs.margin.to_numpy(float), np.float64)
 
 
-def _frequent(names: npt.NDArray[np.str_]) -> list[tuple[str, int]]:
-    """The names of enough pairs, and how many; the most frequent first."""
-    found, counts = np.unique(names, return_counts=True)
+def _frequent(numbers: Rows) -> list[tuple[int, int]]:
+    """The numbers of enough pairs, and of how many; the most frequent first."""
+    counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.intp)
     order = np.argsort(-counts, kind="stable")
-    return [(str(found[place]), int(counts[place])) for place in order if counts[place] >= LEAST_PAIRS]
+    return [(int(number), int(counts[number])) for number in order if counts[number] >= LEAST_PAIRS]

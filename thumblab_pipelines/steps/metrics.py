@@ -36,12 +36,13 @@ def pair_auc(scores: Scores, winners: Rows, losers: Rows) -> float:
 def interval_over_channels(values: Floats, channel: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Interval:
     """95 % interval of the weighted mean of `values` [m], by drawing whole `channel`s [m] with replacement.
 
-    Pairs of one channel share its videos, so they are drawn together. With few channels the interval is rough.
+    Pairs of one channel share its videos, so they are drawn together. With few channels the interval is rough. Numbers of
+    channels (see `numbered`) are counted; names would have to be sorted for every figure.
     """
     weight = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
-    names, place = np.unique(np.asarray(channel), return_inverse=True)
-    total, count = np.bincount(place, values * weight, len(names)), np.bincount(place, weight, len(names))
-    drawn = np.random.default_rng(0).integers(0, len(names), (_DRAWS, len(names)))
+    place, size = _places(channel)
+    total, count = np.bincount(place, values * weight, size), np.bincount(place, weight, size)
+    drawn = np.random.default_rng(0).integers(0, size, (_DRAWS, size))
     return _ends(total[drawn].sum(axis=1), count[drawn].sum(axis=1))
 
 
@@ -66,7 +67,7 @@ def interval_over_videos(wins: Floats, winners: Rows, losers: Rows, ends: Interv
 
 def interval(values: Floats, winners: Rows, losers: Rows, channel: npt.ArrayLike) -> Interval:
     """95 % interval of the mean of `values` [m] of pairs: over channels, and over videos where there is but one channel."""
-    if len(np.unique(np.asarray(channel))) > 1:
+    if _places(channel)[1] > 1:
         return interval_over_channels(values, channel)
     return interval_over_videos(values, winners, losers)
 
@@ -88,15 +89,39 @@ def channel_correlations(
 
     Channels with fewer than `least` such videos are left out.
     """
-    known, channels = np.asarray(truth, np.float64), np.asarray(channel, str)
+    known = np.asarray(truth, np.float64)
     chosen = np.asarray(rows, np.intp)
     chosen = chosen[np.isfinite(known[chosen])]
+    place, names = numbered(np.asarray(channel, object)[chosen])
+    chosen = chosen[np.argsort(place, kind="stable")]
     found = {}
-    for name in np.unique(channels[chosen]):
-        mine = chosen[channels[chosen] == name]
-        if len(mine) >= least:
-            found[str(name)] = rank_correlation(scores[mine], known[mine])
+    end = 0
+    for name, count in zip(names, np.bincount(place), strict=True):
+        mine, end = chosen[end : end + count], end + count
+        if count >= least:
+            found[name] = rank_correlation(scores[mine], known[mine])
     return found
+
+
+def numbered(names: npt.ArrayLike) -> tuple[Rows, list[str]]:
+    """Each name's number [m] in the sorted list of the distinct names, and that list. Hashes the names, and sorts few."""
+    import pandas as pd
+
+    codes, distinct = pd.factorize(np.asarray(names, object), sort=True)
+    return np.asarray(codes, np.intp), [str(name) for name in distinct]
+
+
+def distinct(numbers: Rows) -> int:
+    """How many different numbers, 0 or more, there are."""
+    return int(np.count_nonzero(np.bincount(numbers))) if len(numbers) else 0
+
+
+def _places(channel: npt.ArrayLike) -> tuple[Rows, int]:
+    """The place [m] of each channel among those that are there, in their order, and how many these are."""
+    given = np.asarray(channel)
+    numbers = given if np.issubdtype(given.dtype, np.integer) else numbered(given)[0]
+    there = np.bincount(numbers) > 0
+    return (np.cumsum(there) - 1)[numbers], int(np.count_nonzero(there))
 
 
 def _ends(totals: Floats, counts: Floats, ends: Interval = _ENDS) -> Interval:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_pipelines.steps.alike import alike
+from thumblab_pipelines.steps.alike import Pictures
 from thumblab_pipelines.steps.metrics import interval_over_videos, pair_wins
 from thumblab_pipelines.steps.pairing import pair_up
 from thumblab_pipelines.steps.splits import TEST, TRAIN
@@ -69,9 +69,8 @@ def check_history(
     if adapter is None:
         return None
     hashes = [None if phash != phash else int(phash) for phash in own.videos.phash.to_numpy(object, na_value=np.nan)]
-    edges = alike(own.videos.sha256.tolist(), hashes, images.astype(np.float32), threshold or _SAME_FILE)
-    seen = edges[(edges[:, 0] < len(first)) & (edges[:, 1] >= len(first)), 1]
-    asked = np.setdiff1d(last, seen)
+    pictures = Pictures(own.videos.sha256.tolist(), hashes, images.astype(np.float32), threshold or _SAME_FILE)
+    asked = last[~pictures.any_alike(last, first)]
     if trained_on is not None:
         asked = asked[~trained_on[asked]]
     part = np.full(count, TRAIN, object)

@@ -25,7 +25,7 @@ from thumblab_pipelines.steps.own_collect import Channel, find_channel
 from thumblab_pipelines.steps.own_videos import read_own
 from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.seen import seen_by
-from thumblab_pipelines.steps.vectors import read_vectors
+from thumblab_pipelines.steps.vectors import digests, read_vectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,10 @@ def fit_history(
             left_out["older than the newest thousand"] = len(videos) - MOST_VIDEOS
             videos = videos[-MOST_VIDEOS:].reset_index(drop=True)
         ids = videos.video_id.tolist()
-        (images, first), (titles, second) = (read_vectors(lab, ids, str(model.info[e])) for e in _ENCODERS)
+        (images, first), (titles, second) = (
+            read_vectors(lab, ids, shown, str(model.info[e]))
+            for shown, e in zip(digests(videos), _ENCODERS, strict=True)
+        )
         both = first & second
         if not both.all():
             left_out["forgotten meanwhile"] = int((~both).sum())

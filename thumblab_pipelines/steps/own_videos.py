@@ -2,51 +2,58 @@
 
 Which of them count: as at training (see `corpus.py`) ordinary videos of a minute or more with a picture, a count of views
 and vectors of both of the model's encoders, and where the lab is to learn only from the opted-in, those of them that are.
-But a channel's own history may have few views.
+But a channel's own history may have few views. A video that changed its thumbnail or title is taken as it was first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sqlalchemy import text
 
-from thumblab_core.database.vectors import save_vectors
 from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
-from thumblab_core.encoders.stream import encode_stream
 from thumblab_core.errors import LabError
-from thumblab_core.images import digest
 from thumblab_core.releases import Release
 from thumblab_pipelines.steps.corpus import MIN_SECONDS, whole_hashes
 from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.progress import Progress, batches, silent
+from thumblab_pipelines.steps.learnt_vectors import (
+    PICTURE,
+    TITLE,
+    VECTORS,
+    encode_pictures,
+    encode_titles,
+    without_vector,
+)
+from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.records import LONGEST_SHORT_S, VIDEO
+from thumblab_pipelines.steps.versions import LEARNT
 
 if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import Row
 
-_BATCH = 64
-
-_VIDEOS = """
-SELECT v.video_id, v.niche, v.channel_id, v.title, v.published_at, v.format, v.duration_s, v.aspect_ratio,
+_VIDEOS = f"""
+WITH learnt AS ({LEARNT}),
+vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({VECTORS}) every_one)
+SELECT v.video_id, v.niche, v.channel_id, COALESCE(p.title, v.title) AS title, v.published_at,
+       v.format, v.duration_s, v.aspect_ratio,
        s.view_count AS views, s.era, s.observed_at,
        GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
-       t.sha256, t.phash::text AS phash, i.video_id IS NOT NULL AS image, n.source_digest AS title_digest,
+       p.sha256, p.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
        v.may_train IS TRUE OR v.source = 'catalogue' AS may_train
 FROM videos v
+LEFT JOIN learnt p ON p.video_id = v.video_id
 LEFT JOIN LATERAL (SELECT observed_at, view_count, era FROM video_stats
                    WHERE video_stats.video_id = v.video_id AND view_count IS NOT NULL
+                     AND (p.until IS NULL OR observed_at <= p.until)
                    ORDER BY observed_at DESC LIMIT 1) s ON true
-LEFT JOIN thumbnails t ON t.video_id = v.video_id AND t.sha256 IS NOT NULL
-LEFT JOIN embeddings i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = t.sha256
-LEFT JOIN embeddings n ON n.video_id = v.video_id AND n.encoder = :title
+LEFT JOIN vectors i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = p.sha256
+LEFT JOIN vectors n ON n.video_id = v.video_id AND n.encoder = :title AND n.source_digest = p.title_digest
 WHERE v.channel_id = :channel
 ORDER BY v.published_at, v.video_id
-"""
+"""  # noqa: S608  (queries of ours)
 
 
 def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -57,12 +64,15 @@ def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, d
     import pandas as pd
 
     rows = _rows(lab, channel_id, model)
-    corpus = pd.DataFrame(rows, columns=list(rows[0]._fields)) if rows else pd.DataFrame(columns=["video_id"])
+    corpus = (
+        pd.DataFrame(rows, columns=list(rows[0]._fields))
+        if rows
+        else pd.DataFrame(columns=["video_id", "sha256", "title"])
+    )
     left_out: dict[str, int] = {}
     if corpus.empty:
         return corpus, left_out
     corpus = corpus.assign(phash=whole_hashes(corpus.phash))
-    digests = [digest(title.encode()) for title in corpus.title]
     rules = {
         "no ordinary video (a Short, live or upcoming)": corpus.format != VIDEO,
         "of unknown length": corpus.duration_s.isna(),
@@ -72,7 +82,7 @@ def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, d
         "no count of views": ~(corpus.views.astype(float) > 0),
         "counted before it was published": corpus.observed_at < corpus.published_at,
         "no picture": corpus.sha256.isna(),
-        "not encoded": ~(corpus.image.astype(bool) & (corpus.title_digest == digests)),
+        "not encoded": ~corpus.encoded.astype(bool),
     }
     if lab.settings.train_only_on_opted_in:
         rules["not opted in to training"] = ~corpus.may_train.astype(bool)
@@ -90,24 +100,17 @@ def encode_own(lab: Lab, channel_id: str, model: Release, progress: Progress = s
 
     A picture that cannot be read stays without. Raises `LabError` when an encoder cannot be had, or is not the model's.
     """
-    rows = _rows(lab, channel_id, model)
-    pictures = [(row.video_id, row.sha256) for row in rows if row.sha256 is not None and not row.image]
-    titles = [(row.video_id, row.title) for row in rows if row.title_digest != digest(row.title.encode())]
+    of_pictures, of_titles = str(model.info["image_encoder"]), str(model.info["title_encoder"])
+    pictures = without_vector(lab, PICTURE, of_pictures, channel=channel_id)
+    titles = without_vector(lab, TITLE, of_titles, channel=channel_id)
     if pictures:
         images = named_image_encoder(image_name(lab, model), lab.settings.releases)
-        _same(images.fingerprint, str(model.info["image_encoder"]), "THUMBLAB_IMAGE_ENCODER")
-        done = 0
-        progress("encoding thumbnails", 0, len(pictures))
-        for batch in encode_stream(images, (((v, sha), partial(lab.images.get, sha)) for v, sha in pictures)):
-            _save(lab, images.fingerprint, batch.keys, batch.vectors)
-            done += len(batch)
-            progress("encoding thumbnails", done, len(pictures))
+        _same(images.fingerprint, of_pictures, "THUMBLAB_IMAGE_ENCODER")
+        encode_pictures(lab, images, pictures, progress)
     if titles:
         words = title_encoder(lab.settings.title_encoder)
-        _same(words.fingerprint, str(model.info["title_encoder"]), "THUMBLAB_TITLE_ENCODER")
-        for part in batches(titles, _BATCH, "encoding titles", progress):
-            sources = [(video_id, digest(title.encode())) for video_id, title in part]
-            _save(lab, words.fingerprint, sources, words.encode_texts([title for _, title in part]))
+        _same(words.fingerprint, of_titles, "THUMBLAB_TITLE_ENCODER")
+        encode_titles(lab, words, titles, progress)
     return len(pictures) + len(titles)
 
 
@@ -124,12 +127,6 @@ def _rows(lab: Lab, channel_id: str, model: Release) -> Sequence[Row[tuple[objec
     }
     with lab.engine.connect() as connection:
         return connection.execute(text(_VIDEOS), parameters).all()
-
-
-def _save(lab: Lab, encoder: str, sources: Sequence[tuple[str, str]], vectors: np.ndarray) -> None:
-    if sources:
-        with lab.engine.begin() as connection:
-            save_vectors(connection, encoder, sources, vectors)
 
 
 def _same(ours: str, theirs: str, setting: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
 from thumblab_pipelines.steps.ageing import fit_growth, views_at
-from thumblab_pipelines.steps.alike import alike
+from thumblab_pipelines.steps.alike import Pictures
 from thumblab_pipelines.steps.pairing import COLUMNS, compare
 from thumblab_pipelines.steps.snapshot import Snapshot
 from thumblab_pipelines.steps.splits import MIXED, PARTS, TEST, TRAIN, VALIDATION
@@ -111,14 +111,15 @@ def _pictures(corpus: pd.DataFrame, release: Release) -> Iterator[str]:
         yield str(error)
     hashes = [None if phash != phash else int(phash) for phash in corpus.phash.to_numpy(object, na_value=np.nan)]
     ids, parts, folds = (corpus[name].to_numpy(object) for name in ("video_id", "part", "fold"))
-    for one, other in alike(corpus.sha256.tolist(), hashes, vectors, threshold + _ROUNDING):
+    pictures = Pictures(corpus.sha256.tolist(), hashes, vectors, threshold + _ROUNDING)
+    sides = np.asarray(corpus.groupby(["part", "fold"]).ngroup(), np.intp)
+    for one, other in pictures.across(sides):
         where = [
             f"{what} {side[one]} and {side[other]}"
             for what, side in (("parts", parts), ("folds", folds))
             if side[one] != side[other]
         ]
-        if where:
-            yield f"videos {ids[one]} and {ids[other]} look alike and are of {', '.join(where)}"
+        yield f"videos {ids[one]} and {ids[other]} look alike and are of {', '.join(where)}"
 
 
 def _strangers(sides: _Sides) -> Iterator[str]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, title_encoder
 from thumblab_core.releases import ALL, PAIRS, Release
 from thumblab_pipelines.steps.ageing import age_exponent, fit_growth
-from thumblab_pipelines.steps.alike import alike, repeats
+from thumblab_pipelines.steps.alike import Pictures
 from thumblab_pipelines.steps.corpus import LATER_RULES, exclude, read_corpus
 from thumblab_pipelines.steps.crawl_rules import OUTLIER_SIGMAS
 from thumblab_pipelines.steps.dataset import Dataset
@@ -65,7 +65,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     image, title = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     everything = read_corpus(lab, image.fingerprint, title.fingerprint)
     corpus, excluded = exclude(everything, lab.settings.train_only_on_opted_in)
-    snapshot, there = read_snapshot(lab, corpus.video_id.tolist(), image.fingerprint, title.fingerprint)
+    snapshot, there = read_snapshot(lab, corpus, image.fingerprint, title.fingerprint)
     excluded["forgotten while it was read"] = int((~there).sum())
     corpus, snapshot = corpus[there].reset_index(drop=True), snapshot.only(there)
     threshold, days = image.near_duplicate, lab.settings.pair_days
@@ -75,7 +75,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     if release is not None:
         return BuiltPairs(release, reused=True)
     hashes = [None if phash != phash else int(phash) for phash in corpus.phash.to_numpy(object, na_value=np.nan)]
-    again = repeats(len(corpus), alike(corpus.sha256.tolist(), hashes, snapshot.images, threshold))
+    again = Pictures(corpus.sha256.tolist(), hashes, snapshot.images, threshold).repeats()
     excluded["near-duplicate picture"] = int(again.sum())
     corpus, snapshot = corpus[~again].reset_index(drop=True), snapshot.only(~again)
     corpus, outliers = _divide(corpus)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +21,20 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.vectors import read_vectors
+from thumblab_pipelines.steps.vectors import digests, read_vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FILE = "vectors.safetensors"
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 
-_SUB_SCORES = f"SELECT video_id, {', '.join(NAMES)} FROM visual_features WHERE video_id = ANY(:ids)"  # noqa: S608
+_SUB_SCORES = f"""
+SELECT video_id, {", ".join(NAMES)} FROM visual_features
+JOIN unnest(CAST(:ids AS text[]), CAST(:pictures AS text[])) AS asked (video_id, sha256) USING (video_id, sha256)
+"""  # noqa: S608  (names of ours)
 
 
 @dataclass(frozen=True)
@@ -77,16 +83,17 @@ class Snapshot:
         return [np.ascontiguousarray(values).data for values in vars(self).values()]
 
 
-def read_snapshot(lab: Lab, ids: Sequence[str], image_encoder: str, title_encoder: str) -> tuple[Snapshot, Flags]:
-    """What the database has of these videos, and which of them [n] have both vectors."""
-    images, with_image = read_vectors(lab, ids, image_encoder)
-    titles, with_title = read_vectors(lab, ids, title_encoder)
-    return Snapshot(images, titles, _sub_scores(lab, ids)), with_image & with_title
+def read_snapshot(lab: Lab, videos: pd.DataFrame, image_encoder: str, title_encoder: str) -> tuple[Snapshot, Flags]:
+    """What the database has of these pictures and titles of videos, and which of them [n] have both vectors."""
+    ids, (pictures, words) = videos.video_id.tolist(), digests(videos)
+    images, with_image = read_vectors(lab, ids, pictures, image_encoder)
+    titles, with_title = read_vectors(lab, ids, words, title_encoder)
+    return Snapshot(images, titles, _sub_scores(lab, ids, pictures)), with_image & with_title
 
 
-def _sub_scores(lab: Lab, ids: Sequence[str]) -> Floats:
+def _sub_scores(lab: Lab, ids: Sequence[str], pictures: Sequence[str]) -> Floats:
     with lab.engine.connect() as connection:
-        rows = connection.execute(text(_SUB_SCORES), {"ids": list(ids)}).all()
+        rows = connection.execute(text(_SUB_SCORES), {"ids": list(ids), "pictures": list(pictures)}).all()
     found = {row[0]: [np.nan if value is None else value for value in row[1:]] for row in rows}
     unknown = [np.nan] * len(NAMES)
     return np.array([found.get(video_id, unknown) for video_id in ids], np.float32).reshape(len(ids), len(NAMES))

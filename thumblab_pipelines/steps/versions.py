@@ -1,4 +1,8 @@
-"""The thumbnails of a video: the one of now in `thumbnails`, and every one, with its time, in `thumbnail_versions`."""
+"""The thumbnails of a video: the one of now in `thumbnails`, every one with its time and title in `thumbnail_versions`.
+
+What a video got was earned by what it showed meanwhile. So whoever learns from its views takes them with its first version,
+and only up to when that was last seen: see `LEARNT`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +14,15 @@ from sqlalchemy.dialects.postgresql import insert
 from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
 from thumblab_core.images import ImageError, ImageStore, Picture, decode
 from thumblab_core.perceptual import same_picture
+
+LEARNT = """
+SELECT DISTINCT ON (video_id) video_id, sha256, phash, title,
+       encode(sha256(convert_to(title, 'UTF8')), 'hex') AS title_digest,
+       CASE WHEN count(*) OVER (PARTITION BY video_id) > 1 THEN last_seen ELSE 'infinity' END AS until
+FROM thumbnail_versions
+ORDER BY video_id, first_seen
+"""
+"""A query: of each video the first picture and title, and until when (at least) it showed them."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,7 @@ def record(connection: Connection, sightings: Sequence[Sighting]) -> None:
     }
     present = [seen for seen in sightings if seen.video_id in titles]
     _show(connection, [seen for seen in present if isinstance(seen, Shown)], titles)
-    _prolong(connection, [seen for seen in present if isinstance(seen, Unchanged)])
+    _prolong(connection, [seen for seen in present if isinstance(seen, Unchanged)], titles)
     _miss(connection, [seen for seen in present if isinstance(seen, Missing)])
 
 
@@ -122,7 +135,7 @@ def _show(connection: Connection, seen: Sequence[Shown], titles: dict[str, str])
     connection.execute(added.on_conflict_do_update(index_elements=["video_id", "first_seen"], set_=replaced))
 
 
-def _prolong(connection: Connection, seen: Sequence[Unchanged]) -> None:
+def _prolong(connection: Connection, seen: Sequence[Unchanged], titles: dict[str, str]) -> None:
     if not seen:
         return
     connection.execute(
@@ -148,15 +161,22 @@ def _prolong(connection: Connection, seen: Sequence[Unchanged]) -> None:
             for one in seen
         ],
     )
+    # Under another title it is another version, as it is with another picture.
     connection.execute(
         text("""
-            UPDATE thumbnail_versions n
-            SET last_seen = CAST(:at AS timestamptz), title = v.title
-            FROM videos v
-            WHERE n.video_id = :of AND v.video_id = :of AND n.last_seen <= CAST(:at AS timestamptz)
-              AND n.first_seen = (SELECT max(first_seen) FROM thumbnail_versions WHERE video_id = :of)
+            WITH newest AS (
+                SELECT DISTINCT ON (video_id) * FROM thumbnail_versions WHERE video_id = :of
+                ORDER BY video_id, first_seen DESC
+            ), prolonged AS (
+                UPDATE thumbnail_versions n SET last_seen = CAST(:at AS timestamptz) FROM newest
+                WHERE n.video_id = :of AND n.first_seen = newest.first_seen AND n.title = :title
+                  AND n.last_seen <= CAST(:at AS timestamptz)
+            )
+            INSERT INTO thumbnail_versions (video_id, first_seen, last_seen, sha256, phash, title)
+            SELECT video_id, CAST(:at AS timestamptz), CAST(:at AS timestamptz), sha256, phash, :title FROM newest
+            WHERE title <> :title AND last_seen < CAST(:at AS timestamptz)
         """),
-        [{"of": one.video_id, "at": one.at} for one in seen],
+        [{"of": one.video_id, "at": one.at, "title": titles[one.video_id]} for one in seen],
     )
 
 

@@ -24,6 +24,7 @@ def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
             "dagster/row_count": found.had + found.images + found.titles,
             "images_encoded": found.images,
             "titles_encoded": found.titles,
+            "earlier_encoded": found.earlier,
             "had_already": found.had,
             "images_per_second": round(found.images_per_second, 1),
             "encoder": found.encoder,

@@ -1,0 +1,164 @@
+"""Promises about changed thumbnails and titles: what is learnt is what was shown while the views were earned."""
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import insert, text, update
+
+from thumblab_core.database.tables import channels, video_stats, videos, views_at_age
+from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.images import decode, digest
+from thumblab_core.perceptual import perceptual_hash
+from thumblab_core.releases import Release
+from thumblab_pipelines.steps.corpus import read_corpus
+from thumblab_pipelines.steps.embed import embed
+from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.own_videos import encode_own, read_own
+from thumblab_pipelines.steps.snapshot import read_snapshot
+from thumblab_pipelines.steps.vectors import read_vectors
+from thumblab_pipelines.steps.versions import Shown, Unchanged, record
+
+PUBLISHED = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+def after(hours: float) -> datetime:
+    return PUBLISHED + timedelta(hours=hours)
+
+
+def drawn(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (9, 16, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).resize((320, 180), Image.Resampling.BILINEAR).save(file, "JPEG")
+    return file.getvalue()
+
+
+OLD, NEW, OTHER = drawn(1), drawn(2), drawn(3)
+
+
+class Changing:
+    """Three videos of one channel: one changes its picture, one its title, one nothing; each counted at 30 and 200 hours."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        facts = {"niche": "tech", "channel_id": "c", "published_at": PUBLISHED, "duration_s": 600, "aspect_ratio": 1.78}
+        told = {"tags": [], "source": "catalogue", "refreshed_at": PUBLISHED, "format": "video"}
+        names = ("picture", "title", "same")
+        with lab.engine.begin() as connection:
+            connection.execute(insert(channels).values(channel_id="c", title="c"))
+            connection.execute(
+                insert(videos), [{"video_id": n, "title": f"The old {n}", **facts, **told} for n in names]
+            )
+            connection.execute(
+                insert(video_stats),
+                [
+                    {"video_id": name, "observed_at": after(age), "view_count": 100 * age, "era": "playback_start"}
+                    for name in names
+                    for age in (30, 200)
+                ],
+            )
+            connection.execute(
+                insert(views_at_age),
+                [
+                    {"video_id": n, "age_hours": age, "views": 90 * age, "era": "playback_start"}
+                    | {"before_hours": age, "after_hours": age}
+                    for n in names
+                    for age in (24, 168)
+                ],
+            )
+            record(
+                connection, [self.shown(name, 20, data) for name, data in zip(names, (OLD, OTHER, NEW), strict=True)]
+            )
+            record(connection, [Unchanged(name, after(50)) for name in names])
+            connection.execute(update(videos).where(videos.c.video_id == "title").values(title="The new title"))
+            connection.execute(update(videos).where(videos.c.video_id == "picture").values(title="The new picture"))
+            record(
+                connection,
+                [self.shown("picture", 100, NEW), Unchanged("title", after(100)), Unchanged("same", after(100))],
+            )
+
+    def shown(self, name: str, hours: float, data: bytes) -> Shown:
+        self.lab.images.put(data)
+        pixels = decode(data).pixels
+        return Shown(name, after(hours), digest(data), 320, 180, perceptual_hash(pixels))
+
+
+@pytest.fixture
+def changing(open_lab: Callable[..., Lab]) -> Changing:
+    return Changing(open_lab())
+
+
+def encoders(lab: Lab) -> tuple[str, str]:
+    return image_encoder(lab.settings).fingerprint, title_encoder(lab.settings.title_encoder).fingerprint
+
+
+def test_a_row_is_of_what_was_shown_while_its_views_were_earned(changing: Changing) -> None:
+    found = read_corpus(changing.lab, "i", "t").set_index("video_id")
+    assert found.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
+    assert found.title.to_dict() == {name: f"The old {name}" for name in ("picture", "title", "same")}
+    # The counts of 30 hours came before the change, those of 200 after it.
+    assert found.views.to_dict() == {"picture": 3_000, "title": 3_000, "same": 20_000}
+    assert found.age_hours.to_dict() == {"picture": 30, "title": 30, "same": 200}
+    assert found.views_at_24.to_dict() == dict.fromkeys(("picture", "title", "same"), 90 * 24)
+    assert found.views_at_168[["picture", "title"]].isna().all()
+    assert found.views_at_168["same"] == 90 * 168
+
+
+def test_what_a_video_shows_no_more_has_vectors_of_its_own_and_is_encoded_once(changing: Changing) -> None:
+    lab = changing.lab
+    image, title = encoders(lab)
+    found = embed(lab, "tech")
+    assert (found.images, found.titles, found.earlier) == (3, 3, 3)  # the old picture, and two old titles
+    again = embed(lab, "tech")
+    assert (again.images, again.titles, again.earlier) == (0, 0, 0)
+    corpus = read_corpus(lab, image, title)
+    assert corpus.encoded.all()
+    snapshot, there = read_snapshot(lab, corpus, image, title)
+    assert there.all()
+    expected = image_encoder(lab.settings).encode_images([decode(data).pixels for data in (OLD, NEW, OTHER)])
+    by_name = dict(zip(corpus.video_id, snapshot.images, strict=True))
+    for name, vector in zip(("picture", "same", "title"), expected, strict=True):
+        np.testing.assert_allclose(by_name[name], vector, atol=1e-5)
+    words = title_encoder(lab.settings.title_encoder).encode_texts(corpus.title.tolist())
+    np.testing.assert_allclose(snapshot.titles, words, atol=1e-5)
+    # The library goes on to show, and to compare with, what is shown now.
+    now, _ = read_vectors(lab, ["picture"], [digest(NEW)], image)
+    np.testing.assert_allclose(now[0], expected[1], atol=1e-5)
+
+
+def test_a_title_that_changed_alone_is_a_version_and_no_swap_of_the_thumbnail(changing: Changing) -> None:
+    with changing.lab.engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT video_id, title, sha256, first_seen, last_seen FROM thumbnail_versions ORDER BY video_id, first_seen"
+            )
+        ).all()
+        swaps = connection.execute(text("SELECT video_id FROM thumbnail_changes")).scalars().all()
+    told = [(row.video_id, row.title, row.first_seen, row.last_seen) for row in rows]
+    assert told == [
+        ("picture", "The old picture", after(20), after(50)),
+        ("picture", "The new picture", after(100), after(100)),
+        ("same", "The old same", after(20), after(100)),
+        ("title", "The old title", after(20), after(50)),
+        ("title", "The new title", after(100), after(100)),
+    ]
+    assert swaps == ["picture"]
+
+
+def test_the_history_of_a_channel_is_of_what_was_shown_too(changing: Changing) -> None:
+    lab = changing.lab
+    image, title = encoders(lab)
+    model = Release(
+        "model", "all", "m", lab.settings.data_dir, "", None, {"image_encoder": image, "title_encoder": title}, {}
+    )
+    assert encode_own(lab, "c", model) == 6
+    assert encode_own(lab, "c", model) == 0
+    found, left_out = read_own(lab, "c", model)
+    assert left_out == {}
+    found = found.set_index("video_id")
+    assert found.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
+    assert found.title["picture"] == "The old picture"
+    assert found.views.to_dict() == {"picture": 3_000, "title": 3_000, "same": 20_000}
