@@ -66,7 +66,7 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
             opened = _OPEN[found](data)
             turn = _orientation(opened.exif)
             width, height = opened.size[::-1] if turn in _LYING else opened.size
-            image = _reduced(opened, width, height, at_least[::-1] if at_least and turn in _LYING else at_least)
+            image = _reduced(opened, width, height, at_least)
             if turn in _UPRIGHT:
                 image = image.transpose(_UPRIGHT[turn])
             pixels = np.asarray(_opaque(to_srgb(image, opened.profile)), dtype=np.uint8)

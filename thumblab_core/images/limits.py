@@ -13,8 +13,8 @@ MAX_RATIO = 10
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 
 MAX_SCANS = 32
-"""Progressive JPEG encoders write up to 14."""
-_MAX_SCANNED = 16 * MAX_PIXELS
+"""Encoders write up to 14 scans of a progressive JPEG, and 18 of one in CMYK."""
+_MAX_SCANNED = 20 * MAX_PIXELS
 """Pixels times scans: each scan of a progressive JPEG goes over the whole picture, however few bytes it has."""
 _MAX_PARTS = 100_000
 """Chunks of a PNG or WebP, segments of a JPEG: each costs time, however short it is."""

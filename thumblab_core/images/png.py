@@ -63,7 +63,8 @@ def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
         limits.check_parts(parts)
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + length
-        if kind == b"IEND":
+        if kind == b"IEND" or (end > len(data) and kind not in _CRITICAL):  # what is cut off is no pixel
+            kept.append(_END)
             break
         if kind in _CRITICAL:
             if kind == b"IDAT" and not pixels:
@@ -76,7 +77,6 @@ def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
             if end <= len(data) and zlib.crc32(body, zlib.crc32(kind)) == int.from_bytes(data[end - 4 : end], "big"):
                 notes.setdefault(kind, body)
         at = end
-    kept.append(_END)
     return kept, notes
 
 
@@ -93,17 +93,18 @@ def _low_bytes(file: bytes) -> PngImageFile:
 
 def _clear(strip: Image.Image, low: Image.Image | None, key: bytes, depth: int) -> _Mask | None:
     """Where a picture without alpha has the one colour that is transparent; None where the note of it is broken."""
-    values = np.asarray(strip)
-    wanted = np.frombuffer(key[: len(key) // 2 * 2], ">u2").astype(np.int64)
-    if len(wanted) != (1 if values.ndim == 2 else 3):
+    channels = strip.split()
+    wanted = [int.from_bytes(key[at : at + 2], "big") for at in range(0, len(key), 2)]
+    if len(wanted) != len(channels):
         return None
-    if depth < 8 and values.dtype != bool:  # Pillow spreads 2 and 4 bits over 8
-        wanted = wanted * (255 // (2**depth - 1))
-    if values.ndim == 2:
-        return np.asarray(values == wanted[0])
-    if low is not None:
-        return np.asarray(((values == wanted >> 8) & (np.asarray(low) == wanted & 255)).all(axis=2))
-    return np.asarray((values == wanted).all(axis=2))
+    if strip.mode == "L":  # Pillow spreads 2 and 4 bits over 8
+        wanted = [wanted[0] * 255 // (2**depth - 1)]
+    clear = np.ones((strip.height, strip.width), bool)
+    for at, channel in enumerate(channels):
+        clear &= np.asarray(channel) == (wanted[at] if low is None else wanted[at] >> 8)
+        if low is not None:
+            clear &= np.asarray(low.getchannel(at)) == wanted[at] & 255
+    return clear
 
 
 def _plain(strip: Image.Image) -> Image.Image:
