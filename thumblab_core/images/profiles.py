@@ -61,7 +61,7 @@ def _finite(profile: bytes) -> bytes:
     changed = bytearray(profile)
     for at in range(132, min(132 + 12 * int.from_bytes(profile[128:132], "big"), len(profile) - 3), 12):
         if changed[at : at + 4] in _FLOATING:
-            changed[at : at + 4] = b"none"
+            changed[at : at + 3] = b"off"
     return bytes(changed)
 
 
