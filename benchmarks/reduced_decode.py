@@ -35,7 +35,7 @@ def main() -> None:
         times.append(time.perf_counter() - start)
         vectors.append(encoder.encode_images(pictures))
     cosines = (vectors[0] * vectors[1]).sum(axis=1)
-    reduced = sum(decode(one, encoder.decode_size).width < decode(one).width for one in data)
+    reduced = sum(decode(one, encoder.decode_size).pixels.size < decode(one).pixels.size for one in data)
     Console().print(
         f"{said.encoder}: {reduced} of {len(data)} JPEG files decoded at a reduced scale, {times[0] / times[1]:.2f} times "
         f"as fast; cosine to the vector of the whole picture: mean {cosines.mean():.5f}, least {cosines.min():.5f}"

@@ -133,7 +133,7 @@ def read_catalogue(folder: Path) -> FolderCatalogue:
                     raise ValueError("seen before")
                 path = folder / row["image"]
                 with Image.open(path) as picture:
-                    if picture.format != "JPEG":
+                    if picture.format not in ("JPEG", "MPO"):  # a JPEG with a second picture, as phones write
                         raise ValueError("not a JPEG")
                     images[video.video_id] = (path, picture.size)
             except (KeyError, TypeError, ValueError, OverflowError, OSError, UnidentifiedImageError, csv.Error):

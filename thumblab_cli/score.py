@@ -48,14 +48,15 @@ def command(images: tuple[str, ...], title: str, niche: str, channel_id: str | N
 
 
 def _source(image: str) -> "Source":
-    from thumblab_core.images import MAX_BYTES
+    from thumblab_core.images import ImageError, read_file
     from thumblab_serving.intake import Source
 
     if image.startswith(("http://", "https://")):
         return Source(image, url=image)
     try:
-        with Path(image).open("rb") as file:
-            return Source(image, data=file.read(MAX_BYTES + 1))
+        return Source(image, data=read_file(Path(image)))
+    except ImageError as error:
+        return Source(image, error=str(error))
     except OSError as error:
         return Source(image, error=f"the file cannot be read ({error.strerror})")
 

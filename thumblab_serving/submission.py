@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from thumblab_core.images import MAX_BYTES
+from thumblab_core.images import MAX_BYTES, too_long
 from thumblab_serving.intake import Source
 from thumblab_serving.problems import Problem, invalid
 from thumblab_serving.schemas import MAX_THUMBNAILS, ScoreForm, ScoreRequest
@@ -47,10 +47,14 @@ async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
         uploads = [file for file in files if isinstance(file, UploadFile)]
         if len(uploads) != len(files):
             raise _refused(f"{_FILES}: every part must be a file, with a file name")
-        # One byte more than is ever read: the decoder then says that it is too large.
-        data = [await upload.read(MAX_BYTES + 1) for upload in uploads]
-    names = _names([upload.filename for upload in uploads])
-    return asked, [Source(name, data=one) for name, one in zip(names, data, strict=True)]
+        names = _names([upload.filename for upload in uploads])
+        return asked, [await _source(name, upload) for name, upload in zip(names, uploads, strict=True)]
+
+
+async def _source(name: str, upload: UploadFile) -> Source:
+    if upload.size is not None and upload.size > MAX_BYTES:
+        return Source(name, error=too_long(upload.size))
+    return Source(name, data=await upload.read())
 
 
 def _names(filenames: Sequence[str | None]) -> list[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from sqlalchemy import func, select
 
 from thumblab_core.database.tables import channels, thumbnail_versions, thumbnails, video_stats, videos
@@ -125,6 +127,21 @@ def test_each_bad_row_is_named_with_its_line_and_good_rows_go_in(lab: Lab, catal
     assert (report.rows, report.good, report.new_videos) == (last - 1, 3, 3)
     assert stored(lab) == {"good1", "webp", "good2"}
     assert counts(lab) == [1, 3, 3, 3, 3]
+
+
+def test_pictures_as_phones_and_screens_write_them_go_in_without_a_word(lab: Lab, catalogue: Catalogue) -> None:
+    phone, png = io.BytesIO(), io.BytesIO()
+    image = Image.new("RGB", (640, 360), "navy")
+    image.save(phone, "MPO", save_all=True, append_images=[Image.new("RGB", (320, 180))])
+    notes = PngInfo()
+    notes.add_text("note", "x" * 2**21, zip=True)
+    image.save(png, "PNG", pnginfo=notes)
+    catalogue.add("phone", phone.getvalue())
+    catalogue.add("screen", png.getvalue(), name="images/screen.png")
+    catalogue.write()
+    report = catalogue.read(lab)
+    assert report.video_ids == {"phone", "screen"}
+    assert report.problems == []
 
 
 def test_importing_again_changes_nothing(lab: Lab, catalogue: Catalogue) -> None:

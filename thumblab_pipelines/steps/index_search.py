@@ -7,7 +7,7 @@ from pathlib import Path
 from thumblab_core.encoders.load import image_encoder_name, named_image_encoder
 from thumblab_core.encoders.protocol import Vectors, text_tower
 from thumblab_core.errors import LabError
-from thumblab_core.images import decode
+from thumblab_core.images import decode, read_file
 from thumblab_core.index import Item, NicheIndex, Only
 from thumblab_core.releases import INDEX, Release
 from thumblab_pipelines.steps.lab import Lab
@@ -55,7 +55,7 @@ def search_libraries(
         )
         libraries = _alike(libraries, encoder.fingerprint, found.remarks)
         if image is not None:
-            query = encoder.encode_images([decode(image.read_bytes(), encoder.decode_size).pixels])[0]
+            query = encoder.encode_images([decode(read_file(image), encoder.decode_size).pixels])[0]
         else:
             tower = text_tower(encoder)
             if tower is None:

@@ -1,0 +1,125 @@
+"""WebP: chunks in a RIFF file. The first picture is decoded by OpenCV; Pillow keeps four copies of it at a time."""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from thumblab_core.images import limits
+from thumblab_core.images.opened import Opened, Raster
+from thumblab_core.images.profiles import MAX_PROFILE
+
+_Chunks = dict[bytes, memoryview]
+_NONE = memoryview(b"")
+_ALPHA = 0x10
+
+
+@dataclass(frozen=True)
+class _Still:
+    """The chunks of one picture, and where it lies on its canvas, which is None where it is as large as the picture."""
+
+    chunks: _Chunks
+    left: int
+    top: int
+    canvas: tuple[int, int] | None
+
+
+def open_webp(data: bytes) -> Opened:
+    """Take a WebP file apart; of an animation the first frame. Raises `ImageError`."""
+    chunks = _chunks(memoryview(data)[12:])
+    still = _still(chunks)
+    size = _size(still.chunks)
+    canvas = still.canvas or size
+    limits.check_size(*canvas)
+    if still.left + size[0] > canvas[0] or still.top + size[1] > canvas[1]:
+        raise limits.damaged("the picture is larger than its canvas")
+
+    def load(_: int) -> tuple[Raster, int]:
+        return _raster(_decoded(still.chunks, size), still, canvas), 1
+
+    profile = chunks.get(b"ICCP", _NONE)
+    exif = bytes(chunks.get(b"EXIF", _NONE))
+    return Opened(canvas, bytes(profile) if len(profile) <= MAX_PROFILE else None, exif, load)
+
+
+def _chunks(data: memoryview) -> _Chunks:
+    """The first chunk of each kind. Nothing is read of a chunk that ends after the file, and of what comes behind it."""
+    found: _Chunks = {}
+    at = parts = 0
+    while at + 8 <= len(data):
+        parts += 1
+        limits.check_parts(parts)
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        if at + 8 + length > len(data):
+            break
+        found.setdefault(bytes(data[at : at + 4]), data[at + 8 : at + 8 + length])
+        at += 8 + length + length % 2
+    return found
+
+
+def _still(chunks: _Chunks) -> _Still:
+    header, frame = chunks.get(b"VP8X", _NONE), chunks.get(b"ANMF", _NONE)
+    canvas = (_int24(header, 4) + 1, _int24(header, 7) + 1) if len(header) >= 10 else None
+    if len(frame) >= 16:
+        return _Still(_chunks(frame[16:]), 2 * _int24(frame, 0), 2 * _int24(frame, 3), canvas)
+    return _Still(chunks, 0, 0, canvas)
+
+
+def _size(chunks: _Chunks) -> tuple[int, int]:
+    """Width and height that the encoded picture itself says. Raises `ImageError` where there is none."""
+    lossy, lossless = chunks.get(b"VP8 ", _NONE), chunks.get(b"VP8L", _NONE)
+    if len(lossy) >= 10 and bytes(lossy[3:6]) == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", lossy, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    if len(lossless) >= 5 and lossless[0] == 0x2F:
+        bits = int.from_bytes(lossless[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    raise limits.damaged("no whole picture is in the file")
+
+
+def _decoded(chunks: _Chunks, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """The pixels [height, width, 3 or 4], blue first, of a file with this picture and nothing else."""
+    import cv2
+
+    written: list[tuple[bytes, bytes | memoryview]] = []
+    if b"VP8 " in chunks and b"ALPH" in chunks:
+        sides = b"".join((side - 1).to_bytes(3, "little") for side in size)
+        written += [(b"VP8X", bytes([_ALPHA, 0, 0, 0]) + sides), (b"ALPH", chunks[b"ALPH"])]
+    kind = b"VP8 " if b"VP8 " in chunks else b"VP8L"
+    written.append((kind, chunks[kind]))
+    parts: list[bytes | memoryview] = []
+    for name, chunk in written:
+        parts += [name + len(chunk).to_bytes(4, "little"), chunk, b"\0" * (len(chunk) % 2)]
+    length = 4 + sum(len(part) for part in parts)
+    file = b"".join([b"RIFF", length.to_bytes(4, "little"), b"WEBP", *parts])
+    pixels: npt.NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.shape[1::-1] != size:
+        raise limits.damaged("the encoded pixels cannot be read")
+    return pixels
+
+
+def _raster(pixels: npt.NDArray[np.uint8], still: _Still, canvas: tuple[int, int]) -> Raster:
+    import cv2
+
+    height, width = pixels.shape[:2]
+    order = cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
+
+    def rows(top: int, bottom: int) -> Image.Image:
+        first, last = max(top, still.top), min(bottom, still.top + height)
+        strip = None
+        if first < last:
+            strip = Image.fromarray(cv2.cvtColor(pixels[first - still.top : last - still.top], order))
+        if strip is not None and (width, height) == canvas:
+            return strip
+        ground = Image.new("RGBA", (canvas[0], bottom - top))
+        if strip is not None:
+            ground.paste(strip, (still.left, first - top))
+        return ground
+
+    return Raster(canvas, rows)
+
+
+def _int24(data: memoryview, at: int) -> int:
+    return int.from_bytes(data[at : at + 3], "little")
