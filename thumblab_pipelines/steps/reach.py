@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import reach_reports, video_reach
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps.catalogue import RowProblem
+from thumblab_pipelines.steps.catalogue_rows import RowProblem
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.reach_api.client import ReachReports, Report

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 
 from thumblab_core.database.tables import video_reach, videos
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps.catalogue import RowProblem
+from thumblab_pipelines.steps.catalogue_rows import RowProblem
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.studio_table import VIDEO_ID, Cells, read_table
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps.catalogue import RowProblem
+from thumblab_pipelines.steps.catalogue_rows import RowProblem
 
 LARGEST_TABLE = 16 * 2**20
 """Bytes; Studio exports at most 500 videos, which are some 100 KB."""

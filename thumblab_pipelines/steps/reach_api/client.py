@@ -4,6 +4,7 @@ Reference: https://developers.google.com/youtube/reporting/v1/reports (read in a
 and a newer one of the same day replaces it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -94,7 +95,7 @@ class ReachReports:
                 return _job(item)
         return None
 
-    def _items(self, resource: Any, name: str, **chosen: str) -> list[dict[str, Any]]:
+    def _items(self, resource: Any, name: str, **chosen: str) -> Iterator[dict[str, Any]]:
         """Every item of a list, each id once."""
 
         def ask(cursor: str | None) -> Page[dict[str, Any]]:
@@ -103,10 +104,10 @@ class ReachReports:
             return Page(body.get(name, []), token if isinstance(token, str) and token else None)
 
         paging = Paging[dict[str, Any]](f"YouTube's list of {name}", lambda item: str(item.get("id")))
-        found = [item for items in pages(paging, ask) for item in items]
+        for items in pages(paging, ask):
+            yield from items
         if paging.remark is not None:
             self.remarks.append(paging.remark)
-        return found
 
 
 def _job(item: dict[str, Any], new: bool = False) -> Job:

@@ -1,0 +1,94 @@
+"""Catalogues as people wrote them: no HTML entities in titles and names, and one channel where two names differ in nothing
+else than entities, compatible forms, invisible marks and spaces.
+"""
+
+import base64
+import hashlib
+import html
+import re
+import unicodedata
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+
+_OF_CATALOGUES = "video_id IN (SELECT video_id FROM videos WHERE source = 'catalogue')"
+
+_MERGE = (
+    "INSERT INTO channels (channel_id, title) VALUES (:new, :title) ON CONFLICT DO NOTHING",
+    "UPDATE videos SET channel_id = :new WHERE channel_id = :old",
+    "DELETE FROM channel_baselines WHERE channel_id = :old AND (niche, age_band) IN "
+    "(SELECT niche, age_band FROM channel_baselines WHERE channel_id = :new)",
+    "UPDATE channel_baselines SET channel_id = :new WHERE channel_id = :old",
+    "INSERT INTO crawl_channels (channel_id, niche, found_at, checked_at, excluded, pages, cursor, restarts, walked_at) "
+    "SELECT :new, niche, found_at, checked_at, excluded, pages, cursor, restarts, walked_at FROM crawl_channels "
+    "WHERE channel_id = :old ON CONFLICT DO NOTHING",
+    "UPDATE crawl_videos SET channel_id = :new WHERE channel_id = :old",
+    "UPDATE model_evaluations m SET slice = 'channel:' || :new WHERE slice = 'channel:' || :old AND NOT EXISTS "
+    "(SELECT 1 FROM model_evaluations o WHERE o.slice = 'channel:' || :new AND o.release_id = m.release_id "
+    "AND o.split = m.split AND o.scorer = m.scorer AND o.metric = m.metric)",
+    "DELETE FROM channels WHERE channel_id = :old",
+)
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    for row in connection.execute(sa.text("SELECT channel_id, title FROM channels ORDER BY channel_id")).all():
+        # An id that was not made of the title is YouTube's.
+        if row.channel_id != _made_of(row.title):
+            continue
+        title = " ".join(_written(row.title).split())
+        new = _made_of(_key(row.title))
+        if title != row.title or new != row.channel_id:
+            _rename(connection, row.channel_id, new, title)
+    for table, which in (("videos", "source = 'catalogue'"), ("thumbnail_versions", _OF_CATALOGUES)):
+        column = sa.text(f"SELECT DISTINCT title FROM {table} WHERE {which} AND title LIKE '%&%;%'")  # noqa: S608
+        changed = sa.text(f"UPDATE {table} SET title = :new WHERE title = :old AND {which}")  # noqa: S608
+        for title in connection.execute(column).scalars().all():
+            if (new := _written(title)) != title and new:
+                connection.execute(changed, {"old": title, "new": new})
+
+
+def downgrade() -> None:
+    """Nothing: which of two names a video came with is not known any more, and both versions read what there is."""
+
+
+def _rename(connection: sa.Connection, old: str, new: str, title: str) -> None:
+    names = {"old": old, "new": new, "title": title}
+    if old == new:
+        connection.execute(sa.text("UPDATE channels SET title = :title WHERE channel_id = :old"), names)
+        return
+    for statement in _MERGE:
+        connection.execute(sa.text(statement), names)
+
+
+# What follows is what `thumblab_pipelines.steps.names` was when this was written.
+
+
+def _made_of(name: str) -> str:
+    return "UC" + base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()[:22]
+
+
+def _key(name: str) -> str:
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", _written(name))).split())
+
+
+def _written(text: str) -> str:
+    for _ in range(5):
+        before, text = text, _ENTITY.sub(_decoded, text)
+        if text == before:
+            break
+    return text.strip()
+
+
+def _decoded(entity: re.Match[str]) -> str:
+    text = html.unescape(entity[0])
+    odd = not text or any(letter == "\ufffd" or unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
+    return entity[0] if odd else text
