@@ -163,7 +163,7 @@ def test_channels_of_two_spellings_that_were_imported_before_become_one_with_all
 def test_the_migration_reads_names_as_the_import_does() -> None:
     import importlib
 
-    migration = importlib.import_module("thumblab_core.database.migrations.versions.0006_catalogue_names")
+    migration = importlib.import_module("thumblab_core.database.migrations.versions.0006_names_and_shorts")
     for name in (*WRITTEN, *SAME):
         assert migration._written(name) == written(name)
         assert migration._made_of(migration._key(name)) == channel_id_of(name)

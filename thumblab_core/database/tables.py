@@ -211,7 +211,11 @@ video_reach = Table(
     Column("day", Date, primary_key=True, comment="of the report; of a Studio export the day it was made"),
     Column("impressions", BigInteger, nullable=False),
     Column("click_through_rate", Float, nullable=False, comment="fraction of the impressions, 0 to 1"),
-    Column("is_short", Boolean, comment="whether the feed of Shorts showed it; NULL where the source does not tell"),
+    Column(
+        "is_short",
+        Boolean,
+        comment="whether the feed of Shorts showed it, or else whether it is short; NULL where the source does not tell",
+    ),
     Column("report_id", String, ForeignKey("reach_reports.report_id"), comment="NULL for an export"),
     Column("imported_at", _MOMENT, nullable=False),
     CheckConstraint("click_through_rate BETWEEN 0 AND 1", name="fraction"),

@@ -1,5 +1,7 @@
-"""Catalogues as people wrote them: no HTML entities in titles and names, and one channel where two names differ in nothing
-else than entities, compatible forms, invisible marks and spaces.
+"""Catalogues as people wrote them, and Shorts by their length.
+
+No HTML entities in titles and names, and one channel where two names differ in nothing else than entities, compatible forms,
+invisible marks and spaces. An export that tells lengths says what may be a Short; the shape that the lab knows decides.
 """
 
 import base64
@@ -38,7 +40,30 @@ _MERGE = (
 )
 
 
+_SHORT = "whether the feed of Shorts showed it; NULL where the source does not tell"
+_MAYBE_SHORT = "whether the feed of Shorts showed it, or else whether it is short; NULL where the source does not tell"
+
+
+def _true_ctr(is_short: str) -> str:
+    """One figure per video: of the source that saw the most impressions."""
+    return f"""
+    CREATE VIEW true_ctr AS
+    SELECT DISTINCT ON (video_id) video_id, source, impressions, click_through_rate, {is_short} AS is_short, last_day
+    FROM (
+      SELECT video_id, source, sum(impressions) AS impressions, bool_or(is_short) AS is_short, max(day) AS last_day,
+             sum(impressions * click_through_rate) / NULLIF(sum(impressions), 0) AS click_through_rate
+      FROM video_reach GROUP BY video_id, source
+    ) of_source
+    LEFT JOIN (SELECT video_id, format, aspect_ratio FROM videos) v USING (video_id)
+    WHERE click_through_rate IS NOT NULL
+    ORDER BY video_id, impressions DESC, source
+    """  # noqa: S608
+
+
 def upgrade() -> None:
+    op.alter_column("video_reach", "is_short", comment=_MAYBE_SHORT)
+    op.execute("DROP VIEW true_ctr")
+    op.execute(_true_ctr("CASE WHEN v.format = 'short' THEN true WHEN v.aspect_ratio > 1 THEN false ELSE is_short END"))
     connection = op.get_bind()
     for row in connection.execute(sa.text("SELECT channel_id, title FROM channels ORDER BY channel_id")).all():
         # An id that was not made of the title is YouTube's.
@@ -57,7 +82,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Nothing: which of two names a video came with is not known any more, and both versions read what there is."""
+    # Which of two names a video came with is not known any more, and both versions read what there is.
+    op.execute("DROP VIEW true_ctr")
+    op.execute(_true_ctr("is_short"))
+    op.alter_column("video_reach", "is_short", comment=_SHORT)
 
 
 def _rename(connection: sa.Connection, old: str, new: str, title: str) -> None:
