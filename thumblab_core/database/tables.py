@@ -133,6 +133,20 @@ embeddings = Table(
     Column("vector", Vector(), nullable=False),
 )
 
+encoding_failures = Table(
+    "encoding_failures",
+    metadata,
+    Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
+    Column("encoder", String, primary_key=True, comment="fingerprint of the encoder"),
+    Column(
+        "source_digest",
+        String(64),
+        nullable=False,
+        comment="SHA-256 of the picture or title that it makes no vector of",
+    ),
+    comment="what is not encoded again in vain: another encoder, picture or title is tried",
+)
+
 visual_features = Table(
     "visual_features",
     metadata,

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from thumblab_core.database.vectors import save_vectors
 from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
+from thumblab_core.encoders.protocol import usable
 from thumblab_core.encoders.stream import encode_stream
 from thumblab_core.errors import LabError
 from thumblab_core.images import digest
@@ -107,7 +108,11 @@ def encode_own(lab: Lab, channel_id: str, model: Release, progress: Progress = s
         _same(words.fingerprint, str(model.info["title_encoder"]), "THUMBLAB_TITLE_ENCODER")
         for part in batches(titles, _BATCH, "encoding titles", progress):
             sources = [(video_id, digest(title.encode())) for video_id, title in part]
-            _save(lab, words.fingerprint, sources, words.encode_texts([title for _, title in part]))
+            vectors = words.encode_texts([title for _, title in part])
+            real = usable(vectors)
+            _save(
+                lab, words.fingerprint, [s for s, is_real in zip(sources, real, strict=True) if is_real], vectors[real]
+            )
     return len(pictures) + len(titles)
 
 

@@ -1,4 +1,4 @@
-"""Catalogues as people wrote them, and Shorts by their length.
+"""Catalogues as people wrote them, Shorts by their length, and what an encoder makes no vector of.
 
 No HTML entities in titles and names, and one channel where two names differ in nothing else than entities, compatible forms,
 invisible marks and spaces. An export that tells lengths says what may be a Short; the shape that the lab knows decides.
@@ -61,6 +61,22 @@ def _true_ctr(is_short: str) -> str:
 
 
 def upgrade() -> None:
+    op.create_table(
+        "encoding_failures",
+        sa.Column("video_id", sa.String(), nullable=False),
+        sa.Column("encoder", sa.String(), nullable=False, comment="fingerprint of the encoder"),
+        sa.Column(
+            "source_digest",
+            sa.String(length=64),
+            nullable=False,
+            comment="SHA-256 of the picture or title that it makes no vector of",
+        ),
+        sa.ForeignKeyConstraint(
+            ["video_id"], ["videos.video_id"], name=op.f("fk_encoding_failures_video_id_videos"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("video_id", "encoder", name=op.f("pk_encoding_failures")),
+        comment="what is not encoded again in vain: another encoder, picture or title is tried",
+    )
     op.alter_column("video_reach", "is_short", comment=_MAYBE_SHORT)
     op.execute("DROP VIEW true_ctr")
     op.execute(_true_ctr("CASE WHEN v.format = 'short' THEN true WHEN v.aspect_ratio > 1 THEN false ELSE is_short END"))
@@ -82,6 +98,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("encoding_failures")
     # Which of two names a video came with is not known any more, and both versions read what there is.
     op.execute("DROP VIEW true_ctr")
     op.execute(_true_ctr("is_short"))
