@@ -74,9 +74,10 @@ class Wire:
         return item
 
     def search_result(self, video: CatalogueVideo) -> Json:
-        """A `youtube#searchResult`: the title escaped, the three small thumbnails only."""
+        """A `youtube#searchResult`: the title and the channel's name escaped, the three small thumbnails only."""
         snippet = self.snippet(video)
-        snippet["title"] = html.escape(video.title).replace("&#x27;", "&#39;")
+        for name in ("title", "channelTitle"):
+            snippet[name] = html.escape(snippet[name]).replace("&#x27;", "&#39;")
         snippet["thumbnails"] = {size: snippet["thumbnails"][size] for size in ("default", "medium", "high")}
         return {
             "kind": "youtube#searchResult",

@@ -26,7 +26,7 @@ def command(folder: Path, as_json: bool) -> None:
     with progress_bars(console) as listener:
         report = import_catalogue(Lab.open(), folder, listener)
     if as_json:
-        said = {name: value for name, value in asdict(report).items() if name != "video_ids"}
+        said = {name: value for name, value in asdict(report).items() if name not in ("video_ids", "niches")}
         click.echo(json.dumps(said, indent=2))
     else:
         print_import(console, report)

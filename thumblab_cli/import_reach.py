@@ -28,6 +28,8 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps(asdict(found), indent=2, default=str))
     else:
         print_problems(console, found.problems)
+        for remark in found.remarks:
+            console.print(f"note: {remark}", markup=False, highlight=False)
         if found.note:
             console.print(found.note, markup=False, highlight=False)
         if found.reports:

@@ -48,10 +48,13 @@ def command(files: tuple[Path, ...], as_of: datetime | None, as_json: bool) -> N
         )
     elif reports:
         for report in reports:
+            for remark in report.remarks:
+                console.print(f"note: {remark}", markup=False, highlight=False, soft_wrap=True)
             print_problems(console, report.problems)
             nothing = "" if report.new or report.changed else "; nothing has changed"
+            tables = f" ({report.tables} tables)" if report.tables > 1 else ""
             console.print(
-                f"{report.file}, as of {report.as_of}: {report.with_ctr} of {report.rows} videos got a true CTR "
+                f"{report.file}{tables}, as of {report.as_of}: {report.with_ctr} of {report.rows} videos got a true CTR "
                 f"({report.new} new, {report.changed} changed, {report.unchanged} unchanged, {report.older} kept from a "
                 f"newer export; {report.shorts} Shorts), {len(report.problems)} skipped{nothing}",
                 markup=False,

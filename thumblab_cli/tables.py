@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from thumblab_pipelines.steps.catalogue import Imported, RowProblem
+    from thumblab_pipelines.steps.catalogue import Imported
+    from thumblab_pipelines.steps.catalogue_rows import RowProblem
     from thumblab_pipelines.steps.evaluate import Evaluation
     from thumblab_pipelines.steps.progress import Progress as Listener
 
@@ -105,7 +106,7 @@ def _interval(evaluation: "Evaluation") -> str:
 def print_import(console: Console, report: "Imported") -> None:
     """Each row that was skipped or taken with a remark, then the totals."""
     for remark in report.remarks:
-        console.print(f"note: {remark}", markup=False)
+        console.print(f"note: {remark}", markup=False, highlight=False, soft_wrap=True)
     print_problems(console, report.problems)
     skipped = sum(problem.skipped for problem in report.problems)
     console.print(
@@ -118,7 +119,8 @@ def print_problems(console: Console, problems: Sequence["RowProblem"]) -> None:
     """A line for each of the first fifty."""
     for problem in problems[:_PROBLEMS_SHOWN]:
         what = "skipped" if problem.skipped else "taken"
-        console.print(f"line {problem.line} {problem.video_id or '(no id)'}: {what}: {problem.problem}", markup=False)
+        said = f"line {problem.line} {problem.video_id or '(no id)'}: {what}: {problem.problem}"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
     if len(problems) > _PROBLEMS_SHOWN:
         console.print(f"and {len(problems) - _PROBLEMS_SHOWN} more; --json lists all of them")
 

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder, Vectors, text_tower
-from thumblab_core.images import decode
+from thumblab_core.encoders.protocol import NO_VECTOR, ImageEncoder, TextEncoder, Vectors, text_tower, usable
+from thumblab_core.images import ImageError, decode
 from thumblab_serving.cache import Cache
 
 Item = TypeVar("Item")
@@ -61,7 +61,10 @@ class Encoders:
 
         def make() -> Vectors:
             prepared = encoder.prepare(decode(data, encoder.decode_size).pixels)
-            return self._encode(encoder.encode_prepared, prepared)
+            vector = self._encode(encoder.encode_prepared, prepared)
+            if not usable(vector):
+                raise ImageError(NO_VECTOR)
+            return vector
 
         return self.pictures.get((fingerprint, sha256), make)
 
@@ -70,11 +73,12 @@ class Encoders:
         return self._titles.get(title, lambda: self._encode(self.title.encode_texts, title))
 
     def words_beside_pictures(self, fingerprint: str, title: str) -> Vectors | None:
-        """The title in the pictures' own space [d]; None when that image encoder has no text tower."""
+        """The title in the pictures' own space [d]; None when that image encoder has no text tower, or no vector of it."""
         tower = text_tower(self.of(fingerprint))
         if tower is None:
             return None
-        return self._tower_titles.get((fingerprint, title), lambda: self._encode(tower.encode_texts, title))
+        vector = self._tower_titles.get((fingerprint, title), lambda: self._encode(tower.encode_texts, title))
+        return vector if usable(vector) else None
 
     def _encode(self, encode: Callable[[list[Item]], Vectors], item: Item) -> Vectors:
         with self._one_at_a_time:

@@ -1,5 +1,6 @@
 """Promises of the ONNX encoder: any model with a small file beside it, and a sentence for what does not fit."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -7,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_clip import TinyClip
 
 from thumblab_core.encoders.load import image_encoder, named_image_encoder
 from thumblab_core.encoders.onnx import OnnxEncoder
 from thumblab_core.encoders.open_clip import OpenClipEncoder
+from thumblab_core.encoders.protocol import unit, usable
+from thumblab_core.encoders.stream import encode_stream
 from thumblab_core.errors import LabError
-from thumblab_core.images import Pixels, decode
+from thumblab_core.images import ImageError, Pixels, decode
 from thumblab_core.settings import Settings
 
 BYTES = {"resize": "shortest", "interpolation": "bilinear", "mean": None, "std": None, "near_duplicate": 0.97}
@@ -141,10 +145,55 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path, pictures: list[Pixels]
         OnnxEncoder(tmp_path / "model.onnx").encode_images(pictures[:1])
 
 
-def test_a_model_that_answers_with_no_numbers_is_an_error(tmp_path: Path, pictures: list[Pixels]) -> None:
-    path = written(tmp_path, [-1, 3, 32, 32], said=FLOATS | {"mean": [float("nan")] * 3})
-    with pytest.raises(LabError, match="no number"):
-        OnnxEncoder(path).encode_images(pictures[:1])
+@pytest.fixture
+def relative(tmp_path: Path) -> Path:
+    """A model that divides by how bright the picture is: NaN where it is black."""
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    given = ops.parameter([-1, 3, 32, 32], np.float32)
+    mean = ops.reduce_mean(given, ops.constant(np.array([2, 3])), False)
+    whole = ops.reduce_mean(given, ops.constant(np.array([1, 2, 3])), False)
+    ov.save_model(ov.Model([ops.divide(mean, ops.unsqueeze(whole, 1))], [given]), tmp_path / "model.xml")
+    (tmp_path / "model.json").write_text(json.dumps(FLOATS | {"mean": [0, 0, 0], "std": [1, 1, 1]}))
+    return tmp_path / "model.xml"
+
+
+def files_of(*shades: int) -> list[bytes]:
+    files = []
+    for shade in shades:
+        out = io.BytesIO()
+        Image.new("RGB", (64, 64), (shade, shade // 2, 0)).save(out, "PNG")
+        files.append(out.getvalue())
+    return files
+
+
+def test_a_picture_that_a_model_makes_nan_of_is_named_and_costs_no_other(relative: Path) -> None:
+    white, black, grey = files_of(255, 0, 128)
+    pictures = [(name, lambda data=data: data) for name, data in (("white", white), ("black", black), ("grey", grey))]
+    [batch] = encode_stream(OnnxEncoder(relative), pictures)
+    assert (batch.keys, batch.without, batch.unreadable) == (["white", "grey"], ["black"], [])
+    assert usable(batch.vectors).all()
+    assert len(batch) == 3
+
+
+def test_in_the_service_such_a_picture_is_an_error_of_its_own_and_the_warm_up_is_none(relative: Path) -> None:
+    from thumblab_core.encoders.minilm import SentenceEncoder
+    from thumblab_serving.encoding import Encoders
+
+    encoders = Encoders(SentenceEncoder(), lambda _: OnnxEncoder(relative))
+    fingerprint = encoders.image("any").fingerprint  # warmed up with a black picture
+    white, black = files_of(255, 0)
+    assert usable(encoders.picture(fingerprint, "white", white))
+    for _ in range(2):  # also where the first answer was remembered
+        with pytest.raises(ImageError, match="no vector for it"):
+            encoders.picture(fingerprint, "black", black)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0])
+def test_nan_infinities_and_zeros_are_no_vectors(bad: float) -> None:
+    vectors = unit(np.array([[1, 2], [bad, bad], [3, 4]], np.float32))
+    assert usable(vectors).tolist() == [True, False, True]
 
 
 def test_a_float_model_can_be_quantised_as_open_clip_can(tiny: TinyClip, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 import csv
 import io
+import os
+import socket
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +19,8 @@ from thumblab_core.database.tables import channels, thumbnail_versions, thumbnai
 from thumblab_core.errors import LabError
 from thumblab_core.images import decode, digest
 from thumblab_core.perceptual import perceptual_hash
-from thumblab_pipelines.steps.catalogue import REQUIRED, Imported, import_catalogue
+from thumblab_pipelines.steps.catalogue import Imported, import_catalogue
+from thumblab_pipelines.steps.catalogue_rows import REQUIRED
 from thumblab_pipelines.steps.lab import Lab
 
 Draw = Callable[..., bytes]
@@ -373,3 +377,160 @@ def test_real_thumbnails_are_imported(lab: Lab, shared_data: Path, tmp_path: Pat
     report = import_catalogue(lab, folder)
     assert report.rows == report.good == len(names)
     assert report.problems == []
+
+
+def values(lab: Lab, column: Any) -> dict[str, Any]:
+    with lab.engine.connect() as connection:
+        statement = select(videos.c.video_id, column).select_from(videos.join(video_stats))
+        return dict(connection.execute(statement.order_by(videos.c.video_id)).all())
+
+
+COUNTS = {"12345.0": 12345, "1e3": 1000, "1.5E+03": 1500, "12,345": 12345, "1,00,95,064": 10095064, "7.": 7, "0.0": 0}
+NO_COUNTS = {
+    "nan": "views is missing",
+    "<NA>": "views is missing",
+    "None": "views is missing",
+    "-": "views is missing",
+    "1.5": "is not a whole number",
+    "12,34": "is not a whole number",
+    "1e400": "is too large",
+    "-3.0": "is negative",
+}
+
+
+def test_counts_are_read_as_pandas_and_spreadsheets_write_them(lab: Lab, catalogue: Catalogue) -> None:
+    for number, cell in enumerate(COUNTS):
+        catalogue.add(f"v{number}", views=cell, duration_s=cell)
+    lines = {catalogue.add(f"bad{n}", views=cell): said for n, (cell, said) in enumerate(NO_COUNTS.items())}
+    catalogue.write()
+    report = catalogue.read(lab)
+    assert list(values(lab, video_stats.c.view_count).values()) == list(COUNTS.values())
+    assert list(values(lab, videos.c.duration_s).values()) == list(COUNTS.values())
+    assert {p.line for p in report.problems} == set(lines)
+    assert all(lines[p.line] in p.problem for p in report.problems)
+
+
+def test_an_optional_cell_without_a_value_costs_no_row(lab: Lab, catalogue: Catalogue) -> None:
+    nothing = ["", "nan", "NaN", "None", "<NA>", "NaT", "null", "N/A"]
+    for number, cell in enumerate(nothing):
+        catalogue.add(f"v{number}", duration_s=cell, tags=cell, title=cell or "a title")
+    catalogue.add("length", duration_s="299.6")
+    catalogue.write()
+    assert catalogue.read(lab).problems == []
+    empty = {f"v{n}" for n in range(len(nothing))}
+    assert values(lab, videos.c.duration_s) == dict.fromkeys(empty) | {"length": 300}
+    assert all(values(lab, videos.c.tags)[name] == [] for name in empty)
+    assert values(lab, videos.c.title)["v1"] == "nan"  # which a title may be
+
+
+DATES = {
+    "2026-01-05": (5, 0),
+    "2026-01-05 14:00:00": (5, 14),
+    "2026-01-05 14:00:00+00:00": (5, 14),
+    "2026-01-05T14:00:00.000000000Z": (5, 14),
+    "2026-01-05 16:00:00.123456789+02:00": (5, 14),
+    "2026-01-05 14:00:00 UTC": (5, 14),
+    "20260105": (5, 0),
+}
+
+
+def test_dates_are_read_as_pandas_writes_them_and_no_other_stops_the_rest(lab: Lab, catalogue: Catalogue) -> None:
+    for number, cell in enumerate(DATES):
+        catalogue.add(f"v{number}", published_on=cell)
+    odd = ["10/05/2026", "NaT", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1767621600", "2026-02-30"]
+    lines = [catalogue.add(f"odd{n}", published_on=cell) for n, cell in enumerate(odd)]
+    catalogue.write()
+    report = catalogue.read(lab)
+    assert [p.line for p in report.problems] == lines
+    found = [moment.astimezone(UTC) for moment in values(lab, videos.c.published_at).values()]
+    assert [(moment.day, moment.hour) for moment in found] == list(DATES.values())
+
+
+def test_a_picture_is_found_by_the_path_that_windows_writes_and_stays_inside(
+    lab: Lab, catalogue: Catalogue, drawn: Draw, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.jpg").write_bytes(drawn(9))
+    (catalogue.folder / "images" / "w.jpg").write_bytes(drawn(1))
+    catalogue.add("windows", b"none", "images\\w.jpg")
+    catalogue.add("outside", b"none", "..\\secret.jpg")
+    catalogue.write()
+    report = catalogue.read(lab)
+    assert stored(lab) == {"windows"}
+    assert "lies outside the catalogue" in report.problems[0].problem
+
+
+@pytest.mark.parametrize("raised", [KeyError("MPO"), MemoryError(), RecursionError("deep"), SystemError("codec")])
+def test_whatever_a_decoder_raises_on_one_picture_the_others_go_in(
+    lab: Lab, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, drawn: Draw, raised: Exception
+) -> None:
+    from thumblab_pipelines.steps import catalogue as module
+
+    def read(data: bytes) -> Any:
+        if data == drawn(1):
+            raise raised
+        return decode(data)
+
+    monkeypatch.setattr(module, "decode", read)
+    for number in range(3):
+        catalogue.add(f"v{number}", drawn(number))
+    catalogue.write()
+    report = catalogue.read(lab)
+    assert stored(lab) == {"v0", "v2"}
+    assert [(p.line, p.video_id) for p in report.problems] == [(3, "v1")]
+    assert type(raised).__name__ in report.problems[0].problem
+
+
+def test_a_phones_picture_with_a_second_one_in_it_stops_nothing(lab: Lab, catalogue: Catalogue) -> None:
+    first, second = (Image.new("RGB", (320, 180), color) for color in ("red", "blue"))
+    out = io.BytesIO()
+    first.save(out, "MPO", save_all=True, append_images=[second])
+    catalogue.add("phone", out.getvalue())
+    catalogue.add("plain")
+    catalogue.write()
+    assert catalogue.read(lab).good == 2
+
+
+def test_what_is_no_picture_file_is_named_before_it_is_read(
+    lab: Lab, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = catalogue.folder
+    with (folder / "huge.jpg").open("wb") as file:
+        file.truncate(2**40)  # more than this machine has memory
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "zero.jpg").symlink_to("/dev/zero")
+    monkeypatch.chdir(folder)  # a socket's name may not be long
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket.jpg")
+        for name in ("huge", "pipe", "zero", "socket"):
+            catalogue.add(name, b"none", f"{name}.jpg")
+        catalogue.add("good")
+        catalogue.write()
+        report = catalogue.read(lab)
+    (folder / "huge.jpg").unlink()
+    assert stored(lab) == {"good"}
+    said = {p.video_id: p.problem for p in report.problems}
+    assert "1,048,576.0 MiB; at most" in said["huge"]
+    assert "no file but a pipe or a device" in said["pipe"]
+    assert "lies outside" in said["zero"]
+    assert "cannot be read" in said["socket"]
+
+
+def test_memory_does_not_grow_with_the_number_of_large_pictures(lab: Lab, catalogue: Catalogue) -> None:
+    for number in range(4):
+        out = io.BytesIO()
+        Image.new("RGB", (3840, 2160), (number, 0, 0)).save(out, "JPEG")
+        catalogue.add(f"v{number}", out.getvalue())
+    catalogue.write()
+    tracemalloc.start()
+    try:
+        assert catalogue.read(lab).good == 4
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 80 * 2**20, f"{peak / 2**20:.0f} MiB, where one picture has 24"
+
+
+def test_a_table_that_is_a_pipe_is_an_error_at_once(lab: Lab, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "videos.csv")
+    with pytest.raises(LabError, match="it is no file"):
+        import_catalogue(lab, tmp_path)

@@ -16,7 +16,7 @@ from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.steps import ranking
-from thumblab_pipelines.steps.catalogue import channel_id_of, import_catalogue
+from thumblab_pipelines.steps.catalogue import import_catalogue
 from thumblab_pipelines.steps.embed import embed
 from thumblab_pipelines.steps.external import (
     UNADAPTED,
@@ -29,6 +29,7 @@ from thumblab_pipelines.steps.external import (
 )
 from thumblab_pipelines.steps.judging import ADAPTED, Evaluation
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.names import channel_id_of
 from thumblab_pipelines.steps.pairs import build_pairs
 from thumblab_pipelines.steps.ranking import build_model
 from thumblab_pipelines.steps.recipe import TrainConfig

@@ -22,9 +22,9 @@ from thumblab_core.images import decode
 from thumblab_core.ranker import Ranker, RankerConfig, join
 from thumblab_core.releases import ALL, MODEL, Release
 from thumblab_core.trained_ranker import Calibration, TrainedRanker
-from thumblab_pipelines.steps.catalogue import channel_id_of
 from thumblab_pipelines.steps.corpus import read_corpus
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.names import channel_id_of
 from thumblab_pipelines.steps.own_channel import add_channel, list_channels, remove_channel
 from thumblab_pipelines.steps.own_collect import find_channel
 from thumblab_pipelines.steps.own_history import fit_history, growth_of, refit_all

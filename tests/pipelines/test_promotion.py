@@ -19,12 +19,13 @@ from thumblab_core.trained_ranker import TrainedRanker
 from thumblab_pipelines.defs import sensors
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.steps import promotion
-from thumblab_pipelines.steps.catalogue import channel_id_of, import_catalogue
+from thumblab_pipelines.steps.catalogue import import_catalogue
 from thumblab_pipelines.steps.champion import serve_newest, standing
 from thumblab_pipelines.steps.dataset import Dataset, in_spaces_of, load_dataset
 from thumblab_pipelines.steps.embed import embed
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.model_registry import Champion, MlflowError, ModelRegistry, Version
+from thumblab_pipelines.steps.names import channel_id_of
 from thumblab_pipelines.steps.pairs import TEST, build_pairs
 from thumblab_pipelines.steps.promotion import (
     LEAST_PAIRS,

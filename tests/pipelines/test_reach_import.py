@@ -185,6 +185,23 @@ def test_many_reports_are_paged_through(owner: Owner, monkeypatch: pytest.Monkey
     assert set(owner.stored()) == {(A, day) for day in days}
 
 
+@pytest.mark.parametrize("endpoint", ["jobs", "reports"])
+def test_a_list_whose_token_comes_again_for_ever_is_read_once_with_a_remark(owner: Owner, endpoint: str) -> None:
+    def again(reply: Reply) -> Reply:
+        return json_reply(200, json.loads(reply.body) | {"nextPageToken": "the same"})
+
+    owner.start(report(DAY, (A, 10, 0.1)))
+    owner.emulator.inject(Fault(upon=again), endpoint=endpoint, times=10)
+    owner.emulator.reach_reports.append(report(DAY + timedelta(days=1), (A, 10, 0.1)))
+    found = owner.run()
+    assert found.reports == 1
+    assert len(owner.stored()) == 2
+    if endpoint == "reports":  # of the jobs, the first page has the one that is looked for
+        assert found.remarks == [
+            "YouTube's list of reports was left after page 2: YouTube gave the same token for the next page again"
+        ]
+
+
 def test_a_run_that_breaks_off_keeps_what_it_has_and_the_next_goes_on(owner: Owner) -> None:
     reports = [report(DAY + timedelta(days=n), (A, 10 + n, 0.1)) for n in range(4)]
     owner.emulator.inject(faults.refusal(503, "backendError"), endpoint="download", times=None, after=2)

@@ -56,6 +56,35 @@ class Pictures(BuiltinEncoder):
         return super().encode_prepared(prepared)
 
 
+class Blind(Pictures):
+    """Makes NaN or zeros of the pictures at these places, in the order they come."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        super().__init__()
+        self._places = places
+
+    def encode_prepared(self, prepared: Sequence[Vectors]) -> Vectors:
+        first = sum(self.batches)
+        vectors = super().encode_prepared(prepared)
+        for row in range(len(vectors)):
+            if first + row in self._places:
+                vectors[row] = np.nan if row % 2 == 0 else 0.0
+        return vectors
+
+
+class Deaf(Titles):
+    """Makes infinities of one title."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        vectors = super().encode_texts(texts)
+        vectors[[text == self._title for text in texts]] = np.inf
+        return vectors
+
+
 class Bench:
     """A lab of one niche, and the encoders that its steps find."""
 
@@ -169,6 +198,40 @@ def test_a_damaged_picture_is_named_and_does_not_stop_the_others(bench: Bench, m
     assert found.images == measured.measured == len(bench.ids()) - 1
     assert [entry.split(":")[0] for entry in found.unreadable] == [bench.ids()[0]]
     assert len(measured.unreadable) == 1
+
+
+def test_a_picture_and_a_title_without_a_vector_are_named_left_out_and_not_encoded_again_by_the_same_encoder(
+    bench: Bench,
+) -> None:
+    dark, lost, *others = bench.ids()
+    (title,) = bench.rows(select(videos.c.title).where(videos.c.video_id == lost))[0]
+    bench.pictures = Blind([0])
+    bench.titles = Deaf(title)
+    for again in (False, True):
+        found = embed.embed(bench.lab, NICHE)
+        assert [name.split(":")[0] for name in found.without] == [dark, lost]
+        assert "its thumbnail: the encoder has no vector" in found.without[0]
+        assert "its title: the encoder has no vector" in found.without[1]
+        assert (found.images, found.titles) == ((0, 0) if again else (len(others) + 1,) * 2)
+    assert sum(bench.pictures.batches) == len(others) + 2
+    assert bench.titles.encoded.count(title) == 1
+    judged = {verdict.name: verdict for verdict in embed.judge_embeddings(bench.lab, NICHE)}
+    assert judged["complete"].passed
+    assert judged["complete"].explanation.endswith(f"the encoder makes no vector of {dark}, {lost}")
+    baselines.compute_baselines(bench.lab, NICHE)
+    assert library.build_index(bench.lab, NICHE).release.info["count"] == len(others) + 1
+    bench.pictures = Pictures("another-768")
+    assert embed.embed(bench.lab, NICHE).images == len(others) + 2  # another encoder is asked
+    bench.do(update(videos).where(videos.c.video_id == lost).values(title=f"{title}!"))
+    assert embed.embed(bench.lab, NICHE).titles == 1  # and so is the same one of another title
+
+
+def test_an_encoder_that_fails_at_most_pictures_fails_the_check(bench: Bench) -> None:
+    bench.pictures = Blind(range(len(bench.ids()) - 2))
+    embed.embed(bench.lab, NICHE)
+    judged = {verdict.name: verdict for verdict in embed.judge_embeddings(bench.lab, NICHE)}
+    assert not judged["complete"].passed
+    assert "its model is damaged" in judged["complete"].explanation
 
 
 def test_a_vector_of_another_length_is_noticed(bench: Bench) -> None:

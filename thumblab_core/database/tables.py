@@ -143,6 +143,20 @@ earlier_embeddings = Table(
     comment="of pictures and titles that a video showed while its views were counted, and shows no more",
 )
 
+encoding_failures = Table(
+    "encoding_failures",
+    metadata,
+    Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
+    Column("encoder", String, primary_key=True, comment="fingerprint of the encoder"),
+    Column(
+        "source_digest",
+        String(64),
+        nullable=False,
+        comment="SHA-256 of the picture or title that it makes no vector of",
+    ),
+    comment="what is not encoded again in vain: another encoder, picture or title is tried",
+)
+
 visual_features = Table(
     "visual_features",
     metadata,
@@ -221,7 +235,11 @@ video_reach = Table(
     Column("day", Date, primary_key=True, comment="of the report; of a Studio export the day it was made"),
     Column("impressions", BigInteger, nullable=False),
     Column("click_through_rate", Float, nullable=False, comment="fraction of the impressions, 0 to 1"),
-    Column("is_short", Boolean, comment="whether the feed of Shorts showed it; NULL where the source does not tell"),
+    Column(
+        "is_short",
+        Boolean,
+        comment="whether the feed of Shorts showed it, or else whether it is short; NULL where the source does not tell",
+    ),
     Column("report_id", String, ForeignKey("reach_reports.report_id"), comment="NULL for an export"),
     Column("imported_at", _MOMENT, nullable=False),
     CheckConstraint("click_through_rate BETWEEN 0 AND 1", name="fraction"),

@@ -17,7 +17,7 @@ import numpy as np
 
 from thumblab_core.encoders.agreement import Agreement, agreement
 from thumblab_core.encoders.preprocessing import Prepared, Preprocessing, stack
-from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.encoders.protocol import Vectors, usable
 from thumblab_core.encoders.tower import CompiledTower, Execution, normalised
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ENCODER, Release, ReleaseStore
@@ -106,6 +106,12 @@ def _decide(
     steps = len(_LADDER[asked]) + 1
     listener(f"{encoder.base}: float32 vectors to compare with", 0, steps)
     reference = _encode(CompiledTower(graph, preprocessing), held_out, preprocessing)
+    real = usable(reference)
+    if real.sum() < len(real) / 2:
+        raise LabError(
+            f"{encoder.base} has no vector for {len(real) - real.sum()} of {len(real)} pictures; its model is damaged: set "
+            "THUMBLAB_IMAGE_ENCODER to another one"
+        )
     refused: list[str] = []
     for place, precision in enumerate(_LADDER[asked], start=1):
         listener(f"{encoder.base}: trying {precision}", place, steps)
@@ -117,7 +123,7 @@ def _decide(
         vectors = reference
         if precision != "float32":
             vectors = _encode(CompiledTower(candidate, preprocessing, execution), held_out, preprocessing)
-        found = agreement(reference, vectors)
+        found = agreement(reference[real], vectors[real])
         if precision == "float32" or found.good:
             listener(f"{encoder.base}: {precision} it is", steps, steps)
             return _publish(encoder, store, asked, candidate, precision, found, reference.shape[1], refused)

@@ -35,7 +35,7 @@ class ImageEncoder(Protocol):
         ...
 
     def encode_prepared(self, prepared: Sequence[npt.NDArray[Any]]) -> Vectors:
-        """Encode n prepared pictures to float32 [n, d]. For one caller at a time."""
+        """Encode n prepared pictures to float32 [n, d], see `usable`. For one caller at a time."""
         ...
 
     def encode_images(self, images: Sequence[Pixels]) -> Vectors:
@@ -65,9 +65,20 @@ def text_tower(encoder: ImageEncoder) -> CrossModalEncoder | None:
     return cast(CrossModalEncoder, encoder) if hasattr(type(encoder), "encode_texts") else None
 
 
+NO_VECTOR = "the encoder has no vector for it: it answered with zeros, or with NaN"
+
+
+def usable(vectors: Vectors) -> npt.NDArray[np.bool_]:
+    """Which rows of [n, d] are unit vectors, [n]. Of some pictures a model makes NaN, infinities or nothing but zeros."""
+    with np.errstate(invalid="ignore"):
+        found: npt.NDArray[np.bool_] = np.abs(np.linalg.norm(vectors, axis=-1) - 1) < 1e-3
+    return found
+
+
 def unit(vectors: npt.ArrayLike) -> Vectors:
-    """Rows scaled to length 1; a row of zeros stays as it is."""
+    """Rows scaled to length 1; a row of zeros stays as it is, and one with NaN or an infinity is none any more."""
     array = np.asarray(vectors, dtype=np.float32)
-    norms = np.linalg.norm(array, axis=-1, keepdims=True)
-    scaled: Vectors = np.divide(array, norms, out=np.zeros_like(array), where=norms > 0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        norms = np.linalg.norm(array, axis=-1, keepdims=True)
+        scaled: Vectors = np.divide(array, norms, out=np.zeros_like(array), where=norms > 0)
     return scaled

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.encoders.protocol import ImageEncoder, Vectors
+from thumblab_core.encoders.protocol import ImageEncoder, Vectors, usable
 from thumblab_core.images import ImageError, decode
 
 K = TypeVar("K")
@@ -25,14 +25,18 @@ _WORTH = 1.05
 
 @dataclass(frozen=True)
 class EncodedBatch(Generic[K]):
-    """What became of some of the pictures: their unit vectors [len(keys), d], and the sentences why others have none."""
+    """What became of some of the pictures: their unit vectors [len(keys), d], and the sentences why others have none.
+
+    `unreadable` pictures can be read another day; of those `without` one the encoder makes none, however often it is asked.
+    """
 
     keys: list[K]
     vectors: Vectors
     unreadable: list[tuple[K, str]]
+    without: list[K]
 
     def __len__(self) -> int:
-        return len(self.keys) + len(self.unreadable)
+        return len(self.keys) + len(self.unreadable) + len(self.without)
 
 
 class BatchSize:
@@ -93,7 +97,10 @@ def encode_stream(encoder: ImageEncoder, pictures: Iterable[tuple[K, Read]]) -> 
                 start = time.perf_counter()
                 vectors = encoder.encode_prepared(ready) if ready else np.zeros((0, encoder.dimension), np.float32)
                 size.took(len(ready), time.perf_counter() - start)
-                yield EncodedBatch(keys, vectors, unreadable)
+                real = usable(vectors)
+                chosen = [key for key, is_real in zip(keys, real, strict=True) if is_real]
+                without = [key for key, is_real in zip(keys, real, strict=True) if not is_real]
+                yield EncodedBatch(chosen, vectors[real], unreadable, without)
         finally:
             for _, future in waiting:
                 future.cancel()

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -15,8 +16,10 @@ from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.records import SHORT, VIDEO, Saved, VideoRecord, save_channels, save_videos
 from thumblab_pipelines.steps.verdict import Verdict
+from thumblab_pipelines.steps.youtube.answers import Hit, Page, Upload
 from thumblab_pipelines.steps.youtube.client import PAGE, YouTube
 from thumblab_pipelines.steps.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.steps.youtube.paging import MOST_PAGES_OF_A_SEARCH, Paging, pages
 from thumblab_pipelines.steps.youtube.quota import QuotaError, Spending
 
 _PROBE_AGAIN = timedelta(days=30)
@@ -27,7 +30,8 @@ _PROBE_AGAIN = timedelta(days=30)
 class Collected:
     """What one refresh of a niche saw, what of it was new, and what it cost by bucket.
 
-    `stopped` says why it ended early and when it can go on, None when it is complete.
+    `stopped` says why it ended early and when it can go on, None when it is complete. `remarks` name each list that was left
+    before its end, since YouTube did not end it.
     """
 
     seen: int
@@ -38,6 +42,7 @@ class Collected:
     trending_from: str
     quota: Spending
     stopped: str | None
+    remarks: list[str]
 
 
 @dataclass
@@ -51,6 +56,7 @@ class _Seen:
     walked: int = 0
     pages: int = 0
     source: str = "nothing"
+    remarks: list[str] = field(default_factory=list)
 
 
 def collect(lab: Lab, niche: str, progress: Progress = silent) -> Collected:
@@ -76,6 +82,7 @@ def collect(lab: Lab, niche: str, progress: Progress = silent) -> Collected:
         seen.source,
         quota,
         stopped,
+        seen.remarks,
     )
 
 
@@ -92,13 +99,16 @@ def _collect_trending(lab: Lab, youtube: YouTube, niche: str, seen: _Seen, progr
         seen.source = "search"
     settings = lab.settings
     after = youtube.now - timedelta(days=settings.search_days)
-    cursor = None
     progress(f"{niche}: trending", seen.formats[VIDEO], wanted)
-    while True:
-        page = youtube.search(
+    paging = Paging[Hit](f"the search of {niche}", lambda hit: hit.video_id, MOST_PAGES_OF_A_SEARCH)
+
+    def ask(cursor: str | None) -> Page[Hit]:
+        return youtube.search(
             Niche(niche).category_id, settings.region, after, cursor=cursor, language=settings.language
         )
-        found = [hit.video_id for hit in page.items if hit.video_id not in seen.ids]
+
+    for hits in pages(paging, ask):
+        found = [hit.video_id for hit in hits if hit.video_id not in seen.ids]
         # A page of fifty costs one unit to look at, wanted or not; what is no video is kept apart and not counted.
         records = youtube.videos(found, niche) if found else []
         seen.looked_at |= {record.video_id: record for record in records}
@@ -106,10 +116,10 @@ def _collect_trending(lab: Lab, youtube: YouTube, niche: str, seen: _Seen, progr
         ranked = sorted(records, key=lambda record: rank.get(record.video_id, len(rank)))
         _commit(lab, youtube, _with_enough(ranked, wanted - seen.formats[VIDEO]), seen)
         progress(f"{niche}: trending", min(seen.formats[VIDEO], wanted), wanted)
-        cursor = page.cursor
         seen.pages += 1
-        if cursor is None or seen.formats[VIDEO] >= wanted or seen.pages >= _most_pages(wanted):
-            return
+        if seen.formats[VIDEO] >= wanted or seen.pages >= _most_pages(wanted):
+            break
+    _remark(paging, seen.remarks)
 
 
 def _most_pages(wanted: int) -> int:
@@ -160,7 +170,8 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, seen: _Seen, progress
     known: list[str] = []
     walked: list[str] = []
     for channel_id, playlist in chosen:
-        uploads = _newest(youtube, playlist, lab.settings.uploads_per_channel, oldest)
+        limit = lab.settings.uploads_per_channel
+        uploads = newest_uploads(youtube, channel_id, playlist, limit, seen.remarks, oldest)
         uploads = [video_id for video_id in uploads if video_id not in seen.ids]
         with lab.engine.connect() as connection:
             # What is live or upcoming becomes something else, which its counts alone would not tell.
@@ -184,24 +195,33 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, seen: _Seen, progress
     seen.walked = len(walked)
 
 
-def _newest(youtube: YouTube, playlist: str, limit: int, oldest: datetime) -> list[str]:
-    """Ids of the newest public videos of an uploads playlist, none from before `oldest`, for those have left the library;
-    a playlist that is gone has none."""
+def newest_uploads(
+    youtube: YouTube, channel_id: str, playlist: str, limit: int, remarks: list[str], oldest: datetime | None = None
+) -> list[str]:
+    """Ids of the newest public videos of an uploads playlist, each once, none from before `oldest`, for those have left the
+    library; a playlist that is gone has none. What is odd about the list is added to `remarks`.
+    """
+    what = f"the list of uploads of {channel_id}"
+    paging = Paging[Upload](what, lambda item: item.video_id if item.published_at else None)
     found: list[str] = []
-    cursor = None
-    while len(found) < limit:
-        try:
-            page = youtube.uploads(playlist, cursor)
-        except YouTubeError as error:
-            if error.trouble is Trouble.NOT_FOUND:
+    try:
+        for items in pages(paging, lambda cursor: youtube.uploads(playlist, cursor)):
+            recent = [item for item in items if not oldest or (item.published_at and item.published_at >= oldest)]
+            found += [item.video_id for item in recent]
+            if len(found) >= limit or len(recent) < len(items):
                 break
+    except YouTubeError as error:
+        if error.trouble is Trouble.REQUEST and error.reason:  # of this list alone; the channel has had its turn
+            remarks.append(f"{what} cannot be read: {error}")
+        elif error.trouble is not Trouble.NOT_FOUND:
             raise
-        dated = [(item.video_id, item.published_at) for item in page.items if item.published_at is not None]
-        found += [video_id for video_id, published_at in dated if published_at >= oldest]
-        cursor = page.cursor
-        if cursor is None or any(published_at < oldest for _, published_at in dated):
-            break
+    _remark(paging, remarks)
     return found[:limit]
+
+
+def _remark(paging: Paging[Any], remarks: list[str]) -> None:
+    if paging.remark is not None:
+        remarks.append(paging.remark)
 
 
 def _channels_to_walk(lab: Lab, niche: str, limit: int) -> list[tuple[str, str]]:

@@ -23,9 +23,10 @@ from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.records import save_channels, save_videos
 from thumblab_pipelines.steps.verdict import Verdict
-from thumblab_pipelines.steps.youtube.answers import Hit
+from thumblab_pipelines.steps.youtube.answers import Hit, Upload
 from thumblab_pipelines.steps.youtube.client import PAGE, YouTube
 from thumblab_pipelines.steps.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.steps.youtube.paging import MOST_PAGES_OF_A_SEARCH, Paging
 from thumblab_pipelines.steps.youtube.quota import SEARCHES, UNITS, QuotaError, Spending
 
 _BARREN = 4
@@ -41,12 +42,16 @@ _TELL_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Crawled:
-    """How the niche stands after this run, what the run cost by bucket, and why it ended early, if it did."""
+    """How the niche stands after this run, what the run cost by bucket, and why it ended early, if it did.
+
+    `remarks` name each list that was left before its end, since YouTube did not end it.
+    """
 
     counted: Counted
     videos_looked_at: int
     quota: Spending
     stopped: str | None
+    remarks: list[str]
 
 
 def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
@@ -64,7 +69,7 @@ def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
         with engine.begin() as connection:
             crawl_state.mark_outliers(connection, niche)
             counted = crawl_state.count(connection, niche, run.walk_before)
-    return Crawled(counted, run.looked_at, quota, stopped)
+    return Crawled(counted, run.looked_at, quota, stopped, run.remarks)
 
 
 @contextmanager
@@ -92,6 +97,8 @@ class _Run:
         self._told_at = 0.0
         self.walk_before: datetime = youtube.now - timedelta(days=settings.crawl_again_days)
         self.looked_at = 0
+        self.remarks: list[str] = []
+        self._walks: dict[str, Paging[Upload]] = {}
 
     def to_the_end(self) -> str | None:
         """Work until nothing is left, or the quota is spent: then why and until when."""
@@ -158,7 +165,12 @@ class _Run:
             if error.trouble is Trouble.REQUEST and search.cursor is not None:
                 return [], None  # the token of yesterday's page is no longer good: this stretch is done
             raise
-        return page.items, page.cursor
+        what = f"the search of {self._niche} from {search.published_after:%Y-%m-%d}"
+        paging = Paging[Hit](what, lambda hit: hit.video_id, MOST_PAGES_OF_A_SEARCH, search.pages, search.cursor)
+        hits = paging.take(page)
+        if paging.remark is not None:
+            self.remarks.append(paging.remark)
+        return hits, paging.cursor
 
     def _check_channels(self) -> None:
         while True:
@@ -224,13 +236,29 @@ class _Run:
             if inactive is not None:
                 crawl_state.exclude(connection, walk.channel_id, inactive)
                 return True
-            dated = [item for item in page.items if item.published_at is not None]
+            paging = self._paging(walk)
+            dated = paging.take(page)
             recent = [item for item in dated if item.published_at and item.published_at >= self._cutoff]
             new = crawl_state.save_page(connection, self._niche, walk, recent)
             # Newest first: what follows is older still, or was all seen when the channel was last walked to its end.
-            end = page.cursor in (None, walk.cursor) or len(recent) < len(dated) or (walk.again and new < len(recent))
-            crawl_state.save_walk(connection, walk, None if end else page.cursor, self._youtube.now if end else None)
+            end = paging.cursor is None or len(recent) < len(dated) or (walk.again and new < len(recent))
+            crawl_state.save_walk(connection, walk, None if end else paging.cursor, self._youtube.now if end else None)
+            if end:
+                del self._walks[walk.channel_id]
+        if paging.remark is not None:
+            self.remarks.append(paging.remark)
         return True
+
+    def _paging(self, walk: crawl_state.Walk) -> Paging[Upload]:
+        """What this run has seen of the walk, which another process may have begun."""
+        if walk.pages == 0 or walk.channel_id not in self._walks:
+            self._walks[walk.channel_id] = Paging(
+                f"the list of uploads of {walk.channel_id}",
+                lambda item: item.video_id if item.published_at else None,
+                pages=walk.pages,
+                cursor=walk.cursor,
+            )
+        return self._walks[walk.channel_id]
 
     def _lose_the_page(self, connection: Connection, walk: crawl_state.Walk) -> None:
         """A token was refused: tokens of pages are not good for ever. Begin anew, but not again and again."""

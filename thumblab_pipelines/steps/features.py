@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import embeddings, thumbnails, videos, visual_features
 from thumblab_core.encoders.load import image_encoder, title_encoder
-from thumblab_core.encoders.protocol import CrossModalEncoder, Vectors, text_tower
+from thumblab_core.encoders.protocol import CrossModalEncoder, Vectors, text_tower, usable
 from thumblab_core.images import ImageError, Pixels, decode
 from thumblab_core.model_files import face_model
 from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, Title
@@ -84,8 +84,13 @@ def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> 
             images = _image_vectors(lab, tower, batch)
             words = list(tower.encode_texts([row.title for row in batch]))
         for row, vector in zip(batch, words, strict=True):
-            title = Title(row.title, images.get(row.video_id), vector)
+            # Where the encoder makes no vector of either, there is nothing to compare.
+            title = Title(row.title, _real(images.get(row.video_id)), _real(vector))
             yield Sample(partial(_pixels, lab, row.sha256), title)
+
+
+def _real(vector: Vectors | None) -> Vectors | None:
+    return vector if vector is not None and usable(vector) else None
 
 
 def _pixels(lab: Lab, sha256: str) -> Pixels:

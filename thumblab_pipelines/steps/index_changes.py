@@ -8,8 +8,16 @@ from typing import NoReturn
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from thumblab_core.database.tables import embeddings, index_rebuilds, library_exclusions, thumbnails, videos
+from thumblab_core.database.tables import (
+    embeddings,
+    encoding_failures,
+    index_rebuilds,
+    library_exclusions,
+    thumbnails,
+    videos,
+)
 from thumblab_core.encoders.load import image_encoder
+from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.errors import LabError
 from thumblab_core.index import Change, NicheIndex, RebuildRequiredError
 from thumblab_core.releases import INDEX, Release, ReleaseError
@@ -189,7 +197,7 @@ def _require_rebuild(lab: Lab, niche: str, why: str) -> NoReturn:
     )
 
 
-_NO_VECTOR = "its thumbnail could not be encoded; the metadata of embeddings says why"
+_NO_VECTOR = "its thumbnail is not encoded; the metadata of embeddings says why"
 
 
 def _left(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
@@ -203,13 +211,25 @@ def _left(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[
 def _not_ready(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
     """What the database lacks of each of these; those that lack nothing are left out."""
     statement = (
-        select(videos.c.video_id, videos.c.niche, thumbnails.c.sha256, embeddings.c.video_id.label("vector"))
+        select(
+            videos.c.video_id,
+            videos.c.niche,
+            thumbnails.c.sha256,
+            embeddings.c.video_id.label("vector"),
+            encoding_failures.c.video_id.label("failed"),
+        )
         .outerjoin(thumbnails, thumbnails.c.video_id == videos.c.video_id)
         .outerjoin(
             embeddings,
             (embeddings.c.video_id == videos.c.video_id)
             & (embeddings.c.encoder == encoder)
             & (embeddings.c.source_digest == thumbnails.c.sha256),
+        )
+        .outerjoin(
+            encoding_failures,
+            (encoding_failures.c.video_id == videos.c.video_id)
+            & (encoding_failures.c.encoder == encoder)
+            & (encoding_failures.c.source_digest == thumbnails.c.sha256),
         )
         .where(videos.c.video_id.in_(video_ids))
     )
@@ -227,5 +247,5 @@ def _not_ready(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> 
         elif row.sha256 is None:
             found[video_id] = f"its thumbnail was not downloaded; materialize thumbnails of {niche}"
         elif row.vector is None:
-            found[video_id] = _NO_VECTOR
+            found[video_id] = f"its thumbnail: {NO_VECTOR}" if row.failed else _NO_VECTOR
     return found

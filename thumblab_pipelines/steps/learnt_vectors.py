@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 from sqlalchemy import text
 
 from thumblab_core.database.vectors import CURRENT, EARLIER, save_vectors
-from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder, Vectors
+from thumblab_core.encoders.protocol import NO_VECTOR, ImageEncoder, TextEncoder, Vectors, usable
 from thumblab_core.encoders.stream import encode_stream
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
@@ -58,22 +59,28 @@ def without_vector(
 def encode_pictures(
     lab: Lab, encoder: ImageEncoder, sources: Sequence[Source], progress: Progress = silent
 ) -> list[str]:
-    """Save the vectors of these pictures, batch by batch; a sentence for each that cannot be read."""
+    """Save the vectors of these pictures, batch by batch; a sentence for each that has none."""
     unreadable: list[str] = []
     done = 0
     progress("encoding thumbnails", 0, len(sources))
     for batch in encode_stream(encoder, ((source, partial(lab.images.get, source.digest)) for source in sources)):
         _save(lab, encoder.fingerprint, batch.keys, batch.vectors)
-        unreadable += [f"{source.video_id}: {sentence}" for source, sentence in batch.unreadable]
+        failed = [*batch.unreadable, *((source, NO_VECTOR) for source in batch.without)]
+        unreadable += [f"{source.video_id}: {sentence}" for source, sentence in failed]
         done += len(batch)
         progress("encoding thumbnails", done, len(sources))
     return unreadable
 
 
-def encode_titles(lab: Lab, encoder: TextEncoder, sources: Sequence[Source], progress: Progress = silent) -> None:
-    """Save the vectors of these titles, batch by batch."""
+def encode_titles(lab: Lab, encoder: TextEncoder, sources: Sequence[Source], progress: Progress = silent) -> list[str]:
+    """Save the vectors of these titles, batch by batch; a sentence for each that has none."""
+    failed: list[str] = []
     for part in batches(sources, _BATCH, "encoding titles", progress):
-        _save(lab, encoder.fingerprint, part, encoder.encode_texts([source.title for source in part]))
+        vectors = encoder.encode_texts([source.title for source in part])
+        real = usable(vectors)
+        _save(lab, encoder.fingerprint, [part[row] for row in np.flatnonzero(real)], vectors[real])
+        failed += [f"{part[row].video_id}: {NO_VECTOR}" for row in np.flatnonzero(~real)]
+    return failed
 
 
 def _save(lab: Lab, encoder: str, sources: Sequence[Source], vectors: Vectors) -> None:

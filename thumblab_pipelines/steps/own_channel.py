@@ -8,8 +8,9 @@ from thumblab_core.adapters import LEAST_VIDEOS
 from thumblab_core.channel_history import ChannelHistories, History
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL
-from thumblab_pipelines.steps.catalogue import Imported, channel_id_of, import_catalogue
+from thumblab_pipelines.steps.catalogue import Imported, import_catalogue
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.names import channel_id_of, channel_key, written
 from thumblab_pipelines.steps.own_collect import (
     Channel,
     collect_channel,
@@ -132,11 +133,13 @@ def _of_lab(lab: Lab, name: str, niche: str | None, refresh: bool, progress: Pro
 def _of_catalogue(folder: Path, name: str | None) -> Channel:
     """The channel of that id or title in the catalogue, or the only one."""
     with (folder / "videos.csv").open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        titles = dict.fromkeys((row.get("channel") or "").strip() for row in csv.DictReader(file))
+        titles = dict.fromkeys(written(row.get("channel") or "") for row in csv.DictReader(file))
     found = {channel_id_of(title): title for title in titles if title}
     if name is None and len(found) == 1:
         return Channel(*next(iter(found.items())))
-    chosen = [Channel(*one) for one in found.items() if name in one]
+    chosen = [
+        Channel(*one) for one in found.items() if name == one[0] or channel_key(name or "") == channel_key(one[1])
+    ]
     if not chosen:
         some = ", ".join(repr(title) for title in list(found.values())[:_NAMED])
         asked = "name one of them" if name is None else f"none is called {name!r}"

@@ -8,13 +8,12 @@ from sqlalchemy import func, select
 from thumblab_core.channel_history import CHANNEL_ID
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps.collect import observe_counts
+from thumblab_pipelines.steps.collect import newest_uploads, observe_counts
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pictures import download_thumbnails
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.records import VIDEO, ChannelRecord, save_channels, save_videos
 from thumblab_pipelines.steps.youtube.client import PAGE, YouTube
-from thumblab_pipelines.steps.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.steps.youtube.quota import QuotaError
 
 MOST_UPLOADS = 200
@@ -56,12 +55,12 @@ def niche_of(lab: Lab, channel_id: str) -> str | None:
 def collect_channel(
     lab: Lab, name: str, niche: str | None = None, progress: Progress = silent
 ) -> tuple[Channel, str | None]:
-    """Collect the newest uploads of a channel, by its id or @handle, with their pictures; and why it ended early, if it did.
+    """Collect the newest uploads of a channel, by its id or @handle, with their pictures; and why not all, where that is so.
 
     They go where the lab has videos of the channel already, or else into `niche`. Raises `LabError` when there is no such
     channel or no niche for it, no key is set, or YouTube refuses.
     """
-    stopped = None
+    remarks: list[str] = []
     with YouTube.connect(lab.settings, lab.engine) as youtube:
         found = [youtube.channel_of(name)] if name.startswith("@") else youtube.channels([name])
         record = found[0] if found else None
@@ -73,18 +72,22 @@ def collect_channel(
         with lab.engine.begin() as connection:
             save_channels(connection, [record])
         try:
-            _collect(lab, youtube, record, niche, progress)
+            _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
-            stopped = str(error)
+            remarks.append(str(error))
     # The pictures that the niche lacks, and no other is asked for again.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
-    return Channel(record.channel_id, record.title), stopped
+    return Channel(record.channel_id, record.title), "; ".join(remarks) or None
 
 
-def _collect(lab: Lab, youtube: YouTube, record: ChannelRecord, niche: str, progress: Progress) -> None:
+def _collect(
+    lab: Lab, youtube: YouTube, record: ChannelRecord, niche: str, remarks: list[str], progress: Progress
+) -> None:
     """The facts of the newest uploads that are new, and the counts of those that are known. Every batch is committed."""
-    uploads = _uploads(youtube, record.uploads_playlist)
+    uploads: list[str] = []
+    if record.uploads_playlist is not None:
+        uploads = newest_uploads(youtube, record.channel_id, record.uploads_playlist, MOST_UPLOADS, remarks)
     with lab.engine.connect() as connection:
         settled = videos.c.format == VIDEO
         known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(uploads), settled)))
@@ -99,21 +102,3 @@ def _collect(lab: Lab, youtube: YouTube, record: ChannelRecord, niche: str, prog
 def is_name_for_youtube(name: str) -> bool:
     """Whether YouTube can be asked for it: an id or a @handle, and no title."""
     return name.startswith("@") or re.fullmatch(CHANNEL_ID, name) is not None
-
-
-def _uploads(youtube: YouTube, playlist: str | None) -> list[str]:
-    """Ids of the newest public videos, each once; none where the playlist is gone."""
-    ids: list[str] = []
-    cursor = None
-    while playlist is not None and len(ids) < MOST_UPLOADS:
-        try:
-            page = youtube.uploads(playlist, cursor)
-        except YouTubeError as error:
-            if error.trouble is Trouble.NOT_FOUND:
-                break
-            raise
-        ids += [item.video_id for item in page.items if item.published_at is not None]
-        cursor = page.cursor
-        if cursor is None:
-            break
-    return list(dict.fromkeys(ids))[:MOST_UPLOADS]

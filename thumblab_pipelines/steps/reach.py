@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import reach_reports, video_reach
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps.catalogue import RowProblem
+from thumblab_pipelines.steps.catalogue_rows import RowProblem
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.reach_api.client import ReachReports, Report
@@ -30,7 +30,8 @@ _ENOUGH = 1_000
 class ReachImport:
     """What one run brought. `corrected` counts reports of a day that was known already; `note` says why nothing came.
 
-    `refused` has a sentence for each report that could not be read at all: it is tried again by the next run.
+    `refused` has a sentence for each report that could not be read at all: it is tried again by the next run. `remarks` name
+    each list that was left before its end, since YouTube did not end it.
     """
 
     reports: int = 0
@@ -48,6 +49,7 @@ class ReachImport:
     note: str = ""
     problems: list[RowProblem] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
@@ -62,6 +64,7 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
         job = client.ensure_job()
         found.job_is_new = job.new
         listed = client.reports(job)
+        found.remarks = client.remarks
         wanted = _unread(lab, listed)
         for done, report in enumerate(wanted):
             progress("reading reports", done, len(wanted))

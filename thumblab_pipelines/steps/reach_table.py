@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps.catalogue import RowProblem
+from thumblab_pipelines.steps.catalogue_rows import RowProblem
 from thumblab_pipelines.steps.studio_table import VIDEO_ID
 
 COLUMNS = ("date", "video_id", "video_thumbnail_impressions", "video_thumbnail_impressions_ctr")

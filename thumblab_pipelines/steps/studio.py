@@ -1,8 +1,7 @@
 """Import YouTube Studio exports: the true click-through rate of one's own videos. A bad row is named and skipped."""
 
-import re
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,28 +9,30 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 
 from thumblab_core.database.tables import video_reach, videos
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps.catalogue import RowProblem
+from thumblab_pipelines.steps.catalogue_rows import RowProblem
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.records import LONGEST_SHORT_S
+from thumblab_pipelines.steps.studio_file import read_texts
+from thumblab_pipelines.steps.studio_numbers import count, has_decimal_commas, is_nothing, number, seconds
 from thumblab_pipelines.steps.studio_table import VIDEO_ID, Cells, read_table
 
 STUDIO = "studio"
 """`video_reach.source` of these rows."""
 
-_NUMBER = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?")
-_NOTHING = {"", "-", "–", "—"}
 _LONGEST_ID = 200
 
 
 @dataclass
 class StudioImport:
-    """What one export told. Every row is either one of `with_ctr` or one of `problems`.
+    """What one file told. Every row is one of `with_ctr`, one of `problems`, or told again by another table of the file.
 
     `new`, `changed` and `unchanged` compare with the export of the same video that was stored before; `older` counts those
-    that are kept as they are, since a newer export was imported already.
+    that are kept as they are, since a newer export was imported already. `shorts` are videos that are or may be Shorts.
     """
 
     file: str
     as_of: date
+    tables: int = 0
     rows: int = 0
     with_ctr: int = 0
     shorts: int = 0
@@ -42,6 +43,7 @@ class StudioImport:
     in_library: int = 0
     video_ids: list[str] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -55,30 +57,32 @@ class _Reach:
 
 
 def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImport:
-    """Read an export (`Table data.csv`, or the .zip that holds it) into `video_reach`.
+    """Read an export (`Table data.csv`, or the .zip that holds it, or several) into `video_reach`.
 
     An export has lifetime totals, so a video keeps one row, its newest. `as_of` is the day that the export was made, by
-    default that of the file's last change (UTC). Reading it again changes nothing.
+    default that of the file's last change (UTC). Of a video that several tables of a .zip name, the row with the most
+    impressions counts, for lifetime totals only grow. Reading it again changes nothing.
 
     Raises `LabError` when the file cannot be read, or when no row at all has a click-through rate.
     """
     report = StudioImport(str(path), _day(path, as_of))
     found: dict[str, _Reach] = {}
-    first_seen: dict[str, int] = {}
-    for row in read_table(path):
-        report.rows += 1
-        if isinstance(row, RowProblem):
-            report.problems.append(row)
-            continue
-        try:
-            reach = _parse(row)
-            if reach.video_id in first_seen:
-                raise ValueError(f"the video stands on line {first_seen[reach.video_id]} already")
-        except ValueError as error:
-            report.problems.append(RowProblem(row.line, row.texts["video"][:_LONGEST_ID], str(error)))
-        else:
-            first_seen[reach.video_id] = row.line
-            found[reach.video_id] = reach
+    again = 0
+    texts = read_texts(path)
+    for source in texts:
+        inside = f" (in {source.where.removeprefix(f'{path} > ')})" if len(texts) > 1 else ""
+        table = read_table(source)
+        report.tables += 1
+        report.remarks += [remark + inside for remark in table.remarks]
+        for reach in _read(table.rows, report, inside):
+            again += reach.video_id in found
+            if reach.video_id not in found or found[reach.video_id].impressions <= reach.impressions:
+                found[reach.video_id] = reach
+    if again:
+        report.remarks.append(
+            f"{again} videos stand in more than one of its {report.tables} tables; of each the row with the most "
+            "impressions is taken"
+        )
     if not found:
         first = f"; line {report.problems[0].line}: {report.problems[0].problem}" if report.problems else ""
         raise LabError(f"not one of the {report.rows} videos of {path} has a click-through rate{first}")
@@ -89,6 +93,26 @@ def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImpo
         _save(connection, found, report)
     report.in_library = in_library(lab, found)
     return report
+
+
+def _read(rows: Sequence[Cells | RowProblem], report: StudioImport, inside: str) -> Iterator[_Reach]:
+    """The good rows of a table; the others are problems."""
+    first_seen: dict[str, int] = {}
+    commas = has_decimal_commas(row.texts["rate"] for row in rows if isinstance(row, Cells))
+    for row in rows:
+        report.rows += 1
+        if isinstance(row, RowProblem):
+            report.problems.append(replace(row, problem=row.problem + inside))
+            continue
+        try:
+            reach = _parse(row, commas)
+            if reach.video_id in first_seen:
+                raise ValueError(f"the video stands on line {first_seen[reach.video_id]} already")
+        except ValueError as error:
+            report.problems.append(RowProblem(row.line, row.texts["video"][:_LONGEST_ID], f"{error}{inside}"))
+        else:
+            first_seen[reach.video_id] = row.line
+            yield reach
 
 
 def in_library(lab: Lab, video_ids: Collection[str]) -> int:
@@ -138,34 +162,30 @@ def _save(connection: Connection, found: dict[str, _Reach], report: StudioImport
     connection.execute(insert(video_reach), rows)
 
 
-def _parse(row: Cells) -> _Reach:
+def _parse(row: Cells, decimal_commas: bool) -> _Reach:
     """Raises `ValueError` with a sentence for the report."""
     cells = row.texts
     if not VIDEO_ID.fullmatch(cells["video"]):
         raise ValueError(f"{cells['video'][:40]!r} is no id of a video (11 letters, digits, - and _)")
-    impressions = _number(cells["impressions"], "impressions")
-    if not impressions < 2**53 or impressions != int(impressions):
-        raise ValueError(f"impressions {cells['impressions'][:40]} is no count")
+    impressions = count(cells["impressions"], "impressions", decimal_commas)
     if impressions == 0:
         raise ValueError("has no impressions, and so no click-through rate")
-    percent = _number(cells["rate"].removesuffix("%").rstrip(), "click-through rate")
+    percent = number(cells["rate"].removesuffix("%").rstrip(), "click-through rate", decimal_commas)
     if percent > 100:
         raise ValueError(f"click-through rate {cells['rate'][:40]} lies outside 0 to 100 %")
-    # An ordinary video has no figures there, or was shown in the feed of Shorts 0 times.
-    feed = [cells[name] for name in ("shown_in_feed", "stayed") if name in cells]
-    is_short = any(cell.strip("0.,% ") not in _NOTHING for cell in feed) if feed else None
-    return _Reach(cells["video"], int(impressions), percent / 100, is_short)
+    return _Reach(cells["video"], impressions, percent / 100, _is_short(cells, decimal_commas))
 
 
-def _number(cell: str, name: str) -> float:
-    """A count or a percentage, with or without commas between thousands."""
-    if cell in _NOTHING:
-        raise ValueError(f"has no {name}")
-    if cell.startswith(("-", "−")) and _NUMBER.fullmatch(cell[1:]):
-        raise ValueError(f"{name} {cell[:40]} is negative")
-    if not _NUMBER.fullmatch(cell):
-        raise ValueError(f"{name} {cell[:40]!r} is not a number")
-    return float(cell.replace(",", ""))
+def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
+    """By the feed of Shorts where the table has it: an ordinary video has no figures there, or was shown in it 0 times.
+
+    Else by the length alone, for a table tells no shape: up to three minutes it may be a Short, and counts as one.
+    """
+    feed = [cells[name].strip("0.,% ") for name in ("shown_in_feed", "stayed") if name in cells]
+    if feed:
+        return not all(map(is_nothing, feed))
+    length = seconds(cells.get("duration", ""), decimal_commas)
+    return None if length is None else length <= LONGEST_SHORT_S
 
 
 def _day(path: Path, as_of: date | None) -> date:

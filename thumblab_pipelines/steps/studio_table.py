@@ -1,39 +1,36 @@
-"""The table of a YouTube Studio export: out of its .zip or CSV, its columns found whatever Studio calls them this year."""
+"""The table of a YouTube Studio export: its columns are found whatever Studio calls them this year."""
 
 import csv
 import io
-import lzma
 import re
 import unicodedata
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from dataclasses import dataclass, field
 
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps.catalogue import RowProblem
+from thumblab_pipelines.steps.catalogue_rows import RowProblem
+from thumblab_pipelines.steps.studio_file import SWITCH, TableText
 
-LARGEST_TABLE = 16 * 2**20
-"""Bytes; Studio exports at most 500 videos, which are some 100 KB."""
-
-TABLE = "Table data.csv"
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
-_LARGEST_ZIP = 64 * 2**20
 _LONGEST_ID = 200
+_SEPARATORS = ",;\t"
 
 _NAMES = {
     "video": ("video", "content", "video id"),
     "impressions": ("impressions", "thumbnail impressions"),
-    "rate": ("impressions click-through rate (%)", "thumbnail impressions click-through rate (%)"),
+    "rate": (
+        "impressions click-through rate",
+        "thumbnail impressions click-through rate",
+        "thumbnail click-through rate",
+    ),
+    "duration": ("duration", "video duration", "video length"),
     "shown_in_feed": ("shown in feed",),
-    "stayed": ("viewed (vs. swiped away) (%)", "stayed to watch (%)"),
+    "stayed": ("viewed (vs. swiped away)", "stayed to watch"),
 }
+"""By our names, as Studio calls or called the columns; ` (%)` at the end is left out in comparing."""
+
 _CALLED = {"video": "Content", "impressions": "Impressions", "rate": "Impressions click-through rate (%)"}
 """The columns that are needed, as Studio calls them now."""
-
-_SWITCH = "in Studio: Settings > General, or your picture at the top right > Language"
 
 _ENGLISH = {"video title", "video publish time", "views", "watch time (hours)", "subscribers", *_NAMES["rate"]}
 """No other language has these; `Video` and `Impressions` are German and French as well."""
@@ -49,115 +46,87 @@ class Cells:
     texts: dict[str, str]
 
 
-def read_table(path: Path) -> Iterator[Cells | RowProblem]:
-    """Each row of an export, `Total` left out, or why it cannot be read.
+@dataclass
+class Table:
+    """The rows of a table, `Total` left out, or why one cannot be read; `remarks` are what Studio wrote below them."""
 
-    Raises `LabError` when the file is no export of Studio's, is in another language than English, or lacks a column.
-    """
-    lines = list(io.StringIO(_text(path), newline=""))
-    rows = _rows(lines)
+    rows: list[Cells | RowProblem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def read_table(source: TableText) -> Table:
+    """Raises `LabError` when the text is no export of Studio's, is in another language than English, or lacks a column."""
+    lines = list(io.StringIO(source.text, newline=""))
+    skipped = 1 if lines and re.fullmatch(r"sep=.\s*", lines[0]) else 0  # a note of Excel's to itself
+    separator = _separator(lines[skipped] if len(lines) > skipped else "")
+    rows = _rows(lines, skipped, separator)
     try:
         header = next(rows)[1]
     except StopIteration:
-        raise LabError(f"{path} is empty; export it from YouTube Studio once more") from None
+        raise LabError(f"{source.where} is empty; export it from YouTube Studio once more") from None
     if isinstance(header, str):
-        raise LabError(f"{path} is no CSV file ({header}); import the file as YouTube Studio gave it")
-    columns = _columns(path, header, lines)
+        raise LabError(f"{source.where} is no CSV file ({header}); import the file as YouTube Studio gave it")
+    columns = _columns(source.where, header, lines[skipped:], separator)
+    table = Table()
     for line, row in rows:
         if isinstance(row, str):
-            yield RowProblem(line, "", row)
-            continue
-        if not any(cell.strip() for cell in row):
-            continue
-        texts = {name: row[at].strip() for name, at in columns.items() if at < len(row)}
-        # Studio puts a space before an id that begins with a hyphen, so that no spreadsheet takes it for a formula.
-        video_id = texts["video"] = texts.get("video", "").lstrip("' ")
-        if video_id.casefold() == "total":
-            continue
-        bad = [name for name, text in texts.items() if "\0" in text or _not_utf8(text)]
-        if bad:
-            shown = "" if "video" in bad else video_id[:_LONGEST_ID]
-            called = ", ".join(_CALLED.get(name, name) for name in bad)
-            yield RowProblem(line, shown, f"{called} holds bytes that are no text; the file is damaged")
-        elif len(row) > len(header):
-            yield RowProblem(
-                line, video_id[:_LONGEST_ID], "the row has more cells than the header; is a comma unquoted?"
-            )
-        elif len(texts) < len(columns):
-            yield RowProblem(line, video_id[:_LONGEST_ID], "the row has fewer cells than the header")
-        else:
-            yield Cells(line, texts)
+            table.rows.append(RowProblem(line, "", row))
+        elif _is_note(row):
+            table.remarks.append(f"line {line} says {row[0].strip()[:100]!r}")
+        elif any(cell.strip() for cell in row):
+            found = _cells(line, row, len(header), columns)
+            if found is not None:
+                table.rows.append(found)
+    return table
 
 
-def _text(path: Path) -> str:
-    """The CSV text. A byte that is not UTF-8 becomes a lone surrogate, so that it costs its own row and no other."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-            file.seek(0)
-            data = _unzipped(path, file) if start[:2] == b"PK" else _limited(path, file)
-    except OSError as error:
-        raise LabError(f"{path} cannot be read ({error.strerror or error}); check the name and your rights") from None
-    return data.decode("utf-8-sig", errors="surrogateescape")
+def _cells(line: int, row: Sequence[str], width: int, columns: dict[str, int]) -> Cells | RowProblem | None:
+    """None for the row of the totals."""
+    texts = {name: _INVISIBLE.sub("", row[at]).strip() for name, at in columns.items() if at < len(row)}
+    # Studio puts a space before an id that begins with a hyphen, so that no spreadsheet takes it for a formula; spreadsheets
+    # put = and quotes.
+    video_id = texts["video"] = texts.get("video", "").lstrip("='\" ").rstrip('"')
+    if video_id.casefold() == "total":
+        return None
+    bad = [name for name, text in texts.items() if "\0" in text or _not_utf8(text)]
+    if bad:
+        shown = "" if "video" in bad else video_id[:_LONGEST_ID]
+        called = ", ".join(_CALLED.get(name, name) for name in bad)
+        return RowProblem(line, shown, f"{called} holds bytes that are no text; the file is damaged")
+    if len(row) > width:
+        return RowProblem(line, video_id[:_LONGEST_ID], "the row has more cells than the header; is a comma unquoted?")
+    if len(texts) < len(columns):
+        return RowProblem(line, video_id[:_LONGEST_ID], "the row has fewer cells than the header")
+    return Cells(line, texts)
 
 
-def _limited(path: Path, file: BinaryIO) -> bytes:
-    data = file.read(LARGEST_TABLE + 1)
-    if len(data) > LARGEST_TABLE:
-        raise LabError(f"{path} holds more than {LARGEST_TABLE // 2**20} MiB; no table of YouTube Studio is that large")
-    return data
+def _is_note(row: Sequence[str]) -> bool:
+    """Words in the first cell alone, such as `Showing top 500 results`: no id has a space."""
+    words = row[0].strip() if row else ""
+    return " " in words and not any(cell.strip() for cell in row[1:])
 
 
-def _unzipped(path: Path, file: BinaryIO) -> bytes:
-    """`Table data.csv` of the archive, read in memory. What its directory says of sizes is checked, and not believed."""
-    if path.stat().st_size > _LARGEST_ZIP:
-        raise LabError(f"{path} holds more than {_LARGEST_ZIP // 2**20} MiB; no export of YouTube Studio is that large")
-    try:
-        with zipfile.ZipFile(file) as archive:
-            files = [entry for entry in archive.infolist() if not entry.is_dir()]
-            table = [f for f in files if f.filename.rsplit("/", 1)[-1].casefold() == TABLE.casefold()]
-            if not table:
-                raise LabError(_without_table(path, [entry.filename for entry in files]))
-            with archive.open(table[0]) as entry:
-                data = entry.read(LARGEST_TABLE + 1)
-            if table[0].file_size > LARGEST_TABLE or len(data) > LARGEST_TABLE:
-                raise LabError(
-                    f"{TABLE} in {path} holds more than {LARGEST_TABLE // 2**20} MiB unpacked; it is not read"
-                )
-            return data
-    # RuntimeError: locked with a password. NotImplementedError: a compression that Python does not know.
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        RuntimeError,
-        NotImplementedError,
-        ValueError,
-    ) as error:
-        raise LabError(f"{path} is a damaged .zip file ({error}); export it from YouTube Studio once more") from None
+def _separator(header: str) -> str:
+    """What makes the most columns of the header: a comma, unless a spreadsheet has saved the file anew."""
+    return max(_SEPARATORS, key=lambda mark: len(next(csv.reader([header[:10_000]], delimiter=mark), [])))
 
 
-def _without_table(path: Path, names: Sequence[str]) -> str:
-    if "xl/workbook.xml" in names:
-        return f"{path} is an Excel workbook; in YouTube Studio choose the export as comma-separated values (.csv)"
-    return (
-        f"{path} holds no {TABLE} but {_listed(names) or 'nothing'}; import the .zip that YouTube Studio's export gives, "
-        f"made in English ({_SWITCH})"
-    )
-
-
-def _columns(path: Path, header: Sequence[str], lines: Sequence[str]) -> dict[str, int]:
-    """Where each of our columns is. Those of Shorts may be absent."""
+def _columns(where: str, header: Sequence[str], lines: Sequence[str], separator: str) -> dict[str, int]:
+    """Where each of our columns is. The length and those of Shorts may be absent."""
     if any("\0" in name or _not_utf8(name) for name in header):
-        raise LabError(f"{path} is not in UTF-8; import the file as YouTube Studio gave it")
+        raise LabError(f"{where} is not in UTF-8; import the file as YouTube Studio gave it")
     names = [_plain(name) for name in header]
     found: dict[str, int] = {}
     for ours, theirs in _NAMES.items():
         places = [at for at, name in enumerate(names) if name in theirs]
+        if len(places) > 1 and len({names[at] for at in places}) == 1:
+            raise LabError(
+                f"{where} has the column {_shown(header[places[0]])} {len(places)} times; export it without a comparison"
+            )
         if len(places) > 1:
             raise LabError(
-                f"{path} has the column {_shown(header[places[0]])} {len(places)} times; export it without a comparison"
+                f"{where} has several columns for one figure ({_listed([header[at] for at in places])}); remove all but one "
+                "of them from the table in Studio and export again"
             )
         if places:
             found[ours] = places[0]
@@ -165,33 +134,31 @@ def _columns(path: Path, header: Sequence[str], lines: Sequence[str]) -> dict[st
     if not missing:
         return found
     has = _listed(header)
-    if len(header) == 1 and re.search("[;\t]", header[0]):
-        raise LabError(f"{path} is not separated by commas; import the file as YouTube Studio gave it, not saved again")
     if not set(names) & _ENGLISH:
-        if not any(VIDEO_ID.fullmatch(line.split(",")[0].strip(" '\"")) for line in lines[1:12]):
+        if not any(_has_id(line, separator) for line in lines[1:12]):
             raise LabError(
-                f"{path} is no export of YouTube Studio: its columns are {has}; export the table in Studio's Analytics "
+                f"{where} is no export of YouTube Studio: its columns are {has}; export the table in Studio's Analytics "
                 "under Advanced mode"
             )
         raise LabError(
-            f"{path} is in another language than English: its columns are {has}; switch YouTube Studio's language to "
-            f"English ({_SWITCH}) and export again"
+            f"{where} is in another language than English: its columns are {has}; switch YouTube Studio's language to "
+            f"English ({SWITCH}) and export again"
         )
     raise LabError(
-        f"{path} lacks the column{'s'[: len(missing) > 1]} {', '.join(missing)}; it has {has}. In Studio's Analytics open "
+        f"{where} lacks the column{'s'[: len(missing) > 1]} {', '.join(missing)}; it has {has}. In Studio's Analytics open "
         "Advanced mode, choose Content, add the metrics Impressions and Impressions click-through rate, and export again"
     )
 
 
-def _rows(lines: Sequence[str]) -> Iterator[tuple[int, list[str] | str]]:
+def _rows(lines: Sequence[str], start: int, separator: str) -> Iterator[tuple[int, list[str] | str]]:
     """Line number and cells of each row, or what is wrong with it.
 
     A quote that is never closed swallows the rows after it: where a row goes on over lines that are rows of
     their own, only its first line is given up.
     """
-    start, width = 0, 0
+    width = 0
     while start < len(lines):
-        reader = csv.reader(lines[start:])
+        reader = csv.reader(lines[start:], delimiter=separator)
         base, start = start, len(lines)
         while True:
             first = base + reader.line_num
@@ -205,21 +172,26 @@ def _rows(lines: Sequence[str]) -> Iterator[tuple[int, list[str] | str]]:
                 break
             width = width or len(row)
             more = lines[first + 1 : base + reader.line_num]
-            if more and (len(row) != width or any(_is_row(line, width) for line in more)):
+            if more and (len(row) != width or any(_is_row(line, width, separator) for line in more)):
                 yield first + 1, "a quote is opened and not closed on this line"
                 start = first + 1
                 break
             yield first + 1, row
 
 
-def _is_row(line: str, width: int) -> bool:
-    cells = next(csv.reader([line]), [])
-    return len(cells) == width and any(VIDEO_ID.fullmatch(cell.strip("' ")) for cell in cells)
+def _is_row(line: str, width: int, separator: str) -> bool:
+    cells = next(csv.reader([line], delimiter=separator), [])
+    return len(cells) == width and _has_id(line, separator)
+
+
+def _has_id(line: str, separator: str) -> bool:
+    return any(VIDEO_ID.fullmatch(cell.strip("='\" ")) for cell in line.split(separator))
 
 
 def _plain(name: str) -> str:
     """As it is compared: without soft hyphens and marks that nobody sees, in one case, with single spaces."""
-    return " ".join(unicodedata.normalize("NFKC", _INVISIBLE.sub("", name)).casefold().split())
+    plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name)).casefold().strip("\"' ")
+    return " ".join(plain.removesuffix("(%)").split())
 
 
 def _shown(name: str) -> str:

@@ -25,6 +25,8 @@ def crawled_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Ma
     with explained():
         found = crawl(lab.open(), context.partition_key, lab.progress(context))
     counted = found.counted
+    for remark in found.remarks:
+        context.log.warning(remark)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": counted.kept,
@@ -34,6 +36,7 @@ def crawled_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Ma
             "channels_to_walk": counted.channels_to_walk,
             "channels_excluded": counted.channels_excluded,
             "videos_by_outcome": counted.videos,
+            "remarks": "; ".join(found.remarks) or "none",
             "state": found.stopped or "complete",
             **quota_metadata(found.quota),
         },

@@ -19,6 +19,8 @@ def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
     with explained():
         found = embed(lab.open(), context.partition_key, lab.progress(context))
         verdicts = judge_embeddings(lab.open(), context.partition_key)
+    for sentence in (*found.unreadable, *found.without):
+        context.log.warning(sentence)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": found.had + found.images + found.titles,
@@ -31,6 +33,8 @@ def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
             "precision_settled": found.settled or "nothing to settle",
             "unreadable": len(found.unreadable),
             "unreadable_first": ", ".join(found.unreadable[:10]) or "none",
+            "without_vector": len(found.without),
+            "without_vector_first": ", ".join(found.without[:10]) or "none",
         },
         check_results=results(verdicts),
     )

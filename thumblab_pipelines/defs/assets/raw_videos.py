@@ -20,6 +20,8 @@ def raw_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
     with explained():
         found = collect(lab.open(), context.partition_key, lab.progress(context))
         verdicts = [*judge_collection(lab.open(), context.partition_key), finished(found.stopped)]
+    for remark in found.remarks:
+        context.log.warning(remark)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": found.seen,
@@ -28,6 +30,7 @@ def raw_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
             "channels_walked": found.channels_walked,
             "trending_from": found.trending_from,
             "formats": found.formats,
+            "remarks": "; ".join(found.remarks) or "none",
             "state": found.stopped or "complete",
             **quota_metadata(found.quota),
         },

@@ -20,6 +20,8 @@ def true_ctr(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Material
         found = import_reach(lab.open(), lab.progress(context))
     if found.note:
         context.log.info(found.note)
+    for remark in found.remarks:
+        context.log.warning(remark)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": found.rows,
@@ -31,6 +33,7 @@ def true_ctr(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Material
             "videos_in_library": found.in_library,
             "rows_skipped": len(found.problems),
             "note": found.note,
+            "remarks": "; ".join(found.remarks) or "none",
         },
         check_results=results(judge_reach(found)),
     )

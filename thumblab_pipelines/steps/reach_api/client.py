@@ -12,7 +12,9 @@ from typing import Any, Self
 from thumblab_core.settings import Settings
 from thumblab_pipelines.steps.reach_api.credentials import OwnerCredentials
 from thumblab_pipelines.steps.reach_api.session import OwnerSession
+from thumblab_pipelines.steps.youtube.answers import Page
 from thumblab_pipelines.steps.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.steps.youtube.paging import Paging, pages
 
 REPORT_TYPE = "channel_reach_basic_a1"
 LARGEST_REPORT = 64 * 2**20
@@ -48,6 +50,8 @@ class ReachReports:
     def __init__(self, session: OwnerSession) -> None:
         self._session = session
         self._jobs = session.build("youtubereporting", "v1").jobs()
+        self.remarks: list[str] = []
+        """Names each list that was left before its end, since YouTube did not end it."""
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:
@@ -77,9 +81,7 @@ class ReachReports:
 
     def reports(self, job: Job) -> list[Report]:
         """Every report that can be downloaded now, at most 60 days of them. Raises `YouTubeError`."""
-        resource = self._jobs.reports()
-        request = resource.list(jobId=job.job_id, pageSize=_PAGE)
-        return [_report(item, job) for item in self._items(resource, request, "reports")]
+        return [_report(item, job) for item in self._items(self._jobs.reports(), "reports", jobId=job.job_id)]
 
     def download(self, report: Report) -> bytes:
         """The CSV of a report. Raises `YouTubeError`, and `LabError` when its URL leads elsewhere or it is too large."""
@@ -87,17 +89,25 @@ class ReachReports:
 
     def _find_job(self) -> Job | None:
         now = datetime.now(UTC)
-        for item in self._items(self._jobs, self._jobs.list(pageSize=_PAGE), "jobs"):
+        for item in self._items(self._jobs, "jobs"):
             expired = "expireTime" in item and _moment(item["expireTime"]) < now
             if item.get("reportTypeId") == REPORT_TYPE and not expired:
                 return _job(item)
         return None
 
-    def _items(self, resource: Any, request: Any, name: str) -> Iterator[dict[str, Any]]:
-        while request is not None:
-            body = self._session.call(request)
-            yield from body.get(name, [])
-            request = resource.list_next(request, body)
+    def _items(self, resource: Any, name: str, **chosen: str) -> Iterator[dict[str, Any]]:
+        """Every item of a list, each id once."""
+
+        def ask(cursor: str | None) -> Page[dict[str, Any]]:
+            body = self._session.call(resource.list(pageSize=_PAGE, pageToken=cursor, **chosen))
+            token = body.get("nextPageToken")
+            return Page(body.get(name, []), token if isinstance(token, str) and token else None)
+
+        paging = Paging[dict[str, Any]](f"YouTube's list of {name}", lambda item: str(item.get("id")))
+        for items in pages(paging, ask):
+            yield from items
+        if paging.remark is not None:
+            self.remarks.append(paging.remark)
 
 
 def _job(item: dict[str, Any], new: bool = False) -> Job:

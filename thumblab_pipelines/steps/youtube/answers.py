@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+from thumblab_pipelines.steps.names import unescaped
 from thumblab_pipelines.steps.records import ChannelRecord, VideoRecord, format_of
 
 Json = dict[str, Any]
@@ -66,8 +67,9 @@ def parsed(items: Iterable[Json], parse: Callable[[Json], T]) -> list[T]:
 
 
 def hit(item: Json) -> Hit:
+    """A `youtube#searchResult`: the only resource whose texts come with HTML entities, once escaped."""
     snippet = item["snippet"]
-    return Hit(_id(item["id"]["videoId"]), _id(snippet["channelId"]), _text(snippet.get("channelTitle", "")))
+    return Hit(_id(item["id"]["videoId"]), _id(snippet["channelId"]), _text(unescaped(snippet.get("channelTitle", ""))))
 
 
 def upload(item: Json) -> Upload:

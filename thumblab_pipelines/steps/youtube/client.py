@@ -128,7 +128,7 @@ class YouTube:
                 **more,
             ),
         )
-        return Page(answers.parsed(_items(answer), answers.hit), answer.body.get("nextPageToken"))
+        return Page(answers.parsed(_items(answer), answers.hit), _next(answer))
 
     def channels(self, channel_ids: Sequence[str]) -> list[ChannelRecord]:
         """The channels that exist among at most 50 ids."""
@@ -156,7 +156,7 @@ class YouTube:
                 part="contentDetails", playlistId=playlist, pageToken=cursor, maxResults=PAGE
             ),
         )
-        return Page(answers.parsed(_items(answer), answers.upload), answer.body.get("nextPageToken"))
+        return Page(answers.parsed(_items(answer), answers.upload), _next(answer))
 
     def videos(self, video_ids: Sequence[str], niche: str) -> list[VideoRecord]:
         """The videos that exist and are public among at most 50 ids, as the API sees them now."""
@@ -204,6 +204,12 @@ def _items(answer: Answer) -> list[Json]:
     """An answer without results may have no `items` at all."""
     items = answer.body.get("items", [])
     return items if isinstance(items, list) else []
+
+
+def _next(answer: Answer) -> str | None:
+    """The token of the page that follows; None on the last, and where it is no token."""
+    token = answer.body.get("nextPageToken")
+    return token if isinstance(token, str) and token else None
 
 
 def _moment(moment: datetime) -> str:

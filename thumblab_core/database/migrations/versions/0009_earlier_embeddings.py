@@ -5,7 +5,7 @@ from alembic import op
 from pgvector.sqlalchemy import Vector
 
 revision = "0009"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
