@@ -53,14 +53,12 @@ def command(as_json: bool, **chosen: Any) -> None:
     Killed, the same command goes on after the last whole epoch; done again with nothing new, it finds what is there. See
     docs/encoders.md.
     """
-    from rich.console import Console
-
-    from thumblab_cli.tables import progress_bars
+    from thumblab_cli.tables import progress_bars, whole_console
     from thumblab_core.releases import ALL, PAIRS
     from thumblab_pipelines.steps.fine_tune import fine_tune
     from thumblab_pipelines.steps.lab import Lab
 
-    lab, config, console = Lab.open(), FineTuneConfig(**chosen), Console(stderr=as_json)
+    lab, config, console = Lab.open(), FineTuneConfig(**chosen), whole_console(stderr=as_json)
     pairs = lab.releases.latest(PAIRS, ALL)
     if pairs is None:
         raise LabError("there are no training pairs; materialize training_pairs first")
