@@ -63,9 +63,9 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
         ]
         urls = {server.name: server.url for server in servers if server.url}
         running = Running(urls["dagster"], urls["mlflow"], urls["scoring"])
+        stack.enter_context(announced(chosen.data_dir, running))
         for server in servers:
             processes.refuse_taken(server)
-        stack.enter_context(announced(chosen.data_dir, running))
         supervisor = stack.enter_context(processes.Supervisor(chosen.data_dir, addresses))
         for server in servers:
             supervisor.start(server)
