@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from thumblab_cli import processes
 from thumblab_cli.which_lab import demo_settings
+from thumblab_core.library_note import DRAWN, write_note
 from thumblab_core.running import running_lab
 from thumblab_core.settings import settings
 
@@ -45,6 +46,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
     own, lab = settings(), demo_settings(folder)
     catalogue = read_catalogue(folder) if folder else synthetic_catalogue(own.demo_videos)
     lab.data_dir.mkdir(parents=True, exist_ok=True)
+    if folder is None:
+        write_note(lab.data_dir, DRAWN)
     running = running_lab(lab.data_dir)
     port = mlflow_port or processes.free_port(processes.mlflow_port(lab.data_dir, None))
     emulator_port = processes.free_port(processes.kept_port(lab.data_dir / "emulator-port"))

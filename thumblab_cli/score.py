@@ -8,6 +8,7 @@ import click
 
 from thumblab_cli.which_lab import demo_option
 from thumblab_core.errors import LabError
+from thumblab_core.library_note import read_note
 from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumblab --help` stays fast
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumbla
 @click.option("--title", required=True, help="The title of the video.")
 @click.option("--niche", required=True, type=click.Choice(NICHES), help="The niche to compare with.")
 @click.option(
-    "--channel", "channel_id", metavar="ID", help="Your channel: its history adapts the answer, if it is known."
+    "--channel", "channel_id", metavar="ID|URL", help="Your channel: its history adapts the answer, if it is known."
 )
 @click.option("--local", is_flag=True, help="Score in this process, also while a service of this lab runs.")
 @demo_option
@@ -51,7 +52,7 @@ def command(
     asked = _form(title, niche, channel_id)
     answer, answered_by = _answer(chosen, sources, asked, local)
     if not as_json:
-        _show(answer, answered_by)
+        _show(answer, answered_by, None if chosen.serving_url and not local else read_note(chosen.data_dir))
     else:
         click.echo(answer.model_dump_json(indent=2))
         if answer.winner is not None:
@@ -165,7 +166,7 @@ def _over_http(url: str, chosen: "Settings", sources: "Sequence[Source]", asked:
     return answer.model_copy(update={"thumbnails": merged})
 
 
-def _show(answer: "ScoreAnswer", answered_by: str) -> None:
+def _show(answer: "ScoreAnswer", answered_by: str, note: str | None) -> None:
     from rich.markup import escape
 
     from thumblab_cli.tables import whole_console
@@ -184,6 +185,8 @@ def _show(answer: "ScoreAnswer", answered_by: str) -> None:
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     for sentence in answer.degraded:
         console.print(f"[yellow]Degraded:[/] {escape(sentence)}", soft_wrap=True)
+    if note is not None:
+        console.print(f"[yellow]Note:[/] {escape(note)}", highlight=False, soft_wrap=True)
     releases = f"model {answer.releases.model} · index {answer.releases.index or 'none'}"
     console.print(f"[dim]{releases} · answered by {escape(answered_by)}[/]", highlight=False, soft_wrap=True)
 

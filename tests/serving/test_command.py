@@ -145,7 +145,7 @@ def test_what_a_picture_says_is_printed_as_it_is_and_not_as_markup(capsys, monke
     answer = service.score(draw(1))
     answer["thumbnails"][0]["sub_scores"]["hierarchy"] |= {"reason": "the text '[red]SALE[/]' is small", "fix": "[/]"}
     monkeypatch.setenv("COLUMNS", "200")
-    _show(ScoreAnswer.model_validate(answer), "a test")
+    _show(ScoreAnswer.model_validate(answer), "a test", None)
     assert "the text '[red]SALE[/]' is small; [/]" in capsys.readouterr().out
 
 
