@@ -41,14 +41,12 @@ def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh:
 
     Says whether it helps: learnt from the first 80 % of the channel's videos, it is asked for the order of the last 20 %.
     """
-    from rich.console import Console
-
-    from thumblab_cli.tables import print_import, progress_bars
+    from thumblab_cli.tables import print_import, progress_bars, whole_console
     from thumblab_core.adapters import LEAST_VIDEOS
     from thumblab_pipelines.steps.lab import Lab
     from thumblab_pipelines.steps.own_channel import add_channel
 
-    console = Console(stderr=as_json)
+    console = whole_console(stderr=as_json)
     with progress_bars(console) as listener:
         added = add_channel(Lab.open(), channel, catalogue, niche, refresh, listener)
     if as_json:

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
+
+from thumblab_cli.tables import table
 
 if TYPE_CHECKING:
     from thumblab_pipelines.steps.crawl_plan import Plan
@@ -21,19 +22,20 @@ _CALLS = {
 
 def quota_table(balances: Sequence["Balance"], title: str) -> Table:
     """A row per bucket: what its calls are, the limit of a day, what is spent and what is left."""
-    table = _table(title, "bucket", "calls", "a day", "spent", "left")
+    made = table("bucket", "calls", "a day", "spent", "left", words=("bucket", "calls"), title=title)
     for balance in balances:
         left = "0 (YouTube says so)" if balance.exhausted else f"{balance.left:,}"
-        table.add_row(balance.bucket, _CALLS[balance.bucket], f"{balance.limit:,}", f"{balance.spent:,}", left)
-    return table
+        made.add_row(balance.bucket, _CALLS[balance.bucket], f"{balance.limit:,}", f"{balance.spent:,}", left)
+    return made
 
 
 def plan_table(plan: "Plan") -> Table:
     """A row per niche: channels found, to find and to walk; videos listed and expected in the end; and what it costs."""
     title = f"The crawl, at {plan.videos_per_channel:.0f} videos a channel"
-    table = _table(title, "niche", "found", "to find", "to walk", "listed", "expected", "searches", "units")
+    columns = ("niche", "found", "to find", "to walk", "listed", "expected", "searches", "units")
+    made = table(*columns, words=("niche",), title=title)
     for row in plan.niches:
-        table.add_row(
+        made.add_row(
             row.niche,
             *(
                 f"{number:,}"
@@ -48,9 +50,9 @@ def plan_table(plan: "Plan") -> Table:
                 )
             ),
         )
-    table.add_section()
-    table.add_row("all", *[""] * 4, f"{sum(row.videos_expected for row in plan.niches):,}", *_totals(plan))
-    return table
+    made.add_section()
+    made.add_row("all", *[""] * 4, f"{sum(row.videos_expected for row in plan.niches):,}", *_totals(plan))
+    return made
 
 
 def _totals(plan: "Plan") -> tuple[str, str]:
@@ -59,7 +61,8 @@ def _totals(plan: "Plan") -> tuple[str, str]:
 
 def crawl_table(counted: Mapping[str, "Counted"]) -> Table:
     """A row per niche: how far it is."""
-    table = _table("The crawl", "niche", "channels", "left out", "to check", "to walk", "videos", "kept", "waiting")
+    columns = ("niche", "channels", "left out", "to check", "to walk", "videos", "kept", "waiting")
+    made = table(*columns, words=("niche",), title="The crawl")
     for niche, state in counted.items():
         numbers = (
             state.channels,
@@ -70,15 +73,15 @@ def crawl_table(counted: Mapping[str, "Counted"]) -> Table:
             state.kept,
             state.videos_waiting,
         )
-        table.add_row(niche, *(f"{number:,}" for number in numbers))
-    return table
+        made.add_row(niche, *(f"{number:,}" for number in numbers))
+    return made
 
 
 def reasons_table(counted: Mapping[str, "Counted"]) -> Table:
     """Why channels and videos were left out, over all the niches shown."""
     from thumblab_pipelines.steps.crawl_rules import KEPT
 
-    table = _table("Left out", "what", "why", "how many")
+    made = table("what", "why", "how many", words=("what", "why"), title="Left out")
     channels: Counter[str] = Counter()
     videos: Counter[str] = Counter()
     for state in counted.values():
@@ -86,14 +89,5 @@ def reasons_table(counted: Mapping[str, "Counted"]) -> Table:
         videos.update({reason: number for reason, number in state.videos.items() if reason != KEPT})
     for what, reasons in (("channels", channels), ("videos", videos)):
         for reason, number in reasons.most_common():
-            table.add_row(what, reason, f"{number:,}")
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    """Words to the left, numbers to the right."""
-    words = {"bucket", "calls", "niche", "what", "why"}
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column, justify="left" if column in words else "right", no_wrap=column != "why")
-    return table
+            made.add_row(what, reason, f"{number:,}")
+    return made

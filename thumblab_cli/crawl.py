@@ -28,9 +28,8 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: float | None, as_json: bool) -> None:
     """Print the units and days that the crawl will take. Asks YouTube nothing and spends nothing."""
-    from rich.console import Console
-
     from thumblab_cli.collection_tables import plan_table, quota_table
+    from thumblab_cli.tables import whole_console
     from thumblab_pipelines.steps.crawl_plan import plan_crawl
     from thumblab_pipelines.steps.lab import Lab
 
@@ -38,7 +37,7 @@ def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: floa
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(planned)))
         return
-    console = Console()
+    console = whole_console()
     console.print(plan_table(planned))
     console.print(quota_table(planned.balances, "Quota today"))
     if planned.units == 0 and planned.searches == 0:
@@ -81,9 +80,8 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
     """Show how far the crawl is, and why channels and videos were left out."""
     from datetime import UTC, datetime, timedelta
 
-    from rich.console import Console
-
     from thumblab_cli.collection_tables import crawl_table, reasons_table
+    from thumblab_cli.tables import whole_console
     from thumblab_pipelines.steps import crawl_state
     from thumblab_pipelines.steps.lab import Lab
 
@@ -94,7 +92,7 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({niche: dataclasses.asdict(state) for niche, state in counted.items()}))
         return
-    console = Console()
+    console = whole_console()
     console.print(crawl_table(counted))
     if any(state.channels for state in counted.values()):
         console.print(reasons_table(counted))

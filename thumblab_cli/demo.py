@@ -16,8 +16,7 @@ def command(catalogue: Path | None) -> None:
 
     Done again, it finds everything there: nothing is downloaded, encoded or trained twice.
     """
-    from rich.console import Console
-
+    from thumblab_cli.tables import whole_console
     from thumblab_cli.walkthrough import walk_through
 
-    walk_through(Console(), catalogue)
+    walk_through(whole_console(), catalogue)

@@ -1,6 +1,5 @@
 """The demo's own laboratory: its data folder, its settings, and the YouTube emulator behind them."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thumblab_cli.processes import free_port
+from thumblab_cli import processes
+from thumblab_cli.which_lab import demo_settings
+from thumblab_core.library_note import DRAWN, write_note
+from thumblab_core.running import running_lab
 from thumblab_core.settings import settings
 
 if TYPE_CHECKING:
@@ -26,48 +28,40 @@ class DemoLab:
     catalogue: "Catalogue"
     emulator: "Emulator"
     data_dir: Path
-    mlflow_port: int
-
-
-def _usual_port(memory: Path) -> int:
-    """The port of the last time where it is free, so that the URLs of then are still good."""
-    if memory.is_file():
-        return free_port(int(memory.read_text()))  # another one is for this time only
-    port = free_port()
-    memory.write_text(str(port))
-    return port
+    mlflow_port: int | None
+    """Where to start MLflow; None where the lab's `thumblab up` runs it."""
 
 
 @contextmanager
 def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[DemoLab]:
     """Run the emulator over the catalogue in `folder`, or over the synthetic one, and aim the settings at it.
 
-    MLflow is expected on `mlflow_port`, or, when that is None, where it was the last time. The demo never touches the user's
-    own library: it has a data folder and an embedded database of its own.
+    MLflow is where the lab's `thumblab up` runs it; else it is to be started on `mlflow_port`, or, when that is None, where
+    the lab always has it, or on another port where something else is there.
     """
     from demo.catalogue import read_catalogue
     from demo.emulator import Emulator
     from demo.synthetic import synthetic_catalogue
-    from thumblab_core.model_files import face_model
 
-    own = settings()
+    own, lab = settings(), demo_settings(folder)
     catalogue = read_catalogue(folder) if folder else synthetic_catalogue(own.demo_videos)
-    name = f"demo-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}" if folder else "demo"
-    data_dir = own.data_dir.resolve() / name
-    data_dir.mkdir(parents=True, exist_ok=True)
-    mlflow_port = mlflow_port or _usual_port(data_dir / "mlflow-port")
-    with Emulator(catalogue, port=_usual_port(data_dir / "emulator-port")) as emulator:
+    lab.data_dir.mkdir(parents=True, exist_ok=True)
+    if folder is None:
+        write_note(lab.data_dir, DRAWN)
+    running = running_lab(lab.data_dir)
+    port = mlflow_port or processes.free_port(processes.mlflow_port(lab.data_dir, None))
+    emulator_port = processes.free_port(processes.kept_port(lab.data_dir / "emulator-port"))
+    with Emulator(catalogue, port=emulator_port) as emulator:
         everything = str(len(catalogue.videos))
         environment = {
-            "THUMBLAB_DATA_DIR": str(data_dir),
+            "THUMBLAB_DATA_DIR": str(lab.data_dir),
             "THUMBLAB_DATABASE_URL": "",
             "THUMBLAB_RELEASE_DIR": "",
             "THUMBLAB_YOUTUBE_ENDPOINT": emulator.endpoint,
             "THUMBLAB_YOUTUBE_API_KEY": DEMO_KEY,
-            "THUMBLAB_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow_port}",
-            "THUMBLAB_IMAGE_ENCODER": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
-            # Pulled once, a model file is there for every lab of this user.
-            "THUMBLAB_FACE_MODEL": str(face_model(own) or ""),
+            "THUMBLAB_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}" if running is None else running.mlflow,
+            "THUMBLAB_IMAGE_ENCODER": lab.image_encoder,
+            "THUMBLAB_FACE_MODEL": str(lab.face_model or ""),
             # The whole catalogue, whatever its age and size: it is the emulator's and costs nobody anything.
             "THUMBLAB_VIDEOS_PER_NICHE": "500",
             "THUMBLAB_UPLOADS_PER_CHANNEL": everything,
@@ -81,7 +75,7 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
         os.environ.update(environment)
         settings.cache_clear()
         try:
-            yield DemoLab(catalogue, emulator, data_dir, mlflow_port)
+            yield DemoLab(catalogue, emulator, lab.data_dir, None if running else port)
         finally:
             for name, value in before.items():
                 if value is None:

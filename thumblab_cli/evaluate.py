@@ -44,8 +44,7 @@ def command(
     With --catalogue and --model: that very model, encoded as it was trained. Pairs of videos that it was trained on are left
     out, and counted.
     """
-    from rich.console import Console
-
+    from thumblab_cli.tables import whole_console
     from thumblab_pipelines.steps.lab import Lab
 
     if encoder is not None and (catalogue is None or model is not None):
@@ -54,7 +53,7 @@ def command(
         raise click.UsageError("--seed is for a model that is trained here.")
     if adapt not in (None, _SHARE) and (catalogue is None or model is None):
         raise click.UsageError(f"What is trained is adapted on {_SHARE}; another share takes --catalogue and --model.")
-    console = Console(stderr=as_json)
+    console = whole_console(stderr=as_json)
     if catalogue is None:
         lab = Lab.open()
         _trained_here(console, as_json, lab, _named(lab, model or "champion"))

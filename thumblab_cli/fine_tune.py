@@ -52,14 +52,12 @@ def command(as_json: bool, **chosen: Any) -> None:
     Killed, the same command goes on after the last whole epoch; done again with nothing new, it finds what is there. See
     docs/encoders.md.
     """
-    from rich.console import Console
-
-    from thumblab_cli.tables import progress_bars
+    from thumblab_cli.tables import progress_bars, whole_console
     from thumblab_pipelines.steps.fine_tune import fine_tune
     from thumblab_pipelines.steps.kept_pairs import newest_pairs
     from thumblab_pipelines.steps.lab import Lab
 
-    lab, config, console = Lab.open(), FineTuneConfig(**chosen), Console(stderr=as_json)
+    lab, config, console = Lab.open(), FineTuneConfig(**chosen), whole_console(stderr=as_json)
     with progress_bars(console) as listener:
         release = fine_tune(lab, newest_pairs(lab), config, listener)
     said = _said(release)

@@ -13,16 +13,25 @@ from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumblab --help` stays fast
+    from rich.table import Table
+
     from thumblab_pipelines.steps.index_changes import Changed
+    from thumblab_pipelines.steps.index_status import IndexStatus
     from thumblab_pipelines.steps.lab import Lab
 
 _niche = click.argument("niche", type=click.Choice(NICHES), metavar="NICHE")
 _niches = click.argument("niches", nargs=-1, type=click.Choice(NICHES), metavar="[NICHE]...")
 _videos = click.argument("video_ids", nargs=-1, required=True, metavar="VIDEO_ID...", type=click.UNPROCESSED)
 _TAKES_VIDEOS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
-"""One id of YouTube's in 64 begins with a hyphen, and is no option."""
-
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class _TakesVideos(click.Command):
+    """One id of YouTube's in 64 begins with a hyphen, some with -h, and is no option; `-h` alone is no id."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = args[: args.index("--")] if "--" in args else args
+        return super().parse_args(ctx, ["--help"] if "-h" in options else args)
 
 
 @click.group()
@@ -38,35 +47,35 @@ def command() -> None:
 @_json
 def status(niches: tuple[str, ...], as_json: bool) -> None:
     """Show what each niche serves: how many thumbnails, since when, how it is searched, and what waits."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
+    from thumblab_cli.tables import whole_console
     from thumblab_pipelines.steps.index_status import index_status
 
     found = [index_status(_lab(), niche) for niche in niches or NICHES]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(one) for one in found], default=str))
         return
-    table = Table(box=SIMPLE_HEAD)
-    for name in ("niche", "since (UTC)", "pictures", "changed", "search", "recall", "MB"):
-        table.add_column(name, justify="left" if name in ("niche", "since (UTC)", "search") else "right", no_wrap=True)
-    for one in found:
-        table.add_row(
-            one.niche,
-            "nothing" if one.created_at is None else one.created_at[:16].replace("T", " "),
-            *(
-                (f"{one.count:,}", str(one.changed), one.kind, f"{one.recall:.3f}")
-                if one.release_id
-                else ("", "", "", "")
-            ),
-            f"{one.bytes / 1e6:,.1f}",
-        )
-    console = Console()
-    console.print(table)
+    console = whole_console()
+    console.print(status_table(found))
     for one in found:
         for sentence in one.remarks:
-            console.print(f"{one.niche}: {sentence}", highlight=False, markup=False)
+            console.print(f"{one.niche}: {sentence}", highlight=False, markup=False, soft_wrap=True)
+
+
+def status_table(found: "Sequence[IndexStatus]") -> "Table":
+    """A row per niche: what it serves, since when, and how much room all its releases take."""
+    from thumblab_cli.tables import table
+
+    columns = ("niche", "since (UTC)", "pictures", "changed", "search", "recall", "MB")
+    made = table(*columns, words=("niche", "since (UTC)", "search"))
+    for one in found:
+        since = "nothing" if one.created_at is None else one.created_at[:16].replace("T", " ")
+        search = (
+            (f"{one.count:,}", str(one.changed), one.kind.removeprefix("IDMap,"), f"{one.recall:.3f}")
+            if one.release_id
+            else [""] * 4
+        )
+        made.add_row(one.niche, since, *search, f"{one.bytes / 1e6:,.1f}")
+    return made
 
 
 @command.command()
@@ -91,7 +100,7 @@ def rebuild(niches: tuple[str, ...]) -> None:
     _each(niches or NICHES, one)
 
 
-@command.command(context_settings=_TAKES_VIDEOS)
+@command.command(cls=_TakesVideos, context_settings=_TAKES_VIDEOS)
 @_niche
 @_videos
 @_json
@@ -102,7 +111,7 @@ def upsert(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
     _tell(niche, put_in(_lab(), niche, video_ids), as_json)
 
 
-@command.command(context_settings=_TAKES_VIDEOS)
+@command.command(cls=_TakesVideos, context_settings=_TAKES_VIDEOS)
 @_niche
 @_videos
 @_json
@@ -118,7 +127,12 @@ def delete(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
 
 @command.command()
 @_niche
-@click.option("--to", "release_id", metavar="RELEASE", help="The release to serve. Default: the one before the served.")
+@click.option(
+    "--to",
+    "release_id",
+    metavar="RELEASE",
+    help="One of those that `index verify` lists. Default: the one served before.",
+)
 def rollback(niche: str, release_id: str | None) -> None:
     """Serve an older index of a niche, and hold it: no refresh replaces it until `thumblab index resume`."""
     from thumblab_pipelines.steps.index_changes import roll_back

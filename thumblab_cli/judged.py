@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from thumblab_cli.tables import table
 
 if TYPE_CHECKING:
     from thumblab_core.releases import Release
@@ -52,17 +52,16 @@ def print_judged(
     from thumblab_pipelines.steps.external import UNADAPTED
 
     found = _model(judged.evaluations)
-    table = Table(title=f"AUC of {model.release_id}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("", "", "all pairs", "with a 2x gap", "pairs"):
-        table.add_column(column, justify="right" if column == "pairs" else "left")
+    words = ("", "", "all pairs", "with a 2x gap")
+    made = table(*words, "pairs", words=words, title=f"AUC of {model.release_id}")
     rows = [("all channels", _overall(found, UNADAPTED), _overall(found, _ADAPTED))]
     rows += [(names.get(channel, channel), own, known) for channel, own, known in _channels(found, UNADAPTED)]
     for name, *both in rows:
         for how, figures in zip(("not adapted", "adapted"), both, strict=True):
             if (first := figures["auc_all"]) is not None:
                 shown = Text(_printable(name)) if how == "not adapted" else Text()
-                table.add_row(shown, how, *map(_cell, figures.values()), f"{first['pairs']:,}")
-    console.print(table)
+                made.add_row(shown, how, *map(_cell, figures.values()), f"{first['pairs']:,}")
+    console.print(made)
     for line in _remarks(judged, share):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

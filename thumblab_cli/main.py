@@ -1,6 +1,8 @@
 """The `thumblab` command. A subcommand's module is imported when it is run, so that `--help` answers at once."""
 
 import importlib
+import io
+import sys
 from importlib import metadata
 from typing import NoReturn
 
@@ -88,6 +90,10 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        # Titles and file names are anybody's: what a terminal has no characters for is replaced, and stops nothing.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     cli(prog_name="thumblab")
     raise SystemExit(0)
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 
 from thumblab_cli import last_will
 from thumblab_core.errors import LabError
-from thumblab_core.settings import CHECKOUT, Settings
+from thumblab_core.settings import CHECKOUT, MLFLOW_PORT, Settings
 
 _PATIENCE = 180.0
+_SPAN = 600.0
+"""Seconds after which the end of a server is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,27 @@ class Server:
 class Supervisor:
     """Starts servers and ends them all on leaving. Each writes to `<data_dir>/logs/<name>.log`."""
 
-    def __init__(self, data_dir: Path, environment: dict[str, str], patience: float = 10.0) -> None:
-        """`patience`: seconds that servers have to end by themselves once this process is gone."""
+    def __init__(
+        self,
+        data_dir: Path,
+        environment: dict[str, str],
+        patience: float = 10.0,
+        pauses: Sequence[float] = (0.0, 5.0, 25.0),
+    ) -> None:
+        """`patience`: seconds that servers have to end by themselves once this process is gone.
+
+        `pauses`: seconds before a server that has ended is started again, for each time that this is done in ten minutes.
+        """
         self._patience = patience
+        self._pauses = pauses
         self._logs = data_dir / "logs"
-        self._environment = {**os.environ, **environment}
+        # Logs are UTF-8, whatever the terminal is.
+        self._environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **environment}
+        self._servers: dict[str, Server] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
+        self._ends: dict[str, list[float]] = {}
+        self._due: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -79,15 +96,21 @@ class Supervisor:
                 cwd=CHECKOUT,
                 start_new_session=True,
             )
+        self._servers[server.name] = server
+        self._started[server.name] = time.monotonic()
         self._note(self._children[server.name].pid)
 
-    def wait(self, server: Server) -> None:
-        """Until it answers. Raises `LabError` with the end of its log when it ends, or does not answer in 180 s."""
+    def wait(self, server: Server, tell: Callable[[float], None] = lambda _: None) -> None:
+        """Until it answers; `tell` is called again and again with the seconds since it was started.
+
+        Raises `LabError` with the end of its log when it ends, or does not answer in 180 s.
+        """
         import httpx
 
         deadline = time.monotonic() + _PATIENCE
         while server.ready is not None:
             self.check()
+            tell(time.monotonic() - self._started[server.name])
             try:
                 if httpx.get(server.ready, timeout=5, trust_env=False).status_code < 500:
                     return
@@ -101,9 +124,30 @@ class Supervisor:
         """Raise `LabError` when a server has ended by itself."""
         for name, child in self._children.items():
             if child.poll() is not None:
-                log = self._log(name)
-                last = log.read_text(errors="replace").strip().splitlines()[-3:]
-                raise LabError(f"{name} ended with status {child.returncode}: {' / '.join(last)} (all of it: {log})")
+                raise LabError(self._end_of(name))
+
+    def mend(self, tell: Callable[[str], None]) -> None:
+        """Start servers that have ended again, and tell so. Raises `LabError` for one that keeps ending."""
+        now = time.monotonic()
+        for name, child in list(self._children.items()):
+            if child.poll() is None:
+                continue
+            if name not in self._due:
+                ends = self._ends[name] = [at for at in self._ends.get(name, []) if now - at < _SPAN] + [now]
+                if len(ends) > len(self._pauses):
+                    raise LabError(f"{self._end_of(name)}. It keeps ending: it was started again {len(ends) - 1} times")
+                self._due[name] = now + self._pauses[len(ends) - 1]
+                tell(f"{self._end_of(name)}. It is started again, time {len(ends)} of {len(self._pauses)}.")
+            if now >= self._due[name]:
+                del self._due[name]
+                _signal(child, signal.SIGKILL)  # its workers, which may hold its port
+                self._note(-child.pid)
+                self.start(self._servers[name])
+
+    def _end_of(self, name: str) -> str:
+        log = self._log(name)
+        last = " / ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
+        return f"{name} ended with status {self._children[name].returncode}: {last} (all of it: {log})"
 
     def _note(self, group: int) -> None:
         assert self._will.stdin is not None
@@ -125,6 +169,24 @@ def only_one(path: Path, otherwise: str) -> Iterator[None]:
         yield
 
 
+def mlflow_port(data_dir: Path, given: int | None) -> int:
+    """The port of the lab's MLflow, the same at every start so that links to it stay good.
+
+    The one that is given, which is kept; else the one that was kept; else the usual one where it is free.
+    """
+    return kept_port(data_dir / "mlflow-port", MLFLOW_PORT, given)
+
+
+def kept_port(memory: Path, preferred: int = 0, given: int | None = None) -> int:
+    """The port that is given or kept in the file; else one that is free now, the preferred one if it can be had."""
+    if given is None and memory.is_file():
+        return int(memory.read_text())
+    port = given or free_port(preferred)
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    memory.write_text(str(port))
+    return port
+
+
 def free_port(preferred: int = 0) -> int:
     """A port of the loopback interface that nobody listens on at this moment: the preferred one if it can be had."""
     for port in (preferred, 0):
@@ -137,7 +199,9 @@ def free_port(preferred: int = 0) -> int:
 
 def refuse_taken(server: Server) -> None:
     """Raise `LabError` when somebody else listens where the server will: its answers would pass for ours."""
-    address = urlsplit(server.url or "")
+    if server.url is None:
+        return
+    address = urlsplit(server.url)
     with socket.socket() as probe:
         probe.settimeout(2)
         if probe.connect_ex((address.hostname or "", address.port or 80)) == 0:

@@ -16,9 +16,8 @@ def command(as_json: bool) -> None:
     """
     from datetime import UTC, datetime
 
-    from rich.console import Console
-
     from thumblab_cli.collection_tables import quota_table
+    from thumblab_cli.tables import whole_console
     from thumblab_core.settings import settings
     from thumblab_pipelines.steps.lab import Lab
     from thumblab_pipelines.steps.youtube.quota import Ledger, next_reset, pacific_day
@@ -31,7 +30,7 @@ def command(as_json: bool) -> None:
         day = pacific_day(now).isoformat()
         click.echo(json.dumps({"day": day, "resets_at": next_reset(now).isoformat(), "buckets": rows}))
         return
-    console = Console()
+    console = whole_console()
     console.print(quota_table(balances, f"YouTube quota of {pacific_day(now)} (California)"))
     console.print(f"Reset at {next_reset(now):%Y-%m-%d %H:%M} UTC, in {_until(next_reset(now) - now)}.")
 

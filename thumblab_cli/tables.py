@@ -1,6 +1,6 @@
 """What several commands print: evaluations, import reports, progress."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ _SCORERS = {
 }
 _CHANNEL = "channel:"
 _PROBLEMS_SHOWN = 50
+_NO_WIDTH = 100_000
 
 
 def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> None:
@@ -51,30 +52,26 @@ def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
     """AUC with its 95 % interval, of all pairs and of those with a twofold gap, a row per scorer."""
     of_split = [e for e in evaluations if e.split == split and e.metric == "auc" and e.slice in ("all", "2x")]
     pairs = {e.slice: f"{e.pairs:,}" for e in of_split}
-    table = Table(title=f"Held-out AUC on {_SPLITS[split]}", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("")
-    table.add_column(f"all {pairs.get('all', 0)} pairs")
-    table.add_column(f"{pairs.get('2x', 0)} with a 2x gap")
+    columns = ("", f"all {pairs.get('all', 0)} pairs", f"{pairs.get('2x', 0)} with a 2x gap")
+    made = table(*columns, words=columns, title=f"Held-out AUC on {_SPLITS[split]}")
     for scorer in dict.fromkeys(e.scorer for e in of_split):
         cells = {e.slice: _interval(e) for e in of_split if e.scorer == scorer}
         style = "bold" if scorer == "model" else None
-        table.add_row(_SCORERS.get(scorer, scorer), cells.get("all", ""), cells.get("2x", ""), style=style)
-    return table
+        made.add_row(_SCORERS.get(scorer, scorer), cells.get("all", ""), cells.get("2x", ""), style=style)
+    return made
 
 
 def channel_table(evaluations: Sequence["Evaluation"]) -> Table:
     """The model's AUC on the last 20 % of each channel that has a hundred pairs there; intervals by drawing its videos."""
-    title = "Held-out AUC by channel (last 20 % by time)"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("", "", "all pairs", "with a 2x gap"):
-        table.add_column(column)
+    columns = ("", "", "all pairs", "with a 2x gap")
+    made = table(*columns, words=columns, title="Held-out AUC by channel (last 20 % by time)")
     figures = {(e.split, e.slice, e.metric): _interval(e) for e in evaluations if e.scorer == "model"}
     for split, channel, metric in figures:
         if (split, metric) == ("future", "auc_2x"):
             for question, name in (("future", channel.removeprefix(_CHANNEL)), ("adapted", "")):
                 cells = (figures.get((question, channel, m), "") for m in ("auc", "auc_2x"))
-                table.add_row(name, "known" if question == "future" else question, *cells)
-    return table
+                made.add_row(name, "known" if question == "future" else question, *cells)
+    return made
 
 
 def calibration_lines(evaluations: Sequence["Evaluation"]) -> list[str]:
@@ -111,7 +108,8 @@ def print_import(console: Console, report: "Imported") -> None:
     skipped = sum(problem.skipped for problem in report.problems)
     console.print(
         f"{report.good} of {report.rows} rows read ({report.new_videos} new videos, {report.new_observations} new "
-        f"observations), {skipped} skipped"
+        f"observations), {skipped} skipped",
+        soft_wrap=True,
     )
 
 
@@ -123,6 +121,22 @@ def print_problems(console: Console, problems: Sequence["RowProblem"]) -> None:
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     if len(problems) > _PROBLEMS_SHOWN:
         console.print(f"and {len(problems) - _PROBLEMS_SHOWN} more; --json lists all of them")
+
+
+def whole_console(stderr: bool = False, quiet: bool = False) -> Console:
+    """A console for people; what is no terminal has no width, so that lines are as long as they are."""
+    console = Console(stderr=stderr, quiet=quiet)
+    if not console.is_terminal:
+        console.width = _NO_WIDTH
+    return console
+
+
+def table(*columns: str, words: Collection[str] = (), title: str | None = None) -> Table:
+    """An empty table, `words` to the left and numbers to the right. Where it does not fit, cells are folded, never cut."""
+    made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="left" if column in words else "right", overflow="fold")
+    return made
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.config_options import options_of
+from thumblab_cli.which_lab import demo_option
 from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.recipe import TrainConfig
 
 if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumblab --help` stays fast
     from rich.console import Console
 
+    from thumblab_core.settings import Settings
     from thumblab_pipelines.steps.lab import Lab
     from thumblab_pipelines.steps.ranking import BuiltModel
     from thumblab_pipelines.steps.tracking import Tracked
@@ -40,9 +42,10 @@ _FIELDS = {
 @click.option(
     "--logs", type=click.Path(file_okay=False, path_type=Path), help="Write TensorBoard logs below this folder."
 )
+@demo_option
 @click.option("--no-mlflow", is_flag=True, help="Do not log to MLflow.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(logs: Path | None, no_mlflow: bool, as_json: bool, **chosen: Any) -> None:
+def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: bool, **fields: Any) -> None:
     """Train the ranking model on the newest pairs of the lab, judge it, and publish it. It serves nothing by itself.
 
     Killed or told to stop, the same command goes on where it was; done again with nothing new, it finds what is there.
@@ -51,17 +54,15 @@ def command(logs: Path | None, no_mlflow: bool, as_json: bool, **chosen: Any) ->
     Several processes:
       accelerate launch --multi_gpu --num_processes 2 -m thumblab_cli.main train
     """
-    from rich.console import Console
-
-    from thumblab_cli.tables import progress_bars
+    from thumblab_cli.tables import progress_bars, whole_console
     from thumblab_core.releases import ALL, MODEL
     from thumblab_pipelines.steps.checkpoints import TrainingStoppedError
     from thumblab_pipelines.steps.lab import Lab
     from thumblab_pipelines.steps.ranking import build_model, judge_model
     from thumblab_pipelines.steps.team import Team
 
-    lab, config, main = Lab.open(), TrainConfig(**chosen), Team().main
-    console = Console(stderr=as_json, quiet=not main)
+    lab, config, main = Lab.open(chosen), TrainConfig(**fields), Team().main
+    console = whole_console(stderr=as_json, quiet=not main)
     try:
         with progress_bars(console) as listener:
             built = build_model(lab, config, listener, logs=logs)
@@ -86,7 +87,7 @@ def _track(lab: "Lab", built: "BuiltModel") -> "Tracked | None":
 
     again = "The same command then logs what is there, without training again."
     try:
-        tracker = Tracker.connect(lab.settings.mlflow_tracking_uri)
+        tracker = Tracker.connect(lab.settings.mlflow_url)
     except LabError as error:
         click.echo(f"Not logged: {error}. {again}", err=True)
         return None

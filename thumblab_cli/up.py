@@ -3,9 +3,12 @@
 import signal
 import time
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import click
+
+_DATABASE_SECONDS = 5
 
 
 @click.command(name="up")
@@ -16,59 +19,73 @@ import click
     help="With --demo: on what `thumblab demo --catalogue` made of this catalogue.",
 )
 @click.option("--dagster-port", default=3000, show_default=True)
-@click.option("--mlflow-port", type=int, help="Default: 5000; with --demo, where the demo had it.")
+@click.option("--mlflow-port", type=int, help="Default: where this lab had it before; at first 5000, if it is free.")
 def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: int | None) -> None:
-    """Run the Dagster UI and daemon, MLflow, and the scoring service with its page, until Ctrl-C."""
-    from rich.console import Console
+    """Run the Dagster UI and daemon, MLflow, and the scoring service with its page, until Ctrl-C.
 
+    A server that ends by itself is started again, three times in ten minutes at most. The end of the database is an end.
+    """
     from thumblab_cli import processes
     from thumblab_cli.demo_lab import demo_lab
+    from thumblab_cli.tables import whole_console
+    from thumblab_cli.waiting import wait_for
+    from thumblab_cli.which_lab import demo_settings
     from thumblab_core.api_key import api_key
+    from thumblab_core.database.server import running_database_url
     from thumblab_core.errors import LabError
+    from thumblab_core.running import Running, announced
     from thumblab_core.settings import settings
 
     if catalogue is not None and not demo:
         raise LabError("--catalogue goes with --demo; a catalogue of your own goes in with `thumblab import`")
-    console = Console()
+    console = whole_console()
     # Both, and whatever was inherited: a shell starts background jobs with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
+        port = processes.mlflow_port((demo_settings(catalogue) if demo else settings()).data_dir, mlflow_port)
         if demo:
-            mlflow_port = stack.enter_context(demo_lab(catalogue, mlflow_port)).mlflow_port
-        mlflow_port = mlflow_port or 5000
+            stack.enter_context(demo_lab(catalogue, port))
         chosen = settings()
         chosen.data_dir.mkdir(parents=True, exist_ok=True)
         home = processes.dagster_home(chosen)
         addresses = {
             "DAGSTER_HOME": str(home),
             "THUMBLAB_DATA_DIR": str(chosen.data_dir.resolve()),
-            "THUMBLAB_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow_port}",
+            "THUMBLAB_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
             "THUMBLAB_DAGSTER_URL": f"http://127.0.0.1:{dagster_port}",
         }
-        supervisor = stack.enter_context(processes.Supervisor(chosen.data_dir, addresses))
+        console.print("starting the database")
         servers = [
-            processes.mlflow_server(chosen, mlflow_port),
+            processes.mlflow_server(chosen, port),
             *processes.dagster_servers(dagster_port),
             processes.scoring_server(chosen, chosen.serving_port),
         ]
+        urls = {server.name: server.url for server in servers if server.url}
+        running = Running(urls["dagster"], urls["mlflow"], urls["scoring"])
+        stack.enter_context(announced(chosen.data_dir, running))
         for server in servers:
-            if server.url:
-                processes.refuse_taken(server)
+            processes.refuse_taken(server)
+        supervisor = stack.enter_context(processes.Supervisor(chosen.data_dir, addresses))
+        for server in servers:
             supervisor.start(server)
-        with console.status("starting"):
-            for server in servers:
-                supervisor.wait(server)
-        urls = {server.name: server.url for server in servers}
-        console.print(f"Dagster          {urls['dagster']}")
-        console.print(f"MLflow           {urls['mlflow']}")
-        console.print(f"Score thumbnails {urls['scoring']}/#key={api_key(chosen)}", soft_wrap=True)
-        console.print(f"API              {urls['scoring']}/openapi.json")
+        console.print(f"starting {', '.join(server.name for server in servers)}", highlight=False)
+        wait_for(console, supervisor, servers)
+        console.print(f"Dagster          {running.dagster}")
+        console.print(f"MLflow           {running.mlflow}")
+        console.print(f"Score thumbnails {running.scoring}/#key={api_key(chosen)}", soft_wrap=True)
+        console.print(f"API              {running.scoring}/openapi.json")
         console.print(f"Logs             {chosen.data_dir / 'logs'}", soft_wrap=True)
         console.print("Ctrl-C stops everything.")
+
+        def tell(what: str) -> None:
+            console.print(what, markup=False, highlight=False, soft_wrap=True)
+
         try:
-            while True:
-                supervisor.check()
+            for second in count():
+                if second % _DATABASE_SECONDS == 0 and running_database_url(chosen) is None:
+                    raise LabError(f"the lab's database has ended; its log is {chosen.data_dir / 'postgres' / 'log'}")
+                supervisor.mend(tell)
                 time.sleep(1)
         except KeyboardInterrupt:
             # A second Ctrl-C must not leave half of them running.

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from thumblab_cli import processes
 from thumblab_cli.candidates import Candidate, choose_candidates
 from thumblab_cli.demo_lab import DemoLab, demo_lab
-from thumblab_cli.tables import print_evaluation, progress_bars
+from thumblab_cli.tables import print_evaluation, progress_bars, table
+from thumblab_cli.waiting import wait_for
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 from thumblab_core.settings import settings
@@ -56,8 +55,7 @@ def walk_through(console: Console, folder: Path | None) -> None:
         lab.data_dir.mkdir(parents=True, exist_ok=True)
         stack.enter_context(processes.only_one(lab.data_dir / "demo.lock", "another `thumblab demo` is running on it"))
         supervisor = stack.enter_context(processes.Supervisor(lab.data_dir, {}))
-        mlflow = processes.mlflow_server(settings(), lab.mlflow_port)
-        supervisor.start(mlflow)  # it takes seconds to come up; the collection does not need it
+        mlflow = _start_mlflow(console, supervisor, lab)
         served_by = "your catalogue" if folder else "a synthetic catalogue"
         console.print(
             f"[bold]Collecting[/bold] from the YouTube emulator at {lab.emulator.endpoint}, fed by {served_by} of "
@@ -75,15 +73,14 @@ def walk_through(console: Console, folder: Path | None) -> None:
             console.print(
                 "\n[bold]Training[/bold]: pairs of one channel, two splits, a model for each; logged to MLflow"
             )
-            supervisor.wait(mlflow)
+            wait_for(console, supervisor, mlflow)
             with progress_bars(console) as listener:
                 outcome = _run(definitions, instance, "train_ranker", listener)
         new += _print_training(console, outcome, lab)
         service = processes.scoring_server(settings(), processes.free_port())
         supervisor.start(service)
-        with console.status("starting the scoring service"):
-            supervisor.wait(service)
-            _rank(console, str(service.url), choose_candidates(lab))
+        wait_for(console, supervisor, [service])
+        _rank(console, str(service.url), choose_candidates(lab), lab.data_dir / "candidates")
     seconds = time.monotonic() - started
     if new == 0:
         console.print(f"\nNothing was new: 0 downloaded, 0 encoded, 0 measured, 0 trained ({seconds:.0f} s).")
@@ -96,6 +93,22 @@ def walk_through(console: Console, folder: Path | None) -> None:
         f"Everything is in {lab.data_dir}",
         soft_wrap=True,
     )
+
+
+def _start_mlflow(console: Console, supervisor: processes.Supervisor, lab: DemoLab) -> list[processes.Server]:
+    """The server that was started, if one had to be. It takes seconds to come up; the collection does not need it."""
+    if lab.mlflow_port is None:
+        return []
+    usual = processes.mlflow_port(lab.data_dir, None)
+    if lab.mlflow_port != usual:
+        console.print(
+            f"Something else listens on port {usual}, where MLflow was: it is on {lab.mlflow_port} this time, and links of "
+            "this run to it end with the run.",
+            soft_wrap=True,
+        )
+    server = processes.mlflow_server(settings(), lab.mlflow_port)
+    supervisor.start(server)
+    return [server]
 
 
 def _command() -> str:
@@ -175,13 +188,17 @@ def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
     return [e for split in (FUTURE, NEW_CHANNELS, ADAPTED) for e in judge(pairs, planted, split, "planted")]
 
 
-def _rank(console: Console, url: str, candidates: list[Candidate]) -> None:
+def _rank(console: Console, url: str, candidates: list[Candidate], kept: Path) -> None:
+    """Rank the candidates, whose pictures are then in the folder `kept`."""
     import base64
 
     import httpx
 
     from thumblab_core.api_key import api_key
 
+    kept.mkdir(exist_ok=True)
+    for candidate in candidates:
+        (kept / candidate.name).with_suffix(".jpg").write_bytes(candidate.image)
     body = {
         "title": candidates[0].title,
         "category": candidates[0].niche,
@@ -195,21 +212,19 @@ def _rank(console: Console, url: str, candidates: list[Candidate]) -> None:
         raise LabError(f"the scoring service answered {answer.status_code}: {answer.text[:300]}")
     scored = answer.json()
     names = {c.name: c for c in candidates}
-    table = Table(
-        title=f"POST /v1/score: “{candidates[0].title}” in {candidates[0].niche}", title_justify="left", box=SIMPLE_HEAD
-    )
-    for column in ("rank", "thumbnail", "score", "wins", "similarity", candidates[0].truth_name):
-        table.add_column(column, justify="left" if column == "thumbnail" else "right")
+    columns = ("rank", "thumbnail", "score", "wins", "similarity", candidates[0].truth_name)
+    title = f"POST /v1/score: “{candidates[0].title}” in {candidates[0].niche}"
+    made = table(*columns, words=("thumbnail",), title=title)
     for item in sorted(scored["thumbnails"], key=lambda item: item["rank"]):
-        table.add_row(
+        made.add_row(
             str(item["rank"]),
             item["id"],
             f"{item['score']:.0f}",
-            f"{item['win_probability']:.0%}",
+            "—" if item["win_probability"] is None else f"{item['win_probability']:.0%}",
             f"{item['similarity_score']:.0f} %",
             names[item["id"]].truth,
         )
-    console.print(table)
+    console.print(made)
     best = max(candidates, key=lambda candidate: candidate.truth_value)
     agrees = "which is the truth" if scored["winner"] == best.name else f"where the truth is {best.name}"
     console.print(f"Winner: {scored['winner']} ({scored['verdict'].replace('_', ' ')}), {agrees}.")

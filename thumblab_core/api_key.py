@@ -3,10 +3,13 @@
 import fcntl
 import os
 import secrets
+from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 from thumblab_core.settings import settings as current_settings
+
+_FILE = "api-key"
 
 
 def api_key(settings: Settings | None = None) -> str:
@@ -16,11 +19,8 @@ def api_key(settings: Settings | None = None) -> str:
     """
     settings = settings or current_settings()
     if settings.api_key is not None:
-        key = settings.api_key.get_secret_value().strip()
-        if not key:
-            raise LabError("THUMBLAB_API_KEY is blank. Set it to a long random string, or unset it to have one made.")
-        return key
-    path = settings.data_dir / "api-key"
+        return _set_key(settings.api_key.get_secret_value())
+    path = settings.data_dir / _FILE
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:  # noqa: PTH123 - the mode must be 0600 from the start
@@ -32,7 +32,31 @@ def api_key(settings: Settings | None = None) -> str:
                 file.flush()
                 os.fsync(file.fileno())
     except (OSError, UnicodeDecodeError) as error:
-        raise LabError(
-            f"The API key cannot be read from or kept in {path} ({error}). Make it writable, or set THUMBLAB_API_KEY."
-        ) from error
+        raise _unusable(path, error) from error
     return key
+
+
+def kept_key(settings: Settings) -> str | None:
+    """As `api_key`, but None where there is none yet: makes nothing."""
+    if settings.api_key is not None:
+        return _set_key(settings.api_key.get_secret_value())
+    path = settings.data_dir / _FILE
+    try:
+        return path.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable(path, error) from error
+
+
+def _set_key(given: str) -> str:
+    key = given.strip()
+    if not key:
+        raise LabError("THUMBLAB_API_KEY is blank. Set it to a long random string, or unset it to have one made.")
+    return key
+
+
+def _unusable(path: Path, error: Exception) -> LabError:
+    return LabError(
+        f"The API key cannot be read from or kept in {path} ({error}). Make it writable, or set THUMBLAB_API_KEY."
+    )

@@ -9,8 +9,13 @@ import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from thumblab_core.running import running_lab
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 """The repository root when the lab runs from a checkout; elsewhere the folder that the packages were installed into."""
+
+MLFLOW_PORT = 5000
+"""Where `thumblab up` runs MLflow unless it is told otherwise, or something else is there already."""
 
 YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", "i1.ytimg.com", "i2.ytimg.com", "i3.ytimg.com", "i4.ytimg.com", "img.youtube.com")
 
@@ -76,7 +81,9 @@ class Settings(BaseSettings):
     face_model: Path | None = None
     """The ONNX file that finds faces. Unset: the one that `thumblab models pull` left in the data folder, or none."""
 
-    mlflow_tracking_uri: str = "http://127.0.0.1:5000"
+    mlflow_tracking_uri: str | None = None
+    """Where MLflow is. Unset: where the lab's `thumblab up` runs it, see `mlflow_url`."""
+
     dagster_url: str = "http://127.0.0.1:3000"
 
     api_key: SecretStr | None = None
@@ -85,7 +92,7 @@ class Settings(BaseSettings):
     serving_host: str = "127.0.0.1"
     serving_port: int = 8000
     serving_url: str | None = None
-    """Where `thumblab score` finds a running service. Unset: it scores in its own process."""
+    """The service that `thumblab score` asks. Unset: the one of the lab's `thumblab up`; without one it scores by itself."""
 
     videos_per_niche: int = Field(default=30, ge=1)
     """Trending videos collected per niche and refresh."""
@@ -169,7 +176,9 @@ class Settings(BaseSettings):
         "youtube_owner_credentials",
         "release_dir",
         "face_model",
+        "mlflow_tracking_uri",
         "api_key",
+        "serving_url",
         mode="before",
     )
     @classmethod
@@ -184,6 +193,14 @@ class Settings(BaseSettings):
     @property
     def images(self) -> Path:
         return self.data_dir / "images"
+
+    @property
+    def mlflow_url(self) -> str:
+        """The setting; else where the `thumblab up` of this lab runs MLflow, or would by default."""
+        if self.mlflow_tracking_uri is not None:
+            return self.mlflow_tracking_uri
+        running = running_lab(self.data_dir)
+        return f"http://127.0.0.1:{MLFLOW_PORT}" if running is None else running.mlflow
 
     @property
     def image_hosts(self) -> frozenset[str]:

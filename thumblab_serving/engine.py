@@ -6,6 +6,7 @@ import numpy as np
 
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
+from thumblab_core.library_note import read_note
 from thumblab_core.niches import Niche
 from thumblab_core.releases import ReleaseStore
 from thumblab_core.settings import Settings
@@ -22,6 +23,7 @@ class Engine:
     """Blocking and safe from many threads; close it when done."""
 
     def __init__(self, settings: Settings) -> None:
+        self.library_note = read_note(settings.data_dir)
         self.state = State(settings)
         self.measuring = Measuring(settings)
         self.stored = Stored(settings)

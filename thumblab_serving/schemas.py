@@ -1,6 +1,7 @@
 """What goes in and what comes out of `POST /v1/score`; also what `thumblab score --json` prints."""
 
 import re
+import unicodedata
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -25,20 +26,50 @@ _MAX_URL = 2048
 _BASE64_LENGTH = MAX_BYTES * 4 // 3 + 1024
 """The longest base64 text of a picture that would be read, with room for a `data:` prefix."""
 
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE)]
+_JOINERS = "\u200c\u200d"
+"""They show nothing, and hold emoji and letters of some scripts together."""
+
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and a symbol that show nothing."""
+
+
+def _title(given: str) -> str:
+    """Without characters that show nothing: controls, marks of direction, and the like."""
+    kinds = [(one, unicodedata.category(one)) for one in given]
+    kept = "".join(" " if kind == "Cc" else one for one, kind in kinds if kind != "Cf" or one in _JOINERS)
+    if not any(_shows(one) for one in kept):
+        raise ValueError("give a title that can be seen: letters, digits or symbols")
+    return kept.strip().strip(_JOINERS).strip()
+
+
+def _shows(one: str) -> bool:
+    kind = unicodedata.category(one)
+    # Emoji that are younger than Python's tables have no category yet.
+    return (kind[0] in "LNPS" and one not in _BLANKS) or (kind == "Cn" and "\U0001f000" <= one <= "\U0001faff")
+
+
+Title = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE), AfterValidator(_title)
+]
+
+_CHANNEL = rf"(?:https?://)?(?:www\.|m\.)?youtube\.com/channel/({CHANNEL_ID})(?:[/?#].*)?|({CHANNEL_ID})"
 
 
 def _channel_id(given: str) -> str:
-    if re.fullmatch(CHANNEL_ID, given) is None:
-        raise ValueError("give the id of a channel: 1 to 64 letters, digits, - and _")
-    return given
+    found = re.fullmatch(_CHANNEL, given)
+    if found is None:
+        raise ValueError(
+            "give the id of a channel (1 to 64 letters, digits, - and _; UC... on YouTube) or its URL with /channel/; "
+            "`thumblab channel add @handle` prints the id of a @handle"
+        )
+    return found[1] or found[2]
 
 
 ChannelId = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=_MAX_URL),
     AfterValidator(_channel_id),
-    WithJsonSchema({"type": "string", "pattern": f"^{CHANNEL_ID}$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^({_CHANNEL})$"}),
 ]
 
 
@@ -53,7 +84,7 @@ class ScoreForm(_Strict):
     category: Niche = Field(default=Niche.TECH, description="The niche to compare with.", examples=["tech"])
     channel_id: ChannelId | None = Field(
         default=None,
-        description="Your channel, as YouTube ids it: where its history is known, the answer is adapted to it.",
+        description="Your channel, by its id or its URL: where its history is known, the answer is adapted to it.",
         examples=["UCBJycsmduvYEL83R_U4JriQ"],
     )
 

@@ -17,7 +17,7 @@ from thumblab_core.errors import LabError
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "thumblab_cli.main", *arguments]
-    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, errors="replace")
 
 
 def fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
@@ -43,6 +43,22 @@ def test_every_command_in_the_table_exists_and_explains_itself(name: str) -> Non
     result = CliRunner().invoke(main.cli, [name, "--help"])
     assert result.exit_code == 0, result.output
     assert len(result.output.splitlines()) > 4
+
+
+def test_h_alone_is_help_for_every_command_and_every_subcommand() -> None:
+    for name in main.COMMANDS:
+        command = main.cli.get_command(click.Context(main.cli), name)
+        below = [[name, one] for one in command.commands] if isinstance(command, click.Group) else [[name, "tech"]]
+        for given in ([name], *below, *([*one, "tech"] for one in below)):
+            done = CliRunner().invoke(main.cli, [*given, "-h"])
+            assert (done.exit_code, done.output[:6]) == (0, "Usage:"), given
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_terminal_without_the_characters_gets_others_and_the_command_goes_on(encoding: str, tmp_path: Path) -> None:
+    done = run("db", "status", THUMBLAB_DATA_DIR=str(tmp_path), PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr
+    assert "s own server: stopped" in done.stdout
 
 
 def test_the_version_is_the_packages() -> None:

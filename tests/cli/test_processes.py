@@ -3,12 +3,20 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import pytest
+
+from thumblab_cli.processes import Server, Supervisor, mlflow_port
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
@@ -88,3 +96,82 @@ def test_without_what_watches_over_them_servers_still_end_with_an_orderly_end(tm
     process.send_signal(signal.SIGINT)
     process.wait(30)
     assert gone(below, 5)
+
+
+def server(name: str, command: str) -> Server:
+    return Server(name, [sys.executable, "-c", command], None, None)
+
+
+def test_a_server_that_ends_is_started_again_without_its_workers_and_the_others_go_on(tmp_path: Path) -> None:
+    said: list[str] = []
+    with Supervisor(tmp_path, {}, pauses=(0, 0)) as supervisor:
+        supervisor.start(server("steady", POLITE))
+        supervisor.start(server("frail", WITH_WORKER))
+        log = tmp_path / "logs" / "frail.log"
+        wait_until(lambda: log.exists() and "up" in log.read_text())
+        below = psutil.Process().children(recursive=True)
+        (frail,) = [one for one in psutil.Process().children() if "subprocess.run" in " ".join(one.cmdline())]
+        (worker,) = frail.children()
+        frail.kill()
+        wait_until(lambda: supervisor.mend(said.append) or said)
+        assert gone([worker], 5), "it may hold the port of the server"
+        wait_until(lambda: log.read_text().count("up") == 2)
+        assert len(psutil.Process().children(recursive=True)) == len(below)
+    assert said == [f"frail ended with status -9: up (all of it: {log}). It is started again, time 1 of 2."]
+
+
+def test_a_server_that_keeps_ending_ends_the_lab_with_its_last_words(tmp_path: Path) -> None:
+    said: list[str] = []
+    with Supervisor(tmp_path, {}, pauses=(0, 0)) as supervisor:
+        supervisor.start(server("hopeless", "print('no disk'); raise SystemExit(3)"))
+        with pytest.raises(LabError, match=r"hopeless ended with status 3: .*no disk.*started again 2 times"):
+            wait_until(lambda: supervisor.mend(said.append))
+    assert [one.rpartition("time ")[2] for one in said] == ["1 of 2.", "2 of 2."]
+
+
+def test_who_waits_is_told_since_when_and_for_what(tmp_path: Path) -> None:
+    told: list[float] = []
+
+    def tell(seconds: float) -> None:
+        told.append(seconds)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    with Supervisor(tmp_path, {}) as supervisor:
+        slow = Server("slow", [sys.executable, "-c", POLITE], "http://127.0.0.1:1", "http://127.0.0.1:1")
+        supervisor.start(slow)
+        with pytest.raises(KeyboardInterrupt):
+            supervisor.wait(slow, tell)
+    assert told == sorted(told)
+    assert 0 <= told[0] < told[2]
+
+
+def test_links_to_mlflow_stay_good_the_port_is_kept_and_at_first_it_is_the_usual_one(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        with suppress(OSError):  # somebody else has it
+            other.bind(("127.0.0.1", 5000))
+        other.listen()
+        first = mlflow_port(tmp_path / "taken", None)
+        assert first != 5000
+        assert mlflow_port(tmp_path / "taken", None) == first
+    assert mlflow_port(tmp_path / "taken", None) == first
+    assert mlflow_port(tmp_path / "taken", 5001) == 5001, "a person's choice"
+    assert mlflow_port(tmp_path / "taken", None) == 5001
+
+
+def test_mlflow_is_found_where_the_running_lab_has_it_unless_a_setting_says_where(tmp_path: Path) -> None:
+    from thumblab_core.running import Running, announced
+
+    lab = Settings(_env_file=None, data_dir=tmp_path)
+    assert lab.mlflow_url == "http://127.0.0.1:5000"
+    with announced(tmp_path, Running("http://d", "http://127.0.0.1:5001", "http://s")):
+        assert lab.mlflow_url == "http://127.0.0.1:5001"
+        chosen = lab.model_copy(update={"mlflow_tracking_uri": "http://elsewhere"})
+        assert chosen.mlflow_url == "http://elsewhere"
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from thumblab_cli.tables import print_evaluation
+from thumblab_cli.tables import print_evaluation, table, whole_console
 from thumblab_pipelines.steps.judging import Evaluation
 
 CHANNEL = "channel:UC0123456789abcdefghijkl"
@@ -69,3 +69,67 @@ def test_what_was_not_measured_is_not_printed() -> None:
     assert "no pairs" in text
     for absent in ("never seen", "adapted", "by channel", "Win probabilities"):
         assert absent not in text
+
+
+LONG = "/home/somebody/Videos/2026/November/a project with a long name/thumbnails/export"
+
+
+def test_three_files_below_one_long_path_are_told_apart_in_a_terminal_of_80_columns() -> None:
+    """What was folded into a column is read downwards."""
+    made = table("rank", "thumbnail", "score", "closest winner", words=("thumbnail", "closest winner"))
+    for letter in "abc":
+        made.add_row("1", f"{LONG}/{letter}.jpg", "57", f"{letter}: the title of a winner (its channel)")
+    console = Console(file=io.StringIO(), width=80)
+    console.print(made)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    start, end = lines[1].index("thumbnail"), lines[1].index("score") - 1
+    column = "".join(line[start:end] for line in lines[3:])
+    for letter in "abc":
+        assert f"{LONG}/{letter}.jpg".replace(" ", "") in column.replace(" ", "")
+
+
+def test_the_tables_of_large_numbers_are_whole_in_80_columns() -> None:
+    from thumblab_cli.collection_tables import crawl_table, plan_table, quota_table
+    from thumblab_cli.index import status_table
+    from thumblab_pipelines.steps.crawl_plan import NichePlan, Plan
+    from thumblab_pipelines.steps.crawl_state import Counted
+    from thumblab_pipelines.steps.index_status import IndexStatus
+    from thumblab_pipelines.steps.youtube.quota import Balance
+
+    numbers = (1_500, 1_200, 1_300, 199_001, 200_002, 90, 9_530)
+    plan = Plan([NichePlan("entertainment", *numbers)], 133.0, 630, 66_710, 7, 40, [])
+    niche = IndexStatus(
+        "entertainment",
+        "r",
+        "2026-11-27T03:00:00",
+        199_876,
+        1_234,
+        kind="IDMap,HNSW32",
+        recall=0.999,
+        bytes=2_345_678_901,
+    )
+    crawled = Counted(1_512, {"small": 1_413}, 1_311, 1_214, {"kept": 199_115, "short": 9_116}, 198_217)
+    for made, shown in (
+        (plan_table(plan), ("entertainment", "1,500", "199,001", "200,002", "9,530", "66,710")),
+        (status_table([niche]), ("2026-11-27 03:00", "199,876", "1234", "HNSW32", "0.999", "2,345.7")),
+        (crawl_table({"entertainment": crawled}), ("1,512", "1,413", "1,311", "1,214", "208,231", "198,217")),
+        (quota_table([Balance("searches", 10_000, 9_999, True)], "Quota"), ("9,999", "0 (YouTube says so)")),
+    ):
+        console = Console(file=io.StringIO(), width=80)
+        console.print(made)
+        assert isinstance(console.file, io.StringIO)
+        printed = console.file.getvalue()
+        assert max(map(len, printed.splitlines())) <= 80
+        assert [one for one in shown if one not in printed] == []
+
+
+def test_what_is_no_terminal_gets_whole_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    made = table("thumbnail", "winner", words=("thumbnail", "winner"))
+    made.add_row(f"{LONG}/a.jpg", f"{LONG}/b.jpg")
+    whole_console().print(made)
+    assert f"{LONG}/a.jpg {LONG}/b.jpg" in " ".join(capsys.readouterr().out.split())

@@ -1,4 +1,4 @@
-"""`thumblab score`: the same answer from its own process and through the service."""
+"""`thumblab score`: the same answer from its own process and through the service; `thumblab key`: of this lab alone."""
 
 import io
 import json
@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from thumblab_cli.main import cli
+from thumblab_core.running import Running, announced, running_lab
 from thumblab_core.settings import settings
 
 KEY = "key-of-the-tests-0123456789"
@@ -30,9 +31,9 @@ def environment(lab, images):
 
 @pytest.fixture
 def thumblab(environment, tmp_path):
-    def run(*arguments, **settings):
+    def run(*arguments, command="score", **settings):
         others = {name: value for name, value in os.environ.items() if not name.startswith("THUMBLAB_")}
-        command = [sys.executable, "-m", "thumblab_cli.main", "score", *map(str, arguments)]
+        command = [sys.executable, "-m", "thumblab_cli.main", command, *map(str, arguments)]
         env = others | environment | settings
         return subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
 
@@ -43,12 +44,12 @@ def thumblab(environment, tmp_path):
 def within(environment, tmp_path, monkeypatch):
     """The same command in the process of the tests, which has paid for loading the encoders."""
 
-    def run(*arguments):
+    def run(*arguments, command="score", **chosen):
         for name in [name for name in os.environ if name.startswith("THUMBLAB_")]:
             monkeypatch.delenv(name)
         monkeypatch.chdir(tmp_path)
         settings.cache_clear()
-        return CliRunner().invoke(cli, ["score", *map(str, arguments)], env=environment)
+        return CliRunner().invoke(cli, [command, *map(str, arguments)], env=environment | chosen)
 
     yield run
     settings.cache_clear()
@@ -85,6 +86,17 @@ def test_a_bad_picture_is_reported_on_its_row_and_does_not_stop_the_others(thumb
     assert done.returncode == 0
     assert "No such file" in next(line for line in done.stdout.splitlines() if "gone.jpg" in line)
     assert sum("p0.jpg" in line for line in done.stdout.splitlines()) >= 1
+
+
+def test_a_terminal_of_few_characters_and_a_file_name_of_any_bytes_stop_no_answer(thumblab, service, tmp_path, draw):
+    given = [os.fsdecode(b"\xff.jpg"), "caf\u00e9 \u20ac \N{CLAPPER BOARD}.jpg", "gone \u20ac.jpg"]
+    for name in given[:2]:
+        (tmp_path / name).write_bytes(draw(len(name)))
+    few = {"THUMBLAB_SERVING_URL": service.url, "PYTHONIOENCODING": "ascii"}
+    done = thumblab(*given, "--title", "\u20ac \N{CLAPPER BOARD}", "--niche", "tech", **few)
+    assert done.returncode == 0, done.stderr
+    for shown in ("caf? ? ?.jpg", "\\xff.jpg", "gone ?.jpg"):
+        assert shown in done.stdout
 
 
 @pytest.mark.parametrize("url", ["service", "http://127.0.0.1:1"])
@@ -133,7 +145,7 @@ def test_what_a_picture_says_is_printed_as_it_is_and_not_as_markup(capsys, monke
     answer = service.score(draw(1))
     answer["thumbnails"][0]["sub_scores"]["hierarchy"] |= {"reason": "the text '[red]SALE[/]' is small", "fix": "[/]"}
     monkeypatch.setenv("COLUMNS", "200")
-    _show(ScoreAnswer.model_validate(answer))
+    _show(ScoreAnswer.model_validate(answer), "a test", None)
     assert "the text '[red]SALE[/]' is small; [/]" in capsys.readouterr().out
 
 
@@ -149,3 +161,100 @@ def test_a_channel_is_passed_on_and_what_became_of_it_is_printed(within, thumbla
     hostile = within(*arguments[:-1], "../all")
     assert (hostile.exit_code, hostile.stderr.count("\n")) == (1, 1)
     assert "channel_id" in hostile.stderr
+
+
+ASKED = ("--title", TITLE, "--niche", "tech")
+CLOSED = "http://127.0.0.1:1"
+
+
+def up(lab, scoring):
+    """As a `thumblab up` of the lab says of itself."""
+    return announced(lab.settings.data_dir, Running(CLOSED, CLOSED, scoring))
+
+
+@pytest.fixture
+def here(monkeypatch, service, draw):
+    """What scoring in this process comes to, without the seconds that it takes; and how often it was done."""
+    from thumblab_cli import score
+    from thumblab_serving.schemas import ScoreAnswer
+
+    answer, asked = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []
+    monkeypatch.setattr(score, "_here", lambda *given: asked.append(given) or answer)
+    return asked
+
+
+def test_the_service_of_the_lab_answers_while_it_runs_and_it_is_said(within, lab, service, files, here):
+    with up(lab, service.url):
+        people, program = within(*files, *ASKED), within(*files, *ASKED, "--json")
+        assert here == []
+        alone = within(*files, *ASKED, "--local")
+    assert f"answered by the service at {service.url}" in people.stdout
+    assert program.stderr == f"Answered by the service at {service.url}.\n"
+    assert [one["id"] for one in json.loads(program.stdout)["thumbnails"]] == list(map(str, files))
+    assert f"answered by this process, for the lab in {lab.settings.data_dir}" in alone.stdout
+    afterwards = within(*files, *ASKED)
+    assert "answered by this process" in afterwards.stdout
+    assert (afterwards.stderr, len(here)) == ("", 2)
+
+
+@pytest.mark.parametrize("trouble", ["gone", "of another lab", "not ready"])
+def test_where_the_service_does_not_answer_this_process_does_and_says_so(
+    within, run, new_lab, lab, service, files, here, trouble
+):
+    if trouble == "not ready":
+        with run(new_lab().settings, wait=False) as empty, up(lab, empty.url):
+            done = within(*files, *ASKED)
+    else:
+        other = {"THUMBLAB_API_KEY": "another"} if trouble == "of another lab" else {}
+        with up(lab, CLOSED if trouble == "gone" else service.url):
+            done = within(*files, *ASKED, **other)
+    assert (done.exit_code, len(here)) == (0, 1)
+    assert "scoring in this process instead" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "answered by this process" in done.stdout
+
+
+def test_a_lab_runs_once_and_its_record_ends_with_it(tmp_path):
+    running = Running(CLOSED, CLOSED, CLOSED)
+    with announced(tmp_path, running):
+        assert running_lab(tmp_path) == running
+        done = subprocess.run(
+            [sys.executable, "-c", f"from thumblab_core.running import *; print(running_lab(Path({str(tmp_path)!r})))"],
+            capture_output=True,
+            text=True,
+        )
+        assert CLOSED in done.stdout, done.stderr
+    assert (tmp_path / "running.json").read_text()
+    assert running_lab(tmp_path) is None
+
+
+def test_the_key_of_a_lab_is_not_made_while_the_service_of_another_one_runs(within, service, tmp_path):
+    """Given to that service it is refused, and nobody had said why."""
+    apart = {"THUMBLAB_DATA_DIR": str(tmp_path / "mine"), "THUMBLAB_SERVING_PORT": service.url.rpartition(":")[2]}
+    for arguments in ((), ("--demo",)):
+        done = within(*arguments, command="key", **apart | {"THUMBLAB_API_KEY": ""})
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert f"the service that runs at {service.url} is of another lab" in done.stderr
+    assert not (tmp_path / "mine").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "api-key").write_text("mine\n")
+    done = within(command="key", **apart | {"THUMBLAB_API_KEY": ""})
+    assert (done.exit_code, done.stdout) == (0, "mine\n")
+    assert f"the service that runs at {service.url} is of another lab" in done.stderr
+    assert within(command="key", **apart).stderr == "", "the service takes this key, wherever it was started"
+
+
+def test_the_key_of_the_running_demo_is_found_and_told_of(within, tmp_path):
+    own, demo = tmp_path / "mine", tmp_path / "mine" / "demo"
+    demo.mkdir(parents=True)
+    (demo / "api-key").write_text("key-of-the-demo\n")
+    lab = {"THUMBLAB_DATA_DIR": str(own), "THUMBLAB_API_KEY": "", "THUMBLAB_SERVING_PORT": "1"}
+    with announced(demo, Running(CLOSED, CLOSED, CLOSED)):
+        of_demo, of_own = within("--demo", command="key", **lab), within(command="key", **lab)
+    assert (of_demo.stdout, of_demo.stderr) == ("key-of-the-demo\n", "")
+    assert (of_own.exit_code, of_own.stdout) == (1, "")
+    assert f"is of the lab in {demo}: `thumblab key --demo` prints its key" in of_own.stderr
+    assert not (own / "api-key").exists()
+    made = within(command="key", **lab)
+    assert made.stdout.strip() == (own / "api-key").read_text().strip()
+    assert made.stderr == f"Made a key for the lab in {own}.\n"

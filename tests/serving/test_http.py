@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from thumblab_core.niches import NICHES
+from thumblab_serving.schemas import ScoreForm
 
 KEY = "key-of-the-tests-0123456789"
 
@@ -72,6 +73,71 @@ def test_what_says_nothing_secret_needs_no_key(service, path):
 def test_a_request_of_the_wrong_form_is_a_problem_that_names_the_field(service, change, said):
     body = {"title": "t", "category": "tech", "thumbnails": [{"id": "a", "url": "https://i.ytimg.com/a"}]} | change
     assert said in problem(service.client.post("/v1/score", json=body), 422)["detail"]
+
+
+UNSEEN = {
+    "zero width": "\u200b",
+    "marks of direction": " \u200f\u202e\u2066 ",
+    "controls": "\x00\x07\x1b",
+    "combining marks alone": "\u0301\u0308\ufe0f",
+    "a joiner": "\u200d",
+    "fillers": "\u3164 \u2800",
+    "a byte order mark": "\ufeff",
+    "tags": "\U000e0041",
+    "private": "\ue000",
+}
+
+
+@pytest.mark.parametrize("title", UNSEEN.values(), ids=UNSEEN)
+def test_a_title_in_which_nothing_can_be_seen_is_none_however_it_is_sent(service, draw, title):
+    for reply in (service.ask([{"id": "a", "url": "u"}], title=title), service.upload(draw(1), title=title)):
+        assert "title: give a title that can be seen" in problem(reply, 422)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("\u200bI tried\u200b it\ufeff", "I tried it"),
+        ("one\ntwo\tthree\x00", "one two three"),
+        ("\u202eevil\u202c", "evil"),
+        ("\u05d0\u05d1\u200f 5", "\u05d0\u05d1 5"),
+        ("e\u0301te\u0301 \u2764\ufe0f", "e\u0301te\u0301 \u2764\ufe0f"),
+        ("\U0001f468\u200d\U0001f4bb codes", "\U0001f468\u200d\U0001f4bb codes"),
+        ("?!", "?!"),
+        ("\U0001fae8", "\U0001fae8"),
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
+    ],
+)
+def test_a_title_loses_what_cannot_be_seen_and_keeps_all_else(given, kept):
+    assert ScoreForm(title=given).title == kept
+
+
+@pytest.mark.parametrize(
+    "start", ["", "https://www.youtube.com/channel/", "http://youtube.com/channel/", "m.youtube.com/channel/"]
+)
+@pytest.mark.parametrize("end", ["", "/videos", "?view=0", "#x"])
+def test_a_channel_is_named_by_its_id_or_by_a_url_that_holds_it(start, end):
+    given = f" {start}UCBJycsmduvYEL83R_U4JriQ{end if start else ''} "
+    assert ScoreForm(title="t", channel_id=given).channel_id == "UCBJycsmduvYEL83R_U4JriQ"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "@handle",
+        "https://www.youtube.com/@handle",
+        "https://youtube.com/c/name",
+        "https://evil.example/channel/UCx",
+        " \u200b ",
+        "",
+        "a b",
+        "https://www.youtube.com/channel/../x",
+        "https://www.youtube.com/channel/",
+    ],
+)
+def test_what_names_no_channel_is_refused_with_what_to_do(given):
+    with pytest.raises(ValueError, match=r"give the id of a channel .* `thumblab channel add @handle` prints"):
+        ScoreForm(title="t", channel_id=given)
 
 
 def test_an_unknown_category_is_told_the_niches(service, draw):

@@ -4,12 +4,16 @@ import base64
 import contextlib
 import itertools
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from websockets.sync.client import connect
+
+from thumblab_core.library_note import DRAWN, write_note
 
 CHROMIUM = Path("/usr/bin/chromium")
 KEY = "key-of-the-tests-0123456789"
@@ -240,7 +244,7 @@ def test_the_frames_lie_where_the_evidence_says_also_on_a_picture_that_is_croppe
 def test_every_sub_score_shows_its_place_in_the_niche_its_reason_and_its_fix(browser, service, files):
     fill(browser, service, *files)
     rows = browser.evaluate("""[...document.querySelectorAll('.card')].map(card => [...card.querySelectorAll('.subs > li')]
-        .map(n => [n.className, n.querySelector('.sub-place').textContent, n.querySelector('.sub-reason').textContent]))""")
+        .map(n => [n.className, n.querySelector('.sub-value').textContent, n.querySelector('.sub-reason').textContent]))""")
     assert [len(card) for card in rows] == [6, 6, 6]
     for card in rows:
         assert all(reason.endswith(".") for _, _, reason in card)
@@ -278,10 +282,148 @@ def test_words_in_a_picture_are_text_and_never_markup(browser, service, files):
     assert browser.complaints() == []
 
 
-def test_what_could_not_be_looked_for_is_said_on_the_page(browser, service, files):
+def test_what_this_lab_cannot_look_for_is_a_note_told_once_and_no_fault_of_an_answer(browser, service, files):
     fill(browser, service, *files[:2])
-    assert "thumblab models pull" in browser.evaluate("document.getElementById('degraded').textContent")
+    assert "thumblab models pull" in browser.evaluate("document.getElementById('notes').textContent")
+    assert browser.evaluate("document.getElementById('degraded').hidden")
+    assert browser.evaluate("document.getElementById('notes').getAttribute('role')") is None
     assert "faces were not looked for" in browser.evaluate("document.querySelector('.seen').textContent")
+
+
+def test_a_library_that_is_drawn_is_called_so_before_anything_is_asked(browser, new_lab, run):
+    lab = new_lab()
+    lab.settings.data_dir.mkdir(parents=True, exist_ok=True)
+    write_note(lab.settings.data_dir, DRAWN)
+    with run(lab.settings, wait=False) as drawn:
+        assert drawn.health()["library_note"] == DRAWN
+        browser.open(drawn.url)
+        browser.wait("!document.getElementById('notes').hidden")
+        assert DRAWN in browser.evaluate("document.getElementById('notes').textContent")
+
+
+def test_an_answer_to_what_is_no_longer_asked_is_marked_until_it_is_asked_again(browser, service, files):
+    fill(browser, service, *files)
+    outdated = (
+        "[document.getElementById('outdated').hidden, document.getElementById('result').classList.contains('outdated')]"
+    )
+    assert browser.evaluate(outdated) == [True, False]
+    for field, value in (("title", "Another title"), ("niche", "news"), ("channel", "UCother")):
+        change = f"""(() => {{ const field = document.getElementById('{field}'), before = field.value; field.value = %s;
+            field.dispatchEvent(new Event('input', {{ bubbles: true }})); return before; }})()"""
+        before = browser.evaluate(change % json.dumps(value))
+        assert browser.evaluate(outdated) == [False, True], field
+        browser.evaluate(change % json.dumps(before))
+        assert browser.evaluate(outdated) == [True, False], "it is the same question again"
+    browser.evaluate("document.querySelector('#chosen button').click()")
+    assert browser.evaluate(outdated) == [False, True]
+    browser.evaluate("document.getElementById('go').click()")
+    browser.wait("document.getElementById('outdated').hidden")
+    assert browser.evaluate("document.querySelectorAll('.card').length") == 2
+
+
+def test_what_was_changed_while_it_was_asked_makes_the_answer_outdated_at_once(browser, service, files):
+    fill(browser, service, *files[:2])
+    browser.evaluate("""document.getElementById('result').hidden = true; document.getElementById('go').click();
+        document.getElementById('title').value = 'A later title'""")
+    browser.wait("!document.getElementById('result').hidden")
+    assert not browser.evaluate("document.getElementById('outdated').hidden")
+
+
+def left_out(browser):
+    return browser.evaluate(
+        "document.getElementById('left-out').hidden ? '' : document.getElementById('left-out').textContent"
+    )
+
+
+def test_each_file_that_is_left_out_is_named_with_its_own_reason(browser, service, files, tmp_path, draw):
+    (tmp_path / "notes.txt").write_text("a")
+    (tmp_path / "<b>.svg").write_text("<svg/>")
+    more = []
+    for n in range(5):
+        more.append(tmp_path / f"more-{n}.jpg")
+        more[-1].write_bytes(draw(n))
+    browser.open(f"{service.url}/#key={KEY}")
+    browser.choose(files[0], tmp_path / "notes.txt", tmp_path / "<b>.svg")
+    assert left_out(browser) == "Left out: notes.txt, <b>.svg. Only JPEG, PNG and WebP pictures can be ranked."
+    assert browser.evaluate("document.querySelectorAll('#chosen li').length") == 1
+    browser.choose(*more)
+    assert left_out(browser) == "Left out: more-4.jpg. At most 5 are compared; remove one first."
+    browser.evaluate("document.getElementById('title').value = 't'; document.getElementById('go').click()")
+    browser.wait("!document.getElementById('result').hidden")
+    assert "more-4.jpg" in left_out(browser), "it is still left out"
+    browser.evaluate("document.querySelector('#chosen button').click()")
+    assert left_out(browser) == ""
+
+
+def drag(browser, x, y, data):
+    for kind in ("dragEnter", "dragOver", "drop"):
+        browser.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data={"dragOperationsMask": 1, **data})
+
+
+def test_a_drop_anywhere_on_the_page_chooses_the_file_and_nothing_dropped_leaves_the_page(browser, service, files):
+    browser.open(f"{service.url}/#key={KEY}")
+    for n, (x, y) in enumerate([(5, 5), (400, 60)], start=1):
+        drag(browser, x, y, {"items": [], "files": [str(files[n - 1])]})
+        browser.wait(f"document.querySelectorAll('#chosen li').length === {n}")
+        assert not browser.evaluate("document.getElementById('drop').classList.contains('over')")
+    link = {"mimeType": "text/uri-list", "data": "http://127.0.0.1:1/elsewhere"}
+    drag(browser, 5, 5, {"items": [link]})
+    browser.wait("!document.getElementById('left-out').hidden")
+    assert "no file" in left_out(browser)
+    assert browser.evaluate("location.href").startswith(service.url)
+    assert browser.evaluate("document.querySelectorAll('#chosen li').length") == 2
+
+
+def test_a_sub_scores_bar_is_as_long_as_its_number_says(browser, service, files):
+    fill(browser, service, *files)
+    browser.wait("[...document.querySelectorAll('.subs > li:not(.unmeasured) i')].every(n => n.style.width)")
+    shown = browser.evaluate("""[...document.querySelectorAll('.subs > li:not(.unmeasured)')]
+        .map(n => [n.querySelector('.sub-value').textContent, n.querySelector('i').style.width])""")
+    assert shown
+    for text, width in shown:
+        assert text == f"above {width} of tech"
+
+
+def test_a_picture_that_is_ranked_alone_wins_against_nobody(browser, service, files, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"not a picture")
+    fill(browser, service, files[0], bad)
+    chance = browser.evaluate("document.querySelector('.card:not(.failed) .chance').textContent")
+    assert "The only one" in chance
+    assert "%" not in chance
+    assert browser.evaluate("document.querySelectorAll('.chance .bar').length") == 0
+
+
+@pytest.mark.parametrize("colour", ["white", "black"])
+def test_the_rank_can_be_read_on_any_picture(browser, service, files, tmp_path, colour):
+    plain = tmp_path / f"{colour}.png"
+    Image.new("RGB", (320, 180), colour).save(plain)
+    fill(browser, service, plain, plain)
+    for place in (
+        browser.evaluate("""[...document.querySelectorAll('.place')].map(n => {
+            const style = getComputedStyle(n); return [style.color, style.backgroundColor, style.borderTopColor]; })""")
+    ):
+        text, ground, ring = ([float(part) for part in re.findall(r"[\d.]+", one)] for one in place)
+        assert len(ground) == 3, "what is under it must not show through"
+        assert contrast(text, ground) >= 4.5
+        assert contrast(ring, ground) >= 3
+
+
+def contrast(one, other):
+    """WCAG 2.2, of two colours in 0 to 255."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (part / 255 for part in colour)]
+    return sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("title", ["\u200b", " \u200f\u202e ", "\u0301", "\u3164"])
+def test_a_title_that_cannot_be_seen_is_asked_for_again(browser, service, files, title):
+    fill(browser, service, *files[:2], title=title)
+    assert browser.evaluate("document.getElementById('problem').textContent") == "Give the title of the video."
 
 
 def test_a_channel_is_sent_where_one_is_given_and_the_page_says_whether_it_is_adapted(browser, service, files):
@@ -294,6 +436,19 @@ def test_a_channel_is_sent_where_one_is_given_and_the_page_says_whether_it_is_ad
         assert browser.evaluate("document.getElementById('adapted').textContent") == said
         missing = browser.evaluate("document.getElementById('degraded').textContent")
         assert ("thumblab channel add UCnobody" in missing) is bool(given)
-    browser.evaluate("document.getElementById('channel').value = '../all'; document.getElementById('go').click()")
-    browser.wait("!document.getElementById('problem').hidden")
-    assert "channel_id" in browser.evaluate("document.getElementById('problem').textContent")
+    id_ = "UCBJycsmduvYEL83R_U4JriQ"
+    browser.evaluate(f"document.getElementById('channel').value = 'https://www.youtube.com/channel/{id_}/videos'")
+    browser.evaluate("document.getElementById('result').hidden = true; document.getElementById('go').click()")
+    browser.wait("!document.getElementById('result').hidden")
+    assert browser.evaluate("document.getElementById('adapted').textContent") == f"Not adapted to {id_}."
+    for given, said in (
+        ("@veritasium", "A @handle cannot be looked up here"),
+        ("https://www.youtube.com/@veritasium", "A @handle cannot be looked up here"),
+        ("../all", "Give the channel's id"),
+        ("\u200b", "Give the channel's id"),
+    ):
+        browser.evaluate(f"document.getElementById('channel').value = {json.dumps(given)}")
+        browser.evaluate("document.getElementById('go').click()")
+        browser.wait("!document.getElementById('problem').hidden")
+        assert said in browser.evaluate("document.getElementById('problem').textContent")
+        assert "channel_id" not in browser.evaluate("document.getElementById('problem').textContent")

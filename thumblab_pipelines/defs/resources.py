@@ -48,7 +48,7 @@ class MlflowResource(dg.ConfigurableResource):
     """The MLflow server of the settings."""
 
     def connect(self) -> Tracker:
-        return Tracker.connect(settings().mlflow_tracking_uri)
+        return Tracker.connect(settings().mlflow_url)
 
 
 @dg.definitions

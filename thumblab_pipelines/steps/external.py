@@ -69,7 +69,9 @@ def named_model(lab: Lab, name: str) -> Release:
         return served
     there = {release.release_id: release for release in lab.releases.all(MODEL, ALL)}
     if name not in there:
-        raise LabError(f"there is no model release {name}; there are {', '.join(there) or 'none'}")
+        raise LabError(
+            f"there is no model release {name}; there are {', '.join(there) or 'none: `thumblab train` makes one'}"
+        )
     return there[name]
 
 

@@ -112,10 +112,16 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
         if release_id is None:
             older = lab.releases.served_before(INDEX, niche)
             if not older:
-                raise LabError(f"{niche} served no release before {served} that is still there; name one by --to")
+                raise LabError(
+                    f"{niche} served no release before {served} that is still there; name one by --to "
+                    f"(`thumblab index verify {niche}` lists them)"
+                )
             release = older[-1]
         else:
-            release = lab.releases.get(INDEX, niche, release_id)
+            try:
+                release = lab.releases.get(INDEX, niche, release_id)
+            except ReleaseError as error:
+                raise LabError(f"{error}; `thumblab index verify {niche}` lists the releases of {niche}") from None
         NicheIndex.load(release)
         # Held first: killed in between, the niche serves what it served, and says why it does not move.
         lab.releases.hold(release, f"rolled back from {served} to {release.release_id}")

@@ -3,7 +3,12 @@
 // Everything that came from a service or a file goes into the page as textContent: nothing here makes HTML from text.
 
 const MOST = 5;
+const KINDS = ["image/jpeg", "image/png", "image/webp"];
 const KEY = "thumblab-key";
+// As the service takes it, see `schemas.py`.
+const CHANNEL = /^((https?:\/\/)?(www\.|m\.)?youtube\.com\/channel\/[\w-]{1,64}([/?#].*)?|[\w-]{1,64})$/;
+const SEEN = /[\p{L}\p{N}\p{P}\p{S}]/u;
+const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // letters and a symbol that show nothing
 const NAMES = {
   clarity: "Clarity",
   prominence: "Prominence",
@@ -18,6 +23,8 @@ const percent = (value) => `${Math.round(value * 100)}%`;
 
 let chosen = []; // {file, url}: url is an object URL of the file
 let shown = []; // object URLs that the cards of the last answer still use
+let answered = null; // the question of the answer that is shown
+let missing = []; // what this service measures without, which is told once and not with every answer
 
 // --- the key: from the fragment, which never travels to a server, then kept for this tab only ---
 
@@ -43,18 +50,34 @@ function currentKey() {
 // --- choosing pictures ---
 
 function choose(files) {
-  const pictures = [...files].filter((file) => file.type.startsWith("image/"));
+  const given = [...files];
+  const pictures = given.filter((file) => KINDS.includes(file.type));
+  const others = given.filter((file) => !KINDS.includes(file.type));
   const room = MOST - chosen.length;
   for (const file of pictures.slice(0, room)) chosen.push({ file, url: URL.createObjectURL(file) });
-  const left = files.length - Math.min(pictures.length, room);
-  say(left > 0 ? `${left} left out: at most ${MOST} pictures are compared.` : "");
+  const beyond = pictures.slice(room);
+  leaveOut([
+    others.length > 0 ? `Left out: ${names(others)}. Only JPEG, PNG and WebP pictures can be ranked.` : "",
+    beyond.length > 0 ? `Left out: ${names(beyond)}. At most ${MOST} are compared; remove one first.` : "",
+  ]);
   drawChosen();
+}
+
+function names(files) {
+  const more = files.length > 3 ? ` and ${files.length - 3} more` : "";
+  return files.slice(0, 3).map((file) => file.name).join(", ") + more;
+}
+
+function leaveOut(sentences) {
+  const text = sentences.filter(Boolean).join("\n");
+  byId("left-out").textContent = text;
+  byId("left-out").hidden = !text;
 }
 
 function remove(entry) {
   chosen = chosen.filter((other) => other !== entry);
   if (!shown.includes(entry.url)) URL.revokeObjectURL(entry.url);
-  say("");
+  leaveOut([]);
   drawChosen();
   byId("files").focus();
 }
@@ -77,6 +100,24 @@ function drawChosen() {
       return item;
     }),
   );
+  compare();
+}
+
+// --- the question, and whether the answer that is shown is still to it ---
+
+function question() {
+  return JSON.stringify([
+    byId("title").value.trim(),
+    byId("niche").value,
+    byId("channel").value.trim(),
+    chosen.map((entry) => entry.url),
+  ]);
+}
+
+function compare() {
+  const outdated = answered !== null && answered !== question();
+  byId("outdated").hidden = !outdated;
+  byId("result").classList.toggle("outdated", outdated);
 }
 
 // --- asking ---
@@ -111,32 +152,44 @@ async function ask() {
 async function submit(event) {
   event.preventDefault();
   complain("");
-  const missing = !byId("title").value.trim()
-    ? ["title", "Give the title of the video."]
-    : chosen.length < 2
-      ? ["files", "Choose at least two thumbnails to compare."]
-      : !currentKey()
-        ? ["key", "Give the API key; `thumblab key` prints it."]
-        : null;
-  if (missing) {
-    byId(missing[0]).focus();
-    complain(missing[1]);
+  const wrong = whatIsWrong();
+  if (wrong) {
+    byId(wrong[0]).focus();
+    complain(wrong[1]);
     return;
   }
   byId("go").disabled = true;
   say("Looking at them…");
-  const asked = [...chosen];
+  const [asked, asking] = [[...chosen], question()];
   try {
     const answer = await ask();
     askForKey(false);
     byId("key").value = "";
+    await tellOfTheLab();
     draw(answer, asked);
+    answered = asking;
+    compare();
   } catch (error) {
     complain(error instanceof TypeError ? "The service cannot be reached. Is it running?" : error.message);
   } finally {
     byId("go").disabled = false;
     say("");
   }
+}
+
+// The field to mend and what to do, or null.
+function whatIsWrong() {
+  const channel = byId("channel").value.trim();
+  if (!SEEN.test(byId("title").value.replace(BLANKS, ""))) return ["title", "Give the title of the video."];
+  if (channel.includes("@")) {
+    return ["channel", `A @handle cannot be looked up here. Give the channel's id, which begins with UC: \`thumblab channel add HANDLE\` prints it.`];
+  }
+  if (channel && !CHANNEL.test(channel)) {
+    return ["channel", "Give the channel's id, which begins with UC, or its URL that ends with the id; or leave the field empty."];
+  }
+  if (chosen.length < 2) return ["files", "Choose at least two thumbnails to compare."];
+  if (!currentKey()) return ["key", "Give the API key; `thumblab key` prints it."];
+  return null;
 }
 
 // --- the answer ---
@@ -157,6 +210,20 @@ function verdict(answer) {
   }
 }
 
+// What is true of this lab whatever is asked. Where it cannot be had, the answers still say what was missing.
+async function tellOfTheLab() {
+  let told = [];
+  try {
+    const health = await (await fetch("health")).json();
+    missing = health.meter.missing;
+    told = [...(health.library_note ? [health.library_note] : []), ...missing.map((text) => `${capital(text)}. All else is measured.`)];
+  } catch {
+    missing = [];
+  }
+  byId("notes").replaceChildren(...told.map((text) => line("li", text)));
+  byId("notes").hidden = told.length === 0;
+}
+
 // Why it is not adapted stands among what was missing.
 function adaptation(channel) {
   if (channel === null) return "";
@@ -173,15 +240,16 @@ function draw(answer, asked) {
   byId("adapted").textContent = adaptation(answer.channel);
   byId("adapted").hidden = answer.channel === null;
 
-  byId("degraded").replaceChildren(...answer.degraded.map((text) => line("li", `${capital(text)}.`)));
-  byId("degraded").hidden = answer.degraded.length === 0;
+  const degraded = answer.degraded.filter((text) => !missing.includes(text));
+  byId("degraded").replaceChildren(...degraded.map((text) => line("li", `${capital(text)}.`)));
+  byId("degraded").hidden = degraded.length === 0;
 
   // The answer keeps the order of the request, so pictures are matched by position: file names may repeat.
   const pairs = answer.thumbnails.map((thumbnail, row) => ({ thumbnail, url: asked[row].url }));
   pairs.sort((a, b) => (a.thumbnail.rank ?? Infinity) - (b.thumbnail.rank ?? Infinity));
   for (const url of shown) if (!chosen.some((entry) => entry.url === url)) URL.revokeObjectURL(url);
   shown = pairs.map((pair) => pair.url);
-  byId("cards").replaceChildren(...pairs.map(({ thumbnail, url }) => card(thumbnail, url, answer.niche)));
+  byId("cards").replaceChildren(...pairs.map(({ thumbnail, url }) => card(thumbnail, url, answer)));
   see(seeing());
 
   byId("releases").textContent = `Model ${answer.releases.model} · index ${answer.releases.index ?? "none"}`;
@@ -190,7 +258,7 @@ function draw(answer, asked) {
   byId("result").scrollIntoView({ block: "start" });
 }
 
-function card(thumbnail, url, niche) {
+function card(thumbnail, url, { niche, verdict }) {
   const node = byId("card").content.cloneNode(true);
   const find = (selector) => node.querySelector(selector);
   find("img").src = url;
@@ -208,8 +276,14 @@ function card(thumbnail, url, niche) {
   }
   if (thumbnail.rank === 1) find(".card").classList.add("first");
   find(".place").textContent = `#${thumbnail.rank}`;
-  find(".chance-value").textContent = percent(thumbnail.win_probability);
-  fill(find(".chance .bar i"), thumbnail.win_probability);
+  if (verdict === "only_one" || thumbnail.win_probability === null) {
+    find(".chance-name").textContent = "The only one: there is nothing to win against";
+    find(".chance-value").remove();
+    find(".chance .bar").remove();
+  } else {
+    find(".chance-value").textContent = percent(thumbnail.win_probability);
+    fill(find(".chance .bar i"), thumbnail.win_probability);
+  }
   find(".score").append(...(thumbnail.score === null ? ["–"] : [Math.round(thumbnail.score), of100()]));
   const engagement = thumbnail.predicted_engagement;
   find(".engagement").textContent = engagement.value.toFixed(engagement.kind === "proxy" ? 2 : 3);
@@ -230,21 +304,23 @@ function subScore(name, sub, niche) {
   const node = byId("sub").content.cloneNode(true);
   const item = node.querySelector("li");
   node.querySelector(".sub-name").textContent = NAMES[name] ?? name;
-  node.querySelector(".sub-value").textContent = sub.value === null ? "–" : Math.round(sub.value * 100);
   const reason = node.querySelector(".sub-reason");
   reason.append(line(sub.fix ? "b" : "span", `${capital(sub.reason)}.`), sub.fix ? ` ${capital(sub.fix)}.` : "");
   if (sub.value === null) {
     item.className = "unmeasured";
+    node.querySelector(".sub-value").textContent = "not measured";
     return node;
   }
+  // One figure, in words and as the bar: the place in the niche, or the value where it has none.
   const placed = sub.niche_percentile !== null;
+  const share = placed ? sub.niche_percentile / 100 : sub.value;
   item.classList.toggle("weak", sub.weak);
   item.classList.toggle("mend", sub.fix !== null);
   node.querySelector(".bar").classList.toggle("placed", placed);
-  node.querySelector(".sub-place").textContent = placed
-    ? `above ${Math.round(sub.niche_percentile)}% of ${niche}`
-    : "value; not compared";
-  fill(node.querySelector(".bar i"), placed ? sub.niche_percentile / 100 : sub.value);
+  node.querySelector(".sub-value").textContent = placed
+    ? `above ${percent(share)} of ${niche}`
+    : `${Math.round(share * 100)} of 100, not compared with ${niche}`;
+  fill(node.querySelector(".bar i"), share);
   return node;
 }
 
@@ -360,17 +436,26 @@ byId("files").addEventListener("change", (event) => {
   choose(event.target.files);
   event.target.value = ""; // so that a removed file can be chosen again
 });
-const drop = byId("drop");
+for (const kind of ["input", "change"]) byId("form").addEventListener(kind, compare);
+
+// Wherever it is dropped: a browser opens what a page does not take, and the page is gone.
+const carriesFiles = (event) => event.dataTransfer.types.includes("Files");
+const isTyping = (event) => !carriesFiles(event) && event.target.matches?.("input[type=text], input[type=password]");
 for (const kind of ["dragenter", "dragover"]) {
-  drop.addEventListener(kind, (event) => {
+  window.addEventListener(kind, (event) => {
+    if (isTyping(event)) return;
     event.preventDefault();
-    drop.classList.add("over");
+    byId("drop").classList.toggle("over", carriesFiles(event));
   });
 }
-for (const kind of ["dragleave", "drop"]) {
-  drop.addEventListener(kind, (event) => {
-    event.preventDefault();
-    drop.classList.remove("over");
-  });
-}
-drop.addEventListener("drop", (event) => choose(event.dataTransfer.files));
+window.addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) byId("drop").classList.remove("over");
+});
+window.addEventListener("drop", (event) => {
+  byId("drop").classList.remove("over");
+  if (isTyping(event)) return;
+  event.preventDefault();
+  if (carriesFiles(event)) choose(event.dataTransfer.files);
+  else leaveOut(["That was no file. Save the picture first, then choose it or drop it here."]);
+});
+tellOfTheLab();

@@ -67,6 +67,7 @@ class HealthOut(BaseModel):
     model: ServedOut
     indices: dict[str, ServedOut]
     database: DatabaseOut
+    library_note: str | None = Field(description="What the library is made of, where that is not what YouTube told.")
 
 
 @router.get("/health", summary="Alive, and the state of every component")
@@ -104,7 +105,15 @@ def describe(engine: Engine) -> HealthOut:
     warm = encoders.state == meter.state == "warm"
     able = warm and model.release is not None and any(i.release for i in indices.values())
     database = DatabaseOut(state="failed" if engine.stored.failure else "fine", reason=engine.stored.failure)
-    return HealthOut(ready=able, encoders=encoders, meter=meter, model=model, indices=indices, database=database)
+    return HealthOut(
+        ready=able,
+        encoders=encoders,
+        meter=meter,
+        model=model,
+        indices=indices,
+        database=database,
+        library_note=engine.library_note,
+    )
 
 
 def _served(loaded: Loaded[Any] | None, loading: bool, refusal: Refusal | None) -> ServedOut:

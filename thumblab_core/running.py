@@ -1,0 +1,72 @@
+"""What a running `thumblab up` says of itself in its data folder, so that other commands find its servers.
+
+`up` holds a lock on `running.json` for as long as it lives. The kernel releases the lock however `up` ends, so a record that
+nobody holds is of a lab that has stopped.
+"""
+
+import fcntl
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TextIO
+
+from thumblab_core.errors import LabError
+
+_FILE = "running.json"
+_PATIENCE = 2.0
+"""Seconds in which those who only look let go of the lock."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """The URLs of the servers of a running lab."""
+
+    dagster: str
+    mlflow: str
+    scoring: str
+
+
+@contextmanager
+def announced(data_dir: Path, running: Running) -> Iterator[None]:
+    """Say that the lab runs, until the block ends. Raises `LabError` where another `thumblab up` runs on the folder."""
+    with (data_dir / _FILE).open("a+") as record:
+        deadline = time.monotonic() + _PATIENCE
+        while not _locked(record, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                other = _read(record)
+                where = f": Dagster is at {other.dagster}" if other else ""
+                raise LabError(f"another `thumblab up` runs on {data_dir}{where}; use it, or stop it first")
+            time.sleep(0.05)
+        record.truncate(0)
+        record.write(json.dumps(asdict(running)))
+        record.flush()
+        yield
+
+
+def running_lab(data_dir: Path) -> Running | None:
+    """The servers of the `thumblab up` that runs on the folder; None where none does."""
+    try:
+        with (data_dir / _FILE).open() as record:
+            return None if _locked(record, fcntl.LOCK_SH) else _read(record)
+    except OSError:
+        return None
+
+
+def _locked(record: TextIO, how: int) -> bool:
+    try:
+        fcntl.flock(record, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(record: TextIO) -> Running | None:
+    """None where the record is being written, or is of another version of the lab."""
+    record.seek(0)
+    try:
+        return Running(**json.load(record))
+    except (ValueError, TypeError):
+        return None
