@@ -20,7 +20,7 @@ from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
 from thumblab_pipelines.steps.seen import SEEN, fingerprints, seen_by_encoder
 from thumblab_pipelines.steps.verdict import Verdict
 
-_VERSION = 4
+_VERSION = 5
 _MEASURED = "SELECT version, count(*) FROM visual_features GROUP BY version ORDER BY version"
 _LEAST_PAIRS = 100
 """A model that could not be judged on this many held-out pairs is not served."""
