@@ -55,9 +55,9 @@ def command(
         _show(answer, answered_by, None if chosen.serving_url and not local else read_note(chosen.data_dir))
     else:
         click.echo(answer.model_dump_json(indent=2))
-        if answer.winner is not None:
+        if answer.verdict is not None:
             click.echo(f"Answered by {answered_by}.", err=True)
-    if answer.winner is None:
+    if answer.verdict is None:
         raise LabError("none of the thumbnails could be read; each is listed with its reason.")
 
 
@@ -174,7 +174,7 @@ def _show(answer: "ScoreAnswer", answered_by: str, note: str | None) -> None:
 
     console = whole_console()
     console.print(_table(answer))
-    if answer.winner is not None:
+    if answer.verdict is not None:
         console.print(_verdict(answer), soft_wrap=True)
     if answer.channel is not None and answer.channel.adapted:
         console.print(f"Adapted to {answer.channel.videos} videos of {answer.channel.channel_id}.", highlight=False)
@@ -218,27 +218,32 @@ def _table(answer: "ScoreAnswer") -> "Table":
 def _cells(thumbnail: "ThumbnailScore") -> list[str]:
     from rich.markup import escape
 
+    from thumblab_core.confidence import percent
+
     engagement = thumbnail.predicted_engagement
     nearest = thumbnail.neighbours[0] if thumbnail.neighbours else None
     return [
         "—" if thumbnail.score is None else f"{thumbnail.score:.0f}",
-        "—" if thumbnail.win_probability is None else f"{100 * thumbnail.win_probability:.0f}%",
+        "—" if thumbnail.win_probability is None else f"{percent(thumbnail.win_probability)}%",
         "—" if engagement is None else f"{engagement.value:.2f}",
         f"{thumbnail.similarity_score or 0:.0f} ({thumbnail.similarity_source})",
-        "—" if nearest is None else escape(f"{nearest.title} ({nearest.channel})"),
+        "—" if nearest is None or not nearest.winner else escape(f"{nearest.title} ({nearest.channel})"),
     ]
 
 
 def _verdict(answer: "ScoreAnswer") -> str:
     from rich.markup import escape
 
+    from thumblab_core.confidence import percent
     from thumblab_serving.schemas import Verdict
 
-    chance = f"{100 * (answer.confidence or 0):.0f}% against the second"
+    chance = f"{percent(answer.confidence or 0)}% against the second"
     words = {
         Verdict.CLEAR: f"wins clearly ({chance})",
         Verdict.LEANING: f"is ahead, not by much ({chance})",
         Verdict.TOO_CLOSE_TO_CALL: f"is first, but it is too close to call ({chance})",
         Verdict.ONLY_ONE: "is the only one that could be ranked",
+        Verdict.NO_VERDICT: "No verdict: too few of them are like anything that the model has learnt",
     }
-    return f"[bold green]{escape(answer.winner or '')}[/] {words[answer.verdict or Verdict.ONLY_ONE]}."
+    winner = "" if answer.winner is None else f"[bold green]{escape(answer.winner)}[/] "
+    return f"{winner}{words[answer.verdict or Verdict.ONLY_ONE]}."

@@ -30,17 +30,25 @@ _LENGTH = 1.0
 _NOISE = 0.5
 """What chance does to views, in the variance of what the channel's taste does. See docs/training-recipe.md."""
 
+LEAST_PLACED = 20
+"""With fewer videos a place among a channel's own says nothing."""
+
 FILE = "adapters.safetensors"
 
 
 @dataclass(frozen=True)
 class Adapter:
     """The history of a channel: inputs of its m videos, float16 [m, d], their weights, float32 [m], and `kept`:
-    what one log view of the model's own score is worth on a channel that it never saw, 0 to 1."""
+    what one log view of the model's own score is worth on a channel that it never saw, 0 to 1.
+
+    `quantiles`: the 101 percentiles of the channel's adapted scores, each video's by the history of the others; None below
+    20 videos, and in histories made before these were kept.
+    """
 
     history: npt.NDArray[np.float16]
     weights: npt.NDArray[np.float32]
     kept: float
+    quantiles: npt.NDArray[np.float32] | None = None
 
     @property
     def videos(self) -> int:
@@ -51,6 +59,10 @@ class Adapter:
         added = _kernel(inputs, self.history) @ self.weights
         adjusted: npt.NDArray[np.float32] = (self.kept * scores + added).astype(np.float32)
         return adjusted
+
+    def percentile(self, score: float) -> float | None:
+        """Where an adapted score stands among those of the channel's own videos, 0 to 100; None without `quantiles`."""
+        return None if self.quantiles is None else float(np.interp(score, self.quantiles, np.arange(101.0)))
 
 
 def fit_adapter(inputs: Floats, scores: Floats, above: Floats, kept: float) -> Adapter | None:
@@ -65,7 +77,13 @@ def fit_adapter(inputs: Floats, scores: Floats, above: Floats, kept: float) -> A
     left = above - kept * np.asarray(scores, np.float64)
     history = inputs.astype(np.float16)
     kernel = _kernel(history, history) + _NOISE * np.eye(len(left))
-    return Adapter(history, np.linalg.solve(kernel, left - left.mean()).astype(np.float32), kept)
+    weights = np.linalg.solve(kernel, left - left.mean())
+    quantiles = None
+    if len(left) >= LEAST_PLACED:
+        # Leave-one-out of kernel ridge regression in closed form: without its own row a fit is off by this quotient.
+        others = left - left.mean() - weights / np.diagonal(np.linalg.inv(kernel))
+        quantiles = np.percentile(kept * np.asarray(scores, np.float64) + others, np.arange(101)).astype(np.float32)
+    return Adapter(history, weights.astype(np.float32), kept, quantiles)
 
 
 def _kernel(first: Floats, second: Floats) -> npt.NDArray[np.float64]:
@@ -97,6 +115,8 @@ class Adapters:
             parts[f"{channel}/history"] = np.ascontiguousarray(adapter.history)
             parts[f"{channel}/weights"] = np.ascontiguousarray(adapter.weights)
             parts[f"{channel}/kept"] = np.array([adapter.kept], np.float32)
+            if adapter.quantiles is not None:
+                parts[f"{channel}/quantiles"] = adapter.quantiles
         save_file(parts, folder / FILE)
 
     @classmethod
@@ -109,7 +129,11 @@ class Adapters:
         if channel not in self.channels:
             return None
         found = self._any(channel)
-        if found.history.shape != (found.videos, inputs) or not np.isfinite(found.weights).all():
+        if (
+            found.history.shape != (found.videos, inputs)
+            or not np.isfinite(found.weights).all()
+            or not _rising(found.quantiles)
+        ):
             raise LabError(f"the history of {channel} is not of this model")
         return found
 
@@ -118,7 +142,13 @@ class Adapters:
             return self._kept[channel]
         with _opened(self._path) as file:
             history, weights, kept = (file.get_tensor(f"{channel}/{part}") for part in ("history", "weights", "kept"))
-            return Adapter(history, weights, float(kept[0]))
+            placed = f"{channel}/quantiles"
+            quantiles = file.get_tensor(placed) if placed in file.keys() else None  # noqa: SIM118  (no mapping)
+            return Adapter(history, weights, float(kept[0]), quantiles)
+
+
+def _rising(quantiles: npt.NDArray[np.float32] | None) -> bool:
+    return quantiles is None or (quantiles.shape == (101,) and bool((np.diff(quantiles) >= 0).all()))
 
 
 def _opened(path: Path) -> Any:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.sub_scores import NAMES
-from thumblab_core.title_facts import FACTS, WORDS, title_facts, title_words
+from thumblab_core.title_facts import FACTS, VERSION, WORDS, title_facts, title_words
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,13 +37,14 @@ _GAIN = 20.0
 
 @dataclass(frozen=True)
 class RankerConfig:
-    """The architecture, and the encoders whose spaces it was trained in."""
+    """The architecture, the encoders whose spaces it was trained in, and the version of the title facts."""
 
     image_encoder: str
     title_encoder: str
     image_dimension: int
     title_dimension: int
     hidden: int = 512
+    title_facts: int = VERSION
 
     @property
     def dense(self) -> int:
@@ -168,7 +169,10 @@ class Ranker(nn.Module):
         return Predictions(score.numpy(), engagement.numpy(), auxiliary.numpy())
 
 
-def join(images: Vectors, titles: Vectors, texts: Sequence[str]) -> Floats:
-    """The model's inputs, float32 [n, d], of image vectors [n, d_i], title vectors [n, d_t] and the n titles themselves."""
-    parts = images, titles, title_facts(texts), title_words(texts)
+def join(images: Vectors, titles: Vectors, texts: Sequence[str], facts: int = VERSION) -> Floats:
+    """The inputs, float32 [n, d], of image vectors [n, d_i], title vectors [n, d_t] and the n titles themselves.
+
+    `facts`: the version of the title facts that the model learnt from, `RankerConfig.title_facts`.
+    """
+    parts = images, titles, title_facts(texts, facts), title_words(texts)
     return np.concatenate(parts, axis=1, dtype=np.float32)

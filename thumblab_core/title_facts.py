@@ -27,15 +27,22 @@ _PATTERNS = (
     re.compile(r"\b(you|your)\b", re.IGNORECASE),
     re.compile(r"\bvs\b", re.IGNORECASE),
 )
-_FIRST_PICTOGRAPH = 0x2500
+VERSION = 2
+"""Of the facts. Models name the one that they were trained with, and are asked with it."""
+
+_PICTOGRAPHS = {
+    1: re.compile("[\u2501-\U0010ffff]"),  # also every letter of Chinese, Japanese and Korean
+    2: re.compile("[\u20e3\u2300-\u23ff\u2500-\u2bff\ufe0f\U0001f000-\U0001fbff]"),
+}
+"""The blocks of symbols and emoji of the Unicode standard, its keycap and its mark of emoji presentation; by version."""
 
 FACTS = 5 + len(_MARKS) + 3 + len(_PATTERNS) + 1
 """How many numbers `title_facts` gives a title."""
 
 
-def title_facts(titles: Sequence[str]) -> Floats:
+def title_facts(titles: Sequence[str], version: int = VERSION) -> Floats:
     """[n, FACTS]: lengths and shares near 0 to 1, and 0 or 1 for what is there or not."""
-    return np.array([_facts(title) for title in titles], np.float32).reshape(len(titles), FACTS)
+    return np.array([_facts(title, _PICTOGRAPHS[version]) for title in titles], np.float32).reshape(len(titles), FACTS)
 
 
 def title_words(titles: Sequence[str]) -> Floats:
@@ -61,7 +68,7 @@ def _hashers() -> tuple[Any, Any]:
     )
 
 
-def _facts(title: str) -> list[float]:
+def _facts(title: str, pictograph: re.Pattern[str]) -> list[float]:
     words = title.split()
     letters = [character for character in title if character.isalpha()]
     digits = sum(character.isdigit() for character in title)
@@ -74,5 +81,5 @@ def _facts(title: str) -> list[float]:
         *(float(mark in title) for mark in _MARKS),
         *(float(any(mark in title for mark in marks)) for marks in (_QUOTES, _BRACKETS, _DOTS)),
         *(float(pattern.search(title) is not None) for pattern in _PATTERNS),
-        float(any(ord(character) > _FIRST_PICTOGRAPH for character in title)),
+        float(pictograph.search(title) is not None),
     ]

@@ -18,6 +18,7 @@ from pydantic import (
 
 from thumblab_core.channel_history import CHANNEL_ID
 from thumblab_core.images import MAX_BYTES
+from thumblab_core.index import WINNER
 from thumblab_core.niches import Niche
 
 MAX_THUMBNAILS = 20
@@ -149,6 +150,7 @@ class Verdict(StrEnum):
     LEANING = "leaning"
     TOO_CLOSE_TO_CALL = "too_close_to_call"
     ONLY_ONE = "only_one"
+    NO_VERDICT = "no_verdict"
 
 
 class Engagement(_Strict):
@@ -242,7 +244,7 @@ class EvidenceOut(_Strict):
 
 
 class NeighbourOut(_Strict):
-    """A winner of the niche that looks alike."""
+    """A thumbnail of the niche that looks alike: a winner, or where none is near, the nearest of any kind."""
 
     video_id: str
     title: str
@@ -255,18 +257,40 @@ class NeighbourOut(_Strict):
             "channel's median at any age; null where the channel has no baseline."
         )
     )
+    winner: bool = Field(description=WINNER)
     similarity: float = Field(description="Cosine, -1 to 1.")
 
 
 class ThumbnailScore(_Strict):
-    """The answer for one thumbnail. With `error` set everything else is null or empty."""
+    """The answer for one thumbnail. With `error` set everything else is null or empty.
+
+    One that is not `familiar` was measured but not ranked: it has neither rank nor score, win probability or engagement.
+    """
 
     id: str
     error: str | None = None
-    rank: int | None = Field(default=None, description="1 is best.")
-    score: float | None = Field(default=None, ge=0, le=100, description="Percentile in the niche's library.")
-    win_probability: float | None = Field(default=None, ge=0, le=1, description="Of being the best of these.")
-    predicted_engagement: Engagement | None = None
+    familiar: bool | None = Field(
+        default=None,
+        description="False: unlike every picture that the model has learnt. Null where the model cannot tell.",
+    )
+    rank: int | None = Field(
+        default=None, description="1 is best; equal ones keep the order of the request. Null where nothing is ranked."
+    )
+    score: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Percentile among scores of its own kind, see `score_among`; null where these are too few.",
+    )
+    win_probability: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Of being the best of those that are ranked; null where it is the only one.",
+    )
+    predicted_engagement: Engagement | None = Field(
+        default=None, description="Null where the model was not shown to know anything of it."
+    )
     sub_scores: dict[str, SubScoreOut] = Field(default_factory=dict)
     evidence: EvidenceOut | None = None
     similarity_score: float | None = Field(default=None, ge=0, le=100, description="How at home it is in the niche.")
@@ -286,6 +310,23 @@ class ChannelOut(_Strict):
     release: str | None = Field(description="The history that was added; null where the model's own is used, or none.")
 
 
+class SkillOut(_Strict):
+    """What such a ranking was measured to be worth when the model was made: the share of held-out pairs, of two videos of a
+    channel each, that it ordered rightly, with its 95 % interval. 0.5 is chance."""
+
+    measured_on: str = Field(
+        description=(
+            "`future`: later videos of channels that it had learnt; `new_channels`: channels that it had not learnt; "
+            "`adapted`: such channels once their history was added."
+        )
+    )
+    auc: float = Field(ge=0, le=1)
+    low: float | None
+    high: float | None
+    pairs: int
+    channels: int
+
+
 class Releases(_Strict):
     """The releases that made an answer."""
 
@@ -297,10 +338,20 @@ class ScoreAnswer(_Strict):
     """The ranking. `thumbnails` stand in the order of the request; `degraded` says in plain sentences what was missing."""
 
     niche: Niche
-    winner: str | None = Field(description="The id of the best; null when no thumbnail could be read.")
-    verdict: Verdict | None = Field(description="How sure the winner is; null when there is none.")
+    winner: str | None = Field(description="The id of the best; null when no thumbnail could be ranked.")
+    verdict: Verdict | None = Field(
+        description=(
+            "How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. "
+            "`no_verdict`: fewer than two are like anything that the model has learnt. Null when none could be read."
+        )
+    )
     confidence: float | None = Field(
         ge=0, le=1, description="Probability that the winner beats the second; null alone."
+    )
+    skill: SkillOut | None = Field(default=None, description="Null where it was not measured.")
+    score_among: Literal["niche", "channel"] = Field(
+        default="niche",
+        description="Where each `score` is a percentile: the niche's library, or, adapted, the channel's own videos.",
     )
     channel: ChannelOut | None = Field(default=None, description="Null where the request names no channel.")
     thumbnails: list[ThumbnailScore]

@@ -1,17 +1,16 @@
 """Scoring itself: examined pictures, a title, a model and perhaps a library in; the answer out. No I/O, no state."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index import Neighbour, NicheIndex
 from thumblab_core.niches import Niche
 from thumblab_core.score_distribution import ScoreDistribution
+from thumblab_serving import claims
 from thumblab_serving.histories import Known
 from thumblab_serving.intake import Candidate, Examined
 from thumblab_serving.judging import judged, shown
@@ -29,12 +28,9 @@ from thumblab_serving.slot import Loaded
 from thumblab_serving.stored import Place
 
 if TYPE_CHECKING:  # importing the ranker imports torch
-    from thumblab_core.ranker import Predictions
     from thumblab_core.trained_ranker import TrainedRanker
 
 NEIGHBOURS = 5
-CLEAR = 0.75
-LEANING = 0.60
 DEFAULT_SIMILARITY = 50.0
 
 
@@ -44,6 +40,16 @@ class Words:
 
     title: str
     vector: Vectors
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What the model says of each picture, by its id: those it can judge as fields of `ThumbnailScore`, best first."""
+
+    of: Mapping[str, dict[str, object]]
+    winner: str | None
+    verdict: Verdict | None
+    confidence: float | None
 
 
 def rank(
@@ -61,33 +67,22 @@ def rank(
 
     `meter` is the version of what measured the candidates. `no_index` says why `index` is None; `stored` is then the place
     of each by the database, or says why that is None too. `history` is what is known of the channel that was named, if one
-    was. Candidates with an error are answered with it; the others are ranked without them.
+    was. Candidates with an error are answered with it; the others are ranked without them, and so are those that are unlike
+    everything that the model has learnt.
     """
     readable = [(c.id, c.examined) for c in candidates if c.examined is not None]
-    adapter = None if history is None else history.adapter
     degraded = [] if history is None or history.reason is None else [history.reason]
-    scores: dict[str, ThumbnailScore] = {}
+    ranking, scores = Ranking({}, None, None, None), dict[str, ThumbnailScore]()
     if readable:
-        encoder = model.value.model.config.image_encoder
-        pictures = np.stack([examined.vectors[encoder] for _, examined in readable])
-        titles = np.repeat(words.vector[None], len(readable), axis=0)
-        predictions = model.value.predict(pictures, titles, [words.title] * len(readable), adapter)
-        chances = model.value.calibration.win_probabilities(predictions.score, adapter is not None)
-        scores = _scores(readable, predictions, chances, niche, model.value, index, meter, no_index, stored, degraded)
-    order = sorted(scores.values(), key=lambda score: score.rank or 0)
-    confidence, verdict = None, None
-    if len(order) == 1:
-        verdict = Verdict.ONLY_ONE
-    elif order:
-        # Only the two best matter, and only their difference: this is the pairwise model's own question.
-        best, second = sorted(predictions.score.tolist(), reverse=True)[:2]
-        confidence = _sigmoid(model.value.calibration.slope_of(adapter is not None) * (best - second))
-        verdict = _verdict(confidence)
+        ranking = _ranking(readable, words, niche, model.value, history, degraded)
+        scores = _scores(readable, ranking, niche, index, meter, no_index, stored, degraded)
     return ScoreAnswer(
         niche=niche,
-        winner=order[0].id if order else None,
-        verdict=verdict,
-        confidence=confidence,
+        winner=ranking.winner,
+        verdict=ranking.verdict,
+        confidence=ranking.confidence,
+        skill=claims.skill(model.value, history),
+        score_among="niche" if history is None or history.adapter is None else "channel",
         channel=None if history is None else _channel(history),
         thumbnails=[scores.get(c.id) or ThumbnailScore(id=c.id, error=c.error) for c in candidates],
         releases=Releases(model=model.release_id, index=index.release_id if index else None),
@@ -95,43 +90,93 @@ def rank(
     )
 
 
-def _scores(
+def _ranking(
     readable: Sequence[tuple[str, Examined]],
-    predictions: "Predictions",
-    chances: npt.NDArray[np.float64],
+    words: Words,
     niche: Niche,
     model: "TrainedRanker",
+    history: Known | None,
+    degraded: list[str],
+) -> Ranking:
+    adapter = None if history is None else history.adapter
+    encoder = model.model.config.image_encoder
+    names = [name for name, _ in readable]
+    pictures = np.stack([examined.vectors[encoder] for _, examined in readable])
+    degraded.extend(claims.doubts(model, niche, history))
+    known: dict[str, bool | None] = dict.fromkeys(names)
+    if model.familiar is not None:
+        cosines = dict(zip(names, model.familiar.nearest(pictures).tolist(), strict=True))
+        known = {name: cosine >= model.familiar.least for name, cosine in cosines.items()}
+        degraded.extend(claims.strange(model, {name: cosines[name] for name in names if not known[name]}))
+    rows = [row for row, name in enumerate(names) if known[name] is not False]
+    answers: dict[str, dict[str, object]] = {name: {"familiar": known[name]} for name in names}
+    if not rows or (len(rows) == 1 and len(names) > 1):
+        return Ranking(answers, None, Verdict.NO_VERDICT, None)
+    titles = np.repeat(words.vector[None], len(rows), axis=0)
+    predictions = model.predict(pictures[rows], titles, [words.title] * len(rows), adapter)
+    scores = claims.levelled(predictions.score)
+    chances: list[float | None] = [None]
+    if len(rows) > 1:
+        chances = list(model.calibration.win_probabilities(scores, adapter is not None).tolist())
+    best = np.argsort(-scores, kind="stable")  # so that equal ones keep the order of the request
+    places = np.argsort(best, kind="stable") + 1
+    for at, row in enumerate(rows):
+        score, expected = float(scores[at]), float(predictions.engagement[at])
+        answers[names[row]] |= {
+            "rank": int(places[at]),
+            "score": model.calibration.percentile(score, niche) if adapter is None else adapter.percentile(score),
+            "win_probability": chances[at],
+            "predicted_engagement": None if model.uninformed else Engagement.of(expected, model.absolute),
+        }
+    winner = names[rows[int(best[0])]]
+    if len(rows) == 1:
+        return Ranking(answers, winner, Verdict.ONLY_ONE, None)
+    confidence = claims.confidence(scores, model.calibration.slope_of(adapter is not None))
+    return Ranking(answers, winner, claims.verdict(confidence), confidence)
+
+
+def _scores(
+    readable: Sequence[tuple[str, Examined]],
+    ranking: Ranking,
+    niche: Niche,
     index: Loaded[NicheIndex] | None,
     meter: str,
     no_index: str | None,
     stored: Mapping[str, Place] | str | None,
     degraded: list[str],
 ) -> dict[str, ThumbnailScore]:
-    if niche not in model.calibration.quantiles:
-        degraded.append(f"the model was trained without {niche}: thumbnails are ranked, but have no score in it")
     library = None if index is None else index.value
     source, similar = _similar(readable, niche, library, no_index, stored, degraded)
     if source is not SimilaritySource.FAISS:
         library = None
     places = None if library is None else _places(library, niche, meter, degraded)
+    degraded.extend(_without_winners(niche, similar))
     degraded.extend(dict.fromkeys(sentence for _, one in readable for sentence in one.measurement.evidence.missing))
-    # Stable, so that equal scores keep the order of the request.
-    ranks = {row: place for place, row in enumerate(np.argsort(-predictions.score, kind="stable").tolist(), start=1)}
     return {
-        name: ThumbnailScore(
-            id=name,
-            rank=ranks[row],
-            score=model.calibration.percentile(float(predictions.score[row]), niche),
-            win_probability=float(chances[row]),
-            predicted_engagement=Engagement.of(float(predictions.engagement[row]), model.absolute),
-            sub_scores=judged(examined.measurement, places),
-            evidence=shown(examined.measurement.evidence, examined.width, examined.height),
-            similarity_score=similar[name].percentile,
-            similarity_source=source,
-            neighbours=[_neighbour(neighbour) for neighbour in similar[name].winners],
+        name: ThumbnailScore.model_validate(
+            {
+                "id": name,
+                **ranking.of[name],
+                "sub_scores": judged(examined.measurement, places),
+                "evidence": shown(examined.measurement.evidence, examined.width, examined.height),
+                "similarity_score": similar[name].percentile,
+                "similarity_source": source,
+                "neighbours": [_neighbour(neighbour) for neighbour in similar[name].examples],
+            }
         )
-        for row, (name, examined) in enumerate(readable)
+        for name, examined in readable
     }
+
+
+def _without_winners(niche: Niche, similar: Mapping[str, Place]) -> Sequence[str]:
+    """The sentence on the pictures whose neighbours had to be others than winners."""
+    names = [name for name, place in similar.items() if place.examples and not place.examples[0].item.winner]
+    if not names:
+        return []
+    return [
+        f"none of the thumbnails of {niche} that are most like {', '.join(name[:60] for name in names)} is a winner: the "
+        "nearest of any kind are given"
+    ]
 
 
 def _channel(history: Known) -> ChannelOut:
@@ -142,17 +187,6 @@ def _channel(history: Known) -> ChannelOut:
         reason=history.reason,
         release=history.release,
     )
-
-
-def _sigmoid(logit: float) -> float:
-    """For logits of 0 and more, which cannot overflow."""
-    return 1.0 / (1.0 + math.exp(-logit))
-
-
-def _verdict(confidence: float) -> Verdict:
-    if confidence >= CLEAR:
-        return Verdict.CLEAR
-    return Verdict.LEANING if confidence >= LEANING else Verdict.TOO_CLOSE_TO_CALL
 
 
 def _places(library: NicheIndex, niche: Niche, meter: str, degraded: list[str]) -> ScoreDistribution | None:
@@ -191,7 +225,7 @@ def _similar(
 
 def _place(library: NicheIndex, examined: Examined) -> Place:
     vector = examined.vectors[library.encoder]
-    return Place(library.percentile(vector), library.winners(vector, NEIGHBOURS))
+    return Place(library.percentile(vector), library.examples(vector, NEIGHBOURS))
 
 
 def _neighbour(neighbour: Neighbour) -> NeighbourOut:
@@ -203,5 +237,6 @@ def _neighbour(neighbour: Neighbour) -> NeighbourOut:
         url=item.url,
         views_per_hour=item.views_per_hour,
         outlier_multiple=item.outlier_multiple,
+        winner=item.winner,
         similarity=neighbour.similarity,
     )

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from thumblab_core.database.server import running_database_url
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
-from thumblab_core.index import MAX_NEIGHBOURS, ROUNDING, Neighbour, typical_neighbours
+from thumblab_core.index import MAX_NEIGHBOURS, ROUNDING, Neighbour, examples_of, typical_neighbours
 from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 
@@ -42,10 +42,10 @@ class NothingStoredError(LabError):
 
 @dataclass(frozen=True)
 class Place:
-    """As `NicheIndex.percentile` and `NicheIndex.winners` of one picture."""
+    """As `NicheIndex.percentile` and `NicheIndex.examples` of one picture."""
 
     percentile: float
-    winners: list[Neighbour]
+    examples: list[Neighbour]
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class Stored:
         for engine in self._engines.values():
             engine.dispose()
 
-    def places(self, niche: Niche, encoder: str, vectors: Vectors, winners: int) -> list[Place]:
+    def places(self, niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Place]:
         """Where each of the unit vectors, float32 [n, d] of that encoder, stands in the library of the niche, with so many
-        winners that look alike. Raises `NothingStoredError`, within three seconds."""
+        examples that look alike. Raises `NothingStoredError`, within three seconds."""
         if self._failure is not None and time.monotonic() - self._failed_at < _RETRY_SECONDS:
             raise NothingStoredError(self._failure)
         try:
@@ -100,7 +100,7 @@ class Stored:
             raise NothingStoredError(f"there is no database to ask ({str(error).rstrip('.')})") from None
         if url is None:
             raise NothingStoredError("the database does not run")
-        asked = self._threads.submit(self._ask, url, niche, encoder, vectors, winners)
+        asked = self._threads.submit(self._ask, url, niche, encoder, vectors, examples)
         try:
             found = asked.result(_PATIENCE)
         except NothingStoredError:
@@ -118,7 +118,7 @@ class Stored:
         _log.warning("%s; it is asked again in %.0f seconds", why, _RETRY_SECONDS)
         return NothingStoredError(why)
 
-    def _ask(self, url: str, niche: Niche, encoder: str, vectors: Vectors, winners: int) -> list[Place]:
+    def _ask(self, url: str, niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Place]:
         from thumblab_core.database.nearest import Library, search
         from thumblab_core.database.nearest_index import WORTHWHILE
 
@@ -130,7 +130,7 @@ class Stored:
         with engine.connect() as connection:
             _hurry(connection)
             near = search(connection, library, vectors, MAX_NEIGHBOURS, exact=found.count <= WORTHWHILE)
-        return [_place(found, neighbours, winners) for neighbours in near]
+        return [_place(found, neighbours, examples) for neighbours in near]
 
     def _engine(self, url: str) -> "Engine":
         from sqlalchemy import create_engine
@@ -180,15 +180,12 @@ def calibrated(count: int, vectors: Vectors) -> Calibration:
     return Calibration(count, neighbours, np.sort(np.concatenate(means)))
 
 
-def _place(calibration: Calibration, near: list[Neighbour], winners: int) -> Place:
+def _place(calibration: Calibration, near: list[Neighbour], examples: int) -> Place:
     if not near:
         raise NothingStoredError("the database holds nothing of the niche any more")
     mean = np.float32(np.mean([neighbour.similarity for neighbour in near[: calibration.k]]))
     below = np.searchsorted(calibration.means, mean + ROUNDING, side="right")
-    return Place(
-        float(below / len(calibration.means) * 100.0),
-        [neighbour for neighbour in near if neighbour.item.winner][:winners],
-    )
+    return Place(float(below / len(calibration.means) * 100.0), examples_of(near, examples))
 
 
 def _hurry(connection: "Connection") -> None:

@@ -124,6 +124,36 @@ def test_it_is_the_kernel_ridge_regression_that_it_says() -> None:
     np.testing.assert_allclose(found.adjust(later, np.zeros(30)), reference.predict(later), atol=2e-3)
 
 
+def test_a_score_is_placed_among_what_the_channels_other_videos_say_of_each_of_its_own() -> None:
+    inputs, random = videos(30), np.random.default_rng(3)
+    above, scores = taste(inputs) + 0.3 * random.standard_normal(30), random.standard_normal(30).astype(np.float32)
+    found = fit_adapter(inputs, scores, above, 0.5)
+    assert found is not None
+    assert found.quantiles is not None
+    others = []
+    for row in range(30):
+        rest = np.delete(np.arange(30), row)
+        left = (above - 0.5 * scores)[rest] - (above - 0.5 * scores).mean()
+        kernel = module._kernel(found.history[rest], found.history[rest]) + module._NOISE * np.eye(29)
+        own = module._kernel(found.history[row : row + 1], found.history[rest]) @ np.linalg.solve(kernel, left)
+        others.append(0.5 * scores[row] + own[0])
+    np.testing.assert_allclose(found.quantiles, np.percentile(others, np.arange(101)), atol=1e-4)
+    assert found.percentile(float(np.median(others))) == pytest.approx(50, abs=0.5)
+
+
+def test_later_videos_of_a_channel_take_all_places_and_not_those_of_the_middle() -> None:
+    found, later = fitted(300, kept=0.3), videos(300, seed=9)
+    scores = np.random.default_rng(5).standard_normal(300).astype(np.float32)
+    places = [found.percentile(score) for score in found.adjust(later, scores).tolist()]
+    np.testing.assert_allclose(np.percentile(places, [5, 50, 95]), [5, 50, 95], atol=8)
+
+
+def test_below_twenty_videos_nothing_is_placed() -> None:
+    assert fitted(19).quantiles is None
+    assert fitted(19).percentile(0.0) is None
+    assert fitted(20).percentile(0.0) is not None
+
+
 def saved(folder: Path) -> tuple[Adapters, Adapters]:
     kept = Adapters({"UC-one": fitted(kept=0.4), "UC-two": fitted(20, kept=0.7, seed=5), "odd/name": fitted(9)})
     kept.save(folder)
@@ -139,6 +169,7 @@ def test_what_is_read_back_adjusts_as_what_was_saved(tmp_path: Path) -> None:
         assert one is not None
         assert other is not None
         assert other.kept == pytest.approx(one.kept)
+        assert one.percentile(0.1) == other.percentile(0.1)
         np.testing.assert_allclose(one.adjust(later, scores), other.adjust(later, scores), atol=1e-6)
 
 
@@ -162,11 +193,12 @@ def broken(problem: str) -> Adapter:
     weights = good.weights.copy()
     weights[3] = {"nan": np.nan, "infinite": np.inf}.get(problem, 0.0)
     history = {"narrow": good.history[:, :-1], "short": good.history[:-1]}.get(problem, good.history)
-    return Adapter(history, weights, good.kept)
+    quantiles = good.quantiles if problem != "falling" or good.quantiles is None else good.quantiles[::-1].copy()
+    return Adapter(history, weights, good.kept, quantiles)
 
 
 @pytest.mark.parametrize("stored", [False, True])
-@pytest.mark.parametrize("problem", ["narrow", "short", "nan", "infinite"])
+@pytest.mark.parametrize("problem", ["narrow", "short", "nan", "infinite", "falling"])
 def test_a_history_that_is_not_of_this_model_is_an_error(tmp_path: Path, problem: str, stored: bool) -> None:
     adapters = Adapters({"UC-bad": broken(problem), "UC-good": fitted(20)})
     if stored:

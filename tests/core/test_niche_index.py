@@ -138,18 +138,39 @@ def test_near_duplicates_are_all_pairs_above_the_threshold_both_ways_and_never_o
     assert found["v3"]
 
 
-def test_winners_did_as_well_as_their_channel_usually_does() -> None:
+def test_examples_are_the_nearest_winners() -> None:
     vectors = vectors_of(40)
-    winners = index_of(vectors).winners(vectors[0], 5)
+    winners = index_of(vectors).examples(vectors[0], 5)
     assert len(winners) == 5
-    assert all(n.item.outlier_multiple >= 1 for n in winners)
-    cosines = (vectors @ vectors[0])[10:]
-    assert [n.item.video_id for n in winners] == [f"v{10 + row}" for row in np.argsort(-cosines)[:5]]
+    assert all(n.item.outlier_multiple >= 2 for n in winners)
+    cosines = (vectors @ vectors[0])[20:]
+    assert [n.item.video_id for n in winners] == [f"v{20 + row}" for row in np.argsort(-cosines)[:5]]
 
 
-def test_a_video_without_a_baseline_counts_as_a_winner() -> None:
-    assert Item("v", "t", "c", None, 1.0, None).winner
-    assert not Item("v", "t", "c", None, 1.0, 0.99).winner
+def test_where_no_winner_is_near_the_examples_are_the_nearest_of_any_kind() -> None:
+    vectors = vectors_of(15)
+    index = index_of(vectors)
+    assert not any(item.winner for item in index.items)
+    assert index.examples(vectors[3], 4) == index.search(vectors[3], 4)
+
+
+@pytest.mark.parametrize(
+    ("views_per_hour", "multiple", "winner"),
+    [
+        (6.0, 1.2, False),
+        (6.0, 8.0, False),
+        (10.0, 2.0, True),
+        (9.9, 2.0, False),
+        (5_000.0, 1.9, False),
+        (5_000.0, 30.0, True),
+        (1_000.0, None, True),
+        (999.0, None, False),
+    ],
+)
+def test_a_winner_got_twice_its_channels_usual_and_is_watched_at_all(
+    views_per_hour: float, multiple: float | None, winner: bool
+) -> None:
+    assert Item("v", "t", "c", None, views_per_hour, multiple).winner is winner
 
 
 def test_saving_and_loading_changes_nothing(tmp_path: Path) -> None:

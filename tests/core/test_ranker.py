@@ -327,3 +327,8 @@ def test_a_score_stands_where_the_library_of_its_niche_puts_it() -> None:
 
 def test_a_niche_that_was_not_there_at_training_has_no_percentile() -> None:
     assert Calibration(1, {"tech": [0.0] * 101}, 1).percentile(0, "beauty") is None
+
+
+@pytest.mark.parametrize("score", [-1.0, 0.3, 5.0])
+def test_a_niche_of_one_video_says_nothing_rather_than_nothing_or_everything(score: float) -> None:
+    assert Calibration(1, {"news": [0.3] * 101}, 1).percentile(score, "news") is None

@@ -117,6 +117,16 @@ FACT = {
         ("what your cat wants", {"asks", "you"}),
         ("cats VS dogs", {"vs", "capitals", "shouted words"}),
         ("fire 🔥", {"pictograph"}),
+        ("it works ✅", {"pictograph"}),
+        ("in time ⏰", {"pictograph"}),
+        ("step 1️⃣", {"pictograph", "digits"}),
+        ("love ❤️ it", {"pictograph"}),
+        ("日本の朝ごはん｜旅", set()),
+        ("震惊真相！【完整版】", set()),
+        ("충격적인 진실", set()),
+        ("ﾊﾝｶｸ ｶﾅ", set()),
+        ("ⓐ 𝐛𝐨𝐥𝐝 ™", set()),
+        ("일본 🔥", {"pictograph"}),
         ("top 10", {"digits"}),
         ("", set()),
     ],
@@ -125,6 +135,12 @@ def test_each_fact_is_seen_where_it_is_and_nowhere_else(title: str, there: set[s
     assert len(FACT) == FACTS
     found = title_facts([title])[0]
     assert {name for name, place in FACT.items() if found[place] > 0} - {"length", "words"} == there
+
+
+def test_a_model_of_before_is_asked_with_the_facts_that_it_learnt() -> None:
+    titles = ["日本の朝ごはん", "fire 🔥", "plain words"]
+    assert title_facts(titles, 1)[:, -1].tolist() == [1, 1, 0]
+    assert title_facts(titles)[:, -1].tolist() == [0, 1, 0]
 
 
 def test_shares_and_lengths_are_those_of_the_title() -> None:

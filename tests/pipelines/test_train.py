@@ -19,7 +19,7 @@ from thumblab_pipelines.steps.calibrate import expected_calibration_error, too_c
 from thumblab_pipelines.steps.checkpoints import TrainingStoppedError
 from thumblab_pipelines.steps.dataset import Dataset
 from thumblab_pipelines.steps.metrics import pair_auc
-from thumblab_pipelines.steps.pairs import TEST, TRAIN
+from thumblab_pipelines.steps.pairs import TEST, TRAIN, VALIDATION
 from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
 from thumblab_pipelines.steps.train import Trained, train
 
@@ -232,6 +232,38 @@ def test_the_quantiles_are_those_of_each_niche(data: Dataset, trained: Trained) 
         own = trained.held.future_unadapted[data.videos.niche.to_numpy(object) == niche]
         assert (len(quantiles), quantiles[0], quantiles[100]) == (101, own.min(), own.max())
         assert quantiles[50] == pytest.approx(np.median(own), abs=1e-6)
+
+
+def test_a_niche_of_too_few_videos_has_no_quantiles(little: Dataset) -> None:
+    videos = little.videos.copy()
+    videos["niche"] = ["beauty"] * 19 + ["tech"] * 20 + ["news"] * (len(videos) - 39)
+    assert set(train(dataclasses.replace(little, videos=videos), BRIEF).ranker.calibration.quantiles) == {
+        "tech",
+        "news",
+    }
+
+
+def test_whether_the_absolute_head_says_anything_is_measured_on_videos_that_it_did_not_learn(
+    plant: Plant, trained: Trained, data: Dataset
+) -> None:
+    told = trained.ranker.informed
+    assert told is not None
+    assert told.videos == len(data.rows(VALIDATION))
+    assert told.low > 0.3
+    assert trained.ranker.uninformed is None
+    noise = train(plant(channels=8, videos=100, signal=0.0, seed=3), BRIEF).ranker
+    assert noise.informed is not None
+    assert noise.informed.low < 0
+    assert noise.uninformed is not None
+
+
+def test_a_model_knows_the_kind_of_its_training_pictures(data: Dataset, trained: Trained) -> None:
+    known = trained.ranker.familiar
+    assert known is not None
+    assert len(known.pictures) == len(data.learnt(TRAIN))
+    later = known.nearest(data.images[data.rows(TEST)])
+    assert (later >= known.least).mean() > 0.97
+    assert 0 < known.least < 1
 
 
 def test_without_a_clear_pair_it_is_an_error_of_the_lab(little: Dataset) -> None:

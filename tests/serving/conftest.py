@@ -2,11 +2,13 @@
 
 import http.server
 import io
+import json
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +20,7 @@ from PIL import Image, ImageDraw
 from thumblab_core.adapters import Adapter, Adapters, fit_adapter
 from thumblab_core.channel_history import About, ChannelHistories
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
+from thumblab_core.familiar import Familiar
 from thumblab_core.images import decode
 from thumblab_core.index import Item, NicheIndex
 from thumblab_core.model_files import face_model
@@ -25,9 +28,12 @@ from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
 from thumblab_core.score_distribution import ScoreDistribution
 from thumblab_core.settings import Settings
 from thumblab_core.sub_scores import NAMES, Meter
+from thumblab_pipelines.steps.judging import Evaluation
 
 KEY = "key-of-the-tests-0123456789"
 TITLE = "I tested every phone under $200"
+SKILLED = dict.fromkeys(("future", "new_channels", "adapted"), (0.7, 0.65, 0.75))
+INFORMED = {"correlation": 0.4, "low": 0.3, "videos": 100, "spread": 0.5}
 
 
 def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -> bytes:
@@ -104,8 +110,15 @@ class Lab:
         niches: tuple[str, ...] = ("tech",),
         name: str | None = None,
         channels: tuple[str, ...] = (),
+        skills: dict[str, tuple[float, float, float]] = SKILLED,
+        informed: dict[str, float] | None = INFORMED,
+        familiar: Familiar | Literal["anything"] | None = "anything",
     ) -> Release:
-        """A model of random weights that learnt the histories of the `channels` at training."""
+        """A model of random weights that learnt the histories of the `channels` at training.
+
+        `skills`: the AUC and its interval that it was judged to have, by question; `anything`: every picture is like what
+        it learnt.
+        """
         import torch
 
         from thumblab_core import ranker
@@ -125,13 +138,25 @@ class Lab:
         scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
         slope = 1.0 / float(scores.std())
+        if familiar == "anything":
+            familiar = Familiar(vectors.astype(np.float16), -1.0)
         trained = TrainedRanker(
             model,
             Calibration(slope, dict.fromkeys(niches, quantiles), 2 * slope),
-            {"seed": seed},
+            {"seed": seed, "informed": informed},
             Adapters({channel: history_of(model, channel) for channel in channels}),
+            familiar,
         )
-        return self.store.publish(MODEL, ALL, trained.save, {"seed": seed, "image_encoder_name": name})
+
+        def write(folder: Path) -> None:
+            trained.save(folder)
+            rows = [
+                Evaluation(question, "all", "model", "auc", *figures, pairs=1_000, channels=40)
+                for question, figures in skills.items()
+            ]
+            (folder / "evaluation.json").write_text(json.dumps([asdict(row) for row in rows]))
+
+        return self.store.publish(MODEL, ALL, write, {"seed": seed, "image_encoder_name": name})
 
     def history(self, channel: str, model: Release, videos: int = 24) -> Release:
         """The history of a channel, added for the model and served."""

@@ -46,14 +46,14 @@ def test_a_channel_that_the_model_learnt_adapts_the_answer_and_is_said(known, dr
 
 
 def test_the_chances_are_of_the_adapted_scores_by_the_slope_for_known_channels(known, draw):
-    trained = TrainedRanker.load(known.lab.store.current(MODEL, ALL)).calibration
-    quantiles = trained.quantiles["tech"]
+    ranker = TrainedRanker.load(known.lab.store.current(MODEL, ALL))
+    trained, quantiles = ranker.calibration, ranker.adapter(OWN).quantiles
     checked = 0
     for first in range(8):
         answer = known.score(draw(first), draw(first + 1), channel_id=OWN)
         low, high = sorted(np.interp([t["score"] for t in answer["thumbnails"]], np.arange(101.0), quantiles))
         assert max(chances(answer)) == pytest.approx(answer["confidence"], abs=1e-6)
-        if quantiles[0] < low and high < quantiles[-1]:  # a score outside of the library's range is cut off
+        if quantiles[0] < low and high < quantiles[-1]:  # a score outside of the channel's range is cut off
             odds = np.exp(trained.slope_adapted * (high - low))
             assert answer["confidence"] == pytest.approx(odds / (1 + odds), abs=1e-3)
             checked += 1

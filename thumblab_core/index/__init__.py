@@ -8,11 +8,13 @@ from thumblab_core.index.changes import Change
 from thumblab_core.index.items import (
     MAX_NEIGHBOURS,
     ROUNDING,
+    WINNER,
     Item,
     LibraryError,
     Neighbour,
     Only,
     RebuildRequiredError,
+    examples_of,
     typical_neighbours,
 )
 from thumblab_core.index.kinds import Kind
@@ -21,6 +23,7 @@ from thumblab_core.index.niche_index import NicheIndex
 __all__ = [
     "MAX_NEIGHBOURS",
     "ROUNDING",
+    "WINNER",
     "Change",
     "Item",
     "Kind",
@@ -29,5 +32,6 @@ __all__ = [
     "NicheIndex",
     "Only",
     "RebuildRequiredError",
+    "examples_of",
     "typical_neighbours",
 ]

@@ -1,5 +1,6 @@
 """What a library says of a video, and which videos a search is about."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -9,6 +10,13 @@ from thumblab_core.errors import LabError
 MAX_NEIGHBOURS = 200
 """No question of the lab needs more; the recall of a library is measured at this many."""
 
+
+OUTLIER, LEAST_RATE, UNMEASURED_RATE = 2.0, 10.0, 1_000.0
+WINNER = (
+    f"At least {OUTLIER:g} times what its channel usually gets, and {LEAST_RATE:g} views an hour; where the channel has no "
+    f"usual yet, {UNMEASURED_RATE:,.0f} views an hour."
+)
+"""What a winner is, in words."""
 
 ROUNDING = 1e-6
 """The same cosine comes out a little differently of FAISS, numpy and PostgreSQL: what is equal must count as equal."""
@@ -46,8 +54,11 @@ class Item:
 
     @property
     def winner(self) -> bool:
-        """At or above what its channel usually gets; a video without a baseline trended on its own."""
-        return self.outlier_multiple is None or self.outlier_multiple >= 1.0
+        """See `WINNER`: a multiple of what is next to nothing says nothing, and nor does a rate without a channel's usual
+        unless it is one that trends."""
+        if self.outlier_multiple is None:
+            return self.views_per_hour >= UNMEASURED_RATE
+        return self.outlier_multiple >= OUTLIER and self.views_per_hour >= LEAST_RATE
 
 
 class Neighbour(NamedTuple):
@@ -55,6 +66,11 @@ class Neighbour(NamedTuple):
 
     item: Item
     similarity: float
+
+
+def examples_of(near: Sequence[Neighbour], k: int) -> list[Neighbour]:
+    """Of neighbours, nearest first, the k nearest winners; where none of them is one, the k nearest of any kind."""
+    return [neighbour for neighbour in near if neighbour.item.winner][:k] or list(near[:k])
 
 
 @dataclass(frozen=True)

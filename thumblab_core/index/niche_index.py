@@ -17,7 +17,16 @@ from thumblab_core.index.base import Base, Rows
 from thumblab_core.index.changes import JSON as CHANGES
 from thumblab_core.index.changes import Change, Changes
 from thumblab_core.index.files import BASE_FILES, named_videos, read_base, read_calibration, write_base
-from thumblab_core.index.items import MAX_NEIGHBOURS, ROUNDING, Item, LibraryError, Neighbour, Only, typical_neighbours
+from thumblab_core.index.items import (
+    MAX_NEIGHBOURS,
+    ROUNDING,
+    Item,
+    LibraryError,
+    Neighbour,
+    Only,
+    examples_of,
+    typical_neighbours,
+)
 from thumblab_core.index.kinds import AUTO, FLAT_UP_TO, Kind
 from thumblab_core.releases import Release
 from thumblab_core.score_distribution import ScoreDistribution
@@ -141,9 +150,9 @@ class NicheIndex:
             for row, similarity in zip(rows.tolist(), similarities.tolist(), strict=True)
         ]
 
-    def winners(self, vector: Vectors, k: int) -> list[Neighbour]:
-        """The k nearest items that did at least as well as their channel usually does."""
-        return [n for n in self.search(vector, min(len(self), max(k * 8, MAX_NEIGHBOURS))) if n.item.winner][:k]
+    def examples(self, vector: Vectors, k: int) -> list[Neighbour]:
+        """The k nearest winners, see `examples_of`."""
+        return examples_of(self.search(vector, min(len(self), max(k * 8, MAX_NEIGHBOURS))), k)
 
     def percentile(self, vector: Vectors) -> float:
         """How at home a unit vector [d] is in the library, 0 to 100.

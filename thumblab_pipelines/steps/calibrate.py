@@ -12,10 +12,9 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from thumblab_core.confidence import LEANING, percent
 
-TOO_CLOSE = 0.60
-"""Below this chance of the likelier thumbnail the answer is: too close to call. The service draws the same line."""
+Floats = npt.NDArray[np.float64]
 
 LEAST_SLOPE = 1e-6
 """A model that orders pairs no better than chance must not claim to know."""
@@ -79,8 +78,8 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
 
 
 def too_close(gaps: npt.ArrayLike, slope: float) -> npt.NDArray[np.bool_]:
-    """[m] of which pairs the model would not say who wins."""
-    return np.asarray(_sigmoid(slope * np.abs(np.asarray(gaps, np.float64))) < TOO_CLOSE, bool)
+    """[m] of which pairs the model would not say who wins, by the line that the service draws."""
+    return np.asarray(percent(_sigmoid(slope * np.abs(np.asarray(gaps, np.float64)))) < LEANING, bool)
 
 
 def too_close_share(gaps: npt.ArrayLike, slope: float) -> float:

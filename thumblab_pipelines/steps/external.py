@@ -156,7 +156,7 @@ class _Answers:
         from thumblab_core.ranker import join
 
         self._data, self._trained, self._pairs = data, trained, pairs
-        inputs = join(data.images, data.titles, data.videos.title.tolist())
+        inputs = join(data.images, data.titles, data.videos.title.tolist(), trained.model.config.title_facts)
         self._inputs, self._scores = inputs, trained.predict_inputs(inputs).score
 
     def unadapted(self) -> Iterator[Evaluation]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core import skill
 from thumblab_pipelines.steps.calibrate import expected_calibration_error, too_close
 from thumblab_pipelines.steps.metrics import (
     Floats,
@@ -28,7 +29,7 @@ from thumblab_pipelines.steps.pairs import TEST
 if TYPE_CHECKING:
     import pandas as pd
 
-FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
+FUTURE, NEW_CHANNELS, ADAPTED = skill.FUTURE, skill.NEW_CHANNELS, skill.ADAPTED
 MODEL = "model"
 
 SLICES = {"all": 0.0, "2x": 0.5}

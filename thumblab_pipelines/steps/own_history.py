@@ -204,7 +204,8 @@ def prepare(ranker: TrainedRanker, videos: pd.DataFrame, images: Floats, titles:
     if videos.empty:
         nothing = np.zeros((0, ranker.model.config.inputs), np.float32)
         return Own(videos.assign(target=[]), nothing, np.zeros(0, np.float32), kept)
-    inputs = join(images.astype(np.float32), titles.astype(np.float32), videos.title.tolist())
+    facts = ranker.model.config.title_facts
+    inputs = join(images.astype(np.float32), titles.astype(np.float32), videos.title.tolist(), facts)
     scores = ranker.model.predict(inputs).score
     return Own(videos.assign(target=growth.target(videos)), ranker.model.standardise(inputs), scores, kept)
 

@@ -97,7 +97,7 @@ def model_scores(trained: TrainedRanker, data: Dataset) -> Scores:
     """The model's score of every video of the dataset, with its channel's history where the model has one, [n]."""
     from thumblab_core.ranker import join
 
-    inputs = join(data.images, data.titles, data.videos.title.tolist())
+    inputs = join(data.images, data.titles, data.videos.title.tolist(), trained.model.config.title_facts)
     scores = trained.predict_inputs(inputs).score
     for channel, rows in data.videos.groupby("channel_id").indices.items():
         adapter = trained.adapter(str(channel))

@@ -23,7 +23,7 @@ from thumblab_pipelines.steps.verdict import Verdict
 if TYPE_CHECKING:
     from thumblab_pipelines.steps.dataset import Dataset
 
-_VERSION = 5
+_VERSION = 6
 _LEAST_PAIRS = 100
 """A model that could not be judged on this many held-out pairs is not served."""
 

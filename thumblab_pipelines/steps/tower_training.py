@@ -71,7 +71,7 @@ class TowerTraining:
         self._place[rows] = np.arange(len(rows))
         self._place[rows[sorted(inputs.unreadable)]] = -1
         words = join(
-            data.images[:, :0], data.titles, data.videos.title.tolist()
+            data.images[:, :0], data.titles, data.videos.title.tolist(), heads.config.title_facts
         )  # all of a row's inputs but its picture
         self._titles = torch.from_numpy(words).to(self.tower.device)
         self._channel = np.unique(data.videos.channel_id.to_numpy(str), return_inverse=True)[1]

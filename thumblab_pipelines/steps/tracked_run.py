@@ -148,7 +148,7 @@ def example(release: Release) -> Any:
     random = np.random.default_rng(0)
     sides = (config.image_dimension, config.title_dimension)
     images, titles = (unit(random.standard_normal((2, side)).astype(np.float32)) for side in sides)
-    return join(images, titles, ["I tested every phone under $200", "Five ways to ruin a sauce"])
+    return join(images, titles, ["I tested every phone under $200", "Five ways to ruin a sauce"], config.title_facts)
 
 
 def _pairs(release_id: str, store: ReleaseStore) -> Source:

@@ -14,8 +14,9 @@ import torch
 
 from thumblab_core.adapters import Adapter, Adapters
 from thumblab_core.errors import LabError
+from thumblab_core.familiar import Familiar
 from thumblab_core.ranker import Ranker, RankerConfig, join
-from thumblab_core.trained_ranker import CTR, ENGAGEMENT, Calibration, TrainedRanker
+from thumblab_core.trained_ranker import CTR, ENGAGEMENT, LEAST_PLACED, Calibration, Informed, TrainedRanker
 from thumblab_pipelines.steps.adapt import above_trend, adjusted, fit_adapters
 from thumblab_pipelines.steps.calibrate import fit_slope, too_close_share
 from thumblab_pipelines.steps.dataset import Dataset
@@ -50,10 +51,12 @@ class Trained:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """A network, its scores of every video [n] without any channel's history, and how it came about."""
+    """A network, its scores of every video [n] without any channel's history, what its absolute head expects of each [n],
+    and how it came about."""
 
     model: Ranker
     scores: npt.NDArray[np.float32]
+    expected: npt.NDArray[np.float32]
     choice: Choice
     history: list[Epoch]
 
@@ -104,11 +107,10 @@ class _Training:
         slope_adapted = fit_slope(own)
         # Where no model could be trained without a part of the channels, nothing better is known of strangers.
         slope = fit_slope(unknown) if len(unknown) else slope_adapted
-        niches = data.videos.niche.to_numpy(str)
         calibration = Calibration(
             slope=slope,
             slope_adapted=slope_adapted,
-            quantiles={n: np.percentile(first.scores[niches == n], np.arange(101)).tolist() for n in np.unique(niches)},
+            quantiles=self._quantiles(first.scores),
             too_close=(_too_close(unknown, slope), _too_close(own, slope_adapted)),
         )
         training: dict[str, Any] = {
@@ -116,13 +118,16 @@ class _Training:
             "choice": asdict(first.choice),
             "kept": kept,
             "absolute": CTR if _learns_ctr(data, data.learnt(TRAIN)) else ENGAGEMENT,
+            "informed": self._informed(first.expected),
             "growth": data.release.info.get("growth"),
             "near_duplicate": data.release.info.get("near_duplicate"),
             "pairs_release": data.release.release_id,
             "epochs_run": len(first.history),
             "channels_adapted": len(adapters),
         }
-        ranker = TrainedRanker(first.model, calibration, training, Adapters(adapters))
+        learnt = data.learnt(TRAIN)
+        familiar = Familiar.of(data.images[learnt], self.channel[learnt])
+        ranker = TrainedRanker(first.model, calibration, training, Adapters(adapters), familiar)
         held = HeldOut(future, first.scores.astype(np.float64), new, adapted, slope, slope_adapted)
         return Trained(ranker, first.history, held)
 
@@ -162,7 +167,8 @@ class _Training:
         choice = choose(*sides, above, self.channel[train], place[winners], place[losers])
         lengths = np.ones(known.shape[1], np.float32)
         lengths[:pictures] = choice.length
-        absolute, held = _absolute(self.data, train), self._pairs(validation)[:2]
+        measured = _learns_ctr(self.data, train)
+        absolute, held = _absolute(self.data, train, measured), self._pairs(validation)[:2]
         told = absolute[np.isfinite(absolute)]
         usual = float(np.clip(told.mean(), 0.001, 0.999)) if len(told) else 0.5
         model.start(lengths * solve(known * lengths, above, choice.penalty), choice.length, usual)
@@ -174,7 +180,7 @@ class _Training:
             self.data.sub_scores,
             *held,
             margins=margins,
-            measured=_learns_ctr(self.data, train),
+            measured=measured,
         )
         model, history = fit(
             problem,
@@ -186,7 +192,8 @@ class _Training:
         )
         self._take(model, *held)
         model.unit.fill_(self._unit(model, validation))
-        return _Fitted(model, model.predict(self.inputs).score, choice, history)
+        said = model.predict(self.inputs)
+        return _Fitted(model, said.score, said.engagement, choice, history)
 
     def _take(self, model: Ranker, winners: Rows, losers: Rows) -> None:
         """Take as much of the network as orders the validation pairs best; all of it where there are none."""
@@ -228,6 +235,31 @@ class _Training:
         adapters = fit_adapters(self.inputs, fitted.scores, above, self.channel, known, kept, only, compare)
         return adapters, adjusted(self.inputs, fitted.scores, self.channel, adapters, compare)
 
+    def _quantiles(self, scores: Floats) -> dict[str, list[float]]:
+        """The 101 percentiles of the scores [n] of each niche that has videos enough."""
+        niches = self.data.videos.niche.to_numpy(str)
+        of_each = {str(niche): scores[niches == niche] for niche in np.unique(niches)}
+        return {
+            niche: np.percentile(found, np.arange(101)).tolist()
+            for niche, found in of_each.items()
+            if len(found) >= LEAST_PLACED
+        }
+
+    def _informed(self, expected: Floats) -> dict[str, float] | None:
+        """What the absolute head knows of the validation videos, which it was not fitted to."""
+        from scipy.stats import spearmanr
+
+        told = _absolute(self.data, self.validation, _learns_ctr(self.data, self.data.learnt(TRAIN)))
+        rows = np.flatnonzero(np.isfinite(told))
+        if len(rows) < LEAST_PLACED:
+            return None
+        low, high = np.percentile(expected, [5, 95])
+        constant = expected[rows].min() == expected[rows].max() or told[rows].min() == told[rows].max()
+        rank = 0.0 if constant else float(spearmanr(expected[rows], told[rows]).statistic)
+        # Fisher's transformation; of a perfect correlation there is none.
+        least = float(np.tanh(np.arctanh(np.clip(rank, -1 + 1e-9, 1 - 1e-9)) - 1.96 / np.sqrt(len(rows) - 3)))
+        return asdict(Informed(rank, least, len(rows), float(high - low)))
+
     def _above(self, rows: Rows) -> Floats:
         known = np.zeros(len(self.target), bool)
         known[rows] = True
@@ -267,14 +299,14 @@ def _learns_ctr(data: Dataset, rows: Rows) -> bool:
     return int(data.videos.click_through_rate.iloc[rows].notna().sum()) >= _LEAST_FOR_CTR
 
 
-def _absolute(data: Dataset, rows: Rows) -> npt.NDArray[np.float32]:
+def _absolute(data: Dataset, rows: Rows, measured: bool) -> npt.NDArray[np.float32]:
     """[n] what the absolute head learns of the rows, 0 to 1; NaN where it is not known, and elsewhere.
 
-    The click-through rate, or where a video stands among its channel's by its target.
+    The click-through rate where that is `measured`, or where a video stands among its channel's by its target.
     """
     target = np.full(len(data.videos), np.nan, np.float32)
     videos = data.videos.iloc[rows]
-    if _learns_ctr(data, rows):
+    if measured:
         target[rows] = videos.click_through_rate.to_numpy(np.float32)
         return target
     place = videos.groupby("channel_id").target.rank() - 0.5
