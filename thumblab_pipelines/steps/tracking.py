@@ -8,6 +8,7 @@ import os
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,8 @@ from thumblab_pipelines.steps.model_registry import RELEASE_TAG, ModelRegistry, 
 from thumblab_pipelines.steps.recipe import Epoch
 
 if TYPE_CHECKING:
+    import httpx
+
     from thumblab_pipelines.steps.lab import Lab
     from thumblab_pipelines.steps.ranking import BuiltModel
 
@@ -92,7 +95,7 @@ class Tracker:
         import httpx
 
         try:
-            httpx.get(f"{uri.rstrip('/')}/health", timeout=10, trust_env=False).raise_for_status()
+            _http().get(f"{uri.rstrip('/')}/health").raise_for_status()
         except httpx.HTTPError as error:
             raise LabError(
                 f"MLflow does not answer at {uri} ({type(error).__name__}); start it with `thumblab up`, "
@@ -209,6 +212,14 @@ class Tracker:
 
     def _tracked(self, version: Version, reused: bool) -> Tracked:
         return Tracked(version.run_id, version.number, self.url(version.run_id), reused)
+
+
+@cache
+def _http() -> httpx.Client:
+    """One for the process: each reads the machine's certificates, which takes longer than the call."""
+    import httpx
+
+    return httpx.Client(timeout=10, trust_env=False)
 
 
 def _signature(example: Any) -> Any:
