@@ -8,6 +8,6 @@ COPY . .
 RUN pip install --no-cache-dir --no-deps -e . \
  && mkdir -p /data/dagster && cp dagster.yaml /data/dagster/ && chown -R thumblab /data
 USER thumblab
-ENV THUMBLAB_DATA_DIR=/data DAGSTER_HOME=/data/dagster
+ENV THUMBLAB_DATA_DIR=/data DAGSTER_HOME=/data/dagster DAGSTER_GRPC_TIMEOUT_SECONDS=180
 VOLUME /data
 CMD ["thumblab", "--help"]

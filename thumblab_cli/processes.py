@@ -244,7 +244,12 @@ def dagster_servers(port: int) -> list[Server]:
     base = f"http://127.0.0.1:{port}"
     webserver = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *location]
     daemon = [sys.executable, "-m", "dagster._daemon", "run", *location]
-    return [Server("dagster", webserver, base, f"{base}/server_info"), Server("dagster-daemon", daemon, None, None)]
+    # How long a busy machine may take to start the process of a run; Dagster's own 60 s are too few for two cores.
+    environment = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "180"}
+    return [
+        Server("dagster", webserver, base, f"{base}/server_info", environment),
+        Server("dagster-daemon", daemon, None, None, environment),
+    ]
 
 
 def dagster_home(settings: Settings) -> Path:

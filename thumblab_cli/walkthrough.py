@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from thumblab_pipelines.steps.evaluate import Evaluation
     from thumblab_pipelines.steps.progress import Progress
 
-_TAG = "thumblab/demo"
 _NIGHTLY = (
     "raw_videos",
     "thumbnails",
@@ -65,10 +64,11 @@ def walk_through(console: Console, folder: Path | None) -> None:
         from dagster import DagsterInstance
 
         from thumblab_pipelines.definitions import defs
+        from thumblab_pipelines.run_launcher import end_abandoned_runs
 
         definitions = defs()
         with DagsterInstance.get() as instance:
-            _bury_the_dead(instance)
+            end_abandoned_runs(instance)  # those of a demo that was killed
             new = _refresh(console, definitions, instance, lab)
             console.print(
                 "\n[bold]Training[/bold]: pairs of one channel, two splits, a model for each; logged to MLflow"
@@ -241,7 +241,7 @@ def _run(
     result = definitions.resolve_job_def(job).execute_in_process(
         instance=instance,
         partition_key=niche,
-        tags={_TAG: str(os.getpid())},
+        tags={"dagster/max_retries": "0"},  # a daemon cannot: this process is not its code server
         resources={"lab": LabResource().listened_by(listener)},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
@@ -263,13 +263,3 @@ def _run(
         if event.asset_key is not None
     }
     return _Outcome(metadata, sum(c.passed for c in checks), len(checks))
-
-
-def _bury_the_dead(instance: "DagsterInstance") -> None:
-    """A demo that was killed leaves a run that looks as if it went on; we hold the lock, so it does not."""
-    from dagster import DagsterRunStatus, RunsFilter
-
-    unfinished = [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
-    for run in instance.get_runs(RunsFilter(statuses=unfinished)):
-        if _TAG in run.tags:
-            instance.report_run_failed(run, "Its process is gone.")

@@ -91,3 +91,11 @@ def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pyte
     (tmp_path / ".git").mkdir()
     monkeypatch.setattr(tracked_run, "CHECKOUT", tmp_path)
     assert tracked_run.commit() is None, "somebody else's repository, into which the lab was installed"
+
+
+def test_every_panel_of_every_plot_has_a_title_and_names_both_axes(found: list[Figure]) -> None:
+    epochs = [Epoch(0, 0.3, 0.2, 0.1, 0.5), Epoch(1, 0.2, 0.1, 0.1, 0.6)]
+    curve = [{"predicted": 0.5, "won": 0.52, "pairs": 40}]
+    panels = [(name, axes) for name, plot in plots(epochs, found, curve) for axes in plot.axes]
+    assert len(panels) == 2 + 2 + 2 + 1
+    assert [name for name, axes in panels if not (axes.get_title() and axes.get_xlabel() and axes.get_ylabel())] == []

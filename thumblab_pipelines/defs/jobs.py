@@ -1,6 +1,9 @@
 """The jobs: the library by niche, what is collected beside it, and the model over all niches.
 
 One job over both kinds would run the global assets once per niche.
+
+A run is ended and tried again after the twelve hours of `dagster.yaml`, or `_longest` where its job is a short one; it
+goes on from what the first try committed.
 """
 
 import dagster as dg
@@ -9,6 +12,11 @@ from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.groups import niche_partitions
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.steps.index_changes import resume, roll_back
+
+
+def _longest(hours: float) -> dict[str, str]:
+    return {"dagster/max_runtime": str(round(3_600 * hours))}
+
 
 refresh_library = dg.define_asset_job(
     "refresh_library",
@@ -20,6 +28,7 @@ rebuild_index = dg.define_asset_job(
     "rebuild_index",
     selection=dg.AssetSelection.assets("faiss_index", "served_index"),
     description="Build the index of a niche anew from what the database holds, and serve it.",
+    tags=_longest(hours=2),
 )
 
 
@@ -44,6 +53,7 @@ def move_pointer(context: dg.OpExecutionContext, lab: LabResource, config: RollB
 
 @dg.job(
     partitions_def=niche_partitions,
+    tags=_longest(hours=1),
     description="Serve an older index of a niche. No refresh replaces it until it is resumed, by this job or by hand.",
 )
 def roll_back_index() -> None:
@@ -60,12 +70,14 @@ observe_views = dg.define_asset_job(
     "observe_views",
     selection=dg.AssetSelection.assets("view_history"),
     description="Look again at the counts of the videos that are due.",
+    tags=_longest(hours=2),
 )
 
 apply_retention = dg.define_asset_job(
     "apply_retention",
     selection=dg.AssetSelection.assets("retention"),
     description="Refresh what is about to be too old, and forget what is gone.",
+    tags=_longest(hours=2),
 )
 
 train_ranker = dg.define_asset_job(
@@ -78,4 +90,5 @@ serve_model = dg.define_asset_job(
     "serve_model",
     selection=dg.AssetSelection.assets("served_model"),
     description="Serve the newest model where it is not worse than the champion, or the one that its config names.",
+    tags=_longest(hours=2),
 )

@@ -1,11 +1,13 @@
 """What the assets are given: the lab of this process's settings, and MLflow."""
 
 import time
+from functools import lru_cache
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from thumblab_core.settings import settings
+from thumblab_core.database.server import database_url
+from thumblab_core.settings import Settings, settings
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress
 from thumblab_pipelines.steps.tracking import Tracker
@@ -14,9 +16,9 @@ _QUIET_SECONDS = 5.0
 
 
 class LabResource(dg.ConfigurableResource):
-    """The lab of this process's settings, opened on first use."""
+    """The lab of this process's settings. Dagster makes a resource anew for every tick of a sensor; the lab is opened and
+    its database migrated once."""
 
-    _lab: Lab | None = PrivateAttr(default=None)
     _listener: Progress | None = PrivateAttr(default=None)
 
     def listened_by(self, listener: Progress) -> "LabResource":
@@ -25,9 +27,8 @@ class LabResource(dg.ConfigurableResource):
         return self
 
     def open(self) -> Lab:
-        if self._lab is None:
-            self._lab = Lab.open()
-        return self._lab
+        chosen = settings()
+        return _opened(chosen, database_url(chosen))  # asked each time: an embedded server that has died starts again
 
     def progress(self, context: dg.AssetExecutionContext) -> Progress:
         """A listener that logs every few seconds, so that a long step is seen to move in the UI."""
@@ -42,6 +43,11 @@ class LabResource(dg.ConfigurableResource):
                 context.log.info(f"{what}: {done} of {total}")
 
         return listen
+
+
+@lru_cache(maxsize=1)
+def _opened(chosen: Settings, url: str) -> Lab:
+    return Lab.open(chosen)
 
 
 class MlflowResource(dg.ConfigurableResource):

@@ -6,8 +6,9 @@ import json
 import logging
 import os
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,8 @@ from thumblab_pipelines.steps.model_registry import RELEASE_TAG, ModelRegistry, 
 from thumblab_pipelines.steps.recipe import Epoch
 
 if TYPE_CHECKING:
+    import httpx
+
     from thumblab_pipelines.steps.lab import Lab
     from thumblab_pipelines.steps.ranking import BuiltModel
 
@@ -29,6 +32,9 @@ _log = logging.getLogger(__name__)
 
 NAME = "thumbnail-ranker"
 """Of the experiment and of the registered model."""
+
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Without it MLflow's page opens the experiment as one of GenAI: traces, prompts and judges, and no table of models."""
 
 _LOCK = 7_204_117  # any number that no other program takes as an advisory lock in this database
 _LONGEST_S = 900
@@ -92,7 +98,7 @@ class Tracker:
         import httpx
 
         try:
-            httpx.get(f"{uri.rstrip('/')}/health", timeout=10, trust_env=False).raise_for_status()
+            _http().get(f"{uri.rstrip('/')}/health").raise_for_status()
         except httpx.HTTPError as error:
             raise LabError(
                 f"MLflow does not answer at {uri} ({type(error).__name__}); start it with `thumblab up`, "
@@ -200,15 +206,25 @@ class Tracker:
         from mlflow.exceptions import MlflowException
 
         found = self._client.get_experiment_by_name(self._name)
-        if found is not None:
-            return str(found.experiment_id)
-        try:
-            return str(self._client.create_experiment(self._name))
-        except MlflowException:  # another process made it meanwhile
-            return str(self._client.get_experiment_by_name(self._name).experiment_id)
+        if found is None:
+            with suppress(MlflowException):  # another process makes it meanwhile
+                self._client.create_experiment(self._name, tags=_KIND)
+            found = self._client.get_experiment_by_name(self._name)
+        for name, value in _KIND.items():  # one that is older than this tag, or was made by hand
+            if found.tags.get(name) != value:
+                self._client.set_experiment_tag(found.experiment_id, name, value)
+        return str(found.experiment_id)
 
     def _tracked(self, version: Version, reused: bool) -> Tracked:
         return Tracked(version.run_id, version.number, self.url(version.run_id), reused)
+
+
+@cache
+def _http() -> httpx.Client:
+    """One for the process: each reads the machine's certificates, which takes longer than the call."""
+    import httpx
+
+    return httpx.Client(timeout=10, trust_env=False)
 
 
 def _signature(example: Any) -> Any:

@@ -1,4 +1,7 @@
-"""The plots of a run: learning curves, AUC by slice, calibration. What there is nothing to draw of is left out."""
+"""The plots of a run: learning curves, AUC by slice, calibration. What there is nothing to draw of is left out.
+
+Every panel has a title and names both of its axes: MLflow shows a plot alone, under its file's name.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Plot
 
-_SLICES = {"auc_by_niche": ("niche:", "niche"), "auc_by_margin": ("margin ", "margin of the pair")}
+_SLICES = {"auc_by_niche": ("niche:", "niche"), "auc_by_margin": ("margin ", "margin of the pairs")}
 _GREY = "0.6"
 
 
@@ -29,19 +32,22 @@ def plots(history: list[Epoch], found: list[Figure], calibration: list[dict[str,
 
 
 def learning_curves(history: list[Epoch]) -> Plot:
-    """The losses above, everything else that is told of the epochs below."""
-    plot, (above, below) = _plot(2)
+    """The losses, and below them the AUC on the validation pairs where there are any."""
     curves: dict[str, list[tuple[int, float]]] = {}
     for name, value, epoch in epoch_metrics(history):
         curves.setdefault(name, []).append((epoch, value))
-    for name, points in curves.items():
-        axes = above if name.endswith("_loss") else below
-        axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), marker="." if len(points) < 50 else "")
-    above.set_ylabel("mean loss")
-    below.set_xlabel("epoch")
-    for axes in (above, below):
-        if axes.lines:
-            axes.legend(frameon=False)
+    losses = [name for name in curves if name.endswith("_loss")]
+    panels = [("Losses in training", "mean loss of the epoch", losses)]
+    if "validation_auc" in curves:
+        panels.append(("Validation pairs", "AUC", ["validation_auc"]))
+    plot, found = _plot(len(panels))
+    for axes, (title, label, names) in zip(found, panels, strict=True):
+        for name in names:
+            points = curves[name]
+            axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), marker="." if len(points) < 50 else "")
+        axes.set(title=title, xlabel="epoch", ylabel=label)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False)
     return plot
 
 
@@ -62,9 +68,11 @@ def auc_by_slice(found: list[Figure], prefix: str, label: str) -> Plot:
         axes.axvline(0.5, color=_GREY, linestyle=":")
         axes.set_yticks(range(len(slices)), [name.removeprefix(prefix) for name in slices])
         axes.set_ylim(len(slices) - 0.5, -0.5)
-        axes.set_ylabel(label)
-        axes.set_title(f"{split.replace('_', ' ')} (grey: the reference)", fontsize="medium")
-    panels[-1].set_xlabel("AUC over pairs, 95 % interval")
+        axes.set(
+            title=f"AUC by {label}, split “{split.replace('_', ' ')}”",
+            xlabel="AUC over pairs: the model with its 95 % interval, the other scorers in grey",
+            ylabel=label,
+        )
     return plot
 
 
@@ -77,7 +85,8 @@ def calibration_curve(points: list[dict[str, float]]) -> Plot:
     axes.scatter(
         [p["predicted"] for p in points], [p["won"] for p in points], [10 + 90 * p["pairs"] / most for p in points]
     )
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="chance that the model gave", ylabel="share that won", aspect="equal")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set(title="Calibration on held-out pairs", xlabel="predicted win probability", ylabel="share of pairs won")
     return plot
 
 
@@ -86,4 +95,7 @@ def _plot(panels: int, height: float = 2.6) -> tuple[Plot, list[Axes]]:
     from matplotlib.figure import Figure as Plot
 
     plot = Plot(figsize=(7, height * panels), layout="constrained")
-    return plot, list(plot.subplots(panels, 1, squeeze=False, sharex=True)[:, 0])
+    found = list(plot.subplots(panels, 1, squeeze=False, sharex=True)[:, 0])
+    for axes in found:
+        axes.tick_params(labelbottom=True)  # each has its own numbers, though all have the same scale
+    return plot, found

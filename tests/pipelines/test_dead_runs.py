@@ -1,0 +1,196 @@
+"""Promises of runs that died: they are found, marked as failed with a sentence, free their slot, and are tried again.
+
+What the daemon does in its intervals is called by hand, with the lab's own `dagster.yaml`, on PostgreSQL, over a real code
+server. That one, and the processes of runs, are killed.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import PythonFileTarget
+from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
+from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+from dagster_graphql.test.utils import execute_dagster_graphql
+
+from thumblab_core.settings import CHECKOUT, settings
+from thumblab_pipelines import run_locks
+from thumblab_pipelines.definitions import defs
+
+QUEUED, STARTED = dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED
+SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+
+LASTING = """
+import os, time
+import dagster as dg
+
+@dg.op
+def last() -> None:
+    while not os.path.exists(os.environ["DAGSTER_HOME"] + "/go"):
+        time.sleep(0.05)
+
+@dg.job(executor_def=dg.in_process_executor)
+def lasting() -> None:
+    last()
+
+defs = dg.Definitions(jobs=[lasting])
+"""
+"""A job that lasts until there is a file `go`."""
+
+
+@dataclass
+class Daemon:
+    """The intervals of the daemon, by hand."""
+
+    instance: dg.DagsterInstance
+    workspace: WorkspaceProcessContext
+    queue: QueuedRunCoordinatorDaemon
+    now: float
+    database: str
+
+    def ask_for_a_run(self) -> str:
+        """As the webserver does."""
+        launch = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+            __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+        where = {"repositoryLocationName": "lasting", "repositoryName": "__repository__", "jobName": "lasting"}
+        answer = execute_dagster_graphql(
+            self.workspace.create_request_context(), launch, {"params": {"selector": where, "mode": "default"}}
+        ).data["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
+
+    def dequeue(self) -> None:
+        self.now += 60  # later than whatever pause the queue has made
+        list(self.queue.run_iteration(self.workspace, fixed_iteration_time=self.now))
+
+    def monitor(self) -> None:
+        errors = execute_run_monitoring_iteration(self.workspace, logging.getLogger("test"))
+        assert [error for error in errors if error is not None] == []
+
+    def retry(self) -> None:
+        list(EventLogConsumerDaemon().run_iteration(self.workspace))
+
+    def replace_code_server(self) -> None:
+        """As the daemon does once a minute."""
+        self.workspace.reload_code_location("lasting")
+
+    @property
+    def home(self) -> Path:
+        return Path(self.instance.root_directory)
+
+    def end_runs(self) -> None:
+        """Those that wait for it, and those to come."""
+        (self.home / "go").touch()
+
+    def run(self, run_id: str) -> dg.DagsterRun:
+        found = self.instance.get_run_by_id(run_id)
+        assert found is not None
+        return found
+
+    def wait(self, run_id: str, status: dg.DagsterRunStatus) -> None:
+        deadline = time.monotonic() + 60
+        while self.run(run_id).status != status:
+            assert time.monotonic() < deadline, f"{self.run(run_id).status} and not {status} after a minute"
+            time.sleep(0.05)
+
+    def said(self, run_id: str) -> str:
+        return "; ".join(str(record.message) for record in self.instance.all_logs(run_id))
+
+
+@pytest.fixture(scope="module")
+def daemon(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copy(CHECKOUT / "dagster.yaml", folder)
+    (folder / "lasting.py").write_text(LASTING)
+    database = new_database()
+    with in_lab(folder, database), dg.DagsterInstance.get() as instance:
+        target = PythonFileTarget(str(folder / "lasting.py"), None, str(folder), "lasting")
+        with WorkspaceProcessContext(instance, target) as workspace, QueuedRunCoordinatorDaemon(1) as queue:
+            yield Daemon(instance, workspace, queue, time.time(), database)
+            kill_all(folder)
+
+
+@contextmanager
+def in_lab(folder: Path, database: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THUMBLAB_DATABASE_URL", database)
+        patch.setenv("THUMBLAB_DATA_DIR", str(folder))
+        patch.setenv("DAGSTER_HOME", str(folder))
+        settings.cache_clear()
+        yield
+
+
+@pytest.fixture(autouse=True)
+def of_this_lab(daemon: Daemon, fresh_settings: None) -> Iterator[None]:
+    with in_lab(daemon.home, daemon.database):
+        yield
+
+
+def kill_all(home: Path) -> None:
+    """The code servers of the lab, and the processes of its runs."""
+    below = psutil.Process().children(recursive=True)
+    victims = [process for process in below if process.environ().get("DAGSTER_HOME") == str(home)]
+    for victim in victims:
+        victim.kill()
+    psutil.wait_procs(victims, timeout=10)
+
+
+def test_a_run_that_was_killed_with_its_code_server_fails_and_is_tried_again(daemon: Daemon) -> None:
+    daemon.retry()  # sets its cursor: what failed before is not tried again
+    killed = daemon.ask_for_a_run()
+    daemon.dequeue()
+    daemon.wait(killed, STARTED)
+    daemon.monitor()
+    assert daemon.run(killed).status == STARTED, "it lives"
+
+    kill_all(daemon.home)
+    daemon.monitor()
+    assert daemon.run(killed).status == FAILURE
+    assert "its process is gone: it was killed, ran out of memory, or the machine stopped" in daemon.said(killed)
+
+    daemon.retry()
+    again = daemon.run(killed).tags["dagster/auto_retry_run_id"]
+    daemon.dequeue()
+    daemon.wait(again, STARTED)
+    daemon.end_runs()
+    daemon.wait(again, SUCCESS)
+    assert list((daemon.home / "dagster" / "executing").iterdir()) == []
+
+
+def test_a_run_that_no_code_server_can_start_waits_for_the_next_one(daemon: Daemon) -> None:
+    daemon.end_runs()
+    asked = daemon.ask_for_a_run()
+    kill_all(daemon.home)
+    daemon.dequeue()
+    assert daemon.run(asked).status == QUEUED
+    assert "failed to reach the user code server, re-submitting the run into the queue" in daemon.said(asked)
+    daemon.replace_code_server()
+    daemon.dequeue()
+    daemon.wait(asked, SUCCESS)
+
+
+def test_a_run_of_another_data_folder_is_left_to_the_daemon_of_that_one(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_locks.hold("elsewhere")
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
+    settings.cache_clear()
+    assert not run_locks.abandoned("elsewhere")
+
+
+def test_no_run_lasts_for_good_whatever_becomes_of_its_process(daemon: Daemon) -> None:
+    assert daemon.instance.run_monitoring_max_runtime_seconds == 12 * 3_600
+    assert daemon.instance.run_monitoring_start_timeout_seconds == 300
+    bounds = {job.name: float((job.tags or {}).get("dagster/max_runtime", "0")) for job in defs().jobs or []}
+    assert set(bounds) >= {"refresh_library", "observe_views"}
+    assert bounds["observe_views"] == 2 * 3_600
+    assert max(bounds.values()) < 12 * 3_600
