@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 from sqlalchemy import text
 
 from thumblab_core.database.vectors import CURRENT, EARLIER, save_vectors
@@ -78,8 +77,9 @@ def encode_titles(lab: Lab, encoder: TextEncoder, sources: Sequence[Source], pro
     for part in batches(sources, _BATCH, "encoding titles", progress):
         vectors = encoder.encode_texts([source.title for source in part])
         real = usable(vectors)
-        _save(lab, encoder.fingerprint, [part[row] for row in np.flatnonzero(real)], vectors[real])
-        failed += [f"{part[row].video_id}: {NO_VECTOR}" for row in np.flatnonzero(~real)]
+        good = [source for source, is_real in zip(part, real, strict=True) if is_real]
+        _save(lab, encoder.fingerprint, good, vectors[real])
+        failed += [f"{source.video_id}: {NO_VECTOR}" for source in part if source not in good]
     return failed
 
 
