@@ -16,6 +16,7 @@ import httplib2
 import numpy as np
 import pytest
 from emulated import client, get, refusal, size_of, walk
+from PIL import Image
 
 from demo.catalogue import Catalogue, CatalogueVideo, channel_id_of, read_catalogue
 from demo.emulator import Emulator
@@ -328,6 +329,17 @@ def test_a_folder_is_read_and_its_bad_rows_are_counted(tmp_path: Path) -> None:
     assert video.aspect_ratio is None  # nobody told it
     assert catalogue.observed_at == datetime(2025, 3, 5, 12, tzinfo=UTC)
     assert catalogue.image_size("aaaaaaaaaaa") == (64, 36)
+
+
+def test_a_phones_picture_with_a_second_one_inside_is_a_jpeg_too(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (64, 36))
+    picture.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[picture])
+    (tmp_path / "videos.csv").write_text(
+        "video_id,niche,channel,title,views,published_on,observed_at,image,duration_s,tags\n"
+        "aaaaaaaaaaa,tech,C,T,5,2025-02-01,2025-03-05T12:00:00Z,a.jpg,600,x\n",
+        encoding="utf-8",
+    )
+    assert read_catalogue(tmp_path).skipped == 0
 
 
 def test_a_folder_without_a_table_says_what_to_do(tmp_path: Path) -> None:

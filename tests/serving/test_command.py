@@ -99,6 +99,15 @@ def test_a_terminal_of_few_characters_and_a_file_name_of_any_bytes_stop_no_answe
         assert shown in done.stdout
 
 
+def test_a_file_that_is_too_long_is_told_its_own_size_and_is_never_sent(within, files, tmp_path):
+    with (tmp_path / "long.png").open("wb") as file:
+        file.truncate(3 * 2**30)
+    done = within(files[0], tmp_path / "long.png", "--title", TITLE, "--niche", "tech", "--json")
+    assert done.exit_code == 0, done.stderr
+    errors = [thumbnail["error"] for thumbnail in json.loads(done.stdout)["thumbnails"]]
+    assert errors == [None, "the file has 3072.0 MiB; at most 50 MiB are read"]
+
+
 @pytest.mark.parametrize("url", ["service", "http://127.0.0.1:1"])
 def test_a_failure_is_one_sentence_and_a_non_zero_exit(thumblab, service, tmp_path, url):
     (tmp_path / "bad.jpg").write_bytes(b"x")

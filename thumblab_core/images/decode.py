@@ -12,6 +12,7 @@ from thumblab_core.images.jpeg import open_jpeg
 from thumblab_core.images.letterbox import WIDE, is_tall, without_bars
 from thumblab_core.images.limits import ImageError
 from thumblab_core.images.opened import Opened, Pixels
+from thumblab_core.images.orientation import LYING, orientation, upright
 from thumblab_core.images.png import open_png
 from thumblab_core.images.profiles import to_srgb
 from thumblab_core.images.store import digest
@@ -21,17 +22,6 @@ KEPT = 1920 * 1080
 """A picture is reduced by a whole factor to no fewer pixels than these; nothing in the lab looks at more than 640 a side."""
 
 _OPEN = {"JPEG": open_jpeg, "PNG": open_png, "WEBP": open_webp}
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_LYING = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True)
@@ -64,12 +54,10 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             opened = _OPEN[found](data)
-            turn = _orientation(opened.exif)
-            width, height = opened.size[::-1] if turn in _LYING else opened.size
+            lies = orientation(opened.exif)
+            width, height = opened.size[::-1] if lies in LYING else opened.size
             image = _reduced(opened, width, height, at_least)
-            if turn in _UPRIGHT:
-                image = image.transpose(_UPRIGHT[turn])
-            pixels = np.asarray(_opaque(to_srgb(image, opened.profile)), dtype=np.uint8)
+            pixels = np.asarray(_opaque(to_srgb(upright(image, lies), opened.profile)), dtype=np.uint8)
     except ImageError:
         raise
     except Exception as error:  # noqa: BLE001  a decoder fed hostile bytes raises almost anything
@@ -78,16 +66,6 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
     if kept is not pixels:
         height = round(width / WIDE)
     return Picture(kept, found, digest(data), width, height)
-
-
-def _orientation(exif: bytes | None) -> int:
-    """How the picture lies, 1 to 8, as far as its EXIF can be read."""
-    try:
-        said = Image.Exif()
-        said.load(exif or b"")
-        return int(said.get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001  broken EXIF raises almost anything, and says nothing
-        return 1
 
 
 def _reduced(opened: Opened, width: int, height: int, at_least: tuple[int, int] | None) -> Image.Image:

@@ -1,0 +1,41 @@
+"""How a picture lies, by its EXIF: of that nothing else is read, so nothing else in it can be broken or too much."""
+
+from typing import Literal
+
+from PIL import Image
+
+_TAG = 0x0112
+_SHORT = 3
+_ORDERS: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+LYING = (5, 6, 7, 8)
+"""In these the width of the file is the height of the picture."""
+
+
+def orientation(exif: bytes | None) -> int:
+    """1 to 8 as EXIF numbers them, of a TIFF block with or without JPEG's prefix; 1, upright, where it says nothing."""
+    block = exif or b""
+    if block.startswith(b"Exif\0"):
+        block = block[6:]
+    order = _ORDERS.get(block[:4])
+    if order is None:
+        return 1
+    start = int.from_bytes(block[4:8], order)
+    end = start + 2 + 12 * int.from_bytes(block[start : start + 2], order)
+    for at in range(start + 2, min(end, len(block) - 11), 12):
+        if int.from_bytes(block[at : at + 2], order) == _TAG:
+            width = 2 if int.from_bytes(block[at + 2 : at + 4], order) == _SHORT else 4
+            return int.from_bytes(block[at + 8 : at + 8 + width], order)
+    return 1
+
+
+def upright(image: Image.Image, lies: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[lies]) if lies in _UPRIGHT else image
