@@ -1,6 +1,7 @@
 """The servers of the lab as child processes: started together, waited for, and gone when their parent is."""
 
 import fcntl
+import importlib.metadata
 import os
 import signal
 import socket
@@ -149,6 +150,7 @@ def refuse_taken(server: Server) -> None:
 
 def mlflow_server(settings: Settings, port: int) -> Server:
     """MLflow on the lab's PostgreSQL, with its artifacts in the data folder."""
+    from thumblab_core.database.cluster import link_to
     from thumblab_core.database.server import named_database_url
 
     base = f"http://127.0.0.1:{port}"
@@ -163,6 +165,9 @@ def mlflow_server(settings: Settings, port: int) -> Server:
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
+    installed = Path(str(importlib.metadata.distribution("mlflow").locate_file("")))
+    if "%" in str(installed):  # its migrations take a percent sign in their own path for the beginning of a variable
+        environment["PYTHONPATH"] = str(link_to(installed))
     return Server("mlflow", command, base, f"{base}/health", environment)
 
 
