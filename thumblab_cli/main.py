@@ -7,6 +7,7 @@ from typing import NoReturn
 import click
 
 from thumblab_core.errors import LabError
+from thumblab_core.loopback import spare_loopback
 
 COMMANDS = {
     "demo": (
@@ -85,6 +86,7 @@ def cli() -> None:
 
     Settings come from THUMBLAB_* in the environment or in .env.
     """
+    spare_loopback()
 
 
 def main() -> NoReturn:

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 
 import thumblab_core.settings
 from thumblab_core.api_key import api_key
+from thumblab_core.loopback import spare_loopback
 from thumblab_core.settings import Settings
 from thumblab_serving import problems, request_log
 from thumblab_serving.engine import Engine
@@ -26,6 +27,7 @@ _log = logging.getLogger("thumblab_serving")
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service over these settings, or over this process's. Nothing is loaded before it starts."""
+    spare_loopback()
     settings = settings or thumblab_core.settings.settings()
     app = FastAPI(
         title="Thumbnail Lab",

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from thumblab_core.database.engine import HELD
 from thumblab_core.errors import LabError
+from thumblab_core.loopback import spare_loopback
 from thumblab_core.releases import Release, ReleaseStore
 from thumblab_pipelines.steps import tracked_run
 from thumblab_pipelines.steps.evaluate import Evaluation
@@ -107,6 +108,7 @@ class Tracker:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
+        spare_loopback()  # MLflow's client asks the proxy of the environment, also for this machine
         mlflow.set_tracking_uri(uri)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return cls(mlflow.MlflowClient(uri), uri.rstrip("/"), name)
