@@ -17,9 +17,12 @@ from urllib.parse import urlsplit
 
 from thumblab_cli import last_will
 from thumblab_core.errors import LabError
+from thumblab_core.hosts import host_in_url
 from thumblab_core.settings import CHECKOUT, Settings
 
 _PATIENCE = 180.0
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (compared, not bound)
+"""Where to ask what listens on every address."""
 
 
 @dataclass(frozen=True)
@@ -139,13 +142,14 @@ def free_port(preferred: int = 0) -> int:
 def refuse_taken(server: Server) -> None:
     """Raise `LabError` when somebody else listens where the server will: its answers would pass for ours."""
     address = urlsplit(server.url or "")
-    with socket.socket() as probe:
-        probe.settimeout(2)
-        if probe.connect_ex((address.hostname or "", address.port or 80)) == 0:
-            raise LabError(
-                f"something listens on {address.netloc} already; stop it, or give {server.name} another port "
-                "(see thumblab up --help and THUMBLAB_SERVING_PORT)"
-            )
+    try:
+        socket.create_connection((address.hostname or "", address.port or 80), 2).close()
+    except OSError:
+        return
+    raise LabError(
+        f"something listens on {address.netloc} already; stop it, or give {server.name} another port "
+        "(see thumblab up --help and THUMBLAB_SERVING_PORT)"
+    )
 
 
 def mlflow_server(settings: Settings, port: int) -> Server:
@@ -174,7 +178,7 @@ def mlflow_server(settings: Settings, port: int) -> Server:
 def scoring_server(settings: Settings, port: int) -> Server:
     """The scoring service."""
     host = settings.serving_host
-    base = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104  (compared, not bound)
+    base = f"http://{host_in_url(_EVERYWHERE.get(host, host), port)}"
     command = [sys.executable, "-m", "uvicorn", "thumblab_serving.app:create_app", "--factory", "--no-access-log"]
     return Server("scoring", [*command, "--host", host, "--port", str(port)], base, f"{base}/health")
 
