@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from thumblab_core.errors import LabError
+from thumblab_core.loopback import spare_loopback
 
 COMMANDS = {
     "demo": (
@@ -87,6 +88,7 @@ def cli() -> None:
 
     Settings come from THUMBLAB_* in the environment or in .env.
     """
+    spare_loopback()
 
 
 def main() -> NoReturn:

@@ -1,6 +1,7 @@
 """The servers of the lab as child processes: started together, waited for, and gone when their parent is."""
 
 import fcntl
+import importlib.metadata
 import os
 import signal
 import socket
@@ -16,11 +17,14 @@ from urllib.parse import urlsplit
 
 from thumblab_cli import last_will
 from thumblab_core.errors import LabError
+from thumblab_core.hosts import host_in_url
 from thumblab_core.settings import CHECKOUT, MLFLOW_PORT, Settings
 
 _PATIENCE = 180.0
 _SPAN = 600.0
 """Seconds after which the end of a server is forgotten."""
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (compared, not bound)
+"""Where to ask what listens on every address."""
 
 
 @dataclass(frozen=True)
@@ -202,17 +206,19 @@ def refuse_taken(server: Server) -> None:
     if server.url is None:
         return
     address = urlsplit(server.url)
-    with socket.socket() as probe:
-        probe.settimeout(2)
-        if probe.connect_ex((address.hostname or "", address.port or 80)) == 0:
-            raise LabError(
-                f"something listens on {address.netloc} already; stop it, or give {server.name} another port "
-                "(see thumblab up --help and THUMBLAB_SERVING_PORT)"
-            )
+    try:
+        socket.create_connection((address.hostname or "", address.port or 80), 2).close()
+    except OSError:
+        return
+    raise LabError(
+        f"something listens on {address.netloc} already; stop it, or give {server.name} another port "
+        "(see thumblab up --help and THUMBLAB_SERVING_PORT)"
+    )
 
 
 def mlflow_server(settings: Settings, port: int) -> Server:
     """MLflow on the lab's PostgreSQL, with its artifacts in the data folder."""
+    from thumblab_core.database.cluster import link_to
     from thumblab_core.database.server import named_database_url
 
     base = f"http://127.0.0.1:{port}"
@@ -227,13 +233,16 @@ def mlflow_server(settings: Settings, port: int) -> Server:
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
+    installed = Path(str(importlib.metadata.distribution("mlflow").locate_file("")))
+    if "%" in str(installed):  # its migrations take a percent sign in their own path for the beginning of a variable
+        environment["PYTHONPATH"] = str(link_to(installed))
     return Server("mlflow", command, base, f"{base}/health", environment)
 
 
 def scoring_server(settings: Settings, port: int) -> Server:
     """The scoring service."""
     host = settings.serving_host
-    base = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104  (compared, not bound)
+    base = f"http://{host_in_url(_EVERYWHERE.get(host, host), port)}"
     command = [sys.executable, "-m", "uvicorn", "thumblab_serving.app:create_app", "--factory", "--no-access-log"]
     return Server("scoring", [*command, "--host", host, "--port", str(port)], base, f"{base}/health")
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpcore
 
 from thumblab_core.errors import LabError
+from thumblab_core.hosts import host_in_url, host_name
 from thumblab_core.images import MAX_BYTES
 
 CONNECT_S, READ_S, DEADLINE_S = 5.0, 20.0, 30.0
@@ -78,7 +79,7 @@ class Fetcher:
     """Reads files from the hosts it is told to trust, over one pool of connections; safe to use from many threads.
 
     Args:
-        hosts: `name` (https on its usual port) or `name:port` (plain http too: the emulator).
+        hosts: `name` (https on its usual port) or `name:port` (plain http too: the emulator), as `host_in_url` writes them.
         deadline_s: seconds for one file, from the connection to the last byte, however slowly it drips.
         accept: the media types that are asked for.
     """
@@ -114,14 +115,14 @@ class Fetcher:
         """The URL in parts, to be dialled as they are. Raises `RefusedError` unless this fetcher may read it."""
         try:
             parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port
+            host, port = host_name(parts.hostname or ""), parts.port
             target = quote(parts.path or "/", _UNRESERVED) + ("?" + quote(parts.query, _UNRESERVED)) * bool(parts.query)
         except ValueError:
             raise RefusedError(f"not a URL: {url[:200]!r}") from None
         if parts.username is not None or parts.password is not None:
             raise RefusedError("URLs with credentials are refused")
-        usual = parts.scheme == "https" and port in (None, 443) and host in self._hosts
-        named = parts.scheme in ("http", "https") and port is not None and f"{host}:{port}" in self._hosts
+        usual = parts.scheme == "https" and port in (None, 443) and host_in_url(host) in self._hosts
+        named = parts.scheme in ("http", "https") and port is not None and host_in_url(host, port) in self._hosts
         if not usual and not named:
             raise RefusedError(
                 f"{parts.scheme}://{parts.netloc[:100]} is not among the image hosts; "

@@ -1,13 +1,20 @@
 """Every setting of the lab, in one class: `THUMBLAB_*` in the environment or in `.env`, each with a laptop default."""
 
-from functools import lru_cache
+import difflib
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
+
+from thumblab_core.errors import LabError
+from thumblab_core.hosts import host_name, named_host
 
 from thumblab_core.running import running_lab
 
@@ -31,7 +38,13 @@ class Settings(BaseSettings):
     """What may differ between two installations of the lab. Values are read once per process, see `settings()`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="THUMBLAB_", env_file=".env", extra="ignore", populate_by_name=True, frozen=True
+        env_prefix="THUMBLAB_",
+        env_file=".env",
+        env_file_encoding="utf-8-sig",  # UTF-8, whether an editor marked it as such or not
+        extra="ignore",
+        populate_by_name=True,
+        frozen=True,
+        allow_inf_nan=False,
     )
 
     data_dir: Path = Field(default_factory=_default_data_dir)
@@ -90,7 +103,7 @@ class Settings(BaseSettings):
     """The key of the scoring service. Unset: made on first start and kept in `data_dir/api-key`; see `thumblab key`."""
 
     serving_host: str = "127.0.0.1"
-    serving_port: int = 8000
+    serving_port: int = Field(default=8000, ge=1, le=65535)
     serving_url: str | None = None
     """The service that `thumblab score` asks. Unset: the one of the lab's `thumblab up`; without one it scores by itself."""
 
@@ -164,7 +177,7 @@ class Settings(BaseSettings):
     """Releases kept per kind and scope, besides the one that is served."""
 
     extra_image_hosts: str = ""
-    """Hosts (`name` or `name:port`, comma-separated) beside YouTube's that thumbnails may be fetched from."""
+    """Hosts (`name`, `name:port`, `[address]:port`, by commas) beside YouTube's that thumbnails may be fetched from."""
 
     demo_videos: int = Field(default=1_800, ge=60)
     """Videos in the synthetic catalogue of the demo."""
@@ -186,6 +199,16 @@ class Settings(BaseSettings):
         """`THUMBLAB_DATABASE_URL=` in the environment unsets what `.env` says."""
         return None if value == "" else value
 
+    @field_validator("serving_host")
+    @classmethod
+    def _one_way_to_write_it(cls, value: str) -> str:
+        return host_name(value)
+
+    @field_validator("extra_image_hosts")
+    @classmethod
+    def _hosts_one_by_one(cls, value: str) -> str:
+        return ",".join(named_host(host) for host in value.split(",") if host.strip())
+
     @property
     def releases(self) -> Path:
         return self.release_dir or self.data_dir / "releases"
@@ -205,13 +228,53 @@ class Settings(BaseSettings):
     @property
     def image_hosts(self) -> frozenset[str]:
         """Hosts that thumbnails may be read from: YouTube's, those named in settings, and the emulator's."""
-        hosts = {*YOUTUBE_IMAGE_HOSTS, *(host.strip() for host in self.extra_image_hosts.split(",") if host.strip())}
+        hosts = {*YOUTUBE_IMAGE_HOSTS, *filter(None, self.extra_image_hosts.split(","))}
         if self.youtube_endpoint:
-            hosts.add(urlsplit(self.youtube_endpoint).netloc)
+            with suppress(ValueError):  # whoever calls it says so
+                hosts.add(named_host(self.youtube_endpoint))
         return frozenset(hosts)
 
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The settings of this process."""
-    return Settings()
+    """The settings of this process. Raises LabError where one cannot be used; of a name that is misspelt it warns once."""
+    file = Settings.model_config.get("env_file")
+    try:
+        in_file = DotEnvSettingsSource(Settings).env_vars
+        if any("\0" in name for name in in_file):
+            raise UnicodeError  # plain letters in UTF-16: the half of them that is nothing passes for UTF-8
+        found = Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{_variable(str(problem['loc'][0]))}: {problem['msg']}" for problem in error.errors())
+        raise LabError(f"A setting cannot be used: {wrong}") from None  # which would show its value
+    except UnicodeError:
+        raise LabError(f"{Path(str(file)).resolve()} is not UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise LabError(f"{Path(str(file)).resolve()} cannot be read ({error.strerror}); make it readable") from None
+    for line in _misspelt([*os.environ, *in_file]):
+        _warn(line)
+    return found
+
+
+def _variable(field: str) -> str:
+    return f"THUMBLAB_{field}".upper() if field in Settings.model_fields else field
+
+
+def _misspelt(names: Iterable[str]) -> list[str]:
+    """What to say of each variable of the lab's that is no setting."""
+    known = {*map(_variable, Settings.model_fields), *_OTHERS}
+    said = []
+    for name in sorted({name.upper() for name in names if name.upper().startswith("THUMBLAB_")} - known):
+        near = difflib.get_close_matches(name, known, 1)
+        said.append(f"{name} is no setting and changes nothing" + (f"; is it {near[0]}?" if near else ""))
+    return said
+
+
+@cache
+def _warn(line: str) -> None:
+    """Once, also where the demo reads its settings after the user's."""
+    print(f"thumblab: {line}", file=sys.stderr)
+
+
+_OTHERS = {"THUMBLAB_TEST_PICTURES"}
+"""Read by the tests."""

@@ -12,6 +12,8 @@ from fastapi.openapi.utils import get_openapi
 
 import thumblab_core.settings
 from thumblab_core.api_key import api_key
+from thumblab_core.hosts import is_loopback
+from thumblab_core.loopback import spare_loopback
 from thumblab_core.settings import Settings
 from thumblab_serving import problems, request_log
 from thumblab_serving.engine import Engine
@@ -26,6 +28,7 @@ _log = logging.getLogger("thumblab_serving")
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service over these settings, or over this process's. Nothing is loaded before it starts."""
+    spare_loopback()
     settings = settings or thumblab_core.settings.settings()
     app = FastAPI(
         title="Thumbnail Lab",
@@ -44,7 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     problems.install(app)
     app.add_middleware(BodyLimit)
-    if settings.serving_host in LOOPBACK:
+    if is_loopback(settings.serving_host):
         app.add_middleware(LocalNames, names=LOOPBACK | {settings.serving_host})
     app.add_middleware(SecurityHeaders)
     app.add_middleware(request_log.RequestLog, metrics=app.state.metrics)

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from thumblab_core.hosts import host_name
 from thumblab_serving.problems import Problem, response
 
 MAX_BODY = 64 * 2**20
@@ -90,5 +91,5 @@ class SecurityHeaders:
 def _host(header: str) -> str:
     """The name in a Host header, without its port and the brackets of an IPv6 address."""
     if header.startswith("["):
-        return header[1:].partition("]")[0]
+        return host_name(header.partition("]")[0])
     return header.partition(":")[0].lower()

@@ -133,12 +133,12 @@ class Stored:
         return [_place(found, neighbours, examples) for neighbours in near]
 
     def _engine(self, url: str) -> "Engine":
-        from sqlalchemy import create_engine
+        from thumblab_core.database.engine import make_engine
 
         with self._making:
             if url not in self._engines:
                 hurry = {"connect_timeout": _CONNECT_SECONDS, "tcp_user_timeout": _STATEMENT_MS}
-                self._engines[url] = create_engine(
+                self._engines[url] = make_engine(
                     url, pool_size=_ASKING, pool_pre_ping=True, pool_timeout=_PATIENCE, connect_args=hurry
                 )
             return self._engines[url]

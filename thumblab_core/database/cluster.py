@@ -78,18 +78,23 @@ def reachable(home: Path) -> bool:
 
 def socket_dir(home: Path) -> Path:
     """The folder to name in a URL: `home`, or a link to it where its path is longer than a socket's may be (about 100
-    bytes), or holds a character that means something in a URL or to libpq.
+    bytes), or holds a character that means something in a URL or to libpq. Raises LabError as `link_to` does."""
+    if len(os.fsencode(home)) <= 85 and re.fullmatch(r"[A-Za-z0-9_./-]+", str(home)):
+        return home
+    return link_to(home)
+
+
+def link_to(folder: Path) -> Path:
+    """A link to the folder whose path is short and plain.
 
     Raises LabError when somebody else has a file where the link should be.
     """
-    if len(os.fsencode(home)) <= 85 and re.fullmatch(r"[A-Za-z0-9_./+-]+", str(home)):
-        return home
-    link = Path("/tmp") / f"{watcher.tag(home)}-{os.geteuid()}"  # noqa: S108 - always there, always short; owner checked
+    link = Path("/tmp") / f"{watcher.tag(folder)}-{os.geteuid()}"  # noqa: S108 - always there, always short; owner checked
     try:
-        link.symlink_to(home)
+        link.symlink_to(folder)
     except FileExistsError:
-        if link.lstat().st_uid != os.geteuid() or not link.is_symlink() or link.readlink() != home:
-            raise LabError(f"{link} is in the way: it should be a link to {home}. Remove it and try again.") from None
+        if link.lstat().st_uid != os.geteuid() or not link.is_symlink() or link.readlink() != folder:
+            raise LabError(f"{link} is in the way: it should be a link to {folder}. Remove it and try again.") from None
     return link
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from psycopg import sql
 from sqlalchemy import Connection, Engine, text
 
+from thumblab_core.database.engine import HELD
+
 WORTHWHILE = 10_000
 """Vectors of an encoder from which on an index is made; up to here comparing with all of them takes milliseconds."""
 
@@ -24,6 +26,9 @@ FROM embeddings WHERE encoder = :encoder
 _STATE = """
 SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = 'embeddings'::regclass AND c.relname = :name
+"""
+_SCHEMA = """
+SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
 """
 
 
@@ -43,22 +48,22 @@ def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> 
     Writers and readers go on meanwhile. What an interrupted attempt left is taken away first; while another process makes
     it, this one leaves it to that one and returns False.
     """
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with engine.begin() as connection:
         facts = connection.execute(text(_FACTS), {"encoder": encoder}).one()
         if facts.held <= worthwhile or facts.least != facts.most or facts.most > _MOST_DIMENSIONS:
             return False
         if has_index(connection, encoder, facts.most):
             return True
-        key = lock_of(encoder)
-        # Never waited for: making an index concurrently waits for whoever waits.
-        if not connection.execute(text("SELECT pg_try_advisory_lock(:all, :one)"), key).scalar_one():
+    with engine.begin() as holder:
+        # It touches no table, and the lock is never waited for: making an index concurrently waits for whoever waits.
+        holder.execute(text(HELD))
+        if not holder.execute(text("SELECT pg_try_advisory_xact_lock(:all, :one)"), lock_of(encoder)).scalar_one():
             return False
-        try:
+        schema = holder.execute(text(_SCHEMA)).scalar_one()
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             _drop(connection, encoder, facts.most)
-            _make(connection, encoder, facts.most, facts.held)
-        finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:all, :one)"), key)
-        return True
+            _make(connection, schema, encoder, facts.most, facts.held)
+    return True
 
 
 def lock_of(encoder: str) -> dict[str, int]:
@@ -68,24 +73,27 @@ def lock_of(encoder: str) -> dict[str, int]:
 
 def drop_index(engine: Engine, encoder: str) -> None:
     """Take the index of the encoder away, where there is one; its vectors stay."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with engine.begin() as connection:
         dimensions = "SELECT DISTINCT vector_dims(vector) FROM embeddings WHERE encoder = :encoder"
-        for dimension in connection.scalars(text(dimensions), {"encoder": encoder}).all():
+        found = connection.scalars(text(dimensions), {"encoder": encoder}).all()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for dimension in found:
             _drop(connection, encoder, dimension)
 
 
-def _make(connection: Connection, encoder: str, dimension: int, count: int) -> None:
+def _make(connection: Connection, schema: str, encoder: str, dimension: int, count: int) -> None:
     # In memory as long as it fits, which is many times as fast; a vector and about 32 links for each.
     memory = min(_MOST_MEMORY_MB, 64 + count * (4 * dimension + 500) // 2**20)
     connection.execute(text(f"SET maintenance_work_mem = '{memory}MB'"))
     statement = sql.SQL(
-        "CREATE INDEX CONCURRENTLY {name} ON embeddings USING hnsw ((vector::vector({dimension})) vector_ip_ops) "
-        "WHERE encoder = {encoder}"
+        "CREATE INDEX CONCURRENTLY {name} ON embeddings USING hnsw "
+        "((vector::{schema}.vector({dimension})) {schema}.vector_ip_ops) WHERE encoder = {encoder}"
     )
     _run(
         connection,
         statement.format(
             name=sql.Identifier(index_name(encoder, dimension)),
+            schema=sql.Identifier(schema),
             dimension=sql.Literal(dimension),
             encoder=sql.Literal(encoder),
         ),

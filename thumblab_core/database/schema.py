@@ -2,35 +2,50 @@
 
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from thumblab_core.database.engine import explained, make_engine, reason_of
+from thumblab_core.errors import LabError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_204_115  # any number that no other program takes as an advisory lock in this database
 
 
 def migrate(url: str) -> None:
-    """Apply the migrations that the database at `url` lacks; several processes may do so at once."""
+    """Apply the migrations that the database at `url` lacks; several processes may do so at once.
+
+    Raises LabError when it cannot be reached, or does not let the lab make what it needs.
+    """
     from alembic import command
     from alembic.config import Config
 
-    engine = create_engine(url)
-    with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
-        connection.commit()
-        try:
-            config = Config()
-            config.set_main_option("script_location", str(_MIGRATIONS))
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    engine = make_engine(url)
+    try:
+        with explained(), engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            _make_extension(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            connection.commit()
-        finally:
-            connection.rollback()
-            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
-            connection.commit()
-    engine.dispose()
+    finally:
+        engine.dispose()
 
 
 def open_database(url: str) -> Engine:
-    """An engine on a migrated database."""
+    """An engine on a migrated database. Raises LabError as `migrate` does."""
     migrate(url)
-    return create_engine(url, pool_pre_ping=True)
+    return make_engine(url, pool_pre_ping=True)
+
+
+def _make_extension(connection: Connection) -> None:
+    if connection.scalar(text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")):
+        return
+    try:
+        connection.execute(text("CREATE EXTENSION vector"))
+    except DBAPIError as error:
+        raise LabError(
+            f"The database has no extension vector, and the lab cannot make it ({reason_of(error)}). Have the server's "
+            "administrator install pgvector where it is missing, and run in this database: CREATE EXTENSION vector"
+        ) from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thumblab_core.database import cluster, owner, root, watcher
+from thumblab_core.database.external import external_url
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 from thumblab_core.settings import settings as current_settings
@@ -82,6 +83,7 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
     named = external.set(database=name).render_as_string(hide_password=False)
     if named not in _ready:
         _make_database(_access(external), name, patience=0)
+        _connect(_access(external.set(database=name)), patience=0).close()  # a pooler may not lead there
         _ready.add(named)
     return named
 
@@ -164,22 +166,8 @@ def _embedded_url(home: Path, name: str, driver: str) -> str:
 
 
 def _external(settings: Settings, driver: str = "psycopg") -> "URL":
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
     assert settings.database_url is not None
-    try:
-        url = make_url(settings.database_url.get_secret_value())
-    except (ArgumentError, ValueError):  # `from None`: SQLAlchemy's own message shows the password
-        raise LabError(
-            "THUMBLAB_DATABASE_URL is not a URL. It looks like postgresql://USER:PASSWORD@HOST/DATABASE"
-        ) from None
-    if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise LabError(
-            f"THUMBLAB_DATABASE_URL is for {url.get_backend_name()}; the lab needs PostgreSQL with pgvector. "
-            "Unset it to use the embedded one."
-        )
-    return url.set(drivername=f"postgresql+{driver}")
+    return external_url(settings.database_url.get_secret_value(), driver)
 
 
 def _answers(settings: Settings) -> bool:
@@ -192,7 +180,8 @@ def _answers(settings: Settings) -> bool:
 
 def _access(url: "URL") -> dict[str, Any]:
     """What libpq calls the parts of `url`."""
-    return {**url.query, **url.translate_connect_args(username="user", database="dbname")}
+    _, parts = url.get_dialect()().create_connect_args(url)
+    return dict(parts)
 
 
 def _make_database(access: dict[str, Any], name: str, patience: float) -> None:
@@ -233,8 +222,8 @@ def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
     while True:
         try:
             return psycopg.connect(make_conninfo(**{"connect_timeout": 10, **access}), autocommit=True)
-        except psycopg.OperationalError as error:
-            if time.monotonic() > deadline:
+        except psycopg.Error as error:  # not only of connecting: libpq refuses what a URL says in other classes
+            if time.monotonic() > deadline or not isinstance(error, psycopg.OperationalError):
                 reason = (str(error).strip() or "no reason given").splitlines()[0]
                 advice = "Try: thumblab db stop --force" if patience else "Check THUMBLAB_DATABASE_URL."
                 raise LabError(f"The database does not answer: {reason}. {advice}") from None

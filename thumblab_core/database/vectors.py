@@ -10,7 +10,7 @@ from thumblab_core.encoders.protocol import Vectors
 
 _TARGET = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_vectors (video_id text, source_digest text, vector vector)
-ON COMMIT DELETE ROWS
+ON COMMIT DROP
 """
 CURRENT, EARLIER = "embeddings", "earlier_embeddings"
 """Where the vectors are of what a video shows, and of what it showed before."""

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine
 
+from thumblab_core.database.engine import make_engine
 from thumblab_core.niches import NICHES, Niche
 from thumblab_core.settings import Settings
 from thumblab_pipelines.steps import crawl_rules, crawl_state
@@ -75,7 +76,7 @@ def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
 @contextmanager
 def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
     """Each worker holds a transaction while it waits for YouTube, and its ledger needs another connection meanwhile."""
-    own = create_engine(engine.url, pool_size=2 * threads + 1, max_overflow=0, pool_pre_ping=True)
+    own = make_engine(engine.url, pool_size=2 * threads + 1, max_overflow=0, pool_pre_ping=True)
     try:
         yield own
     finally:

@@ -6,16 +6,19 @@ import json
 import logging
 import os
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from thumblab_core.database.engine import HELD
 from thumblab_core.errors import LabError
+from thumblab_core.loopback import spare_loopback
 from thumblab_core.releases import Release, ReleaseStore
 from thumblab_pipelines.steps import tracked_run
 from thumblab_pipelines.steps.evaluate import Evaluation
@@ -59,28 +62,29 @@ class _BusyError(LabError):
 def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
     """Log what was built, see `Tracker.log`; one process of the lab at a time, others wait. Raises `LabError` also where the
     lab's database does not let it."""
-    with closing(_alone(lab.engine)):
+    with _alone(lab.engine):
         return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
 
 
-def _alone(engine: Engine) -> Connection:
-    """A session that keeps other processes from logging until it is closed, or dies: nothing is asked of it any more."""
-    connection = None
-    try:
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        connection.detach()
-        if not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}):
-            _log.warning("another process is logging a model to MLflow: waiting for it")
-            connection.execute(text(f"SET lock_timeout = {round(1_000 * _LONGEST_S)}"))
-            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
-    except SQLAlchemyError as error:
-        if connection is not None:
-            connection.close()
-        raise _BusyError(
-            "another process has been logging a model to MLflow for too long, or the database is out of reach "
-            f"({type(error).__name__}); try again"
-        ) from error
-    return connection
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Keep other processes from logging, by a transaction that is asked nothing any more: that it dies is no matter."""
+    with engine.connect() as connection:
+        try:
+            connection.execute(text(HELD))
+            if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
+                _log.warning("another process is logging a model to MLflow: waiting for it")
+                connection.execute(text(f"SET LOCAL lock_timeout = {round(1_000 * _LONGEST_S)}"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        except SQLAlchemyError as error:
+            raise _BusyError(
+                "another process has been logging a model to MLflow for too long, or the database is out of reach "
+                f"({type(error).__name__}); try again"
+            ) from error
+        try:
+            yield
+        finally:
+            connection.invalidate()
 
 
 class Tracker:
@@ -110,6 +114,7 @@ class Tracker:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
+        spare_loopback()  # MLflow's client asks the proxy of the environment, also for this machine
         mlflow.set_tracking_uri(uri)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return cls(mlflow.MlflowClient(uri), uri.rstrip("/"), name)

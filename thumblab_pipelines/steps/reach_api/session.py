@@ -8,13 +8,13 @@ from urllib.parse import SplitResult, urlsplit
 import httpx
 
 from thumblab_core.errors import LabError
+from thumblab_core.hosts import is_loopback
 from thumblab_core.settings import Settings
 from thumblab_pipelines.steps.reach_api.credentials import OwnerCredentials
 from thumblab_pipelines.steps.youtube.errors import Refusal, Trouble, YouTubeError, classify
 
 SCOPE = "https://www.googleapis.com/auth/yt-analytics.readonly"
 _REAL_ENDPOINT = "https://youtubereporting.googleapis.com/"
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _LARGEST_ERROR = 64 * 2**10
 _TIMEOUT_S = 30
 _TRIES = 5
@@ -38,7 +38,7 @@ class OwnerSession:
 
         self.endpoint = settings.youtube_endpoint or _REAL_ENDPOINT
         self._owner = owner
-        self._local = urlsplit(self.endpoint).hostname in _LOOPBACK
+        self._local = is_loopback(urlsplit(self.endpoint).hostname or "")
         self._first_wait_s = settings.youtube_first_wait_s
         self._credentials: Any = Credentials(  # type: ignore[no-untyped-call]
             None,

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from thumblab_core.hosts import is_loopback
 from thumblab_pipelines.steps.youtube.answers import Json
 from thumblab_pipelines.steps.youtube.errors import Trouble, YouTubeError, classify, explain, redact
 from thumblab_pipelines.steps.youtube.quota import Ledger
@@ -15,7 +16,6 @@ from thumblab_pipelines.steps.youtube.quota import Ledger
 _TIMEOUT_S = 30
 _TRIES = 5
 _LONGEST_WAIT_S = 60.0
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def new_http(endpoint: str) -> Any:
     import httplib2
 
     # httplib2 wants support for proxies as soon as one is set, also where `no_proxy` says that none is used.
-    local = urlsplit(endpoint).hostname in _LOOPBACK
+    local = is_loopback(urlsplit(endpoint).hostname or "")
     http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=None if local else httplib2.proxy_info_from_environment)
     http.follow_redirects = False  # the key would follow them, to whatever host they name
     return http

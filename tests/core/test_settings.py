@@ -1,0 +1,178 @@
+"""Promises of the settings: one that cannot be used is a sentence without its value, one that is misspelt is named."""
+
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from fastapi.testclient import TestClient
+
+from thumblab_cli import processes
+from thumblab_cli.main import cli
+from thumblab_core import settings as module
+from thumblab_core.errors import LabError
+from thumblab_core.fetch import Fetcher, RefusedError
+from thumblab_core.settings import Settings, settings
+from thumblab_serving.app import create_app
+
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Puts these bytes into the `.env` that is read."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(Settings.model_config, "env_file", ".env")
+    module._warn.cache_clear()
+
+    def write(content: bytes) -> None:
+        Path(".env").write_bytes(content)
+        settings.cache_clear()
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("THUMBLAB_SERVING_PORT", SECRET, "valid integer"),
+        ("THUMBLAB_SERVING_PORT", "70000", "less than or equal to 65535"),
+        ("THUMBLAB_REFRESH_DAYS", "nan", "finite"),
+        ("THUMBLAB_HISTORY_DAYS", "inf", "finite"),
+        ("THUMBLAB_CRAWL_THREADS", "0", "greater than or equal to 1"),
+        ("THUMBLAB_ENCODER_PRECISION", SECRET, "'auto'"),
+        ("THUMBLAB_TRAIN_ONLY_ON_OPTED_IN", SECRET, "valid boolean"),
+        ("THUMBLAB_EXTRA_IMAGE_HOSTS", f"u:{SECRET}@cdn.example", "not a host"),
+        ("THUMBLAB_EXTRA_IMAGE_HOSTS", "cdn.example:port", "Port"),
+    ],
+)
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_setting_that_cannot_be_used_is_one_sentence_with_its_name_and_without_its_value(
+    dot_env: Callable[[bytes], None],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    said: str,
+    in_file: bool,
+) -> None:
+    dot_env(f"{variable}={value}".encode() if in_file else b"")
+    if not in_file:
+        monkeypatch.setenv(variable, value)
+    done = CliRunner().invoke(cli, ["db", "status"])
+    assert done.exit_code == 1
+    assert done.output.startswith(f"thumblab: A setting cannot be used: {variable}: ")
+    assert said in done.output
+    assert len(done.output.splitlines()) == 1
+    assert SECRET not in done.output
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_an_env_file_in_another_encoding_is_named_and_not_shown(
+    dot_env: Callable[[bytes], None], tmp_path: Path, encoding: str
+) -> None:
+    for folder in ("/données", "/data" if encoding.startswith("utf") else "/é"):
+        dot_env(f"THUMBLAB_API_KEY={SECRET}\nTHUMBLAB_DATA_DIR={folder}\n".encode(encoding))
+        with pytest.raises(LabError) as raised:
+            settings()
+        assert str(raised.value) == f"{tmp_path / '.env'} is not UTF-8; save it as UTF-8"
+
+
+def test_an_env_file_that_an_editor_marked_as_utf_8_is_read_from_its_first_line_on(
+    dot_env: Callable[[bytes], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    dot_env("THUMBLAB_REGION=FR\nTHUMBLAB_LANGUAGE=fr\n".encode("utf-8-sig"))
+    assert (settings().region, settings().language) == ("FR", "fr")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_misspelt_variable_is_named_once_on_stderr_with_the_nearest_setting_and_without_its_value(
+    dot_env: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dot_env(f"THUMBLAB_APIKEY={SECRET}\nTHUMBLAB_REGION=FR\nPOSTGRES_PASSWORD=x\n".encode())
+    monkeypatch.setenv("THUMBLAB_VIDEO_PER_NICHE", "7")
+    monkeypatch.setenv("thumblab_region", "DE")
+    monkeypatch.setenv("THUMBLAB_QQQQQQQQQQQQ", "1")
+    for _ in range(2):
+        assert settings().region == "DE"
+        settings.cache_clear()
+    assert capsys.readouterr().err.splitlines() == [
+        "thumblab: THUMBLAB_APIKEY is no setting and changes nothing; is it THUMBLAB_API_KEY?",
+        "thumblab: THUMBLAB_QQQQQQQQQQQQ is no setting and changes nothing",
+        "thumblab: THUMBLAB_VIDEO_PER_NICHE is no setting and changes nothing; is it THUMBLAB_VIDEOS_PER_NICHE?",
+    ]
+
+
+def test_every_variable_that_the_documents_name_is_a_setting() -> None:
+    root = Path(module.__file__).parents[1]
+    told = [root / "README.md", root / ".env.example", root / "docker-compose.yml", *(root / "docs").glob("*.md")]
+    names = {name for path in told for name in re.findall(r"THUMBLAB_[A-Z_]*[A-Z]", path.read_text())}
+    assert len(names) > 20
+    assert module._misspelt(names) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("::1", "http://[::1]:8000"),
+        ("[::1]", "http://[::1]:8000"),
+        ("0:0::1", "http://[::1]:8000"),
+        ("::", "http://[::1]:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("LocalHost", "http://localhost:8000"),
+        ("192.0.2.7", "http://192.0.2.7:8000"),
+    ],
+)
+def test_the_service_is_asked_where_it_listens_however_its_host_is_written(tmp_path: Path, host: str, url: str) -> None:
+    server = processes.scoring_server(Settings(data_dir=tmp_path, serving_host=host), 8000)
+    assert (server.url, server.ready) == (url, f"{url}/health")
+    assert httpx.URL(url).port == 8000
+
+
+def test_a_port_that_somebody_listens_on_is_found_taken_also_on_ipv6(tmp_path: Path) -> None:
+    chosen = Settings(data_dir=tmp_path, serving_host="::1")
+    with socket.socket(socket.AF_INET6) as taken:
+        try:
+            taken.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        server = processes.scoring_server(chosen, taken.getsockname()[1])
+        processes.refuse_taken(server)
+        taken.listen()
+        with pytest.raises(LabError, match=r"something listens on \[::1\]:\d+ already"):
+            processes.refuse_taken(server)
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "127.0.0.1", "127.9.9.9", "LOCALHOST"])
+def test_a_service_that_only_this_machine_reaches_answers_to_its_own_names_and_no_other(
+    tmp_path: Path, host: str
+) -> None:
+    app = create_app(Settings(data_dir=tmp_path, serving_host=host))
+    client = TestClient(app, base_url="http://localhost")
+    named = host if ":" not in host else "[::1]"
+    for header in (f"{named}:8000", "[::1]:8000", "[0:0::1]", "localhost"):
+        assert client.get("/health", headers={"Host": header}).status_code != 421, header
+    assert client.get("/health", headers={"Host": "evil.example"}).status_code == 421
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("CDN.Example", "https://cdn.example/a.jpg"),
+        ("cdn.example", "https://CDN.EXAMPLE/a.jpg"),
+        ("https://cdn.example/", "https://cdn.example/a.jpg"),
+        ("LOCALHOST:8090", "http://localhost:8090/a.jpg"),
+        ("::1", "https://[::1]/a.jpg"),
+        ("[::1]", "https://[::1]:443/a.jpg"),
+        ("x, [2001:DB8::0:1]:8090", "http://[2001:db8::1]:8090/a.jpg"),
+        ("[2001:db8::1]:8090", "http://[2001:DB8:0::1]:8090/a.jpg"),
+    ],
+)
+def test_an_image_host_matches_in_any_case_and_as_an_ipv6_address(written: str, url: str) -> None:
+    hosts = Settings(extra_image_hosts=written).image_hosts
+    Fetcher(hosts).check(url)
+    for other in ("http://[::1]:8091/a.jpg", "https://[2001:db8::18090]/a.jpg", "https://cdn.example.evil/a.jpg"):
+        with pytest.raises(RefusedError):
+            Fetcher(hosts).check(other)

@@ -1,0 +1,40 @@
+"""Names of hosts in the one form in which they are compared and written into URLs."""
+
+from ipaddress import IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+
+def host_name(host: str) -> str:
+    """In lower case, without brackets, and of several ways to write an IPv6 address always the same one."""
+    name = host.strip().removeprefix("[").removesuffix("]").lower()
+    try:
+        return str(ip_address(name)) if ":" in name else name
+    except ValueError:
+        return name
+
+
+def host_in_url(host: str, port: int | None = None) -> str:
+    """`name`, `name:port`, `[address]` or `[address]:port`."""
+    name = host_name(host)
+    return (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
+
+
+def named_host(text: str) -> str:
+    """As `host_in_url`, of what a person writes: a host with a port or without, or a URL of it. Raises ValueError."""
+    text = text.strip()
+    try:
+        return host_in_url(str(IPv6Address(text)))
+    except ValueError:
+        parts = urlsplit(text if "://" in text else f"//{text}")
+        if not parts.hostname or parts.username is not None:
+            raise ValueError("not a host; write name or name:port, of an IPv6 address [address]:port") from None
+        return host_in_url(parts.hostname, parts.port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on the host."""
+    name = host_name(host)
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
