@@ -170,7 +170,7 @@ def scoring_server(settings: Settings, port: int) -> Server:
     """The scoring service."""
     host = settings.serving_host
     base = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104  (compared, not bound)
-    command = [sys.executable, "-m", "uvicorn", "thumblab_serving.app:create_app", "--factory", "--no-access-log"]
+    command = [sys.executable, "-m", "thumblab_serving"]
     return Server("scoring", [*command, "--host", host, "--port", str(port)], base, f"{base}/health")
 
 

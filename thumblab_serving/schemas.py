@@ -22,8 +22,7 @@ from thumblab_core.niches import Niche
 MAX_THUMBNAILS = 20
 MAX_TITLE = 300
 _MAX_URL = 2048
-_BASE64_LENGTH = MAX_BYTES * 4 // 3 + 1024
-"""The longest base64 text of a picture that would be read, with room for a `data:` prefix."""
+_MOST_UNKNOWN = 5
 
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE)]
 
@@ -45,6 +44,14 @@ ChannelId = Annotated[
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, given: object) -> object:
+        """One sentence where there are many unknown fields: each would be an error of its own."""
+        if isinstance(given, dict) and len(given) > len(cls.model_fields) + _MOST_UNKNOWN:
+            raise ValueError(f"{len(given)} fields; there are {', '.join(cls.model_fields)}")
+        return given
+
 
 class ScoreForm(_Strict):
     """What every request says, whichever way its pictures travel."""
@@ -65,8 +72,10 @@ class ThumbnailIn(_Strict):
     url: str | None = Field(default=None, max_length=_MAX_URL, description="https URL of an allowed image host.")
     image_base64: str | None = Field(
         default=None,
-        max_length=_BASE64_LENGTH,
-        description="JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix.",
+        description=(
+            "JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix. More bytes than "
+            f"{MAX_BYTES} are an error of this thumbnail."
+        ),
     )
 
     @model_validator(mode="after")
