@@ -243,7 +243,7 @@ def scoring_server(settings: Settings, port: int) -> Server:
     """The scoring service."""
     host = settings.serving_host
     base = f"http://{host_in_url(_EVERYWHERE.get(host, host), port)}"
-    command = [sys.executable, "-m", "uvicorn", "thumblab_serving.app:create_app", "--factory", "--no-access-log"]
+    command = [sys.executable, "-m", "thumblab_serving"]
     return Server("scoring", [*command, "--host", host, "--port", str(port)], base, f"{base}/health")
 
 

@@ -131,9 +131,14 @@ class Fetcher:
         return httpcore.URL(scheme=parts.scheme, host=host, port=port, target=target)
 
     def get(
-        self, url: str, max_bytes: int = MAX_BYTES, etag: str | None = None, last_modified: str | None = None
+        self,
+        url: str,
+        max_bytes: int = MAX_BYTES,
+        etag: str | None = None,
+        last_modified: str | None = None,
+        within_s: float | None = None,
     ) -> Answer:
-        """What `url` answers, at most `max_bytes` of it. Raises `FetchError`.
+        """What `url` answers, at most `max_bytes` of it, `within_s` seconds where that is sooner. Raises `FetchError`.
 
         With the `etag` or `last_modified` of an earlier answer the host may say that nothing changed, and send nothing.
         """
@@ -143,7 +148,7 @@ class Fetcher:
         if last_modified:
             headers["If-Modified-Since"] = last_modified
         body = bytearray()
-        answer = self._read(url, headers, max_bytes, body.extend)
+        answer = self._read(url, headers, max_bytes, body.extend, within_s)
         return replace(answer, body=bytes(body))
 
     def download(self, url: str, file: BinaryIO, max_bytes: int) -> None:
@@ -153,15 +158,23 @@ class Fetcher:
         """
         self._read(url, dict(self._headers), max_bytes, file.write)
 
-    def _read(self, url: str, headers: dict[str, str], max_bytes: int, keep: Callable[[bytes], object]) -> Answer:
+    def _read(
+        self,
+        url: str,
+        headers: dict[str, str],
+        max_bytes: int,
+        keep: Callable[[bytes], object],
+        within_s: float | None = None,
+    ) -> Answer:
         """The answer without its body, which `keep` is given in pieces."""
         asked = self.check(url)
-        self._deadline.begin(self._deadline_s)
+        seconds = self._deadline_s if within_s is None else min(within_s, self._deadline_s)
+        self._deadline.begin(seconds)
         try:
             return self._stream(url, asked, headers, max_bytes, keep)
         except _FAILURES as error:
             if self._deadline.passed():
-                raise FetchError(f"{url[:200]} did not arrive within {self._deadline_s:g} s") from None
+                raise FetchError(f"{url[:200]} did not arrive within {seconds:.3g} s") from None
             raise FetchError(f"{url[:200]} could not be read ({type(error).__name__}: {error})") from None
 
     def _stream(

@@ -15,7 +15,6 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfig
 
 from thumblab_core.errors import LabError
 from thumblab_core.hosts import host_name, named_host
-
 from thumblab_core.running import running_lab
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -106,6 +105,24 @@ class Settings(BaseSettings):
     serving_port: int = Field(default=8000, ge=1, le=65535)
     serving_url: str | None = None
     """The service that `thumblab score` asks. Unset: the one of the lab's `thumblab up`; without one it scores by itself."""
+
+    serving_workers: int = Field(default=1, ge=1, le=32)
+    """Processes of the service, each with encoders and releases of its own. One uses all cores."""
+
+    serving_header_s: float = Field(default=10.0, gt=0)
+    """Seconds that a connection has for the headers of a request. These limits are explained in docs/service.md."""
+
+    serving_idle_s: float = Field(default=15.0, gt=0)
+    """Seconds without a byte after which a request that is still being sent is given up."""
+
+    serving_body_s: float = Field(default=120.0, gt=0)
+    """Seconds that the whole body of a request may take."""
+
+    serving_bodies_mib: int = Field(default=384, ge=128)
+    """MiB of bodies that are in memory at a time; who comes beyond that is answered 503 and asked to come again."""
+
+    serving_fetch_s: float = Field(default=20.0, gt=0)
+    """Seconds that all pictures of a request together have to arrive from their URLs."""
 
     videos_per_niche: int = Field(default=30, ge=1)
     """Trending videos collected per niche and refresh."""

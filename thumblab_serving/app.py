@@ -1,4 +1,4 @@
-"""The scoring service: `uvicorn thumblab_serving.app:create_app --factory`."""
+"""The scoring service as an ASGI application; `python -m thumblab_serving` runs it."""
 
 import asyncio
 import contextlib
@@ -16,12 +16,17 @@ from thumblab_core.hosts import is_loopback
 from thumblab_core.loopback import spare_loopback
 from thumblab_core.settings import Settings
 from thumblab_serving import problems, request_log
+from thumblab_serving.bodies import Bodies, Budget
+from thumblab_serving.connections import LIMITS, Limits, open_descriptors
 from thumblab_serving.engine import Engine
-from thumblab_serving.guards import LOOPBACK, BodyLimit, LocalNames, SecurityHeaders
+from thumblab_serving.guards import LOOPBACK, LocalNames, SecurityHeaders
 from thumblab_serving.metrics import Metrics
 from thumblab_serving.routes import health, page, score
 from thumblab_serving.schemas import ScoreRequest
 from thumblab_serving.state import NotReadyError
+
+_AGAIN_S = 1.0
+"""What failed is tried again when its own `Backoff` says so."""
 
 _log = logging.getLogger("thumblab_serving")
 
@@ -40,15 +45,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     engine = Engine(settings)
     app.state.engine = engine
-    app.state.metrics = Metrics(engine.state)
+    budget = Budget(settings.serving_bodies_mib * 2**20)
+    app.state.settings, app.state.budget = settings, budget
+    app.state.metrics = Metrics(engine, budget)
     app.state.api_key = api_key(settings)
     app.state.limiter = CapacityLimiter(score.CONCURRENT)
     for router in (score.router, health.router, page.router):
         app.include_router(router)
     problems.install(app)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(Bodies, budget=budget, idle_s=settings.serving_idle_s, body_s=settings.serving_body_s)
     if is_loopback(settings.serving_host):
         app.add_middleware(LocalNames, names=LOOPBACK | {settings.serving_host})
+    app.add_middleware(problems.Unexpected)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(request_log.RequestLog, metrics=app.state.metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -56,13 +64,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
     """Load in the background, so that `/health` answers at once."""
     request_log.configure()
     engine: Engine = app.state.engine
+    settings: Settings = app.state.settings
+    limits = Limits(settings.serving_header_s, settings.serving_idle_s, open_descriptors())
     loading = asyncio.create_task(_load(engine))
     try:
-        yield
+        yield {LIMITS: limits}
     finally:
         with contextlib.suppress(asyncio.CancelledError):
             loading.cancel()
@@ -71,10 +81,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _load(engine: Engine) -> None:
-    try:
-        await to_thread.run_sync(engine.load)
-    except NotReadyError as error:
-        _log.error("%s", error)  # said in /health and to every request, and tried again
+    """Until it is loaded: where nobody is sent to a service that is not ready, no request would try it again."""
+    said = None
+    while True:
+        try:
+            await to_thread.run_sync(engine.load)
+            return
+        except NotReadyError as error:
+            if str(error) != said:  # in /health too, and to every request
+                _log.error("%s", said := str(error))
+        except Exception:  # noqa: BLE001  a fault of the lab's own; it is in the log, and the process lives on
+            _log.exception("the service could not be loaded")
+        await asyncio.sleep(_AGAIN_S)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -1,8 +1,13 @@
 """The scorer as one object: what is loaded, and the way from sources to an answer. Used by the service and the command."""
 
+import io
+import logging
+import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
@@ -10,13 +15,16 @@ from thumblab_core.library_note import read_note
 from thumblab_core.niches import Niche
 from thumblab_core.releases import ReleaseStore
 from thumblab_core.settings import Settings
+from thumblab_serving.cache import Cache
 from thumblab_serving.histories import Histories
-from thumblab_serving.intake import Candidate, Intake, Source
+from thumblab_serving.intake import EXAMINING, Candidate, Intake, Source
 from thumblab_serving.measuring import Measuring
 from thumblab_serving.schemas import ScoreAnswer, ScoreForm
 from thumblab_serving.scoring import NEIGHBOURS, Words, rank
 from thumblab_serving.state import NotReadyError, State
 from thumblab_serving.stored import NothingStoredError, Place, Stored
+
+_log = logging.getLogger("thumblab_serving")
 
 
 class Engine:
@@ -28,7 +36,21 @@ class Engine:
         self.measuring = Measuring(settings)
         self.stored = Stored(settings)
         self.histories = Histories(ReleaseStore(settings.releases))
-        self._intake = Intake(Fetcher(settings.image_hosts), self.measuring)
+        self._intake = Intake(Fetcher(settings.image_hosts), self.measuring, settings.serving_fetch_s)
+        self._rehearsing = threading.Lock()
+        self._rehearsed = False
+
+    @property
+    def rehearsed(self) -> bool:
+        """Whether a request has been answered, so that none that follows waits for what is made at the first use."""
+        return self._rehearsed
+
+    @property
+    def caches(self) -> dict[str, Cache[Any]]:
+        """By name. Those of the encoders are there once these are warm."""
+        found: dict[str, Cache[Any]] = {"looks": self.measuring.seen} | self.histories.caches
+        warm = self.state.warm
+        return found if warm is None else found | {"pictures": warm.pictures, "titles": warm.titles}
 
     def close(self) -> None:
         self._intake.close()
@@ -43,6 +65,17 @@ class Engine:
             raise NotReadyError(str(error)) from None
         self.state.load()
         self.stored.warm()
+        self.look()
+
+    def look(self) -> None:
+        """Follow every pointer that moved, and rehearse once there is something to answer with; waits for nobody else."""
+        self.state.look()
+        able = self.state.model.loaded is not None and any(slot.loaded for slot in self.state.indices.values())
+        if able and not self._rehearsed and self._rehearsing.acquire(blocking=False):
+            try:
+                self._rehearse()
+            finally:
+                self._rehearsing.release()
 
     def score(self, sources: Sequence[Source], asked: ScoreForm) -> ScoreAnswer:
         """Rank the sources as asked. Raises `NotReadyError`; a source that cannot be read is an error of its item."""
@@ -64,6 +97,18 @@ class Engine:
         words = Words(title, encoders.words(title))
         return rank(candidates, words, niche, model, index, version, no_index, stored, history)
 
+    def _rehearse(self) -> None:
+        niche = next(niche for niche, slot in self.state.indices.items() if slot.loaded)
+        sources = [
+            Source(str(number), data=_drawn(number)) for number in range(EXAMINING)
+        ]  # one for each of the threads
+        try:
+            self.score(sources, ScoreForm(title="warm", category=niche))
+        except NotReadyError as error:
+            _log.warning("not ready: %s", error)  # said in /health too, and tried again by who asks
+        else:
+            self._rehearsed = True
+
     def _stored(self, candidates: Sequence[Candidate], niche: Niche, encoder: str) -> dict[str, Place] | str:
         """Where the candidates stand by the database, or why it does not say. In the space of the model's encoder, the only
         one that they are in for certain."""
@@ -75,3 +120,13 @@ class Engine:
         except NothingStoredError as error:
             return str(error)
         return dict(zip(vectors, places, strict=True))
+
+
+def _drawn(number: int) -> bytes:
+    """A thumbnail with something to read in it."""
+    image = Image.new("RGB", (640, 360), (20, 60, 90 + 10 * number))
+    font = ImageFont.load_default(size=90)
+    ImageDraw.Draw(image).text((40, 120), f"READY {number}", fill="white", font=font)
+    out = io.BytesIO()
+    image.save(out, "JPEG")
+    return out.getvalue()

@@ -1,4 +1,4 @@
-"""What stands before every route: bodies have a limit, names are checked on a local service, pages get their headers."""
+"""What stands before every route: names are checked on a local service, and pages get their headers."""
 
 from http import HTTPStatus
 
@@ -8,7 +8,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from thumblab_core.hosts import host_name
 from thumblab_serving.problems import Problem, response
 
-MAX_BODY = 64 * 2**20
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _HEADERS = {
@@ -20,38 +19,6 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-
-
-class BodyLimit:
-    """413 for a body that says it is too large, and for one that does not say so but is."""
-
-    def __init__(self, app: ASGIApp, limit: int = MAX_BODY) -> None:
-        self._app = app
-        self._limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        stated = Headers(scope=scope).get("content-length", "0")
-        if stated.isdecimal() and int(stated) > self._limit:
-            await response(self._too_large())(scope, receive, send)
-            return
-        count = 0
-
-        async def counted() -> Message:
-            nonlocal count
-            message = await receive()
-            count += len(message.get("body", b""))
-            if count > self._limit:
-                raise self._too_large()
-            return message
-
-        await self._app(scope, counted, send)
-
-    def _too_large(self) -> Problem:
-        detail = f"the request is larger than {self._limit // 2**20} MiB; send fewer or smaller pictures"
-        return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", detail, {"Connection": "close"})
 
 
 class LocalNames:

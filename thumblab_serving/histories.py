@@ -6,13 +6,14 @@ is good for its own model only. Whatever is wrong with a history, the answer goe
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from thumblab_core.adapters import LEAST_VIDEOS, Adapter
 from thumblab_core.channel_history import ChannelHistories, History
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ReleaseStore
 from thumblab_serving.cache import Cache
+from thumblab_serving.faults import passing, said
 from thumblab_serving.slot import Loaded
 
 if TYPE_CHECKING:  # importing the ranker imports torch
@@ -20,8 +21,8 @@ if TYPE_CHECKING:  # importing the ranker imports torch
 
 T = TypeVar("T")
 
-_CACHED = 32
-"""Histories in memory: up to 5 MB each."""
+_CACHED, _CACHED_BYTES = 1024, 160 * 2**20
+"""Of each kind; a history takes up to 5 MB."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,13 @@ class Histories:
 
     def __init__(self, store: ReleaseStore) -> None:
         self._added = ChannelHistories(store)
-        self._read = Cache[History | LabError](_CACHED)
-        self._own = Cache[Adapter | LabError | None](_CACHED)
+        self._read = Cache[History | LabError](_CACHED, _CACHED_BYTES)
+        self._own = Cache[Adapter | LabError | None](_CACHED, _CACHED_BYTES)
+
+    @property
+    def caches(self) -> dict[str, Cache[Any]]:
+        """By name."""
+        return {"added-histories": self._read, "own-histories": self._own}
 
     def of(self, channel_id: str, model: "Loaded[TrainedRanker]") -> Known:
         """The history of a channel as the model can use it. Raises nothing."""
@@ -101,24 +107,11 @@ def _read_once(cache: Cache[T | LabError], name: tuple[str, str], read: Callable
         try:
             return read()
         except Exception as error:
-            if _refused(error):
+            if passing(error):
                 raise
-            return LabError(_said(error))
+            return LabError(said(error))
 
     try:
         return cache.get(name, make)
     except Exception as error:  # noqa: BLE001  whatever a file raises, the answer goes on
-        return LabError(_said(error))
-
-
-def _refused(error: BaseException | None) -> bool:
-    """Whether an `OSError` is the cause. A `LabError` says it in words, and keeps what it was raised for."""
-    while error is not None:
-        if isinstance(error, OSError):
-            return True
-        error = error.__context__
-    return False
-
-
-def _said(error: Exception) -> str:
-    return str(error)[:300] if isinstance(error, LabError) else f"{type(error).__name__}: {str(error)[:200]}"
+        return LabError(said(error))

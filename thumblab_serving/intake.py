@@ -3,19 +3,24 @@
 import base64
 import binascii
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as DeadlineError
 from dataclasses import dataclass
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
-from thumblab_core.images import ImageError, decode
+from thumblab_core.images import MAX_BYTES, ImageError, decode, too_long
 from thumblab_core.sub_scores import Measurement
 from thumblab_serving.encoding import Encoders
 from thumblab_serving.measuring import Measuring
 
-_FETCHES = 8
+EXAMINING = min(4, os.cpu_count() or 1)
+"""Pictures that are decoded, encoded and measured at a time."""
+_FETCHES = 32
+_LONGEST_BASE64 = MAX_BYTES * 4 // 3 + MAX_BYTES // 32  # with line breaks and a `data:` prefix
 
 
 @dataclass(frozen=True)
@@ -52,17 +57,18 @@ class Intake:
     """Reads and examines pictures in its own threads.
 
     The examining threads bound the memory: so many decoded pictures exist at a time and no more, however many requests
-    there are. Fetching has its own threads, so that a slow host delays nobody else.
+    there are. Fetching has its own threads, and all pictures of a request together have `patience` seconds to arrive.
     """
 
-    def __init__(self, fetcher: Fetcher, measuring: Measuring) -> None:
+    def __init__(self, fetcher: Fetcher, measuring: Measuring, patience: float) -> None:
         self._fetcher = fetcher
         self._measuring = measuring
+        self._patience = patience
         self._fetching = ThreadPoolExecutor(_FETCHES, "fetch")
-        self._examining = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "examine")
+        self._examining = ThreadPoolExecutor(EXAMINING, "examine")
 
     def close(self) -> None:
-        self._fetching.shutdown(cancel_futures=True)
+        self._fetching.shutdown(wait=False, cancel_futures=True)  # a resolver may hold one for minutes
         self._examining.shutdown(cancel_futures=True)
         self._fetcher.close()
 
@@ -73,6 +79,7 @@ class Intake:
 
         Each is encoded with each of the image encoders; `title_match` is measured with the first.
         """
+        until = time.monotonic() + self._patience
 
         def look(data: bytes) -> Examined:
             picture = decode(data)
@@ -80,20 +87,30 @@ class Intake:
             found = self._measuring.measure(picture, title, vectors[fingerprints[0]], encoders, fingerprints[0])
             return Examined(picture.width, picture.height, vectors, found)
 
-        def read(source: Source) -> Examined:
-            return self._examining.submit(look, self._fetcher.get(source.url or "").body).result()
+        def fetch(url: str) -> Future[Examined]:
+            body = self._fetcher.get(url, within_s=max(0.0, until - time.monotonic())).body
+            return self._examining.submit(look, body)
 
-        def start(source: Source) -> Future[Examined]:
-            if source.url is not None:
-                return self._fetching.submit(read, source)
-            return self._examining.submit(lambda: look(_bytes(source)))
+        def start(source: Source) -> Callable[[], Examined]:
+            """Have it examined; gives what waits for that."""
+            if source.url is None:
+                return self._examining.submit(lambda: look(_bytes(source))).result
+            fetched = self._fetching.submit(fetch, source.url)
+            return lambda: self._arrived(fetched, until).result()
 
-        return [_candidate(source, future) for source, future in [(source, start(source)) for source in sources]]
+        return [_candidate(source, wait) for source, wait in [(source, start(source)) for source in sources]]
+
+    def _arrived(self, fetched: Future[Future[Examined]], until: float) -> Future[Examined]:
+        try:
+            return fetched.result(max(0.0, until - time.monotonic()))
+        except DeadlineError:  # it hangs where no deadline is kept, or stood in line behind others
+            fetched.cancel()
+            raise ImageError(f"it did not arrive within {self._patience:g} s") from None
 
 
-def _candidate(source: Source, future: Future[Examined]) -> Candidate:
+def _candidate(source: Source, wait: Callable[[], Examined]) -> Candidate:
     try:
-        return Candidate(source.id, future.result())
+        return Candidate(source.id, wait())
     except LabError as error:
         return Candidate(source.id, None, str(error))
 
@@ -104,6 +121,8 @@ def _bytes(source: Source) -> bytes:
     if source.data is not None:
         return source.data
     text = source.base64 or ""
+    if len(text) > _LONGEST_BASE64:
+        raise ImageError(too_long(len(text) * 3 // 4))
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:

@@ -1,21 +1,22 @@
 """The meter as a service needs it: made once, warm, and never looking at the same picture twice."""
 
-import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
-from thumblab_core.encoders.protocol import Vectors, text_tower
+from thumblab_core.encoders.protocol import TextEncoder, Vectors, text_tower
 from thumblab_core.errors import LabError
 from thumblab_core.images import Picture
 from thumblab_core.model_files import face_model
 from thumblab_core.settings import Settings
-from thumblab_core.sub_scores import Measurement, Meter, Title
+from thumblab_core.sub_scores import Measurement, Meter, SubScore, Title
 from thumblab_core.sub_scores.looking import Look
 from thumblab_serving.cache import Cache
 from thumblab_serving.encoding import Encoders
+from thumblab_serving.faults import said
+from thumblab_serving.text_tower import TextTowerError
 
 _CACHED = 2048
 _BLANK = np.full((36, 64, 3), 127, np.uint8)
@@ -30,7 +31,7 @@ class Measuring:
         self._missing: tuple[str, ...] | None = None
         self._failure: str | None = None
         self._making = threading.Lock()
-        self._seen = Cache[Look](_CACHED)
+        self.seen = Cache[Look](_CACHED)
 
     @property
     def missing(self) -> tuple[str, ...] | None:
@@ -47,25 +48,32 @@ class Measuring:
 
         Raises `LabError` when what the settings name cannot be used; that is tried again at the next call.
         """
-        with self._making:
-            titles = None if text_tower(encoders.of(fingerprint)) else _Titles(encoders)
-            name = None if titles is None else titles.fingerprint
-            if name not in self._meters:
-                try:
-                    meter = Meter(face_model(self._settings), titles)
-                    self._missing = meter.look(_BLANK).evidence.missing
-                except LabError as error:
-                    self._failure = str(error)
-                    raise
-                self._meters[name], self._failure = meter, None
-            return self._meters[name]
+        titles = None if text_tower(encoders.of(fingerprint)) else _Titles(encoders)
+        name = None if titles is None else titles.fingerprint
+        if name not in self._meters:
+            with self._making:  # who has a meter does not wait for another one
+                if name not in self._meters:
+                    self._meters[name] = self._made(titles)
+        return self._meters[name]
+
+    def _made(self, titles: TextEncoder | None) -> Meter:
+        try:
+            meter = Meter(face_model(self._settings), titles)
+            _ = meter.version  # reads the face model: it must be there
+            self._missing = meter.look(_BLANK).evidence.missing
+        except LabError as error:
+            self._failure = str(error)
+            raise
+        except Exception as error:
+            self._failure = f"the sub-scores cannot be measured ({said(error)})"
+            raise LabError(self._failure) from error
+        self._failure = None
+        return meter
 
     def warm(self, encoders: Encoders) -> None:
-        """Load a set of engines for every core, by using all of them at once. Raises `LabError`."""
-        meter = self.meter(encoders, encoders.fingerprints[0])
-        cores = os.cpu_count() or 1
-        with ThreadPoolExecutor(cores, "warm") as pool:
-            list(pool.map(lambda _: meter.look(_BLANK), range(cores)))
+        """Make the meter of each encoder that is warm. Raises `LabError`."""
+        for fingerprint in encoders.fingerprints:
+            self.meter(encoders, fingerprint)
 
     def version(self, encoders: Encoders, fingerprint: str) -> str:
         """Of the meter, and of the text tower where `title_match` is measured with one; as the library's release says it."""
@@ -78,15 +86,24 @@ class Measuring:
         """Of a picture with its unit vector [d] of the image encoder `fingerprint`; what was seen is remembered under the
         hash of its bytes, whatever the title. Raises `LabError`.
         """
-        meter, words = self.meter(encoders, fingerprint), encoders.words_beside_pictures(fingerprint, title)
-        beside = Title(title) if words is None else Title(title, vector, words)
+        meter = self.meter(encoders, fingerprint)
         try:
-            seen = self._seen.get((picture.sha256, meter.version), lambda: meter.look(picture.pixels))
-            return meter.titled(seen, beside)
+            seen = self.seen.get((picture.sha256, meter.version), lambda: meter.look(picture.pixels))
+            try:
+                words = encoders.words_beside_pictures(fingerprint, title)
+            except TextTowerError as error:
+                return _without_match(meter.titled(seen, Title()), str(error))
+            return meter.titled(seen, Title(title) if words is None else Title(title, vector, words))
         except LabError:
             raise
         except Exception as error:  # OpenCV, numpy and OpenVINO each have errors of their own
             raise LabError(f"the picture could not be measured ({type(error).__name__}: {str(error)[:120]})") from error
+
+
+def _without_match(found: Measurement, why: str) -> Measurement:
+    """The measurement with the reason why the title was not compared."""
+    scores = found.scores | {"title_match": SubScore("title_match", None, why, None)}
+    return replace(found, scores=scores, evidence=replace(found.evidence, missing=(*found.evidence.missing, why)))
 
 
 class _Titles:

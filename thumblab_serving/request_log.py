@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thumblab_serving.metrics import Metrics
+from thumblab_serving.problems import CLIENT_GONE
 from thumblab_serving.schemas import ScoreAnswer
 
 _log = logging.getLogger("thumblab_serving.requests")
@@ -54,7 +55,8 @@ class RequestLog:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.request(method, route, status, seconds)
-            _log.info(json.dumps(_line(scope, request_id, status, seconds)))
+            level = logging.DEBUG if status == CLIENT_GONE else logging.INFO
+            _log.log(level, json.dumps(_line(scope, request_id, status, seconds)))
 
 
 def _line(scope: Scope, request_id: str, status: int, seconds: float) -> dict[str, object]:

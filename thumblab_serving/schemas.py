@@ -24,8 +24,7 @@ from thumblab_core.niches import Niche
 MAX_THUMBNAILS = 20
 MAX_TITLE = 300
 _MAX_URL = 2048
-_BASE64_LENGTH = MAX_BYTES * 4 // 3 + 1024
-"""The longest base64 text of a picture that would be read, with room for a `data:` prefix."""
+_MOST_UNKNOWN = 5
 
 _JOINERS = "\u200c\u200d"
 """They show nothing, and hold emoji and letters of some scripts together."""
@@ -77,6 +76,14 @@ ChannelId = Annotated[
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, given: object) -> object:
+        """One sentence where there are many unknown fields: each would be an error of its own."""
+        if isinstance(given, dict) and len(given) > len(cls.model_fields) + _MOST_UNKNOWN:
+            raise ValueError(f"{len(given)} fields; there are {', '.join(cls.model_fields)}")
+        return given
+
 
 class ScoreForm(_Strict):
     """What every request says, whichever way its pictures travel."""
@@ -97,8 +104,10 @@ class ThumbnailIn(_Strict):
     url: str | None = Field(default=None, max_length=_MAX_URL, description="https URL of an allowed image host.")
     image_base64: str | None = Field(
         default=None,
-        max_length=_BASE64_LENGTH,
-        description="JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix.",
+        description=(
+            "JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix. More bytes than "
+            f"{MAX_BYTES} are an error of this thumbnail."
+        ),
     )
 
     @model_validator(mode="after")

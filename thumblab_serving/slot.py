@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from thumblab_core.encoders.protocol import ImageEncoder
 from thumblab_core.errors import LabError
 from thumblab_core.releases import Release, ReleaseStore
+from thumblab_serving.faults import Backoff, said
 
 T = TypeVar("T")
 
@@ -16,10 +18,14 @@ _log = logging.getLogger("thumblab_serving")
 
 @dataclass(frozen=True)
 class Loaded(Generic[T]):
-    """A release in memory. A request keeps the one it resolved, whatever is swapped in meanwhile."""
+    """A release in memory with the encoder that it is asked with, which stays as long as somebody holds this.
+
+    A request keeps the one it resolved, whatever is swapped in meanwhile.
+    """
 
     release_id: str
     value: T
+    encoder: ImageEncoder
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,11 @@ class Refusal:
 class Slot(Generic[T]):
     """What is served of one release scope. `load` verifies and reads a release; whatever it raises refuses the release.
 
-    The release that served before serves on; a refused one is tried again only after the pointer has moved.
+    The release that served before serves on. A refused one is tried again when the pointer has moved, and by `Backoff`: soon
+    where the system refused to read it, rarely where it is damaged.
     """
 
-    def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], T]) -> None:
+    def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], Loaded[T]]) -> None:
         self.kind = kind
         self.scope = scope
         self._store = store
@@ -44,6 +51,7 @@ class Slot(Generic[T]):
         self._lock = threading.Lock()
         self._loaded: Loaded[T] | None = None
         self._refusal: Refusal | None = None
+        self._backoff = Backoff()
 
     @property
     def loaded(self) -> Loaded[T] | None:
@@ -53,6 +61,11 @@ class Slot(Generic[T]):
     @property
     def refusal(self) -> Refusal | None:
         return self._refusal
+
+    @property
+    def retry_seconds(self) -> float:
+        """Until a refused release is tried again by whoever asks."""
+        return self._backoff.seconds
 
     @property
     def vacant(self) -> bool:
@@ -66,11 +79,15 @@ class Slot(Generic[T]):
     def current(self) -> Loaded[T] | None:
         """What the pointer names, loaded now if it moved: a caller who promoted gets the new release, never the old.
 
-        Callers that find the pointer moved wait for one load. Blocking; for worker threads.
+        Callers that find the pointer moved wait for one load; of those that find a refused release due again, one tries it
+        and the others go on. Blocking; for worker threads.
         """
-        if not self._settled(self._pointer()):
+        wanted = self._pointer()
+        if not self._known(wanted):
             with self._lock:
                 self._follow()
+        elif not self._settled(wanted):
+            self.look()
         return self._loaded
 
     def look(self) -> None:
@@ -84,13 +101,20 @@ class Slot(Generic[T]):
     def _pointer(self) -> str | Refusal | None:
         try:
             wanted = self._store.current_id(self.kind, self.scope)
+            withdrawn = wanted is None and self._store.withdrawn(self.kind, self.scope)
         except (OSError, ValueError) as error:
             return Refusal(None, f"the pointer of {self.kind}/{self.scope} cannot be read ({error})")
-        if wanted is None and self._loaded is not None and not self._store.withdrawn(self.kind, self.scope):
+        if wanted is None and self._loaded is not None and not withdrawn:
             return Refusal(None, f"the pointer of {self.kind}/{self.scope} is gone; promote a release again")
         return wanted
 
     def _settled(self, wanted: str | Refusal | None) -> bool:
+        """Whether there is nothing to do."""
+        refused = self._refusal is not None and self._refusal.release_id is not None
+        return self._known(wanted) and not (refused and self._backoff.due)
+
+    def _known(self, wanted: str | Refusal | None) -> bool:
+        """Whether the pointer is where it was when it was followed."""
         if isinstance(wanted, Refusal):
             return wanted == self._refusal
         if self._refusal is not None:
@@ -113,15 +137,18 @@ class Slot(Generic[T]):
 
     def _swap(self, release_id: str) -> None:
         try:
-            loaded = Loaded(release_id, self._load(self._store.get(self.kind, self.scope, release_id)))
-        except LabError as error:
-            self._refuse(Refusal(release_id, str(error)))
+            loaded = self._load(self._store.get(self.kind, self.scope, release_id))
         except Exception as error:  # noqa: BLE001  a malformed release may raise anything; the old one must serve on
-            self._refuse(Refusal(release_id, f"it cannot be loaded ({type(error).__name__}: {str(error)[:200]})"))
+            if self._refusal is None or self._refusal.release_id != release_id:
+                self._backoff.reset()
+            self._backoff.failed(error)
+            why = str(error) if isinstance(error, LabError) else f"it cannot be loaded ({said(error)})"
+            self._refuse(Refusal(release_id, why))
         else:
             self._loaded, self._refusal = loaded, None
             _log.info("serving %s/%s/%s", self.kind, self.scope, release_id)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._refusal = refusal
-        _log.error("refused %s/%s/%s: %s", self.kind, self.scope, refusal.release_id, refusal.reason)
+        again, self._refusal = refusal == self._refusal, refusal
+        level = logging.DEBUG if again else logging.ERROR
+        _log.log(level, "refused %s/%s/%s: %s", self.kind, self.scope, refusal.release_id, refusal.reason)

@@ -1,13 +1,12 @@
 """What the service has loaded: its encoders, the model and one index per niche, each the latest good release."""
 
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
+from thumblab_core.encoders.load import image_encoder_name, new_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import ImageEncoder
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
@@ -15,14 +14,13 @@ from thumblab_core.niches import Niche
 from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.encoding import Encoders
+from thumblab_serving.faults import Backoff, said
 from thumblab_serving.slot import Loaded, Slot
 
 if TYPE_CHECKING:  # importing the ranker imports torch
     from thumblab_core.trained_ranker import TrainedRanker
 
 NO_MODEL = "no ranking model is served yet; `thumblab demo` makes one, or run train_ranker in Dagster (`thumblab up`)"
-
-_RETRY_SECONDS = 30.0
 
 
 class NotReadyError(LabError):
@@ -39,7 +37,7 @@ class State:
         self.indices = {niche: Slot(self._store, INDEX, niche.value, self._load_index) for niche in Niche}
         self._encoders: Encoders | None = None
         self._failure: str | None = None
-        self._failed_at = 0.0
+        self._backoff = Backoff()
         self._warming = threading.Lock()
 
     @property
@@ -57,7 +55,7 @@ class State:
         return self._failure
 
     def encoders(self) -> Encoders:
-        """The encoders, warmed up on first use. Raises `NotReadyError`; a failure is tried again after half a minute."""
+        """The encoders, warmed up on first use. Raises `NotReadyError`; a failure is tried again by `Backoff`."""
         if self._encoders is None:
             with self._warming:
                 if self._encoders is None:
@@ -70,12 +68,14 @@ class State:
         self.encoders()
         for slot in self.slots:
             slot.current()
+        self._let_go()
 
     def look(self) -> None:
         """Follow every pointer that moved, without waiting for a load under way and not before the encoders are warm."""
         if self._encoders is not None:
             for slot in self.slots:
                 slot.look()
+            self._let_go()
 
     def resolve(self, niche: Niche) -> "tuple[Loaded[TrainedRanker], Loaded[NicheIndex] | None, str | None]":
         """The model, the niche's index or why there is none. Reads each pointer once. Raises `NotReadyError`."""
@@ -87,24 +87,34 @@ class State:
             raise NotReadyError(_no_model(self.model))
         slot = self.indices[niche]
         index = slot.current()
+        self._let_go()
         refused = f"the index of {niche} was refused ({slot.refusal.reason})" if slot.refusal else None
         return model, index, None if index is not None else refused
 
+    def _let_go(self) -> None:
+        """From the first model on, encoders are kept by the releases that need them."""
+        if self._encoders is not None and self.model.loaded is not None:
+            self._encoders.let_go()
+
     def _warm_up(self) -> None:
-        if self._failure is not None and time.monotonic() - self._failed_at < _RETRY_SECONDS:
+        if self._failure is not None and not self._backoff.due:
             raise NotReadyError(self._failure)
         try:
             encoders = Encoders(title_encoder(self._settings.title_encoder), self._named_image_encoder)
             encoders.warm()
             for name in self._promoted_encoders():
                 encoders.image(name)
-        except LabError as error:
-            self._failure, self._failed_at = str(error), time.monotonic()
+        except Exception as error:
+            self._failure = (
+                str(error) if isinstance(error, LabError) else f"the encoders cannot be loaded ({said(error)})"
+            )
+            self._backoff.failed(error)
             raise NotReadyError(self._failure) from error
         self._encoders, self._failure = encoders, None
 
     def _named_image_encoder(self, name: str) -> ImageEncoder:
-        return named_image_encoder(name, self._settings.releases)
+        # One of our own: what the process shares is never freed.
+        return new_image_encoder(name, self._settings.releases)
 
     def _promoted_encoders(self) -> set[str]:
         """The image encoders that the promoted releases were made with; the settings' where there are none yet."""
@@ -121,7 +131,7 @@ class State:
         said = release.info.get("encoder_name" if release.kind == INDEX else "image_encoder_name")
         return str(said) if said else image_encoder_name(self._settings)
 
-    def _load_model(self, release: Release) -> "TrainedRanker":
+    def _load_model(self, release: Release) -> "Loaded[TrainedRanker]":
         from thumblab_core.trained_ranker import TrainedRanker
 
         ranker, encoders = TrainedRanker.load(release), self.encoders()
@@ -132,13 +142,14 @@ class State:
         ranker.predict(
             np.zeros((1, size.image_dimension), np.float32), np.zeros((1, size.title_dimension), np.float32), ["warm"]
         )
-        return ranker
+        return Loaded(release.release_id, ranker, image)
 
-    def _load_index(self, release: Release) -> NicheIndex:
+    def _load_index(self, release: Release) -> Loaded[NicheIndex]:
         served = self.indices[Niche(release.scope)].loaded  # a change of it is read without reading all of it again
         index = NicheIndex.load(release, None if served is None else served.value)
-        _same_encoder("image", index.encoder, self.encoders().image(self._encoder_name(release)).fingerprint)
-        return index
+        image = self.encoders().image(self._encoder_name(release))
+        _same_encoder("image", index.encoder, image.fingerprint)
+        return Loaded(release.release_id, index, image)
 
 
 def _same_encoder(kind: str, theirs: str, ours: str) -> None:

@@ -9,12 +9,18 @@ from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
+from thumblab_core.channel_history import CHANNEL_ID
 from thumblab_core.images import MAX_BYTES, too_long
+from thumblab_serving.bodies import MAX_BODY
 from thumblab_serving.intake import Source
 from thumblab_serving.problems import Problem, invalid
 from thumblab_serving.schemas import MAX_THUMBNAILS, ScoreForm, ScoreRequest
 
 _FILES = "thumbnails"
+_MAY_BE_EMPTY = frozenset(name for name, field in ScoreForm.model_fields.items() if field.default is None)
+_MARKS = (b'"', b",", b"[", b"{")
+_MOST_MARKS = 100_000
+"""Quotes, commas and brackets in a body: all ids, URLs and the title together have fewer characters."""
 
 
 async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
@@ -32,14 +38,26 @@ async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
 
 
 async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
-    # Parsing tens of megabytes of base64 would hold up every other request on the event loop.
-    asked = await to_thread.run_sync(ScoreRequest.model_validate_json, await request.body())
+    # In a thread: parsing tens of megabytes of base64 would hold up every other request on the event loop.
+    asked = await to_thread.run_sync(ScoreRequest.model_validate_json, await _text(request))
     return asked, [Source(t.id, base64=t.image_base64, url=t.url) for t in asked.thumbnails]
+
+
+async def _text(request: Request) -> bytearray:
+    """The body. Raises a 422 `Problem` as soon as it holds more fields than any request: they would cost a hundred times
+    their size to parse and to report."""
+    body, marks = bytearray(), 0
+    async for chunk in request.stream():
+        marks += sum(map(chunk.count, _MARKS))
+        if marks > _MOST_MARKS:
+            raise _refused("body: it has far more fields than a request can have", {"Connection": "close"})
+        body += chunk
+    return body
 
 
 async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
     async with request.form(max_files=MAX_THUMBNAILS + 1, max_fields=8) as form:
-        fields = {name: value for name, value in form.multi_items() if name != _FILES}
+        fields = _fields([(name, value) for name, value in form.multi_items() if name != _FILES])
         asked = ScoreForm.model_validate(fields)
         files = form.getlist(_FILES)
         if not 1 <= len(files) <= MAX_THUMBNAILS:
@@ -49,6 +67,14 @@ async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
             raise _refused(f"{_FILES}: every part must be a file, with a file name")
         names = _names([upload.filename for upload in uploads])
         return asked, [await _source(name, upload) for name, upload in zip(names, uploads, strict=True)]
+
+
+def _fields(given: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """The fields of a form. It has no null: what may be null is left empty, as every page sends it."""
+    fields = dict(given)
+    if len(fields) != len(given):
+        raise _refused("a field is given twice")
+    return {name: value for name, value in fields.items() if value != "" or name not in _MAY_BE_EMPTY}
 
 
 async def _source(name: str, upload: UploadFile) -> Source:
@@ -64,14 +90,17 @@ def _names(filenames: Sequence[str | None]) -> list[str]:
     return [f"thumbnail-{number}" for number in range(1, len(filenames) + 1)]
 
 
-def _refused(detail: str) -> Problem:
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)
+def _refused(detail: str, headers: dict[str, str] | None = None) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail, headers)
 
 
 def documentation() -> dict[str, Any]:
     """The request body for OpenAPI."""
     form = ScoreForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs", None)
+    form["properties"]["channel_id"] |= {"type": "string", "pattern": f"^({CHANNEL_ID})?$"}
+    for name in ("anyOf", "default"):
+        form["properties"]["channel_id"].pop(name)
     form["properties"][_FILES] = {
         "type": "array",
         "minItems": 1,
@@ -82,6 +111,10 @@ def documentation() -> dict[str, Any]:
     form["required"] = [*form["required"], _FILES]
     return {
         "required": True,
+        "description": (
+            f"At most {MAX_BODY // 2**20} MiB, and at most {MAX_THUMBNAILS} pictures of {MAX_BYTES} bytes; base64 makes a "
+            "picture a third larger, so send large ones as files."
+        ),
         "content": {
             "application/json": {"schema": {"$ref": "#/components/schemas/ScoreRequest"}},
             "multipart/form-data": {"schema": form},

@@ -22,6 +22,30 @@ signal.signal(signal.SIGTERM, lambda *told: print("heard"))
 signal.raise_signal(signal.SIGTERM)
 """
 
+SHAPES = """
+import psutil
+import numpy as np
+from thumblab_core.encoders.openvino_runtime import ov
+from openvino import opset13
+
+pictures = layers = opset13.parameter([-1, 8, -1, -1], np.float32)
+for _ in range(12):
+    weights = opset13.constant(np.ones((8, 8, 3, 3), np.float32))
+    layers = opset13.relu(opset13.convolution(layers, weights, [1, 1], [1, 1], [1, 1], [1, 1]))
+request = ov.Core().compile_model(ov.Model([layers], [pictures], "small"), "CPU").create_infer_request()
+used = []
+for shape in range(600):
+    request.infer([np.zeros((1, 8, 16 + shape % 20, 16 + shape // 20), np.float32)])
+    used.append(psutil.Process().memory_info().rss)
+print((used[599] - used[349]) >> 20)
+"""
+
+
+def test_a_model_that_meets_ever_new_shapes_does_not_grow_with_each() -> None:
+    done = subprocess.run([sys.executable, "-c", SHAPES], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 15  # MiB; 60 where each shape is kept
+
 
 def test_a_signal_is_heard_after_models_have_ended_in_the_order_in_which_they_began() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120)

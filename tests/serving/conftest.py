@@ -204,10 +204,11 @@ class Service:
 def serving(settings: Settings, wait: bool = True) -> Iterator[Service]:
     import uvicorn
 
+    from thumblab_serving.__main__ import config
     from thumblab_serving.app import create_app
 
     app = create_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+    server = uvicorn.Server(config(app, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from thumblab_core.niches import NICHES
+from thumblab_serving.bodies import MAX_BODY
 from thumblab_serving.schemas import ScoreForm
 
 KEY = "key-of-the-tests-0123456789"
@@ -175,14 +176,14 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(service):
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(
             f"POST /v1/score HTTP/1.1\r\nHost: {address.netloc}\r\nX-API-Key: {KEY}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {65 * 2**20}\r\n\r\n".encode()
+            f"Content-Type: application/json\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n".encode()
         )
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_body_that_does_not_say_its_size_is_counted(service):
     def endless():
-        for _ in range(65):
+        for _ in range(MAX_BODY // 2**20 + 1):
             yield b" " * 2**20
 
     headers = {"content-type": "application/json"}

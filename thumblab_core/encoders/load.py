@@ -39,6 +39,11 @@ def image_encoder_name(settings: Settings) -> str:
 
 @lru_cache(maxsize=4)
 def named_image_encoder(name: str, releases: Path) -> ImageEncoder:
+    """The encoder of that name that this process shares, see `new_image_encoder`."""
+    return new_image_encoder(name, releases)
+
+
+def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
     """`builtin`, `open_clip:MODEL/WEIGHTS` or `onnx:PATH`, the latter two in float32 or at a precision.
 
     `NAME@RELEASE`: as the encoder release of that id in the store `releases` holds it. `NAME@bfloat16`, `NAME@float16`: by
@@ -71,7 +76,7 @@ def weights_file(name: str) -> Path | None:
 
 
 def _open_clip(rest: str, precision: str | None, releases: Path) -> ImageEncoder:
-    from thumblab_core.encoders.open_clip import OpenClipEncoder
+    from thumblab_core.encoders.open_clip import OpenClipEncoder, is_path
 
     model, _, weights = rest.partition("/")
     if precision is None:
@@ -80,7 +85,10 @@ def _open_clip(rest: str, precision: str | None, releases: Path) -> ImageEncoder
         if cuda_precision() is None:
             raise LabError(f"open_clip:{rest} was computed in {precision} on CUDA, which this machine has not")
         return OpenClipEncoder(model, weights, precision=precision)
-    return OpenClipEncoder(model, weights, _release(releases, OpenClipEncoder(model, weights).base, precision))
+    base = OpenClipEncoder(model, weights).base
+    if is_path(weights) and not Path(weights).is_file():  # nothing tells what it was made of but the release itself
+        base = next((path.parent.name for path in (releases / ENCODER).glob(f"open_clip-{model}-*/{precision}")), base)
+    return OpenClipEncoder(model, weights, _release(releases, base, precision))
 
 
 def _release(releases: Path, base: str, release_id: str) -> Release:

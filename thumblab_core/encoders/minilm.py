@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from thumblab_core.encoders.hub import hub_in_reach
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
@@ -33,11 +35,13 @@ class SentenceEncoder:
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        unreachable = None
         try:
-            return SentenceTransformer(self._folder, device="cpu")
+            with nullcontext() if Path(self._folder).is_dir() else hub_in_reach() as unreachable:
+                return SentenceTransformer(self._folder, device="cpu")
         except Exception as error:
             raise LabError(
-                f"the title encoder {self._source!r} could not be loaded ({type(error).__name__}); "
+                f"the title encoder {self._source!r} could not be loaded ({unreachable or type(error).__name__}); "
                 "set THUMBLAB_TITLE_ENCODER=minilm to use the weights installed with the lab, or give a local path"
             ) from error
 

@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.encoders.hub import hub_in_reach
 from thumblab_core.encoders.learnt import LearntEncoder, Tower
 from thumblab_core.encoders.preprocessing import Preprocessing
 from thumblab_core.encoders.protocol import Vectors, unit
@@ -44,8 +46,10 @@ class OpenClipEncoder(LearntEncoder):
     def __init__(self, model: str, weights: str, compiled: Release | None = None, precision: str = "float32") -> None:
         self._name = model
         self._weights = weights
-        # Known without loading the model: a run with nothing new to encode must not pay for it.
-        super().__init__(f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}", compiled, precision)
+        # Known without loading the model: a run with nothing new to encode must not pay for it. What was compiled knows it
+        # by itself: the file of the weights, which only the text tower needs then, may be gone.
+        base = f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}" if compiled is None else compiled.scope
+        super().__init__(base, compiled, precision)
 
     @cached_property
     def _loaded(self) -> _Loaded:
@@ -55,21 +59,25 @@ class OpenClipEncoder(LearntEncoder):
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        unreachable = None
         try:
+            if is_path(self._weights) and not Path(self._weights).is_file():
+                raise FileNotFoundError("no such file")
             # OpenAI's weights were trained with QuickGELU, which open_clip only warns of when the model's name lacks it.
             tag, said = open_clip.get_pretrained_cfg(self._name, self._weights), _said(Path(self._weights))
             quick_gelu = bool(tag.get("quick_gelu") or said.get("quick_gelu"))
-            model, _, _ = open_clip.create_model_and_transforms(
-                self._name,
-                pretrained=self._weights,
-                device=device,
-                force_quick_gelu=quick_gelu,
-            )
+            with nullcontext() if is_path(self._weights) else hub_in_reach() as unreachable:
+                model, _, _ = open_clip.create_model_and_transforms(
+                    self._name,
+                    pretrained=self._weights,
+                    device=device,
+                    force_quick_gelu=quick_gelu,
+                )
             tokenizer = open_clip.get_tokenizer(self._name)
         except Exception as error:
             raise LabError(
-                f"the image encoder {self._name}/{self._weights} could not be loaded ({type(error).__name__}: "
-                f"{str(error)[:200]}); its hub may be out of reach: give a local checkpoint "
+                f"the image encoder {self._name}/{self._weights} could not be loaded "
+                f"({unreachable or f'{type(error).__name__}: {str(error)[:200]}'}); give a local checkpoint "
                 "(THUMBLAB_IMAGE_ENCODER=open_clip:MODEL//path/to/file) or set THUMBLAB_IMAGE_ENCODER=builtin"
             ) from error
         return _Loaded(model.eval(), tokenizer, device, quick_gelu, said)
@@ -154,6 +162,11 @@ class OpenClipEncoder(LearntEncoder):
         with torch.inference_mode():
             tokens = loaded.tokenizer(list(texts)).to(loaded.device)
             return unit(loaded.model.encode_text(tokens).float().cpu().numpy())
+
+
+def is_path(weights: str) -> bool:
+    """Whether the weights are a file, there or not; the tags of the hub have no slash."""
+    return "/" in weights or Path(weights).is_file()
 
 
 def _weights_name(weights: str) -> str:

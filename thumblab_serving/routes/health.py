@@ -9,10 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from thumblab_serving.engine import Engine
-from thumblab_serving.measuring import Measuring
 from thumblab_serving.metrics import Metrics
 from thumblab_serving.problems import Problem, documented
-from thumblab_serving.slot import Loaded, Refusal
+from thumblab_serving.slot import Slot
 from thumblab_serving.state import NO_MODEL, State
 
 router = APIRouter(tags=["operations"])
@@ -23,6 +22,7 @@ class RefusedOut(BaseModel):
 
     release: str | None
     reason: str
+    retry_in_seconds: float = Field(description="Until it is tried again by the next request that asks for it.")
 
 
 class ServedOut(BaseModel):
@@ -74,7 +74,7 @@ class HealthOut(BaseModel):
 async def health(request: Request) -> HealthOut:
     """Always 200 while the process lives."""
     engine: Engine = request.app.state.engine
-    await to_thread.run_sync(engine.state.look)
+    await to_thread.run_sync(engine.look)
     return describe(engine)
 
 
@@ -82,7 +82,7 @@ async def health(request: Request) -> HealthOut:
 async def ready(request: Request) -> HealthOut:
     """200 once encoders and meter are warm and a model and an index are loaded; a 503 problem says what is missing."""
     engine: Engine = request.app.state.engine
-    await to_thread.run_sync(engine.state.look)
+    await to_thread.run_sync(engine.look)
     found = describe(engine)
     if not found.ready:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", _missing(found), {"Retry-After": "5"})
@@ -99,10 +99,10 @@ async def metrics(request: Request) -> Response:
 def describe(engine: Engine) -> HealthOut:
     """A snapshot of what is loaded; loads nothing."""
     state = engine.state
-    model = _served(state.model.loaded, state.model.loading, state.model.refusal)
-    indices = {n.value: _served(slot.loaded, slot.loading, slot.refusal) for n, slot in state.indices.items()}
-    encoders, meter = _encoders(state), _meter(engine.measuring)
-    warm = encoders.state == meter.state == "warm"
+    model = _served(state.model)
+    indices = {niche.value: _served(slot) for niche, slot in state.indices.items()}
+    encoders, meter = _encoders(state), _meter(engine)
+    warm = encoders.state == meter.state == "warm" and engine.rehearsed
     able = warm and model.release is not None and any(i.release for i in indices.values())
     database = DatabaseOut(state="failed" if engine.stored.failure else "fine", reason=engine.stored.failure)
     return HealthOut(
@@ -116,11 +116,16 @@ def describe(engine: Engine) -> HealthOut:
     )
 
 
-def _served(loaded: Loaded[Any] | None, loading: bool, refusal: Refusal | None) -> ServedOut:
+def _served(slot: Slot[Any]) -> ServedOut:
+    loaded, refusal = slot.loaded, slot.refusal
+    refused = None
+    if refusal is not None:
+        seconds = round(slot.retry_seconds, 1)
+        refused = RefusedOut(release=refusal.release_id, reason=refusal.reason, retry_in_seconds=seconds)
     return ServedOut(
-        state="serving" if loaded else "loading" if loading else "none",
+        state="serving" if loaded else "loading" if slot.loading else "none",
         release=loaded.release_id if loaded else None,
-        refused=RefusedOut(release=refusal.release_id, reason=refusal.reason) if refusal else None,
+        refused=refused,
     )
 
 
@@ -134,11 +139,12 @@ def _encoders(state: State) -> EncodersOut:
     )
 
 
-def _meter(measuring: Measuring) -> MeterOut:
-    failure, missing = measuring.failure, measuring.missing
+def _meter(engine: Engine) -> MeterOut:
+    failure, missing = engine.measuring.failure, engine.measuring.missing
+    towers = engine.state.warm.missing if engine.state.warm else []
     return MeterOut(
         state="failed" if failure else "warming" if missing is None else "warm",
-        missing=list(missing or ()),
+        missing=[*(missing or ()), *towers],
         reason=failure,
     )
 
@@ -152,4 +158,6 @@ def _missing(found: HealthOut) -> str:
         return f"the promoted model was refused: {found.model.refused.reason}"
     if found.model.release is None:
         return NO_MODEL
+    if any(index.release for index in found.indices.values()):
+        return "the first answer is being rehearsed"
     return "no index is served yet; `thumblab demo` makes them, or run refresh_library in Dagster (`thumblab up`)"

@@ -24,7 +24,7 @@ CONCURRENT = 16
     summary="Rank thumbnails for a title in a niche",
     response_model=ScoreAnswer,
     dependencies=[Depends(require_key)],
-    responses=documented(401, 413, 415, 422, 503),
+    responses=documented(401, 408, 413, 415, 422, 503),
     openapi_extra={"requestBody": submission.documentation()},
 )
 async def score(request: Request) -> ScoreAnswer:

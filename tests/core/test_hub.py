@@ -1,0 +1,128 @@
+"""Promises of an encoder that a hub knows by name: where the hub does not answer, that is said at once, and what to do."""
+
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+from tiny_clip import TinyClip
+
+from thumblab_core.encoders import hub
+from thumblab_core.encoders.load import new_image_encoder, title_encoder
+from thumblab_core.errors import LabError
+
+PATIENCE = 0.5
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(hub, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    for proxy in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(proxy, raising=False)
+        monkeypatch.delenv(proxy.upper(), raising=False)
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
+    """Makes the hub be on that port."""
+
+    def at(port: int) -> str:
+        url = f"http://127.0.0.1:{port}"
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "ENDPOINT", url)
+        return url
+
+    return at
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
+    """Starts a hub that has these files, or answers everything with this status; gives its port and what it was asked."""
+    servers: list[http.server.ThreadingHTTPServer] = []
+
+    def start(files: dict[str, bytes], status: int = 404) -> tuple[int, list[str]]:
+        asked: list[str] = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(f"{self.command} {self.path}")
+                body = files.get(self.path)
+                self.send_response(status if body is None else 200)
+                self.send_header("Content-Length", str(len(body or b"")))
+                self.send_header("ETag", '"0123456789"')
+                self.send_header("X-Repo-Commit", "0" * 40)
+                if body is None and status == 404:
+                    self.send_header("X-Error-Code", "EntryNotFound")
+                self.end_headers()
+                if self.command == "GET" and body:
+                    self.wfile.write(body[:1000])
+                    time.sleep(2 * PATIENCE)  # a slow line
+                    self.wfile.write(body[1000:])
+
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return servers[-1].server_port, asked
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("kind", ["refusing", "silent", "failing"])
+def test_a_hub_that_does_not_answer_is_asked_once_and_the_alternatives_are_named(
+    kind: str, endpoint: Callable[[int], str], answering: Callable[..., tuple[int, list[str]]]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port, asked = silent.getsockname()[1], []
+        if kind == "refusing":
+            silent.close()
+        elif kind == "failing":
+            port, asked = answering({}, 503)
+        url = endpoint(port)
+        for load in (
+            lambda: new_image_encoder("open_clip:ViT-L-14/openai", Path()).encode_texts(["a"]),  # type: ignore[attr-defined]
+            lambda: title_encoder("sentence-transformers/all-mpnet-base-v2").encode_texts(["a"]),
+        ):
+            asked.clear()
+            with pytest.raises(LabError) as error:
+                load()
+            assert f"the hub {url} gave" in str(error.value)
+            assert "local" in str(error.value)
+            assert ("THUMBLAB_IMAGE_ENCODER=builtin" in str(error.value)) or ("minilm" in str(error.value))
+            assert len(asked) == (kind == "failing")
+    assert constants.HF_HUB_OFFLINE is False
+
+
+def test_a_slow_hub_may_take_its_time_to_send_the_weights_and_then_is_not_needed_any_more(
+    tiny: TinyClip,
+    endpoint: Callable[[int], str],
+    answering: Callable[..., tuple[int, list[str]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import open_clip.pretrained  # made importable by the encoder that is tiny
+
+    tags = {tiny.name: {"slow": {"hf_hub": "lab/tiny/"}}}
+    monkeypatch.setattr(open_clip.pretrained, "_PRETRAINED", tags)
+    port, asked = answering({"/lab/tiny/resolve/main/open_clip_pytorch_model.bin": tiny.weights.read_bytes()})
+    endpoint(port)
+    name = f"open_clip:{tiny.name}/slow"
+    first = new_image_encoder(name, Path()).encode_texts(["a title"])  # type: ignore[attr-defined]
+    assert any(one.startswith("GET /lab/tiny/resolve") for one in asked)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint(silent.getsockname()[1])
+        again = new_image_encoder(name, Path()).encode_texts(["a title"])  # type: ignore[attr-defined]
+    assert (first == again).all()
