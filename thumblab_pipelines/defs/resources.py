@@ -29,7 +29,7 @@ class LabResource(dg.ConfigurableResource):
             self._lab = Lab.open()
         return self._lab
 
-    def progress(self, context: dg.AssetExecutionContext) -> Progress:
+    def progress(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Progress:
         """A listener that logs every few seconds, so that a long step is seen to move in the UI."""
         last = time.monotonic()
 

@@ -143,4 +143,7 @@ def _missing(found: HealthOut) -> str:
         return f"the promoted model was refused: {found.model.refused.reason}"
     if found.model.release is None:
         return NO_MODEL
-    return "no index is served yet; `thumblab demo` makes them, or run refresh_library in Dagster (`thumblab up`)"
+    return (
+        "no index is served yet; `thumblab refresh` builds them of what the lab holds, or run refresh_library in Dagster "
+        "(`thumblab up`)"
+    )
