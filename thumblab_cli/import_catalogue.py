@@ -9,8 +9,9 @@ import click
 
 @click.command(name="import")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--serve", is_flag=True, help="Then encode, index and serve it, and train: see `thumblab refresh`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(folder: Path, as_json: bool) -> None:
+def command(folder: Path, serve: bool, as_json: bool) -> None:
     """Read FOLDER/videos.csv and its images into the lab.
 
     Columns: video_id, niche, channel, title, views, published_on, observed_at, image; optional: duration_s, tags. A row that
@@ -23,11 +24,20 @@ def command(folder: Path, as_json: bool) -> None:
     from thumblab_pipelines.steps.lab import Lab
 
     console = Console(stderr=as_json)
+    lab = Lab.open()
     with progress_bars(console) as listener:
-        report = import_catalogue(Lab.open(), folder, listener)
+        report = import_catalogue(lab, folder, listener)
     if as_json:
         said = {name: value for name, value in asdict(report).items() if name not in ("video_ids", "niches")}
         click.echo(json.dumps(said, indent=2))
     else:
         print_import(console, report)
-        console.print("Next: materialize embeddings and what follows in Dagster (thumblab up), or thumblab evaluate")
+    if serve:
+        from thumblab_cli.refresh import serve as serve_niches
+
+        serve_niches(console, lab, sorted(report.niches), train=True)
+    elif not as_json:
+        niches = " ".join(sorted(report.niches))
+        console.print(
+            f"Next: `thumblab refresh {niches}` serves it, `thumblab evaluate` says what can be learnt from it"
+        )

@@ -81,12 +81,25 @@ def status_table(found: "Sequence[IndexStatus]") -> "Table":
 @command.command()
 @_niches
 def rebuild(niches: tuple[str, ...]) -> None:
-    """Build the index of niches anew from the database, judge it and serve it. All niches where none is named."""
+    """Build the index of niches anew from the database, judge it and serve it. All that the lab has where none is named.
+
+    A thumbnail without a vector is encoded first. `thumblab refresh` does all that comes before an index too.
+    """
+    from rich.console import Console
+
+    from thumblab_cli.tables import progress_bars
+    from thumblab_pipelines.steps.embed import embed
     from thumblab_pipelines.steps.library import build_index, promote_index
+    from thumblab_pipelines.steps.refresh import held_niches
 
     lab = _lab()
+    console = Console(stderr=True)
 
     def one(niche: str) -> str:
+        with progress_bars(console) as listener:
+            found = embed(lab, niche, listener)
+        for sentence in (*found.unreadable, *found.without):
+            click.echo(f"note: {sentence}", err=True)
         built = build_index(lab, niche)
         served = promote_index(lab, niche)
         said = (
@@ -97,7 +110,10 @@ def rebuild(niches: tuple[str, ...]) -> None:
         held = "" if served.held is None else f"; not served, because it is held: {served.held}"
         return f"{built.release.release_id} ({said}){held}"
 
-    _each(niches or NICHES, one)
+    wanted = niches or held_niches(lab)
+    if not wanted:
+        raise LabError("the lab has no videos yet; `thumblab import FOLDER --serve` brings a catalogue and serves it")
+    _each(wanted, one)
 
 
 @command.command(cls=_TakesVideos, context_settings=_TAKES_VIDEOS)

@@ -18,6 +18,7 @@ COMMANDS = {
     ),
     "up": ("thumblab_cli.up:command", "Run Dagster, MLflow and the scoring service until Ctrl-C."),
     "import": ("thumblab_cli.import_catalogue:command", "Read a folder of thumbnails and their views into the lab."),
+    "refresh": ("thumblab_cli.refresh:command", "Serve what the lab holds: encode, index and train, without YouTube."),
     "import-studio": (
         "thumblab_cli.import_studio:command",
         "Read the true CTR of your own videos from YouTube Studio exports.",

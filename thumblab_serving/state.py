@@ -20,7 +20,10 @@ from thumblab_serving.slot import Loaded, Slot
 if TYPE_CHECKING:  # importing the ranker imports torch
     from thumblab_core.trained_ranker import TrainedRanker
 
-NO_MODEL = "no ranking model is served yet; `thumblab demo` makes one, or run train_ranker in Dagster (`thumblab up`)"
+NO_MODEL = (
+    "no ranking model is served yet; `thumblab refresh` trains one on what the lab holds, or run train_ranker in Dagster "
+    "(`thumblab up`)"
+)
 
 
 class NotReadyError(LabError):

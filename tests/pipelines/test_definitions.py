@@ -168,10 +168,10 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
     selected = {
         name: {key.to_user_string() for key in job.asset_layer.executable_asset_keys} for name, job in jobs.items()
     }
-    assert selected == JOBS | {"roll_back_index": set()}
+    assert selected == JOBS | {"roll_back_index": set(), "refresh_imported": set()}
     for name, job in jobs.items():
         partitions = job.partitions_def
-        if name in ("train_ranker", "serve_model"):
+        if name in ("train_ranker", "serve_model", "refresh_imported"):
             assert partitions is None
         else:
             assert partitions is not None

@@ -61,7 +61,7 @@ def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_
     # The settings say another encoder: what is there is not comparable, and is not promoted again as if it were.
     with pytest.raises(LabError, match="made with builtin-768-v3, the settings say open_clip-tiny"):
         library.promote_index(new, NICHE)
-    with pytest.raises(LabError, match="is empty; materialize"):
+    with pytest.raises(LabError, match="is empty: none of its"):
         library.build_index(new, NICHE)
 
     found = embed(new, NICHE)

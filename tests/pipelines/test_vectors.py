@@ -291,7 +291,7 @@ def test_a_video_that_was_long_not_seen_leaves_the_library(bench: Bench) -> None
 
 
 def test_an_empty_library_is_an_error_that_says_what_to_do(bench: Bench) -> None:
-    with pytest.raises(LabError, match="library of tech is empty; materialize"):
+    with pytest.raises(LabError, match="library of tech is empty: the lab has no video of it"):
         library.build_index(bench.lab, NICHE)
     with pytest.raises(LabError, match="materialize faiss_index"):
         library.promote_index(bench.lab, NICHE)

@@ -130,7 +130,7 @@ def test_a_wrong_key_says_so(thumblab, service, files):
 def test_without_a_model_it_says_what_makes_one(thumblab, files, tmp_path):
     done = thumblab(*files, "--title", "t", "--niche", "tech", THUMBLAB_DATA_DIR=str(tmp_path / "empty"))
     assert done.returncode == 1
-    assert "thumblab demo" in done.stderr
+    assert "thumblab refresh" in done.stderr
 
 
 def test_a_weak_sub_score_is_printed_with_its_place_what_was_seen_and_a_fix(within, service, files):

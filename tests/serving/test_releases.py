@@ -21,11 +21,11 @@ def test_without_a_model_it_is_alive_and_not_ready_and_says_what_makes_one(new_l
         reply = service.client.get("/ready")
         assert reply.status_code == 503
         assert reply.headers["content-type"] == "application/problem+json"
-        assert "thumblab demo" in reply.json()["detail"]
+        assert "thumblab refresh" in reply.json()["detail"]
         reply = service.upload(draw(1))
         assert reply.status_code == 503
         assert reply.json()["type"] == "urn:thumblab:not-ready"
-        assert "thumblab demo" in reply.json()["detail"]
+        assert "thumblab refresh" in reply.json()["detail"]
         lab.promote(lab.index())
         assert service.client.get("/ready").status_code == 503
         lab.promote(lab.model())

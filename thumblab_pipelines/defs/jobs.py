@@ -8,10 +8,12 @@ goes on from what the first try committed.
 
 import dagster as dg
 
+from thumblab_core.errors import LabError
 from thumblab_pipelines.defs.checks import explained
-from thumblab_pipelines.defs.groups import niche_partitions
-from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.defs.groups import RETRY, niche_partitions
+from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.steps.index_changes import resume, roll_back
+from thumblab_pipelines.steps.refresh import held_niches, refresh_model, refresh_niche
 
 
 def _longest(hours: float) -> dict[str, str]:
@@ -23,6 +25,40 @@ refresh_library = dg.define_asset_job(
     selection=dg.AssetSelection.groups("library"),
     description="Collect, embed, index and serve the library of a niche.",
 )
+
+
+@dg.op(
+    description="Encodes, measures, indexes and serves what the lab holds, trains on it and serves the model; no key needed."
+)
+def serve_what_is_held(context: dg.OpExecutionContext, lab: LabResource, mlflow: MlflowResource) -> None:
+    opened = lab.open()
+
+    def made(asset: str, niche: str | None, rows: int) -> None:
+        context.log_event(dg.AssetMaterialization(asset, partition=niche, metadata={"dagster/row_count": rows}))
+
+    with explained():
+        niches = held_niches(opened)
+        if not niches:
+            raise LabError("the lab has no videos yet; `thumblab import FOLDER` brings a catalogue")
+        for niche in niches:
+            found = refresh_niche(opened, niche, lab.progress(context), made)
+            for remark in found.remarks:
+                context.log.warning(remark)
+        model = refresh_model(opened, mlflow.connect, lab.progress(context), made)
+    context.log.info(model.explanation)
+    context.add_output_metadata(
+        {"niches": ", ".join(niches), "model": model.explanation, "served": str(model.served or "no model")}
+    )
+
+
+@dg.job(
+    op_retry_policy=RETRY,
+    description="Take what was imported to served: embeddings to the index of every niche that has videos, then the model. "
+    "Asks YouTube nothing.",
+)
+def refresh_imported() -> None:
+    serve_what_is_held()
+
 
 rebuild_index = dg.define_asset_job(
     "rebuild_index",

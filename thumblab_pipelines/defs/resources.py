@@ -30,7 +30,7 @@ class LabResource(dg.ConfigurableResource):
         chosen = settings()
         return _opened(chosen, database_url(chosen))  # asked each time: an embedded server that has died starts again
 
-    def progress(self, context: dg.AssetExecutionContext) -> Progress:
+    def progress(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Progress:
         """A listener that logs every few seconds, so that a long step is seen to move in the UI."""
         last = time.monotonic()
 

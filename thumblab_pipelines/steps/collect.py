@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import channels, charts, video_stats, videos
@@ -62,9 +62,13 @@ class _Seen:
 def collect(lab: Lab, niche: str, progress: Progress = silent) -> Collected:
     """Refresh `videos` and `video_stats` of a niche. Every batch is committed, so a crash costs at most one.
 
-    Ends early, and says so, when the quota is spent. Raises `LabError` when no key is set or YouTube refuses.
+    Ends early, and says so, when the quota is spent; asks nothing where no key is set and the niche lives on an imported
+    catalogue. Raises `LabError` when no key is set and it has none, or YouTube refuses.
     """
     seen = _Seen()
+    if lab.settings.youtube_api_key is None and (held := _catalogued(lab, niche)):
+        remark = f"no YouTube API key is set: {niche} goes on with the {held} videos that were imported"
+        return Collected(0, 0, 0, {}, 0, "an imported catalogue", Spending({}, []), None, [remark])
     stopped = None
     with YouTube.connect(lab.settings, lab.engine) as youtube:
         try:
@@ -84,6 +88,13 @@ def collect(lab: Lab, niche: str, progress: Progress = silent) -> Collected:
         stopped,
         seen.remarks,
     )
+
+
+def _catalogued(lab: Lab, niche: str) -> int:
+    """How many videos of the niche a catalogue brought."""
+    statement = select(func.count()).where(videos.c.niche == niche, videos.c.source == "catalogue")
+    with lab.engine.connect() as connection:
+        return connection.execute(statement).scalar_one()
 
 
 def _collect_trending(lab: Lab, youtube: YouTube, niche: str, seen: _Seen, progress: Progress) -> None:

@@ -65,7 +65,7 @@ def named_model(lab: Lab, name: str) -> Release:
     if name == CHAMPION:
         served = lab.releases.current(MODEL, ALL)
         if served is None:
-            raise LabError("no model is served yet; train one and materialize served_model, or run `thumblab demo`")
+            raise LabError("no model is served yet; `thumblab refresh` trains and serves one on what the lab holds")
         return served
     there = {release.release_id: release for release in lab.releases.all(MODEL, ALL)}
     if name not in there:

@@ -53,7 +53,7 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
         found.remarks.append(f"what is served cannot be read: {error}")
         return found
     if served is None:
-        found.remarks.append("nothing is served yet; materialize its assets, or `thumblab index rebuild`")
+        found.remarks.append(f"nothing is served yet; `thumblab refresh {niche}` builds it of what the lab holds")
     else:
         search = served.info.get("search", {})
         found.release_id, found.created_at = served.release_id, served.created_at

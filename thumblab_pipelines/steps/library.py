@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import index_rebuilds, library_exclusions, videos
@@ -50,9 +50,7 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
     mark, asked = lab.releases.mark(INDEX, niche), _asked(lab, niche)
     rows = read_library(lab, niche, encoder)
     if not rows.items:
-        raise LabError(
-            f"the library of {niche} is empty; materialize raw_videos, thumbnails and embeddings of it first"
-        )
+        raise LabError(_why_empty(lab, niche, encoder))
     scores = read_scores(lab, [item.video_id for item in rows.items], meter_version(lab))
     wanted = (lab.settings.index_factory, lab.settings.index_recall)
     blobs: list[bytes | memoryview] = [items_json(rows.items), rows.vectors.data]
@@ -73,6 +71,40 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
     else:
         _answered(lab, niche, index_rebuilds.c.asked_at == asked)
     return Built(release, reused)
+
+
+_LACKING = text("""
+SELECT count(*) AS videos, count(t.sha256) AS pictures, count(e.video_id) AS vectors,
+       count(*) FILTER (WHERE e.video_id IS NOT NULL AND x.video_id IS NULL) AS wanted
+FROM videos v
+LEFT JOIN thumbnails t ON t.video_id = v.video_id AND t.sha256 IS NOT NULL
+LEFT JOIN embeddings e ON e.video_id = v.video_id AND e.encoder = :encoder AND e.source_digest = t.sha256
+LEFT JOIN library_exclusions x ON x.video_id = v.video_id
+WHERE v.niche = :niche
+""")
+
+
+def _why_empty(lab: Lab, niche: str, encoder: str) -> str:
+    """Which step of the library has made nothing yet, and what makes it."""
+    with lab.engine.connect() as connection:
+        found = connection.execute(_LACKING, {"niche": niche, "encoder": encoder}).one()
+    empty = f"the library of {niche} is empty"
+    if not found.videos:
+        return f"{empty}: the lab has no video of it; `thumblab import` a catalogue, or collect it with an API key"
+    if not found.pictures:
+        return (
+            f"{empty}: none of its {found.videos} videos has a thumbnail; materialize thumbnails of it (`thumblab up`)"
+        )
+    if not found.vectors:
+        return (
+            f"{empty}: none of its {found.pictures} thumbnails is encoded with {encoder}; `thumblab refresh {niche}` does "
+            "that and what follows"
+        )
+    if not found.wanted:
+        return (
+            f"{empty}: each of its {found.vectors} encoded videos was taken out; `thumblab index upsert` puts one back"
+        )
+    return f"{empty}: none of its {found.vectors} encoded videos is a plain video with a count of views"
 
 
 def judge_index(lab: Lab, release: Release) -> list[Verdict]:
@@ -116,7 +148,7 @@ def promote_index(lab: Lab, niche: str) -> Served:
         newer = build is not None and (served is None or was_read_after(build, served))
         release = build if newer else served
         if release is None:
-            raise LabError(f"{niche} has no index release; materialize faiss_index of it first")
+            raise LabError(f"{niche} has no index release; `thumblab refresh {niche}` makes one")
         bad = [verdict for verdict in judge_index(lab, release) if not verdict.passed]
         if bad:
             raise LabError(f"{release} is not promoted: {'; '.join(v.explanation for v in bad)}")

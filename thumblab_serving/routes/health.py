@@ -160,4 +160,7 @@ def _missing(found: HealthOut) -> str:
         return NO_MODEL
     if any(index.release for index in found.indices.values()):
         return "the first answer is being rehearsed"
-    return "no index is served yet; `thumblab demo` makes them, or run refresh_library in Dagster (`thumblab up`)"
+    return (
+        "no index is served yet; `thumblab refresh` builds them of what the lab holds, or run refresh_library in Dagster "
+        "(`thumblab up`)"
+    )

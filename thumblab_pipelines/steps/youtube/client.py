@@ -42,8 +42,8 @@ class YouTube:
         """
         if settings.youtube_api_key is None:
             raise LabError(
-                "no YouTube API key is set; put THUMBLAB_YOUTUBE_API_KEY=... into .env, "
-                "or run `thumblab demo`, which needs none"
+                "no YouTube API key is set; put THUMBLAB_YOUTUBE_API_KEY=... into .env, or bring a catalogue, which needs "
+                "none: `thumblab import FOLDER --serve`"
             )
         from googleapiclient.discovery import build
 
