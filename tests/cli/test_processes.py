@@ -7,16 +7,22 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import CliRunner, Result
 
+from thumblab_cli import processes
+from thumblab_cli.main import cli
 from thumblab_cli.processes import Server, Supervisor, mlflow_port
 from thumblab_core.errors import LabError
-from thumblab_core.settings import Settings
+from thumblab_core.running import Running, announced
+from thumblab_core.settings import Settings, settings
+
+CLOSED = "http://127.0.0.1:1"
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
@@ -129,6 +135,42 @@ def test_a_server_that_keeps_ending_ends_the_lab_with_its_last_words(tmp_path: P
     assert [one.rpartition("time ")[2] for one in said] == ["1 of 2.", "2 of 2."]
 
 
+@pytest.fixture
+def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Result]]:
+    """`thumblab up` over servers that only sleep, on a folder of its own."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    asleep = {
+        name: Server(name, [sys.executable, "-c", POLITE], CLOSED, None) for name in ("mlflow", "dagster", "scoring")
+    }
+    monkeypatch.setattr(processes, "mlflow_server", lambda *_: asleep["mlflow"])
+    monkeypatch.setattr(processes, "dagster_servers", lambda *_: [asleep["dagster"]])
+    monkeypatch.setattr(processes, "scoring_server", lambda *_: asleep["scoring"])
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))
+    settings.cache_clear()
+    yield lambda: CliRunner().invoke(cli, ["up"])
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_the_end_of_the_database_is_the_end_of_up_and_of_its_servers(up: Callable[[], Result], tmp_path: Path) -> None:
+    """It was never started on this folder, which is how one that has ended looks."""
+    done = up()
+    assert done.exit_code == 1
+    assert "starting mlflow, dagster, scoring" in done.stdout
+    assert f"the lab's database has ended; its log is {tmp_path / 'lab' / 'postgres' / 'log'}" in done.stderr
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_up_is_refused_where_another_up_runs_and_starts_nothing(up: Callable[[], Result], tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    with announced(tmp_path / "lab", Running("http://127.0.0.1:3000", CLOSED, CLOSED)):
+        done = up()
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "another `thumblab up` runs on" in done.stderr
+    assert "Dagster is at http://127.0.0.1:3000" in done.stderr
+    assert not (tmp_path / "lab" / "logs").exists()
+
+
 def test_who_waits_is_told_since_when_and_for_what(tmp_path: Path) -> None:
     told: list[float] = []
 
@@ -160,8 +202,6 @@ def test_links_to_mlflow_stay_good_the_port_is_kept_and_at_first_it_is_the_usual
 
 
 def test_mlflow_is_found_where_the_running_lab_has_it_unless_a_setting_says_where(tmp_path: Path) -> None:
-    from thumblab_core.running import Running, announced
-
     lab = Settings(_env_file=None, data_dir=tmp_path)
     assert lab.mlflow_url == "http://127.0.0.1:5000"
     with announced(tmp_path, Running("http://d", "http://127.0.0.1:5001", "http://s")):

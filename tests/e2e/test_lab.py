@@ -1,5 +1,10 @@
 """Promises of the whole lab as `thumblab up --demo` runs it: Dagster, MLflow and the service, on the embedded database."""
 
+import json
+import re
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +14,12 @@ import httpx
 import numpy as np
 import pytest
 from leaks import rows_with_a_secret
-from real_processes import REPOSITORY, RunningLab, url_from_outside
+from real_processes import REPOSITORY, RunningLab, environment, thumblab, url_from_outside
 
 from thumblab_cli.demo_lab import DEMO_KEY
 from thumblab_core.niches import NICHES
 from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
+from thumblab_core.settings import CHECKOUT
 
 LIBRARY = {
     "raw_videos",
@@ -237,6 +243,35 @@ def test_what_is_collected_beside_the_refresh_runs_and_tells_its_quota(
     assert event["assetKey"]["path"] == [asset]
     assert said["quota_units_left_today"] > 9_000
     assert said["state"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_request_of_the_readme_is_answered_while_the_demo_runs(
+    lab: RunningLab, trained: str, drawn: Callable[..., bytes]
+) -> None:
+    """As it is pasted, but for where this lab's service, command and folder are."""
+    pasted = re.search(r"^    (curl (?:.*\\\n)*.*)$", (CHECKOUT / "README.md").read_text(), re.MULTILINE)
+    assert pasted is not None
+    candidates = lab.data_dir / "candidates"
+    candidates.mkdir(exist_ok=True)
+    for n, letter in enumerate("ab"):
+        (candidates / f"candidate-{letter}.jpg").write_bytes(drawn(n))
+    command = pasted[1]
+    for there, here in (
+        ("http://127.0.0.1:8000", lab.up.url("scoring")),
+        (".venv/bin/thumblab", f"{sys.executable} -m thumblab_cli.main"),
+        (".thumblab/demo", str(lab.data_dir)),
+    ):
+        assert there in command
+        command = command.replace(there, here)
+    own = environment(lab.data_dir.parent)
+    done = subprocess.run(["/bin/sh", "-c", command], env=own, capture_output=True, text=True, timeout=120)
+    answer = json.loads(done.stdout)
+    assert answer["winner"] in ("candidate-a.jpg", "candidate-b.jpg"), answer
+    of_own = thumblab(lab.data_dir.parent, "key")
+    assert (of_own.returncode, of_own.stdout) == (1, "")
+    assert "`thumblab key --demo` prints its key" in of_own.stderr
+    assert not (lab.data_dir.parent / "api-key").exists()
 
 
 def test_the_key_for_youtube_stands_in_no_log_no_event_and_no_table(lab: RunningLab, trained: str) -> None:
