@@ -152,6 +152,8 @@ function verdict(answer) {
       return ["unsure", "Too close to call", `${answer.winner} is first with only ${chance}. Choose by taste, or test both.`];
     case "only_one":
       return ["unsure", `Only ${answer.winner} could be ranked`, "There is nothing to compare it with."];
+    case "no_verdict":
+      return ["none", "No verdict", "Too few of these are like anything that the model has learnt."];
     default:
       return ["none", "None of these could be read", "Each says why below."];
   }
@@ -181,7 +183,7 @@ function draw(answer, asked) {
   pairs.sort((a, b) => (a.thumbnail.rank ?? Infinity) - (b.thumbnail.rank ?? Infinity));
   for (const url of shown) if (!chosen.some((entry) => entry.url === url)) URL.revokeObjectURL(url);
   shown = pairs.map((pair) => pair.url);
-  byId("cards").replaceChildren(...pairs.map(({ thumbnail, url }) => card(thumbnail, url, answer.niche)));
+  byId("cards").replaceChildren(...pairs.map(({ thumbnail, url }) => card(thumbnail, url, answer.niche, answer.score_among)));
   see(seeing());
 
   byId("releases").textContent = `Model ${answer.releases.model} · index ${answer.releases.index ?? "none"}`;
@@ -190,7 +192,7 @@ function draw(answer, asked) {
   byId("result").scrollIntoView({ block: "start" });
 }
 
-function card(thumbnail, url, niche) {
+function card(thumbnail, url, niche, among) {
   const node = byId("card").content.cloneNode(true);
   const find = (selector) => node.querySelector(selector);
   find("img").src = url;
@@ -207,14 +209,21 @@ function card(thumbnail, url, niche) {
     return node;
   }
   if (thumbnail.rank === 1) find(".card").classList.add("first");
-  find(".place").textContent = `#${thumbnail.rank}`;
-  find(".chance-value").textContent = percent(thumbnail.win_probability);
-  fill(find(".chance .bar i"), thumbnail.win_probability);
+  find(".place").textContent = thumbnail.rank === null ? "Not ranked" : `#${thumbnail.rank}`;
+  if (thumbnail.win_probability === null) find(".chance").remove();
+  else {
+    find(".chance-value").textContent = percent(thumbnail.win_probability);
+    fill(find(".chance .bar i"), thumbnail.win_probability);
+  }
+  if (among === "channel") find(".score-name").textContent = "Score in channel";
   find(".score").append(...(thumbnail.score === null ? ["–"] : [Math.round(thumbnail.score), of100()]));
   const engagement = thumbnail.predicted_engagement;
-  find(".engagement").textContent = engagement.value.toFixed(engagement.kind === "proxy" ? 2 : 3);
-  find(".engagement-name").title = engagement.meaning;
-  find(".engagement-name small").textContent = engagement.kind === "proxy" ? " proxy" : " CTR";
+  if (engagement === null) find(".engagement").textContent = "–";
+  else {
+    find(".engagement").textContent = engagement.value.toFixed(engagement.kind === "proxy" ? 2 : 3);
+    find(".engagement-name").title = engagement.meaning;
+    find(".engagement-name small").textContent = engagement.kind === "proxy" ? " proxy" : " CTR";
+  }
   const unit = thumbnail.similarity_source === "default" ? line("small", " default") : of100();
   find(".similarity").append(Math.round(thumbnail.similarity_score), unit);
   frame(find(".overlay"), thumbnail.evidence);
@@ -222,6 +231,7 @@ function card(thumbnail, url, niche) {
   const subs = Object.entries(thumbnail.sub_scores).map(([name, sub]) => subScore(name, sub, niche));
   find(".subs").replaceChildren(...subs);
   if (thumbnail.neighbours.length === 0) find(".near-title").remove();
+  else if (!thumbnail.neighbours[0].winner) find(".near-title").textContent = "Nearest, no winners";
   find(".near").replaceChildren(...thumbnail.neighbours.slice(0, 3).map(neighbour));
   return node;
 }
@@ -261,6 +271,7 @@ function frame(overlay, evidence) {
     ["badge", [evidence.badge], () => "YouTube shows the length here"],
     ["face", (evidence.faces ?? []).map((face) => face.box), (row) => `Face, ${percent(evidence.faces[row].confidence)} sure`],
     ["text", (evidence.texts ?? []).map((text) => text.box), (row) => evidence.texts[row].text],
+    ["text", evidence.unread.map((text) => text.box), () => "Text that this reader cannot read"],
   ];
   for (const [kind, boxes, words] of frames) {
     overlay.append(...boxes.map((box, row) => rectangle(kind, box, evidence, words(row))));
@@ -298,7 +309,9 @@ function clock(box, { width, height }) {
 
 function summary(evidence) {
   const quoted = (evidence.texts ?? []).map((text) => `“${text.text}”`).join(" ");
-  const read = evidence.texts === null ? "Text was not looked for" : quoted ? `It reads ${quoted}` : "No text in it";
+  const unread = evidence.unread.length === 0 ? "" : "text that this reader cannot read";
+  const found = [quoted ? `It reads ${quoted}` : "", unread ? (quoted ? `and has ${unread}` : `It has ${unread}`) : ""];
+  const read = evidence.texts === null ? "Text was not looked for" : found.filter(Boolean).join(" ") || "No text in it";
   const count = evidence.faces?.length;
   const faces = count === undefined ? "faces were not looked for" : count === 0 ? "no face" : count === 1 ? "one face" : `${count} faces`;
   const hidden =
