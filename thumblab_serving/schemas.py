@@ -216,6 +216,15 @@ class TextLineOut(_Strict):
     text: str
     confidence: float = Field(ge=0, le=1)
     height_at_120: float = Field(ge=0, description="Its height in pixels when the picture is shown 120 pixels wide.")
+    contrast: float = Field(ge=0, description="Of its light to its dark parts then, 1 to 21; letters need 3.")
+
+
+class UnreadLineOut(_Strict):
+    """A line of text that was found and cannot be read: in an alphabet that the reader does not know, or in odd letters."""
+
+    box: BoxOut
+    height_at_120: float = Field(ge=0)
+    contrast: float = Field(ge=0)
 
 
 class FaceOut(_Strict):
@@ -233,6 +242,7 @@ class EvidenceOut(_Strict):
     )
     height: int = Field(ge=1)
     texts: list[TextLineOut] | None
+    unread: list[UnreadLineOut] = Field(description="Text that counts for all but what it says.")
     faces: list[FaceOut] | None
     missing: list[str] = Field(description="What the measuring had to do without, in plain sentences.")
     subject: BoxOut | None = Field(description="The largest face with its hair, or else what is most salient.")

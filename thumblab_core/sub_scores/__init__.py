@@ -3,7 +3,19 @@
 Formulas, sources and known failures are in docs/sub-scores.md. `Meter` is the way in.
 """
 
-from thumblab_core.sub_scores.evidence import NAMES, Box, Evidence, Face, Measurement, SubScore, TextLine
+from thumblab_core.sub_scores.evidence import NAMES, Box, Evidence, Face, Measurement, SubScore, TextLine, UnreadLine
 from thumblab_core.sub_scores.meter import Meter, Sample, Title
 
-__all__ = ["NAMES", "Box", "Evidence", "Face", "Measurement", "Meter", "Sample", "SubScore", "TextLine", "Title"]
+__all__ = [
+    "NAMES",
+    "Box",
+    "Evidence",
+    "Face",
+    "Measurement",
+    "Meter",
+    "Sample",
+    "SubScore",
+    "TextLine",
+    "Title",
+    "UnreadLine",
+]

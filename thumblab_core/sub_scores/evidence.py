@@ -40,12 +40,18 @@ class Box:
 
 @dataclass(frozen=True)
 class TextLine:
-    """A line of text: where, what it says, how sure the reader is (0 to 1), its height in pixels at 120 wide."""
+    """A line of text: where, what it says, how sure the reader is (0 to 1), its height in pixels at 120 wide, and the
+    contrast of its light and dark parts there (WCAG 2.2, 1 to 21; 0 before it was looked at)."""
 
     box: Box
     text: str
     confidence: float
     height_at_120: float
+    contrast: float = 0.0
+
+    @property
+    def letters(self) -> int:
+        return sum(character.isalnum() for character in self.text)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -53,7 +59,36 @@ class TextLine:
             "text": self.text,
             "confidence": round(self.confidence, 3),
             "height_at_120": round(self.height_at_120, 2),
+            "contrast": round(self.contrast, 2),
         }
+
+
+_LETTER_WIDTH = 0.55
+"""Of a letter, over the height of its line: the median of real thumbnails."""
+
+
+@dataclass(frozen=True)
+class UnreadLine:
+    """A line of text that was found and cannot be read, see `TextLine`."""
+
+    box: Box
+    height_at_120: float
+    contrast: float = 0.0
+
+    @property
+    def letters(self) -> int:
+        """About how many there are, by the shape of the line."""
+        return max(1, round(120 * self.box.width / (_LETTER_WIDTH * max(self.height_at_120, 1e-6))))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "box": self.box.as_json(),
+            "height_at_120": round(self.height_at_120, 2),
+            "contrast": round(self.contrast, 2),
+        }
+
+
+Line = TextLine | UnreadLine
 
 
 @dataclass(frozen=True)
@@ -69,7 +104,8 @@ class Face:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was seen. `texts` and `faces` are None where nothing could look for them, and `missing` says what to do.
+    """What was seen. `texts` and `faces` are None where nothing could look for them, and `missing` says what to do;
+    `unread` is text that was found and cannot be read: it counts for everything but what it says.
 
     Every figure is 0 to 1. `saliency` has `GRID` cells, the most salient is 1. `sharpness`, `luminance_contrast` and
     `colour_contrast` are of the subject and of it against its ground; where no subject stands out, of the whole picture.
@@ -89,11 +125,18 @@ class Evidence:
     legibility: float | None
     badge_overlap: float
     title_match_by: str | None = None
+    unread: tuple[UnreadLine, ...] = ()
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """All text, whether it was read or not."""
+        return (*(self.texts or ()), *self.unread)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values, rounded: what is stored and served."""
         return {
             "texts": None if self.texts is None else [line.as_json() for line in self.texts],
+            "unread": [line.as_json() for line in self.unread],
             "faces": None if self.faces is None else [face.as_json() for face in self.faces],
             "missing": list(self.missing),
             "subject": None if self.subject is None else self.subject.as_json(),

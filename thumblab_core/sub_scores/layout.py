@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from thumblab_core.images import Pixels
-from thumblab_core.sub_scores.evidence import Box, Face, TextLine
+from thumblab_core.sub_scores.evidence import Box, Face, Line
 from thumblab_core.sub_scores.scene import Scene
 
 BADGE = Box(0.83, 0.84, 0.15, 0.12)
@@ -13,8 +13,9 @@ BADGE = Box(0.83, 0.84, 0.15, 0.12)
 
 It is as wide as `12:34` needs; hours need more and seconds less, and other devices differ by a few pixels."""
 
-_UNREADABLE, _READABLE = 4.0, 8.0
-_CONTRAST = 3.0
+UNREADABLE, READABLE = 4.0, 8.0
+"""Pixels of height 120 pixels wide."""
+CONTRAST = 3.0
 
 
 def surviving_edges(scene: Scene) -> float:
@@ -26,35 +27,42 @@ def surviving_edges(scene: Scene) -> float:
     return float(np.clip(_edges(back) / max(_edges(scene.grey), 1e-6), 0, 1))
 
 
-def legibility(scene: Scene, lines: Sequence[TextLine]) -> float | None:
-    """The share of the characters that can be read when the picture is 120 pixels wide; None without text.
+def contrast(scene: Scene, line: Line) -> float:
+    """WCAG's ratio of the relative luminance of the light parts of a line to that of its dark parts, 120 pixels wide."""
+    return _contrast_ratio(scene.part(scene.shown, line.box))
 
-    A line counts by its characters, times three factors from 0 to 1: its height (4 pixels and less cannot be read; from 8
-    it can: 7 is what the 5 by 7 matrix needs to tell all letters apart, and the box of a line is a little higher), the
-    contrast of its light and dark parts (WCAG 2.2, 1.4.3: 3 to 1 for large text) and what the badge leaves uncovered.
-    """
+
+def legibility(lines: Sequence[Line]) -> float | None:
+    """The share of the letters that can be read when the picture is 120 pixels wide; None without text."""
     if not lines:
         return None
-    letters = [sum(character.isalnum() for character in line.text) for line in lines]
-    read = sum(count * _read(scene, line) for count, line in zip(letters, lines, strict=True))
-    return float(np.clip(read / max(sum(letters), 1), 0, 1))
+    letters = sum(line.letters for line in lines)
+    return float(np.clip(sum(line.letters * readable(line) for line in lines) / max(letters, 1), 0, 1))
 
 
-def readable(scene: Scene, line: TextLine) -> float:
-    """How well a line can be read, 0 to 1, see `legibility`."""
-    return _read(scene, line)
+def readable(line: Line) -> float:
+    """How well a line can be read, 0 to 1: the product of `factors`."""
+    return float(np.prod(list(factors(line).values())))
 
 
-def badge_overlap(lines: Iterable[TextLine], faces: Iterable[Face], subject: Box | None) -> float:
+def factors(line: Line) -> dict[str, float]:
+    """What makes a line readable, each 0 to 1.
+
+    Its height: 4 pixels and less cannot be read; from 8 it can, for 7 is what the 5 by 7 matrix needs to tell all letters
+    apart, and the box of a line is a little higher. Its contrast (WCAG 2.2, 1.4.3: 3 to 1 for large text). What the badge
+    leaves uncovered.
+    """
+    return {
+        "height": float(np.clip((line.height_at_120 - UNREADABLE) / (READABLE - UNREADABLE), 0, 1)),
+        "contrast": float(np.clip((line.contrast - 1) / (CONTRAST - 1), 0, 1)),
+        "uncovered": 1 - line.box.covered_by(BADGE),
+    }
+
+
+def badge_overlap(lines: Iterable[Line], faces: Iterable[Face], subject: Box | None) -> float:
     """The largest share of a text, a face or the subject that the badge hides."""
     boxes = [line.box for line in lines] + [face.box for face in faces] + ([subject] if subject else [])
     return max((box.covered_by(BADGE) for box in boxes), default=0.0)
-
-
-def _read(scene: Scene, line: TextLine) -> float:
-    size = (line.height_at_120 - _UNREADABLE) / (_READABLE - _UNREADABLE)
-    contrast = (_contrast_ratio(scene.part(scene.shown, line.box)) - 1) / (_CONTRAST - 1)
-    return float(np.clip(size, 0, 1) * np.clip(contrast, 0, 1) * (1 - line.box.covered_by(BADGE)))
 
 
 def _contrast_ratio(luma: Pixels) -> float:

@@ -1,7 +1,7 @@
 """One look at a picture: the evidence, and the five sub-scores that need no title."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from thumblab_core.images import Pixels
 from thumblab_core.sub_scores import faces as faces_of
 from thumblab_core.sub_scores import layout, light
 from thumblab_core.sub_scores import text as text_of
-from thumblab_core.sub_scores.evidence import Box, Evidence, Face
+from thumblab_core.sub_scores.evidence import Box, Evidence, Face, TextLine, UnreadLine
 from thumblab_core.sub_scores.faces import FaceFinder
 from thumblab_core.sub_scores.saliency import concentration, grid, saliency, salient_box
 from thumblab_core.sub_scores.scene import Scene, fitted
@@ -41,17 +41,19 @@ def look(image: Pixels, eyes: Eyes) -> Look:
     """Look at a picture, uint8 [h, w, 3] RGB."""
     image = fitted(image, _SIDE, enlarge=False)
     scene = Scene.of(image)
-    lines = None if eyes.reader is None else eyes.reader.read(image)
+    found_lines = () if eyes.reader is None else eyes.reader.read(image)
+    lines = tuple(replace(line, contrast=layout.contrast(scene, line)) for line in found_lines)
+    texts = None if eyes.reader is None else tuple(line for line in lines if isinstance(line, TextLine))
     faces = None if eyes.finder is None else eyes.finder.find(image)
     found = saliency(scene.lab)
     subject = _head(faces[0].box) if faces else salient_box(found)
     light_apart, colour_apart = light.separation(scene, subject)
-    legibility = layout.legibility(scene, lines or ())
+    legibility = layout.legibility(lines)
     evidence = Evidence(
-        texts=lines,
+        texts=texts,
         faces=faces,
         missing=tuple(
-            sentence for sentence, seen in ((text_of.MISSING, lines), (faces_of.MISSING, faces)) if seen is None
+            sentence for sentence, seen in ((text_of.MISSING, texts), (faces_of.MISSING, faces)) if seen is None
         ),
         subject=subject,
         saliency=grid(found),
@@ -59,7 +61,8 @@ def look(image: Pixels, eyes: Eyes) -> Look:
         luminance_contrast=light_apart,
         colour_contrast=colour_apart,
         legibility=legibility,
-        badge_overlap=layout.badge_overlap(lines or (), faces or (), subject),
+        badge_overlap=layout.badge_overlap(lines, faces or (), subject),
+        unread=tuple(line for line in lines if isinstance(line, UnreadLine)),
     )
     whole = light.rms_contrast(scene), light.colourfulness(scene)
     values = {

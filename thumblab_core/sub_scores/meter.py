@@ -17,19 +17,21 @@ from thumblab_core.encoders.protocol import TextEncoder, Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.images import Pixels
 from thumblab_core.sub_scores import titles
-from thumblab_core.sub_scores.evidence import Measurement, SubScore
+from thumblab_core.sub_scores.evidence import Evidence, Measurement, SubScore, UnreadLine
 from thumblab_core.sub_scores.faces import FaceFinder
 from thumblab_core.sub_scores.looking import Eyes, Look, look
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
 from thumblab_core.sub_scores.verdicts import explained
 
-FORMULAS = "2"
+FORMULAS = "3"
 """A new one makes `visual_features` measure again."""
 
 _ENCODED = 64
 
 NO_TITLE = "not measured: no title was given"
 NO_TEXT = "not measured: no readable text, and the image encoder has no text tower"
+UNREAD = "not measured: text was found that this reader cannot read, and the image encoder has no text tower"
+NOT_LATIN = "not measured: title and text are compared in Latin letters only, and the image encoder has no text tower"
 NO_READER = "not measured: no text reader, and the image encoder has no text tower"
 NO_ENCODER = "not measured: no title encoder, and the image encoder has no text tower"
 
@@ -124,6 +126,7 @@ class Meter:
         return [next(measured) if isinstance(seen, Look) else seen for _, seen in done]
 
     def _matched(self, looks: Sequence[tuple[Title, Look]]) -> list[Measurement]:
+        looks = [(title, replace(seen, evidence=_told_by(title, seen.evidence))) for title, seen in looks]
         vectors = self._vectors(looks)
         return [self._measurement(title, seen, vectors) for title, seen in looks]
 
@@ -131,9 +134,9 @@ class Meter:
         """Of every text and title that is compared as text, in one call of the encoder."""
         wanted: dict[str, None] = {}
         for title, seen in looks:
-            said = titles.words(seen.evidence.texts or ())
-            if title.text and said is not None and not _in_one_space(title):
-                wanted |= {said: None, title.text: None}
+            said = _compared(title, seen.evidence)
+            if said is not None:
+                wanted |= {said: None, str(title.text): None}
         if not wanted or self._title_encoder is None:
             return {}
         with self._encoding:  # fast tokenizers stop with "Already borrowed" when two threads share one
@@ -161,8 +164,12 @@ class Meter:
         if seen.evidence.texts is None:
             return NO_READER
         said = titles.words(seen.evidence.texts)
+        if titles.unread_outweighs(seen.evidence.texts, seen.evidence.unread):
+            return UNREAD
         if said is None:
             return NO_TEXT
+        if not (titles.latin(title.text) and titles.latin(said)):
+            return NOT_LATIN
         if self._title_encoder is None:
             return NO_ENCODER
         return titles.by_text(vectors[said], vectors[title.text]), titles.TEXT
@@ -183,6 +190,25 @@ class Meter:
         except ImportError:
             reader = None
         return Eyes(reader, None if self._face_model is None else FaceFinder(self._face_model))
+
+
+def _told_by(title: Title, evidence: Evidence) -> Evidence:
+    """The evidence without the words of lines that the title shows to be misread."""
+    misread = [line for line in evidence.texts or () if title.text and titles.doubtful(line, title.text)]
+    if not misread:
+        return evidence
+    more = tuple(UnreadLine(line.box, line.height_at_120, line.contrast) for line in misread)
+    texts = tuple(line for line in evidence.texts or () if line not in misread)
+    return replace(evidence, texts=texts, unread=(*evidence.unread, *more))
+
+
+def _compared(title: Title, evidence: Evidence) -> str | None:
+    """The text that is compared with the title by its meaning; None where there is none, or it cannot be."""
+    texts = evidence.texts or ()
+    said = titles.words(texts)
+    if said is None or not title.text or _in_one_space(title) or titles.unread_outweighs(texts, evidence.unread):
+        return None
+    return said if titles.latin(title.text) and titles.latin(said) else None
 
 
 def _in_one_space(title: Title) -> bool:

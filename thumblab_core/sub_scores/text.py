@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.images import Pixels
-from thumblab_core.sub_scores.evidence import Box, TextLine
+from thumblab_core.sub_scores.evidence import Box, Line, TextLine, UnreadLine
 
 MISSING = "no text reader: install the lab again with pip (it needs rapidocr and openvino)"
 
@@ -18,8 +18,15 @@ DETECTION_SIDE = 512
 """Pixels of the longer side in which text is looked for."""
 LINES = 12
 """At most so many lines are read, the largest first: a page of a document is not read to its end."""
-CONFIDENCE = 0.6
-"""Lines that the recogniser is less sure of are taken for texture."""
+CONFIDENCE, CONFIDENCE_LONG = 0.6, 0.8
+"""How sure of its letters, on average, the recogniser must be of a word, and of a line of about four letters or more: over
+many letters even a misread alphabet comes to 0.6 or 0.7, and what is read well hardly ever stays below 0.8."""
+_LONG = 2.0
+"""Width over height from which a line is long."""
+_LIKE_TEXT = 0.6
+"""The detector's score from which a long line is text, though it was not read; below it, and if short, it is texture."""
+_WIDEST = 1.3
+"""Width of a letter over the height of the line. A line that is wider has letters that the recogniser does not know."""
 _CHARACTERS = 2  # a single one is an icon that looks like a letter more often than a word
 _LOWEST = 3.0
 _STRIDE = 32
@@ -52,14 +59,15 @@ class TextReader:
             }
         )
 
-    def read(self, image: Pixels) -> tuple[TextLine, ...]:
-        """The lines of a picture, uint8 [h, w, 3] RGB, from top to bottom."""
+    def read(self, image: Pixels) -> tuple[Line, ...]:
+        """The lines of a picture, uint8 [h, w, 3] RGB, from top to bottom; some of them found and not read."""
         import cv2
 
         height, width = image.shape[:2]
         picture = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        quads = self._detect(picture)
+        quads, scores = self._detect(picture)
         heights = np.linalg.norm(quads[:, 0] - quads[:, 3], axis=1)
+        shapes = np.linalg.norm(quads[:, 0] - quads[:, 1], axis=1) / np.maximum(heights, 1e-6)
         at_120 = heights * 120 / width
         large = np.flatnonzero(at_120 >= _LOWEST)
         kept = np.sort(large[np.argsort(-heights[large], kind="stable")][:LINES])
@@ -68,14 +76,18 @@ class TextReader:
         found = self._engine.recognize_txt(
             [_shortened(c) for c in self._engine.crop_text_regions(picture, quads[kept])]
         )
-        return tuple(
-            TextLine(_box(quads[at], width, height), text.strip(), float(confidence), float(at_120[at]))
+        lines = (
+            _line(
+                TextLine(_box(quads[at], width, height), text.strip(), float(confidence), float(at_120[at])),
+                float(shapes[at]),
+                float(scores[at]),
+            )
             for at, text, confidence in zip(kept, found.txts, found.scores, strict=True)
-            if confidence >= CONFIDENCE and sum(character.isalnum() for character in text) >= _CHARACTERS
         )
+        return tuple(line for line in lines if line is not None)
 
-    def _detect(self, picture: Any) -> _Quads:
-        """Corners of the lines, float32 [n, 4, 2] in pixels, clockwise from the upper left."""
+    def _detect(self, picture: Any) -> tuple[_Quads, npt.NDArray[np.float32]]:
+        """Corners of the lines, float32 [n, 4, 2] in pixels, clockwise from the upper left, and how sure it is [n]."""
         import cv2
         from rapidocr.main import RapidOCRError
 
@@ -86,8 +98,23 @@ class TextReader:
         try:
             _, found = self._engine.detect_and_crop(cv2.resize(picture, size, interpolation=shrinking), {})
         except RapidOCRError:  # its way of saying that there is no text
-            return np.zeros((0, 4, 2), np.float32)
-        return np.asarray(found.boxes, np.float32) * np.array([width / size[0], height / size[1]], np.float32)
+            return np.zeros((0, 4, 2), np.float32), np.zeros(0, np.float32)
+        corners = np.asarray(found.boxes, np.float32) * np.array([width / size[0], height / size[1]], np.float32)
+        return corners, np.asarray(found.scores, np.float32)
+
+
+def _line(said: TextLine, shape: float, score: float) -> Line | None:
+    """The line as it was read, as one that was found and cannot be read, or None where it is texture.
+
+    `shape`: its width over its height; `score`: how sure the detector is that it is text.
+    """
+    long = shape >= _LONG
+    words = said.letters >= _CHARACTERS and said.confidence >= CONFIDENCE
+    if not long:
+        return said if words else None
+    if words and said.confidence >= CONFIDENCE_LONG and shape <= _WIDEST * len(said.text):
+        return said
+    return UnreadLine(said.box, said.height_at_120) if words or score >= _LIKE_TEXT else None
 
 
 def _shortened(crop: Any) -> Any:

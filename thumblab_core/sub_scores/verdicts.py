@@ -1,10 +1,11 @@
 """From a figure and its evidence to a sentence: why a sub-score is what it is, and what would raise it."""
 
+import math
 from collections.abc import Callable
 
-from thumblab_core.sub_scores.evidence import Evidence, SubScore, TextLine
-from thumblab_core.sub_scores.layout import BADGE
-from thumblab_core.sub_scores.titles import PICTURE
+from thumblab_core.sub_scores.evidence import Evidence, Line, SubScore, TextLine
+from thumblab_core.sub_scores.layout import BADGE, CONTRAST, READABLE, factors, readable
+from thumblab_core.sub_scores.titles import GOES, PICTURE
 
 WEAK = {
     "clarity": 0.63,
@@ -16,7 +17,7 @@ WEAK = {
 }
 """Below this a score is weak: the lowest tenth of 2,252 thumbnails of 7 niches."""
 
-_LEAST_PIXELS = 8
+_LEGIBLE = 0.5
 _HIDDEN = 0.25
 _QUOTED = 40
 
@@ -28,10 +29,14 @@ def explained(name: str, value: float, evidence: Evidence, weak: bool | None = N
 
     `weak` is the judgement of who compared it with other thumbnails than those behind `WEAK`: a niche's.
     """
+    if weak is None:
+        weak = value < WEAK[name]
+    if name == "title_match":
+        return SubScore(name, value, *_matched(value, evidence, weak))
     mend = _to_mend(evidence) if name == "hierarchy" else None
     if mend is not None:
         return SubScore(name, value, *mend)
-    if weak if weak is not None else value < WEAK[name]:
+    if weak:
         return SubScore(name, value, *_WEAKNESS[name](evidence))
     return SubScore(name, value, _FINE[name](evidence), None)
 
@@ -81,43 +86,56 @@ def _busy(evidence: Evidence) -> Sentences:
     return "much of it is small detail", "fewer and larger elements: it is mostly seen 120 pixels wide"
 
 
-def _apart(evidence: Evidence) -> Sentences:
-    shown = "picture" if evidence.title_match_by == PICTURE else f"text {_said(evidence)}"
-    return f"the {shown} and the title speak of different things", "show what the title promises"
-
-
-def _said(evidence: Evidence) -> str:
-    return quoted(" ".join(line.text for line in evidence.texts or ()))
+def _matched(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
+    """What the match of title and picture says: only of texts it is known from where on they go together."""
+    if evidence.title_match_by == PICTURE:
+        if weak:
+            return "picture and title are further apart than most", "show what the title promises"
+        return "how well picture and title go together; from where on they do was not measured for pictures", None
+    text = f"the text {quoted(' '.join(line.text for line in evidence.texts or ()))}"
+    if value >= GOES:
+        return f"{text} goes with the title", None
+    if weak:
+        return f"{text} shares little with the title", "show what the title promises"
+    return f"whether {text} goes with the title cannot be told", None
 
 
 def _to_mend(evidence: Evidence) -> Sentences | None:
-    """The first line that is too small to be read or that the badge hides."""
-    lines = evidence.texts or ()
-    for line in lines:
+    """What hides a line, or takes most from the text where half of its letters cannot be read."""
+    for line in evidence.lines:
         hidden = line.box.covered_by(BADGE)
         if hidden >= _HIDDEN:
-            return f"the length badge hides {hidden:.0%} of the text {quoted(line.text)}", "move it out of the corner"
-    small = [line for line in lines if line.height_at_120 < _LEAST_PIXELS]
-    if not small or evidence.legibility is None or evidence.legibility >= 0.5:
+            return f"the length badge hides {hidden:.0%} of {_named(line)}", "move it out of the corner"
+    if evidence.legibility is None or evidence.legibility >= _LEGIBLE:
         return None
-    return (
-        f"the text {_height(min(small, key=_prominent))}",
-        f"make it at least {_LEAST_PIXELS} px there, or leave it out",
-    )
+    worst = max(evidence.lines, key=lambda line: line.letters * (1 - readable(line)))
+    why = factors(worst)
+    if why["contrast"] < why["height"]:
+        return (
+            f"{_named(worst)} has a contrast of {_below(worst.contrast)} to 1 with its ground",
+            f"make its letters lighter or darker than what is behind them, by at least {CONTRAST:g} to 1",
+        )
+    return f"{_named(worst)} {_height(worst)}", f"make it at least {READABLE:g} px there, or leave it out"
 
 
-def _prominent(line: TextLine) -> float:
-    return -line.height_at_120
+def _named(line: Line) -> str:
+    return f"the text {quoted(line.text)}" if isinstance(line, TextLine) else "text that this reader cannot read"
 
 
-def _height(line: TextLine) -> str:
-    return f"{quoted(line.text)} is {line.height_at_120:.0f} px high at 120 px wide"
+def _below(value: float) -> str:
+    """With one digit, never rounded up to what is asked for."""
+    return f"{math.floor(10 * value) / 10:.1f}"
+
+
+def _height(line: Line) -> str:
+    return f"is {_below(line.height_at_120)} px high at 120 px wide"
 
 
 def _legible(evidence: Evidence) -> str:
-    if not evidence.texts:
+    if not evidence.lines:
         return "its large shapes survive at 120 px wide"
-    return f"the text {_height(max(evidence.texts, key=lambda line: line.height_at_120))}"
+    largest = max(evidence.lines, key=lambda line: line.height_at_120)
+    return f"{_named(largest)} {_height(largest)}"
 
 
 _WEAKNESS: dict[str, Callable[[Evidence], Sentences]] = {
@@ -126,7 +144,6 @@ _WEAKNESS: dict[str, Callable[[Evidence], Sentences]] = {
     "contrast": _pale,
     "emotion": _calm,
     "hierarchy": _busy,
-    "title_match": _apart,
 }
 _FINE: dict[str, Callable[[Evidence], str]] = {
     "clarity": lambda evidence: f"{_subject(evidence)} is sharp",
@@ -136,9 +153,4 @@ _FINE: dict[str, Callable[[Evidence], str]] = {
     ),
     "emotion": lambda evidence: "the colours are lively (the expression of a face is not read)",
     "hierarchy": _legible,
-    "title_match": lambda evidence: (
-        "the picture shows what the title says"
-        if evidence.title_match_by == PICTURE
-        else f"the text {_said(evidence)} goes with the title"
-    ),
 }

@@ -205,6 +205,8 @@ function verdict(answer) {
       return ["unsure", "Too close to call", `${answer.winner} is first with only ${chance}. Choose by taste, or test both.`];
     case "only_one":
       return ["unsure", `Only ${answer.winner} could be ranked`, "There is nothing to compare it with."];
+    case "no_verdict":
+      return ["none", "No verdict", "Too few of these are like anything that the model has learnt."];
     default:
       return ["none", "None of these could be read", "Each says why below."];
   }
@@ -258,7 +260,7 @@ function draw(answer, asked) {
   byId("result").scrollIntoView({ block: "start" });
 }
 
-function card(thumbnail, url, { niche, verdict }) {
+function card(thumbnail, url, { niche, verdict, score_among: among }) {
   const node = byId("card").content.cloneNode(true);
   const find = (selector) => node.querySelector(selector);
   find("img").src = url;
@@ -275,20 +277,25 @@ function card(thumbnail, url, { niche, verdict }) {
     return node;
   }
   if (thumbnail.rank === 1) find(".card").classList.add("first");
-  find(".place").textContent = `#${thumbnail.rank}`;
-  if (verdict === "only_one" || thumbnail.win_probability === null) {
+  find(".place").textContent = thumbnail.rank === null ? "Not ranked" : `#${thumbnail.rank}`;
+  if (verdict === "only_one") {
     find(".chance-name").textContent = "The only one: there is nothing to win against";
     find(".chance-value").remove();
     find(".chance .bar").remove();
-  } else {
+  } else if (thumbnail.win_probability === null) find(".chance").remove();
+  else {
     find(".chance-value").textContent = percent(thumbnail.win_probability);
     fill(find(".chance .bar i"), thumbnail.win_probability);
   }
+  if (among === "channel") find(".score-name").textContent = "Score in channel";
   find(".score").append(...(thumbnail.score === null ? ["–"] : [Math.round(thumbnail.score), of100()]));
   const engagement = thumbnail.predicted_engagement;
-  find(".engagement").textContent = engagement.value.toFixed(engagement.kind === "proxy" ? 2 : 3);
-  find(".engagement-name").title = engagement.meaning;
-  find(".engagement-name small").textContent = engagement.kind === "proxy" ? " proxy" : " CTR";
+  if (engagement === null) find(".engagement").textContent = "–";
+  else {
+    find(".engagement").textContent = engagement.value.toFixed(engagement.kind === "proxy" ? 2 : 3);
+    find(".engagement-name").title = engagement.meaning;
+    find(".engagement-name small").textContent = engagement.kind === "proxy" ? " proxy" : " CTR";
+  }
   const unit = thumbnail.similarity_source === "default" ? line("small", " default") : of100();
   find(".similarity").append(Math.round(thumbnail.similarity_score), unit);
   frame(find(".overlay"), thumbnail.evidence);
@@ -296,6 +303,7 @@ function card(thumbnail, url, { niche, verdict }) {
   const subs = Object.entries(thumbnail.sub_scores).map(([name, sub]) => subScore(name, sub, niche));
   find(".subs").replaceChildren(...subs);
   if (thumbnail.neighbours.length === 0) find(".near-title").remove();
+  else if (!thumbnail.neighbours[0].winner) find(".near-title").textContent = "Nearest, no winners";
   find(".near").replaceChildren(...thumbnail.neighbours.slice(0, 3).map(neighbour));
   return node;
 }
@@ -337,6 +345,7 @@ function frame(overlay, evidence) {
     ["badge", [evidence.badge], () => "YouTube shows the length here"],
     ["face", (evidence.faces ?? []).map((face) => face.box), (row) => `Face, ${percent(evidence.faces[row].confidence)} sure`],
     ["text", (evidence.texts ?? []).map((text) => text.box), (row) => evidence.texts[row].text],
+    ["text", evidence.unread.map((text) => text.box), () => "Text that this reader cannot read"],
   ];
   for (const [kind, boxes, words] of frames) {
     overlay.append(...boxes.map((box, row) => rectangle(kind, box, evidence, words(row))));
@@ -374,7 +383,9 @@ function clock(box, { width, height }) {
 
 function summary(evidence) {
   const quoted = (evidence.texts ?? []).map((text) => `“${text.text}”`).join(" ");
-  const read = evidence.texts === null ? "Text was not looked for" : quoted ? `It reads ${quoted}` : "No text in it";
+  const unread = evidence.unread.length === 0 ? "" : "text that this reader cannot read";
+  const found = [quoted ? `It reads ${quoted}` : "", unread ? (quoted ? `and has ${unread}` : `It has ${unread}`) : ""];
+  const read = evidence.texts === null ? "Text was not looked for" : found.filter(Boolean).join(" ") || "No text in it";
   const count = evidence.faces?.length;
   const faces = count === undefined ? "faces were not looked for" : count === 0 ? "no face" : count === 1 ? "one face" : `${count} faces`;
   const hidden =

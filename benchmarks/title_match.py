@@ -1,0 +1,70 @@
+"""From where on a text goes with a title: `python -m benchmarks.title_match CATALOGUE [--most N]`.
+
+CATALOGUE is a folder with `videos.csv` and `images/`. Prints which share of the texts reaches each value of `title_match`
+with the title of their own video, with that of another video, and with that of another video of their channel.
+"""
+
+import argparse
+import random
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from demo.catalogue import Catalogue, read_catalogue
+from demo.source import CatalogueVideo
+from thumblab_core.encoders.load import title_encoder
+from thumblab_core.images import Pixels, decode
+from thumblab_core.sub_scores import Measurement, Meter, Sample, Title
+from thumblab_core.sub_scores.titles import TEXT_RANGE, words
+
+_VALUES = (0.03, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
+
+
+def read(catalogue: Catalogue, videos: list[CatalogueVideo]) -> Iterator[tuple[CatalogueVideo, str]]:
+    """The videos whose pictures have text that can be compared, with it."""
+    titled = (Sample(partial(_pixels, catalogue, v.video_id), Title(v.title)) for v in videos)
+    found = Meter(None, title_encoder("minilm")).measure_many(titled)
+    for video, one in zip(videos, found, strict=True):
+        if isinstance(one, Measurement) and one.scores["title_match"].value is not None:
+            yield video, str(words(one.evidence.texts or ()))
+
+
+def _pixels(catalogue: Catalogue, video_id: str) -> Pixels:
+    return decode(catalogue.image(video_id)).pixels
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("catalogue", type=Path)
+    parser.add_argument("--most", type=int, default=1_200, help="Pictures, drawn by lot.")
+    given = parser.parse_args()
+    catalogue = read_catalogue(given.catalogue)
+    videos = sorted(catalogue.videos.values(), key=lambda video: video.video_id)
+    random.Random(1).shuffle(videos)
+    found = list(read(catalogue, videos[: given.most]))
+    encoder = title_encoder("minilm")
+    texts = encoder.encode_texts([text for _, text in found])
+    titles = encoder.encode_texts([video.title for video, _ in found])
+    match = np.clip((texts @ titles.T - TEXT_RANGE[0]) / (TEXT_RANGE[1] - TEXT_RANGE[0]), 0, 1)
+    channel = np.array([video.channel_id for video, _ in found])
+    own = np.eye(len(found), dtype=bool)
+    groups = {
+        "its own": match[own],
+        "another video's": match[~own],
+        "another of its channel": match[(channel[:, None] == channel[None]) & ~own],
+    }
+    table = Table(title=f"Texts that reach a match, of {len(found):,} with text", title_justify="left", box=SIMPLE_HEAD)
+    for column in ("title_match", *groups):
+        table.add_column(column, justify="right")
+    for value in _VALUES:
+        table.add_row(f"{value:.2f}", *(f"{(values >= value).mean():.1%}" for values in groups.values()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Promises about text that the reader cannot read: it is text, and nothing is said of what it says."""
+
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from thumblab_core.encoders.load import title_encoder
+from thumblab_core.images import Pixels
+from thumblab_core.sub_scores import Box, Meter, TextLine, Title, UnreadLine
+from thumblab_core.sub_scores.layout import legibility
+from thumblab_core.sub_scores.titles import doubtful, latin
+from thumblab_core.sub_scores.verdicts import explained
+
+FONT = str(files("matplotlib") / "mpl-data/fonts/ttf/DejaVuSans-Bold.ttf")
+FOREIGN = [
+    "ШОКИРУЮЩАЯ ПРАВДА",
+    "Как испечь хлеб",
+    "НОВЫЙ ТЕЛЕФОН",
+    "كيف تصنع الخبز",
+    "هاتف جديد",
+    "האמת המזעזעת",
+    "სიმართლე ახლა",
+    "Ճշմարտություն",
+]
+
+
+@pytest.fixture(scope="module")
+def meter() -> Meter:
+    return Meter(None, title_encoder("minilm"))
+
+
+def written(*lines: str, size: int = 48, ink: tuple[int, int, int] = (255, 255, 255), ground: int = 40) -> Pixels:
+    picture = Image.new("RGB", (640, 360), (ground, ground, ground + 20))
+    draw, font = ImageDraw.Draw(picture), ImageFont.truetype(FONT, size)
+    for row, line in enumerate(lines):
+        draw.text((30, 60 + 2 * size * row), line, font=font, fill=ink)
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_text_in_another_alphabet_is_found_and_neither_missed_nor_misread(meter: Meter, text: str) -> None:
+    found = meter.measure(written(text, size=56), Title("Something in English"))
+    assert found.evidence.texts == ()
+    (line,) = found.evidence.unread
+    assert 0.7 < line.letters / len(text.replace(" ", "")) < 1.6
+    match = found.scores["title_match"]
+    assert match.value is None
+    assert "text was found that this reader cannot read" in match.reason
+    assert found.evidence.legibility is not None
+    assert "text that this reader cannot read" in found.scores["hierarchy"].reason
+
+
+def test_letters_that_look_latin_are_not_taken_for_words_under_a_title_of_another_alphabet(meter: Meter) -> None:
+    picture = written("МОСКВА")  # read as MOCKBA, and the reader is sure
+    found = meter.measure(picture, Title("Москва за три дня"))
+    assert found.evidence.texts == ()
+    assert len(found.evidence.unread) == 1
+    assert found.scores["title_match"].value is None
+    assert "MOCKBA" not in found.scores["hierarchy"].reason
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "title", "expected"),
+    [
+        ("MOCKBA", 1.0, "Москва за три дня", True),
+        ("TO KOHEL", 0.9, "Это конец", True),
+        ("iPhone 15 Pro", 0.99, "Новый iPhone 15 Pro", False),
+        ("MOCKBA", 1.0, "Three days in Moscow", False),
+        ("THE END", 0.99, "震惊真相", False),
+        ("THE END", 0.9, "🔥 The end?!", False),
+    ],
+)
+def test_a_line_is_doubted_by_what_the_title_is_written_in(
+    text: str, confidence: float, title: str, expected: bool
+) -> None:
+    assert doubtful(TextLine(Box(0, 0, 0.5, 0.1), text, confidence, 9.0), title) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Überraschung: 10 Tipps!", True), ("𝐁𝐨𝐥𝐝 words", True), ("42 🔥", True), ("Sự thật gây sốc", True),
+        ("震惊真相", False), ("Новый iPhone", False), ("日本の朝ごはん", False), ("كيف تصنع الخبز", False),
+    ],
+)  # fmt: skip
+def test_a_text_is_latin_by_its_letters(text: str, expected: bool) -> None:
+    assert latin(text) is expected
+
+
+@pytest.mark.parametrize("title", ["震惊真相", "Шокирующая правда", "日本の朝ごはん"])
+def test_a_title_that_the_encoder_does_not_know_is_compared_with_no_text(meter: Meter, title: str) -> None:
+    match = meter.measure(written("HELLO THERE"), Title(title)).scores["title_match"]
+    assert match.value is None
+    assert match.reason
+
+
+def test_what_was_read_is_compared_where_little_could_not_be_read(meter: Meter) -> None:
+    found = meter.measure(written("BEST CAMERA PHONE", "ИГРА"), Title("The best camera phone"))
+    assert [line.text for line in found.evidence.texts or ()] == ["BEST CAMERA PHONE"]
+    assert len(found.evidence.unread) == 1
+    assert found.evidence.title_match_by == "text"
+
+
+def test_texture_is_no_text(meter: Meter) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (180, 320, 3), np.uint8)
+    for picture in (noise, np.full((180, 320, 3), 90, np.uint8)):
+        found = meter.measure(picture, Title("a title"))
+        assert (found.evidence.texts, found.evidence.unread) == ((), ())
+        assert "no readable text" in found.scores["title_match"].reason
+
+
+def test_unread_text_counts_for_legibility_and_under_the_badge(meter: Meter) -> None:
+    small, large = UnreadLine(Box(0.1, 0.1, 0.5, 0.05), 3.5, 21.0), UnreadLine(Box(0.1, 0.1, 0.5, 0.2), 14.0, 21.0)
+    assert legibility([small]) == 0
+    assert legibility([large]) == 1
+    picture = Image.fromarray(written())
+    ImageDraw.Draw(picture).text((535, 310), "ИГРАТЬ", font=ImageFont.truetype(FONT, 22), fill="white")
+    found = meter.measure(np.asarray(picture))
+    assert len(found.evidence.unread) == 1
+    assert found.evidence.badge_overlap > 0.3
+    assert "length badge" in found.scores["hierarchy"].reason
+
+
+def test_only_a_match_that_titles_of_other_videos_hardly_reach_is_asserted(meter: Meter) -> None:
+    picture = written("BEST CAMERA PHONE", size=40)
+    own, other, nonsense = (
+        meter.measure(picture, Title(title)).scores["title_match"]
+        for title in ("The best camera phone", "Pasta with lemon", "asdf")
+    )
+    assert "goes with the title" in own.reason
+    for score in (other, nonsense):
+        assert not score.reason.endswith(" goes with the title")
+    evidence = meter.measure(picture, Title("The best camera phone")).evidence
+    assert "cannot be told" in explained("title_match", 0.07, evidence, weak=False).reason
+    assert "shares little" in explained("title_match", 0.0, evidence, weak=True).reason
+
+
+def test_of_a_picture_no_match_is_asserted_as_none_was_measured(meter: Meter) -> None:
+    one = np.array([1, 0], np.float32)
+    for cosine in (0.15, 0.24, 0.4):
+        title = np.array([cosine, np.sqrt(1 - cosine**2)], np.float32)
+        match = meter.measure(written("HELLO"), Title("hello", one, title)).scores["title_match"]
+        assert "not measured" in match.reason
+
+
+@pytest.mark.parametrize("height", [7.6, 7.96, 7.4, 4.1])
+def test_text_that_is_too_small_is_never_said_to_be_as_large_as_is_asked_for(meter: Meter, height: float) -> None:
+    evidence = meter.measure(written("HELLO")).evidence
+    line = TextLine(Box(0.1, 0.1, 0.4, 0.1), "HELLO", 0.99, height, 21.0)
+    small = type(evidence)(**{**vars(evidence), "texts": (line,), "unread": (), "legibility": 0.4})
+    found = explained("hierarchy", 0.5, small)
+    assert f"is {int(10 * height) / 10:.1f} px high" in found.reason
+    assert "at least 8 px" in (found.fix or "")
+
+
+def test_where_contrast_makes_text_unreadable_contrast_is_named(meter: Meter) -> None:
+    faint = meter.measure(written("LARGE WORDS", size=72, ink=(70, 70, 90)))
+    (line,) = faint.evidence.texts or faint.evidence.unread
+    assert line.contrast < 2
+    hierarchy = faint.scores["hierarchy"]
+    assert f"has a contrast of {int(10 * line.contrast) / 10:.1f} to 1" in hierarchy.reason
+    assert "3 to 1" in (hierarchy.fix or "")
+    strong = meter.measure(written("LARGE WORDS", size=72)).scores["hierarchy"]
+    assert "contrast" not in strong.reason
