@@ -156,6 +156,8 @@ class Fetcher:
     def _read(self, url: str, headers: dict[str, str], max_bytes: int, keep: Callable[[bytes], object]) -> Answer:
         """The answer without its body, which `keep` is given in pieces."""
         asked = self.check(url)
+        # By hand: httpcore leaves an IPv6 address without its brackets.
+        headers["Host"] = host_in_url(asked.host.decode("ascii", "replace"), asked.port)
         self._deadline.begin(self._deadline_s)
         try:
             return self._stream(url, asked, headers, max_bytes, keep)
