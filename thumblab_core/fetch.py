@@ -168,6 +168,8 @@ class Fetcher:
     ) -> Answer:
         """The answer without its body, which `keep` is given in pieces."""
         asked = self.check(url)
+        # By hand: httpcore leaves an IPv6 address without its brackets.
+        headers["Host"] = host_in_url(asked.host.decode("ascii", "replace"), asked.port)
         seconds = self._deadline_s if within_s is None else min(within_s, self._deadline_s)
         self._deadline.begin(seconds)
         try:

@@ -2,7 +2,9 @@
 
 import re
 import socket
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -14,7 +16,7 @@ from thumblab_cli import processes
 from thumblab_cli.main import cli
 from thumblab_core import settings as module
 from thumblab_core.errors import LabError
-from thumblab_core.fetch import Fetcher, RefusedError
+from thumblab_core.fetch import Fetcher, FetchError, RefusedError
 from thumblab_core.settings import Settings, settings
 from thumblab_serving.app import create_app
 
@@ -176,3 +178,29 @@ def test_an_image_host_matches_in_any_case_and_as_an_ipv6_address(written: str, 
     for other in ("http://[::1]:8091/a.jpg", "https://[2001:db8::18090]/a.jpg", "https://cdn.example.evil/a.jpg"):
         with pytest.raises(RefusedError):
             Fetcher(hosts).check(other)
+
+
+def test_a_picture_is_read_from_an_ipv6_address_which_is_told_in_brackets() -> None:
+    told = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.append(self.headers["Host"])
+            self.send_response(204)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    class OnIPv6(ThreadingHTTPServer):
+        address_family = socket.AF_INET6
+
+    try:
+        server = OnIPv6(("::1", 0), Answers)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        name = f"[::1]:{server.server_port}"
+        with pytest.raises(FetchError, match="answered 204"):
+            Fetcher(Settings(extra_image_hosts=name).image_hosts).get(f"http://{name}/a.jpg")
+        server.shutdown()
+    assert told == [name]
