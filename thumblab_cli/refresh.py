@@ -72,7 +72,7 @@ def _tracker(lab: "Lab") -> "Tracker | None":
     from thumblab_pipelines.steps.tracking import Tracker
 
     try:
-        return Tracker.connect(lab.settings.mlflow_tracking_uri)
+        return Tracker.connect(lab.settings.mlflow_url)
     except LabError as error:
         click.echo(f"note: the model is not logged: {error}", err=True)
         return None

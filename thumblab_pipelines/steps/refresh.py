@@ -95,7 +95,7 @@ def refresh_model(
     before = lab.releases.current(MODEL, ALL)
     progress("building the training pairs", 0, 1)
     pairs = build_pairs(lab)
-    bad = [verdict.explanation for verdict in judge_pairs(pairs.release, lab) if not verdict.passed]
+    bad = [verdict.explanation for verdict in judge_pairs(pairs.release) if not verdict.passed]
     if bad:
         return RefreshedModel(before, f"nothing was trained, for there is too little to learn from: {'; '.join(bad)}")
     made("training_pairs", None, sum(pairs.release.info["pairs"].values()))
