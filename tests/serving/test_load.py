@@ -9,7 +9,6 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 import tracemalloc
 from urllib.parse import urlsplit
@@ -55,6 +54,7 @@ def hasty(lab_at, tmp_path_factory, run):
     )
     with run(lab.settings, wait=False) as service:
         service.app.state.engine.load()
+        service.client.headers["Connection"] = "close"  # it ends an idle connection just as another request begins
         yield service
 
 
@@ -76,23 +76,11 @@ def hostile() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", list(hostile()))
 def test_json_that_is_all_fields_costs_little_and_is_one_short_problem(hasty, kind):
-    body, beats, stop = hostile()[kind], [time.perf_counter()], threading.Event()
-
-    def beat():
-        with httpx.Client(base_url=hasty.url, trust_env=False) as client:
-            while not stop.is_set():
-                client.get("/page.css")
-                beats.append(time.perf_counter())
-
-    hasty.client.get("/health")
-    heart = threading.Thread(target=beat)
-    heart.start()
+    body = hostile()[kind]
     tracemalloc.start()
     reply = hasty.client.post("/v1/score", content=body, headers={"content-type": "application/json"})
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    stop.set()
-    heart.join()
     assert reply.status_code == 422
     assert len(reply.content) < 2_000
     assert peak < 8 * len(body) + 60 * 2**20  # 700,000 errors took 700 MiB
