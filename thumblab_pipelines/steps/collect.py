@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -15,10 +14,10 @@ from thumblab_core.views import era
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.records import SHORT, VIDEO, Saved, VideoRecord, save_channels, save_videos
+from thumblab_pipelines.steps.uploads import newest_uploads
 from thumblab_pipelines.steps.verdict import Verdict
-from thumblab_pipelines.steps.youtube.answers import Hit, Page, Upload
+from thumblab_pipelines.steps.youtube.answers import Hit, Page
 from thumblab_pipelines.steps.youtube.client import PAGE, YouTube
-from thumblab_pipelines.steps.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.steps.youtube.paging import MOST_PAGES_OF_A_SEARCH, Paging, pages
 from thumblab_pipelines.steps.youtube.quota import QuotaError, Spending
 
@@ -130,7 +129,8 @@ def _collect_trending(lab: Lab, youtube: YouTube, niche: str, seen: _Seen, progr
         seen.pages += 1
         if seen.formats[VIDEO] >= wanted or seen.pages >= _most_pages(wanted):
             break
-    _remark(paging, seen.remarks)
+    if paging.remark is not None:
+        seen.remarks.append(paging.remark)
 
 
 def _most_pages(wanted: int) -> int:
@@ -204,35 +204,6 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, seen: _Seen, progress
     with lab.engine.begin() as connection:
         connection.execute(update(channels).where(channels.c.channel_id.in_(walked)).values(walked_at=youtube.now))
     seen.walked = len(walked)
-
-
-def newest_uploads(
-    youtube: YouTube, channel_id: str, playlist: str, limit: int, remarks: list[str], oldest: datetime | None = None
-) -> list[str]:
-    """Ids of the newest public videos of an uploads playlist, each once, none from before `oldest`, for those have left the
-    library; a playlist that is gone has none. What is odd about the list is added to `remarks`.
-    """
-    what = f"the list of uploads of {channel_id}"
-    paging = Paging[Upload](what, lambda item: item.video_id if item.published_at else None)
-    found: list[str] = []
-    try:
-        for items in pages(paging, lambda cursor: youtube.uploads(playlist, cursor)):
-            recent = [item for item in items if not oldest or (item.published_at and item.published_at >= oldest)]
-            found += [item.video_id for item in recent]
-            if len(found) >= limit or len(recent) < len(items):
-                break
-    except YouTubeError as error:
-        if error.trouble is Trouble.REQUEST and error.reason:  # of this list alone; the channel has had its turn
-            remarks.append(f"{what} cannot be read: {error}")
-        elif error.trouble is not Trouble.NOT_FOUND:
-            raise
-    _remark(paging, remarks)
-    return found[:limit]
-
-
-def _remark(paging: Paging[Any], remarks: list[str]) -> None:
-    if paging.remark is not None:
-        remarks.append(paging.remark)
 
 
 def _channels_to_walk(lab: Lab, niche: str, limit: int) -> list[tuple[str, str]]:

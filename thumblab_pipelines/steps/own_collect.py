@@ -8,11 +8,12 @@ from sqlalchemy import func, select
 from thumblab_core.channel_history import CHANNEL_ID
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps.collect import newest_uploads, observe_counts
+from thumblab_pipelines.steps.collect import observe_counts
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pictures import download_thumbnails
 from thumblab_pipelines.steps.progress import Progress, batches, silent
 from thumblab_pipelines.steps.records import VIDEO, ChannelRecord, save_channels, save_videos
+from thumblab_pipelines.steps.uploads import newest_uploads
 from thumblab_pipelines.steps.youtube.client import PAGE, YouTube
 from thumblab_pipelines.steps.youtube.quota import QuotaError
 
