@@ -1,5 +1,6 @@
 """Promises of a PostgreSQL of the user's own: behind a pooler, with its extension anywhere, it works or is one sentence."""
 
+import importlib.metadata
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
 from stored_library import fill
 
+from thumblab_cli import processes
 from thumblab_cli.main import cli
 from thumblab_core.database import cluster, nearest, nearest_index, schema, server
 from thumblab_core.database.engine import make_engine
@@ -272,3 +274,20 @@ def test_the_socket_of_a_data_folder_of_any_name_is_named_by_a_plain_path(tmp_pa
         assert re.fullmatch("[A-Za-z0-9_./-]+", str(link))
     finally:
         link.unlink()
+
+
+def test_mlflow_that_is_installed_below_a_percent_sign_is_started_by_a_path_without_one(
+    new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "feature%2Fthumbs"
+    installed.mkdir()
+    monkeypatch.setattr(
+        importlib.metadata, "distribution", lambda name: SimpleNamespace(locate_file=lambda path: installed)
+    )
+    chosen = Settings(data_dir=tmp_path, database_url=SecretStr(new_database()))
+    path = Path(processes.mlflow_server(chosen, 5000).environment["PYTHONPATH"])
+    try:
+        assert path.resolve() == installed
+        assert "%" not in str(path)
+    finally:
+        path.unlink()
