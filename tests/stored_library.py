@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...] = ("tech", "beauty")) -> None:
     """A video per vector, of one niche after the other, published an hour after another; the last of them observed 100
-    days before the others, and one of a channel without a baseline."""
+    days before the others. One in five is of a channel without a baseline; the others are winners."""
     count = len(vectors)
     names = [f"v{n:06d}" for n in range(count)]
     with engine.begin() as connection:
@@ -27,7 +27,7 @@ def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...]
                     "age_band": "all",
                     "video_count": 9,
                     "median_views": 1.0,
-                    "median_views_per_hour": 0.15,
+                    "median_views_per_hour": 60.0,
                 }
                 for niche in niches
             ],
@@ -52,7 +52,7 @@ def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...]
         connection.execute(
             insert(video_stats),
             [
-                {"video_id": name, "observed_at": at, "view_count": 1_000 + n, "era": "e"}
+                {"video_id": name, "observed_at": at, "view_count": 1_000 * (1_000 + n), "era": "e"}
                 for n, name in enumerate(names)
                 for at in ([NOW - timedelta(days=100)] if n >= count - 4 else [NOW - timedelta(days=120), NOW])
             ],

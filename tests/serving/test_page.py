@@ -9,10 +9,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from websockets.sync.client import connect
 
+from thumblab_core.familiar import Familiar
 from thumblab_core.library_note import DRAWN, write_note
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -452,3 +454,20 @@ def test_a_channel_is_sent_where_one_is_given_and_the_page_says_whether_it_is_ad
         browser.wait("!document.getElementById('problem').hidden")
         assert said in browser.evaluate("document.getElementById('problem').textContent")
         assert "channel_id" not in browser.evaluate("document.getElementById('problem').textContent")
+
+
+def test_pictures_that_are_not_ranked_have_neither_place_nor_chance(browser, run, lab_at, files, tmp_path):
+    lab = lab_at(tmp_path / "lab")
+    lab.promote(lab.index("tech", count=12))  # of which none is a winner
+    nothing = Familiar(np.eye(1, 768, dtype=np.float16), 1.5)  # is like what was learnt
+    lab.promote(lab.model(familiar=nothing, informed=None))
+    with run(lab.settings) as service:
+        fill(browser, service, *files[:2])
+        assert browser.evaluate("document.getElementById('verdict').textContent") == "No verdict"
+        assert "unlike every picture" in browser.evaluate("document.getElementById('degraded').textContent")
+        places = browser.evaluate("[...document.querySelectorAll('.card .place')].map(n => n.textContent)")
+        assert places == ["Not ranked", "Not ranked"]
+        assert browser.evaluate("document.querySelectorAll('.card .chance').length") == 0
+        assert browser.evaluate("document.querySelector('.engagement').textContent") == "–"
+        assert "no winners" in browser.evaluate("document.querySelector('.near-title').textContent")
+        assert browser.complaints() == []
