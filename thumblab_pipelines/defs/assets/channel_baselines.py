@@ -9,7 +9,7 @@ from thumblab_pipelines.steps.baselines import compute_baselines, judge_baseline
 
 
 @dg.asset(
-    deps=["raw_videos", "crawled_videos"],
+    deps=["raw_videos", "videos"],
     kinds={"postgres"},
     check_specs=blocking("channel_baselines", "positive"),
     description="Median views and views per hour of channels with at least three videos, per age band and at any age.",

@@ -13,7 +13,7 @@ from thumblab_pipelines.steps.verdict import finished
 
 
 @dg.asset(
-    deps=["raw_videos", "crawled_videos"],
+    deps=["videos"],
     partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
     check_specs=[*blocking("retention", "forgotten_everywhere"), *advisory("retention", "finished")],

@@ -9,7 +9,7 @@ from thumblab_pipelines.steps.pictures import download_thumbnails, judge_thumbna
 
 
 @dg.asset(
-    deps=["raw_videos", "crawled_videos"],
+    deps=["raw_videos", "videos"],
     kinds={"python", "postgres"},
     check_specs=blocking("thumbnails", "mostly_readable", "stored"),
     description=(

@@ -14,7 +14,7 @@ from thumblab_pipelines.steps.view_history import compute_views_at_age
 
 
 @dg.asset(
-    deps=["raw_videos", "crawled_videos"],
+    deps=["videos"],
     partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
     check_specs=[*blocking("view_history", "answered"), *advisory("view_history", "finished")],
