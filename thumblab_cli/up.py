@@ -26,6 +26,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     from thumblab_core.api_key import api_key
     from thumblab_core.errors import LabError
     from thumblab_core.settings import settings
+    from thumblab_pipelines.steps.tracking import Tracker
 
     if catalogue is not None and not demo:
         raise LabError("--catalogue goes with --demo; a catalogue of your own goes in with `thumblab import`")
@@ -59,9 +60,10 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
         with console.status("starting"):
             for server in servers:
                 supervisor.wait(server)
+            models = Tracker.connect(addresses["THUMBLAB_MLFLOW_TRACKING_URI"]).page()
         urls = {server.name: server.url for server in servers}
         console.print(f"Dagster          {urls['dagster']}")
-        console.print(f"MLflow           {urls['mlflow']}")
+        console.print(f"MLflow           {models}", soft_wrap=True)
         console.print(f"Score thumbnails {urls['scoring']}/#key={api_key(chosen)}", soft_wrap=True)
         console.print(f"API              {urls['scoring']}/openapi.json")
         console.print(f"Logs             {chosen.data_dir / 'logs'}", soft_wrap=True)

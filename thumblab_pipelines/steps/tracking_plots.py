@@ -33,6 +33,8 @@ def plots(history: list[Epoch], found: list[Figure], calibration: list[dict[str,
 
 def learning_curves(history: list[Epoch]) -> Plot:
     """The losses, and below them the AUC on the validation pairs where there are any."""
+    from matplotlib.ticker import MaxNLocator
+
     curves: dict[str, list[tuple[int, float]]] = {}
     for name, value, epoch in epoch_metrics(history):
         curves.setdefault(name, []).append((epoch, value))
@@ -46,7 +48,7 @@ def learning_curves(history: list[Epoch]) -> Plot:
             points = curves[name]
             axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), marker="." if len(points) < 50 else "")
         axes.set(title=title, xlabel="epoch", ylabel=label)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False)
     return plot
 
