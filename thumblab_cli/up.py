@@ -35,6 +35,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     from thumblab_core.errors import LabError
     from thumblab_core.running import Running, announced
     from thumblab_core.settings import settings
+    from thumblab_pipelines.steps.tracking import Tracker
 
     if catalogue is not None and not demo:
         raise LabError("--catalogue goes with --demo; a catalogue of your own goes in with `thumblab import`")
@@ -71,8 +72,9 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
             supervisor.start(server)
         console.print(f"starting {', '.join(server.name for server in servers)}", highlight=False)
         wait_for(console, supervisor, servers)
+        models = Tracker.connect(running.mlflow).page()
         console.print(f"Dagster          {running.dagster}")
-        console.print(f"MLflow           {running.mlflow}")
+        console.print(f"MLflow           {models}", soft_wrap=True)
         console.print(f"Score thumbnails {running.scoring}/#key={api_key(chosen)}", soft_wrap=True)
         console.print(f"API              {running.scoring}/openapi.json")
         console.print(f"Logs             {chosen.data_dir / 'logs'}", soft_wrap=True)

@@ -115,6 +115,26 @@ def test_a_release_is_logged_once_however_often_it_is_asked_for(client: Any, log
     assert client.get_registered_model(NAME).aliases == {"challenger": "1"}
 
 
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /usr/bin/chromium")
+def test_mlflows_page_opens_as_model_training_also_for_an_experiment_that_is_older(
+    lab: RunningLab, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(lab.up.url("mlflow"))
+    older = client.create_experiment("older")
+    address = Tracker(client, lab.up.url("mlflow"), "older").page()
+    assert client.get_experiment(older).tags["mlflow.experimentKind"] == "custom_model_development"
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --virtual-time-budget=20000 --dump-dom"
+    done = subprocess.run(
+        [CHROMIUM, *flags.split(), f"--user-data-dir={tmp_path}", address], capture_output=True, text=True, timeout=120
+    )
+    assert (">Model registry<" in done.stdout, ">Judges<" in done.stdout) == (True, False), done.stdout[-2_000:]
+
+
 LOG = """
 import json, sys
 from thumblab_core.releases import ALL, MODEL

@@ -17,7 +17,7 @@ TABLES = {"videos"}
 UPKEEP = {"view_history", "retention"}
 RANKING = {"training_pairs", "ranking_model", "served_model"}
 
-GROUPS = {"collection": COLLECTION | TABLES, "library": LIBRARY, "upkeep": UPKEEP, "ranking": RANKING}
+GROUPS = {"collection": COLLECTION, "library": LIBRARY | TABLES, "upkeep": UPKEEP, "ranking": RANKING}
 
 GRAPH = {
     "raw_videos": set(),

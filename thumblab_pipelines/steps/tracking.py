@@ -37,7 +37,9 @@ NAME = "thumbnail-ranker"
 """Of the experiment and of the registered model."""
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Without it MLflow's page opens the experiment as one of GenAI: traces, prompts and judges, and no table of models."""
+_VIEW = "?workflowType=machine_learning"
+"""MLflow's page shows traces, prompts and judges unless it is told that models are trained here. 3.17 asks the address, or
+else what the browser last chose, and not the kind of the experiment, which other versions ask."""
 
 _LOCK = 7_204_117  # any number that no other program takes as an advisory lock in this database
 _LONGEST_S = 900
@@ -165,9 +167,13 @@ class Tracker:
         self.registry.challenge(version, release)
         return self._tracked(version, reused=False)
 
+    def page(self) -> str:
+        """Where a person sees all runs."""
+        return f"{self._uri}/#/experiments/{self._experiment()}{_VIEW}"
+
     def url(self, run_id: str) -> str:
         """Where a person sees the run."""
-        return f"{self._uri}/#/experiments/{self._experiment()}/runs/{run_id}"
+        return f"{self._uri}/#/experiments/{self._experiment()}/runs/{run_id}{_VIEW}"
 
     def _finished(self, release: Release) -> Version | None:
         """The version of the run that logged the release whole; attempts that did not get there are closed as failed."""

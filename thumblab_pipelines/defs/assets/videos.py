@@ -9,7 +9,7 @@ from thumblab_pipelines.defs.groups import OWNERS, niche_partitions
 videos = dg.AssetSpec(
     "videos",
     deps=["raw_videos", "crawled_videos"],
-    group_name="collection",
+    group_name="library",
     owners=OWNERS,
     partitions_def=niche_partitions,
     kinds={"postgres"},
