@@ -85,7 +85,8 @@ def test_a_backfill_over_graphql_materializes_every_partition_of_every_library_a
     ]
     assert sorted(niche_of_run) == sorted(NICHES)
     nodes = lab.graphql(
-        """{ assetNodes { assetKey { path } groupName isMaterializable assetPartitionStatuses { ... on DefaultPartitionStatuses {
+        """{ assetNodes { assetKey { path } groupName isMaterializable
+            assetPartitionStatuses { ... on DefaultPartitionStatuses {
             materializedPartitions failedPartitions unmaterializedPartitions } } } }"""
     )["assetNodes"]
     library = {
