@@ -121,7 +121,7 @@ class TrainedRanker:
         """Why the predicted engagement is worth nothing, in the middle of a sentence; None where it is worth something."""
         found = self.informed
         if found is None:
-            return "on how many videos it holds was not measured"
+            return "what it is worth was not measured when the model was trained"
         if found.spread < _LEAST_SPREAD[self.absolute]:
             return "it is the same for every thumbnail"
         if found.low <= 0:

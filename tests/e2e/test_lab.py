@@ -14,8 +14,9 @@ import httpx
 import numpy as np
 import pytest
 from leaks import rows_with_a_secret
-from real_processes import REPOSITORY, RunningLab, environment, thumblab, url_from_outside
+from real_processes import REPOSITORY, VIDEOS, RunningLab, environment, thumblab, url_from_outside
 
+from demo.synthetic import synthetic_catalogue
 from thumblab_cli.demo_lab import DEMO_KEY
 from thumblab_core.niches import NICHES
 from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
@@ -150,13 +151,16 @@ def test_training_over_graphql_materializes_the_model_and_every_check_passes(lab
 def test_the_service_that_never_restarted_answers_with_the_releases_of_these_runs(
     lab: RunningLab, trained: str, refreshed: dict[str, Any], drawn: Callable[..., bytes], niche: str
 ) -> None:
-    answer = lab.score(niche, {"a": drawn(1), "b": drawn(2), "c": drawn(3)})
+    own = {candidate.name: candidate.image for candidate in synthetic_catalogue(VIDEOS).candidates(niche, seed=1)}
+    answer = lab.score(niche, own | {"strange": drawn(1)})
     assert answer.status_code == 200, answer.text
     said = answer.json()
     index = served(lab, INDEX, niche)
     assert said["releases"] == {"model": served(lab, MODEL, ALL).release_id, "index": index.release_id}
     assert index.run_id in {run["runId"] for run in refreshed["runs"]}
-    assert sorted(t["rank"] for t in said["thumbnails"]) == [1, 2, 3]
+    assert sorted(t["rank"] for t in said["thumbnails"][:3]) == [1, 2, 3]
+    assert said["verdict"] != "no_verdict"
+    assert (said["thumbnails"][3]["rank"], said["thumbnails"][3]["familiar"]) == (None, False)
     assert {t["similarity_source"] for t in said["thumbnails"]} == {"faiss"}
 
 
