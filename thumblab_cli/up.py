@@ -72,7 +72,10 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
             supervisor.start(server)
         console.print(f"starting {', '.join(server.name for server in servers)}", highlight=False)
         wait_for(console, supervisor, servers)
-        models = Tracker.connect(running.mlflow).page()
+        try:
+            models = Tracker.connect(running.mlflow).page()
+        except LabError:  # it has just answered; where its runs are is a convenience
+            models = running.mlflow
         console.print(f"Dagster          {running.dagster}")
         console.print(f"MLflow           {models}", soft_wrap=True)
         console.print(f"Score thumbnails {running.scoring}/#key={api_key(chosen)}", soft_wrap=True)

@@ -117,7 +117,7 @@ def coloured(open_lab: Callable[..., Lab], tiny: TinyClip) -> Coloured:
     def write(folder: Path) -> None:
         table.to_parquet(folder / "videos.parquet", index=False)
         pairs.to_parquet(folder / "pairs.parquet", index=False)
-        read_snapshot(lab, table.video_id.tolist(), *encoders.values())[0].save(folder)
+        read_snapshot(lab, table, *encoders.values())[0].save(folder)
 
     encoders = {
         "image_encoder": image_encoder(lab.settings).fingerprint,

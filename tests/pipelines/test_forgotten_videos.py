@@ -204,10 +204,10 @@ def test_a_video_forgotten_while_pairs_are_read_is_left_out_and_counted(
 
     read = pairs.read_snapshot
 
-    def late(lab: Lab, ids: list[str], *encoders: str) -> object:
+    def late(lab: Lab, videos: pd.DataFrame, *encoders: str) -> object:
         with lab.engine.begin() as connection:
-            forget_videos(connection, ids[:2])
-        return read(lab, ids, *encoders)
+            forget_videos(connection, videos.video_id.tolist()[:2])
+        return read(lab, videos, *encoders)
 
     monkeypatch.setattr(pairs, "read_snapshot", late)
     release = build_pairs(lab).release

@@ -103,7 +103,7 @@ def test_a_catalogue_is_taken_to_served_and_a_second_time_nothing_is_left_to_do(
 def test_the_standard_job_and_the_one_of_imported_catalogues_succeed_without_a_key(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Lab, "open", classmethod(lambda cls, chosen=None: lab))
+    monkeypatch.setattr(LabResource, "open", lambda _: lab)
     monkeypatch.setattr("thumblab_pipelines.defs.resources.MlflowResource.connect", lambda _: None)
     definitions = defs()
     for job, niche in (("refresh_library", "tech"), ("refresh_imported", None)):
