@@ -204,10 +204,10 @@ def test_a_video_forgotten_while_pairs_are_read_is_left_out_and_counted(
 
     read = pairs.read_snapshot
 
-    def late(lab: Lab, ids: list[str], *encoders: str) -> object:
+    def late(lab: Lab, corpus: pd.DataFrame, *encoders: str) -> object:
         with lab.engine.begin() as connection:
-            forget_videos(connection, ids[:2])
-        return read(lab, ids, *encoders)
+            forget_videos(connection, corpus.video_id[:2].tolist())
+        return read(lab, corpus, *encoders)
 
     monkeypatch.setattr(pairs, "read_snapshot", late)
     release = build_pairs(lab).release
@@ -227,3 +227,16 @@ def test_a_damaged_release_has_no_successor_and_keeps_nothing_else_from_being_fo
     (left,) = lab.releases.all(PAIRS, ALL)
     assert left.info["succeeds"] == [newest.release_id]
     assert json.loads((left.path / "manifest.json").read_text())["info"]["videos"] == len(rows(left))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "videos.parquet", FILE])
+def test_pairs_that_cannot_be_read_for_a_moment_stay_for_the_next_run(
+    lab: Lab, refuse: Callable[[Path], None], name: str
+) -> None:
+    release = build_pairs(lab).release
+    forget_one(lab, TRAIN)
+    refuse(release.path / name)
+    with pytest.raises(LabError, match="Too many open files") as raised:
+        clean_pairs(lab)
+    assert raised.value.transient
+    assert [path.name for path in release.path.parent.iterdir() if path.is_dir()] == [release.release_id]

@@ -142,6 +142,18 @@ def test_a_history_that_cannot_be_read_is_learnt_anew(lab: Lab, relearn: Any) ->
     assert not release.path.exists()
 
 
+def test_without_a_model_a_history_that_cannot_be_read_for_a_moment_stays(
+    lab: Lab, refuse: Callable[[Path], None]
+) -> None:
+    lab.releases.withdraw(MODEL, ALL)
+    release = lab.releases.current(ADAPTER, ONE)
+    assert release is not None
+    refuse(release.path / "videos.json")
+    with pytest.raises(LabError, match="Too many open files"):
+        clean_histories(lab)
+    assert lab.releases.current_id(ADAPTER, ONE) == release.release_id
+
+
 def test_the_history_of_a_forgotten_channel_is_removed_also_one_of_no_videos(lab: Lab) -> None:
     publish(lab, ONE, [])
     lab.releases.withdraw(MODEL, ALL)
