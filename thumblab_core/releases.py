@@ -102,7 +102,7 @@ class Release:
                 raise ReleaseError(f"{self}: {name} does not match its checksum; roll back or publish anew")
 
     def read(self, name: str) -> bytes:
-        """The content of a file, not verified. Raises `ReleaseError` when it is missing, `UnreadError` when it is not read."""
+        """A file's content, not verified. Raises `ReleaseError` where it is missing, `UnreadError` where it is not read."""
         with _reading(f"{self}: {name} cannot be read"):
             return (self.path / name).read_bytes()
 

@@ -193,3 +193,17 @@ def test_retention_does_both_also_when_youtube_cannot_be_asked(lab: Lab, relearn
         retention.retain(lab, "tech")
     assert named(lab, ONE) == [f'["{ONE}-0"]']
     assert not folder.exists()
+
+
+def test_a_clean_up_that_fails_keeps_no_other_from_being_done_and_hides_no_reason(
+    lab: Lab, relearn: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: Any) -> int:
+        raise LabError("the pairs are busy")
+
+    monkeypatch.setattr(retention, "clean_indices", lambda *_: 1 / 0)
+    monkeypatch.setattr(retention, "clean_pairs", busy)
+    forget(lab, f"{ONE}-1")
+    with pytest.raises(LabError, match=r"THUMBLAB_YOUTUBE_API_KEY.*ZeroDivisionError: .*the pairs are busy"):
+        retention.retain(lab, "tech")
+    assert named(lab, ONE) == [f'["{ONE}-0"]']

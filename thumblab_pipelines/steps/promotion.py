@@ -11,6 +11,7 @@ seep away, by a little every week.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -194,6 +195,11 @@ def promote_by_hand(lab: Lab, release: Release) -> None:
         _require_fit(lab, release)
         if lab.releases.current_id(MODEL, ALL) != release.release_id:
             lab.releases.promote(release)
+
+
+def prune_models(lab: Lab, spare: Collection[str] = ()) -> None:
+    """Delete old model releases: the newest few stay, the served one, and those to `spare`."""
+    lab.releases.prune(MODEL, ALL, lab.settings.releases_kept, spare)
 
 
 def faults(lab: Lab, release: Release) -> list[str]:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -110,10 +111,12 @@ def _without(lab: Lab, release: Release, alive: set[str], run_id: str | None) ->
     return lab.releases.publish(INDEX, release.scope, trimmed.save, info, run_id)
 
 
-def clean_pairs(lab: Lab, run_id: str | None = None) -> int:
+def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta(0), successors: bool = True) -> int:
     """Delete the pairs releases that have forgotten videos; one that is needed has a successor without them first.
 
-    Raises `UnreadError` in the end where a release could not be read now: it stays for the next run.
+    A needed one that is younger than `rest` stays until it is older, as a successor may be gigabytes. Without `successors`
+    none is made, and the stale ones are deleted. Raises `UnreadError` in the end where a release could not be read now: it
+    stays for the next run.
     """
     deleted = 0
     failed: LabError | None = None
@@ -125,7 +128,9 @@ def clean_pairs(lab: Lab, run_id: str | None = None) -> int:
                 forgotten = forgotten_in(lab, release)
                 if not forgotten:
                     continue
-                if is_needed(lab, release):
+                if successors and is_needed(lab, release):
+                    if _rests(release, rest):
+                        continue
                     data = load_dataset(lab, release, forgotten)
             except LabError as error:
                 if unread(error):
@@ -142,6 +147,11 @@ def clean_pairs(lab: Lab, run_id: str | None = None) -> int:
     if failed is not None:
         raise UnreadError(str(failed)) from failed
     return deleted
+
+
+def _rests(release: Release, rest: timedelta) -> bool:
+    """By this machine's clock, which dated the release too. One from the future was dated by a clock that was wrong."""
+    return timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(release.created_at) < rest
 
 
 def _remove(lab: Lab, releases: Iterable[Release]) -> None:
