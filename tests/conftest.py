@@ -1,5 +1,6 @@
 """What every test may rely on: the user's own lab is out of reach, and one embedded database serves the whole session."""
 
+import errno
 import io
 import logging
 import os
@@ -103,6 +104,21 @@ def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Ite
     settings.cache_clear()
     yield
     settings.cache_clear()
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """From then on, the system refuses to open this file, as when a process has too many files open."""
+    open_ = Path.open
+    refused: set[Path] = set()
+
+    def opened(path: Path, *given: Any, **named: Any) -> Any:
+        if path in refused:
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return open_(path, *given, **named)
+
+    monkeypatch.setattr(Path, "open", opened)
+    return refused.add
 
 
 @pytest.fixture(scope="session")

@@ -43,11 +43,24 @@ _POINTER, _HELD, _HISTORY, _NUMBER = "CURRENT", "HELD", "SERVED", "NUMBER"
 _REMEMBERED = 200
 _STAGING, _ASIDE = ".staging-", ".aside-"
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
+_MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _RELEASE_ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
 
 class ReleaseError(LabError):
     """A release is missing, damaged or of another format."""
+
+
+class UnreadError(ReleaseError):
+    """The system refused to read a release this time, which says nothing about what is in it."""
+
+    transient = True
+
+
+class BusyError(ReleaseError):
+    """Another process was changing the scope for as long as this one waited."""
+
+    transient = True
 
 
 @dataclass(frozen=True)
@@ -83,12 +96,15 @@ class Release:
         for name, checksum in self.files.items():
             if known is not None and known.get(name) == checksum:
                 continue
-            try:
+            with _reading(f"{self}: {name} cannot be read"):
                 found = _checksum(self.path / name)
-            except OSError as error:
-                raise ReleaseError(f"{self}: {name} cannot be read ({error.strerror})") from None
             if found != checksum:
                 raise ReleaseError(f"{self}: {name} does not match its checksum; roll back or publish anew")
+
+    def read(self, name: str) -> bytes:
+        """A file's content, not verified. Raises `ReleaseError` where it is missing, `UnreadError` where it is not read."""
+        with _reading(f"{self}: {name} cannot be read"):
+            return (self.path / name).read_bytes()
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.scope}/{self.release_id}"
@@ -209,7 +225,8 @@ class ReleaseStore:
             # Under the lock, or a prune could take it between being verified and being served.
             self.get(release.kind, release.scope, release.release_id).verify(known)
             _replace(folder / _POINTER, release.release_id)
-            # Killed before this, what was served last is not in the list: nobody rolls back to where he is.
+            # Killed before this, what was served last is not in the list: the target of a rollback is never the release
+            # that is served.
             history = [*self._history(folder), release.release_id]
             _replace(folder / _HISTORY, "\n".join(history[-_REMEMBERED:]))
 
@@ -221,8 +238,11 @@ class ReleaseStore:
     def _read(kind: str, scope: str, release_id: str, path: Path) -> Release:
         if not _RELEASE_ID.fullmatch(release_id):
             raise ReleaseError(f"{release_id!r} is no id of a release")
+        said = f"{kind}/{scope}/{release_id} has no readable manifest"
+        with _reading(said):
+            text = (path / "manifest.json").read_bytes()
         try:
-            manifest = json.loads((path / "manifest.json").read_text())
+            manifest = json.loads(text)
             if manifest["format"] not in _READABLE:
                 raise ReleaseError(
                     f"{kind}/{scope}/{release_id} has format {manifest['format']}; this reads up to {FORMAT}. Update the lab"
@@ -238,8 +258,8 @@ class ReleaseStore:
                 dict(manifest["files"]),
                 int(manifest.get("number", 0)),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ReleaseError(f"{kind}/{scope}/{release_id} has no readable manifest ({error})") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ReleaseError(f"{said} ({error})") from None
 
     def current_id(self, kind: str, scope: str) -> str | None:
         """The id of the release that is served, None when none was promoted. One small read: cheap per request."""
@@ -281,13 +301,20 @@ class ReleaseStore:
         return None if release_id is None else self.get(kind, scope, release_id)
 
     def all(self, kind: str, scope: str) -> list[Release]:
-        """Every published release of the scope, oldest first; folders without a readable manifest are left out."""
+        """Every published release of the scope, oldest first; those whose manifest is missing or damaged are left out.
+
+        Raises `UnreadError` where one could not be read now: without it an older one might pass for the newest.
+        """
         folder = self.root / kind / scope
         found = []
         if folder.is_dir():
             for path in [p for p in folder.iterdir() if _RELEASE_ID.fullmatch(p.name)]:
-                with suppress(ReleaseError):
+                try:
                     found.append(self.get(kind, scope, path.name))
+                except UnreadError:
+                    raise
+                except ReleaseError:
+                    continue
         return sorted(found, key=lambda release: release.order)
 
     def latest(self, kind: str, scope: str) -> Release | None:
@@ -302,6 +329,8 @@ class ReleaseStore:
             return None
         try:
             release.verify()
+        except UnreadError:
+            raise
         except ReleaseError:
             return None
         return release
@@ -332,7 +361,7 @@ class ReleaseStore:
     def changing(self, kind: str, scope: str, patience: float = 60.0) -> Iterator[None]:
         """Keep others from changing what is served between reading it and promoting what was made of it.
 
-        Who comes second waits, at most `patience` seconds, and is then told by a `ReleaseError`. Readers never wait.
+        Who comes second waits, at most `patience` seconds, and is then told by a `BusyError`. Readers never wait.
         """
         folder = self._scope(kind, scope)
         with _explained(folder):
@@ -346,7 +375,7 @@ class ReleaseStore:
                     break
                 except BlockingIOError:
                     if time.monotonic() >= deadline:
-                        raise ReleaseError(
+                        raise BusyError(
                             f"{kind}/{scope} has been changed by another process for {patience:.0f} s; try again later"
                         ) from None
                     time.sleep(0.01)
@@ -384,7 +413,10 @@ class ReleaseStore:
             _replace(folder / _POINTER, "")
 
     def discard_unreadable(self, kind: str, scope: str) -> list[str]:
-        """Delete every release whose manifest cannot be read, as nobody can say what it holds; a served one is withdrawn."""
+        """Delete every release whose manifest is missing or damaged, as nobody can say what it holds.
+
+        A served one is withdrawn. Raises `UnreadError` where one could not be read now, and deletes nothing then.
+        """
         folder = self._scope(kind, scope)
         gone = []
         with self._writing(folder):
@@ -425,6 +457,35 @@ def _explained(folder: Path) -> Iterator[None]:
             f"{folder} cannot be written ({error.strerror or error}); what is served stays. Make room or make it "
             "writable, or set THUMBLAB_RELEASE_DIR"
         ) from error
+
+
+@contextmanager
+def _reading(cannot: str) -> Iterator[None]:
+    """Tell a file that is missing (`ReleaseError`) from one that the system did not give this time (`UnreadError`)."""
+    try:
+        yield
+    except OSError as error:
+        if not unread(error):
+            raise ReleaseError(f"{cannot} ({error})") from error
+        raise UnreadError(f"{cannot} now ({error}); try again later, and remove the release if it stays so") from error
+
+
+def unread(error: BaseException | None) -> bool:
+    """Whether an error was raised because the system did not read a file that is there: nobody knows then what it holds.
+
+    Readers of file formats raise `OSError` of damage also, without an `errno`.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _MISSING):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def require_damage(release: Release, error: BaseException) -> None:
+    """Raise `UnreadError` unless the error is of what the release holds: before it is treated as damaged."""
+    if unread(error):
+        raise UnreadError(f"{release} cannot be read now ({error}); try again later") from error
 
 
 def _taken_over(release: Release, staging: Path, without: Mapping[str, str]) -> dict[str, str]:

@@ -158,8 +158,8 @@ class Settings(BaseSettings):
     """How far back the search for trending videos looks."""
 
     library_days: int = Field(default=90, ge=1)
-    """A video leaves the library this many days after it was first collected, and when it was last observed so long
-    before the niche's newest observation."""
+    """A video leaves the library this many days after it was first collected, or once its last observation is this much
+    older than the niche's newest."""
 
     training_days: int = Field(default=365, ge=1)
     """A video that the crawl keeps for the training leaves the lab this many days after it was first collected; one of a

@@ -115,6 +115,37 @@ def test_a_release_without_a_readable_manifest_is_an_error_by_name_and_not_in_an
     assert store.latest(KIND, SCOPE) == good
 
 
+def test_a_read_error_that_may_pass_deletes_nothing_and_hides_no_release(
+    store: ReleaseStore, refuse: Callable[[Path], None]
+) -> None:
+    old, served = publish(store, "old"), serve(store, "served")
+    refuse(served.path / "manifest.json")
+    for doing in (
+        lambda: store.discard_unreadable(KIND, SCOPE),
+        lambda: store.latest(KIND, SCOPE),
+        lambda: store.prune(KIND, SCOPE, keep=1),
+    ):
+        with pytest.raises(ReleaseError, match="Too many open files") as raised:
+            doing()
+        assert raised.value.transient
+    assert store.current_id(KIND, SCOPE) == served.release_id
+    assert old.path.is_dir()
+    refuse(old.path / "a.bin")
+    with pytest.raises(ReleaseError) as raised:
+        old.verify()
+    assert raised.value.transient
+
+
+def test_waiting_for_another_process_in_vain_may_be_tried_again(store: ReleaseStore) -> None:
+    with (
+        store.changing(KIND, SCOPE),
+        pytest.raises(ReleaseError, match="by another process") as raised,
+        store.changing(KIND, SCOPE, patience=0),
+    ):
+        pass
+    assert raised.value.transient
+
+
 def test_a_release_of_another_format_is_not_read(store: ReleaseStore) -> None:
     release = publish(store)
     path = release.path / "manifest.json"

@@ -296,6 +296,22 @@ def test_the_retention_leaves_no_file_that_nobody_can_read(lab: Lab) -> None:
     assert not staged.exists()
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "items.json", "index.faiss"])
+def test_an_index_that_cannot_be_read_for_a_moment_is_served_on(
+    lab: Lab, refuse: Callable[[Path], None], name: str
+) -> None:
+    from thumblab_pipelines.steps.traces import clean_indices
+
+    before = served(lab)
+    do(lab, "DELETE FROM videos WHERE video_id = :id", id=ids(lab)[0])
+    refuse(before.path / name)
+    with pytest.raises(LabError, match="Too many open files") as raised:
+        clean_indices(lab, NICHE, None)
+    assert raised.value.transient
+    assert lab.releases.current_id(INDEX, NICHE) == before.release_id
+    assert before.path.is_dir()
+
+
 def test_a_rebuild_is_remembered_until_it_is_served(lab: Lab) -> None:
     ask_for_rebuild(lab, NICHE, "a test asked")
     do(lab, "UPDATE video_stats SET view_count = view_count + 1000")

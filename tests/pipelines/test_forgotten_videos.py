@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sqlalchemy import select, text, update
 from thumblab_core.database.tables import video_stats, videos
 from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, PAIRS, Release
+from thumblab_pipelines.steps import kept_pairs
 from thumblab_pipelines.steps.catalogue import import_catalogue
 from thumblab_pipelines.steps.dataset import Dataset, in_spaces_of, load_dataset
 from thumblab_pipelines.steps.embed import embed
@@ -227,3 +229,50 @@ def test_a_damaged_release_has_no_successor_and_keeps_nothing_else_from_being_fo
     (left,) = lab.releases.all(PAIRS, ALL)
     assert left.info["succeeds"] == [newest.release_id]
     assert json.loads((left.path / "manifest.json").read_text())["info"]["videos"] == len(rows(left))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "videos.parquet", FILE])
+def test_pairs_that_cannot_be_read_for_a_moment_stay_for_the_next_run(
+    lab: Lab, refuse: Callable[[Path], None], name: str
+) -> None:
+    release = build_pairs(lab).release
+    forget_one(lab, TRAIN)
+    refuse(release.path / name)
+    with pytest.raises(LabError, match="Too many open files") as raised:
+        clean_pairs(lab)
+    assert raised.value.transient
+    assert [path.name for path in release.path.parent.iterdir() if path.is_dir()] == [release.release_id]
+
+
+def test_needed_pairs_are_published_anew_once_a_day_and_others_deleted_at_once(lab: Lab) -> None:
+    day = timedelta(hours=20)
+    old = build_pairs(lab).release
+    count_again(lab)
+    needed = build_pairs(lab).release
+    forget_one(lab, TRAIN)
+    assert clean_pairs(lab, rest=day) == 1
+    assert (old.path.exists(), needed.path.exists()) == (False, True)
+    dated(needed, datetime.now(UTC) - timedelta(hours=21))
+    assert clean_pairs(lab, rest=day) == 1
+    successor = lab.releases.latest(PAIRS, ALL)
+    assert successor is not None
+    forget_one(lab, TRAIN)
+    assert clean_pairs(lab, rest=day) == 0
+    dated(successor, datetime.now(UTC) + timedelta(days=400))  # by a clock that was ahead
+    assert clean_pairs(lab, rest=day) == 1
+    forget_one(lab, TRAIN)
+    assert clean_pairs(lab, successors=False) == 1
+    assert lab.releases.all(PAIRS, ALL) == []
+
+
+def dated(release: Release, moment: datetime) -> None:
+    path = release.path / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"created_at": moment.isoformat()}))
+
+
+def test_no_pairs_are_published_while_others_are_cleaned(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_pairs, "_PATIENCE_S", 0.0)
+    with kept_pairs.holding_pairs(lab), pytest.raises(LabError, match="try again later") as raised:
+        build_pairs(lab)
+    assert raised.value.transient
+    assert lab.releases.all(PAIRS, ALL) == []

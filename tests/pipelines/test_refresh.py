@@ -93,8 +93,11 @@ def test_a_catalogue_is_taken_to_served_and_a_second_time_nothing_is_left_to_do(
     assert any("encoding thumbnails" in what for what in told)
     again = refresh_niche(lab, "tech")
     assert (again.encoded, again.measured, again.served) == (0, 0, first.served)
+    for _ in range(lab.settings.releases_kept + 1):
+        lab.releases.publish(MODEL, ALL, lambda _: None, {})
     model = refresh_model(lab, lambda: None)
     assert model.served is not None
+    assert len(lab.releases.all(MODEL, ALL)) == lab.settings.releases_kept, "older models go without MLflow too"
     assert lab.releases.current_id(MODEL, ALL) == model.served.release_id
     same = refresh_model(lab, lambda: None)
     assert same.served == model.served

@@ -107,7 +107,9 @@ def kept(
     copied_database: Callable[[str], str],
     catalogue: SyntheticCatalogue,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Kept]:
+    monkeypatch.setattr("thumblab_pipelines.steps.retention._PAIRS_REST", timedelta(0))
     original, endpoint = prepared
     original.engine.dispose()  # a database is copied while nobody is connected to it
     assert original.settings.database_url is not None
@@ -344,8 +346,12 @@ def test_a_run_that_died_after_forgetting_is_made_up_for_by_the_next(
     kept.emulator.advance(timedelta(days=26))
     kept.age_files()
     with monkeypatch.context() as patch:
-        patch.setattr(retention, "clean_indices", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+
+        def die(*_: Any) -> int:
+            raise KeyboardInterrupt
+
+        patch.setattr(retention, "clean_indices", die)
+        with pytest.raises(KeyboardInterrupt):
             retain(kept.lab, NICHE)
     assert kept.rows(victim) == {}
     assert kept.lab.images.path(picture).exists()
@@ -557,7 +563,26 @@ def test_a_clock_that_is_ahead_empties_no_niche_while_youtube_does_not_answer(
     assert kept.rows(kept.ids[0]) == {}
 
 
-@pytest.mark.parametrize("why", ["videos are gone", "a channel is closed", "days are over", "no quota for 30 days"])
+def test_of_too_many_whose_days_are_over_the_oldest_are_forgotten_up_to_the_share(kept: Kept) -> None:
+    careful = kept.with_settings(forget_share=0.2, training_days=20)
+    with kept.lab.engine.begin() as connection:
+        connection.execute(update(videos).values(collected_at=kept.emulator.now + timedelta(days=20)))
+        for days, video_id in enumerate(kept.ids[:9]):
+            mine = update(videos).where(videos.c.video_id == video_id)
+            connection.execute(mine.values(collected_at=kept.emulator.now - timedelta(days=days)))
+    kept.emulator.advance(timedelta(days=21))
+    found = retain(careful, NICHE)
+    assert found.forgotten == {"out of the library's days": 8}
+    assert "videos" in kept.rows(kept.ids[0])
+    assert kept.rows(kept.ids[1]) == {}
+    assert not found.withheld.passed
+    assert found.withheld.explanation.startswith(
+        "1 out of the library's days. At most 8 of 40 videos are forgotten at once unless a person confirms; these were kept"
+    )
+    assert retain(careful, NICHE).forgotten == {"out of the library's days": 1}
+
+
+@pytest.mark.parametrize("why", ["videos are gone", "a channel is closed", "no quota for 30 days"])
 def test_more_than_a_share_of_a_niche_is_forgotten_only_with_a_persons_word(kept: Kept, why: str) -> None:
     careful = kept.with_settings(forget_share=0.2)
     victims = kept.ids[:9]
@@ -570,12 +595,6 @@ def test_more_than_a_share_of_a_niche_is_forgotten_only_with_a_persons_word(kept
             closed = connection.execute(channel).scalar_one()
             victims = list(connection.scalars(select(videos.c.video_id).where(videos.c.channel_id == closed)))
         kept.emulator.close_channel(closed)
-    elif why == "days are over":
-        careful = kept.with_settings(forget_share=0.2, training_days=20)
-        with kept.lab.engine.begin() as connection:
-            connection.execute(update(videos).values(collected_at=kept.emulator.now + timedelta(days=20)))
-            mine = update(videos).where(videos.c.video_id.in_(victims))
-            connection.execute(mine.values(collected_at=kept.emulator.now))
     else:
         careful = kept.with_settings(forget_share=0.2, quota_units=0)
         with kept.lab.engine.begin() as connection:
@@ -587,7 +606,10 @@ def test_more_than_a_share_of_a_niche_is_forgotten_only_with_a_persons_word(kept
     assert found.forgotten == {}
     (withheld,) = [verdict for verdict in judge_retention(kept.lab, NICHE, found) if not verdict.passed]
     assert withheld.name == "not_too_many"
-    assert "of 40 videos at most 8 are forgotten at once without a person's word" in withheld.explanation
+    assert (
+        "At most 8 of 40 videos are forgotten at once unless a person confirms; these were kept."
+        in withheld.explanation
+    )
     assert "materialize retention with the config confirmed: true" in withheld.explanation
     assert all("videos" in kept.rows(video_id) for video_id in victims)
     found = retain(careful, NICHE, confirmed=True)

@@ -142,6 +142,18 @@ def test_a_history_that_cannot_be_read_is_learnt_anew(lab: Lab, relearn: Any) ->
     assert not release.path.exists()
 
 
+def test_without_a_model_a_history_that_cannot_be_read_for_a_moment_stays(
+    lab: Lab, refuse: Callable[[Path], None]
+) -> None:
+    lab.releases.withdraw(MODEL, ALL)
+    release = lab.releases.current(ADAPTER, ONE)
+    assert release is not None
+    refuse(release.path / "videos.json")
+    with pytest.raises(LabError, match="Too many open files"):
+        clean_histories(lab)
+    assert lab.releases.current_id(ADAPTER, ONE) == release.release_id
+
+
 def test_the_history_of_a_forgotten_channel_is_removed_also_one_of_no_videos(lab: Lab) -> None:
     publish(lab, ONE, [])
     lab.releases.withdraw(MODEL, ALL)
@@ -181,3 +193,17 @@ def test_retention_does_both_also_when_youtube_cannot_be_asked(lab: Lab, relearn
         retention.retain(lab, "tech")
     assert named(lab, ONE) == [f'["{ONE}-0"]']
     assert not folder.exists()
+
+
+def test_a_clean_up_that_fails_keeps_no_other_from_being_done_and_hides_no_reason(
+    lab: Lab, relearn: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: Any) -> int:
+        raise LabError("the pairs are busy")
+
+    monkeypatch.setattr(retention, "clean_indices", lambda *_: 1 / 0)
+    monkeypatch.setattr(retention, "clean_pairs", busy)
+    forget(lab, f"{ONE}-1")
+    with pytest.raises(LabError, match=r"THUMBLAB_YOUTUBE_API_KEY.*ZeroDivisionError: .*the pairs are busy"):
+        retention.retain(lab, "tech")
+    assert named(lab, ONE) == [f'["{ONE}-0"]']

@@ -10,7 +10,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases import ALL, MODEL, Release
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.model_registry import Champion, ModelRegistry, Version
-from thumblab_pipelines.steps.promotion import Decision, faults, promote_by_hand, promote_newest
+from thumblab_pipelines.steps.promotion import Decision, faults, promote_by_hand, promote_newest, prune_models
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _fetched(lab: Lab, registry: ModelRegistry, version: Version) -> Release | N
 
 
 def _prune(lab: Lab, registry: ModelRegistry) -> None:
-    """The newest few stay, the served model, and the one that the alias names."""
+    """Spare the model that the alias names, too."""
     champion = registry.champion()
     spare = [champion.version.release_id] if champion and champion.version.release_id else []
-    lab.releases.prune(MODEL, ALL, lab.settings.releases_kept, spare)
+    prune_models(lab, spare)

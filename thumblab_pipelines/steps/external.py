@@ -107,7 +107,7 @@ def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
     if "" not in named:
         with lab.engine.begin() as connection:
             forget_videos(connection, sorted(alive_videos(connection) - named))
-        clean_pairs(lab)
+        clean_pairs(lab, successors=False)
         clean_images(lab)
     return report
 

@@ -1,7 +1,7 @@
 """Delete videos, never too many at once: what a clock or an answer got wrong must not empty a niche.
 
-A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`), of each reason all or none, and more only where a
-person confirms it. What is withheld stays as it is, and the run says so.
+A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`), of each reason all or none (`forget_oldest`: the
+oldest), and more only where a person confirms it. What is withheld stays as it is, and the run says so.
 """
 
 from collections import Counter
@@ -80,6 +80,14 @@ class Forgetting:
             with self._lab.engine.begin() as connection:
                 self.forgotten[reason] += forget_videos(connection, video_ids)
 
+    def forget_oldest(self, reason: str, video_ids: Sequence[str]) -> None:
+        """Forget as many of these videos, the oldest first, as are left of the share; the rest is withheld."""
+        going = video_ids if self._confirmed else video_ids[: max(0, self._most - self.forgotten.total())]
+        self.withheld.pop(reason, None)
+        self.forget(reason, going)
+        if len(going) < len(video_ids):
+            self.withheld[reason] = len(video_ids) - len(going)
+
     @property
     def explanation(self) -> str:
         """What is withheld and what to do about it."""
@@ -87,8 +95,8 @@ class Forgetting:
             return f"{self.forgotten.total()} of {self._count} videos forgotten, at most {self._most} may be at once"
         said = ", ".join(f"{count} {reason}" for reason, count in self.withheld.items())
         return (
-            f"{said}: of {self._count} videos at most {self._most} are forgotten at once without a person's word, and none "
-            "of these were. See whether the clock, the settings and YouTube's answers are right; to forget them all the "
+            f"{said}. At most {self._most} of {self._count} videos are forgotten at once unless a person confirms; these "
+            "were kept. See whether the clock, the settings and YouTube's answers are right; to forget them all the "
             f"same, materialize {self._asset} with the config confirmed: true"
         )
 

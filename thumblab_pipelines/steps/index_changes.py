@@ -136,7 +136,10 @@ def resume(lab: Lab, niche: str) -> Release:
         if held is not None and held.displaced is not None:
             try:
                 lab.releases.promote(lab.releases.get(INDEX, niche, held.displaced))
-            except ReleaseError:  # forgotten by the retention, or damaged: what was put into it is in the database
+            except ReleaseError as error:
+                if error.transient:
+                    raise
+                # Forgotten by the retention, or damaged: what was put into it is in the database.
                 ask_for_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
         lab.releases.resume(INDEX, niche)
     return promote_index(lab, niche).release

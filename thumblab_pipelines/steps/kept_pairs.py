@@ -48,11 +48,16 @@ def named_pairs(lab: Lab, release_id: str) -> Release:
 
 
 def forgotten_in(lab: Lab, release: Release) -> list[str]:
-    """The videos of a pairs release that the lab has forgotten since. Raises `LabError` where it cannot be read."""
+    """The videos of a pairs release that the lab has forgotten since.
+
+    Raises `UnreadError` where it cannot be read now, another `LabError` where it is damaged.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as parquet
 
+    content = pa.BufferReader(release.read("videos.parquet"))  # so that an error below is one of the content
     try:
-        ids = parquet.read_table(release.path / "videos.parquet", columns=["video_id"])["video_id"].to_pylist()
+        ids = parquet.read_table(content, columns=["video_id"])["video_id"].to_pylist()
     except (OSError, ValueError, KeyError) as error:
         raise LabError(
             f"{release}: videos.parquet cannot be read ({error}); materialize training_pairs again"

@@ -93,8 +93,8 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         "excluded": excluded,
     }
     write = _writer(corpus, pairs, snapshot.only(~outliers))
-    release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
-    with holding_pairs(lab):
+    with holding_pairs(lab):  # what is published while old releases are cleaned would lie behind their successors
+        release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)
     return BuiltPairs(release, reused=False)
 
@@ -142,7 +142,7 @@ def _divide(corpus: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)
     judged = corpus.assign(target=fit_growth(corpus[train]).target(corpus))
-    # What the crawl has marked, it has marked by all videos of the channel: it counts where it flatters nobody.
+    # The crawl judged by all videos of the channel, so its mark is used in the training part only.
     gone = training_outliers(judged) | (train & corpus.crawl_outlier.to_numpy(bool))
     return corpus[~gone].drop(columns=list(LATER_RULES)).reset_index(drop=True), gone
 

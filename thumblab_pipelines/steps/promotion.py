@@ -11,6 +11,7 @@ seep away, by a little every week.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases import ALL, MODEL, PAIRS, Release
+from thumblab_core.releases import ALL, MODEL, PAIRS, Release, require_damage
 from thumblab_pipelines.steps.dataset import Dataset, in_spaces_of, load_dataset
 from thumblab_pipelines.steps.kept_pairs import SCOPES, holding_pairs
 from thumblab_pipelines.steps.lab import Lab
@@ -196,6 +197,11 @@ def promote_by_hand(lab: Lab, release: Release) -> None:
             lab.releases.promote(release)
 
 
+def prune_models(lab: Lab, spare: Collection[str] = ()) -> None:
+    """Delete old model releases: the newest few stay, the served one, and those to `spare`."""
+    lab.releases.prune(MODEL, ALL, lab.settings.releases_kept, spare)
+
+
 def faults(lab: Lab, release: Release) -> list[str]:
     """Why a model is not fit to be served; nothing where it is."""
     return [verdict.explanation for verdict in judge_model(lab, release) if not verdict.passed]
@@ -224,7 +230,9 @@ def _require_fit(lab: Lab, release: Release) -> None:
 def _served(lab: Lab) -> Release | None:
     try:
         return lab.releases.current(MODEL, ALL)
-    except LabError:  # a pointer to what is gone serves nothing
+    except LabError as error:  # a pointer to what is gone serves nothing
+        if error.transient:
+            raise
         return None
 
 
@@ -250,10 +258,14 @@ def _pairs_for(lab: Lab, model: Release) -> Release:
 
 
 def _loaded(release: Release) -> TrainedRanker | None:
-    """The model, None where the release is damaged or of a form that this lab does not know."""
+    """The model, None where the release is damaged or of a form that this lab does not know.
+
+    Raises `UnreadError` where it cannot be read now.
+    """
     from thumblab_core.trained_ranker import TrainedRanker
 
     try:
         return TrainedRanker.load(release)
-    except (LabError, OSError, KeyError, TypeError, ValueError):
+    except (LabError, OSError, KeyError, TypeError, ValueError) as error:
+        require_damage(release, error)
         return None

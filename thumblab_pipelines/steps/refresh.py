@@ -24,7 +24,7 @@ from thumblab_pipelines.steps.own_history import refit_all
 from thumblab_pipelines.steps.pair_checks import judge_pairs
 from thumblab_pipelines.steps.pairs import build_pairs
 from thumblab_pipelines.steps.progress import Progress, silent
-from thumblab_pipelines.steps.promotion import promote_newest
+from thumblab_pipelines.steps.promotion import promote_newest, prune_models
 from thumblab_pipelines.steps.ranking import build_model, judge_model
 from thumblab_pipelines.steps.tracking import Tracker, log_model
 from thumblab_pipelines.steps.verdict import Verdict
@@ -118,6 +118,7 @@ def refresh_model(
         )
     if tracker is None:
         _, release, decision = promote_newest(lab)
+        prune_models(lab)
     else:
         served = serve_newest(lab, tracker.registry)
         release, decision = served.release, served.decision

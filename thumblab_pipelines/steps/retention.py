@@ -5,9 +5,10 @@ models. Each part compares what is there with what the `videos` table still has,
 the next. The rules in plain words, and what stays in models, are in docs/retention.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn, TypeVar
 
 from sqlalchemy import Connection, delete, select, text, update
 
@@ -34,9 +35,14 @@ from thumblab_pipelines.steps.youtube.client import PAGE, YouTube
 from thumblab_pipelines.steps.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.steps.youtube.quota import QuotaError, Spending
 
+T = TypeVar("T")
+
 LONGEST = timedelta(days=30)
 """The age at which facts that were told without an owner's authorisation must have been refreshed or deleted (YouTube's
 Developer Policies, III.E.4)."""
+
+_PAIRS_REST = timedelta(hours=20)
+"""So pairs that are needed are published anew once a day, by the first niche of the day, and not by each."""
 
 _TRAINABILITY_PER_RUN = 500
 
@@ -62,6 +68,7 @@ WHERE v.niche = :niche AND v.source = 'youtube' AND NOT v.channel_id = ANY(CAST(
     THEN CAST(:training AS timestamptz)
     ELSE CAST(:library AS timestamptz)
   END
+ORDER BY v.collected_at, v.video_id
 """)
 """Videos of a channel that a person added stay as long as it is added, those that the crawl keeps for the training days."""
 
@@ -90,7 +97,8 @@ def retain(
 
     Never more than a share of the niche at once, unless a person has `confirmed` it; see `Forgetting`. Raises `LabError`
     when no key is set, or YouTube refuses or is not to be reached; what has to go is deleted all the same, as far as that is
-    certain by what YouTube told last. A confirmed run takes this machine's clock for right then.
+    certain by what YouTube told last. A confirmed run takes this machine's clock for right then. A clean-up that fails is
+    raised too, after the others were done.
     """
     forgetting = Forgetting(lab, niche, "retention", confirmed)
     now: datetime | None = None
@@ -109,18 +117,17 @@ def retain(
         due = len(_due(lab, niche, clock - LONGEST)) - len(_due(lab, niche, now - LONGEST))
         if due > 0:
             forgetting.withheld[f"{STALE} by this machine's clock alone"] = due
-    _expire(lab, niche, now, forgetting)
     _forget_stale(lab, niche, now, forgetting)
-    releases_deleted = clean_indices(lab, niche, run_id) + clean_pairs(lab, run_id)
+    _expire(lab, niche, now, forgetting, oldest=True)  # last: what it takes of the share is what the others have left
     ahead = max(0.0, (clock - now).total_seconds())  # files are dated by this machine's clock
-    images_deleted = clean_images(lab, ahead)
-    histories, unfinished_deleted = clean_histories(lab, progress), clean_unfinished(lab, ahead)
-    if isinstance(refused, LabError) and forgetting.withheld:
-        told = LabError(f"{refused}; {forgetting.explanation}")
-        told.transient = refused.transient
-        raise told from refused
-    if refused is not None:
-        raise refused
+    failures = [] if refused is None else [refused]
+    indices_deleted = _attempt(failures, 0, lambda: clean_indices(lab, niche, run_id))
+    pairs_deleted = _attempt(failures, 0, lambda: clean_pairs(lab, run_id, _pairs_rest(lab, forgetting)))
+    images_deleted = _attempt(failures, 0, lambda: clean_images(lab, ahead))
+    histories = _attempt(failures, CleanedHistories(), lambda: clean_histories(lab, progress))
+    unfinished_deleted = _attempt(failures, 0, lambda: clean_unfinished(lab, ahead))
+    if failures:
+        _raise(failures, forgetting)
     assert refreshed is not None
     with lab.engine.connect() as connection:
         left = len(alive_videos(connection, niche))
@@ -129,13 +136,44 @@ def retain(
         refreshed.videos,
         {reason: count for reason, count in forgetting.forgotten.items() if count},
         images_deleted,
-        releases_deleted,
+        indices_deleted + pairs_deleted,
         histories,
         unfinished_deleted,
         refreshed.quota,
         refreshed.stopped,
         forgetting.verdict(),
     )
+
+
+def _attempt(failures: list[Exception], nothing: T, clean: Callable[[], T]) -> T:
+    """Do one clean-up; where it fails, the others are done all the same."""
+    try:
+        return clean()
+    except Exception as error:  # noqa: BLE001  whatever it is: see `_raise`
+        failures.append(error)
+        return nothing
+
+
+def _raise(failures: list[Exception], forgetting: Forgetting) -> NoReturn:
+    """Raise the first failure; its message also tells the others, and what is withheld."""
+    first, *others = failures
+    more = [str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}" for error in others]
+    if forgetting.withheld:
+        more.append(forgetting.explanation)
+    if not isinstance(first, LabError) or not more:
+        for one in more:
+            first.add_note(one)
+        raise first
+    told = LabError("; ".join([str(first), *more]))
+    told.transient = first.transient
+    raise told from first
+
+
+def _pairs_rest(lab: Lab, forgetting: Forgetting) -> timedelta:
+    """How long pairs may name a forgotten video: not at all if its 30 days are over, or soon will be."""
+    if forgetting.forgotten[STALE]:
+        return timedelta(0)
+    return min(_PAIRS_REST, LONGEST - timedelta(days=lab.settings.refresh_days))
 
 
 @dataclass(frozen=True)
@@ -191,8 +229,11 @@ def look_again(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str])
     return Looked(len(found), gone)
 
 
-def _expire(lab: Lab, niche: str, now: datetime, forgetting: Forgetting) -> None:
-    """A video stays for the library's days from when it was first collected; see `_EXPIRED` for those that stay longer."""
+def _expire(lab: Lab, niche: str, now: datetime, forgetting: Forgetting, oldest: bool = False) -> None:
+    """A video stays for the library's days from when it was first collected; see `_EXPIRED` for those that stay longer.
+
+    Where they are too many at once, none is forgotten, or the `oldest` of them.
+    """
     settings = lab.settings
     parameters = {
         "niche": niche,
@@ -203,7 +244,10 @@ def _expire(lab: Lab, niche: str, now: datetime, forgetting: Forgetting) -> None
     }
     with lab.engine.connect() as connection:
         old = list(connection.scalars(_EXPIRED, parameters))
-    forgetting.forget(EXPIRED, old)
+    if oldest:
+        forgetting.forget_oldest(EXPIRED, old)
+    else:
+        forgetting.forget(EXPIRED, old)
     if settings.history_days is not None:
         with lab.engine.begin() as connection:
             _shorten_histories(connection, niche, now - timedelta(days=settings.history_days))

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from thumblab_core.database.tables import channels, thumbnail_versions, thumbnai
 from thumblab_core.durable import age
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases import ALL, INDEX, MODEL, PAIRS, Release
+from thumblab_core.releases import ALL, INDEX, MODEL, PAIRS, Release, UnreadError, require_damage, unread
 from thumblab_pipelines.steps.dataset import load_dataset
 from thumblab_pipelines.steps.kept_pairs import SCOPES, SUCCEEDED, forgotten_in, holding_pairs, is_needed, prune_pairs
 from thumblab_pipelines.steps.lab import Lab, inputs_digest
@@ -54,12 +55,16 @@ def stale_indices(lab: Lab, niche: str) -> tuple[list[Release], set[str]]:
 def _holds_only(release: Release, alive: set[str]) -> bool:
     try:
         return NicheIndex.video_ids(release) <= alive
-    except (OSError, ValueError, KeyError, TypeError):
+    except (LabError, OSError, ValueError, KeyError, TypeError) as error:
+        require_damage(release, error)
         return False  # nobody can say what a damaged release holds
 
 
 def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
-    """Serve the niche's index without the rows of forgotten videos, and delete every release that has any."""
+    """Serve the niche's index without the rows of forgotten videos, and delete every release that has any.
+
+    Raises `UnreadError` where a release cannot be read now, and leaves what is served as it is.
+    """
     with lab.releases.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
         served = lab.releases.current_id(INDEX, niche)
@@ -81,7 +86,8 @@ def _without(lab: Lab, release: Release, alive: set[str], run_id: str | None) ->
     """The same index with the rows of living videos only, published; None when hardly anything is left, or it is damaged."""
     try:
         index = NicheIndex.load(release)
-    except LabError:
+    except LabError as error:
+        require_damage(release, error)
         return None
     # What was changed since stays a change, so that a build that was read before it is told of it.
     changes = [pair for pair in index.changes.pairs() if pair[0].video_id in alive]
@@ -105,9 +111,15 @@ def _without(lab: Lab, release: Release, alive: set[str], run_id: str | None) ->
     return lab.releases.publish(INDEX, release.scope, trimmed.save, info, run_id)
 
 
-def clean_pairs(lab: Lab, run_id: str | None = None) -> int:
-    """Delete the pairs releases that have forgotten videos; one that is needed has a successor without them first."""
+def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta(0), successors: bool = True) -> int:
+    """Delete the pairs releases that have forgotten videos; one that is needed has a successor without them first.
+
+    A needed one that is younger than `rest` stays until it is older, as a successor may be gigabytes. Without `successors`
+    none is made, and the stale ones are deleted. Raises `UnreadError` in the end where a release could not be read now: it
+    stays for the next run.
+    """
     deleted = 0
+    failed: LabError | None = None
     with holding_pairs(lab):
         newest = lab.releases.latest(PAIRS, ALL)
         for release in [release for scope in SCOPES for release in lab.releases.all(PAIRS, scope)]:
@@ -116,10 +128,15 @@ def clean_pairs(lab: Lab, run_id: str | None = None) -> int:
                 forgotten = forgotten_in(lab, release)
                 if not forgotten:
                     continue
-                if is_needed(lab, release):
+                if successors and is_needed(lab, release):
+                    if _rests(release, rest):
+                        continue
                     data = load_dataset(lab, release, forgotten)
-            except LabError as error:  # nobody can say what a damaged one holds
-                _log.warning("%s is deleted without a successor: %s", release, error)
+            except LabError as error:
+                if unread(error):
+                    failed = error
+                    continue
+                _log.warning("%s is deleted without a successor: %s", release, error)  # nobody can say what it holds
             if data is not None:
                 publish_successor(lab, data, ALL if release == newest else SUCCEEDED, run_id)
             lab.releases.remove(release)
@@ -127,7 +144,14 @@ def clean_pairs(lab: Lab, run_id: str | None = None) -> int:
         for scope in SCOPES:
             deleted += len(lab.releases.discard_unreadable(PAIRS, scope))
         prune_pairs(lab)  # what a writer that died left behind may hold anything
+    if failed is not None:
+        raise UnreadError(str(failed)) from failed
     return deleted
+
+
+def _rests(release: Release, rest: timedelta) -> bool:
+    """By this machine's clock, which dated the release too. One from the future was dated by a clock that was wrong."""
+    return timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(release.created_at) < rest
 
 
 def _remove(lab: Lab, releases: Iterable[Release]) -> None:
@@ -168,8 +192,10 @@ def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
     releases = lab.releases.all(ADAPTER, channel_id)
     try:
         served = ChannelHistories(lab.releases).current_id(channel_id)
-        named = {name for release in releases for name in json.loads((release.path / "videos.json").read_text())}
-    except (LabError, OSError, ValueError, TypeError):
+        named = {name for release in releases for name in json.loads(release.read("videos.json"))}
+    except (LabError, ValueError, TypeError) as error:
+        if unread(error):
+            raise
         return True  # nobody can say what a damaged one holds
     if served is None and not releases:
         return False  # removed: what is left is a folder with its locks
