@@ -280,4 +280,4 @@ def test_the_history_of_a_channel_is_looked_for_among_its_own_videos(changing: C
         for query in (learnt("v.channel_id = 'd'"), vectors("video_id IN (SELECT 'd')")):
             assert connection.execute(text(query)).all() == []
         mine = learnt("v.channel_id = 'c'")
-        assert connection.execute(text(f"SELECT count(*) FROM ({mine}) p")).scalar() == 3  # noqa: S608  (a query of ours)
+        assert connection.execute(text(f"SELECT count(*) FROM ({mine}) p")).scalar() == 3
