@@ -83,12 +83,14 @@ def status_table(found: "Sequence[IndexStatus]") -> "Table":
 def rebuild(niches: tuple[str, ...]) -> None:
     """Build the index of niches anew from the database, judge it and serve it. All that the lab has where none is named.
 
-    A thumbnail without a vector is encoded first. `thumblab refresh` does all that comes before an index too.
+    A thumbnail without a vector is encoded first, also one that the encoder made none of before. `thumblab refresh` does all
+    that comes before an index too.
     """
     from rich.console import Console
 
     from thumblab_cli.tables import progress_bars
     from thumblab_pipelines.steps.embed import embed
+    from thumblab_pipelines.steps.learnt_vectors import forget_failures
     from thumblab_pipelines.steps.library import build_index, promote_index
     from thumblab_pipelines.steps.refresh import held_niches
 
@@ -96,6 +98,7 @@ def rebuild(niches: tuple[str, ...]) -> None:
     console = Console(stderr=True)
 
     def one(niche: str) -> str:
+        forget_failures(lab, niche)
         with progress_bars(console) as listener:
             found = embed(lab, niche, listener)
         for sentence in (*found.unreadable, *found.without):

@@ -1,26 +1,32 @@
 """Promises about changed thumbnails and titles: what is learnt is what was shown while the views were earned."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import insert, text, update
+from sqlalchemy import delete, insert, text, update
 
-from thumblab_core.database.tables import channels, video_stats, videos, views_at_age
+from thumblab_core.database.tables import channels, thumbnail_versions, video_stats, videos, views_at_age
+from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images import decode, digest
 from thumblab_core.perceptual import perceptual_hash
 from thumblab_core.releases import Release
-from thumblab_pipelines.steps.corpus import read_corpus
+from thumblab_pipelines.steps import embed as embed_step
+from thumblab_pipelines.steps import own_videos
+from thumblab_pipelines.steps.corpus import exclude, read_corpus
 from thumblab_pipelines.steps.embed import embed
 from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.steps.learnt_vectors import forget_failures, vectors
 from thumblab_pipelines.steps.own_videos import encode_own, read_own
+from thumblab_pipelines.steps.retention import _shorten_histories
 from thumblab_pipelines.steps.snapshot import read_snapshot
 from thumblab_pipelines.steps.vectors import read_vectors
-from thumblab_pipelines.steps.versions import Shown, Unchanged, record
+from thumblab_pipelines.steps.versions import Shown, Unchanged, learnt, record
 
 PUBLISHED = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -150,10 +156,7 @@ def test_a_title_that_changed_alone_is_a_version_and_no_swap_of_the_thumbnail(ch
 
 def test_the_history_of_a_channel_is_of_what_was_shown_too(changing: Changing) -> None:
     lab = changing.lab
-    image, title = encoders(lab)
-    model = Release(
-        "model", "all", "m", lab.settings.data_dir, "", None, {"image_encoder": image, "title_encoder": title}, {}
-    )
+    model = model_of(lab)
     assert encode_own(lab, "c", model) == 6
     assert encode_own(lab, "c", model) == 0
     found, left_out = read_own(lab, "c", model)
@@ -162,3 +165,119 @@ def test_the_history_of_a_channel_is_of_what_was_shown_too(changing: Changing) -
     assert found.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
     assert found.title["picture"] == "The old picture"
     assert found.views.to_dict() == {"picture": 3_000, "title": 3_000, "same": 20_000}
+
+
+def model_of(lab: Lab) -> Release:
+    image, title = encoders(lab)
+    info = {"image_encoder": image, "title_encoder": title}
+    return Release("model", "all", "m", lab.settings.data_dir, "", None, info, {})
+
+
+def test_of_a_video_whose_first_thumbnails_were_deleted_nothing_is_learnt_and_that_is_counted(
+    changing: Changing,
+) -> None:
+    lab = changing.lab
+    with lab.engine.begin() as connection:
+        connection.execute(update(videos).values(source="youtube"))
+        _shorten_histories(connection, "tech", after(60))
+    for _ in range(2):
+        kept, excluded = exclude(read_corpus(lab, "i", "t").assign(encoded=True), only_opted_in=False)
+        assert kept.video_id.tolist() == ["same"]
+        assert excluded["what it showed first is not kept"] == 2
+        assert read_own(lab, "c", model_of(lab))[1] == {"what it showed first is not kept": 2, "not encoded": 1}
+        with lab.engine.begin() as connection:  # what comes later changes nothing of that
+            record(connection, [changing.shown("picture", 300, OTHER)])
+            _shorten_histories(connection, "tech", after(250))
+
+
+def test_a_title_that_is_known_to_have_changed_ends_what_is_learnt_before_the_picture_is_looked_at(
+    changing: Changing,
+) -> None:
+    lab = changing.lab
+    with lab.engine.begin() as connection:
+        connection.execute(update(videos).where(videos.c.video_id == "same").values(title="The new same"))
+    found = read_corpus(lab, "i", "t").set_index("video_id").loc["same"]
+    assert (found.title, found.views) == ("The old same", 3_000)
+
+
+def test_of_two_titles_of_one_moment_the_first_was_never_shown(changing: Changing) -> None:
+    lab = changing.lab
+    with lab.engine.begin() as connection:
+        # "title" was first seen with its newest title at 100, "same" was seen at 20 too.
+        connection.execute(update(videos).where(videos.c.video_id != "picture").values(title="Corrected"))
+        for _ in range(2):
+            record(connection, [Unchanged("title", after(100)), Unchanged("same", after(100))])
+        rows = connection.execute(
+            text(
+                "SELECT video_id, title FROM thumbnail_versions WHERE video_id <> 'picture' ORDER BY video_id, first_seen"
+            )
+        ).all()
+    told = [tuple(row) for row in rows]
+    assert told == [("same", "The old same"), ("same", "Corrected"), ("title", "The old title"), ("title", "Corrected")]
+
+
+def test_a_video_that_changed_before_it_was_counted_is_left_out_and_counted(changing: Changing) -> None:
+    lab = changing.lab
+    before = read_corpus(lab, "i", "t").set_index("video_id").loc[["same"]]
+    with lab.engine.begin() as connection:
+        of_picture = (video_stats.c.video_id == "picture") & (video_stats.c.observed_at < after(50))
+        connection.execute(delete(video_stats).where(of_picture | (video_stats.c.video_id == "title")))
+        connection.execute(update(thumbnail_versions).where(thumbnail_versions.c.video_id == "title").values(title="t"))
+        connection.execute(update(videos).where(videos.c.video_id == "title").values(title="t"))
+        connection.execute(
+            delete(thumbnail_versions).where(
+                thumbnail_versions.c.video_id == "title", thumbnail_versions.c.first_seen > after(50)
+            )
+        )
+    kept, excluded = exclude(read_corpus(lab, "i", "t").assign(encoded=True), only_opted_in=False)
+    assert (excluded["changed before it was first counted"], excluded["no count of views"]) == (1, 1)
+    expected, _ = exclude(before.reset_index().assign(encoded=True), only_opted_in=False)
+    assert kept.equals(expected[kept.columns])
+    left_out = read_own(lab, "c", model_of(lab))[1]
+    assert left_out == {"changed before it was first counted": 1, "no count of views": 1, "not encoded": 1}
+
+
+class Blind(BuiltinEncoder):
+    """Makes zeros of every picture, and counts them."""
+
+    seen = 0
+
+    def encode_prepared(self, prepared: Sequence[Vectors]) -> Vectors:
+        self.seen += len(prepared)
+        return super().encode_prepared(prepared) * 0
+
+
+def test_what_the_encoder_makes_no_vector_of_is_tried_once_and_again_when_a_person_asks(
+    changing: Changing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, blind = changing.lab, Blind()
+    monkeypatch.setattr(embed_step, "image_encoder", lambda _: blind)
+    found = embed(lab, "tech")
+    assert (found.images, found.earlier, blind.seen) == (0, 2, 4)  # of pictures, one is shown no more
+    assert "picture: an earlier thumbnail of it: the encoder has no vector" in "; ".join(found.without)
+    assert embed(lab, "tech").earlier == 0
+    assert blind.seen == 4
+    (complete, _) = embed_step.judge_embeddings(lab, "tech")
+    assert "`thumblab index rebuild tech`" in complete.explanation
+    forget_failures(lab, "tech")
+    embed(lab, "tech")
+    assert blind.seen == 8
+
+
+def test_the_history_of_a_channel_counts_what_was_encoded_and_names_what_was_not(
+    changing: Changing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab, blind, model = changing.lab, Blind(), model_of(changing.lab)
+    monkeypatch.setattr(own_videos, "named_image_encoder", lambda *_: blind)
+    assert encode_own(lab, "c", model) == 3
+    assert sum("the encoder has no vector" in sentence for sentence in caplog.messages) == 3
+    assert encode_own(lab, "c", model) == 0
+    assert blind.seen == 3
+
+
+def test_the_history_of_a_channel_is_looked_for_among_its_own_videos(changing: Changing) -> None:
+    with changing.lab.engine.connect() as connection:
+        for query in (learnt("v.channel_id = 'd'"), vectors("video_id IN (SELECT 'd')")):
+            assert connection.execute(text(query)).all() == []
+        mine = learnt("v.channel_id = 'c'")
+        assert connection.execute(text(f"SELECT count(*) FROM ({mine}) p")).scalar() == 3

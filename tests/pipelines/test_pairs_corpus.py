@@ -37,6 +37,7 @@ def rows_for_exclusion(**columns: list[Any]) -> pd.DataFrame:
         "may_train": [False] * count,
         "subscriber_count": [np.nan] * count,
         "outcome": [None] * count,
+        "lacks_count": [None] * count,
     }
     return pd.DataFrame({**usual, **columns})
 

@@ -18,7 +18,7 @@ from thumblab_core.index import NicheIndex
 from thumblab_core.releases import INDEX, Release
 from thumblab_core.settings import Settings
 from thumblab_core.sub_scores import meter
-from thumblab_pipelines.steps import baselines, embed, features, library, pictures
+from thumblab_pipelines.steps import baselines, embed, features, learnt_vectors, library, pictures
 from thumblab_pipelines.steps.collect import collect
 from thumblab_pipelines.steps.lab import Lab
 
@@ -148,7 +148,7 @@ def test_every_picture_and_title_gets_its_vector_and_nothing_is_encoded_twice(be
 def test_batches_that_were_committed_survive_a_crash_in_the_middle(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed, "_SAVED_AT_ONCE", 8)
+    monkeypatch.setattr(learnt_vectors, "_SAVED_AT_ONCE", 8)
     bench.pictures = Pictures(dies_at_batch=3)
     with pytest.raises(ZeroDivisionError):
         embed.embed(bench.lab, NICHE)
@@ -217,7 +217,9 @@ def test_a_picture_and_a_title_without_a_vector_are_named_left_out_and_not_encod
     assert bench.titles.encoded.count(title) == 1
     judged = {verdict.name: verdict for verdict in embed.judge_embeddings(bench.lab, NICHE)}
     assert judged["complete"].passed
-    assert judged["complete"].explanation.endswith(f"the encoder makes no vector of {dark}, {lost}")
+    assert judged["complete"].explanation.endswith(
+        f"the encoder makes no vector of {dark}, {lost} (`thumblab index rebuild {NICHE}` has it try again)"
+    )
     baselines.compute_baselines(bench.lab, NICHE)
     assert library.build_index(bench.lab, NICHE).release.info["count"] == len(others) + 1
     bench.pictures = Pictures("another-768")

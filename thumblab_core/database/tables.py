@@ -122,6 +122,13 @@ thumbnail_versions = Table(
     Column("sha256", String(64), nullable=False),
     Column("phash", BigInteger),
     Column("title", Text, nullable=False, comment="the title that the picture was shown with"),
+    Column(
+        "earlier_deleted",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="whether versions before this one were deleted, so that nobody knows what its views were earned by",
+    ),
 )
 
 embeddings = Table(
@@ -151,7 +158,7 @@ encoding_failures = Table(
     Column(
         "source_digest",
         String(64),
-        nullable=False,
+        primary_key=True,
         comment="SHA-256 of the picture or title that it makes no vector of",
     ),
     comment="what is not encoded again in vain: another encoder, picture or title is tried",

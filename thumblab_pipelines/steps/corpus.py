@@ -11,9 +11,9 @@ from thumblab_core.niches import NICHES
 from thumblab_pipelines.steps.ageing import views_at
 from thumblab_pipelines.steps.crawl_rules import GONE, LEAST_SUBSCRIBERS, OUTLIER
 from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.learnt_vectors import VECTORS
+from thumblab_pipelines.steps.learnt_vectors import vectors
 from thumblab_pipelines.steps.records import LONGEST_SHORT_S, SHORT, VIDEO
-from thumblab_pipelines.steps.versions import LEARNT
+from thumblab_pipelines.steps.versions import CHANGED_FIRST, LACKS_COUNT, NEVER_COUNTED, NOT_KEPT, learnt
 from thumblab_pipelines.steps.view_history import FIXED_AGES
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ MAX_SECONDS = 3_600
 LATER_RULES = ("crawl_outlier",)
 """Columns that `exclude` leaves, for rules that need to know the parts."""
 
-_JUDGED_BY = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome")
+_JUDGED_BY = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
 
 # Views at a fixed age count by the definition of the latest count, and a count that it undercuts stands for it.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
-WITH learnt AS ({LEARNT}),
-vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({VECTORS}) every_one)
+WITH learnt AS ({learnt()}),
+vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({vectors()}) every_one)
 SELECT v.video_id, v.niche, v.channel_id, p.title, v.published_at, v.duration_s, s.view_count AS views,
        s.observed_at, s.era, GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
        {", ".join(f"a.{views_at(age)}" for age in FIXED_AGES)},
@@ -41,11 +41,11 @@ SELECT v.video_id, v.niche, v.channel_id, p.title, v.published_at, v.duration_s,
        CASE WHEN {_OWNERS} THEN c.click_through_rate END AS click_through_rate,
        p.sha256, p.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
        v.format, v.aspect_ratio, v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, h.subscriber_count,
-       k.outcome
+       k.outcome, {LACKS_COUNT} AS lacks_count
 FROM videos v
 JOIN channels h USING (channel_id)
 LEFT JOIN learnt p ON p.video_id = v.video_id
-JOIN (SELECT DISTINCT ON (o.video_id) o.video_id, observed_at, view_count, era
+LEFT JOIN (SELECT DISTINCT ON (o.video_id) o.video_id, observed_at, view_count, era
       FROM video_stats o LEFT JOIN learnt p ON p.video_id = o.video_id
       WHERE view_count IS NOT NULL AND (p.until IS NULL OR observed_at <= p.until)
       ORDER BY o.video_id, observed_at DESC) s ON s.video_id = v.video_id
@@ -64,7 +64,7 @@ ORDER BY v.published_at, v.video_id
 
 
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
-    """Every video with a count, in order of publication: a row of its latest count and what the rules ask for.
+    """Every video, in order of publication: a row of its latest count, or why it `lacks_count`, and what the rules ask for.
 
     Where a video has changed its thumbnail or title, the row is of those that it showed first, and every figure is of the
     time when it showed nothing else. `observed_at` and `era` are of the latest such count, `age_hours` the age then (at
@@ -109,6 +109,9 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
         excluded[reason] = int(bad.sum())
         corpus = corpus[~bad]
 
+    for reason in (NOT_KEPT, CHANGED_FIRST, NEVER_COUNTED):
+        drop(reason, corpus.lacks_count == reason)
+    corpus = corpus.astype({"views": np.int64})  # beside a video without a count pandas makes them floats
     drop("no picture", corpus.sha256.isna())
     drop("not encoded", ~corpus.encoded.astype(bool))
     drop(GONE, corpus.outcome == GONE)

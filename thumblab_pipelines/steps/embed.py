@@ -1,33 +1,33 @@
 """Encode the thumbnails and titles that have no vector of the current encoders yet."""
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
 from sqlalchemy import ColumnElement, Table, and_, func, select, text
-from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.nearest_index import ensure_index
 from thumblab_core.database.tables import embeddings, encoding_failures, thumbnails, videos
-from thumblab_core.database.vectors import EARLIER, save_vectors
+from thumblab_core.database.vectors import CURRENT, EARLIER
 from thumblab_core.encoders.agreement import Agreement
 from thumblab_core.encoders.learnt import LearntEncoder
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder, title_encoder
 from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, settle
-from thumblab_core.encoders.protocol import NO_VECTOR, Vectors, usable
-from thumblab_core.encoders.stream import encode_stream
-from thumblab_core.images import ImageError, decode, digest
+from thumblab_core.encoders.protocol import NO_VECTOR
+from thumblab_core.images import ImageError, decode
 from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.learnt_vectors import PICTURE, TITLE, encode_pictures, encode_titles, without_vector
-from thumblab_pipelines.steps.progress import Progress, batches, silent
+from thumblab_pipelines.steps.learnt_vectors import (
+    PICTURE,
+    TITLE,
+    Source,
+    encode_pictures,
+    encode_titles,
+    without_vector,
+)
+from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.verdict import Verdict
 
-_BATCH = 64
-_SAVED_AT_ONCE = 32
 _NAMED = 10
 
 
@@ -61,27 +61,40 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     decided = settle_precision(lab, progress) if pictures.missing else None
     if decided is not None:  # of another precision, so none of these vectors is there
         pictures = _pictures(lab, niche)
-    images, rate, unreadable = _embed_images(lab, niche, pictures, progress)
-    words = _titles(lab, niche)
-    titles = _embed_titles(lab, niche, words, progress)
-    encoder = image_encoder(lab.settings).fingerprint
-    ensure_index(lab.engine, encoder)
-    earlier, no_longer_readable = _embed_earlier(lab, niche, progress)
-    unreadable += no_longer_readable
-    without = [f"{video_id}: its thumbnail: {NO_VECTOR}" for video_id in pictures.without]
-    without += [f"{video_id}: its title: {NO_VECTOR}" for video_id in words.without]
+    titles = _titles(lab, niche)
+    images, words = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
+    made_pictures = encode_pictures(lab, images, pictures.missing, progress, niche)
+    made_titles = encode_titles(lab, words, titles.missing, progress, niche)
+    ensure_index(lab.engine, images.fingerprint)
+    # Skip what is shown now: it has just been tried.
+    earlier_pictures = _earlier(lab, PICTURE, images.fingerprint, niche)
+    earlier_titles = _earlier(lab, TITLE, words.fingerprint, niche)
+    made_earlier = encode_pictures(lab, images, earlier_pictures, progress, niche)
+    made_earlier_titles = encode_titles(lab, words, earlier_titles, progress, niche)
+    without = {
+        "its thumbnail": pictures.without + made_pictures.without,
+        "its title": titles.without + made_titles.without,
+        "an earlier thumbnail of it": made_earlier.without,
+        "an earlier title of it": made_earlier_titles.without,
+    }
     return Encoded(
-        pictures.had + words.had, images, titles, earlier, rate, tuple(unreadable), tuple(without), encoder, decided
+        pictures.had + titles.had,
+        made_pictures.count,
+        made_titles.count,
+        made_earlier.count + made_earlier_titles.count,
+        made_pictures.per_second,
+        (*made_pictures.unreadable, *made_earlier.unreadable),
+        tuple(f"{video_id}: {what}: {NO_VECTOR}" for what, ids in without.items() for video_id in ids),
+        images.fingerprint,
+        decided,
     )
 
 
 @dataclass
 class _Work:
-    """What of a niche is to be encoded (`missing`: video, and SHA-256 or title), how many have a vector, and `without`, the
-    videos that the encoder makes none of.
-    """
+    """What of a niche is to be encoded, how many have a vector, and `without`, the videos that the encoder makes none of."""
 
-    missing: list[tuple[str, str]]
+    missing: list[Source]
     had: int
     without: list[str]
 
@@ -122,7 +135,8 @@ def _pictures(lab: Lab, niche: str) -> _Work:
     statement = (
         select(
             videos.c.video_id,
-            thumbnails.c.sha256,
+            thumbnails.c.sha256.label("digest"),
+            videos.c.title,
             embeddings.c.video_id.label("had"),
             encoding_failures.c.video_id.label("failed"),
         )
@@ -143,6 +157,7 @@ def _titles(lab: Lab, niche: str) -> _Work:
     statement = (
         select(
             videos.c.video_id,
+            of_now.label("digest"),
             videos.c.title,
             embeddings.c.video_id.label("had"),
             encoding_failures.c.video_id.label("failed"),
@@ -162,81 +177,15 @@ def _by(table: Table, encoder: str, source: ColumnElement[str]) -> ColumnElement
 
 
 def _work(rows: Sequence[Any]) -> _Work:
-    missing = [(row[0], row[1]) for row in rows if row.had is None and row.failed is None]
+    missing = [
+        Source(row.video_id, row.digest, row.title, CURRENT) for row in rows if row.had is None and row.failed is None
+    ]
     without = [row.video_id for row in rows if row.had is None and row.failed is not None]
     return _Work(missing, len(rows) - len(missing) - len(without), without)
 
 
-def _embed_images(lab: Lab, niche: str, work: _Work, progress: Progress) -> tuple[int, float, list[str]]:
-    missing = work.missing
-    if not missing:
-        return 0, 0.0, []
-    encoder = image_encoder(lab.settings)
-    what = f"{niche}: encoding thumbnails"
-    unreadable: list[str] = []
-    made = done = 0
-    unsaved: list[tuple[str, str]] = []
-    failed: list[tuple[str, str]] = []
-    vectors: list[Vectors] = []
-    start = time.perf_counter()
-    progress(what, 0, len(missing))
-    for batch in encode_stream(encoder, (((v, sha), partial(lab.images.get, sha)) for v, sha in missing)):
-        unreadable += [f"{video_id}: {sentence}" for (video_id, _), sentence in batch.unreadable]
-        unsaved += batch.keys
-        failed += batch.without
-        work.without += [video_id for video_id, _ in batch.without]
-        vectors.append(batch.vectors)
-        made += len(batch.keys)
-        done += len(batch)
-        # A batch of a large model is four pictures: a commit for each would cost more than a crash may lose.
-        if len(unsaved) + len(failed) >= _SAVED_AT_ONCE:
-            _save(lab, encoder.fingerprint, unsaved, np.concatenate(vectors), failed)
-            unsaved, vectors, failed = [], [], []
-        rate = made / max(time.perf_counter() - start, 1e-9)
-        progress(f"{what}, {rate:,.1f} a second", done, len(missing))
-    if vectors:
-        _save(lab, encoder.fingerprint, unsaved, np.concatenate(vectors), failed)
-    return made, made / max(time.perf_counter() - start, 1e-9), unreadable
-
-
-def _embed_titles(lab: Lab, niche: str, work: _Work, progress: Progress) -> int:
-    encoder = title_encoder(lab.settings.title_encoder)
-    made = 0
-    for batch in batches(work.missing, _BATCH, f"{niche}: encoding titles", progress):
-        vectors = encoder.encode_texts([title for _, title in batch])
-        real = usable(vectors)
-        sources = [(video_id, digest(title.encode())) for video_id, title in batch]
-        failed = [source for source, is_real in zip(sources, real, strict=True) if not is_real]
-        good = [source for source, is_real in zip(sources, real, strict=True) if is_real]
-        _save(lab, encoder.fingerprint, good, vectors[real], failed)
-        work.without += [video_id for video_id, _ in failed]
-        made += len(good)
-    return made
-
-
-def _embed_earlier(lab: Lab, niche: str, progress: Progress) -> tuple[int, list[str]]:
-    """What the videos show now was tried just now."""
-    images, titles = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
-    pictures, words = (
-        [source for source in without_vector(lab, what, encoder.fingerprint, niche) if source.table == EARLIER]
-        for what, encoder in ((PICTURE, images), (TITLE, titles))
-    )
-    failed = encode_pictures(lab, images, pictures, progress) if pictures else []
-    failed += encode_titles(lab, titles, words, progress)
-    return len(pictures) + len(words) - len(failed), failed
-
-
-def _save(
-    lab: Lab, encoder: str, sources: list[tuple[str, str]], vectors: Vectors, failed: list[tuple[str, str]]
-) -> None:
-    with lab.engine.begin() as connection:
-        if sources:
-            save_vectors(connection, encoder, sources, vectors)
-        if failed:
-            rows = [{"video_id": v, "encoder": encoder, "source_digest": source} for v, source in sorted(failed)]
-            statement = insert(encoding_failures).values(rows)
-            fresh = {"source_digest": statement.excluded.source_digest}
-            connection.execute(statement.on_conflict_do_update(index_elements=["video_id", "encoder"], set_=fresh))
+def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
+    return [source for source in without_vector(lab, what, encoder, niche) if source.table == EARLIER]
 
 
 def judge_embeddings(lab: Lab, niche: str) -> list[Verdict]:
@@ -269,7 +218,10 @@ def judge_embeddings(lab: Lab, niche: str) -> list[Verdict]:
     broken = row.images_without * 2 > row.pictures or row.titles_without * 2 > row.titles
     explanation = f"{row.image_vectors} of {row.pictures} thumbnails and {row.title_vectors} of {row.titles} titles"
     if row.without:
-        explanation += f"; the encoder makes no vector of {_shortened(row.without)}"
+        explanation += (
+            f"; the encoder makes no vector of {_shortened(row.without)} "
+            f"(`thumblab index rebuild {niche}` has it try again)"
+        )
     if broken:
         explanation += "; its model is damaged: set THUMBLAB_IMAGE_ENCODER or THUMBLAB_TITLE_ENCODER to another one"
     return [

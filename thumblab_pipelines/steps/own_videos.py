@@ -7,6 +7,7 @@ But a channel's own history may have few views. A video that changed its thumbna
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import numpy as np
 from sqlalchemy import text
 
 from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
+from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.errors import LabError
 from thumblab_core.releases import Release
 from thumblab_pipelines.steps.corpus import MIN_SECONDS, whole_hashes
@@ -21,28 +23,32 @@ from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.learnt_vectors import (
     PICTURE,
     TITLE,
-    VECTORS,
+    Made,
     encode_pictures,
     encode_titles,
+    vectors,
     without_vector,
 )
 from thumblab_pipelines.steps.progress import Progress, silent
 from thumblab_pipelines.steps.records import LONGEST_SHORT_S, VIDEO
-from thumblab_pipelines.steps.versions import LEARNT
+from thumblab_pipelines.steps.versions import CHANGED_FIRST, LACKS_COUNT, NEVER_COUNTED, NOT_KEPT, learnt
 
 if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import Row
 
+_log = logging.getLogger(__name__)
+
+_CHANNELS = "video_id IN (SELECT video_id FROM videos WHERE channel_id = :channel)"
 _VIDEOS = f"""
-WITH learnt AS ({LEARNT}),
-vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({VECTORS}) every_one)
+WITH learnt AS ({learnt("v.channel_id = :channel")}),
+vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({vectors(_CHANNELS)}) of_channel)
 SELECT v.video_id, v.niche, v.channel_id, COALESCE(p.title, v.title) AS title, v.published_at,
        v.format, v.duration_s, v.aspect_ratio,
        s.view_count AS views, s.era, s.observed_at,
        GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
        p.sha256, p.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
-       v.may_train IS TRUE OR v.source = 'catalogue' AS may_train
+       v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, {LACKS_COUNT} AS lacks_count
 FROM videos v
 LEFT JOIN learnt p ON p.video_id = v.video_id
 LEFT JOIN LATERAL (SELECT observed_at, view_count, era FROM video_stats
@@ -79,7 +85,9 @@ def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, d
         f"up to {LONGEST_SHORT_S} s and of unknown shape (may be a Short)": corpus.aspect_ratio.isna()
         & (corpus.duration_s <= LONGEST_SHORT_S),
         f"under {MIN_SECONDS} s": corpus.duration_s < MIN_SECONDS,
-        "no count of views": ~(corpus.views.astype(float) > 0),
+        NOT_KEPT: corpus.lacks_count == NOT_KEPT,
+        CHANGED_FIRST: corpus.lacks_count == CHANGED_FIRST,
+        NEVER_COUNTED: ~(corpus.views.astype(float) > 0),
         "counted before it was published": corpus.observed_at < corpus.published_at,
         "no picture": corpus.sha256.isna(),
         "not encoded": ~corpus.encoded.astype(bool),
@@ -92,26 +100,31 @@ def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, d
         if taken.any():
             left_out[reason] = int(taken.sum())
         kept &= ~taken
-    return corpus[kept].reset_index(drop=True), left_out
+    return corpus[kept].drop(columns="lacks_count").reset_index(drop=True), left_out
 
 
 def encode_own(lab: Lab, channel_id: str, model: Release, progress: Progress = silent) -> int:
     """Make the vectors of the channel's pictures and titles that the model's encoders have not made yet; how many.
 
-    A picture that cannot be read stays without. Raises `LabError` when an encoder cannot be had, or is not the model's.
+    A picture that cannot be read stays without, and so does what the encoder makes none of: the log says which. Raises
+    `LabError` when an encoder cannot be had, or is not the model's.
     """
     of_pictures, of_titles = str(model.info["image_encoder"]), str(model.info["title_encoder"])
     pictures = without_vector(lab, PICTURE, of_pictures, channel=channel_id)
     titles = without_vector(lab, TITLE, of_titles, channel=channel_id)
+    made: list[Made] = []
     if pictures:
         images = named_image_encoder(image_name(lab, model), lab.settings.releases)
         _same(images.fingerprint, of_pictures, "THUMBLAB_IMAGE_ENCODER")
-        encode_pictures(lab, images, pictures, progress)
+        made.append(encode_pictures(lab, images, pictures, progress))
     if titles:
         words = title_encoder(lab.settings.title_encoder)
         _same(words.fingerprint, of_titles, "THUMBLAB_TITLE_ENCODER")
-        encode_titles(lab, words, titles, progress)
-    return len(pictures) + len(titles)
+        made.append(encode_titles(lab, words, titles, progress))
+    for one in made:
+        for sentence in (*one.unreadable, *(f"{video_id}: {NO_VECTOR}" for video_id in one.without)):
+            _log.warning("%s", sentence)
+    return sum(one.count for one in made)
 
 
 def image_name(lab: Lab, model: Release) -> str:

@@ -89,7 +89,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         **found,
         "pair_days": days,
         "near_duplicate": threshold,
-        "as_of": everything.observed_at.max().isoformat() if len(everything) else None,
+        "as_of": everything.observed_at.max().isoformat() if everything.observed_at.notna().any() else None,
         "excluded": excluded,
     }
     write = _writer(corpus, pairs, snapshot.only(~outliers))

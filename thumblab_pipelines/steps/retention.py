@@ -254,7 +254,10 @@ def _expire(lab: Lab, niche: str, now: datetime, forgetting: Forgetting, oldest:
 
 
 def _shorten_histories(connection: Connection, niche: str, before: datetime) -> None:
-    """The stricter choice: neither old counts nor replaced thumbnails, save the latest of each."""
+    """The stricter choice: neither old counts nor replaced thumbnails, save the latest of each.
+
+    What is left of a video's thumbnails is marked, because it did not earn the views alone.
+    """
     of_niche = select(videos.c.video_id).where(videos.c.niche == niche, videos.c.source == "youtube")
     for table, moment in (
         (video_stats, video_stats.c.observed_at),
@@ -262,7 +265,11 @@ def _shorten_histories(connection: Connection, niche: str, before: datetime) -> 
     ):
         later = table.alias()
         newer = select(later.c.video_id).where(later.c.video_id == table.c.video_id, later.c[moment.name] > moment)
-        connection.execute(delete(table).where(table.c.video_id.in_(of_niche), moment < before, newer.exists()))
+        old = delete(table).where(table.c.video_id.in_(of_niche), moment < before, newer.exists())
+        shortened = set(connection.scalars(old.returning(table.c.video_id)))
+        if table is thumbnail_versions and shortened:
+            mine = thumbnail_versions.c.video_id.in_(shortened)
+            connection.execute(update(thumbnail_versions).where(mine).values(earlier_deleted=True))
 
 
 def _due(lab: Lab, niche: str, before: datetime) -> list[str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images import digest
 from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.learnt_vectors import VECTORS
+from thumblab_pipelines.steps.learnt_vectors import vectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _QUERY = f"""
 COPY (SELECT asked.video_id, found.vector
       FROM unnest(%(ids)s::text[], %(digests)s::text[]) AS asked (video_id, source_digest)
-      JOIN ({VECTORS}) found USING (video_id, source_digest)
+      JOIN ({vectors()}) found USING (video_id, source_digest)
       WHERE found.encoder = %(encoder)s)
 TO STDOUT (FORMAT BINARY)
 """  # noqa: S608  (a query of ours)

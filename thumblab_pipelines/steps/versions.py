@@ -1,7 +1,7 @@
 """The thumbnails of a video: the one of now in `thumbnails`, every one with its time and title in `thumbnail_versions`.
 
 What a video got was earned by what it showed meanwhile. So whoever learns from its views takes them with its first version,
-and only up to when that was last seen: see `LEARNT`.
+and only up to when that was last seen: see `learnt`.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,32 @@ from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
 from thumblab_core.images import ImageError, ImageStore, Picture, decode
 from thumblab_core.perceptual import same_picture
 
-LEARNT = """
-SELECT DISTINCT ON (video_id) video_id, sha256, phash, title,
-       encode(sha256(convert_to(title, 'UTF8')), 'hex') AS title_digest,
-       CASE WHEN count(*) OVER (PARTITION BY video_id) > 1 THEN last_seen ELSE 'infinity' END AS until
-FROM thumbnail_versions
-ORDER BY video_id, first_seen
-"""
-"""A query: of each video the first picture and title, and until when (at least) it showed them."""
+NOT_KEPT = "what it showed first is not kept"
+CHANGED_FIRST = "changed before it was first counted"
+NEVER_COUNTED = "no count of views"
+
+LACKS_COUNT = f"""CASE WHEN p.until = '-infinity' THEN '{NOT_KEPT}'
+     WHEN s.view_count IS NULL AND p.until < 'infinity' THEN '{CHANGED_FIRST}'
+     WHEN s.view_count IS NULL THEN '{NEVER_COUNTED}' END"""
+"""An expression: why a video has no count that can be learnt from; `p` is of `learnt`, `s` its count up to `until`."""
+
+
+def learnt(where: str = "true") -> str:
+    """A query: of each video the first picture and title, and until when (at least) it showed them.
+
+    That is "never" where earlier ones were deleted: what the views were earned by is not known. `where` chooses among the
+    videos `v`.
+    """
+    return f"""
+        SELECT DISTINCT ON (n.video_id) n.video_id, n.sha256, n.phash, n.title,
+               encode(sha256(convert_to(n.title, 'UTF8')), 'hex') AS title_digest,
+               CASE WHEN n.earlier_deleted THEN '-infinity'
+                    WHEN count(*) OVER (PARTITION BY n.video_id) > 1 OR n.title <> v.title THEN n.last_seen
+                    ELSE 'infinity' END AS until
+        FROM thumbnail_versions n JOIN videos v ON v.video_id = n.video_id
+        WHERE {where}
+        ORDER BY n.video_id, n.first_seen
+    """  # noqa: S608  (conditions of ours)
 
 
 @dataclass(frozen=True)
@@ -161,7 +179,8 @@ def _prolong(connection: Connection, seen: Sequence[Unchanged], titles: dict[str
             for one in seen
         ],
     )
-    # Under another title it is another version, as it is with another picture.
+    # Under another title it is another version, as it is with another picture. Of two titles of one moment the first was
+    # never shown for any time.
     connection.execute(
         text("""
             WITH newest AS (
@@ -174,7 +193,8 @@ def _prolong(connection: Connection, seen: Sequence[Unchanged], titles: dict[str
             )
             INSERT INTO thumbnail_versions (video_id, first_seen, last_seen, sha256, phash, title)
             SELECT video_id, CAST(:at AS timestamptz), CAST(:at AS timestamptz), sha256, phash, :title FROM newest
-            WHERE title <> :title AND last_seen < CAST(:at AS timestamptz)
+            WHERE title <> :title AND last_seen <= CAST(:at AS timestamptz)
+            ON CONFLICT (video_id, first_seen) DO UPDATE SET title = excluded.title
         """),
         [{"of": one.video_id, "at": one.at, "title": titles[one.video_id]} for one in seen],
     )

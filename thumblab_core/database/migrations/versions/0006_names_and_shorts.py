@@ -74,7 +74,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["video_id"], ["videos.video_id"], name=op.f("fk_encoding_failures_video_id_videos"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("video_id", "encoder", name=op.f("pk_encoding_failures")),
+        sa.PrimaryKeyConstraint("video_id", "encoder", "source_digest", name=op.f("pk_encoding_failures")),
         comment="what is not encoded again in vain: another encoder, picture or title is tried",
     )
     op.alter_column("video_reach", "is_short", comment=_MAYBE_SHORT)

@@ -1,0 +1,26 @@
+"""A mark that the first thumbnails of a video were deleted: what is left did not earn its views."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column(
+        "thumbnail_versions",
+        sa.Column(
+            "earlier_deleted",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="whether versions before this one were deleted, so that nobody knows what its views were earned by",
+        ),
+    )
+
+
+def downgrade() -> None:
+    op.drop_column("thumbnail_versions", "earlier_deleted")
