@@ -54,9 +54,7 @@ def weight(value: Any) -> int:
         root = value
         while isinstance(root.base, np.ndarray):
             root = root.base
-        return max(
-            value.nbytes, root.nbytes
-        )  # not `getsizeof`: an array over a buffer, as safetensors reads it, owns nothing
+        return max(value.nbytes, root.nbytes)  # of a buffer, as safetensors reads it, `getsizeof` knows nothing
     own = sys.getsizeof(value)
     if isinstance(value, dict):
         return own + sum(weight(key) + weight(one) for key, one in value.items())

@@ -57,9 +57,9 @@ class Candidate:
 class Intake:
     """Reads and examines pictures in its own threads.
 
-    The examining threads bound the decoded pictures in memory, however many requests there are. Fetching has its own threads;
-    a fetched picture keeps its place there until it was examined, which bounds their bytes. All pictures of a request together
-    have `patience` seconds to arrive.
+    The examining threads bound the decoded pictures in memory, however many requests there are. Fetching has its own
+    threads; a fetched picture keeps its place there until it was examined, which bounds the bytes. All pictures of a request
+    together have `patience` seconds to arrive.
     """
 
     def __init__(self, fetcher: Fetcher, measuring: Measuring, patience: float) -> None:
