@@ -379,7 +379,7 @@ def test_a_drop_anywhere_on_the_page_chooses_the_file_and_nothing_dropped_leaves
     link = {"mimeType": "text/uri-list", "data": "http://127.0.0.1:1/elsewhere"}
     drag(browser, 5, 5, {"items": [link]})
     browser.wait("!document.getElementById('left-out').hidden")
-    assert "no file" in left_out(browser)
+    assert "not a file" in left_out(browser)
     assert browser.evaluate("location.href").startswith(service.url)
     assert browser.evaluate("document.querySelectorAll('#chosen li').length") == 2
 
