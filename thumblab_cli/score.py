@@ -52,7 +52,11 @@ def command(
     asked = _form(title, niche, channel_id)
     answer, answered_by = _answer(chosen, sources, asked, local)
     if not as_json:
-        _show(answer, answered_by, None if chosen.serving_url and not local else read_note(chosen.data_dir))
+        _show(
+            answer,
+            answered_by,
+            _note(chosen.serving_url) if chosen.serving_url and not local else read_note(chosen.data_dir),
+        )
     else:
         click.echo(answer.model_dump_json(indent=2))
         if answer.verdict is not None:
@@ -165,6 +169,22 @@ def _over_http(url: str, chosen: "Settings", sources: "Sequence[Source]", asked:
     answered = {thumbnail.id: thumbnail for thumbnail in answer.thumbnails}
     merged = [answered.get(s.id) or ThumbnailScore(id=s.id, error=s.error) for s in sources]
     return answer.model_copy(update={"thumbnails": merged})
+
+
+def _note(url: str) -> str | None:
+    """What the service says of its library; None where there is nothing to say."""
+    import httpx
+
+    try:
+        note = (
+            httpx.get(f"{url.rstrip('/')}/health", timeout=30, trust_env=False)
+            .raise_for_status()
+            .json()
+            .get("library_note")
+        )
+    except (httpx.HTTPError, ValueError, AttributeError) as error:
+        return f"the service did not say what its library is made of ({error or type(error).__name__})"
+    return None if note is None else str(note)
 
 
 def _show(answer: "ScoreAnswer", answered_by: str, note: str | None) -> None:

@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     """Seconds that the whole body of a request may take."""
 
     serving_bodies_mib: int = Field(default=384, ge=128)
-    """MiB of bodies that are in memory at a time; who comes beyond that is answered 503 and asked to come again."""
+    """MiB of bodies that are in memory at a time; further requests get 503 with `Retry-After`."""
 
     serving_fetch_s: float = Field(default=20.0, gt=0)
     """Seconds that all pictures of a request together have to arrive from their URLs."""

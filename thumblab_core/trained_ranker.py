@@ -121,11 +121,11 @@ class TrainedRanker:
         """Why the predicted engagement is worth nothing, in the middle of a sentence; None where it is worth something."""
         found = self.informed
         if found is None:
-            return "what it is worth was not measured when the model was trained"
+            return "its accuracy on held-out videos was not measured"
         if found.spread < _LEAST_SPREAD[self.absolute]:
             return "it is the same for every thumbnail"
         if found.low <= 0:
-            return f"on {found.videos} held-out videos it did not go with what they got"
+            return f"on {found.videos} held-out videos it did not correlate with their views"
         return None
 
     def adapter(self, channel: str) -> Adapter | None:

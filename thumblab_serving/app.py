@@ -19,6 +19,7 @@ from thumblab_serving import problems, request_log
 from thumblab_serving.bodies import Bodies, Budget
 from thumblab_serving.connections import LIMITS, Limits, open_descriptors
 from thumblab_serving.engine import Engine
+from thumblab_serving.faults import said
 from thumblab_serving.guards import LOOPBACK, LocalNames, SecurityHeaders
 from thumblab_serving.metrics import Metrics
 from thumblab_serving.routes import health, page, score
@@ -81,18 +82,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 
 
 async def _load(engine: Engine) -> None:
-    """Until it is loaded: where nobody is sent to a service that is not ready, no request would try it again."""
-    said = None
-    while True:
+    """Until it is ready: where nobody is sent to a service that is not ready, no request would try it again."""
+    step, logged = engine.load, None
+    while not engine.rehearsed:
         try:
-            await to_thread.run_sync(engine.load)
-            return
-        except NotReadyError as error:
-            if str(error) != said:  # in /health too, and to every request
-                _log.error("%s", said := str(error))
-        except Exception:  # noqa: BLE001  a fault of the lab's own; it is in the log, and the process lives on
-            _log.exception("the service could not be loaded")
-        await asyncio.sleep(_AGAIN_S)
+            await to_thread.run_sync(step)
+            step = engine.look  # for what is promoted later, and for a rehearsal that failed
+        except Exception as error:  # noqa: BLE001  the process lives on, and tries again
+            if (failure := said(error)) != logged:  # once, and not every second
+                _log.error("%s", failure, exc_info=None if isinstance(error, NotReadyError) else error)
+                logged = failure
+        if not engine.rehearsed:
+            await asyncio.sleep(_AGAIN_S)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -37,8 +37,8 @@ class Budget:
 class Bodies:
     """413 for a body that is too large, 408 for one that does not arrive, 503 where there are too many at a time.
 
-    Room is taken when the route begins to read a body, after the key was checked: for all that it says it has; where it says
-    nothing, piece by piece. It is given back when the answer is out.
+    Room for a body is taken when the route begins to read it, after the key was checked: its whole Content-Length at once,
+    or 4 MiB at a time when it states none. It is given back when the answer is out.
     """
 
     def __init__(self, app: ASGIApp, budget: Budget, idle_s: float, body_s: float, limit: int = MAX_BODY) -> None:

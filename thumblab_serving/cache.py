@@ -51,7 +51,10 @@ class Cache(Generic[T]):
 def weight(value: Any) -> int:
     """Bytes that a value takes with all that it consists of; what is shared counts each time."""
     if isinstance(value, np.ndarray):
-        return sys.getsizeof(value.base if isinstance(value.base, np.ndarray) else value)
+        root = value
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        return max(value.nbytes, root.nbytes)  # of a buffer, as safetensors reads it, `getsizeof` knows nothing
     own = sys.getsizeof(value)
     if isinstance(value, dict):
         return own + sum(weight(key) + weight(one) for key, one in value.items())

@@ -84,7 +84,7 @@ def doubts(model: "TrainedRanker", niche: str, history: Known | None) -> list[st
             f"the model was trained on too few videos of {niche} to place a score in it: thumbnails are ranked only"
         )
     if model.uninformed is not None:
-        said.append(f"the model says nothing of engagement: {model.uninformed}")
+        said.append(f"predicted engagement is left out: {model.uninformed}")
     if model.familiar is None:
         said.append(
             "this model cannot tell a picture that is unlike all it has learnt: it was trained on too few, or by an older "

@@ -16,6 +16,7 @@ from thumblab_core.niches import Niche
 from thumblab_core.releases import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.cache import Cache
+from thumblab_serving.faults import Backoff, said
 from thumblab_serving.histories import Histories
 from thumblab_serving.intake import EXAMINING, Candidate, Intake, Source
 from thumblab_serving.measuring import Measuring
@@ -39,11 +40,18 @@ class Engine:
         self._intake = Intake(Fetcher(settings.image_hosts), self.measuring, settings.serving_fetch_s)
         self._rehearsing = threading.Lock()
         self._rehearsed = False
+        self._failure: str | None = None
+        self._backoff = Backoff()
 
     @property
     def rehearsed(self) -> bool:
         """Whether a request has been answered, so that none that follows waits for what is made at the first use."""
         return self._rehearsed
+
+    @property
+    def rehearsal_failure(self) -> str | None:
+        """Why the rehearsal failed, until one succeeds."""
+        return self._failure
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
@@ -68,12 +76,16 @@ class Engine:
         self.look()
 
     def look(self) -> None:
-        """Follow every pointer that moved, and rehearse once there is something to answer with; waits for nobody else."""
+        """Follow every pointer that moved, and rehearse once there is something to answer with; waits for nobody else.
+
+        A rehearsal that failed is tried again by `Backoff`.
+        """
         self.state.look()
         able = self.state.model.loaded is not None and any(slot.loaded for slot in self.state.indices.values())
-        if able and not self._rehearsed and self._rehearsing.acquire(blocking=False):
+        if able and self.measuring.warmed and not self._rehearsed and self._rehearsing.acquire(blocking=False):
             try:
-                self._rehearse()
+                if self._backoff.due:
+                    self._rehearse()
             finally:
                 self._rehearsing.release()
 
@@ -104,10 +116,12 @@ class Engine:
         ]  # one for each of the threads
         try:
             self.score(sources, ScoreForm(title="warm", category=niche))
-        except NotReadyError as error:
-            _log.warning("not ready: %s", error)  # said in /health too, and tried again by who asks
+        except Exception as error:  # noqa: BLE001  a broken runtime may raise anything; /health says it and the process lives on
+            self._failure = f"the first answer could not be made ({said(error)})"
+            self._backoff.failed(error)
+            _log.warning("%s; tried again in %.0f seconds", self._failure, self._backoff.seconds)
         else:
-            self._rehearsed = True
+            self._rehearsed, self._failure = True, None
 
     def _stored(self, candidates: Sequence[Candidate], niche: Niche, encoder: str) -> dict[str, Place] | str:
         """Where the candidates stand by the database, or why it does not say. In the space of the model's encoder, the only

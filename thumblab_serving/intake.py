@@ -3,6 +3,7 @@
 import base64
 import binascii
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -56,8 +57,9 @@ class Candidate:
 class Intake:
     """Reads and examines pictures in its own threads.
 
-    The examining threads bound the memory: so many decoded pictures exist at a time and no more, however many requests
-    there are. Fetching has its own threads, and all pictures of a request together have `patience` seconds to arrive.
+    The examining threads bound the decoded pictures in memory, however many requests there are. Fetching has its own
+    threads; a fetched picture keeps its place there until it was examined, which bounds the bytes. All pictures of a request
+    together have `patience` seconds to arrive.
     """
 
     def __init__(self, fetcher: Fetcher, measuring: Measuring, patience: float) -> None:
@@ -65,6 +67,7 @@ class Intake:
         self._measuring = measuring
         self._patience = patience
         self._fetching = ThreadPoolExecutor(_FETCHES, "fetch")
+        self._places = threading.Semaphore(_FETCHES)
         self._examining = ThreadPoolExecutor(EXAMINING, "examine")
 
     def close(self) -> None:
@@ -88,8 +91,17 @@ class Intake:
             return Examined(picture.width, picture.height, vectors, found)
 
         def fetch(url: str) -> Future[Examined]:
-            body = self._fetcher.get(url, within_s=max(0.0, until - time.monotonic())).body
-            return self._examining.submit(look, body)
+            self._places.acquire()
+            try:
+                body = self._fetcher.get(url, within_s=max(0.0, until - time.monotonic())).body
+                if time.monotonic() > until:  # its request was answered without it
+                    raise self._late()
+                examined = self._examining.submit(look, body)
+            except BaseException:
+                self._places.release()
+                raise
+            examined.add_done_callback(lambda _: self._places.release())
+            return examined
 
         def start(source: Source) -> Callable[[], Examined]:
             """Have it examined; gives what waits for that."""
@@ -105,7 +117,10 @@ class Intake:
             return fetched.result(max(0.0, until - time.monotonic()))
         except DeadlineError:  # it hangs where no deadline is kept, or stood in line behind others
             fetched.cancel()
-            raise ImageError(f"it did not arrive within {self._patience:g} s") from None
+            raise self._late() from None
+
+    def _late(self) -> ImageError:
+        return ImageError(f"it did not arrive within {self._patience:g} s")
 
 
 def _candidate(source: Source, wait: Callable[[], Examined]) -> Candidate:

@@ -15,7 +15,7 @@ from thumblab_core.sub_scores import Measurement, Meter, SubScore, Title
 from thumblab_core.sub_scores.looking import Look
 from thumblab_serving.cache import Cache
 from thumblab_serving.encoding import Encoders
-from thumblab_serving.faults import said
+from thumblab_serving.faults import Backoff, said
 from thumblab_serving.text_tower import TextTowerError
 
 _CACHED = 2048
@@ -30,6 +30,7 @@ class Measuring:
         self._meters: dict[str | None, Meter] = {}
         self._missing: tuple[str, ...] | None = None
         self._failure: str | None = None
+        self._backoff = Backoff()
         self._making = threading.Lock()
         self.seen = Cache[Look](_CACHED)
 
@@ -43,10 +44,15 @@ class Measuring:
         """Why there is no meter, until there is one."""
         return self._failure
 
+    @property
+    def warmed(self) -> bool:
+        """There is a meter, and nothing failed since it was made."""
+        return bool(self._meters) and self._failure is None
+
     def meter(self, encoders: Encoders, fingerprint: str) -> Meter:
         """The meter that goes with that image encoder, warmed up on first use.
 
-        Raises `LabError` when what the settings name cannot be used; that is tried again at the next call.
+        Raises `LabError` when what the settings name cannot be used; that is tried again by `Backoff`.
         """
         titles = None if text_tower(encoders.of(fingerprint)) else _Titles(encoders)
         name = None if titles is None else titles.fingerprint
@@ -57,17 +63,19 @@ class Measuring:
         return self._meters[name]
 
     def _made(self, titles: TextEncoder | None) -> Meter:
+        if self._failure is not None and not self._backoff.due:
+            raise LabError(self._failure)
         try:
             meter = Meter(face_model(self._settings), titles)
             _ = meter.version  # reads the face model: it must be there
             self._missing = meter.look(_BLANK).evidence.missing
-        except LabError as error:
-            self._failure = str(error)
-            raise
         except Exception as error:
-            self._failure = f"the sub-scores cannot be measured ({said(error)})"
+            told = isinstance(error, LabError)
+            self._failure = str(error) if told else f"the sub-scores cannot be measured ({said(error)})"
+            self._backoff.failed(error)
             raise LabError(self._failure) from error
         self._failure = None
+        self._backoff.reset()
         return meter
 
     def warm(self, encoders: Encoders) -> None:

@@ -4,6 +4,7 @@ With several workers all of them write to `PROMETHEUS_MULTIPROC_DIR`, and whoeve
 those of the worker that answers.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -63,7 +64,8 @@ class Metrics:
             return generate_latest(self._registry)
         for worker in {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_live*.db")}:
             if not psutil.pid_exists(worker):
-                multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
+                with contextlib.suppress(FileNotFoundError):  # another worker removes the same files
+                    multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         registry.register(self._releases)

@@ -29,17 +29,24 @@ _MOST_UNKNOWN = 5
 _JOINERS = "\u200c\u200d"
 """They show nothing, and hold emoji and letters of some scripts together."""
 
+_FLAG = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f)")
+"""The flag of a part of a country, such as England: a black flag, tags that show nothing, and the tag that ends them."""
+
 _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and a symbol that show nothing."""
 
 
 def _title(given: str) -> str:
     """Without characters that show nothing: controls, marks of direction, and the like."""
-    kinds = [(one, unicodedata.category(one)) for one in given]
-    kept = "".join(" " if kind == "Cc" else one for one, kind in kinds if kind != "Cf" or one in _JOINERS)
+    kept = "".join(part if _FLAG.fullmatch(part) else _without_marks(part) for part in _FLAG.split(given))
     if not any(_shows(one) for one in kept):
         raise ValueError("give a title that can be seen: letters, digits or symbols")
     return kept.strip().strip(_JOINERS).strip()
+
+
+def _without_marks(part: str) -> str:
+    kinds = [(one, unicodedata.category(one)) for one in part]
+    return "".join(" " if kind == "Cc" else one for one, kind in kinds if kind != "Cf" or one in _JOINERS)
 
 
 def _shows(one: str) -> bool:
@@ -52,11 +59,12 @@ Title = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE), AfterValidator(_title)
 ]
 
-_CHANNEL = rf"(?:https?://)?(?:www\.|m\.)?youtube\.com/channel/({CHANNEL_ID})(?:[/?#].*)?|({CHANNEL_ID})"
+CHANNEL = rf"(?:https?://)?(?:www\.|m\.)?youtube\.com/channel/({CHANNEL_ID})(?:[/?#].*)?|({CHANNEL_ID})"
+"""What names a channel: its id, or a URL that holds it."""
 
 
 def _channel_id(given: str) -> str:
-    found = re.fullmatch(_CHANNEL, given)
+    found = re.fullmatch(CHANNEL, given)
     if found is None:
         raise ValueError(
             "give the id of a channel (1 to 64 letters, digits, - and _; UC... on YouTube) or its URL with /channel/; "
@@ -69,7 +77,7 @@ ChannelId = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=_MAX_URL),
     AfterValidator(_channel_id),
-    WithJsonSchema({"type": "string", "pattern": f"^({_CHANNEL})$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^({CHANNEL})$"}),
 ]
 
 
@@ -81,7 +89,7 @@ class _Strict(BaseModel):
     def _few(cls, given: object) -> object:
         """One sentence where there are many unknown fields: each would be an error of its own."""
         if isinstance(given, dict) and len(given) > len(cls.model_fields) + _MOST_UNKNOWN:
-            raise ValueError(f"{len(given)} fields; there are {', '.join(cls.model_fields)}")
+            raise ValueError(f"{len(given)} fields were sent; use only {', '.join(cls.model_fields)}")
         return given
 
 

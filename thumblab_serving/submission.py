@@ -9,12 +9,11 @@ from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from thumblab_core.channel_history import CHANNEL_ID
 from thumblab_core.images import MAX_BYTES, too_long
 from thumblab_serving.bodies import MAX_BODY
 from thumblab_serving.intake import Source
 from thumblab_serving.problems import Problem, invalid
-from thumblab_serving.schemas import MAX_THUMBNAILS, ScoreForm, ScoreRequest
+from thumblab_serving.schemas import CHANNEL, MAX_THUMBNAILS, ScoreForm, ScoreRequest
 
 _FILES = "thumbnails"
 _MAY_BE_EMPTY = frozenset(name for name, field in ScoreForm.model_fields.items() if field.default is None)
@@ -98,7 +97,7 @@ def documentation() -> dict[str, Any]:
     """The request body for OpenAPI."""
     form = ScoreForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs", None)
-    form["properties"]["channel_id"] |= {"type": "string", "pattern": f"^({CHANNEL_ID})?$"}
+    form["properties"]["channel_id"] |= {"type": "string", "pattern": f"^({CHANNEL})?$"}
     for name in ("anyOf", "default"):
         form["properties"]["channel_id"].pop(name)
     form["properties"][_FILES] = {

@@ -96,7 +96,7 @@ def test_an_engagement_that_says_nothing_is_not_given(changing, draw, informed, 
     changing.lab.promote(changing.lab.model(informed=informed))
     answer = changing.score(draw(1), draw(2))
     assert [t["predicted_engagement"] for t in answer["thumbnails"]] == [None, None]
-    [sentence] = said(answer, "the model says nothing of engagement")
+    [sentence] = said(answer, "predicted engagement is left out: ")
     assert why in sentence
 
 

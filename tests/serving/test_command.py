@@ -88,6 +88,12 @@ def test_a_bad_picture_is_reported_on_its_row_and_does_not_stop_the_others(thumb
     assert sum("p0.jpg" in line for line in done.stdout.splitlines()) >= 1
 
 
+def test_the_note_on_a_drawn_library_is_that_of_the_service_that_answered(within, service, files, monkeypatch):
+    monkeypatch.setattr(service.app.state.engine, "library_note", "Its pictures are drawn.")
+    done = within(*files, "--title", TITLE, "--niche", "tech", THUMBLAB_SERVING_URL=service.url)
+    assert "Note: Its pictures are drawn." in done.stdout, done.stderr
+
+
 def test_a_terminal_of_few_characters_and_a_file_name_of_any_bytes_stop_no_answer(thumblab, service, tmp_path, draw):
     given = [os.fsdecode(b"\xff.jpg"), "caf\u00e9 \u20ac \N{CLAPPER BOARD}.jpg", "gone \u20ac.jpg"]
     for name in given[:2]:

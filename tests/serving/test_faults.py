@@ -93,6 +93,62 @@ def test_a_meter_that_failed_at_start_is_made_once_it_can_be_without_a_request(n
             assert time.monotonic() < deadline
 
 
+def test_a_rehearsal_that_fails_in_any_way_is_said_tried_again_by_backoff_and_breaks_no_health(
+    new_lab, run, monkeypatch, caplog
+):
+    from thumblab_serving.engine import Engine
+
+    real, tries = Engine.score, []
+
+    def broken(self, sources, asked):
+        tries.append(1)
+        raise RuntimeError("the device is lost")
+
+    monkeypatch.setattr(Engine, "score", broken)
+    lab = new_lab()
+    lab.promote(lab.index())
+    lab.promote(lab.model())
+    with run(lab.settings, wait=False) as service:
+        deadline = time.monotonic() + 60
+        while service.health()["rehearsal"]["state"] != "failed":
+            assert time.monotonic() < deadline
+        why = "the first answer could not be made (RuntimeError: the device is lost)"
+        for _ in range(3):
+            assert service.health()["rehearsal"]["reason"] == why
+            assert service.client.get("/ready").json()["detail"] == why
+        assert tries == [1]
+        assert [record.getMessage() for record in caplog.records if "the device is lost" in record.getMessage()] == [
+            f"{why}; tried again in 60 seconds"
+        ]
+        monkeypatch.setattr(Engine, "score", real)
+        service.app.state.engine._backoff.reset()
+        while not service.health()["ready"]:
+            assert time.monotonic() < deadline
+        assert service.health()["rehearsal"] == {"state": "done", "reason": None}
+
+
+def test_a_meter_that_cannot_be_made_is_not_made_anew_by_every_caller(lab, monkeypatch):
+    from types import SimpleNamespace
+
+    from thumblab_core.errors import LabError
+    from thumblab_serving import measuring
+
+    tries = []
+
+    def broken(*_):
+        tries.append(1)
+        raise RuntimeError("the device is lost")
+
+    monkeypatch.setattr(measuring, "Meter", broken)
+    meters = measuring.Measuring(lab.settings)
+    title = SimpleNamespace(fingerprint="t")
+    encoders = SimpleNamespace(of=lambda _: None, title=title)
+    for _ in range(3):
+        with pytest.raises(LabError, match="the device is lost"):
+            meters.meter(encoders, "e")
+    assert tries == [1]
+
+
 def test_without_the_text_towers_weights_the_thumbnails_are_ranked_and_title_match_is_null(
     compiled, run, draw, at_once
 ):

@@ -1,9 +1,11 @@
 """What is remembered of a history that cannot be read: damage, and nothing that may be over by the next request."""
 
+import numpy as np
 import pytest
 
+from thumblab_core.adapters import Adapter, Adapters
 from thumblab_core.errors import LabError
-from thumblab_serving.cache import Cache
+from thumblab_serving.cache import Cache, weight
 from thumblab_serving.histories import _read_once
 
 
@@ -20,3 +22,11 @@ def test_damage_is_read_once_and_what_the_system_refused_again(error, reads):
         assert isinstance(found, LabError)
         assert str(error) in str(found)
     assert len(read) == reads
+
+
+def test_a_history_that_was_read_from_its_file_weighs_what_it_takes(tmp_path):
+    history = np.ones((1_000, 100), np.float16)
+    Adapters({"UCa": Adapter(history, np.ones(1_000, np.float32), 1.0)}).save(tmp_path)
+    read = Adapters.load(tmp_path).of("UCa", 100)
+    assert weight(read) >= 1_000 * (100 * 2 + 4)
+    assert weight(read.history[:1]) >= history.nbytes  # a row keeps all of them in memory

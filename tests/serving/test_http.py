@@ -104,6 +104,8 @@ def test_a_title_in_which_nothing_can_be_seen_is_none_however_it_is_sent(service
         ("\u05d0\u05d1\u200f 5", "\u05d0\u05d1 5"),
         ("e\u0301te\u0301 \u2764\ufe0f", "e\u0301te\u0301 \u2764\ufe0f"),
         ("\U0001f468\u200d\U0001f4bb codes", "\U0001f468\u200d\U0001f4bb codes"),
+        ("\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f won",) * 2,
+        ("\U0001f3f4 won\U000e0067\U000e0062\U000e007f", "\U0001f3f4 won"),
         ("?!", "?!"),
         ("\U0001fae8", "\U0001fae8"),
         ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),

@@ -269,6 +269,8 @@ def test_urls_that_hang_hold_their_request_for_one_deadline_and_not_one_each(new
         (["a" * 64], True),
         ([""], True),
         ([], True),
+        (["https://www.youtube.com/channel/UCown/videos"], True),
+        (["https://evil.example/channel/UCown"], False),
         (["a" * 65], False),
         (["../all"], False),
         (["a b"], False),
@@ -365,3 +367,22 @@ def test_one_of_several_workers_gives_the_metrics_of_all(tmp_path):
     )
     assert 'thumblab_request_seconds_count{method="GET",route="/health",status="200"} 2.0' in done.stdout, done.stderr
     assert 'thumblab_memory_bytes{use="bodies"} 60.0' in done.stdout
+
+
+def test_a_dead_worker_whose_files_another_worker_removed_first_costs_no_metrics(tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    from thumblab_serving import metrics
+    from thumblab_serving.bodies import Budget
+
+    (tmp_path / "gauge_livesum_4194999.db").touch()
+
+    def removed_first(worker):
+        (tmp_path / f"gauge_livesum_{worker}.db").unlink()
+        raise FileNotFoundError(worker)
+
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(metrics.psutil, "pid_exists", lambda _: False)
+    monkeypatch.setattr(metrics.multiprocess, "mark_process_dead", removed_first)
+    engine = SimpleNamespace(state=SimpleNamespace(slots=[]), caches={})
+    assert b"thumblab_release_served" in metrics.Metrics(engine, Budget(1)).text()

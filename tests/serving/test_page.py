@@ -287,9 +287,17 @@ def test_words_in_a_picture_are_text_and_never_markup(browser, service, files):
 def test_what_this_lab_cannot_look_for_is_a_note_told_once_and_no_fault_of_an_answer(browser, service, files):
     fill(browser, service, *files[:2])
     assert "thumblab models pull" in browser.evaluate("document.getElementById('notes').textContent")
-    assert browser.evaluate("document.getElementById('degraded').hidden")
+    browser.wait("document.getElementById('degraded').hidden")
     assert browser.evaluate("document.getElementById('notes').getAttribute('role')") is None
     assert "faces were not looked for" in browser.evaluate("document.querySelector('.seen').textContent")
+
+
+def test_an_answer_is_shown_without_waiting_for_what_health_says(browser, service, files):
+    fill(browser, service, *files[:2])
+    browser.evaluate("""(() => { const real = window.fetch;
+        window.fetch = (to, ...rest) => to === 'health' ? new Promise(() => {}) : real(to, ...rest);
+        document.getElementById('result').hidden = true; document.getElementById('go').click(); })()""")
+    browser.wait("!document.getElementById('result').hidden && !document.getElementById('go').disabled")
 
 
 def test_a_library_that_is_drawn_is_called_so_before_anything_is_asked(browser, new_lab, run):
@@ -371,7 +379,7 @@ def test_a_drop_anywhere_on_the_page_chooses_the_file_and_nothing_dropped_leaves
     link = {"mimeType": "text/uri-list", "data": "http://127.0.0.1:1/elsewhere"}
     drag(browser, 5, 5, {"items": [link]})
     browser.wait("!document.getElementById('left-out').hidden")
-    assert "no file" in left_out(browser)
+    assert "not a file" in left_out(browser)
     assert browser.evaluate("location.href").startswith(service.url)
     assert browser.evaluate("document.querySelectorAll('#chosen li').length") == 2
 

@@ -14,7 +14,7 @@ MAX_NEIGHBOURS = 200
 OUTLIER, LEAST_RATE, UNMEASURED_RATE = 2.0, 10.0, 1_000.0
 WINNER = (
     f"At least {OUTLIER:g} times what its channel usually gets, and {LEAST_RATE:g} views an hour; where the channel has no "
-    f"usual yet, {UNMEASURED_RATE:,.0f} views an hour."
+    f"baseline yet, {UNMEASURED_RATE:,.0f} views an hour."
 )
 """What a winner is, in words."""
 

@@ -24,6 +24,7 @@ const percent = (value) => `${Math.round(value * 100)}%`;
 let chosen = []; // {file, url}: url is an object URL of the file
 let shown = []; // object URLs that the cards of the last answer still use
 let answered = null; // the question of the answer that is shown
+let degraded = []; // what was missing for the answer that is shown
 let missing = []; // what this service measures without, which is told once and not with every answer
 
 // --- the key: from the fragment, which never travels to a server, then kept for this tab only ---
@@ -165,10 +166,10 @@ async function submit(event) {
     const answer = await ask();
     askForKey(false);
     byId("key").value = "";
-    await tellOfTheLab();
     draw(answer, asked);
     answered = asking;
     compare();
+    tellOfTheLab(); // beside the answer: /health may load a release
   } catch (error) {
     complain(error instanceof TypeError ? "The service cannot be reached. Is it running?" : error.message);
   } finally {
@@ -224,6 +225,14 @@ async function tellOfTheLab() {
   }
   byId("notes").replaceChildren(...told.map((text) => line("li", text)));
   byId("notes").hidden = told.length === 0;
+  drawDegraded();
+}
+
+// What the notes say already is not said again.
+function drawDegraded() {
+  const left = degraded.filter((text) => !missing.includes(text));
+  byId("degraded").replaceChildren(...left.map((text) => line("li", `${capital(text)}.`)));
+  byId("degraded").hidden = left.length === 0;
 }
 
 // Why it is not adapted stands among what was missing.
@@ -242,9 +251,8 @@ function draw(answer, asked) {
   byId("adapted").textContent = adaptation(answer.channel);
   byId("adapted").hidden = answer.channel === null;
 
-  const degraded = answer.degraded.filter((text) => !missing.includes(text));
-  byId("degraded").replaceChildren(...degraded.map((text) => line("li", `${capital(text)}.`)));
-  byId("degraded").hidden = degraded.length === 0;
+  degraded = answer.degraded;
+  drawDegraded();
 
   // The answer keeps the order of the request, so pictures are matched by position: file names may repeat.
   const pairs = answer.thumbnails.map((thumbnail, row) => ({ thumbnail, url: asked[row].url }));
@@ -467,6 +475,6 @@ window.addEventListener("drop", (event) => {
   if (isTyping(event)) return;
   event.preventDefault();
   if (carriesFiles(event)) choose(event.dataTransfer.files);
-  else leaveOut(["That was no file. Save the picture first, then choose it or drop it here."]);
+  else leaveOut(["That was not a file. Save the picture first, then choose it or drop it here."]);
 });
 tellOfTheLab();

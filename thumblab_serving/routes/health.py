@@ -22,7 +22,7 @@ class RefusedOut(BaseModel):
 
     release: str | None
     reason: str
-    retry_in_seconds: float = Field(description="Until it is tried again by the next request that asks for it.")
+    retry_in_seconds: float = Field(description="Seconds until the next request may retry it.")
 
 
 class ServedOut(BaseModel):
@@ -50,6 +50,13 @@ class MeterOut(BaseModel):
     reason: str | None
 
 
+class RehearsalOut(BaseModel):
+    """An answer that the service makes for itself before it is ready, so that no request waits for what is loaded then."""
+
+    state: Literal["done", "waiting", "failed"]
+    reason: str | None = Field(description="Why the last try failed; it is tried again in the background.")
+
+
 class DatabaseOut(BaseModel):
     """The database, which is asked only where a niche has no index: the service can do without."""
 
@@ -66,6 +73,7 @@ class HealthOut(BaseModel):
     meter: MeterOut
     model: ServedOut
     indices: dict[str, ServedOut]
+    rehearsal: RehearsalOut
     database: DatabaseOut
     library_note: str | None = Field(description="What the library is made of, where that is not what YouTube told.")
 
@@ -111,6 +119,7 @@ def describe(engine: Engine) -> HealthOut:
         meter=meter,
         model=model,
         indices=indices,
+        rehearsal=_rehearsal(engine),
         database=database,
         library_note=engine.library_note,
     )
@@ -149,6 +158,11 @@ def _meter(engine: Engine) -> MeterOut:
     )
 
 
+def _rehearsal(engine: Engine) -> RehearsalOut:
+    failure = engine.rehearsal_failure
+    return RehearsalOut(state="done" if engine.rehearsed else "failed" if failure else "waiting", reason=failure)
+
+
 def _missing(found: HealthOut) -> str:
     if found.encoders.state != "warm":
         return found.encoders.reason or "the encoders are warming up"
@@ -159,8 +173,8 @@ def _missing(found: HealthOut) -> str:
     if found.model.release is None:
         return NO_MODEL
     if any(index.release for index in found.indices.values()):
-        return "the first answer is being rehearsed"
+        return found.rehearsal.reason or "the first answer is being rehearsed"
     return (
-        "no index is served yet; `thumblab refresh` builds them of what the lab holds, or run refresh_library in Dagster "
+        "no index is served yet; `thumblab refresh` builds them from what the lab holds, or run refresh_library in Dagster "
         "(`thumblab up`)"
     )
