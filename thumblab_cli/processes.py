@@ -17,14 +17,12 @@ from urllib.parse import urlsplit
 
 from thumblab_cli import last_will
 from thumblab_core.errors import LabError
-from thumblab_core.hosts import host_in_url
+from thumblab_core.hosts import answering_host, host_in_url
 from thumblab_core.settings import CHECKOUT, MLFLOW_PORT, Settings
 
 _PATIENCE = 180.0
 _SPAN = 600.0
 """Seconds after which the end of a server is forgotten."""
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (compared, not bound)
-"""Where to ask what listens on every address."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +240,7 @@ def mlflow_server(settings: Settings, port: int) -> Server:
 def scoring_server(settings: Settings, port: int) -> Server:
     """The scoring service."""
     host = settings.serving_host
-    base = f"http://{host_in_url(_EVERYWHERE.get(host, host), port)}"
+    base = f"http://{host_in_url(answering_host(host), port)}"
     command = [sys.executable, "-m", "thumblab_serving"]
     return Server("scoring", [*command, "--host", host, "--port", str(port)], base, f"{base}/health")
 

@@ -19,6 +19,14 @@ def host_in_url(host: str, port: int | None = None) -> str:
     return (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
 
 
+def answering_host(host: str) -> str:
+    """Where this machine reaches a server that listens on the host: of every address, the loopback of the same family.
+
+    The lab's servers listen through asyncio, which binds `::` for IPv6 alone.
+    """
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host_name(host), host)  # noqa: S104  (compared, not bound)
+
+
 def named_host(text: str) -> str:
     """As `host_in_url`, of what a person writes: a host with a port or without, or a URL of it. Raises ValueError."""
     text = text.strip()

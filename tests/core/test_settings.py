@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
-from thumblab_cli import processes
+from thumblab_cli import processes, running_services
 from thumblab_cli.main import cli
 from thumblab_core import settings as module
 from thumblab_core.errors import LabError
@@ -127,8 +127,15 @@ def test_every_variable_that_the_documents_name_is_a_setting() -> None:
         ("192.0.2.7", "http://192.0.2.7:8000"),
     ],
 )
-def test_the_service_is_asked_where_it_listens_however_its_host_is_written(tmp_path: Path, host: str, url: str) -> None:
-    server = processes.scoring_server(Settings(data_dir=tmp_path, serving_host=host), 8000)
+def test_the_service_is_asked_where_it_listens_however_its_host_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, url: str
+) -> None:
+    chosen = Settings(data_dir=tmp_path, serving_host=host, serving_port=8000)
+    asked: list[str] = []
+    monkeypatch.setattr(running_services, "_asks_for_a_key", asked.append)
+    assert running_services.another_labs_service(chosen) is None
+    assert asked == [url], "`thumblab key` looks where `thumblab up` starts it"
+    server = processes.scoring_server(chosen, 8000)
     assert (server.url, server.ready) == (url, f"{url}/health")
     assert httpx.URL(url).port == 8000
 
