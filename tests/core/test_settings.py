@@ -177,6 +177,14 @@ def test_a_service_that_only_this_machine_reaches_answers_to_its_own_names_and_n
         ("[::1]", "https://[::1]:443/a.jpg"),
         ("x, [2001:DB8::0:1]:8090", "http://[2001:db8::1]:8090/a.jpg"),
         ("[2001:db8::1]:8090", "http://[2001:DB8:0::1]:8090/a.jpg"),
+        ("https://cdn.example:443", "https://cdn.example/a.jpg"),
+        ("cdn.example:443", "https://cdn.example/a.jpg"),
+        ("cdn.example:443", "https://cdn.example:443/a.jpg"),
+        ("[::1]:443", "https://[::1]/a.jpg"),
+        ("http://cdn.example", "http://cdn.example/a.jpg"),
+        ("http://cdn.example", "http://cdn.example:80/a.jpg"),
+        ("cdn.example:80", "http://cdn.example/a.jpg"),
+        ("http://cdn.example:443", "http://cdn.example:443/a.jpg"),
     ],
 )
 def test_an_image_host_matches_in_any_case_and_as_an_ipv6_address(written: str, url: str) -> None:
@@ -185,6 +193,12 @@ def test_an_image_host_matches_in_any_case_and_as_an_ipv6_address(written: str, 
     for other in ("http://[::1]:8091/a.jpg", "https://[2001:db8::18090]/a.jpg", "https://cdn.example.evil/a.jpg"):
         with pytest.raises(RefusedError):
             Fetcher(hosts).check(other)
+
+
+def test_an_image_host_that_is_named_for_http_is_not_read_over_https_nor_the_other_way_round() -> None:
+    for written, other in (("http://cdn.example", "https://cdn.example/"), ("cdn.example:443", "http://cdn.example/")):
+        with pytest.raises(RefusedError):
+            Fetcher(Settings(extra_image_hosts=written).image_hosts).check(other)
 
 
 def test_a_picture_is_read_from_an_ipv6_address_which_is_told_in_brackets() -> None:
