@@ -40,7 +40,7 @@ def stop(force: bool) -> None:
     prompt="Two servers on one folder destroy it. Are you sure that no other host or container runs the lab on it?"
 )
 def take_over() -> None:
-    """Use a data folder on this host that another host used last and did not leave in order.
+    """Use a data folder on this host whose last host did not shut the database down.
 
     For a folder that was moved, a host that was renamed, or one that is gone.
     """

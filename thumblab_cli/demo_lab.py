@@ -49,7 +49,7 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
     if folder is None:
         write_note(lab.data_dir, DRAWN)
     running = running_lab(lab.data_dir)
-    port = mlflow_port or processes.free_port(processes.mlflow_port(lab.data_dir, None))
+    port = mlflow_port or processes.free_port(processes.mlflow_port(lab.data_dir))
     emulator_port = processes.free_port(processes.kept_port(lab.data_dir / "emulator-port"))
     with Emulator(catalogue, port=emulator_port) as emulator:
         everything = str(len(catalogue.videos))

@@ -15,7 +15,7 @@ def command(folder: Path, serve: bool, as_json: bool) -> None:
     """Read FOLDER/videos.csv and its images into the lab.
 
     Columns: video_id, niche, channel, title, views, published_on, observed_at, image; optional: duration_s, tags. A row that
-    cannot be read is named and skipped. Exits non-zero only when nothing could be read.
+    cannot be read is named and skipped. Exits non-zero when nothing could be read, or when --serve fails.
     """
     from rich.console import Console
 

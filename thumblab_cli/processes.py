@@ -17,14 +17,13 @@ from urllib.parse import urlsplit
 
 from thumblab_cli import last_will
 from thumblab_core.errors import LabError
-from thumblab_core.hosts import host_in_url
+from thumblab_core.hosts import answering_host, host_in_url
 from thumblab_core.settings import CHECKOUT, MLFLOW_PORT, Settings
 
 _PATIENCE = 180.0
 _SPAN = 600.0
 """Seconds after which the end of a server is forgotten."""
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (compared, not bound)
-"""Where to ask what listens on every address."""
+_MLFLOW_PORT = "mlflow-port"
 
 
 @dataclass(frozen=True)
@@ -173,22 +172,32 @@ def only_one(path: Path, otherwise: str) -> Iterator[None]:
         yield
 
 
-def mlflow_port(data_dir: Path, given: int | None) -> int:
-    """The port of the lab's MLflow, the same at every start so that links to it stay good.
-
-    The one that is given, which is kept; else the one that was kept; else the usual one where it is free.
-    """
-    return kept_port(data_dir / "mlflow-port", MLFLOW_PORT, given)
+def mlflow_port(data_dir: Path) -> int:
+    """The port of the lab's MLflow, the same at every start so that links to it stay good; at first the usual one."""
+    return kept_port(data_dir / _MLFLOW_PORT, MLFLOW_PORT)
 
 
-def kept_port(memory: Path, preferred: int = 0, given: int | None = None) -> int:
-    """The port that is given or kept in the file; else one that is free now, the preferred one if it can be had."""
-    if given is None and memory.is_file():
-        return int(memory.read_text())
-    port = given or free_port(preferred)
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    memory.write_text(str(port))
+def keep_mlflow_port(data_dir: Path, port: int) -> None:
+    """Have the lab's MLflow on this port from now on."""
+    _keep_port(data_dir / _MLFLOW_PORT, port)
+
+
+def kept_port(memory: Path, preferred: int = 0) -> int:
+    """The port that is kept in the file; else one that is free now, the preferred one if it can be had, which is kept."""
+    with suppress(OSError, ValueError):  # a file that holds no port is as good as none
+        port = int(memory.read_text())
+        if 0 < port < 2**16:
+            return port
+    port = free_port(preferred)
+    _keep_port(memory, port)
     return port
+
+
+def _keep_port(memory: Path, port: int) -> None:
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    aside = memory.with_name(f"{memory.name}.{os.getpid()}.new")
+    aside.write_text(str(port))
+    aside.replace(memory)
 
 
 def free_port(preferred: int = 0) -> int:
@@ -242,7 +251,7 @@ def mlflow_server(settings: Settings, port: int) -> Server:
 def scoring_server(settings: Settings, port: int) -> Server:
     """The scoring service."""
     host = settings.serving_host
-    base = f"http://{host_in_url(_EVERYWHERE.get(host, host), port)}"
+    base = f"http://{host_in_url(answering_host(host), port)}"
     command = [sys.executable, "-m", "thumblab_serving"]
     return Server("scoring", [*command, "--host", host, "--port", str(port)], base, f"{base}/health")
 

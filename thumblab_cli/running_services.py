@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thumblab_core.api_key import kept_key
+from thumblab_core.hosts import answering_host, host_in_url
 from thumblab_core.running import running_lab
 
 if TYPE_CHECKING:
@@ -12,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def another_labs_service(chosen: "Settings") -> str | None:
-    """Half a sentence on a running service that does not take the key of this lab, and what prints its key.
+    """Half a sentence on a running service that is not known to take the key of this lab, and what prints its key.
 
-    None where the lab's own service runs, or none does.
+    None where the lab's own `thumblab up` runs, or no service does. No key is sent: whoever listens there could keep it.
     """
     if running_lab(chosen.data_dir) is not None:
         return None
@@ -23,9 +24,12 @@ def another_labs_service(chosen: "Settings") -> str | None:
         running = running_lab(folder)
         if running is not None and (key is None or kept_key(chosen.model_copy(update={"data_dir": folder})) != key):
             return f"the service that runs at {running.scoring} is of the lab in {folder}: {command} prints its key"
-    at = f"http://{_address(chosen.serving_host)}:{chosen.serving_port}"
-    if _refuses(at, key):
-        return f"the service that runs at {at} is of another lab: set THUMBLAB_DATA_DIR to its folder"
+    at = f"http://{host_in_url(answering_host(chosen.serving_host), chosen.serving_port)}"
+    if _asks_for_a_key(at):
+        return (
+            f"a service that is not this lab's `thumblab up` runs at {at}: if it is of another lab, set THUMBLAB_DATA_DIR "
+            "to that lab's folder"
+        )
     return None
 
 
@@ -38,22 +42,15 @@ def _related(chosen: "Settings") -> Iterator[tuple[Path, str]]:
     yield from ((folder, command) for folder, command in labs.items() if folder != this)
 
 
-def _address(host: str) -> str:
-    if host in ("0.0.0.0", "::"):  # noqa: S104  (compared, not bound)
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
-
-
-def _refuses(url: str, key: str | None) -> bool:
-    """Whether a scoring service answers there that does not take the key."""
+def _asks_for_a_key(url: str) -> bool:
+    """Whether a scoring service answers there that takes no request without a key."""
     import httpx
 
     try:
         with httpx.Client(base_url=url, timeout=2, trust_env=False) as client:
             if "encoders" not in client.get("/health").json():
                 return False
-            # Without a body it is refused in any case: what matters is whether the key is the reason.
-            reply = client.post("/v1/score", headers={} if key is None else {"X-API-Key": key})
+            reply = client.post("/v1/score")
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError):
         return False
     return bool(reply.status_code == httpx.codes.UNAUTHORIZED)

@@ -23,7 +23,7 @@ _DATABASE_SECONDS = 5
 def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: int | None) -> None:
     """Run the Dagster UI and daemon, MLflow, and the scoring service with its page, until Ctrl-C.
 
-    A server that ends by itself is started again, three times in ten minutes at most. The end of the database is an end.
+    A server that ends by itself is started again, three times in ten minutes at most. `up` ends when the database ends.
     """
     from thumblab_cli import processes
     from thumblab_cli.demo_lab import demo_lab
@@ -44,7 +44,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
-        port = processes.mlflow_port((demo_settings(catalogue) if demo else settings()).data_dir, mlflow_port)
+        port = mlflow_port or processes.mlflow_port((demo_settings(catalogue) if demo else settings()).data_dir)
         if demo:
             stack.enter_context(demo_lab(catalogue, port))
         chosen = settings()
@@ -67,6 +67,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
         stack.enter_context(announced(chosen.data_dir, running))
         for server in servers:
             processes.refuse_taken(server)
+        processes.keep_mlflow_port(chosen.data_dir, port)
         supervisor = stack.enter_context(processes.Supervisor(chosen.data_dir, addresses))
         for server in servers:
             supervisor.start(server)

@@ -99,7 +99,7 @@ def _start_mlflow(console: Console, supervisor: processes.Supervisor, lab: DemoL
     """The server that was started, if one had to be. It takes seconds to come up; the collection does not need it."""
     if lab.mlflow_port is None:
         return []
-    usual = processes.mlflow_port(lab.data_dir, None)
+    usual = processes.mlflow_port(lab.data_dir)
     if lab.mlflow_port != usual:
         console.print(
             f"Something else listens on port {usual}, where MLflow was: it is on {lab.mlflow_port} this time, and links of "

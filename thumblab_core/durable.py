@@ -1,9 +1,16 @@
-"""What is on the disk, and not only written: a file first, then the folder that names it. And how old a file is."""
+"""What is on the disk, and not only written: a file first, then the folder that names it.
 
+And how old a file is, and where no hard link can be made.
+"""
+
+import errno
 import os
 import time
 from contextlib import suppress
 from pathlib import Path
+
+NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+"""What file systems answer where a hard link cannot be made."""
 
 
 def sync(path: Path) -> None:

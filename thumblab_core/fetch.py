@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpcore
 
 from thumblab_core.errors import LabError
-from thumblab_core.hosts import host_in_url, host_name
+from thumblab_core.hosts import USUAL_PORTS, host_in_url, host_name
 from thumblab_core.images import MAX_BYTES
 
 CONNECT_S, READ_S, DEADLINE_S = 5.0, 20.0, 30.0
@@ -121,8 +121,9 @@ class Fetcher:
             raise RefusedError(f"not a URL: {url[:200]!r}") from None
         if parts.username is not None or parts.password is not None:
             raise RefusedError("URLs with credentials are refused")
-        usual = parts.scheme == "https" and port in (None, 443) and host_in_url(host) in self._hosts
-        named = parts.scheme in ("http", "https") and port is not None and host_in_url(host, port) in self._hosts
+        asked = USUAL_PORTS.get(parts.scheme) if port is None else port
+        usual = (parts.scheme, asked) == ("https", 443) and host_in_url(host) in self._hosts
+        named = parts.scheme in USUAL_PORTS and host_in_url(host, asked) in self._hosts
         if not usual and not named:
             raise RefusedError(
                 f"{parts.scheme}://{parts.netloc[:100]} is not among the image hosts; "

@@ -19,8 +19,22 @@ def host_in_url(host: str, port: int | None = None) -> str:
     return (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
 
 
+def answering_host(host: str) -> str:
+    """Where this machine reaches a server that listens on the host: of every address, the loopback of the same family.
+
+    The lab's servers listen through asyncio, which binds `::` for IPv6 alone.
+    """
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host_name(host), host)  # noqa: S104  (compared, not bound)
+
+
+USUAL_PORTS = {"https": 443, "http": 80}
+
+
 def named_host(text: str) -> str:
-    """As `host_in_url`, of what a person writes: a host with a port or without, or a URL of it. Raises ValueError."""
+    """What a person writes, a host with a port or without or a URL of it, as `host_in_url`. Raises ValueError.
+
+    A host alone stands for https on its usual port, so that port is left out, and that of http is put in.
+    """
     text = text.strip()
     try:
         return host_in_url(str(IPv6Address(text)))
@@ -28,7 +42,9 @@ def named_host(text: str) -> str:
         parts = urlsplit(text if "://" in text else f"//{text}")
         if not parts.hostname or parts.username is not None:
             raise ValueError("not a host; write name or name:port, of an IPv6 address [address]:port") from None
-        return host_in_url(parts.hostname, parts.port)
+        scheme = parts.scheme or "https"
+        port = USUAL_PORTS.get(scheme) if parts.port is None else parts.port
+        return host_in_url(parts.hostname, None if (scheme, port) == ("https", 443) else port)
 
 
 def is_loopback(host: str) -> bool:

@@ -12,7 +12,6 @@ Publishing writes aside, syncs, then renames, so a reader sees a whole release o
 `promote` moves the pointer, atomically. A reader resolves the pointer once per use and verifies what it reads.
 """
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -28,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from thumblab_core.durable import sync
+from thumblab_core.durable import NO_LINKS, sync
 from thumblab_core.errors import LabError
 
 FORMAT = 2
@@ -42,7 +41,6 @@ ALL = "all"
 _POINTER, _HELD, _HISTORY, _NUMBER = "CURRENT", "HELD", "SERVED", "NUMBER"
 _REMEMBERED = 200
 _STAGING, _ASIDE = ".staging-", ".aside-"
-_NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _RELEASE_ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
@@ -497,7 +495,7 @@ def _taken_over(release: Release, staging: Path, without: Mapping[str, str]) -> 
         try:
             os.link(release.path / name, place)
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in NO_LINKS:
                 raise
             shutil.copyfile(release.path / name, place)
             if _checksum(place) != files[name]:

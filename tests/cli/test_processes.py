@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from thumblab_cli import processes
 from thumblab_cli.main import cli
-from thumblab_cli.processes import Server, Supervisor, mlflow_port
+from thumblab_cli.processes import Server, Supervisor, keep_mlflow_port, mlflow_port
 from thumblab_core.errors import LabError
 from thumblab_core.running import Running, announced
 from thumblab_core.settings import Settings, settings
@@ -193,12 +193,39 @@ def test_links_to_mlflow_stay_good_the_port_is_kept_and_at_first_it_is_the_usual
         with suppress(OSError):  # somebody else has it
             other.bind(("127.0.0.1", 5000))
         other.listen()
-        first = mlflow_port(tmp_path / "taken", None)
+        first = mlflow_port(tmp_path / "taken")
         assert first != 5000
-        assert mlflow_port(tmp_path / "taken", None) == first
-    assert mlflow_port(tmp_path / "taken", None) == first
-    assert mlflow_port(tmp_path / "taken", 5001) == 5001, "a person's choice"
-    assert mlflow_port(tmp_path / "taken", None) == 5001
+        assert mlflow_port(tmp_path / "taken") == first
+    assert mlflow_port(tmp_path / "taken") == first
+    keep_mlflow_port(tmp_path / "taken", 5001)
+    assert mlflow_port(tmp_path / "taken") == 5001, "a person's choice"
+    assert [file.name for file in (tmp_path / "taken").iterdir()] == ["mlflow-port"]
+
+
+@pytest.mark.parametrize("content", [b"", b"5000 5001", b"\xff", b"99999", b"-1"])
+def test_a_kept_port_that_cannot_be_read_is_chosen_anew(tmp_path: Path, content: bytes) -> None:
+    memory = tmp_path / "mlflow-port"
+    memory.write_bytes(content)
+    port = mlflow_port(tmp_path)
+    assert memory.read_text() == str(port)
+
+
+def test_a_port_that_is_given_and_refused_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "mlflow_server", lambda _, port: mlflow(f"http://127.0.0.1:{port}"))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
+    (tmp_path / "mlflow-port").write_text("5432")
+    settings.cache_clear()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        done = CliRunner().invoke(cli, ["up", "--mlflow-port", str(taken)])
+    settings.cache_clear()
+    assert (done.exit_code, f"something listens on 127.0.0.1:{taken}" in done.stderr) == (1, True)
+    assert mlflow_port(tmp_path) == 5432
+
+
+def mlflow(url: str) -> Server:
+    return Server("mlflow", [], url, None)
 
 
 def test_mlflow_is_found_where_the_running_lab_has_it_unless_a_setting_says_where(tmp_path: Path) -> None:

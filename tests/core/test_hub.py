@@ -1,6 +1,7 @@
 """Promises of an encoder that a hub knows by name: where the hub does not answer, that is said at once, and what to do."""
 
 import http.server
+import json
 import socket
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub import constants
-from tiny_clip import TinyClip
+from tiny_clip import CONFIG, TinyClip
 
 from thumblab_core.encoders import hub
 from thumblab_core.encoders.load import new_image_encoder, title_encoder
@@ -126,3 +127,25 @@ def test_a_slow_hub_may_take_its_time_to_send_the_weights_and_then_is_not_needed
         endpoint(silent.getsockname()[1])
         again = new_image_encoder(name, Path()).encode_texts(["a title"])  # type: ignore[attr-defined]
     assert (first == again).all()
+
+
+def test_local_weights_whose_tokenizer_is_the_hubs_are_an_error_at_once_where_it_does_not_answer(
+    tiny: TinyClip, endpoint: Callable[[int], str], answering: Callable[..., tuple[int, list[str]]], tmp_path: Path
+) -> None:
+    import open_clip  # made importable by the encoder that is tiny
+
+    named = {"hf_tokenizer_name": "lab/multilingual"}
+    name = "tiny-test-of-the-hub"
+    (tmp_path / f"{name}.json").write_text(json.dumps(CONFIG | {"text_cfg": CONFIG["text_cfg"] | named}))
+    open_clip.add_model_config(tmp_path / f"{name}.json")
+    port, asked = answering({}, 503)
+    url = endpoint(port)
+    try:
+        with pytest.raises(LabError, match=f"the hub {url} gave 503"):
+            new_image_encoder(f"open_clip:{name}/{tiny.weights}", Path()).encode_texts(["a"])  # type: ignore[attr-defined]
+        assert len(asked) == 1
+        asked.clear()
+        new_image_encoder(tiny.setting, Path()).encode_texts(["a"])  # type: ignore[attr-defined]
+        assert asked == [], "what needs no hub does not wait for it"
+    finally:
+        open_clip.factory._MODEL_CONFIGS.pop(name)

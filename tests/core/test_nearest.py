@@ -1,10 +1,12 @@
 """The library searched by pgvector: the same videos and cosines as by FAISS, with and without an HNSW index."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import date
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
@@ -231,6 +233,23 @@ def test_an_index_is_made_once_and_what_an_interrupted_attempt_left_is_made_anew
     with fresh.engine.connect() as connection:
         assert nearest_index.has_index(connection, HOSTILE, 8)
         assert connection.execute(identity).scalar_one() != first
+
+
+def test_an_index_that_cannot_be_made_leaves_no_setting_on_a_connection_that_others_use(
+    fresh: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def settings_of_all() -> set[str]:
+        with ExitStack() as stack:
+            several = [stack.enter_context(fresh.engine.connect()) for _ in range(4)]
+            return {one.execute(text("SHOW maintenance_work_mem")).scalar_one() for one in several}
+
+    usual = settings_of_all()
+    monkeypatch.setattr(nearest_index, "_MOST_MEMORY_MB", 33)
+    monkeypatch.setattr(nearest_index, "_SCHEMA", "SELECT 'no such schema'")
+    with pytest.raises(psycopg.errors.InvalidSchemaName):
+        nearest_index.ensure_index(fresh.engine, HOSTILE, worthwhile=10)
+    assert settings_of_all() == usual
+    assert len(usual) == 1
 
 
 def test_an_index_that_another_process_is_making_is_left_to_it(fresh: Lab) -> None:

@@ -1,5 +1,7 @@
 """Promises of a data folder that two hosts reach: one of them uses it, and no committed row is lost."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -7,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -126,6 +129,42 @@ def test_of_two_hosts_that_share_no_lock_and_claim_the_folder_at_once_one_has_it
         owner.claim(home)
     assert owner.other_holder(home) == ELSEWHERE
     assert list(home.glob("host.*.new")) == []
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS])
+def test_a_file_system_without_hard_links_gives_the_folder_to_the_first_host_that_claims_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    other: list[owner.Host] = []
+
+    def refuse(record: Path, _: Path) -> None:
+        for host in other:
+            record.write_text(json.dumps(asdict(host)))
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    owner.claim(tmp_path)
+    assert owner._read(tmp_path) == owner.this_host()
+    owner.let_go(tmp_path)
+    other.append(ELSEWHERE)
+    with pytest.raises(LabError, match="host elsewhere"):
+        owner.claim(tmp_path)
+    assert [file.name for file in tmp_path.glob("host.*")] == ["host.json"]
+
+
+def test_those_who_only_look_at_a_lock_never_take_each_other_for_its_holder(tmp_path: Path) -> None:
+    def answers() -> set[bool]:
+        looks = [lambda: owner.server_lives(tmp_path), lambda: watcher.in_use(tmp_path)]
+        with ThreadPoolExecutor(8) as threads:
+            return set(threads.map(lambda n: looks[n % 2](), range(2_000)))
+
+    assert answers() == {False}
+    user = owner.open_file(tmp_path, "users.lock")
+    fcntl.flock(user, fcntl.LOCK_SH)
+    with owner.server_lock(tmp_path):
+        assert answers() == {True}
+    os.close(user)
+    assert answers() == {False}
 
 
 def test_a_server_that_ends_in_order_leaves_the_folder_to_whichever_host_comes(lab: Settings) -> None:

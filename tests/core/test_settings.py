@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
-from thumblab_cli import processes
+from thumblab_cli import processes, running_services
 from thumblab_cli.main import cli
 from thumblab_core import settings as module
 from thumblab_core.errors import LabError
@@ -127,8 +127,15 @@ def test_every_variable_that_the_documents_name_is_a_setting() -> None:
         ("192.0.2.7", "http://192.0.2.7:8000"),
     ],
 )
-def test_the_service_is_asked_where_it_listens_however_its_host_is_written(tmp_path: Path, host: str, url: str) -> None:
-    server = processes.scoring_server(Settings(data_dir=tmp_path, serving_host=host), 8000)
+def test_the_service_is_asked_where_it_listens_however_its_host_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, url: str
+) -> None:
+    chosen = Settings(data_dir=tmp_path, serving_host=host, serving_port=8000)
+    asked: list[str] = []
+    monkeypatch.setattr(running_services, "_asks_for_a_key", asked.append)
+    assert running_services.another_labs_service(chosen) is None
+    assert asked == [url], "`thumblab key` looks where `thumblab up` starts it"
+    server = processes.scoring_server(chosen, 8000)
     assert (server.url, server.ready) == (url, f"{url}/health")
     assert httpx.URL(url).port == 8000
 
@@ -170,6 +177,14 @@ def test_a_service_that_only_this_machine_reaches_answers_to_its_own_names_and_n
         ("[::1]", "https://[::1]:443/a.jpg"),
         ("x, [2001:DB8::0:1]:8090", "http://[2001:db8::1]:8090/a.jpg"),
         ("[2001:db8::1]:8090", "http://[2001:DB8:0::1]:8090/a.jpg"),
+        ("https://cdn.example:443", "https://cdn.example/a.jpg"),
+        ("cdn.example:443", "https://cdn.example/a.jpg"),
+        ("cdn.example:443", "https://cdn.example:443/a.jpg"),
+        ("[::1]:443", "https://[::1]/a.jpg"),
+        ("http://cdn.example", "http://cdn.example/a.jpg"),
+        ("http://cdn.example", "http://cdn.example:80/a.jpg"),
+        ("cdn.example:80", "http://cdn.example/a.jpg"),
+        ("http://cdn.example:443", "http://cdn.example:443/a.jpg"),
     ],
 )
 def test_an_image_host_matches_in_any_case_and_as_an_ipv6_address(written: str, url: str) -> None:
@@ -178,6 +193,12 @@ def test_an_image_host_matches_in_any_case_and_as_an_ipv6_address(written: str, 
     for other in ("http://[::1]:8091/a.jpg", "https://[2001:db8::18090]/a.jpg", "https://cdn.example.evil/a.jpg"):
         with pytest.raises(RefusedError):
             Fetcher(hosts).check(other)
+
+
+def test_an_image_host_that_is_named_for_http_is_not_read_over_https_nor_the_other_way_round() -> None:
+    for written, other in (("http://cdn.example", "https://cdn.example/"), ("cdn.example:443", "http://cdn.example/")):
+        with pytest.raises(RefusedError):
+            Fetcher(Settings(extra_image_hosts=written).image_hosts).check(other)
 
 
 def test_a_picture_is_read_from_an_ipv6_address_which_is_told_in_brackets() -> None:

@@ -1,10 +1,12 @@
 """`thumblab score`: the same answer from its own process and through the service; `thumblab key`: of this lab alone."""
 
+import http.server
 import io
 import json
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 from click.testing import CliRunner
@@ -249,14 +251,42 @@ def test_the_key_of_a_lab_is_not_made_while_the_service_of_another_one_runs(with
     for arguments in ((), ("--demo",)):
         done = within(*arguments, command="key", **apart | {"THUMBLAB_API_KEY": ""})
         assert (done.exit_code, done.stdout) == (1, "")
-        assert f"the service that runs at {service.url} is of another lab" in done.stderr
+        assert f"a service that is not this lab's `thumblab up` runs at {service.url}" in done.stderr
     assert not (tmp_path / "mine").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "api-key").write_text("mine\n")
     done = within(command="key", **apart | {"THUMBLAB_API_KEY": ""})
     assert (done.exit_code, done.stdout) == (0, "mine\n")
-    assert f"the service that runs at {service.url} is of another lab" in done.stderr
-    assert within(command="key", **apart).stderr == "", "the service takes this key, wherever it was started"
+    assert f"a service that is not this lab's `thumblab up` runs at {service.url}" in done.stderr
+
+
+def test_whoever_listens_on_the_port_is_never_sent_the_key(within, tmp_path):
+    heard = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b'{"encoders": {}}'
+            heard.append(f"{self.requestline} {self.headers}")
+            self.send_response(200 if self.command == "GET" else 401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self):
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener) as listener:
+        threading.Thread(target=listener.serve_forever, args=(0.05,), daemon=True).start()
+        apart = {"THUMBLAB_DATA_DIR": str(tmp_path), "THUMBLAB_SERVING_PORT": str(listener.server_port)}
+        done = within(command="key", **apart)
+        listener.shutdown()
+    assert done.stdout == KEY + "\n"
+    assert len(heard) == 2
+    assert KEY not in "".join(heard)
+    assert "is not this lab's `thumblab up`" in done.stderr
 
 
 def test_the_key_of_the_running_demo_is_found_and_told_of(within, tmp_path):

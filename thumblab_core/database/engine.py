@@ -1,7 +1,8 @@
 """Every connection of the lab to its database: one that a transaction pooler may stand before, with `vector` found anywhere.
 
 A pooler gives each transaction another connection of its own. So nothing of the lab outlives a transaction there: no
-prepared statement, no setting, no temporary table, and no advisory lock but those that end with one.
+prepared statement, no setting, no temporary table, and no advisory lock but those that end with one. The one exception is
+`maintenance_work_mem` in `nearest_index.py`: an index made concurrently stands in no transaction. It is reset afterwards.
 """
 
 from collections.abc import Iterator

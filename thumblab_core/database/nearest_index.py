@@ -89,16 +89,20 @@ def _make(connection: Connection, schema: str, encoder: str, dimension: int, cou
         "CREATE INDEX CONCURRENTLY {name} ON embeddings USING hnsw "
         "((vector::{schema}.vector({dimension})) {schema}.vector_ip_ops) WHERE encoder = {encoder}"
     )
-    _run(
-        connection,
-        statement.format(
-            name=sql.Identifier(index_name(encoder, dimension)),
-            schema=sql.Identifier(schema),
-            dimension=sql.Literal(dimension),
-            encoder=sql.Literal(encoder),
-        ),
-    )
-    connection.execute(text("RESET maintenance_work_mem"))
+    try:
+        _run(
+            connection,
+            statement.format(
+                name=sql.Identifier(index_name(encoder, dimension)),
+                schema=sql.Identifier(schema),
+                dimension=sql.Literal(dimension),
+                encoder=sql.Literal(encoder),
+            ),
+        )
+    finally:
+        driver: Any = connection.connection.dbapi_connection
+        if not driver.closed:  # else the error that closed it is the one to raise
+            connection.execute(text("RESET maintenance_work_mem"))
 
 
 def _drop(connection: Connection, encoder: str, dimension: int) -> None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from thumblab_core.durable import sync
+from thumblab_core.durable import NO_LINKS, sync
 from thumblab_core.errors import LabError
 
 _RECORD, _LOCK = "host.json", "server.lock"
@@ -76,24 +76,36 @@ def refuse_other(home: Path) -> None:
 def claim(home: Path) -> None:
     """Record that this host runs the server; the caller holds start.lock. Raises LabError where another host does."""
     refuse_other(home)
-    aside = home / f"host.{os.getpid()}.new"
-    descriptor = open_file(home, aside.name)
+    aside = home / f"host.{os.urandom(6).hex()}.new"  # two containers may have the same process id
     try:
-        os.truncate(descriptor, 0)
-        os.write(descriptor, json.dumps(asdict(this_host())).encode())
-        os.fsync(descriptor)
+        descriptor = open_file(home, aside.name)
+        try:
+            os.truncate(descriptor, 0)
+            os.write(descriptor, json.dumps(asdict(this_host())).encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if _read(home) is None:
+            with suppress(FileExistsError):
+                _put_first(aside, home / _RECORD)
+            refuse_other(home)
+        else:
+            aside.replace(home / _RECORD)
     finally:
-        os.close(descriptor)
-    if _read(home) is None:
-        with suppress(
-            FileExistsError
-        ):  # hosts that share no locks are here at once: the first wins, on any file system
-            (home / _RECORD).hardlink_to(aside)
-        aside.unlink()
-        refuse_other(home)
-    else:
-        aside.replace(home / _RECORD)
+        aside.unlink(missing_ok=True)
     sync(home)
+
+
+def _put_first(aside: Path, record: Path) -> None:
+    """Make `record` of `aside`. Of hosts that share no locks and are here at once, all but the first get FileExistsError."""
+    try:
+        record.hardlink_to(aside)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        # Empty for a moment, which other hosts read as somebody's.
+        os.close(os.open(record, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        aside.replace(record)
 
 
 def let_go(home: Path) -> None:
@@ -119,7 +131,7 @@ def server_lives(home: Path) -> bool:
     """Whether a process of a server in `home` lives, in whatever PID namespace of this kernel."""
     descriptor = open_file(home, _LOCK)
     try:
-        return not try_lock(descriptor)
+        return not try_lock(descriptor, fcntl.LOCK_SH)  # shared: two who look at once must not take each other for it
     finally:
         os.close(descriptor)
 
@@ -153,9 +165,9 @@ def open_file(home: Path, name: str) -> int:
     return descriptor
 
 
-def try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -4,6 +4,7 @@ Who uses a server is a question of locks, not of lists of process ids: the kerne
 and a forked child holds its parent's. The files lie beside the server's data:
 
     users.lock   shared, by every process that uses the server, for as long as it lives
+    look.lock    exclusive, by whoever looks whether users.lock is free
     start.lock   exclusive, by whoever is starting or stopping the server
     watch.lock   exclusive, by the one watcher, which waits until users.lock is free and then stops the server
 
@@ -45,11 +46,13 @@ def locked(home: Path, name: str) -> Iterator[int]:
 
 def in_use(home: Path) -> bool:
     """Whether any process uses the server, this one included."""
-    descriptor = open_file(home, "users.lock")
-    try:
-        return not try_lock(descriptor)
-    finally:
-        os.close(descriptor)
+    # Only an exclusive lock tells of shared ones. So one looks at a time: two would take each other for users.
+    with locked(home, "look.lock"):
+        descriptor = open_file(home, "users.lock")
+        try:
+            return not try_lock(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def processes(home: Path) -> list[psutil.Process]:

@@ -13,7 +13,7 @@ _loading = threading.RLock()
 
 @contextmanager
 def hub_in_reach() -> Iterator[str | None]:
-    """While this lasts, models are loaded from the hub, or where it does not answer from what was downloaded before.
+    """Load models from the hub, or from its local cache when the hub does not answer.
 
     Gives None, or why the hub is not asked. The hub's own client tries each of several files again for a minute.
     """

@@ -66,14 +66,17 @@ class OpenClipEncoder(LearntEncoder):
             # OpenAI's weights were trained with QuickGELU, which open_clip only warns of when the model's name lacks it.
             tag, said = open_clip.get_pretrained_cfg(self._name, self._weights), _said(Path(self._weights))
             quick_gelu = bool(tag.get("quick_gelu") or said.get("quick_gelu"))
-            with nullcontext() if is_path(self._weights) else hub_in_reach() as unreachable:
+            text = (open_clip.get_model_config(self._name) or {}).get("text_cfg", {}) if is_path(self._weights) else {}
+            # With local weights too: the texts of SigLIP and of multilingual models are cut by a tokenizer of the hub.
+            asks_hub = not is_path(self._weights) or text.get("hf_tokenizer_name") or text.get("hf_model_name")
+            with hub_in_reach() if asks_hub else nullcontext() as unreachable:
                 model, _, _ = open_clip.create_model_and_transforms(
                     self._name,
                     pretrained=self._weights,
                     device=device,
                     force_quick_gelu=quick_gelu,
                 )
-            tokenizer = open_clip.get_tokenizer(self._name)
+                tokenizer = open_clip.get_tokenizer(self._name)
         except Exception as error:
             raise LabError(
                 f"the image encoder {self._name}/{self._weights} could not be loaded "
