@@ -45,7 +45,7 @@ class LabRunLauncher(DefaultRunLauncher):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         try:
             self._replace_dead_code_server(run)
-        except Exception:  # whatever it is: a run that is not found dead here keeps its slot
+        except Exception:  # noqa: BLE001  whatever it is, a run that is not found dead keeps its slot
             _log.exception("the code server of run %s could not be replaced", run.run_id)
         return CheckRunHealthResult(WorkerStatus.FAILED, _GONE)
 
