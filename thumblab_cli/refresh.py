@@ -12,7 +12,6 @@ if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumbla
     from rich.console import Console
 
     from thumblab_pipelines.steps.lab import Lab
-    from thumblab_pipelines.steps.tracking import Tracker
 
 
 @click.command(name="refresh")
@@ -39,40 +38,20 @@ def command(niches: tuple[str, ...], no_train: bool) -> None:
 def serve(console: "Console", lab: "Lab", niches: Sequence[str], train: bool) -> None:
     """Refresh the niches, a line each, and then the model. One niche that fails stops no other, and makes the status 1."""
     from thumblab_cli.tables import progress_bars
-    from thumblab_pipelines.steps.refresh import refresh_model, refresh_niche
+    from thumblab_pipelines.steps.refresh import refresh_all
+    from thumblab_pipelines.steps.tracking import Tracker
 
     def say(sentence: str) -> None:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
-    failed: list[str] = []
-    for niche in niches:
-        try:
-            with progress_bars(console) as listener:
-                found = refresh_niche(lab, niche, listener)
-        except LabError as error:
-            failed.append(str(error))
-            continue
-        for remark in found.remarks:
-            say(f"note: {remark}")
-        say(
-            f"{niche}: {found.encoded} encoded, {found.measured} measured; {found.served.info['count']} thumbnails are "
-            f"served by {found.served.release_id}"
+    with progress_bars(console) as listener:
+        found = refresh_all(
+            lab,
+            niches,
+            lambda: Tracker.connect(lab.settings.mlflow_url),
+            listener,
+            say=say,
+            note=lambda sentence: click.echo(f"note: {sentence}", err=True),
+            train=train,
         )
-    if train and len(failed) < len(niches):
-        with progress_bars(console) as listener:
-            model = refresh_model(lab, lambda: _tracker(lab), listener)
-        say(f"model: {model.explanation}")
-        say(f"model: {model.served.release_id} is served" if model.served else "model: none is served yet")
-    if failed:
-        raise LabError("; ".join(failed))
-
-
-def _tracker(lab: "Lab") -> "Tracker | None":
-    """None, and a sentence, where MLflow does not answer: a model can be trained and served without."""
-    from thumblab_pipelines.steps.tracking import Tracker
-
-    try:
-        return Tracker.connect(lab.settings.mlflow_url)
-    except LabError as error:
-        click.echo(f"note: the model is not logged: {error}", err=True)
-        return None
+    found.require_all()

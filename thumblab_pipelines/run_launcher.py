@@ -4,6 +4,7 @@ Without that, Dagster's run monitoring never ends a run whose process and code s
 keeps its slot of the run queue for good.
 """
 
+import logging
 from typing import Any, Self
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, DefaultRunLauncher, RunsFilter
@@ -14,6 +15,8 @@ from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._serdes import ConfigurableClassData
 
 from thumblab_pipelines import run_locks
+
+_log = logging.getLogger(__name__)
 
 _GONE = "its process is gone: it was killed, ran out of memory, or the machine stopped"
 
@@ -40,7 +43,10 @@ class LabRunLauncher(DefaultRunLauncher):
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         if not run_locks.abandoned(run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        self._replace_dead_code_server(run)
+        try:
+            self._replace_dead_code_server(run)
+        except Exception:  # noqa: BLE001  whatever it is, a run that is not found dead keeps its slot
+            _log.exception("the code server of run %s could not be replaced", run.run_id)
         return CheckRunHealthResult(WorkerStatus.FAILED, _GONE)
 
     def _replace_dead_code_server(self, run: DagsterRun) -> None:

@@ -21,6 +21,7 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.fitting import fit
 from thumblab_pipelines.steps.problem import Problem
 from thumblab_pipelines.steps.recipe import TrainConfig
+from thumblab_pipelines.steps.team import Team
 
 QUICK = {
     "epochs": 6, "patience": 0, "pairs_per_step": 128, "pairs_per_block": 32, "pairs_per_video": 0, "learning_rate": 1e-2,
@@ -84,6 +85,9 @@ def main(folder: str, changes: str, checkpoints: str = "", logs: str = "") -> No
         logs=Path(logs) if logs else None,
     )
     rank = os.environ.get("RANK", "0")
+    team = Team()
+    assert team.agree("ab" * 32)
+    assert team.agree(f"{int(rank):012d}") == (team.size == 1)
     save_file(model.state_dict(), Path(folder) / f"weights-{rank}.safetensors")
     (Path(folder) / f"history-{rank}.json").write_text(json.dumps([asdict(epoch) for epoch in history]))
 

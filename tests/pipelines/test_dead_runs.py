@@ -5,6 +5,7 @@ server. That one, and the processes of runs, are killed.
 """
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+from dagster._core.errors import DagsterCodeLocationLoadError
+from dagster._core.launcher.base import WorkerStatus
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
 from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
@@ -25,6 +28,7 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 from thumblab_core.settings import CHECKOUT, settings
 from thumblab_pipelines import run_locks
 from thumblab_pipelines.definitions import defs
+from thumblab_pipelines.run_launcher import LabRunLauncher
 
 QUEUED, STARTED = dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
@@ -176,6 +180,24 @@ def test_a_run_that_no_code_server_can_start_waits_for_the_next_one(daemon: Daem
     daemon.replace_code_server()
     daemon.dequeue()
     daemon.wait(asked, SUCCESS)
+
+
+def test_a_dead_run_is_found_dead_also_where_its_code_server_cannot_be_replaced(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = dg.DagsterRun(job_name="lasting")
+    run_locks.hold(run.run_id)
+    os.close(run_locks._held.pop(run.run_id))
+
+    def broken(_self: object, _run: object) -> None:
+        raise DagsterCodeLocationLoadError("syntax error in its module", load_error_infos=[])
+
+    launcher = LabRunLauncher()
+    monkeypatch.setattr(LabRunLauncher, "_replace_dead_code_server", broken)
+    assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
+    assert f"the code server of run {run.run_id} could not be replaced" in caplog.text
+    assert "syntax error in its module" in caplog.text
+    run_locks.let_go(run.run_id)
 
 
 def test_a_run_of_another_data_folder_is_left_to_the_daemon_of_that_one(

@@ -23,9 +23,10 @@ from thumblab_pipelines.steps.kept_pairs import SUCCEEDED, named_pairs
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.pairs import TEST, TRAIN, build_pairs, judge_pairs
 from thumblab_pipelines.steps.promotion import promote_newest
-from thumblab_pipelines.steps.ranking import build_model
+from thumblab_pipelines.steps.ranking import _published, build_model
 from thumblab_pipelines.steps.recipe import TrainConfig
 from thumblab_pipelines.steps.snapshot import FILE, Snapshot
+from thumblab_pipelines.steps.team import Team
 from thumblab_pipelines.steps.traces import clean_pairs
 
 QUICK = TrainConfig(epochs=1)
@@ -117,6 +118,15 @@ def test_videos_forgotten_on_the_way_stop_neither_training_nor_promotion_and_are
     assert (again.reused, again.forgotten, again.release.info["pairs_release"]) == (False, 0, left.release_id)
     assert promote_newest(lab)[2].comparison is not None
     assert clean_pairs(lab) == 0
+
+
+def test_processes_that_did_not_read_the_same_stop_with_a_sentence(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_pairs(lab)
+    monkeypatch.setattr(Team, "told", lambda self, value: value + 1)  # as where the main process read something else
+    with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
+        build_model(lab, QUICK)
+    with pytest.raises(LabError, match="the main process published no model"):
+        _published(lab, "of none")
 
 
 def test_the_champions_pairs_outlive_newer_ones_and_never_pass_for_the_newest(lab: Lab) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, event, select, text
 
 from thumblab_core.database import schema
 from thumblab_core.database.tables import channels, videos
@@ -121,12 +121,12 @@ def test_channels_of_two_spellings_that_were_imported_before_become_one_with_all
             source = "youtube" if channel_id == youtube else "catalogue"
             put(connection, "channels", channel_id=channel_id, title=name)
             put(
-                connection, "videos", video_id=f"v{number}", niche="tech", channel_id=channel_id, title="A &amp; B",
+                connection, "videos", video_id=f"v{number}", niche="tech", channel_id=channel_id, title=f"{number} &amp; B",
                 published_at=at, tags=[], source=source, refreshed_at=at,
             )  # fmt: skip
             put(
                 connection, "thumbnail_versions", video_id=f"v{number}", first_seen=at, last_seen=at, sha256="0" * 64,
-                title="A &amp; B",
+                title=f"{number} &amp; B",
             )  # fmt: skip
             band = {"age_band": "all", "video_count": 1, "median_views": number, "median_views_per_hour": number}
             put(connection, "channel_baselines", niche="tech", channel_id=channel_id, **band)
@@ -135,17 +135,24 @@ def test_channels_of_two_spellings_that_were_imported_before_become_one_with_all
         put(connection, "crawl_channels", channel_id=owners[escaped], niche="tech", found_at=at)
         crawled = {"video_id": "w", "niche": "tech", "published_at": at}
         put(connection, "crawl_videos", channel_id=owners[escaped], **crawled)
+    sent: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _connection, _cursor, statement, *_: sent.append(statement))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0006")
+        of_titles = [
+            statement for statement in sent if " SET title = " in statement and "UPDATE channels" not in statement
+        ]
+        assert len(of_titles) == 2, "one for each table, however many titles there are"
         one, other, third = (channel_id_of(name) for name in (plain, "Q&A", "Bench Channel"))
         found = dict(connection.execute(text("SELECT channel_id, title FROM channels")).all())
         assert found == {one: plain, other: "Q&A", third: "Bench Channel", youtube: "Real &amp; Co"}
         owner = connection.execute(text("SELECT video_id, channel_id, title FROM videos ORDER BY video_id")).all()
         assert [row.channel_id for row in owner] == [one, one, other, third, youtube]
-        assert [row.title for row in owner] == ["A & B"] * 4 + ["A &amp; B"]
+        titles = [*(f"{number} & B" for number in range(4)), "4 &amp; B"]
+        assert [row.title for row in owner] == titles
         versions = connection.execute(text("SELECT title FROM thumbnail_versions ORDER BY video_id")).scalars().all()
-        assert versions == ["A & B"] * 4 + ["A &amp; B"]
+        assert versions == titles
         baselines = dict(connection.execute(text("SELECT channel_id, median_views FROM channel_baselines")).all())
         assert baselines == {one: 1.0, other: 2.0, third: 3.0, youtube: 4.0}
         assert connection.execute(text("SELECT channel_id FROM crawl_videos")).scalars().all() == [one]

@@ -120,6 +120,27 @@ def test_the_standard_job_and_the_one_of_imported_catalogues_succeed_without_a_k
     assert ("served_model", None) in found
 
 
+def test_the_job_goes_on_after_a_niche_that_fails_and_without_mlflow_and_names_the_niche_at_the_end(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent_server(_: object) -> None:
+        raise LabError("MLflow does not answer")
+
+    monkeypatch.setattr(Lab, "open", classmethod(lambda cls, chosen=None: lab))
+    monkeypatch.setattr("thumblab_pipelines.defs.resources.MlflowResource.connect", silent_server)
+    monkeypatch.setattr("thumblab_pipelines.defs.jobs.held_niches", lambda _: ["news", "tech"])
+    definitions = defs()
+    result = definitions.resolve_job_def("refresh_imported").execute_in_process(
+        resources={"lab": LabResource(), "mlflow": definitions.resources["mlflow"]},  # type: ignore[index]
+        raise_on_error=False,
+    )
+    found = {(e.asset_key.to_user_string(), e.partition) for e in result.get_asset_materialization_events()}  # type: ignore[union-attr]
+    assert {("served_index", "tech"), ("served_model", None)} <= found
+    (failure,) = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure is not None
+    assert "1 of 2 niches were not refreshed: news (the library of news is empty" in str(failure.description)
+
+
 @pytest.fixture
 def command(lab: Lab, tmp_path: Path) -> Callable[..., Any]:
     url = lab.settings.database_url

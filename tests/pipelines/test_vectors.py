@@ -6,11 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from demo.emulator import Emulator
 from demo.synthetic import SyntheticCatalogue
-from thumblab_core.database.tables import embeddings, thumbnails, video_stats, videos, visual_features
+from thumblab_core.database.tables import (
+    embeddings,
+    library_exclusions,
+    thumbnails,
+    video_stats,
+    videos,
+    visual_features,
+)
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
@@ -290,6 +297,9 @@ def test_a_video_that_was_long_not_seen_leaves_the_library(bench: Bench) -> None
         .bindparams(ids=latest)
     )  # fmt: skip
     assert library.build_index(bench.lab, NICHE).release.info["count"] == 4
+    bench.do(insert(library_exclusions).values([{"video_id": name} for name in latest]))
+    with pytest.raises(LabError, match="first collected or last observed more than 90 days before the newest"):
+        library.build_index(bench.lab, NICHE)
 
 
 def test_an_empty_library_is_an_error_that_says_what_to_do(bench: Bench) -> None:

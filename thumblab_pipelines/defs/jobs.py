@@ -2,9 +2,11 @@
 
 One job over both kinds would run the global assets once per niche.
 
-A run is ended and tried again after the twelve hours of `dagster.yaml`, or `_longest` where its job is a short one; it
-goes on from what the first try committed.
+A run is ended and tried again after the twelve hours of `dagster.yaml`, or after the job's own limit (`_longest`); it goes
+on from what the first try committed.
 """
+
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -13,7 +15,7 @@ from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.groups import RETRY, niche_partitions
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.steps.index_changes import resume, roll_back
-from thumblab_pipelines.steps.refresh import held_niches, refresh_model, refresh_niche
+from thumblab_pipelines.steps.refresh import held_niches, refresh_all
 
 
 def _longest(hours: float) -> dict[str, str]:
@@ -30,25 +32,31 @@ refresh_library = dg.define_asset_job(
 @dg.op(
     description="Encodes, measures, indexes and serves what the lab holds, trains on it and serves the model; no key needed."
 )
-def serve_what_is_held(context: dg.OpExecutionContext, lab: LabResource, mlflow: MlflowResource) -> None:
+def serve_what_is_held(
+    context: dg.OpExecutionContext, lab: LabResource, mlflow: MlflowResource
+) -> Iterator[dg.AssetMaterialization | dg.Output[None]]:
     opened = lab.open()
+    events: list[dg.AssetMaterialization] = []
 
     def made(asset: str, niche: str | None, rows: int) -> None:
-        context.log_event(dg.AssetMaterialization(asset, partition=niche, metadata={"dagster/row_count": rows}))
+        events.append(dg.AssetMaterialization(asset, partition=niche, metadata={"dagster/row_count": rows}))
 
     with explained():
         niches = held_niches(opened)
         if not niches:
             raise LabError("the lab has no videos yet; `thumblab import FOLDER` brings a catalogue")
-        for niche in niches:
-            found = refresh_niche(opened, niche, lab.progress(context), made)
-            for remark in found.remarks:
-                context.log.warning(remark)
-        model = refresh_model(opened, mlflow.connect, lab.progress(context), made)
-    context.log.info(model.explanation)
-    context.add_output_metadata(
-        {"niches": ", ".join(niches), "model": model.explanation, "served": str(model.served or "no model")}
-    )
+        found = refresh_all(
+            opened, niches, mlflow.connect, lab.progress(context), made, say=context.log.info, note=context.log.warning
+        )
+        yield from events  # also where a niche failed: the others are served
+        found.require_all()
+    model = found.model
+    told = {
+        "niches": ", ".join(niches),
+        "model": model.explanation if model else "not trained",
+        "served": str((model and model.served) or "no model"),
+    }
+    yield dg.Output(None, metadata=told)
 
 
 @dg.job(

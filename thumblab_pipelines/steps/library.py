@@ -75,10 +75,12 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
 
 _LACKING = text("""
 SELECT count(*) AS videos, count(t.sha256) AS pictures, count(e.video_id) AS vectors,
-       count(*) FILTER (WHERE e.video_id IS NOT NULL AND x.video_id IS NULL) AS wanted
+       count(*) FILTER (WHERE e.video_id IS NOT NULL AND x.video_id IS NULL) AS wanted,
+       count(*) FILTER (WHERE r.video_id IS NOT NULL AND x.video_id IS NULL) AS counted
 FROM videos v
 LEFT JOIN thumbnails t ON t.video_id = v.video_id AND t.sha256 IS NOT NULL
 LEFT JOIN embeddings e ON e.video_id = v.video_id AND e.encoder = :encoder AND e.source_digest = t.sha256
+LEFT JOIN ref_thumbnails r ON r.video_id = v.video_id AND r.encoder = :encoder
 LEFT JOIN library_exclusions x ON x.video_id = v.video_id
 WHERE v.niche = :niche
 """)
@@ -104,7 +106,12 @@ def _why_empty(lab: Lab, niche: str, encoder: str) -> str:
         return (
             f"{empty}: each of its {found.vectors} encoded videos was taken out; `thumblab index upsert` puts one back"
         )
-    return f"{empty}: none of its {found.vectors} encoded videos is a plain video with a count of views"
+    if not found.counted:
+        return f"{empty}: none of its {found.vectors} encoded videos is a plain video with a count of views"
+    return (
+        f"{empty}: all of its {found.counted} videos were first collected or last observed more than "
+        f"{lab.settings.library_days} days before the newest observation; collect it again (`thumblab up`)"
+    )
 
 
 def judge_index(lab: Lab, release: Release) -> list[Verdict]:

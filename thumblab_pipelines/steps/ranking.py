@@ -59,9 +59,11 @@ def build_model(
     """Train on the newest pairs release and publish what came of it, with its evaluation, unless it is there already.
 
     `logs`: a folder for TensorBoard. Of the processes that `accelerate launch` started, all call this; the main one
-    publishes, and all return its release. Raises `LabError` when there are no pairs to learn from.
+    publishes, and all return its release. Raises `LabError` when there are no pairs to learn from, and in all processes when
+    they did not read the same.
     """
     from thumblab_pipelines.steps.dataset import load_dataset
+    from thumblab_pipelines.steps.team import Team
 
     config = config or TrainConfig()
     with holding_pairs(lab):
@@ -75,6 +77,12 @@ def build_model(
             if bad:
                 raise LabError(f"{source} is not fit for training: {'; '.join(v.explanation for v in bad)}")
             data = load_dataset(lab, source, forgotten)
+    # Each process has read for itself, one after the other; with different rows they would wait for each other for good.
+    if not Team().agree(inputs_digest(inputs, reused)):
+        raise LabError(
+            "the training pairs, the models or the videos of the lab changed while the processes of this training "
+            "started; start it again"
+        )
     if release is None:
         release = _train_and_publish(lab, data, config, inputs, progress, run_id, logs)
     built = BuiltModel(release, reused)
@@ -132,7 +140,10 @@ def _train_and_publish(
 
 def _published(lab: Lab, inputs: str) -> Release:
     """What the main process has made of these inputs."""
-    return next(found for found in reversed(lab.releases.all(MODEL, ALL)) if found.info.get("inputs") == inputs)
+    for release in reversed(lab.releases.all(MODEL, ALL)):
+        if release.info.get("inputs") == inputs:
+            return release
+    raise LabError("the main process published no model of these pairs; see what it said, and start the training again")
 
 
 def judge_model(lab: Lab, release: Release) -> list[Verdict]:

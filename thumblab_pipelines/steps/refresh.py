@@ -52,6 +52,26 @@ class RefreshedModel:
     explanation: str
 
 
+@dataclass(frozen=True)
+class Refreshed:
+    """What became of each niche, and of the model: None where none was asked for, or no niche could be refreshed."""
+
+    niches: list[RefreshedNiche]
+    failed: dict[str, LabError]
+    model: RefreshedModel | None
+
+    def require_all(self) -> None:
+        """Raise `LabError` with the niches that failed and why; transient where trying again may help one of them."""
+        if not self.failed:
+            return
+        why = "; ".join(f"{niche} ({error})" for niche, error in self.failed.items())
+        error = LabError(
+            f"{len(self.failed)} of {len(self.failed) + len(self.niches)} niches were not refreshed: {why}"
+        )
+        error.transient = any(error.transient for error in self.failed.values())
+        raise error
+
+
 def held_niches(lab: Lab) -> list[str]:
     """The niches that the lab has videos of."""
     with lab.engine.connect() as connection:
@@ -125,6 +145,52 @@ def refresh_model(
     refit_all(lab, release, progress)
     made("served_model", None, release.info["videos"])
     return RefreshedModel(release, f"{built.release.release_id} is trained: {decision.reason}")
+
+
+def refresh_all(
+    lab: Lab,
+    niches: Sequence[str],
+    connect: Callable[[], Tracker],
+    progress: Progress = silent,
+    made: Made = lambda *_: None,
+    say: Callable[[str], None] = lambda _: None,
+    note: Callable[[str], None] = lambda _: None,
+    train: bool = True,
+) -> Refreshed:
+    """Refresh the niches, and then the model where one of them could be. A niche that fails stops no other.
+
+    `say` is told what was done, `note` what was left out. Where `connect` raises `LabError`, the model is served, and not
+    logged to MLflow.
+    """
+
+    def tracker() -> Tracker | None:
+        try:
+            return connect()
+        except LabError as error:
+            note(f"the model is not logged: {error}")
+            return None
+
+    done: list[RefreshedNiche] = []
+    failed: dict[str, LabError] = {}
+    for niche in niches:
+        try:
+            found = refresh_niche(lab, niche, progress, made)
+        except LabError as error:
+            failed[niche] = error
+            note(f"{niche} was not refreshed: {error}")
+            continue
+        done.append(found)
+        for remark in found.remarks:
+            note(remark)
+        say(
+            f"{niche}: {found.encoded} encoded, {found.measured} measured; {found.served.info['count']} thumbnails are "
+            f"served by {found.served.release_id}"
+        )
+    model = refresh_model(lab, tracker, progress, made) if train and done else None
+    if model is not None:
+        say(f"model: {model.explanation}")
+        say(f"model: {model.served.release_id} is served" if model.served else "model: none is served yet")
+    return Refreshed(done, failed, model)
 
 
 def _require(niche: str, step: str, verdicts: Sequence[Verdict]) -> None:

@@ -84,6 +84,11 @@ class Team:
         torch.distributed.broadcast(held, 0)
         return float(held)
 
+    def agree(self, digest: str) -> bool:
+        """Whether all processes have the same digest, in hexadecimal; all get the same answer."""
+        mine = float(int(digest[:12], 16))  # 48 bits, which a float holds exactly
+        return not self.any(self.told(mine) != mine)
+
     def gather(self, values: Tensor) -> Tensor:
         """[...] to [size, ...], on the CPU."""
         if self.size == 1:

@@ -91,10 +91,14 @@ def upgrade() -> None:
             _rename(connection, row.channel_id, new, title)
     for table, which in (("videos", "source = 'catalogue'"), ("thumbnail_versions", _OF_CATALOGUES)):
         column = sa.text(f"SELECT DISTINCT title FROM {table} WHERE {which} AND title LIKE '%&%;%'")  # noqa: S608
-        changed = sa.text(f"UPDATE {table} SET title = :new WHERE title = :old AND {which}")  # noqa: S608
-        for title in connection.execute(column).scalars().all():
-            if (new := _written(title)) != title and new:
-                connection.execute(changed, {"old": title, "new": new})
+        titles = {title: _written(title) for title in connection.execute(column).scalars()}
+        changed = {title: new for title, new in titles.items() if new and new != title}
+        statement = sa.text(
+            f"UPDATE {table} t SET title = n.new "  # noqa: S608
+            "FROM unnest(CAST(:old AS text[]), CAST(:new AS text[])) AS n(old, new) "
+            f"WHERE t.title = n.old AND {which}"
+        )
+        connection.execute(statement, {"old": list(changed), "new": list(changed.values())})
 
 
 def downgrade() -> None:
