@@ -1,7 +1,10 @@
 """Names of hosts in the one form in which they are compared and written into URLs."""
 
+import re
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
+
+_HOST = re.compile(r"[\w.-]+")
 
 
 def host_name(host: str) -> str:
@@ -11,6 +14,25 @@ def host_name(host: str) -> str:
         return str(ip_address(name)) if ":" in name else name
     except ValueError:
         return name
+
+
+def bare_host(text: str) -> str:
+    """As `host_name`, of a host or an address that a person writes without a port. Raises ValueError."""
+    name = host_name(text)
+    if ":" in name:
+        if not _is_ipv6(name):
+            raise ValueError("not a host; write a name or an address alone: a port has a setting of its own")
+    elif not _HOST.fullmatch(name):
+        raise ValueError("not a host; write a name or an address, such as 127.0.0.1 or ::1")
+    return name
+
+
+def _is_ipv6(name: str) -> bool:
+    try:
+        IPv6Address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def host_in_url(host: str, port: int | None = None) -> str:
@@ -40,7 +62,9 @@ def named_host(text: str) -> str:
         return host_in_url(str(IPv6Address(text)))
     except ValueError:
         parts = urlsplit(text if "://" in text else f"//{text}")
-        if not parts.hostname or parts.username is not None:
+        if (
+            not _HOST.fullmatch(parts.hostname or "") and ":" not in (parts.hostname or "")
+        ) or parts.username is not None:
             raise ValueError("not a host; write name or name:port, of an IPv6 address [address]:port") from None
         scheme = parts.scheme or "https"
         port = USUAL_PORTS.get(scheme) if parts.port is None else parts.port

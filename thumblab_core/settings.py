@@ -14,7 +14,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 from thumblab_core.errors import LabError
-from thumblab_core.hosts import host_name, named_host
+from thumblab_core.hosts import bare_host, named_host
 from thumblab_core.running import running_lab
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -24,6 +24,9 @@ MLFLOW_PORT = 5000
 """Where `thumblab up` runs MLflow unless it is told otherwise, or something else is there already."""
 
 YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", "i1.ytimg.com", "i2.ytimg.com", "i3.ytimg.com", "i4.ytimg.com", "img.youtube.com")
+
+_MOST_DAYS = 36_500
+"""A hundred years: more than that is a slip of the keyboard, and no date can be counted back by it."""
 
 
 def _default_data_dir() -> Path:
@@ -143,10 +146,10 @@ class Settings(BaseSettings):
     crawl_channels: int = Field(default=215, ge=1)
     """Channels per niche that the crawl looks for; seven niches make the 1,500 of the training guide."""
 
-    crawl_days: int = Field(default=90, ge=1)
+    crawl_days: int = Field(default=90, ge=1, le=_MOST_DAYS)
     """How far back the crawl walks the uploads of a channel."""
 
-    crawl_again_days: float = Field(default=7, gt=0)
+    crawl_again_days: float = Field(default=7, gt=0, le=_MOST_DAYS)
     """A channel that was crawled is walked again for new uploads after this many days."""
 
     crawl_threads: int = Field(default=8, ge=1, le=32)
@@ -154,14 +157,14 @@ class Settings(BaseSettings):
     refresh_days: float = Field(default=25, gt=0, le=30)
     """Facts that YouTube told without an owner's authorisation are asked for again at this age, and deleted at 30 days."""
 
-    search_days: int = Field(default=90, ge=1)
+    search_days: int = Field(default=90, ge=1, le=_MOST_DAYS)
     """How far back the search for trending videos looks."""
 
-    library_days: int = Field(default=90, ge=1)
+    library_days: int = Field(default=90, ge=1, le=_MOST_DAYS)
     """A video leaves the library this many days after it was first collected, or once its last observation is this much
     older than the niche's newest."""
 
-    training_days: int = Field(default=365, ge=1)
+    training_days: int = Field(default=365, ge=1, le=_MOST_DAYS)
     """A video that the crawl keeps for the training leaves the lab this many days after it was first collected; one of a
     channel that was added (`thumblab channel add`) stays as long as the channel is."""
 
@@ -174,20 +177,20 @@ class Settings(BaseSettings):
     index_recall: float = Field(default=0.99, gt=0, le=1)
     """The share of the 200 nearest that an approximate index must find, measured on the library itself."""
 
-    history_days: float | None = Field(default=None, gt=0)
+    history_days: float | None = Field(default=None, gt=0, le=_MOST_DAYS)
     """The stricter choice: counts and replaced thumbnails older than this are deleted. Unset: they stay with their video."""
 
     train_only_on_opted_in: bool = False
     """The stricter choice: learn only from videos whose uploader lets everybody train on them (`videoTrainability`)."""
 
-    thumbnail_recheck_days: float = Field(default=7, gt=0)
+    thumbnail_recheck_days: float = Field(default=7, gt=0, le=_MOST_DAYS)
     """A thumbnail is asked for again after this many days, because creators change them; daily while its video is younger
     than 14 days. An unchanged one costs a request and no bytes."""
 
     thumbnail_rechecks: int = Field(default=2_000, ge=0)
     """Thumbnails asked for again per niche and refresh, the longest unchecked first."""
 
-    pair_days: float = Field(default=30.0, gt=0)
+    pair_days: float = Field(default=30.0, gt=0, le=_MOST_DAYS)
     """Two videos of a channel make a pair when they were published at most this many days apart."""
 
     releases_kept: int = Field(default=5, ge=2)
@@ -216,10 +219,22 @@ class Settings(BaseSettings):
         """`THUMBLAB_DATABASE_URL=` in the environment unsets what `.env` says."""
         return None if value == "" else value
 
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _default_where_blank(cls, value: object) -> object:
+        """Blank is unset here too; as a path it would be the current folder."""
+        return _default_data_dir() if value == "" else value
+
+    @field_validator("data_dir", "release_dir", "face_model", "youtube_owner_credentials")
+    @classmethod
+    def _home_folder(cls, value: Path | None) -> Path | None:
+        """No shell has replaced the `~` of a path in `.env`, or in quotes."""
+        return value and value.expanduser()
+
     @field_validator("serving_host")
     @classmethod
     def _one_way_to_write_it(cls, value: str) -> str:
-        return host_name(value)
+        return bare_host(value)
 
     @field_validator("extra_image_hosts")
     @classmethod

@@ -49,6 +49,11 @@ def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
         ("THUMBLAB_TRAIN_ONLY_ON_OPTED_IN", SECRET, "valid boolean"),
         ("THUMBLAB_EXTRA_IMAGE_HOSTS", f"u:{SECRET}@cdn.example", "not a host"),
         ("THUMBLAB_EXTRA_IMAGE_HOSTS", "cdn.example:port", "Port"),
+        ("THUMBLAB_EXTRA_IMAGE_HOSTS", "a.example;b.example", "not a host"),
+        ("THUMBLAB_EXTRA_IMAGE_HOSTS", "*.cdn.example", "not a host"),
+        ("THUMBLAB_LIBRARY_DAYS", "999999999999", "less than or equal to 36500"),
+        ("THUMBLAB_SERVING_HOST", "127.0.0.1:8000", "not a host"),
+        ("THUMBLAB_SERVING_HOST", "http://127.0.0.1", "not a host"),
     ],
 )
 @pytest.mark.parametrize("in_file", [False, True])
@@ -69,6 +74,18 @@ def test_a_setting_that_cannot_be_used_is_one_sentence_with_its_name_and_without
     assert said in done.output
     assert len(done.output.splitlines()) == 1
     assert SECRET not in done.output
+
+
+def test_a_data_folder_that_is_blank_or_in_the_home_folder_is_what_a_person_means(
+    dot_env: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("THUMBLAB_DATA_DIR")
+    dot_env(b"")
+    usual = Settings().data_dir
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", "")
+    assert Settings().data_dir == usual
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", "~/lab")
+    assert Settings().data_dir == Path.home() / "lab"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1"])

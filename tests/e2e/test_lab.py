@@ -255,16 +255,14 @@ def test_what_is_collected_beside_the_refresh_runs_and_tells_its_quota(
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-def test_the_request_of_the_readme_is_answered_while_the_demo_runs(
-    lab: RunningLab, trained: str, drawn: Callable[..., bytes]
-) -> None:
+def test_the_request_of_the_readme_is_answered_while_the_demo_runs(lab: RunningLab, trained: str) -> None:
     """As it is pasted, but for where this lab's service, command and folder are."""
     pasted = re.search(r"^    (curl (?:.*\\\n)*.*)$", (CHECKOUT / "README.md").read_text(), re.MULTILINE)
     assert pasted is not None
     candidates = lab.data_dir / "candidates"
     candidates.mkdir(exist_ok=True)
-    for n, letter in enumerate("ab"):
-        (candidates / f"candidate-{letter}.jpg").write_bytes(drawn(n))
+    for drawn in synthetic_catalogue(VIDEOS).candidates("tech", seed=1):
+        (candidates / drawn.name).with_suffix(".jpg").write_bytes(drawn.image)
     command = pasted[1]
     for there, here in (
         ("http://127.0.0.1:8000", lab.up.url("scoring")),
