@@ -62,13 +62,12 @@ def named_host(text: str) -> str:
         return host_in_url(str(IPv6Address(text)))
     except ValueError:
         parts = urlsplit(text if "://" in text else f"//{text}")
-        if (
-            not _HOST.fullmatch(parts.hostname or "") and ":" not in (parts.hostname or "")
-        ) or parts.username is not None:
+        host = parts.hostname or ""
+        if parts.username is not None or not (":" in host or _HOST.fullmatch(host)):
             raise ValueError("not a host; write name or name:port, of an IPv6 address [address]:port") from None
         scheme = parts.scheme or "https"
         port = USUAL_PORTS.get(scheme) if parts.port is None else parts.port
-        return host_in_url(parts.hostname, None if (scheme, port) == ("https", 443) else port)
+        return host_in_url(host, None if (scheme, port) == ("https", 443) else port)
 
 
 def is_loopback(host: str) -> bool:
