@@ -97,6 +97,8 @@ def test_a_person_who_is_sure_takes_the_folder_over(lab: Settings, monkeypatch: 
 
 def test_a_host_that_was_restarted_or_renamed_since_it_started_the_server_is_the_same_host(lab: Settings) -> None:
     mine = owner.this_host()
+    if not mine.machine:
+        pytest.skip("this system has no machine id, so that nothing says which host was restarted")
     for before in (replace(mine, boot="the boot before", namespace="pid:[1]"), replace(mine, name="my-old-name")):
         left_by(before, lab)
         assert server.database_url(lab).startswith("postgresql+psycopg://")
@@ -110,6 +112,22 @@ def test_a_host_renamed_and_restarted_or_one_with_an_unreadable_record_is_asked_
     (home / "host.json").write_text("")
     with pytest.raises(LabError, match="cannot be read"):
         server.database_url(lab)
+
+
+def test_a_container_of_the_same_name_on_another_machine_is_another_host(
+    lab: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = replace(owner.this_host(), name="lab-0", machine="")
+    monkeypatch.setattr(owner, "this_host", lambda: mine)
+    elsewhere = replace(mine, boot="another boot")
+    home = left_by(elsewhere, lab)
+    assert owner.other_holder(home) == elsewhere
+    left_by(mine, lab)
+    assert owner.other_holder(home) is None
+    unbooted = replace(mine, boot="", namespace="")  # as on a system that tells no boot
+    monkeypatch.setattr(owner, "this_host", lambda: unbooted)
+    left_by(unbooted, lab)
+    assert owner.other_holder(home) is None
 
 
 def test_of_two_hosts_that_share_no_lock_and_claim_the_folder_at_once_one_has_it(

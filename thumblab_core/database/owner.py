@@ -34,14 +34,20 @@ class Host:
     namespace: str
 
     def sees_what(self, other: "Host") -> bool:
-        """Whether this host sees the same processes as the other one, under whatever name."""
+        """Whether this host sees the same processes as the other one, under whatever name.
+
+        Where the system tells no boot, as on macOS, the name decides, for there is nothing else.
+        """
         if self.boot or other.boot:
             return (self.boot, self.namespace) == (other.boot, other.namespace)
-        return self.is_machine_of(other)
+        return (self.name, self.machine) == (other.name, other.machine)
 
     def is_machine_of(self, other: "Host") -> bool:
-        """Whether the two are the same machine or container, perhaps restarted in between."""
-        return (self.name, self.machine) == (other.name, other.machine)
+        """Whether the two are known to be the same machine or container, perhaps restarted in between.
+
+        A name alone says nothing: containers on two machines may have one name, and no machine id.
+        """
+        return bool(self.machine) and (self.name, self.machine) == (other.name, other.machine)
 
 
 def this_host() -> Host:
