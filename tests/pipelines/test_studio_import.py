@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text
 
 from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps import studio_file
+from thumblab_pipelines.steps import studio_file, studio_table
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.studio import StudioImport, import_studio
 
@@ -551,3 +551,18 @@ def test_files_as_people_have_them_give_the_right_rows_or_one_clear_sentence(
             import_studio(lab, path)
     else:
         assert import_studio(lab, path).with_ctr == right
+
+
+def test_more_videos_than_a_statement_has_parameters_are_imported_and_counted(
+    lab: Lab, export: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio_table, "MOST_LINES", 100_000)
+    assert import_studio(lab, export([row(name) for name in ids(65_600)]), DAY).new == 65_600
+
+
+def test_a_table_of_too_many_lines_is_one_sentence_that_says_how_many_are_read(
+    lab: Lab, export: Callable[..., Path]
+) -> None:
+    with pytest.raises(LabError, match=r"has more than 20,000 lines"):
+        import_studio(lab, export("a,b\n" * 20_001), DAY)
+    assert stored(lab) == {}
