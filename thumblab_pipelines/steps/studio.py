@@ -12,9 +12,8 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.catalogue_rows import RowProblem
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.records import LONGEST_SHORT_S
-from thumblab_pipelines.steps.studio_file import read_texts
 from thumblab_pipelines.steps.studio_numbers import count, has_decimal_commas, is_nothing, number, seconds
-from thumblab_pipelines.steps.studio_table import VIDEO_ID, Cells, read_table
+from thumblab_pipelines.steps.studio_table import VIDEO_ID, Cells, read_tables
 
 STUDIO = "studio"
 """`video_reach.source` of these rows."""
@@ -68,10 +67,10 @@ def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImpo
     report = StudioImport(str(path), _day(path, as_of))
     found: dict[str, _Reach] = {}
     again = 0
-    texts = read_texts(path)
-    for source in texts:
-        inside = f" (in {source.where.removeprefix(f'{path} > ')})" if len(texts) > 1 else ""
-        table = read_table(source)
+    tables, left = read_tables(path)
+    report.remarks += [f"left out: {sentence}" for sentence in left]
+    for where, table in tables.items():
+        inside = f" (in {where.removeprefix(f'{path} > ')})" if len(tables) > 1 else ""
         report.tables += 1
         report.remarks += [remark + inside for remark in table.remarks]
         for reach in _read(table.rows, report, inside):

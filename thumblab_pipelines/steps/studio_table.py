@@ -7,10 +7,11 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.catalogue_rows import RowProblem
-from thumblab_pipelines.steps.studio_file import SWITCH, TableText
+from thumblab_pipelines.steps.studio_file import SWITCH, TableText, read_texts
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 MOST_LINES = 20_000
@@ -56,6 +57,24 @@ class Table:
 
     rows: list[Cells | RowProblem] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+
+
+def read_tables(path: Path) -> tuple[dict[str, Table], list[str]]:
+    """The tables of a file by where they are, at least one, and a sentence for each part of it that is none.
+
+    Raises `LabError` when no part can be read.
+    """
+    found = read_texts(path)
+    tables: dict[str, Table] = {}
+    wrong: list[str] = []
+    for source in found.texts:
+        try:
+            tables[source.where] = read_table(source)
+        except LabError as error:
+            wrong.append(str(error))
+    if not tables:
+        raise LabError(found.refusal or wrong[0])
+    return tables, found.left + wrong
 
 
 def read_table(source: TableText) -> Table:
