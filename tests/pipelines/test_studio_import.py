@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text
 
 from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps import studio_file
+from thumblab_pipelines.steps import studio_file, studio_table
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.studio import StudioImport, import_studio
 
@@ -551,3 +551,66 @@ def test_files_as_people_have_them_give_the_right_rows_or_one_clear_sentence(
             import_studio(lab, path)
     else:
         assert import_studio(lab, path).with_ctr == right
+
+
+def test_more_videos_than_a_statement_has_parameters_are_imported_and_counted(
+    lab: Lab, export: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio_table, "MOST_LINES", 100_000)
+    assert import_studio(lab, export([row(name) for name in ids(65_600)]), DAY).new == 65_600
+
+
+def test_a_table_of_too_many_lines_is_one_sentence_that_says_how_many_are_read(
+    lab: Lab, export: Callable[..., Path]
+) -> None:
+    with pytest.raises(LabError, match=r"has more than 20,000 lines"):
+        import_studio(lab, export("a,b\n" * 20_001), DAY)
+    assert stored(lab) == {}
+
+
+def test_a_zip_of_many_large_zips_is_refused_before_all_are_unpacked(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = zipped(tmp_path / "inner.zip", **{"Table data.csv": b" " * (15 * 2**20)}).read_bytes()
+    many = zipped(tmp_path / "many.zip", **{f"{n}.zip": inner for n in range(90)})
+    read: list[int] = []
+    whole = studio_file._decoded
+    monkeypatch.setattr(studio_file, "_decoded", lambda data: (read.append(len(data)), whole(data))[1])
+    with pytest.raises(LabError, match=r"more than 50 tables or \.zip files, or more than 64 MiB unpacked"):
+        import_studio(lab, many, DAY)
+    assert sum(read) <= 64 * 2**20
+    small = zipped(tmp_path / "small.zip", **{f"{n}/Table data.csv": b" " for n in range(51)})
+    with pytest.raises(LabError, match=r"more than 50 tables or \.zip files, or more than 64 MiB unpacked"):
+        import_studio(lab, small, DAY)
+
+
+@pytest.mark.parametrize("name", ["Table data (1).csv", "Table data.csv ", "export.csv", "EXPORT.CSV"])
+def test_the_table_of_a_zip_is_known_by_its_header_whatever_its_name(lab: Lab, tmp_path: Path, name: str) -> None:
+    table = csv_text([row(ids(1)[0])]).encode()
+    report = import_studio(lab, zipped(tmp_path / "a.zip", **{name: table, "Totals.csv": b"Date\n"}), DAY)
+    assert (report.with_ctr, report.remarks) == (1, [])
+
+
+@pytest.mark.parametrize("name", ["Table data.csv", "export.csv"])
+@pytest.mark.parametrize("beside", ["notes.csv", "notes.zip", "broken.zip"])
+def test_a_good_table_is_read_beside_what_is_none_and_a_remark_says_what_was_left(
+    lab: Lab, tmp_path: Path, name: str, beside: str
+) -> None:
+    other = zipped(tmp_path / "o.zip", **{"notes.txt": b"x"}).read_bytes()
+    content = {"notes.csv": b"name,age\nAda,36\n", "notes.zip": other, "broken.zip": b"PK\3\4 no"}[beside]
+    table = csv_text([row(ids(1)[0])]).encode()
+    report = import_studio(lab, zipped(tmp_path / "a.zip", **{beside: content, name: table}), DAY)
+    assert report.with_ctr == 1
+    [remark] = report.remarks
+    assert remark.startswith("left out: ")
+    assert beside in remark
+
+
+def test_a_zip_with_a_password_is_said_to_be_locked(lab: Lab, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", **{"Table data.csv": csv_text([row(ids(1)[0])]).encode()})
+    data = bytearray(path.read_bytes())
+    data[6] |= 1
+    data[data.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(LabError, match="is locked with a password"):
+        import_studio(lab, path, DAY)

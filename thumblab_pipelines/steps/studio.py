@@ -5,16 +5,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import ARRAY, ColumnElement, Connection, Text, any_, delete, func, insert, literal, select, text
 
 from thumblab_core.database.tables import video_reach, videos
 from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.catalogue_rows import RowProblem
 from thumblab_pipelines.steps.lab import Lab
 from thumblab_pipelines.steps.records import LONGEST_SHORT_S
-from thumblab_pipelines.steps.studio_file import read_texts
 from thumblab_pipelines.steps.studio_numbers import count, has_decimal_commas, is_nothing, number, seconds
-from thumblab_pipelines.steps.studio_table import VIDEO_ID, Cells, read_table
+from thumblab_pipelines.steps.studio_table import VIDEO_ID, Cells, read_tables
 
 STUDIO = "studio"
 """`video_reach.source` of these rows."""
@@ -68,10 +67,10 @@ def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImpo
     report = StudioImport(str(path), _day(path, as_of))
     found: dict[str, _Reach] = {}
     again = 0
-    texts = read_texts(path)
-    for source in texts:
-        inside = f" (in {source.where.removeprefix(f'{path} > ')})" if len(texts) > 1 else ""
-        table = read_table(source)
+    tables, left = read_tables(path)
+    report.remarks += [f"left out: {sentence}" for sentence in left]
+    for where, table in tables.items():
+        inside = f" (in {where.removeprefix(f'{path} > ')})" if len(tables) > 1 else ""
         report.tables += 1
         report.remarks += [remark + inside for remark in table.remarks]
         for reach in _read(table.rows, report, inside):
@@ -118,14 +117,19 @@ def _read(rows: Sequence[Cells | RowProblem], report: StudioImport, inside: str)
 def in_library(lab: Lab, video_ids: Collection[str]) -> int:
     """How many of the videos the lab has collected."""
     with lab.engine.connect() as connection:
-        statement = select(func.count()).select_from(videos).where(videos.c.video_id.in_(list(video_ids)))
+        statement = select(func.count()).select_from(videos).where(_is_one_of(videos.c.video_id, video_ids))
         return connection.execute(statement).scalar_one()
+
+
+def _is_one_of(column: ColumnElement[str], video_ids: Collection[str]) -> ColumnElement[bool]:
+    """One parameter for all of them: a statement of PostgreSQL takes at most 65,535, and a .zip may hold more videos."""
+    return column == any_(literal(list(video_ids), ARRAY(Text)))
 
 
 def _save(connection: Connection, found: dict[str, _Reach], report: StudioImport) -> None:
     # Two imports at once would each find no row of the other's and leave two of a video.
     connection.execute(text("LOCK TABLE video_reach IN SHARE ROW EXCLUSIVE MODE"))
-    of_these = (video_reach.c.source == STUDIO) & video_reach.c.video_id.in_(list(found))
+    of_these = (video_reach.c.source == STUDIO) & _is_one_of(video_reach.c.video_id, found)
     stored = {row.video_id: row for row in connection.execute(select(video_reach).where(of_these))}
     fresh: list[_Reach] = []
     for video_id, reach in found.items():
@@ -144,7 +148,7 @@ def _save(connection: Connection, found: dict[str, _Reach], report: StudioImport
         fresh.append(reach)
     if not fresh:
         return
-    replaced = video_reach.c.video_id.in_([reach.video_id for reach in fresh])
+    replaced = _is_one_of(video_reach.c.video_id, [reach.video_id for reach in fresh])
     connection.execute(delete(video_reach).where((video_reach.c.source == STUDIO) & replaced))
     now = datetime.now(UTC)
     rows = [

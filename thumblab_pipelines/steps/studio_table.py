@@ -6,12 +6,17 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.catalogue_rows import RowProblem
-from thumblab_pipelines.steps.studio_file import SWITCH, TableText
+from thumblab_pipelines.steps.studio_file import SWITCH, TableText, read_texts
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+MOST_LINES = 20_000
+"""Studio exports at most 500 videos, each on a line of its own."""
+
 _LONGEST_ID = 200
 _SEPARATORS = ",;\t"
 
@@ -54,9 +59,32 @@ class Table:
     remarks: list[str] = field(default_factory=list)
 
 
+def read_tables(path: Path) -> tuple[dict[str, Table], list[str]]:
+    """The tables of a file by where they are, at least one, and a sentence for each part of it that is none.
+
+    Raises `LabError` when no part can be read.
+    """
+    found = read_texts(path)
+    tables: dict[str, Table] = {}
+    wrong: list[str] = []
+    for source in found.texts:
+        try:
+            tables[source.where] = read_table(source)
+        except LabError as error:
+            wrong.append(str(error))
+    if not tables:
+        raise LabError(found.refusal or wrong[0])
+    return tables, found.left + wrong
+
+
 def read_table(source: TableText) -> Table:
     """Raises `LabError` when the text is no export of Studio's, is in another language than English, or lacks a column."""
-    lines = list(io.StringIO(source.text, newline=""))
+    lines = list(islice(io.StringIO(source.text, newline=""), MOST_LINES + 1))
+    if len(lines) > MOST_LINES:
+        raise LabError(
+            f"{source.where} has more than {MOST_LINES:,} lines, and YouTube Studio exports 500 videos; split it into "
+            "smaller tables or import the file as Studio gave it"
+        )
     skipped = 1 if lines and re.fullmatch(r"sep=.\s*", lines[0]) else 0  # a note of Excel's to itself
     separator = _separator(lines[skipped] if len(lines) > skipped else "")
     rows = _rows(lines, skipped, separator)
