@@ -127,10 +127,10 @@ def test_each_bad_row_is_named_with_its_line_and_good_rows_go_in(lab: Lab, catal
         assert found[line].video_id == video_id
         assert sentence in found[line].problem
     assert [problem.line for problem in report.problems] == sorted(found)
-    assert [p.video_id for p in report.problems if not p.skipped] == ["webp"]
-    assert (report.rows, report.good, report.new_videos) == (last - 1, 3, 3)
-    assert stored(lab) == {"good1", "webp", "good2"}
-    assert counts(lab) == [1, 3, 3, 3, 3]
+    assert [p.video_id for p in report.problems if not p.skipped] == ["webp", "length"]
+    assert (report.rows, report.good, report.new_videos) == (last - 1, 4, 4)
+    assert stored(lab) == {"good1", "webp", "length", "good2"}
+    assert counts(lab) == [1, 4, 4, 4, 4]
 
 
 def test_pictures_as_phones_and_screens_write_them_go_in_without_a_word(lab: Lab, catalogue: Catalogue) -> None:
@@ -534,3 +534,76 @@ def test_a_table_that_is_a_pipe_is_an_error_at_once(lab: Lab, tmp_path: Path) ->
     os.mkfifo(tmp_path / "videos.csv")
     with pytest.raises(LabError, match="it is no file"):
         import_catalogue(lab, tmp_path)
+
+
+def test_a_date_in_the_future_is_a_problem_of_its_row_and_a_length_that_cannot_be_read_none(
+    lab: Lab, catalogue: Catalogue
+) -> None:
+    catalogue.add("ahead", observed_at="2199-01-01")
+    lengths = {
+        "clock": ("5:03", 303),
+        "hours": ("1:02:03", 3723),
+        "pandas": ("0 days 00:05:03", 303),
+        "bad": ("x", None),
+    }
+    lengths |= {"iso": ("PT5M3S", 303), "minus": ("-1", None)}
+    for video_id, (cell, _) in lengths.items():
+        catalogue.add(video_id, duration_s=cell)
+    catalogue.write()
+    report = catalogue.read(lab)
+    assert values(lab, videos.c.duration_s) == {video_id: length for video_id, (_, length) in lengths.items()}
+    assert {p.video_id: p.skipped for p in report.problems} == {"ahead": True, "bad": False, "minus": False}
+    assert "lies in the future" in next(p.problem for p in report.problems if p.video_id == "ahead")
+
+
+def test_a_quote_that_is_never_closed_costs_its_own_row_only(lab: Lab, catalogue: Catalogue) -> None:
+    catalogue.add("v1", title="two\nlines")
+    catalogue.add("v2", title="STRAY")
+    catalogue.add("v3", views="3")
+    catalogue.add("v4", title='said "no", then', views="4")
+    catalogue.add("v5", views="5", title="STRAY")
+    catalogue.add("v6", views="6")
+    catalogue.write(catalogue.text().replace("STRAY", '"Unclosed title'))
+    report = catalogue.read(lab)
+    assert [(p.line, p.skipped) for p in report.problems] == [(4, True), (7, True)]
+    assert report.rows == 6
+    assert values(lab, video_stats.c.view_count) == {"v1": 1000, "v3": 3, "v4": 4, "v6": 6}
+    assert values(lab, videos.c.title)["v1"] == "two\nlines"
+
+
+@pytest.mark.parametrize("before", ["", "sep=;\r\n", "\r\n", "\ufeffsep=;\r\n\r\n"])
+@pytest.mark.parametrize("mark", [";", "\t", ","])
+def test_a_table_with_other_separators_and_names_in_other_case_is_read(
+    lab: Lab, catalogue: Catalogue, before: str, mark: str
+) -> None:
+    catalogue.add("v1", title="one; two, three")
+    catalogue.add("v2", niche="cooking")
+    header, rest = catalogue.text(delimiter=mark).split("\r\n", 1)
+    names = mark.join(f" {name.title()} " for name in header.split(mark))
+    catalogue.write(before.replace(";", mark) + names + "\r\n" + rest)
+    report = catalogue.read(lab)
+    assert values(lab, videos.c.title) == {"v1": "one; two, three"}
+    assert [(p.line, p.video_id) for p in report.problems] == [(3 + before.count("\n"), "v2")]
+
+
+def test_a_table_that_cannot_be_read_is_told_of_in_one_short_sentence(lab: Lab, catalogue: Catalogue) -> None:
+    catalogue.add("good")
+    for text, said in {
+        catalogue.text(delimiter="|"): "save it with commas between the cells",
+        catalogue.text().encode("utf-16-le"): "is not in UTF-8",
+        b"\0" * 1000: "is not in UTF-8",
+        catalogue.text().replace("tags", "Views"): "has the column views 2 times",
+    }.items():
+        catalogue.write(text)
+        with pytest.raises(LabError, match=said) as raised:
+            catalogue.read(lab)
+        assert "\0" not in str(raised.value)
+
+
+def test_a_long_value_is_cut_in_the_message(lab: Lab, catalogue: Catalogue) -> None:
+    catalogue.add("good")
+    catalogue.add("niche", niche="n" * 1000)
+    catalogue.add("outside", b"none", name="../" + "o" * 1000)
+    catalogue.add("name", b"none", name="a" * 1000 + ".jpg")
+    catalogue.write()
+    assert [len(p.problem) < 200 for p in catalogue.read(lab).problems] == [True] * 3

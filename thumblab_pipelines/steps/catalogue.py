@@ -70,10 +70,10 @@ def _look_at_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[t
         try:
             good.append((row, _look_at(lab, row, known.get(row.record.video_id), report)))
         except ImageError as error:
-            report.problems.append(_problem(row, f"image {row.image.name}: {error}"))
+            report.problems.append(_problem(row, f"image {row.image.name[:40]}: {error}"))
         except Exception as error:  # noqa: BLE001  a decoder fed hostile bytes raises almost anything
             said = getattr(error, "strerror", None) or f"{type(error).__name__}: {str(error)[:120]}"
-            report.problems.append(_problem(row, f"image {row.image.name} cannot be read ({said})"))
+            report.problems.append(_problem(row, f"image {row.image.name[:40]} cannot be read ({said})"))
     return good
 
 
@@ -90,7 +90,7 @@ def _look_at(lab: Lab, row: Row, known: Any, report: Imported) -> Sighting | Non
         sighting = Shown(name, at, picture.sha256, picture.width, picture.height, phash)
     lab.images.put(data)
     if _SUFFIXES.get(row.image.suffix.lower()) != picture.format:
-        remark = f"image {row.image.name} is a {picture.format}; read as that"
+        remark = f"image {row.image.name[:40]} is a {picture.format}; read as that"
         report.problems.append(RowProblem(row.line, name, remark, skipped=False))
     return sighting
 

@@ -2,14 +2,16 @@
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 _NOTHING = {"", "nan", "none", "null", "nat", "<na>", "n/a", "#n/a", "na", "-"}
 """What stands for no value, in any case."""
 
 _NUMBER = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}|[0-9]+)(?:\.[0-9]*)?(?:[eE]\+?[0-9]{1,3})?")
-_FIRST_YEAR, _LAST_YEAR = 1970, 2200
+_CLOCK = re.compile(r"(?:([0-9]{1,4}) days?,? )?(?:([0-9]{1,3}):)?([0-9]{1,2}):([0-9]{2})(?:\.[0-9]*)?")
+_ISO = re.compile(r"P(?:([0-9]{1,4})D)?T?(?:([0-9]{1,4})H)?(?:([0-9]{1,5})M)?(?:([0-9]{1,6})(?:\.[0-9]*)?S)?")
+_FIRST_YEAR = 1970
 
 
 def is_nothing(cell: str) -> bool:
@@ -26,7 +28,11 @@ def whole(cell: str, name: str, limit: int = 2**53) -> int:
 
 
 def seconds(cell: str, name: str) -> int:
-    """A length in seconds, rounded to whole ones."""
+    """A length in whole seconds, also as `1:02:03`, `0 days 00:05:03` of pandas or `PT5M3S` of YouTube."""
+    written = _CLOCK.fullmatch(cell) or _ISO.fullmatch(cell)
+    if written and any(written.groups()):
+        days, hours, minutes, rest = (int(part or 0) for part in written.groups())
+        return ((days * 24 + hours) * 60 + minutes) * 60 + rest
     return math.floor(_number(cell, name, 2**31) + Decimal("0.5"))
 
 
@@ -37,8 +43,11 @@ def moment(cell: str, name: str) -> datetime:
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"{name} {cell[:40]!r} is no ISO date such as 2026-01-31") from None
-    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
-        raise ValueError(f"{name} {cell[:40]} is not between {_FIRST_YEAR} and {_LAST_YEAR}")
+    if found.year < _FIRST_YEAR:
+        raise ValueError(f"{name} {cell[:40]} lies before {_FIRST_YEAR}")
+    # The days of a library count back from its newest observation, so one of the future would empty it.
+    if found > datetime.now(UTC) + timedelta(days=1):
+        raise ValueError(f"{name} {cell[:40]} lies in the future")
     return found
 
 

@@ -1,10 +1,9 @@
 """The table of a YouTube Studio export: its columns are found whatever Studio calls them this year."""
 
-import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,13 +11,13 @@ from pathlib import Path
 from thumblab_core.errors import LabError
 from thumblab_pipelines.steps.catalogue_rows import RowProblem
 from thumblab_pipelines.steps.studio_file import SWITCH, TableText, read_texts
+from thumblab_pipelines.steps.table_rows import not_utf8, read_rows, separator_of
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 MOST_LINES = 20_000
 """Studio exports at most 500 videos, each on a line of its own."""
 
 _LONGEST_ID = 200
-_SEPARATORS = ",;\t"
 
 _NAMES = {
     "video": ("video", "content", "video id"),
@@ -86,8 +85,8 @@ def read_table(source: TableText) -> Table:
             "smaller tables or import the file as Studio gave it"
         )
     skipped = 1 if lines and re.fullmatch(r"sep=.\s*", lines[0]) else 0  # a note of Excel's to itself
-    separator = _separator(lines[skipped] if len(lines) > skipped else "")
-    rows = _rows(lines, skipped, separator)
+    separator = separator_of(lines[skipped] if len(lines) > skipped else "")
+    rows = read_rows(lines, skipped, separator, _has_id)
     try:
         header = next(rows)[1]
     except StopIteration:
@@ -116,7 +115,7 @@ def _cells(line: int, row: Sequence[str], width: int, columns: dict[str, int]) -
     video_id = texts["video"] = texts.get("video", "").lstrip("='\" ").rstrip('"')
     if video_id.casefold() == "total":
         return None
-    bad = [name for name, text in texts.items() if "\0" in text or _not_utf8(text)]
+    bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]
     if bad:
         shown = "" if "video" in bad else video_id[:_LONGEST_ID]
         called = ", ".join(_CALLED.get(name, name) for name in bad)
@@ -134,14 +133,9 @@ def _is_note(row: Sequence[str]) -> bool:
     return " " in words and not any(cell.strip() for cell in row[1:])
 
 
-def _separator(header: str) -> str:
-    """What makes the most columns of the header: a comma, unless a spreadsheet has saved the file anew."""
-    return max(_SEPARATORS, key=lambda mark: len(next(csv.reader([header[:10_000]], delimiter=mark), [])))
-
-
 def _columns(where: str, header: Sequence[str], lines: Sequence[str], separator: str) -> dict[str, int]:
     """Where each of our columns is. The length and those of Shorts may be absent."""
-    if any("\0" in name or _not_utf8(name) for name in header):
+    if any("\0" in name or not_utf8(name) for name in header):
         raise LabError(f"{where} is not in UTF-8; import the file as YouTube Studio gave it")
     names = [_plain(name) for name in header]
     found: dict[str, int] = {}
@@ -163,7 +157,7 @@ def _columns(where: str, header: Sequence[str], lines: Sequence[str], separator:
         return found
     has = _listed(header)
     if not set(names) & _ENGLISH:
-        if not any(_has_id(line, separator) for line in lines[1:12]):
+        if not any(_has_id(line.split(separator)) for line in lines[1:12]):
             raise LabError(
                 f"{where} is no export of YouTube Studio: its columns are {has}; export the table in Studio's Analytics "
                 "under Advanced mode"
@@ -178,42 +172,8 @@ def _columns(where: str, header: Sequence[str], lines: Sequence[str], separator:
     )
 
 
-def _rows(lines: Sequence[str], start: int, separator: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Line number and cells of each row, or what is wrong with it.
-
-    A quote that is never closed swallows the rows after it: where a row goes on over lines that are rows of
-    their own, only its first line is given up.
-    """
-    width = 0
-    while start < len(lines):
-        reader = csv.reader(lines[start:], delimiter=separator)
-        base, start = start, len(lines)
-        while True:
-            first = base + reader.line_num
-            try:
-                row = next(reader)
-            except StopIteration:
-                break
-            except csv.Error as error:  # such as a cell of more than 128 KiB
-                yield first + 1, str(error)
-                start = first + 1
-                break
-            width = width or len(row)
-            more = lines[first + 1 : base + reader.line_num]
-            if more and (len(row) != width or any(_is_row(line, width, separator) for line in more)):
-                yield first + 1, "a quote is opened and not closed on this line"
-                start = first + 1
-                break
-            yield first + 1, row
-
-
-def _is_row(line: str, width: int, separator: str) -> bool:
-    cells = next(csv.reader([line], delimiter=separator), [])
-    return len(cells) == width and _has_id(line, separator)
-
-
-def _has_id(line: str, separator: str) -> bool:
-    return any(VIDEO_ID.fullmatch(cell.strip("='\" ")) for cell in line.split(separator))
+def _has_id(cells: Sequence[str]) -> bool:
+    return any(VIDEO_ID.fullmatch(cell.strip("='\" ")) for cell in cells)
 
 
 def _plain(name: str) -> str:
@@ -229,7 +189,3 @@ def _shown(name: str) -> str:
 def _listed(names: Sequence[str]) -> str:
     shown = [_shown(name) for name in names[:30]]
     return ", ".join(shown) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
-
-
-def _not_utf8(text: str) -> bool:
-    return any("\ud800" <= letter <= "\udfff" for letter in text)
