@@ -14,9 +14,10 @@ import dying
 import psutil
 import pytest
 
+from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.index import NicheIndex
 from thumblab_core.releases import INDEX, Release, ReleaseError, ReleaseStore
-from thumblab_serving.slot import Slot
+from thumblab_serving.slot import Loaded, Slot
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(dying.IMPORTS)
@@ -83,8 +84,9 @@ def test_eight_readers_during_a_hundred_publications_meet_no_error_and_leave_not
     faults: list[str] = []
     counts: list[int] = []
 
-    def load(release: Release) -> NicheIndex:
-        return NicheIndex.load(release, None if slot.loaded is None else slot.loaded.value)
+    def load(release: Release) -> Loaded[NicheIndex]:
+        index = NicheIndex.load(release, None if slot.loaded is None else slot.loaded.value)
+        return Loaded(release.release_id, index, BuiltinEncoder())
 
     slot = Slot(store, INDEX, dying.NICHE, load)
 
