@@ -126,7 +126,7 @@ def test_the_job_goes_on_after_a_niche_that_fails_and_without_mlflow_and_names_t
     def silent_server(_: object) -> None:
         raise LabError("MLflow does not answer")
 
-    monkeypatch.setattr(Lab, "open", classmethod(lambda cls, chosen=None: lab))
+    monkeypatch.setattr(LabResource, "open", lambda _: lab)
     monkeypatch.setattr("thumblab_pipelines.defs.resources.MlflowResource.connect", silent_server)
     monkeypatch.setattr("thumblab_pipelines.defs.jobs.held_niches", lambda _: ["news", "tech"])
     definitions = defs()
