@@ -558,14 +558,15 @@ def test_a_date_in_the_future_is_a_problem_of_its_row_and_a_length_that_cannot_b
 
 def test_a_quote_that_is_never_closed_costs_its_own_row_only(lab: Lab, catalogue: Catalogue) -> None:
     catalogue.add("v1", title="two\nlines")
-    catalogue.add("v2", title="STRAY")
+    catalogue.add("v2", title="STRAY", tags="one")
     catalogue.add("v3", views="3")
     catalogue.add("v4", title='said "no", then', views="4")
-    catalogue.add("v5", views="5", title="STRAY")
+    catalogue.add("v5", views="5", title="STRAY", tags="one")
     catalogue.add("v6", views="6")
     catalogue.write(catalogue.text().replace("STRAY", '"Unclosed title'))
     report = catalogue.read(lab)
-    assert [(p.line, p.skipped) for p in report.problems] == [(4, True), (7, True)]
+    said = "a quote is opened and not closed on this line"
+    assert [(p.line, p.problem) for p in report.problems] == [(4, said), (7, said)]
     assert report.rows == 6
     assert values(lab, video_stats.c.view_count) == {"v1": 1000, "v3": 3, "v4": 4, "v6": 6}
     assert values(lab, videos.c.title)["v1"] == "two\nlines"
