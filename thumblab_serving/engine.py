@@ -111,9 +111,8 @@ class Engine:
 
     def _rehearse(self) -> None:
         niche = next(niche for niche, slot in self.state.indices.items() if slot.loaded)
-        sources = [
-            Source(str(number), data=_drawn(number)) for number in range(EXAMINING)
-        ]  # one for each of the threads
+        # One for each of the threads that examine.
+        sources = [Source(str(number), data=_drawn(number)) for number in range(EXAMINING)]
         try:
             self.score(sources, ScoreForm(title="warm", category=niche))
         except Exception as error:  # noqa: BLE001  a broken runtime may raise anything; /health says it and the process lives on

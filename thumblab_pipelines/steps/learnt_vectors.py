@@ -92,7 +92,7 @@ def encode_pictures(
     what = "encoding thumbnails" if niche is None else f"{niche}: encoding thumbnails"
     good: list[Source] = []
     failed: list[Source] = []
-    vectors: list[Vectors] = []
+    encoded: list[Vectors] = []
     done, start = 0, time.perf_counter()
     progress(what, 0, len(sources))
     for batch in encode_stream(encoder, ((source, partial(lab.images.get, source.digest)) for source in sources)):
@@ -101,12 +101,12 @@ def encode_pictures(
         made.count += len(batch.keys)
         good += batch.keys
         failed += batch.without
-        vectors.append(batch.vectors)
+        encoded.append(batch.vectors)
         done += len(batch)
         # A batch of a large model is four pictures: a commit for each would cost more than a crash may lose.
         if len(good) + len(failed) >= _SAVED_AT_ONCE or done == len(sources):
-            _save(lab, encoder.fingerprint, good, np.concatenate(vectors), failed)
-            good, failed, vectors = [], [], []
+            _save(lab, encoder.fingerprint, good, np.concatenate(encoded), failed)
+            good, failed, encoded = [], [], []
         made.per_second = made.count / max(time.perf_counter() - start, 1e-9)
         progress(f"{what}, {made.per_second:,.1f} a second", done, len(sources))
     return made
@@ -119,11 +119,11 @@ def encode_titles(
     made = Made()
     what = "encoding titles" if niche is None else f"{niche}: encoding titles"
     for batch in batches(sources, _BATCH, what, progress):
-        vectors = encoder.encode_texts([source.title for source in batch])
-        real = usable(vectors)
+        encoded = encoder.encode_texts([source.title for source in batch])
+        real = usable(encoded)
         good = [source for source, is_real in zip(batch, real, strict=True) if is_real]
         failed = [source for source, is_real in zip(batch, real, strict=True) if not is_real]
-        _save(lab, encoder.fingerprint, good, vectors[real], failed)
+        _save(lab, encoder.fingerprint, good, encoded[real], failed)
         made.count += len(good)
         made.without += [source.video_id for source in failed]
     return made
