@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmarks.encoding import MODELS, encoding
 from benchmarks.library import SIZES, measure
 from benchmarks.training import EPOCHS, PAIRS, PLAIN_EPOCHS, THREADS, training
-from demo.synthetic import synthetic_catalogue
+from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import decode

@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.fixed_age import daily, hourly
-from demo.growth import growth
-from demo.synthetic import CLOCK, synthetic_catalogue
-from thumblab_pipelines.steps.ageing import Growth, age_exponent
-from thumblab_pipelines.steps.pairing import pair_up
-from thumblab_pipelines.steps.splits import TEST, TRAIN, split_by_time
+from demo.catalogues.growth import growth
+from demo.catalogues.synthetic import CLOCK, synthetic_catalogue
+from thumblab_pipelines.dataset.ageing import Growth, age_exponent
+from thumblab_pipelines.dataset.pairing import pair_up
+from thumblab_pipelines.dataset.splits import TEST, TRAIN, split_by_time
 
 Floats = npt.NDArray[np.float64]
 Points = tuple[Floats, Floats]

@@ -16,7 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from demo.synthetic import synthetic_catalogue
+from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_core.encoders.agreement import Agreement
 from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, settle
@@ -24,7 +24,7 @@ from thumblab_core.encoders.preprocessing import stack
 from thumblab_core.encoders.stream import encode_stream
 from thumblab_core.encoders.tower import CompiledTower
 from thumblab_core.images import decode
-from thumblab_core.releases import ReleaseStore
+from thumblab_core.releases.release_store import ReleaseStore
 
 _ROUNDS = 3
 _BATCHES = (4, 8, 16)

@@ -13,12 +13,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from demo.catalogue import Catalogue, read_catalogue
-from demo.synthetic import synthetic_catalogue
+from demo.catalogues.catalogue import Catalogue, read_catalogue
+from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_core.encoders.load import named_image_encoder
 from thumblab_core.encoders.protocol import ImageEncoder, Vectors
-from thumblab_core.familiar import Familiar
 from thumblab_core.images import decode
+from thumblab_core.ranking.familiarity import Familiar
 
 
 def encoded(catalogue: Catalogue, encoder: ImageEncoder) -> tuple[Vectors, npt.NDArray[np.str_]]:

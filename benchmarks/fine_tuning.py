@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from thumblab_core.encoders.open_clip import OpenClipEncoder
-from thumblab_pipelines.steps.progress import silent
-from thumblab_pipelines.steps.tower_blocks import TrainableTower, blocks_of
-from thumblab_pipelines.steps.tower_inputs import TowerInputs, tower_inputs
+from thumblab_pipelines.finetune.tower_blocks import TrainableTower, blocks_of
+from thumblab_pipelines.finetune.tower_inputs import TowerInputs, tower_inputs
+from thumblab_pipelines.progress import silent
 
 _BATCH = 16
 _REPEATS = 3

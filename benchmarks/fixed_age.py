@@ -18,7 +18,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from thumblab_pipelines.steps.fixed_age import MAX_AGE_RATIO, views_at_ages
+from thumblab_pipelines.features.fixed_age import MAX_AGE_RATIO, views_at_ages
 
 Floats = npt.NDArray[np.float64]
 Method = Callable[[Floats, Floats, Floats], Floats]

@@ -30,13 +30,13 @@ from thumblab_core.database import server
 from thumblab_core.encoders.load import image_encoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases import INDEX, Release, ReleaseStore
+from thumblab_core.releases.release_store import INDEX, Release, ReleaseStore
 from thumblab_core.settings import Settings
-from thumblab_pipelines.steps import library
-from thumblab_pipelines.steps.baselines import compute_baselines
-from thumblab_pipelines.steps.index_changes import put_in
-from thumblab_pipelines.steps.lab import Lab
-from thumblab_serving.slot import Slot
+from thumblab_pipelines.features.baselines import compute_baselines
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library import build
+from thumblab_pipelines.library.changes import put_in
+from thumblab_serving.loading.slot import Slot
 
 SIZES = (150, 10_000, 100_000)
 _NICHE = "tech"
@@ -136,14 +136,14 @@ def serve(lab: Lab) -> tuple[Counter[str], NicheIndex]:
     """Seconds of each part of building, promoting and loading, from nothing; and what was loaded."""
     shutil.rmtree(lab.settings.releases, ignore_errors=True)
     with clocks(
-        read=(library, "read_library"),
+        read=(build, "read_library"),
         build=(NicheIndex, "build"),
         publish=(ReleaseStore, "publish"),
-        all=(library, "build_index"),
-        promote=(library, "promote_index"),
+        all=(build, "build_index"),
+        promote=(build, "promote_index"),
     ) as seconds:
-        library.build_index(lab, _NICHE)
-        library.promote_index(lab, _NICHE)
+        build.build_index(lab, _NICHE)
+        build.promote_index(lab, _NICHE)
         start = time.perf_counter()
         loaded = reader(lab).current()
         seconds["load"] = time.perf_counter() - start  # type: ignore[assignment]

@@ -1,7 +1,7 @@
 """How near the model comes to what is planted: `python -m benchmarks.planted [--videos 1800 20000] [--seed 7]`.
 
-Drawn pictures, written titles and views by a formula (`demo.synthetic`): what anybody could know is known. For each size of
-catalogue the lab's training is run with its defaults, once on the pictures by the built-in descriptor and once on the very
+Drawn pictures, written titles and views by a formula (`demo.catalogues.synthetic`): what anybody could know is known. For each
+size of catalogue the lab's training is run with its defaults, once on the pictures by the built-in descriptor and once on the very
 attributes that they are drawn from: the one says what the lab reaches, the other what it would with a perfect eye.
 """
 
@@ -20,22 +20,22 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from demo.drawing import ATTRIBUTES
-from demo.synthetic import CLOCK, SyntheticCatalogue, synthetic_catalogue
+from demo.catalogues.drawing import ATTRIBUTES
+from demo.catalogues.synthetic import CLOCK, SyntheticCatalogue, synthetic_catalogue
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images import Pixels, decode
-from thumblab_core.releases import ReleaseStore
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.sub_scores import NAMES
-from thumblab_pipelines.steps.ageing import Growth
-from thumblab_pipelines.steps.dataset import Dataset
-from thumblab_pipelines.steps.linear import solve
-from thumblab_pipelines.steps.metrics import pair_auc
-from thumblab_pipelines.steps.pairing import pair_up
-from thumblab_pipelines.steps.recipe import TrainConfig
-from thumblab_pipelines.steps.splits import TEST, TRAIN, split_by_channel, split_by_time
-from thumblab_pipelines.steps.train import train
+from thumblab_pipelines.dataset.ageing import Growth
+from thumblab_pipelines.dataset.load import Dataset
+from thumblab_pipelines.dataset.pairing import pair_up
+from thumblab_pipelines.dataset.splits import TEST, TRAIN, split_by_channel, split_by_time
+from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.training.config import TrainConfig
+from thumblab_pipelines.training.linear import solve
+from thumblab_pipelines.training.train import train
 
 Floats = npt.NDArray[np.floating]
 

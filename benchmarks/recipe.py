@@ -25,23 +25,23 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from thumblab_core import adapters
 from thumblab_core.database import server
 from thumblab_core.niches import NICHES
+from thumblab_core.ranking import adapters
+from thumblab_core.ranking.title_facts import FACTS, WORDS
 from thumblab_core.settings import settings
-from thumblab_core.title_facts import FACTS, WORDS
-from thumblab_pipelines.steps import linear, train
-from thumblab_pipelines.steps.catalogue import import_catalogue
-from thumblab_pipelines.steps.dataset import Dataset, load_dataset
-from thumblab_pipelines.steps.embed import embed
-from thumblab_pipelines.steps.features import measure_features
-from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.metrics import Scores, pair_auc
-from thumblab_pipelines.steps.pairing import pair_up
-from thumblab_pipelines.steps.pairs import build_pairs
-from thumblab_pipelines.steps.recipe import TrainConfig
-from thumblab_pipelines.steps.reference_models import LINEAR, POOLED, image_components, references
-from thumblab_pipelines.steps.splits import TEST, TRAIN, split_by_channel, split_by_time
+from thumblab_pipelines.collection.catalogue import import_catalogue
+from thumblab_pipelines.dataset.load import Dataset, load_dataset
+from thumblab_pipelines.dataset.pairing import pair_up
+from thumblab_pipelines.dataset.pairs import build_pairs
+from thumblab_pipelines.dataset.splits import TEST, TRAIN, split_by_channel, split_by_time
+from thumblab_pipelines.evaluation.reference_models import LINEAR, POOLED, image_components, references
+from thumblab_pipelines.features.embed import embed
+from thumblab_pipelines.features.sub_scores import measure_features
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.statistics.metrics import Scores, pair_auc
+from thumblab_pipelines.training import linear, train
+from thumblab_pipelines.training.config import TrainConfig
 
 SHARES = (0.55, 0.7, 0.85, 1.0)
 _TWICE = 0.5  # the margin of a pair with a twofold gap: 1 - loser/winner
@@ -56,7 +56,7 @@ class Variant:
 
     Trained anew: `config`, fields of `TrainConfig`; `without`, a block of the inputs that is zeroed; `components`, pictures
     become 64 principal components of the training part. The others take the models of the default: `kernel`, constants
-    of `thumblab_core.adapters`; `kept`, in place of the measured one; `together`, the mean of all seeds.
+    of `thumblab_core.ranking.adapters`; `kept`, in place of the measured one; `together`, the mean of all seeds.
     """
 
     config: dict[str, Any] = field(default_factory=dict)

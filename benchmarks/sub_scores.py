@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from demo.catalogue import Catalogue, read_catalogue
-from demo.source import CatalogueVideo
-from demo.synthetic import synthetic_catalogue
+from demo.catalogues.catalogue import Catalogue, read_catalogue
+from demo.catalogues.source import CatalogueVideo
+from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import Pixels, decode
 from thumblab_core.model_files import face_model

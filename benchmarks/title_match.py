@@ -15,8 +15,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from demo.catalogue import Catalogue, read_catalogue
-from demo.source import CatalogueVideo
+from demo.catalogues.catalogue import Catalogue, read_catalogue
+from demo.catalogues.source import CatalogueVideo
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import Pixels, decode
 from thumblab_core.sub_scores import Measurement, Meter, Sample, Title

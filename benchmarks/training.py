@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from thumblab_core.encoders.protocol import unit
-from thumblab_core.ranker import Ranker, RankerConfig, join
-from thumblab_pipelines.steps.fitting import fit, learning_rate
-from thumblab_pipelines.steps.losses import pair_loss, smooth
-from thumblab_pipelines.steps.metrics import pair_auc
-from thumblab_pipelines.steps.problem import Problem
-from thumblab_pipelines.steps.recipe import Epoch, TrainConfig
+from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
+from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.training.arrays import Problem
+from thumblab_pipelines.training.config import Epoch, TrainConfig
+from thumblab_pipelines.training.fitting import fit, learning_rate
+from thumblab_pipelines.training.losses import pair_loss, smooth
 
 IMAGE, TITLE = 768, 384
 PAIRS, EPOCHS, PLAIN_EPOCHS, THREADS = 50_000, 200, 10, 1

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from demo import params as read
+from demo.catalogues.source import Order, Query
 from demo.categories import CATEGORIES, category
 from demo.errors import ApiError, Json
 from demo.params import Params, bad
 from demo.player import Box
-from demo.source import Order, Query
 from demo.wire import Wire
 from demo.world import World
 

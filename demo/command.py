@@ -6,11 +6,11 @@ import sys
 import threading
 from pathlib import Path
 
-from demo.catalogue import read_catalogue
+from demo.catalogues.catalogue import read_catalogue
+from demo.catalogues.source import Source
+from demo.catalogues.synthetic import synthetic_catalogue
+from demo.catalogues.vast import vast_catalogue
 from demo.emulator import Emulator
-from demo.source import Source
-from demo.synthetic import synthetic_catalogue
-from demo.vast import vast_catalogue
 from thumblab_core.errors import LabError
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 
 from demo.api import Api
+from demo.catalogues.source import Source
 from demo.clock import Clock
 from demo.errors import ApiError, invalid_key, no_such_thing
 from demo.faults import Fault, Faults
@@ -21,7 +22,6 @@ from demo.messages import Reply, Request, error_reply, json_reply
 from demo.quota import Quota, Style
 from demo.reporting import REPORTING, ReachReport, Reporting
 from demo.server import Server
-from demo.source import Source
 from demo.wire import Wire
 from demo.world import World
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from demo.catalogues.source import CatalogueVideo
 from demo.errors import Json
-from demo.source import CatalogueVideo
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import html
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
+from demo.catalogues.source import CATEGORY_OF, CatalogueChannel, CatalogueVideo
 from demo.errors import Json
 from demo.etags import etag
 from demo.pictures import offered_sizes
 from demo.player import Box, player
-from demo.source import CATEGORY_OF, CatalogueChannel, CatalogueVideo
 from demo.world import World
 
 

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from PIL import Image
 
+from demo.catalogues.source import CatalogueChannel, CatalogueVideo, Found, Query, Source
 from demo.clock import Clock
-from demo.source import CatalogueChannel, CatalogueVideo, Found, Query, Source
 
 
 @dataclasses.dataclass(frozen=True)

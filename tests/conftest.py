@@ -79,9 +79,9 @@ def nothing_leaked(session_folder: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 def _stop_server(folder: Path) -> None:
-    from thumblab_core.database import root, watcher
+    from thumblab_core.embedded_postgres import location, watcher
 
-    home = root.find_home(folder)
+    home = location.find_home(folder)
     if home is None:
         return
     with watcher.locked(home, "start.lock"):
@@ -199,7 +199,7 @@ _opened: list[Any] = []
 @pytest.fixture(scope="session")
 def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Opens a lab with a folder and a database of its own; takes settings, or `beside` to share another lab's."""
-    from thumblab_pipelines.steps.lab import Lab
+    from thumblab_pipelines.lab import Lab
 
     def open_one(beside: Lab | None = None, **chosen: Any) -> Lab:
         mine = {"data_dir": tmp_path_factory.mktemp("lab"), "image_encoder": "builtin"}

@@ -41,11 +41,11 @@ LEAKS = Leaks()
 def tables_with_a_secret(data_dir: Path) -> list[str]:
     """Tables of any database on a data folder's own server that show a secret: the labs' own, and the events of those
     Dagster instances that have theirs there. None where no server was ever started."""
-    from thumblab_core.database import root
     from thumblab_core.database.server import named_database_url
+    from thumblab_core.embedded_postgres import location
     from thumblab_core.settings import Settings
 
-    if root.find_home(data_dir) is None:
+    if location.find_home(data_dir) is None:
         return []
     server = make_url(named_database_url("postgres", settings=Settings(data_dir=data_dir)))
     engine = create_engine(server)

@@ -13,33 +13,42 @@ from thumblab_core.loopback import spare_loopback
 
 COMMANDS = {
     "demo": (
-        "thumblab_cli.demo:command",
+        "demo",
         "Run the whole lab once, with no key and no network, and rank a few thumbnails.",
     ),
-    "up": ("thumblab_cli.up:command", "Run Dagster, MLflow and the scoring service until Ctrl-C."),
-    "import": ("thumblab_cli.import_catalogue:command", "Read a folder of thumbnails and their views into the lab."),
-    "refresh": ("thumblab_cli.refresh:command", "Serve what the lab holds: encode, index and train, without YouTube."),
+    "up": ("up", "Run Dagster, MLflow and the scoring service until Ctrl-C."),
+    "import": (
+        "import_catalogue",
+        "Read a folder of thumbnails and their views into the lab.",
+    ),
+    "refresh": (
+        "refresh",
+        "Serve what the lab holds: encode, index and train, without YouTube.",
+    ),
     "import-studio": (
-        "thumblab_cli.import_studio:command",
+        "import_studio",
         "Read the true CTR of your own videos from YouTube Studio exports.",
     ),
     "import-reach": (
-        "thumblab_cli.import_reach:command",
+        "import_reach",
         "Read the true CTR of your own videos from the YouTube Reporting API.",
     ),
-    "crawl": ("thumblab_cli.crawl:command", "Plan the crawl for training, and see how far it is."),
-    "quota": ("thumblab_cli.quota:command", "Show what is left of YouTube's quota today."),
-    "channel": ("thumblab_cli.channel:command", "Learn from the videos of your own channel."),
-    "score": ("thumblab_cli.score:command", "Rank thumbnails against each other and their niche."),
-    "evaluate": ("thumblab_cli.evaluate:command", "Measure the ranking model beside its baselines."),
-    "train": ("thumblab_cli.train:command", "Train the ranking model on the newest pairs of the lab."),
-    "fine-tune": ("thumblab_cli.fine_tune:command", "Fine-tune the image encoder on the newest pairs of the lab."),
-    "index": ("thumblab_cli.index:command", "See, change, check and search the library of a niche."),
-    "models": ("thumblab_cli.models:command", "Fetch the small model files that the lab can use."),
-    "db": ("thumblab_cli.db:command", "Start, stop and migrate the database."),
-    "key": ("thumblab_cli.key:command", "Print the API key of the scoring service."),
+    "crawl": ("crawl", "Plan the crawl for training, and see how far it is."),
+    "quota": ("quota", "Show what is left of YouTube's quota today."),
+    "channel": ("channel", "Learn from the videos of your own channel."),
+    "score": ("score", "Rank thumbnails against each other and their niche."),
+    "evaluate": ("evaluate", "Measure the ranking model beside its baselines."),
+    "train": ("train", "Train the ranking model on the newest pairs of the lab."),
+    "fine-tune": (
+        "fine_tune",
+        "Fine-tune the image encoder on the newest pairs of the lab.",
+    ),
+    "index": ("index", "See, change, check and search the library of a niche."),
+    "models": ("models", "Fetch the small model files that the lab can use."),
+    "db": ("db", "Start, stop and migrate the database."),
+    "key": ("key", "Print the API key of the scoring service."),
 }
-"""Name of each subcommand: where it is (`module:object`), and its help in one line."""
+"""Name of each subcommand: its module in `thumblab_cli.commands`, and its help in one line."""
 
 
 class LazyGroup(click.Group):
@@ -51,8 +60,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command: click.Command = importlib.import_module(f"thumblab_cli.commands.{COMMANDS[name][0]}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

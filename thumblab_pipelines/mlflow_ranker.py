@@ -1,7 +1,7 @@
 """The ranking model as MLflow loads it: this file and the release's safetensors, no pickle.
 
 `mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion").predict(inputs)`, with inputs float32 [n, d] as
-`thumblab_core.ranker.join` makes them, gives the scores, float32 [n], without the history of any channel.
+`thumblab_core.ranking.ranker.join` makes them, gives the scores, float32 [n], without the history of any channel.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import mlflow
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.trained_ranker import TrainedRanker
+from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 
 class MlflowRanker(mlflow.pyfunc.PythonModel):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from typing import Any
 import uvicorn
 
 from thumblab_core.settings import settings
-from thumblab_serving.connections import Connection
+from thumblab_serving.http.connections import Connection
 
 _OPTIONS: dict[str, Any] = {
     "http": Connection,

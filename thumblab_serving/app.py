@@ -15,16 +15,16 @@ from thumblab_core.api_key import api_key
 from thumblab_core.hosts import is_loopback
 from thumblab_core.loopback import spare_loopback
 from thumblab_core.settings import Settings
-from thumblab_serving import problems, request_log
-from thumblab_serving.bodies import Bodies, Budget
-from thumblab_serving.connections import LIMITS, Limits, open_descriptors
-from thumblab_serving.engine import Engine
-from thumblab_serving.faults import said
-from thumblab_serving.guards import LOOPBACK, LocalNames, SecurityHeaders
-from thumblab_serving.metrics import Metrics
+from thumblab_serving.http import problems, request_log
+from thumblab_serving.http.bodies import Bodies, Budget
+from thumblab_serving.http.connections import LIMITS, Limits, open_descriptors
+from thumblab_serving.http.guards import LOOPBACK, LocalNames, SecurityHeaders
+from thumblab_serving.http.metrics import Metrics
+from thumblab_serving.loading.faults import said
+from thumblab_serving.loading.state import NotReadyError
 from thumblab_serving.routes import health, page, score
 from thumblab_serving.schemas import ScoreRequest
-from thumblab_serving.state import NotReadyError
+from thumblab_serving.scoring.engine import Engine
 
 _AGAIN_S = 1.0
 """What failed is tried again when its own `Backoff` says so."""

@@ -16,10 +16,10 @@ from pydantic import (
     model_validator,
 )
 
-from thumblab_core.channel_history import CHANNEL_ID
 from thumblab_core.images import MAX_BYTES
 from thumblab_core.index import WINNER
 from thumblab_core.niches import Niche
+from thumblab_core.ranking.channel_adapters import CHANNEL_ID
 
 MAX_THUMBNAILS = 20
 MAX_TITLE = 300
@@ -180,7 +180,7 @@ class Engagement(_Strict):
 
     @classmethod
     def of(cls, value: float, learnt: str) -> Self:
-        """`learnt`: what the model's absolute head was taught, see `thumblab_core.trained_ranker`."""
+        """`learnt`: what the model's absolute head was taught, see `thumblab_core.ranking.trained_ranker`."""
         if learnt == "click_through_rate":
             return cls(value=value, kind="click_through_rate", meaning="expected share of impressions that are clicked")
         return cls(value=value)

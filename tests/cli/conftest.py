@@ -16,9 +16,9 @@ def lab_with_pairs(
 
     Takes settings too, which are then in the environment.
     """
-    from thumblab_pipelines.steps.catalogue import import_catalogue
-    from thumblab_pipelines.steps.embed import embed
-    from thumblab_pipelines.steps.pairs import build_pairs
+    from thumblab_pipelines.collection.catalogue import import_catalogue
+    from thumblab_pipelines.dataset.pairs import build_pairs
+    from thumblab_pipelines.features.embed import embed
 
     def make(channels: int, videos: int, **chosen: str) -> tuple[Any, dict[str, str]]:
         folder, url = tmp_path_factory.mktemp("lab"), migrated_database()

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from demo.catalogues.synthetic import synthetic_catalogue
 from demo.emulator import Emulator
-from demo.synthetic import synthetic_catalogue
 from thumblab_cli.main import cli
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
-from thumblab_core.ranker import Ranker, RankerConfig, join
-from thumblab_core.releases import ALL, MODEL, ReleaseStore
+from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
+from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
+from thumblab_core.releases.release_store import ALL, MODEL, ReleaseStore
 from thumblab_core.settings import settings
-from thumblab_core.trained_ranker import Calibration, TrainedRanker
 
 Shell = Callable[..., Result]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from thumblab_cli.demo_lab import demo_lab
+from thumblab_cli.demo.lab import demo_lab
 from thumblab_cli.which_lab import demo_settings
 from thumblab_core.library_note import DRAWN, read_note
 from thumblab_core.niches import NICHES
@@ -16,14 +16,14 @@ from thumblab_core.settings import settings
 
 
 def test_the_demo_can_be_run_fifty_times_a_day(migrated_database: Callable[[], str], monkeypatch: Any) -> None:
-    from thumblab_pipelines.steps.collect import collect
-    from thumblab_pipelines.steps.lab import Lab
+    from thumblab_pipelines.collection.refresh import collect
+    from thumblab_pipelines.lab import Lab
 
     with demo_lab(None) as demo:
         lab = Lab.open(settings().model_copy(update={"database_url": SecretStr(migrated_database())}))
         collected = [collect(lab, niche) for niche in NICHES]
         lab.engine.dispose()
-    assert sum(done.new_videos for done in collected) == len(demo.catalogue.videos)
+    assert sum(done.new_videos for done in collected) == len(demo.catalogues.catalogue.videos)
     spent = demo.emulator.quota.spent
     assert spent["searches"] > 0
     balances = collected[-1].quota.balances

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 from planted_catalogue import FOOD, RED, plant
 
-from thumblab_cli import evaluate
+from thumblab_cli.commands import evaluate
 from thumblab_cli.main import cli
-from thumblab_core.releases import ALL, MODEL, ReleaseStore
+from thumblab_core.releases.release_store import ALL, MODEL, ReleaseStore
 from thumblab_core.settings import settings
 
 Shell = Callable[..., Result]
@@ -22,8 +22,8 @@ FIGURE = {"value", "low", "high", "pairs"}
 @pytest.fixture(scope="module")
 def place(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> dict[str, str]:
     """The environment of a lab whose model is served, and which has seen that red wins."""
-    from thumblab_pipelines.steps.ranking import build_model
-    from thumblab_pipelines.steps.recipe import TrainConfig
+    from thumblab_pipelines.models.build import build_model
+    from thumblab_pipelines.training.config import TrainConfig
 
     lab, environment = lab_with_pairs(channels=3, videos=50)
     lab.releases.promote(build_model(lab, TrainConfig(epochs=1)).release)

@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from planted_catalogue import RED, plant
 from tiny_clip import TinyClip
 
-from thumblab_cli import evaluate
+from thumblab_cli.commands import evaluate
 from thumblab_cli.main import cli
-from thumblab_core.releases import ALL, MODEL
+from thumblab_core.releases.release_store import ALL, MODEL
 from thumblab_core.settings import settings
 
 Shell = Callable[..., Result]
@@ -75,9 +75,9 @@ def test_a_model_on_the_new_encoder_is_judged_with_what_was_seen_left_out(
     """The steps that the command names, and then `thumblab evaluate --model` on the lab's own channels and one more."""
     from pydantic import SecretStr
 
-    from thumblab_pipelines.steps.embed import embed
-    from thumblab_pipelines.steps.pairs import build_pairs
-    from thumblab_pipelines.steps.seen import SEEN, seen_by_encoder
+    from thumblab_pipelines.dataset.pairs import build_pairs
+    from thumblab_pipelines.dataset.seen_videos import SEEN, seen_by_encoder
+    from thumblab_pipelines.features.embed import embed
 
     chosen = {"image_encoder": tuned["setting"], "encoder_precision": "float32"}
     lab = open_lab(

@@ -87,7 +87,7 @@ def test_a_setting_that_names_no_model_is_said_in_the_status(model: ModelFile, m
 def test_a_file_that_was_pulled_once_is_there_for_the_demo_too(
     model: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from thumblab_cli.demo_lab import demo_lab
+    from thumblab_cli.demo.lab import demo_lab
 
     monkeypatch.setenv("THUMBLAB_DEMO_VIDEOS", "60")
     settings.cache_clear()

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.catalogues.synthetic import synthetic_catalogue
 from demo.emulator import Emulator
 from demo.reporting import ReachReport, reach_csv
-from demo.synthetic import synthetic_catalogue
 
 HEADER = "Content,Video title,Video publish time,Impressions,Impressions click-through rate (%)\n"
 GOOD = HEADER + 'Total,,,9,9\nvideo_aaaaa,"One, two","Jan 1, 2026",1000,5.25\n -ideo_bbbbb,T,,"1,234",0\n'

@@ -15,9 +15,9 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from thumblab_cli import processes
 from thumblab_cli.main import cli
-from thumblab_cli.processes import Server, Supervisor, keep_mlflow_port, mlflow_port
+from thumblab_cli.servers import processes
+from thumblab_cli.servers.processes import Server, Supervisor, keep_mlflow_port, mlflow_port
 from thumblab_core.errors import LabError
 from thumblab_core.running import Running, announced
 from thumblab_core.settings import Settings, settings
@@ -34,7 +34,7 @@ LAB = """
 import json, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
 from pathlib import Path
-from thumblab_cli.processes import Server, Supervisor
+from thumblab_cli.servers.processes import Server, Supervisor
 folder, commands = Path(sys.argv[1]), json.loads(sys.argv[2])
 with Supervisor(folder, {}, patience=2) as supervisor:
     for name, command in commands.items():
@@ -96,7 +96,7 @@ def test_ctrl_c_reaches_no_process_but_the_lab(tmp_path: Path) -> None:
 
 def test_without_what_watches_over_them_servers_still_end_with_an_orderly_end(tmp_path: Path) -> None:
     process, below = lab(tmp_path, polite=POLITE)
-    (watching,) = [one for one in below if "last_will.py" in " ".join(one.cmdline())]
+    (watching,) = [one for one in below if "reaper.py" in " ".join(one.cmdline())]
     watching.kill()
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from thumblab_cli.tables import print_evaluation, table, whole_console
-from thumblab_pipelines.steps.judging import Evaluation
+from thumblab_cli.printing.tables import print_evaluation, table, whole_console
+from thumblab_pipelines.evaluation.questions import Evaluation
 
 CHANNEL = "channel:UC0123456789abcdefghijkl"
 
@@ -91,12 +91,12 @@ def test_three_files_below_one_long_path_are_told_apart_in_a_terminal_of_80_colu
 
 
 def test_the_tables_of_large_numbers_are_whole_in_80_columns() -> None:
-    from thumblab_cli.collection_tables import crawl_table, plan_table, quota_table
-    from thumblab_cli.index import status_table
-    from thumblab_pipelines.steps.crawl_plan import NichePlan, Plan
-    from thumblab_pipelines.steps.crawl_state import Counted
-    from thumblab_pipelines.steps.index_status import IndexStatus
-    from thumblab_pipelines.steps.youtube.quota import Balance
+    from thumblab_cli.commands.index import status_table
+    from thumblab_cli.printing.collection import crawl_table, plan_table, quota_table
+    from thumblab_pipelines.collection.crawl_plan import NichePlan, Plan
+    from thumblab_pipelines.collection.crawl_state import Counted
+    from thumblab_pipelines.library.status import IndexStatus
+    from thumblab_pipelines.youtube.quota import Balance
 
     numbers = (1_500, 1_200, 1_300, 199_001, 200_002, 90, 9_530)
     plan = Plan([NichePlan("entertainment", *numbers)], 133.0, 630, 66_710, 7, 40, [])

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from thumblab_cli import tables
 from thumblab_cli.main import cli
-from thumblab_core.releases import ALL, MODEL, ReleaseStore
+from thumblab_cli.printing import tables
+from thumblab_core.releases.release_store import ALL, MODEL, ReleaseStore
 from thumblab_core.settings import settings
 
 Shell = Callable[..., Result]
@@ -84,7 +84,7 @@ def test_what_goes_wrong_in_mlflow_after_the_training_is_one_sentence_and_no_fai
 ) -> None:
     from mlflow.exceptions import MlflowException
 
-    from thumblab_pipelines.steps.tracking import Tracker
+    from thumblab_pipelines.models.tracking import Tracker
 
     class Broken:
         def log(self, *of: object) -> None:

@@ -1,11 +1,52 @@
-"""Imports run one way: defs -> steps -> core <- serving. Each is looked at in a fresh process."""
+"""Promises about who imports whom: the walls between the packages, and the order of the folders inside them."""
 
+import ast
 import importlib.util
 import json
 import subprocess
 import sys
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# From the top to the bottom: a folder imports only from folders below it. `.` stands for the modules beside the folders.
+ORDER = {
+    "thumblab_pipelines": [
+        "defs",
+        "models",
+        "evaluation",
+        "finetune",
+        "retention",
+        "channels",
+        "training",
+        "dataset",
+        "owner_ctr",
+        "collection",
+        "library",
+        "features",
+        "youtube",
+        "videos",
+        "tables",
+        "statistics",
+        ".",
+    ],
+    "thumblab_core": [
+        "ranking",
+        "database",
+        "index",
+        "sub_scores",
+        "encoders",
+        "embedded_postgres",
+        "images",
+        "releases",
+        ".",
+    ],
+    "thumblab_serving": ["routes", "http", "scoring", "loading", "."],
+    "thumblab_cli": ["commands", "demo", "servers", "printing", "."],
+}
 
 WALK = """
 import importlib, json, pkgutil, sys
@@ -32,9 +73,59 @@ def imported_by_one(module: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
+def folder_of(module: str, package: str) -> str:
+    first = module.removeprefix(f"{package}.").split(".")[0]
+    return first if (ROOT / package / first).is_dir() else "."
+
+
+def imports_between_folders(package: str) -> dict[tuple[str, str], list[str]]:
+    """(Importing folder, imported folder) to the lines that do it; imports inside functions and for types count too."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for path in sorted((ROOT / package).rglob("*.py")):
+        importer = folder_of(".".join(path.relative_to(ROOT).with_suffix("").parts), package)
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [f"{node.module}.{name}" for name in names]
+            for name in names:
+                if name.startswith(f"{package}."):
+                    found[importer, folder_of(name, package)].append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    return found
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_a_folder_imports_only_from_folders_below_it(package: str) -> None:
+    order = ORDER[package]
+    folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert folders == set(order) - {"."}
+    against = {
+        f"{importer} -> {imported}": lines
+        for (importer, imported), lines in imports_between_folders(package).items()
+        if importer != "." and order.index(importer) > order.index(imported)
+    }
+    assert not against
+
+
+@pytest.mark.parametrize("package", [*ORDER, "demo", "benchmarks"])
+def test_no_folder_has_more_than_twenty_modules_and_no_module_more_than_350_lines(package: str) -> None:
+    modules = [path for path in (ROOT / package).rglob("*.py") if "migrations" not in path.parts]
+    folders = defaultdict(list)
+    for path in modules:
+        folders[path.parent.relative_to(ROOT)].append(path.name)
+    assert {
+        str(folder): len(names) for folder, names in folders.items() if len(set(names) - {"__init__.py"}) > 20
+    } == {}
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in modules}
+    assert {path: length for path, length in lengths.items() if length > 350} == {}
+
+
 def test_the_core_imports_neither_side() -> None:
     found = imported_by("thumblab_core")
-    assert {"thumblab_core.index", "thumblab_core.database.watcher", "thumblab_core.encoders.open_clip"} <= found
+    assert {
+        "thumblab_core.index",
+        "thumblab_core.embedded_postgres.watcher",
+        "thumblab_core.encoders.open_clip",
+    } <= found
     assert not found & {
         "dagster",
         "fastapi",
@@ -46,9 +137,10 @@ def test_the_core_imports_neither_side() -> None:
     }
 
 
-def test_the_steps_import_no_dagster_and_nothing_of_the_service() -> None:
-    found = imported_by("thumblab_pipelines.steps")
-    assert {"thumblab_pipelines.steps.collect", "thumblab_pipelines.steps.ranking"} <= found
+def test_the_domains_import_no_dagster_and_nothing_of_the_service() -> None:
+    domains = [f"thumblab_pipelines.{name}" for name in ORDER["thumblab_pipelines"] if name not in ("defs", ".")]
+    found = imported_by(*domains)
+    assert {"thumblab_pipelines.collection.refresh", "thumblab_pipelines.models.build"} <= found
     assert not found & {"dagster", "fastapi", "mlflow", "thumblab_serving", "thumblab_pipelines.defs", "demo"}
 
 
@@ -66,7 +158,7 @@ def test_the_demo_knows_neither_the_pipelines_nor_the_service() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["thumblab_core.encoders.load", "thumblab_core.index", "thumblab_pipelines.steps.library"]
+    "module", ["thumblab_core.encoders.load", "thumblab_core.index", "thumblab_pipelines.library.build"]
 )
 def test_heavy_libraries_wait_until_they_are_used(module: str) -> None:
     assert not imported_by_one(module) & {"torch", "open_clip", "faiss", "sentence_transformers", "cv2", "mlflow"}

@@ -27,7 +27,7 @@ assert requests.get(uri.replace("127.0.0.1", "127.1.2.3"), timeout=9).text == "{
 """
 
 MLFLOW = """
-from thumblab_pipelines.steps.tracking import Tracker
+from thumblab_pipelines.models.tracking import Tracker
 assert Tracker.connect(uri)._client.search_experiments() == []
 """
 

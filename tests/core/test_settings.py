@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
-from thumblab_cli import processes, running_services
 from thumblab_cli.main import cli
+from thumblab_cli.servers import processes, running_services
 from thumblab_core import settings as module
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher, FetchError, RefusedError

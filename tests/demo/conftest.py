@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.emulator import Emulator
-from demo.synthetic import SyntheticCatalogue, synthetic_catalogue
 
 
 @pytest.fixture(scope="session")

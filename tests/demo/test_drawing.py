@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from demo.drawing import _graded
-from demo.motifs import HEIGHT, WIDTH, spread
+from demo.catalogues.drawing import _graded
+from demo.catalogues.motifs import HEIGHT, WIDTH, spread
 
 
 @pytest.mark.parametrize("count", [2, 9, 34])

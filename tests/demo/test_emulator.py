@@ -18,9 +18,10 @@ import pytest
 from emulated import client, get, refusal, size_of, walk
 from PIL import Image
 
-from demo.catalogue import Catalogue, CatalogueVideo, channel_id_of, read_catalogue
+from demo.catalogues.catalogue import Catalogue, channel_id_of, read_catalogue
+from demo.catalogues.source import CatalogueVideo
+from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.emulator import Emulator
-from demo.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.wire import iso_duration
 from thumblab_core.errors import LabError
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from emulated import client, get, refusal, walk
 
+from demo.catalogues.source import CatalogueChannel
+from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
-from demo.source import CatalogueChannel
-from demo.synthetic import SyntheticCatalogue
 
 
 @pytest.fixture

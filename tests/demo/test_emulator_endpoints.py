@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from emulated import client, get, refusal
 
-from demo.catalogue import Catalogue, CatalogueVideo
+from demo.catalogues.catalogue import Catalogue
+from demo.catalogues.source import CatalogueVideo
+from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
-from demo.synthetic import SyntheticCatalogue
 
 EVERY_PART = "snippet,contentDetails,statistics"
 

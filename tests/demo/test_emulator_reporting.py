@@ -14,9 +14,9 @@ from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
 
 from demo import faults
+from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
 from demo.reporting import REACH, ReachReport, reach_csv
-from demo.synthetic import SyntheticCatalogue
 
 FIRST = date(2026, 11, 10)
 ROWS = [(FIRST, "UCowner", "abcdefghijk", 1_000, 0.0625), (FIRST, "UCowner", "lmnopqrstuv", 0, 0.0)]

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pytest
 from sklearn.linear_model import RidgeCV
 
-from demo.synthetic import CLOCK, PICTURE_SHARE, SyntheticCatalogue, growth, synthetic_catalogue
-from demo.titles import title_facts
+from demo.catalogues.growth import growth
+from demo.catalogues.synthetic import CLOCK, PICTURE_SHARE, SyntheticCatalogue, synthetic_catalogue
+from demo.catalogues.titles import title_facts
 from thumblab_core.niches import NICHES
 
 Floats = npt.NDArray[np.float64]
@@ -149,7 +150,7 @@ def test_a_small_catalogue_keeps_enough_videos_in_each_channel() -> None:
 
 def test_another_process_makes_the_same_catalogue_and_another_seed_does_not() -> None:
     program = (
-        "import hashlib; from demo.synthetic import synthetic_catalogue as make; c = make(70, 5); "
+        "import hashlib; from demo.catalogues.synthetic import synthetic_catalogue as make; c = make(70, 5); "
         "d = hashlib.sha256(repr(list(c.videos.values())).encode()); "
         "[d.update(c.image(i)) for i in c.videos]; [d.update(x.image) for x in c.candidates('tech', 1)]; "
         "print(d.hexdigest())"

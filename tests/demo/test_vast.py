@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from emulated import client, get, size_of, walk
 
+from demo.catalogues.identifiers import ChannelIds, Permutation, VideoIds
+from demo.catalogues.source import CATEGORY_OF, CatalogueVideo, Query
+from demo.catalogues.synthetic import CLOCK
+from demo.catalogues.vast import VastCatalogue, vast_catalogue
+from demo.catalogues.vast_fields import SHARE
 from demo.emulator import Emulator
-from demo.identifiers import ChannelIds, Permutation, VideoIds
 from demo.messages import Request
-from demo.source import CATEGORY_OF, CatalogueVideo, Query
-from demo.synthetic import CLOCK
-from demo.vast import VastCatalogue, vast_catalogue
-from demo.vast_fields import SHARE
 from thumblab_core.niches import NICHES
 
 

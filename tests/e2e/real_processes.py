@@ -104,18 +104,18 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 def database_running(data_dir: Path) -> bool:
     """Whether an embedded server runs in the folder; asking starts none and makes nobody a user of it."""
-    from thumblab_core.database import root, watcher
+    from thumblab_core.embedded_postgres import location, watcher
 
-    home = root.find_home(data_dir)
+    home = location.find_home(data_dir)
     return home is not None and bool(watcher.processes(home))
 
 
 def url_from_outside(data_dir: Path, database: str) -> str:
     """Of a database of the embedded server that runs in the folder. Unlike by `named_database_url`, this process does not
     become a user of the server, which would hold it up to the end of all tests."""
-    from thumblab_core.database import cluster, root
+    from thumblab_core.embedded_postgres import cluster, location
 
-    home = root.find_home(data_dir)
+    home = location.find_home(data_dir)
     assert home is not None
     return f"postgresql://postgres@/{database}?host={cluster.socket_dir(home)}"
 
@@ -135,7 +135,7 @@ def new_folder() -> Iterator[Path]:
 
 
 def _remove_server(place: Path) -> None:
-    from thumblab_core.database import watcher
+    from thumblab_core.embedded_postgres import watcher
 
     home = place.resolve()
     with watcher.locked(home, "start.lock"):
@@ -274,7 +274,7 @@ def write_catalogue(folder: Path, videos: int) -> list[dict[str, object]]:
     """A synthetic catalogue as a folder with `videos.csv` and its pictures; returns the rows."""
     import csv
 
-    from demo.synthetic import synthetic_catalogue
+    from demo.catalogues.synthetic import synthetic_catalogue
 
     catalogue = synthetic_catalogue(videos)
     (folder / "images").mkdir(parents=True)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from real_processes import RunningLab, environment, new_folder, thumblab, write_catalogue
 
-from demo.synthetic import synthetic_catalogue
-from thumblab_core.releases import ALL, INDEX, MODEL, ReleaseStore
+from demo.catalogues.synthetic import synthetic_catalogue
+from thumblab_core.releases.release_store import ALL, INDEX, MODEL, ReleaseStore
 from thumblab_core.settings import CHECKOUT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

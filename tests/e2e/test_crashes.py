@@ -30,7 +30,7 @@ from real_processes import (
 
 from thumblab_core.images import digest
 from thumblab_core.niches import NICHES
-from thumblab_core.releases import ALL, INDEX, MODEL, PAIRS, ReleaseError, ReleaseStore
+from thumblab_core.releases.release_store import ALL, INDEX, MODEL, PAIRS, ReleaseError, ReleaseStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(900)]
 
@@ -91,11 +91,11 @@ class Outside:
 
     def count(self, statement: str, database: str = "thumblab") -> int:
         """The number that the statement gives; -1 while there is nothing to ask."""
-        from thumblab_core.database import cluster, root
+        from thumblab_core.embedded_postgres import cluster, location
 
         try:
             if database not in self._connections:
-                home = root.find_home(self.data_dir)
+                home = location.find_home(self.data_dir)
                 if home is None:
                     return -1
                 self._connections[database] = psycopg.connect(

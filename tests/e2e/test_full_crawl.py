@@ -18,8 +18,8 @@ import pytest
 from real_processes import environment, new_folder
 from sqlalchemy import create_engine, text
 
+from demo.catalogues.vast import vast_catalogue
 from demo.emulator import Emulator
-from demo.vast import vast_catalogue
 from thumblab_core.niches import NICHES
 from thumblab_core.settings import CHECKOUT
 

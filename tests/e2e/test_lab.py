@@ -16,10 +16,10 @@ import pytest
 from leaks import rows_with_a_secret
 from real_processes import REPOSITORY, VIDEOS, RunningLab, environment, thumblab, url_from_outside
 
-from demo.synthetic import synthetic_catalogue
-from thumblab_cli.demo_lab import DEMO_KEY
+from demo.catalogues.synthetic import synthetic_catalogue
+from thumblab_cli.demo.lab import DEMO_KEY
 from thumblab_core.niches import NICHES
-from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
+from thumblab_core.releases.release_store import ALL, INDEX, MODEL, Release, ReleaseStore
 from thumblab_core.settings import CHECKOUT
 
 LIBRARY = {
@@ -189,7 +189,7 @@ def test_the_registry_calls_the_served_release_challenger_and_champion(lab: Runn
 
 
 def test_mlflow_loads_the_champion_and_it_scores_as_the_release_does(lab: RunningLab, mlflow: Any) -> None:
-    from thumblab_core.trained_ranker import TrainedRanker
+    from thumblab_core.ranking.trained_ranker import TrainedRanker
 
     ranker = TrainedRanker.load(served(lab, MODEL, ALL))
     inputs = np.random.default_rng(0).standard_normal((16, ranker.model.config.inputs)).astype(np.float32)

@@ -9,7 +9,7 @@ import pytest
 from real_processes import REPOSITORY, RunningLab, thumblab, url_from_outside
 
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases import INDEX, Release, ReleaseStore
+from thumblab_core.releases.release_store import INDEX, Release, ReleaseStore
 
 NICHE = "beauty"
 

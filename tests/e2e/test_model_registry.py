@@ -11,9 +11,9 @@ import pytest
 from real_processes import REPOSITORY, RunningLab, url_from_outside, wait_until
 from sqlalchemy import create_engine, text
 
-from thumblab_core.releases import ALL, MODEL, Release, ReleaseStore
-from thumblab_pipelines.steps.ranking import BuiltModel
-from thumblab_pipelines.steps.tracking import NAME, Tracker
+from thumblab_core.releases.release_store import ALL, MODEL, Release, ReleaseStore
+from thumblab_pipelines.models.build import BuiltModel
+from thumblab_pipelines.models.tracking import NAME, Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -109,8 +109,8 @@ def test_two_trainings_are_compared_by_search_runs(
 @pytest.fixture
 def backwards(two: list[Release], store: ReleaseStore) -> Iterator[Release]:
     """The newest release: the model of the one before it, which now prefers what it put last."""
-    from thumblab_core.adapters import Adapters
-    from thumblab_core.trained_ranker import TrainedRanker
+    from thumblab_core.ranking.adapters import Adapters
+    from thumblab_core.ranking.trained_ranker import TrainedRanker
 
     def write(folder: Path) -> None:
         trained = TrainedRanker.load(two[1])

@@ -16,13 +16,13 @@ from pydantic import SecretStr
 from real_processes import RunningLab, free_ports
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases import ALL, MODEL, Release, ReleaseStore
+from thumblab_core.releases.release_store import ALL, MODEL, Release, ReleaseStore
 from thumblab_core.settings import Settings
-from thumblab_pipelines.steps import promotion
-from thumblab_pipelines.steps.champion import serve_chosen, serve_newest, watch
-from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.ranking import BuiltModel
-from thumblab_pipelines.steps.tracking import Tracked, Tracker
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.models import promotion
+from thumblab_pipelines.models.build import BuiltModel
+from thumblab_pipelines.models.champion import serve_chosen, serve_newest, watch
+from thumblab_pipelines.models.tracking import Tracked, Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -40,8 +40,8 @@ def test_without_a_server_the_tracker_says_at_once_how_to_start_one() -> None:
 
 def test_without_a_server_the_sensor_passes_over_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     from thumblab_core.settings import settings
+    from thumblab_pipelines.defs.ranking.serve import champion_moved
     from thumblab_pipelines.defs.resources import LabResource, MlflowResource
-    from thumblab_pipelines.defs.sensors import champion_moved
 
     monkeypatch.setenv("THUMBLAB_MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_ports(1)[0]}")
     settings.cache_clear()
@@ -137,10 +137,10 @@ def test_mlflows_page_opens_as_model_training_also_for_an_experiment_that_is_old
 
 LOG = """
 import json, sys
-from thumblab_core.releases import ALL, MODEL
-from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.ranking import BuiltModel
-from thumblab_pipelines.steps.tracking import Tracker, log_model
+from thumblab_core.releases.release_store import ALL, MODEL
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.models.build import BuiltModel
+from thumblab_pipelines.models.tracking import Tracker, log_model
 lab = Lab.open()
 logged = log_model(lab, Tracker.connect(*sys.argv[1:3]), BuiltModel(lab.releases.get(MODEL, ALL, sys.argv[3]), True))
 print(json.dumps([logged.run_id, logged.reused]))
@@ -250,7 +250,7 @@ def test_a_crash_before_the_alias_is_made_good_by_asking_again(client: Any, log:
 def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab whose model store is its own: nothing that is moved here is served by the session's."""
     # What decides between models is tested where there are many; here the newest is not worse than any.
-    monkeypatch.setattr(promotion, "judge_model", lambda lab, release: [])
+    monkeypatch.setattr(promotion, "check_model", lambda lab, release: [])
     monkeypatch.setattr(
         promotion, "decide", lambda lab, challenger, champion: promotion.Decision(True, f"over {champion}")
     )

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from demo.catalogue import Catalogue
-from demo.source import CatalogueVideo
+from demo.catalogues.catalogue import Catalogue
+from demo.catalogues.source import CatalogueVideo
 
 
 class Edited(Catalogue):

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.emulator import Emulator
-from demo.synthetic import SyntheticCatalogue, synthetic_catalogue
 from thumblab_core.niches import NICHES
-from thumblab_pipelines.steps.lab import Lab
+from thumblab_pipelines.lab import Lab
 
 KEY = "AIzaSecretOfTheTests"
 
@@ -33,8 +33,8 @@ def catalogue() -> SyntheticCatalogue:
 @pytest.fixture(scope="session")
 def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterator[Small]:
     """150 videos of 7 channels with their pictures: nothing encoded yet, and not to be changed."""
-    from thumblab_pipelines.steps.collect import collect
-    from thumblab_pipelines.steps.pictures import download_thumbnails
+    from thumblab_pipelines.collection.download import download_thumbnails
+    from thumblab_pipelines.collection.refresh import collect
 
     with Emulator(catalogue, key=KEY) as emulator:
         lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key=KEY)
@@ -53,11 +53,11 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     import pandas as pd
 
     from thumblab_core.encoders.protocol import unit
-    from thumblab_core.releases import ReleaseStore
-    from thumblab_pipelines.steps import pairs
-    from thumblab_pipelines.steps.ageing import Growth
-    from thumblab_pipelines.steps.dataset import Dataset
-    from thumblab_pipelines.steps.snapshot import Snapshot
+    from thumblab_core.releases.release_store import ReleaseStore
+    from thumblab_pipelines.dataset import pairs
+    from thumblab_pipelines.dataset.ageing import Growth
+    from thumblab_pipelines.dataset.load import Dataset
+    from thumblab_pipelines.dataset.snapshot import Snapshot
 
     def make(
         channels: int = 6, videos: int = 60, signal: float = 1.0, noise: float = 0.5, seed: int = 0, **columns: Any

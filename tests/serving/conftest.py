@@ -17,18 +17,18 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from thumblab_core.adapters import Adapter, Adapters, fit_adapter
-from thumblab_core.channel_history import About, ChannelHistories
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
-from thumblab_core.familiar import Familiar
 from thumblab_core.images import decode
 from thumblab_core.index import Item, NicheIndex
 from thumblab_core.model_files import face_model
-from thumblab_core.releases import ALL, INDEX, MODEL, Release, ReleaseStore
-from thumblab_core.score_distribution import ScoreDistribution
+from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
+from thumblab_core.ranking.channel_adapters import About, ChannelHistories
+from thumblab_core.ranking.familiarity import Familiar
+from thumblab_core.releases.release_store import ALL, INDEX, MODEL, Release, ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_core.sub_scores import NAMES, Meter
-from thumblab_pipelines.steps.judging import Evaluation
+from thumblab_core.sub_scores.distribution import ScoreDistribution
+from thumblab_pipelines.evaluation.questions import Evaluation
 
 KEY = "key-of-the-tests-0123456789"
 TITLE = "I tested every phone under $200"
@@ -52,7 +52,7 @@ def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -
 
 def history_of(model: Any, channel: str, videos: int = 24) -> Adapter:
     """The history of a channel whose views went up and down with its drawn pictures, in an order of its own."""
-    from thumblab_core.ranker import join
+    from thumblab_core.ranking.ranker import join
 
     images, titles = named_image_encoder("builtin", Path()), title_encoder("minilm")
     vectors = images.encode_images([decode(picture(n)).pixels for n in range(videos)])
@@ -121,8 +121,8 @@ class Lab:
         """
         import torch
 
-        from thumblab_core import ranker
-        from thumblab_core.trained_ranker import Calibration, TrainedRanker
+        from thumblab_core.ranking import ranker
+        from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 
         images, titles = named_image_encoder(name or "builtin", self.settings.releases), title_encoder("minilm")
         config = ranker.RankerConfig(
@@ -160,7 +160,7 @@ class Lab:
 
     def history(self, channel: str, model: Release, videos: int = 24) -> Release:
         """The history of a channel, added for the model and served."""
-        from thumblab_core.trained_ranker import TrainedRanker
+        from thumblab_core.ranking.trained_ranker import TrainedRanker
 
         trained = TrainedRanker.load(model)
         about = About(channel, f"The {channel}", model.release_id, videos, "2026-11-01T00:00:00+00:00")

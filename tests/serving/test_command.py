@@ -156,7 +156,7 @@ def test_a_weak_sub_score_is_printed_with_its_place_what_was_seen_and_a_fix(with
 
 
 def test_what_a_picture_says_is_printed_as_it_is_and_not_as_markup(capsys, monkeypatch, service, draw):
-    from thumblab_cli.score import _show
+    from thumblab_cli.commands.score import _show
     from thumblab_serving.schemas import ScoreAnswer
 
     answer = service.score(draw(1))
@@ -192,7 +192,7 @@ def up(lab, scoring):
 @pytest.fixture
 def here(monkeypatch, service, draw):
     """What scoring in this process comes to, without the seconds that it takes; and how often it was done."""
-    from thumblab_cli import score
+    from thumblab_cli.commands import score
     from thumblab_serving.schemas import ScoreAnswer
 
     answer, asked = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []

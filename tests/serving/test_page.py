@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from websockets.sync.client import connect
 
-from thumblab_core.familiar import Familiar
 from thumblab_core.library_note import DRAWN, write_note
+from thumblab_core.ranking.familiarity import Familiar
 
 CHROMIUM = Path("/usr/bin/chromium")
 KEY = "key-of-the-tests-0123456789"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thumblab_core.database import cluster, owner, root, watcher
 from thumblab_core.database.external import external_url
+from thumblab_core.embedded_postgres import cluster, location, owner, watcher
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 from thumblab_core.settings import settings as current_settings
@@ -62,7 +62,7 @@ def running_database_url(settings: Settings | None = None) -> str | None:
     if settings.database_url is not None:
         return _external(settings).render_as_string(hide_password=False)
     with _folder_errors(settings):
-        home = root.find_home(settings.data_dir)
+        home = location.find_home(settings.data_dir)
         if home is None or not cluster.reachable(home):
             return None
         return _embedded_url(home, _NAME, "psycopg")
@@ -95,7 +95,7 @@ def start(keep: bool, settings: Settings | None = None) -> str:
     """
     settings = _only_embedded(settings)
     with _folder_errors(settings):
-        cluster.use(root.make_home(settings.data_dir), keep)
+        cluster.use(location.make_home(settings.data_dir), keep)
     return database_url(settings)
 
 
@@ -106,7 +106,7 @@ def stop(force: bool = False, settings: Settings | None = None) -> bool:
     """
     settings = _only_embedded(settings)
     with _folder_errors(settings):
-        home = root.find_home(settings.data_dir)
+        home = location.find_home(settings.data_dir)
         return home is None or cluster.release(home, force)
 
 
@@ -117,7 +117,7 @@ def take_over(settings: Settings | None = None) -> str | None:
     """
     settings = _only_embedded(settings)
     with _folder_errors(settings):
-        home = root.find_home(settings.data_dir)
+        home = location.find_home(settings.data_dir)
         other = None if home is None else cluster.take_over(home)
         return None if other is None else owner.described(other)
 
@@ -126,7 +126,7 @@ def other_host(settings: Settings | None = None) -> str | None:
     """The other host that has the embedded server running, if there is one."""
     settings = settings or current_settings()
     with _folder_errors(settings):
-        home = root.find_home(settings.data_dir) if settings.database_url is None else None
+        home = location.find_home(settings.data_dir) if settings.database_url is None else None
         other = None if home is None else owner.other_holder(home)
         return None if other is None else owner.described(other)
 
@@ -137,7 +137,7 @@ def status(settings: Settings | None = None) -> Status:
     if settings.database_url is not None:
         return Status(embedded=False, running=_answers(settings), in_use=False, kept=False, folder=None)
     with _folder_errors(settings):
-        home = root.find_home(settings.data_dir)
+        home = location.find_home(settings.data_dir)
         if home is None:
             return Status(embedded=True, running=False, in_use=False, kept=False, folder=None)
         running = cluster.reachable(home)
@@ -146,7 +146,7 @@ def status(settings: Settings | None = None) -> Status:
 
 def _embedded(settings: Settings, name: str, driver: str) -> str:
     with _folder_errors(settings):
-        home = root.make_home(settings.data_dir)
+        home = location.make_home(settings.data_dir)
         cluster.use(home)
         folder = cluster.socket_dir(home)
     # The port too, or a PGPORT in the environment would be taken.

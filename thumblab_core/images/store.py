@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from thumblab_core.durable import age
+from thumblab_core.durable_files import age
 from thumblab_core.images.limits import ImageError
 
 _LEFTOVER = ".new-"

@@ -28,8 +28,8 @@ from thumblab_core.index.items import (
     typical_neighbours,
 )
 from thumblab_core.index.kinds import AUTO, FLAT_UP_TO, Kind
-from thumblab_core.releases import Release
-from thumblab_core.score_distribution import ScoreDistribution
+from thumblab_core.releases.release_store import Release
+from thumblab_core.sub_scores.distribution import ScoreDistribution
 
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
 _CALIBRATED_ON = 5_000

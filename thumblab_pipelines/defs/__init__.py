@@ -1,1 +1,1 @@
-"""Dagster definitions: thin shells over steps."""
+"""Dagster definitions, a folder per domain: assets, checks, jobs, schedules and sensors."""

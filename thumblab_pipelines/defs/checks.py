@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from thumblab_core.errors import LabError
-from thumblab_pipelines.steps.verdict import Verdict
+from thumblab_pipelines.checks import CheckResult
 
 
 class Word(dg.Config):
@@ -34,7 +34,7 @@ def advisory(asset: str, *names: str) -> Sequence[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(name, asset=asset, blocking=False) for name in names]
 
 
-def results(verdicts: Sequence[Verdict]) -> list[dg.AssetCheckResult]:
+def results(verdicts: Sequence[CheckResult]) -> list[dg.AssetCheckResult]:
     """A verdict that does not hold is an error; where its check is advisory, a warning."""
     return [
         dg.AssetCheckResult(

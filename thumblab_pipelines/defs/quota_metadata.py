@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from thumblab_pipelines.steps.youtube.quota import Spending
+from thumblab_pipelines.youtube.quota import Spending
 
 
 def quota_metadata(quota: Spending) -> Mapping[str, int]:

@@ -8,9 +8,9 @@ from pydantic import PrivateAttr
 
 from thumblab_core.database.server import database_url
 from thumblab_core.settings import Settings, settings
-from thumblab_pipelines.steps.lab import Lab
-from thumblab_pipelines.steps.progress import Progress
-from thumblab_pipelines.steps.tracking import Tracker
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.models.tracking import Tracker
+from thumblab_pipelines.progress import Progress
 
 _QUIET_SECONDS = 5.0
 

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
-from thumblab_serving.engine import Engine
-from thumblab_serving.metrics import Metrics
-from thumblab_serving.problems import Problem, documented
-from thumblab_serving.slot import Slot
-from thumblab_serving.state import NO_MODEL, State
+from thumblab_serving.http.metrics import Metrics
+from thumblab_serving.http.problems import Problem, documented
+from thumblab_serving.loading.slot import Slot
+from thumblab_serving.loading.state import NO_MODEL, State
+from thumblab_serving.scoring.engine import Engine
 
 router = APIRouter(tags=["operations"])
 

@@ -5,13 +5,13 @@ from http import HTTPStatus
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 
-from thumblab_serving import submission
-from thumblab_serving.auth import require_key
-from thumblab_serving.engine import Engine
-from thumblab_serving.metrics import Metrics
-from thumblab_serving.problems import Problem, documented
+from thumblab_serving.http import submission
+from thumblab_serving.http.auth import require_key
+from thumblab_serving.http.metrics import Metrics
+from thumblab_serving.http.problems import Problem, documented
+from thumblab_serving.loading.state import NotReadyError
 from thumblab_serving.schemas import ScoreAnswer
-from thumblab_serving.state import NotReadyError
+from thumblab_serving.scoring.engine import Engine
 
 router = APIRouter(tags=["scoring"])
 

@@ -118,7 +118,7 @@ def _rename(connection: sa.Connection, old: str, new: str, title: str) -> None:
         connection.execute(sa.text(statement), names)
 
 
-# What follows is what `thumblab_pipelines.steps.names` was when this was written.
+# What follows is what `thumblab_pipelines.videos.names` was when this was written.
 
 
 def _made_of(name: str) -> str:

@@ -1,0 +1,1 @@
+"""The catalogues that the emulator shows: drawn, and of any size."""

@@ -1,0 +1,109 @@
+"""What a video of the vast catalogue is like, from eight random numbers of its own."""
+
+import math
+from datetime import datetime
+from statistics import NormalDist
+
+from demo.catalogues.growth import growth
+from demo.catalogues.source import Broadcast, CatalogueChannel, CatalogueVideo
+from demo.catalogues.synthetic import CLOCK
+from demo.catalogues.titles import STRONG_WORDS, VOCABULARY
+
+SPAN_DAYS = 89.0
+"""The age of the oldest video."""
+
+PLAIN = "plain"
+KINDS = ("few_views", "under_a_minute", "over_an_hour", "short", "live", "upcoming", "other_language")
+"""Planted, `SHARE` of all videos each: under 1,000 views, under 60 s, over 3,600 s, up to 180 s and portrait, live,
+upcoming, not in English. A `plain` video is none of these: English, landscape, 181 to 1,980 s, 1,000 views or more."""
+
+SHARE = 0.03
+
+Dice = tuple[int, ...]
+"""Eight numbers below 2^64: age, kind, and what else is made up."""
+
+_WHOLE = float(1 << 64)
+_SPREAD = 0.7  # standard deviation of ln views within a channel
+_NORMAL = NormalDist()
+
+_ELSEWHERE = {
+    "es": ("Cómo aprender esto en una semana", "Diez errores que todos cometemos", "Lo que nadie te cuenta"),
+    "de": ("Warum das niemand richtig macht", "Zehn Dinge, die du wissen musst", "Mein ehrliches Fazit"),
+    "fr": ("Ce que personne ne vous dit", "Dix erreurs à ne pas faire", "Mon avis après un mois"),
+    "pt": ("O que ninguém te conta", "Dez erros que todo mundo comete", "Minha opinião sincera"),
+    "hi": ("यह कोई नहीं बताता", "दस बड़ी गलतियाँ", "मेरी सच्ची राय"),
+}
+
+
+def kind_of(dice: Dice) -> str:
+    """One of `KINDS`, or `PLAIN`."""
+    number = int(dice[1] / _WHOLE / SHARE)
+    return KINDS[number] if number < len(KINDS) else PLAIN
+
+
+def age_seconds(position: int, size: int, dice: Dice) -> int:
+    """The age of the video at a position in a channel of `size`; it grows with the position."""
+    return int(SPAN_DAYS * 86_400 * (position + dice[0] / _WHOLE) / size)
+
+
+def made_up(
+    video_id: str, channel: CatalogueChannel, level: float, published_at: datetime, dice: Dice
+) -> CatalogueVideo:
+    """The video itself; `level` is what its channel's videos come to on the long run, in views."""
+    kind = kind_of(dice)
+    language, title = _wording(channel.niche, kind, dice)
+    return CatalogueVideo(
+        video_id,
+        channel.niche,
+        channel.channel_id,
+        channel.title,
+        title,
+        _views(kind, level, published_at, dice),
+        published_at,
+        _length(kind, dice[3]),
+        tags=tuple(title.lower().split()[:4]),
+        aspect_ratio=9 / 16 if kind == "short" else 16 / 9,
+        broadcast=_broadcast(kind),
+        language=language,
+    )
+
+
+def _broadcast(kind: str) -> Broadcast:
+    return "live" if kind == "live" else "upcoming" if kind == "upcoming" else "none"
+
+
+def _views(kind: str, level: float, published_at: datetime, dice: Dice) -> int:
+    if kind == "upcoming":
+        return 0
+    if kind == "few_views":
+        return 10 + dice[2] % 990
+    luck = _NORMAL.inv_cdf(min(max(dice[2] / _WHOLE, 1e-6), 1 - 1e-6))
+    share = growth((CLOCK - published_at).total_seconds() / 86_400)
+    return max(1_000 + dice[2] % 500, round(level * share * math.exp(_SPREAD * luck)))
+
+
+def _length(kind: str, number: int) -> int:
+    """Seconds."""
+    if kind in ("live", "upcoming"):
+        return 0
+    if kind == "under_a_minute":
+        return 10 + number % 50
+    if kind == "over_an_hour":
+        return 3_601 + number % 10_800
+    return 60 + number % 121 if kind == "short" else 181 + number % 1_800
+
+
+def _wording(niche: str, kind: str, dice: Dice) -> tuple[str | None, str]:
+    """Language and title; a third of the videos in English do not say so."""
+    first, second, third, fourth = (dice[4] >> shift & 0xFFFF for shift in (0, 16, 32, 48))
+    if kind == "other_language":
+        language = tuple(_ELSEWHERE)[first % len(_ELSEWHERE)]
+        titles = _ELSEWHERE[language]
+        return language, f"{titles[second % len(titles)]} {third % 100}"
+    words = VOCABULARY[niche]
+    language_told = None if dice[5] % 3 == 0 else "en"
+    topic, plural = words.topics[first % len(words.topics)], words.plurals[second % len(words.plurals)]
+    strong = STRONG_WORDS[third % len(STRONG_WORDS)]
+    if fourth % 2:
+        return language_told, f"{3 + fourth % 28} {strong} {plural} About {topic}"
+    return language_told, f"{words.deeds[fourth // 2 % len(words.deeds)]} {topic}: {strong} {plural}"

@@ -1,0 +1,294 @@
+"""Promises of a PostgreSQL of the user's own: behind a pooler, with its extension anywhere, it works or is one sentence."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from pydantic import SecretStr
+from sqlalchemy import create_engine, make_url, text
+from stored_library import fill
+
+from thumblab_cli.main import cli
+from thumblab_cli.servers import processes
+from thumblab_core.database import nearest, nearest_index, schema, server
+from thumblab_core.database.engine import make_engine
+from thumblab_core.database.nearest import Library
+from thumblab_core.embedded_postgres import cluster
+from thumblab_core.encoders.protocol import Vectors, unit
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings, settings
+from thumblab_pipelines.models import tracking
+
+NewDatabase = Callable[[], str]
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def vectors(count: int) -> Vectors:
+    return unit(np.random.default_rng(0).standard_normal((count, 8)))
+
+
+def do(url: str, *statements: str) -> Any:
+    """As the administrator; the last one's first value."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        found = [connection.execute(text(statement)) for statement in statements][-1]
+        value = found.scalar() if found.returns_rows else None
+    engine.dispose()
+    return value
+
+
+@pytest.fixture(scope="module")
+def pooler(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a PgBouncer in transaction mode, with two connections, before the server of the session."""
+    if PGBOUNCER is None:
+        pytest.skip("PgBouncer is not installed")
+    home = Path(str(make_url(new_database()).query["host"]))
+    folder = tmp_path_factory.mktemp("pooler")
+    for part in (folder, *folder.parents):
+        if not part.stat().st_mode & 0o001:  # it does not run as root either
+            part.chmod(part.stat().st_mode | 0o011)
+    owner = home.stat()
+    os.chown(folder, owner.st_uid, owner.st_gid)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n"
+        f"hidden = host={home} port=5432 user=postgres dbname=gone\n"
+        f"* = host={home} port=5432 user=postgres\n[pgbouncer]\n"
+        f"listen_addr=127.0.0.1\n"
+        f"listen_port={port}\nauth_type=any\npool_mode=transaction\ndefault_pool_size=2\nunix_socket_dir=\n"
+        f"logfile={folder}/log\npidfile={folder}/pid\n"
+    )
+    as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    process: Any = subprocess.Popen([PGBOUNCER, folder / "pgbouncer.ini"], stderr=subprocess.DEVNULL, **as_owner)  # type: ignore[call-overload]
+    deadline = time.monotonic() + 10
+    while socket.socket().connect_ex(("127.0.0.1", port)):
+        assert process.poll() is None, (folder / "log").read_text()
+        assert time.monotonic() < deadline, "PgBouncer does not listen"
+        time.sleep(0.02)
+    yield port
+    process.terminate()
+    process.wait(10)
+
+
+def through(pooler: int, url: str, parameters: str = "") -> Settings:
+    return Settings(
+        database_url=SecretStr(f"postgresql://postgres:x@127.0.0.1:{pooler}/{make_url(url).database}{parameters}")
+    )
+
+
+def test_many_processes_share_two_connections_of_a_transaction_pooler(pooler: int, new_database: NewDatabase) -> None:
+    direct = new_database()
+    url = server.database_url(through(pooler, direct))
+
+    def work(seed: int) -> list[int]:
+        engine = schema.open_database(url)
+        answers = []
+        for n in range(12):
+            with engine.begin() as connection:
+                answers += connection.scalars(
+                    text("SELECT :n + count(*) FROM videos WHERE niche = :niche"), {"n": n, "niche": "a"}
+                )
+        engine.dispose()
+        return answers
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(work, range(6))) == [list(range(12))] * 6
+    database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    assert do(direct, f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = {database}") == 0
+
+
+def test_vectors_are_saved_indexed_and_found_through_a_transaction_pooler_and_no_lock_stays(
+    pooler: int, migrated_database: NewDatabase
+) -> None:
+    direct = migrated_database()
+    engine = make_engine(server.database_url(through(pooler, direct)), pool_pre_ping=True)
+    fill(engine, vectors(40), "e")
+    assert nearest_index.ensure_index(engine, "e", worthwhile=10)
+    for _ in range(8):
+        with engine.connect() as connection:
+            found = nearest.search(connection, Library("e", None, 90), vectors(40)[4:6], 5)
+        assert [near[0].similarity for near in found] == pytest.approx([1, 1], abs=1e-6)
+    lab: Any = SimpleNamespace(engine=engine, releases=None, settings=SimpleNamespace(dagster_url=""))
+    built: Any = SimpleNamespace(release=None, evaluations=[], history=[])
+    tracker: Any = SimpleNamespace(log=lambda *_: locks(direct))
+    assert tracking.log_model(lab, tracker, built) == 1
+    engine.dispose()
+    assert locks(direct) == 0
+
+
+def locks(url: str) -> Any:
+    database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    return do(url, f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = {database}")
+
+
+def test_a_pooler_that_leads_to_no_database_for_mlflow_is_said_at_once(pooler: int, new_database: NewDatabase) -> None:
+    with pytest.raises(LabError, match=r"The database does not answer: .*Check THUMBLAB_DATABASE_URL"):
+        server.named_database_url("hidden", settings=through(pooler, new_database()))
+
+
+@pytest.fixture(scope="module")
+def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
+    """Makes a database after these statements; its URL for a role that may make tables in it and nothing else."""
+    admin = new_database()
+    do(admin, "CREATE ROLE a_visitor LOGIN")
+
+    def make(*statements: str) -> str:
+        url = new_database()
+        do(url, *statements, "GRANT ALL ON SCHEMA public TO a_visitor")
+        return make_url(url).set(username="a_visitor", drivername="postgresql").render_as_string(hide_password=False)
+
+    yield make
+
+
+def test_vector_in_a_schema_that_the_role_does_not_look_into_is_found(visitor: Callable[..., str]) -> None:
+    url = visitor(
+        'CREATE SCHEMA "My extensions"',
+        'CREATE EXTENSION vector SCHEMA "My extensions"',
+        'GRANT USAGE ON SCHEMA "My extensions" TO a_visitor',
+    )
+    engine = schema.open_database(server.database_url(Settings(database_url=SecretStr(url))))
+    fill(engine, vectors(40), "e")
+    assert nearest_index.ensure_index(engine, "e", worthwhile=10)
+    with engine.connect() as connection:
+        found = nearest.search(connection, Library("e", None, 90), vectors(40)[4:5], 5)
+        exact = nearest.search(connection, Library("e", None, 90), vectors(40)[4:5], 5, exact=True)
+        count, sample = nearest.sample(connection, Library("e", None, 90), 10)
+    assert found == exact
+    assert (count, sample.shape) == (36, (10, 8))
+    nearest_index.drop_index(engine, "e")
+    engine.dispose()
+
+
+def test_a_role_that_may_not_make_the_extension_or_tables_is_told_what_its_administrator_runs(
+    visitor: Callable[..., str],
+) -> None:
+    lacking = visitor()
+    with pytest.raises(
+        LabError, match=r"no extension vector.*permission denied.*run in this database: CREATE EXTENSION vector"
+    ):
+        schema.migrate(server.database_url(Settings(database_url=SecretStr(lacking))))
+    there = visitor("CREATE EXTENSION vector")
+    do(
+        server.database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
+        "REVOKE ALL ON SCHEMA public FROM a_visitor",
+    )
+    with pytest.raises(LabError, match=r"permission denied for schema public.*administrator"):
+        schema.migrate(server.database_url(Settings(database_url=SecretStr(there))))
+    do(
+        server.database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
+        "GRANT ALL ON SCHEMA public TO a_visitor",
+    )
+    schema.migrate(server.database_url(Settings(database_url=SecretStr(there))))
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("postgres://u:p%40ss@h/d?pgbouncer=true&prepare_threshold=0", "u:p%40ss@h/d"),
+        (
+            "postgresql://u:p@h:6543/d?sslmode=require&pgbouncer=true&connect_timeout=3",
+            "u:p@h:6543/d?connect_timeout=3&sslmode=require",
+        ),
+        ("  postgresql://u:p/w?#:x@h/d\n", "u:p%2Fw%3F%23%3Ax@h/d"),
+        ("postgresql://name@tenant:p@h/d", "name%40tenant:p@h/d"),
+        ("postgresql://u:100%@[::1]:5432/d", "u:100%25@[::1]:5432/d"),
+        ("postgresql:///d?host=/run/a+b&user=x@y", "/d?host=%2Frun%2Fa%2Bb&user=x%40y"),
+    ],
+)
+def test_a_url_as_people_paste_it_is_taken(given: str, taken: str) -> None:
+    found = server.database_url(Settings(database_url=SecretStr(given)))
+    assert make_url(found) == make_url(f"postgresql+psycopg://{taken}")
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("postgresql://u:a@hunter2@h/d", "more than one @"),
+        ("postgresql://u:a@hunter2/w@h/d", "more than one @"),
+        ("postgresql://u:a@x?hunter2@h/d", "more than one @"),
+        ("postgresql://u:a@x?hunter2=1@h/d", "more than one @"),
+        ("postgresql://u/hunter2@h/d", "more than one @"),
+        ("postgresql://u:hunter2", "is not a URL"),
+        ("postgresql://u:hunter2@h:hunter2/d", "is not a URL"),
+        ("u:hunter2@h/d", "is not a URL"),
+        ("mysql://u:hunter2@h/d", "is for mysql"),
+        ("postgresql://u:hunter2@h/d?pool_mode=x&sslmode=require", "does not know: pool_mode"),
+        ("postgresql://u:hunter2@h/d?sslmode=require&sslmode=disable", "twice: sslmode"),
+        ("postgresql://u:hunter2@127.0.0.1:1/d", "does not answer: .*Connection refused.* Check THUMBLAB_DATABASE_URL"),
+        ("postgresql://u:hunter2@no-such-host.invalid/d", "does not answer: .* Check THUMBLAB_DATABASE_URL"),
+        (
+            "postgresql://u:hunter2@127.0.0.1/d?sslmode=sometimes",
+            'does not answer: .*invalid sslmode value: "sometimes"',
+        ),
+        ("postgresql://u:hunter2@127.0.0.1/d?connect_timeout=soon", "does not answer: .*soon"),
+    ],
+)
+def test_what_cannot_be_reached_by_its_url_is_one_sentence_without_the_password(
+    given: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THUMBLAB_DATABASE_URL", given)
+    settings.cache_clear()
+    for command in (["quota"], ["db", "migrate"], ["db", "url", "--database", "mlflow"]):
+        done = CliRunner().invoke(cli, command)
+        assert done.exit_code == 1, done.exception
+        assert len(done.output.strip().splitlines()) == 1, done.output
+        assert done.output.startswith("thumblab: ")
+        assert SECRET not in done.output
+        assert re.search(said, done.output), done.output
+
+
+def test_a_checkout_in_a_folder_with_a_percent_sign_and_more_is_migrated(
+    new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "feature%2Fthumbs %(here)s #é:"
+    checkout.symlink_to(Path(schema.__file__).parent)
+    monkeypatch.setattr(schema, "_MIGRATIONS", checkout / "migrations")
+    url = new_database()
+    schema.migrate(url)
+    assert do(url, "SELECT count(*) FROM alembic_version") == 1
+
+
+@pytest.mark.parametrize("name", ["a+b", "a%2Fb", "a b?c#d&e", "dé'\"$x"])
+def test_the_socket_of_a_data_folder_of_any_name_is_named_by_a_plain_path(tmp_path: Path, name: str) -> None:
+    home = tmp_path / name
+    home.mkdir()
+    link = cluster.socket_dir(home)
+    try:
+        assert link.resolve() == home
+        assert re.fullmatch("[A-Za-z0-9_./-]+", str(link))
+    finally:
+        link.unlink()
+
+
+def test_mlflow_that_is_installed_below_a_percent_sign_is_started_by_a_path_without_one(
+    new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "feature%2Fthumbs"
+    installed.mkdir()
+    monkeypatch.setattr(
+        importlib.metadata, "distribution", lambda name: SimpleNamespace(locate_file=lambda path: installed)
+    )
+    chosen = Settings(data_dir=tmp_path, database_url=SecretStr(new_database()))
+    path = Path(processes.mlflow_server(chosen, 5000).environment["PYTHONPATH"])
+    try:
+        assert path.resolve() == installed
+        assert "%" not in str(path)
+    finally:
+        path.unlink()

@@ -1,0 +1,232 @@
+"""Promises of a data folder that two hosts reach: one of them uses it, and no committed row is lost."""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from thumblab_cli.main import cli
+from thumblab_core.database import server
+from thumblab_core.embedded_postgres import cluster, location, owner, watcher
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings, settings
+
+ELSEWHERE = owner.Host("elsewhere", "another machine id", "another boot", "pid:[4026531836]")
+OTHER_NAMESPACES = ["unshare", "--pid", "--uts", "--fork", "--mount-proc", "--kill-child"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    folder = tmp_path_factory.mktemp("one-host") / "lab"
+    own = Settings(data_dir=folder)
+    server.database_url(own)
+    yield own
+    server.take_over(own)
+    server.stop(force=True, settings=own)
+    home = home_of(own)
+    if (folder / "postgres").is_symlink():
+        shutil.rmtree(home)
+    for link in Path("/tmp").glob(f"{watcher.tag(home)}-*"):
+        link.unlink()
+
+
+@pytest.fixture
+def lab(made: Settings) -> Settings:
+    """A data folder whose server has run before, does not run now, and left nothing."""
+    server.take_over(made)
+    server.stop(force=True, settings=made)
+    return made
+
+
+def home_of(lab: Settings) -> Path:
+    home = location.find_home(lab.data_dir)
+    assert home is not None
+    return home
+
+
+def left_by(host: owner.Host, lab: Settings) -> Path:
+    """The folder as that host leaves it when its power is cut, or while it runs a server that is not seen from here."""
+    home = home_of(lab)
+    for name, text in (("host.json", json.dumps(asdict(host))), ("data/postmaster.pid", "4242\n")):
+        (home / name).write_text(text)
+        os.chown(home / name, home.stat().st_uid, home.stat().st_gid)
+    return home
+
+
+def test_a_folder_that_another_host_holds_is_refused_by_its_name_and_nothing_in_it_is_touched(lab: Settings) -> None:
+    home = left_by(ELSEWHERE, lab)
+    for attempt in (
+        lambda: server.database_url(lab),
+        lambda: server.start(keep=True, settings=lab),
+        lambda: server.stop(force=True, settings=lab),
+        lambda: cluster._start(home),
+    ):
+        with pytest.raises(LabError, match=r"in use by host elsewhere.*Stop the lab there.*thumblab db take-over"):
+            attempt()
+    with watcher.locked(home, "start.lock"):
+        watcher.stop(home)  # as the watcher of a user that was killed would
+    assert (home / "data" / "postmaster.pid").read_text() == "4242\n"
+    assert owner.other_holder(home) == ELSEWHERE
+    assert watcher.processes(home) == []
+    assert not (home / "keep").exists()
+
+
+def test_a_person_who_is_sure_takes_the_folder_over(lab: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    left_by(ELSEWHERE, lab)
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(lab.data_dir))
+    settings.cache_clear()
+    run = CliRunner()
+    assert "in use by host elsewhere" in run.invoke(cli, ["db", "status"]).output
+    assert run.invoke(cli, ["db", "take-over"], input="n\n").exit_code == 1
+    assert server.other_host(lab) == "host elsewhere"
+    assert "Taken over from host elsewhere." in run.invoke(cli, ["db", "take-over", "--yes"]).output
+    assert server.database_url(lab).startswith("postgresql+psycopg://")
+    assert "nothing was to do" in run.invoke(cli, ["db", "take-over", "--yes"]).output
+
+
+def test_a_host_that_was_restarted_or_renamed_since_it_started_the_server_is_the_same_host(lab: Settings) -> None:
+    mine = owner.this_host()
+    if not mine.machine:
+        pytest.skip("this system has no machine id, so that nothing says which host was restarted")
+    for before in (replace(mine, boot="the boot before", namespace="pid:[1]"), replace(mine, name="my-old-name")):
+        left_by(before, lab)
+        assert server.database_url(lab).startswith("postgresql+psycopg://")
+        server.stop(force=True, settings=lab)
+
+
+def test_a_host_renamed_and_restarted_or_one_with_an_unreadable_record_is_asked_about(lab: Settings) -> None:
+    home = left_by(replace(owner.this_host(), boot="the boot before", name="my-old-name"), lab)
+    with pytest.raises(LabError, match="host my-old-name"):
+        server.database_url(lab)
+    (home / "host.json").write_text("")
+    with pytest.raises(LabError, match="cannot be read"):
+        server.database_url(lab)
+
+
+def test_a_container_of_the_same_name_on_another_machine_is_another_host(
+    lab: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = replace(owner.this_host(), name="lab-0", machine="")
+    monkeypatch.setattr(owner, "this_host", lambda: mine)
+    elsewhere = replace(mine, boot="another boot")
+    home = left_by(elsewhere, lab)
+    assert owner.other_holder(home) == elsewhere
+    left_by(mine, lab)
+    assert owner.other_holder(home) is None
+    unbooted = replace(mine, boot="", namespace="")  # as on a system that tells no boot
+    monkeypatch.setattr(owner, "this_host", lambda: unbooted)
+    left_by(unbooted, lab)
+    assert owner.other_holder(home) is None
+
+
+def test_of_two_hosts_that_share_no_lock_and_claim_the_folder_at_once_one_has_it(
+    lab: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = home_of(lab)
+    read, saw = owner._read, []
+
+    def read_while_the_other_claims(folder: Path) -> owner.Host | None:
+        saw.append(read(folder))
+        if len(saw) == 2:  # this host has seen that nobody has it, twice, and the other one claims it
+            left_by(ELSEWHERE, lab)
+        return saw[-1]
+
+    monkeypatch.setattr(owner, "_read", read_while_the_other_claims)
+    with pytest.raises(LabError, match="host elsewhere"):
+        owner.claim(home)
+    assert owner.other_holder(home) == ELSEWHERE
+    assert list(home.glob("host.*.new")) == []
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS])
+def test_a_file_system_without_hard_links_gives_the_folder_to_the_first_host_that_claims_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    other: list[owner.Host] = []
+
+    def refuse(record: Path, _: Path) -> None:
+        for host in other:
+            record.write_text(json.dumps(asdict(host)))
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    owner.claim(tmp_path)
+    assert owner._read(tmp_path) == owner.this_host()
+    owner.let_go(tmp_path)
+    other.append(ELSEWHERE)
+    with pytest.raises(LabError, match="host elsewhere"):
+        owner.claim(tmp_path)
+    assert [file.name for file in tmp_path.glob("host.*")] == ["host.json"]
+
+
+def test_those_who_only_look_at_a_lock_never_take_each_other_for_its_holder(tmp_path: Path) -> None:
+    def answers() -> set[bool]:
+        looks = [lambda: owner.server_lives(tmp_path), lambda: watcher.in_use(tmp_path)]
+        with ThreadPoolExecutor(8) as threads:
+            return set(threads.map(lambda n: looks[n % 2](), range(2_000)))
+
+    assert answers() == {False}
+    user = owner.open_file(tmp_path, "users.lock")
+    fcntl.flock(user, fcntl.LOCK_SH)
+    with owner.server_lock(tmp_path):
+        assert answers() == {True}
+    os.close(user)
+    assert answers() == {False}
+
+
+def test_a_server_that_ends_in_order_leaves_the_folder_to_whichever_host_comes(lab: Settings) -> None:
+    server.database_url(lab)
+    assert json.loads((home_of(lab) / "host.json").read_text())["name"] == owner.this_host().name
+    server.stop(force=True, settings=lab)
+    assert not (home_of(lab) / "host.json").exists()
+
+
+def test_a_container_neither_ends_nor_doubles_the_server_of_another_one_and_takes_the_folder_once_that_is_gone(
+    lab: Settings,
+) -> None:
+    if subprocess.run([*OTHER_NAMESPACES, "hostname", "second"], capture_output=True).returncode:
+        pytest.skip("this user may not make PID and UTS namespaces")
+    script = "from thumblab_core.database import server; server.database_url(); print('here', flush=True); input()"
+    second = f'hostname second && exec {sys.executable} -c "{script}"'
+    options = {"env": os.environ | {"THUMBLAB_DATA_DIR": str(lab.data_dir)}, "text": True}
+    server.database_url(lab)
+    home = home_of(lab)
+    with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
+        connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
+        connection.commit()
+        (home / ".s.PGSQL.5432").rename(home / "aside")  # a socket leads to its own host only
+        done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
+        assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr
+        assert (home / "data" / "postmaster.pid").exists()
+        (home / "aside").rename(home / ".s.PGSQL.5432")
+        connection.execute("INSERT INTO committed VALUES (501)")
+    server.stop(force=True, settings=lab)
+
+    there = subprocess.Popen([*OTHER_NAMESPACES, "sh", "-c", second], stdin=-1, stdout=-1, stderr=-1, **options)
+    assert there.stdout is not None
+    assert there.stdout.readline() == "here\n"
+    with pytest.raises(LabError, match="in use by host second"):
+        server.database_url(lab)
+    with pytest.raises(LabError, match="still runs, on host second"):
+        server.take_over(lab)
+    there.kill()  # and with it all of its namespace, at once
+    there.communicate()
+    deadline = time.monotonic() + 20
+    while owner.server_lives(home) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    server.database_url(lab)
+    with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
+        counted = connection.execute("SELECT count(*) FROM committed").fetchone()
+    assert counted == (501,)

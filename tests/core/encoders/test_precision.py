@@ -1,0 +1,221 @@
+"""Promises of a settled precision: faster only where it agrees, decided once, and never mixed with another."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_clip import TinyClip
+
+from demo.catalogues.synthetic import synthetic_catalogue
+from thumblab_core.encoders.agreement import agreement
+from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder
+from thumblab_core.encoders.open_clip import OpenClipEncoder
+from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, Settled, bfloat16_here, quantise_int8, settle
+from thumblab_core.encoders.preprocessing import Prepared, Preprocessing
+from thumblab_core.encoders.protocol import text_tower, unit
+from thumblab_core.errors import LabError
+from thumblab_core.images import Pixels, decode
+from thumblab_core.releases.release_store import ENCODER, ReleaseError, ReleaseStore
+from thumblab_core.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Pixels]:
+    catalogue = synthetic_catalogue(videos=CALIBRATION + HELD_OUT)
+    return [decode(catalogue.image(video_id)).pixels for video_id in catalogue.videos]
+
+
+@pytest.fixture(scope="module")
+def plain(tiny: TinyClip) -> OpenClipEncoder:
+    return OpenClipEncoder(tiny.name, str(tiny.weights))
+
+
+@pytest.fixture(scope="module")
+def prepared(plain: OpenClipEncoder, pictures: list[Pixels]) -> list[Prepared]:
+    return [plain.prepare(picture) for picture in pictures]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ReleaseStore:
+    return ReleaseStore(tmp_path_factory.mktemp("encoders"))
+
+
+@pytest.fixture(scope="module")
+def int8(plain: OpenClipEncoder, store: ReleaseStore, prepared: list[Prepared]) -> Settled:
+    return settle(plain, store, "auto", prepared)
+
+
+def never(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
+    raise AssertionError("it was quantised again")
+
+
+def test_the_fastest_precision_that_agrees_with_float32_is_taken(
+    tiny: TinyClip, plain: OpenClipEncoder, store: ReleaseStore, int8: Settled, pictures: list[Pixels]
+) -> None:
+    assert (int8.precision, int8.refused) == ("int8", ())
+    settings = Settings(image_encoder=tiny.setting, release_dir=store.root)
+    fast = image_encoder(settings)
+    assert image_encoder_name(settings) == f"{tiny.setting}@{int8.release.release_id}"
+    found = agreement(plain.encode_images(pictures), fast.encode_images(pictures))
+    assert found.good
+    assert found.mean_cosine < 0.99999, "it computes as float32 does"
+    assert fast.dimension == plain.dimension
+    tower = text_tower(fast)
+    assert tower is not None
+    np.testing.assert_array_equal(tower.encode_texts(["a phone"]), plain.encode_texts(["a phone"]))
+
+
+def test_a_settled_encoder_needs_its_weights_no_more(
+    tiny: TinyClip, store: ReleaseStore, int8: Settled, plain: OpenClipEncoder, pictures: list[Pixels]
+) -> None:
+    settled = OpenClipEncoder(tiny.name, str(tiny.weights), int8.release)
+    settled.encode_images(pictures[:2])
+    assert "_loaded" not in vars(settled)
+
+
+def test_every_precision_has_a_fingerprint_of_its_own(
+    tiny: TinyClip, plain: OpenClipEncoder, int8: Settled, prepared: list[Prepared], tmp_path: Path
+) -> None:
+    # The same pictures in another order calibrate other ranges: another encoder, by a hair.
+    other = settle(plain, ReleaseStore(tmp_path), "int8", prepared[::-1])
+    encoders = [OpenClipEncoder(tiny.name, str(tiny.weights), one.release) for one in (int8, other)]
+    fingerprints = {plain.fingerprint, *(encoder.fingerprint for encoder in encoders)}
+    assert len(fingerprints) == 3
+    assert all(fingerprint.startswith(plain.base) for fingerprint in fingerprints)
+
+
+def test_what_was_settled_is_not_settled_again(
+    plain: OpenClipEncoder, store: ReleaseStore, int8: Settled, prepared: list[Prepared]
+) -> None:
+    assert settle(plain, store, "auto", prepared, quantise=never) == int8
+
+
+def test_of_two_that_settle_at_once_one_works_and_both_get_the_same(
+    plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
+) -> None:
+    quantised: list[int] = []
+
+    def counting(graph: Any, some: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
+        quantised.append(len(some))
+        return quantise_int8(graph, some, preprocessing)
+
+    found: list[Settled] = []
+
+    def work() -> None:
+        found.append(settle(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=counting))
+
+    plain.graph()  # torch converts one model at a time
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert quantised == [CALIBRATION]
+    assert found[0] == found[1]
+
+
+def on_black(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
+    """Ranges measured on black pictures: everything brighter is cut off."""
+    return quantise_int8(graph, [np.zeros_like(picture) for picture in pictures], preprocessing)
+
+
+def test_a_broken_quantisation_is_refused_with_its_figures_and_the_next_precision_taken(
+    plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
+) -> None:
+    found = settle(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=on_black)
+    assert found.precision == ("bfloat16" if bfloat16_here() else "float32")
+    assert found.refused[0].startswith("int8: mean cosine 0.")
+    assert float(found.refused[0].split()[3].rstrip(",")) < 0.99
+
+
+def test_a_precision_that_was_asked_for_and_does_not_agree_is_an_error_and_nothing_is_published(
+    plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
+) -> None:
+    store = ReleaseStore(tmp_path)
+    with pytest.raises(LabError, match=r"cannot be computed in int8 .*THUMBLAB_ENCODER_PRECISION to auto or float32"):
+        settle(plain, store, "int8", prepared, quantise=on_black)
+    assert store.all(ENCODER, plain.base) == []
+
+
+def test_too_few_pictures_are_no_ground_to_judge_on(plain: OpenClipEncoder, store: ReleaseStore) -> None:
+    with pytest.raises(LabError, match=f"0 pictures .* {CALIBRATION + HELD_OUT} are needed"):
+        settle(plain, store, "auto", [])
+
+
+def test_the_setting_float32_is_float32_whatever_was_settled(
+    tiny: TinyClip, store: ReleaseStore, int8: Settled
+) -> None:
+    settings = Settings(image_encoder=tiny.setting, release_dir=store.root, encoder_precision="float32")
+    assert image_encoder(settings).fingerprint.endswith("-float32")
+
+
+def test_a_settled_graph_that_was_tampered_with_is_refused(
+    tiny: TinyClip, plain: OpenClipEncoder, int8: Settled, pictures: list[Pixels], tmp_path: Path
+) -> None:
+    store = ReleaseStore(tmp_path)
+    copy = store.publish(
+        ENCODER,
+        plain.base,
+        lambda folder: (
+            [(folder / n).write_bytes((int8.release.path / n).read_bytes()) for n in int8.release.files] and None
+        ),
+        int8.release.info,
+    )
+    weights = bytearray((copy.path / "model.bin").read_bytes())
+    weights[len(weights) // 2] ^= 1
+    (copy.path / "model.bin").write_bytes(weights)
+    encoder = named_image_encoder(f"{tiny.setting}@{copy.release_id}", tmp_path)
+    with pytest.raises(ReleaseError, match=r"model\.bin does not match its checksum"):
+        encoder.encode_images(pictures[:1])
+
+
+def test_an_encoder_release_that_is_not_there_is_named(tiny: TinyClip, tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="20260101T000000000000Z-01234567 has no readable manifest"):
+        named_image_encoder(f"{tiny.setting}@20260101T000000000000Z-01234567", tmp_path)
+
+
+def test_half_precision_on_cuda_is_refused_where_there_is_none(tiny: TinyClip, tmp_path: Path) -> None:
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("this machine may have CUDA")
+    with pytest.raises(LabError, match="on CUDA, which this machine has not"):
+        named_image_encoder(f"{tiny.setting}@bfloat16", tmp_path)
+
+
+Damage = Callable[[np.ndarray], np.ndarray]
+
+
+def rotated(vectors: np.ndarray) -> np.ndarray:
+    """Every vector by the same rotation: another space with the very same cosines inside it."""
+    return vectors @ np.linalg.qr(np.random.default_rng(1).standard_normal((vectors.shape[1],) * 2))[0]
+
+
+def noisy(share: float) -> Damage:
+    return lambda vectors: vectors + share * np.random.default_rng(2).standard_normal(vectors.shape) / np.sqrt(64)
+
+
+@pytest.mark.parametrize(
+    ("damage", "good"),
+    [(lambda v: v, True), (noisy(0.01), True), (noisy(0.3), False), (rotated, False), (lambda v: v[::-1], False)],
+    ids=["none", "little noise", "much noise", "another space", "another picture's"],
+)
+def test_agreement_is_of_vectors_and_of_neighbours(damage: Damage, good: bool) -> None:
+    vectors = unit(np.random.default_rng(0).standard_normal((64, 64)))
+    assert agreement(vectors, unit(damage(vectors))).good is good
+
+
+def test_vectors_that_hardly_differ_must_still_keep_their_order() -> None:
+    """An untrained model has every cosine above 0.99, so a mean cosine alone would let anything pass."""
+    random = np.random.default_rng(0)
+    vectors = unit(random.standard_normal(64) + 0.05 * random.standard_normal((64, 64)))
+    shaken = unit(vectors + 0.005 * random.standard_normal((64, 64)))
+    found = agreement(vectors, shaken)
+    assert found.mean_cosine > 0.99
+    assert not found.good
+
+
+def test_pictures_that_are_all_the_same_promise_nothing() -> None:
+    vectors = unit(np.ones((8, 4)))
+    assert not agreement(vectors, vectors).good

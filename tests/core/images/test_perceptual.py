@@ -1,0 +1,113 @@
+"""Promises of telling whether pictures look alike."""
+
+import csv
+import io
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from thumblab_core.images import Pixels, decode
+from thumblab_core.images.perceptual import NEAR, distance, near_duplicates, perceptual_hash, same_picture
+
+Draw = Callable[..., bytes]
+
+
+def again(pixels: Pixels, quality: int = 75, width: int | None = None) -> Pixels:
+    """The picture in another size and encoding."""
+    image = Image.fromarray(pixels)
+    if width is not None:
+        image = image.resize((width, round(width * image.height / image.width)))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality)
+    return decode(out.getvalue()).pixels
+
+
+def lettered(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """The picture with a box of text of 4 % of its area somewhere."""
+    image = Image.fromarray(pixels)
+    width, height = image.width // 4, image.height // 6
+    x, y = int(random.integers(0, image.width - width)), int(random.integers(0, image.height - height))
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((x, y, x + width, y + height), fill=tuple(random.integers(0, 256, 3).tolist()))
+    pen.text((x + 8, y + 8), "NEW TEXT", fill="white", font=ImageFont.load_default(30))
+    return np.asarray(image)
+
+
+@pytest.fixture(scope="module")
+def real(shared_data: Path) -> list[Pixels]:
+    """Every 20th real thumbnail."""
+    folder = shared_data / "thumbnails"
+    with (folder / "videos.csv").open(encoding="utf-8-sig", newline="") as file:
+        return [decode((folder / row["image"]).read_bytes()).pixels for row in list(csv.DictReader(file))[::20]]
+
+
+def test_a_hash_fits_a_signed_64_bit_column_and_the_same_pixels_have_the_same(drawn: Draw) -> None:
+    hashes = [perceptual_hash(decode(drawn(seed)).pixels) for seed in range(40)]
+    assert all(-(2**63) <= number < 2**63 for number in hashes)
+    assert any(number < 0 for number in hashes)
+    assert hashes[3] == perceptual_hash(decode(drawn(3)).pixels)
+
+
+def test_the_distance_counts_the_bits_that_differ_whatever_the_sign() -> None:
+    assert distance(0, 0) == distance(-1, -1) == 0
+    assert distance(0, -1) == 64
+    assert distance(-(2**63), 2**63 - 1) == 64
+    assert distance(-(2**63), 0) == 1
+    assert distance(0b1011, 0b0110) == 3
+
+
+@pytest.mark.parametrize(("quality", "width"), [(50, None), (20, None), (75, 320), (50, 320), (80, 1280)])
+def test_a_real_picture_in_another_size_or_encoding_is_the_same_picture(
+    real: list[Pixels], quality: int, width: int | None
+) -> None:
+    for pixels in real:
+        other = again(pixels, quality, width)
+        assert distance(perceptual_hash(pixels), perceptual_hash(other)) <= 4
+        assert same_picture(pixels, other)
+
+
+def test_a_text_on_a_real_picture_makes_it_another_even_where_the_hash_hardly_sees_it(real: list[Pixels]) -> None:
+    random = np.random.default_rng(0)
+    unseen = 0
+    for pixels in real:
+        other = again(lettered(pixels, random))
+        unseen += distance(perceptual_hash(pixels), perceptual_hash(other)) <= 4
+        assert not same_picture(pixels, other)
+    assert unseen > len(real) // 10
+
+
+def test_real_pictures_of_different_videos_are_far_apart(real: list[Pixels]) -> None:
+    hashes = [perceptual_hash(pixels) for pixels in real]
+    apart = [distance(a, b) for n, a in enumerate(hashes) for b in hashes[:n]]
+    assert min(apart) > NEAR
+    assert 30 < np.mean(apart) < 32
+
+
+def test_near_duplicates_are_found_exactly_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    hashes = random.integers(-(2**63), 2**63 - 1, 700)
+    hashes[650] = hashes[3]
+    hashes[10] = hashes[690] ^ 0b111111
+    hashes[20] = hashes[21] ^ 0b1111111
+    hashes[30] = ~hashes[31]
+    for chunk in (1, 1_000, 2**21):
+        monkeypatch.setattr("thumblab_core.images.perceptual._CHUNK", chunk)
+        assert np.flatnonzero(near_duplicates(hashes, 6)).tolist() == [3, 10, 650, 690]
+        assert np.flatnonzero(near_duplicates(hashes, 7)).tolist() == [3, 10, 20, 21, 650, 690]
+    assert near_duplicates([], 6).tolist() == []
+    assert near_duplicates([5], 6).tolist() == [False]
+
+
+def test_a_large_library_is_compared_in_little_memory() -> None:
+    hashes = np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 20_000)
+    hashes[19_999] = hashes[0]
+    tracemalloc.start()
+    found = near_duplicates(hashes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.flatnonzero(found).tolist() == [0, 19_999]
+    assert peak < 40 * 2**20  # a table of all pairs would have 3 GiB

@@ -1,0 +1,123 @@
+"""What a process does to an index that is killed at a chosen line of it, and what a reader sees meanwhile.
+
+Both run in processes of their own: children of one that has imported what they need, and has started no thread.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from thumblab_core.encoders.protocol import Vectors, unit
+from thumblab_core.errors import LabError
+from thumblab_core.index import Change, Item, NicheIndex
+from thumblab_core.releases.release_store import INDEX, ReleaseStore
+
+IMPORTS = ["dying", "faiss", "numpy", "thumblab_core.index.niche_index", "thumblab_core.sub_scores.distribution"]
+NICHE, COUNT, D = "tech", 30, 8
+START = datetime(2026, 11, 1, tzinfo=UTC)
+TRACED = ("thumblab_core/releases.py", "thumblab_core/index/")
+"""The lines at which a process may die: those of the store, and those of the index."""
+
+
+def vector_of(number: int, version: int) -> Vectors:
+    return unit(np.random.default_rng([number, version]).standard_normal((1, D)))[0]
+
+
+def item_of(number: int, version: int) -> Item:
+    return Item(f"v{number}", str(version), "Channel", None, 1.0, None)
+
+
+def publish(store: ReleaseStore, version: int) -> None:
+    """Every video anew, in this version."""
+    vectors = np.stack([vector_of(number, version) for number in range(COUNT)])
+    index = NicheIndex.build(vectors, [item_of(number, version) for number in range(COUNT)], "encoder-1")
+    with store.changing(INDEX, NICHE):
+        store.promote(store.publish(INDEX, NICHE, index.save, index.describe() | {"version": version}))
+
+
+def upsert(store: ReleaseStore, version: int) -> None:
+    """One video anew, in this version; the first one is taken out and put in by turns."""
+    with store.changing(INDEX, NICHE):
+        served = store.current(INDEX, NICHE)
+        assert served is not None
+        at = START + timedelta(seconds=version)
+        changes: list[tuple[Change, Vectors | None]] = [(Change("v1", at, item_of(1, version)), vector_of(1, version))]
+        if version % 2:
+            changes.append((Change("v0", at, None), None))
+        else:
+            changes.append((Change("v0", at, item_of(0, version)), vector_of(0, version)))
+        index = NicheIndex.load(served).changed(changes)
+        info = served.info | index.describe() | {"version": version}
+        store.promote(store.publish(INDEX, NICHE, index.save_changes, info, sharing=served))
+
+
+def prune(store: ReleaseStore, version: int) -> None:
+    """Two releases more, of which one is served, and then all but the newest two go."""
+    upsert(store, version)
+    store.prune(INDEX, NICHE, keep=2)
+
+
+WORK = {"publish": publish, "upsert": upsert, "prune": prune}
+
+
+def work(root: str, name: str, version: int, line: int, done: str) -> None:
+    """Do it, and be killed at that line (0: at none); tell how many lines there were."""
+    seen = 0
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal seen
+        if not any(part in frame.f_code.co_filename for part in TRACED):
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    sys.settrace(trace)
+    WORK[name](ReleaseStore(Path(root)), version)
+    sys.settrace(None)
+    # Only what has returned was acknowledged.
+    Path(done).write_text(str(seen))
+
+
+def read(root: str, acknowledged: str, report: str, stop: str) -> None:
+    """Follow what is served as a service does, until told to stop; report how often, and every fault."""
+    store, index, loaded, reads = ReleaseStore(Path(root)), None, None, 0
+    faults: list[str] = []
+    releases = set()
+    while not Path(stop).exists() and len(faults) < 5:
+        least = int(Path(acknowledged).read_text())
+        try:
+            served = store.current(INDEX, NICHE)
+            if served is None:
+                raise LabError("nothing is served")
+            if served.release_id != loaded:
+                index, loaded = NicheIndex.load(served, index), served.release_id
+                releases.add(loaded)
+            assert index is not None
+            version = int(served.info["version"])
+            if version < least:
+                faults.append(f"version {version} was served after {least} was acknowledged")
+            for number in (1, 2):
+                wanted = next(item for item in index.items if item.video_id == f"v{number}")
+                found = index.search(vector_of(number, int(wanted.title)), 1)[0]
+                if found.item != wanted or found.similarity < 0.9999:
+                    faults.append(f"{served}: v{number} is not where its vector is")
+            if index.vector_of("v1").tolist() != vector_of(1, version).tolist():
+                faults.append(f"{served}: v1 is not of version {version}")
+            if ("v0" in index) and index.vector_of("v0").tolist() != vector_of(0, version).tolist():
+                faults.append(f"{served}: v0 is not of version {version}")
+        except Exception as error:  # noqa: BLE001  whatever it is, a reader must not meet it
+            faults.append(f"{type(error).__name__}: {error}")
+        reads += 1
+        time.sleep(0.001)
+    Path(report).write_text(json.dumps({"reads": reads, "releases": len(releases), "faults": faults}))

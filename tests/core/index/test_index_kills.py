@@ -1,0 +1,176 @@
+"""Promises of a library whose writers are killed at any line, run out of disk or may not write: a reader never notices."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dying
+import psutil
+import pytest
+
+from thumblab_core.encoders.builtin import BuiltinEncoder
+from thumblab_core.index import NicheIndex
+from thumblab_core.releases.release_store import INDEX, Release, ReleaseError, ReleaseStore
+from thumblab_serving.loading.slot import Loaded, Slot
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(dying.IMPORTS)
+
+TRIALS = 75
+"""For each of three kinds of work; each trial dies at a line of its own, first to last."""
+
+
+def run(store: ReleaseStore, name: str, version: int, line: int, done: Path) -> int | None:
+    process = PROCESSES.Process(target=dying.work, args=(str(store.root), name, version, line, str(done)))
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def test_killed_at_any_line_a_reader_sees_no_torn_missing_or_older_release(tmp_path: Path) -> None:
+    store, acknowledged, done = ReleaseStore(tmp_path / "releases"), tmp_path / "acknowledged", tmp_path / "done"
+    version = 1
+    dying.publish(store, version)
+    acknowledged.write_text(str(version))
+    report, stop = tmp_path / "report", tmp_path / "stop"
+    reader = PROCESSES.Process(target=dying.read, args=(str(store.root), str(acknowledged), str(report), str(stop)))
+    reader.start()
+    killed = 0
+    for name in dying.WORK:
+        version += 1
+        assert run(store, name, version, 0, done) == 0
+        lines = int(done.read_text())
+        for trial in range(TRIALS):
+            version += 1
+            line = 1 + trial * (lines - 1) // (TRIALS - 1)
+            code = run(store, name, version, line, done)
+            assert code in (0, -signal.SIGKILL)  # a release more or less makes a few lines more or less
+            killed += code == -signal.SIGKILL
+            if code == 0:
+                (aside := tmp_path / "aside").write_text(str(version))
+                aside.replace(acknowledged)
+    stop.touch()
+    reader.join(60)
+    found = json.loads(report.read_text())
+    assert found["faults"] == []
+    assert killed >= 200, killed
+    assert found["reads"] > killed
+    assert found["releases"] > 20
+    print(
+        f"\n  killed at {killed} lines; a reader looked {found['reads']} times and loaded {found['releases']} releases"
+    )
+    # What the dead left behind is taken away by the living, and hinders nobody.
+    dying.prune(store, version + 1)
+    left = [
+        path.name
+        for path in (store.root / INDEX / dying.NICHE).iterdir()
+        if path.name.startswith((".staging", ".aside"))
+    ]
+    assert left == []
+    for release in store.all(INDEX, dying.NICHE):
+        NicheIndex.load(release)
+
+
+def test_eight_readers_during_a_hundred_publications_meet_no_error_and_leave_nothing_behind(tmp_path: Path) -> None:
+    store, stop = ReleaseStore(tmp_path), threading.Event()
+    dying.publish(store, 1)
+    this = psutil.Process()
+    faults: list[str] = []
+    counts: list[int] = []
+
+    def load(release: Release) -> Loaded[NicheIndex]:
+        index = NicheIndex.load(release, None if slot.loaded is None else slot.loaded.value)
+        return Loaded(release.release_id, index, BuiltinEncoder())
+
+    slot = Slot(store, INDEX, dying.NICHE, load)
+
+    def read() -> None:
+        reads = last = 0
+        while not stop.is_set():
+            served = slot.current()
+            assert served is not None
+            version = int(store.get(INDEX, dying.NICHE, served.release_id).info["version"])
+            near = served.value.search(dying.vector_of(1, version), 1)[0]
+            if near.item != dying.item_of(1, version) or version < last:
+                faults.append(f"{near} of version {version} after {last}")
+            reads, last = reads + 1, version
+        counts.append(reads)
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    files = this.num_fds()
+    for version in range(2, 102):
+        (dying.publish if version % 10 == 0 else dying.upsert)(store, version)
+        if version % 25 == 0:
+            store.prune(INDEX, dying.NICHE, keep=50)
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert faults == []
+    assert slot.refusal is None
+    assert len(counts) == 8
+    assert min(counts) > 0
+    assert this.num_fds() <= files
+    gone = [mapped.path for mapped in this.memory_maps() if str(tmp_path) in mapped.path]
+    assert gone == []
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    """A file system of its own in the folder; skipped where this process may not mount."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"mounting is not allowed here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def still_serves(store: ReleaseStore, version: int) -> bool:
+    served = store.current(INDEX, dying.NICHE)
+    assert served is not None
+    return NicheIndex.load(served).vector_of("v1").tolist() == dying.vector_of(1, version).tolist()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+@pytest.mark.parametrize("name", list(dying.WORK))
+def test_on_a_full_disk_a_writer_is_told_and_the_old_release_serves_on(tmp_path: Path, name: str) -> None:
+    disk = tmp_path / "disk"
+    with mounted(disk, "-t", "tmpfs", "-o", "size=200k", "none"):
+        store = ReleaseStore(disk)
+        dying.publish(store, 1)
+        filler = os.open(disk / "filler", os.O_CREAT | os.O_WRONLY)
+        with pytest.raises(OSError, match="No space left"):
+            while True:
+                os.write(filler, b"x" * 1024)
+        os.close(filler)
+        with pytest.raises(ReleaseError, match=r"cannot be written \(.*\); what is served stays. Make room"):
+            dying.WORK[name](store, 2)
+        assert still_serves(store, 1)
+        (disk / "filler").unlink()
+        dying.prune(store, 3)
+        assert still_serves(store, 3)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk that cannot be written")
+@pytest.mark.parametrize("name", list(dying.WORK))
+def test_in_a_store_that_cannot_be_written_a_writer_is_told_and_the_old_release_serves_on(
+    tmp_path: Path, name: str
+) -> None:
+    disk = tmp_path / "disk"
+    with mounted(disk, "-t", "tmpfs", "-o", "size=1m", "none"):
+        store = ReleaseStore(disk)
+        dying.publish(store, 1)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises(ReleaseError, match="cannot be written"):
+            dying.WORK[name](store, 2)
+        assert still_serves(store, 1)

@@ -1,0 +1,334 @@
+"""Promises of the model, of its files, and of what turns its scores into answers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thumblab_core.encoders.protocol import unit
+from thumblab_core.errors import LabError
+from thumblab_core.ranking import ranker
+from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
+from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
+from thumblab_core.ranking.title_facts import FACTS, WORDS
+from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
+from thumblab_core.releases.release_store import Release, ReleaseStore
+
+CONFIG = RankerConfig("images-1", "titles-1", 12, 6, hidden=32)
+TITLES = [f"How I built {n} tiny houses, part {n % 4}!" for n in range(50)]
+FILES = ["adapters.safetensors", "calibration.json", "config.json", "model.safetensors"]
+
+
+def some(count: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Inputs of so many videos."""
+    random = np.random.default_rng(seed)
+    return join(unit(random.standard_normal((count, 12))), unit(random.standard_normal((count, 6))), TITLES[:count])
+
+
+INPUTS = some(9)
+IMAGES, VECTORS = INPUTS[:, :12], INPUTS[:, 12:18]
+
+
+def untrained(seed: int = 1) -> Ranker:
+    torch.manual_seed(seed)
+    model = Ranker(CONFIG)
+    model.fit_scale(some(50, 7))
+    return model
+
+
+@pytest.fixture
+def trained() -> TrainedRanker:
+    model = untrained()
+    model.train()
+    model(torch.from_numpy(some(40, 8)))  # moves the running means of the batch norms
+    model.unit.fill_(0.5)
+    compared = model.standardise(INPUTS)
+    adapter = fit_adapter(compared, model.predict(INPUTS).score, np.linspace(-1, 1, 9), 0.3)
+    assert adapter is not None
+    calibration = Calibration(2.5, {"tech": list(np.linspace(-1, 1, 101))}, 3.5, (0.25, 0.125))
+    return TrainedRanker(model, calibration, {"seed": 1}, Adapters({"UC-known": adapter}))
+
+
+def published(root: Path, trained: TrainedRanker) -> Release:
+    return ReleaseStore(root).publish("model", "all", trained.save, {})
+
+
+def test_a_video_is_its_picture_its_title_and_what_the_title_shows() -> None:
+    assert INPUTS.shape == (9, CONFIG.inputs) == (9, 12 + 6 + FACTS + WORDS)
+    assert INPUTS.dtype == np.float32
+    other = join(IMAGES, VECTORS, ["another title altogether?"] * 9)
+    np.testing.assert_array_equal(other[:, :18], INPUTS[:, :18])
+    assert (other[:, 18:] != INPUTS[:, 18:]).any(axis=1).all()
+
+
+def test_pictures_titles_and_facts_are_compared_on_lengths_of_their_own() -> None:
+    """Whatever the encoders' scales: centred, a picture and a title of length 1, the facts shorter, words as they are."""
+    random = np.random.default_rng(0)
+    inputs = some(50, 7)
+    dense = CONFIG.dense
+    inputs[:, :dense] = 3 + 5 * random.standard_normal((50, dense)) * random.uniform(0.1, 10, dense)
+    model = Ranker(CONFIG)
+    model.fit_scale(inputs)
+    found = model.standardise(inputs)
+    np.testing.assert_allclose(found[:, :dense].mean(axis=0), 0, atol=1e-5)
+    blocks = np.split(found, np.cumsum([12, 6, FACTS]), axis=1)
+    lengths = [float((block**2).sum(axis=1).mean()) for block in blocks[:3]]
+    assert lengths == pytest.approx([1, 1, ranker._FACTS_LENGTH**2], rel=1e-3)
+    assert 0 < ranker._FACTS_LENGTH < 1
+    np.testing.assert_array_equal(blocks[3], inputs[:, dense:])
+
+
+def test_what_never_changes_in_training_cannot_drown_the_rest() -> None:
+    inputs = some(50, 7)
+    inputs[:, 3] = 0.25
+    model = Ranker(CONFIG)
+    model.fit_scale(inputs)
+    assert np.isfinite(model.standardise(inputs)).all()
+
+
+@pytest.mark.parametrize("image_length", [0.3, 1.0])
+def test_an_untrained_network_is_exactly_the_straight_line_it_starts_from(image_length: float) -> None:
+    line = np.random.default_rng(5).standard_normal(CONFIG.inputs).astype(np.float32)
+    model = untrained()
+    assert not np.allclose(model.predict(INPUTS).score, model.standardise(INPUTS) @ line, atol=0.1)
+    model.start(line, image_length)
+    np.testing.assert_allclose(model.predict(INPUTS).score, model.standardise(INPUTS) @ line, atol=2e-5)
+
+
+def test_the_network_looks_at_pictures_as_hard_as_the_line_does() -> None:
+    """How much the first layer turns with the pictures is in the proportion that was chosen."""
+    parts = []
+    for image_length in (1.0, 0.3):
+        model = untrained()
+        model.start(np.zeros(CONFIG.inputs, np.float32), image_length)
+        dense = (torch.from_numpy(INPUTS) - model.mean) * model.scale * model.gain
+        parts.append(dense[:, : CONFIG.dense].numpy())
+    np.testing.assert_allclose(parts[1][:, :12], 0.3 * parts[0][:, :12], rtol=1e-5)
+    np.testing.assert_array_equal(parts[1][:, 12:], parts[0][:, 12:])
+
+
+def test_training_adds_to_the_line_and_leaves_it_as_it_is() -> None:
+    model = untrained()
+    model.start(np.random.default_rng(5).standard_normal(CONFIG.inputs).astype(np.float32), 1.0)
+    line, score = model.linear.weight.detach().clone(), model.predict(INPUTS).score
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-2, weight_decay=0.5)
+    model.train()
+    for _ in range(3):
+        optimiser.zero_grad()
+        (model(torch.from_numpy(INPUTS))[0] ** 2).sum().backward()
+        optimiser.step()
+    assert torch.equal(model.linear.weight, line)
+    assert not np.allclose(model.predict(INPUTS).score, score, atol=1e-3)
+
+
+def test_single_words_speak_through_the_line_alone(trained: TrainedRanker) -> None:
+    silent, worded = INPUTS.copy(), INPUTS.copy()
+    silent[:, CONFIG.dense :] = 0
+    one, other = trained.model.predict(worded), trained.model.predict(silent)
+    np.testing.assert_array_equal(one.engagement, other.engagement)
+    np.testing.assert_array_equal(one.sub_scores, other.sub_scores)
+    weights = (
+        trained.model.linear.weight.detach().numpy()[0, CONFIG.dense :] * trained.model.gain.numpy()[CONFIG.dense :]
+    )
+    expected = 0.5 * INPUTS[:, CONFIG.dense :] @ weights
+    np.testing.assert_allclose(one.score - other.score, expected, atol=1e-4)
+
+
+def test_the_unit_is_that_of_the_score_and_orders_nothing_anew(trained: TrainedRanker) -> None:
+    before = trained.model.predict(INPUTS)
+    trained.model.unit.fill_(1.5)
+    after = trained.model.predict(INPUTS)
+    np.testing.assert_allclose(after.score, 3 * before.score, rtol=1e-5)
+    np.testing.assert_array_equal(after.engagement, before.engagement)
+
+
+def test_a_saved_model_predicts_what_it_predicted(tmp_path: Path, trained: TrainedRanker) -> None:
+    loaded = TrainedRanker.load(published(tmp_path, trained))
+    before, after = (one.predict(IMAGES, VECTORS, TITLES[:9]) for one in (trained, loaded))
+    np.testing.assert_array_equal(before.score, after.score)
+    np.testing.assert_array_equal(before.engagement, after.engagement)
+    np.testing.assert_array_equal(before.sub_scores, after.sub_scores)
+    assert loaded.calibration == trained.calibration
+    assert (loaded.training, loaded.model.config) == ({"seed": 1}, CONFIG)
+
+
+def test_a_saved_model_adapts_as_it_adapted(tmp_path: Path, trained: TrainedRanker) -> None:
+    loaded = TrainedRanker.load(published(tmp_path, trained))
+    both = [one.predict(IMAGES, VECTORS, TITLES[:9], one.adapter("UC-known")) for one in (trained, loaded)]
+    np.testing.assert_array_equal(both[0].score, both[1].score)
+    assert not np.allclose(both[1].score, loaded.predict(IMAGES, VECTORS, TITLES[:9]).score, atol=1e-2)
+    assert loaded.adapter("UC-stranger") is None
+
+
+def test_a_history_changes_the_score_and_nothing_else(trained: TrainedRanker) -> None:
+    plain, adapted = (trained.predict_inputs(INPUTS, adapter) for adapter in (None, trained.adapter("UC-known")))
+    assert not np.allclose(plain.score, adapted.score, atol=1e-2)
+    np.testing.assert_array_equal(plain.engagement, adapted.engagement)
+    np.testing.assert_array_equal(plain.sub_scores, adapted.sub_scores)
+
+
+def test_nothing_of_a_model_is_a_pickle(tmp_path: Path, trained: TrainedRanker) -> None:
+    release = published(tmp_path, trained)
+    assert sorted(release.files) == FILES
+
+
+def test_a_model_without_any_history_is_saved_and_read_too(tmp_path: Path) -> None:
+    lonely = TrainedRanker(untrained(), Calibration(1.0, {}, 1.0), {})
+    loaded = TrainedRanker.load(published(tmp_path, lonely))
+    assert loaded.adapters.channels == frozenset()
+    assert loaded.adapter("UC-known") is None
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_refused(tmp_path: Path, trained: TrainedRanker, name: str) -> None:
+    release = published(tmp_path, trained)
+    data = bytearray((release.path / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (release.path / name).write_bytes(data)
+    with pytest.raises(LabError, match="checksum"):
+        TrainedRanker.load(release)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 5_000])
+def test_cut_weights_are_an_error_of_the_lab_also_where_no_manifest_guards_them(
+    tmp_path: Path, trained: TrainedRanker, keep: int
+) -> None:
+    trained.save(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:keep])
+    with pytest.raises(LabError, match="weights are not of this architecture"):
+        TrainedRanker.load_files(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 500])
+def test_cut_histories_are_an_error_of_the_lab_too(tmp_path: Path, trained: TrainedRanker, keep: int) -> None:
+    trained.save(tmp_path)
+    histories = tmp_path / "adapters.safetensors"
+    histories.write_bytes(histories.read_bytes()[:keep])
+    with pytest.raises(LabError, match=r"adapters\.safetensors cannot be read"):
+        TrainedRanker.load_files(tmp_path)
+
+
+def test_a_model_that_lost_its_histories_is_refused(tmp_path: Path, trained: TrainedRanker) -> None:
+    trained.save(tmp_path)
+    (tmp_path / "adapters.safetensors").unlink()
+    with pytest.raises(LabError, match=r"adapters\.safetensors cannot be read"):
+        TrainedRanker.load_files(tmp_path)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path: Path, trained: TrainedRanker) -> None:
+    trained.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["architecture"]["image_dimension"] = 13
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(LabError, match="not of this architecture"):
+        TrainedRanker.load_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "change"),
+    [
+        ("calibration.json", None, {"slope_adapted": None}),
+        ("config.json", "architecture", {"title_dimension": None}),
+        ("config.json", "architecture", {"dropout": 0.2}),
+    ],
+)
+def test_files_of_another_version_are_refused_with_what_to_do(
+    tmp_path: Path, trained: TrainedRanker, name: str, part: str | None, change: dict[str, float | None]
+) -> None:
+    trained.save(tmp_path)
+    said = json.loads((tmp_path / name).read_text())
+    fields = said if part is None else said[part]
+    for key, value in change.items():
+        fields[key] = value
+        if value is None:
+            del fields[key]
+    (tmp_path / name).write_text(json.dumps(said))
+    with pytest.raises(LabError, match="made by another version of the lab; train again"):
+        TrainedRanker.load_files(tmp_path)
+
+
+def test_predictions_are_in_range_and_do_not_depend_on_the_company(trained: TrainedRanker) -> None:
+    together = trained.model.predict(INPUTS)
+    assert together.sub_scores.shape == (9, 6)
+    assert ((together.engagement >= 0) & (together.engagement <= 1)).all()
+    assert ((together.sub_scores >= 0) & (together.sub_scores <= 1)).all()
+    for adapter in (None, trained.adapter("UC-known")):
+        together = trained.predict_inputs(INPUTS, adapter)
+        for row in range(9):
+            alone = trained.predict_inputs(INPUTS[row : row + 1], adapter)
+            np.testing.assert_allclose(alone.score, together.score[row : row + 1], atol=1e-5)
+            np.testing.assert_allclose(alone.engagement, together.engagement[row : row + 1], atol=1e-5)
+
+
+def test_predicting_right_after_a_training_step_is_deterministic(trained: TrainedRanker) -> None:
+    trained.model.train()
+    first = trained.model.predict(INPUTS).score
+    trained.model.train()
+    np.testing.assert_array_equal(first, trained.model.predict(INPUTS).score)
+
+
+def test_a_history_of_another_model_is_refused(trained: TrainedRanker) -> None:
+    foreign = Adapter(np.zeros((5, 7), np.float16), np.zeros(5, np.float32), 1.0)
+    model = TrainedRanker(trained.model, trained.calibration, {}, Adapters({"UC-foreign": foreign}))
+    with pytest.raises(LabError, match="the history of UC-foreign is not of this model"):
+        model.adapter("UC-foreign")
+
+
+finite = st.floats(-50, 50)
+
+
+@given(st.lists(finite, min_size=1, max_size=12), st.floats(1e-6, 20), st.booleans())
+def test_win_probabilities_sum_to_one_and_follow_the_scores(scores: list[float], slope: float, adapted: bool) -> None:
+    chances = Calibration(slope, {}, 2 * slope).win_probabilities(scores, adapted)
+    assert chances.sum() == pytest.approx(1)
+    assert np.isfinite(chances).all()
+    assert (np.diff(chances[np.argsort(scores, kind="stable")]) >= -1e-12).all()
+
+
+@given(finite, finite, st.floats(0.01, 5), st.floats(0.01, 5), st.booleans())
+def test_of_two_the_chance_is_the_sigmoid_of_the_difference_by_the_slope_of_who_asks(
+    a: float, b: float, slope: float, slope_adapted: float, adapted: bool
+) -> None:
+    calibration = Calibration(slope, {}, slope_adapted)
+    first, second = calibration.win_probabilities([a, b], adapted)
+    mine = slope_adapted if adapted else slope
+    assert calibration.slope_of(adapted) == mine
+    assert first == pytest.approx(1 / (1 + np.exp(np.clip(-mine * (a - b), -700, 700))), abs=1e-9)
+    assert first + second == pytest.approx(1)
+
+
+@given(st.lists(finite, min_size=3, max_size=6), st.floats(0.01, 2), st.booleans())
+def test_a_third_thumbnail_does_not_change_the_odds_of_the_first_two(
+    scores: list[float], slope: float, adapted: bool
+) -> None:
+    calibration = Calibration(slope, {}, slope / 2)
+    two, all_of_them = (calibration.win_probabilities(some, adapted) for some in (scores[:2], scores))
+    assert all_of_them[0] * two[1] == pytest.approx(all_of_them[1] * two[0], abs=1e-9)
+
+
+def test_no_score_is_too_large_for_a_probability() -> None:
+    assert Calibration(10, {}, 10).win_probabilities([1e6, -1e6, 0]).tolist() == [1, 0, 0]
+
+
+def test_a_score_stands_where_the_library_of_its_niche_puts_it() -> None:
+    calibration = Calibration(1, {"tech": list(np.linspace(-1, 1, 101)), "news": list(np.linspace(0, 10, 101))}, 1)
+    assert calibration.percentile(0, "tech") == pytest.approx(50)
+    assert calibration.percentile(0.5, "tech") == pytest.approx(75)
+    assert calibration.percentile(0.5, "news") == pytest.approx(5)
+    assert calibration.percentile(-9, "tech") == 0
+    assert calibration.percentile(9, "tech") == 100
+
+
+def test_a_niche_that_was_not_there_at_training_has_no_percentile() -> None:
+    assert Calibration(1, {"tech": [0.0] * 101}, 1).percentile(0, "beauty") is None
+
+
+@pytest.mark.parametrize("score", [-1.0, 0.3, 5.0])
+def test_a_niche_of_one_video_says_nothing_rather_than_nothing_or_everything(score: float) -> None:
+    assert Calibration(1, {"news": [0.3] * 101}, 1).percentile(score, "news") is None

@@ -1,0 +1,215 @@
+"""Promises of the sub-scores on real thumbnails: each moves with the picture, in at least 90 of 100 pictures.
+
+Every relation changes one thing in 100 pictures, chosen by a seed from those that have what is changed, and prints in how
+many of them the sub-score moved as promised.
+"""
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from demo.catalogues.catalogue import read_catalogue
+from thumblab_core.encoders.load import title_encoder
+from thumblab_core.images import Pixels, decode
+from thumblab_core.sub_scores import Box, Measurement, Meter, Sample, Title
+from thumblab_core.sub_scores.faces import FaceFinder
+from thumblab_core.sub_scores.looking import Eyes, look
+from thumblab_core.sub_scores.titles import by_text
+
+PICTURES = int(os.environ.get("THUMBLAB_TEST_PICTURES", "40"))
+"""`make test-all` takes 100."""
+PROMISED = 0.9
+_SEED = 20261121
+_STEP = 40
+_LINE = "terms and conditions apply to every order"
+
+Change = Callable[[Pixels], Pixels]
+
+
+@dataclass(frozen=True)
+class Real:
+    """A real thumbnail, decoded when it is needed, and what was measured on it."""
+
+    data: bytes
+    title: str
+    found: Measurement
+
+    @property
+    def pixels(self) -> Pixels:
+        return decode(self.data).pixels
+
+    @property
+    def said(self) -> str:
+        return " ".join(line.text for line in self.found.evidence.texts or ())
+
+
+@pytest.fixture(scope="module")
+def face_model(shared_data: Path) -> Path:
+    model = shared_data.parent / "models" / "face_detection_yunet_2026may.onnx"
+    if not model.is_file():
+        pytest.skip(f"the face model is not here ({model})")
+    return model
+
+
+@pytest.fixture(scope="module")
+def meter(face_model: Path) -> Meter:
+    return Meter(face_model, title_encoder("minilm"))
+
+
+@pytest.fixture(scope="module")
+def eyes(face_model: Path) -> Eyes:
+    return Eyes(None, FaceFinder(face_model))
+
+
+@pytest.fixture(scope="module")
+def reals(shared_data: Path, meter: Meter) -> list[Real]:
+    """Thumbnails in a random order, so many that `PICTURES` have faces and as many have text."""
+    catalogue = read_catalogue(shared_data / "thumbnails")
+    order = sorted(catalogue.videos)
+    random.Random(_SEED).shuffle(order)
+    reals: list[Real] = []
+    for start in range(0, len(order), _STEP):
+        ids = order[start : start + _STEP]
+        files = [catalogue.image(video_id) for video_id in ids]
+        titles = [catalogue.videos[video_id].title for video_id in ids]
+        found = meter.measure_many(
+            Sample(lambda data=data: decode(data).pixels, Title(title))
+            for data, title in zip(files, titles, strict=True)
+        )
+        for data, title, measurement in zip(files, titles, found, strict=True):
+            assert isinstance(measurement, Measurement)
+            reals.append(Real(data, title, measurement))
+        if min(len(with_faces(reals)), len(with_text(reals))) == PICTURES:
+            break
+    return reals
+
+
+def with_faces(reals: list[Real]) -> list[Real]:
+    return [real for real in reals if real.found.evidence.faces][:PICTURES]
+
+
+def with_text(reals: list[Real]) -> list[Real]:
+    return [real for real in reals if real.found.scores["title_match"].value is not None][:PICTURES]
+
+
+def value(found: Measurement | Exception, name: str) -> float:
+    assert isinstance(found, Measurement)
+    measured = found.scores[name].value
+    assert measured is not None
+    return measured
+
+
+@pytest.fixture
+def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Callable[[str, list[bool]], None]:
+    """Prints in how many pictures a relation held, and fails under nine tenths."""
+
+    def check(relation: str, held: list[bool]) -> None:
+        with capsys.disabled():
+            print(f"\n  {relation}: {sum(held)} of {len(held)} ({np.mean(held):.0%})", end="")
+        assert len(held) == PICTURES
+        assert np.mean(held) >= PROMISED
+
+    return check
+
+
+def falls(name: str, before: list[Real], change: Callable[[Real], Pixels], eyes: Eyes) -> list[bool]:
+    """Whether the sub-score fell, picture by picture; what needs no text is looked at without reading, for speed."""
+    return [value(real.found, name) > look(change(real), eyes).values[name] for real in before]
+
+
+def test_blur_lowers_clarity(eyes: Eyes, reals: list[Real], promised: Callable[..., None]) -> None:
+    def blurred(real: Real) -> Pixels:
+        return cv2.GaussianBlur(real.pixels, (0, 0), 2)
+
+    promised("blur of 2 pixels at 640 lowers clarity", falls("clarity", reals[:PICTURES], blurred, eyes))
+
+
+def test_fading_lowers_contrast(eyes: Eyes, reals: list[Real], promised: Callable[..., None]) -> None:
+    def faded(real: Real) -> Pixels:
+        pixels = real.pixels.astype(np.float32)
+        return (0.6 * pixels + 0.4 * pixels.mean()).astype(np.uint8)
+
+    promised("fading by 40% lowers contrast", falls("contrast", reals[:PICTURES], faded, eyes))
+
+
+@pytest.mark.parametrize("way", ["blurred", "filled", "inpainted", "halved"])
+def test_a_smaller_face_or_none_lowers_prominence(
+    eyes: Eyes, reals: list[Real], promised: Callable[..., None], way: str
+) -> None:
+    def changed(real: Real) -> Pixels:
+        assert real.found.evidence.faces
+        return without_face(real.pixels, real.found.evidence.faces[0].box, way)
+
+    held = falls("prominence", with_faces(reals), changed, eyes)
+    promised(f"the largest face {way} lowers prominence", held)
+
+
+def without_face(pixels: Pixels, face: Box, way: str) -> Pixels:
+    """The largest face, with its hair, replaced by blurred, even or inpainted ground; `halved`: and half as large on it."""
+    height, width = pixels.shape[:2]
+    head = Box.within(
+        face.x - 0.3 * face.width, face.y - 0.4 * face.height, face.x + 1.3 * face.width, face.y + 1.3 * face.height
+    )
+    left, top = int(head.x * width), int(head.y * height)
+    right, bottom = int((head.x + head.width) * width) + 1, int((head.y + head.height) * height) + 1
+    inside = np.s_[top:bottom, left:right]
+    copy = pixels.copy()
+    small = cv2.resize(pixels, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    if way == "filled":
+        copy[inside] = pixels.reshape(-1, 3).mean(axis=0)
+    elif way == "inpainted":
+        mask = np.zeros(small.shape[:2], np.uint8)
+        mask[top // 4 : bottom // 4 + 1, left // 4 : right // 4 + 1] = 1
+        copy[inside] = cv2.resize(cv2.inpaint(small, mask, 3, cv2.INPAINT_TELEA), (width, height))[inside]
+    else:
+        blurred = cv2.GaussianBlur(small, (0, 0), max(2.0, face.width * small.shape[1] / 2))
+        copy[inside] = cv2.resize(blurred, (width, height))[inside]
+    if way == "halved":
+        half = cv2.resize(pixels[inside], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        y, x = (top + bottom - half.shape[0]) // 2, (left + right - half.shape[1]) // 2
+        copy[y : y + half.shape[0], x : x + half.shape[1]] = half
+    return copy
+
+
+def test_a_title_that_repeats_the_text_matches_better_than_a_random_one(
+    reals: list[Real], promised: Callable[..., None]
+) -> None:
+    texts = with_text(reals)
+    others = random.Random(_SEED).sample([real.title for real in reals], 2 * len(texts))
+    randoms, carriers = others[: len(texts)], others[len(texts) :]
+    repeating = [f"{carrier}: {real.said.capitalize()}" for real, carrier in zip(texts, carriers, strict=True)]
+
+    def matches(titles: list[str]) -> list[float]:
+        encode = title_encoder("minilm").encode_texts
+        pairs = zip(encode([real.said for real in texts]), encode(titles), strict=True)
+        return [by_text(said, title) for said, title in pairs]
+
+    def beat(some: list[str]) -> list[bool]:
+        return [more > less for more, less in zip(matches(some), matches(randoms), strict=True)]
+
+    promised("a random title that also says what the text says beats another random title", beat(repeating))
+    own = beat([real.title for real in texts])
+    assert np.mean(own) > 0.6  # no promise, as text may well say something else than the title
+
+
+def test_small_text_lowers_hierarchy(meter: Meter, reals: list[Real], promised: Callable[..., None]) -> None:
+    def littered(real: Real) -> Pixels:
+        chance = random.Random(real.title)
+        pixels = real.pixels.copy()
+        height, width = pixels.shape[:2]
+        for _ in range(4):
+            at = chance.randrange(0, width // 2), chance.randrange(20, height)
+            cv2.putText(pixels, _LINE, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * width / 640, (0, 0, 0), 3, cv2.LINE_AA)
+            cv2.putText(pixels, _LINE, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * width / 640, (255, 255, 255), 1, cv2.LINE_AA)
+        return pixels
+
+    before = reals[:PICTURES]
+    after = meter.measure_many(Sample(lambda real=real: littered(real)) for real in before)
+    held = [value(r.found, "hierarchy") > value(found, "hierarchy") for r, found in zip(before, after, strict=True)]
+    promised("four lines of small text lower hierarchy", held)

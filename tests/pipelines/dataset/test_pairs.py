@@ -1,0 +1,231 @@
+"""Promises of the training pairs: what is compared is comparable, and nothing leaks."""
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from thumblab_core.niches import NICHES
+from thumblab_pipelines.dataset import pairing, pairs
+from thumblab_pipelines.dataset.load import load_dataset
+from thumblab_pipelines.lab import Lab
+
+
+def corpus_of(sizes: list[int], seed: int = 0, spread_days: float = 120) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    n = sum(sizes)
+    frame = pd.DataFrame(
+        {
+            "video_id": [f"v{i}" for i in range(n)],
+            "channel_id": np.repeat([f"c{i}" for i in range(len(sizes))], sizes),
+            "published_at": pd.Timestamp("2026-01-01", tz="UTC")
+            + pd.to_timedelta(random.uniform(0, spread_days, n), unit="D"),
+            "target": random.standard_normal(n).round(1),
+            "sha256": [f"{i:064d}" for i in range(n)],
+        }
+    ).sort_values("published_at", ignore_index=True)
+    frame["part"] = pairs.split_by_time(frame)
+    frame["fold"] = pairs.split_by_channel(frame)
+    return frame
+
+
+sizes_of = st.lists(st.integers(1, 25), min_size=1, max_size=5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes_of, st.integers(0, 1_000), st.sampled_from([1.0, 30.0]))
+def test_a_pair_is_of_one_channel_near_in_time_and_the_winner_won(sizes: list[int], seed: int, days: float) -> None:
+    corpus = corpus_of(sizes, seed)
+    found = pairs.pair_up(corpus, days)
+    winner, loser = corpus.loc[found.winner].reset_index(), corpus.loc[found.loser].reset_index()
+    assert (winner.channel_id == loser.channel_id).all()
+    assert (winner.channel_id == found.channel_id).all()
+    assert ((winner.published_at - loser.published_at).abs() <= pd.Timedelta(days=days, seconds=1)).all()
+    assert (winner.target > loser.target).all()
+    np.testing.assert_allclose(found.margin.astype(float), 1 - np.exp(loser.target - winner.target), atol=1e-12)
+    own = found.part != "mixed"
+    assert (winner.part[own] == found.part[own]).all()
+    assert (loser.part[own] == found.part[own]).all()
+    assert (winner.part[~own] != loser.part[~own]).all()
+    couples = {frozenset(couple) for couple in zip(found.winner, found.loser, strict=True)}
+    assert len(couples) == len(found)
+
+
+@given(st.lists(st.integers(0, 60), max_size=40), st.sampled_from([0.0, 1.0, 7.5, 100.0]))
+def test_all_couples_near_in_time_are_found_once_and_no_other(moments: list[int], within: float) -> None:
+    first, second = pairing.near_in_time(np.array(moments, np.int64), within)
+    found = [frozenset(couple) for couple in zip(first.tolist(), second.tolist(), strict=True)]
+    assert len(set(found)) == len(found)
+    near = (c for c in combinations(range(len(moments)), 2) if abs(moments[c[0]] - moments[c[1]]) <= within)
+    assert set(found) == {frozenset(couple) for couple in near}
+    assert all(moments[one] <= moments[other] for one, other in zip(first, second, strict=True))
+
+
+def test_every_pair_that_is_near_and_unequal_is_there_when_there_are_few() -> None:
+    corpus = corpus_of([8])
+    expected = {
+        (a, b)
+        for a in range(8)
+        for b in range(8)
+        if corpus.target[a] > corpus.target[b]
+        and abs((corpus.published_at[a] - corpus.published_at[b]).total_seconds()) <= 30 * 86_400
+    }
+    found = pairs.pair_up(corpus, 30)
+    assert set(zip(found.winner, found.loser, strict=True)) == expected
+
+
+def test_a_channel_with_very_many_pairs_gives_a_sample_and_always_the_same() -> None:
+    corpus = corpus_of([120], spread_days=20)
+    found = pairs.pair_up(corpus, 30)
+    assert (found.part == pairs.TRAIN).sum() == 120 * pairing.TRAIN_PAIRS_PER_VIDEO
+    pd.testing.assert_frame_equal(found, pairs.pair_up(corpus, 30))
+
+
+def test_no_channel_dominates_the_training_and_held_out_pairs_are_all_there() -> None:
+    corpus = corpus_of([700, 30], spread_days=20)
+    corpus["target"] = np.random.default_rng(0).standard_normal(len(corpus))
+    found = pairs.pair_up(corpus, 30)
+    train = found[found.part == pairs.TRAIN].channel_id.value_counts()
+    assert train.to_dict() == {"c0": pairing.TRAIN_PAIRS_PER_CHANNEL, "c1": 20 * 19 // 2}
+    videos = (corpus[corpus.part == pairs.TEST].channel_id == "c0").sum()
+    assert ((found.part == pairs.TEST) & (found.channel_id == "c0")).sum() == videos * (videos - 1) // 2
+
+
+def test_a_pair_is_labelled_at_the_largest_age_at_which_both_are_known_else_by_corrected_views() -> None:
+    corpus = corpus_of([4], spread_days=3)
+    corpus["target"] = np.log([400.0, 300.0, 200.0, 100.0])
+    corpus["views_at_24"] = [10.0, 20.0, 30.0, np.nan]
+    corpus["views_at_168"] = [80.0, 60.0, np.nan, np.nan]
+    found = pairs.pair_up(corpus, 30).set_index(["winner", "loser"])
+    assert {couple: (row.label, round(row.margin, 6)) for couple, row in found.iterrows()} == {
+        (0, 1): ("views at 168 h", 0.25),
+        (2, 0): ("views at 24 h", round(2 / 3, 6)),
+        (2, 1): ("views at 24 h", round(1 / 3, 6)),
+        (0, 3): ("age-corrected views", 0.75),
+        (1, 3): ("age-corrected views", round(2 / 3, 6)),
+        (2, 3): ("age-corrected views", 0.5),
+    }
+
+
+def test_counts_of_two_definitions_of_a_view_are_never_a_pair() -> None:
+    corpus = corpus_of([6], spread_days=3)
+    corpus["target"] = np.arange(6.0)
+    corpus["era"] = ["qualified"] * 3 + ["playback_start"] * 3
+    found = pairs.pair_up(corpus, 30)
+    assert {tuple(sorted(couple)) for couple in zip(found.winner, found.loser, strict=True)} == {
+        *((0, 1), (0, 2), (1, 2)),
+        *((3, 4), (3, 5), (4, 5)),
+    }
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes_of, st.integers(0, 1_000))
+def test_each_channel_is_split_in_order_of_time(sizes: list[int], seed: int) -> None:
+    corpus = corpus_of(sizes, seed)
+    rank = {pairs.TRAIN: 0, pairs.VALIDATION: 1, pairs.TEST: 2}
+    for _, videos in corpus.groupby("channel_id"):
+        assert videos.part.map(rank).is_monotonic_increasing
+    large = corpus_of([100])
+    assert large.part.value_counts().to_dict() == {"train": 68, "validation": 12, "test": 20}
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes_of, st.integers(0, 1_000))
+def test_a_channel_is_in_one_fold(sizes: list[int], seed: int) -> None:
+    corpus = corpus_of(sizes, seed)
+    assert (corpus.groupby("channel_id").fold.nunique() == 1).all()
+    assert set(corpus.fold) <= {0, 1, 2}
+
+
+def test_folds_are_about_equally_large() -> None:
+    assert corpus_of([10] * 9).fold.value_counts().to_dict() == {0: 30, 1: 30, 2: 30}
+
+
+@pytest.fixture(scope="module")
+def encoded(small: Any) -> Lab:
+    from thumblab_pipelines.features.baselines import compute_baselines
+    from thumblab_pipelines.features.embed import embed
+    from thumblab_pipelines.features.sub_scores import measure_features
+    from thumblab_pipelines.library.build import build_index
+
+    for niche in NICHES:
+        embed(small.lab, niche)
+        measure_features(small.lab, niche)
+        compute_baselines(small.lab, niche)
+        build_index(small.lab, niche)
+    lab: Lab = small.lab
+    return lab
+
+
+def test_pairs_are_built_once_and_again_only_when_something_changed(encoded: Lab) -> None:
+    first, again = pairs.build_pairs(encoded, "run"), pairs.build_pairs(encoded)
+    assert (first.reused, again.reused, again.release) == (False, True, first.release)
+    assert all(verdict.passed for verdict in pairs.check_pairs(first.release))
+    assert first.release.info["channels"] == 7
+    assert first.release.info["labels"] == {
+        "age-corrected views": len(pd.read_parquet(first.release.path / "pairs.parquet"))
+    }
+    assert 1 / 7 <= first.release.info["largest_share"] < 0.5
+    add = "UPDATE video_stats SET view_count = view_count + "
+    with encoded.engine.begin() as connection:
+        connection.execute(text(f"{add} 10"))
+    try:
+        assert not pairs.build_pairs(encoded).reused
+    finally:  # the small lab is everybody's
+        with encoded.engine.begin() as connection:
+            connection.execute(text(f"{add} -10"))
+
+
+def test_the_dataset_has_the_vectors_and_sub_scores_of_its_videos(encoded: Lab) -> None:
+    release = pairs.build_pairs(encoded).release
+    data = load_dataset(encoded, release)
+    count = len(data.videos)
+    assert data.images.shape == (count, 768)
+    assert data.titles.shape == (count, 384)
+    np.testing.assert_allclose(np.linalg.norm(data.images, axis=1), 1, atol=1e-4)
+    matches = data.sub_scores[:, 5]  # of those alone whose pictures say something
+    assert np.isfinite(matches).any()
+    assert ((matches >= 0) & (matches <= 1) | np.isnan(matches)).all()
+    assert np.isfinite(data.sub_scores[:, :5]).all()
+    assert sum(len(data.rows(part)) for part in (pairs.TRAIN, pairs.VALIDATION, pairs.TEST)) == count
+
+
+def test_views_at_fixed_ages_and_the_owners_figures_change_the_pairs(encoded: Lab) -> None:
+    first = pd.read_parquet(pairs.build_pairs(encoded).release.path / "videos.parquet")
+    known = first[first.channel_id == first.channel_id[0]].video_id.tolist()
+    reach = "INSERT INTO video_reach (video_id, source, day, impressions, click_through_rate, imported_at)"
+    with encoded.engine.begin() as connection:
+        for place, video_id in enumerate(known):
+            values = {"id": video_id, "views": 100.0 + place}
+            connection.execute(
+                text("INSERT INTO views_at_age VALUES (:id, 24, :views, 'playback_start', 20, 26)"), values
+            )
+            connection.execute(text(f"{reach} VALUES (:id, 'studio', now(), 500, 0.04, now())"), values)
+    try:
+        built = pairs.build_pairs(encoded)
+        videos = pd.read_parquet(built.release.path / "videos.parquet").set_index("video_id")
+        found = pd.read_parquet(built.release.path / "pairs.parquet")
+        assert not built.reused
+        assert all(verdict.passed for verdict in pairs.check_pairs(built.release))
+        assert videos.views_at_24[known].tolist() == [100.0 + place for place in range(len(known))]
+        assert videos.views_at_24.notna().sum() == videos.click_through_rate.notna().sum() == len(known)
+        assert set(videos.click_through_rate[known]) == {0.04}
+        assert set(videos.impressions[known]) == {500}
+        assert set(found[found.channel_id == first.channel_id[0]].label) == {"views at 24 h"}
+        assert built.release.info["labels"]["views at 24 h"] == (found.label == "views at 24 h").sum() > 0
+    finally:  # the small lab is everybody's
+        with encoded.engine.begin() as connection:
+            connection.execute(text("DELETE FROM views_at_age"))
+            connection.execute(text("DELETE FROM video_reach"))
+
+
+def test_without_any_video_the_pairs_are_empty_and_do_not_pass(open_lab: Callable[..., Lab]) -> None:
+    built = pairs.build_pairs(open_lab())
+    assert built.release.info["videos"] == 0
+    assert not pairs.check_pairs(built.release)[0].passed

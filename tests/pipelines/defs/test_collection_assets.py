@@ -1,0 +1,179 @@
+"""Promises of the collecting assets as Dagster shows them: what they end with, what they tell, and what never leaks."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from demo import faults
+from demo.catalogues.synthetic import SyntheticCatalogue
+from demo.emulator import Emulator
+from thumblab_core.settings import settings
+from thumblab_pipelines.definitions import defs
+from thumblab_pipelines.lab import Lab
+
+SECRET = "AIzaSecretOfTheTests"
+
+
+@dataclass
+class Ran:
+    """A run: did it succeed, what its asset said, its checks by name, and every event and log as text."""
+
+    success: bool
+    metadata: dict[str, Any]
+    checks: dict[str, dg.AssetCheckEvaluation]
+    failure: str
+    told: str
+
+
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    return defs()
+
+
+@pytest.fixture
+def run(
+    open_lab: Callable[..., Lab], definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Ran]]:
+    """Materializes one asset of the niche `tech` by its job, collecting from the emulator that is given."""
+    lab = open_lab()
+    assert lab.settings.database_url is not None
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def materialize(job: str, asset: str, emulator: Emulator) -> Ran:
+            environment = {
+                "THUMBLAB_DATA_DIR": str(lab.settings.data_dir),
+                "THUMBLAB_DATABASE_URL": lab.settings.database_url.get_secret_value(),
+                "THUMBLAB_IMAGE_ENCODER": "builtin",
+                "THUMBLAB_YOUTUBE_ENDPOINT": emulator.endpoint,
+                "THUMBLAB_YOUTUBE_API_KEY": SECRET,
+                "THUMBLAB_YOUTUBE_FIRST_WAIT_S": "0.01",
+                "THUMBLAB_CRAWL_CHANNELS": "1",
+            }
+            for name, value in environment.items():
+                monkeypatch.setenv(name, value)
+            settings.cache_clear()
+            result = definitions.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                partition_key="tech",
+                asset_selection=[dg.AssetKey(asset)],
+                raise_on_error=False,
+            )
+            events = instance.all_logs(result.run_id)
+            made = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(asset)]
+            failed = [e for e in result.all_events if e.is_step_failure]
+            return Ran(
+                result.success,
+                {k: getattr(v, "value", None) for e in made for k, v in e.materialization.metadata.items()},
+                {c.check_name: c for c in result.get_asset_check_evaluations()},
+                str(failed[0].step_failure_data.user_failure_data) if failed else "",
+                "\n".join(dg.serialize_value(event) for event in events),
+            )
+
+        yield materialize
+
+
+@pytest.mark.parametrize("style", ["403", "429"])
+@pytest.mark.parametrize(
+    ("job", "asset", "units"), [("refresh_library", "raw_videos", 3), ("crawl_corpus", "crawled_videos", 2)]
+)
+def test_a_quota_spent_in_mid_run_ends_in_a_clear_state_and_the_next_run_after_the_reset_completes_it(
+    run: Callable[..., Ran], catalogue: SyntheticCatalogue, job: str, asset: str, units: int, style: Any
+) -> None:
+    with Emulator(catalogue, key=SECRET, daily_units=units, quota_style=style) as emulator:
+        first = run(job, asset, emulator)
+        assert first.success  # what it has is good, and what comes after may work with it
+        assert "2026-11-21 08:00 UTC" in first.metadata["state"]
+        finished = first.checks["finished"]
+        assert (finished.passed, finished.blocking) == (False, False)
+        assert finished.severity == dg.AssetCheckSeverity.WARN
+        assert "2026-11-21 08:00 UTC" in str(finished.description)
+        assert all(check.passed for name, check in first.checks.items() if name != "finished")
+        assert first.metadata["quota_units_left_today"] == 0
+        asked = sum(emulator.counts.calls.values())
+        again = run(job, asset, emulator)
+        assert "08:00 UTC" in again.metadata["state"]
+        assert sum(emulator.counts.calls.values()) - asked <= 1  # the search has a bucket of its own
+        emulator.advance(timedelta(hours=20))
+        emulator.quota.limits["units"] = None
+        last = run(job, asset, emulator)
+    assert last.metadata["state"] == "complete"
+    assert last.checks["finished"].passed
+    assert last.metadata["dagster/row_count"] >= 20
+
+
+def test_a_run_tells_what_it_spent_and_what_is_left_of_the_day(
+    run: Callable[..., Ran], catalogue: SyntheticCatalogue
+) -> None:
+    with Emulator(catalogue, key=SECRET) as emulator:
+        told = run("refresh_library", "raw_videos", emulator).metadata
+        spent = emulator.counts.spent
+    assert {bucket: told[f"quota_{bucket}_spent"] for bucket in spent} == spent
+    assert told["quota_units_left_today"] == 10_000 - spent["units"]
+    assert told["quota_searches_left_today"] == 100 - spent["searches"]
+
+
+class _HastyClock:
+    """Stands for the module `time`: whoever sleeps finds the time to have passed."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def time(self) -> float:
+        return time.time() + self._ahead
+
+    def sleep(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
+@pytest.mark.parametrize(
+    ("fault", "says", "retried"),
+    [
+        (faults.refusal(400, "keyInvalid"), "THUMBLAB_YOUTUBE_API_KEY", False),
+        (faults.echo_key(), "[key]", False),
+        (faults.refusal(503, "backendError"), "trouble of its own", True),
+        (faults.refusal(403, "rateLimitExceeded"), "slow down", True),
+        (faults.hang_up(), "could not be reached", True),
+        (faults.wrong_content_type(), "does not speak YouTube's API", True),
+    ],
+    ids=["wrong key", "key comes back", "server", "rate", "no answer", "sign-in page"],
+)
+def test_a_failure_is_a_sentence_in_the_ui_and_no_event_or_log_holds_the_key(
+    run: Callable[..., Ran],
+    catalogue: SyntheticCatalogue,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Any,
+    says: str,
+    retried: bool,
+) -> None:
+    # Dagster waits ten seconds and more before it tries a step again; here its clock runs ahead instead.
+    monkeypatch.setattr("dagster._core.execution.plan.active.time", _HastyClock())
+    with caplog.at_level(logging.DEBUG), Emulator(catalogue, key=SECRET) as emulator:
+        emulator.inject(fault, endpoint="videos", times=None)
+        ran = run("refresh_library", "raw_videos", emulator)
+    assert not ran.success
+    assert says in ran.failure
+    assert ("STEP_UP_FOR_RETRY" in ran.told) is retried
+    assert "STEP_FAILURE" in ran.told
+    assert SECRET not in ran.told
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(("job", "asset"), [("observe_views", "view_history"), ("apply_retention", "retention")])
+def test_what_is_watched_and_kept_is_told_too(
+    run: Callable[..., Ran], catalogue: SyntheticCatalogue, job: str, asset: str
+) -> None:
+    with Emulator(catalogue, key=SECRET) as emulator:
+        collected = run("refresh_library", "raw_videos", emulator).metadata["dagster/row_count"]
+        emulator.advance(timedelta(days=8 if asset == "view_history" else 26))
+        ran = run(job, asset, emulator)
+    assert ran.success
+    assert ran.metadata["state"] == "complete"
+    assert 0.5 * collected < ran.metadata["dagster/row_count"] <= collected
+    assert all(check.passed for check in ran.checks.values())

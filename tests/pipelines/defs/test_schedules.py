@@ -1,0 +1,94 @@
+"""The lab keeps Hobart time, also on the two days a year when an hour is skipped or repeated."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
+
+from thumblab_core.niches import NICHES
+from thumblab_pipelines.definitions import defs
+from thumblab_pipelines.defs.collection.crawl import daily_crawl
+from thumblab_pipelines.defs.library.refresh import daily_refresh
+from thumblab_pipelines.defs.ranking.train import weekly_training
+from thumblab_pipelines.defs.upkeep.jobs import frequent_observation
+from thumblab_pipelines.youtube.quota import next_reset
+
+HOBART = ZoneInfo("Australia/Hobart")
+
+
+def ticks(schedule: dg.ScheduleDefinition, start: datetime, end: datetime) -> list[datetime]:
+    """When the daemon would fire, in Hobart's time."""
+    found = []
+    for moment in schedule_execution_time_iterator(
+        start.timestamp(), schedule.cron_schedule, schedule.execution_timezone, ascending=True
+    ):
+        if moment.timestamp() >= end.timestamp():
+            return found
+        found.append(moment.astimezone(HOBART))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("month", "change"),
+    [("October: an hour is skipped", (2026, 10, 4)), ("April: an hour is repeated", (2027, 4, 4))],
+)
+def test_the_refresh_is_at_three_once_on_the_days_when_the_clocks_change(
+    month: str, change: tuple[int, int, int]
+) -> None:
+    year, number, day = change
+    start, end = datetime(year, number, day - 2, 12, tzinfo=HOBART), datetime(year, number, day + 3, 12, tzinfo=HOBART)
+    offsets = {datetime(year, number, day + n, 12, tzinfo=HOBART).utcoffset() for n in (-1, 0)}
+    assert len(offsets) == 2, f"the clocks do not change on this day; {month}"
+    found = ticks(daily_refresh, start, end)
+    assert [(t.day, t.hour, t.minute) for t in found] == [(day + n, 3, 0) for n in (-1, 0, 1, 2, 3)]
+
+
+def test_the_refresh_fires_once_on_every_day_of_a_year() -> None:
+    found = ticks(daily_refresh, datetime(2026, 7, 1, tzinfo=HOBART), datetime(2027, 7, 1, tzinfo=HOBART))
+    assert len({t.date() for t in found}) == len(found) == 365
+    assert {(t.hour, t.minute) for t in found} == {(3, 0)}
+
+
+def test_training_is_on_mondays_after_the_refresh_of_that_morning() -> None:
+    found = ticks(weekly_training, datetime(2026, 9, 1, tzinfo=HOBART), datetime(2027, 5, 1, tzinfo=HOBART))
+    assert {(t.weekday(), t.hour, t.minute) for t in found} == {(0, 5, 0)}
+
+
+def test_a_tick_asks_for_one_run_of_each_niche_under_a_key_of_its_own() -> None:
+    moment = datetime(2026, 10, 4, 3, tzinfo=HOBART)
+    context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=defs().get_repository_def())
+    requests = daily_refresh.evaluate_tick(context).run_requests
+    assert [request.partition_key for request in requests or []] == list(NICHES)
+    assert [request.run_key for request in requests or []] == [f"2026-10-04/{niche}" for niche in NICHES]
+
+
+def test_the_same_tick_asks_for_the_same_runs_and_the_next_day_for_others() -> None:
+    def keys(day: int) -> list[str | None]:
+        moment = datetime(2026, 10, day, 3, tzinfo=HOBART)
+        context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=defs().get_repository_def())
+        return [request.run_key for request in daily_refresh.evaluate_tick(context).run_requests or []]
+
+    assert keys(4) == keys(4)
+    assert not set(keys(4)) & set(keys(5))
+
+
+def test_the_crawl_begins_after_californias_midnight_on_every_day_of_a_year() -> None:
+    found = ticks(daily_crawl, datetime(2026, 7, 1, tzinfo=HOBART), datetime(2027, 7, 1, tzinfo=HOBART))
+    assert len(found) == 365
+    for tick in found:
+        last_reset = next_reset(tick) - timedelta(days=1)
+        assert timedelta(minutes=29) <= tick - last_reset <= timedelta(hours=4)
+
+
+def test_views_are_observed_every_six_hours_and_each_round_has_keys_of_its_own() -> None:
+    found = ticks(frequent_observation, datetime(2026, 9, 1, tzinfo=HOBART), datetime(2026, 9, 4, tzinfo=HOBART))
+    assert [t.hour for t in found] == [0, 6, 12, 18] * 3
+    keys = set()
+    for moment in found:
+        context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=defs().get_repository_def())
+        requests = frequent_observation.evaluate_tick(context).run_requests or []
+        assert [request.partition_key for request in requests] == list(NICHES)
+        keys |= {request.run_key for request in requests}
+    assert len(keys) == len(found) * len(NICHES)

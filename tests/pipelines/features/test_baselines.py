@@ -1,0 +1,146 @@
+"""Promises of the channel baselines: medians of the latest counts, per age band, and the outlier multiple made of them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from observed import Observed
+from sqlalchemy import delete
+
+from thumblab_core.database.tables import videos
+from thumblab_pipelines.features.baselines import Baselines, check_baselines, compute_baselines
+from thumblab_pipelines.lab import Lab
+
+STORED = """
+SELECT channel_id, age_band, video_count, median_views, median_views_per_hour
+FROM channel_baselines WHERE niche = 'tech' ORDER BY 1, 2
+"""
+MULTIPLES = "SELECT video_id, outlier_multiple FROM ref_thumbnails ORDER BY 1"
+NONE = Baselines(channels=0, bands={}, silent=0, lowest=0.0, highest=0.0)
+
+
+@pytest.fixture
+def seen(open_lab: Callable[..., Lab]) -> Observed:
+    return Observed(open_lab())
+
+
+def multiples(seen: Observed) -> dict[str, float | None]:
+    return {row.video_id: row.outlier_multiple for row in seen.rows(MULTIPLES)}
+
+
+def passed(found: Baselines) -> bool:
+    (verdict,) = check_baselines(found)
+    assert verdict.name == "positive"
+    return verdict.passed
+
+
+def test_baselines_are_the_medians_of_the_latest_counts_at_any_age_and_per_band(seen: Observed) -> None:
+    seen.video("a", (10, 5), (20, 200), (21, None))
+    seen.video("b", (10, 100))
+    seen.video("c", (40, 1_200))
+    seen.video("d", (200, 9_000))
+    found = compute_baselines(seen.lab, "tech")
+    # Views per hour: 10, 10, 30, 45. The week-old video is alone in its band.
+    assert seen.rows(STORED) == [("c", "0-2 days", 3, 200, 10), ("c", "all", 4, 700, 20)]
+    assert found == Baselines(channels=1, bands={"0-2 days": 1}, silent=0, lowest=20, highest=20)
+
+
+@pytest.mark.parametrize(
+    ("hours", "band"),
+    [
+        (0, "0-2 days"), (47.9, "0-2 days"), (48, "2-7 days"), (167.9, "2-7 days"), (168, "7-30 days"),
+        (720, "30-90 days"), (2_159.9, "30-90 days"), (2_160, "over 90 days"), (90_000, "over 90 days"),
+    ],
+)  # fmt: skip
+def test_a_video_belongs_to_the_band_of_its_age_at_the_latest_count(seen: Observed, hours: float, band: str) -> None:
+    for name in "abc":
+        seen.video(name, (-1, 1), (hours, 100))
+    compute_baselines(seen.lab, "tech")
+    assert {row.age_band for row in seen.rows(STORED)} == {band, "all"}
+
+
+@pytest.mark.parametrize("kind", ["short", "live", "upcoming"])
+def test_only_ordinary_videos_count(seen: Observed, kind: str) -> None:
+    for number in range(3):
+        seen.video(f"other{number}", (10, 10**6), kind=kind)
+        seen.video(f"video{number}", (10, 100))
+    compute_baselines(seen.lab, "tech")
+    assert {(row.video_count, row.median_views) for row in seen.rows(STORED)} == {(3, 100)}
+
+
+def test_a_channel_of_two_videos_has_no_baseline_and_one_that_lost_its_videos_loses_it(seen: Observed) -> None:
+    for name in "abc":
+        seen.video(name, (10, 100))
+    seen.video("uncounted", (10, None))
+    assert compute_baselines(seen.lab, "tech").channels == 1
+    seen.do(delete(videos).where(videos.c.video_id == "c"))
+    assert compute_baselines(seen.lab, "tech") == NONE
+    assert seen.rows(STORED) == []
+
+
+def test_another_niche_keeps_its_baselines(seen: Observed) -> None:
+    for name in "abc":
+        seen.video(name, (10, 100))
+        seen.video(f"news-{name}", (10, 300), niche="news")
+    compute_baselines(seen.lab, "news")
+    compute_baselines(seen.lab, "tech")
+    assert compute_baselines(seen.lab, "tech").channels == 1
+    assert seen.rows("SELECT niche, median_views FROM channel_baselines WHERE age_band = 'all' ORDER BY 1") == [
+        ("news", 300),
+        ("tech", 100),
+    ]
+
+
+def test_a_channel_that_nobody_watches_measures_nothing_and_stops_nobody(seen: Observed) -> None:
+    for name in "abc":
+        seen.video(f"dead-{name}", (10, 0), channel="dead")
+        seen.video(f"live-{name}", (10, 100), channel="live")
+    found = compute_baselines(seen.lab, "tech")
+    assert (found.channels, found.silent, found.lowest) == (1, 1, 10)
+    assert {row.channel_id for row in seen.rows(STORED)} == {"live"}
+    assert passed(found)
+    assert multiples(seen)["dead-a"] is None
+
+
+def test_a_niche_in_which_most_channels_have_no_views_is_noticed(seen: Observed) -> None:
+    for name in "abc":
+        seen.video(name, (10, 0))
+    found = compute_baselines(seen.lab, "tech")
+    assert found == replace(NONE, silent=1)
+    assert not passed(found)
+    assert passed(NONE)
+
+
+def test_a_video_is_measured_by_its_channels_videos_of_the_same_age(seen: Observed) -> None:
+    for name, views in (("a", 100), ("b", 200), ("c", 600)):
+        seen.video(name, (10, views))
+    for name, views in (("d", 5_000), ("e", 10_000), ("f", 20_000)):
+        seen.video(name, (1_000, views))
+    compute_baselines(seen.lab, "tech")
+    assert multiples(seen) == {"a": 0.5, "b": 1, "c": 3, "d": 0.5, "e": 1, "f": 2}
+
+
+def test_where_they_are_too_few_by_views_per_hour_at_any_age(seen: Observed) -> None:
+    for name, views in (("a", 100), ("b", 200), ("c", 600)):
+        seen.video(name, (10, views))
+    seen.video("old", (1_000, 100_000))
+    compute_baselines(seen.lab, "tech")
+    # Views per hour: 10, 20, 60 and 100, of which 40 is the median.
+    assert multiples(seen) == {"a": 0.5, "b": 1, "c": 3, "old": 2.5}
+
+
+def test_where_the_band_has_no_views_by_views_per_hour_at_any_age(seen: Observed) -> None:
+    for name, views in (("a", 0), ("b", 0), ("c", 100)):
+        seen.video(name, (10, views))
+    for name in "def":
+        seen.video(name, (1_000, 2_000))
+    compute_baselines(seen.lab, "tech")
+    # Views per hour: 0, 0, 10, and three times 2.
+    assert [row.age_band for row in seen.rows(STORED)] == ["30-90 days", "all"]
+    assert multiples(seen) == {"a": 0, "b": 0, "c": 5, "d": 1, "e": 1, "f": 1}
+
+
+def test_a_video_of_a_channel_without_baseline_has_no_multiple(seen: Observed) -> None:
+    seen.video("alone", (10, 100))
+    compute_baselines(seen.lab, "tech")
+    assert multiples(seen) == {"alone": None}

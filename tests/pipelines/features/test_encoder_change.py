@@ -1,0 +1,162 @@
+"""Promises of a change of encoder in the pipelines: new rows, the old index until the new one is promoted, nothing twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select
+from tiny_clip import TinyClip
+
+from thumblab_core.database.tables import embeddings, thumbnails, videos, visual_features
+from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder
+from thumblab_core.encoders.open_clip import OpenClipEncoder
+from thumblab_core.encoders.protocol import text_tower
+from thumblab_core.errors import LabError
+from thumblab_core.images import decode
+from thumblab_core.index import NicheIndex, Only
+from thumblab_core.releases.release_store import ENCODER, INDEX
+from thumblab_core.sub_scores import NAMES
+from thumblab_pipelines.features import baselines, sub_scores
+from thumblab_pipelines.features.embed import check_embeddings, embed
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library import build
+from thumblab_pipelines.library.search import search_libraries
+
+NICHE = "tech"
+
+
+@pytest.fixture
+def labs(
+    open_lab: Callable[..., Lab],
+    copied_database: Callable[[str], str],
+    small: Any,
+    tiny: TinyClip,
+    tmp_path: Path,
+) -> tuple[Lab, Lab]:
+    """A copy of the small laboratory under two settings: the built-in encoder, then a CLIP."""
+    small.lab.engine.dispose()
+    url = small.lab.engine.url.render_as_string(hide_password=False)
+    mine = {"database_url": SecretStr(copied_database(url)), "release_dir": tmp_path / "releases"}
+    old = open_lab(data_dir=small.lab.settings.data_dir, **mine)
+    return old, open_lab(beside=old, image_encoder=tiny.setting)
+
+
+def rows(lab: Lab) -> dict[str, int]:
+    with lab.engine.connect() as connection:
+        statement = select(embeddings.c.encoder, func.count()).group_by(embeddings.c.encoder)
+        return dict(connection.execute(statement).tuples().all())
+
+
+def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_new_one_is_promoted(
+    labs: tuple[Lab, Lab],
+) -> None:
+    old, new = labs
+    embed(old, NICHE)
+    baselines.compute_baselines(old, NICHE)
+    build.build_index(old, NICHE)
+    served = build.promote_index(old, NICHE).release
+    before = rows(old)
+
+    # The settings say another encoder: what is there is not comparable, and is not promoted again as if it were.
+    with pytest.raises(LabError, match="made with builtin-768-v3, the settings say open_clip-tiny"):
+        build.promote_index(new, NICHE)
+    with pytest.raises(LabError, match="is empty: none of its"):
+        build.build_index(new, NICHE)
+
+    found = embed(new, NICHE)
+    assert found.settled is not None
+    assert found.settled.startswith("int8 (mean cosine 0.99")
+    assert found.encoder == image_encoder(new.settings).fingerprint
+    after = rows(new)
+    assert {name: after[name] for name in before} == before
+    assert after[found.encoder] == found.images == before["builtin-768-v3"]
+    assert all(verdict.passed for verdict in check_embeddings(new, NICHE))
+    assert new.releases.current_id(INDEX, NICHE) == served.release_id
+
+    built = build.build_index(new, NICHE).release
+    assert new.releases.current_id(INDEX, NICHE) == served.release_id
+    assert build.promote_index(new, NICHE).release == built
+    assert new.releases.current_id(INDEX, NICHE) == built.release_id
+
+    # Each says with which encoder it is to be asked, and that one gives vectors of its dimension.
+    for release in (served, built):
+        encoder = named_image_encoder(release.info["encoder_name"], new.settings.releases)
+        index = NicheIndex.load(release)
+        assert (index.encoder, index.dimension) == (encoder.fingerprint, encoder.dimension)
+
+    # A precision that was settled is settled: going back and forth makes nothing anew.
+    assert embed(old, NICHE).images == embed(new, NICHE).images == 0
+    assert len(new.releases.all(ENCODER, found.encoder.rpartition("-int8-")[0])) == 1
+
+
+def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(labs: tuple[Lab, Lab]) -> None:
+    new = labs[1]
+    embed(new, NICHE)
+    assert sub_scores.measure_features(new, NICHE).measured > 0
+    named_image_encoder.cache_clear()  # as in a process of its own
+    again, measured = embed(new, NICHE), sub_scores.measure_features(new, NICHE)
+    assert (again.images, again.titles, again.settled, measured.measured) == (0, 0, None, 0)
+    assert again.had > 0 < measured.had
+    encoder = image_encoder(new.settings)
+    assert isinstance(encoder, OpenClipEncoder)
+    assert not {"_loaded", "_tower"} & set(vars(encoder))
+
+
+def test_with_a_text_tower_the_service_measures_in_the_very_way_of_the_library(labs: tuple[Lab, Lab]) -> None:
+    from thumblab_core.encoders.load import title_encoder
+    from thumblab_serving.loading.encoding import Encoders
+    from thumblab_serving.loading.measuring import Measuring
+
+    new = labs[1]
+    embed(new, NICHE)
+    sub_scores.measure_features(new, NICHE)
+    encoders = Encoders(
+        title_encoder(new.settings.title_encoder), lambda name: named_image_encoder(name, new.settings.releases)
+    )
+    image = encoders.image(image_encoder_name(new.settings)).fingerprint
+    measuring = Measuring(new.settings)
+    statement = select(visual_features, videos.c.title).join(videos, videos.c.video_id == visual_features.c.video_id)
+    with new.engine.connect() as connection:
+        row = connection.execute(statement.where(visual_features.c.version.endswith(image))).mappings().first()
+    assert row is not None
+    assert measuring.version(encoders, image) == row["version"]
+    data = new.images.get(row["sha256"])
+    vector = encoders.picture(image, row["sha256"], data)
+    found = measuring.measure(decode(data), row["title"], vector, encoders, image)
+    assert found.evidence.title_match_by == "picture"
+    for name in NAMES:
+        assert found.scores[name].value == pytest.approx(row[name], abs=1e-3), name
+
+
+def test_words_and_pictures_are_searched_in_the_space_that_they_share(labs: tuple[Lab, Lab], tmp_path: Path) -> None:
+    new = labs[1]
+    embed(new, NICHE)
+    baselines.compute_baselines(new, NICHE)
+    build.build_index(new, NICHE)
+    index = NicheIndex.load(build.promote_index(new, NICHE).release)
+    tower = text_tower(image_encoder(new.settings))
+    assert tower is not None
+    found = search_libraries(new, (NICHE,), 5, Only(), words="a red phone")
+    expected = index.search(tower.encode_texts(["a red phone"])[0], 5)
+    assert [hit.item for hit in found.hits] == [neighbour.item for neighbour in expected]
+    assert found.remarks == []
+    with new.engine.connect() as connection:
+        row = connection.execute(select(thumbnails).join(videos).where(videos.c.niche == NICHE)).mappings().first()
+    assert row is not None
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(new.images.get(row["sha256"]))
+    nearest = search_libraries(new, (NICHE,), 1, Only(), image=picture).hits[0]
+    assert (nearest.item.video_id, nearest.similarity > 0.999) == (row["video_id"], True)
+
+
+def test_a_library_too_small_to_judge_by_stays_in_float32_for_now(
+    labs: tuple[Lab, Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thumblab_pipelines.features import embed as step
+
+    monkeypatch.setattr(step, "HELD_OUT", 100_000)
+    found = embed(labs[1], NICHE)
+    assert found.settled is None
+    assert found.encoder.endswith("-float32")

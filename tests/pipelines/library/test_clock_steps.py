@@ -1,0 +1,132 @@
+"""Promises of a niche's index while the database's clock steps back: nothing new is hidden, nothing asked for is lost."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Connection, func, select, update
+
+from thumblab_core.database.tables import index_rebuilds, video_stats, videos
+from thumblab_core.durable_files import age
+from thumblab_core.images import ImageStore
+from thumblab_core.index import NicheIndex
+from thumblab_core.releases.release_store import INDEX
+from thumblab_pipelines.features import baselines
+from thumblab_pipelines.features.embed import embed
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library import build, changes, rows
+from thumblab_pipelines.library.changes import put_in, rebuilds_asked_for, take_out
+from thumblab_pipelines.library.status import index_status
+
+NICHE = "tech"
+
+
+@pytest.fixture
+def lab(small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str], str], tmp_path: Path) -> Lab:
+    """A niche that is built and served."""
+    small.lab.engine.dispose()
+    url = copied_database(small.lab.engine.url.render_as_string(hide_password=False))
+    lab = open_lab(data_dir=tmp_path / "lab", database_url=SecretStr(url))
+    shutil.copytree(small.lab.settings.images, lab.settings.images, dirs_exist_ok=True)
+    embed(lab, NICHE)
+    baselines.compute_baselines(lab, NICHE)
+    build.build_index(lab, NICHE)
+    build.promote_index(lab, NICHE)
+    return lab
+
+
+@pytest.fixture
+def step_back(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Has the lab read another clock of the database, so many hours behind."""
+    real = rows.now
+
+    def step(hours: float) -> None:
+        def now(connection: Connection) -> datetime:
+            return real(connection) - timedelta(hours=hours)
+
+        for module in (rows, build, changes):
+            monkeypatch.setattr(module, "now", now)
+
+    return step
+
+
+def more_views(lab: Lab) -> None:
+    with lab.engine.begin() as connection:
+        connection.execute(update(video_stats).values(view_count=video_stats.c.view_count + 1000))
+
+
+def ids(lab: Lab) -> list[str]:
+    of_niche = select(videos.c.video_id).where(videos.c.niche == NICHE).order_by(videos.c.video_id)
+    with lab.engine.connect() as connection:
+        return list(connection.scalars(of_niche))
+
+
+def served(lab: Lab) -> NicheIndex:
+    release = lab.releases.current(INDEX, NICHE)
+    assert release is not None
+    return NicheIndex.load(release)
+
+
+def test_what_is_built_after_the_clock_stepped_back_is_served(lab: Lab, step_back: Callable[[float], None]) -> None:
+    step_back(48)
+    more_views(lab)
+    built = build.build_index(lab, NICHE).release
+    assert f"{built.release_id} is built and not served" in index_status(lab, NICHE).remarks
+    assert build.promote_index(lab, NICHE).release == built
+    step_back(96)
+    changed = take_out(lab, NICHE, ids(lab)[:1]).release
+    assert changed is not None
+    assert build.promote_index(lab, NICHE).release == changed
+    assert all(verdict.passed for verdict in build.check_served_index(lab, built))
+
+
+def test_what_is_put_in_while_an_index_is_built_is_in_it_though_the_clock_stepped_back_meanwhile(
+    lab: Lab, step_back: Callable[[float], None]
+) -> None:
+    video = ids(lab)[0]
+    more_views(lab)
+    build.build_index(lab, NICHE)
+    step_back(48)
+    with lab.engine.begin() as connection:
+        connection.execute(update(video_stats).where(video_stats.c.video_id == video).values(view_count=987_654_321))
+    put_in(lab, NICHE, [video])
+    build.promote_index(lab, NICHE)
+    index = served(lab)
+    assert index.search(index.vector_of(video), 1)[0].item.views_per_hour > 10_000
+
+
+def test_a_rebuild_is_answered_by_the_build_that_was_read_after_it_was_asked_for_and_by_no_other(
+    lab: Lab, step_back: Callable[[float], None]
+) -> None:
+    build.ask_for_rebuild(lab, NICHE, "asked by a clock that was two days ahead")
+    step_back(48)
+    more_views(lab)
+    build.build_index(lab, NICHE)
+    with lab.engine.begin() as connection:
+        connection.execute(
+            update(index_rebuilds).values(
+                asked_at=func.now() - timedelta(days=9), reason="asked again, by a clock behind"
+            )
+        )
+    build.promote_index(lab, NICHE)
+    assert [asked.reason for asked in rebuilds_asked_for(lab)] == ["asked again, by a clock behind"]
+    more_views(lab)
+    build.build_index(lab, NICHE)
+    build.promote_index(lab, NICHE)
+    assert rebuilds_asked_for(lab) == []
+
+
+def test_a_file_of_the_future_ages_from_when_it_is_found(tmp_path: Path, drawn: Callable[..., bytes]) -> None:
+    images = ImageStore(tmp_path)
+    path = images.path(images.put(drawn()))
+    os.utime(path, (time.time() + 1e8,) * 2)
+    assert list(images.older_than(3_600)) == []
+    assert 0 <= age(path) < 60
+    os.utime(path, (time.time() - 4_000,) * 2)
+    assert len(list(images.older_than(3_600))) == 1

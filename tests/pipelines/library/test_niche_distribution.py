@@ -1,0 +1,119 @@
+"""Promises of the sub-scores of a library: what is measured now is in the release, and the service reads it as its own."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import select, text, update
+
+from demo.catalogues.synthetic import SyntheticCatalogue
+from demo.emulator import Emulator
+from thumblab_core.database.tables import thumbnails, videos, visual_features
+from thumblab_core.images import decode
+from thumblab_core.index import NicheIndex
+from thumblab_core.sub_scores import NAMES
+from thumblab_core.sub_scores.distribution import ScoreDistribution
+from thumblab_pipelines.collection.refresh import collect
+from thumblab_pipelines.features import baselines, embed, sub_scores
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library import build
+
+NICHE = "tech"
+MEASURED = [name for name in NAMES if name != "title_match"]
+
+
+@pytest.fixture(scope="module")
+def embedded(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue, small: Any) -> Lab:
+    """A lab of one niche with vectors, whose pictures are measured."""
+    with Emulator(catalogue) as emulator:
+        lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key="k", data_dir=small.lab.settings.data_dir)
+        lab = dataclasses.replace(lab, releases=type(lab.releases)(lab.settings.data_dir / lab.engine.url.database))
+        collect(lab, NICHE)
+    with small.lab.engine.connect() as source, lab.engine.begin() as target:
+        known = source.execute(select(thumbnails).join(videos).where(videos.c.niche == NICHE)).mappings().all()
+        target.execute(thumbnails.insert(), [dict(row) for row in known])
+    embed.embed(lab, NICHE)
+    baselines.compute_baselines(lab, NICHE)
+    sub_scores.measure_features(lab, NICHE)
+    return lab
+
+
+@pytest.fixture
+def lab(embedded: Lab) -> Iterator[Lab]:
+    """As it was measured; what a test does to the figures is undone."""
+    with embedded.engine.connect() as connection:
+        before = [dict(row) for row in connection.execute(select(visual_features)).mappings()]
+    yield embedded
+    with embedded.engine.begin() as connection:
+        connection.execute(visual_features.delete())
+        connection.execute(visual_features.insert(), before)
+
+
+def built(lab: Lab) -> ScoreDistribution:
+    found = NicheIndex.load(build.build_index(lab, NICHE).release).scores
+    assert found is not None
+    return found
+
+
+def do(lab: Lab, statement: Any) -> None:
+    with lab.engine.begin() as connection:
+        connection.execute(statement)
+
+
+def test_the_release_has_the_quantiles_of_what_was_measured_and_is_built_once(lab: Lab) -> None:
+    first, again = build.build_index(lab, NICHE), build.build_index(lab, NICHE)
+    assert again.reused
+    places = built(lab)
+    with lab.engine.connect() as connection:
+        rows = connection.execute(select(visual_features)).all()
+    assert places.count == first.release.info["measured"] == first.release.info["count"] == len(rows)
+    for name in MEASURED:
+        expected = np.quantile([getattr(row, name) for row in rows], np.linspace(0, 1, 101))
+        np.testing.assert_allclose(places.quantiles[name] or [], expected, atol=1e-6)
+
+
+def test_another_figure_makes_another_release(lab: Lab) -> None:
+    build.build_index(lab, NICHE)
+    do(lab, update(visual_features).values(clarity=0.5))
+    assert not build.build_index(lab, NICHE).reused
+    assert set(built(lab).quantiles["clarity"] or []) == {0.5}
+
+
+@pytest.mark.parametrize("change", ["version = 'older'", "sha256 = repeat('0', 64)"])
+def test_figures_of_other_formulas_or_of_another_picture_do_not_count(lab: Lab, change: str) -> None:
+    before = built(lab).count
+    do(lab, text(f"UPDATE visual_features SET {change} WHERE video_id = (SELECT min(video_id) FROM visual_features)"))
+    assert built(lab).count == before - 1
+
+
+def test_a_library_that_nobody_measured_is_built_and_places_nothing(lab: Lab) -> None:
+    do(lab, visual_features.delete())
+    places = built(lab)
+    assert places.count == 0
+    assert set(places.quantiles.values()) == {None}
+
+
+def test_the_service_measures_in_the_very_way_of_the_library(lab: Lab) -> None:
+    from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
+    from thumblab_serving.loading.encoding import Encoders
+    from thumblab_serving.loading.measuring import Measuring
+
+    places = built(lab)
+    encoders = Encoders(
+        title_encoder(lab.settings.title_encoder), lambda name: named_image_encoder(name, lab.settings.releases)
+    )
+    image = encoders.image(image_encoder_name(lab.settings)).fingerprint
+    measuring = Measuring(lab.settings)
+    assert measuring.version(encoders, image) == places.version
+    with lab.engine.connect() as connection:
+        row = connection.execute(
+            select(visual_features, videos.c.title).join(videos, videos.c.video_id == visual_features.c.video_id)
+        ).first()
+    assert row is not None
+    data = lab.images.get(row.sha256)
+    vector = encoders.picture(image, row.sha256, data)
+    scores = measuring.measure(decode(data), row.title, vector, encoders, image).scores
+    for name in NAMES:
+        assert scores[name].value == pytest.approx(getattr(row, name), abs=1e-4)  # texts are encoded in batches

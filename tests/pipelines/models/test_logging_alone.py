@@ -1,0 +1,90 @@
+"""Of a lab's processes one logs to MLflow at a time: promises of the lock, with a tracker that only notes who was there."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from thumblab_core.errors import LabError
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.models import tracking
+from thumblab_pipelines.models.tracking import log_model
+
+BUILT: Any = SimpleNamespace(release=None, evaluations=[], history=[])
+
+
+def tracker(log: Callable[[], Any]) -> Any:
+    return SimpleNamespace(log=lambda *of: log())
+
+
+def holders(lab: Lab, then: str = "") -> list[Any]:
+    """Who holds the lock in this database; `then` is applied to their process ids."""
+    mine = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    held = f"FROM pg_locks WHERE locktype = 'advisory' AND objid = {tracking._LOCK} AND granted AND database = {mine}"
+    with lab.engine.connect() as connection:
+        return list(connection.scalars(text(f"SELECT {then}(pid) {held}")))
+
+
+@pytest.fixture
+def lab(open_lab: Callable[..., Lab]) -> Lab:
+    return open_lab()
+
+
+def test_while_one_logs_another_waits_and_says_so(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    other = replace(lab, engine=create_engine(lab.engine.url))
+    begun, may_end, order = threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        begun.set()
+        may_end.wait(30)
+        order.append("first")
+
+    threads = [threading.Thread(target=log_model, args=(lab, tracker(first), BUILT))]
+    threads[0].start()
+    assert begun.wait(30)
+    threads.append(threading.Thread(target=log_model, args=(other, tracker(lambda: order.append("second")), BUILT)))
+    with caplog.at_level(logging.WARNING):
+        threads[1].start()
+        threads[1].join(1)
+    assert threads[1].is_alive()
+    assert "waiting" in caplog.text
+    may_end.set()
+    for thread in threads:
+        thread.join(30)
+    assert order == ["first", "second"]
+    assert holders(lab) == []
+    other.engine.dispose()
+
+
+def test_what_goes_wrong_in_mlflow_is_told_and_the_next_may_log(lab: Lab) -> None:
+    def broken() -> None:
+        raise LabError("the disk is full")
+
+    with pytest.raises(LabError, match="the disk is full"):
+        log_model(lab, tracker(broken), BUILT)
+    assert holders(lab) == []
+    assert log_model(lab, tracker(lambda: "logged"), BUILT) == "logged"
+
+
+def test_a_database_that_ends_the_session_meanwhile_takes_nothing_of_what_was_logged(lab: Lab) -> None:
+    def logged() -> str:
+        assert holders(lab, "pg_terminate_backend") == [True]
+        return "logged"
+
+    assert log_model(lab, tracker(logged), BUILT) == "logged"
+    assert log_model(lab, tracker(lambda: "again"), BUILT) == "again"
+
+
+def test_one_that_logs_for_ever_is_waited_for_only_so_long(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "_LONGEST_S", 0.2)
+    with lab.engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": tracking._LOCK})
+        with pytest.raises(LabError, match="too long") as raised:
+            log_model(lab, tracker(lambda: "never"), BUILT)
+        connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": tracking._LOCK})
+    assert raised.value.transient

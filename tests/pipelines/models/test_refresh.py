@@ -1,0 +1,184 @@
+"""Promises to a lab that lives on imported catalogues: one command and one job take it to served, without a key."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted_catalogue import FOOD, RED, plant
+from pydantic import SecretStr
+from sqlalchemy import delete, func, select
+
+from thumblab_core.database.tables import embeddings, library_exclusions, thumbnails
+from thumblab_core.errors import LabError
+from thumblab_core.releases.release_store import ALL, INDEX, MODEL
+from thumblab_pipelines.collection.catalogue import import_catalogue
+from thumblab_pipelines.collection.refresh import collect
+from thumblab_pipelines.definitions import defs
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library.build import build_index
+from thumblab_pipelines.models.refresh import held_niches, refresh_model, refresh_niche
+
+VIDEOS = 60
+"""Of each of two channels: enough for a hundred held-out pairs."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, drawn: Callable[..., bytes]) -> Path:
+    folder = tmp_path_factory.mktemp("catalogue")
+    plant(folder, drawn, {"Red": RED, "Food": FOOD}, VIDEOS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(open_lab: Callable[..., Lab], folder: Path) -> Lab:
+    """Imported, and nothing else."""
+    lab = open_lab()
+    import_catalogue(lab, folder)
+    return lab
+
+
+def test_a_library_that_is_empty_says_which_step_is_missing(open_lab: Callable[..., Lab], folder: Path) -> None:
+    lab = open_lab()
+    assert held_niches(lab) == []
+    with pytest.raises(LabError, match=r"the lab has no video of it; `thumblab import` a catalogue"):
+        build_index(lab, "tech")
+    few = folder.parent / "few"
+    few.mkdir(exist_ok=True)
+    lines = (folder / "videos.csv").read_text().splitlines()[:4]
+    (few / "videos.csv").write_text("\n".join(lines))
+    for line in lines[1:]:
+        (few / line.split(",")[-1]).write_bytes((folder / line.split(",")[-1]).read_bytes())
+    import_catalogue(lab, few)
+    with pytest.raises(LabError, match=r"none of its 3 thumbnails is encoded with builtin.*`thumblab refresh tech`"):
+        build_index(lab, "tech")
+    served = refresh_niche(lab, "tech").served
+    assert served.info["count"] == 3
+    with lab.engine.begin() as connection:
+        ids = connection.execute(select(embeddings.c.video_id).distinct()).scalars().all()
+        connection.execute(library_exclusions.insert(), [{"video_id": name} for name in ids])
+    with pytest.raises(LabError, match="each of its 3 encoded videos was taken out"):
+        build_index(lab, "tech")
+    with lab.engine.begin() as connection:
+        connection.execute(delete(thumbnails))
+    with pytest.raises(LabError, match="none of its 3 videos has a thumbnail"):
+        build_index(lab, "tech")
+    model = refresh_model(lab, lambda: None)  # too little to learn from is said, and is no error
+    assert model.served is None
+    assert "nothing was trained" in model.explanation
+
+
+def test_without_a_key_a_niche_of_a_catalogue_goes_on_with_it_and_another_is_an_error(lab: Lab) -> None:
+    found = collect(lab, "tech")
+    assert (found.seen, found.stopped, found.trending_from) == (0, None, "an imported catalogue")
+    assert found.remarks == [f"no YouTube API key is set: tech goes on with the {2 * VIDEOS} videos that were imported"]
+    with pytest.raises(LabError, match=r"THUMBLAB_YOUTUBE_API_KEY.*`thumblab import FOLDER --serve`"):
+        collect(lab, "news")
+
+
+def test_a_catalogue_is_taken_to_served_and_a_second_time_nothing_is_left_to_do(lab: Lab) -> None:
+    made: list[tuple[str, str | None]] = []
+    told: list[str] = []
+    first = refresh_niche(
+        lab, "tech", lambda what, *_: told.append(what), lambda asset, niche, _: made.append((asset, niche))
+    )
+    assert lab.releases.current(INDEX, "tech") == first.served
+    assert (first.encoded, first.measured, first.served.info["count"]) == (4 * VIDEOS, 2 * VIDEOS, 2 * VIDEOS)
+    names = ("embeddings", "visual_features", "channel_baselines", "faiss_index", "served_index")
+    assert made == [(name, "tech") for name in names]
+    assert any("encoding thumbnails" in what for what in told)
+    again = refresh_niche(lab, "tech")
+    assert (again.encoded, again.measured, again.served) == (0, 0, first.served)
+    for _ in range(lab.settings.releases_kept + 1):
+        lab.releases.publish(MODEL, ALL, lambda _: None, {})
+    model = refresh_model(lab, lambda: None)
+    assert model.served is not None
+    assert len(lab.releases.all(MODEL, ALL)) == lab.settings.releases_kept, "older models go without MLflow too"
+    assert lab.releases.current_id(MODEL, ALL) == model.served.release_id
+    same = refresh_model(lab, lambda: None)
+    assert same.served == model.served
+
+
+def test_the_standard_job_and_the_one_of_imported_catalogues_succeed_without_a_key(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LabResource, "open", lambda _: lab)
+    monkeypatch.setattr("thumblab_pipelines.defs.resources.MlflowResource.connect", lambda _: None)
+    definitions = defs()
+    for job, niche in (("refresh_library", "tech"), ("refresh_imported", None)):
+        result = definitions.resolve_job_def(job).execute_in_process(
+            partition_key=niche,
+            resources={"lab": LabResource(), "mlflow": definitions.resources["mlflow"]},  # type: ignore[index]
+        )
+        assert result.success
+        found = {(e.asset_key.to_user_string(), e.partition) for e in result.get_asset_materialization_events()}  # type: ignore[union-attr]
+        assert ("served_index", "tech") in found
+    assert ("served_model", None) in found
+
+
+def test_the_job_goes_on_after_a_niche_that_fails_and_without_mlflow_and_names_the_niche_at_the_end(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent_server(_: object) -> None:
+        raise LabError("MLflow does not answer")
+
+    monkeypatch.setattr(LabResource, "open", lambda _: lab)
+    monkeypatch.setattr("thumblab_pipelines.defs.resources.MlflowResource.connect", silent_server)
+    monkeypatch.setattr("thumblab_pipelines.defs.refresh_imported.held_niches", lambda _: ["news", "tech"])
+    definitions = defs()
+    result = definitions.resolve_job_def("refresh_imported").execute_in_process(
+        resources={"lab": LabResource(), "mlflow": definitions.resources["mlflow"]},  # type: ignore[index]
+        raise_on_error=False,
+    )
+    found = {(e.asset_key.to_user_string(), e.partition) for e in result.get_asset_materialization_events()}  # type: ignore[union-attr]
+    assert {("served_index", "tech"), ("served_model", None)} <= found
+    (failure,) = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure is not None
+    assert "1 of 2 niches were not refreshed: news (the library of news is empty" in str(failure.description)
+
+
+@pytest.fixture
+def command(lab: Lab, tmp_path: Path) -> Callable[..., Any]:
+    url = lab.settings.database_url
+    assert isinstance(url, SecretStr)
+    environment = os.environ | {
+        "THUMBLAB_DATA_DIR": str(lab.settings.data_dir),
+        "THUMBLAB_DATABASE_URL": url.get_secret_value(),
+        "THUMBLAB_IMAGE_ENCODER": "builtin",
+        "THUMBLAB_MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
+    }
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "thumblab_cli.main", *arguments], env=environment, capture_output=True, text=True,
+            timeout=120, cwd=tmp_path,
+        )  # fmt: skip
+
+    return run
+
+
+def test_one_command_serves_a_catalogue_and_says_what_it_did(
+    lab: Lab, folder: Path, command: Callable[..., Any]
+) -> None:
+    done = command("import", str(folder), "--serve")
+    assert done.returncode == 0, done.stderr
+    assert f"tech: 0 encoded, 0 measured; {2 * VIDEOS} thumbnails are served by " in done.stdout
+    assert f"model: {lab.releases.current_id(MODEL, ALL)} is served" in done.stdout
+    assert "note: the model is not logged: MLflow does not answer" in done.stderr
+
+
+def test_rebuilding_an_index_encodes_what_is_missing_and_leaves_niches_that_the_lab_has_not(
+    lab: Lab, command: Callable[..., Any]
+) -> None:
+    with lab.engine.begin() as connection:
+        connection.execute(delete(embeddings).where(embeddings.c.encoder.startswith("builtin")))
+    done = command("index", "rebuild")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("tech: ")
+    assert done.stdout.count("\n") == 1
+    with lab.engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(embeddings)).scalar_one() == 4 * VIDEOS

@@ -1,0 +1,86 @@
+"""Promises of the calibration: chances come true, the band that abstains is as wide as promised, and bad ones are caught."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from thumblab_pipelines.statistics.calibration import (
+    LEAST_SLOPE,
+    calibration_curve,
+    expected_calibration_error,
+    fit_slope,
+    too_close,
+    too_close_share,
+)
+
+Floats = npt.NDArray[np.float64]
+
+
+def planted(pairs: int, slope: float, seed: int, scale: float = 1.0) -> Floats:
+    """Gaps of pairs whose first wins with the chance sigmoid(slope * gap)."""
+    random = np.random.default_rng(seed)
+    gaps = scale * random.standard_normal(pairs)
+    won = random.random(pairs) < 1 / (1 + np.exp(-slope * gaps))
+    return np.where(won, gaps, -gaps)
+
+
+@pytest.mark.parametrize("slope", [0.2, 1.0, 6.0])
+def test_chances_fitted_on_some_pairs_come_true_on_others_and_as_many_are_too_close_as_promised(slope: float) -> None:
+    fitted = fit_slope(planted(2_000, slope, 0))
+    held_out = planted(2_000, slope, 1)
+    assert fitted == pytest.approx(slope, rel=0.35)
+    assert expected_calibration_error(held_out, fitted) <= 0.05
+    promised = too_close_share(planted(2_000, slope, 0), fitted)
+    assert too_close_share(held_out, fitted) == pytest.approx(promised, abs=0.04)
+
+
+@pytest.mark.parametrize("wrong", [0.1, 10.0])
+def test_a_badly_scaled_score_is_caught(wrong: float) -> None:
+    gaps = planted(2_000, 1.5, 2)
+    assert expected_calibration_error(gaps, fit_slope(gaps)) <= 0.03
+    assert expected_calibration_error(gaps, 1.5 * wrong) > 0.1
+
+
+def test_the_slope_is_that_of_a_logistic_regression_without_a_bias_whatever_the_scale() -> None:
+    for scale in (1e-3, 1.0, 1e3):
+        gaps = planted(500, 1.0 / scale, 3, scale)
+        both, labels = np.concatenate([gaps, -gaps])[:, None] / scale, np.repeat([1, 0], len(gaps))
+        expected = LogisticRegression(fit_intercept=False, C=1e6, tol=1e-10).fit(both, labels).coef_[0, 0]
+        assert fit_slope(gaps) * scale == pytest.approx(expected, rel=1e-3)
+
+
+def test_who_orders_no_better_than_chance_claims_nothing() -> None:
+    assert fit_slope(-np.abs(planted(100, 1.0, 4))) == LEAST_SLOPE
+    assert fit_slope(np.zeros(10)) == LEAST_SLOPE
+    assert fit_slope([0.3]) == fit_slope([]) == 1.0
+    assert 0 < fit_slope([0.1, 0.2, 3.0]) < np.inf, "all right, and still no certainty without end"
+    assert too_close_share(planted(100, 1.0, 4), LEAST_SLOPE) == 1.0
+
+
+def test_the_curve_has_ten_bins_of_the_same_size_and_its_two_halves_mirror_each_other() -> None:
+    curve = calibration_curve(planted(1_000, 1.0, 5), 1.0)
+    assert [point["pairs"] for point in curve] == [200] * 10
+    predicted, won = ([point[name] for point in curve] for name in ("predicted", "won"))  # type: ignore[literal-required]
+    assert predicted == sorted(predicted)
+    np.testing.assert_allclose(np.add(predicted, predicted[::-1]), 1.0)
+    np.testing.assert_allclose(np.add(won, won[::-1]), 1.0)
+
+
+def test_equal_chances_are_in_one_bin() -> None:
+    """A constant score says one half of everything, and that is true."""
+    assert calibration_curve(np.zeros(50), 1.0) == [{"predicted": 0.5, "won": 0.5, "pairs": 100}]
+    assert expected_calibration_error(np.zeros(50), 1.0) == 0.0
+    assert expected_calibration_error(np.full(50, 1e6), 1.0) == pytest.approx(0.0, abs=1e-9)
+    assert expected_calibration_error(np.full(50, -1e6), 1.0) == pytest.approx(1.0)
+
+
+def test_without_pairs_there_is_nothing_to_say() -> None:
+    assert calibration_curve([], 1.0) == []
+    assert np.isnan(expected_calibration_error([], 1.0))
+    assert np.isnan(too_close_share([], 1.0))
+
+
+def test_the_evaluation_abstains_where_the_service_does() -> None:
+    edge = np.log(0.595 / 0.405)  # is shown as 60 %
+    np.testing.assert_array_equal(too_close(np.array([-0.999, 0.999, 1.001, -1.001]) * edge, 1.0), [1, 1, 0, 0])

@@ -1,0 +1,99 @@
+"""Fits a small planted problem in a process of its own: `python fit_child.py FOLDER '{"epochs": 5}' [CHECKPOINTS [LOGS]]`.
+
+Writes `weights.safetensors` and `history.json` into the folder, and one line per epoch to stdout. What the tests of killing,
+resuming and of several processes start.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from thumblab_core.encoders.protocol import unit
+from thumblab_core.errors import LabError
+from thumblab_pipelines.training.arrays import Problem
+from thumblab_pipelines.training.config import TrainConfig
+from thumblab_pipelines.training.distributed import Team
+from thumblab_pipelines.training.fitting import fit
+
+QUICK = {
+    "epochs": 6, "patience": 0, "pairs_per_step": 128, "pairs_per_block": 32, "pairs_per_video": 0, "learning_rate": 1e-2,
+}  # fmt: skip
+
+
+def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int = 0) -> Problem:
+    """Unit vectors of 16 + 8; in a channel the first coordinate and chance say who wins. Some targets are unknown."""
+    random = np.random.default_rng(seed)
+    n = channels * videos
+    inputs = np.concatenate([unit(random.standard_normal((n, d))) for d in (16, 8)], axis=1).astype(np.float32)
+    quality = signal * inputs[:, 0] + 0.3 * random.standard_normal(n)
+    first, second = np.triu_indices(videos, 1)
+    chosen = [random.choice(len(first), 6 * videos, replace=False) + i * len(first) for i in range(channels)]
+    pairs = np.concatenate(chosen)
+    base = pairs // len(first) * videos
+    one, other = first[pairs % len(first)] + base, second[pairs % len(first)] + base
+    winners = np.where(quality[one] > quality[other], one, other)
+    losers = one + other - winners
+    held = 2 * 6 * videos
+    engagement = (quality.argsort().argsort() / n).astype(np.float32)
+    engagement[::7] = np.nan
+    sub_scores = random.random((n, 6)).astype(np.float32)
+    sub_scores[::5, 5] = np.nan
+    return Problem(inputs, winners[held:], losers[held:], engagement, sub_scores, winners[:held], losers[:held])
+
+
+class Tiny(nn.Module):
+    """The ranker's shape, small: a trunk with dropout, a pairwise head, an absolute head with batch norm, six sub-scores."""
+
+    def __init__(self, inputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Dropout(dropout), nn.Linear(inputs, 24), nn.ReLU())
+        self.pairwise = nn.Linear(24, 1)
+        self.absolute = nn.Sequential(nn.Linear(24, 16), nn.ReLU(), nn.BatchNorm1d(16), nn.Linear(16, 1), nn.Sigmoid())
+        self.auxiliary = nn.Sequential(nn.Linear(24, 6), nn.Sigmoid())
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.trunk(4 * inputs)
+        return self.pairwise(features)[:, 0], self.absolute(features)[:, 0], self.auxiliary(features)
+
+
+def fresh(problem: Problem, dropout: float = 0.1) -> Tiny:
+    """A new model; the same each time."""
+    torch.manual_seed(1)
+    return Tiny(problem.inputs.shape[1], dropout)
+
+
+def main(folder: str, changes: str, checkpoints: str = "", logs: str = "") -> None:
+    options: dict[str, Any] = json.loads(changes)
+    dropout, every = options.pop("dropout", 0.1), options.pop("checkpoint_every", 2)
+    config = TrainConfig(**QUICK | options)
+    problem = planted()
+    model, history = fit(
+        problem,
+        config,
+        fresh(problem, dropout),
+        on_epoch=lambda epoch: print(f"epoch {epoch.epoch}", flush=True),
+        checkpoints=Path(checkpoints) if checkpoints else None,
+        checkpoint_every=every,
+        logs=Path(logs) if logs else None,
+    )
+    rank = os.environ.get("RANK", "0")
+    team = Team()
+    assert team.agree("ab" * 32)
+    assert team.agree(f"{int(rank):012d}") == (team.size == 1)
+    save_file(model.state_dict(), Path(folder) / f"weights-{rank}.safetensors")
+    (Path(folder) / f"history-{rank}.json").write_text(json.dumps([asdict(epoch) for epoch in history]))
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except LabError as error:
+        sys.exit(str(error))

@@ -1,0 +1,90 @@
+"""Promises of several processes: they train the model that one process trains, and stop together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import fit_child
+import pytest
+import torch
+from fit_child import fresh, planted
+from safetensors.torch import load_file
+
+from thumblab_pipelines.training.distributed import Team
+
+LAUNCH = (
+    "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+    "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
+)  # fmt: skip
+
+
+def command(folder: Path, changes: dict[str, Any], *processes: str) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    return [sys.executable, *processes, fit_child.__file__, str(folder), json.dumps(changes), str(folder / "state")]
+
+
+def start(folder: Path, changes: dict[str, Any], *processes: str) -> None:
+    subprocess.run(command(folder, changes, *processes), check=True, capture_output=True, timeout=200)
+
+
+def curve(folder: Path, rank: int = 0) -> list[list[float]]:
+    history = json.loads((folder / f"history-{rank}.json").read_text())
+    return [[e["pair_loss"], e["absolute_loss"], e["auxiliary_loss"], e["validation_auc"]] for e in history]
+
+
+def test_two_processes_follow_the_curve_of_one(tmp_path: Path) -> None:
+    """Without dropout, which each process draws for itself; with averaging, weights that batch norms follow, and a state."""
+    changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
+    start(tmp_path / "one", changes)
+    start(tmp_path / "two", changes, *LAUNCH)
+    one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
+    assert len(one) == len(two) == 8
+    for mine, theirs in zip(one, two, strict=True):
+        assert theirs == pytest.approx(mine, rel=1e-3, abs=2e-4)
+    assert two == curve(tmp_path / "two", rank=1)
+    single, first, second = (
+        load_file(tmp_path / f"{name}.safetensors") for name in ("one/weights-0", "two/weights-0", "two/weights-1")
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first), "both processes end with one model"
+    for name, value in single.items():
+        if name != "pairwise.bias":  # adds the same to every score: no loss feels it, and rounding moves it
+            torch.testing.assert_close(first[name], value, rtol=0.01, atol=0.01)
+    assert not (tmp_path / "two" / "state").exists()
+
+
+@pytest.mark.heavy
+def test_two_processes_that_are_told_to_stop_stop_together_and_go_on_to_the_same_end(tmp_path: Path) -> None:
+    changes = {"epochs": 150}
+    start(tmp_path / "whole", changes, *LAUNCH)
+    with subprocess.Popen(
+        command(tmp_path / "stopped", changes, *LAUNCH), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as launcher:
+        assert launcher.stdout is not None
+        for line in launcher.stdout:
+            if line.startswith("epoch 10"):
+                launcher.send_signal(signal.SIGTERM)
+                break
+        said = launcher.communicate(timeout=60)[0]
+    assert "start it again and it goes on from" in said, said
+    assert (tmp_path / "stopped" / "state").exists()
+    start(tmp_path / "stopped", changes, *LAUNCH)
+    assert curve(tmp_path / "stopped") == curve(tmp_path / "whole")
+    found, whole = (load_file(tmp_path / name / "weights-0.safetensors") for name in ("stopped", "whole"))
+    assert all(torch.equal(found[name], whole[name]) for name in whole)
+
+
+def test_a_process_alone_does_not_pay_for_the_launcher() -> None:
+    code = "import sys, fit_child; p = fit_child.planted(); from thumblab_pipelines.training.config import TrainConfig;"
+    code += "fit_child.fit(p, TrainConfig(epochs=1), fit_child.fresh(p)); sys.exit('accelerate' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
+    folder = str(Path(fit_child.__file__).parent)
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=folder, check=True, timeout=200)
+    team = Team()
+    model = fresh(planted())
+    optimiser = torch.optim.AdamW(model.parameters())
+    assert (team.size, team.main) == (1, True)
+    assert team.prepare(model, optimiser) == (model, optimiser)

@@ -1,0 +1,300 @@
+"""Promises of the fit: what a step sees, what each trick does, what is kept."""
+
+import dataclasses
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fit_child import QUICK, Tiny, fresh, planted
+from torch import nn
+
+from thumblab_core.errors import LabError
+from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.training.arrays import Problem
+from thumblab_pipelines.training.batches import Batches
+from thumblab_pipelines.training.config import Epoch, TrainConfig
+from thumblab_pipelines.training.fitting import fit, learning_rate
+from thumblab_pipelines.training.losses import Targets, batch_losses, distinct, mixed, pair_loss
+
+PROBLEM = planted()
+CONFIG = TrainConfig(**QUICK)  # type: ignore[arg-type]
+ROWS = len(PROBLEM.inputs)
+
+
+def trained(**changes: Any) -> tuple[Tiny, list[Epoch]]:
+    return fit(PROBLEM, dataclasses.replace(CONFIG, **changes), fresh(PROBLEM))
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def auc_of(model: Tiny) -> float:
+    with torch.inference_mode():
+        scores = model.eval()(torch.from_numpy(PROBLEM.inputs))[0].numpy()
+    return pair_auc(scores, PROBLEM.held_winners, PROBLEM.held_losers)
+
+
+def test_a_planted_relation_is_found_nearly_as_well_as_can_be() -> None:
+    ceiling = pair_auc(PROBLEM.inputs[:, 0], PROBLEM.held_winners, PROBLEM.held_losers)
+    model, history = trained(epochs=15)
+    assert auc_of(model) > ceiling - 0.12
+    assert history[-1].pair_loss < 0.5 * history[0].pair_loss
+    assert history[-1].absolute_loss < history[0].absolute_loss
+
+
+def test_without_a_relation_none_is_found() -> None:
+    noise = planted(channels=20, signal=0.0)
+    _, history = fit(noise, CONFIG, fresh(noise))
+    assert abs(np.mean([epoch.validation_auc or 0 for epoch in history]) - 0.5) < 0.08
+
+
+@pytest.mark.parametrize("pairs_per_step", [1, 100, 5_000])
+@pytest.mark.parametrize("block", [1, 32, 5_000])
+def test_every_pair_is_visited_once_an_epoch_each_time_in_another_order(block: int, pairs_per_step: int) -> None:
+    config = dataclasses.replace(CONFIG, pairs_per_block=block, pairs_per_step=pairs_per_step)
+    batches = Batches.of(PROBLEM.winners, PROBLEM.losers, config)
+    first, second = batches.epoch(0), batches.epoch(1)
+    pairs = np.arange(len(PROBLEM.winners))
+    for epoch in (first, second):
+        np.testing.assert_array_equal(np.sort(np.concatenate(epoch)), pairs)
+        assert np.ptp([len(step) for step in epoch]) <= 1
+    if block < len(pairs):
+        assert not np.array_equal(np.concatenate(first), np.concatenate(second))
+    np.testing.assert_array_equal(np.concatenate(first), np.concatenate(batches.epoch(0)))
+
+
+def test_a_step_of_blocks_has_few_videos_of_several_channels_wherever_the_rows_lie() -> None:
+    """Rows are in no order here, and pairs are in none: what shares videos is found from the pairs alone."""
+    big = planted(channels=40, videos=50)
+    shuffled = np.random.default_rng(0).permutation(len(big.inputs))
+    winners, losers = shuffled[big.winners], shuffled[big.losers]
+    channel = np.empty(len(shuffled), int)
+    channel[shuffled] = np.arange(len(shuffled)) // 50
+
+    def seen(block: int) -> list[np.ndarray]:
+        config = dataclasses.replace(CONFIG, pairs_per_step=512, pairs_per_block=block)
+        steps = Batches.of(winners, losers, config).epoch(3)
+        return [np.unique(np.concatenate([winners[step], losers[step]])) for step in steps]
+
+    blocks, single = seen(128), seen(1)
+    assert np.mean([len(rows) for rows in blocks]) < 0.35 * np.mean([len(rows) for rows in single])
+    assert min(len(np.unique(channel[rows])) for rows in blocks) >= 3
+
+
+def test_an_epoch_can_be_limited_to_so_many_pairs_per_video() -> None:
+    config = dataclasses.replace(CONFIG, pairs_per_video=2)
+    batches = Batches.of(PROBLEM.winners, PROBLEM.losers, config)
+    videos = len(np.union1d(PROBLEM.winners, PROBLEM.losers))
+    chosen = np.concatenate(batches.epoch(0))
+    assert len(chosen) == len(np.unique(chosen)) == 2 * videos
+    assert not np.array_equal(np.sort(chosen), np.sort(np.concatenate(batches.epoch(1))))
+
+
+def reference(outputs: Any, pairs: np.ndarray, config: TrainConfig) -> list[float]:
+    """The losses as one writes them down: per pair, and per distinct video."""
+    score, absolute, auxiliary = (value.detach().double().numpy() for value in outputs)
+    winners, losers = PROBLEM.winners[pairs], PROBLEM.losers[pairs]
+    rows = np.unique(np.concatenate([winners, losers]))
+    pair = np.maximum(0, config.margin - (score[winners] - score[losers]))
+    smoothed = 0.85 * PROBLEM.engagement[rows] + 0.075
+    squares = (auxiliary[rows] - PROBLEM.sub_scores[rows]) ** 2
+    return [pair.mean(), np.nanmean((absolute[rows] - smoothed) ** 2), np.nanmean(squares)]
+
+
+def targets(problem: Problem = PROBLEM, smoothing: float = 0.15) -> Targets:
+    pairs = problem.pairs(0.0)
+    return Targets.of(problem.inputs, problem.engagement, problem.sub_scores, pairs, smoothing, torch.device("cpu"))
+
+
+def test_the_losses_are_the_plain_ones_over_what_is_known() -> None:
+    model = fresh(PROBLEM).eval()
+    pairs = np.arange(0, 400, 3)
+    batch = distinct(targets(), pairs, pairs[:0])
+    sums, counts = batch_losses(model(batch.inputs), batch, CONFIG)
+    expected = reference(model(torch.from_numpy(PROBLEM.inputs)), pairs, CONFIG)
+    np.testing.assert_allclose((sums / counts).detach(), expected, rtol=1e-5)
+    assert len(batch.inputs) == len(np.unique(np.concatenate([PROBLEM.winners[pairs], PROBLEM.losers[pairs]])))
+
+
+def test_the_parts_of_a_step_add_up_to_the_step() -> None:
+    """What two processes sum is what one sums, though some videos are in both parts."""
+    model, pairs, nothing = fresh(PROBLEM).eval(), np.arange(300), np.arange(0)
+
+    def summed(mine: np.ndarray, elsewhere: np.ndarray) -> torch.Tensor:
+        batch = distinct(targets(), mine, elsewhere)
+        return torch.stack(batch_losses(model(batch.inputs), batch, CONFIG)).detach()
+
+    whole = summed(pairs, nothing)
+    torch.testing.assert_close(summed(pairs[:110], nothing) + summed(pairs[110:], pairs[:110]), whole)
+
+
+def test_a_heavier_pair_counts_for_more_and_one_without_weight_for_nothing() -> None:
+    pairs = np.arange(200)
+    weights = np.zeros(len(PROBLEM.winners), np.float32)
+    weights[:150], weights[100:150] = 1, 3
+    model = fresh(PROBLEM).eval()
+    weighted = dataclasses.replace(PROBLEM, weights=weights)
+    assert len(weighted.pairs(0.0)[0]) == 150
+    batch = distinct(targets(weighted), pairs[:150], pairs[:0])
+    sums, counts = batch_losses(model(batch.inputs), batch, CONFIG)
+    repeated = np.concatenate([pairs[:150], pairs[100:150], pairs[100:150]])
+    expected = reference(model(torch.from_numpy(PROBLEM.inputs)), repeated, CONFIG)[0]
+    assert (sums[0] / counts[0]).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_pair_losses_are_pytorchs_own() -> None:
+    gap, ones = torch.linspace(-3, 3, 13), torch.ones(13)
+    margin = nn.functional.margin_ranking_loss(gap, 0 * gap, ones, margin=0.1, reduction="none")
+    torch.testing.assert_close(pair_loss(gap, CONFIG), margin)
+    ranknet = dataclasses.replace(CONFIG, pair_loss="ranknet", label_smoothing=0.0)
+    entropy = nn.functional.binary_cross_entropy_with_logits
+    torch.testing.assert_close(pair_loss(gap, ranknet), entropy(gap, ones, reduction="none"))
+    smoothed = dataclasses.replace(ranknet, label_smoothing=0.15)
+    torch.testing.assert_close(pair_loss(gap, smoothed), entropy(gap, 0.925 * ones, reduction="none"))
+    with pytest.raises(ValueError, match="margin or ranknet"):
+        pair_loss(gap, dataclasses.replace(CONFIG, pair_loss="hinge"))  # type: ignore[arg-type]
+
+
+def test_mixup_takes_both_sides_of_a_pair_in_the_same_proportion() -> None:
+    """Inputs that say their own row: a mixed pair must lie between the two pairs on both sides alike."""
+    known = np.arange(ROWS, dtype=np.float32)
+    winners, losers = np.arange(150), np.arange(150, 300)
+    problem = Problem(np.stack([known, known], axis=1), winners, losers, known / ROWS, PROBLEM.sub_scores)
+    batch = mixed(targets(problem, 0.0), np.arange(150), 0.3, np.random.default_rng(0))
+    ahead, behind = batch.inputs[batch.ahead, 0], batch.inputs[batch.behind, 0]
+    torch.testing.assert_close(behind - ahead, torch.full((150,), 150.0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(batch.values[:, 0], batch.inputs[:, 0] / ROWS)
+    assert not torch.equal(ahead, ahead.round()), "some pairs are mixed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pair_loss": "ranknet"}, {"label_smoothing": 0.0}, {"mixup_alpha": 0.3}, {"swa_start": 3}, {"clip_norm": 0.001},
+        {"warm_up": 0.5}, {"weight_decay": 0.5}, {"seed": 8}, {"absolute_weight": 0.0}, {"auxiliary_weight": 0.0},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)  # fmt: skip
+def test_each_trick_changes_the_weights_and_still_learns(changes: dict[str, Any]) -> None:
+    model, history = trained(**changes)
+    assert not same(model, PLAIN)
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values() if value.is_floating_point())
+    if "clip_norm" not in changes:
+        assert history[-1].pair_loss < history[0].pair_loss
+
+
+PLAIN, PLAIN_HISTORY = trained()
+
+
+def test_the_same_seed_gives_equal_weights_and_leaves_the_callers_random_numbers_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    model = fresh(PROBLEM)
+    torch.manual_seed(5)
+    again, history = fit(PROBLEM, CONFIG, model)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert same(again, PLAIN)
+    assert history == PLAIN_HISTORY
+
+
+def test_the_weights_are_those_of_the_last_epoch() -> None:
+    model, history = trained(epochs=12, learning_rate=5e-2)
+    aucs = [epoch.validation_auc or 0.0 for epoch in history]
+    assert aucs[-1] < max(aucs)
+    assert auc_of(model) == pytest.approx(aucs[-1])
+    assert not model.training
+
+
+def test_training_stops_when_validation_has_not_improved_for_patience_epochs() -> None:
+    _, history = trained(epochs=60, patience=3, learning_rate=5e-2)
+    aucs = [epoch.validation_auc or 0.0 for epoch in history]
+    assert len(aucs) < 60
+    assert len(aucs) - 1 - int(np.argmax(aucs)) == 3
+
+
+def test_without_validation_pairs_the_last_epoch_is_kept() -> None:
+    none = np.empty(0, np.intp)
+    model, history = fit(
+        dataclasses.replace(PROBLEM, held_winners=none, held_losers=none),
+        dataclasses.replace(CONFIG, patience=2),
+        fresh(PROBLEM),
+    )
+    assert [epoch.validation_auc for epoch in history] == [None] * CONFIG.epochs
+    assert not same(model, fresh(PROBLEM))
+
+
+@pytest.mark.parametrize(("start", "averaged"), [(1, True), (6, False)])
+def test_averaged_weights_are_kept_where_they_order_validation_no_worse_than_the_last(
+    start: int, averaged: bool
+) -> None:
+    config = dataclasses.replace(CONFIG, epochs=10, swa_start=start)
+    model, seen = fresh(PROBLEM), list[torch.Tensor]()
+    model, history = fit(PROBLEM, config, model, on_epoch=lambda e: seen.append(model.trunk[1].weight.detach().clone()))
+    last = history[-1].validation_auc or 0.0
+    assert (auc_of(model) > last) == averaged
+    expected = torch.stack(seen[start:]).mean(dim=0) if averaged else seen[-1]
+    torch.testing.assert_close(model.trunk[1].weight, expected)
+
+
+def test_averaging_is_over_the_epochs_from_its_start_with_statistics_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    none = np.empty(0, np.intp)
+    blind = dataclasses.replace(PROBLEM, held_winners=none, held_losers=none)
+    config = dataclasses.replace(CONFIG, epochs=5, swa_start=3)
+    model, seen = fresh(PROBLEM), list[torch.Tensor]()
+    averaged, _ = fit(blind, config, model, on_epoch=lambda e: seen.append(model.trunk[1].weight.detach().clone()))
+    torch.testing.assert_close(averaged.trunk[1].weight, (seen[3] + seen[4]) / 2)
+    norm = averaged.absolute[2]
+    assert int(norm.num_batches_tracked) == 1, "the statistics are of one pass over the training rows"
+
+
+def test_the_learning_rate_warms_up_then_falls_along_a_cosine_and_stays_while_averaging() -> None:
+    config = TrainConfig(epochs=100, learning_rate=1.0, warm_up=0.1)
+    rates = [learning_rate(config, epoch, 10) for epoch in np.arange(0, 100, 0.1)]
+    assert int(np.argmax(rates)) in (99, 100)
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[550] == pytest.approx(0.5, abs=0.01)
+    assert 0 < rates[-1] < 1e-3
+    assert learning_rate(dataclasses.replace(config, warm_up=0.0), 0.0, 10) == 1
+    averaging = dataclasses.replace(config, swa_start=60)
+    assert learning_rate(averaging, 90.0, 10) == learning_rate(averaging, 60.0, 10) == learning_rate(config, 60.0, 10)
+
+
+def test_pairs_that_are_too_close_are_left_out_and_none_left_is_said() -> None:
+    margins = np.linspace(0, 1, len(PROBLEM.winners), dtype=np.float32)
+    some = dataclasses.replace(PROBLEM, margins=margins)
+    assert len(some.pairs(0.5)[0]) == len(margins) // 2
+    with pytest.raises(LabError, match="no training pair is clear enough"):
+        fit(some, dataclasses.replace(CONFIG, least_margin=2.0), fresh(PROBLEM))
+
+
+def test_a_loss_that_is_not_finite_is_said() -> None:
+    broken = dataclasses.replace(PROBLEM, inputs=PROBLEM.inputs * np.float32(np.inf))
+    with pytest.raises(LabError, match="not finite"):
+        fit(broken, CONFIG, fresh(PROBLEM))
+
+
+def test_threads_and_signals_are_as_they_were(tmp_path: Path) -> None:
+    def mine(number: int, frame: object) -> None: ...
+
+    threads, before = torch.get_num_threads(), signal.signal(signal.SIGTERM, mine)
+    listening: list[Callable[..., Any] | int | None] = []
+    try:
+        config = dataclasses.replace(CONFIG, epochs=1)
+        fit(PROBLEM, config, fresh(PROBLEM), on_epoch=lambda _: listening.append(signal.getsignal(signal.SIGTERM)))
+        fit(
+            PROBLEM, config, fresh(PROBLEM), checkpoints=tmp_path / "c",
+            on_epoch=lambda _: listening.append(signal.getsignal(signal.SIGTERM)),
+        )  # fmt: skip
+        assert listening[0] is mine, "without a place for the state, SIGTERM is none of its business"
+        assert listening[1] is not mine
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert torch.get_num_threads() == threads

@@ -1,0 +1,119 @@
+"""Promises of the straight line that the network begins with."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from thumblab_pipelines.training import linear
+from thumblab_pipelines.training.linear import _LENGTHS, _PENALTIES, Choice, choose, solve
+
+Floats = npt.NDArray[np.float32]
+
+
+def planted(by_picture: float, by_rest: float, seed: int = 0, videos: int = 60, noise: float = 0.4) -> tuple[Any, ...]:
+    """Eight channels: pictures [n, 30], the rest [n, 30], target, channel and all pairs within channels."""
+    random = np.random.default_rng(seed)
+    n = 8 * videos
+    pictures, rest = ((random.standard_normal((n, 30)) / np.sqrt(30)).astype(np.float32) for _ in range(2))
+    target = np.sqrt(30) * (by_picture * pictures[:, 0] + by_rest * rest[:, 0]) + noise * random.standard_normal(n)
+    channel = np.repeat([f"c{number}" for number in range(8)], videos)
+    first, second = np.triu_indices(videos, 1)
+    one = np.concatenate([first + videos * number for number in range(8)])
+    other = np.concatenate([second + videos * number for number in range(8)])
+    ahead = target[one] > target[other]
+    return pictures, rest, target, channel, np.where(ahead, one, other), np.where(ahead, other, one)
+
+
+def ridge(inputs: Floats, target: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.float64]:
+    """As one writes it down."""
+    x, y = inputs.astype(np.float64), target - target.mean()
+    x = x - x.mean(axis=0)
+    return np.asarray(np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y), np.float64)
+
+
+@pytest.mark.parametrize("shape", [(200, 12), (12, 200)])
+@pytest.mark.parametrize("penalty", [0.5, 30.0])
+def test_it_is_the_ridge_regression_of_the_textbook(shape: tuple[int, int], penalty: float) -> None:
+    random = np.random.default_rng(0)
+    inputs = (random.standard_normal(shape) + 3).astype(np.float32)
+    target = inputs @ random.standard_normal(shape[1]) + 5
+    found = solve(inputs, target, penalty)
+    assert (found.shape, found.dtype) == ((shape[1],), np.float32)
+    np.testing.assert_allclose(found, ridge(inputs, target, penalty), atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pictures_are_taken_in_full_where_they_decide(seed: int) -> None:
+    assert choose(*planted(1.0, 0.0, seed)).length == max(_LENGTHS)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pictures_are_held_back_where_the_rest_decides(seed: int) -> None:
+    assert choose(*planted(0.0, 1.0, seed)).length == min(_LENGTHS)
+
+
+def test_what_is_plain_is_shrunk_less_than_what_is_noisy() -> None:
+    plain = [choose(*planted(1.0, 0.3, seed, noise=0.05)).penalty for seed in range(4)]
+    noisy = [choose(*planted(0.5, 0.5, seed, noise=6.0)).penalty for seed in range(4)]
+    assert plain == [min(_PENALTIES)] * 4
+    assert np.mean(noisy) > 2 * min(_PENALTIES)
+
+
+def test_where_there_is_nothing_to_judge_by_the_most_careful_line_is_taken() -> None:
+    pictures, rest, target, channel, winners, losers = planted(1.0, 1.0)
+    careful = Choice(min(_LENGTHS), max(_PENALTIES))
+    assert choose(pictures, rest, target, channel, winners[:0], losers[:0]).length == careful.length
+    one = choose(pictures[:1], rest[:1], target[:1], channel[:1], winners[:0], losers[:0])
+    assert one.length == careful.length
+
+
+def scores_asked(monkeypatch: pytest.MonkeyPatch, rows: tuple[Any, ...]) -> list[npt.NDArray[np.float64]]:
+    """What the lines of all choices predict for the rows."""
+    said = []
+    real = linear._predicted
+
+    def kept(*arguments: Any) -> Any:
+        said.append(real(*arguments))
+        return said[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(linear, "_predicted", kept)
+        choose(*rows)
+    return said
+
+
+def test_no_run_of_a_channel_is_predicted_by_its_own_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is done to the views of the first fifth of every channel, what is predicted of them stays."""
+    pictures, rest, target, channel, winners, losers = planted(1.0, 1.0, videos=25)
+    first = np.arange(len(target)) % 25 < 5
+    before = scores_asked(monkeypatch, (pictures, rest, target, channel, winners, losers))
+    turned = np.where(first, 7 - 3 * target, target)
+    after = scores_asked(monkeypatch, (pictures, rest, turned, channel, winners, losers))
+    assert len(before) == len(_LENGTHS) * len(_PENALTIES)
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one[first], other[first])
+        assert not np.allclose(one[~first], other[~first])
+
+
+def test_pairs_across_two_runs_are_not_judged_by() -> None:
+    """Their two sides are predicted by two different lines."""
+    pictures, rest, target, channel, winners, losers = planted(0.0, 1.0)
+    run = np.arange(len(target)) % 60 // 12
+    across = run[winners] != run[losers]
+    sides = np.where(across, losers, winners), np.where(across, winners, losers)
+    rows = pictures, rest, target, channel
+    assert choose(*rows, *sides) == choose(*rows, winners, losers)
+    inside = ~across
+    turned = np.where(inside, losers, winners), np.where(inside, winners, losers)
+    assert choose(*rows, *turned) != choose(*rows, winners, losers)
+
+
+def test_of_many_videos_some_are_enough_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = planted(1.0, 0.3)
+    monkeypatch.setattr(linear, "_ROWS", 240)
+    said = scores_asked(monkeypatch, rows)
+    assert {len(one) for one in said} == {240}
+    assert choose(*rows) == choose(*rows)
+    assert choose(*rows).length == max(_LENGTHS)

@@ -1,0 +1,344 @@
+"""Promises of training: what is planted is found, what is not there is not, and nobody is told what he must not know."""
+
+import dataclasses
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from thumblab_core.errors import LabError
+from thumblab_core.ranking.ranker import join
+from thumblab_core.ranking.trained_ranker import TrainedRanker
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_pipelines.dataset.load import Dataset
+from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION
+from thumblab_pipelines.statistics.calibration import expected_calibration_error, too_close_share
+from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.training.checkpoints import TrainingStoppedError
+from thumblab_pipelines.training.config import Epoch, TrainConfig
+from thumblab_pipelines.training.train import Trained, train
+
+Plant = Callable[..., Dataset]
+QUICK = TrainConfig(epochs=8)
+BRIEF = TrainConfig(epochs=2)
+FILES = ("model.safetensors", "adapters.safetensors", "calibration.json", "config.json")
+
+
+def gaps(data: Dataset, scores: Any, part: str = TEST, channel: str | None = None) -> npt.NDArray[np.float64]:
+    """By how much the winner of each pair is ahead."""
+    pairs = data.pairs[data.pairs.part == part]
+    if channel is not None:
+        pairs = pairs[pairs.channel_id == channel]
+    scores = np.asarray(scores, np.float64)
+    return np.asarray(scores[pairs.winner.to_numpy(np.intp)] - scores[pairs.loser.to_numpy(np.intp)], np.float64)
+
+
+def auc(data: Dataset, scores: Any, channel: str | None = None) -> float:
+    return float((gaps(data, scores, TEST, channel) > 0).mean())
+
+
+def turned(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
+    """The same videos, where those of the rows did well that did badly."""
+    videos, pairs = data.videos.copy(), data.pairs.copy()
+    videos.loc[rows, "target"] *= -5
+    there = rows[pairs.winner.to_numpy(int)] | rows[pairs.loser.to_numpy(int)]
+    pairs.loc[there, ["winner", "loser"]] = pairs.loc[there, ["loser", "winner"]].to_numpy()
+    return dataclasses.replace(data, videos=videos, pairs=pairs)
+
+
+def files(trained: Trained, folder: Path) -> dict[str, bytes]:
+    folder.mkdir()
+    trained.ranker.save(folder)
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+@pytest.fixture(scope="module")
+def data(plant: Plant) -> Dataset:
+    return plant(channels=8, videos=100)
+
+
+@pytest.fixture(scope="module")
+def trained(data: Dataset) -> Trained:
+    return train(data, QUICK)
+
+
+@pytest.fixture(scope="module")
+def little(plant: Plant) -> Dataset:
+    return plant(channels=6, videos=40)
+
+
+@pytest.fixture(scope="module")
+def brief(little: Dataset) -> Trained:
+    return train(little, BRIEF)
+
+
+def test_a_planted_signal_is_found_nearly_as_well_as_can_be(data: Dataset, trained: Trained) -> None:
+    ceiling = auc(data, data.images[:, 0])
+    assert ceiling > 0.8
+    for found in (trained.held.future, trained.held.future_unadapted, trained.held.new, trained.held.adapted):
+        assert ceiling + 0.02 > auc(data, found) > ceiling - 0.06
+    assert trained.history[-1].absolute_loss < trained.history[0].absolute_loss, "the line knows nothing of engagement"
+
+
+def test_where_nothing_is_planted_nothing_is_found(plant: Plant) -> None:
+    noise = plant(channels=8, videos=100, signal=0.0, seed=3)
+    held = train(noise, BRIEF).held
+    for found in (held.future, held.future_unadapted, held.new, held.adapted):
+        assert abs(auc(noise, found) - 0.5) < 0.08
+
+
+def test_the_scores_are_log_views(data: Dataset, trained: Trained) -> None:
+    """A video that is promised one more has e times the views, on average."""
+    later = data.rows(TEST)
+    channel = data.videos.channel_id.to_numpy(str)[later]
+    for scores in (trained.held.future, trained.held.adapted):
+        said, got = (np.asarray(values, float)[later] for values in (scores, data.videos.target))
+        for name in np.unique(channel):
+            said[channel == name] -= said[channel == name].mean()
+            got[channel == name] -= got[channel == name].mean()
+        assert float((said * got).sum() / (said**2).sum()) == pytest.approx(1, abs=0.2)
+
+
+def test_what_is_held_out_is_what_the_released_model_says(data: Dataset, trained: Trained) -> None:
+    inputs = join(data.images, data.titles, data.videos.title.tolist())
+    plain = trained.ranker.predict_inputs(inputs).score
+    np.testing.assert_allclose(plain, trained.held.future_unadapted, atol=1e-5)
+    for channel, rows in data.videos.groupby("channel_id").indices.items():
+        adapter = trained.ranker.adapter(str(channel))
+        assert adapter is not None
+        own = trained.ranker.predict_inputs(inputs[rows], adapter).score
+        np.testing.assert_allclose(own, trained.held.future[rows], atol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_files_and_another_seed_others(
+    little: Dataset, brief: Trained, tmp_path: Path
+) -> None:
+    first, again = files(brief, tmp_path / "first"), files(train(little, BRIEF), tmp_path / "again")
+    other = files(train(little, dataclasses.replace(BRIEF, seed=2)), tmp_path / "other")
+    assert first == again
+    assert first["model.safetensors"] != other["model.safetensors"]
+
+
+def test_nothing_of_the_test_part_is_used_in_training(little: Dataset, brief: Trained, tmp_path: Path) -> None:
+    """Turning every label of the test part around changes no weight, no history and no probability."""
+    other = train(turned(little, (little.videos.part == TEST).to_numpy(bool)), BRIEF)
+    assert files(brief, tmp_path / "one") == files(other, tmp_path / "other")
+    for field in ("future", "future_unadapted", "new", "adapted"):
+        np.testing.assert_array_equal(getattr(brief.held, field), getattr(other.held, field))
+    assert (brief.held.slope, brief.held.slope_adapted) == (other.held.slope, other.held.slope_adapted)
+
+
+@pytest.mark.parametrize("fold", [0, 2])
+def test_channels_that_are_left_out_change_nothing_in_what_is_said_of_them(
+    little: Dataset, brief: Trained, fold: int
+) -> None:
+    there = little.videos.fold.to_numpy(int) == fold
+    other = train(turned(little, there), BRIEF)
+    np.testing.assert_array_equal(brief.held.new[there], other.held.new[there])
+    assert not np.allclose(brief.held.new[~there], other.held.new[~there], atol=1e-3)
+
+
+def test_videos_that_are_history_only_are_not_learnt_from_by_the_model(little: Dataset, tmp_path: Path) -> None:
+    long = (np.arange(len(little.videos)) % 3 == 0) & (little.videos.part == TRAIN).to_numpy(bool)
+    some = dataclasses.replace(little, videos=little.videos.assign(learnt=~long))
+    one, other = (files(train(d, BRIEF), tmp_path / str(n)) for n, d in enumerate((some, turned(some, long))))
+    assert one["model.safetensors"] == other["model.safetensors"]
+    assert one["adapters.safetensors"] != other["adapters.safetensors"]
+
+
+def test_sub_scores_that_are_unknown_are_not_learnt_from(little: Dataset) -> None:
+    unknown = np.full_like(little.sub_scores, np.nan)
+    found = train(dataclasses.replace(little, sub_scores=unknown), BRIEF)
+    assert [epoch.auxiliary_loss for epoch in found.history] == [0.0, 0.0]
+    values = found.ranker.model.state_dict().values()
+    assert all(torch.isfinite(value).all() for value in values if value.is_floating_point())
+    partly = little.sub_scores.copy()
+    partly[:, 5] = np.nan
+    found = train(dataclasses.replace(little, sub_scores=partly), BRIEF)
+    assert 0 < found.history[-1].auxiliary_loss < 1
+
+
+def tasted(plant: Plant, taste: Callable[[int], npt.NDArray[np.float64]], seed: int = 0, videos: int = 80) -> Dataset:
+    """Nine channels, each with a taste [16] of its own."""
+    sizes = {"channels": 9, "videos": videos, "seed": seed}
+    images = plant(**sizes).images
+    wanted = np.repeat(np.stack([taste(number) for number in range(9)]), videos, axis=0)
+    noise = 0.5 * np.random.default_rng(seed + 50).standard_normal(len(images))
+    return plant(**sizes, target=4 * (images * wanted).sum(axis=1) + noise)
+
+
+def test_a_taste_of_one_channel_only_is_found_by_its_history_and_by_that_of_a_stranger(plant: Plant) -> None:
+    def taste(number: int) -> npt.NDArray[np.float64]:
+        return np.eye(16)[0] + (2.0 if number == 4 else 0.0) * np.eye(16)[1]
+
+    odd = tasted(plant, taste)
+    held = train(odd, QUICK).held
+    assert auc(odd, held.future, "c4") > auc(odd, held.future_unadapted, "c4") + 0.05
+    assert auc(odd, held.adapted, "c4") > auc(odd, held.new, "c4") + 0.05
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_log_view_is_worth_one_to_a_stranger_where_channels_agree_and_little_where_they_do_not(
+    plant: Plant, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    agreed = train(tasted(plant, lambda _: np.eye(16)[0], seed), QUICK).ranker.training["kept"]
+    apart = train(tasted(plant, lambda _: random.standard_normal(16) / 2, seed), QUICK).ranker.training["kept"]
+    assert agreed > 0.85
+    assert apart < 0.4
+
+
+def test_every_history_keeps_what_was_measured(data: Dataset, trained: Trained) -> None:
+    kept = trained.ranker.training["kept"]
+    assert trained.ranker.training["channels_adapted"] == 8
+    for channel in data.videos.channel_id.unique():
+        adapter = trained.ranker.adapter(channel)
+        assert adapter is not None
+        assert adapter.kept == kept
+        known = (data.videos.channel_id == channel) & (data.videos.part != TEST)
+        assert adapter.videos == int(known.sum())
+
+
+@pytest.mark.parametrize("noise", [0.5, 1.5])
+def test_chances_come_true_on_held_out_pairs_and_as_many_are_too_close_as_promised(plant: Plant, noise: float) -> None:
+    """Over several catalogues together: two hundred held-out videos alone are off by as much through luck."""
+    asked: list[list[npt.NDArray[np.float64]]] = [[], []]
+    promised: list[list[float]] = [[], []]
+    for seed in range(4):
+        sure = plant(channels=8, videos=80, noise=noise, seed=seed)
+        found = train(sure, BRIEF)
+        calibration = found.ranker.calibration
+        assert (found.held.slope, found.held.slope_adapted) == (calibration.slope, calibration.slope_adapted)
+        answers = ((found.held.new, calibration.slope), (found.held.future, calibration.slope_adapted))
+        for place, (scores, slope) in enumerate(answers):
+            asked[place].append(slope * gaps(sure, scores))
+            promised[place].append(float(calibration.too_close[place] or 0.0))
+    for logits, shares in zip(asked, promised, strict=True):
+        every = np.concatenate(logits)
+        assert expected_calibration_error(every, 1.0) <= 0.05
+        assert too_close_share(every, 1.0) == pytest.approx(np.mean(shares), abs=0.04)
+        assert 0.05 < np.mean(shares) < 0.95
+
+
+def test_the_quantiles_are_those_of_each_niche(data: Dataset, trained: Trained) -> None:
+    calibration = trained.ranker.calibration
+    assert set(calibration.quantiles) == {"tech", "news"}
+    for niche, quantiles in calibration.quantiles.items():
+        own = trained.held.future_unadapted[data.videos.niche.to_numpy(object) == niche]
+        assert (len(quantiles), quantiles[0], quantiles[100]) == (101, own.min(), own.max())
+        assert quantiles[50] == pytest.approx(np.median(own), abs=1e-6)
+
+
+def test_a_niche_of_too_few_videos_has_no_quantiles(little: Dataset) -> None:
+    videos = little.videos.copy()
+    videos["niche"] = ["beauty"] * 19 + ["tech"] * 20 + ["news"] * (len(videos) - 39)
+    assert set(train(dataclasses.replace(little, videos=videos), BRIEF).ranker.calibration.quantiles) == {
+        "tech",
+        "news",
+    }
+
+
+def test_whether_the_absolute_head_says_anything_is_measured_on_videos_that_it_did_not_learn(
+    plant: Plant, trained: Trained, data: Dataset
+) -> None:
+    told = trained.ranker.informed
+    assert told is not None
+    assert told.videos == len(data.rows(VALIDATION))
+    assert told.low > 0.3
+    assert trained.ranker.uninformed is None
+    noise = train(plant(channels=8, videos=100, signal=0.0, seed=3), BRIEF).ranker
+    assert noise.informed is not None
+    assert noise.informed.low < 0
+    assert noise.uninformed is not None
+
+
+def test_a_model_knows_the_kind_of_its_training_pictures(data: Dataset, trained: Trained) -> None:
+    known = trained.ranker.familiar
+    assert known is not None
+    assert len(known.pictures) == len(data.learnt(TRAIN))
+    later = known.nearest(data.images[data.rows(TEST)])
+    assert (later >= known.least).mean() > 0.97
+    assert 0 < known.least < 1
+
+
+def test_without_a_clear_pair_it_is_an_error_of_the_lab(little: Dataset) -> None:
+    with pytest.raises(LabError, match="no training pair"):
+        train(dataclasses.replace(little, pairs=little.pairs[:0]), BRIEF)
+
+
+def test_one_channel_is_enough_to_train_on_though_nothing_is_known_of_strangers(plant: Plant) -> None:
+    alone = plant(channels=1, videos=150)
+    found = train(alone, BRIEF)
+    assert found.ranker.training["kept"] == 1.0
+    assert not np.isfinite(found.held.new).any()
+    assert found.held.slope == found.held.slope_adapted
+    assert found.ranker.calibration.too_close[0] is None
+    assert auc(alone, found.held.future) > 0.6
+
+
+def test_every_training_and_every_epoch_is_told(little: Dataset) -> None:
+    told: list[tuple[str, int]] = []
+    train(little, BRIEF, lambda what, epoch: told.append((what, epoch.epoch)))
+    names = list(dict.fromkeys(what for what, _ in told))
+    assert len(names) == 4
+    assert told == [(name, epoch) for name in names for epoch in (0, 1)]
+
+
+def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: Trained, tmp_path: Path) -> None:
+    release = ReleaseStore(tmp_path).publish("model", "all", brief.ranker.save, {})
+    loaded = TrainedRanker.load(release)
+    assert loaded.training == brief.ranker.training
+    assert loaded.training["pairs_release"] == little.release.release_id
+    assert loaded.calibration == brief.ranker.calibration
+    inputs = join(little.images, little.titles, little.videos.title.tolist())
+    for channel in (None, "c0"):
+        one, other = (r.predict_inputs(inputs, channel and r.adapter(channel)) for r in (brief.ranker, loaded))
+        np.testing.assert_allclose(one.score, other.score, atol=1e-6)
+
+
+def test_the_planted_ceiling_is_what_theory_says(data: Dataset) -> None:
+    """Of the fixture itself: differences of signal and of target are jointly Gaussian, nearly."""
+    quality = np.std(data.images[:, 0] * 4)
+    rho = quality / np.hypot(quality, 0.5)
+    test = data.pairs[data.pairs.part == TEST]
+    found = pair_auc(data.images[:, 0], test.winner.to_numpy(np.intp), test.loser.to_numpy(np.intp))
+    assert found == pytest.approx(0.5 + np.arcsin(rho) / np.pi, abs=0.05)
+
+
+def test_the_absolute_head_learns_true_click_through_rates_where_there_are_enough_and_says_so(plant: Plant) -> None:
+    random = np.random.default_rng(0)
+    rates = 0.04 + 0.02 * random.random(800)
+    told = plant(channels=8, videos=100, click_through_rate=rates)
+    trained = train(told, dataclasses.replace(QUICK, pairs_per_video=10)).ranker
+    assert trained.absolute == "click_through_rate"
+    said = trained.predict(told.images, told.titles, told.videos.title.tolist()).engagement
+    assert abs(said.mean() - rates.mean()) < 0.1, "not drawn towards one half, as a percentile would be"
+    few = plant(channels=8, videos=100, click_through_rate=np.where(np.arange(800) < 100, rates, np.nan))
+    assert train(few, dataclasses.replace(QUICK, epochs=1)).ranker.absolute == "engagement"
+
+
+def test_a_training_that_is_stopped_twice_ends_in_the_very_files_of_one_that_was_not(
+    plant: Plant, tmp_path: Path
+) -> None:
+    """Once in the model, once in a model without a third of the channels, which its histories are measured by."""
+    data, config = plant(), TrainConfig(epochs=8, swa_start=5, patience=0)
+
+    def stopping(what: str, at: int) -> Callable[[str, Epoch], None]:
+        def listen(heard: str, epoch: Epoch) -> None:
+            if what in heard and epoch.epoch == at:
+                signal.raise_signal(signal.SIGTERM)
+
+        return listen
+
+    for what, at in (("training", 3), ("(2 of 3)", 6)):
+        with pytest.raises(TrainingStoppedError, match=f"stop in epoch {at + 2} of 8"):
+            train(data, config, stopping(what, at), tmp_path / "state")
+    heard: list[tuple[str, int]] = []
+    again = train(data, config, lambda what, epoch: heard.append((what, epoch.epoch)), tmp_path / "state")
+    assert [epoch for what, epoch in heard if "(2 of 3)" in what] == [7]
+    assert files(again, tmp_path / "again") == files(train(data, config), tmp_path / "whole")

@@ -1,0 +1,286 @@
+"""Promises about changed thumbnails and titles: what is learnt is what was shown while the views were earned."""
+
+import io
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import delete, insert, text, update
+
+from thumblab_core.database.tables import channels, thumbnail_versions, video_stats, videos, views_at_age
+from thumblab_core.encoders.builtin import BuiltinEncoder
+from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.images import decode, digest
+from thumblab_core.images.perceptual import perceptual_hash
+from thumblab_core.releases.release_store import Release
+from thumblab_pipelines.channels import adapter_videos
+from thumblab_pipelines.channels.adapter_videos import encode_own, read_own
+from thumblab_pipelines.dataset.corpus import exclude, read_corpus
+from thumblab_pipelines.dataset.snapshot import read_snapshot
+from thumblab_pipelines.features import embed as embed_step
+from thumblab_pipelines.features.embed import embed
+from thumblab_pipelines.features.learnt_vectors import forget_failures, vectors
+from thumblab_pipelines.features.vectors import read_vectors
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.retention.retention import _shorten_histories
+from thumblab_pipelines.videos.versions import Shown, Unchanged, learnt, record
+
+PUBLISHED = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+def after(hours: float) -> datetime:
+    return PUBLISHED + timedelta(hours=hours)
+
+
+def drawn(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (9, 16, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).resize((320, 180), Image.Resampling.BILINEAR).save(file, "JPEG")
+    return file.getvalue()
+
+
+OLD, NEW, OTHER = drawn(1), drawn(2), drawn(3)
+
+
+class Changing:
+    """Three videos of one channel: one changes its picture, one its title, one nothing; each counted at 30 and 200 hours."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        facts = {"niche": "tech", "channel_id": "c", "published_at": PUBLISHED, "duration_s": 600, "aspect_ratio": 1.78}
+        told = {"tags": [], "source": "catalogue", "refreshed_at": PUBLISHED, "format": "video"}
+        names = ("picture", "title", "same")
+        with lab.engine.begin() as connection:
+            connection.execute(insert(channels).values(channel_id="c", title="c"))
+            connection.execute(
+                insert(videos), [{"video_id": n, "title": f"The old {n}", **facts, **told} for n in names]
+            )
+            connection.execute(
+                insert(video_stats),
+                [
+                    {"video_id": name, "observed_at": after(age), "view_count": 100 * age, "era": "playback_start"}
+                    for name in names
+                    for age in (30, 200)
+                ],
+            )
+            connection.execute(
+                insert(views_at_age),
+                [
+                    {"video_id": n, "age_hours": age, "views": 90 * age, "era": "playback_start"}
+                    | {"before_hours": age, "after_hours": age}
+                    for n in names
+                    for age in (24, 168)
+                ],
+            )
+            record(
+                connection, [self.shown(name, 20, data) for name, data in zip(names, (OLD, OTHER, NEW), strict=True)]
+            )
+            record(connection, [Unchanged(name, after(50)) for name in names])
+            connection.execute(update(videos).where(videos.c.video_id == "title").values(title="The new title"))
+            connection.execute(update(videos).where(videos.c.video_id == "picture").values(title="The new picture"))
+            record(
+                connection,
+                [self.shown("picture", 100, NEW), Unchanged("title", after(100)), Unchanged("same", after(100))],
+            )
+
+    def shown(self, name: str, hours: float, data: bytes) -> Shown:
+        self.lab.images.put(data)
+        pixels = decode(data).pixels
+        return Shown(name, after(hours), digest(data), 320, 180, perceptual_hash(pixels))
+
+
+@pytest.fixture
+def changing(open_lab: Callable[..., Lab]) -> Changing:
+    return Changing(open_lab())
+
+
+def encoders(lab: Lab) -> tuple[str, str]:
+    return image_encoder(lab.settings).fingerprint, title_encoder(lab.settings.title_encoder).fingerprint
+
+
+def test_a_row_is_of_what_was_shown_while_its_views_were_earned(changing: Changing) -> None:
+    found = read_corpus(changing.lab, "i", "t").set_index("video_id")
+    assert found.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
+    assert found.title.to_dict() == {name: f"The old {name}" for name in ("picture", "title", "same")}
+    # The counts of 30 hours came before the change, those of 200 after it.
+    assert found.views.to_dict() == {"picture": 3_000, "title": 3_000, "same": 20_000}
+    assert found.age_hours.to_dict() == {"picture": 30, "title": 30, "same": 200}
+    assert found.views_at_24.to_dict() == dict.fromkeys(("picture", "title", "same"), 90 * 24)
+    assert found.views_at_168[["picture", "title"]].isna().all()
+    assert found.views_at_168["same"] == 90 * 168
+
+
+def test_what_a_video_shows_no_more_has_vectors_of_its_own_and_is_encoded_once(changing: Changing) -> None:
+    lab = changing.lab
+    image, title = encoders(lab)
+    found = embed(lab, "tech")
+    assert (found.images, found.titles, found.earlier) == (3, 3, 3)  # the old picture, and two old titles
+    again = embed(lab, "tech")
+    assert (again.images, again.titles, again.earlier) == (0, 0, 0)
+    corpus = read_corpus(lab, image, title)
+    assert corpus.encoded.all()
+    snapshot, there = read_snapshot(lab, corpus, image, title)
+    assert there.all()
+    expected = image_encoder(lab.settings).encode_images([decode(data).pixels for data in (OLD, NEW, OTHER)])
+    by_name = dict(zip(corpus.video_id, snapshot.images, strict=True))
+    for name, vector in zip(("picture", "same", "title"), expected, strict=True):
+        np.testing.assert_allclose(by_name[name], vector, atol=1e-5)
+    words = title_encoder(lab.settings.title_encoder).encode_texts(corpus.title.tolist())
+    np.testing.assert_allclose(snapshot.titles, words, atol=1e-5)
+    # The library goes on to show, and to compare with, what is shown now.
+    now, _ = read_vectors(lab, ["picture"], [digest(NEW)], image)
+    np.testing.assert_allclose(now[0], expected[1], atol=1e-5)
+
+
+def test_a_title_that_changed_alone_is_a_version_and_no_swap_of_the_thumbnail(changing: Changing) -> None:
+    with changing.lab.engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT video_id, title, sha256, first_seen, last_seen FROM thumbnail_versions ORDER BY video_id, first_seen"
+            )
+        ).all()
+        swaps = connection.execute(text("SELECT video_id FROM thumbnail_changes")).scalars().all()
+    told = [(row.video_id, row.title, row.first_seen, row.last_seen) for row in rows]
+    assert told == [
+        ("picture", "The old picture", after(20), after(50)),
+        ("picture", "The new picture", after(100), after(100)),
+        ("same", "The old same", after(20), after(100)),
+        ("title", "The old title", after(20), after(50)),
+        ("title", "The new title", after(100), after(100)),
+    ]
+    assert swaps == ["picture"]
+
+
+def test_the_history_of_a_channel_is_of_what_was_shown_too(changing: Changing) -> None:
+    lab = changing.lab
+    model = model_of(lab)
+    assert encode_own(lab, "c", model) == 6
+    assert encode_own(lab, "c", model) == 0
+    found, left_out = read_own(lab, "c", model)
+    assert left_out == {}
+    found = found.set_index("video_id")
+    assert found.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
+    assert found.title["picture"] == "The old picture"
+    assert found.views.to_dict() == {"picture": 3_000, "title": 3_000, "same": 20_000}
+
+
+def model_of(lab: Lab) -> Release:
+    image, title = encoders(lab)
+    info = {"image_encoder": image, "title_encoder": title}
+    return Release("model", "all", "m", lab.settings.data_dir, "", None, info, {})
+
+
+def test_of_a_video_whose_first_thumbnails_were_deleted_nothing_is_learnt_and_that_is_counted(
+    changing: Changing,
+) -> None:
+    lab = changing.lab
+    with lab.engine.begin() as connection:
+        connection.execute(update(videos).values(source="youtube"))
+        _shorten_histories(connection, "tech", after(60))
+    for _ in range(2):
+        kept, excluded = exclude(read_corpus(lab, "i", "t").assign(encoded=True), only_opted_in=False)
+        assert kept.video_id.tolist() == ["same"]
+        assert excluded["what it showed first is not kept"] == 2
+        assert read_own(lab, "c", model_of(lab))[1] == {"what it showed first is not kept": 2, "not encoded": 1}
+        with lab.engine.begin() as connection:  # what comes later changes nothing of that
+            record(connection, [changing.shown("picture", 300, OTHER)])
+            _shorten_histories(connection, "tech", after(250))
+
+
+def test_a_title_that_is_known_to_have_changed_ends_what_is_learnt_before_the_picture_is_looked_at(
+    changing: Changing,
+) -> None:
+    lab = changing.lab
+    with lab.engine.begin() as connection:
+        connection.execute(update(videos).where(videos.c.video_id == "same").values(title="The new same"))
+    found = read_corpus(lab, "i", "t").set_index("video_id").loc["same"]
+    assert (found.title, found.views) == ("The old same", 3_000)
+
+
+def test_of_two_titles_of_one_moment_the_first_was_never_shown(changing: Changing) -> None:
+    lab = changing.lab
+    with lab.engine.begin() as connection:
+        # "title" was first seen with its newest title at 100, "same" was seen at 20 too.
+        connection.execute(update(videos).where(videos.c.video_id != "picture").values(title="Corrected"))
+        for _ in range(2):
+            record(connection, [Unchanged("title", after(100)), Unchanged("same", after(100))])
+        rows = connection.execute(
+            text(
+                "SELECT video_id, title FROM thumbnail_versions WHERE video_id <> 'picture' ORDER BY video_id, first_seen"
+            )
+        ).all()
+    told = [tuple(row) for row in rows]
+    assert told == [("same", "The old same"), ("same", "Corrected"), ("title", "The old title"), ("title", "Corrected")]
+
+
+def test_a_video_that_changed_before_it_was_counted_is_left_out_and_counted(changing: Changing) -> None:
+    lab = changing.lab
+    before = read_corpus(lab, "i", "t").set_index("video_id").loc[["same"]]
+    with lab.engine.begin() as connection:
+        of_picture = (video_stats.c.video_id == "picture") & (video_stats.c.observed_at < after(50))
+        connection.execute(delete(video_stats).where(of_picture | (video_stats.c.video_id == "title")))
+        connection.execute(update(thumbnail_versions).where(thumbnail_versions.c.video_id == "title").values(title="t"))
+        connection.execute(update(videos).where(videos.c.video_id == "title").values(title="t"))
+        connection.execute(
+            delete(thumbnail_versions).where(
+                thumbnail_versions.c.video_id == "title", thumbnail_versions.c.first_seen > after(50)
+            )
+        )
+    kept, excluded = exclude(read_corpus(lab, "i", "t").assign(encoded=True), only_opted_in=False)
+    assert (excluded["changed before it was first counted"], excluded["no count of views"]) == (1, 1)
+    expected, _ = exclude(before.reset_index().assign(encoded=True), only_opted_in=False)
+    assert kept.equals(expected[kept.columns])
+    left_out = read_own(lab, "c", model_of(lab))[1]
+    assert left_out == {"changed before it was first counted": 1, "no count of views": 1, "not encoded": 1}
+
+
+class Blind(BuiltinEncoder):
+    """Makes zeros of every picture, and counts them."""
+
+    seen = 0
+
+    def encode_prepared(self, prepared: Sequence[Vectors]) -> Vectors:
+        self.seen += len(prepared)
+        return super().encode_prepared(prepared) * 0
+
+
+def test_what_the_encoder_makes_no_vector_of_is_tried_once_and_again_when_a_person_asks(
+    changing: Changing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, blind = changing.lab, Blind()
+    monkeypatch.setattr(embed_step, "image_encoder", lambda _: blind)
+    found = embed(lab, "tech")
+    assert (found.images, found.earlier, blind.seen) == (0, 2, 4)  # of pictures, one is shown no more
+    assert "picture: an earlier thumbnail of it: the encoder has no vector" in "; ".join(found.without)
+    assert embed(lab, "tech").earlier == 0
+    assert blind.seen == 4
+    (complete, _) = embed_step.check_embeddings(lab, "tech")
+    assert "`thumblab index rebuild tech`" in complete.explanation
+    forget_failures(lab, "tech")
+    embed(lab, "tech")
+    assert blind.seen == 8
+
+
+def test_the_history_of_a_channel_counts_what_was_encoded_and_names_what_was_not(
+    changing: Changing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, blind, model = changing.lab, Blind(), model_of(changing.lab)
+    told: list[str] = []
+    # Not caplog: what configures logging in other tests of the process may have switched this logger off.
+    monkeypatch.setattr(adapter_videos._log, "warning", lambda line, *values: told.append(line % values))
+    monkeypatch.setattr(adapter_videos, "named_image_encoder", lambda *_: blind)
+    assert encode_own(lab, "c", model) == 3
+    assert sum("the encoder has no vector" in sentence for sentence in told) == 3
+    assert encode_own(lab, "c", model) == 0
+    assert blind.seen == 3
+
+
+def test_the_history_of_a_channel_is_looked_for_among_its_own_videos(changing: Changing) -> None:
+    with changing.lab.engine.connect() as connection:
+        for query in (learnt("v.channel_id = 'd'"), vectors("video_id IN (SELECT 'd')")):
+            assert connection.execute(text(query)).all() == []
+        mine = learnt("v.channel_id = 'c'")
+        assert connection.execute(text(f"SELECT count(*) FROM ({mine}) p")).scalar() == 3

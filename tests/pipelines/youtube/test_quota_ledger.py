@@ -1,0 +1,109 @@
+"""Promises of the quota ledger, on a real database."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.youtube.quota import SEARCHES, STATS, UNITS, Ledger, QuotaError, next_reset, pacific_day
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)  # 04:00 in California
+LIMITS = {UNITS: 10, SEARCHES: 2, STATS: 5}
+
+
+@pytest.fixture
+def lab(open_lab: Callable[..., Lab]) -> Lab:
+    return open_lab()
+
+
+def spend(ledger: Ledger, bucket: str, calls: int, now: datetime = NOON) -> int:
+    """How many of the calls were granted."""
+    granted = 0
+    for _ in range(calls):
+        try:
+            ledger.reserve(bucket, now)
+        except QuotaError:
+            continue
+        granted += 1
+    return granted
+
+
+def test_a_bucket_gives_its_limit_and_no_more_and_the_others_are_their_own(lab: Lab) -> None:
+    ledger = Ledger(lab.engine, LIMITS)
+    assert [spend(ledger, bucket, 20) for bucket in (UNITS, SEARCHES, STATS)] == [10, 2, 5]
+    assert ledger.spent == LIMITS
+    assert [balance.left for balance in ledger.balances(NOON)] == [0, 0, 0]
+
+
+def test_what_is_spent_says_until_when(lab: Lab) -> None:
+    ledger = Ledger(lab.engine, LIMITS | {UNITS: 0})
+    with pytest.raises(QuotaError, match=r"2026-11-21 08:00 UTC.*goes on from there") as caught:
+        ledger.reserve(UNITS, NOON)
+    assert (caught.value.bucket, caught.value.until) == (UNITS, datetime(2026, 11, 21, 8, tzinfo=UTC))
+
+
+def test_runs_at_once_share_the_quota_and_never_spend_a_call_twice(lab: Lab) -> None:
+    limits = LIMITS | {UNITS: 100}
+    with ThreadPoolExecutor(8) as threads:
+        granted = list(threads.map(lambda _: spend(Ledger(lab.engine, limits), UNITS, 25), range(8)))
+    assert sum(granted) == 100
+    assert [b.spent for b in Ledger(lab.engine, limits).balances(NOON) if b.bucket == UNITS] == [100]
+
+
+def test_one_ledger_of_many_threads_counts_its_own_calls(lab: Lab) -> None:
+    ledger = Ledger(lab.engine, LIMITS | {UNITS: 400})
+    with ThreadPoolExecutor(8) as threads:
+        granted = list(threads.map(lambda _: spend(ledger, UNITS, 50), range(8)))
+    assert sum(granted) == ledger.spent[UNITS] == 400
+
+
+def test_the_crawl_leaves_what_the_refresh_needs(lab: Lab) -> None:
+    assert spend(Ledger(lab.engine, LIMITS, {UNITS: 3}), UNITS, 20) == 7
+    assert spend(Ledger(lab.engine, LIMITS), UNITS, 20) == 3
+
+
+def test_once_youtube_says_that_there_is_no_more_nobody_asks_in_vain(lab: Lab) -> None:
+    one, other = Ledger(lab.engine, LIMITS), Ledger(lab.engine, LIMITS)
+    one.reserve(UNITS, NOON)
+    one.reserve(UNITS, NOON)
+    error = one.exhaust(UNITS, NOON)
+    assert "YouTube says" in str(error)
+    assert one.spent[UNITS] == 1  # the refused call was not counted
+    with pytest.raises(QuotaError):
+        other.reserve(UNITS, NOON)
+    units = other.balances(NOON)[0]
+    assert (units.spent, units.exhausted, units.left) == (1, True, 0)
+    assert spend(other, SEARCHES, 1) == 1
+
+
+def test_a_call_that_youtube_did_not_count_is_given_back(lab: Lab) -> None:
+    ledger = Ledger(lab.engine, LIMITS)
+    assert spend(ledger, SEARCHES, 5) == 2
+    ledger.give_back(SEARCHES, NOON)
+    assert spend(ledger, SEARCHES, 5) == 1
+
+
+def test_midnight_in_california_makes_the_quota_whole(lab: Lab) -> None:
+    ledger = Ledger(lab.engine, LIMITS)
+    reset = next_reset(NOON)
+    assert spend(ledger, UNITS, 20, reset - timedelta(seconds=1)) == 10
+    assert spend(ledger, UNITS, 20, reset) == 10
+
+
+@pytest.mark.parametrize(
+    ("now", "day", "reset"),
+    [
+        ("2026-11-20T07:59:59+00:00", date(2026, 11, 19), "2026-11-20T08:00:00+00:00"),
+        ("2026-11-20T08:00:00+00:00", date(2026, 11, 20), "2026-11-21T08:00:00+00:00"),
+        # Summer time begins on 8 March and ends on 1 November 2026: days of 23 and of 25 hours.
+        ("2026-03-08T08:00:00+00:00", date(2026, 3, 8), "2026-03-09T07:00:00+00:00"),
+        ("2026-11-01T07:00:00+00:00", date(2026, 11, 1), "2026-11-02T08:00:00+00:00"),
+        ("2026-07-01T03:00:00+10:00", date(2026, 6, 30), "2026-07-01T07:00:00+00:00"),
+    ],
+)
+def test_a_day_is_californias_also_when_the_clocks_change(now: str, day: date, reset: str) -> None:
+    moment = datetime.fromisoformat(now)
+    assert pacific_day(moment) == day
+    assert next_reset(moment) == datetime.fromisoformat(reset)

@@ -1,0 +1,211 @@
+"""Promises of reading YouTube's answers: recorded ones, and odd ones."""
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.videos.records import (
+    LIVE,
+    SHORT,
+    UPCOMING,
+    VIDEO,
+    ChannelRecord,
+    format_of,
+    save_channels,
+    save_videos,
+)
+from thumblab_pipelines.youtube import answers
+
+AT = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def recorded(shared_data: Path) -> Path:
+    return shared_data / "api_responses"
+
+
+def items(folder: Path, name: str) -> list[dict[str, Any]]:
+    found = json.loads((folder / name).read_text()).get("items", [])
+    assert found, name
+    return found
+
+
+def recorded_videos(folder: Path) -> list[dict[str, Any]]:
+    """Every answer of videos.list with the parts that the lab asks for."""
+    return [item for name in VIDEO_ANSWERS for item in items(folder, name) if "snippet" in item]
+
+
+VIDEO_ANSWERS = (
+    "apidata/videos/videos_info_multi.json",
+    "apidata/videos/videos_info_single.json",
+    "apidata/videos/videos_chart_paged_1.json",
+    "apidata/videos/videos_chart_paged_2.json",
+    "apidata/videos/videos_myrating_paged_1.json",
+    "apidata/videos/videos_myrating_paged_2.json",
+    "modeldata/videos/video_api_response.json",
+)
+
+
+def test_every_recorded_video_is_read(recorded: Path) -> None:
+    found = recorded_videos(recorded)
+    records = answers.parsed(found, lambda item: answers.video(item, "tech", AT))
+    assert len(records) == len(found) >= 10
+    for item, record in zip(found, records, strict=True):
+        told = item.get("statistics", {})
+        assert record.video_id == item["id"]
+        assert record.title == item["snippet"]["title"]
+        assert record.view_count == (int(told["viewCount"]) if "viewCount" in told else None)
+        assert record.like_count == (int(told["likeCount"]) if "likeCount" in told else None)
+        assert record.published_at.tzinfo is not None
+        assert record.thumbnail_urls[0] == item["snippet"]["thumbnails"][best(item)]["url"]
+
+
+def best(item: dict[str, Any]) -> str:
+    """By the pixels that the answer states, the largest; of the 4:3 sizes the black bars do not count."""
+    sizes = item["snippet"]["thumbnails"]
+    return max(sizes, key=lambda name: min(sizes[name]["height"], sizes[name]["width"] * 9 / 16))
+
+
+def test_statistics_that_are_absent_are_unknown_and_never_zero(recorded: Path) -> None:
+    item = next(item for item in recorded_videos(recorded) if "statistics" in item)
+    assert answers.video(item, "tech", AT).view_count is not None
+    item = {name: value for name, value in item.items() if name != "statistics"}
+    record = answers.video(item, "tech", AT)
+    assert (record.view_count, record.like_count, record.comment_count) == (None, None, None)
+    item["statistics"] = {"viewCount": "0"}
+    record = answers.video(item, "tech", AT)
+    assert (record.view_count, record.like_count) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "apidata/channels/info.json",
+        "apidata/channels/info_multiple.json",
+        "modeldata/channels/channel_api_response.json",
+    ],
+)
+def test_every_recorded_channel_is_read(recorded: Path, name: str) -> None:
+    found = items(recorded, name)
+    records = answers.parsed(found, lambda item: answers.channel(item, AT))
+    assert [record.channel_id for record in records] == [item["id"] for item in found]
+    for item, record in zip(found, records, strict=True):
+        assert record.title == item["snippet"]["title"]
+        count = item.get("statistics", {}).get("subscriberCount")
+        assert record.subscriber_count == (None if count is None else int(count))
+        told = item.get("contentDetails", {}).get("relatedPlaylists", {})
+        assert record.uploads_playlist == told.get("uploads")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["playlist_items_paged_1.json", "playlist_items_paged_2.json", "playlist_items_single.json"],
+)
+def test_every_recorded_upload_is_read(recorded: Path, name: str) -> None:
+    found = items(recorded, f"apidata/playlist_items/{name}")
+    uploads = answers.parsed(found, answers.upload)
+    assert [u.video_id for u in uploads] == [item["snippet"]["resourceId"]["videoId"] for item in found]
+    # Recorded without the part that tells when: as of a private video, it is not known.
+    told = [item.get("contentDetails", {}).get("videoPublishedAt") for item in found]
+    assert [u.published_at is None for u in uploads] == [moment is None for moment in told]
+
+
+@pytest.mark.parametrize(
+    "name", ["search_by_keywords_p1.json", "search_by_event.json", "search_videos_by_channel.json"]
+)
+def test_every_video_of_a_recorded_search_is_read(recorded: Path, name: str) -> None:
+    found = [item for item in items(recorded, f"apidata/search/{name}") if item["id"]["kind"] == "youtube#video"]
+    hits = answers.parsed(found, answers.hit)
+    assert [(h.video_id, h.channel_id) for h in hits] == [
+        (item["id"]["videoId"], item["snippet"]["channelId"]) for item in found
+    ]
+
+
+def test_a_recorded_channel_tells_its_uploads_and_a_recorded_video_its_length(recorded: Path) -> None:
+    channel = json.loads((recorded / "modeldata/channels/channel_info.json").read_text())
+    assert answers.channel(channel, AT).uploads_playlist == "UU_x5XG1OV2P6uZZ5FSM9Ttw"
+    assert answers.channel(channel, AT).video_count == 5_026
+    video = json.loads((recorded / "modeldata/videos/video_info.json").read_text())
+    assert answers.video(video, "tech", AT).view_count == 8_087
+    assert answers.video(video, "tech", AT).duration_s == answers.seconds(video["contentDetails"]["duration"]) > 0
+
+
+def test_an_item_that_cannot_be_read_is_named_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    good = {"id": "good", "contentDetails": {"videoId": "v", "videoPublishedAt": "2026-11-01T00:00:00Z"}}
+    bad: list[Any] = [
+        {"id": "bad"},
+        {"id": "worse", "contentDetails": {"videoId": "x", "videoPublishedAt": "soon"}},
+        None,
+    ]
+    with caplog.at_level(logging.WARNING):
+        assert [u.video_id for u in answers.parsed([bad[0], good, *bad[1:]], answers.upload)] == ["v"]
+    assert "'bad'" in caplog.text
+    assert "'worse'" in caplog.text
+
+
+def test_odd_text_and_impossible_counts_are_made_fit_to_be_kept(open_lab: Callable[..., Lab]) -> None:
+    item: dict[str, Any] = {
+        "id": "odd",
+        "snippet": {
+            "channelId": "c",
+            "title": "a\0b\ud800c \U0001f600",
+            "publishedAt": "2026-11-01T00:00:00.000Z",
+            "tags": ["x\0"],
+        },
+        "statistics": {"viewCount": str(2**64), "likeCount": "-1", "commentCount": "7"},
+    }
+    record = answers.video(item, "tech", AT)
+    assert (record.title, record.tags) == ("ab?c \U0001f600", ("x",))
+    assert (record.view_count, record.like_count, record.comment_count) == (None, None, 7)
+    with open_lab().engine.begin() as connection:
+        save_channels(connection, [ChannelRecord("c", "C"), ChannelRecord("c", "C again")])
+        assert save_videos(connection, [record, record]).new_videos == 1  # an answer that repeats an item
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("PT1H2M3S", 3_723),
+        ("PT45S", 45),
+        ("P1DT1S", 86_401),
+        ("P1W", 604_800),
+        ("P0D", None),
+        ("PT0S", None),
+        ("", None),
+        ("soon", None),
+    ],
+)
+def test_a_length_is_seconds_and_no_length_is_none(text: str, seconds: int | None) -> None:
+    assert answers.seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("broadcast", "duration", "shape", "kind"),
+    [
+        ("none", 180, 9 / 16, SHORT),
+        ("none", 180, 1.0, SHORT),
+        ("none", 181, 9 / 16, VIDEO),
+        ("none", 60, 16 / 9, VIDEO),
+        ("none", 60, None, VIDEO),
+        ("none", None, None, VIDEO),
+        ("live", None, 9 / 16, LIVE),
+        ("upcoming", 0, None, UPCOMING),
+    ],
+)
+def test_shorts_live_and_upcoming_are_recognised(
+    broadcast: str, duration: int | None, shape: float | None, kind: str
+) -> None:
+    assert format_of(broadcast, duration, shape) == kind
+
+
+@pytest.mark.parametrize(
+    ("permitted", "may"), [(["all"], True), ("all", True), (["none"], False), (["party"], False), (None, False)]
+)
+def test_only_who_lets_everybody_train_has_opted_in(permitted: Any, may: bool) -> None:
+    assert answers.may_train({} if permitted is None else {"permitted": permitted}) is may

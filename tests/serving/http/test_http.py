@@ -1,0 +1,274 @@
+"""The outside of the service: keys, limits, problems, documents, logs."""
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from thumblab_core.niches import NICHES
+from thumblab_serving.http.bodies import MAX_BODY
+from thumblab_serving.schemas import ScoreForm
+
+KEY = "key-of-the-tests-0123456789"
+
+
+def problem(reply, status):
+    assert reply.status_code == status, reply.text
+    assert reply.headers["content-type"] == "application/problem+json"
+    body = reply.json()
+    assert set(body) == {"type", "title", "status", "detail"}
+    assert body["status"] == status
+    return body
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": "wrong"},
+        {"X-API-Key": ""},
+        {"X-API-Key": KEY + "x"},
+        {"X-API-Key": "schlüssel".encode()},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {KEY}"},
+    ],
+)
+def test_without_the_key_nothing_is_scored(service, headers):
+    reply = httpx.post(f"{service.url}/v1/score", headers=headers, json={"title": "t", "thumbnails": []})
+    assert problem(reply, 401)["type"] == "urn:thumblab:unauthorized"
+    assert reply.headers["www-authenticate"] == "Bearer"
+
+
+def test_the_key_also_works_as_a_bearer_token(service, draw):
+    files = [("thumbnails", ("a.jpg", draw(1), "image/jpeg"))]
+    headers = {"Authorization": f"Bearer {KEY}"}
+    assert httpx.post(f"{service.url}/v1/score", headers=headers, data={"title": "t"}, files=files).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/metrics", "/openapi.json", "/page.js", "/page.css"])
+def test_what_says_nothing_secret_needs_no_key(service, path):
+    assert httpx.get(service.url + path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"title": ""}, "title"),
+        ({"title": "   "}, "title"),
+        ({"title": "x" * 301}, "title"),
+        ({"title": None}, "title"),
+        ({"category": "knitting"}, "category"),
+        ({"thumbnails": []}, "thumbnails"),
+        ({"thumbnails": [{"id": str(n), "url": "https://i.ytimg.com/a"} for n in range(21)]}, "thumbnails"),
+        ({"thumbnails": [{"id": "a"}]}, "url or image_base64"),
+        ({"thumbnails": [{"id": "a", "url": "https://i.ytimg.com/a", "image_base64": "aaaa"}]}, "url or image_base64"),
+        ({"thumbnails": [{"id": "a", "url": "u"}, {"id": "a", "url": "u"}]}, "same id"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_request_of_the_wrong_form_is_a_problem_that_names_the_field(service, change, said):
+    body = {"title": "t", "category": "tech", "thumbnails": [{"id": "a", "url": "https://i.ytimg.com/a"}]} | change
+    assert said in problem(service.client.post("/v1/score", json=body), 422)["detail"]
+
+
+UNSEEN = {
+    "zero width": "\u200b",
+    "marks of direction": " \u200f\u202e\u2066 ",
+    "controls": "\x00\x07\x1b",
+    "combining marks alone": "\u0301\u0308\ufe0f",
+    "a joiner": "\u200d",
+    "fillers": "\u3164 \u2800",
+    "a byte order mark": "\ufeff",
+    "tags": "\U000e0041",
+    "private": "\ue000",
+}
+
+
+@pytest.mark.parametrize("title", UNSEEN.values(), ids=UNSEEN)
+def test_a_title_in_which_nothing_can_be_seen_is_none_however_it_is_sent(service, draw, title):
+    for reply in (service.ask([{"id": "a", "url": "u"}], title=title), service.upload(draw(1), title=title)):
+        assert "title: give a title that can be seen" in problem(reply, 422)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("\u200bI tried\u200b it\ufeff", "I tried it"),
+        ("one\ntwo\tthree\x00", "one two three"),
+        ("\u202eevil\u202c", "evil"),
+        ("\u05d0\u05d1\u200f 5", "\u05d0\u05d1 5"),
+        ("e\u0301te\u0301 \u2764\ufe0f", "e\u0301te\u0301 \u2764\ufe0f"),
+        ("\U0001f468\u200d\U0001f4bb codes", "\U0001f468\u200d\U0001f4bb codes"),
+        ("\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f won",) * 2,
+        ("\U0001f3f4 won\U000e0067\U000e0062\U000e007f", "\U0001f3f4 won"),
+        ("?!", "?!"),
+        ("\U0001fae8", "\U0001fae8"),
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
+    ],
+)
+def test_a_title_loses_what_cannot_be_seen_and_keeps_all_else(given, kept):
+    assert ScoreForm(title=given).title == kept
+
+
+@pytest.mark.parametrize(
+    "start", ["", "https://www.youtube.com/channel/", "http://youtube.com/channel/", "m.youtube.com/channel/"]
+)
+@pytest.mark.parametrize("end", ["", "/videos", "?view=0", "#x"])
+def test_a_channel_is_named_by_its_id_or_by_a_url_that_holds_it(start, end):
+    given = f" {start}UCBJycsmduvYEL83R_U4JriQ{end if start else ''} "
+    assert ScoreForm(title="t", channel_id=given).channel_id == "UCBJycsmduvYEL83R_U4JriQ"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "@handle",
+        "https://www.youtube.com/@handle",
+        "https://youtube.com/c/name",
+        "https://evil.example/channel/UCx",
+        " \u200b ",
+        "",
+        "a b",
+        "https://www.youtube.com/channel/../x",
+        "https://www.youtube.com/channel/",
+    ],
+)
+def test_what_names_no_channel_is_refused_with_what_to_do(given):
+    with pytest.raises(ValueError, match=r"give the id of a channel .* `thumblab channel add @handle` prints"):
+        ScoreForm(title="t", channel_id=given)
+
+
+def test_an_unknown_category_is_told_the_niches(service, draw):
+    for reply in (service.ask([{"id": "a", "url": "u"}], category="knitting"), service.upload(draw(1), category="x")):
+        detail = problem(reply, 422)["detail"]
+        assert all(niche in detail for niche in NICHES)
+
+
+def test_json_that_is_not_json_is_a_problem(service):
+    headers = {"content-type": "application/json"}
+    problem(service.client.post("/v1/score", content=b"{", headers=headers), 422)
+
+
+def test_another_content_type_is_a_problem(service):
+    assert "multipart" in problem(service.client.post("/v1/score", content=b"x"), 415)["detail"]
+
+
+def test_a_form_that_is_no_form_is_a_problem(service):
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    problem(service.client.post("/v1/score", content=b"garbage", headers=headers), 400)
+
+
+def test_an_upload_without_files_or_with_too_many_is_a_problem(service, draw):
+    problem(service.client.post("/v1/score", data={"title": "t"}, files={"other": ("a", b"x")}), 422)
+    problem(service.upload(*[b"x"] * 21), 422)
+
+
+def test_other_paths_and_methods_are_problems(service):
+    problem(service.client.get("/nothing"), 404)
+    problem(service.client.get("/v1/score"), 405)
+
+
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(service):
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(
+            f"POST /v1/score HTTP/1.1\r\nHost: {address.netloc}\r\nX-API-Key: {KEY}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n".encode()
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_that_does_not_say_its_size_is_counted(service):
+    def endless():
+        for _ in range(MAX_BODY // 2**20 + 1):
+            yield b" " * 2**20
+
+    headers = {"content-type": "application/json"}
+    assert problem(service.client.post("/v1/score", content=endless(), headers=headers), 413)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", ""])
+def test_a_page_whose_name_was_rebound_to_this_machine_is_refused(service, host):
+    for path in ("/", "/health", "/v1/score"):
+        assert problem(httpx.get(service.url + path, headers={"Host": host}), 421)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8000", "[::1]:8000", "[::1]"])
+def test_the_names_of_this_machine_are_answered(service, host):
+    assert httpx.get(f"{service.url}/health", headers={"Host": host}).status_code == 200
+
+
+def test_no_other_origin_is_let_in(service):
+    headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    for reply in (httpx.options(f"{service.url}/v1/score", headers=headers), httpx.get(service.url, headers=headers)):
+        assert not [name for name in reply.headers if name.startswith("access-control")]
+
+
+def test_the_page_may_run_only_its_own_script_and_not_be_framed(service):
+    reply = httpx.get(service.url)
+    policy = reply.headers["content-security-policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert "<script>" not in reply.text
+    assert " style=" not in reply.text
+    assert "http" not in reply.text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_openapi_lists_the_routes_and_both_ways_to_send_pictures(service):
+    document = httpx.get(f"{service.url}/openapi.json").json()
+    assert set(document["paths"]) == {"/v1/score", "/health", "/ready", "/metrics"}
+    score = document["paths"]["/v1/score"]["post"]
+    assert set(score["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
+    assert len(score["security"]) == 2
+    assert {"200", "401", "413", "422", "503"} <= set(score["responses"])
+    assert document["components"]["schemas"]["ScoreRequest"]["examples"]
+    text = json.dumps(document)
+    names = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
+    assert names <= set(document["components"]["schemas"])
+
+
+def test_metrics_count_requests_thumbnails_and_releases(service, lab, draw):
+    def count():
+        text = httpx.get(f"{service.url}/metrics").text
+        lines = [line for line in text.splitlines() if line.startswith('thumblab_thumbnails_total{niche="tech",')]
+        return text, {line.split("outcome=")[1].split('"')[1]: float(line.split()[-1]) for line in lines}
+
+    service.score(draw(1), b"bad")
+    _, before = count()
+    service.score(draw(1), draw(2), b"bad")
+    text, after = count()
+    assert after["scored"] - before["scored"] == 2
+    assert after["error"] - before["error"] == 1
+    assert f'release="{lab.store.current_id("model", "all")}"' in text
+    httpx.get(f"{service.url}/some/scan")
+    assert "/some/scan" not in httpx.get(f"{service.url}/metrics").text
+
+
+def test_a_request_is_one_line_of_json_without_the_key(service, draw, caplog):
+    with caplog.at_level(logging.INFO):
+        reply = service.upload(draw(1), draw(2))
+        httpx.get(f"{service.url}/health?key={KEY}", headers={"X-API-Key": KEY})
+    lines = [json.loads(r.getMessage()) for r in caplog.records if r.name == "thumblab_serving.requests"]
+    line = next(one for one in lines if one["request"] == reply.headers["x-request-id"])
+    assert line["thumbnails"] == 2
+    assert line["status"] == 200
+    assert line["model"] == reply.json()["releases"]["model"]
+    assert line["milliseconds"] > 0
+    ours = [r.getMessage() for r in caplog.records if r.name.startswith("thumblab")]
+    assert KEY not in "".join(ours)
+
+
+def test_importing_the_service_loads_neither_dagster_nor_mlflow_nor_torch():
+    code = (
+        "import sys, thumblab_serving.app, thumblab_cli.commands.score\n"
+        "print([m for m in ('dagster', 'mlflow', 'torch', 'faiss', 'open_clip') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,388 @@
+"""Promises of a service under load and attack: what one client sends, or does not send, never stops the others."""
+
+import base64
+import contextlib
+import json
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import tracemalloc
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from thumblab_core.images import MAX_BYTES
+from thumblab_serving.http import connections
+from thumblab_serving.http.bodies import MAX_BODY
+
+KEY = "key-of-the-tests-0123456789"
+
+
+@contextlib.contextmanager
+def sending(service, *parts: bytes):
+    """A connection over which these bytes were sent."""
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(b"".join(parts))
+        yield connection
+
+
+def head(length: int | None = None, key: str = KEY, kind: str = "application/json") -> bytes:
+    size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    lines = ["POST /v1/score HTTP/1.1", "Host: localhost", f"X-API-Key: {key}", f"Content-Type: {kind}", size]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def status(connection) -> int:
+    return int(connection.recv(65536).split()[1])
+
+
+@pytest.fixture(scope="module")
+def hasty(lab_at, tmp_path_factory, run):
+    """A service without releases and with little patience."""
+    lab = lab_at(
+        tmp_path_factory.mktemp("hasty"),
+        serving_header_s=0.3,
+        serving_idle_s=0.3,
+        serving_body_s=1,
+        serving_bodies_mib=128,
+    )
+    with run(lab.settings, wait=False) as service:
+        service.app.state.engine.load()
+        service.client.headers["Connection"] = "close"  # it ends an idle connection just as another request begins
+        yield service
+
+
+def hostile() -> dict[str, bytes]:
+    """Bodies of JSON that cost much where each field or error is looked at."""
+    start, end = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
+    return {
+        "unknown keys": start + b"".join(b',"k%d":0' % n for n in range(700_000)) + end,
+        "unknown keys of a thumbnail": b'{"title":"t","thumbnails":[{"id":"a"'
+        + b"".join(b',"k%d":0' % n for n in range(90_000))
+        + b"}]}",
+        "thumbnails": b'{"title":"t","thumbnails":[' + b",".join([b"{}"] * 45_000) + b"]}",
+        "depth": b'{"title":' + b"[" * 90_000 + b"]" * 90_000 + end,
+        "numbers": b'{"title":[' + b",".join([b"1"] * 90_000) + b"]}",
+        "a long number": b'{"title":' + b"1" * 4_000_000 + end,
+        "a long name": start + b',"' + b"k" * 9_000_000 + b'":0' + end,
+    }
+
+
+@pytest.mark.parametrize("kind", list(hostile()))
+def test_json_that_is_all_fields_costs_little_and_is_one_short_problem(hasty, kind):
+    body = hostile()[kind]
+    tracemalloc.start()
+    reply = hasty.client.post("/v1/score", content=body, headers={"content-type": "application/json"})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert reply.status_code == 422
+    assert len(reply.content) < 2_000
+    assert peak < 8 * len(body) + 60 * 2**20  # 700,000 errors took 700 MiB
+
+
+def test_a_request_that_does_not_arrive_is_given_up_and_the_others_are_answered(hasty):
+    with sending(hasty, head(1_000), b"{") as idle, sending(hasty, head(None), b"1\r\n{\r\n") as chunked:
+        assert hasty.client.get("/health").status_code == 200
+        assert (status(idle), status(chunked)) == (408, 408)
+        assert hasty.app.state.budget.used == 0
+    with sending(hasty, head(1_000)) as dripping:
+        dripping.settimeout(0.05)
+        found = b""
+        while not found:  # a byte at a time keeps no request alive
+            try:
+                dripping.sendall(b" ")
+                found = dripping.recv(65536)
+            except TimeoutError:
+                continue
+        assert found.split()[1] == b"408"
+
+
+def test_bodies_share_a_bounded_memory_and_who_comes_beyond_is_asked_to_come_again(hasty):
+    with sending(hasty, head(100 * 2**20), b"{") as first:
+        deadline = time.monotonic() + 10
+        while hasty.app.state.budget.used == 0:
+            assert time.monotonic() < deadline
+        with sending(hasty, head(60 * 2**20), b"{") as second:
+            answer = second.recv(65536).decode()
+        assert answer.startswith("HTTP/1.1 503 ")
+        assert "retry-after: 5" in answer.lower()
+        assert hasty.client.get("/health").status_code == 200
+        assert hasty.upload(b"small").status_code == 503  # not for its body: nothing is promoted
+        assert status(first) == 408
+    assert hasty.app.state.budget.used == 0
+
+
+def test_without_the_key_no_body_is_read(hasty):
+    with sending(hasty, head(MAX_BODY, key="wrong")) as stranger:
+        assert status(stranger) == 401
+        assert hasty.app.state.budget.used == 0
+        assert stranger.recv(1) == b""  # and what it goes on sending is not waited for
+
+
+def test_half_requests_are_ended_and_make_room_for_whole_ones(new_lab, run, monkeypatch):
+    monkeypatch.setattr(connections, "_MOST_CONNECTIONS", 20)
+    with run(new_lab(serving_header_s=3600).settings, wait=False) as service:
+        address = urlsplit(service.url)
+        half = [socket.create_connection((address.hostname, address.port)) for _ in range(60)]
+        for one in half:
+            one.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-")
+        for _ in range(3):  # on connections of their own
+            assert httpx.get(f"{service.url}/health", trust_env=False).status_code == 200
+        for one in half:
+            one.close()
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET /health HTTP/1.1\r\nX-", b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"]
+)
+def test_a_connection_without_a_request_is_ended_however_it_began(hasty, said):
+    with sending(hasty, said) as connection, contextlib.suppress(ConnectionResetError):
+        while connection.recv(65536):  # a time out of the socket's would raise
+            pass
+
+
+def test_this_process_may_open_as_many_files_as_it_is_let(monkeypatch):
+    limits = [(256, 4096)]
+    monkeypatch.setattr(connections.resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(connections.resource, "setrlimit", lambda _, wanted: limits.append(wanted))
+    assert connections.open_descriptors() == 1024
+    assert limits[-1] == (4096, 4096)
+    limits.append((256, 256))
+    assert connections.open_descriptors() == 128
+
+
+def test_a_client_that_leaves_is_no_error_of_the_service(hasty, caplog):
+    with caplog.at_level(logging.DEBUG, "thumblab_serving.requests"):
+        for kind in ("application/json", "multipart/form-data; boundary=x"):
+            with sending(hasty, head(1_000, kind=kind), b"--x\r\n"):
+                pass
+        deadline = time.monotonic() + 10
+        while len(lines := [r for r in caplog.records if '"status": 499' in r.getMessage()]) < 2:
+            assert time.monotonic() < deadline
+    assert {line.levelno for line in lines} == {logging.DEBUG}
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR or record.exc_info] == []
+    assert 'status="500"' not in hasty.client.get("/metrics").text
+
+
+def test_an_answer_that_nobody_expected_has_its_id_and_the_headers_too(hasty, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("of the tests")
+
+    monkeypatch.setattr(hasty.app.state.engine, "score", fail)
+    reply = hasty.upload(b"x")
+    assert reply.status_code == 500
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert re.fullmatch("[0-9a-f]{16}", reply.headers["x-request-id"])
+    assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
+    assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("way", ["json", "form"])
+def test_a_picture_over_the_limit_is_an_error_of_its_item_and_says_its_own_size(service, draw, way):
+    large = MAX_BYTES + 3 * 2**20
+    if way == "json":
+        text = base64.b64encode(draw(1)).decode()
+        body = {"title": "t", "thumbnails": [{"id": "a", "image_base64": text}, {"id": "b", "image_base64": ""}]}
+        long = json.dumps(body).replace('""', f'"{"A" * (large // 3 * 4)}"')
+        reply = service.client.post("/v1/score", content=long, headers={"content-type": "application/json"})
+        answer = reply.json()
+    else:
+        answer = service.score(draw(1), bytes(large))
+    good, bad = answer["thumbnails"]
+    assert (good["error"], good["rank"]) == (None, 1)
+    assert f"{large / 2**20:.1f} MiB" in bad["error"]
+    assert "at most" in bad["error"]
+
+
+def test_the_limits_leave_room_for_the_largest_picture_and_are_in_the_document(service):
+    assert MAX_BODY > 50_000_000 * 4 / 3 + 2**20
+    document = httpx.get(f"{service.url}/openapi.json", trust_env=False).json()
+    body = document["paths"]["/v1/score"]["post"]["requestBody"]
+    assert f"{MAX_BODY // 2**20} MiB" in body["description"]
+    assert str(MAX_BYTES) in json.dumps(document["components"]["schemas"]["ThumbnailIn"])
+    assert {"408", "413", "503"} <= set(document["paths"]["/v1/score"]["post"]["responses"])
+
+
+def test_metrics_say_what_each_cache_holds_and_may_hold(service, draw):
+    service.score(draw(4711))
+    text = httpx.get(f"{service.url}/metrics", trust_env=False).text
+    found = {
+        (name, use): float(value)
+        for name, use, value in re.findall(r'^(thumblab_memory\w*)_bytes\{use="([\w-]+)"\} (\S+)$', text, re.M)
+    }
+    uses = {use for name, use in found if name == "thumblab_memory_limit"}
+    assert uses == {
+        "bodies",
+        "cache-pictures",
+        "cache-titles",
+        "cache-looks",
+        "cache-added-histories",
+        "cache-own-histories",
+    }
+    assert all(found["thumblab_memory", use] <= found["thumblab_memory_limit", use] for use in uses)
+    assert found["thumblab_memory", "cache-looks"] > 1_000
+    assert found["thumblab_memory", "resident"] > 50 * 2**20
+
+
+def test_a_cache_keeps_to_its_bytes_and_counts_what_its_values_consist_of():
+    import numpy as np
+
+    from thumblab_serving.loading.cache import Cache, weight
+
+    cache = Cache[object](1_000, limit=10 * 4_000)
+    for n in range(50):
+        cache.get(n, lambda: {"vector": np.zeros((1, 1_000), np.float32)[0]})
+        assert cache.used <= cache.limit
+    assert 5 < len(cache) < 10
+    assert weight(np.zeros(1_000, np.float32)) >= 4_000
+    assert weight([(1.5,) * 100] * 10) >= 10 * 100 * 24
+
+
+def test_urls_that_hang_hold_their_request_for_one_deadline_and_not_one_each(new_lab, run, draw):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts and says nothing
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        lab = new_lab(extra_image_hosts=host, serving_fetch_s=0.3)
+        lab.promote(lab.index())
+        lab.promote(lab.model())
+        good = base64.b64encode(draw(1)).decode()
+        hanging = [{"id": str(n), "url": f"http://{host}/{n}.jpg"} for n in range(19)]
+        with run(lab.settings) as service:
+            start = time.monotonic()
+            reply = service.ask([*hanging, {"id": "good", "image_base64": good}])
+            took = time.monotonic() - start
+    *bad, fine = reply.json()["thumbnails"]
+    assert fine["rank"] == 1
+    assert all("did not arrive within" in one["error"] for one in bad)
+    assert took < 19 * 0.3  # one deadline each would be this at least
+
+
+@pytest.mark.parametrize(
+    ("parts", "good"),
+    [
+        (["UCown"], True),
+        (["a" * 64], True),
+        ([""], True),
+        ([], True),
+        (["https://www.youtube.com/channel/UCown/videos"], True),
+        (["https://evil.example/channel/UCown"], False),
+        (["a" * 65], False),
+        (["../all"], False),
+        (["a b"], False),
+        (["ü"], False),
+        (["UCown", "UCother"], False),
+    ],
+)
+def test_a_form_takes_the_channels_that_the_document_says_and_no_others(hasty, draw, parts, good):
+    document = httpx.get(f"{hasty.url}/openapi.json", trust_env=False).json()
+    body = document["paths"]["/v1/score"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    channel = body["properties"]["channel_id"]
+    assert channel["type"] == "string"
+    if len(parts) == 1:
+        assert bool(re.search(channel["pattern"], parts[0])) is good
+    files = [("thumbnails", ("a.jpg", draw(1), "image/jpeg")), *[("channel_id", (None, part)) for part in parts]]
+    reply = hasty.client.post("/v1/score", data={"title": "t"}, files=files)
+    assert reply.status_code == (503 if good else 422), reply.text  # 503: nothing is promoted here
+
+
+def test_a_channel_that_is_a_file_is_refused(hasty, draw):
+    files = [("thumbnails", ("a.jpg", draw(1))), ("channel_id", ("a.txt", b"UCown"))]
+    assert hasty.client.post("/v1/score", data={"title": "t"}, files=files).status_code == 422
+
+
+FIRST = """
+import sys, threading, time
+import httpx, uvicorn
+from thumblab_serving.__main__ import config
+from thumblab_serving.app import create_app
+
+server = uvicorn.Server(config(create_app(), host="127.0.0.1", port=0, log_level="warning"))
+threading.Thread(target=server.run, daemon=True).start()
+while not server.started:
+    time.sleep(0.01)
+url = "http://127.0.0.1:%d" % server.servers[0].sockets[0].getsockname()[1]
+with httpx.Client(base_url=url, trust_env=False, timeout=60, headers={"X-API-Key": "key-of-the-tests-0123456789"}) as client:
+    while client.get("/ready").status_code != 200:
+        time.sleep(0.05)
+    from thumblab_core.sub_scores import Meter
+    opened, real = [], Meter._opened
+    Meter._opened = lambda self: opened.append(1) or real(self)
+    before = set(sys.modules)
+    with open(sys.argv[1], "rb") as file:
+        reply = client.post("/v1/score", data={"title": "t"}, files={"thumbnails": file})
+    assert reply.status_code == 200, reply.text
+    print(sorted(set(sys.modules) - before), opened)
+server.should_exit = True
+"""
+
+
+def test_the_first_request_after_ready_imports_nothing_and_loads_nothing(lab, draw, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(draw(3))
+    environment = {"THUMBLAB_DATA_DIR": str(lab.settings.data_dir), "THUMBLAB_API_KEY": KEY}
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST, str(tmp_path / "a.jpg")],
+        env={**os.environ, **environment, "THUMBLAB_IMAGE_ENCODER": "builtin"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "[] []\n", done.stderr[-2000:]
+
+
+WORKERS = """
+import os, signal
+from types import SimpleNamespace
+from thumblab_serving.http.bodies import Budget
+from thumblab_serving.http.metrics import Metrics
+
+engine = SimpleNamespace(state=SimpleNamespace(slots=[]), caches={})
+done, workers = os.pipe(), []
+for _ in range(2):
+    workers.append(os.fork())
+    if workers[-1] == 0:
+        budget = Budget(100)
+        budget.take(30)
+        Metrics(engine, budget).request("GET", "/health", 200, 0.1)
+        os.write(done[1], b".")
+        signal.pause()
+for _ in workers:
+    os.read(done[0], 1)
+print(Metrics(engine, Budget(100)).text().decode())
+for worker in workers:
+    os.kill(worker, signal.SIGKILL)
+"""
+
+
+def test_one_of_several_workers_gives_the_metrics_of_all(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WORKERS],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert 'thumblab_request_seconds_count{method="GET",route="/health",status="200"} 2.0' in done.stdout, done.stderr
+    assert 'thumblab_memory_bytes{use="bodies"} 60.0' in done.stdout
+
+
+def test_a_dead_worker_whose_files_another_worker_removed_first_costs_no_metrics(tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    from thumblab_serving.http import metrics
+    from thumblab_serving.http.bodies import Budget
+
+    (tmp_path / "gauge_livesum_4194999.db").touch()
+
+    def removed_first(worker):
+        (tmp_path / f"gauge_livesum_{worker}.db").unlink()
+        raise FileNotFoundError(worker)
+
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(metrics.psutil, "pid_exists", lambda _: False)
+    monkeypatch.setattr(metrics.multiprocess, "mark_process_dead", removed_first)
+    engine = SimpleNamespace(state=SimpleNamespace(slots=[]), caches={})
+    assert b"thumblab_release_served" in metrics.Metrics(engine, Budget(1)).text()

@@ -1,0 +1,246 @@
+"""Promises of a service whose disk or network fails for a while: it goes on with what it has, says so, and mends itself."""
+
+import gc
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tiny_clip import TinyClip
+
+from thumblab_core.encoders import open_clip
+from thumblab_core.encoders.load import new_image_encoder
+from thumblab_core.encoders.open_clip import OpenClipEncoder
+from thumblab_serving.loading import faults
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """What may pass is tried again by whoever asks next; what is damaged never."""
+    monkeypatch.setattr(faults, "PASSING_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(faults, "LASTING_SECONDS", (3600.0, 3600.0))
+
+
+@pytest.fixture
+def compiled(new_lab, tiny: TinyClip, tmp_path: Path):
+    """A lab whose releases were made with a tower that is compiled, and the file of the weights that it was made of."""
+    from thumblab_core.encoders.openvino_runtime import ov
+
+    lab, weights = new_lab(), tmp_path / "weights.pt"
+    shutil.copyfile(tiny.weights, weights)
+    plain = OpenClipEncoder(tiny.name, str(weights))
+    info = {"asked": "float32", "precision": "float32", "preprocessing": plain.preprocessing.as_json(), "dimension": 32}
+    release = lab.store.publish(
+        "encoder", plain.base, lambda folder: ov.save_model(plain.graph(), folder / "model.xml"), info
+    )
+    name = f"open_clip:{tiny.name}/{weights}@{release.release_id}"
+    lab.promote(lab.index(name=name))
+    lab.promote(lab.model(name=name))
+    return lab, weights
+
+
+def test_a_release_that_could_not_be_read_at_start_is_served_once_it_can_without_a_restart(
+    new_lab, run, draw, tmp_path, at_once
+):
+    lab = new_lab()
+    index, model = lab.promote(lab.index()), lab.promote(lab.model())
+    for release in (index, model):
+        release.path.rename(tmp_path / release.kind)
+    with run(lab.settings, wait=False) as service:
+        service.app.state.engine.load()
+        health = service.health()
+        for served in (health["model"], health["indices"]["tech"]):
+            assert served["refused"]["release"] in (model.release_id, index.release_id)
+            assert "No such file" in served["refused"]["reason"]
+        assert service.upload(draw(1)).status_code == 503
+        for release in (index, model):
+            (tmp_path / release.kind).rename(release.path)
+        assert service.client.get("/ready").status_code == 200  # nobody had to ask for a score
+        answer = service.score(draw(1))
+        assert answer["releases"] == {"model": model.release_id, "index": index.release_id}
+        assert service.health()["model"]["refused"] is None
+
+
+def test_a_fault_that_may_pass_is_tried_again_soon_and_then_less_often_and_damage_rarely(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(faults.time, "monotonic", lambda: now)
+    waits = {}
+    for error in (OSError(5, "Input/output error"), ValueError("no JSON")):
+        backoff = faults.Backoff()
+        assert backoff.due
+        waits[type(error)] = []
+        for _ in range(9):
+            backoff.failed(error)
+            assert not backoff.due
+            waits[type(error)].append(backoff.seconds)
+    assert waits[OSError] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert waits[ValueError] == [60, 120, 240, 480, 600, 600, 600, 600, 600]
+
+
+def test_a_meter_that_failed_at_start_is_made_once_it_can_be_without_a_request(new_lab, run, tmp_path, at_once):
+    lab = new_lab()
+    lab.promote(lab.index())
+    lab.promote(lab.model())
+    missing = lab.settings.model_copy(update={"face_model": tmp_path / "faces.onnx"})
+    with run(missing, wait=False) as service:
+        deadline = time.monotonic() + 60
+        while service.health()["meter"]["state"] != "failed":
+            assert time.monotonic() < deadline
+        assert "faces.onnx" in service.client.get("/ready").json()["detail"]
+        service.app.state.engine.measuring._settings = lab.settings  # as if the file were there by now
+        while service.client.get("/ready").status_code != 200:
+            assert time.monotonic() < deadline
+
+
+def test_a_rehearsal_that_fails_in_any_way_is_said_tried_again_by_backoff_and_breaks_no_health(
+    new_lab, run, monkeypatch
+):
+    from thumblab_serving.scoring import engine
+    from thumblab_serving.scoring.engine import Engine
+
+    real, tries, told = Engine.score, [], []
+    # Not caplog: what configures logging in other tests of the process may have switched this logger off.
+    monkeypatch.setattr(engine._log, "warning", lambda line, *values: told.append(line % values))
+
+    def broken(self, sources, asked):
+        tries.append(1)
+        raise RuntimeError("the device is lost")
+
+    monkeypatch.setattr(Engine, "score", broken)
+    lab = new_lab()
+    lab.promote(lab.index())
+    lab.promote(lab.model())
+    with run(lab.settings, wait=False) as service:
+        deadline = time.monotonic() + 60
+        while service.health()["rehearsal"]["state"] != "failed":
+            assert time.monotonic() < deadline
+        why = "the first answer could not be made (RuntimeError: the device is lost)"
+        for _ in range(3):
+            assert service.health()["rehearsal"]["reason"] == why
+            assert service.client.get("/ready").json()["detail"] == why
+        assert tries == [1]
+        assert [line for line in told if "the device is lost" in line] == [f"{why}; tried again in 60 seconds"]
+        monkeypatch.setattr(Engine, "score", real)
+        service.app.state.engine._backoff.reset()
+        while not service.health()["ready"]:
+            assert time.monotonic() < deadline
+        assert service.health()["rehearsal"] == {"state": "done", "reason": None}
+
+
+def test_a_meter_that_cannot_be_made_is_not_made_anew_by_every_caller(lab, monkeypatch):
+    from types import SimpleNamespace
+
+    from thumblab_core.errors import LabError
+    from thumblab_serving.loading import measuring
+
+    tries = []
+
+    def broken(*_):
+        tries.append(1)
+        raise RuntimeError("the device is lost")
+
+    monkeypatch.setattr(measuring, "Meter", broken)
+    meters = measuring.Measuring(lab.settings)
+    title = SimpleNamespace(fingerprint="t")
+    encoders = SimpleNamespace(of=lambda _: None, title=title)
+    for _ in range(3):
+        with pytest.raises(LabError, match="the device is lost"):
+            meters.meter(encoders, "e")
+    assert tries == [1]
+
+
+def test_without_the_text_towers_weights_the_thumbnails_are_ranked_and_title_match_is_null(
+    compiled, run, draw, at_once
+):
+    lab, weights = compiled
+    aside = weights.rename(weights.with_suffix(".aside"))
+    with run(lab.settings) as service:
+        answer = service.score(draw(1), draw(2))
+        assert answer["winner"] in ("p0.jpg", "p1.jpg")
+        for thumbnail in answer["thumbnails"]:
+            assert thumbnail["error"] is None
+            match = thumbnail["sub_scores"]["title_match"]
+            assert (match["value"], match["weak"], match["fix"]) == (None, False, None)
+            assert str(weights) in match["reason"]
+            assert thumbnail["sub_scores"]["clarity"]["niche_percentile"] is None  # of the meter of another lab's index
+        assert [said for said in answer["degraded"] if "title_match is not measured" in said and str(weights) in said]
+        assert str(weights) in service.health()["meter"]["missing"][-1]
+        aside.rename(weights)
+        deadline = time.monotonic() + 60
+        while service.score(draw(1))["thumbnails"][0]["sub_scores"]["title_match"]["value"] is None:
+            assert time.monotonic() < deadline
+        assert not [said for said in service.score(draw(1))["degraded"] if "title_match" in said]
+
+
+def test_a_text_tower_that_hangs_holds_up_no_answer_and_one_that_is_there_is_warm_when_ready(
+    compiled, run, draw, monkeypatch
+):
+    from thumblab_serving.loading import text_tower
+
+    lab, _ = compiled
+    loads, hang = [], threading.Event()
+    real = open_clip.OpenClipEncoder.encode_texts
+
+    def encode(self, texts):
+        loads.append(threading.current_thread().name)
+        hang.wait(60)
+        return real(self, texts)
+
+    monkeypatch.setattr(open_clip.OpenClipEncoder, "encode_texts", encode)
+    monkeypatch.setattr(text_tower, "PATIENCE", 0.01)
+    with run(lab.settings) as service:
+        answer = service.score(draw(1))
+        assert answer["winner"]
+        assert [said for said in answer["degraded"] if "still being loaded" in said]
+        assert loads == ["text-tower"]
+        hang.set()
+
+
+def test_an_encoder_is_loaded_beside_the_requests_of_other_niches_and_freed_when_no_release_names_it(
+    new_lab, run, draw, tiny: TinyClip, monkeypatch
+):
+    lab = new_lab()
+    lab.promote(lab.index("gaming"))
+    first = lab.promote(lab.index("tech"))
+    lab.promote(lab.model(niches=("tech", "gaming")))
+    loading, go_on = threading.Event(), threading.Event()
+    real = open_clip.OpenClipEncoder.encode_images
+
+    def encode(self, images):
+        loading.set()
+        assert go_on.wait(60)
+        return real(self, images)
+
+    other = lab.index("tech", seed=1, name=tiny.setting)
+    monkeypatch.setattr(open_clip.OpenClipEncoder, "encode_images", encode)
+    with run(lab.settings) as service:
+        lab.promote(other)
+        waiting = threading.Thread(target=lambda: service.client.get("/health"))
+        waiting.start()
+        assert loading.wait(60)
+        assert service.score(draw(77), category="gaming")["winner"]  # while the other niche's encoder loads
+        go_on.set()
+        waiting.join()
+        assert service.score(draw(1))["releases"]["index"] == other.release_id
+        fingerprint = new_image_encoder(tiny.setting, lab.settings.releases).fingerprint
+        assert fingerprint in service.health()["encoders"]["images"]
+        lab.promote(first)
+        service.score(draw(2))
+        gc.collect()
+        assert fingerprint not in service.health()["encoders"]["images"]
+
+
+def test_no_more_sets_of_engines_are_loaded_than_pictures_are_examined_at_a_time(new_lab, run, draw, monkeypatch):
+    from thumblab_core.sub_scores import Meter
+
+    opened = []
+    real = Meter._opened
+    monkeypatch.setattr(Meter, "_opened", lambda self: opened.append(1) or real(self))
+    monkeypatch.setattr("os.cpu_count", lambda: 32)
+    lab = new_lab()
+    lab.promote(lab.index())
+    lab.promote(lab.model())
+    with run(lab.settings) as service:
+        service.score(*[draw(seed) for seed in range(8)])
+    assert len(opened) <= 4

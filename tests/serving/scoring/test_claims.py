@@ -1,0 +1,187 @@
+"""What an answer claims of its ranking, and where it claims nothing because nothing is known."""
+
+import numpy as np
+import pytest
+
+from thumblab_core.images import decode
+from thumblab_core.ranking.channel_adapters import ChannelHistories
+from thumblab_core.ranking.familiarity import Familiar
+from thumblab_serving.scoring.claims import levelled, verdict
+
+CHANCE = (0.498, 0.485, 0.626)
+GOOD = (0.769, 0.759, 0.779)
+
+
+@pytest.fixture(scope="module")
+def changing(tmp_path_factory, lab_at, run):
+    """A service whose model the tests replace."""
+    lab = lab_at(tmp_path_factory.mktemp("claims"))
+    lab.promote(lab.index("tech"))
+    lab.promote(lab.model())
+    with run(lab.settings) as service:
+        service.lab = lab
+        yield service
+
+
+def said(answer, words):
+    return [sentence for sentence in answer["degraded"] if words in sentence]
+
+
+def test_equal_pictures_keep_the_order_of_the_request(service, draw):
+    for several in ([draw(3)] * 7, [draw(5), draw(3), draw(5), draw(5), draw(9), draw(5), draw(5)]):
+        thumbnails = service.score(*several)["thumbnails"]
+        for one in set(several):
+            equal = [t for t, picture in zip(thumbnails, several, strict=True) if picture == one]
+            assert [t["rank"] for t in equal] == sorted(t["rank"] for t in equal)
+            assert len({(t["score"], t["win_probability"]) for t in equal}) == 1
+
+
+def test_scores_that_differ_by_rounding_alone_are_equal_and_others_are_not():
+    noise = np.array([0.3, 0.3 + 3e-8, 0.9, 0.3 - 3e-8, 0.3002], np.float32)
+    found = levelled(noise)
+    assert found[0] == found[1] == found[3]
+    assert len(set(found.tolist())) == 3
+
+
+@pytest.mark.parametrize(
+    ("chance", "word"),
+    [
+        (0.75 - 1e-12, "clear"), (0.745, "clear"), (0.7449, "leaning"), (0.6, "leaning"), (0.6 - 1e-9, "leaning"),
+        (0.595, "leaning"), (0.5949, "too_close_to_call"), (0.5, "too_close_to_call"), (1.0, "clear"),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_that_of_the_percentage_that_is_shown(chance, word):
+    assert verdict(chance) == word
+
+
+def test_on_channels_that_a_model_cannot_rank_the_answer_says_so_and_on_others_not(changing, draw):
+    lab = changing.lab
+    lab.promote(lab.model(skills={"future": GOOD, "new_channels": CHANCE}, channels=("UCown",)))
+    for asked in ({}, {"channel_id": "UCstranger"}):
+        answer = changing.score(draw(1), draw(2), **asked)
+        [sentence] = said(answer, "no better than chance")
+        assert "channels that it had not learnt" in sentence
+        assert "50 % of 1,000 held-out pairs, 95 % interval 48 to 63 %" in sentence
+        assert answer["skill"] == {
+            "measured_on": "new_channels", "auc": 0.498, "low": 0.485, "high": 0.626, "pairs": 1_000, "channels": 40,
+        }  # fmt: skip
+    known = changing.score(draw(1), draw(2), channel_id="UCown")
+    assert (known["skill"]["measured_on"], known["skill"]["auc"]) == ("future", 0.769)
+    assert not said(known, "chance")
+
+
+def test_a_model_that_knows_new_channels_is_not_said_to_know_nothing_of_them(changing, draw):
+    changing.lab.promote(changing.lab.model(skills={"new_channels": GOOD}))
+    answer = changing.score(draw(1), draw(2))
+    assert answer["degraded"] == ["no face model: run `thumblab models pull`"]
+    assert answer["skill"]["auc"] == 0.769
+
+
+def test_what_was_never_measured_of_a_model_is_said_to_be_unknown(changing, draw):
+    changing.lab.promote(changing.lab.model(skills={}))
+    answer = changing.score(draw(1), draw(2))
+    assert said(answer, "on channels that it had not learnt was not measured")
+    assert answer["skill"] is None
+
+
+@pytest.mark.parametrize(
+    ("informed", "why"),
+    [
+        (None, "was not measured"),
+        ({"correlation": 0.02, "low": -0.1, "videos": 300, "spread": 0.4}, "on 300 held-out videos"),
+        ({"correlation": 0.4, "low": 0.3, "videos": 300, "spread": 0.004}, "the same for every thumbnail"),
+    ],
+)
+def test_an_engagement_that_says_nothing_is_not_given(changing, draw, informed, why):
+    changing.lab.promote(changing.lab.model(informed=informed))
+    answer = changing.score(draw(1), draw(2))
+    assert [t["predicted_engagement"] for t in answer["thumbnails"]] == [None, None]
+    [sentence] = said(answer, "predicted engagement is left out: ")
+    assert why in sentence
+
+
+def test_a_picture_unlike_anything_that_was_learnt_is_not_ranked_and_the_others_are(changing, draw):
+    lab = changing.lab
+    encoder = changing.app.state.engine.state.encoders()
+    learnt = encoder.image("builtin").encode_images([decode(draw(n)).pixels for n in range(60)])
+    familiar = Familiar.of(learnt, np.array([f"c{n % 6}" for n in range(60)]))
+    lab.promote(lab.model(familiar=familiar, channels=("UCown",)))
+    strange = [_stripes(period) for period in (4, 6)]
+    for asked in ({}, {"channel_id": "UCown"}):
+        answer = changing.score(draw(70), strange[0], draw(71), **asked)
+        one, other, third = answer["thumbnails"]
+        assert [one["familiar"], other["familiar"], third["familiar"]] == [True, False, True]
+        assert sorted([one["rank"], third["rank"]]) == [1, 2]
+        assert one["win_probability"] + third["win_probability"] == pytest.approx(1)
+        assert [other[name] for name in ("rank", "score", "win_probability", "predicted_engagement")] == [None] * 4
+        assert other["sub_scores"]["clarity"]["value"] is not None
+        assert answer["winner"] in ("p0.jpg", "p2.jpg")
+        assert said(answer, "p1.jpg (")
+        assert said(answer, "unlike every picture that the model has learnt")
+        for pictures in (strange, [draw(70), strange[0]], strange[:1]):
+            alone = changing.score(*pictures, **asked)
+            assert (alone["verdict"], alone["winner"], alone["confidence"]) == ("no_verdict", None, None)
+            assert {(t["rank"], t["win_probability"]) for t in alone["thumbnails"]} == {(None, None)}
+
+
+def test_a_model_that_cannot_tell_what_is_unlike_it_says_so_and_ranks(changing, draw):
+    changing.lab.promote(changing.lab.model(familiar=None))
+    answer = changing.score(draw(1), draw(2))
+    assert said(answer, "cannot tell a picture that is unlike all it has learnt")
+    assert [t["familiar"] for t in answer["thumbnails"]] == [None, None]
+    assert answer["winner"] is not None
+
+
+def test_an_adapted_score_is_placed_among_the_channels_own_and_not_where_these_are_few(changing, draw):
+    lab = changing.lab
+    model = lab.promote(lab.model())
+    lab.history("UCdeep", model, videos=40)
+    lab.history("UCfew", model, videos=19)
+    pictures = [draw(n) for n in range(20, 28)]
+    plain, deep = changing.score(*pictures), changing.score(*pictures, channel_id="UCdeep")
+    assert (plain["score_among"], deep["score_among"]) == ("niche", "channel")
+    assert not said(deep, "have no place")
+    scores = [t["score"] for t in deep["thumbnails"]]
+    assert max(scores) - min(scores) > 40
+    assert scores != [t["score"] for t in plain["thumbnails"]]
+    few = changing.score(draw(1), draw(2), channel_id="UCfew")
+    assert few["channel"]["adapted"] is True
+    assert [t["score"] for t in few["thumbnails"]] == [None, None]
+    assert said(few, "has 19 of the 20 videos")
+
+
+def test_a_history_from_before_scores_were_placed_gives_no_score_and_says_why(changing, draw, monkeypatch):
+    from thumblab_core.ranking import adapters
+
+    model = changing.lab.promote(changing.lab.model())
+    with monkeypatch.context() as older:
+        older.setattr(adapters, "LEAST_PLACED", 10_000)
+        changing.lab.history("UColder", model, videos=24)
+    answer = changing.score(draw(1), draw(2), channel_id="UColder")
+    assert [t["score"] for t in answer["thumbnails"]] == [None, None]
+    assert said(answer, "older version of the lab")
+    ChannelHistories(changing.lab.store).remove("UColder")
+
+
+def test_neighbours_that_are_no_winners_are_given_as_such_where_no_winner_is_near(changing, draw):
+    lab = changing.lab
+    lab.promote(lab.model())
+    lab.promote(lab.index("news", count=12))  # of which none reaches twice its channel's usual
+    answer = changing.score(draw(1), draw(2), category="news")
+    for thumbnail in answer["thumbnails"]:
+        assert [n["winner"] for n in thumbnail["neighbours"]] == [False] * 5
+    assert said(answer, "none of the thumbnails of news that are most like p0.jpg, p1.jpg is a winner")
+    winners = changing.score(draw(1), draw(2))
+    assert {n["winner"] for t in winners["thumbnails"] for n in t["neighbours"]} == {True}
+    assert not said(winners, "is a winner")
+
+
+def _stripes(period):
+    import io
+
+    from PIL import Image
+
+    image = (np.indices((180, 320))[0] // period % 2 * 255).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(image).convert("RGB").save(out, "PNG")
+    return out.getvalue()

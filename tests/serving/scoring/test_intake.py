@@ -1,0 +1,68 @@
+"""Promises of fetching pictures: their bytes in memory are bounded, and nothing is examined for an answer that is out."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from thumblab_serving.scoring import intake
+from thumblab_serving.scoring.intake import Intake, Source
+
+FETCHES = 4
+
+
+class Lab:
+    """Stands for the image host and the encoders: counts the pictures that were fetched and are not examined yet."""
+
+    def __init__(self, body):
+        self.body, self.held, self.most, self.examined = body, 0, 0, 0
+        self.may_arrive, self.may_examine, self.lock = threading.Event(), threading.Event(), threading.Lock()
+
+    def get(self, url, within_s):
+        assert self.may_arrive.wait(30)
+        with self.lock:
+            self.held += 1
+            self.most = max(self.most, self.held)
+            if self.held == FETCHES:
+                self.may_examine.set()
+        return SimpleNamespace(body=self.body)
+
+    def picture(self, name, sha256, data):
+        assert self.may_examine.wait(30)
+        with self.lock:
+            self.held -= 1
+            self.examined += 1
+        return None
+
+    def measure(self, *_):
+        return None
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def lab(draw, monkeypatch):
+    monkeypatch.setattr(intake, "_FETCHES", FETCHES)
+    return Lab(draw(1))
+
+
+def test_no_more_fetched_pictures_are_in_memory_than_are_fetched_at_a_time(lab):
+    reader = Intake(lab, lab, patience=30)
+    lab.may_arrive.set()
+    found = reader.examine([Source(str(n), url="u") for n in range(40)], "t", lab, ["e"])
+    reader.close()
+    assert [one.error for one in found] == [None] * 40
+    assert lab.most == FETCHES
+
+
+def test_what_arrives_after_the_deadline_of_its_request_is_not_examined(lab):
+    reader = Intake(lab, lab, patience=0.01)
+    [late] = reader.examine([Source("a", url="u")], "t", lab, ["e"])
+    assert late.error == "it did not arrive within 0.01 s"
+    lab.may_examine.set()
+    lab.may_arrive.set()
+    reader._fetching.shutdown(wait=True)
+    reader.close()
+    assert lab.held == 1
+    assert lab.examined == 0

@@ -1,0 +1,100 @@
+"""thumblab crawl: what the training corpus costs, and how far it is. Dagster's asset `crawled_videos` does the work."""
+
+import dataclasses
+import json
+from typing import TextIO
+
+import click
+
+from thumblab_core.niches import NICHES
+
+_niches = click.option("--niche", "niches", multiple=True, type=click.Choice(NICHES), help="Only this one; repeatable.")
+
+
+@click.group(name="crawl")
+def command() -> None:
+    """The crawl for training: its cost before anything is spent, and its state.
+
+    To crawl, materialize `crawled_videos` in Dagster, one partition per niche; it goes on where it stopped.
+    """
+
+
+@command.command()
+@_niches
+@click.option("--channels", type=click.IntRange(1), help="Per niche. Default: THUMBLAB_CRAWL_CHANNELS.")
+@click.option(
+    "--videos-per-channel", type=click.FloatRange(1), help="Default: as walked so far, else 133 (200,000 of 1,500)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: float | None, as_json: bool) -> None:
+    """Print the units and days that the crawl will take. Asks YouTube nothing and spends nothing."""
+    from thumblab_cli.printing.collection import plan_table, quota_table
+    from thumblab_cli.printing.tables import whole_console
+    from thumblab_pipelines.collection.crawl_plan import plan_crawl
+    from thumblab_pipelines.lab import Lab
+
+    planned = plan_crawl(Lab.open(), niches or NICHES, channels, videos_per_channel)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(planned)))
+        return
+    console = whole_console()
+    console.print(plan_table(planned))
+    console.print(quota_table(planned.balances, "Quota today"))
+    if planned.units == 0 and planned.searches == 0:
+        console.print("Nothing is left to crawl.")
+        return
+    console.print(
+        f"{planned.units:,} units and {planned.searches:,} searches: done {_in_days(planned.days)}, beside the daily "
+        f"refresh. By search alone the same videos would take {planned.naive_days:,} days.",
+        soft_wrap=True,
+    )
+
+
+def _in_days(days: int) -> str:
+    return "today" if days <= 1 else f"in {days} days"
+
+
+@command.command()
+@click.argument("channels", nargs=-1)
+@click.option("--niche", required=True, type=click.Choice(NICHES))
+@click.option("--file", "source", type=click.File(encoding="utf-8"), help="One channel per line; - for standard input.")
+def add(channels: tuple[str, ...], niche: str, source: TextIO | None) -> None:
+    """Put CHANNELS on the list of a niche, beside those that searches find: ids (UC...), URLs or @handles."""
+    from thumblab_core.errors import LabError
+    from thumblab_pipelines.collection.crawl_names import add_channels
+    from thumblab_pipelines.lab import Lab
+
+    names = [*channels, *(line.strip() for line in source or () if line.strip())]
+    if not names:
+        raise LabError("no channel was named; give ids, URLs or @handles, or a --file of them")
+    added = add_channels(Lab.open(), niche, names)
+    for handle in added.unknown:
+        click.echo(f"{handle}: YouTube knows no such channel")
+    click.echo(f"{added.new} of {len(names)} channels are new to the crawl of {niche}.")
+
+
+@command.command()
+@_niches
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(niches: tuple[str, ...], as_json: bool) -> None:
+    """Show how far the crawl is, and why channels and videos were left out."""
+    from datetime import UTC, datetime, timedelta
+
+    from thumblab_cli.printing.collection import crawl_table, reasons_table
+    from thumblab_cli.printing.tables import whole_console
+    from thumblab_pipelines.collection import crawl_state
+    from thumblab_pipelines.lab import Lab
+
+    lab = Lab.open()
+    before = datetime.now(UTC) - timedelta(days=lab.settings.crawl_again_days)
+    with lab.engine.connect() as connection:
+        counted = {niche: crawl_state.count(connection, niche, before) for niche in niches or NICHES}
+    if as_json:
+        click.echo(json.dumps({niche: dataclasses.asdict(state) for niche, state in counted.items()}))
+        return
+    console = whole_console()
+    console.print(crawl_table(counted))
+    if any(state.channels for state in counted.values()):
+        console.print(reasons_table(counted))
+    else:
+        console.print("Nothing has been crawled yet. `thumblab crawl plan` says what it costs.")

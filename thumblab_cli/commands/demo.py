@@ -1,0 +1,22 @@
+"""thumblab demo: the whole lab once, from an empty folder to a ranking, with no key and no network."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="demo")
+@click.option(
+    "--catalogue",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with videos.csv and images to collect from, in place of the synthetic catalogue.",
+)
+def command(catalogue: Path | None) -> None:
+    """Collect from a YouTube emulator, embed, index, train, serve, and rank three thumbnails.
+
+    Done again, it finds everything there: nothing is downloaded, encoded or trained twice.
+    """
+    from thumblab_cli.demo.walkthrough import walk_through
+    from thumblab_cli.printing.tables import whole_console
+
+    walk_through(whole_console(), catalogue)

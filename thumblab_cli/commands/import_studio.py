@@ -1,0 +1,68 @@
+"""thumblab import-studio: the true click-through rate of one's own videos, from YouTube Studio's exports."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+
+@click.command(name="import-studio")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The day (YYYY-MM-DD) that the exports were made; by default that of each file's last change.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(files: tuple[Path, ...], as_of: datetime | None, as_json: bool) -> None:
+    """Read exports of YouTube Studio (the .zip, or its Table data.csv) into the lab.
+
+    Each video keeps the impressions and the click-through rate of its newest export. A row that cannot be read is named and
+    skipped. Exits non-zero when a file could not be read; the others are imported all the same. docs/own-channel.md says how
+    to export.
+    """
+    from rich.console import Console
+
+    from thumblab_cli.printing.tables import print_problems
+    from thumblab_core.errors import LabError
+    from thumblab_pipelines.lab import Lab
+    from thumblab_pipelines.owner_ctr.studio import StudioImport, import_studio, in_library
+
+    console = Console(stderr=as_json)
+    lab = Lab.open()
+    reports: list[StudioImport] = []
+    refused: list[str] = []
+    for file in files:
+        try:
+            reports.append(import_studio(lab, file, as_of.date() if as_of else None))
+        except LabError as error:
+            refused.append(str(error))
+    known = {video_id for report in reports for video_id in report.video_ids}
+    collected = in_library(lab, known)
+    if as_json:
+        totals = {"with_ctr": len(known), "in_library": collected}
+        click.echo(
+            json.dumps({"files": [asdict(r) for r in reports], "refused": refused, **totals}, indent=2, default=str)
+        )
+    elif reports:
+        for report in reports:
+            for remark in report.remarks:
+                console.print(f"note: {remark}", markup=False, highlight=False, soft_wrap=True)
+            print_problems(console, report.problems)
+            nothing = "" if report.new or report.changed else "; nothing has changed"
+            tables = f" ({report.tables} tables)" if report.tables > 1 else ""
+            console.print(
+                f"{report.file}{tables}, as of {report.as_of}: {report.with_ctr} of {report.rows} videos got a true CTR "
+                f"({report.new} new, {report.changed} changed, {report.unchanged} unchanged, {report.older} kept from a "
+                f"newer export; {report.shorts} Shorts), {len(report.problems)} skipped{nothing}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+        console.print(f"In all {len(known)} videos with a true CTR; {collected} of them are in the library already.")
+        if len(known) > collected:
+            console.print("The CTR of the others is kept until the lab collects them.")
+    if refused:
+        raise LabError("; ".join(refused))

@@ -1,0 +1,40 @@
+"""thumblab quota: what is left of YouTube's quota today."""
+
+import dataclasses
+import json
+from datetime import timedelta
+
+import click
+
+
+@click.command(name="quota")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """Show what the lab has asked of the YouTube Data API today, and what it may still ask, by bucket.
+
+    Days are those of California, where YouTube resets the quota at midnight.
+    """
+    from datetime import UTC, datetime
+
+    from thumblab_cli.printing.collection import quota_table
+    from thumblab_cli.printing.tables import whole_console
+    from thumblab_core.settings import settings
+    from thumblab_pipelines.lab import Lab
+    from thumblab_pipelines.youtube.quota import Ledger, next_reset, pacific_day
+
+    lab = Lab.open(settings())
+    now = datetime.now(UTC)
+    balances = Ledger.of(lab.engine, lab.settings).balances(now)
+    if as_json:
+        rows = [dataclasses.asdict(balance) | {"left": balance.left} for balance in balances]
+        day = pacific_day(now).isoformat()
+        click.echo(json.dumps({"day": day, "resets_at": next_reset(now).isoformat(), "buckets": rows}))
+        return
+    console = whole_console()
+    console.print(quota_table(balances, f"YouTube quota of {pacific_day(now)} (California)"))
+    console.print(f"Reset at {next_reset(now):%Y-%m-%d %H:%M} UTC, in {_until(next_reset(now) - now)}.")
+
+
+def _until(rest: timedelta) -> str:
+    hours, minutes = divmod(int(rest.total_seconds()) // 60, 60)
+    return f"{hours} h {minutes} min"

@@ -1,0 +1,1 @@
+"""The demo: its own laboratory, and its steps."""

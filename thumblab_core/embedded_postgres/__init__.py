@@ -1,0 +1,1 @@
+"""Run PostgreSQL for a lab that has no server of its own."""

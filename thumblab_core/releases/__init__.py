@@ -1,0 +1,1 @@
+"""Immutable, versioned folders of artifacts, and which of them is served."""

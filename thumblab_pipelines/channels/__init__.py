@@ -1,0 +1,1 @@
+"""Adapters of single channels: collect a channel, learn its adapter, check it."""

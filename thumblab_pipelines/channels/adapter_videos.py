@@ -1,0 +1,149 @@
+"""The videos of one channel that its history is learnt from, and their vectors.
+
+Which of them count: as at training (see `corpus.py`) ordinary videos of a minute or more with a picture, a count of views
+and vectors of both of the model's encoders, and where the lab is to learn only from the opted-in, those of them that are.
+But a channel's own history may have few views. A video that changed its thumbnail or title is taken as it was first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sqlalchemy import text
+
+from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
+from thumblab_core.encoders.protocol import NO_VECTOR
+from thumblab_core.errors import LabError
+from thumblab_core.releases.release_store import Release
+from thumblab_pipelines.dataset.corpus import MIN_SECONDS, whole_hashes
+from thumblab_pipelines.features.learnt_vectors import (
+    PICTURE,
+    TITLE,
+    Made,
+    encode_pictures,
+    encode_titles,
+    vectors,
+    without_vector,
+)
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.progress import Progress, silent
+from thumblab_pipelines.videos.records import LONGEST_SHORT_S, VIDEO
+from thumblab_pipelines.videos.versions import CHANGED_FIRST, LACKS_COUNT, NEVER_COUNTED, NOT_KEPT, learnt
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sqlalchemy import Row
+
+_log = logging.getLogger(__name__)
+
+_CHANNELS = "video_id IN (SELECT video_id FROM videos WHERE channel_id = :channel)"
+_VIDEOS = f"""
+WITH learnt AS ({learnt("v.channel_id = :channel")}),
+vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({vectors(_CHANNELS)}) of_channel)
+SELECT v.video_id, v.niche, v.channel_id, COALESCE(p.title, v.title) AS title, v.published_at,
+       v.format, v.duration_s, v.aspect_ratio,
+       s.view_count AS views, s.era, s.observed_at,
+       GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
+       p.sha256, p.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
+       v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, {LACKS_COUNT} AS lacks_count
+FROM videos v
+LEFT JOIN learnt p ON p.video_id = v.video_id
+LEFT JOIN LATERAL (SELECT observed_at, view_count, era FROM video_stats
+                   WHERE video_stats.video_id = v.video_id AND view_count IS NOT NULL
+                     AND (p.until IS NULL OR observed_at <= p.until)
+                   ORDER BY observed_at DESC LIMIT 1) s ON true
+LEFT JOIN vectors i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = p.sha256
+LEFT JOIN vectors n ON n.video_id = v.video_id AND n.encoder = :title AND n.source_digest = p.title_digest
+WHERE v.channel_id = :channel
+ORDER BY v.published_at, v.video_id
+"""  # noqa: S608  (queries of ours)
+
+
+def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The channel's videos that count, in order of publication, and how many each rule left out, the first that applies.
+
+    Vectors that are not there leave a video out; see `encode_own`.
+    """
+    import pandas as pd
+
+    rows = _rows(lab, channel_id, model)
+    corpus = (
+        pd.DataFrame(rows, columns=list(rows[0]._fields))
+        if rows
+        else pd.DataFrame(columns=["video_id", "sha256", "title"])
+    )
+    left_out: dict[str, int] = {}
+    if corpus.empty:
+        return corpus, left_out
+    corpus = corpus.assign(phash=whole_hashes(corpus.phash))
+    rules = {
+        "no ordinary video (a Short, live or upcoming)": corpus.format != VIDEO,
+        "of unknown length": corpus.duration_s.isna(),
+        f"up to {LONGEST_SHORT_S} s and of unknown shape (may be a Short)": corpus.aspect_ratio.isna()
+        & (corpus.duration_s <= LONGEST_SHORT_S),
+        f"under {MIN_SECONDS} s": corpus.duration_s < MIN_SECONDS,
+        NOT_KEPT: corpus.lacks_count == NOT_KEPT,
+        CHANGED_FIRST: corpus.lacks_count == CHANGED_FIRST,
+        NEVER_COUNTED: ~(corpus.views.astype(float) > 0),
+        "counted before it was published": corpus.observed_at < corpus.published_at,
+        "no picture": corpus.sha256.isna(),
+        "not encoded": ~corpus.encoded.astype(bool),
+    }
+    if lab.settings.train_only_on_opted_in:
+        rules["not opted in to training"] = ~corpus.may_train.astype(bool)
+    kept = np.ones(len(corpus), bool)
+    for reason, bad in rules.items():
+        taken = kept & np.asarray(bad, bool)
+        if taken.any():
+            left_out[reason] = int(taken.sum())
+        kept &= ~taken
+    return corpus[kept].drop(columns="lacks_count").reset_index(drop=True), left_out
+
+
+def encode_own(lab: Lab, channel_id: str, model: Release, progress: Progress = silent) -> int:
+    """Make the vectors of the channel's pictures and titles that the model's encoders have not made yet; how many.
+
+    A picture that cannot be read stays without, and so does what the encoder makes none of: the log says which. Raises
+    `LabError` when an encoder cannot be had, or is not the model's.
+    """
+    of_pictures, of_titles = str(model.info["image_encoder"]), str(model.info["title_encoder"])
+    pictures = without_vector(lab, PICTURE, of_pictures, channel=channel_id)
+    titles = without_vector(lab, TITLE, of_titles, channel=channel_id)
+    made: list[Made] = []
+    if pictures:
+        images = named_image_encoder(image_name(lab, model), lab.settings.releases)
+        _same(images.fingerprint, of_pictures, "THUMBLAB_IMAGE_ENCODER")
+        made.append(encode_pictures(lab, images, pictures, progress))
+    if titles:
+        words = title_encoder(lab.settings.title_encoder)
+        _same(words.fingerprint, of_titles, "THUMBLAB_TITLE_ENCODER")
+        made.append(encode_titles(lab, words, titles, progress))
+    for one in made:
+        for sentence in (*one.unreadable, *(f"{video_id}: {NO_VECTOR}" for video_id in one.without)):
+            _log.warning("%s", sentence)
+    return sum(one.count for one in made)
+
+
+def image_name(lab: Lab, model: Release) -> str:
+    """The name of the model's image encoder; models that do not say it were made with the settings'."""
+    return str(model.info.get("image_encoder_name") or image_encoder_name(lab.settings))
+
+
+def _rows(lab: Lab, channel_id: str, model: Release) -> Sequence[Row[tuple[object, ...]]]:
+    parameters = {
+        "channel": channel_id,
+        "image": model.info["image_encoder"],
+        "title": model.info["title_encoder"],
+    }
+    with lab.engine.connect() as connection:
+        return connection.execute(text(_VIDEOS), parameters).all()
+
+
+def _same(ours: str, theirs: str, setting: str) -> None:
+    if ours != theirs:
+        raise LabError(
+            f"the served model was made with the encoder {theirs} and this lab has {ours}; set {setting} to it"
+        )

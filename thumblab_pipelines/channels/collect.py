@@ -1,0 +1,105 @@
+"""A channel by its name, and its newest uploads from YouTube: what the lab collects when somebody adds a channel."""
+
+import dataclasses
+import re
+
+from sqlalchemy import func, select
+
+from thumblab_core.database.tables import channels, videos
+from thumblab_core.errors import LabError
+from thumblab_core.ranking.channel_adapters import CHANNEL_ID
+from thumblab_pipelines.collection.download import download_thumbnails
+from thumblab_pipelines.collection.refresh import observe_counts
+from thumblab_pipelines.collection.uploads import newest_uploads
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.progress import Progress, batches, silent
+from thumblab_pipelines.videos.records import VIDEO, ChannelRecord, save_channels, save_videos
+from thumblab_pipelines.youtube.client import PAGE, YouTube
+from thumblab_pipelines.youtube.quota import QuotaError
+
+MOST_UPLOADS = 200
+"""The newest uploads that are collected of a channel, for nine units of quota."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Channel:
+    """A channel that the lab knows."""
+
+    channel_id: str
+    title: str
+
+
+def find_channel(lab: Lab, name: str) -> Channel | None:
+    """The channel of that id or exact title, None where the lab knows none. Raises `LabError` when several are called so."""
+    statement = select(channels.c.channel_id, channels.c.title)
+    with lab.engine.connect() as connection:
+        found = connection.execute(statement.where(channels.c.channel_id == name)).all()
+        found = found or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
+    if len(found) > 1:
+        raise LabError(f"{len(found)} channels are called {name!r}; give its id: {', '.join(row[0] for row in found)}")
+    return Channel(*found[0]) if found else None
+
+
+def niche_of(lab: Lab, channel_id: str) -> str | None:
+    """The niche that most of the channel's videos are in, None where the lab has none."""
+    statement = (
+        select(videos.c.niche)
+        .where(videos.c.channel_id == channel_id)
+        .group_by(videos.c.niche)
+        .order_by(func.count().desc(), videos.c.niche)
+        .limit(1)
+    )
+    with lab.engine.connect() as connection:
+        return connection.scalar(statement)
+
+
+def collect_channel(
+    lab: Lab, name: str, niche: str | None = None, progress: Progress = silent
+) -> tuple[Channel, str | None]:
+    """Collect the newest uploads of a channel, by its id or @handle, with their pictures; and why not all, where that is so.
+
+    They go where the lab has videos of the channel already, or else into `niche`. Raises `LabError` when there is no such
+    channel or no niche for it, no key is set, or YouTube refuses.
+    """
+    remarks: list[str] = []
+    with YouTube.connect(lab.settings, lab.engine) as youtube:
+        found = [youtube.channel_of(name)] if name.startswith("@") else youtube.channels([name])
+        record = found[0] if found else None
+        if record is None:
+            raise LabError(f"YouTube knows no channel {name!r}; give its id (UC...) or its @handle")
+        niche = niche_of(lab, record.channel_id) or niche
+        if niche is None:
+            raise LabError(f"the lab has no video of {record.title!r} yet; say which --niche to collect them into")
+        with lab.engine.begin() as connection:
+            save_channels(connection, [record])
+        try:
+            _collect(lab, youtube, record, niche, remarks, progress)
+        except QuotaError as error:
+            remarks.append(str(error))
+    # The pictures that the niche lacks, and no other is asked for again.
+    settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
+    download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
+    return Channel(record.channel_id, record.title), "; ".join(remarks) or None
+
+
+def _collect(
+    lab: Lab, youtube: YouTube, record: ChannelRecord, niche: str, remarks: list[str], progress: Progress
+) -> None:
+    """The facts of the newest uploads that are new, and the counts of those that are known. Every batch is committed."""
+    uploads: list[str] = []
+    if record.uploads_playlist is not None:
+        uploads = newest_uploads(youtube, record.channel_id, record.uploads_playlist, MOST_UPLOADS, remarks)
+    with lab.engine.connect() as connection:
+        settled = videos.c.format == VIDEO
+        known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(uploads), settled)))
+    for batch in batches([v for v in uploads if v not in known], PAGE, f"{record.title}: uploads", progress):
+        records = youtube.videos(batch, niche)
+        with lab.engine.begin() as connection:
+            save_videos(connection, [one for one in records if one.channel_id == record.channel_id])
+    for batch in batches([v for v in uploads if v in known], PAGE, f"{record.title}: counts", progress):
+        observe_counts(lab, youtube, batch)
+
+
+def is_name_for_youtube(name: str) -> bool:
+    """Whether YouTube can be asked for it: an id or a @handle, and no title."""
+    return name.startswith("@") or re.fullmatch(CHANNEL_ID, name) is not None

@@ -1,0 +1,1 @@
+"""Bring videos into the lab: YouTube, the training crawl, catalogues, thumbnail downloads."""

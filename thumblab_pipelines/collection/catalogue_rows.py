@@ -1,0 +1,201 @@
+"""The rows of a catalogue's `videos.csv`. A bad one is named and skipped; it never stops the rest."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+
+from thumblab_core.errors import LabError
+from thumblab_core.niches import NICHES
+from thumblab_pipelines.tables.cells import is_nothing, moment, seconds, whole
+from thumblab_pipelines.tables.problems import RowProblem
+from thumblab_pipelines.tables.rows import not_utf8, read_rows, separator_of
+from thumblab_pipelines.videos.names import channel_id_of, visible, written
+from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
+
+REQUIRED = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "image")
+OPTIONAL = ("duration_s", "tags")
+_WRITTEN = ("channel", "title", "tags")
+"""What people write, and tools escape."""
+
+_VALUES = {"views", "published_on", "observed_at", "duration_s", "tags", "channel"}
+"""Where `nan` and the like stand for no value. A title may be just that."""
+
+_LONGEST_ID = 200
+_SHOWN = 40  # characters of a value in a message
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row that can be read, and where its picture is to be."""
+
+    line: int
+    record: VideoRecord
+    channel: ChannelRecord
+    image: Path
+
+
+@dataclass
+class Table:
+    """What reading `folder/videos.csv` has told so far. `remarks` say what was taken otherwise than it stands there."""
+
+    folder: Path
+    rows: int = 0
+    problems: list[RowProblem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    _header: list[str] = field(default_factory=list)
+    _lines: dict[str, int] = field(default_factory=dict)
+    _escaped: dict[str, list[str]] = field(default_factory=dict)
+
+    def read(self) -> Iterator[Row]:
+        """Each good row. Raises `LabError` when there is no such file, it is no CSV in UTF-8, or lacks a required column."""
+        path = self.folder / "videos.csv"
+        try:
+            if path.exists() and not path.is_file():  # such as a pipe, which may never end
+                raise LabError(f"{path} cannot be read (it is no file); a catalogue is a folder with videos.csv")
+            # A byte that is not UTF-8 becomes a lone surrogate, so that it costs its own row and no other.
+            file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+        except OSError as error:
+            raise LabError(
+                f"{path} cannot be read ({error.strerror}); a catalogue is a folder with videos.csv"
+            ) from None
+        with file:
+            lines = file.readlines()
+        start = _header_line(lines)
+        separator = separator_of(lines[start] if start < len(lines) else "")
+        rows = read_rows(lines, start, separator, self._is_row)
+        _, header = next(rows, (0, []))
+        if isinstance(header, str):
+            raise LabError(f"{path} is no CSV file ({header}); save it as such")
+        self._header = self._names(path, header)
+        for line, cells in rows:
+            if not cells:
+                continue
+            self.rows += 1
+            row = RowProblem(line, "", cells) if isinstance(cells, str) else self._row(cells, line)
+            if isinstance(row, RowProblem):
+                self.problems.append(row)
+            else:
+                yield row
+        self._tell_of_entities()
+
+    def _is_row(self, cells: Sequence[str]) -> bool:
+        return cells[self._header.index("niche")].strip() in NICHES
+
+    def _names(self, path: Path, header: Sequence[str]) -> list[str]:
+        """The names of the columns, in one case and without spaces around."""
+        if any("\0" in name or not_utf8(name) for name in header):
+            raise LabError(f"{path} is not in UTF-8; save it as CSV in UTF-8")
+        names = [name.strip().casefold() for name in header]
+        missing = [name for name in REQUIRED if name not in names]
+        if missing:
+            has = ", ".join(name[:_SHOWN] for name in header[:30])
+            advice = "; save it with commas between the cells" if len(header) == 1 else ""
+            raise LabError(
+                f"{path} lacks the column{'s'[: len(missing) > 1]} {', '.join(missing)}; it has {has}{advice}"
+            )
+        twice = [name for name in (*REQUIRED, *OPTIONAL) if names.count(name) > 1]
+        if twice:
+            raise LabError(f"{path} has the column {twice[0]} {names.count(twice[0])} times; remove all but one")
+        self.remarks += [f"no column {name}: imported without" for name in OPTIONAL if name not in names]
+        return names
+
+    def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
+        texts = {
+            name: cell.strip() for name, cell in zip_longest(self._header, cells[: len(self._header)], fillvalue="")
+        }
+        video_id = texts["video_id"]
+        try:
+            if len(cells) > len(self._header):
+                raise ValueError("the row has more cells than the header; is a comma unquoted?")
+            bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]
+            if bad:
+                raise ValueError(f"{', '.join(bad)} holds bytes that are no text; save the file in UTF-8")
+            texts = {name: "" if name in _VALUES and is_nothing(text) else text for name, text in texts.items()}
+            plain = texts | {name: written(texts[name]) for name in _WRITTEN if name in texts}
+            empty = [name for name in REQUIRED if not visible(plain[name])]
+            if empty:
+                raise ValueError(f"{', '.join(empty)} is missing")
+            if video_id in self._lines:
+                raise ValueError(f"video_id {video_id[:_SHOWN]} stands on line {self._lines[video_id]} already")
+            remark = _unread_length(plain)
+            row = _parse(plain | {"duration_s": ""} if remark else plain, line, self.folder)
+        # RuntimeError: a loop of links on the way to the image
+        except (ValueError, ArithmeticError, OSError, RuntimeError) as error:
+            return RowProblem(line, "" if not_utf8(video_id) else video_id[:_LONGEST_ID], _said(error))
+        self._lines[video_id] = line
+        if remark:
+            self.problems.append(RowProblem(line, video_id, remark, skipped=False))
+        for name in _WRITTEN:
+            if name in texts and plain[name] != texts[name]:
+                self._escaped.setdefault(name, []).append(
+                    f"line {line}, {texts[name][:60]!r} is read as {plain[name][:60]!r}"
+                )
+        return row
+
+    def _tell_of_entities(self) -> None:
+        for name, found in self._escaped.items():
+            self.remarks.append(f"HTML entities in {name} of {len(found)} rows were decoded, such as on {found[0]}")
+
+
+def _unread_length(cells: dict[str, str]) -> str | None:
+    """Why the length cannot be read; it is optional, so the row goes without it."""
+    try:
+        if cells.get("duration_s"):
+            seconds(cells["duration_s"], "duration_s")
+    except (ValueError, ArithmeticError) as error:
+        return f"{error}; taken without a length"
+    return None
+
+
+def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
+    """Raises `ValueError` with a sentence for the report."""
+    if cells["niche"] not in NICHES:
+        raise ValueError(f"niche {cells['niche'][:_SHOWN]!r} is none of {', '.join(NICHES)}")
+    if len(cells["video_id"]) > _LONGEST_ID:
+        raise ValueError(f"video_id has {len(cells['video_id'])} characters; at most {_LONGEST_ID} are kept")
+    views = whole(cells["views"], "views")
+    published, observed = moment(cells["published_on"], "published_on"), moment(cells["observed_at"], "observed_at")
+    if observed < published:
+        raise ValueError(
+            f"observed_at {cells['observed_at'][:_SHOWN]} lies before published_on {cells['published_on'][:_SHOWN]}"
+        )
+    channel = ChannelRecord(channel_id_of(cells["channel"]), " ".join(cells["channel"].split()))
+    record = VideoRecord(
+        video_id=cells["video_id"],
+        niche=cells["niche"],
+        channel_id=channel.channel_id,
+        title=cells["title"],
+        published_at=published,
+        duration_s=seconds(cells["duration_s"], "duration_s") if cells.get("duration_s") else None,
+        tags=tuple(tag.strip() for tag in cells.get("tags", "").split(",") if tag.strip()),
+        thumbnail_urls=(),
+        source="catalogue",
+        observed_at=observed,
+        view_count=views,
+    )
+    return Row(line, record, channel, _image(cells["image"], folder))
+
+
+def _image(name: str, folder: Path) -> Path:
+    """Where the picture is, links followed; a name as Windows writes it is read as such."""
+    if "\\" in name and not (folder / name).exists():
+        name = name.replace("\\", "/")
+    image = (folder / name).resolve()
+    if not image.is_relative_to(folder.resolve()):
+        raise ValueError(f"image {name[:_SHOWN]!r} lies outside the catalogue")
+    return image
+
+
+def _header_line(lines: Sequence[str]) -> int:
+    """Where the header is: after lines that are empty, and after `sep=;`, a note of Excel's to itself."""
+    for at, line in enumerate(lines):
+        if line.strip() and not re.fullmatch(r'"?sep=.?"?\s*', line, re.IGNORECASE):
+            return at
+    return len(lines)
+
+
+def _said(error: Exception) -> str:
+    """Without the path, which may be long."""
+    return f"image cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)

@@ -1,0 +1,1 @@
+"""Training pairs: the corpus, its splits, pairing, leak checks, loading."""

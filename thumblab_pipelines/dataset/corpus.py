@@ -1,0 +1,133 @@
+"""The videos that may be learnt from: read in one query, and what each rule leaves out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import text
+
+from thumblab_core.niches import NICHES
+from thumblab_pipelines.collection.crawl_rules import GONE, LEAST_SUBSCRIBERS, OUTLIER
+from thumblab_pipelines.dataset.ageing import views_at
+from thumblab_pipelines.features.learnt_vectors import vectors
+from thumblab_pipelines.features.view_history import FIXED_AGES
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.videos.records import LONGEST_SHORT_S, SHORT, VIDEO
+from thumblab_pipelines.videos.versions import CHANGED_FIRST, LACKS_COUNT, NEVER_COUNTED, NOT_KEPT, learnt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MIN_VIEWS = 1_000
+MIN_SECONDS = 60
+MAX_SECONDS = 3_600
+
+LATER_RULES = ("crawl_outlier",)
+"""Columns that `exclude` leaves, for rules that need to know the parts."""
+
+_JUDGED_BY = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
+
+# Views at a fixed age count by the definition of the latest count, and a count that it undercuts stands for it.
+_AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
+_OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
+_CORPUS = f"""
+WITH learnt AS ({learnt()}),
+vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({vectors()}) every_one)
+SELECT v.video_id, v.niche, v.channel_id, p.title, v.published_at, v.duration_s, s.view_count AS views,
+       s.observed_at, s.era, GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
+       {", ".join(f"a.{views_at(age)}" for age in FIXED_AGES)},
+       CASE WHEN {_OWNERS} THEN c.impressions END::float AS impressions,
+       CASE WHEN {_OWNERS} THEN c.click_through_rate END AS click_through_rate,
+       p.sha256, p.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
+       v.format, v.aspect_ratio, v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, h.subscriber_count,
+       k.outcome, {LACKS_COUNT} AS lacks_count
+FROM videos v
+JOIN channels h USING (channel_id)
+LEFT JOIN learnt p ON p.video_id = v.video_id
+LEFT JOIN (SELECT DISTINCT ON (o.video_id) o.video_id, observed_at, view_count, era
+      FROM video_stats o LEFT JOIN learnt p ON p.video_id = o.video_id
+      WHERE view_count IS NOT NULL AND (p.until IS NULL OR observed_at <= p.until)
+      ORDER BY o.video_id, observed_at DESC) s ON s.video_id = v.video_id
+LEFT JOIN (SELECT b.video_id, b.era, {_AT_AGES}
+           FROM views_at_age b JOIN videos w ON w.video_id = b.video_id LEFT JOIN learnt p ON p.video_id = b.video_id
+           WHERE p.until IS NULL OR w.published_at + make_interval(hours => age_hours) <= p.until
+           GROUP BY b.video_id, b.era) a
+       ON a.video_id = v.video_id AND a.era = s.era
+LEFT JOIN true_ctr c ON c.video_id = v.video_id
+LEFT JOIN crawl_videos k ON k.video_id = v.video_id
+LEFT JOIN vectors i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = p.sha256
+LEFT JOIN vectors n ON n.video_id = v.video_id AND n.encoder = :title AND n.source_digest = p.title_digest
+WHERE v.niche = ANY(:niches)
+ORDER BY v.published_at, v.video_id
+"""  # noqa: S608  (no value of anybody's goes into it)
+
+
+def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
+    """Every video, in order of publication: a row of its latest count, or why it `lacks_count`, and what the rules ask for.
+
+    Where a video has changed its thumbnail or title, the row is of those that it showed first, and every figure is of the
+    time when it showed nothing else. `observed_at` and `era` are of the latest such count, `age_hours` the age then (at
+    least 1), `views_at_24` ... the views at fixed ages by the same definition of a view, `impressions` and
+    `click_through_rate` (0 to 1) the owner's; NaN where not known.
+    """
+    import pandas as pd
+
+    parameters = {"image": image_encoder, "title": title_encoder, "niches": list(NICHES)}
+    with lab.engine.connect() as connection:
+        rows = connection.execute(text(_CORPUS), parameters)
+        corpus = pd.DataFrame(rows.all(), columns=list(rows.keys()))
+    numbers = [views_at(age) for age in FIXED_AGES] + ["impressions", "click_through_rate", "subscriber_count"]
+    corpus = corpus.astype(dict.fromkeys(numbers, float)).assign(phash=whole_hashes(corpus.phash))
+    for age in FIXED_AGES:
+        corpus[views_at(age)] = np.minimum(corpus[views_at(age)], corpus.views.astype(float))
+    return corpus
+
+
+def whole_hashes(said: pd.Series[Any]) -> pd.Series[Any]:
+    """64-bit hashes [n] from their decimal digits, Int64; None is NA.
+
+    Of numbers beside a NULL pandas makes floats, which hold 53 bits.
+    """
+    import pandas as pd
+
+    whole = [pd.NA if pd.isna(digits) else int(digits) for digits in said]
+    return pd.Series(pd.array(whole, dtype="Int64"), index=said.index)
+
+
+def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The corpus without what must not be learnt from, and how many videos each rule took, the first that applies.
+
+    No rule here looks at how a video did beside others of its channel; `crawl_outlier` says what the crawl thought of that.
+    Without `learnt` a video is part of its channel's history, and may be judged, and the model itself does not see it.
+    """
+    excluded: dict[str, int] = {}
+
+    def drop(reason: str, bad: Any) -> None:
+        nonlocal corpus
+        bad = np.asarray(bad, bool)
+        excluded[reason] = int(bad.sum())
+        corpus = corpus[~bad]
+
+    for reason in (NOT_KEPT, CHANGED_FIRST, NEVER_COUNTED):
+        drop(reason, corpus.lacks_count == reason)
+    corpus = corpus.astype({"views": np.int64})  # beside a video without a count pandas makes them floats
+    drop("no picture", corpus.sha256.isna())
+    drop("not encoded", ~corpus.encoded.astype(bool))
+    drop(GONE, corpus.outcome == GONE)
+    if only_opted_in:
+        drop("not opted in to training", ~corpus.may_train.astype(bool))
+    drop("a Short", corpus.format == SHORT)
+    drop("live or of unknown length", (corpus.format != VIDEO) | corpus.duration_s.isna())
+    may_be_short = corpus.aspect_ratio.isna() & (corpus.duration_s <= LONGEST_SHORT_S)
+    drop(f"up to {LONGEST_SHORT_S} s and of unknown shape (may be a Short)", may_be_short)
+    drop(f"under {MIN_SECONDS} s", corpus.duration_s < MIN_SECONDS)
+    drop(f"under {MIN_VIEWS} views", corpus.views < MIN_VIEWS)
+    drop("counted before it was published", corpus.observed_at < corpus.published_at)
+    # A hidden number of subscribers is no small one.
+    drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
+    # What holds for channels in general is not learnt from films, but of a channel of long videos they are the history.
+    learnt = (corpus.duration_s <= MAX_SECONDS).astype(bool)
+    excluded[f"over {MAX_SECONDS} s, from all but its channel's own history"] = int((~learnt).sum())
+    corpus = corpus.assign(crawl_outlier=corpus.outcome == OUTLIER, learnt=learnt)
+    return corpus.drop(columns=list(_JUDGED_BY)).reset_index(drop=True), excluded

@@ -1,1 +1,0 @@
-"""One asset per module."""

@@ -1,0 +1,1 @@
+"""What the library and the model draw on beside the daily refresh."""

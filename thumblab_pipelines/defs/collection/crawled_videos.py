@@ -1,0 +1,44 @@
+"""crawled_videos: the corpus for training, from the uploads of many channels of the niche."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from thumblab_pipelines.checks import finished
+from thumblab_pipelines.collection.crawl import check_crawl, crawl
+from thumblab_pipelines.defs.checks import advisory, blocking, explained, results
+from thumblab_pipelines.defs.groups import COLLECTION, niche_partitions
+from thumblab_pipelines.defs.quota_metadata import quota_metadata
+from thumblab_pipelines.defs.resources import LabResource
+
+
+@dg.asset(
+    partitions_def=niche_partitions,
+    kinds={"youtube", "postgres"},
+    check_specs=[*blocking("crawled_videos", "corpus"), *advisory("crawled_videos", "finished")],
+    description="Every upload of the last 90 days of the niche's channels that meets the criteria of the training guide. "
+    "Stops when the day's quota is spent and goes on where it was; `thumblab crawl plan` says what it will cost.",
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=30), warn_window=timedelta(days=14)),
+    **COLLECTION,
+)
+def crawled_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        found = crawl(lab.open(), context.partition_key, lab.progress(context))
+    counted = found.counted
+    for remark in found.remarks:
+        context.log.warning(remark)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": counted.kept,
+            "looked_at_now": found.videos_looked_at,
+            "videos_waiting": counted.videos_waiting,
+            "channels": counted.channels,
+            "channels_to_walk": counted.channels_to_walk,
+            "channels_excluded": counted.channels_excluded,
+            "videos_by_outcome": counted.videos,
+            "remarks": "; ".join(found.remarks) or "none",
+            "state": found.stopped or "complete",
+            **quota_metadata(found.quota),
+        },
+        check_results=results([*check_crawl(found), finished(found.stopped)]),
+    )

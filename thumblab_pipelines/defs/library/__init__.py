@@ -1,0 +1,1 @@
+"""The library of a niche: assets, jobs, schedules and sensors."""

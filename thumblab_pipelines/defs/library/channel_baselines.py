@@ -1,0 +1,31 @@
+"""channel_baselines: what each channel of the niche usually gets."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.features.baselines import check_baselines, compute_baselines
+
+
+@dg.asset(
+    deps=["raw_videos", "videos"],
+    kinds={"postgres"},
+    check_specs=blocking("channel_baselines", "positive"),
+    description="Median views and views per hour of channels with at least three videos, per age band and at any age.",
+    **LIBRARY,
+)
+def channel_baselines(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        found = compute_baselines(lab.open(), context.partition_key)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": found.channels + sum(found.bands.values()),
+            "channels": found.channels,
+            "channels_without_views": found.silent,
+            "bands": found.bands,
+            "lowest_median_views_per_hour": round(found.lowest, 2),
+            "highest_median_views_per_hour": round(found.highest, 2),
+        },
+        check_results=results(check_baselines(found)),
+    )

@@ -1,0 +1,34 @@
+"""faiss_index: a release of the niche's library that nobody serves yet."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.library.build import build_index, check_index
+
+
+@dg.asset(
+    deps=["embeddings", "channel_baselines", "visual_features"],
+    kinds={"faiss"},
+    check_specs=blocking("faiss_index", "intact", "encoder", "finds_itself", "size"),
+    description="The FAISS index of the niche with what is needed to show a neighbour, as an immutable release.",
+    **LIBRARY,
+)
+def faiss_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        built = build_index(lab.open(), context.partition_key, context.run.run_id)
+        verdicts = check_index(lab.open(), built.release)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": built.release.info["count"],
+            "release": built.release.release_id,
+            "reused": built.reused,
+            "encoder": built.release.info["encoder"],
+            "dimension": built.release.info["dimension"],
+            "measured": built.release.info["measured"],
+            "kind": built.release.info["faiss"],
+            "recall": built.release.info["search"]["recall"],
+        },
+        check_results=results(verdicts),
+    )

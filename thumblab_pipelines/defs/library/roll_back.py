@@ -1,0 +1,37 @@
+"""Serve an older index of a niche, or resume."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import explained
+from thumblab_pipelines.defs.groups import niche_partitions
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.defs.timing import max_runtime
+from thumblab_pipelines.library.changes import resume, roll_back
+
+
+class RollBack(dg.Config):
+    """Which release to serve: the one before the served one where none is named."""
+
+    release_id: str = ""
+    resume: bool = False
+    """Instead: let what is newer be served again."""
+
+
+@dg.op(description="Serves an older index of the niche and holds it, or lets what is newer be served again.")
+def move_pointer(context: dg.OpExecutionContext, lab: LabResource, config: RollBack) -> None:
+    niche = context.partition_key
+    with explained():
+        release = (
+            resume(lab.open(), niche) if config.resume else roll_back(lab.open(), niche, config.release_id or None)
+        )
+    context.log.info(f"{niche} serves {release.release_id}")
+    context.add_output_metadata({"release": release.release_id, "dagster/row_count": release.info["count"]})
+
+
+@dg.job(
+    partitions_def=niche_partitions,
+    tags=max_runtime(hours=1),
+    description="Serve an older index of a niche. No refresh replaces it until it is resumed, by this job or by hand.",
+)
+def roll_back_index() -> None:
+    move_pointer()

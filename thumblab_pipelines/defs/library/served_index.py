@@ -1,0 +1,32 @@
+"""served_index: the niche's newest good index is the one that the service reads."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.library.build import check_served_index, promote_index
+
+
+@dg.asset(
+    deps=["faiss_index"],
+    kinds={"faiss"},
+    check_specs=blocking("served_index", "pointer"),
+    description="Moves the pointer to the newest build of the index, once its checks have passed; not where it is held.",
+    **LIBRARY,
+)
+def served_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        served = promote_index(lab.open(), context.partition_key)
+    release = served.release
+    if served.held is not None:
+        context.log.warning(f"{context.partition_key} is held: {served.held}; `thumblab index resume` lets it go on")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": release.info["count"],
+            "release": release.release_id,
+            "held": str(served.held or "no"),
+            "changed_since_built": release.info.get("changed_since", 0),
+        },
+        check_results=results(check_served_index(lab.open(), release)),
+    )

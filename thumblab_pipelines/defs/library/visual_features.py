@@ -1,0 +1,34 @@
+"""visual_features: the six measured sub-scores of every thumbnail."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import LIBRARY
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.features.sub_scores import check_features, measure_features
+
+
+@dg.asset(
+    deps=["thumbnails", "embeddings"],  # title_match compares vectors where the encoder has a text tower
+    kinds={"opencv", "openvino", "postgres"},
+    check_specs=blocking("visual_features", "complete", "in_range"),
+    description="Clarity, prominence, contrast, emotion, hierarchy and title match, each 0 to 1, with the evidence.",
+    **LIBRARY,
+)
+def visual_features(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        found = measure_features(lab.open(), context.partition_key, lab.progress(context))
+        verdicts = check_features(lab.open(), context.partition_key)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": found.had + found.measured,
+            "measured": found.measured,
+            "pictures_per_second": round(found.pictures_per_second, 1),
+            "had_already": found.had,
+            "unreadable": len(found.unreadable),
+            "unreadable_first": ", ".join(found.unreadable[:10]) or "none",
+            "title_match_by": dg.MetadataValue.json(dict(found.matched)),
+            "missing": "; ".join(found.missing) or "nothing",
+        },
+        check_results=results(verdicts),
+    )

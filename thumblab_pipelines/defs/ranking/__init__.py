@@ -1,0 +1,1 @@
+"""Training pairs, the ranking model and the served model."""

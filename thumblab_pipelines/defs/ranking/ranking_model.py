@@ -1,0 +1,41 @@
+"""ranking_model: a trained release that nobody serves yet, logged to MLflow as the challenger."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import RANKING
+from thumblab_pipelines.defs.resources import LabResource, MlflowResource
+from thumblab_pipelines.models.build import build_model, check_model
+from thumblab_pipelines.models.tracked_run import headlines
+from thumblab_pipelines.models.tracking import log_model
+
+
+@dg.asset(
+    deps=["training_pairs"],
+    kinds={"torch", "mlflow"},
+    check_specs=blocking("ranking_model", "intact", "encoders", "alive", "judged", "beats_chance"),
+    description="The ranking model, judged on the future of known channels and on channels it never saw.",
+    **RANKING,
+)
+def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: MlflowResource) -> dg.MaterializeResult:
+    with explained():
+        tracker = mlflow.connect()
+        chosen = lab.open()
+        built = build_model(chosen, progress=lab.progress(context), run_id=context.run.run_id)
+        tracked = log_model(chosen, tracker, built)
+        verdicts = check_model(chosen, built.release)
+    if built.forgotten:
+        context.log.warning(f"{built.forgotten} videos of its pairs were forgotten since they were made, and left out")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": built.release.info["videos"],
+            "release": built.release.release_id,
+            "reused": built.reused,
+            "forgotten": built.forgotten,
+            "epochs": len(built.history),
+            "mlflow_run": dg.MetadataValue.url(tracked.url),
+            "mlflow_version": tracked.version,
+            **{f"auc_{f.split}_{f.slice}_{f.scorer}": round(f.value, 4) for f in headlines(built.evaluations)},
+        },
+        check_results=results(verdicts),
+    )

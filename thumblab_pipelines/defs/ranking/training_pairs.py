@@ -1,0 +1,41 @@
+"""training_pairs: the corpus, its splits and its same-channel pairs."""
+
+import dagster as dg
+
+from thumblab_pipelines.dataset.checks import CHECKS, check_pairs
+from thumblab_pipelines.dataset.pairs import build_pairs
+from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.groups import RANKING
+from thumblab_pipelines.defs.resources import LabResource
+
+
+@dg.asset(
+    deps=["channel_baselines", "visual_features", "embeddings", "faiss_index"],
+    kinds={"pandas", "parquet"},
+    check_specs=blocking("training_pairs", *CHECKS),
+    description=(
+        "Pairs of one channel published within 30 days, labelled by views at the same age or by age-corrected views; "
+        "near-duplicates removed."
+    ),
+    **RANKING,
+)
+def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        built = build_pairs(lab.open(), context.run.run_id)
+    info = built.release.info
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(info["pairs"].values()),
+            "release": built.release.release_id,
+            "reused": built.reused,
+            "videos": info["videos"],
+            "channels": info["channels"],
+            "half_age_hours": info["growth"]["half_age"],
+            "histories": info["growth"]["histories"],
+            "as_of": str(info["as_of"]),
+            **{f"pairs_{part}": count for part, count in info["pairs"].items()},
+            "labels": info["labels"],
+            "excluded": info["excluded"],
+        },
+        check_results=results(check_pairs(built.release)),
+    )

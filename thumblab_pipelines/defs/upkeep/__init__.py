@@ -1,0 +1,1 @@
+"""Keep what was collected fresh and within the policy."""

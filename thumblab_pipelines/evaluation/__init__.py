@@ -1,0 +1,1 @@
+"""Evaluate the ranking model on held-out pairs and on other catalogues."""

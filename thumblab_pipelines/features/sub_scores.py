@@ -1,0 +1,182 @@
+"""Measure the six sub-scores, with their evidence, of the thumbnails that have none of the current version yet."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from thumblab_core.database.tables import embeddings, thumbnails, videos, visual_features
+from thumblab_core.encoders.load import image_encoder, title_encoder
+from thumblab_core.encoders.protocol import CrossModalEncoder, Vectors, text_tower, usable
+from thumblab_core.images import ImageError, Pixels, decode
+from thumblab_core.model_files import face_model
+from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, Title
+from thumblab_pipelines.checks import CheckResult
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.progress import Progress, batches, silent
+
+_BATCH = 64
+
+
+@dataclass
+class Measured:
+    """How many thumbnails had their sub-scores already, how many were measured, and which could not be read.
+
+    `matched` counts what the title was compared with (the picture, its text, or nothing); `missing` says what could not be
+    looked for, and what to do.
+    """
+
+    had: int
+    measured: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    pictures_per_second: float = 0.0
+    matched: Counter[str] = field(default_factory=Counter)
+    missing: tuple[str, ...] = ()
+
+
+def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measured:
+    """Write `visual_features` of the niche. Commits every batch; measures nothing twice."""
+    meter, tower = _meter(lab)
+    version = _version(meter, tower)
+    statement = (
+        select(videos.c.video_id, videos.c.title, thumbnails.c.sha256, visual_features.c.video_id.label("had"))
+        .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
+        .outerjoin(visual_features, _current(version))
+        .where(videos.c.niche == niche, thumbnails.c.sha256.is_not(None))
+        .order_by(videos.c.video_id)
+    )
+    with lab.engine.connect() as connection:
+        rows = connection.execute(statement).all()
+    waiting = [row for row in rows if row.had is None]
+    found = Measured(len(rows) - len(waiting))
+    start = time.perf_counter()
+    measurements = meter.measure_many(_samples(lab, tower, waiting))
+    for batch in batches(waiting, _BATCH, f"{niche}: measuring", progress):
+        values = []
+        for row in batch:
+            measurement = next(measurements)
+            if not isinstance(measurement, Measurement):
+                found.unreadable.append(f"{row.video_id}: {measurement}")
+                continue
+            values.append({"video_id": row.video_id, "sha256": row.sha256, "version": version, **_columns(measurement)})
+            found.matched[measurement.evidence.title_match_by or "nothing"] += 1
+            found.missing = measurement.evidence.missing
+        _save(lab, values)
+        found.measured += len(values)
+    found.pictures_per_second = found.measured / max(time.perf_counter() - start, 1e-9)
+    return found
+
+
+def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
+    """The pictures of the rows, each decoded when its turn comes; with vectors where there is a space to compare them in."""
+    for start in range(0, len(rows), _BATCH):
+        batch = rows[start : start + _BATCH]
+        images: dict[str, Vectors] = {}
+        words: Sequence[Vectors | None] = [None] * len(batch)
+        if tower is not None:
+            images = _image_vectors(lab, tower, batch)
+            words = list(tower.encode_texts([row.title for row in batch]))
+        for row, vector in zip(batch, words, strict=True):
+            # Where the encoder makes no vector of either, there is nothing to compare.
+            title = Title(row.title, _real(images.get(row.video_id)), _real(vector))
+            yield Sample(partial(_pixels, lab, row.sha256), title)
+
+
+def _real(vector: Vectors | None) -> Vectors | None:
+    return vector if vector is not None and usable(vector) else None
+
+
+def _pixels(lab: Lab, sha256: str) -> Pixels:
+    return decode(lab.images.get(sha256)).pixels
+
+
+def _image_vectors(lab: Lab, tower: CrossModalEncoder, rows: Sequence[Any]) -> dict[str, Vectors]:
+    """By video: those that `embeddings` has, and the others made now."""
+    statement = (
+        select(embeddings.c.video_id, embeddings.c.vector)
+        .join(thumbnails, thumbnails.c.video_id == embeddings.c.video_id)
+        .where(
+            embeddings.c.video_id.in_([row.video_id for row in rows]),
+            embeddings.c.encoder == tower.fingerprint,
+            embeddings.c.source_digest == thumbnails.c.sha256,
+        )
+    )
+    with lab.engine.connect() as connection:
+        found = {row.video_id: np.asarray(row.vector, np.float32) for row in connection.execute(statement)}
+    for row in rows:
+        if row.video_id not in found:
+            with suppress(ImageError):  # one that cannot be read is reported where it is measured
+                found[row.video_id] = tower.encode_images([_pixels(lab, row.sha256)])[0]
+    return found
+
+
+def _columns(measurement: Measurement) -> dict[str, Any]:
+    scores = {name: measurement.scores[name].value for name in NAMES}
+    return {**scores, "evidence": measurement.evidence.as_json()}
+
+
+def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
+    if not values:
+        return
+    statement = insert(visual_features).values(values)
+    changed = {name: statement.excluded[name] for name in ("sha256", "version", *NAMES, "evidence")}
+    with lab.engine.begin() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["video_id"], set_=changed))
+
+
+def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
+    """The meter of the settings, and the image encoder where it has a text tower; neither loads a model yet."""
+    encoder = image_encoder(lab.settings)
+    tower = text_tower(encoder)
+    if tower is not None:
+        return Meter(face_model(lab.settings)), tower
+    return Meter(face_model(lab.settings), title_encoder(lab.settings.title_encoder)), None
+
+
+def _version(meter: Meter, tower: CrossModalEncoder | None) -> str:
+    """Of the meter; title_match is measured in the tower's own space, so another encoder means measuring again."""
+    return meter.version if tower is None else f"{meter.version}/{tower.fingerprint}"
+
+
+def meter_version(lab: Lab) -> str:
+    """Of what would measure a thumbnail now: rows of another version count as not measured."""
+    return _version(*_meter(lab))
+
+
+def _current(version: str) -> ColumnElement[bool]:
+    """The sub-scores of the thumbnail that is there now, of the version of now."""
+    return and_(
+        visual_features.c.video_id == thumbnails.c.video_id,
+        visual_features.c.sha256 == thumbnails.c.sha256,
+        visual_features.c.version == version,
+    )
+
+
+def check_features(lab: Lab, niche: str) -> list[CheckResult]:
+    """Has every picture its sub-scores, and are they between 0 and 1?"""
+    columns = [visual_features.c[name] for name in NAMES]
+    outside = or_(*(not_(column.between(0, 1)) for column in columns))
+    statement = (
+        select(
+            func.count(thumbnails.c.sha256).label("pictures"),
+            func.count(visual_features.c.video_id).label("measured"),
+            func.count().filter(outside).label("outside"),
+        )
+        .select_from(videos)
+        .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
+        .outerjoin(visual_features, _current(meter_version(lab)))
+        .where(videos.c.niche == niche)
+    )
+    with lab.engine.connect() as connection:
+        row = connection.execute(statement).one()
+    return [
+        CheckResult("complete", row.measured >= 0.99 * row.pictures, f"{row.measured} of {row.pictures} thumbnails"),
+        CheckResult("in_range", row.outside == 0, f"{row.outside} thumbnails with a sub-score outside 0 to 1"),
+    ]

@@ -1,0 +1,1 @@
+"""Fine-tune the image encoder together with the ranker."""

@@ -1,0 +1,228 @@
+"""Train the upper part of an image tower and the ranker's heads together, on the pairs of a dataset.
+
+A picture costs much, and a pair of pictures that are there already costs nothing. So a step draws pictures, neighbours in
+time of the same channels, and learns from every pair among them; an epoch shows each picture once.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thumblab_core.errors import LabError
+from thumblab_core.ranking.ranker import Ranker, join
+from thumblab_pipelines.dataset.load import Dataset
+from thumblab_pipelines.dataset.splits import TRAIN, VALIDATION
+from thumblab_pipelines.finetune.fine_tune import FineTuneConfig, TunedEpoch
+from thumblab_pipelines.finetune.tower_blocks import TrainableTower
+from thumblab_pipelines.finetune.tower_inputs import Rows, TowerInputs
+from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.training.checkpoints import Checkpoint, State, optimiser_state, restore_optimiser
+from thumblab_pipelines.training.config import TrainConfig
+from thumblab_pipelines.training.fitting import learning_rate
+from thumblab_pipelines.training.losses import pair_loss
+
+Listener = Callable[[str, int, int], None]
+Pairs = tuple[Rows, Rows]
+"""Winners and losers, as rows of the dataset."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The epochs, which of them is in the tower now, and how many pairs there were.
+
+    `before`: the validation AUC of the tower and the heads that it started from.
+    """
+
+    history: list[TunedEpoch]
+    kept: TunedEpoch
+    before: float | None
+    pairs: int
+    dropped_pairs: int
+
+
+class TowerTraining:
+    """One training: `tower` and `heads` are changed in place; `rows` [n] are those of the dataset that `inputs` holds."""
+
+    def __init__(
+        self,
+        data: Dataset,
+        rows: Rows,
+        inputs: TowerInputs,
+        heads: Ranker,
+        config: FineTuneConfig,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
+        self._inputs, self._checkpoint = inputs, checkpoint
+        # The losses and the schedule are the ranker's own; each group of parameters has its share of a rate of 1.
+        self._recipe = TrainConfig(
+            epochs=config.epochs,
+            learning_rate=1.0,
+            warm_up=config.warm_up,
+            pair_loss=config.pair_loss,
+            margin=config.margin,
+            label_smoothing=config.label_smoothing,
+        )
+        self._place = np.full(len(data.videos), -1, np.intp)
+        self._place[rows] = np.arange(len(rows))
+        self._place[rows[sorted(inputs.unreadable)]] = -1
+        words = join(
+            data.images[:, :0], data.titles, data.videos.title.tolist(), heads.config.title_facts
+        )  # all of a row's inputs but its picture
+        self._titles = torch.from_numpy(words).to(self.tower.device)
+        self._channel = np.unique(data.videos.channel_id.to_numpy(str), return_inverse=True)[1]
+        self._train, lost = self._readable(pairs_of(data, TRAIN, config.least_margin))
+        self._validation, lost_too = self._readable(pairs_of(data, VALIDATION, 0.0))
+        self.dropped_pairs = lost + lost_too
+        if not len(self._train[0]):
+            raise LabError("no training pair is clear enough and has two readable pictures; collect more videos")
+        self._learnt = np.unique(np.concatenate(self._train))
+        self._micro_batches = math.ceil(len(self._learnt) / config.pictures)
+        self._steps = math.ceil(self._micro_batches / config.accumulate)
+        self._optimiser = torch.optim.AdamW(_groups(self.tower, self.heads, config))
+        self._peaks = [group["lr"] for group in self._optimiser.param_groups]
+        self._best: dict[str, Tensor] = {}
+
+    def run(self, listener: Listener) -> Trained:
+        """Train to the end, from the last epoch that was finished, and put the best epoch into the tower."""
+        before = self.validation_auc()  # of what it starts from, also when it is resumed
+        history = self._resume()
+        for number in range(len(history), self.config.epochs):
+            history.append(self._epoch(number, listener))
+            if history[-1] == _best(history):
+                self._best = {name: value.detach().clone() for name, value in self.tower.parameters.items()}
+            self._save(history)
+        self._load(self._best)
+        return Trained(history, _best(history), before, len(self._train[0]), self.dropped_pairs)
+
+    def _epoch(self, number: int, listener: Listener) -> TunedEpoch:
+        config = self.config
+        # Everything that is drawn by lot follows from the seed and the epoch, so a resumed run draws the same.
+        torch.manual_seed(config.seed * 10_007 + number)
+        batches = list(self._batches(np.random.default_rng([config.seed, number])))
+        total, counted = 0.0, 0
+        for step in range(self._steps):
+            self.heads.train()
+            self._optimiser.zero_grad()
+            group = batches[step * config.accumulate : (step + 1) * config.accumulate]
+            for rows, winners, losers in group:
+                scores = self._scores(rows)
+                loss = pair_loss(scores[winners] - scores[losers], self._recipe).mean()
+                (loss / len(group)).backward()  # type: ignore[no-untyped-call]
+                total, counted = total + float(loss.detach()), counted + 1
+            self._update(number + step / self._steps)
+            mean = total / max(counted, 1)
+            listener(f"epoch {number + 1} of {config.epochs}, pair loss {mean:.4f}", step + 1, self._steps)
+        if not math.isfinite(mean):
+            raise LabError(f"the loss of epoch {number + 1} is not finite; lower encoder_rate or heads_rate")
+        return TunedEpoch(number, mean, self.validation_auc())
+
+    def _update(self, epoch: float) -> None:
+        for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * learning_rate(self._recipe, epoch, self._steps)
+        learning = [*self.tower.parameters.values(), *self.heads.parameters()]
+        nn.utils.clip_grad_norm_(learning, self.config.clip_norm)
+        self._optimiser.step()
+
+    def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
+        """Rows of the dataset, and the places among them of the winners and the losers of all pairs that they hold."""
+        config, learnt = self.config, self._learnt
+        channel = self._channel[learnt]
+        # Rows are in order of publication. Videos of one channel that follow each other, shaken: pairs are of neighbours.
+        shaken = np.zeros(len(learnt))
+        for one in np.unique(channel):
+            own = channel == one
+            shaken[own] = np.arange(own.sum()) + random.uniform(0, config.pictures, own.sum())
+        order = learnt[np.lexsort((shaken, random.permutation(channel.max() + 1)[channel]))]
+        place = np.full(len(self._place), -1, np.intp)
+        place[order] = np.arange(len(order))
+        first, second = (place[side] for side in self._train)
+        batch = np.where(first // config.pictures == second // config.pictures, first // config.pictures, -1)
+        for number in random.permutation(self._micro_batches):
+            inside = batch == number
+            if inside.any():
+                start = number * config.pictures
+                yield order[start : start + config.pictures], first[inside] - start, second[inside] - start
+
+    def _scores(self, rows: Rows) -> Tensor:
+        """The pairwise scores [n] of n rows, on the CPU."""
+        on_cuda = self.tower.device.type == "cuda"
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_cuda):
+            images = self.tower.above(self._inputs(self._place[rows]))
+        score: Tensor = self.heads(torch.cat([images, self._titles[torch.from_numpy(rows)]], dim=1))[0]
+        return score.cpu()
+
+    @torch.no_grad()
+    def validation_auc(self) -> float | None:
+        """The share of the validation pairs that are in the right order; None where there are none."""
+        if not len(self._validation[0]):
+            return None
+        rows, place = np.unique(np.concatenate(self._validation), return_inverse=True)
+        self.heads.eval()
+        scores = np.concatenate([self._scores(one).numpy() for one in self._parts(rows)])
+        return pair_auc(scores, *np.split(place, 2))
+
+    def _parts(self, rows: Rows) -> list[Rows]:
+        return [rows[start : start + self.config.pictures] for start in range(0, len(rows), self.config.pictures)]
+
+    def _readable(self, pairs: Pairs) -> tuple[Pairs, int]:
+        winners, losers = pairs
+        kept = (self._place[winners] >= 0) & (self._place[losers] >= 0)
+        return (winners[kept], losers[kept]), int((~kept).sum())
+
+    def _save(self, history: list[TunedEpoch]) -> None:
+        moments, groups = optimiser_state(self._optimiser)
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "tower": self.tower.parameters,
+            "best": self._best,
+            "heads": self.heads.state_dict(),
+            "optimiser": moments,
+        }
+        tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
+        self._checkpoint.save(State(tensors, {"history": [asdict(epoch) for epoch in history], "groups": groups}))
+
+    def _resume(self) -> list[TunedEpoch]:
+        state = self._checkpoint.load()
+        if state is None:
+            return []
+        self._load(state.part("tower"))
+        self._best = state.part("best")
+        self.heads.load_state_dict(state.part("heads"))
+        restore_optimiser(self._optimiser, state.part("optimiser"), state.facts["groups"])
+        return [TunedEpoch(**epoch) for epoch in state.facts["history"]]
+
+    def _load(self, values: dict[str, Tensor]) -> None:
+        for name, parameter in self.tower.parameters.items():
+            parameter.data.copy_(values[name])
+
+
+def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
+    """The pairs of a part of the dataset whose margin is at least so large, of videos that the model may learn from."""
+    learnt = data.learnt(part)
+    allowed = data.pairs.winner.isin(learnt) & data.pairs.loser.isin(learnt)
+    chosen = data.pairs[(data.pairs.part == part) & (data.pairs.margin >= least_margin) & allowed]
+    return chosen.winner.to_numpy(np.intp), chosen.loser.to_numpy(np.intp)
+
+
+def _groups(tower: TrainableTower, heads: Ranker, config: FineTuneConfig) -> list[dict[str, object]]:
+    """Parameters with their rates: lower blocks learn more slowly, and what is no matrix is not drawn to zero."""
+    layers: list[tuple[list[nn.Parameter], float]] = [(list(heads.parameters()), config.heads_rate)]
+    for depth, names in enumerate(tower.layers):
+        layers.append(([tower.parameters[name] for name in names], config.encoder_rate * config.layer_decay**depth))
+    return [
+        {"params": chosen, "lr": rate, "weight_decay": config.weight_decay if decayed else 0.0}
+        for parameters, rate in layers
+        for decayed in (True, False)
+        if (chosen := [one for one in parameters if (one.ndim > 1) == decayed])
+    ]
+
+
+def _best(history: list[TunedEpoch]) -> TunedEpoch:
+    """The epoch that ordered the validation pairs best, the first of equals; the last where there are none to order."""
+    if history[-1].validation_auc is None:
+        return history[-1]
+    return max(history, key=lambda epoch: (epoch.validation_auc or 0.0, -epoch.epoch))

@@ -1,0 +1,1 @@
+"""Model releases: build, promote, register, track."""

@@ -1,0 +1,27 @@
+"""The way from an imported library to a judged model in one call, without Dagster and without MLflow."""
+
+from sqlalchemy import select
+
+from thumblab_core.database.tables import videos
+from thumblab_pipelines.dataset.pairs import build_pairs
+from thumblab_pipelines.features.baselines import compute_baselines
+from thumblab_pipelines.features.embed import embed
+from thumblab_pipelines.features.sub_scores import measure_features
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library.build import build_index
+from thumblab_pipelines.models.build import BuiltModel, build_model
+from thumblab_pipelines.progress import Progress, silent
+from thumblab_pipelines.training.config import TrainConfig
+
+
+def build_offline(lab: Lab, progress: Progress = silent, config: TrainConfig | None = None) -> BuiltModel:
+    """Encode, measure, index, pair and train what the library holds; only what is new costs time."""
+    with lab.engine.connect() as connection:
+        niches = connection.scalars(select(videos.c.niche).distinct().order_by(videos.c.niche)).all()
+    for niche in niches:
+        embed(lab, niche, progress)
+        measure_features(lab, niche, progress)
+        compute_baselines(lab, niche)
+        build_index(lab, niche)
+    build_pairs(lab)
+    return build_model(lab, config, progress)

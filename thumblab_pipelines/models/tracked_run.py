@@ -1,0 +1,183 @@
+"""What one MLflow run holds of a model release, so that two trainings can be compared and each of them repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from thumblab_core.errors import LabError
+from thumblab_core.releases.release_store import ALL, PAIRS, Release, ReleaseStore
+from thumblab_core.settings import CHECKOUT
+from thumblab_pipelines.evaluation.questions import SLICES, Evaluation
+from thumblab_pipelines.training.config import Epoch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODEL_SCORER = "model"
+_CHANNEL = "channel:"
+_LONGEST_DIGEST = 36
+"""What MLflow keeps of a digest."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the evaluation, with the ends of its 95 % interval where it has one."""
+
+    split: str
+    slice: str
+    scorer: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    pairs: int
+    channels: int
+
+    @property
+    def name(self) -> str:
+        """The name of the metric in MLflow, which takes letters, digits and `_-. /`."""
+        return re.sub(r"[^\w\-./]+", "_", f"{self.split}_{self.slice}_{self.scorer}_{self.metric}", flags=re.ASCII)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something that a model was made of. `digest` tells one state of it from another; at most 36 characters."""
+
+    name: str
+    digest: str
+    where: dict[str, Any]
+    profile: dict[str, Any]
+
+
+def figures(evaluations: list[Evaluation]) -> list[Figure]:
+    """The evaluation, one figure to a row; what could not be measured is left out."""
+    return [
+        Figure(e.split, e.slice, e.scorer, e.metric, e.value, e.low, e.high, e.pairs, e.channels)
+        for e in evaluations
+        if e.value is not None
+    ]
+
+
+def headlines(evaluations: list[Evaluation]) -> list[Figure]:
+    """The AUC of every scorer, on all pairs and on those with a twofold gap."""
+    return [f for f in figures(evaluations) if f.metric == "auc" and f.slice in SLICES]
+
+
+def parameters(release: Release) -> dict[str, Any]:
+    """What was chosen: `config.*` is the training configuration; the rest is said of the release and its training."""
+    training = json.loads((release.path / "config.json").read_text()).get("training", {})
+    said = {"release_id": release.release_id, **_flat(release.info), **_flat(training)}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def metrics(found: list[Figure]) -> dict[str, float]:
+    """Every figure but those of single channels, which are hundreds; the ends of intervals for the model's own."""
+    told = {}
+    for figure in found:
+        if figure.slice.startswith(_CHANNEL):
+            continue
+        told[figure.name] = figure.value
+        if figure.scorer == MODEL_SCORER and figure.low is not None and figure.high is not None:
+            told |= {f"{figure.name}_low": figure.low, f"{figure.name}_high": figure.high}
+    return told
+
+
+def table(found: list[Figure]) -> pd.DataFrame:
+    """Every figure, a row each."""
+    import pandas as pd
+
+    return pd.DataFrame([asdict(figure) for figure in found], columns=list(Figure.__dataclass_fields__), dtype=object)
+
+
+def epoch_metrics(history: list[Epoch]) -> Iterator[tuple[str, float, int]]:
+    """Name, value and epoch of all that is told of the epochs."""
+    for epoch in history:
+        for name, value in vars(epoch).items():
+            if name != "epoch" and value is not None:
+                yield name, float(value), epoch.epoch
+
+
+def calibration(release: Release) -> list[dict[str, float]]:
+    """The calibration curve of the release: `predicted` and `won` shares of `pairs`; empty where it has none."""
+    if "calibration_curve.json" not in release.files:
+        return []
+    points: list[dict[str, float]] = json.loads((release.path / "calibration_curve.json").read_text())
+    return points
+
+
+def sources(release: Release, store: ReleaseStore) -> list[Source]:
+    """What the model was made of: the pairs, the encoders and the code."""
+    info = release.info
+    found = [_pairs(str(info["pairs_release"]), store)] if info.get("pairs_release") else []
+    for name in ("image_encoder", "title_encoder"):
+        if info.get(name):
+            fingerprint = str(info[name])
+            where = {"fingerprint": fingerprint, "setting": info.get(f"{name}_name")}
+            found.append(Source(name, _digest(fingerprint), where, {}))
+    code = {"package": "thumblab", "version": _version(), "commit": commit()}
+    return [*found, Source("code", _digest(code["commit"] or code["version"] or "unknown"), code, {})]
+
+
+def commit() -> str | None:
+    """The git commit of the checkout that runs, with `-dirty` where it was changed; None where it is no checkout."""
+    if not (CHECKOUT / "pyproject.toml").is_file() or not (CHECKOUT / ".git").exists():
+        return None
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=16", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def example(release: Release) -> Any:
+    """Two inputs as the model takes them, float32 [2, d]: of unit vectors of a picture and of a title, and a title."""
+    import numpy as np
+
+    from thumblab_core.encoders.protocol import unit
+    from thumblab_core.ranking.ranker import join
+    from thumblab_core.ranking.trained_ranker import TrainedRanker
+
+    config = TrainedRanker.load(release).model.config
+    random = np.random.default_rng(0)
+    sides = (config.image_dimension, config.title_dimension)
+    images, titles = (unit(random.standard_normal((2, side)).astype(np.float32)) for side in sides)
+    return join(images, titles, ["I tested every phone under $200", "Five ways to ruin a sauce"], config.title_facts)
+
+
+def _pairs(release_id: str, store: ReleaseStore) -> Source:
+    where = {"release": f"{PAIRS}/{ALL}/{release_id}"}
+    try:
+        info = store.get(PAIRS, ALL, release_id).info
+    except LabError:  # pruned since; its id ends in a digest of its content
+        return Source("training_pairs", release_id[-8:], where, {})
+    told = ("videos", "channels", "pairs", "excluded", "pair_days", "age_exponent")
+    profile = {name: info[name] for name in told if name in info}
+    return Source("training_pairs", str(info["inputs"])[:_LONGEST_DIGEST], where, profile)
+
+
+def _digest(text: str) -> str:
+    return text if len(text) <= _LONGEST_DIGEST else hashlib.sha256(text.encode()).hexdigest()[:_LONGEST_DIGEST]
+
+
+def _version() -> str | None:
+    try:
+        return version("thumblab")
+    except PackageNotFoundError:
+        return None
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        if isinstance(inner, dict):
+            found |= _flat(inner, f"{prefix}{name}.")
+        elif not isinstance(inner, list):
+            found[f"{prefix}{name}"] = inner
+    return found

@@ -1,0 +1,1 @@
+"""Import the true click-through rate of an owner's own videos."""

@@ -1,0 +1,197 @@
+"""HTTP in the name of a channel's owner: access tokens, tries again where waiting helps, and no secret in any error."""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+import httpx
+
+from thumblab_core.errors import LabError
+from thumblab_core.hosts import is_loopback
+from thumblab_core.settings import Settings
+from thumblab_pipelines.owner_ctr.reach_api.credentials import OwnerCredentials
+from thumblab_pipelines.youtube.errors import Refusal, Trouble, YouTubeError, classify
+
+SCOPE = "https://www.googleapis.com/auth/yt-analytics.readonly"
+_REAL_ENDPOINT = "https://youtubereporting.googleapis.com/"
+_LARGEST_ERROR = 64 * 2**10
+_TIMEOUT_S = 30
+_TRIES = 5
+_LONGEST_WAIT_S = 60.0
+_SIGN_IN = f"sign in again as the channel's owner, with the scope {SCOPE} (docs/own-channel.md)"
+
+T = TypeVar("T")
+
+
+class SignInError(YouTubeError):
+    """No access token could be had. google-auth has tried again already where that may help."""
+
+
+class OwnerSession:
+    """A signed-in session for one thread. Aimed at the real API, or at the emulator by `THUMBLAB_YOUTUBE_ENDPOINT`."""
+
+    def __init__(self, settings: Settings, owner: OwnerCredentials) -> None:
+        import google_auth_httplib2  # type: ignore[import-untyped]
+        import httplib2
+        from google.oauth2.credentials import Credentials
+
+        self.endpoint = settings.youtube_endpoint or _REAL_ENDPOINT
+        self._owner = owner
+        self._local = is_loopback(urlsplit(self.endpoint).hostname or "")
+        self._first_wait_s = settings.youtube_first_wait_s
+        self._credentials: Any = Credentials(  # type: ignore[no-untyped-call]
+            None,
+            refresh_token=owner.refresh_token,
+            token_uri=owner.token_uri,
+            client_id=owner.client_id,
+            client_secret=owner.client_secret,
+        )
+        proxy = None if self._local else httplib2.proxy_info_from_environment
+        self._http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=proxy)
+        # The API sends nobody elsewhere; whoever does is not to be given the token or the secrets.
+        self._http.follow_redirects = False
+        self._token_request = google_auth_httplib2.Request(self._http)
+        self._signed_http = google_auth_httplib2.AuthorizedHttp(self._credentials, http=self._http)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def build(self, name: str, version: str) -> Any:
+        """A Google API whose requests this session signs."""
+        from googleapiclient.discovery import build
+
+        return build(
+            name,
+            version,
+            http=self._signed_http,
+            client_options={"api_endpoint": self.endpoint},
+            static_discovery=True,
+            cache_discovery=False,
+        )
+
+    def call(self, request: Any) -> dict[str, Any]:
+        """The answer to a request of an API that was built here. Raises `YouTubeError`."""
+        return self._patiently(lambda: self._execute(request))
+
+    def read(self, url: str, largest: int) -> bytes:
+        """The body of a URL of this API, at most `largest` bytes.
+
+        Raises `YouTubeError`, and `LabError` when the URL leads elsewhere or the body is larger.
+        """
+        if not self._is_own(url):
+            raise LabError(
+                f"a report is to be downloaded from {url[:100]!r} and not from {self.endpoint}; it is left alone, since "
+                "that would give the owner's token away"
+            )
+        return self._patiently(lambda: self._download(url, largest))
+
+    def _execute(self, request: Any) -> dict[str, Any]:
+        # Not request.execute(): it logs the reason of a refusal as the server words it, before anybody could redact it.
+        try:
+            response, content = self._signed_http.request(
+                request.uri, method=request.method, body=request.body, headers=request.headers
+            )
+        except _failures() as error:
+            raise self._failed(error) from None
+        if not 200 <= int(response.status) < 300:
+            raise self._refused(int(response.status), content)
+        try:
+            body = json.loads(content)
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise YouTubeError(
+                f"what answers at {self.endpoint} does not speak YouTube's Reporting API", Trouble.SERVER
+            )
+        return body
+
+    def _download(self, url: str, largest: int) -> bytes:
+        headers = {"Accept-Encoding": "identity"}  # so that the bytes that are counted are the bytes that there are
+        body = bytearray()
+        try:
+            self._credentials.before_request(self._token_request, "GET", url, headers)
+            client = httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=not self._local)
+            with client, client.stream("GET", url, headers=headers) as answer:
+                wanted = answer.status_code == httpx.codes.OK
+                for chunk in answer.iter_raw():
+                    body += chunk
+                    if len(body) > (largest if wanted else _LARGEST_ERROR):
+                        break
+        except _failures() as error:
+            raise self._failed(error) from None
+        if not wanted:
+            raise self._refused(answer.status_code, bytes(body))
+        if len(body) > largest:
+            raise LabError(f"a report is larger than {largest / 2**20:g} MiB; it is left alone")
+        return bytes(body)
+
+    def _is_own(self, url: str) -> bool:
+        """The token goes to the API's own address and to no other."""
+        try:
+            asked, own = urlsplit(url), urlsplit(self.endpoint)
+            return _address(asked) == _address(own) and asked.username is None and asked.password is None
+        except ValueError:
+            return False
+
+    def _refused(self, status: int, content: bytes) -> YouTubeError:
+        refusal = classify(status, content, self._credentials.token or "[no token]")
+        said = " ".join(part for part in (str(refusal.status), refusal.reason) if part)
+        said = self._redact(said + (f": {refusal.message}" if refusal.message else ""))
+        message = f"YouTube's Reporting API refused a call ({said}); {_advice(refusal, content)}"
+        return YouTubeError(message, refusal.trouble, refusal.reason)
+
+    def _failed(self, error: Exception) -> YouTubeError:
+        from google.auth.exceptions import RefreshError
+
+        if not isinstance(error, RefreshError):
+            said = self._redact(f"{type(error).__name__}: {error}")
+            return YouTubeError(
+                f"YouTube's Reporting API could not be reached at {self.endpoint} ({said}), also at try {_TRIES}; check "
+                "the network and run again",
+                Trouble.TIMEOUT,
+            )
+        # Its text is what the server sent, which may be anything; its code is one of a few words.
+        sent = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
+        code = self._redact(str(sent.get("error", "no reason given")))[:60]
+        if error.retryable:
+            return SignInError(f"Google gave no access token ({code}); run again later", Trouble.SERVER, code)
+        advice = _SIGN_IN
+        if code in ("invalid_client", "unauthorized_client"):
+            advice = "client_id and client_secret must be those of the OAuth client that the owner signed in with"
+        return SignInError(f"Google refused the sign-in of the channel's owner ({code}); {advice}", Trouble.KEY, code)
+
+    def _redact(self, text: str) -> str:
+        return self._owner.redact(text, self._credentials.token)
+
+    def _patiently(self, once: Callable[[], T]) -> T:
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+        def helps(error: BaseException) -> bool:
+            return isinstance(error, YouTubeError) and error.transient and not isinstance(error, SignInError)
+
+        wait = wait_random_exponential(multiplier=self._first_wait_s, max=_LONGEST_WAIT_S)
+        tries = Retrying(stop=stop_after_attempt(_TRIES), wait=wait, retry=retry_if_exception(helps), reraise=True)
+        return tries(once)
+
+
+def _address(url: SplitResult) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.hostname, url.port or {"https": 443, "http": 80}.get(url.scheme)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What a call may end in besides an answer."""
+    from http.client import HTTPException
+
+    from google.auth.exceptions import GoogleAuthError
+    from httplib2 import HttpLib2Error
+
+    return (OSError, HTTPException, HttpLib2Error, GoogleAuthError, httpx.HTTPError, httpx.InvalidURL)
+
+
+def _advice(refusal: Refusal, content: bytes) -> str:
+    if refusal.status == 403 and (b"accessNotConfigured" in content or b"SERVICE_DISABLED" in content):
+        return "enable the YouTube Reporting API for the Google Cloud project of the OAuth client, wait a minute, run again"
+    if refusal.trouble is Trouble.DAILY_QUOTA:
+        return "run again tomorrow"
+    return _SIGN_IN if refusal.status in (401, 403) and refusal.trouble is not Trouble.RATE else "run again later"

@@ -1,0 +1,1 @@
+"""Refresh or delete what YouTube's policy allows to keep no longer."""

@@ -1,0 +1,1 @@
+"""Metrics, calibration and trends as pure functions of arrays."""

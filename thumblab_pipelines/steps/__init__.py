@@ -1,1 +1,0 @@
-"""The work of each asset as plain functions, without Dagster."""

@@ -1,0 +1,1 @@
+"""Read tables that people and spreadsheets wrote."""

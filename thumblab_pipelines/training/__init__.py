@@ -1,0 +1,1 @@
+"""Train the ranking model on cached vectors."""

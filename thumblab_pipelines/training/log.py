@@ -1,0 +1,36 @@
+"""What TensorBoard shows of a training."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from thumblab_pipelines.training.config import Epoch
+
+
+@contextmanager
+def training_log(folder: Path | None, first: int) -> Iterator[Callable[[Epoch, float], None]]:
+    """Writes each epoch and its learning rate into the folder; nothing where there is none.
+
+    `first`: the epoch that this run begins with. What an earlier run of the same training logged from there on is discarded.
+    """
+    if folder is None:
+        yield lambda epoch, learning_rate: None
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder), purge_step=first) as writer:
+
+        def write(epoch: Epoch, learning_rate: float) -> None:
+            values = {
+                "loss/pair": epoch.pair_loss,
+                "loss/absolute": epoch.absolute_loss,
+                "loss/auxiliary": epoch.auxiliary_loss,
+                "learning_rate": learning_rate,
+                "validation/auc": epoch.validation_auc,
+            }
+            for name, value in values.items():
+                if value is not None:
+                    writer.add_scalar(name, value, epoch.epoch)
+            writer.flush()
+
+        yield write

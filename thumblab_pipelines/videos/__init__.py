@@ -1,0 +1,1 @@
+"""What the database holds about videos and channels: records, names, thumbnail versions, deletion."""

@@ -1,0 +1,1 @@
+"""What a request passes before and after its route: limits, authentication, errors, metrics."""

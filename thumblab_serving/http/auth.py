@@ -1,0 +1,26 @@
+"""The API key: `X-API-Key: KEY` or `Authorization: Bearer KEY`."""
+
+import hmac
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from thumblab_serving.http.problems import Problem
+
+_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The key that `thumblab key` prints.")
+_bearer = HTTPBearer(auto_error=False, description="The same key.")
+
+
+def require_key(
+    request: Request,
+    header: Annotated[str | None, Depends(_header)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> None:
+    """Raise a 401 problem unless the request carries the service's key."""
+    given = header if header is not None else (bearer.credentials if bearer else None)
+    expected: str = request.app.state.api_key
+    if given is None or not hmac.compare_digest(given.encode(), expected.encode()):
+        detail = "this needs the API key, as X-API-Key or as a bearer token; `thumblab key` prints it"
+        raise Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})

@@ -1,0 +1,62 @@
+"""What stands before every route: names are checked on a local service, and pages get their headers."""
+
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from thumblab_core.hosts import host_name
+from thumblab_serving.http.problems import Problem, response
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class LocalNames:
+    """Refuses a Host that is no name of this machine.
+
+    A service on a loopback address can still be reached by any web page whose name its owner lets resolve to 127.0.0.1
+    (DNS rebinding); such a request carries the page's own name.
+    """
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self._app = app
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _host(Headers(scope=scope).get("host", "")) not in self._names:
+            detail = f"this service answers on {', '.join(sorted(self._names))} only"
+            await response(Problem(HTTPStatus.MISDIRECTED_REQUEST, "unknown-host", detail))(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class SecurityHeaders:
+    """Nothing but our own files may run in the page, and nobody may frame it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+def _host(header: str) -> str:
+    """The name in a Host header, without its port and the brackets of an IPv6 address."""
+    if header.startswith("["):
+        return host_name(header.partition("]")[0])
+    return header.partition(":")[0].lower()

@@ -1,0 +1,74 @@
+"""One line of JSON per request, and its latency in the metrics. Headers and queries are not logged: keys travel there."""
+
+import json
+import logging
+import secrets
+import time
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from thumblab_serving.http.metrics import Metrics
+from thumblab_serving.http.problems import CLIENT_GONE
+from thumblab_serving.schemas import ScoreAnswer
+
+_log = logging.getLogger("thumblab_serving.requests")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def configure() -> None:
+    """Let the service's lines reach standard error where nobody configured logging; uvicorn configures only its own."""
+    logger = logging.getLogger("thumblab_serving")
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+
+
+class RequestLog:
+    """Gives each request an id, which its answer carries as `X-Request-ID`."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, status, started = secrets.token_hex(8), 500, time.perf_counter()
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            seconds = time.perf_counter() - started
+            # Unknown paths and methods share a label: a scanner must not be able to fill the metrics.
+            route = getattr(scope.get("route"), "path", "other")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.request(method, route, status, seconds)
+            level = logging.DEBUG if status == CLIENT_GONE else logging.INFO
+            _log.log(level, json.dumps(_line(scope, request_id, status, seconds)))
+
+
+def _line(scope: Scope, request_id: str, status: int, seconds: float) -> dict[str, object]:
+    line: dict[str, object] = {
+        "request": request_id,
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": status,
+        "milliseconds": round(seconds * 1000, 1),
+    }
+    answer = scope.get("state", {}).get("answer")
+    if isinstance(answer, ScoreAnswer):
+        line |= {"niche": answer.niche.value, "thumbnails": len(answer.thumbnails)}
+        line |= {"model": answer.releases.model, "index": answer.releases.index}
+    return line

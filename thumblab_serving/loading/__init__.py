@@ -1,0 +1,1 @@
+"""What the service keeps loaded: encoders, models, indices, channel adapters."""
