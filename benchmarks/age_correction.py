@@ -19,14 +19,14 @@ from rich.table import Table
 from benchmarks.fixed_age import daily, hourly
 from demo.catalogues.growth import growth
 from demo.catalogues.synthetic import CLOCK, synthetic_catalogue
+from thumblab_core.arrays import Float64s
 from thumblab_pipelines.dataset.ageing import Growth, age_exponent
 from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, split_by_time
 
-Floats = npt.NDArray[np.float64]
-Points = tuple[Floats, Floats]
+Points = tuple[Float64s, Float64s]
 """Ages (hours) and counts of one video, in order."""
-Curve = Callable[[Floats], Floats]
+Curve = Callable[[Float64s], Float64s]
 """What to take from ln views at each age (hours)."""
 Fit = Callable[[Sequence[Points]], Curve]
 
@@ -48,7 +48,7 @@ def once(points: Points) -> Points:
     return ages[chosen], np.maximum(views[chosen], 1.0)
 
 
-def _within(histories: Sequence[Points], curve: Curve) -> tuple[Floats, Floats]:
+def _within(histories: Sequence[Points], curve: Curve) -> tuple[Float64s, Float64s]:
     """The curve and ln views at all points, each less its video's mean."""
     shapes = [curve(ages) for ages, _ in histories]
     logs = [np.log(views) for _, views in histories]
@@ -137,7 +137,7 @@ def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Judg
     random = np.random.default_rng(0)
     every = [once(points) for points in histories]
     covered = [points for points in every if points[0][0] <= at <= points[0][-1]]
-    found: dict[str, list[list[Floats]]] = {name: [] for name in METHODS}
+    found: dict[str, list[list[Float64s]]] = {name: [] for name in METHODS}
     for side in (0, 1):
         judged = covered[side::2]
         others = [points for points in every if not any(points is one for one in judged)]
@@ -160,7 +160,7 @@ def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Judg
     }
 
 
-def _judged(truth: Floats, corrected: Floats, log_ratio: Floats) -> tuple[Judged, Judged]:
+def _judged(truth: Float64s, corrected: Float64s, log_ratio: Float64s) -> tuple[Judged, Judged]:
     def of(chosen: npt.NDArray[np.bool_]) -> Judged:
         right, wide = truth * corrected > 0, np.abs(truth) >= np.log(2)
         older = (corrected * log_ratio > 0)[chosen & (log_ratio != 0)]
@@ -191,7 +191,7 @@ def synthetic(seed: int) -> pd.DataFrame:
 def on_synthetic(corpora: Sequence[pd.DataFrame]) -> Iterator[tuple[str, Judged, Judged]]:
     """Each method, fitted within the channels of the training part of one snapshot, on the future pairs."""
     for name, fit in (METHODS | {"power of age": _channel_power}).items():
-        sides: list[list[Floats]] = []
+        sides: list[list[Float64s]] = []
         for corpus in corpora:
             train = corpus[corpus.part == TRAIN]
             channels = [

@@ -12,16 +12,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from thumblab_core.arrays import Float64s
 from thumblab_pipelines.features.fixed_age import MAX_AGE_RATIO, views_at_ages
 
-Floats = npt.NDArray[np.float64]
-Method = Callable[[Floats, Floats, Floats], Floats]
+Method = Callable[[Float64s, Float64s, Float64s], Float64s]
 """Views at the hidden ages, from the ages and views that were kept (both in order, at least two)."""
 
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
@@ -39,8 +38,8 @@ class History:
     """The distinct ages (hours) at which a video was seen, in order, and its counts then."""
 
     video_id: str
-    ages: Floats
-    views: Floats
+    ages: Float64s
+    views: Float64s
 
 
 def hourly(folder: Path) -> list[History]:
@@ -67,16 +66,16 @@ def _histories(rows: pd.DataFrame) -> list[History]:
     ]
 
 
-def _product(at: Floats, ages: Floats, views: Floats) -> Floats:
+def _product(at: Float64s, ages: Float64s, views: Float64s) -> Float64s:
     """The lab's own, without its limit of the gap."""
     found = views_at_ages(at.tolist(), ages, views, [_ERA] * len(ages), max_ratio=np.inf)
     return np.array([estimate.views for estimate in found])
 
 
-def _log_log_pchip(at: Floats, ages: Floats, views: Floats) -> Floats:
+def _log_log_pchip(at: Float64s, ages: Float64s, views: Float64s) -> Float64s:
     from scipy.interpolate import PchipInterpolator
 
-    found: Floats = np.exp(PchipInterpolator(np.log(ages), np.log(views))(np.log(at)))
+    found: Float64s = np.exp(PchipInterpolator(np.log(ages), np.log(views))(np.log(at)))
     return found
 
 

@@ -1,8 +1,8 @@
 """How near the model comes to what is planted: `python -m benchmarks.planted [--videos 1800 20000] [--seed 7]`.
 
-Drawn pictures, written titles and views by a formula (`demo.catalogues.synthetic`): what anybody could know is known. For each
-size of catalogue the lab's training is run with its defaults, once on the pictures by the built-in descriptor and once on the very
-attributes that they are drawn from: the one says what the lab reaches, the other what it would with a perfect eye.
+Drawn pictures, written titles and views by a formula (`demo.catalogues.synthetic`): what anybody could know is known. For
+each size of catalogue the lab's training is run with its defaults, once on the pictures by the built-in descriptor and once on
+on the very attributes that they are drawn from: the one says what the lab reaches, the other what it would with a perfect eye.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from rich.table import Table
 
 from demo.catalogues.drawing import ATTRIBUTES
 from demo.catalogues.synthetic import CLOCK, SyntheticCatalogue, synthetic_catalogue
+from thumblab_core.arrays import Floats
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.encoders.protocol import Vectors
@@ -36,8 +37,6 @@ from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.config import TrainConfig
 from thumblab_pipelines.training.linear import solve
 from thumblab_pipelines.training.train import train
-
-Floats = npt.NDArray[np.floating]
 
 SIZES = (1_800, 5_400, 10_800, 20_000)
 _PENALTIES = (0.03, 0.1, 0.3, 1.0)

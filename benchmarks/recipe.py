@@ -25,6 +25,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from thumblab_core.arrays import Floats
 from thumblab_core.database import server
 from thumblab_core.niches import NICHES
 from thumblab_core.ranking import adapters
@@ -39,7 +40,7 @@ from thumblab_pipelines.evaluation.reference_models import LINEAR, POOLED, image
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.features.sub_scores import measure_features
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.statistics.metrics import Scores, pair_auc
+from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training import linear, train
 from thumblab_pipelines.training.config import TrainConfig
 
@@ -160,7 +161,7 @@ class Window:
             training.inputs[:, ends[block] : ends[block + 1]] = 0
         return training, training._fit(learnt, self.usual.validation, "", "")
 
-    def figures(self, adapted: Scores, unadapted: Scores) -> Figures:
+    def figures(self, adapted: Floats, unadapted: Floats) -> Figures:
         wide = self.winners[self.twice], self.losers[self.twice]
         own, of_all = ((pair_auc(s, self.winners, self.losers), pair_auc(s, *wide)) for s in (adapted, unadapted))
         return *own, *of_all

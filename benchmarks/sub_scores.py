@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +25,7 @@ from scipy.stats import spearmanr
 from demo.catalogues.catalogue import Catalogue, read_catalogue
 from demo.catalogues.source import CatalogueVideo
 from demo.catalogues.synthetic import synthetic_catalogue
+from thumblab_core.arrays import Float64s
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import Pixels, decode
 from thumblab_core.model_files import face_model
@@ -41,8 +41,6 @@ _LEGIBLE = 5.0
 _FEWEST = 20
 _NEIGHBOURS = 10
 _RESAMPLES = 400
-
-Floats = npt.NDArray[np.float64]
 
 
 def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -> float:
@@ -144,7 +142,7 @@ def with_views(catalogue: Catalogue, found: dict[str, Measurement]) -> Table:
     return table
 
 
-def _daily(videos: Sequence[CatalogueVideo], found: dict[str, Measurement], name: str, now: datetime) -> Floats:
+def _daily(videos: Sequence[CatalogueVideo], found: dict[str, Measurement], name: str, now: datetime) -> Float64s:
     """[n, 2]: the sub-score and ln views per day."""
     return np.array(
         [
@@ -155,7 +153,7 @@ def _daily(videos: Sequence[CatalogueVideo], found: dict[str, Measurement], name
     )
 
 
-def _untrended(videos: Sequence[CatalogueVideo], found: dict[str, Measurement], name: str) -> Floats:
+def _untrended(videos: Sequence[CatalogueVideo], found: dict[str, Measurement], name: str) -> Float64s:
     """[n, 2]: the sub-score and ln views less the local level of the channel, so that age and growth drop out."""
     ordered = sorted(videos, key=lambda video: video.published_at)
     views = np.log1p([video.views for video in ordered])
@@ -168,7 +166,7 @@ def _untrended(videos: Sequence[CatalogueVideo], found: dict[str, Measurement], 
     return np.array(rows)
 
 
-def _bootstrapped(groups: Sequence[Floats], over_groups: bool) -> str:
+def _bootstrapped(groups: Sequence[Float64s], over_groups: bool) -> str:
     if not groups:
         return "-"
     random = np.random.default_rng(0)
@@ -184,7 +182,7 @@ def _bootstrapped(groups: Sequence[Floats], over_groups: bool) -> str:
     return f"{figures[0]:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
-def _spearman(groups: Sequence[Floats]) -> float:
+def _spearman(groups: Sequence[Float64s]) -> float:
     found = [spearmanr(group[:, 0], group[:, 1]).statistic for group in groups]
     return float(np.average(found, weights=[len(group) for group in groups]))
 

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 from sklearn.linear_model import RidgeCV
 
 from demo.catalogues.growth import growth
 from demo.catalogues.synthetic import CLOCK, PICTURE_SHARE, SyntheticCatalogue, synthetic_catalogue
 from demo.catalogues.titles import title_facts
+from thumblab_core.arrays import Float64s
 from thumblab_core.niches import NICHES
-
-Floats = npt.NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +24,7 @@ def catalogue() -> SyntheticCatalogue:
     return synthetic_catalogue()
 
 
-def look(jpeg: bytes) -> Floats:
+def look(jpeg: bytes) -> Float64s:
     """Plain statistics of a picture: Lab colour and edge energy on an 8x5 grid, and four histograms; float64 (200,)."""
     pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
     assert pixels is not None and pixels.shape == (180, 320, 3)
@@ -42,30 +40,30 @@ def look(jpeg: bytes) -> Floats:
 class Probe:
     """A ridge on `look`, fitted to some pictures."""
 
-    def __init__(self, looks: Floats, target: Floats) -> None:
+    def __init__(self, looks: Float64s, target: Float64s) -> None:
         self.mean, self.spread = looks.mean(axis=0), looks.std(axis=0) + 1e-6
         self.ridge = RidgeCV(np.logspace(0, 4, 9)).fit((looks - self.mean) / self.spread, target)
 
-    def __call__(self, looks: Floats) -> Floats:
+    def __call__(self, looks: Float64s) -> Float64s:
         return np.asarray(self.ridge.predict((looks - self.mean) / self.spread), dtype=np.float64)
 
 
 @pytest.fixture(scope="module")
-def looks(catalogue: SyntheticCatalogue) -> tuple[Floats, Floats]:
+def looks(catalogue: SyntheticCatalogue) -> tuple[Float64s, Float64s]:
     """Of every second video, shuffled: what its picture looks like (900, 200) and the planted picture part (900,)."""
     some = np.random.default_rng(0).permutation(list(catalogue.videos)[::2])
     seen = np.stack([look(catalogue.image(video_id)) for video_id in some])
     return seen, np.array([catalogue.planted_picture(video_id) for video_id in some])
 
 
-def corrected_views(catalogue: SyntheticCatalogue) -> Floats:
+def corrected_views(catalogue: SyntheticCatalogue) -> Float64s:
     """ln views with the growth by age taken out, float64 (n,)."""
     ages = [(CLOCK - video.published_at).total_seconds() / 86_400 for video in catalogue.videos.values()]
     views = [video.views for video in catalogue.videos.values()]
     return np.log(views) - np.log([growth(age) for age in ages])
 
 
-def auc_by_channel(catalogue: SyntheticCatalogue, score: Floats, truth: Floats) -> Floats:
+def auc_by_channel(catalogue: SyntheticCatalogue, score: Float64s, truth: Float64s) -> Float64s:
     """The share of same-channel pairs that a score orders as the truth does, for each channel."""
     channels = np.array([video.channel_id for video in catalogue.videos.values()])
     found = []
@@ -93,10 +91,10 @@ def test_quality_is_standard_normal_and_seven_tenths_of_it_are_in_the_picture(ca
     assert np.corrcoef(quality, picture)[0, 1] ** 2 == pytest.approx(PICTURE_SHARE, abs=0.05)
 
 
-def test_the_picture_part_can_be_read_off_the_pixels(looks: tuple[Floats, Floats]) -> None:
+def test_the_picture_part_can_be_read_off_the_pixels(looks: tuple[Float64s, Float64s]) -> None:
     seen, picture = looks
 
-    def explained(target: Floats) -> float:
+    def explained(target: Float64s) -> float:
         error = picture[650:] - Probe(seen[:650], target)(seen[650:])
         return 1 - float(np.mean(error**2) / picture[650:].var())
 
@@ -181,7 +179,7 @@ def test_candidates_are_fresh_share_a_title_and_lie_clearly_apart(catalogue: Syn
 
 
 def test_the_best_candidate_is_found_from_the_pixels(
-    catalogue: SyntheticCatalogue, looks: tuple[Floats, Floats]
+    catalogue: SyntheticCatalogue, looks: tuple[Float64s, Float64s]
 ) -> None:
     probe = Probe(*looks)
     sets = [catalogue.candidates(niche, seed) for niche in NICHES for seed in range(4)]

@@ -24,7 +24,7 @@ from thumblab_core.index.kinds import (
     trained,
 )
 
-Rows = npt.NDArray[np.int64]
+FaissIds = npt.NDArray[np.int64]
 
 _QUERIES = 256
 _BLOCK = 1024
@@ -81,7 +81,7 @@ class Base:
     def _exact(cls, vectors: Vectors, items: Sequence[Item], note: str | None) -> "Base":
         return cls(flat(vectors), vectors, items, Kind(FLAT, note=note))
 
-    def nearest(self, query: Vectors, k: int) -> tuple[Vectors, Rows]:
+    def nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
         """Cosines and rows of the k nearest (fewer when there are fewer) to a unit vector [d], nearest first."""
         k = min(k, len(self))
         if not k:
@@ -99,9 +99,9 @@ class Base:
                 return found
         return self._ordered(query, None, k)
 
-    def nearest_others(self, rows: Rows, k: int) -> list[tuple[Vectors, Rows]]:
+    def nearest_others(self, rows: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
         """For each of the rows, its k nearest among all the others, as `nearest` finds them."""
-        found: list[tuple[Vectors, Rows]] = []
+        found: list[tuple[Vectors, FaissIds]] = []
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
             queries = np.ascontiguousarray(self.vectors[block])
@@ -114,14 +114,14 @@ class Base:
                 found.append(self._ordered(query, near[(near >= 0) & (near != row)], k))
         return found
 
-    def _others_exactly(self, queries: Vectors, block: Rows, k: int) -> list[tuple[Vectors, Rows]]:
+    def _others_exactly(self, queries: Vectors, block: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
         similarities = queries @ self.vectors.T
         similarities[np.arange(len(block)), block] = -np.inf
         k = min(k, len(self) - 1)
         nearest = np.argpartition(similarities, len(self) - k, axis=1)[:, len(self) - k :]
         return [(line[near], near) for line, near in zip(similarities, nearest, strict=True)]
 
-    def _ordered(self, query: Vectors, rows: Rows | None, k: int) -> tuple[Vectors, Rows]:
+    def _ordered(self, query: Vectors, rows: FaissIds | None, k: int) -> tuple[Vectors, FaissIds]:
         """The k nearest of these rows, or of all, by the vectors themselves: an index may hold them at reduced precision."""
         similarities = (self.vectors if rows is None else self.vectors[rows]) @ query
         k = min(k, len(similarities))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.index.base import Base, Rows
+from thumblab_core.index.base import Base, FaissIds
 from thumblab_core.index.changes import JSON as CHANGES
 from thumblab_core.index.changes import Change, Changes
 from thumblab_core.index.files import BASE_FILES, named_videos, read_base, read_calibration, write_base
@@ -237,7 +237,7 @@ class NicheIndex:
             raise LibraryError(f"{release} holds {len(found)}x{found.dimension}, not {count}x{dimension}")
         return found
 
-    def _nearest(self, query: Vectors, k: int) -> tuple[Vectors, Rows]:
+    def _nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
         """Cosines and positions of the k nearest that are there."""
         k = min(k, len(self))
         if not self.changes.entries:
@@ -258,11 +258,11 @@ class NicheIndex:
         )
 
     @staticmethod
-    def _best(similarities: Vectors, rows: Rows, k: int) -> tuple[Vectors, Rows]:
+    def _best(similarities: Vectors, rows: FaissIds, k: int) -> tuple[Vectors, FaissIds]:
         nearest = np.argsort(-similarities, kind="stable")[:k]
         return similarities[nearest], rows[nearest]
 
-    def _similarities(self, rows: Rows, query: Vectors) -> Vectors:
+    def _similarities(self, rows: FaissIds, query: Vectors) -> Vectors:
         old = rows[rows < len(self._base)]
         new = rows[len(old) :] - len(self._base)
         return np.concatenate([self._base.vectors[old] @ query, self.changes.vectors[new] @ query])

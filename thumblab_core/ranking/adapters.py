@@ -14,9 +14,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
-
-Floats = npt.NDArray[np.floating]
 
 LEAST_VIDEOS = 5
 """Of fewer videos no history is made."""

@@ -16,15 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from thumblab_core.arrays import Float32s
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.ranking.title_facts import FACTS, VERSION, WORDS, title_facts, title_words
 from thumblab_core.sub_scores import NAMES
-
-Floats = npt.NDArray[np.float32]
 
 _FACTS_LENGTH = 0.5
 _CONSTANT = 1e-4
@@ -61,9 +59,9 @@ class RankerConfig:
 class Predictions:
     """Per thumbnail: score [n] in log views, engagement 0-1 [n] and sub-scores 0-1 [n, 6]."""
 
-    score: Floats
-    engagement: Floats
-    sub_scores: Floats
+    score: Float32s
+    engagement: Float32s
+    sub_scores: Float32s
 
 
 class Ranker(nn.Module):
@@ -103,7 +101,7 @@ class Ranker(nn.Module):
             for _ in NAMES
         )  # fmt: skip
 
-    def fit_scale(self, inputs: Floats) -> None:
+    def fit_scale(self, inputs: Float32s) -> None:
         """Standardise by the training inputs [n, d], n of 2 or more. Words are left as they are.
 
         What is the same in all of them is not looked at: nothing was learnt of it, and a first change would drown the rest.
@@ -117,14 +115,14 @@ class Ranker(nn.Module):
         self.scale[: self.config.dense] = torch.from_numpy(scale.astype(np.float32))
         self.reach[: self.config.dense] = torch.from_numpy(lengths.astype(np.float32))
 
-    def standardise(self, inputs: Floats) -> Floats:
+    def standardise(self, inputs: Float32s) -> Float32s:
         """Inputs [n, d] as the model compares them."""
         with torch.inference_mode():
-            standardised: Floats = self._standardised(torch.from_numpy(inputs)).numpy()
+            standardised: Float32s = self._standardised(torch.from_numpy(inputs)).numpy()
         return standardised
 
     @torch.no_grad()
-    def start(self, line: Floats, image_length: float, usual: float = 0.5) -> None:
+    def start(self, line: Float32s, image_length: float, usual: float = 0.5) -> None:
         """Begin as a straight line [d] over standardised inputs, and look at pictures `image_length` times as hard.
 
         `usual`: what the absolute head says of everything at first, above 0 and below 1.
@@ -162,14 +160,14 @@ class Ranker(nn.Module):
         return ((inputs - self.mean) * self.scale).clamp(-far, far)
 
     @torch.inference_mode()
-    def predict(self, inputs: Floats) -> Predictions:
+    def predict(self, inputs: Float32s) -> Predictions:
         """Inputs [n, d] to predictions; deterministic, and no channel's history in it."""
         self.eval()
         score, engagement, auxiliary = self(torch.from_numpy(inputs))
         return Predictions(score.numpy(), engagement.numpy(), auxiliary.numpy())
 
 
-def join(images: Vectors, titles: Vectors, texts: Sequence[str], facts: int = VERSION) -> Floats:
+def join(images: Vectors, titles: Vectors, texts: Sequence[str], facts: int = VERSION) -> Float32s:
     """The inputs, float32 [n, d], of image vectors [n, d_i], title vectors [n, d_t] and the n titles themselves.
 
     `facts`: the version of the title facts that the model learnt from, `RankerConfig.title_facts`.

@@ -10,9 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from thumblab_core.arrays import Float32s
 
 BUCKETS = 1_024
 """Hash buckets for words and pairs of words, and as many for groups of three or four characters."""
@@ -40,12 +39,12 @@ FACTS = 5 + len(_MARKS) + 3 + len(_PATTERNS) + 1
 """How many numbers `title_facts` gives a title."""
 
 
-def title_facts(titles: Sequence[str], version: int = VERSION) -> Floats:
+def title_facts(titles: Sequence[str], version: int = VERSION) -> Float32s:
     """[n, FACTS]: lengths and shares near 0 to 1, and 0 or 1 for what is there or not."""
     return np.array([_facts(title, _PICTOGRAPHS[version]) for title in titles], np.float32).reshape(len(titles), FACTS)
 
 
-def title_words(titles: Sequence[str]) -> Floats:
+def title_words(titles: Sequence[str]) -> Float32s:
     """[n, WORDS]: the words, pairs of words and groups of characters of each title, hashed; each half has length 1 or 0.
 
     Signed feature hashing (Weinberger et al., ICML 2009): it needs no vocabulary, so a title of tomorrow has its place too.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import MOST_VIDEOS, Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, About, ChannelHistories
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
-Floats = npt.NDArray[np.floating]
 
 _VERSION = 1
 _ENCODERS = ("image_encoder", "title_encoder")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Float64s
 from thumblab_pipelines.features.view_history import FIXED_AGES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = npt.NDArray[np.float64]
 
 TYPICAL_HALF_AGE = 48.0
 """Hours. Where the corpus has no histories: about the middle of what three sets of real ones said, 17, 35 and 470 h."""
@@ -36,12 +36,12 @@ class Growth:
     half_age: float = TYPICAL_HALF_AGE
     histories: int = 0
 
-    def log_share(self, ages: npt.ArrayLike) -> Floats:
+    def log_share(self, ages: npt.ArrayLike) -> Float64s:
         """ln of the share of its final views that a video has at each age (hours, above 0)."""
         hours = np.asarray(ages, np.float64)
         return np.asarray(np.log(hours / (hours + self.half_age)), np.float64)
 
-    def target(self, corpus: pd.DataFrame) -> Floats:
+    def target(self, corpus: pd.DataFrame) -> Float64s:
         """[n] ln of the age-corrected views: what a video will have when it has grown up."""
         corrected = np.log(corpus.views.to_numpy(float)) - self.log_share(corpus.age_hours.to_numpy(float))
         return np.asarray(corrected, np.float64)
@@ -78,7 +78,7 @@ def fit_growth(corpus: pd.DataFrame) -> Growth:
     return Growth(float(_HALF_AGES[int(np.argmin(errors))]), int(histories.sum()))
 
 
-def _centred(values: Floats, known: npt.NDArray[np.bool_]) -> Floats:
+def _centred(values: Float64s, known: npt.NDArray[np.bool_]) -> Float64s:
     """[n, ages] less the mean of each row's known values."""
     return np.asarray(values - values.mean(axis=1, keepdims=True, where=known), np.float64)
 

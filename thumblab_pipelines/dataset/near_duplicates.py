@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Flags, Rows
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images.perceptual import NEAR
 
@@ -15,9 +16,6 @@ _CELLS = 2**22
 """Couples that are compared at a time: 32 MiB of hashes and 16 MiB of cosines."""
 
 _ROWS = 2_048
-
-Rows = npt.NDArray[np.intp]
-Flags = npt.NDArray[np.bool_]
 
 
 class Pictures:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Float64s, Rows
 from thumblab_pipelines.dataset.ageing import views_at
 from thumblab_pipelines.dataset.splits import MIXED, PARTS, TRAIN
 from thumblab_pipelines.features.view_history import FIXED_AGES
@@ -23,8 +24,6 @@ TRAIN_PAIRS_PER_CHANNEL = 10_000
 HELD_OUT_PAIRS_PER_CHANNEL = 20_000
 _SEED = 20_251_011
 
-Rows = npt.NDArray[np.intp]
-Floats = npt.NDArray[np.float64]
 
 COLUMNS = ("winner", "loser", "channel_id", "part", "label", "margin")
 
@@ -34,7 +33,7 @@ def fixed_age_label(age: int) -> str:
     return f"views at {age} h"
 
 
-def compare(corpus: pd.DataFrame, first: Rows, second: Rows) -> tuple[npt.NDArray[np.object_], Floats, Floats]:
+def compare(corpus: pd.DataFrame, first: Rows, second: Rows) -> tuple[npt.NDArray[np.object_], Float64s, Float64s]:
     """What each couple of rows is compared by: its label [m], and the views so counted of the first and the second [m].
 
     At the largest fixed age at which both are known, which is free of any assumption about growth; where there is none, the

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy import text
 
+from thumblab_core.arrays import Flags, Float32s
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release_store import Release
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 FILE = "vectors.safetensors"
 
-Floats = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
 
 _SUB_SCORES = f"""
 SELECT video_id, {", ".join(NAMES)} FROM visual_features
@@ -43,7 +41,7 @@ class Snapshot:
 
     images: Vectors
     titles: Vectors
-    sub_scores: Floats
+    sub_scores: Float32s
 
     def save(self, folder: Path) -> None:
         """Write the file into the folder of a release."""
@@ -91,7 +89,7 @@ def read_snapshot(lab: Lab, videos: pd.DataFrame, image_encoder: str, title_enco
     return Snapshot(images, titles, _sub_scores(lab, ids, pictures)), with_image & with_title
 
 
-def _sub_scores(lab: Lab, ids: Sequence[str], pictures: Sequence[str]) -> Floats:
+def _sub_scores(lab: Lab, ids: Sequence[str], pictures: Sequence[str]) -> Float32s:
     with lab.engine.connect() as connection:
         rows = connection.execute(text(_SUB_SCORES), {"ids": list(ids), "pictures": list(pictures)}).all()
     found = {row[0]: [np.nan if value is None else value for value in row[1:]] for row in rows}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sqlalchemy.dialects.postgresql import insert
 
+from thumblab_core.arrays import Floats, Rows
 from thumblab_core.database.tables import model_evaluations
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TEST, TRAIN, VALIDATION
@@ -22,7 +23,6 @@ from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, MODEL, NEW_
 from thumblab_pipelines.evaluation.reference_models import LINEAR, POOLED, references
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.statistics.held_out import HeldOut
-from thumblab_pipelines.statistics.metrics import Rows, Scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def evaluate(data: Dataset, held: HeldOut) -> list[Evaluation]:
     return found
 
 
-def judge(pairs: pd.DataFrame, scores: Scores, split: str, scorer: str) -> list[Evaluation]:
+def judge(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
     """AUC of any scores [n] on the pairs of a release that ask the question `split`: all, and those with a twofold gap."""
     return list(Question.of(split, pairs).aucs(scorer, scores))
 
@@ -71,7 +71,7 @@ def save_evaluations(lab: Lab, release_id: str, evaluations: list[Evaluation]) -
 
 
 def _answers(
-    data: Dataset, split: str, scores: dict[str, Scores], bar: str, slope: float, rows: Rows
+    data: Dataset, split: str, scores: dict[str, Floats], bar: str, slope: float, rows: Rows
 ) -> list[Evaluation]:
     """Every scorer on all pairs; in detail the model and the reference `bar`, the best that knew as much as the model."""
     question = Question.of(split, data.pairs)
@@ -86,14 +86,14 @@ def _answers(
     return [*found, *question.correlations(data.videos, rows, scores[MODEL])]
 
 
-def _without_the_channel(data: Dataset, own: Rows) -> tuple[dict[str, Scores], dict[str, Scores]]:
+def _without_the_channel(data: Dataset, own: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Reference models that never saw the channel, and partial pooling that then learnt from the channel's `own` rows.
 
     Scores [n] by name; none at all where there is one fold of channels only.
     """
     folds = data.videos.fold.to_numpy(int)
-    unknown: dict[str, Scores] = {}
-    adapted: dict[str, Scores] = {}
+    unknown: dict[str, Floats] = {}
+    adapted: dict[str, Floats] = {}
     for fold in range(FOLDS):
         there, elsewhere = folds == fold, np.flatnonzero(folds != fold)
         if not there.any() or not len(elsewhere):

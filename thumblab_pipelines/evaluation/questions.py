@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Float64s, Floats, Rows
 from thumblab_core.ranking import skill
 from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.statistics.calibration import expected_calibration_error, too_close
 from thumblab_pipelines.statistics.metrics import (
-    Floats,
-    Rows,
-    Scores,
     channel_correlations,
     distinct,
     interval,
@@ -83,12 +81,12 @@ class Question:
         """Of all pairs of a release: whoever knows nothing of a channel is asked all of its pairs, else those of its end."""
         return cls(split, pairs if split == NEW_CHANNELS else pairs[pairs.part == TEST])
 
-    def aucs(self, scorer: str, scores: Scores) -> Iterator[Evaluation]:
+    def aucs(self, scorer: str, scores: Floats) -> Iterator[Evaluation]:
         """Of all pairs, and of those with a twofold gap."""
         for name, least in SLICES.items():
             yield self._auc(name, scorer, scores, self._margin >= least)
 
-    def lead(self, scores: Scores, bar: str, theirs: Scores) -> Iterator[Evaluation]:
+    def lead(self, scores: Floats, bar: str, theirs: Floats) -> Iterator[Evaluation]:
         """By how much the model's AUC is above that of the reference model `bar`, on the same pairs."""
         for name, least in SLICES.items():
             chosen = self._margin >= least
@@ -96,7 +94,7 @@ class Question:
             gained = pair_wins(scores, winners, losers) - pair_wins(theirs, winners, losers)
             yield self._mean(name, MODEL, f"lead_over_{bar}", gained, winners, losers, channels)
 
-    def parts(self, videos: pd.DataFrame, scorer: str, scores: Scores) -> Iterator[Evaluation]:
+    def parts(self, videos: pd.DataFrame, scorer: str, scores: Floats) -> Iterator[Evaluation]:
         """AUC by how far the two are apart, by niche and by channel."""
         for low, high in pairwise(MARGINS):
             inside = (self._margin >= low) & ((self._margin < high) | (high == MARGINS[-1]))
@@ -113,7 +111,7 @@ class Question:
                 twice = mine & (self._margin >= SLICES["2x"])
                 yield self._auc(f"channel:{names[number]}", scorer, scores, twice, "auc_2x")
 
-    def certainty(self, scores: Scores, slope: float) -> Iterator[Evaluation]:
+    def certainty(self, scores: Floats, slope: float) -> Iterator[Evaluation]:
         """Whether the model's win probabilities hold, how often it would not say, and how often it is right when it does."""
         gaps = (scores[self._winner] - scores[self._loser]).astype(np.float64)
         close = too_close(gaps, slope)
@@ -123,7 +121,7 @@ class Question:
         yield self._mean("all", MODEL, "abstained", close.astype(np.float64), *self._sides(np.ones(len(gaps), bool)))
         yield self._auc("all", MODEL, scores, ~close, "accuracy_decided")
 
-    def correlations(self, videos: pd.DataFrame, rows: Rows, scores: Scores) -> Iterator[Evaluation]:
+    def correlations(self, videos: pd.DataFrame, rows: Rows, scores: Floats) -> Iterator[Evaluation]:
         """Spearman's within channels, of the score and what the rows' videos got: views for their age, and true CTR."""
         truths = {"spearman": "target", "ctr_correlation": "click_through_rate"}
         for metric, column in truths.items():
@@ -136,13 +134,13 @@ class Question:
             yield Evaluation(self.split, "all", MODEL, metric, value, low, high, 0, len(found))
 
     def _auc(
-        self, slice_: str, scorer: str, scores: Scores, chosen: npt.NDArray[np.bool_], metric: str = "auc"
+        self, slice_: str, scorer: str, scores: Floats, chosen: npt.NDArray[np.bool_], metric: str = "auc"
     ) -> Evaluation:
         winners, losers, channels = self._sides(chosen)
         return self._mean(slice_, scorer, metric, pair_wins(scores, winners, losers), winners, losers, channels)
 
     def _mean(
-        self, slice_: str, scorer: str, metric: str, values: Floats, winners: Rows, losers: Rows, channels: Rows
+        self, slice_: str, scorer: str, metric: str, values: Float64s, winners: Rows, losers: Rows, channels: Rows
     ) -> Evaluation:
         if not len(values):
             return Evaluation(self.split, slice_, scorer, metric, None, None, None, 0, 0)
@@ -169,7 +167,7 @@ class Question:
         return numbered(self.pairs.channel_id)
 
     @cached_property
-    def _margin(self) -> Floats:
+    def _margin(self) -> Float64s:
         return np.asarray(self.pairs.margin.to_numpy(float), np.float64)
 
 

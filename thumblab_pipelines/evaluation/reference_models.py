@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Float64s, Rows
 from thumblab_core.ranking.title_facts import title_facts
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.statistics.metrics import pair_auc
@@ -33,11 +34,8 @@ GLOBAL_PENALTY = 3_000.0
 CHANNEL_PENALTY = 100.0
 LEAST_OF_CHANNEL = 30
 
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.intp]
 
-
-def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str, Floats]:
+def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str, Float64s]:
     """Scores [n] of every reference model that has seen the `known` rows.
 
     `own`: the rows that the channels' own part of partial pooling has seen; where not given, the known ones.
@@ -57,7 +55,7 @@ def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str,
     }
 
 
-def relative_target(videos: pd.DataFrame, known: Rows) -> Floats:
+def relative_target(videos: pd.DataFrame, known: Rows) -> Float64s:
     """[n] ln of the age-corrected views, less the local trend of the channel that the known rows show."""
     import pandas as pd
 
@@ -67,12 +65,12 @@ def relative_target(videos: pd.DataFrame, known: Rows) -> Floats:
     return target - local_trend(videos.channel_id.to_numpy(str), published, target, inside)
 
 
-def title_features(data: Dataset) -> Floats:
+def title_features(data: Dataset) -> Float64s:
     """[n, d_t + 20]"""
     return np.hstack([data.titles, title_facts(data.videos.title.tolist())]).astype(np.float64)
 
 
-def image_components(data: Dataset, known: Rows) -> Floats:
+def image_components(data: Dataset, known: Rows) -> Float64s:
     """[n, 64 or fewer]: along the directions in which the known pictures differ most."""
     from sklearn.decomposition import PCA
 
@@ -81,12 +79,12 @@ def image_components(data: Dataset, known: Rows) -> Floats:
     return np.asarray(found.transform(data.images), np.float64)
 
 
-def ridge(features: Floats, target: Floats, known: Rows, penalty: float) -> Floats:
+def ridge(features: Float64s, target: Float64s, known: Rows, penalty: float) -> Float64s:
     """[n] predicted from features [n, d] by the known rows' target, features standardised by the known rows."""
     return _Ridge.fit(features[known], target[known], penalty).predict(features)
 
 
-def pooled(features: Floats, linear: Floats, channel: npt.ArrayLike, target: Floats, known: Rows) -> Floats:
+def pooled(features: Float64s, linear: Float64s, channel: npt.ArrayLike, target: Float64s, known: Rows) -> Float64s:
     """`linear` [n], and for each channel with enough known rows what a ridge on its residuals adds."""
     channels = np.asarray(channel, str)
     scores = linear.copy()
@@ -101,23 +99,23 @@ def pooled(features: Floats, linear: Floats, channel: npt.ArrayLike, target: Flo
 
 @dataclass(frozen=True)
 class _Ridge:
-    mean: Floats
-    scale: Floats
+    mean: Float64s
+    scale: Float64s
     model: Any
 
     @classmethod
-    def fit(cls, features: Floats, target: Floats, penalty: float) -> _Ridge:
+    def fit(cls, features: Float64s, target: Float64s, penalty: float) -> _Ridge:
         from sklearn.linear_model import Ridge
 
         mean, scale = features.mean(axis=0), features.std(axis=0)
         scale = np.where(scale > 1e-9, scale, 1.0)
         return cls(mean, scale, Ridge(penalty).fit((features - mean) / scale, target))
 
-    def predict(self, features: Floats) -> Floats:
+    def predict(self, features: Float64s) -> Float64s:
         return np.asarray(self.model.predict((features - self.mean) / self.scale), np.float64)
 
 
-def _ordered(data: Dataset, column: str, known: Rows) -> Floats:
+def _ordered(data: Dataset, column: str, known: Rows) -> Float64s:
     """[n] the column or its negative, whichever orders the known rows' pairs better."""
     inside = np.zeros(len(data.videos), bool)
     inside[known] = True

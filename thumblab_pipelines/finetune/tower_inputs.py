@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from thumblab_core.arrays import Rows
 from thumblab_core.encoders.preprocessing import Prepared, Preprocessing, stack
 from thumblab_core.encoders.tower import normalised
 from thumblab_core.errors import LabError
@@ -24,7 +25,6 @@ from thumblab_core.images import ImageError
 from thumblab_pipelines.finetune.tower_blocks import TrainableTower
 from thumblab_pipelines.progress import Progress
 
-Rows = npt.NDArray[np.intp]
 Read = Callable[[str], Prepared]
 """From the SHA-256 of a picture to the picture, prepared. Raises `ImageError`."""
 

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from thumblab_core.arrays import Rows
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.ranker import Ranker, join
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TRAIN, VALIDATION
 from thumblab_pipelines.finetune.fine_tune import FineTuneConfig, TunedEpoch
 from thumblab_pipelines.finetune.tower_blocks import TrainableTower
-from thumblab_pipelines.finetune.tower_inputs import Rows, TowerInputs
+from thumblab_pipelines.finetune.tower_inputs import TowerInputs
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.checkpoints import Checkpoint, State, optimiser_state, restore_optimiser
 from thumblab_pipelines.training.config import TrainConfig

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release, require_damage
 from thumblab_pipelines.checks import CheckResult
@@ -40,8 +41,6 @@ TOLERATED = 0.01
 """An AUC that is surely lower by less than this counts as not worse."""
 _BOOTSTRAP = 2_000
 _ENDS = (5.0, 95.0)
-
-Scores = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Decision:
     comparison: Comparison | None = None
 
 
-def compare(champion: Scores, challenger: Scores, pairs: pd.DataFrame) -> Comparison | None:
+def compare(champion: Floats, challenger: Floats, pairs: pd.DataFrame) -> Comparison | None:
     """Paired bootstrap over channels: scores [n] of both models, and pairs with `winner`, `loser` (rows) and `channel_id`.
 
     Pairs of one channel only are drawn over its videos. None on fewer than `LEAST_PAIRS` pairs.
@@ -94,7 +93,7 @@ def compare(champion: Scores, challenger: Scores, pairs: pd.DataFrame) -> Compar
     return Comparison(difference, float(low), float(high), len(pairs), len(names), not_worse, explanation)
 
 
-def model_scores(trained: TrainedRanker, data: Dataset) -> Scores:
+def model_scores(trained: TrainedRanker, data: Dataset) -> Floats:
     """The model's score of every video of the dataset, with its channel's history where the model has one, [n]."""
     from thumblab_core.ranking.ranker import join
 
@@ -216,7 +215,7 @@ def check_served_model(lab: Lab, expected: Release, decision: Decision) -> list[
     ]
 
 
-def _wins(scores: Scores, winners: npt.NDArray[np.intp], losers: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+def _wins(scores: Floats, winners: npt.NDArray[np.intp], losers: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
     gap = scores[winners] - scores[losers]
     return np.asarray((gap > 0) + 0.5 * (gap == 0), np.float64)
 

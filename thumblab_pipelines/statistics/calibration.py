@@ -12,9 +12,8 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Float64s
 from thumblab_core.ranking.confidence import LEANING, percent
-
-Floats = npt.NDArray[np.float64]
 
 LEAST_SLOPE = 1e-6
 """A model that orders pairs no better than chance must not claim to know."""
@@ -88,6 +87,6 @@ def too_close_share(gaps: npt.ArrayLike, slope: float) -> float:
     return float(close.mean()) if len(close) else float("nan")
 
 
-def _sigmoid(logits: Floats) -> Floats:
+def _sigmoid(logits: Float64s) -> Float64s:
     # By tanh, which overflows at neither end.
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)), np.float64)

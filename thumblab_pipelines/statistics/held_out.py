@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from thumblab_pipelines.statistics.metrics import Scores
+from thumblab_core.arrays import Floats
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class HeldOut:
     unadapted and of adapted scores log odds of winning.
     """
 
-    future: Scores
-    future_unadapted: Scores
-    new: Scores
-    adapted: Scores
+    future: Floats
+    future_unadapted: Floats
+    new: Floats
+    adapted: Floats
     slope: float
     slope_adapted: float

@@ -12,9 +12,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-Scores = npt.NDArray[np.floating]
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.intp]
+from thumblab_core.arrays import Float64s, Floats, Rows
+
 Interval = tuple[float, float]
 
 _DRAWS = 1_000
@@ -22,18 +21,18 @@ _ENDS = (2.5, 97.5)
 _DRAWS_OF_VIDEOS = 300
 
 
-def pair_wins(scores: Scores, winners: Rows, losers: Rows) -> Floats:
+def pair_wins(scores: Floats, winners: Rows, losers: Rows) -> Float64s:
     """[m] 1 where the winner has the higher score, 0 where it has the lower one, one half for a tie."""
     gap = scores[winners] - scores[losers]
     return np.asarray((gap > 0) + 0.5 * (gap == 0), np.float64)
 
 
-def pair_auc(scores: Scores, winners: Rows, losers: Rows) -> float:
+def pair_auc(scores: Floats, winners: Rows, losers: Rows) -> float:
     """Share of pairs whose winner has the higher score; a tie counts half. NaN when there are no pairs."""
     return float(pair_wins(scores, winners, losers).mean()) if len(winners) else float("nan")
 
 
-def interval_over_channels(values: Floats, channel: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Interval:
+def interval_over_channels(values: Float64s, channel: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Interval:
     """95 % interval of the weighted mean of `values` [m], by drawing whole `channel`s [m] with replacement.
 
     Pairs of one channel share its videos, so they are drawn together. With few channels the interval is rough. Numbers of
@@ -46,7 +45,7 @@ def interval_over_channels(values: Floats, channel: npt.ArrayLike, weights: npt.
     return _ends(total[drawn].sum(axis=1), count[drawn].sum(axis=1))
 
 
-def interval_over_videos(wins: Floats, winners: Rows, losers: Rows, ends: Interval = _ENDS) -> Interval:
+def interval_over_videos(wins: Float64s, winners: Rows, losers: Rows, ends: Interval = _ENDS) -> Interval:
     """95 % interval of the mean of `wins` [m] within one channel, by drawing its videos with replacement.
 
     A pair counts as often as both of its videos were drawn. `ends`: other percentiles than those of 95 %.
@@ -58,14 +57,14 @@ def interval_over_videos(wins: Floats, winners: Rows, losers: Rows, ends: Interv
     size = len(rows)
     drawn = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), _DRAWS_OF_VIDEOS).astype(np.float64)
 
-    def summed(values: Floats) -> Floats:
+    def summed(values: Float64s) -> Float64s:
         of_each_winner = csr_array((values, (other, one)), shape=(size, size)).T @ drawn.T
         return np.asarray((of_each_winner.T * drawn).sum(axis=1), np.float64)
 
     return _ends(summed(wins), summed(np.ones(len(wins))), ends)
 
 
-def interval(values: Floats, winners: Rows, losers: Rows, channel: npt.ArrayLike) -> Interval:
+def interval(values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike) -> Interval:
     """95 % interval of the mean of `values` [m] of pairs: over channels, and over videos where there is but one channel."""
     if _places(channel)[1] > 1:
         return interval_over_channels(values, channel)
@@ -83,7 +82,7 @@ def rank_correlation(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
 
 
 def channel_correlations(
-    scores: Scores, truth: npt.ArrayLike, channel: npt.ArrayLike, rows: Iterable[int] | Rows, least: int = 10
+    scores: Floats, truth: npt.ArrayLike, channel: npt.ArrayLike, rows: Iterable[int] | Rows, least: int = 10
 ) -> dict[str, float]:
     """Spearman's correlation of score [n] and truth [n] within each channel, over those of the `rows` with a finite truth.
 
@@ -124,7 +123,7 @@ def _places(channel: npt.ArrayLike) -> tuple[Rows, int]:
     return (np.cumsum(there) - 1)[numbers], int(np.count_nonzero(there))
 
 
-def _ends(totals: Floats, counts: Floats, ends: Interval = _ENDS) -> Interval:
+def _ends(totals: Float64s, counts: Float64s, ends: Interval = _ENDS) -> Interval:
     drawn = counts > 0
     low, high = np.percentile(totals[drawn] / counts[drawn], ends)
     return float(low), float(high)

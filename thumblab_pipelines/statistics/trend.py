@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from thumblab_core.arrays import Float64s
 
 _CELLS = 4_000_000
 """Of a block of distances, so that a channel of 20,000 videos takes megabytes."""
@@ -15,7 +15,7 @@ def local_trend(
     target: npt.ArrayLike,
     known: npt.ArrayLike,
     days: float = 30.0,
-) -> Floats:
+) -> Float64s:
     """Float64 [n]: the mean target of the channel's known videos, weighted by exp(-|days between| / `days`).
 
     `channel`, `published_days` and `target` [n], `known` bool [n]: nothing but the target of known rows is looked at. A
@@ -39,8 +39,8 @@ def local_trend(
 
 
 def _kernel_mean(
-    rows: npt.NDArray[np.intp], seen: npt.NDArray[np.intp], published: Floats, target: Floats, days: float
-) -> Floats:
+    rows: npt.NDArray[np.intp], seen: npt.NDArray[np.intp], published: Float64s, target: Float64s, days: float
+) -> Float64s:
     distance = np.abs(published[rows, None] - published[seen]) / days
     distance[rows[:, None] == seen] = np.inf
     # By the nearest: what is far from all of them has weights that would vanish together.

@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Floats, Rows
 from thumblab_core.ranking.adapters import Adapter, fit_adapter
 from thumblab_pipelines.statistics.trend import local_trend
 
-Floats = npt.NDArray[np.floating]
-Rows = npt.NDArray[np.intp]
 Compare = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 """Makes inputs comparable, see `Ranker.standardise`: a channel at a time, since those of a corpus take gigabytes."""
 

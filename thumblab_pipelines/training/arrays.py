@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Float32s, Rows
 from thumblab_core.errors import LabError
-
-Rows = npt.NDArray[np.intp]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -21,18 +19,18 @@ class Problem:
     `measured`: the engagement is a rate that was measured, and no label to be smoothed.
     """
 
-    inputs: Floats
+    inputs: Float32s
     winners: Rows
     losers: Rows
-    engagement: Floats
-    sub_scores: Floats
+    engagement: Float32s
+    sub_scores: Float32s
     held_winners: Rows = field(default_factory=lambda: np.empty(0, np.intp))
     held_losers: Rows = field(default_factory=lambda: np.empty(0, np.intp))
-    weights: Floats | None = None
-    margins: Floats | None = None
+    weights: Float32s | None = None
+    margins: Float32s | None = None
     measured: bool = False
 
-    def pairs(self, least_margin: float) -> tuple[Rows, Rows, Floats]:
+    def pairs(self, least_margin: float) -> tuple[Rows, Rows, Float32s]:
         """Winners, losers and weights of the pairs that are clear enough. Raises `LabError` when there are none."""
         weights = np.ones(len(self.winners), np.float32) if self.weights is None else self.weights
         chosen = weights > 0

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from thumblab_core.arrays import Rows
 from thumblab_pipelines.training.config import TrainConfig
-
-Rows = npt.NDArray[np.intp]
 
 
 def neighbouring(winners: Rows, losers: Rows) -> Rows:

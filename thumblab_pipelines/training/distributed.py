@@ -11,14 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from thumblab_core.arrays import Rows
 from thumblab_core.errors import LabError
-
-Rows = npt.NDArray[np.intp]
 
 
 class Team:

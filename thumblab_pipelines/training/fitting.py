@@ -13,11 +13,11 @@ from threading import Event
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
+from thumblab_core.arrays import Rows
 from thumblab_core.errors import LabError
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.arrays import Problem
@@ -36,7 +36,6 @@ from thumblab_pipelines.training.distributed import Team
 from thumblab_pipelines.training.log import training_log
 from thumblab_pipelines.training.losses import Targets, batch_losses, distinct, mixed
 
-Rows = npt.NDArray[np.intp]
 Model = TypeVar("Model", bound=nn.Module)
 _ROWS_AT_ONCE = 8_192
 

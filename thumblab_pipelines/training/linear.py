@@ -10,8 +10,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]
-Rows = npt.NDArray[np.intp]
+from thumblab_core.arrays import Floats, Rows
 
 _RUNS = 5
 _LENGTHS = (0.3, 1.0, 2.0)

@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from thumblab_core.arrays import Float32s, Rows
 from thumblab_pipelines.training.config import TrainConfig
-
-Rows = npt.NDArray[np.intp]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -31,10 +28,10 @@ class Targets:
     @classmethod
     def of(
         cls,
-        inputs: Floats,
-        engagement: Floats,
-        sub_scores: Floats,
-        pairs: tuple[Rows, Rows, Floats],
+        inputs: Float32s,
+        engagement: Float32s,
+        sub_scores: Float32s,
+        pairs: tuple[Rows, Rows, Float32s],
         smoothing: float,
         device: torch.device,
     ) -> "Targets":
@@ -45,7 +42,7 @@ class Targets:
         return cls(x, y, m, pairs[0], pairs[1], w)
 
 
-def smooth(target: Floats, smoothing: float) -> Floats:
+def smooth(target: Float32s, smoothing: float) -> Float32s:
     """Labels drawn towards one half."""
     return target * np.float32(1 - smoothing) + np.float32(0.5 * smoothing)
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from thumblab_core.arrays import Floats, Rows
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.ranking.familiarity import Familiar
@@ -28,8 +29,6 @@ from thumblab_pipelines.training.config import Epoch, TrainConfig
 from thumblab_pipelines.training.fitting import fit
 from thumblab_pipelines.training.linear import Choice, choose, solve
 
-Rows = npt.NDArray[np.intp]
-Floats = npt.NDArray[np.floating]
 Listener = Callable[[str, Epoch], None]
 """Told which training it is, and of each epoch."""
 

@@ -7,20 +7,20 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from thumblab_core.arrays import Float32s
 from thumblab_core.errors import LabError
 from thumblab_core.ranking import adapters as module
 from thumblab_core.ranking.adapters import FILE, LEAST_VIDEOS, MOST_VIDEOS, Adapter, Adapters, fit_adapter
 
-Floats = npt.NDArray[np.float32]
 WIDTH = 12
 
 
-def videos(count: int, seed: int = 0) -> Floats:
+def videos(count: int, seed: int = 0) -> Float32s:
     """Inputs in the model's own measure: of length near 1."""
     return (np.random.default_rng(seed).standard_normal((count, WIDTH)) / np.sqrt(WIDTH)).astype(np.float32)
 
 
-def taste(inputs: Floats) -> npt.NDArray[np.float64]:
+def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
     """What this channel's viewers come for: one direction, and no other channel's."""
     return np.asarray(2.0 * inputs[:, 3], np.float64)
 

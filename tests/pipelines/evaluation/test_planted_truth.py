@@ -1,7 +1,8 @@
 """What the model makes of a catalogue whose truth is known: drawn pictures, written titles, and views by a formula.
 
 See `demo.catalogues.synthetic` for the formula. Nothing here goes through the database. Where nothing else is said
-the catalogue is the demo's, with which the built-in descriptor was chosen: what to expect of others is in docs/evaluation.md.
+the catalogue is the demo's, with which the built-in descriptor was chosen: what to expect of others is in
+docs/evaluation.md.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from scipy.stats import spearmanr
 from benchmarks.planted import PlantedData, pixels, planted_data
 from demo.catalogues.drawing import ATTRIBUTES
 from demo.catalogues.synthetic import PICTURE_WEIGHTS
+from thumblab_core.arrays import Float64s
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, Title
 from thumblab_pipelines.dataset.pairing import pair_up
@@ -31,7 +33,6 @@ from thumblab_pipelines.training.train import Trained, train
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
 
-Floats = npt.NDArray[np.float64]
 
 VIDEOS, MEASURED = 1_800, 300
 HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation", "calm")
@@ -43,14 +44,14 @@ class Planted(PlantedData):
     trained: Trained
     evaluations: list[Evaluation]
 
-    def influence(self, scores: Any, facts: Floats, rows: npt.NDArray[np.intp]) -> Floats:
+    def influence(self, scores: Any, facts: Float64s, rows: npt.NDArray[np.intp]) -> Float64s:
         """What each of the facts [m, k] of the rows [m] does to their scores, all at once and within channels.
 
         [2, k] in standard deviations: the coefficients, and how far each may be off.
         """
         channel = self.data.videos.channel_id.to_numpy(str)[rows]
 
-        def within(values: Any) -> Floats:
+        def within(values: Any) -> Float64s:
             frame = pd.DataFrame(np.asarray(values, np.float64))
             centred = (frame - frame.groupby(channel).transform("mean")).to_numpy()
             return np.asarray(centred / centred.std(axis=0), np.float64)

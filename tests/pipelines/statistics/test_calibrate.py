@@ -1,10 +1,10 @@
 """Promises of the calibration: chances come true, the band that abstains is as wide as promised, and bad ones are caught."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from thumblab_core.arrays import Float64s
 from thumblab_pipelines.statistics.calibration import (
     LEAST_SLOPE,
     calibration_curve,
@@ -14,10 +14,8 @@ from thumblab_pipelines.statistics.calibration import (
     too_close_share,
 )
 
-Floats = npt.NDArray[np.float64]
 
-
-def planted(pairs: int, slope: float, seed: int, scale: float = 1.0) -> Floats:
+def planted(pairs: int, slope: float, seed: int, scale: float = 1.0) -> Float64s:
     """Gaps of pairs whose first wins with the chance sigmoid(slope * gap)."""
     random = np.random.default_rng(seed)
     gaps = scale * random.standard_normal(pairs)

@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from thumblab_core.arrays import Float32s
 from thumblab_pipelines.training import linear
 from thumblab_pipelines.training.linear import _LENGTHS, _PENALTIES, Choice, choose, solve
-
-Floats = npt.NDArray[np.float32]
 
 
 def planted(by_picture: float, by_rest: float, seed: int = 0, videos: int = 60, noise: float = 0.4) -> tuple[Any, ...]:
@@ -26,7 +25,7 @@ def planted(by_picture: float, by_rest: float, seed: int = 0, videos: int = 60, 
     return pictures, rest, target, channel, np.where(ahead, one, other), np.where(ahead, other, one)
 
 
-def ridge(inputs: Floats, target: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.float64]:
+def ridge(inputs: Float32s, target: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.float64]:
     """As one writes it down."""
     x, y = inputs.astype(np.float64), target - target.mean()
     x = x - x.mean(axis=0)

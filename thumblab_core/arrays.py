@@ -1,0 +1,17 @@
+"""Types of NumPy arrays, by what their elements are. Docstrings give the shapes."""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+"""Floating-point numbers of any precision."""
+
+Float32s = npt.NDArray[np.float32]
+
+Float64s = npt.NDArray[np.float64]
+
+Rows = npt.NDArray[np.intp]
+"""Row numbers of another array."""
+
+Flags = npt.NDArray[np.bool_]
+"""One truth value per row."""
