@@ -18,7 +18,7 @@ from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_core.encoders.load import named_image_encoder
 from thumblab_core.encoders.protocol import ImageEncoder, Vectors
 from thumblab_core.images import decode
-from thumblab_core.ranking.familiarity import Familiar
+from thumblab_core.ranking.familiarity import Familiarity
 
 
 def encoded(catalogue: Catalogue, encoder: ImageEncoder) -> tuple[Vectors, npt.NDArray[np.str_]]:
@@ -45,7 +45,7 @@ def main() -> None:
     for name, (vectors, channels) in sets.items():
         every = random.permutation(np.unique(channels))
         learnt = np.isin(channels, every[: len(every) // 2])
-        familiar = Familiar.of(vectors[learnt], channels[learnt])
+        familiar = Familiarity.of(vectors[learnt], channels[learnt])
         assert familiar is not None
         (other,) = (found for found, _ in (sets[key] for key in sets if key != name))
         asked = (vectors[~learnt], other, noise)

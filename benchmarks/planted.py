@@ -1,8 +1,9 @@
 """How near the model comes to what is planted: `python -m benchmarks.planted [--videos 1800 20000] [--seed 7]`.
 
-Drawn pictures, written titles and views by a formula (`demo.catalogues.synthetic`): what anybody could know is known. For
-each size of catalogue the lab's training is run with its defaults, once on the pictures by the built-in descriptor and once on
-on the very attributes that they are drawn from: the one says what the lab reaches, the other what it would with a perfect eye.
+Drawn pictures, written titles and views by a formula (`demo.catalogues.synthetic`): what anybody could know is known.
+For each size of catalogue the lab's training is run with its defaults, once on the pictures by the built-in descriptor and
+once on the very attributes that they are drawn from: the one says what the lab reaches, the other what it would with a
+perfect eye.
 """
 
 import argparse

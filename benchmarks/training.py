@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
 from thumblab_pipelines.statistics.metrics import pair_auc
-from thumblab_pipelines.training.arrays import Problem
+from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import Epoch, TrainConfig
 from thumblab_pipelines.training.fitting import fit, learning_rate
 from thumblab_pipelines.training.losses import pair_loss, smooth
@@ -44,7 +44,7 @@ class Run:
     aucs: list[float | None]
 
 
-def planted(pairs: int, seed: int = 0) -> Problem:
+def planted(pairs: int, seed: int = 0) -> TrainingArrays:
     """Channels of 50 videos, ten pairs to a video, won by the vectors and chance; a tenth of the channels validates."""
     random = np.random.default_rng(seed)
     channels = max(2, round(pairs / _PAIRS_PER_VIDEO / _PER_CHANNEL / 0.9))
@@ -64,12 +64,12 @@ def planted(pairs: int, seed: int = 0) -> Problem:
     rank = quality.reshape(channels, -1).argsort(axis=1).argsort(axis=1) / (_PER_CHANNEL - 1)
     sub_scores = random.random((rows, 6)).astype(np.float32)
     engagement = rank.ravel().astype(np.float32)
-    return Problem(
+    return TrainingArrays(
         inputs, winners[held:], losers[held:], engagement, sub_scores, winners[:held], losers[:held]
     )  # fmt: skip
 
 
-def plain(problem: Problem, config: TrainConfig, epochs: int, threads: int) -> Run:
+def plain(problem: TrainingArrays, config: TrainConfig, epochs: int, threads: int) -> Run:
     """The loop that one writes first. Its learning rate follows the schedule of a training of `config.epochs`."""
     torch.set_num_threads(threads)
     model = fresh(config)
@@ -98,7 +98,7 @@ def plain(problem: Problem, config: TrainConfig, epochs: int, threads: int) -> R
     return run
 
 
-def fitted(problem: Problem, config: TrainConfig, threads: int) -> Run:
+def fitted(problem: TrainingArrays, config: TrainConfig, threads: int) -> Run:
     """The lab's own training."""
     run = Run([], [])
     last = time.perf_counter()
@@ -120,7 +120,7 @@ def fresh(config: TrainConfig) -> Ranker:
 
 
 @torch.inference_mode()
-def validate(model: nn.Module, inputs: Tensor, problem: Problem) -> float:
+def validate(model: nn.Module, inputs: Tensor, problem: TrainingArrays) -> float:
     model.eval()
     return pair_auc(model(inputs)[0].numpy(), problem.held_winners, problem.held_losers)
 

@@ -67,7 +67,7 @@ _FEWEST_VIDEOS = 20  # a channel with fewer has too few pairs to learn from, so 
 
 
 @dataclass(frozen=True)
-class Candidate:
+class PlantedThumbnail:
     """A fresh thumbnail for a title: `image` is JPEG bytes, `quality` the planted q (1 is one standard deviation)."""
 
     name: str
@@ -143,7 +143,7 @@ class SyntheticCatalogue(Catalogue):
         """The best AUC any ranker can reach on age-corrected pairs of one channel: 1/2 + atan(SIGMA_Q / SIGMA_N) / pi."""
         return 0.5 + math.atan(SIGMA_Q / SIGMA_N) / math.pi
 
-    def candidates(self, niche: str, seed: int) -> list[Candidate]:
+    def candidates(self, niche: str, seed: int) -> list[PlantedThumbnail]:
         """Three thumbnails that no video has, for one title, of planted quality 1.5, 0 and -1.5, in shuffled order.
 
         Raises:
@@ -163,7 +163,7 @@ class SyntheticCatalogue(Catalogue):
             free = 0.5 * rng.standard_normal(len(ATTRIBUTES))  # half the usual spread keeps the shifted ones drawable
             attributes = free + (picture - free @ PICTURE_WEIGHTS) * PICTURE_WEIGHTS
             image = draw(attributes, style, words, rng)
-            found.append(Candidate(f"candidate-{letter}.jpg", image, title, float(quality)))
+            found.append(PlantedThumbnail(f"candidate-{letter}.jpg", image, title, float(quality)))
         return found
 
     def _drafts(self, niche: str, name: str, count: int) -> list[CatalogueVideo]:

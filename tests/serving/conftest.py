@@ -22,8 +22,8 @@ from thumblab_core.images import decode
 from thumblab_core.index import Item, NicheIndex
 from thumblab_core.model_files import face_model
 from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
-from thumblab_core.ranking.channel_adapters import About, ChannelHistories
-from thumblab_core.ranking.familiarity import Familiar
+from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
+from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_core.releases.release_store import ALL, INDEX, MODEL, Release, ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_core.sub_scores import NAMES, Meter
@@ -112,7 +112,7 @@ class Lab:
         channels: tuple[str, ...] = (),
         skills: dict[str, tuple[float, float, float]] = SKILLED,
         informed: dict[str, float] | None = INFORMED,
-        familiar: Familiar | Literal["anything"] | None = "anything",
+        familiar: Familiarity | Literal["anything"] | None = "anything",
     ) -> Release:
         """A model of random weights that learnt the histories of the `channels` at training.
 
@@ -139,7 +139,7 @@ class Lab:
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
         slope = 1.0 / float(scores.std())
         if familiar == "anything":
-            familiar = Familiar(vectors.astype(np.float16), -1.0)
+            familiar = Familiarity(vectors.astype(np.float16), -1.0)
         trained = TrainedRanker(
             model,
             Calibration(slope, dict.fromkeys(niches, quantiles), 2 * slope),
@@ -163,9 +163,9 @@ class Lab:
         from thumblab_core.ranking.trained_ranker import TrainedRanker
 
         trained = TrainedRanker.load(model)
-        about = About(channel, f"The {channel}", model.release_id, videos, "2026-11-01T00:00:00+00:00")
+        about = ChannelAdapterInfo(channel, f"The {channel}", model.release_id, videos, "2026-11-01T00:00:00+00:00")
         adapter = history_of(trained.model, channel, videos) if videos >= 5 else None
-        return ChannelHistories(self.store).publish(about, adapter, trained.model.config.inputs, ["v"] * videos, {})
+        return ChannelAdapters(self.store).publish(about, adapter, trained.model.config.inputs, ["v"] * videos, {})
 
     def promote(self, release: Release) -> Release:
         self.store.promote(release)

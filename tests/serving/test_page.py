@@ -15,7 +15,7 @@ from PIL import Image
 from websockets.sync.client import connect
 
 from thumblab_core.library_note import DRAWN, write_note
-from thumblab_core.ranking.familiarity import Familiar
+from thumblab_core.ranking.familiarity import Familiarity
 
 CHROMIUM = Path("/usr/bin/chromium")
 KEY = "key-of-the-tests-0123456789"
@@ -467,7 +467,7 @@ def test_a_channel_is_sent_where_one_is_given_and_the_page_says_whether_it_is_ad
 def test_pictures_that_are_not_ranked_have_neither_place_nor_chance(browser, run, lab_at, files, tmp_path):
     lab = lab_at(tmp_path / "lab")
     lab.promote(lab.index("tech", count=12))  # of which none is a winner
-    nothing = Familiar(np.eye(1, 768, dtype=np.float16), 1.5)  # is like what was learnt
+    nothing = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)  # is like what was learnt
     lab.promote(lab.model(familiar=nothing, informed=None))
     with run(lab.settings) as service:
         fill(browser, service, *files[:2])

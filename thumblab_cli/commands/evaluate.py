@@ -107,13 +107,13 @@ def _trained_here(
 
 
 def _judge_on(console: "Console", as_json: bool, catalogue: Path, named: str, share: float | None) -> None:
-    from thumblab_cli.printing.evaluation import as_object, print_judged
+    from thumblab_cli.printing.evaluation import as_object, print_catalogue_evaluation
     from thumblab_cli.printing.tables import print_import, progress_bars
     from thumblab_pipelines.evaluation.on_catalogue import (
         UNADAPTED,
         channel_names,
         encoding_of,
-        judge_on,
+        evaluate_on_catalogue,
         mirror_catalogue,
     )
     from thumblab_pipelines.lab import Lab
@@ -123,7 +123,7 @@ def _judge_on(console: "Console", as_json: bool, catalogue: Path, named: str, sh
     lab = _lab_of(catalogue, encoding_of(home, model))
     with progress_bars(console) as listener:
         report = mirror_catalogue(lab, catalogue, listener)
-        judged = judge_on(home, model, lab, share, listener)
+        judged = evaluate_on_catalogue(home, model, lab, share, listener)
     print_import(console, report)
     if as_json:
         said = as_object(judged.evaluations, UNADAPTED, channel_names(lab))
@@ -131,7 +131,7 @@ def _judge_on(console: "Console", as_json: bool, catalogue: Path, named: str, sh
         found = {"release": model.release_id, "catalogue": counted, **said, "seen_left_out": judged.seen}
         click.echo(json.dumps(found))
     else:
-        print_judged(console, model, judged, share, channel_names(lab))
+        print_catalogue_evaluation(console, model, judged, share, channel_names(lab))
 
 
 def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":

@@ -59,9 +59,9 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.models.build import build_model, check_model
     from thumblab_pipelines.training.checkpoints import TrainingStoppedError
-    from thumblab_pipelines.training.distributed import Team
+    from thumblab_pipelines.training.distributed import ProcessGroup
 
-    lab, config, main = Lab.open(chosen), TrainConfig(**fields), Team().main
+    lab, config, main = Lab.open(chosen), TrainConfig(**fields), ProcessGroup().main
     console = whole_console(stderr=as_json, quiet=not main)
     try:
         with progress_bars(console) as listener:

@@ -9,7 +9,7 @@ _SHARES = (0.9, 0.5, 0.1)
 
 
 @dataclass(frozen=True)
-class Candidate:
+class DemoThumbnail:
     """A thumbnail and what is known of how good it is: `truth_value` orders the candidates, `truth` shows it."""
 
     name: str
@@ -21,19 +21,19 @@ class Candidate:
     truth_value: float
 
 
-def choose_candidates(lab: DemoLab) -> list[Candidate]:
+def choose_candidates(lab: DemoLab) -> list[DemoThumbnail]:
     """Fresh drawings of a planted quality, or three held-out videos of the catalogue's largest channel."""
     from demo.catalogues.synthetic import SyntheticCatalogue
 
     if isinstance(lab.catalogue, SyntheticCatalogue):
         return [
-            Candidate(c.name, c.image, c.title, "tech", "planted quality", f"{c.quality:+.1f}", c.quality)
+            DemoThumbnail(c.name, c.image, c.title, "tech", "planted quality", f"{c.quality:+.1f}", c.quality)
             for c in lab.catalogue.candidates("tech", seed=1)
         ]
     return _held_out(lab)
 
 
-def _held_out(lab: DemoLab) -> list[Candidate]:
+def _held_out(lab: DemoLab) -> list[DemoThumbnail]:
     import pandas as pd
 
     from thumblab_core.releases.release_store import ALL, PAIRS
@@ -49,7 +49,7 @@ def _held_out(lab: DemoLab) -> list[Candidate]:
     ordered = test[test.channel_id == channel].sort_values("target")
     chosen = [ordered.iloc[round(share * (len(ordered) - 1))] for share in _SHARES]
     return [
-        Candidate(
+        DemoThumbnail(
             row.video_id,
             own.images.get(row.sha256),
             row.title,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from thumblab_cli.demo.candidates import Candidate, choose_candidates
+from thumblab_cli.demo.candidates import DemoThumbnail, choose_candidates
 from thumblab_cli.demo.lab import DemoLab, demo_lab
 from thumblab_cli.printing.tables import print_evaluation, progress_bars, table
 from thumblab_cli.servers import processes
@@ -176,7 +176,7 @@ def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
 
     from demo.catalogues.synthetic import SyntheticCatalogue
     from thumblab_pipelines.dataset.kept_pairs import named_pairs
-    from thumblab_pipelines.evaluation.evaluate import judge
+    from thumblab_pipelines.evaluation.evaluate import evaluate_scores
     from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, NEW_CHANNELS
     from thumblab_pipelines.lab import Lab
 
@@ -186,10 +186,10 @@ def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
     videos = pd.read_parquet(release.path / "videos.parquet")
     pairs = pd.read_parquet(release.path / "pairs.parquet")
     planted = np.array([lab.catalogue.planted_quality(video_id) for video_id in videos.video_id])
-    return [e for split in (FUTURE, NEW_CHANNELS, ADAPTED) for e in judge(pairs, planted, split, "planted")]
+    return [e for split in (FUTURE, NEW_CHANNELS, ADAPTED) for e in evaluate_scores(pairs, planted, split, "planted")]
 
 
-def _rank(console: Console, url: str, candidates: list[Candidate], kept: Path) -> None:
+def _rank(console: Console, url: str, candidates: list[DemoThumbnail], kept: Path) -> None:
     """Rank the candidates, whose pictures are then in the folder `kept`."""
     import base64
 

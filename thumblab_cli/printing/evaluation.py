@@ -11,7 +11,7 @@ from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:
     from thumblab_core.releases.release_store import Release
-    from thumblab_pipelines.evaluation.on_catalogue import Judged
+    from thumblab_pipelines.evaluation.on_catalogue import CatalogueEvaluation
     from thumblab_pipelines.evaluation.questions import Evaluation
 
 _CHANNEL = "channel:"
@@ -45,8 +45,8 @@ def as_object(evaluations: Sequence["Evaluation"], plain: str, names: Mapping[st
     }
 
 
-def print_judged(
-    console: Console, model: "Release", judged: "Judged", share: float | None, names: Mapping[str, str]
+def print_catalogue_evaluation(
+    console: Console, model: "Release", judged: "CatalogueEvaluation", share: float | None, names: Mapping[str, str]
 ) -> None:
     """The model on a catalogue: all of it, then channel by channel, and what it was not asked."""
     from thumblab_pipelines.evaluation.on_catalogue import UNADAPTED
@@ -66,7 +66,7 @@ def print_judged(
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _remarks(judged: "Judged", share: float | None) -> Iterator[str]:
+def _remarks(judged: "CatalogueEvaluation", share: float | None) -> Iterator[str]:
     info = judged.pairs_release.info
     yield f"{info['videos']:,} videos of {info['channels']:,} channels made the pairs."
     left_out = {reason: count for reason, count in info["excluded"].items() if count}

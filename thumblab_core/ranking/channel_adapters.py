@@ -27,7 +27,7 @@ _CHANNEL_ID = re.compile(CHANNEL_ID)
 
 
 @dataclass(frozen=True)
-class About:
+class ChannelAdapterInfo:
     """What a history says of itself: whose it is, which model's, of how many videos, and the newest one's date (ISO)."""
 
     channel_id: str
@@ -38,15 +38,15 @@ class About:
 
 
 @dataclass(frozen=True)
-class History:
+class ChannelAdapter:
     """An added history as it is served. `adapter` is None where the channel has too few videos."""
 
     release_id: str
-    about: About
+    about: ChannelAdapterInfo
     adapter: Adapter | None
 
 
-class ChannelHistories:
+class ChannelAdapters:
     """The added histories in a release store. Every method raises `LabError` for what is no id of a channel."""
 
     def __init__(self, store: ReleaseStore) -> None:
@@ -69,11 +69,11 @@ class ChannelHistories:
         except (OSError, ValueError) as error:
             raise LabError(f"the pointer of {ADAPTER}/{scope} cannot be read ({type(error).__name__})") from None
 
-    def about(self, channel_id: str) -> About:
+    def about(self, channel_id: str) -> ChannelAdapterInfo:
         """What the channel's history says of itself, read and not verified. Raises `LabError` where there is none."""
         return _about(self._release(channel_id, self.current_id(channel_id) or ""))
 
-    def load(self, channel_id: str, release_id: str) -> History:
+    def load(self, channel_id: str, release_id: str) -> ChannelAdapter:
         """Verify and read a history. Raises `LabError` when it is damaged, or another channel's."""
         release = self._release(channel_id, release_id)
         release.verify()
@@ -81,7 +81,7 @@ class ChannelHistories:
         if about.channel_id != channel_id:  # two ids that differ in case are one folder where a file system says so
             raise LabError(f"{release} is the history of another channel")
         try:
-            return History(
+            return ChannelAdapter(
                 release_id, about, Adapters.load(release.path).of(channel_id, int(release.info["dimension"]))
             )
         except LabError:
@@ -99,7 +99,7 @@ class ChannelHistories:
 
     def publish(
         self,
-        about: About,
+        about: ChannelAdapterInfo,
         adapter: Adapter | None,
         dimension: int,
         videos: list[str],
@@ -156,9 +156,9 @@ def _checked(channel_id: str) -> str:
     return channel_id
 
 
-def _about(release: Release) -> About:
+def _about(release: Release) -> ChannelAdapterInfo:
     try:
         said = {name: release.info[name] for name in ("channel_id", "title", "model", "videos", "newest")}
     except KeyError as error:
         raise LabError(f"{release}: the manifest says nothing of its {error}") from None
-    return About(**said)
+    return ChannelAdapterInfo(**said)

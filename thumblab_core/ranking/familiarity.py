@@ -28,7 +28,7 @@ _BLOCK = 256
 
 
 @dataclass(frozen=True)
-class Familiar:
+class Familiarity:
     """Training pictures as unit vectors, float16 [m, d], and the cosine that a picture must have to one of them."""
 
     pictures: npt.NDArray[np.float16]

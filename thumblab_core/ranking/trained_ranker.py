@@ -17,7 +17,7 @@ import numpy.typing as npt
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
-from thumblab_core.ranking.familiarity import Familiar
+from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig, join
 from thumblab_core.ranking.skill import Skill, read_skills
 from thumblab_core.releases.release_store import Release
@@ -89,7 +89,7 @@ class TrainedRanker:
     calibration: Calibration
     training: dict[str, Any]
     adapters: Adapters = field(default_factory=Adapters)
-    familiar: Familiar | None = None
+    familiar: Familiarity | None = None
     skills: Mapping[str, Skill] = field(default_factory=dict)
 
     def predict(
@@ -170,5 +170,5 @@ class TrainedRanker:
         except (RuntimeError, SafetensorError) as error:
             raise LabError(f"{folder.name}: the weights are not of this architecture ({str(error)[:200]})") from None
         model.eval()
-        familiar = Familiar.load(folder, model.config.image_dimension)
+        familiar = Familiarity.load(folder, model.config.image_dimension)
         return cls(model, calibration, config["training"], Adapters.load(folder), familiar, read_skills(folder))

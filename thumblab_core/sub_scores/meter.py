@@ -18,10 +18,10 @@ from thumblab_core.errors import LabError
 from thumblab_core.images import Pixels
 from thumblab_core.sub_scores import titles
 from thumblab_core.sub_scores.evidence import Evidence, Measurement, SubScore, UnreadLine
+from thumblab_core.sub_scores.explanations import explained
 from thumblab_core.sub_scores.faces import FaceFinder
 from thumblab_core.sub_scores.looking import Eyes, Look, look
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
-from thumblab_core.sub_scores.verdicts import explained
 
 FORMULAS = "3"
 """A new one makes `visual_features` measure again."""

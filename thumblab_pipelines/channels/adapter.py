@@ -16,11 +16,11 @@ import numpy.typing as npt
 from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import MOST_VIDEOS, Adapter
-from thumblab_core.ranking.channel_adapters import ADAPTER, About, ChannelHistories
+from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.releases.release_store import ALL, MODEL, Release
 from thumblab_pipelines.channels.adapter_videos import read_own
-from thumblab_pipelines.channels.check import Check, check_history
 from thumblab_pipelines.channels.collect import Channel, find_channel
+from thumblab_pipelines.channels.evaluate import AdapterEvaluation, evaluate_adapter
 from thumblab_pipelines.dataset.ageing import Growth
 from thumblab_pipelines.dataset.seen_videos import seen_by
 from thumblab_pipelines.features.vectors import digests, read_vectors
@@ -61,7 +61,7 @@ class Fitted:
     newest: str | None
     left_out: dict[str, int]
     seconds: float
-    check: Check | None
+    check: AdapterEvaluation | None
     unchanged: bool = False
 
 
@@ -107,7 +107,7 @@ def served_model(lab: Lab) -> Release:
     return release
 
 
-def fit_history(
+def fit_channel_adapter(
     lab: Lab, channel: Channel, model: Release, ranker: TrainedRanker | None = None, run_id: str | None = None
 ) -> Fitted:
     """Learn the history of a channel for a model from the videos and vectors that are there, and serve it.
@@ -116,7 +116,7 @@ def fit_history(
     the one that is served.
     """
     ranker = ranker or _loaded(model)
-    histories = ChannelHistories(lab.releases)
+    histories = ChannelAdapters(lab.releases)
     with histories.changing(channel.channel_id):
         # Whoever serves a new model learns all histories anew after that, each under this lock: asked for in here, what is
         # learnt for the model before can be replaced by that, and never replaces it.
@@ -141,9 +141,9 @@ def fit_history(
         seconds = time.perf_counter() - start
         ids = videos.video_id.tolist()
         trained_on = seen_by(model, ids) if ids else None
-        check = check_history(own, images, ranker.training.get("near_duplicate"), lab.settings.pair_days, trained_on)
+        check = evaluate_adapter(own, images, ranker.training.get("near_duplicate"), lab.settings.pair_days, trained_on)
         newest = None if videos.empty else videos.published_at.iloc[-1].isoformat()
-        about = About(channel.channel_id, channel.title, model.release_id, len(videos), newest)
+        about = ChannelAdapterInfo(channel.channel_id, channel.title, model.release_id, len(videos), newest)
         inputs = _digest(about, own)
         there = lab.releases.unchanged(ADAPTER, channel.channel_id, inputs)
         unchanged = there is not None and there.release_id == histories.current_id(channel.channel_id)
@@ -166,14 +166,14 @@ def fit_history(
     )
 
 
-def refit_all(lab: Lab, model: Release | None = None, progress: Progress = silent) -> Refitted:
+def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Progress = silent) -> Refitted:
     """Learn every added history anew for a model, the served one by default, from the videos that are left of its channel.
 
     One that nothing has changed for stays as it is. One that fails stops no other: it is left as it was, and named. Raises
     `LabError` when the model cannot be loaded.
     """
     found = Refitted()
-    names = ChannelHistories(lab.releases).channels()
+    names = ChannelAdapters(lab.releases).channels()
     if not names:
         return found
     model = model or served_model(lab)
@@ -185,10 +185,10 @@ def refit_all(lab: Lab, model: Release | None = None, progress: Progress = silen
             if (
                 channel is None or channel.channel_id != name
             ):  # forgotten with all its videos: so is what was learnt of them
-                ChannelHistories(lab.releases).remove(name)
+                ChannelAdapters(lab.releases).remove(name)
                 found.failed[name] = "the lab does not know the channel any more; its history was removed"
                 continue
-            fitted = fit_history(lab, channel, model, ranker)
+            fitted = fit_channel_adapter(lab, channel, model, ranker)
             (found.unchanged if fitted.unchanged else found.fitted).append(name)
         except Exception as error:  # noqa: BLE001  whatever is wrong with one channel is no matter of the others
             found.failed[name] = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
@@ -229,7 +229,7 @@ def _days(videos: pd.DataFrame) -> npt.NDArray[np.float64]:
     return np.asarray(moments.astype(np.int64) / 86_400.0, np.float64)
 
 
-def _digest(about: About, own: Own) -> str:
+def _digest(about: ChannelAdapterInfo, own: Own) -> str:
     """Of all that the history is made of."""
     blobs = [own.inputs.tobytes(), np.asarray(own.videos.target, np.float64).tobytes()]
     return inputs_digest(_VERSION, vars(about), own.kept, own.videos.video_id.tolist(), blobs=blobs)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import LEAST_VIDEOS
-from thumblab_core.ranking.channel_adapters import ChannelHistories, History
+from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters
 from thumblab_core.releases.release_store import ALL, MODEL
-from thumblab_pipelines.channels.adapter import Fitted, fit_history, served_model
+from thumblab_pipelines.channels.adapter import Fitted, fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_own
 from thumblab_pipelines.channels.collect import Channel, collect_channel, find_channel, is_name_for_youtube, niche_of
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
@@ -68,12 +68,12 @@ def add_channel(
     else:
         channel, stopped = _of_lab(lab, name, niche, refresh, progress)
     encoded = encode_own(lab, channel.channel_id, model, progress)
-    return AddedChannel(fit_history(lab, channel, model), encoded, imported, stopped)
+    return AddedChannel(fit_channel_adapter(lab, channel, model), encoded, imported, stopped)
 
 
 def list_channels(lab: Lab) -> list[Listed]:
     """Every added history, each verified; a damaged one says so."""
-    histories, model = ChannelHistories(lab.releases), lab.releases.current_id(MODEL, ALL)
+    histories, model = ChannelAdapters(lab.releases), lab.releases.current_id(MODEL, ALL)
     found = []
     for name in histories.channels():
         release = ""
@@ -99,11 +99,11 @@ def remove_channel(lab: Lab, name: str) -> str:
             if ids
             else f"no history of {name!r} was added; `thumblab channel list` shows those that were"
         )
-    ChannelHistories(lab.releases).remove(ids[0])
+    ChannelAdapters(lab.releases).remove(ids[0])
     return ids[0]
 
 
-def _fault(history: History, model: str | None) -> str | None:
+def _fault(history: ChannelAdapter, model: str | None) -> str | None:
     if history.about.model != model:
         return "of another model; add it again"
     return None if history.adapter is not None else f"{history.about.videos} of {LEAST_VIDEOS} videos"

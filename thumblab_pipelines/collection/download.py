@@ -16,7 +16,7 @@ from thumblab_core.fetch import Answer, Fetcher, FetchError, RefusedError
 from thumblab_core.images import ImageError, Picture, decode
 from thumblab_core.images.perceptual import near_duplicates, perceptual_hash
 from thumblab_pipelines.checks import CheckResult
-from thumblab_pipelines.collection.retrying_fetch import PatientFetcher
+from thumblab_pipelines.collection.retrying_fetch import RetryingFetcher
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.versions import Missing, Origin, Shown, Sighting, Unchanged, record, still_shows
@@ -108,7 +108,7 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     counts: dict[str, int] = dict.fromkeys(_Found, 0)
     size = rechecked = unreachable = refused = done = 0
     with Fetcher(lab.settings.image_hosts) as fetcher, ThreadPoolExecutor(_THREADS) as threads:
-        patient = PatientFetcher(fetcher)
+        patient = RetryingFetcher(fetcher)
         for batch in batches(wanted, _BATCH, f"{niche}: thumbnails", progress):
             outcomes = list(threads.map(lambda one: _look(lab, patient, one), batch))
             with lab.engine.begin() as connection:
@@ -202,7 +202,7 @@ def _due(lab: Lab, niche: str) -> list[_Wanted]:
     return [_Wanted(row.video_id, row.thumbnail_urls, row if row.sha256 is not None else None, True) for row in rows]
 
 
-def _look(lab: Lab, fetcher: PatientFetcher, wanted: _Wanted) -> _Outcome:
+def _look(lab: Lab, fetcher: RetryingFetcher, wanted: _Wanted) -> _Outcome:
     """Ask for the sizes of a picture, the best first, until one is there."""
     missing: tuple[str, datetime | None] | None = None
     size = 0
@@ -235,7 +235,7 @@ def _look(lab: Lab, fetcher: PatientFetcher, wanted: _Wanted) -> _Outcome:
     return _Outcome(found, Missing(wanted.video_id, date or datetime.now(UTC), problem), size)
 
 
-def _ask(lab: Lab, fetcher: PatientFetcher, url: str, known: Row[Any] | None) -> Answer:
+def _ask(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None) -> Answer:
     if known is None or known.url != url or not lab.images.path(known.sha256).is_file():
         return fetcher.get(url)
     return fetcher.get(url, etag=known.etag, last_modified=known.last_modified)

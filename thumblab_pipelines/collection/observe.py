@@ -7,11 +7,11 @@ from sqlalchemy import text
 
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection.crawl_rules import GONE
-from thumblab_pipelines.collection.look_again import look_again
+from thumblab_pipelines.collection.refetch import refetch
 from thumblab_pipelines.collection.refresh import observe_counts
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
-from thumblab_pipelines.videos.forgetting import Forgetting
+from thumblab_pipelines.videos.deletion import Deletion
 from thumblab_pipelines.videos.records import SHORT, VIDEO
 from thumblab_pipelines.youtube.client import PAGE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
@@ -58,7 +58,7 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
     observed = due = asked = 0
     gone: list[str] = []
     stopped = None
-    forgetting = Forgetting(lab, niche, "view_history", confirmed)
+    forgetting = Deletion(lab, niche, "view_history", confirmed)
     with YouTube.connect(lab.settings, lab.engine) as youtube:
         try:
             formats = _due(lab, niche, youtube.now)
@@ -74,7 +74,7 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
                 missing += sorted(set(batch) - set(found))
             asked += len(unsettled)
             for batch in batches(unsettled + missing, PAGE, f"{niche}: looking closer", progress):
-                looked = look_again(lab, youtube, niche, batch)
+                looked = refetch(lab, youtube, niche, batch)
                 observed += looked.there
                 gone += looked.gone
         except QuotaError as error:
@@ -91,7 +91,7 @@ def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:
         return {row.video_id: row.format for row in connection.execute(_DUE, {"niche": niche, "now": now})}
 
 
-def check_history(found: Observed) -> list[CheckResult]:
+def check_observation(found: Observed) -> list[CheckResult]:
     """Did YouTube tell of most of what it was asked for? That half of the videos are gone would want a look."""
     explanation = f"{found.observed} of {found.due} due videos observed, {found.gone} are gone"
     answered = found.stopped is not None or found.gone * 2 <= found.due

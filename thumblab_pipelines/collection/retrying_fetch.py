@@ -16,7 +16,7 @@ LONGEST_WAIT_S = 60.0
 _BUSY = {429, 500, 502, 503, 504}
 
 
-class PatientFetcher:
+class RetryingFetcher:
     """A `Fetcher` that waits; safe to use from many threads.
 
     Args:

@@ -15,7 +15,7 @@ from thumblab_pipelines.dataset.near_duplicates import Pictures
 from thumblab_pipelines.dataset.pairing import COLUMNS, compare
 from thumblab_pipelines.dataset.snapshot import Snapshot
 from thumblab_pipelines.dataset.splits import MIXED, PARTS, TEST, TRAIN, VALIDATION
-from thumblab_pipelines.features.view_history import FIXED_AGES
+from thumblab_pipelines.features.views_at_age import FIXED_AGES
 
 if TYPE_CHECKING:
     import pandas as pd

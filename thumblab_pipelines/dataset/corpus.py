@@ -11,7 +11,7 @@ from thumblab_core.niches import NICHES
 from thumblab_pipelines.collection.crawl_rules import GONE, LEAST_SUBSCRIBERS, OUTLIER
 from thumblab_pipelines.dataset.ageing import views_at
 from thumblab_pipelines.features.learnt_vectors import vectors
-from thumblab_pipelines.features.view_history import FIXED_AGES
+from thumblab_pipelines.features.views_at_age import FIXED_AGES
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.videos.records import LONGEST_SHORT_S, SHORT, VIDEO
 from thumblab_pipelines.videos.versions import CHANGED_FIRST, LACKS_COUNT, NEVER_COUNTED, NOT_KEPT, learnt

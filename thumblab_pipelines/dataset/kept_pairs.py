@@ -47,7 +47,7 @@ def named_pairs(lab: Lab, release_id: str) -> Release:
     raise LabError(f"the training pairs {release_id} are not kept any more; materialize training_pairs again")
 
 
-def forgotten_in(lab: Lab, release: Release) -> list[str]:
+def deleted_in(lab: Lab, release: Release) -> list[str]:
     """The videos of a pairs release that the lab has forgotten since.
 
     Raises `UnreadError` where it cannot be read now, another `LabError` where it is damaged.

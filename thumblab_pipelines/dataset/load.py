@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.releases.release_store import Release
-from thumblab_pipelines.dataset.kept_pairs import forgotten_in
+from thumblab_pipelines.dataset.kept_pairs import deleted_in
 from thumblab_pipelines.dataset.snapshot import Snapshot
 from thumblab_pipelines.features.vectors import digests, read_vectors
 from thumblab_pipelines.lab import Lab
@@ -56,7 +56,7 @@ def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None =
     videos = pd.read_parquet(release.path / "videos.parquet")
     pairs = pd.read_parquet(release.path / "pairs.parquet")
     snapshot = Snapshot.load(release, len(videos))
-    gone = videos.video_id.isin(list(forgotten_in(lab, release) if forgotten is None else forgotten)).to_numpy(bool)
+    gone = videos.video_id.isin(list(deleted_in(lab, release) if forgotten is None else forgotten)).to_numpy(bool)
     if gone.any():
         winner, loser = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
         place, left = np.cumsum(~gone) - 1, ~(gone[winner] | gone[loser])

@@ -9,7 +9,7 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.checks import CheckResult
 
 
-class Word(dg.Config):
+class Confirmation(dg.Config):
     """A person's word that what is to be forgotten is right, however much of the niche it is."""
 
     confirmed: bool = False

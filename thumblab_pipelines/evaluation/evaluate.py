@@ -48,7 +48,7 @@ def evaluate(data: Dataset, held: HeldOut) -> list[Evaluation]:
     return found
 
 
-def judge(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
+def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
     """AUC of any scores [n] on the pairs of a release that ask the question `split`: all, and those with a twofold gap."""
     return list(Question.of(split, pairs).aucs(scorer, scores))
 

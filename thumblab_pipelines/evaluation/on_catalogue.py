@@ -31,7 +31,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.retention.purge import alive_videos, clean_images, clean_pairs
 from thumblab_pipelines.training.adaptation import above_trend, adjusted, fit_adapters
-from thumblab_pipelines.videos.forgetting import forget_videos
+from thumblab_pipelines.videos.deletion import delete_videos
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ _RELEASE = re.compile(r".+@(\d{8}T\d{12}Z-[0-9a-f]{8})")
 
 
 @dataclass(frozen=True)
-class Judged:
+class CatalogueEvaluation:
     """What a model is worth on a catalogue: of the splits `UNADAPTED` and, where channels were adapted to, `ADAPTED`.
 
     `pairs_release` is what was made of the catalogue. `seen`: how many of its `videos` the model was trained on, and how
@@ -106,13 +106,15 @@ def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
     named = report.video_ids | {problem.video_id for problem in report.problems}
     if "" not in named:
         with lab.engine.begin() as connection:
-            forget_videos(connection, sorted(alive_videos(connection) - named))
+            delete_videos(connection, sorted(alive_videos(connection) - named))
         clean_pairs(lab, successors=False)
         clean_images(lab)
     return report
 
 
-def judge_on(home: Lab, model: Release, lab: Lab, share: float | None = None, progress: Progress = silent) -> Judged:
+def evaluate_on_catalogue(
+    home: Lab, model: Release, lab: Lab, share: float | None = None, progress: Progress = silent
+) -> CatalogueEvaluation:
     """Judge a model of the lab `home` on what `lab` holds, which was opened with the settings of `encoding_of`.
 
     `share`: adapt to the first so much of each channel by date, and judge on the pairs of the rest; None: on all pairs, as
@@ -140,7 +142,7 @@ def judge_on(home: Lab, model: Release, lab: Lab, share: float | None = None, pr
         found, adapted = answers.adapted(known)
         evaluations += found
     left_out = None if seen is None else {"videos": int(seen.sum()), "pairs": len(pairs) - len(judged)}
-    return Judged(evaluations, source, left_out, adapted)
+    return CatalogueEvaluation(evaluations, source, left_out, adapted)
 
 
 def channel_names(lab: Lab) -> dict[str, str]:

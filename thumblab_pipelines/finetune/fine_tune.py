@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release_store import ALL, ENCODER, MODEL, Release
 from thumblab_core.settings import Settings
-from thumblab_pipelines.dataset.kept_pairs import forgotten_in, holding_pairs, named_pairs
+from thumblab_pipelines.dataset.kept_pairs import deleted_in, holding_pairs, named_pairs
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
 
@@ -113,7 +113,7 @@ def fine_tune(
     with holding_pairs(lab):
         there = pairs_release.path.is_dir()  # else a video was forgotten since it was chosen
         source = pairs_release if there else named_pairs(lab, pairs_release.release_id)
-        data = load_dataset(lab, source, forgotten := forgotten_in(lab, source))
+        data = load_dataset(lab, source, forgotten := deleted_in(lab, source))
     from_heads = start.files if start is not None else None
     inputs = inputs_digest(_VERSION, source.info["inputs"], encoder.base, asdict(config), from_heads, forgotten)
     scope = f"fine-tuned-{encoder.base}"

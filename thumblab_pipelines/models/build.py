@@ -12,7 +12,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases.release_store import ALL, MODEL, Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.checks import check_pairs
-from thumblab_pipelines.dataset.kept_pairs import forgotten_in, holding_pairs, newest_pairs
+from thumblab_pipelines.dataset.kept_pairs import deleted_in, holding_pairs, newest_pairs
 from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints, seen_by_encoder
 from thumblab_pipelines.evaluation.evaluate import evaluate, figure, save_evaluations
 from thumblab_pipelines.evaluation.questions import FUTURE, Evaluation
@@ -64,12 +64,12 @@ def build_model(
     they did not read the same.
     """
     from thumblab_pipelines.dataset.load import load_dataset
-    from thumblab_pipelines.training.distributed import Team
+    from thumblab_pipelines.training.distributed import ProcessGroup
 
     config = config or TrainConfig()
     with holding_pairs(lab):
         source = newest_pairs(lab)
-        forgotten = forgotten_in(lab, source)
+        forgotten = deleted_in(lab, source)
         inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config), forgotten)
         release = lab.releases.unchanged(MODEL, ALL, inputs)
         reused = release is not None
@@ -79,7 +79,7 @@ def build_model(
                 raise LabError(f"{source} is not fit for training: {'; '.join(v.explanation for v in bad)}")
             data = load_dataset(lab, source, forgotten)
     # Each process has read for itself, one after the other; with different rows they would wait for each other for good.
-    if not Team().agree(inputs_digest(inputs, reused)):
+    if not ProcessGroup().agree(inputs_digest(inputs, reused)):
         raise LabError(
             "the training pairs, the models or the videos of the lab changed while the processes of this training "
             "started; start it again"
@@ -101,10 +101,10 @@ def _train_and_publish(
     logs: Path | None,
 ) -> Release:
     from thumblab_pipelines.dataset.splits import TEST
-    from thumblab_pipelines.training.distributed import Team
+    from thumblab_pipelines.training.distributed import ProcessGroup
     from thumblab_pipelines.training.train import train
 
-    source, team = data.release, Team()
+    source, team = data.release, ProcessGroup()
     place = lab.settings.data_dir / "training" / inputs[:16]
     trained = train(data, config, lambda what, epoch: progress(what, epoch.epoch + 1, config.epochs), place, logs)
     if not team.main:

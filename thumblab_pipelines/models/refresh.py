@@ -13,7 +13,7 @@ from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 from thumblab_core.releases.release_store import ALL, MODEL, Release
-from thumblab_pipelines.channels.adapter import refit_all
+from thumblab_pipelines.channels.adapter import refit_channel_adapters
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.checks import check_pairs
 from thumblab_pipelines.dataset.pairs import build_pairs
@@ -142,7 +142,7 @@ def refresh_model(
     else:
         served = serve_newest(lab, tracker.registry)
         release, decision = served.release, served.decision
-    refit_all(lab, release, progress)
+    refit_channel_adapters(lab, release, progress)
     made("served_model", None, release.info["videos"])
     return RefreshedModel(release, f"{built.release.release_id} is trained: {decision.reason}")
 

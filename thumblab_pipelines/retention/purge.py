@@ -19,10 +19,10 @@ from thumblab_core.database.tables import channels, thumbnail_versions, thumbnai
 from thumblab_core.durable_files import age
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelHistories
+from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
 from thumblab_core.releases.release_store import ALL, INDEX, MODEL, PAIRS, Release, UnreadError, require_damage, unread
-from thumblab_pipelines.channels.adapter import refit_all
-from thumblab_pipelines.dataset.kept_pairs import SCOPES, SUCCEEDED, forgotten_in, holding_pairs, is_needed, prune_pairs
+from thumblab_pipelines.channels.adapter import refit_channel_adapters
+from thumblab_pipelines.dataset.kept_pairs import SCOPES, SUCCEEDED, deleted_in, holding_pairs, is_needed, prune_pairs
 from thumblab_pipelines.dataset.load import load_dataset
 from thumblab_pipelines.dataset.pairs import publish_successor
 from thumblab_pipelines.lab import Lab, inputs_digest
@@ -125,7 +125,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
         for release in [release for scope in SCOPES for release in lab.releases.all(PAIRS, scope)]:
             data = None
             try:
-                forgotten = forgotten_in(lab, release)
+                forgotten = deleted_in(lab, release)
                 if not forgotten:
                     continue
                 if successors and is_needed(lab, release):
@@ -191,7 +191,7 @@ def stale_histories(lab: Lab) -> list[str]:
 def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
     releases = lab.releases.all(ADAPTER, channel_id)
     try:
-        served = ChannelHistories(lab.releases).current_id(channel_id)
+        served = ChannelAdapters(lab.releases).current_id(channel_id)
         named = {name for release in releases for name in json.loads(release.read("videos.json"))}
     except (LabError, ValueError, TypeError) as error:
         if unread(error):
@@ -211,14 +211,14 @@ def clean_histories(lab: Lab, progress: Progress = silent) -> CleanedHistories:
     stale = stale_histories(lab)
     if not stale:
         return CleanedHistories()
-    histories = ChannelHistories(lab.releases)
+    histories = ChannelAdapters(lab.releases)
     failed = {}
     try:
         if lab.releases.current_id(MODEL, ALL) is None:
             for channel_id in stale:
                 histories.remove(channel_id)
         else:
-            failed = refit_all(lab, progress=progress).failed
+            failed = refit_channel_adapters(lab, progress=progress).failed
     except Exception as error:  # noqa: BLE001  whatever is wrong with the model: the rest of retention does not wait for it
         failed = dict.fromkeys(stale, str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
     for channel_id in stale:
@@ -230,7 +230,7 @@ def clean_histories(lab: Lab, progress: Progress = silent) -> CleanedHistories:
 
 def _remove_unserved(lab: Lab, channel_id: str) -> None:
     """Delete what a publication that was killed left of the channel: it may name anything."""
-    histories = ChannelHistories(lab.releases)
+    histories = ChannelAdapters(lab.releases)
     with histories.changing(channel_id):
         served = histories.current_id(channel_id)
         _remove(lab, [one for one in lab.releases.all(ADAPTER, channel_id) if one.release_id != served])

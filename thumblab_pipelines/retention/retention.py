@@ -14,10 +14,10 @@ from sqlalchemy import Connection, delete, select, text, update
 
 from thumblab_core.database.tables import channels, crawl_channels, thumbnail_versions, video_stats, videos
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelHistories
+from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection.crawl_rules import GONE, KEPT, OUTLIER
-from thumblab_pipelines.collection.look_again import look_again
+from thumblab_pipelines.collection.refetch import refetch
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.retention.purge import (
@@ -30,7 +30,7 @@ from thumblab_pipelines.retention.purge import (
     clean_unfinished,
     stale_indices,
 )
-from thumblab_pipelines.videos.forgetting import Forgetting, forget_videos, last_heard
+from thumblab_pipelines.videos.deletion import Deletion, delete_videos, last_heard
 from thumblab_pipelines.videos.records import save_channels
 from thumblab_pipelines.youtube.client import PAGE, YouTube
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
@@ -96,7 +96,7 @@ def retain(
     certain by what YouTube told last. A confirmed run takes this machine's clock for right then. A clean-up that fails is
     raised too, after the others were done.
     """
-    forgetting = Forgetting(lab, niche, "retention", confirmed)
+    forgetting = Deletion(lab, niche, "retention", confirmed)
     now: datetime | None = None
     refused: Exception | None = None
     refreshed: _Refreshed | None = None
@@ -150,7 +150,7 @@ def _attempt(failures: list[Exception], nothing: T, clean: Callable[[], T]) -> T
         return nothing
 
 
-def _raise(failures: list[Exception], forgetting: Forgetting) -> NoReturn:
+def _raise(failures: list[Exception], forgetting: Deletion) -> NoReturn:
     """Raise the first failure; its message also tells the others, and what is withheld."""
     first, *others = failures
     more = [str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}" for error in others]
@@ -165,7 +165,7 @@ def _raise(failures: list[Exception], forgetting: Forgetting) -> NoReturn:
     raise told from first
 
 
-def _pairs_rest(lab: Lab, forgetting: Forgetting) -> timedelta:
+def _pairs_rest(lab: Lab, forgetting: Deletion) -> timedelta:
     """How long pairs may name a forgotten video: not at all if its 30 days are over, or soon will be."""
     if forgetting.forgotten[STALE]:
         return timedelta(0)
@@ -179,7 +179,7 @@ class _Refreshed:
     stopped: str | None
 
 
-def _refresh(lab: Lab, youtube: YouTube, niche: str, forgetting: Forgetting, progress: Progress) -> _Refreshed:
+def _refresh(lab: Lab, youtube: YouTube, niche: str, forgetting: Deletion, progress: Progress) -> _Refreshed:
     """Ask again for everything that is due, channels first: a channel that is gone takes its videos with it."""
     due = youtube.now - timedelta(days=lab.settings.refresh_days)
     refreshed = asked = 0
@@ -188,7 +188,7 @@ def _refresh(lab: Lab, youtube: YouTube, niche: str, forgetting: Forgetting, pro
     try:
         _refresh_channels(lab, youtube, niche, due, forgetting, progress)
         for batch in batches(_due(lab, niche, due), PAGE, f"{niche}: refreshing", progress):
-            looked = look_again(lab, youtube, niche, batch)
+            looked = refetch(lab, youtube, niche, batch)
             refreshed += looked.there
             asked += len(batch)
             gone += looked.gone
@@ -201,7 +201,7 @@ def _refresh(lab: Lab, youtube: YouTube, niche: str, forgetting: Forgetting, pro
     return _Refreshed(refreshed, youtube.ledger.spending(youtube.now), stopped)
 
 
-def _expire(lab: Lab, niche: str, now: datetime, forgetting: Forgetting, oldest: bool = False) -> None:
+def _expire(lab: Lab, niche: str, now: datetime, forgetting: Deletion, oldest: bool = False) -> None:
     """A video stays for the library's days from when it was first collected; see `_EXPIRED` for those that stay longer.
 
     Where they are too many at once, none is forgotten, or the `oldest` of them.
@@ -212,7 +212,7 @@ def _expire(lab: Lab, niche: str, now: datetime, forgetting: Forgetting, oldest:
         "library": now - timedelta(days=settings.library_days),
         "training": now - timedelta(days=settings.training_days),
         "crawled": [KEPT, OUTLIER],
-        "added": ChannelHistories(lab.releases).channels(),
+        "added": ChannelAdapters(lab.releases).channels(),
     }
     with lab.engine.connect() as connection:
         old = list(connection.scalars(_EXPIRED, parameters))
@@ -255,7 +255,7 @@ def _due(lab: Lab, niche: str, before: datetime) -> list[str]:
 
 
 def _refresh_channels(
-    lab: Lab, youtube: YouTube, niche: str, before: datetime, forgetting: Forgetting, progress: Progress
+    lab: Lab, youtube: YouTube, niche: str, before: datetime, forgetting: Deletion, progress: Progress
 ) -> None:
     """Ask for the channels of the niche that are due; a channel that is gone takes its videos with it."""
     statement = text("""
@@ -294,12 +294,12 @@ def _forget_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
     # The rows of the crawl first, as in `forget_videos`.
     connection.execute(delete(crawl_channels).where(crawl_channels.c.channel_id.in_(channel_ids)))
     theirs = connection.scalars(select(videos.c.video_id).where(videos.c.channel_id.in_(channel_ids))).all()
-    forgotten = forget_videos(connection, theirs)
+    forgotten = delete_videos(connection, theirs)
     connection.execute(delete(channels).where(channels.c.channel_id.in_(channel_ids)))
     return forgotten
 
 
-def _forget_stale(lab: Lab, niche: str, now: datetime, forgetting: Forgetting) -> None:
+def _forget_stale(lab: Lab, niche: str, now: datetime, forgetting: Deletion) -> None:
     """What could not be refreshed in time has to go, with what the crawl left out and channels that nobody looks at."""
     before = now - LONGEST
     with lab.engine.begin() as connection:

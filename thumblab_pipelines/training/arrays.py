@@ -10,7 +10,7 @@ from thumblab_core.errors import LabError
 
 
 @dataclass(frozen=True)
-class Problem:
+class TrainingArrays:
     """n rows to learn from.
 
     `inputs` [n, d]; `engagement` [n] and `sub_scores` [n, k] from 0 to 1, NaN where unknown. Pairs are row numbers:

@@ -18,7 +18,7 @@ from thumblab_core.arrays import Rows
 from thumblab_core.errors import LabError
 
 
-class Team:
+class ProcessGroup:
     """`size` processes, of which this is number `rank`; it computes on `device`."""
 
     def __init__(self) -> None:

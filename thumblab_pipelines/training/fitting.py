@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from thumblab_core.arrays import Rows
 from thumblab_core.errors import LabError
 from thumblab_pipelines.statistics.metrics import pair_auc
-from thumblab_pipelines.training.arrays import Problem
+from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.batches import Batches
 from thumblab_pipelines.training.checkpoints import (
     Checkpoint,
@@ -32,7 +32,7 @@ from thumblab_pipelines.training.checkpoints import (
     training_digest,
 )
 from thumblab_pipelines.training.config import Epoch, TrainConfig
-from thumblab_pipelines.training.distributed import Team
+from thumblab_pipelines.training.distributed import ProcessGroup
 from thumblab_pipelines.training.log import training_log
 from thumblab_pipelines.training.losses import Targets, batch_losses, distinct, mixed
 
@@ -41,7 +41,7 @@ _ROWS_AT_ONCE = 8_192
 
 
 def fit(
-    problem: Problem,
+    problem: TrainingArrays,
     config: TrainConfig,
     model: Model,
     *,
@@ -63,7 +63,7 @@ def fit(
     Raises `LabError` when no pair is clear enough or the loss is not finite, `TrainingStoppedError` when SIGTERM came.
     """
     with torch.random.fork_rng(devices=[]), _threads(threads):
-        team = Team()
+        team = ProcessGroup()
         torch.manual_seed(config.seed + 100_003 * team.rank)  # each process drops its own features
         with team.shared_statistics(model):
             training = _Training(problem, config, model.to(team.device), team)
@@ -83,7 +83,7 @@ def fit(
 class _Training:
     """Everything that changes while a model is trained; `save` and `resume` know all of it."""
 
-    def __init__(self, problem: Problem, config: TrainConfig, model: nn.Module, team: Team) -> None:
+    def __init__(self, problem: TrainingArrays, config: TrainConfig, model: nn.Module, team: ProcessGroup) -> None:
         self.problem, self.config, self.model, self.team = problem, config, model, team
         pairs = problem.pairs(config.least_margin)
         smoothing, device = 0.0 if problem.measured else config.label_smoothing, team.device

@@ -15,7 +15,7 @@ import torch
 from thumblab_core.arrays import Floats, Rows
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
-from thumblab_core.ranking.familiarity import Familiar
+from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
 from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, LEAST_PLACED, Calibration, Informed, TrainedRanker
 from thumblab_pipelines.dataset.load import Dataset
@@ -24,7 +24,7 @@ from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
 from thumblab_pipelines.statistics.held_out import HeldOut
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.adaptation import above_trend, adjusted, fit_adapters
-from thumblab_pipelines.training.arrays import Problem
+from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import Epoch, TrainConfig
 from thumblab_pipelines.training.fitting import fit
 from thumblab_pipelines.training.linear import Choice, choose, solve
@@ -125,7 +125,7 @@ class _Training:
             "channels_adapted": len(adapters),
         }
         learnt = data.learnt(TRAIN)
-        familiar = Familiar.of(data.images[learnt], self.channel[learnt])
+        familiar = Familiarity.of(data.images[learnt], self.channel[learnt])
         ranker = TrainedRanker(first.model, calibration, training, Adapters(adapters), familiar)
         held = HeldOut(future, first.scores.astype(np.float64), new, adapted, slope, slope_adapted)
         return Trained(ranker, first.history, held)
@@ -171,7 +171,7 @@ class _Training:
         told = absolute[np.isfinite(absolute)]
         usual = float(np.clip(told.mean(), 0.001, 0.999)) if len(told) else 0.5
         model.start(lengths * solve(known * lengths, above, choice.penalty), choice.length, usual)
-        problem = Problem(
+        problem = TrainingArrays(
             self.inputs,
             winners,
             losers,

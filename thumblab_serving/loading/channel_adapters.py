@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import LEAST_VIDEOS, Adapter
-from thumblab_core.ranking.channel_adapters import ChannelHistories, History
+from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.faults import passing, said
@@ -38,12 +38,12 @@ class Known:
     reason: str | None = None
 
 
-class Histories:
+class ServedAdapters:
     """Finds the history of a channel for a model. Safe from many threads; reads the channel's pointer once per request."""
 
     def __init__(self, store: ReleaseStore) -> None:
-        self._added = ChannelHistories(store)
-        self._read = Cache[History | LabError](_CACHED, _CACHED_BYTES)
+        self._added = ChannelAdapters(store)
+        self._read = Cache[ChannelAdapter | LabError](_CACHED, _CACHED_BYTES)
         self._own = Cache[Adapter | LabError | None](_CACHED, _CACHED_BYTES)
 
     @property
@@ -80,7 +80,7 @@ class Histories:
         unknown = f"no history of the channel {channel_id} is known; add it with `thumblab channel add {channel_id}`"
         return Known(channel_id, None, None, reason or unknown)
 
-    def _find(self, channel_id: str) -> History | None:
+    def _find(self, channel_id: str) -> ChannelAdapter | None:
         """The history that was added, None where none was. Raises `LabError` when it cannot be used."""
         release_id = self._added.current_id(channel_id)
         if release_id is None:
@@ -93,7 +93,7 @@ class Histories:
             raise LabError(str(found))  # a new one: each raising adds to what an error holds
         return found
 
-    def _loaded(self, channel_id: str, release_id: str) -> History | LabError:
+    def _loaded(self, channel_id: str, release_id: str) -> ChannelAdapter | LabError:
         return _read_once(self._read, (channel_id, release_id), lambda: self._added.load(channel_id, release_id))
 
 

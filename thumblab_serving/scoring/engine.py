@@ -16,7 +16,7 @@ from thumblab_core.niches import Niche
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.cache import Cache
-from thumblab_serving.loading.channel_adapters import Histories
+from thumblab_serving.loading.channel_adapters import ServedAdapters
 from thumblab_serving.loading.faults import Backoff, said
 from thumblab_serving.loading.measuring import Measuring
 from thumblab_serving.loading.state import NotReadyError, State
@@ -36,7 +36,7 @@ class Engine:
         self.state = State(settings)
         self.measuring = Measuring(settings)
         self.stored = Stored(settings)
-        self.histories = Histories(ReleaseStore(settings.releases))
+        self.histories = ServedAdapters(ReleaseStore(settings.releases))
         self._intake = Intake(Fetcher(settings.image_hosts), self.measuring, settings.serving_fetch_s)
         self._rehearsing = threading.Lock()
         self._rehearsed = False

@@ -2,8 +2,8 @@
 
 from thumblab_core.sub_scores import Evidence, Measurement, SubScore
 from thumblab_core.sub_scores.distribution import WEAK_BELOW, ScoreDistribution
+from thumblab_core.sub_scores.explanations import WEAK, explained
 from thumblab_core.sub_scores.layout import BADGE
-from thumblab_core.sub_scores.verdicts import WEAK, explained
 from thumblab_serving.schemas import EvidenceOut, SubScoreOut
 
 

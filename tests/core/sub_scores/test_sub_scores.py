@@ -17,8 +17,8 @@ from thumblab_core.encoders.load import title_encoder
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageError, Pixels, decode
 from thumblab_core.sub_scores import NAMES, Box, Face, Measurement, Meter, Sample, TextLine, Title, meter
+from thumblab_core.sub_scores.explanations import WEAK, explained
 from thumblab_core.sub_scores.layout import BADGE, badge_overlap
-from thumblab_core.sub_scores.verdicts import WEAK, explained
 
 Values = dict[str, float]
 

@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import Pixels
 from thumblab_core.sub_scores import Box, Meter, TextLine, Title, UnreadLine
+from thumblab_core.sub_scores.explanations import explained
 from thumblab_core.sub_scores.layout import legibility
 from thumblab_core.sub_scores.titles import doubtful, latin
-from thumblab_core.sub_scores.verdicts import explained
 
 FONT = str(files("matplotlib") / "mpl-data/fonts/ttf/DejaVuSans-Bold.ttf")
 FOREIGN = [

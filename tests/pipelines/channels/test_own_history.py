@@ -18,11 +18,11 @@ from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.errors import LabError
 from thumblab_core.images import decode
-from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelHistories
+from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
 from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release_store import ALL, MODEL, Release
-from thumblab_pipelines.channels.adapter import fit_history, growth_of, refit_all
+from thumblab_pipelines.channels.adapter import fit_channel_adapter, growth_of, refit_channel_adapters
 from thumblab_pipelines.channels.adapter_videos import read_own
 from thumblab_pipelines.channels.add import add_channel, list_channels, remove_channel
 from thumblab_pipelines.channels.collect import find_channel
@@ -148,7 +148,7 @@ def test_what_may_be_a_short_or_was_counted_before_it_was_published_is_left_out_
 
 
 def test_the_history_moves_the_scores_of_new_pictures_towards_the_taste(added: Any, lab: Lab, drawn: Any) -> None:
-    history = ChannelHistories(lab.releases).load(added.fitted.channel_id, added.fitted.release)
+    history = ChannelAdapters(lab.releases).load(added.fitted.channel_id, added.fitted.release)
     ranker = TrainedRanker.load(lab.releases.current(MODEL, ALL))
     tints, texts = ["blue", "red"] * 10, ["Episode 99"] * 20
     pictures = [decode(picture(drawn, 500 + n, tint)).pixels for n, tint in enumerate(tints)]
@@ -225,25 +225,25 @@ def test_after_a_new_model_every_history_is_learnt_anew_and_one_that_fails_stops
     before = {one.channel_id: one.release for one in list_channels(own)}
     model = serve(own, seed=1)
     assert {one.fault for one in list_channels(own)} == {"of another model; add it again"}
-    fit = adapter.fit_history
+    fit = adapter.fit_channel_adapter
 
     def broken(lab: Lab, channel: Any, *rest: Any) -> Any:
         if channel.title == FEW:
             raise ValueError("a bad day")
         return fit(lab, channel, *rest)
 
-    adapter.fit_history = broken
+    adapter.fit_channel_adapter = broken
     try:
-        found = refit_all(own, model)
+        found = refit_channel_adapters(own, model)
     finally:
-        adapter.fit_history = fit
+        adapter.fit_channel_adapter = fit
     assert found.fitted == [channel_id_of(TASTE)]
     assert found.failed == {channel_id_of(FEW): "ValueError: a bad day"}
     after = {one.channel_id: one for one in list_channels(own)}
     assert after[channel_id_of(TASTE)].fault is None
     assert after[channel_id_of(FEW)].release == before[channel_id_of(FEW)]
-    assert refit_all(own).fitted == [channel_id_of(FEW)]
-    assert refit_all(own).unchanged == sorted([channel_id_of(TASTE), channel_id_of(FEW)])
+    assert refit_channel_adapters(own).fitted == [channel_id_of(FEW)]
+    assert refit_channel_adapters(own).unchanged == sorted([channel_id_of(TASTE), channel_id_of(FEW)])
 
 
 def test_while_another_model_is_served_nothing_is_learnt_for_the_one_before(own: Lab, serve: Any) -> None:
@@ -251,10 +251,10 @@ def test_while_another_model_is_served_nothing_is_learnt_for_the_one_before(own:
     channel = find_channel(own, TASTE)
     assert channel is not None
     new = serve(own, seed=1)
-    refit_all(own, new)
+    refit_channel_adapters(own, new)
     served = own.releases.current_id(ADAPTER, mine)
     with pytest.raises(LabError, match="another model is served meanwhile; run it again") as raised:
-        fit_history(own, channel, old)
+        fit_channel_adapter(own, channel, old)
     assert raised.value.transient
     assert own.releases.current_id(ADAPTER, mine) == served
 
@@ -264,7 +264,7 @@ def test_the_check_asks_for_no_video_that_the_model_was_trained_on(own: Lab, ser
 
     channel = find_channel(own, TASTE)
     assert channel is not None
-    ids = ChannelHistories(own.releases).videos(channel.channel_id)
+    ids = ChannelAdapters(own.releases).videos(channel.channel_id)
     before = own.releases.current(MODEL, ALL)
 
     def checked(seen: list[str]) -> Any:
@@ -276,7 +276,7 @@ def test_the_check_asks_for_no_video_that_the_model_was_trained_on(own: Lab, ser
             sharing=before,
         )
         own.releases.promote(release)
-        return fit_history(own, channel, release).check
+        return fit_channel_adapter(own, channel, release).check
 
     everything, some = checked(["none of them"]), checked(ids[-4:])
     assert some.pairs < everything.pairs
@@ -286,7 +286,7 @@ def test_the_check_asks_for_no_video_that_the_model_was_trained_on(own: Lab, ser
 def test_a_hash_keeps_its_low_bits_beside_a_picture_without_one(own: Lab) -> None:
     hashes = [2**62 + 1, -(2**63) + 3]
     model = own.releases.current(MODEL, ALL)
-    ids = ChannelHistories(own.releases).videos(channel_id_of(TASTE))[:3]
+    ids = ChannelAdapters(own.releases).videos(channel_id_of(TASTE))[:3]
     with own.engine.begin() as connection:
         for name, phash in zip(ids, [*hashes, None], strict=True):
             connection.execute(
@@ -298,25 +298,25 @@ def test_a_hash_keeps_its_low_bits_beside_a_picture_without_one(own: Lab) -> Non
         found = table.set_index("video_id").phash[ids]
         assert found[:2].tolist() == hashes
         assert found.isna().tolist() == [False, False, True]
-    assert fit_history(own, find_channel(own, TASTE), model).check is not None
+    assert fit_channel_adapter(own, find_channel(own, TASTE), model).check is not None
 
 
 def test_a_history_forgets_with_its_videos(own: Lab) -> None:
-    histories, mine = ChannelHistories(own.releases), channel_id_of(TASTE)
+    histories, mine = ChannelAdapters(own.releases), channel_id_of(TASTE)
     gone = histories.videos(mine)[:50]
     with own.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.video_id.in_(gone)))
-    assert mine in refit_all(own).fitted
+    assert mine in refit_channel_adapters(own).fitted
     assert len(histories.videos(mine)) == 10
     assert not set(histories.videos(mine)) & set(gone)
     assert len(own.releases.all(ADAPTER, mine)) == 1  # no older release keeps what was forgotten
     with own.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.channel_id == mine))
-    refit_all(own)
+    refit_channel_adapters(own)
     assert histories.load(mine, histories.current_id(mine) or "").adapter is None
     with own.engine.begin() as connection:
         connection.execute(delete(channels).where(channels.c.channel_id == mine))
-    assert "does not know" in refit_all(own).failed[mine]
+    assert "does not know" in refit_channel_adapters(own).failed[mine]
     assert mine not in histories.channels()
 
 
@@ -336,7 +336,7 @@ def test_a_damaged_history_is_listed_as_such_and_mended_by_adding_it_again(own: 
     assert "does not match its checksum" in str({one.channel_id: one.fault for one in list_channels(own)}[mine])
     (release.path.parent / "CURRENT").write_bytes(b"\xff\xfe")
     assert "pointer" in str({one.channel_id: one.fault for one in list_channels(own)}[mine])
-    assert refit_all(own).unchanged == [channel_id_of(FEW)]
+    assert refit_channel_adapters(own).unchanged == [channel_id_of(FEW)]
     assert add_channel(own, TASTE).fitted.release != release.release_id
     assert {one.channel_id: one.fault for one in list_channels(own)}[mine] is None
 
@@ -347,7 +347,9 @@ def test_of_videos_that_did_not_opt_in_nothing_is_learnt_where_the_lab_says_so(l
     strict = dataclasses.replace(lab, settings=lab.settings.model_copy(update={"train_only_on_opted_in": True}))
     channel = find_channel(lab, TASTE)
     assert channel is not None
-    assert fit_history(strict, channel, lab.releases.current(MODEL, ALL)).left_out["not opted in to training"] == 1
+    assert (
+        fit_channel_adapter(strict, channel, lab.releases.current(MODEL, ALL)).left_out["not opted in to training"] == 1
+    )
 
 
 def test_an_unknown_channel_is_collected_from_youtube_with_pictures_and_known_ones_only_when_asked(
@@ -397,5 +399,5 @@ def test_a_video_forgotten_while_a_history_is_learnt_is_left_out_of_it_and_stops
     monkeypatch.setattr(adapter, "read_own", late)
     channel = find_channel(mine, TASTE)
     assert channel is not None
-    fitted = fit_history(mine, channel, model)
+    fitted = fit_channel_adapter(mine, channel, model)
     assert (fitted.videos, fitted.left_out["forgotten meanwhile"]) == (59, 1)

@@ -414,7 +414,7 @@ def test_while_one_thread_was_told_to_wait_no_other_asks(
 ) -> None:
     waited: list[float] = []
     with Emulator(catalogue) as emulator, Fetcher([emulator.endpoint[7:-1]]) as fetcher:
-        patient = retrying_fetch.PatientFetcher(
+        patient = retrying_fetch.RetryingFetcher(
             fetcher, sleep=lambda seconds: (waited.append(seconds), time.sleep(seconds))[1]
         )
         url = f"{emulator.endpoint}vi/{rows_of_videos(lab)[0]}/mqdefault.jpg"
@@ -441,7 +441,7 @@ def test_a_host_that_does_not_say_how_long_is_asked_again_more_and_more_slowly(
     waited: list[float] = []
     with Emulator(catalogue) as emulator, Fetcher([emulator.endpoint[7:-1]]) as fetcher:
         url = f"{emulator.endpoint}vi/{rows_of_videos(lab)[0]}/mqdefault.jpg"
-        patient = retrying_fetch.PatientFetcher(fetcher, sleep=waited.append)
+        patient = retrying_fetch.RetryingFetcher(fetcher, sleep=waited.append)
         emulator.inject(faults.refusal(status, "backendError"), endpoint="image", times=retrying_fetch.TRIES - 1)
         assert patient.get(url).body
         assert len(waited) == retrying_fetch.TRIES - 1

@@ -28,8 +28,8 @@ from thumblab_pipelines.models.build import _published, build_model
 from thumblab_pipelines.models.promotion import promote_newest
 from thumblab_pipelines.retention.purge import clean_pairs
 from thumblab_pipelines.training.config import TrainConfig
-from thumblab_pipelines.training.distributed import Team
-from thumblab_pipelines.videos.forgetting import forget_videos
+from thumblab_pipelines.training.distributed import ProcessGroup
+from thumblab_pipelines.videos.deletion import delete_videos
 
 QUICK = TrainConfig(epochs=1)
 
@@ -68,7 +68,7 @@ def forget_one(lab: Lab, part: str) -> str:
         alive = set(connection.scalars(select(videos.c.video_id)))
         said = rows(newest)
         victim = next(v for v, of in zip(said.video_id, said.part, strict=True) if of == part and v in alive)
-        assert forget_videos(connection, [victim]) == 1
+        assert delete_videos(connection, [victim]) == 1
     return str(victim)
 
 
@@ -124,7 +124,9 @@ def test_videos_forgotten_on_the_way_stop_neither_training_nor_promotion_and_are
 
 def test_processes_that_did_not_read_the_same_stop_with_a_sentence(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     build_pairs(lab)
-    monkeypatch.setattr(Team, "told", lambda self, value: value + 1)  # as where the main process read something else
+    monkeypatch.setattr(
+        ProcessGroup, "told", lambda self, value: value + 1
+    )  # as where the main process read something else
     with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
         build_model(lab, QUICK)
     with pytest.raises(LabError, match="the main process published no model"):
@@ -220,7 +222,7 @@ def test_a_video_forgotten_while_pairs_are_read_is_left_out_and_counted(
 
     def late(lab: Lab, videos: pd.DataFrame, *encoders: str) -> object:
         with lab.engine.begin() as connection:
-            forget_videos(connection, videos.video_id.tolist()[:2])
+            delete_videos(connection, videos.video_id.tolist()[:2])
         return read(lab, videos, *encoders)
 
     monkeypatch.setattr(pairs, "read_snapshot", late)

@@ -14,7 +14,7 @@ from thumblab_core.database.tables import model_evaluations
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION
 from thumblab_pipelines.evaluation import evaluate as module
-from thumblab_pipelines.evaluation.evaluate import evaluate, figure, judge, save_evaluations
+from thumblab_pipelines.evaluation.evaluate import evaluate, evaluate_scores, figure, save_evaluations
 from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, NEW_CHANNELS, Evaluation, Question
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
@@ -212,9 +212,9 @@ def test_a_lab_of_one_channel_is_judged_on_what_it_has(plant: Plant) -> None:
 
 
 def test_any_scores_can_be_judged_on_the_same_pairs(data: Dataset, found: Found) -> None:
-    assert {(e.slice, e.scorer, e.value, e.pairs) for e in judge(data.pairs, target(data), FUTURE, "planted")} == {
-        (slice_, "planted", 1.0, found[FUTURE, slice_, "model", "auc"].pairs) for slice_ in ("all", "2x")
-    }
+    assert {
+        (e.slice, e.scorer, e.value, e.pairs) for e in evaluate_scores(data.pairs, target(data), FUTURE, "planted")
+    } == {(slice_, "planted", 1.0, found[FUTURE, slice_, "model", "auc"].pairs) for slice_ in ("all", "2x")}
 
 
 def test_a_figure_is_found_by_its_name_and_its_absence_is_an_error(found: Found) -> None:

@@ -20,10 +20,10 @@ from thumblab_pipelines.dataset.pairs import build_pairs
 from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints, seen_by, seen_by_encoder
 from thumblab_pipelines.evaluation.on_catalogue import (
     UNADAPTED,
-    Judged,
+    CatalogueEvaluation,
     channel_names,
     encoding_of,
-    judge_on,
+    evaluate_on_catalogue,
     mirror_catalogue,
     named_model,
 )
@@ -65,11 +65,11 @@ def elsewhere(open_lab: Callable[..., Lab], drawn: Any, home: Lab, model: Releas
 
 
 @pytest.fixture(scope="module")
-def judged(home: Lab, model: Release, elsewhere: Lab) -> Judged:
-    return judge_on(home, model, elsewhere, share=0.8)
+def judged(home: Lab, model: Release, elsewhere: Lab) -> CatalogueEvaluation:
+    return evaluate_on_catalogue(home, model, elsewhere, share=0.8)
 
 
-def auc(judged: Judged, split: str, slice_: str) -> Evaluation:
+def auc(judged: CatalogueEvaluation, split: str, slice_: str) -> Evaluation:
     found = [e for e in judged.evaluations if (e.split, e.slice, e.metric) == (split, slice_, "auc")]
     assert len(found) == 1
     assert found[0].value is not None
@@ -80,14 +80,14 @@ def of(channel: str) -> str:
     return f"channel:{channel_id_of(channel)}"
 
 
-def value(judged: Judged, split: str, slice_: str) -> float:
+def value(judged: CatalogueEvaluation, split: str, slice_: str) -> float:
     return auc(judged, split, slice_).value or 0.0
 
 
 def test_what_was_learnt_in_one_lab_holds_on_a_catalogue_with_the_same_taste(
     home: Lab, model: Release, elsewhere: Lab
 ) -> None:
-    found = judge_on(home, model, elsewhere)
+    found = evaluate_on_catalogue(home, model, elsewhere)
     assert value(found, UNADAPTED, of("like home")) > 0.65
     assert 0.4 < value(found, UNADAPTED, of("of its own")) < 0.6
     assert {e.split for e in found.evaluations} == {UNADAPTED}
@@ -103,21 +103,23 @@ def _mixed(pairs: Release) -> int:
     return int((pd.read_parquet(pairs.path / "pairs.parquet").part == "mixed").sum())
 
 
-def test_adapting_finds_a_taste_that_is_its_own_and_spoils_none_that_is_not(judged: Judged) -> None:
+def test_adapting_finds_a_taste_that_is_its_own_and_spoils_none_that_is_not(judged: CatalogueEvaluation) -> None:
     assert judged.channels_adapted == len(ELSEWHERE)
     before, after = (value(judged, split, of("of its own")) for split in (UNADAPTED, ADAPTED))
     assert after > max(0.65, before + 0.1)
     assert value(judged, ADAPTED, of("like home")) > value(judged, UNADAPTED, of("like home")) - 0.1
 
 
-def test_adapted_and_not_are_asked_of_the_same_pairs_which_are_of_the_last_fifth_alone(judged: Judged) -> None:
+def test_adapted_and_not_are_asked_of_the_same_pairs_which_are_of_the_last_fifth_alone(
+    judged: CatalogueEvaluation,
+) -> None:
     for slice_ in ("all", "2x", of("of its own")):
         assert auc(judged, UNADAPTED, slice_).pairs == auc(judged, ADAPTED, slice_).pairs
     assert auc(judged, ADAPTED, of("like home")).pairs <= 18 * 17 // 2
 
 
 def test_nothing_of_what_is_asked_is_used_to_adapt(
-    home: Lab, model: Release, elsewhere: Lab, judged: Judged, monkeypatch: pytest.MonkeyPatch
+    home: Lab, model: Release, elsewhere: Lab, judged: CatalogueEvaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the views of the last fifth turned into noise, every score stays: the same pairs get the same answers."""
     from thumblab_pipelines.evaluation import on_catalogue
@@ -137,9 +139,9 @@ def test_nothing_of_what_is_asked_is_used_to_adapt(
         return dataclasses.replace(data, videos=data.videos.assign(target=np.where(late, noise, data.videos.target)))
 
     monkeypatch.setattr(on_catalogue._Answers, "_figures", listening)
-    judge_on(home, model, elsewhere, 0.8)
+    evaluate_on_catalogue(home, model, elsewhere, 0.8)
     monkeypatch.setattr(on_catalogue, "load_dataset", spoilt)
-    judge_on(home, model, elsewhere, 0.8)
+    evaluate_on_catalogue(home, model, elsewhere, 0.8)
     before, after = heard[1], heard[3]
     np.testing.assert_array_equal(before, after)
     assert not np.array_equal(heard[0], heard[1])
@@ -152,7 +154,7 @@ def test_videos_that_the_model_was_trained_on_are_not_asked_and_are_counted(
     lab = open_lab(**encoding_of(home, model))
     ids = plant(tmp_path, drawn, HOME, 30)
     import_catalogue(lab, tmp_path)
-    found = judge_on(home, model, lab)
+    found = evaluate_on_catalogue(home, model, lab)
     assert found.seen is not None
     known = seen_by(model, ids)
     assert known is not None
@@ -167,7 +169,7 @@ def test_videos_that_the_model_was_trained_on_are_not_asked_and_are_counted(
                 (folder / name).write_bytes((model.path / name).read_bytes())
 
     silent = home.releases.publish(MODEL, ALL, without, model.info)
-    told = judge_on(home, silent, lab)
+    told = evaluate_on_catalogue(home, silent, lab)
     assert told.seen is None
     assert auc(told, UNADAPTED, "all").pairs > test
     home.releases.remove(silent)
@@ -221,7 +223,7 @@ def test_a_catalogue_that_the_model_knows_altogether_is_refused_in_a_sentence(
 
     monkeypatch.setattr(on_catalogue, "seen_by", lambda release, ids: np.ones(len(ids), bool))
     with pytest.raises(LabError, match=r"trained on a video of each of the \d+ pairs"):
-        judge_on(home, model, elsewhere)
+        evaluate_on_catalogue(home, model, elsewhere)
 
 
 def test_a_catalogue_of_which_nothing_can_be_used_says_what_was_left_out(
@@ -231,10 +233,10 @@ def test_a_catalogue_of_which_nothing_can_be_used_says_what_was_left_out(
     plant(tmp_path, drawn, {"few": (-40.0, -40.0, -40.0, 0.0)}, 4)
     import_catalogue(lab, tmp_path)
     with pytest.raises(LabError, match=r"make no pair to judge by"):
-        judge_on(home, model, lab, 0.8)
+        evaluate_on_catalogue(home, model, lab, 0.8)
 
 
-def test_judging_leaves_the_lab_of_the_model_as_it_was(home: Lab, judged: Judged) -> None:
+def test_judging_leaves_the_lab_of_the_model_as_it_was(home: Lab, judged: CatalogueEvaluation) -> None:
     assert len(home.releases.all(PAIRS, ALL)) == 1
     assert not any(name in ELSEWHERE for name in channel_names(home).values())
 

@@ -8,8 +8,8 @@ from observed import ERA, PUBLISHED, Observed
 from sqlalchemy import delete, text, update
 
 from thumblab_core.database.tables import video_stats, videos
-from thumblab_pipelines.features import view_history
-from thumblab_pipelines.features.view_history import FIXED_AGES, compute_views_at_age
+from thumblab_pipelines.features import views_at_age
+from thumblab_pipelines.features.views_at_age import FIXED_AGES, compute_views_at_age
 from thumblab_pipelines.lab import Lab
 
 STORED = "SELECT video_id, age_hours, views, era, before_hours, after_hours FROM views_at_age ORDER BY 1, 2"
@@ -84,7 +84,7 @@ def test_another_niche_keeps_its_own(seen: Observed) -> None:
 
 
 def test_many_videos_are_read_in_blocks_and_none_is_lost(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view_history, "_BLOCK", 2)
+    monkeypatch.setattr(views_at_age, "_BLOCK", 2)
     for number in range(5):
         seen.video(f"v{number}", (20, number), (30, number))
     assert compute_views_at_age(seen.lab, "tech").known[24] == 5
@@ -97,9 +97,9 @@ def test_a_crash_in_the_middle_leaves_what_was_there(seen: Observed, monkeypatch
     compute_views_at_age(seen.lab, "tech")
     stored = seen.rows(STORED)
     seen.do(text("UPDATE video_stats SET view_count = 200"))
-    monkeypatch.setattr(view_history, "_BLOCK", 1)
-    calls = iter([view_history.views_at_ages])
-    monkeypatch.setattr(view_history, "views_at_ages", lambda *given: next(calls)(*given))
+    monkeypatch.setattr(views_at_age, "_BLOCK", 1)
+    calls = iter([views_at_age.views_at_ages])
+    monkeypatch.setattr(views_at_age, "views_at_ages", lambda *given: next(calls)(*given))
     with pytest.raises(StopIteration):
         compute_views_at_age(seen.lab, "tech")
     assert seen.rows(STORED) == stored

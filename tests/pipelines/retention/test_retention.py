@@ -25,13 +25,13 @@ from thumblab_core.settings import Settings
 from thumblab_pipelines.collection.crawl import crawl
 from thumblab_pipelines.collection.crawl_rules import OUTLIER
 from thumblab_pipelines.collection.download import download_thumbnails
-from thumblab_pipelines.collection.observe import check_history, observe
+from thumblab_pipelines.collection.observe import check_observation, observe
 from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.dataset.pairs import build_pairs
 from thumblab_pipelines.features.baselines import compute_baselines
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.features.sub_scores import measure_features
-from thumblab_pipelines.features.view_history import compute_views_at_age
+from thumblab_pipelines.features.views_at_age import compute_views_at_age
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import build_index, promote_index
 from thumblab_pipelines.retention.retention import check_retention, retain
@@ -486,7 +486,7 @@ def test_a_video_that_is_missing_is_confirmed_before_it_is_forgotten(kept: Kept)
     assert found.gone == 1
     assert "videos" not in kept.rows(gone)
     assert "videos" in kept.rows(missed)
-    assert all(verdict.passed for verdict in check_history(found))
+    assert all(verdict.passed for verdict in check_observation(found))
 
 
 def test_a_premiere_that_was_held_is_a_video_and_one_that_was_put_off_stops_nobody(
@@ -627,7 +627,7 @@ def test_a_youtube_that_knows_no_video_any_more_is_not_believed(kept: Kept, monk
     kept.emulator.advance(timedelta(days=7))
     found = observe(kept.lab, NICHE)
     assert 5 < found.due == found.gone
-    verdict = check_history(found)[-1]
+    verdict = check_observation(found)[-1]
     assert not verdict.passed
     assert f"{found.due} removed or private" in verdict.explanation
     assert "materialize view_history with the config confirmed: true" in verdict.explanation
@@ -639,7 +639,7 @@ def test_a_youtube_that_knows_no_video_any_more_is_not_believed(kept: Kept, monk
 
 def test_what_the_crawl_and_a_person_brought_outlives_the_library_and_does_not_stand_in_it(kept: Kept) -> None:
     from thumblab_core.database.nearest import Library, sample
-    from thumblab_core.ranking.channel_adapters import About, ChannelHistories
+    from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
 
     crawled, added, neither = kept.ids[0], kept.ids[1], kept.ids[2]
     rows = metadata.tables["crawl_videos"]
@@ -647,7 +647,9 @@ def test_what_the_crawl_and_a_person_brought_outlives_the_library_and_does_not_s
         connection.execute(delete(rows).where(rows.c.video_id.in_([added, neither])))
         connection.execute(insert(channels).values(channel_id="UC_added", title="Added"))
         connection.execute(update(videos).where(videos.c.video_id == added).values(channel_id="UC_added"))
-    ChannelHistories(kept.lab.releases).publish(About("UC_added", "Added", "a model", 1, None), None, 3, [added], {})
+    ChannelAdapters(kept.lab.releases).publish(
+        ChannelAdapterInfo("UC_added", "Added", "a model", 1, None), None, 3, [added], {}
+    )
     chosen = kept.with_settings(library_days=30, training_days=60)
     before = build_index(chosen, NICHE).release.info["count"]
     assert before == len(kept.ids)

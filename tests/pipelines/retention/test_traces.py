@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter
-from thumblab_core.ranking.channel_adapters import ADAPTER, About, ChannelHistories
+from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.releases.release_store import ALL, MODEL
 from thumblab_pipelines.channels.adapter import Refitted
 from thumblab_pipelines.checks import CheckResult
@@ -27,8 +27,8 @@ ONE, OTHER = "UC-one", "UC_other"
 
 def publish(lab: Lab, channel: str, names: list[str]) -> str:
     adapter = Adapter(np.ones((len(names), 3), np.float16), np.ones(len(names), np.float32), 0.5)
-    about = About(channel, channel, "the model", len(names), None)
-    return ChannelHistories(lab.releases).publish(about, adapter, 3, names, {"inputs": str(names)}).release_id
+    about = ChannelAdapterInfo(channel, channel, "the model", len(names), None)
+    return ChannelAdapters(lab.releases).publish(about, adapter, 3, names, {"inputs": str(names)}).release_id
 
 
 def forget(lab: Lab, *video_ids: str) -> None:

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
-from thumblab_pipelines.training.arrays import Problem
+from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import TrainConfig
-from thumblab_pipelines.training.distributed import Team
+from thumblab_pipelines.training.distributed import ProcessGroup
 from thumblab_pipelines.training.fitting import fit
 
 QUICK = {
@@ -28,7 +28,7 @@ QUICK = {
 }  # fmt: skip
 
 
-def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int = 0) -> Problem:
+def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int = 0) -> TrainingArrays:
     """Unit vectors of 16 + 8; in a channel the first coordinate and chance say who wins. Some targets are unknown."""
     random = np.random.default_rng(seed)
     n = channels * videos
@@ -46,7 +46,7 @@ def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int
     engagement[::7] = np.nan
     sub_scores = random.random((n, 6)).astype(np.float32)
     sub_scores[::5, 5] = np.nan
-    return Problem(inputs, winners[held:], losers[held:], engagement, sub_scores, winners[:held], losers[:held])
+    return TrainingArrays(inputs, winners[held:], losers[held:], engagement, sub_scores, winners[:held], losers[:held])
 
 
 class Tiny(nn.Module):
@@ -64,7 +64,7 @@ class Tiny(nn.Module):
         return self.pairwise(features)[:, 0], self.absolute(features)[:, 0], self.auxiliary(features)
 
 
-def fresh(problem: Problem, dropout: float = 0.1) -> Tiny:
+def fresh(problem: TrainingArrays, dropout: float = 0.1) -> Tiny:
     """A new model; the same each time."""
     torch.manual_seed(1)
     return Tiny(problem.inputs.shape[1], dropout)
@@ -85,7 +85,7 @@ def main(folder: str, changes: str, checkpoints: str = "", logs: str = "") -> No
         logs=Path(logs) if logs else None,
     )
     rank = os.environ.get("RANK", "0")
-    team = Team()
+    team = ProcessGroup()
     assert team.agree("ab" * 32)
     assert team.agree(f"{int(rank):012d}") == (team.size == 1)
     save_file(model.state_dict(), Path(folder) / f"weights-{rank}.safetensors")

@@ -14,7 +14,7 @@ import torch
 from fit_child import fresh, planted
 from safetensors.torch import load_file
 
-from thumblab_pipelines.training.distributed import Team
+from thumblab_pipelines.training.distributed import ProcessGroup
 
 LAUNCH = (
     "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
@@ -83,7 +83,7 @@ def test_a_process_alone_does_not_pay_for_the_launcher() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
     folder = str(Path(fit_child.__file__).parent)
     subprocess.run([sys.executable, "-c", code], env=environment, cwd=folder, check=True, timeout=200)
-    team = Team()
+    team = ProcessGroup()
     model = fresh(planted())
     optimiser = torch.optim.AdamW(model.parameters())
     assert (team.size, team.main) == (1, True)

@@ -14,7 +14,7 @@ from torch import nn
 
 from thumblab_core.errors import LabError
 from thumblab_pipelines.statistics.metrics import pair_auc
-from thumblab_pipelines.training.arrays import Problem
+from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.batches import Batches
 from thumblab_pipelines.training.config import Epoch, TrainConfig
 from thumblab_pipelines.training.fitting import fit, learning_rate
@@ -106,7 +106,7 @@ def reference(outputs: Any, pairs: np.ndarray, config: TrainConfig) -> list[floa
     return [pair.mean(), np.nanmean((absolute[rows] - smoothed) ** 2), np.nanmean(squares)]
 
 
-def targets(problem: Problem = PROBLEM, smoothing: float = 0.15) -> Targets:
+def targets(problem: TrainingArrays = PROBLEM, smoothing: float = 0.15) -> Targets:
     pairs = problem.pairs(0.0)
     return Targets.of(problem.inputs, problem.engagement, problem.sub_scores, pairs, smoothing, torch.device("cpu"))
 
@@ -164,7 +164,7 @@ def test_mixup_takes_both_sides_of_a_pair_in_the_same_proportion() -> None:
     """Inputs that say their own row: a mixed pair must lie between the two pairs on both sides alike."""
     known = np.arange(ROWS, dtype=np.float32)
     winners, losers = np.arange(150), np.arange(150, 300)
-    problem = Problem(np.stack([known, known], axis=1), winners, losers, known / ROWS, PROBLEM.sub_scores)
+    problem = TrainingArrays(np.stack([known, known], axis=1), winners, losers, known / ROWS, PROBLEM.sub_scores)
     batch = mixed(targets(problem, 0.0), np.arange(150), 0.3, np.random.default_rng(0))
     ahead, behind = batch.inputs[batch.ahead, 0], batch.inputs[batch.behind, 0]
     torch.testing.assert_close(behind - ahead, torch.full((150,), 150.0), atol=1e-3, rtol=0)

@@ -20,7 +20,7 @@ from fit_child import QUICK, Tiny, fresh, planted
 from safetensors import safe_open
 
 from thumblab_pipelines.training import checkpoints
-from thumblab_pipelines.training.arrays import Problem
+from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.checkpoints import Checkpoint, State, TrainingStoppedError
 from thumblab_pipelines.training.config import Epoch, TrainConfig
 from thumblab_pipelines.training.fitting import fit
@@ -33,7 +33,11 @@ Trained = tuple[Tiny, list[Epoch]]
 
 
 def run(
-    folder: Path | None = None, config: TrainConfig = CONFIG, every: int = 2, problem: Problem = PROBLEM, **options: Any
+    folder: Path | None = None,
+    config: TrainConfig = CONFIG,
+    every: int = 2,
+    problem: TrainingArrays = PROBLEM,
+    **options: Any,
 ) -> Trained:
     return fit(problem, config, fresh(problem), checkpoints=folder, checkpoint_every=every, **options)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.channel_adapters import ChannelHistories
+from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release_store import ALL, MODEL
 
@@ -62,7 +62,7 @@ def test_the_chances_are_of_the_adapted_scores_by_the_slope_for_known_channels(k
 
 def test_a_history_that_was_added_comes_before_the_models_own(known, draw):
     answer = known.score(draw(1), draw(2), channel_id=ADDED)
-    release = ChannelHistories(known.lab.store).current_id(ADDED)
+    release = ChannelAdapters(known.lab.store).current_id(ADDED)
     assert answer["channel"] == {"channel_id": ADDED, "adapted": True, "videos": 9, "reason": None, "release": release}
 
 
@@ -94,7 +94,7 @@ def test_what_is_no_id_of_a_channel_is_refused_by_the_schema_and_by_the_store(kn
     for reply in replies:
         assert reply.status_code == 422
         assert "channel_id: give the id of a channel" in reply.json()["detail"]
-    store = ChannelHistories(known.lab.store)
+    store = ChannelAdapters(known.lab.store)
     for method in (store.current_id, store.about, store.videos, store.remove):
         with pytest.raises(LabError, match="no id of a channel"):
             method(hostile)
@@ -154,7 +154,7 @@ def test_a_damaged_history_never_stops_an_answer_and_is_said(known, draw, fault,
     assert said["reason"] in answer["degraded"]
     mended = known.lab.history(channel, model, videos=8)
     assert known.score(draw(1), channel_id=channel)["channel"]["release"] == mended.release_id
-    ChannelHistories(known.lab.store).remove(channel)
+    ChannelAdapters(known.lab.store).remove(channel)
     assert known.score(draw(1), channel_id=channel)["channel"]["adapted"] is (channel == OWN)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from thumblab_core.images import decode
-from thumblab_core.ranking.channel_adapters import ChannelHistories
-from thumblab_core.ranking.familiarity import Familiar
+from thumblab_core.ranking.channel_adapters import ChannelAdapters
+from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_serving.scoring.claims import levelled, verdict
 
 CHANCE = (0.498, 0.485, 0.626)
@@ -104,7 +104,7 @@ def test_a_picture_unlike_anything_that_was_learnt_is_not_ranked_and_the_others_
     lab = changing.lab
     encoder = changing.app.state.engine.state.encoders()
     learnt = encoder.image("builtin").encode_images([decode(draw(n)).pixels for n in range(60)])
-    familiar = Familiar.of(learnt, np.array([f"c{n % 6}" for n in range(60)]))
+    familiar = Familiarity.of(learnt, np.array([f"c{n % 6}" for n in range(60)]))
     lab.promote(lab.model(familiar=familiar, channels=("UCown",)))
     strange = [_stripes(period) for period in (4, 6)]
     for asked in ({}, {"channel_id": "UCown"}):
@@ -160,7 +160,7 @@ def test_a_history_from_before_scores_were_placed_gives_no_score_and_says_why(ch
     answer = changing.score(draw(1), draw(2), channel_id="UColder")
     assert [t["score"] for t in answer["thumbnails"]] == [None, None]
     assert said(answer, "older version of the lab")
-    ChannelHistories(changing.lab.store).remove("UColder")
+    ChannelAdapters(changing.lab.store).remove("UColder")
 
 
 def test_neighbours_that_are_no_winners_are_given_as_such_where_no_winner_is_near(changing, draw):

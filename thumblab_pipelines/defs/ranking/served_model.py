@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from thumblab_pipelines.channels.adapter import refit_all
+from thumblab_pipelines.channels.adapter import refit_channel_adapters
 from thumblab_pipelines.defs.checks import advisory, blocking, explained, results
 from thumblab_pipelines.defs.groups import RANKING
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
@@ -35,7 +35,7 @@ def served_model(
             served = serve_chosen(lab.open(), tracker.registry, config.release_id, config.by_alias)
         else:
             served = serve_newest(lab.open(), tracker.registry)
-        histories = refit_all(lab.open(), served.release, lab.progress(context))
+        histories = refit_channel_adapters(lab.open(), served.release, lab.progress(context))
     for channel, why in histories.failed.items():
         context.log.warning(f"the history of {channel} was not learnt for this model: {why}")
     release, decision, version = served.release, served.decision, served.version

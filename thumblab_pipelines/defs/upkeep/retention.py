@@ -5,12 +5,12 @@ from datetime import timedelta
 import dagster as dg
 
 from thumblab_pipelines.checks import finished
-from thumblab_pipelines.defs.checks import Word, advisory, blocking, explained, results
+from thumblab_pipelines.defs.checks import Confirmation, advisory, blocking, explained, results
 from thumblab_pipelines.defs.groups import UPKEEP, niche_partitions
 from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.retention.retention import check_retention, retain
-from thumblab_pipelines.videos.forgetting import CHECK
+from thumblab_pipelines.videos.deletion import CHECK
 
 
 @dg.asset(
@@ -23,7 +23,7 @@ from thumblab_pipelines.videos.forgetting import CHECK
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)),
     **UPKEEP,
 )
-def retention(context: dg.AssetExecutionContext, config: Word, lab: LabResource) -> dg.MaterializeResult:
+def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabResource) -> dg.MaterializeResult:
     with explained():
         kept = retain(lab.open(), context.partition_key, lab.progress(context), context.run.run_id, config.confirmed)
         verdicts = check_retention(lab.open(), context.partition_key, kept)

@@ -5,13 +5,13 @@ from datetime import timedelta
 import dagster as dg
 
 from thumblab_pipelines.checks import finished
-from thumblab_pipelines.collection.observe import check_history, observe
-from thumblab_pipelines.defs.checks import Word, advisory, blocking, explained, results
+from thumblab_pipelines.collection.observe import check_observation, observe
+from thumblab_pipelines.defs.checks import Confirmation, advisory, blocking, explained, results
 from thumblab_pipelines.defs.groups import UPKEEP, niche_partitions
 from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
-from thumblab_pipelines.features.view_history import compute_views_at_age
-from thumblab_pipelines.videos.forgetting import CHECK
+from thumblab_pipelines.features.views_at_age import compute_views_at_age
+from thumblab_pipelines.videos.deletion import CHECK
 
 
 @dg.asset(
@@ -24,7 +24,7 @@ from thumblab_pipelines.videos.forgetting import CHECK
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=25), warn_window=timedelta(hours=13)),
     **UPKEEP,
 )
-def view_history(context: dg.AssetExecutionContext, config: Word, lab: LabResource) -> dg.MaterializeResult:
+def view_history(context: dg.AssetExecutionContext, config: Confirmation, lab: LabResource) -> dg.MaterializeResult:
     with explained():
         found = observe(lab.open(), context.partition_key, lab.progress(context), config.confirmed)
         at_age = compute_views_at_age(lab.open(), context.partition_key)
@@ -37,5 +37,5 @@ def view_history(context: dg.AssetExecutionContext, config: Word, lab: LabResour
             "state": found.stopped or "complete",
             **quota_metadata(found.quota),
         },
-        check_results=results([*check_history(found), finished(found.stopped)]),
+        check_results=results([*check_observation(found), finished(found.stopped)]),
     )

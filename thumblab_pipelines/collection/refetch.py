@@ -12,14 +12,14 @@ from thumblab_pipelines.youtube.client import YouTube
 
 
 @dataclass(frozen=True)
-class Looked:
+class Refetched:
     """How many of a batch of videos are there still, and which are gone."""
 
     there: int
     gone: list[str]
 
 
-def look_again(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) -> Looked:
+def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) -> Refetched:
     """Bring at most 50 videos up to date, and tell those that are gone.
 
     What is missing, or cannot be read, is asked for once more by its id alone: what is forgotten in error is lost.
@@ -32,4 +32,4 @@ def look_again(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str])
         if lab.settings.train_only_on_opted_in:  # a choice may be taken back: it is asked for anew
             ids = [record.video_id for record in found]
             connection.execute(update(videos).where(videos.c.video_id.in_(ids)).values(may_train=None))
-    return Looked(len(found), gone)
+    return Refetched(len(found), gone)

@@ -29,7 +29,7 @@ SELECT max(moment) FROM (
 """)
 
 
-def forget_videos(connection: Connection, video_ids: Sequence[str]) -> int:
+def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
     """Delete the videos and all that the tables know of them; how many there were.
 
     Their pictures and their places in releases go with the next `retain`. The owner's own reach (`video_reach`) stays: it
@@ -51,7 +51,7 @@ def last_heard(lab: Lab) -> datetime:
     return now if told is None else min(told, now)
 
 
-class Forgetting:
+class Deletion:
     """What one run forgets of a niche: `forgotten` and `withheld` count videos by reason."""
 
     def __init__(self, lab: Lab, niche: str, asset: str, confirmed: bool = False) -> None:
@@ -78,7 +78,7 @@ class Forgetting:
         """Forget these videos, all or none; see `allows`."""
         if self.allows(reason, len(video_ids), asked):
             with self._lab.engine.begin() as connection:
-                self.forgotten[reason] += forget_videos(connection, video_ids)
+                self.forgotten[reason] += delete_videos(connection, video_ids)
 
     def forget_oldest(self, reason: str, video_ids: Sequence[str]) -> None:
         """Forget as many of these videos, the oldest first, as are left of the share; the rest is withheld."""

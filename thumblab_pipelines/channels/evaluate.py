@@ -24,7 +24,7 @@ _SAME_FILE = 1.01  # a cosine that no two vectors have
 
 
 @dataclass(frozen=True)
-class Check:
+class AdapterEvaluation:
     """AUC on the pairs of the channel's newest videos, with its history up to then and without.
 
     `gained` is their difference, `low` and `high` its 95 % interval over the channel's videos.
@@ -49,13 +49,13 @@ class Check:
         return f"It helps: {figures}" if self.low > 0 else f"It seems to help, but that may be chance: {figures}"
 
 
-def check_history(
+def evaluate_adapter(
     own: Own,
     images: npt.NDArray[np.floating],
     threshold: float | None,
     pair_days: float,
     trained_on: npt.NDArray[np.bool_] | None = None,
-) -> Check | None:
+) -> AdapterEvaluation | None:
     """Judge the history of a channel, whose pictures are the vectors `images` [n, d], on its newest fifth. None where that
     makes too few pairs, or the rest no history.
 
@@ -83,4 +83,6 @@ def check_history(
     plain = pair_wins(own.scores, winners, losers)
     adapted = pair_wins(adapter.adjust(own.inputs, own.scores), winners, losers)
     low, high = interval_over_videos(adapted - plain, winners, losers)
-    return Check(len(pairs), float(adapted.mean()), float(plain.mean()), float((adapted - plain).mean()), low, high)
+    return AdapterEvaluation(
+        len(pairs), float(adapted.mean()), float(plain.mean()), float((adapted - plain).mean()), low, high
+    )
