@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from thumblab_cli.printing.tables import print_evaluation, table, whole_console
+from thumblab_cli.printing.evaluation import print_evaluation
+from thumblab_cli.printing.tables import table, whole_console
 from thumblab_pipelines.evaluation.questions import Evaluation
 
 CHANNEL = "channel:UC0123456789abcdefghijkl"

@@ -13,7 +13,9 @@ from sqlalchemy import text
 
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.dataset import pairing, pairs
+from thumblab_pipelines.dataset.checks import check_pairs
 from thumblab_pipelines.dataset.load import load_dataset
+from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION, split_by_channel, split_by_time
 from thumblab_pipelines.lab import Lab
 
 
@@ -30,8 +32,8 @@ def corpus_of(sizes: list[int], seed: int = 0, spread_days: float = 120) -> pd.D
             "sha256": [f"{i:064d}" for i in range(n)],
         }
     ).sort_values("published_at", ignore_index=True)
-    frame["part"] = pairs.split_by_time(frame)
-    frame["fold"] = pairs.split_by_channel(frame)
+    frame["part"] = split_by_time(frame)
+    frame["fold"] = split_by_channel(frame)
     return frame
 
 
@@ -42,7 +44,7 @@ sizes_of = st.lists(st.integers(1, 25), min_size=1, max_size=5)
 @given(sizes_of, st.integers(0, 1_000), st.sampled_from([1.0, 30.0]))
 def test_a_pair_is_of_one_channel_near_in_time_and_the_winner_won(sizes: list[int], seed: int, days: float) -> None:
     corpus = corpus_of(sizes, seed)
-    found = pairs.pair_up(corpus, days)
+    found = pairing.pair_up(corpus, days)
     winner, loser = corpus.loc[found.winner].reset_index(), corpus.loc[found.loser].reset_index()
     assert (winner.channel_id == loser.channel_id).all()
     assert (winner.channel_id == found.channel_id).all()
@@ -76,25 +78,25 @@ def test_every_pair_that_is_near_and_unequal_is_there_when_there_are_few() -> No
         if corpus.target[a] > corpus.target[b]
         and abs((corpus.published_at[a] - corpus.published_at[b]).total_seconds()) <= 30 * 86_400
     }
-    found = pairs.pair_up(corpus, 30)
+    found = pairing.pair_up(corpus, 30)
     assert set(zip(found.winner, found.loser, strict=True)) == expected
 
 
 def test_a_channel_with_very_many_pairs_gives_a_sample_and_always_the_same() -> None:
     corpus = corpus_of([120], spread_days=20)
-    found = pairs.pair_up(corpus, 30)
-    assert (found.part == pairs.TRAIN).sum() == 120 * pairing.TRAIN_PAIRS_PER_VIDEO
-    pd.testing.assert_frame_equal(found, pairs.pair_up(corpus, 30))
+    found = pairing.pair_up(corpus, 30)
+    assert (found.part == TRAIN).sum() == 120 * pairing.TRAIN_PAIRS_PER_VIDEO
+    pd.testing.assert_frame_equal(found, pairing.pair_up(corpus, 30))
 
 
 def test_no_channel_dominates_the_training_and_held_out_pairs_are_all_there() -> None:
     corpus = corpus_of([700, 30], spread_days=20)
     corpus["target"] = np.random.default_rng(0).standard_normal(len(corpus))
-    found = pairs.pair_up(corpus, 30)
-    train = found[found.part == pairs.TRAIN].channel_id.value_counts()
+    found = pairing.pair_up(corpus, 30)
+    train = found[found.part == TRAIN].channel_id.value_counts()
     assert train.to_dict() == {"c0": pairing.TRAIN_PAIRS_PER_CHANNEL, "c1": 20 * 19 // 2}
-    videos = (corpus[corpus.part == pairs.TEST].channel_id == "c0").sum()
-    assert ((found.part == pairs.TEST) & (found.channel_id == "c0")).sum() == videos * (videos - 1) // 2
+    videos = (corpus[corpus.part == TEST].channel_id == "c0").sum()
+    assert ((found.part == TEST) & (found.channel_id == "c0")).sum() == videos * (videos - 1) // 2
 
 
 def test_a_pair_is_labelled_at_the_largest_age_at_which_both_are_known_else_by_corrected_views() -> None:
@@ -102,7 +104,7 @@ def test_a_pair_is_labelled_at_the_largest_age_at_which_both_are_known_else_by_c
     corpus["target"] = np.log([400.0, 300.0, 200.0, 100.0])
     corpus["views_at_24"] = [10.0, 20.0, 30.0, np.nan]
     corpus["views_at_168"] = [80.0, 60.0, np.nan, np.nan]
-    found = pairs.pair_up(corpus, 30).set_index(["winner", "loser"])
+    found = pairing.pair_up(corpus, 30).set_index(["winner", "loser"])
     assert {couple: (row.label, round(row.margin, 6)) for couple, row in found.iterrows()} == {
         (0, 1): ("views at 168 h", 0.25),
         (2, 0): ("views at 24 h", round(2 / 3, 6)),
@@ -117,7 +119,7 @@ def test_counts_of_two_definitions_of_a_view_are_never_a_pair() -> None:
     corpus = corpus_of([6], spread_days=3)
     corpus["target"] = np.arange(6.0)
     corpus["era"] = ["qualified"] * 3 + ["playback_start"] * 3
-    found = pairs.pair_up(corpus, 30)
+    found = pairing.pair_up(corpus, 30)
     assert {tuple(sorted(couple)) for couple in zip(found.winner, found.loser, strict=True)} == {
         *((0, 1), (0, 2), (1, 2)),
         *((3, 4), (3, 5), (4, 5)),
@@ -128,7 +130,7 @@ def test_counts_of_two_definitions_of_a_view_are_never_a_pair() -> None:
 @given(sizes_of, st.integers(0, 1_000))
 def test_each_channel_is_split_in_order_of_time(sizes: list[int], seed: int) -> None:
     corpus = corpus_of(sizes, seed)
-    rank = {pairs.TRAIN: 0, pairs.VALIDATION: 1, pairs.TEST: 2}
+    rank = {TRAIN: 0, VALIDATION: 1, TEST: 2}
     for _, videos in corpus.groupby("channel_id"):
         assert videos.part.map(rank).is_monotonic_increasing
     large = corpus_of([100])
@@ -166,7 +168,7 @@ def encoded(small: Any) -> Lab:
 def test_pairs_are_built_once_and_again_only_when_something_changed(encoded: Lab) -> None:
     first, again = pairs.build_pairs(encoded, "run"), pairs.build_pairs(encoded)
     assert (first.reused, again.reused, again.release) == (False, True, first.release)
-    assert all(verdict.passed for verdict in pairs.check_pairs(first.release))
+    assert all(verdict.passed for verdict in check_pairs(first.release))
     assert first.release.info["channels"] == 7
     assert first.release.info["labels"] == {
         "age-corrected views": len(pd.read_parquet(first.release.path / "pairs.parquet"))
@@ -193,7 +195,7 @@ def test_the_dataset_has_the_vectors_and_sub_scores_of_its_videos(encoded: Lab) 
     assert np.isfinite(matches).any()
     assert ((matches >= 0) & (matches <= 1) | np.isnan(matches)).all()
     assert np.isfinite(data.sub_scores[:, :5]).all()
-    assert sum(len(data.rows(part)) for part in (pairs.TRAIN, pairs.VALIDATION, pairs.TEST)) == count
+    assert sum(len(data.rows(part)) for part in (TRAIN, VALIDATION, TEST)) == count
 
 
 def test_views_at_fixed_ages_and_the_owners_figures_change_the_pairs(encoded: Lab) -> None:
@@ -212,7 +214,7 @@ def test_views_at_fixed_ages_and_the_owners_figures_change_the_pairs(encoded: La
         videos = pd.read_parquet(built.release.path / "videos.parquet").set_index("video_id")
         found = pd.read_parquet(built.release.path / "pairs.parquet")
         assert not built.reused
-        assert all(verdict.passed for verdict in pairs.check_pairs(built.release))
+        assert all(verdict.passed for verdict in check_pairs(built.release))
         assert videos.views_at_24[known].tolist() == [100.0 + place for place in range(len(known))]
         assert videos.views_at_24.notna().sum() == videos.click_through_rate.notna().sum() == len(known)
         assert set(videos.click_through_rate[known]) == {0.04}
@@ -228,4 +230,4 @@ def test_views_at_fixed_ages_and_the_owners_figures_change_the_pairs(encoded: La
 def test_without_any_video_the_pairs_are_empty_and_do_not_pass(open_lab: Callable[..., Lab]) -> None:
     built = pairs.build_pairs(open_lab())
     assert built.release.info["videos"] == 0
-    assert not pairs.check_pairs(built.release)[0].passed
+    assert not check_pairs(built.release)[0].passed

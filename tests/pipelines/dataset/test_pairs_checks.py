@@ -13,7 +13,7 @@ from thumblab_core.releases.release_store import Release, ReleaseStore
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset import pairs
 from thumblab_pipelines.dataset.ageing import fit_growth
-from thumblab_pipelines.dataset.checks import CHECKS
+from thumblab_pipelines.dataset.checks import CHECKS, check_pairs
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.snapshot import Snapshot
 
@@ -37,7 +37,7 @@ def spoilt(
 
 
 def verdicts(release: Release) -> dict[str, CheckResult]:
-    return {verdict.name: verdict for verdict in pairs.check_pairs(release)}
+    return {verdict.name: verdict for verdict in check_pairs(release)}
 
 
 def nothing(corpus: pd.DataFrame, found: pd.DataFrame) -> list[str]:
@@ -135,14 +135,14 @@ def seen_after_the_release(corpus: pd.DataFrame, found: pd.DataFrame) -> list[st
 
 def another_age_than_its_counts(corpus: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     corpus.loc[7, "age_hours"] -= 24
-    return [f"video {corpus.video_id[7]} is not as old"]
+    return [f"video {corpus.video_id[7]} has another age"]
 
 
 def views_at_an_age_to_come(corpus: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     row = int(corpus.index[corpus.age_hours < 700][0])
     corpus["views_at_720"] = np.nan
     corpus.loc[row, "views_at_720"] = corpus.views[row] / 2
-    return [f"video {corpus.video_id[row]} has views at 720 h and is younger"]
+    return [f"video {corpus.video_id[row]} has views at 720 h but is younger"]
 
 
 def more_views_than_at_last(corpus: pd.DataFrame, found: pd.DataFrame) -> list[str]:
@@ -244,7 +244,7 @@ def test_pairs_of_an_earlier_version_are_not_judged_but_made_anew(plant: Plant, 
     data = plant(channels=2, videos=20)
     old = data.videos.drop(columns=["era", "observed_at"])
     release = ReleaseStore(tmp_path).publish("pairs", "all", pairs._writer(old, data.pairs, snapshot(data)), {})
-    assert [verdict.passed for verdict in pairs.check_pairs(release)] == [False]
+    assert [verdict.passed for verdict in check_pairs(release)] == [False]
 
     def without_vectors(folder: Path) -> None:
         data.videos.to_parquet(folder / "videos.parquet")

@@ -15,7 +15,7 @@ from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION
 from thumblab_pipelines.evaluation import evaluate as module
 from thumblab_pipelines.evaluation.evaluate import evaluate, evaluate_scores, figure, save_evaluations
-from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, NEW_CHANNELS, Evaluation, Question
+from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, NEW_CHANNELS, Evaluation, HeldOutPairs
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
 from thumblab_pipelines.statistics.held_out import HeldOut
@@ -105,7 +105,7 @@ def test_each_figure_is_of_the_pairs_of_its_question(found: Found, data: Dataset
 
 def test_a_pair_at_the_edge_of_two_margins_is_counted_once(data: Dataset) -> None:
     pairs = data.pairs.iloc[:6].assign(margin=[0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
-    rows = list(Question(FUTURE, pairs).parts(data.videos, "model", target(data)))
+    rows = list(HeldOutPairs(FUTURE, pairs).detailed_aucs(data.videos, "model", target(data)))
     assert [(e.slice, e.pairs) for e in rows] == list(zip(WIDTHS, (1, 1, 1, 1, 2), strict=True))
 
 
