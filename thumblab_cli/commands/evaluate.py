@@ -47,8 +47,8 @@ def command(
     With --catalogue: train a model on the first part of each channel and evaluate it on the last part, and evaluate on
     unseen channels with models that were trained without them. When repeated, only new pictures are encoded.
 
-    With --catalogue and --model: evaluate that model, with the encoders it was trained with. Pairs of videos that it was
-    trained on are left out and counted.
+    With --catalogue and --model: evaluate that model, with the encoders it was trained with. Pairs of videos that it
+    was trained on are left out and counted.
     """
     from thumblab_cli.printing.tables import whole_console
     from thumblab_pipelines.lab import Lab

@@ -92,15 +92,15 @@ def _remarks(evaluated: "CatalogueEvaluation", share: float | None) -> Iterator[
         yield f"Left out: {'; '.join(f'{count} {reason}' for reason, count in left_out.items())}."
     if share is not None:
         yield (
-            f"{evaluated.channels_adapted} channels had enough videos in their first {share:.0%} by date to adapt to; all "
-            "channels were evaluated on the rest only."
+            f"{evaluated.channels_adapted} channels had enough videos in their first {share:.0%} by date to adapt to; "
+            "all channels were evaluated on the rest only."
         )
     if evaluated.trained_on is None:
         yield "The release does not record the model's training videos, so some of these videos may be among them."
     elif evaluated.trained_on["videos"]:
         yield (
-            f"The model was trained on {evaluated.trained_on['videos']:,} of the videos; {evaluated.trained_on['pairs']:,} "
-            "pairs with one of them were left out."
+            f"The model was trained on {evaluated.trained_on['videos']:,} of the videos; "
+            f"{evaluated.trained_on['pairs']:,} pairs with one of them were left out."
         )
     else:
         yield "The model was trained on none of these videos."

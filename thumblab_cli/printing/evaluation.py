@@ -1,4 +1,4 @@
-"""Print the held-out figures of a model: AUC by scorer, AUC by channel, and the calibration of its win probabilities."""
+"""Print the held-out figures of a model: AUC by scorer, AUC by channel, and calibration."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> N
 
 
 def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
-    """Return a table of AUC with its 95 % interval, on all pairs and on those with a twofold gap, with a row per scorer."""
+    """Return a table with a row per scorer: AUC and its 95 % interval, on all pairs and on those with a twofold gap."""
     of_split = [e for e in evaluations if e.split == split and e.metric == "auc" and e.slice in ("all", "2x")]
     pairs = {e.slice: f"{e.pairs:,}" for e in of_split}
     columns = ("", f"all {pairs.get('all', 0)} pairs", f"{pairs.get('2x', 0)} with a 2x gap")
@@ -72,7 +72,7 @@ def channel_table(evaluations: Sequence["Evaluation"]) -> Table:
 
 
 def calibration_lines(evaluations: Sequence["Evaluation"]) -> list[str]:
-    """Return a line per split on the model's win probabilities; no line for a split whose calibration was not measured."""
+    """Return a line on the model's win probabilities for each split whose calibration was measured."""
     values = {(e.split, e.metric): e.value for e in evaluations if (e.slice, e.scorer) == ("all", "model")}
     lines = []
     for split, name in _SHORT_SPLITS.items():
@@ -80,7 +80,8 @@ def calibration_lines(evaluations: Sequence["Evaluation"]) -> list[str]:
         if error is not None and abstained is not None:
             decided = "" if accuracy is None else f", right on {accuracy:.0%} of the others"
             lines.append(
-                f"Win probabilities, {name}: off by {error:.3f} on average (ECE); too close to call {abstained:.0%}{decided}"
+                f"Win probabilities, {name}: off by {error:.3f} on average (ECE); "
+                f"too close to call {abstained:.0%}{decided}"
             )
     return lines
 

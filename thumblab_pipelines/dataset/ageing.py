@@ -2,8 +2,9 @@
 
     views(age) = level * age / (age + half_age)
 
-Views grow linearly at first and level off: for a young video the law gives views per hour, for an old one lifetime views.
-At the half age a video has half of the views that it will ever have. docs/training-pairs.md compares this law with others.
+Views grow linearly at first and level off: for a young video the law gives views per hour, for an old one lifetime
+views. At the half age a video has half of the views that it will ever have. docs/training-pairs.md compares this law
+with others.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 TYPICAL_HALF_AGE = 48.0
-"""Hours, for a corpus without views over time: about the middle of the fits to three real data sets, 17, 35 and 470 h."""
+"""Hours, for a corpus without views over time: about the middle of the fits to three real data sets (17, 35, 470 h)."""
 
 LEAST_HISTORIES = 50
 """Fewer videos with views over time than this give the typical half age."""
@@ -47,7 +48,7 @@ class Growth:
         return np.asarray(np.log(hours / (hours + self.half_age)), np.float64)
 
     def target(self, corpus: pd.DataFrame) -> Float64s:
-        """Return ln of the age-corrected views of each video [n]: of the views that it is expected to have in the end."""
+        """Return ln of the age-corrected views of each video [n], which are the views expected in the end."""
         corrected = np.log(corpus.views.to_numpy(float)) - self.log_share(corpus.age_hours.to_numpy(float))
         return np.asarray(corrected, np.float64)
 
@@ -61,8 +62,8 @@ def fit_growth(corpus: pd.DataFrame) -> Growth:
     """Fit the half age to the views over time of these videos, by least squares of ln views within each video.
 
     The views over time of a video are its views at fixed ages and its latest count. Videos with one count each say
-    nothing about growth: across videos, age cannot be separated from the trend of the channel. With fewer than 50 videos
-    that have two counts, return the typical half age.
+    nothing about growth: across videos, age cannot be separated from the trend of the channel. With fewer than 50
+    videos that have two counts, return the typical half age.
     """
     names = [views_at(age) for age in FIXED_AGES if views_at(age) in corpus]
     ages = np.array([float(age) for age in FIXED_AGES if views_at(age) in corpus])

@@ -38,7 +38,8 @@ _CORPUS = f"""
 WITH learnt AS ({learnt()}),
 vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({vectors()}) encoded_videos)
 SELECT v.video_id, v.niche, v.channel_id, p.title, v.published_at, v.duration_s, s.view_count AS views,
-       s.observed_at, s.era, GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
+       s.observed_at, s.era,
+       GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
        {", ".join(f"a.{views_at(age)}" for age in FIXED_AGES)},
        CASE WHEN {_OWNERS} THEN c.impressions END::float AS impressions,
        CASE WHEN {_OWNERS} THEN c.click_through_rate END AS click_through_rate,
@@ -69,11 +70,11 @@ ORDER BY v.published_at, v.video_id
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
     """Return a row per video, in order of publication, with its latest count and the columns that the rules need.
 
-    If a video changed its thumbnail or title, the row describes the first ones, and every figure is from before the change.
-    `views`, `observed_at` and `era` belong to the latest count of that time; a video without one says why in `lacks_count`.
-    `age_hours` is the age at that count, at least 1. `views_at_24` and so on are views at fixed ages, by the same
-    definition of a view and at most the latest count. `impressions` and `click_through_rate` (0 to 1) come from the owner.
-    Unknown figures are NaN. The encoders are given by fingerprint.
+    If a video changed its thumbnail or title, the row describes the first ones, and every figure is from before the
+    change. `views`, `observed_at` and `era` belong to the latest count of that time; a video without one says why in
+    `lacks_count`. `age_hours` is the age at that count, at least 1. `views_at_24` and so on are views at fixed ages, by
+    the same definition of a view and at most the latest count. `impressions` and `click_through_rate` (0 to 1) come
+    from the owner. Unknown figures are NaN. The encoders are given by fingerprint.
     """
     import pandas as pd
 
@@ -93,9 +94,9 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the corpus without the excluded videos, and how many videos each rule excluded; the first rule counts.
 
-    No rule here compares the views of a video with other videos of its channel. The column `crawl_outlier` of the result
-    says whether the crawl marked the video as an outlier. A video whose column `learnt` is False is used for channel
-    adapters and for evaluation, but the model itself is not trained on it.
+    No rule here compares the views of a video with other videos of its channel. The column `crawl_outlier` of the
+    result says whether the crawl marked the video as an outlier. A video whose column `learnt` is False is used for
+    channel adapters and for evaluation, but the model itself is not trained on it.
     """
     excluded: dict[str, int] = {}
 

@@ -1,10 +1,10 @@
 """Which pairs releases are kept, and how a release is found after videos of it were deleted.
 
 A pairs release that names a deleted video must be deleted too. If it is still needed, a successor without that video is
-published first (see `pairs.publish_successor`). Needed are the newest pairs, and the pairs that the served model and the
-newest model were trained on. The successor of the newest pairs is published in the same scope and becomes the newest. The
-successor of an older release is published in the scope `SUCCEEDED`, because in the usual scope it would pass for the
-newest. `info["succeeds"]` lists the releases that a successor replaces.
+published first (see `pairs.publish_successor`). Needed are the newest pairs, and the pairs that the served model and
+the newest model were trained on. The successor of the newest pairs is published in the same scope and becomes the
+newest. The successor of an older release is published in the scope `SUCCEEDED`, because in the usual scope it would
+pass for the newest. `info["succeeds"]` lists the releases that a successor replaces.
 """
 
 from contextlib import AbstractContextManager
@@ -88,7 +88,7 @@ def prune_pairs(lab: Lab) -> None:
 
 
 def _needed(lab: Lab) -> set[str]:
-    """Return the ids of the needed pairs releases, as the models name them: some may have been replaced by successors."""
+    """Return the ids of the needed pairs releases, as the models name them; a successor may have replaced one."""
     newest = lab.releases.latest(PAIRS, ALL)
     needed = set() if newest is None else {newest.release_id}
     served = lab.releases.current_id(MODEL, ALL)

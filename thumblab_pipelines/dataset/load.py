@@ -69,10 +69,10 @@ class Dataset:
 
 
 def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None = None) -> Dataset:
-    """Read and verify a pairs release, without the videos that were deleted from the lab since, and without their pairs.
+    """Read and verify a pairs release, without the videos that were deleted from the lab since and their pairs.
 
-    `forgotten` are the ids of these videos; they are looked up if not given. Raises `LabError` if the release is damaged,
-    or was made before releases contained vectors.
+    `forgotten` are the ids of these videos; they are looked up if not given. Raises `LabError` if the release is
+    damaged, or was made before releases contained vectors.
     """
     import pandas as pd
 

@@ -22,11 +22,11 @@ _ROWS = 2_048
 class Pictures:
     """n pictures that can be compared with each other.
 
-    Two pictures look alike if they are the same file, if their perceptual hashes differ in at most 6 bits, or if the cosine
-    of their vectors is at least the threshold.
+    Two pictures look alike if they are the same file, if their perceptual hashes differ in at most 6 bits, or if the
+    cosine of their vectors is at least the threshold.
 
-    Comparing needs some dozens of MiB beside the vectors. Its time grows with the square of the number of distinct files:
-    20,000 pictures with vectors of 768 numbers take some seconds.
+    Comparing needs some dozens of MiB beside the vectors. Its time grows with the square of the number of distinct
+    files: 20,000 pictures with vectors of 768 numbers take some seconds.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class Pictures:
 
 
 def _blocks(rows: Rows, others: int) -> Iterator[tuple[int, Rows]]:
-    """Yield the rows in blocks with the place of their first row; a block has few enough rows to compare with all others."""
+    """Yield blocks of the rows, each with the place of its first row, that are small enough to compare with all others."""
     size = max(1, min(_ROWS, _CELLS // max(others, 1)))
     for start in range(0, len(rows), size):
         yield start, rows[start : start + size]

@@ -57,11 +57,12 @@ def compare(corpus: pd.DataFrame, first: Rows, second: Rows) -> tuple[npt.NDArra
 def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     """Return the pairs of videos of one channel and one era, published at most `days` apart, with unequal views.
 
-    The columns are `winner` and `loser` (row numbers of the corpus), `channel_id`, `part` (of both videos, or "mixed" if
-    they are in different parts), `label` (see `compare`) and `margin`, which is 1 - loser / winner of the compared views.
+    The columns are `winner` and `loser` (row numbers of the corpus), `channel_id`, `part` (of both videos, or "mixed"
+    if they are in different parts), `label` (see `compare`) and `margin`, which is 1 - loser / winner of the compared
+    views.
 
-    A channel gives at most 20 training pairs per video and 10,000 in total, and 20,000 pairs of each other part. Of more
-    pairs, a random sample is taken, always the same. A corpus without the column `era` counts as one era.
+    A channel gives at most 20 training pairs per video and 10,000 in total, and 20,000 pairs of each other part. Of
+    more pairs, a random sample is taken, always the same. A corpus without the column `era` counts as one era.
     """
     import pandas as pd
 
@@ -97,7 +98,7 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
 
 
 def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows, Rows]:
-    """Return all pairs [m] of moments [n] that are at most `within` apart, as the rows of the earlier and of the later one.
+    """Return the rows of the earlier and of the later of all pairs [m] of moments [n] that are at most `within` apart.
 
     Sorting first keeps this fast: a channel of 20,000 videos has 200 million pairs, and most are years apart.
     """

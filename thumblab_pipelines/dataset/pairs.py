@@ -1,8 +1,8 @@
-"""Build and publish training pairs: the corpus, its split into parts and folds, and its same-channel pairs, as one release.
+"""Build and publish training pairs: the corpus, its parts and folds, and its same-channel pairs, as one release.
 
 `videos.parquet` has a row per video. `pairs.parquet` has a row per pair, whose `winner` and `loser` are row numbers of
-`videos.parquet`. `vectors.safetensors` has the vectors and sub-scores of each video. docs/training-pairs.md describes the
-files and the rules.
+`videos.parquet`. `vectors.safetensors` has the vectors and sub-scores of each video. docs/training-pairs.md describes
+the files and the rules.
 """
 
 from __future__ import annotations
@@ -130,11 +130,11 @@ def _paired(corpus: pd.DataFrame, days: float) -> tuple[pd.DataFrame, pd.DataFra
 
 
 def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
-    """Return the corpus with `part` and `fold` and without outliers of its training part, and which rows [n] these were."""
+    """Return the corpus with `part` and `fold`, without training outliers, and which rows [n] were outliers."""
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)
     with_target = corpus.assign(target=fit_growth(corpus[train]).target(corpus))
-    # The crawl compared a video with all videos of its channel, held-out ones too, so its mark counts for training only.
+    # The crawl compared a video with all videos of its channel, also held-out ones: its mark counts for training only.
     outliers = training_outliers(with_target) | (train & corpus.crawl_outlier.to_numpy(bool))
     return corpus[~outliers].drop(columns=list(LATER_RULES)).reset_index(drop=True), outliers
 

@@ -18,7 +18,10 @@ SEEN = "seen.npy"
 
 
 def fingerprints(video_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
-    """Return the fingerprints of the distinct ids, sorted, uint64 [n]: the first 8 bytes (little-endian) of the SHA-256."""
+    """Return the sorted fingerprints of the distinct ids, uint64 [n].
+
+    A fingerprint is the first 8 bytes (little-endian) of the SHA-256 of the id.
+    """
     return np.unique(_digests(list(video_ids)))
 
 

@@ -41,7 +41,7 @@ JOIN unnest(CAST(:ids AS text[]), CAST(:pictures AS text[])) AS asked (video_id,
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Unit vectors of the pictures [n, d_i] and titles [n, d_t] of n videos, and their sub-scores [n, 6]; all float32."""
+    """Unit vectors of the pictures [n, d_i] and titles [n, d_t] of n videos, and their sub-scores [n, 6]; float32."""
 
     images: Vectors
     titles: Vectors

@@ -37,9 +37,9 @@ def place_in_channel(corpus: pd.DataFrame) -> Float64s:
 
 
 def split_by_time(corpus: pd.DataFrame) -> Columns:
-    """Return the part of each video [n]: of each channel the first 68 % train, the next 12 % validate, the last 20 % test.
+    """Return the part of each video [n]; the rows of the corpus are sorted by date.
 
-    The rows of the corpus are sorted by date.
+    Of each channel the first 68 % are for training, the next 12 % for validation and the last 20 % for testing.
     """
     place = place_in_channel(corpus)
     parts = np.where(

@@ -1,7 +1,7 @@
 """Evaluate an existing model on another catalogue, as it is and adapted to the channels of that catalogue.
 
-The catalogue is imported into a lab of its own, so that it never reaches the lab of the model. Its pictures and titles are
-encoded by the encoders that the model was trained with.
+The catalogue is imported into a lab of its own, so that it never reaches the lab of the model. Its pictures and titles
+are encoded by the encoders that the model was trained with.
 """
 
 from __future__ import annotations
@@ -117,9 +117,9 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
 def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
     """Import `videos.csv` of the folder, and delete the videos of the lab that it no longer lists.
 
-    The lab must be for this folder alone. A video whose row cannot be read keeps the data of an earlier import. If a row
-    has no readable id, no video is deleted. Raises `LabError` as `import_catalogue` does, and if the lab holds videos
-    from another source.
+    The lab must be for this folder alone. A video whose row cannot be read keeps the data of an earlier import. If a
+    row has no readable id, no video is deleted. Raises `LabError` as `import_catalogue` does, and if the lab holds
+    videos from another source.
     """
     with lab.engine.connect() as connection:
         if connection.scalar(select(videos.c.video_id).where(videos.c.source != "catalogue").limit(1)) is not None:
@@ -139,11 +139,11 @@ def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
 def evaluate_on_catalogue(
     home: Lab, model: Release, lab: Lab, share: float | None = None, progress: Progress = silent
 ) -> CatalogueEvaluation:
-    """Evaluate a model of the lab `home` on the catalogue in `lab`, which was opened with the settings of `encoding_of`.
+    """Evaluate a model of the lab `home` on the catalogue in `lab`, which has the settings of `encoding_of`.
 
-    `share` adapts the model to the first part of each channel by date, 0 to 1, and evaluates it on pairs of the rest. None
-    evaluates it on all pairs, without adapters. Pairs with a video that the model was trained on are left out. Raises
-    `LabError` if no pair remains.
+    `share` adapts the model to the first part of each channel by date, 0 to 1, and evaluates it on pairs of the rest.
+    None evaluates it on all pairs, without adapters. Pairs with a video that the model was trained on are left out.
+    Raises `LabError` if no pair remains.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 

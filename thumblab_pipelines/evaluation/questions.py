@@ -106,7 +106,7 @@ class HeldOutPairs:
             yield self._auc(name, scorer, scores, self._margin >= least)
 
     def lead(self, scores: Floats, reference: str, reference_scores: Floats) -> Iterator[Evaluation]:
-        """Yield the model's AUC minus that of a reference model, on the same pairs: all, and those with a twofold gap."""
+        """Yield the model's AUC minus that of a reference model, on all pairs and on those with a twofold gap."""
         for name, least in SLICES.items():
             sides = self._sides(self._margin >= least)
             model_wins = pair_wins(scores, sides.winners, sides.losers)
@@ -131,7 +131,7 @@ class HeldOutPairs:
                 yield self._auc(f"channel:{channels[number]}", scorer, scores, twofold, "auc_2x")
 
     def calibration(self, scores: Floats, slope: float) -> Iterator[Evaluation]:
-        """Yield the model's expected calibration error, the share of pairs too close to call, and the AUC on the others.
+        """Yield the model's calibration error (ECE), the share of pairs too close to call, and the AUC on the others.
 
         `slope` turns a difference of scores into the log odds of winning.
         """

@@ -6,8 +6,8 @@
     linear           ridge on both
     partial_pooling  linear, plus a ridge on its residuals for each channel with at least 30 known videos
 
-The target of the ridges is how far a video is above the local trend of its channel. Targets of rows that are not known are
-never read. The penalties were chosen on real channels and are not tuned again.
+The target of the ridges is how far a video is above the local trend of its channel. Targets of rows that are not known
+are never read. The penalties were chosen on real channels and are not tuned again.
 """
 
 from __future__ import annotations

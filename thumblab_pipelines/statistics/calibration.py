@@ -62,8 +62,8 @@ def fit_slope(gaps: npt.ArrayLike) -> float:
 def calibration_curve(gaps: npt.ArrayLike, slope: float, bins: int = _BINS) -> list[Point]:
     """Return the mean win probability and the share of wins per bin, by increasing probability.
 
-    The bins are quantiles, so they hold about equally many pairs. Equal probabilities share a bin, so there may be fewer
-    than `bins` of them. The curve is empty without gaps.
+    The bins are quantiles, so they hold about equally many pairs. Equal probabilities share a bin, so there may be
+    fewer than `bins` of them. The curve is empty without gaps.
     """
     values = np.asarray(gaps, np.float64)
     if not len(values):

@@ -7,7 +7,7 @@ from thumblab_core.arrays import Floats
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Scores [n] of all n videos of a dataset, by the trained model and by the models trained without a fold of channels.
+    """Scores [n] of the n videos of a dataset, by the trained model and by models trained without a fold of channels.
 
     Parameters
     ----------

@@ -43,8 +43,8 @@ def interval_over_channels(values: Float64s, channel: npt.ArrayLike, weights: np
     """Return the 95 % interval of the weighted mean of `values` [m] by a cluster bootstrap over channels [1]_.
 
     Each of 1,000 draws takes as many channels as there are, with replacement, and all values of each drawn channel. The
-    ends are the 2.5th and the 97.5th percentile of the weighted means. Pairs of one channel share its videos, so they are
-    not independent and are drawn together. With few channels the interval is rough.
+    ends are the 2.5th and the 97.5th percentile of the weighted means. Pairs of one channel share its videos, so they
+    are not independent and are drawn together. With few channels the interval is rough.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def interval_over_channels(values: Float64s, channel: npt.ArrayLike, weights: np
     weights
         The weight of each value [m]; 1 by default.
 
-    .. [1] B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993 (percentile method); C. Field and A. Welsh,
-       "Bootstrapping clustered data", Journal of the Royal Statistical Society B, 2007.
+    .. [1] B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, for the percentile method; C. Field and
+       A. Welsh, "Bootstrapping clustered data", Journal of the Royal Statistical Society B, 2007, for the clusters.
     """
     weight = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
     place, size = _consecutive(channel)
@@ -88,7 +88,7 @@ def interval_over_videos(
 
 
 def interval(values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike) -> Interval:
-    """Return the 95 % interval of the mean of `values` [m]: over channels, or over videos if there is one channel only."""
+    """Return the 95 % interval of the mean of `values` [m]: over channels, or over videos if there is one channel."""
     if _consecutive(channel)[1] > 1:
         return interval_over_channels(values, channel)
     return interval_over_videos(values, winners, losers)
@@ -99,7 +99,8 @@ def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
 
     It is Pearson's correlation of the ranks; equal values get the mean of their ranks.
 
-    .. [1] C. Spearman, "The proof and measurement of association between two things", American Journal of Psychology, 1904.
+    .. [1] C. Spearman, "The proof and measurement of association between two things", American Journal of Psychology,
+       1904.
     """
     from scipy.stats import rankdata
 

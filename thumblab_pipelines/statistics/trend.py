@@ -75,7 +75,7 @@ def local_trend(
 def _kernel_mean(rows: Rows, known_rows: Rows, published: Float64s, target: Float64s, scale: float) -> Float64s:
     distance = np.abs(published[rows, None] - published[known_rows]) / scale
     distance[rows[:, None] == known_rows] = np.inf
-    # Distances are taken relative to the nearest known video: otherwise all weights of a far video would underflow to 0.
+    # Distances are taken relative to the nearest known video, so that the weights of a far video do not all underflow.
     nearest = distance.min(axis=1, keepdims=True)
     weight = np.exp(np.where(np.isfinite(nearest), nearest, 0.0) - distance)
     total = weight.sum(axis=1)
