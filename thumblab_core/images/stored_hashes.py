@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 
 def known_hashes(stored: Iterable[Any]) -> list[int | None]:
     """Return stored 64-bit hashes as integers, and None for each missing one (None, NaN or pandas' NA).
@@ -12,4 +14,6 @@ def known_hashes(stored: Iterable[Any]) -> list[int | None]:
     """
     import pandas as pd
 
-    return [None if pd.isna(value) else int(value) for value in stored]
+    values = list(stored)
+    missing = pd.isna(np.array(values, object))
+    return [None if absent else int(value) for value, absent in zip(values, missing, strict=True)]

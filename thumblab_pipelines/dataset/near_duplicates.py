@@ -108,7 +108,7 @@ class Pictures:
 
 
 def _blocks(rows: Rows, others: int) -> Iterator[tuple[int, Rows]]:
-    """Yield blocks of the rows, each with the place of its first row, that are small enough to compare with all others."""
+    """Yield blocks of rows, each with the place of its first row; a block is small enough to compare with all others."""
     size = max(1, min(_ROWS, _CELLS // max(others, 1)))
     for start in range(0, len(rows), size):
         yield start, rows[start : start + size]
