@@ -1,12 +1,10 @@
 """Perceptual hashes as a database or a data frame stores them, where some may be missing."""
 
-from collections.abc import Iterable
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 
-def known_hashes(stored: Iterable[Any]) -> list[int | None]:
+def known_hashes(stored: npt.ArrayLike) -> list[int | None]:
     """Return stored 64-bit hashes as integers, and None for each missing one (None, NaN or pandas' NA).
 
     A stored hash is an integer or its decimal digits. Digits are safe where some hashes are missing: pandas would turn
@@ -14,6 +12,5 @@ def known_hashes(stored: Iterable[Any]) -> list[int | None]:
     """
     import pandas as pd
 
-    values = list(stored)
-    missing = pd.isna(np.array(values, object))
-    return [None if absent else int(value) for value, absent in zip(values, missing, strict=True)]
+    values = np.array(stored, object)
+    return [None if missing else int(value) for value, missing in zip(values, pd.isna(values), strict=True)]
