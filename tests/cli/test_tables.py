@@ -1,25 +1,36 @@
-"""Promises of what is printed of an evaluation: it fits a terminal, says what is missing, and makes nothing up."""
+"""Promises of printed tables: they fit a terminal of 80 columns, and leave out what was not measured."""
 
 import io
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
-from thumblab_cli.printing.tables import print_evaluation, table, whole_console
+from thumblab_cli.printing.evaluation import print_evaluation
+from thumblab_cli.printing.tables import table, whole_console
 from thumblab_pipelines.evaluation.questions import Evaluation
 
 CHANNEL = "channel:UC0123456789abcdefghijkl"
 
 
-def printed(evaluations: list[Evaluation]) -> str:
-    console = Console(file=io.StringIO(), width=80)
-    print_evaluation(console, evaluations)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+def printed(show: Callable[[Console], None]) -> str:
+    """Return what is printed to a console of 80 columns."""
+    output = io.StringIO()
+    show(Console(file=output, width=80))
+    return output.getvalue()
+
+
+def printed_table(made: Table) -> str:
+    return printed(lambda console: console.print(made))
+
+
+def printed_evaluation(evaluations: list[Evaluation]) -> str:
+    return printed(lambda console: print_evaluation(console, evaluations))
 
 
 @pytest.fixture
-def whole() -> list[Evaluation]:
+def all_figures() -> list[Evaluation]:
     rows = []
     for split in ("future", "new_channels", "adapted"):
         for scorer in ("model", "global", "age", "partial_pooling"):
@@ -39,8 +50,8 @@ def whole() -> list[Evaluation]:
     return rows
 
 
-def test_everything_worth_a_look_is_there_and_fits(whole: list[Evaluation]) -> None:
-    text = printed(whole)
+def test_the_main_figures_are_printed_and_fit_80_columns(all_figures: list[Evaluation]) -> None:
+    text = printed_evaluation(all_figures)
     assert text.count("0.612 [0.550, 0.650]") == 3 * 4
     assert text.count("0.687 [0.610, 0.720]") == 3 * 4
     for name in ("the model", "the model, not adapted", "age only", "and a ridge per channel", "12,345", "6,789"):
@@ -51,38 +62,35 @@ def test_everything_worth_a_look_is_there_and_fits(whole: list[Evaluation]) -> N
     assert "…" not in text
 
 
-def test_deep_channels_have_a_row_as_known_and_one_as_adapted(whole: list[Evaluation]) -> None:
-    lines = printed(whole).splitlines()
-    place = next(i for i, line in enumerate(lines) if CHANNEL.removeprefix("channel:") in line)
-    for line, question in zip(lines[place : place + 2], ("known", "adapted"), strict=True):
-        assert question in line
+def test_a_large_channel_has_a_row_as_known_and_a_row_as_adapted(all_figures: list[Evaluation]) -> None:
+    lines = printed_evaluation(all_figures).splitlines()
+    first = next(i for i, line in enumerate(lines) if CHANNEL.removeprefix("channel:") in line)
+    for line, split in zip(lines[first : first + 2], ("known", "adapted"), strict=True):
+        assert split in line
         assert "0.631 [0.580, 0.690]" in line
         assert "0.702 [0.640, 0.770]" in line
     assert not any("shallow" in line for line in lines)
 
 
 def test_what_was_not_measured_is_not_printed() -> None:
-    old = [Evaluation("future", "all", "model", "auc", 0.6, 0.5, 0.7, 10, 2)]
-    old.append(Evaluation("future", "2x", "model", "auc", None, None, None, 0, 0))
-    text = printed(old)
+    auc_only = [Evaluation("future", "all", "model", "auc", 0.6, 0.5, 0.7, 10, 2)]
+    auc_only.append(Evaluation("future", "2x", "model", "auc", None, None, None, 0, 0))
+    text = printed_evaluation(auc_only)
     assert "0.600 [0.500, 0.700]" in text
     assert "no pairs" in text
-    for absent in ("never seen", "adapted", "by channel", "Win probabilities"):
+    for absent in ("unseen", "adapted", "by channel", "Win probabilities"):
         assert absent not in text
 
 
 LONG = "/home/somebody/Videos/2026/November/a project with a long name/thumbnails/export"
 
 
-def test_three_files_below_one_long_path_are_told_apart_in_a_terminal_of_80_columns() -> None:
-    """What was folded into a column is read downwards."""
-    made = table("rank", "thumbnail", "score", "closest winner", words=("thumbnail", "closest winner"))
+def test_long_paths_are_folded_so_that_file_names_stay_visible_in_80_columns() -> None:
+    """The parts of a folded cell are below each other."""
+    files = table("rank", "thumbnail", "score", "closest winner", words=("thumbnail", "closest winner"))
     for letter in "abc":
-        made.add_row("1", f"{LONG}/{letter}.jpg", "57", f"{letter}: the title of a winner (its channel)")
-    console = Console(file=io.StringIO(), width=80)
-    console.print(made)
-    assert isinstance(console.file, io.StringIO)
-    lines = console.file.getvalue().splitlines()
+        files.add_row("1", f"{LONG}/{letter}.jpg", "57", f"{letter}: the title of a winner (its channel)")
+    lines = printed_table(files).splitlines()
     assert max(map(len, lines)) <= 80
     start, end = lines[1].index("thumbnail"), lines[1].index("score") - 1
     column = "".join(line[start:end] for line in lines[3:])
@@ -90,7 +98,7 @@ def test_three_files_below_one_long_path_are_told_apart_in_a_terminal_of_80_colu
         assert f"{LONG}/{letter}.jpg".replace(" ", "") in column.replace(" ", "")
 
 
-def test_the_tables_of_large_numbers_are_whole_in_80_columns() -> None:
+def test_tables_of_large_numbers_are_complete_in_80_columns() -> None:
     from thumblab_cli.commands.index import status_table
     from thumblab_cli.printing.collection import crawl_table, plan_table, quota_table
     from thumblab_pipelines.collection.crawl_plan import NichePlan, Plan
@@ -117,15 +125,12 @@ def test_the_tables_of_large_numbers_are_whole_in_80_columns() -> None:
         (crawl_table({"entertainment": crawled}), ("1,512", "1,413", "1,311", "1,214", "208,231", "198,217")),
         (quota_table([Balance("searches", 10_000, 9_999, True)], "Quota"), ("9,999", "0 (YouTube says so)")),
     ):
-        console = Console(file=io.StringIO(), width=80)
-        console.print(made)
-        assert isinstance(console.file, io.StringIO)
-        printed = console.file.getvalue()
-        assert max(map(len, printed.splitlines())) <= 80
-        assert [one for one in shown if one not in printed] == []
+        output = printed_table(made)
+        assert max(map(len, output.splitlines())) <= 80
+        assert [text for text in shown if text not in output] == []
 
 
-def test_what_is_no_terminal_gets_whole_lines(
+def test_output_that_is_not_a_terminal_has_unwrapped_lines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")

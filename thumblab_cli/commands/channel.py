@@ -41,7 +41,8 @@ def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh:
 
     Says whether it helps: learnt from the first 80 % of the channel's videos, it is asked for the order of the last 20 %.
     """
-    from thumblab_cli.printing.tables import print_import, progress_bars, whole_console
+    from thumblab_cli.printing.imports import print_import
+    from thumblab_cli.printing.tables import progress_bars, whole_console
     from thumblab_core.ranking.adapters import LEAST_VIDEOS
     from thumblab_pipelines.channels.add import add_channel
     from thumblab_pipelines.lab import Lab

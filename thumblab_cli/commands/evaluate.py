@@ -1,4 +1,4 @@
-"""thumblab evaluate: the model beside its baselines, on a catalogue or as it is served."""
+"""thumblab evaluate: figures of a ranking model and its reference models, on the lab's videos or on a catalogue."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumblab --help` stays fast
+if TYPE_CHECKING:  # imported inside functions below, so that `thumblab --help` stays fast
     from rich.console import Console
 
     from thumblab_core.releases.release_store import Release
@@ -16,51 +16,59 @@ if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumbla
     from thumblab_pipelines.lab import Lab
 
 _SHARE = 0.8
-"""Of each channel, what models that are trained here are adapted on."""
+"""The part of each channel that a model which is trained by this command is adapted on."""
 
 
 @click.command(name="evaluate")
 @click.option(
     "--catalogue",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Judge on this catalogue, apart from the lab's own library.",
+    help="Evaluate on this catalogue, apart from the lab's own library.",
 )
-@click.option("--encoder", help="Image encoder, such as builtin; default: THUMBLAB_IMAGE_ENCODER.")
-@click.option("--model", metavar="champion|RELEASE", help="Judge this model of the lab; on a catalogue, train none.")
+@click.option("--encoder", help="Image encoder to train with, such as builtin; default: THUMBLAB_IMAGE_ENCODER.")
+@click.option(
+    "--model", metavar="champion|RELEASE", help="Evaluate this model of the lab; with --catalogue, train none."
+)
 @click.option(
     "--adapt",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="With --model: adapt to the first so much of each channel by date, and judge on the rest, such as 0.8.",
+    help="With --catalogue and --model: adapt to this first part of each channel by date, such as 0.8, and evaluate "
+    "on the rest.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Train with this seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
     catalogue: Path | None, encoder: str | None, model: str | None, adapt: float | None, seed: int | None, as_json: bool
 ) -> None:
-    """Measure a ranking model on held-out pairs, beside what age, length and title alone can do.
+    """Measure a ranking model on held-out pairs, beside reference models such as age, length and title alone.
 
-    Without --catalogue: the evaluation of the model that is served. With it, a model is trained on the first part of each
-    channel and judged on the last, and another is judged on channels it never saw; done again, only what is new is encoded.
-    With --catalogue and --model: that very model, encoded as it was trained. Pairs of videos that it was trained on are left
-    out, and counted.
+    Without --catalogue: print the figures of the served model, which were measured when it was trained.
+
+    With --catalogue: train a model on the first part of each channel and evaluate it on the last part, and evaluate on
+    unseen channels with models that were trained without them. When repeated, only new pictures are encoded.
+
+    With --catalogue and --model: evaluate that model, with the encoders it was trained with. Pairs of videos that it
+    was trained on are left out and counted.
     """
     from thumblab_cli.printing.tables import whole_console
     from thumblab_pipelines.lab import Lab
 
     if encoder is not None and (catalogue is None or model is not None):
-        raise click.UsageError("--encoder is for a model that is trained here; another one has its own.")
+        raise click.UsageError("--encoder is for training a model: use it with --catalogue and without --model.")
     if seed is not None and (catalogue is None or model is not None):
-        raise click.UsageError("--seed is for a model that is trained here.")
+        raise click.UsageError("--seed is for training a model: use it with --catalogue and without --model.")
     if adapt not in (None, _SHARE) and (catalogue is None or model is None):
-        raise click.UsageError(f"What is trained is adapted on {_SHARE}; another share takes --catalogue and --model.")
+        raise click.UsageError(
+            f"A model that is trained here is adapted on {_SHARE}; for another --adapt use --catalogue and --model."
+        )
     console = whole_console(stderr=as_json)
     if catalogue is None:
         lab = Lab.open()
-        _trained_here(console, as_json, lab, _named(lab, model or "champion"))
+        _print_recorded(console, as_json, lab, _named(lab, model or "champion"))
     elif model is None:
         _train_on(console, as_json, catalogue, encoder, seed)
     else:
-        _judge_on(console, as_json, catalogue, model, adapt)
+        _evaluate_on(console, as_json, catalogue, model, adapt)
 
 
 def _named(lab: "Lab", model: str) -> "Release":
@@ -70,7 +78,9 @@ def _named(lab: "Lab", model: str) -> "Release":
 
 
 def _train_on(console: "Console", as_json: bool, catalogue: Path, encoder: str | None, seed: int | None) -> None:
-    from thumblab_cli.printing.tables import print_import, progress_bars
+    """Train a model on a catalogue and print its figures."""
+    from thumblab_cli.printing.imports import print_import
+    from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.evaluation.on_catalogue import mirror_catalogue
     from thumblab_pipelines.models.offline import build_offline
     from thumblab_pipelines.training.config import TrainConfig
@@ -80,15 +90,15 @@ def _train_on(console: "Console", as_json: bool, catalogue: Path, encoder: str |
         report = mirror_catalogue(lab, catalogue, listener)
         built = build_offline(lab, listener, TrainConfig() if seed is None else TrainConfig(seed=seed))
     print_import(console, report)
-    _trained_here(console, as_json, lab, built.release, report)
+    _print_recorded(console, as_json, lab, built.release, report)
 
 
-def _trained_here(
+def _print_recorded(
     console: "Console", as_json: bool, lab: "Lab", model: "Release", report: "Imported | None" = None
 ) -> None:
-    """What the release says of itself: it has seen no pair that it was judged on."""
-    from thumblab_cli.printing.evaluation import as_object
-    from thumblab_cli.printing.tables import print_evaluation
+    """Print the figures that the release of a model records; none of their pairs was trained on."""
+    from thumblab_cli.printing.catalogue_evaluation import as_object
+    from thumblab_cli.printing.evaluation import print_evaluation
     from thumblab_pipelines.dataset.kept_pairs import named_pairs
     from thumblab_pipelines.evaluation.on_catalogue import channel_names
     from thumblab_pipelines.evaluation.questions import FUTURE
@@ -98,17 +108,18 @@ def _trained_here(
     if not as_json:
         print_evaluation(console, evaluations)
         return
-    counted = None
+    counts = None
     if report is not None:
-        counted = _counted(report, named_pairs(lab, str(model.info["pairs_release"])))
-    said = as_object(evaluations, FUTURE, channel_names(lab))
-    unseen = {"videos": 0, "pairs": 0}
-    click.echo(json.dumps({"release": model.release_id, "catalogue": counted, **said, "seen_left_out": unseen}))
+        counts = _counts(report, named_pairs(lab, str(model.info["pairs_release"])))
+    figures = as_object(evaluations, FUTURE, channel_names(lab))
+    _print_json(model, counts, figures, {"videos": 0, "pairs": 0})
 
 
-def _judge_on(console: "Console", as_json: bool, catalogue: Path, named: str, share: float | None) -> None:
-    from thumblab_cli.printing.evaluation import as_object, print_catalogue_evaluation
-    from thumblab_cli.printing.tables import print_import, progress_bars
+def _evaluate_on(console: "Console", as_json: bool, catalogue: Path, name: str, share: float | None) -> None:
+    """Evaluate an existing model on a catalogue and print its figures."""
+    from thumblab_cli.printing.catalogue_evaluation import as_object, print_catalogue_evaluation
+    from thumblab_cli.printing.imports import print_import
+    from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.evaluation.on_catalogue import (
         UNADAPTED,
         channel_names,
@@ -119,33 +130,42 @@ def _judge_on(console: "Console", as_json: bool, catalogue: Path, named: str, sh
     from thumblab_pipelines.lab import Lab
 
     home = Lab.open()
-    model = _named(home, named)
+    model = _named(home, name)
     lab = _lab_of(catalogue, encoding_of(home, model))
     with progress_bars(console) as listener:
         report = mirror_catalogue(lab, catalogue, listener)
-        judged = evaluate_on_catalogue(home, model, lab, share, listener)
+        evaluated = evaluate_on_catalogue(home, model, lab, share, listener)
     print_import(console, report)
     if as_json:
-        said = as_object(judged.evaluations, UNADAPTED, channel_names(lab))
-        counted = _counted(report, judged.pairs_release) | {"channels_adapted": judged.channels_adapted}
-        found = {"release": model.release_id, "catalogue": counted, **said, "seen_left_out": judged.seen}
-        click.echo(json.dumps(found))
+        figures = as_object(evaluated.evaluations, UNADAPTED, channel_names(lab))
+        counts = _counts(report, evaluated.pairs_release) | {"channels_adapted": evaluated.channels_adapted}
+        _print_json(model, counts, figures, evaluated.trained_on)
     else:
-        print_catalogue_evaluation(console, model, judged, share, channel_names(lab))
+        print_catalogue_evaluation(console, model, evaluated, share, channel_names(lab))
+
+
+def _print_json(
+    model: "Release", counts: dict[str, Any] | None, figures: dict[str, Any], left_out: dict[str, int] | None
+) -> None:
+    """Print the object that docs/evaluation.md describes; `left_out` counts videos that the model was trained on."""
+    click.echo(json.dumps({"release": model.release_id, "catalogue": counts, **figures, "seen_left_out": left_out}))
 
 
 def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":
-    """A lab for this folder alone, below the data folder: nothing of it comes near the lab's own library."""
+    """Open the lab for this folder, below the data folder, so that the catalogue never reaches the lab's own library.
+
+    `changes` are settings that differ from those of the lab.
+    """
     from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab
 
     chosen = settings()
-    place = hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]
-    apart = {"data_dir": chosen.data_dir / "evaluations" / place, "database_url": None, "release_dir": None}
+    folder = hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]
+    apart = {"data_dir": chosen.data_dir / "evaluations" / folder, "database_url": None, "release_dir": None}
     return Lab.open(chosen.model_copy(update=apart | changes))
 
 
-def _counted(report: "Imported", pairs: "Release") -> dict[str, Any]:
-    """What the catalogue came to: rows read, and what the pairs were made of."""
-    read = {name: value for name, value in asdict(report).items() if isinstance(value, int)}
-    return read | {name: pairs.info[name] for name in ("videos", "channels", "pairs", "excluded")}
+def _counts(report: "Imported", pairs: "Release") -> dict[str, Any]:
+    """Return the counts of an imported catalogue: of its rows, and of the videos and pairs that were made of it."""
+    rows = {name: value for name, value in asdict(report).items() if isinstance(value, int)}
+    return rows | {name: pairs.info[name] for name in ("videos", "channels", "pairs", "excluded")}

@@ -19,7 +19,8 @@ def command(folder: Path, serve: bool, as_json: bool) -> None:
     """
     from rich.console import Console
 
-    from thumblab_cli.printing.tables import print_import, progress_bars
+    from thumblab_cli.printing.imports import print_import
+    from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.collection.catalogue import import_catalogue
     from thumblab_pipelines.lab import Lab
 

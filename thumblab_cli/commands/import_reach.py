@@ -16,7 +16,8 @@ def command(as_json: bool) -> None:
     """
     from rich.console import Console
 
-    from thumblab_cli.printing.tables import print_problems, progress_bars
+    from thumblab_cli.printing.imports import print_problems
+    from thumblab_cli.printing.tables import progress_bars
     from thumblab_core.errors import LabError
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.owner_ctr.reach import import_reach

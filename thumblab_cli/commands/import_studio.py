@@ -25,7 +25,7 @@ def command(files: tuple[Path, ...], as_of: datetime | None, as_json: bool) -> N
     """
     from rich.console import Console
 
-    from thumblab_cli.printing.tables import print_problems
+    from thumblab_cli.printing.imports import print_problems
     from thumblab_core.errors import LabError
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.owner_ctr.studio import StudioImport, import_studio, in_library

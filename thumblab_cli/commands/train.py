@@ -120,7 +120,7 @@ def _said(built: "BuiltModel", verdicts: "list[CheckResult]", tracked: "Tracked 
 def _show(
     console: "Console", built: "BuiltModel", verdicts: "list[CheckResult]", tracked: "Tracked | None", served: bool
 ) -> None:
-    from thumblab_cli.printing.tables import print_evaluation
+    from thumblab_cli.printing.evaluation import print_evaluation
 
     print_evaluation(console, built.evaluations)
     name = built.release.release_id

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from thumblab_cli.demo.candidates import DemoThumbnail, choose_candidates
 from thumblab_cli.demo.lab import DemoLab, demo_lab
-from thumblab_cli.printing.tables import print_evaluation, progress_bars, table
+from thumblab_cli.printing.evaluation import print_evaluation
+from thumblab_cli.printing.tables import progress_bars, table
 from thumblab_cli.servers import processes
 from thumblab_cli.servers.waiting import wait_for
 from thumblab_core.errors import LabError

@@ -1,1 +1,1 @@
-"""What commands print."""
+"""Tables and lines that several commands print."""

@@ -26,6 +26,7 @@ from thumblab_pipelines.dataset.seen_videos import seen_by
 from thumblab_pipelines.features.vectors import digests, read_vectors
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
+from thumblab_pipelines.statistics.trend import publication_days
 from thumblab_pipelines.training.adaptation import above_trend, fit_adapters
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Own:
         known = np.zeros(len(self.videos), bool)
         known[rows] = True
         channel = np.full(len(self.videos), "own")
-        above = above_trend(channel, _days(self.videos), self.videos.target, known)
+        above = above_trend(channel, publication_days(self.videos), self.videos.target, known)
         return fit_adapters(self.inputs, self.scores, above, channel, rows, self.kept).get("own")
 
 
@@ -219,14 +220,6 @@ def _loaded(model: Release) -> TrainedRanker:
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
     return TrainedRanker.load(model)
-
-
-def _days(videos: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """[n] when each video was published, in days."""
-    import pandas as pd
-
-    moments = pd.to_datetime(videos.published_at, utc=True).to_numpy("datetime64[s]")
-    return np.asarray(moments.astype(np.int64) / 86_400.0, np.float64)
 
 
 def _digest(about: ChannelAdapterInfo, own: Own) -> str:

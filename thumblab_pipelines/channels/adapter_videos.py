@@ -17,8 +17,9 @@ from sqlalchemy import text
 from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.errors import LabError
+from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.releases.release_store import Release
-from thumblab_pipelines.dataset.corpus import MIN_SECONDS, whole_hashes
+from thumblab_pipelines.dataset.corpus import MIN_SECONDS
 from thumblab_pipelines.features.learnt_vectors import (
     PICTURE,
     TITLE,
@@ -78,7 +79,7 @@ def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, d
     left_out: dict[str, int] = {}
     if corpus.empty:
         return corpus, left_out
-    corpus = corpus.assign(phash=whole_hashes(corpus.phash))
+    corpus = corpus.assign(phash=pd.array(known_hashes(corpus.phash), dtype="Int64"))
     rules = {
         "no ordinary video (a Short, live or upcoming)": corpus.format != VIDEO,
         "of unknown length": corpus.duration_s.isna(),

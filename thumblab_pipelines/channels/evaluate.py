@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_pipelines.dataset.near_duplicates import Pictures
 from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.splits import TEST, TRAIN
@@ -68,7 +69,7 @@ def evaluate_adapter(
     adapter = own.fit(first)
     if adapter is None:
         return None
-    hashes = [None if phash != phash else int(phash) for phash in own.videos.phash.to_numpy(object, na_value=np.nan)]
+    hashes = known_hashes(own.videos.phash)
     pictures = Pictures(own.videos.sha256.tolist(), hashes, images.astype(np.float32), threshold or _SAME_FILE)
     asked = last[~pictures.any_alike(last, first)]
     if trained_on is not None:

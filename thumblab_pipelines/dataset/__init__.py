@@ -1,1 +1,1 @@
-"""Training pairs: the corpus, its splits, pairing, leak checks, loading."""
+"""Training pairs: the corpus of videos, its splits, the pairs, their leak checks, and reading them back."""

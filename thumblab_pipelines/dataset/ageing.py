@@ -1,9 +1,10 @@
-"""How views come with age, so that lifetime views of videos of different ages can be compared.
+"""How views grow with age, so that lifetime views of videos of different ages can be compared.
 
     views(age) = level * age / (age + half_age)
 
-Views come steadily at first and level off: for a young video this is views per hour, for an old one lifetime views. At the
-half age a video has half of what it will ever have. The law was chosen by measurement, see docs/training-pairs.md.
+Views grow linearly at first and level off: for a young video the law gives views per hour, for an old one lifetime
+views. At the half age a video has half of the views that it will ever have. docs/training-pairs.md compares this law
+with others.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.arrays import Float64s
+from thumblab_core.arrays import Flags, Float64s
 from thumblab_pipelines.features.views_at_age import FIXED_AGES
 
 if TYPE_CHECKING:
@@ -22,41 +23,47 @@ if TYPE_CHECKING:
 
 
 TYPICAL_HALF_AGE = 48.0
-"""Hours. Where the corpus has no histories: about the middle of what three sets of real ones said, 17, 35 and 470 h."""
+"""Hours, for a corpus without views over time: about the middle of the fits to three real data sets (17, 35, 470 h)."""
 
 LEAST_HISTORIES = 50
+"""Fewer videos with views over time than this give the typical half age."""
+
 _HALF_AGES = np.geomspace(6, 2_160, 50)
-"""Hours: a news item is over after a day, an evergreen grows for a season."""
+"""Hours, the half ages that are tried: from a news item, over after a day, to a tutorial that grows for a season."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """The law with its half age (hours), and the number of histories it was fitted to: 0 where the typical one stands in."""
+    """The law with its half age in hours, and how many videos with views over time it was fitted to.
+
+    `histories` is 0 for the typical half age.
+    """
 
     half_age: float = TYPICAL_HALF_AGE
     histories: int = 0
 
     def log_share(self, ages: npt.ArrayLike) -> Float64s:
-        """ln of the share of its final views that a video has at each age (hours, above 0)."""
+        """Return ln of the share of its final views that a video has at each age (hours, above 0)."""
         hours = np.asarray(ages, np.float64)
         return np.asarray(np.log(hours / (hours + self.half_age)), np.float64)
 
     def target(self, corpus: pd.DataFrame) -> Float64s:
-        """[n] ln of the age-corrected views: what a video will have when it has grown up."""
+        """Return ln of the age-corrected views of each video [n], which are the views expected in the end."""
         corrected = np.log(corpus.views.to_numpy(float)) - self.log_share(corpus.age_hours.to_numpy(float))
         return np.asarray(corrected, np.float64)
 
 
 def views_at(age: int) -> str:
-    """The column of the views at a fixed age in hours; NaN where they are not known."""
+    """Return the name of the column with the views at a fixed age in hours; they are NaN where not known."""
     return f"views_at_{age}"
 
 
 def fit_growth(corpus: pd.DataFrame) -> Growth:
-    """The half age that fits the histories of these videos best, within each video, by least squares of ln views.
+    """Fit the half age to the views over time of these videos, by least squares of ln views within each video.
 
-    A history is a video's views at fixed ages and its latest count. Videos of one age each tell nothing of growth: across
-    them age cannot be told from the trend of the channel. Fewer than 50 histories give the typical half age.
+    The views over time of a video are its views at fixed ages and its latest count. Videos with one count each say
+    nothing about growth: across videos, age cannot be separated from the trend of the channel. With fewer than 50
+    videos that have two counts, return the typical half age.
     """
     names = [views_at(age) for age in FIXED_AGES if views_at(age) in corpus]
     ages = np.array([float(age) for age in FIXED_AGES if views_at(age) in corpus])
@@ -78,15 +85,16 @@ def fit_growth(corpus: pd.DataFrame) -> Growth:
     return Growth(float(_HALF_AGES[int(np.argmin(errors))]), int(histories.sum()))
 
 
-def _centred(values: Float64s, known: npt.NDArray[np.bool_]) -> Float64s:
-    """[n, ages] less the mean of each row's known values."""
+def _centred(values: Float64s, known: Flags) -> Float64s:
+    """Subtract from each row of the values [n, ages] the mean of its known values."""
     return np.asarray(values - values.mean(axis=1, keepdims=True, where=known), np.float64)
 
 
 def age_exponent(corpus: pd.DataFrame) -> float:
-    """b of `log views = channel + b log age`, least squares within channels, kept between 0 and 1.
+    """Return b of `log views = channel + b log age`, fitted by least squares within channels and clipped to 0 to 1.
 
-    How the views of a catalogue go with age, growth and the channel's trend together: told with a release, not corrected by.
+    It describes how the views of a corpus vary with age, growth and channel trend together. The manifest of a release
+    reports it; nothing is corrected by it.
     """
     import pandas as pd
 

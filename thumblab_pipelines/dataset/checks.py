@@ -1,4 +1,7 @@
-"""Judge a release of training pairs: every leak, by the name of the row it is in."""
+"""Asset checks of a pairs release: they find leaks and empty parts, and name the rows that are wrong.
+
+The checks are computed from the files of the release alone. docs/training-pairs.md lists what each of them fails on.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thumblab_core.arrays import Flags
 from thumblab_core.errors import LabError
+from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.releases.release_store import Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.ageing import fit_growth, views_at
@@ -33,13 +38,22 @@ CHECKS = (
     "target_of_training_rows",
 )
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
-_NAMED = 3
-_ROUNDING = 1e-5  # of a cosine, and of ln views: the same numbers, added in another order
+"""Columns of `videos.parquet` that a release of an earlier version lacks."""
+
+_MOST_NAMED = 3
+"""Rows that an explanation names; the others are counted."""
+
+_ROUNDING = 1e-5
+"""Tolerance of cosines and of ln views: sums of the same numbers in another order differ by less."""
+
 _HOUR_ROUNDING = 1e-3
 
 
 def check_pairs(release: Release) -> list[CheckResult]:
-    """Look for leaks and for emptiness; a verdict that does not hold names the first rows that are to blame."""
+    """Run all checks on a pairs release; the explanation of a failed check names its first wrong rows.
+
+    A release of an earlier version gets a single failed check.
+    """
     import pandas as pd
 
     corpus = pd.read_parquet(release.path / "videos.parquet")
@@ -52,20 +66,20 @@ def check_pairs(release: Release) -> list[CheckResult]:
     sides = _Sides(corpus, pairs)
     return [
         CheckResult("enough", counts[TRAIN] > 0 and counts[TEST] > 0, amounts),
-        _verdict("no_leak_of_videos", "every video is in one part, as are its pairs", _videos(corpus, sides)),
-        _verdict("no_leak_of_pictures", "no picture on two sides", _pictures(corpus, release)),
-        _verdict("same_channel", "every pair is of one channel", _strangers(sides)),
-        _verdict("whole_channels", "every channel is in one fold", _split_channels(corpus)),
-        _verdict("later_is_held_out", "nothing held out is older than what is learnt", _order(corpus)),
-        _verdict("same_era", "no pair compares two definitions of a view", _eras(sides)),
-        _verdict("no_future_observation", f"nothing seen after {as_of}", _observations(corpus, as_of)),
-        _verdict("labels_hold", "the views say the same of every pair", _labels(corpus, sides)),
-        _verdict("target_of_training_rows", "the target follows from training videos alone", _targets(corpus)),
+        _result("no_leak_of_videos", "every video is in one part, and so are its pairs", _videos(corpus, sides)),
+        _result("no_leak_of_pictures", "no two parts or folds share a near-duplicate", _pictures(corpus, release)),
+        _result("same_channel", "every pair is of one channel", _pairs_of_two_channels(sides)),
+        _result("whole_channels", "every channel is in one fold", _split_channels(corpus)),
+        _result("later_is_held_out", "no held-out video is older than a training video", _order(corpus)),
+        _result("same_era", "no pair compares two definitions of a view", _eras(sides)),
+        _result("no_future_observation", f"no count is from after {as_of}", _observations(corpus, as_of)),
+        _result("labels_hold", "the views confirm every winner, label and margin", _labels(corpus, sides)),
+        _result("target_of_training_rows", "the targets follow from the training videos alone", _targets(corpus)),
     ]
 
 
 class _Sides:
-    """The pairs with what their winners and losers are: `of(column)` gives both."""
+    """The pairs with the columns of their winners and losers: `of(column)` returns both."""
 
     def __init__(self, corpus: pd.DataFrame, pairs: pd.DataFrame) -> None:
         self.corpus, self.pairs = corpus, pairs
@@ -75,32 +89,33 @@ class _Sides:
         values = self.corpus[column].to_numpy(object)
         return values[self.winner], values[self.loser]
 
-    def named(self, bad: np.ndarray) -> Iterator[tuple[int, str]]:
-        """Row and name of each pair that is bad."""
+    def named(self, wrong: Flags) -> Iterator[tuple[int, str]]:
+        """Yield the row and the name of each wrong pair."""
         winner, loser = self.of("video_id")
-        for row in np.flatnonzero(bad):
+        for row in np.flatnonzero(wrong):
             yield int(row), f"pair {winner[row]} > {loser[row]}"
 
 
-def _verdict(name: str, fine: str, found: Iterable[str]) -> CheckResult:
-    faults = list(found)
-    if not faults:
-        return CheckResult(name, True, fine)
-    more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-    return CheckResult(name, False, "; ".join(faults[:_NAMED]) + more)
+def _result(name: str, explanation: str, faults: Iterable[str]) -> CheckResult:
+    """Return a passed check with the explanation, or a failed check that names the first faults."""
+    all_faults = list(faults)
+    if not all_faults:
+        return CheckResult(name, True, explanation)
+    more = f"; and {len(all_faults) - _MOST_NAMED} more" if len(all_faults) > _MOST_NAMED else ""
+    return CheckResult(name, False, "; ".join(all_faults[:_MOST_NAMED]) + more)
 
 
 def _videos(corpus: pd.DataFrame, sides: _Sides) -> Iterator[str]:
     for video_id, rows in corpus[corpus.video_id.duplicated(keep=False)].groupby("video_id"):
-        yield f"video {video_id} stands in {len(rows)} rows, of {' and '.join(sorted(set(rows.part)))}"
+        yield f"video {video_id} has {len(rows)} rows, in {' and '.join(sorted(set(rows.part)))}"
     winner, loser = sides.of("part")
     part = sides.pairs.part.to_numpy(object)
     for row, name in sides.named((part != MIXED) & ((winner != part) | (loser != part))):
         yield f"{name} is a {part[row]} pair of a {winner[row]} and a {loser[row]} video"
-    couples = np.sort(np.stack([sides.winner, sides.loser], axis=1), axis=1)
-    _, place, count = np.unique(couples, axis=0, return_inverse=True, return_counts=True)
+    rows_of_pairs = np.sort(np.stack([sides.winner, sides.loser], axis=1), axis=1)
+    _, place, count = np.unique(rows_of_pairs, axis=0, return_inverse=True, return_counts=True)
     for _, name in sides.named((count[place.ravel()] > 1) | (sides.winner == sides.loser)):
-        yield f"{name} is there twice, or of one video"
+        yield f"{name} occurs twice, or has one video on both sides"
 
 
 def _pictures(corpus: pd.DataFrame, release: Release) -> Iterator[str]:
@@ -109,37 +124,36 @@ def _pictures(corpus: pd.DataFrame, release: Release) -> Iterator[str]:
         vectors = Snapshot.load(release, len(corpus)).images
     except LabError as error:
         yield str(error)
-    hashes = [None if phash != phash else int(phash) for phash in corpus.phash.to_numpy(object, na_value=np.nan)]
     ids, parts, folds = (corpus[name].to_numpy(object) for name in ("video_id", "part", "fold"))
-    pictures = Pictures(corpus.sha256.tolist(), hashes, vectors, threshold + _ROUNDING)
+    pictures = Pictures(corpus.sha256.tolist(), known_hashes(corpus.phash), vectors, threshold + _ROUNDING)
     sides = np.asarray(corpus.groupby(["part", "fold"]).ngroup(), np.intp)
-    for one, other in pictures.across(sides):
+    for earlier, later in pictures.across(sides):
         where = [
-            f"{what} {side[one]} and {side[other]}"
+            f"{what} {side[earlier]} and {side[later]}"
             for what, side in (("parts", parts), ("folds", folds))
-            if side[one] != side[other]
+            if side[earlier] != side[later]
         ]
-        yield f"videos {ids[one]} and {ids[other]} look alike and are of {', '.join(where)}"
+        yield f"videos {ids[earlier]} and {ids[later]} look alike and are in {', '.join(where)}"
 
 
-def _strangers(sides: _Sides) -> Iterator[str]:
+def _pairs_of_two_channels(sides: _Sides) -> Iterator[str]:
     winner, loser = sides.of("channel_id")
     for row, name in sides.named(winner != loser):
-        yield f"{name} is of the channels {winner[row]} and {loser[row]}"
+        yield f"{name} has videos of the channels {winner[row]} and {loser[row]}"
 
 
 def _split_channels(corpus: pd.DataFrame) -> Iterator[str]:
     for channel, rows in corpus.groupby("channel_id"):
         if rows.fold.nunique() > 1:
-            # Of all videos of the channel, the ones of the smallest fold are the likeliest to be wrong.
-            odd = rows[rows.fold == rows.fold.value_counts().index[-1]]
-            yield f"channel {channel} is in {rows.fold.nunique()} folds, such as video {odd.video_id.iloc[0]}"
+            # The fold with the fewest videos of the channel is most likely the wrong one.
+            fewest = rows[rows.fold == rows.fold.value_counts().index[-1]]
+            yield f"channel {channel} is in {rows.fold.nunique()} folds, see video {fewest.video_id.iloc[0]}"
 
 
 def _order(corpus: pd.DataFrame) -> Iterator[str]:
     for earlier, later in ((TRAIN, TEST), (TRAIN, VALIDATION), (VALIDATION, TEST)):
-        learnt = corpus[corpus.part == earlier].sort_values("published_at").groupby("channel_id")
-        latest = learnt[["published_at", "video_id"]].last().add_suffix("_of_latest")
+        by_channel = corpus[corpus.part == earlier].sort_values("published_at").groupby("channel_id")
+        latest = by_channel[["published_at", "video_id"]].last().add_suffix("_of_latest")
         both = corpus[corpus.part == later].join(latest, on="channel_id")
         for row in both[both.published_at < both.published_at_of_latest].itertuples():
             yield f"{later} video {row.video_id} is older than {earlier} video {row.video_id_of_latest} of its channel"
@@ -162,33 +176,33 @@ def _observations(corpus: pd.DataFrame, as_of: str | None) -> Iterator[str]:
     faults = {
         "was counted before it was published": observed < published,
         f"was counted after {as_of}": observed > limit,
-        "is not as old as its count": (corpus.age_hours - age.clip(lower=1)).abs() > _HOUR_ROUNDING,
+        "has another age than its count": (corpus.age_hours - age.clip(lower=1)).abs() > _HOUR_ROUNDING,
     }
     for hours in FIXED_AGES:
         views = corpus[views_at(hours)] if views_at(hours) in corpus else pd.Series(np.nan, corpus.index)
-        faults[f"has views at {hours} h and is younger"] = views.notna() & (age < hours - _HOUR_ROUNDING)
-        faults[f"has more views at {hours} h than at last"] = views > corpus.views * (1 + _ROUNDING)
-    for fault, bad in faults.items():
-        for video_id in corpus.video_id[bad]:
+        faults[f"has views at {hours} h but is younger"] = views.notna() & (age < hours - _HOUR_ROUNDING)
+        faults[f"has more views at {hours} h than in its latest count"] = views > corpus.views * (1 + _ROUNDING)
+    for fault, wrong in faults.items():
+        for video_id in corpus.video_id[wrong]:
             yield f"video {video_id} {fault}"
 
 
 def _labels(corpus: pd.DataFrame, sides: _Sides) -> Iterator[str]:
-    label, winner, loser = compare(corpus, sides.winner, sides.loser)
+    label, winner_views, loser_views = compare(corpus, sides.winner, sides.loser)
     for row, name in sides.named(label != sides.pairs.label.to_numpy(object)):
-        yield f"{name} is labelled by {sides.pairs.label.iloc[row]}, and {label[row]} are known"
-    for row, name in sides.named(winner <= loser):
-        yield f"{name} has {winner[row]:,.0f} to {loser[row]:,.0f} {label[row]}"
-    margin = sides.pairs.margin.to_numpy(float)
-    for row, name in sides.named((np.abs(1 - loser / winner - margin) > _ROUNDING) & (winner > loser)):
-        yield f"{name} has the margin {margin[row]:.3f} in place of {1 - loser[row] / winner[row]:.3f}"
+        yield f"{name} is labelled by {sides.pairs.label.iloc[row]} instead of {label[row]}"
+    for row, name in sides.named(winner_views <= loser_views):
+        yield f"{name} has {winner_views[row]:,.0f} to {loser_views[row]:,.0f} {label[row]}"
+    margin, expected = sides.pairs.margin.to_numpy(float), 1 - loser_views / winner_views
+    for row, name in sides.named((np.abs(expected - margin) > _ROUNDING) & (winner_views > loser_views)):
+        yield f"{name} has the margin {margin[row]:.3f} instead of {expected[row]:.3f}"
 
 
 def _targets(corpus: pd.DataFrame) -> Iterator[str]:
     growth = fit_growth(corpus[corpus.part == TRAIN])
-    expected, found = growth.target(corpus), corpus.target.to_numpy(float)
-    for row in np.flatnonzero(~(np.abs(expected - found) <= _ROUNDING)):
+    expected, stored = growth.target(corpus), corpus.target.to_numpy(float)
+    for row in np.flatnonzero(~(np.abs(expected - stored) <= _ROUNDING)):
         yield (
-            f"video {corpus.video_id.iloc[row]} has the target {found[row]:.4f}, and from training videos alone, which have "
-            f"half their views at {growth.half_age:.0f} h, it is {expected[row]:.4f}"
+            f"video {corpus.video_id.iloc[row]} has the target {stored[row]:.4f}; growth fitted to the training videos "
+            f"alone (half age {growth.half_age:.0f} h) gives {expected[row]:.4f}"
         )

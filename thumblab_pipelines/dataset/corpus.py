@@ -1,4 +1,4 @@
-"""The videos that may be learnt from: read in one query, and what each rule leaves out."""
+"""The corpus: the videos that a model may be trained on, read in one query, and the rules that leave videos out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import text
 
+from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.collection.crawl_rules import GONE, LEAST_SUBSCRIBERS, OUTLIER
 from thumblab_pipelines.dataset.ageing import views_at
@@ -24,18 +25,21 @@ MIN_SECONDS = 60
 MAX_SECONDS = 3_600
 
 LATER_RULES = ("crawl_outlier",)
-"""Columns that `exclude` leaves, for rules that need to know the parts."""
+"""Columns that `exclude` keeps, for rules that are applied after the corpus is split into parts."""
 
-_JUDGED_BY = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
+_RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
+"""Columns that only `exclude` needs."""
 
-# Views at a fixed age count by the definition of the latest count, and a count that it undercuts stands for it.
+# Views at a fixed age are taken by the same definition of a view as the latest count (`a.era = s.era`). Owners' figures
+# are taken for ordinary videos only, and only from before the video first changed its thumbnail or title.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
 WITH learnt AS ({learnt()}),
-vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({vectors()}) every_one)
+vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({vectors()}) encoded_videos)
 SELECT v.video_id, v.niche, v.channel_id, p.title, v.published_at, v.duration_s, s.view_count AS views,
-       s.observed_at, s.era, GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
+       s.observed_at, s.era,
+       GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
        {", ".join(f"a.{views_at(age)}" for age in FIXED_AGES)},
        CASE WHEN {_OWNERS} THEN c.impressions END::float AS impressions,
        CASE WHEN {_OWNERS} THEN c.click_through_rate END AS click_through_rate,
@@ -60,16 +64,17 @@ LEFT JOIN vectors i ON i.video_id = v.video_id AND i.encoder = :image AND i.sour
 LEFT JOIN vectors n ON n.video_id = v.video_id AND n.encoder = :title AND n.source_digest = p.title_digest
 WHERE v.niche = ANY(:niches)
 ORDER BY v.published_at, v.video_id
-"""  # noqa: S608  (no value of anybody's goes into it)
+"""  # noqa: S608  (built from constants; values are bound)
 
 
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
-    """Every video, in order of publication: a row of its latest count, or why it `lacks_count`, and what the rules ask for.
+    """Return a row per video, in order of publication, with its latest count and the columns that the rules need.
 
-    Where a video has changed its thumbnail or title, the row is of those that it showed first, and every figure is of the
-    time when it showed nothing else. `observed_at` and `era` are of the latest such count, `age_hours` the age then (at
-    least 1), `views_at_24` ... the views at fixed ages by the same definition of a view, `impressions` and
-    `click_through_rate` (0 to 1) the owner's; NaN where not known.
+    If a video changed its thumbnail or title, the row describes the first ones, and every figure is from before the
+    change. `views`, `observed_at` and `era` belong to the latest count of that time; a video without one says why in
+    `lacks_count`. `age_hours` is the age at that count, at least 1. `views_at_24` and so on are views at fixed ages, by
+    the same definition of a view and at most the latest count. `impressions` and `click_through_rate` (0 to 1) come
+    from the owner. Unknown figures are NaN. The encoders are given by fingerprint.
     """
     import pandas as pd
 
@@ -78,28 +83,20 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
         rows = connection.execute(text(_CORPUS), parameters)
         corpus = pd.DataFrame(rows.all(), columns=list(rows.keys()))
     numbers = [views_at(age) for age in FIXED_AGES] + ["impressions", "click_through_rate", "subscriber_count"]
-    corpus = corpus.astype(dict.fromkeys(numbers, float)).assign(phash=whole_hashes(corpus.phash))
+    corpus = corpus.astype(dict.fromkeys(numbers, float)).assign(
+        phash=pd.array(known_hashes(corpus.phash), dtype="Int64")
+    )
     for age in FIXED_AGES:
         corpus[views_at(age)] = np.minimum(corpus[views_at(age)], corpus.views.astype(float))
     return corpus
 
 
-def whole_hashes(said: pd.Series[Any]) -> pd.Series[Any]:
-    """64-bit hashes [n] from their decimal digits, Int64; None is NA.
-
-    Of numbers beside a NULL pandas makes floats, which hold 53 bits.
-    """
-    import pandas as pd
-
-    whole = [pd.NA if pd.isna(digits) else int(digits) for digits in said]
-    return pd.Series(pd.array(whole, dtype="Int64"), index=said.index)
-
-
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The corpus without what must not be learnt from, and how many videos each rule took, the first that applies.
+    """Return the corpus without the excluded videos, and how many videos each rule excluded; the first rule counts.
 
-    No rule here looks at how a video did beside others of its channel; `crawl_outlier` says what the crawl thought of that.
-    Without `learnt` a video is part of its channel's history, and may be judged, and the model itself does not see it.
+    No rule here compares the views of a video with other videos of its channel. The column `crawl_outlier` of the
+    result says whether the crawl marked the video as an outlier. A video whose column `learnt` is False is used for
+    channel adapters and for evaluation, but the model itself is not trained on it.
     """
     excluded: dict[str, int] = {}
 
@@ -111,7 +108,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
 
     for reason in (NOT_KEPT, CHANGED_FIRST, NEVER_COUNTED):
         drop(reason, corpus.lacks_count == reason)
-    corpus = corpus.astype({"views": np.int64})  # beside a video without a count pandas makes them floats
+    corpus = corpus.astype({"views": np.int64})  # they are floats while a video lacks a count
     drop("no picture", corpus.sha256.isna())
     drop("not encoded", ~corpus.encoded.astype(bool))
     drop(GONE, corpus.outcome == GONE)
@@ -124,10 +121,10 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     drop(f"under {MIN_SECONDS} s", corpus.duration_s < MIN_SECONDS)
     drop(f"under {MIN_VIEWS} views", corpus.views < MIN_VIEWS)
     drop("counted before it was published", corpus.observed_at < corpus.published_at)
-    # A hidden number of subscribers is no small one.
+    # A hidden number of subscribers is NaN and passes.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
-    # What holds for channels in general is not learnt from films, but of a channel of long videos they are the history.
+    # The model is not trained on very long videos. A channel adapter is: they may be all that its channel publishes.
     learnt = (corpus.duration_s <= MAX_SECONDS).astype(bool)
     excluded[f"over {MAX_SECONDS} s, from all but its channel's own history"] = int((~learnt).sum())
     corpus = corpus.assign(crawl_outlier=corpus.outcome == OUTLIER, learnt=learnt)
-    return corpus.drop(columns=list(_JUDGED_BY)).reset_index(drop=True), excluded
+    return corpus.drop(columns=list(_RULE_COLUMNS)).reset_index(drop=True), excluded

@@ -1,8 +1,10 @@
-"""Which pairs releases are kept, and what of them was forgotten since.
+"""Which pairs releases are kept, and how a release is found after videos of it were deleted.
 
-A release that something needs is never deleted without a successor. Needed are the newest pairs, and those that the served
-and the newest model were trained on. The newest has its successor in its own scope; that of an older one would pass there
-for the newest and has the scope `SUCCEEDED`. `info["succeeds"]` names the releases that it stands for.
+A pairs release that names a deleted video must be deleted too. If it is still needed, a successor without that video is
+published first (see `pairs.publish_successor`). Needed are the newest pairs, and the pairs that the served model and
+the newest model were trained on. The successor of the newest pairs is published in the same scope and becomes the
+newest. The successor of an older release is published in the scope `SUCCEEDED`, because in the usual scope it would
+pass for the newest. `info["succeeds"]` lists the releases that a successor replaces.
 """
 
 from contextlib import AbstractContextManager
@@ -14,24 +16,29 @@ from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.lab import Lab
 
 SUCCEEDED = "succeeded"
-"""The scope of the pairs that stand for older ones, see above."""
+"""The scope of successors of older pairs releases."""
 
 SCOPES = (ALL, SUCCEEDED)
-_PATIENCE_S = 600.0
 
-_FORGOTTEN = text("""
+_PATIENCE_S = 600.0
+"""Seconds to wait for another process that holds the pairs."""
+
+_DELETED = text("""
 SELECT id FROM unnest(CAST(:ids AS text[])) AS id
 WHERE NOT EXISTS (SELECT FROM videos v WHERE v.video_id = id) ORDER BY id
 """)
 
 
 def holding_pairs(lab: Lab) -> AbstractContextManager[None]:
-    """While this is held no pairs release is deleted: for choosing one and reading it. Not to be held twice."""
+    """Return a context in which no other process publishes or deletes pairs releases, to choose a release and read it.
+
+    It cannot be nested. Raises `BusyError` if another process holds the pairs for more than ten minutes.
+    """
     return lab.releases.changing(PAIRS, ALL, _PATIENCE_S)
 
 
 def newest_pairs(lab: Lab) -> Release:
-    """What the next model is trained on. Raises `LabError` when there are no pairs."""
+    """Return the newest pairs release, on which the next model is trained. Raises `LabError` if there is none."""
     release = lab.releases.latest(PAIRS, ALL)
     if release is None:
         raise LabError("there are no training pairs; materialize training_pairs first")
@@ -39,7 +46,7 @@ def newest_pairs(lab: Lab) -> Release:
 
 
 def named_pairs(lab: Lab, release_id: str) -> Release:
-    """The pairs release of that id, or what stands for it since a video was forgotten. Raises `LabError`."""
+    """Return the pairs release with that id, or its newest successor. Raises `LabError` if neither is kept."""
     releases = [release for scope in SCOPES for release in lab.releases.all(PAIRS, scope)]
     for release in reversed(releases):
         if release.release_id == release_id or release_id in release.info.get("succeeds", ()):
@@ -48,14 +55,15 @@ def named_pairs(lab: Lab, release_id: str) -> Release:
 
 
 def deleted_in(lab: Lab, release: Release) -> list[str]:
-    """The videos of a pairs release that the lab has forgotten since.
+    """Return the ids of the videos of a pairs release that were deleted from the lab since.
 
-    Raises `UnreadError` where it cannot be read now, another `LabError` where it is damaged.
+    Raises `UnreadError` if the release cannot be read at the moment, and another `LabError` if it is damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    content = pa.BufferReader(release.read("videos.parquet"))  # so that an error below is one of the content
+    # Read here, so that an error of `read_table` is always one of the content.
+    content = pa.BufferReader(release.read("videos.parquet"))
     try:
         ids = parquet.read_table(content, columns=["video_id"])["video_id"].to_pylist()
     except (OSError, ValueError, KeyError) as error:
@@ -63,23 +71,24 @@ def deleted_in(lab: Lab, release: Release) -> list[str]:
             f"{release}: videos.parquet cannot be read ({error}); materialize training_pairs again"
         ) from None
     with lab.engine.connect() as connection:
-        return list(connection.scalars(_FORGOTTEN, {"ids": ids}))
+        return list(connection.scalars(_DELETED, {"ids": ids}))
 
 
 def is_needed(lab: Lab, release: Release) -> bool:
-    """Whether a pairs release must have a successor before it is deleted."""
-    stands_for = {release.release_id, *release.info.get("succeeds", ())}
-    return not stands_for.isdisjoint(_needed(lab))
+    """Return whether a pairs release must have a successor before it is deleted."""
+    replaces = {release.release_id, *release.info.get("succeeds", ())}
+    return not replaces.isdisjoint(_needed(lab))
 
 
 def prune_pairs(lab: Lab) -> None:
-    """Delete old pairs releases: the newest few stay, and all that are needed. To be called while `holding_pairs`."""
+    """Delete old pairs releases, except the newest few and all that are needed; call it inside `holding_pairs`."""
     for scope, keep in ((ALL, lab.settings.releases_kept), (SUCCEEDED, 1)):
-        spare = [release.release_id for release in lab.releases.all(PAIRS, scope) if is_needed(lab, release)]
-        lab.releases.prune(PAIRS, scope, keep, spare)
+        needed = [release.release_id for release in lab.releases.all(PAIRS, scope) if is_needed(lab, release)]
+        lab.releases.prune(PAIRS, scope, keep, needed)
 
 
 def _needed(lab: Lab) -> set[str]:
+    """Return the ids of the needed pairs releases, as the models name them; a successor may have replaced one."""
     newest = lab.releases.latest(PAIRS, ALL)
     needed = set() if newest is None else {newest.release_id}
     served = lab.releases.current_id(MODEL, ALL)

@@ -1,4 +1,4 @@
-"""A pairs release as arrays, without the videos that the lab has forgotten since it was made."""
+"""Read a pairs release as arrays, without the videos that were deleted from the lab since it was made."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from thumblab_core.arrays import Flags, Float32s, Rows
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.releases.release_store import Release
 from thumblab_pipelines.dataset.kept_pairs import deleted_in
@@ -22,10 +22,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dataset:
-    """n videos and their pairs.
+    """The n videos of a pairs release and their m pairs.
 
-    `videos` [n rows] as published by `pairs`; `images` [n, d_i] and `titles` [n, d_t] unit vectors; `sub_scores` [n, 6],
-    NaN where not measured; `pairs` refer to rows. `forgotten`: how many videos of the release are not among them.
+    Parameters
+    ----------
+    release
+        The release that was read.
+    videos
+        A row per video [n], in order of publication, with the columns that docs/training-pairs.md lists.
+    pairs
+        A row per pair [m]; `winner` and `loser` are row numbers of `videos`.
+    images, titles
+        Unit vectors of the pictures [n, d_i] and of the titles [n, d_t].
+    sub_scores
+        Sub-scores [n, 6], NaN where not measured.
+    forgotten
+        How many videos of the release are left out because they were deleted from the lab.
     """
 
     release: Release
@@ -33,22 +45,34 @@ class Dataset:
     pairs: pd.DataFrame
     images: Vectors
     titles: Vectors
-    sub_scores: npt.NDArray[np.float32]
+    sub_scores: Float32s
     forgotten: int = 0
 
-    def learnt(self, part: str) -> npt.NDArray[np.intp]:
-        """The rows of a part that the model itself may learn from; the others are their channels' history only."""
+    def rows(self, part: str) -> Rows:
+        """Return the row numbers of the videos of a part."""
+        return np.flatnonzero(self.videos.part.to_numpy(object) == part)
+
+    def learnt(self, part: str) -> Rows:
+        """Return the row numbers of the videos of a part that the model may be trained on.
+
+        The other videos of the part are only used for channel adapters and for evaluation.
+        """
         return np.flatnonzero((self.videos.part == part).to_numpy(bool) & self.videos.learnt.to_numpy(bool))
 
-    def rows(self, part: str) -> npt.NDArray[np.intp]:
-        return np.flatnonzero(self.videos.part.to_numpy(object) == part)
+    def pairs_within(self, rows: Rows) -> Flags:
+        """Return for each pair [m] whether both of its videos are among the rows."""
+        inside = np.zeros(len(self.videos), bool)
+        inside[rows] = True
+        return np.asarray(
+            inside[self.pairs.winner.to_numpy(np.intp)] & inside[self.pairs.loser.to_numpy(np.intp)], bool
+        )
 
 
 def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None = None) -> Dataset:
-    """Read and verify a pairs release, and leave out the videos that the lab has forgotten since, with their pairs.
+    """Read and verify a pairs release, without the videos that were deleted from the lab since and their pairs.
 
-    `forgotten`: which these are, where the caller knows. Raises `LabError` when the release is damaged, or of a version
-    before vectors were in it.
+    `forgotten` are the ids of these videos; they are looked up if not given. Raises `LabError` if the release is
+    damaged, or was made before releases contained vectors.
     """
     import pandas as pd
 
@@ -56,20 +80,24 @@ def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None =
     videos = pd.read_parquet(release.path / "videos.parquet")
     pairs = pd.read_parquet(release.path / "pairs.parquet")
     snapshot = Snapshot.load(release, len(videos))
-    gone = videos.video_id.isin(list(deleted_in(lab, release) if forgotten is None else forgotten)).to_numpy(bool)
-    if gone.any():
+    deleted_ids = deleted_in(lab, release) if forgotten is None else forgotten
+    deleted = videos.video_id.isin(list(deleted_ids)).to_numpy(bool)
+    if deleted.any():
         winner, loser = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
-        place, left = np.cumsum(~gone) - 1, ~(gone[winner] | gone[loser])
-        pairs = pairs[left].assign(winner=place[winner[left]], loser=place[loser[left]]).reset_index(drop=True)
-        videos, snapshot = videos[~gone].reset_index(drop=True), snapshot.only(~gone)
+        new_row, kept = np.cumsum(~deleted) - 1, ~(deleted[winner] | deleted[loser])
+        pairs = pairs[kept].assign(winner=new_row[winner[kept]], loser=new_row[loser[kept]]).reset_index(drop=True)
+        videos, snapshot = videos[~deleted].reset_index(drop=True), snapshot.only(~deleted)
     return Dataset(
-        release, videos, pairs, snapshot.images, snapshot.titles, snapshot.sub_scores, forgotten=int(gone.sum())
+        release, videos, pairs, snapshot.images, snapshot.titles, snapshot.sub_scores, forgotten=int(deleted.sum())
     )
 
 
-def in_spaces_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, npt.NDArray[np.bool_]]:
-    """The dataset as the model's encoders see it, and which of its videos they have seen, [n]; the others are zeros."""
-    ids, (pictures, words) = data.videos.video_id.tolist(), digests(data.videos)
-    images, first = read_vectors(lab, ids, pictures, str(model.info["image_encoder"]))
-    titles, second = read_vectors(lab, ids, words, str(model.info["title_encoder"]))
-    return replace(data, images=images, titles=titles), first & second
+def in_spaces_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, Flags]:
+    """Return the dataset with the vectors of the model's encoders, and which videos [n] have both of their vectors.
+
+    The vectors of the other videos are zeros.
+    """
+    ids, (pictures, titles) = data.videos.video_id.tolist(), digests(data.videos)
+    images, has_image = read_vectors(lab, ids, pictures, str(model.info["image_encoder"]))
+    title_vectors, has_title = read_vectors(lab, ids, titles, str(model.info["title_encoder"]))
+    return replace(data, images=images, titles=title_vectors), has_image & has_title

@@ -1,29 +1,43 @@
-"""Which of many pictures are near-duplicates: by file, by perceptual hash, or by the vectors of an encoder.
+"""Find near-duplicates among many pictures: by file, by perceptual hash, or by the vectors of an encoder.
 
-Nothing here lists couples: of 3,000 times the same picture there are 4.5 million. Each question has one answer per picture.
+No method lists all pairs of near-duplicates, because 3,000 copies of one picture have 4.5 million pairs. Each method
+returns at most one result per picture.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from thumblab_core.arrays import Flags, Rows
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images.perceptual import NEAR
 
 _CELLS = 2**22
-"""Couples that are compared at a time: 32 MiB of hashes and 16 MiB of cosines."""
+"""Comparisons at a time: 32 MiB of hashes and 16 MiB of cosines."""
 
 _ROWS = 2_048
+"""The most pictures in a block."""
 
 
 class Pictures:
-    """n pictures that can be compared: alike are the very same file, hashes within 6 bits (None: not known), and unit
-    vectors [n, d] whose cosine is at least the threshold.
+    """n pictures that can be compared with each other.
 
-    Memory is some dozens of MiB beside the vectors. Time grows with the square of the number of different pictures: 20,000
-    with vectors of 768 numbers take some seconds.
+    Two pictures look alike if they are the same file, if their perceptual hashes differ in at most 6 bits, or if the
+    cosine of their vectors is at least the threshold.
+
+    Comparing needs some dozens of MiB beside the vectors. Its time grows with the square of the number of distinct
+    files: 20,000 pictures with vectors of 768 numbers take some seconds.
+
+    Parameters
+    ----------
+    sha256
+        The digest of each picture's file [n].
+    phashes
+        The perceptual hash of each picture [n]; None where not known.
+    vectors
+        Unit vectors [n, d]; None compares by file and hash only.
+    threshold
+        The least cosine of two vectors that look alike.
     """
 
     def __init__(
@@ -42,35 +56,39 @@ class Pictures:
         return len(self._file)
 
     def repeats(self) -> Flags:
-        """[n] whether a picture looks like an earlier one that stays. So of several alike the first stays."""
-        count = len(self)
-        gone = np.ones(count, bool)
-        gone[np.unique(self._file, return_index=True)[1]] = (
-            False  # the same file again looks like whatever it looks like
-        )
+        """Return which pictures [n] to leave out: those that look like an earlier picture that is kept.
+
+        So the first of several pictures that look alike is kept.
+        """
+        dropped = np.ones(len(self), bool)
+        # A copy of an earlier file looks like all that the earlier one looks like, so only first copies are compared.
+        dropped[np.unique(self._file, return_index=True)[1]] = False
         kept = np.zeros(0, np.intp)
-        rows = np.flatnonzero(~gone)
+        rows = np.flatnonzero(~dropped)
         for start in range(0, len(rows), _ROWS):
             block = rows[start : start + _ROWS]
             block = block[~self.any_alike(block, kept)]
-            among = self._alike(block, block)
+            alike = self._alike(block, block)
             new = np.ones(len(block), bool)
             for place in range(1, len(block)):
-                new[place] = not among[place, :place][new[:place]].any()
-            gone[rows[start : start + _ROWS]] = True
-            gone[block[new]] = False
+                new[place] = not alike[place, :place][new[:place]].any()
+            dropped[rows[start : start + _ROWS]] = True
+            dropped[block[new]] = False
             kept = np.concatenate([kept, block[new]])
-        return gone
+        return dropped
 
     def any_alike(self, rows: Rows, others: Rows) -> Flags:
-        """[len(rows)] whether a picture of the rows looks like any of the others."""
-        found = np.zeros(len(rows), bool)
+        """Return for each of the rows whether it looks like any of the others."""
+        alike = np.zeros(len(rows), bool)
         for start, block in _blocks(rows, len(others)):
-            found[start : start + len(block)] = self._alike(block, others).any(axis=1)
-        return found
+            alike[start : start + len(block)] = self._alike(block, others).any(axis=1)
+        return alike
 
-    def across(self, side: npt.NDArray[np.intp]) -> Iterator[tuple[int, int]]:
-        """Of each picture that looks like an earlier one of another side [n], the first such and it, in order."""
+    def across(self, side: Rows) -> Iterator[tuple[int, int]]:
+        """Yield (earlier, later) for each picture that looks like an earlier picture of another `side` [n].
+
+        A picture is yielded once, with the first such earlier picture.
+        """
         everything = np.arange(len(self))
         for start, block in _blocks(everything, len(self)):
             before = everything[: start + len(block)]
@@ -80,17 +98,17 @@ class Pictures:
                 yield int(apart[place].argmax()), int(block[place])
 
     def _alike(self, rows: Rows, others: Rows) -> Flags:
-        """[len(rows), len(others)]"""
-        found: Flags = self._file[rows][:, None] == self._file[others]
+        """Return which of the rows and the others look alike, [len(rows), len(others)]."""
+        alike: Flags = self._file[rows][:, None] == self._file[others]
         near = np.bitwise_count(self._hash[rows][:, None] ^ self._hash[others]) <= NEAR
-        found |= near & self._hashed[rows][:, None] & self._hashed[others]
+        alike |= near & self._hashed[rows][:, None] & self._hashed[others]
         if self._vectors is not None:
-            found |= self._vectors[rows] @ self._vectors[others].T >= self._threshold
-        return found
+            alike |= self._vectors[rows] @ self._vectors[others].T >= self._threshold
+        return alike
 
 
 def _blocks(rows: Rows, others: int) -> Iterator[tuple[int, Rows]]:
-    """The rows in blocks, with the place of the first, none of which is compared with too many at a time."""
+    """Yield blocks of rows, each with the place of its first row; a block is small enough to compare with all others."""
     size = max(1, min(_ROWS, _CELLS // max(others, 1)))
     for start in range(0, len(rows), size):
         yield start, rows[start : start + size]

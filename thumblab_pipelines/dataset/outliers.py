@@ -1,12 +1,12 @@
-"""Videos far off what their channel usually gets: left out of what is learnt from, never of what is judged."""
+"""Find videos far from what their channel usually gets, to leave them out of training but not out of evaluation."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from thumblab_core.arrays import Flags
 from thumblab_pipelines.collection.crawl_rules import OUTLIER_SIGMAS
 from thumblab_pipelines.dataset.splits import TRAIN
 
@@ -14,23 +14,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEAST_VIDEOS = 10
-_SIGMA_PER_MAD = 1.4826  # of a normal distribution
+_SIGMA_PER_MAD = 1.4826
+"""Standard deviation of a normal distribution divided by its median absolute deviation."""
 
 
-def training_outliers(corpus: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """[n] training videos whose `target` is beyond 3 standard deviations of their channel's training videos.
+def training_outliers(corpus: pd.DataFrame) -> Flags:
+    """Return which videos [n] are training videos whose `target` is an outlier among their channel's training videos.
 
-    Held-out videos are never among them, whatever they got: to leave them out by what is to be predicted would flatter the
-    figures. The centre is the median and the deviation is that of a normal distribution with the same median absolute
-    deviation, because a hit would hide itself in a plain one (of 10 values none is ever beyond 3). Channels of fewer than
-    10 training videos have none.
+    An outlier is more than 3 standard deviations from the median. The standard deviation is estimated as 1.4826 times
+    the median absolute deviation, because an extreme value inflates the plain standard deviation: of 10 values, none is
+    ever 3 plain standard deviations from the mean. Channels with fewer than 10 training videos have no outliers.
+
+    Held-out videos are never outliers: leaving them out by the value to be predicted would make the figures too good.
     """
-    found = np.zeros(len(corpus), bool)
+    outlier = np.zeros(len(corpus), bool)
     train = np.flatnonzero(corpus.part.to_numpy(object) == TRAIN)
     target = corpus.target.iloc[train]
-    of_channel = target.groupby(corpus.channel_id.iloc[train])
-    distance = (target - of_channel.transform("median")).abs()
-    spread = distance.groupby(corpus.channel_id.iloc[train]).transform("median") * _SIGMA_PER_MAD
-    enough = of_channel.transform("size") >= LEAST_VIDEOS
-    found[train] = (enough & (spread > 0) & (distance > OUTLIER_SIGMAS * spread)).to_numpy(bool)
-    return found
+    by_channel = target.groupby(corpus.channel_id.iloc[train])
+    distance = (target - by_channel.transform("median")).abs()
+    deviation = distance.groupby(corpus.channel_id.iloc[train]).transform("median") * _SIGMA_PER_MAD
+    enough = by_channel.transform("size") >= LEAST_VIDEOS
+    outlier[train] = (enough & (deviation > 0) & (distance > OUTLIER_SIGMAS * deviation)).to_numpy(bool)
+    return outlier

@@ -1,4 +1,4 @@
-"""Pairs of videos of one channel and what labels them: views at the same fixed age, else age-corrected views."""
+"""Pair videos of one channel, and label each pair by views at a fixed age or by age-corrected views."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.arrays import Float64s, Rows
+from thumblab_core.arrays import Flags, Float64s, Rows
 from thumblab_pipelines.dataset.ageing import views_at
 from thumblab_pipelines.dataset.splits import MIXED, PARTS, TRAIN
 from thumblab_pipelines.features.views_at_age import FIXED_AGES
@@ -16,49 +16,53 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AGE_CORRECTED = "age-corrected views"
+"""The label of a pair without a common fixed age."""
 
 TRAIN_PAIRS_PER_VIDEO = 20
 TRAIN_PAIRS_PER_CHANNEL = 10_000
-"""So that no channel dominates: pairs grow with the square of a channel's videos, what they tell does not."""
+"""Limits so that no channel dominates: pairs grow with the square of a channel's videos, their information does not."""
 
 HELD_OUT_PAIRS_PER_CHANNEL = 20_000
 _SEED = 20_251_011
-
+_SECONDS_PER_DAY = 86_400
 
 COLUMNS = ("winner", "loser", "channel_id", "part", "label", "margin")
 
 
 def fixed_age_label(age: int) -> str:
-    """The label of a pair that views at a fixed age (hours) have decided."""
+    """Return the label of a pair that is compared by views at a fixed age in hours."""
     return f"views at {age} h"
 
 
 def compare(corpus: pd.DataFrame, first: Rows, second: Rows) -> tuple[npt.NDArray[np.object_], Float64s, Float64s]:
-    """What each couple of rows is compared by: its label [m], and the views so counted of the first and the second [m].
+    """Return the label of each pair of rows [m], and the views of its first and of its second video [m] by that label.
 
-    At the largest fixed age at which both are known, which is free of any assumption about growth; where there is none, the
-    age-corrected views, exp(`target`).
+    The views are those at the largest fixed age at which both videos have known views, which needs no assumption about
+    growth. Without a common age they are the age-corrected views, exp(`target`).
     """
     label = np.full(len(first), AGE_CORRECTED, object)
     corrected = np.exp(corpus.target.to_numpy(float))
-    one, other = corrected[first], corrected[second]
+    first_views, second_views = corrected[first], corrected[second]
     for age in sorted(FIXED_AGES):
         if views_at(age) not in corpus:
             continue
         views = corpus[views_at(age)].to_numpy(float)
         both = np.isfinite(views[first]) & np.isfinite(views[second])
         label[both] = fixed_age_label(age)
-        one, other = np.where(both, views[first], one), np.where(both, views[second], other)
-    return label, one, other
+        first_views = np.where(both, views[first], first_views)
+        second_views = np.where(both, views[second], second_views)
+    return label, first_views, second_views
 
 
 def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
-    """Pairs of one channel and one era of view counts, published at most `days` apart and unequal in what labels them.
+    """Return the pairs of videos of one channel and one era, published at most `days` apart, with unequal views.
 
-    Columns: `winner` and `loser` (rows of the corpus), `channel_id`, `part` (of both; "mixed" where the two are of different
-    parts: for judging whole channels only), `label` (see `compare`) and `margin` = 1 - loser/winner of what labelled the
-    pair. A channel gives at most 20 training pairs per video and 10,000 in all, and 20,000 of each other part: where it has
-    more, a random sample, always the same. A corpus without the column `era` is of one era.
+    The columns are `winner` and `loser` (row numbers of the corpus), `channel_id`, `part` (of both videos, or "mixed"
+    if they are in different parts), `label` (see `compare`) and `margin`, which is 1 - loser / winner of the compared
+    views.
+
+    A channel gives at most 20 training pairs per video and 10,000 in total, and 20,000 pairs of each other part. Of
+    more pairs, a random sample is taken, always the same. A corpus without the column `era` counts as one era.
     """
     import pandas as pd
 
@@ -66,42 +70,37 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     published = pd.to_datetime(corpus.published_at, utc=True).to_numpy("datetime64[s]").astype(np.int64)
     parts = corpus.part.to_numpy(object)
     eras = corpus.era.to_numpy(object) if "era" in corpus else np.full(len(corpus), "", object)
-    found = []
+    tables = []
     for channel, rows in _rows_by_channel(corpus):
-        first, second = (rows[side] for side in near_in_time(published[rows], days * 86_400))
-        of_one_era = eras[first] == eras[second]
-        first, second = first[of_one_era], second[of_one_era]
-        label, one, other = compare(corpus, first, second)
+        first, second = (rows[side] for side in near_in_time(published[rows], days * _SECONDS_PER_DAY))
+        same_era = eras[first] == eras[second]
+        first, second = first[same_era], second[same_era]
+        label, first_views, second_views = compare(corpus, first, second)
         part = np.where(parts[first] == parts[second], parts[first], MIXED)
         for name in (*PARTS, MIXED):
-            chosen = np.flatnonzero((part == name) & (one != other))
-            most = HELD_OUT_PAIRS_PER_CHANNEL
-            if name == TRAIN:
-                most = min(TRAIN_PAIRS_PER_CHANNEL, TRAIN_PAIRS_PER_VIDEO * len(rows))
-            if len(chosen) > most:
-                chosen = np.sort(random.choice(chosen, most, replace=False))
+            candidates = (part == name) & (first_views != second_views)
+            chosen = _sample(random, candidates, _most_pairs(name, len(rows)))
             a, b = first[chosen], second[chosen]
-            ahead = one[chosen] > other[chosen]
-            most_views, least_views = np.maximum(one, other)[chosen], np.minimum(one, other)[chosen]
-            found.append(
+            a_views, b_views = first_views[chosen], second_views[chosen]
+            tables.append(
                 pd.DataFrame(
                     {
-                        "winner": np.where(ahead, a, b),
-                        "loser": np.where(ahead, b, a),
+                        "winner": np.where(a_views > b_views, a, b),
+                        "loser": np.where(a_views > b_views, b, a),
                         "channel_id": channel,
                         "part": name,
                         "label": label[chosen],
-                        "margin": 1.0 - least_views / most_views,
+                        "margin": 1.0 - np.minimum(a_views, b_views) / np.maximum(a_views, b_views),
                     }
                 )
             )
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(COLUMNS))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
 
 
 def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows, Rows]:
-    """All couples [m] of moments [n] that are at most `within` apart, the earlier one first.
+    """Return the rows of the earlier and of the later of all pairs [m] of moments [n] that are at most `within` apart.
 
-    Only what is near is looked at: a channel of 20,000 videos has 200 million couples, and most are years apart.
+    Sorting first keeps this fast: a channel of 20,000 videos has 200 million pairs, and most are years apart.
     """
     order = np.argsort(published, kind="stable")
     moments = published[order]
@@ -109,6 +108,19 @@ def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows,
     earlier = np.repeat(np.arange(len(moments)), after)
     later = earlier + 1 + np.arange(len(earlier)) - np.repeat(np.cumsum(after) - after, after)
     return order[earlier], order[later]
+
+
+def _most_pairs(part: str, videos: int) -> int:
+    """Return how many pairs of a part a channel with so many videos may give."""
+    if part == TRAIN:
+        return min(TRAIN_PAIRS_PER_CHANNEL, TRAIN_PAIRS_PER_VIDEO * videos)
+    return HELD_OUT_PAIRS_PER_CHANNEL
+
+
+def _sample(random: np.random.Generator, candidates: Flags, most: int) -> Rows:
+    """Return the places of the candidates, in order; of more than `most`, a random sample."""
+    places = np.flatnonzero(candidates)
+    return np.sort(random.choice(places, most, replace=False)) if len(places) > most else places
 
 
 def _rows_by_channel(corpus: pd.DataFrame) -> list[tuple[str, Rows]]:

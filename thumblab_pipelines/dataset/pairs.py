@@ -1,7 +1,8 @@
-"""Training pairs: the corpus, its two splits and its same-channel pairs, published as one release.
+"""Build and publish training pairs: the corpus, its parts and folds, and its same-channel pairs, as one release.
 
-`videos.parquet` has a row per video, `pairs.parquet` a row per pair, whose `winner` and `loser` are rows of the former, and
-`vectors.safetensors` what a training reads of each video. The files and the rules are described in docs/training-pairs.md.
+`videos.parquet` has a row per video. `pairs.parquet` has a row per pair, whose `winner` and `loser` are row numbers of
+`videos.parquet`. `vectors.safetensors` has the vectors and sub-scores of each video. docs/training-pairs.md describes
+the files and the rules.
 """
 
 from __future__ import annotations
@@ -11,10 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from thumblab_core.arrays import Flags
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, title_encoder
+from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.releases.release_store import ALL, PAIRS, Release
 from thumblab_pipelines.collection.crawl_rules import OUTLIER_SIGMAS
 from thumblab_pipelines.dataset.ageing import age_exponent, fit_growth
@@ -32,76 +32,83 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORGOTTEN = "forgotten since"
-"""The rule by which a release's successor lacks videos."""
+"""The key of `excluded` that counts the videos which a successor lacks because they were deleted."""
 
 _VERSION = 6
+"""Of the rules and files: part of the digest of the inputs, so a new version makes new pairs from the same library."""
 
 
 @dataclass(frozen=True)
 class BuiltPairs:
-    """The release, and whether it was there already because nothing had changed."""
+    """A pairs release; `reused` says that it existed already, because nothing had changed."""
 
     release: Release
     reused: bool
 
 
 def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
-    """Publish the corpus, its splits and its pairs, unless a release of the same content is there; prune old ones."""
+    """Publish the corpus, its splits and its pairs as a release, and delete old pairs releases.
+
+    If a release of the same inputs exists, return it and publish nothing. `run_id` is the Dagster run to record.
+    """
     image, title = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     everything = read_corpus(lab, image.fingerprint, title.fingerprint)
     corpus, excluded = exclude(everything, lab.settings.train_only_on_opted_in)
-    snapshot, there = read_snapshot(lab, corpus, image.fingerprint, title.fingerprint)
-    excluded["forgotten while it was read"] = int((~there).sum())
-    corpus, snapshot = corpus[there].reset_index(drop=True), snapshot.only(there)
+    snapshot, complete = read_snapshot(lab, corpus, image.fingerprint, title.fingerprint)
+    excluded["forgotten while it was read"] = int((~complete).sum())
+    corpus, snapshot = corpus[complete].reset_index(drop=True), snapshot.only(complete)
     threshold, days = image.near_duplicate, lab.settings.pair_days
     made_with = (_VERSION, image.fingerprint, title.fingerprint, threshold, days)
     inputs = inputs_digest(*made_with, corpus.to_csv(index=False), blobs=snapshot.buffers())
     release = lab.releases.unchanged(PAIRS, ALL, inputs)
     if release is not None:
         return BuiltPairs(release, reused=True)
-    hashes = [None if phash != phash else int(phash) for phash in corpus.phash.to_numpy(object, na_value=np.nan)]
-    again = Pictures(corpus.sha256.tolist(), hashes, snapshot.images, threshold).repeats()
-    excluded["near-duplicate picture"] = int(again.sum())
-    corpus, snapshot = corpus[~again].reset_index(drop=True), snapshot.only(~again)
-    corpus, outliers = _divide(corpus)
+    pictures = Pictures(corpus.sha256.tolist(), known_hashes(corpus.phash), snapshot.images, threshold)
+    repeated = pictures.repeats()
+    excluded["near-duplicate picture"] = int(repeated.sum())
+    corpus, snapshot = corpus[~repeated].reset_index(drop=True), snapshot.only(~repeated)
+    corpus, outliers = _split(corpus)
     excluded[f"over {OUTLIER_SIGMAS:g} standard deviations from its channel, training part"] = int(outliers.sum())
-    corpus, pairs, found = _paired(corpus, days)
+    corpus, pairs, counts = _paired(corpus, days)
     info = {
         "inputs": inputs,
         "image_encoder": image.fingerprint,
         "image_encoder_name": image_encoder_name(lab.settings),
         "title_encoder": title.fingerprint,
-        **found,
+        **counts,
         "pair_days": days,
         "near_duplicate": threshold,
         "as_of": everything.observed_at.max().isoformat() if everything.observed_at.notna().any() else None,
         "excluded": excluded,
     }
     write = _writer(corpus, pairs, snapshot.only(~outliers))
-    with holding_pairs(lab):  # what is published while old releases are cleaned would lie behind their successors
+    # Without the lock, a release published while old ones are replaced would be older than their successors.
+    with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)
     return BuiltPairs(release, reused=False)
 
 
 def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = None) -> Release | None:
-    """Publish what is left of a pairs release, in the scope: split as it was, and paired anew, with growth and targets of
-    the videos that are left. None where no pair is left.
+    """Publish the videos of a dataset that are left after deletions as a new pairs release in the scope.
+
+    The videos keep their parts and folds. Growth, targets and pairs are computed anew from the videos that are left.
+    Return None if no pair is left.
     """
-    said = data.release.info
-    corpus, pairs, found = _paired(data.videos, float(said["pair_days"]))
+    replaced = data.release.info
+    corpus, pairs, counts = _paired(data.videos, float(replaced["pair_days"]))
     if pairs.empty:
         return None
-    info = said | found
-    info["inputs"] = inputs_digest("successor", said["inputs"], corpus.video_id.tolist())
-    info["succeeds"] = [*said.get("succeeds", []), data.release.release_id]
-    info["excluded"] = said["excluded"] | {FORGOTTEN: said["excluded"].get(FORGOTTEN, 0) + data.forgotten}
+    info = replaced | counts
+    info["inputs"] = inputs_digest("successor", replaced["inputs"], corpus.video_id.tolist())
+    info["succeeds"] = [*replaced.get("succeeds", []), data.release.release_id]
+    info["excluded"] = replaced["excluded"] | {FORGOTTEN: replaced["excluded"].get(FORGOTTEN, 0) + data.forgotten}
     write = _writer(corpus, pairs, Snapshot(data.images, data.titles, data.sub_scores))
     return lab.releases.publish(PAIRS, scope, write, info, run_id)
 
 
 def _paired(corpus: pd.DataFrame, days: float) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """The divided corpus with its `target`, its pairs, and what the manifest says of both."""
+    """Return the split corpus with its `target`, its pairs, and the entries of the manifest that describe both."""
     train = corpus[corpus.part == TRAIN]
     growth = fit_growth(train)
     corpus = corpus.assign(target=growth.target(corpus))
@@ -122,18 +129,18 @@ def _paired(corpus: pd.DataFrame, days: float) -> tuple[pd.DataFrame, pd.DataFra
     )
 
 
-def _divide(corpus: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
-    """The corpus with `part` and `fold`, without the outliers of its training part; and which rows [n] those were."""
+def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
+    """Return the corpus with `part` and `fold`, without training outliers, and which rows [n] were outliers."""
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)
-    judged = corpus.assign(target=fit_growth(corpus[train]).target(corpus))
-    # The crawl judged by all videos of the channel, so its mark is used in the training part only.
-    gone = training_outliers(judged) | (train & corpus.crawl_outlier.to_numpy(bool))
-    return corpus[~gone].drop(columns=list(LATER_RULES)).reset_index(drop=True), gone
+    with_target = corpus.assign(target=fit_growth(corpus[train]).target(corpus))
+    # The crawl compared a video with all videos of its channel, also held-out ones: its mark counts for training only.
+    outliers = training_outliers(with_target) | (train & corpus.crawl_outlier.to_numpy(bool))
+    return corpus[~outliers].drop(columns=list(LATER_RULES)).reset_index(drop=True), outliers
 
 
 def _largest_share(pairs: pd.DataFrame) -> float:
-    """The share of the training pairs that the channel with the most of them has."""
+    """Return the share of the training pairs that belongs to the channel with the most of them."""
     share = pairs[pairs.part == TRAIN].channel_id.value_counts(normalize=True)
     return round(float(share.iloc[0]), 4) if len(share) else 0.0
 

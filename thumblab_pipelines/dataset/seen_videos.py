@@ -1,4 +1,7 @@
-"""Which videos a model was trained on: a fingerprint of each lies in its release, so that nobody judges it on them."""
+"""Fingerprints of the videos that a model was trained on.
+
+The release of a model or of a fine-tuned encoder stores them, so that the model is not evaluated on these videos.
+"""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -6,22 +9,27 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Flags
 from thumblab_core.encoders.load import weights_file
 from thumblab_core.releases.release_store import Release
 
 SEEN = "seen.npy"
-"""The file of a release, of a model or a fine-tuned encoder, with the `fingerprints` of the videos it was trained on."""
+"""The file of a release (model or fine-tuned encoder) with the `fingerprints` of the videos it was trained on."""
 
 
 def fingerprints(video_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
-    """The first 8 bytes (little-endian) of the SHA-256 of each id, each once and sorted; uint64 [n]."""
+    """Return the sorted fingerprints of the distinct ids, uint64 [n].
+
+    A fingerprint is the first 8 bytes (little-endian) of the SHA-256 of the id.
+    """
     return np.unique(_digests(list(video_ids)))
 
 
 def seen_by_encoder(name: str) -> npt.NDArray[np.uint64]:
-    """The fingerprints of the videos that an image encoder was fine-tuned on: they lie beside its weights.
+    """Return the fingerprints of the videos that an image encoder was fine-tuned on, from the file beside its weights.
 
-    `name` is as in `THUMBLAB_IMAGE_ENCODER`, with a precision or not. None of encoders that nobody fine-tuned here.
+    `name` is a value of `THUMBLAB_IMAGE_ENCODER`, with or without a precision. The result is empty for encoders that
+    this lab did not fine-tune.
     """
     weights = weights_file(name)
     if weights is None or not (weights.parent / SEEN).is_file():
@@ -29,15 +37,16 @@ def seen_by_encoder(name: str) -> npt.NDArray[np.uint64]:
     return np.asarray(np.load(weights.parent / SEEN, allow_pickle=False), np.uint64)
 
 
-def seen_by(release: Release, video_ids: Sequence[str]) -> npt.NDArray[np.bool_] | None:
-    """Which of the videos the model or its encoder was trained on, [n]; None where its release does not say.
+def seen_by(release: Release, video_ids: Sequence[str]) -> Flags | None:
+    """Return which videos [n] the model or its encoder was trained on; None if its release does not record it.
 
-    Two of a billion videos share a fingerprint once in forty times: what that costs is a pair that is not judged.
+    Two different videos can share a fingerprint: among a billion videos this happens with a chance of one in forty. A
+    video wrongly taken for a training video only costs the pairs that are then not evaluated.
     """
     if SEEN not in release.files:
         return None
-    seen = np.load(release.path / SEEN, allow_pickle=False)
-    return np.isin(_digests(video_ids), seen)
+    trained_on = np.load(release.path / SEEN, allow_pickle=False)
+    return np.isin(_digests(video_ids), trained_on)
 
 
 def _digests(video_ids: Sequence[str]) -> npt.NDArray[np.uint64]:

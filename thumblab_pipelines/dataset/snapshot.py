@@ -1,8 +1,11 @@
-"""What a training needs of each video beside `videos.parquet`, as one file of a pairs release.
+"""The vectors and sub-scores of the videos of a pairs release, as one of its files.
 
-A safetensors file of three float32 tensors, row for row as `videos.parquet`: `images` and `titles`, unit vectors by the
-encoders that the manifest names, and `sub_scores`, NaN where not measured, in the order of `thumblab_core.sub_scores.NAMES`.
-A training so reads what its pairs were made of, whatever was forgotten, swapped or encoded anew since.
+The file is a safetensors file of three float32 tensors with one row per row of `videos.parquet`:
+
+- `images` and `titles`: unit vectors by the encoders that the manifest names
+- `sub_scores`: NaN where not measured, in the order of `thumblab_core.sub_scores.NAMES`
+
+So training reads what the pairs were made from, even if a video was deleted, replaced or encoded again since.
 """
 
 from __future__ import annotations
@@ -28,23 +31,24 @@ if TYPE_CHECKING:
 
 FILE = "vectors.safetensors"
 
+_REMEDY = "materialize training_pairs again"
 
 _SUB_SCORES = f"""
 SELECT video_id, {", ".join(NAMES)} FROM visual_features
 JOIN unnest(CAST(:ids AS text[]), CAST(:pictures AS text[])) AS asked (video_id, sha256) USING (video_id, sha256)
-"""  # noqa: S608  (names of ours)
+"""  # noqa: S608  (constant names only)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Of n videos: `images` [n, d_i] and `titles` [n, d_t] unit vectors, `sub_scores` [n, 6]; float32."""
+    """Unit vectors of the pictures [n, d_i] and titles [n, d_t] of n videos, and their sub-scores [n, 6]; float32."""
 
     images: Vectors
     titles: Vectors
     sub_scores: Float32s
 
     def save(self, folder: Path) -> None:
-        """Write the file into the folder of a release."""
+        """Write the snapshot as a file into the folder of a release."""
         from safetensors.numpy import save_file
 
         save_file(
@@ -53,45 +57,52 @@ class Snapshot:
 
     @classmethod
     def load(cls, release: Release, count: int) -> Self:
-        """Of a verified release of `count` videos. Raises `LabError` where it has none, or one of another shape."""
+        """Read the snapshot of a verified release of `count` videos.
+
+        Raises `LabError` if the release has no snapshot, or one that is unreadable or of another shape or type.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        again = "materialize training_pairs again"
         if FILE not in release.files:
-            raise LabError(f"{release} has no vectors: it was made by an earlier version of the lab; {again}")
+            raise LabError(f"{release} has no vectors: it was made by an earlier version of the lab; {_REMEDY}")
         try:
-            found = cls(**load_file(release.path / FILE))
+            snapshot = cls(**load_file(release.path / FILE))
         except (SafetensorError, OSError, TypeError) as error:
-            raise LabError(f"{release}: {FILE} cannot be read ({error}); {again}") from None
-        for name, values in vars(found).items():
+            raise LabError(f"{release}: {FILE} cannot be read ({error}); {_REMEDY}") from None
+        for name, values in vars(snapshot).items():
             if values.dtype != np.float32 or values.ndim != 2 or len(values) != count:
                 raise LabError(
-                    f"{release}: {name} is {values.dtype} {list(values.shape)}, for {count} videos it is float32 "
-                    f"[{count}, d]; {again}"
+                    f"{release}: {name} is {values.dtype} {list(values.shape)}; for {count} videos it must be float32 "
+                    f"[{count}, d]; {_REMEDY}"
                 )
-        return found
+        return snapshot
 
     def only(self, rows: Flags) -> Snapshot:
-        """Of the chosen rows [n]."""
+        """Return the snapshot of the chosen rows; `rows` are flags [n]."""
         return Snapshot(*(values[rows] for values in vars(self).values()))
 
     def buffers(self) -> list[memoryview]:
-        """The numbers, for a digest."""
+        """Return the bytes of the arrays, to compute a digest."""
         return [np.ascontiguousarray(values).data for values in vars(self).values()]
 
 
 def read_snapshot(lab: Lab, videos: pd.DataFrame, image_encoder: str, title_encoder: str) -> tuple[Snapshot, Flags]:
-    """What the database has of these pictures and titles of videos, and which of them [n] have both vectors."""
-    ids, (pictures, words) = videos.video_id.tolist(), digests(videos)
-    images, with_image = read_vectors(lab, ids, pictures, image_encoder)
-    titles, with_title = read_vectors(lab, ids, words, title_encoder)
-    return Snapshot(images, titles, _sub_scores(lab, ids, pictures)), with_image & with_title
+    """Read the vectors and sub-scores of these videos from the database, and return which videos [n] have both vectors.
+
+    `videos` has the columns `video_id`, `sha256` (of the picture) and `title`; the encoders are given by fingerprint.
+    """
+    ids, (pictures, title_digests) = videos.video_id.tolist(), digests(videos)
+    images, has_image = read_vectors(lab, ids, pictures, image_encoder)
+    titles, has_title = read_vectors(lab, ids, title_digests, title_encoder)
+    return Snapshot(images, titles, _sub_scores(lab, ids, pictures)), has_image & has_title
 
 
 def _sub_scores(lab: Lab, ids: Sequence[str], pictures: Sequence[str]) -> Float32s:
     with lab.engine.connect() as connection:
         rows = connection.execute(text(_SUB_SCORES), {"ids": list(ids), "pictures": list(pictures)}).all()
-    found = {row[0]: [np.nan if value is None else value for value in row[1:]] for row in rows}
-    unknown = [np.nan] * len(NAMES)
-    return np.array([found.get(video_id, unknown) for video_id in ids], np.float32).reshape(len(ids), len(NAMES))
+    measured = {row[0]: [np.nan if value is None else value for value in row[1:]] for row in rows}
+    not_measured = [np.nan] * len(NAMES)
+    return np.array([measured.get(video_id, not_measured) for video_id in ids], np.float32).reshape(
+        len(ids), len(NAMES)
+    )

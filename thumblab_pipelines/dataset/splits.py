@@ -1,4 +1,8 @@
-"""Which part a video is in: by time for the future of known channels, by channel for channels never seen."""
+"""Assign each video a part by time and a fold by channel.
+
+The parts divide each channel by date, to evaluate on the future of known channels. The folds hold whole channels, to
+evaluate on unseen channels.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Float64s
+
 if TYPE_CHECKING:
     import pandas as pd
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PARTS = (TRAIN, VALIDATION, TEST)
 MIXED = "mixed"
-"""The part of a pair whose videos are of different parts: for judging whole channels only."""
+"""The part of a pair whose two videos are in different parts; such pairs only serve to evaluate on unseen channels."""
 
 FOLDS = 3
 _TRAIN_SHARE, _VALIDATION_SHARE = 0.68, 0.12
@@ -21,22 +27,33 @@ _TRAIN_SHARE, _VALIDATION_SHARE = 0.68, 0.12
 Columns = npt.NDArray[Any]
 
 
-def split_by_time(corpus: pd.DataFrame) -> Columns:
-    """Per channel and in order of publication: the first 68 % train, the next 12 % validate, the last 20 % test."""
+def place_in_channel(corpus: pd.DataFrame) -> Float64s:
+    """Return the place of each video [n] in its channel by date, from 0 (first) to 1 (last); rows are sorted by date.
+
+    It is (k - 0.5) / size for the k-th video of a channel.
+    """
     place = corpus.groupby("channel_id").cumcount().to_numpy(float) + 0.5
-    share = place / corpus.groupby("channel_id").channel_id.transform("size").to_numpy(float)
+    return np.asarray(place / corpus.groupby("channel_id").channel_id.transform("size").to_numpy(float), np.float64)
+
+
+def split_by_time(corpus: pd.DataFrame) -> Columns:
+    """Return the part of each video [n]; the rows of the corpus are sorted by date.
+
+    Of each channel the first 68 % are for training, the next 12 % for validation and the last 20 % for testing.
+    """
+    place = place_in_channel(corpus)
     parts = np.where(
-        share <= _TRAIN_SHARE, TRAIN, np.where(share <= _TRAIN_SHARE + _VALIDATION_SHARE, VALIDATION, TEST)
+        place <= _TRAIN_SHARE, TRAIN, np.where(place <= _TRAIN_SHARE + _VALIDATION_SHARE, VALIDATION, TEST)
     )
     return np.asarray(parts, dtype=object)
 
 
 def split_by_channel(corpus: pd.DataFrame) -> Columns:
-    """[n] fold 0..2: whole channels, dealt so that the folds have about equally many videos."""
+    """Return the fold of each video [n], 0 to 2: a channel is in one fold, and the folds are about equally large."""
     sizes = corpus.groupby("channel_id").size().sort_index().sort_values(ascending=False, kind="stable")
-    load = np.zeros(FOLDS, int)
+    videos_in_fold = np.zeros(FOLDS, int)
     fold = {}
     for channel, size in sizes.items():
-        fold[channel] = int(load.argmin())
-        load[fold[channel]] += size
+        fold[channel] = int(videos_in_fold.argmin())
+        videos_in_fold[fold[channel]] += size
     return corpus.channel_id.map(fold).to_numpy(int)

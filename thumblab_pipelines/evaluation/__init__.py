@@ -1,1 +1,1 @@
-"""Evaluate the ranking model on held-out pairs and on other catalogues."""
+"""Evaluate ranking models on held-out pairs, of the lab's own videos or of another catalogue."""

@@ -1,7 +1,10 @@
-"""Judge the ranking model on held-out pairs, beside what needs no model and what a simple one can do.
+"""Evaluate the ranking model and the reference models on held-out pairs.
 
-Three questions, and who may know what: the `future` of known channels (their first 80 %), `new_channels` (nothing of them),
-and channels that are new but `adapted` to (nothing at training, then their first 80 %).
+There are three splits, by what a model may know of a channel:
+
+- `future`: the model knows the first 80 % of the channel
+- `new_channels`: the model knows nothing of the channel
+- `adapted`: the model was trained without the channel, and then adapted on its first 80 %
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from thumblab_core.arrays import Floats, Rows
 from thumblab_core.database.tables import model_evaluations
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TEST, TRAIN, VALIDATION
-from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, MODEL, NEW_CHANNELS, Evaluation, Question
+from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, MODEL, NEW_CHANNELS, Evaluation, HeldOutPairs
 from thumblab_pipelines.evaluation.reference_models import LINEAR, POOLED, references
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.statistics.held_out import HeldOut
@@ -28,33 +31,41 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GLOBAL = "global"
-"""The model's part that is the same for all channels."""
+"""The scorer that is the model without channel adapters."""
 
 
 def evaluate(data: Dataset, held: HeldOut) -> list[Evaluation]:
-    """The model and its references on all three questions; which figures there are is told in docs/evaluation.md."""
-    own = np.union1d(data.rows(TRAIN), data.rows(VALIDATION))
-    known = references(data, own)
-    unknown, adapted = _without_the_channel(data, own)
-    future = {MODEL: held.future, GLOBAL: held.future_unadapted, **known}
-    later = {MODEL: held.adapted, GLOBAL: held.new, **adapted}
-    found = _answers(data, FUTURE, future, POOLED, held.slope_adapted, data.rows(TEST))
-    told = np.isfinite(held.new)
-    if told.any():
-        asked = dataclasses.replace(data, pairs=data.pairs[told[data.pairs.winner] & told[data.pairs.loser]])
-        new, rows = {MODEL: held.new, **unknown}, np.flatnonzero(told)
-        found += _answers(asked, NEW_CHANNELS, new, LINEAR, held.slope, rows)
-        found += _answers(asked, ADAPTED, later, POOLED, held.slope_adapted, np.intersect1d(data.rows(TEST), rows))
-    return found
+    """Return the figures of the model and of its reference models on all three splits.
+
+    docs/evaluation.md lists the figures. Splits of unseen channels are left out if no model could be trained for them.
+    """
+    known = np.union1d(data.rows(TRAIN), data.rows(VALIDATION))
+    future_references = references(data, known)
+    unseen_references, adapted_references = _references_without_channel(data, known)
+    future = {MODEL: held.future, GLOBAL: held.future_unadapted, **future_references}
+    evaluations = _evaluate_split(data, FUTURE, future, POOLED, held.slope_adapted, data.rows(TEST))
+    has_score = np.isfinite(held.new)
+    if has_score.any():
+        pairs = data.pairs[has_score[data.pairs.winner] & has_score[data.pairs.loser]]
+        scored, rows = dataclasses.replace(data, pairs=pairs), np.flatnonzero(has_score)
+        new = {MODEL: held.new, **unseen_references}
+        evaluations += _evaluate_split(scored, NEW_CHANNELS, new, LINEAR, held.slope, rows)
+        adapted = {MODEL: held.adapted, GLOBAL: held.new, **adapted_references}
+        test_rows = np.intersect1d(data.rows(TEST), rows)
+        evaluations += _evaluate_split(scored, ADAPTED, adapted, POOLED, held.slope_adapted, test_rows)
+    return evaluations
 
 
 def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
-    """AUC of any scores [n] on the pairs of a release that ask the question `split`: all, and those with a twofold gap."""
-    return list(Question.of(split, pairs).aucs(scorer, scores))
+    """Return the AUC of any scores [n] on the pairs of a release that belong to the split.
+
+    There are two figures: on all of these pairs, and on those with a twofold gap.
+    """
+    return list(HeldOutPairs.of(split, pairs).aucs(scorer, scores))
 
 
 def figure(evaluations: Iterable[Evaluation], split: str, slice_: str = "all", metric: str = "auc") -> Evaluation:
-    """The model's figure of that metric. Raises `KeyError` when it is not among the evaluations."""
+    """Return the model's figure of that metric. Raises `KeyError` if the evaluations do not contain it."""
     sought = (split, slice_, MODEL, metric)
     for evaluation in evaluations:
         if (evaluation.split, evaluation.slice, evaluation.scorer, evaluation.metric) == sought:
@@ -63,44 +74,57 @@ def figure(evaluations: Iterable[Evaluation], split: str, slice_: str = "all", m
 
 
 def save_evaluations(lab: Lab, release_id: str, evaluations: list[Evaluation]) -> None:
-    """Write `model_evaluations` of a model release; writing them again changes nothing."""
+    """Write the evaluations of a model release to `model_evaluations`; rows that exist already are not changed."""
     now = datetime.now(UTC)
     rows = [{"release_id": release_id, "evaluated_at": now, **asdict(evaluation)} for evaluation in evaluations]
     with lab.engine.begin() as connection:
         connection.execute(insert(model_evaluations).on_conflict_do_nothing(), rows)
 
 
-def _answers(
-    data: Dataset, split: str, scores: dict[str, Floats], bar: str, slope: float, rows: Rows
+def _evaluate_split(
+    data: Dataset, split: str, scores: dict[str, Floats], reference: str, slope: float, rows: Rows
 ) -> list[Evaluation]:
-    """Every scorer on all pairs; in detail the model and the reference `bar`, the best that knew as much as the model."""
-    question = Question.of(split, data.pairs)
-    found = [row for scorer, said in scores.items() for row in question.aucs(scorer, said)]
-    for scorer in (MODEL, bar):
+    """Return the figures of one split.
+
+    Parameters
+    ----------
+    scores
+        Scores [n] by scorer. Every scorer gets its AUC.
+    reference
+        The best scorer that may know as much as the model. It is evaluated in detail, as the model is.
+    slope
+        Factor from differences of the model's scores to log odds.
+    rows
+        The videos whose scores are correlated with their targets.
+    """
+    held_out = HeldOutPairs.of(split, data.pairs)
+    evaluations = [auc for scorer, values in scores.items() for auc in held_out.aucs(scorer, values)]
+    for scorer in (MODEL, reference):
         if scorer in scores:
-            found += question.parts(data.videos, scorer, scores[scorer])
-    if bar in scores:
-        found += question.lead(scores[MODEL], bar, scores[bar])
-    # Of the other pairs the slope of channels never seen knows the outcomes.
-    found += Question(split, data.pairs[data.pairs.part == TEST]).certainty(scores[MODEL], slope)
-    return [*found, *question.correlations(data.videos, rows, scores[MODEL])]
+            evaluations += held_out.detailed_aucs(data.videos, scorer, scores[scorer])
+    if reference in scores:
+        evaluations += held_out.lead(scores[MODEL], reference, scores[reference])
+    # The slope for unseen channels was fitted on their training and validation pairs, so only test pairs are held out.
+    test_pairs = HeldOutPairs(split, data.pairs[data.pairs.part == TEST])
+    evaluations += test_pairs.calibration(scores[MODEL], slope)
+    return [*evaluations, *held_out.correlations(data.videos, rows, scores[MODEL])]
 
 
-def _without_the_channel(data: Dataset, own: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Reference models that never saw the channel, and partial pooling that then learnt from the channel's `own` rows.
+def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Return the scores [n] of reference models fitted without the channel of each video, unadapted and adapted.
 
-    Scores [n] by name; none at all where there is one fold of channels only.
+    Adapted is partial pooling alone: its part per channel is then fitted to the `known` rows of the channel. Both are
+    empty if there is one fold of channels only.
     """
     folds = data.videos.fold.to_numpy(int)
-    unknown: dict[str, Floats] = {}
+    unadapted: dict[str, Floats] = {}
     adapted: dict[str, Floats] = {}
     for fold in range(FOLDS):
-        there, elsewhere = folds == fold, np.flatnonzero(folds != fold)
-        if not there.any() or not len(elsewhere):
+        in_fold, elsewhere = folds == fold, np.flatnonzero(folds != fold)
+        if not in_fold.any() or not len(elsewhere):
             continue
-        seen = references(data, elsewhere, own[there[own]])
-        for name, scores in seen.items():
-            # Of a channel without a history partial pooling is the linear model.
-            found = adapted if name == POOLED else unknown
-            found.setdefault(name, np.zeros(len(folds)))[there] = scores[there]
-    return unknown, adapted
+        for name, scores in references(data, elsewhere, known[in_fold[known]]).items():
+            # Partial pooling is only evaluated adapted: without known videos of the channel it equals the linear model.
+            collected = adapted if name == POOLED else unadapted
+            collected.setdefault(name, np.zeros(len(folds)))[in_fold] = scores[in_fold]
+    return unadapted, adapted

@@ -1,4 +1,4 @@
-"""One question to a ranking, the held-out pairs that ask it, and the figures that answer."""
+"""Figures of a scorer on held-out pairs: what is measured, and on which pairs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from thumblab_core.arrays import Float64s, Floats, Rows
+from thumblab_core.arrays import Flags, Float64s, Floats, Rows
 from thumblab_core.ranking import skill
 from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.statistics.calibration import expected_calibration_error, too_close
@@ -31,23 +30,32 @@ FUTURE, NEW_CHANNELS, ADAPTED = skill.FUTURE, skill.NEW_CHANNELS, skill.ADAPTED
 MODEL = "model"
 
 SLICES = {"all": 0.0, "2x": 0.5}
-"""The least margin of a pair; a margin of 0.5 is twice the views."""
+"""The least margin of the pairs of a slice; at a margin of 0.5 the winner has twice the views."""
 
 MARGINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+"""Edges of the slices by margin."""
 
 LEAST_PAIRS, MOST_CHANNELS = 30, 50
-"""Channels and niches with fewer held-out pairs have no figures of their own; of channels the fifty largest have them."""
+"""A channel or niche has figures of its own from 30 held-out pairs on, and of channels only the fifty largest."""
 
 DEEP = 100
-"""Held-out pairs of a channel from which on its pairs with a twofold gap are worth a figure."""
+"""Held-out pairs from which on a channel also has a figure for its pairs with a twofold gap."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One figure: a metric of one scorer on one slice of one split. docs/evaluation.md says what each of them is.
+    """One figure: a metric of one scorer on one slice of one split; docs/evaluation.md explains each of them.
 
-    `value` is None where nothing could be measured; `low` and `high` are the ends of its 95 % interval, where it has one.
-    `pairs` were looked at, 0 for a figure of videos; of `channels`.
+    Parameters
+    ----------
+    value
+        The figure; None if it could not be measured.
+    low, high
+        The ends of its 95 % interval; None if it has no interval.
+    pairs
+        The number of pairs that it was measured on; 0 for a figure of videos.
+    channels
+        The number of channels of these pairs or videos.
     """
 
     split: str
@@ -62,96 +70,109 @@ class Evaluation:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:
-        """From its fields; also from those of a release that was made when AUC was all that was measured."""
+        """Return the evaluation with these fields, or with those of an old release whose only metric was AUC."""
         if "auc" not in row:
             return cls(**row)
-        found = {name: value for name, value in row.items() if not name.startswith("auc")}
-        return cls(**found, metric="auc", value=row["auc"], low=row["auc_low"], high=row["auc_high"])
+        common = {name: value for name, value in row.items() if not name.startswith("auc")}
+        return cls(**common, metric="auc", value=row["auc"], low=row["auc_low"], high=row["auc_high"])
+
+
+class _Sides(NamedTuple):
+    """The winner, the loser and the number of the channel of each of some pairs."""
+
+    winners: Rows
+    losers: Rows
+    channels: Rows
 
 
 @dataclass(frozen=True)
-class Question:
-    """`pairs` as a release has them, those of a split only."""
+class HeldOutPairs:
+    """The held-out pairs of one split, as a release has them; its methods yield the figures of scores [n] on them."""
 
     split: str
     pairs: pd.DataFrame
 
     @classmethod
     def of(cls, split: str, pairs: pd.DataFrame) -> Self:
-        """Of all pairs of a release: whoever knows nothing of a channel is asked all of its pairs, else those of its end."""
+        """Return the pairs of a release that are held out in the split.
+
+        For unseen channels these are all pairs, for known and adapted channels those of the last 20 % of each channel.
+        """
         return cls(split, pairs if split == NEW_CHANNELS else pairs[pairs.part == TEST])
 
     def aucs(self, scorer: str, scores: Floats) -> Iterator[Evaluation]:
-        """Of all pairs, and of those with a twofold gap."""
+        """Yield the AUC on all pairs and on those with a twofold gap."""
         for name, least in SLICES.items():
             yield self._auc(name, scorer, scores, self._margin >= least)
 
-    def lead(self, scores: Floats, bar: str, theirs: Floats) -> Iterator[Evaluation]:
-        """By how much the model's AUC is above that of the reference model `bar`, on the same pairs."""
+    def lead(self, scores: Floats, reference: str, reference_scores: Floats) -> Iterator[Evaluation]:
+        """Yield the model's AUC minus that of a reference model, on all pairs and on those with a twofold gap."""
         for name, least in SLICES.items():
-            chosen = self._margin >= least
-            winners, losers, channels = self._sides(chosen)
-            gained = pair_wins(scores, winners, losers) - pair_wins(theirs, winners, losers)
-            yield self._mean(name, MODEL, f"lead_over_{bar}", gained, winners, losers, channels)
+            sides = self._sides(self._margin >= least)
+            model_wins = pair_wins(scores, sides.winners, sides.losers)
+            reference_wins = pair_wins(reference_scores, sides.winners, sides.losers)
+            yield self._mean(name, MODEL, f"lead_over_{reference}", model_wins - reference_wins, sides)
 
-    def parts(self, videos: pd.DataFrame, scorer: str, scores: Floats) -> Iterator[Evaluation]:
-        """AUC by how far the two are apart, by niche and by channel."""
+    def detailed_aucs(self, videos: pd.DataFrame, scorer: str, scores: Floats) -> Iterator[Evaluation]:
+        """Yield the AUC by margin, by niche and by channel; `videos` are those of the release."""
         for low, high in pairwise(MARGINS):
             inside = (self._margin >= low) & ((self._margin < high) | (high == MARGINS[-1]))
             yield self._auc(f"margin {low:g}-{high:g}", scorer, scores, inside)
-        niches, names = numbered(videos.niche)
-        niche = niches[self._winner]
+        niche_of_video, niches = numbered(videos.niche)
+        niche = niche_of_video[self._winner]
         for number, _ in _frequent(niche):
-            yield self._auc(f"niche:{names[number]}", scorer, scores, niche == number)
-        channel, names = self._channels
+            yield self._auc(f"niche:{niches[number]}", scorer, scores, niche == number)
+        channel, channels = self._channels
         for number, count in _frequent(channel)[:MOST_CHANNELS]:
-            mine = channel == number
-            yield self._auc(f"channel:{names[number]}", scorer, scores, mine)
+            in_channel = channel == number
+            yield self._auc(f"channel:{channels[number]}", scorer, scores, in_channel)
             if count >= DEEP:
-                twice = mine & (self._margin >= SLICES["2x"])
-                yield self._auc(f"channel:{names[number]}", scorer, scores, twice, "auc_2x")
+                twofold = in_channel & (self._margin >= SLICES["2x"])
+                yield self._auc(f"channel:{channels[number]}", scorer, scores, twofold, "auc_2x")
 
-    def certainty(self, scores: Floats, slope: float) -> Iterator[Evaluation]:
-        """Whether the model's win probabilities hold, how often it would not say, and how often it is right when it does."""
+    def calibration(self, scores: Floats, slope: float) -> Iterator[Evaluation]:
+        """Yield the model's calibration error (ECE), the share of pairs too close to call, and the AUC on the others.
+
+        `slope` turns a difference of scores into the log odds of winning.
+        """
         gaps = (scores[self._winner] - scores[self._loser]).astype(np.float64)
         close = too_close(gaps, slope)
         error = expected_calibration_error(gaps, slope) if len(gaps) else None
-        pairs, channels = self._size(self._channels[0])
-        yield Evaluation(self.split, "all", MODEL, "ece", error, None, None, pairs, channels)
-        yield self._mean("all", MODEL, "abstained", close.astype(np.float64), *self._sides(np.ones(len(gaps), bool)))
+        channels = self._channels[0]
+        yield Evaluation(self.split, "all", MODEL, "ece", error, None, None, len(channels), distinct(channels))
+        every_pair = self._sides(np.ones(len(gaps), bool))
+        yield self._mean("all", MODEL, "abstained", close.astype(np.float64), every_pair)
         yield self._auc("all", MODEL, scores, ~close, "accuracy_decided")
 
     def correlations(self, videos: pd.DataFrame, rows: Rows, scores: Floats) -> Iterator[Evaluation]:
-        """Spearman's within channels, of the score and what the rows' videos got: views for their age, and true CTR."""
+        """Yield the model's rank correlations within channels, averaged over channels, for the given rows of `videos`.
+
+        Scores are correlated with age-corrected views, and with the owner's true click-through rate.
+        """
         truths = {"spearman": "target", "ctr_correlation": "click_through_rate"}
         for metric, column in truths.items():
-            found: dict[str, float] = {}
+            by_channel: dict[str, float] = {}
             if column in videos:
-                found = channel_correlations(scores, videos[column].to_numpy(float), videos.channel_id, rows)
-            values = np.array(list(found.values()), np.float64)
-            value = float(values.mean()) if found else None
-            low, high = interval_over_channels(values, list(found)) if len(found) > 1 else (None, None)
-            yield Evaluation(self.split, "all", MODEL, metric, value, low, high, 0, len(found))
+                by_channel = channel_correlations(scores, videos[column].to_numpy(float), videos.channel_id, rows)
+            values = np.array(list(by_channel.values()), np.float64)
+            value = float(values.mean()) if by_channel else None
+            low, high = interval_over_channels(values, list(by_channel)) if len(by_channel) > 1 else (None, None)
+            yield Evaluation(self.split, "all", MODEL, metric, value, low, high, 0, len(by_channel))
 
-    def _auc(
-        self, slice_: str, scorer: str, scores: Floats, chosen: npt.NDArray[np.bool_], metric: str = "auc"
-    ) -> Evaluation:
-        winners, losers, channels = self._sides(chosen)
-        return self._mean(slice_, scorer, metric, pair_wins(scores, winners, losers), winners, losers, channels)
+    def _auc(self, slice_: str, scorer: str, scores: Floats, chosen: Flags, metric: str = "auc") -> Evaluation:
+        sides = self._sides(chosen)
+        return self._mean(slice_, scorer, metric, pair_wins(scores, sides.winners, sides.losers), sides)
 
-    def _mean(
-        self, slice_: str, scorer: str, metric: str, values: Float64s, winners: Rows, losers: Rows, channels: Rows
-    ) -> Evaluation:
+    def _mean(self, slice_: str, scorer: str, metric: str, values: Float64s, sides: _Sides) -> Evaluation:
+        """Return the mean of values of pairs with its interval; `sides` are those of the same pairs."""
         if not len(values):
             return Evaluation(self.split, slice_, scorer, metric, None, None, None, 0, 0)
-        low, high = interval(values, winners, losers, channels)
-        return Evaluation(self.split, slice_, scorer, metric, float(values.mean()), low, high, *self._size(channels))
+        low, high = interval(values, *sides)
+        mean, pairs, channels = float(values.mean()), len(sides.channels), distinct(sides.channels)
+        return Evaluation(self.split, slice_, scorer, metric, mean, low, high, pairs, channels)
 
-    def _sides(self, chosen: npt.NDArray[np.bool_]) -> tuple[Rows, Rows, Rows]:
-        return self._winner[chosen], self._loser[chosen], self._channels[0][chosen]
-
-    def _size(self, channels: Rows) -> tuple[int, int]:
-        return len(channels), distinct(channels)
+    def _sides(self, chosen: Flags) -> _Sides:
+        return _Sides(self._winner[chosen], self._loser[chosen], self._channels[0][chosen])
 
     @cached_property
     def _winner(self) -> Rows:
@@ -163,7 +184,7 @@ class Question:
 
     @cached_property
     def _channels(self) -> tuple[Rows, list[str]]:
-        """The number of each pair's channel, and their names. Numbered once: there are hundreds of figures."""
+        """The number of each pair's channel, and the names by number; cached because hundreds of figures need them."""
         return numbered(self.pairs.channel_id)
 
     @cached_property
@@ -172,7 +193,7 @@ class Question:
 
 
 def _frequent(numbers: Rows) -> list[tuple[int, int]]:
-    """The numbers of enough pairs, and of how many; the most frequent first."""
+    """Return the numbers that at least 30 pairs have, with their counts; the most frequent first."""
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.intp)
     order = np.argsort(-counts, kind="stable")
     return [(int(number), int(counts[number])) for number in order if counts[number] >= LEAST_PAIRS]

@@ -1,13 +1,13 @@
-"""What the model must beat: orders that anyone could think of, and what ridge regression makes of the same vectors.
+"""Reference models that the ranking model must beat: sorting by one column, and ridge regression on the same vectors.
 
-    age, length      one column, in the direction that suits the known rows
+    age, length      one column, ascending or descending, whichever orders the known pairs better
     title            ridge on the title's vector and simple facts of its wording
-    image            ridge on the 64 principal components of the picture's vectors
+    image            ridge on 64 principal components of the pictures' vectors
     linear           ridge on both
-    partial_pooling  linear, and for each channel with 30 known videos a ridge of its own on what that leaves
+    partial_pooling  linear, plus a ridge on its residuals for each channel with at least 30 known videos
 
-Ridges learn how far a video is above the local trend of its channel. Nothing is learnt from the target of a row that is not
-known; the penalties are those that were best on real channels, and are not searched for anew.
+The target of the ridges is how far a video is above the local trend of its channel. Targets of rows that are not known
+are never read. The penalties were chosen on real channels and are not tuned again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from thumblab_core.arrays import Float64s, Rows
 from thumblab_core.ranking.title_facts import title_facts
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.statistics.metrics import pair_auc
-from thumblab_pipelines.statistics.trend import local_trend
+from thumblab_pipelines.statistics.trend import local_trend, publication_days
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,9 +36,9 @@ LEAST_OF_CHANNEL = 30
 
 
 def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str, Float64s]:
-    """Scores [n] of every reference model that has seen the `known` rows.
+    """Return the scores [n] of every reference model, fitted to the `known` rows.
 
-    `own`: the rows that the channels' own part of partial pooling has seen; where not given, the known ones.
+    `own` are the rows that the part per channel of partial pooling is fitted to: the known rows by default.
     """
     relative = relative_target(data.videos, known)
     title, image = title_features(data), image_components(data, known)
@@ -56,49 +56,52 @@ def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str,
 
 
 def relative_target(videos: pd.DataFrame, known: Rows) -> Float64s:
-    """[n] ln of the age-corrected views, less the local trend of the channel that the known rows show."""
-    import pandas as pd
-
-    published = pd.to_datetime(videos.published_at, utc=True).to_numpy("datetime64[s]").astype(np.int64) / 86_400.0
-    target, inside = videos.target.to_numpy(float), np.zeros(len(videos), bool)
-    inside[known] = True
-    return target - local_trend(videos.channel_id.to_numpy(str), published, target, inside)
+    """Return the target (ln of age-corrected views) minus the local trend of the channel's known rows [n]."""
+    target, is_known = videos.target.to_numpy(float), np.isin(np.arange(len(videos)), known)
+    return target - local_trend(videos.channel_id.to_numpy(str), publication_days(videos), target, is_known)
 
 
 def title_features(data: Dataset) -> Float64s:
-    """[n, d_t + 20]"""
+    """Return the vectors of the titles and 20 facts of their wording, [n, d_t + 20]."""
     return np.hstack([data.titles, title_facts(data.videos.title.tolist())]).astype(np.float64)
 
 
 def image_components(data: Dataset, known: Rows) -> Float64s:
-    """[n, 64 or fewer]: along the directions in which the known pictures differ most."""
+    """Return the principal components of the pictures' vectors [n, at most 64], fitted to the known rows."""
     from sklearn.decomposition import PCA
 
     components = min(COMPONENTS, len(known), data.images.shape[1])
-    found = PCA(components, svd_solver="randomized", random_state=0).fit(data.images[known])
-    return np.asarray(found.transform(data.images), np.float64)
+    pca = PCA(components, svd_solver="randomized", random_state=0).fit(data.images[known])
+    return np.asarray(pca.transform(data.images), np.float64)
 
 
 def ridge(features: Float64s, target: Float64s, known: Rows, penalty: float) -> Float64s:
-    """[n] predicted from features [n, d] by the known rows' target, features standardised by the known rows."""
+    """Return predictions [n] from features [n, d] by a ridge regression that is fitted to the known rows.
+
+    Features are standardised by the known rows.
+    """
     return _Ridge.fit(features[known], target[known], penalty).predict(features)
 
 
 def pooled(features: Float64s, linear: Float64s, channel: npt.ArrayLike, target: Float64s, known: Rows) -> Float64s:
-    """`linear` [n], and for each channel with enough known rows what a ridge on its residuals adds."""
+    """Return `linear` [n] plus, for each channel with at least 30 known rows, a ridge prediction of its residuals."""
     channels = np.asarray(channel, str)
     scores = linear.copy()
     for name, count in zip(*np.unique(channels[known], return_counts=True), strict=True):
         if count >= LEAST_OF_CHANNEL:
-            mine = np.flatnonzero(channels == name)
-            seen = known[channels[known] == name]
-            own = _Ridge.fit(features[seen], (target - linear)[seen], CHANNEL_PENALTY)
-            scores[mine] += own.predict(features[mine])
+            channel_rows = np.flatnonzero(channels == name)
+            known_rows = known[channels[known] == name]
+            residuals = (target - linear)[known_rows]
+            scores[channel_rows] += _Ridge.fit(features[known_rows], residuals, CHANNEL_PENALTY).predict(
+                features[channel_rows]
+            )
     return scores
 
 
 @dataclass(frozen=True)
 class _Ridge:
+    """A ridge regression on standardised features."""
+
     mean: Float64s
     scale: Float64s
     model: Any
@@ -116,11 +119,9 @@ class _Ridge:
 
 
 def _ordered(data: Dataset, column: str, known: Rows) -> Float64s:
-    """[n] the column or its negative, whichever orders the known rows' pairs better."""
-    inside = np.zeros(len(data.videos), bool)
-    inside[known] = True
+    """Return the column or its negative [n], whichever orders the pairs of known rows better."""
+    inside = data.pairs_within(known)
     winner, loser = data.pairs.winner.to_numpy(np.intp), data.pairs.loser.to_numpy(np.intp)
-    chosen = inside[winner] & inside[loser]
     scores = data.videos[column].to_numpy(float)
-    right = pair_auc(scores, winner[chosen], loser[chosen]) if chosen.any() else 0.5
-    return scores if right >= 0.5 else -scores
+    auc = pair_auc(scores, winner[inside], loser[inside]) if inside.any() else 0.5
+    return scores if auc >= 0.5 else -scores

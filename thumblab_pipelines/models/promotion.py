@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
@@ -28,7 +27,7 @@ from thumblab_pipelines.dataset.seen_videos import seen_by
 from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.build import check_model
-from thumblab_pipelines.statistics.metrics import interval_over_videos
+from thumblab_pipelines.statistics.metrics import interval_over_videos, pair_wins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +75,7 @@ def compare(champion: Floats, challenger: Floats, pairs: pd.DataFrame) -> Compar
     if len(pairs) < LEAST_PAIRS:
         return None
     winner, loser = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
-    theirs, ours = _wins(champion, winner, loser), _wins(challenger, winner, loser)
+    theirs, ours = pair_wins(champion, winner, loser), pair_wins(challenger, winner, loser)
     names, channel = np.unique(pairs.channel_id.to_numpy(str), return_inverse=True)
     if len(names) > 1:
         gained, count = np.bincount(channel, ours - theirs), np.bincount(channel)
@@ -213,11 +212,6 @@ def check_served_model(lab: Lab, expected: Release, decision: Decision) -> list[
         CheckResult("pointer", found == expected.release_id, f"the service reads {found}"),
         CheckResult("promoted", decision.promoted, decision.reason, advisory=True),
     ]
-
-
-def _wins(scores: Floats, winners: npt.NDArray[np.intp], losers: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-    gap = scores[winners] - scores[losers]
-    return np.asarray((gap > 0) + 0.5 * (gap == 0), np.float64)
 
 
 def _require_fit(lab: Lab, release: Release) -> None:

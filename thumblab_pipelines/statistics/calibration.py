@@ -1,8 +1,12 @@
-"""From score differences to win probabilities: fitted on pairs that were held out, checked on others.
+"""Turn score differences into win probabilities, and measure how well these are calibrated.
 
-A gap is the score of a pair's winner less that of its loser. The chance that the model gives the winner is
-sigmoid(slope * gap): Platt's scaling without its bias, since a pair has no first side. For the same reason everything here
-looks at each pair in both orders.
+The gap of a pair is the score of its winner minus the score of its loser. The model's win probability for the winner is
+sigmoid(slope * gap). This is Platt scaling [1]_ without the bias: a pair has no first side, so swapping its videos must
+turn p into 1 - p. For the same reason every function here counts each pair in both orders. The slope is fitted on pairs
+that the model was not trained on, and calibration is measured on other held-out pairs.
+
+.. [1] J. Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods",
+   Advances in Large Margin Classifiers, 1999.
 """
 
 from __future__ import annotations
@@ -12,17 +16,19 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.arrays import Float64s
+from thumblab_core.arrays import Flags, Float64s
 from thumblab_core.ranking.confidence import LEANING, percent
 
 LEAST_SLOPE = 1e-6
-"""A model that orders pairs no better than chance must not claim to know."""
+"""The slope of a model that orders pairs no better than chance: its win probabilities are all about 0.5."""
 
 _BINS = 10
+_RIDGE = 1e-6
+"""Penalty on the slope, which keeps it finite where every gap is positive."""
 
 
 class Point(TypedDict):
-    """Of the pairs, in both orders, with about the same chance: their mean chance, the share that won, how many."""
+    """One bin of a calibration curve: mean win probability, share of wins, and number of pairs (in both orders)."""
 
     predicted: float
     won: float
@@ -30,20 +36,23 @@ class Point(TypedDict):
 
 
 def fit_slope(gaps: npt.ArrayLike) -> float:
-    """The slope that makes the gaps [m] likeliest, at least 1e-6; 1 for fewer than two gaps."""
+    """Return the slope that maximises the likelihood of the gaps [m]: the mean of log sigmoid(slope * gap).
+
+    This is logistic regression without an intercept on each pair in both orders. The slope is at least `LEAST_SLOPE`,
+    and 1 for fewer than two gaps.
+    """
     from scipy.optimize import brentq
 
-    found = np.asarray(gaps, np.float64)
-    if len(found) < 2:
+    values = np.asarray(gaps, np.float64)
+    if len(values) < 2:
         return 1.0
-    scale = float(np.abs(found).mean())
+    scale = float(np.abs(values).mean())
     if scale == 0.0:
         return LEAST_SLOPE
-    found = found / scale
+    values = values / scale
 
     def gradient(slope: float) -> float:
-        # Of the mean log likelihood, less a trifle that keeps gaps which are all positive from an infinite slope.
-        return float((found * _sigmoid(-slope * found)).mean()) - 1e-6 * slope
+        return float((values * _sigmoid(-slope * values)).mean()) - _RIDGE * slope
 
     if gradient(0.0) <= 0.0:
         return LEAST_SLOPE
@@ -51,42 +60,50 @@ def fit_slope(gaps: npt.ArrayLike) -> float:
 
 
 def calibration_curve(gaps: npt.ArrayLike, slope: float, bins: int = _BINS) -> list[Point]:
-    """Predicted and observed shares of wins in bins of about equally many pairs, by rising chance; empty without gaps.
+    """Return the mean win probability and the share of wins per bin, by increasing probability.
 
-    Equal chances fall into one bin, so there may be fewer of them.
+    The bins are quantiles, so they hold about equally many pairs. Equal probabilities share a bin, so there may be
+    fewer than `bins` of them. The curve is empty without gaps.
     """
-    found = np.asarray(gaps, np.float64)
-    if not len(found):
+    values = np.asarray(gaps, np.float64)
+    if not len(values):
         return []
-    chance = _sigmoid(slope * np.concatenate([found, -found]))
-    won = np.repeat([1.0, 0.0], len(found))
-    edges = np.unique(np.quantile(chance, np.linspace(0, 1, bins + 1)[1:-1]))
-    place = np.searchsorted(edges, chance, side="right")
+    probability = _sigmoid(slope * np.concatenate([values, -values]))
+    won = np.repeat([1.0, 0.0], len(values))
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1]))
+    bin_of_pair = np.searchsorted(edges, probability, side="right")
     return [
-        Point(predicted=float(chance[inside].mean()), won=float(won[inside].mean()), pairs=int(inside.sum()))
-        for inside in (place == number for number in range(len(edges) + 1))
+        Point(predicted=float(probability[inside].mean()), won=float(won[inside].mean()), pairs=int(inside.sum()))
+        for inside in (bin_of_pair == number for number in range(len(edges) + 1))
         if inside.any()
     ]
 
 
 def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _BINS) -> float:
-    """How far chance and share of wins are apart on average, 0 to 1; NaN without gaps."""
+    """Return the expected calibration error (ECE) [1]_, 0 to 1; NaN without gaps.
+
+    ECE = sum over bins of (pairs in the bin / all pairs) * abs(mean win probability - share of wins), over the bins of
+    `calibration_curve`.
+
+    .. [1] M. Naeini, G. Cooper and M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning",
+       AAAI 2015; with bins of equally many pairs instead of equal width.
+    """
     points = calibration_curve(gaps, slope, bins)
     pairs = sum(point["pairs"] for point in points)
     return sum(abs(p["predicted"] - p["won"]) * p["pairs"] for p in points) / pairs if pairs else float("nan")
 
 
-def too_close(gaps: npt.ArrayLike, slope: float) -> npt.NDArray[np.bool_]:
-    """[m] of which pairs the model would not say who wins, by the line that the service draws."""
+def too_close(gaps: npt.ArrayLike, slope: float) -> Flags:
+    """Return for each gap [m] whether the pair is too close to call, by the threshold that the service uses."""
     return np.asarray(percent(_sigmoid(slope * np.abs(np.asarray(gaps, np.float64)))) < LEANING, bool)
 
 
 def too_close_share(gaps: npt.ArrayLike, slope: float) -> float:
-    """The share of pairs that are too close to call; NaN without gaps."""
+    """Return the share of pairs that are too close to call, 0 to 1; NaN without gaps."""
     close = too_close(gaps, slope)
     return float(close.mean()) if len(close) else float("nan")
 
 
 def _sigmoid(logits: Float64s) -> Float64s:
-    # By tanh, which overflows at neither end.
+    # tanh does not overflow at either end.
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)), np.float64)

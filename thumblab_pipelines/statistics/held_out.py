@@ -1,4 +1,4 @@
-"""Scores of videos that the scoring model was not trained on."""
+"""Scores of videos by models that were not trained on them."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,20 @@ from thumblab_core.arrays import Floats
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What the trained models say of every video of the dataset, scores [n] each.
+    """Scores [n] of the n videos of a dataset, by the trained model and by models trained without a fold of channels.
 
-    `future`: the model, trained and adapted on the first part of each channel; `future_unadapted`: its global part alone.
-    `new`: for each channel, of a model that never saw it, NaN where none could be trained; `adapted`: that, adapted on the
-    channel's own first 80 % (rows of the training and the validation part). `slope` and `slope_adapted` make differences of
-    unadapted and of adapted scores log odds of winning.
+    Parameters
+    ----------
+    future
+        Scores of the model that is released: trained and adapted on the first part of each channel.
+    future_unadapted
+        Scores of the same model without channel adapters.
+    new
+        For each channel, scores of a model that was trained without that channel; NaN where none could be trained.
+    adapted
+        Scores of the models of `new`, adapted on the first 80 % of the channel (its training and validation rows).
+    slope, slope_adapted
+        Factors that turn a difference of unadapted or of adapted scores into the log odds of winning.
     """
 
     future: Floats

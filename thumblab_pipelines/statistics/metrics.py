@@ -1,8 +1,14 @@
-"""How good scores are, as pure functions of arrays: of pairs, and of videos within their channels.
+"""Ranking metrics as pure functions of arrays: AUC over pairs, its bootstrap intervals, and rank correlation.
 
-A pair is a winner and a loser, both numbers of rows of `scores`. The AUC of pairs is the share that is ordered rightly. Over
-all pairs of two groups that is the area under the ROC curve; over pairs of videos it is also called accuracy, and where each
-pair is asked in both orders it is the same share again.
+A pair is given by two row numbers of `scores`: its winner and its loser. The AUC over m pairs is
+
+    AUC = (number of pairs with score[winner] > score[loser] + half the number of ties) / m
+
+Over all pairs of two groups this is the area under the ROC curve (the Mann-Whitney U statistic divided by m) [1]_. Over
+pairs of videos it is also called pairwise accuracy.
+
+.. [1] J. Hanley and B. McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC) curve",
+   Radiology, 1982.
 """
 
 from __future__ import annotations
@@ -15,115 +21,142 @@ import numpy.typing as npt
 from thumblab_core.arrays import Float64s, Floats, Rows
 
 Interval = tuple[float, float]
+"""The lower and the upper end."""
 
-_DRAWS = 1_000
-_ENDS = (2.5, 97.5)
-_DRAWS_OF_VIDEOS = 300
+_CHANNEL_DRAWS = 1_000
+_VIDEO_DRAWS = 300
+_PERCENTILES_95 = (2.5, 97.5)
 
 
 def pair_wins(scores: Floats, winners: Rows, losers: Rows) -> Float64s:
-    """[m] 1 where the winner has the higher score, 0 where it has the lower one, one half for a tie."""
+    """Return for each pair [m] 1 if the winner has the higher score, 0 if it has the lower score, 0.5 for a tie."""
     gap = scores[winners] - scores[losers]
     return np.asarray((gap > 0) + 0.5 * (gap == 0), np.float64)
 
 
 def pair_auc(scores: Floats, winners: Rows, losers: Rows) -> float:
-    """Share of pairs whose winner has the higher score; a tie counts half. NaN when there are no pairs."""
+    """Return the AUC over the pairs, 0 to 1; a tie counts half. NaN without pairs."""
     return float(pair_wins(scores, winners, losers).mean()) if len(winners) else float("nan")
 
 
 def interval_over_channels(values: Float64s, channel: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Interval:
-    """95 % interval of the weighted mean of `values` [m], by drawing whole `channel`s [m] with replacement.
+    """Return the 95 % interval of the weighted mean of `values` [m] by a cluster bootstrap over channels [1]_.
 
-    Pairs of one channel share its videos, so they are drawn together. With few channels the interval is rough. Numbers of
-    channels (see `numbered`) are counted; names would have to be sorted for every figure.
+    Each of 1,000 draws takes as many channels as there are, with replacement, and all values of each drawn channel. The
+    ends are the 2.5th and the 97.5th percentile of the weighted means. Pairs of one channel share its videos, so they
+    are not independent and are drawn together. With few channels the interval is rough.
+
+    Parameters
+    ----------
+    values
+        One value per pair, such as `pair_wins` [m].
+    channel
+        The channel of each value [m]: names, or numbers from `numbered`, which are faster because names must be sorted.
+    weights
+        The weight of each value [m]; 1 by default.
+
+    .. [1] B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, for the percentile method; C. Field and
+       A. Welsh, "Bootstrapping clustered data", Journal of the Royal Statistical Society B, 2007, for the clusters.
     """
     weight = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
-    place, size = _places(channel)
+    place, size = _consecutive(channel)
     total, count = np.bincount(place, values * weight, size), np.bincount(place, weight, size)
-    drawn = np.random.default_rng(0).integers(0, size, (_DRAWS, size))
-    return _ends(total[drawn].sum(axis=1), count[drawn].sum(axis=1))
+    drawn = np.random.default_rng(0).integers(0, size, (_CHANNEL_DRAWS, size))
+    return _percentiles(total[drawn].sum(axis=1), count[drawn].sum(axis=1))
 
 
-def interval_over_videos(wins: Float64s, winners: Rows, losers: Rows, ends: Interval = _ENDS) -> Interval:
-    """95 % interval of the mean of `wins` [m] within one channel, by drawing its videos with replacement.
+def interval_over_videos(
+    values: Float64s, winners: Rows, losers: Rows, percentiles: Interval = _PERCENTILES_95
+) -> Interval:
+    """Return the bootstrap interval of the mean of `values` [m] over pairs of one channel, by drawing its videos.
 
-    A pair counts as often as both of its videos were drawn. `ends`: other percentiles than those of 95 %.
+    Each of 300 draws takes as many videos as there are, with replacement. A pair whose videos were drawn a and b times
+    counts a * b times. `percentiles` are the ends of the interval: by default those of 95 %.
     """
     from scipy.sparse import csr_array
 
-    rows, place = np.unique(np.concatenate([winners, losers]), return_inverse=True)
-    one, other = np.split(place, 2)
-    size = len(rows)
-    drawn = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), _DRAWS_OF_VIDEOS).astype(np.float64)
+    videos, place = np.unique(np.concatenate([winners, losers]), return_inverse=True)
+    winner, loser = np.split(place, 2)
+    size = len(videos)
+    drawn = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), _VIDEO_DRAWS).astype(np.float64)
 
-    def summed(values: Float64s) -> Float64s:
-        of_each_winner = csr_array((values, (other, one)), shape=(size, size)).T @ drawn.T
-        return np.asarray((of_each_winner.T * drawn).sum(axis=1), np.float64)
+    def drawn_sums(of_pairs: Float64s) -> Float64s:
+        per_winner = csr_array((of_pairs, (loser, winner)), shape=(size, size)).T @ drawn.T
+        return np.asarray((per_winner.T * drawn).sum(axis=1), np.float64)
 
-    return _ends(summed(wins), summed(np.ones(len(wins))), ends)
+    return _percentiles(drawn_sums(values), drawn_sums(np.ones(len(values))), percentiles)
 
 
 def interval(values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike) -> Interval:
-    """95 % interval of the mean of `values` [m] of pairs: over channels, and over videos where there is but one channel."""
-    if _places(channel)[1] > 1:
+    """Return the 95 % interval of the mean of `values` [m]: over channels, or over videos if there is one channel."""
+    if _consecutive(channel)[1] > 1:
         return interval_over_channels(values, channel)
     return interval_over_videos(values, winners, losers)
 
 
-def rank_correlation(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
-    """Spearman's, -1 to 1; ties share their ranks. What is constant correlates with nothing: 0."""
+def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """Return Spearman's rank correlation [1]_ of two arrays [n], -1 to 1; 0 if one of them is constant.
+
+    It is Pearson's correlation of the ranks; equal values get the mean of their ranks.
+
+    .. [1] C. Spearman, "The proof and measurement of association between two things", American Journal of Psychology,
+       1904.
+    """
     from scipy.stats import rankdata
 
-    first, second = rankdata(one), rankdata(other)
-    first, second = first - first.mean(), second - second.mean()
-    norm = float(np.sqrt((first**2).sum() * (second**2).sum()))
-    return float((first * second).sum()) / norm if norm > 0 else 0.0
+    first_ranks, second_ranks = rankdata(first), rankdata(second)
+    first_ranks, second_ranks = first_ranks - first_ranks.mean(), second_ranks - second_ranks.mean()
+    norm = float(np.sqrt((first_ranks**2).sum() * (second_ranks**2).sum()))
+    return float((first_ranks * second_ranks).sum()) / norm if norm > 0 else 0.0
 
 
 def channel_correlations(
     scores: Floats, truth: npt.ArrayLike, channel: npt.ArrayLike, rows: Iterable[int] | Rows, least: int = 10
 ) -> dict[str, float]:
-    """Spearman's correlation of score [n] and truth [n] within each channel, over those of the `rows` with a finite truth.
+    """Return Spearman's correlation of `scores` [n] and `truth` [n] within each `channel` [n], by channel name.
 
-    Channels with fewer than `least` such videos are left out.
+    Only the given `rows` with a finite truth count. Channels with fewer than `least` such videos are left out.
     """
-    known = np.asarray(truth, np.float64)
+    target = np.asarray(truth, np.float64)
     chosen = np.asarray(rows, np.intp)
-    chosen = chosen[np.isfinite(known[chosen])]
+    chosen = chosen[np.isfinite(target[chosen])]
     place, names = numbered(np.asarray(channel, object)[chosen])
     chosen = chosen[np.argsort(place, kind="stable")]
-    found = {}
+    correlations = {}
     end = 0
     for name, count in zip(names, np.bincount(place), strict=True):
-        mine, end = chosen[end : end + count], end + count
+        channel_rows, end = chosen[end : end + count], end + count
         if count >= least:
-            found[name] = rank_correlation(scores[mine], known[mine])
-    return found
+            correlations[name] = rank_correlation(scores[channel_rows], target[channel_rows])
+    return correlations
 
 
 def numbered(names: npt.ArrayLike) -> tuple[Rows, list[str]]:
-    """Each name's number [m] in the sorted list of the distinct names, and that list. Hashes the names, and sorts few."""
+    """Return the number of each name [m] in the sorted list of distinct names, and that list.
+
+    Names are hashed and only the distinct ones are sorted, which is faster than `np.unique` for many equal names.
+    """
     import pandas as pd
 
-    codes, distinct = pd.factorize(np.asarray(names, object), sort=True)
-    return np.asarray(codes, np.intp), [str(name) for name in distinct]
+    codes, distinct_names = pd.factorize(np.asarray(names, object), sort=True)
+    return np.asarray(codes, np.intp), [str(name) for name in distinct_names]
 
 
 def distinct(numbers: Rows) -> int:
-    """How many different numbers, 0 or more, there are."""
+    """Return how many different numbers there are; all must be 0 or more."""
     return int(np.count_nonzero(np.bincount(numbers))) if len(numbers) else 0
 
 
-def _places(channel: npt.ArrayLike) -> tuple[Rows, int]:
-    """The place [m] of each channel among those that are there, in their order, and how many these are."""
+def _consecutive(channel: npt.ArrayLike) -> tuple[Rows, int]:
+    """Return the channels [m] renumbered from 0 without gaps, in their order, and how many channels there are."""
     given = np.asarray(channel)
     numbers = given if np.issubdtype(given.dtype, np.integer) else numbered(given)[0]
-    there = np.bincount(numbers) > 0
-    return (np.cumsum(there) - 1)[numbers], int(np.count_nonzero(there))
+    occurs = np.bincount(numbers) > 0
+    return (np.cumsum(occurs) - 1)[numbers], int(np.count_nonzero(occurs))
 
 
-def _ends(totals: Float64s, counts: Float64s, ends: Interval = _ENDS) -> Interval:
+def _percentiles(totals: Float64s, counts: Float64s, percentiles: Interval = _PERCENTILES_95) -> Interval:
+    """Return the percentiles of total / count over the draws, without draws that contain no pair."""
     drawn = counts > 0
-    low, high = np.percentile(totals[drawn] / counts[drawn], ends)
+    low, high = np.percentile(totals[drawn] / counts[drawn], percentiles)
     return float(low), float(high)

@@ -1,50 +1,82 @@
-"""The local trend of a channel: what its videos of the time have got. A video is judged by how far it is above it."""
+"""The local trend of a channel: the mean target of its videos around a day.
+
+Models learn how far a video is above this trend, which removes the size of the channel and its growth.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.arrays import Float64s
+from thumblab_core.arrays import Float64s, Rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CELLS = 4_000_000
-"""Of a block of distances, so that a channel of 20,000 videos takes megabytes."""
+"""Distances that are computed at a time, so that a channel of 20,000 videos takes megabytes and not gigabytes."""
+
+_SECONDS_PER_DAY = 86_400.0
+
+
+def publication_days(videos: pd.DataFrame) -> Float64s:
+    """Return the moment at which each video [n] was published, in days since 1970 (UTC), with fractions."""
+    import pandas as pd
+
+    moments = pd.to_datetime(videos.published_at, utc=True).to_numpy("datetime64[s]")
+    return np.asarray(moments.astype(np.int64) / _SECONDS_PER_DAY, np.float64)
 
 
 def local_trend(
     channel: npt.ArrayLike,
-    published_days: npt.ArrayLike,
+    days: npt.ArrayLike,
     target: npt.ArrayLike,
     known: npt.ArrayLike,
-    days: float = 30.0,
+    scale: float = 30.0,
 ) -> Float64s:
-    """Float64 [n]: the mean target of the channel's known videos, weighted by exp(-|days between| / `days`).
+    """Return the local trend of each video's channel, float64 [n].
 
-    `channel`, `published_days` and `target` [n], `known` bool [n]: nothing but the target of known rows is looked at. A
-    known row is left out of its own trend; where it is the only one of its channel, its trend is its target, so that it has
-    nothing to teach. Rows of a channel without known rows get 0.
+    The trend at video i is a Nadaraya-Watson kernel mean [1]_ over the other known videos j of its channel:
+
+        trend(i) = sum_j w_ij * target(j) / sum_j w_ij,    w_ij = exp(-abs(days(i) - days(j)) / scale)
+
+    Parameters
+    ----------
+    channel, days, target
+        The channel, the publication day and the target of each video [n].
+    known
+        Which videos [n] the trend may be computed from. The target of other rows is not read.
+    scale
+        Days after which a weight has fallen to 1/e.
+
+    A known row is left out of its own trend. If it is the only known row of its channel, its trend is its target, so it
+    is 0 above the trend. Rows of a channel without known rows get a trend of 0.
+
+    .. [1] E. Nadaraya, "On estimating regression", Theory of Probability and Its Applications, 1964.
     """
     _, place = np.unique(np.asarray(channel), return_inverse=True)
-    published, targets = np.asarray(published_days, np.float64), np.asarray(target, np.float64)
+    published, targets = np.asarray(days, np.float64), np.asarray(target, np.float64)
     is_known = np.asarray(known, bool)
     trend = np.zeros(len(targets))
     order = np.argsort(place, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(place[order])) + 1):
-        seen = rows[is_known[rows]]
-        if not len(seen):
+        known_rows = rows[is_known[rows]]
+        if not len(known_rows):
             continue
-        for block in np.array_split(rows, -(-len(rows) * len(seen) // _CELLS)):
-            trend[block] = _kernel_mean(block, seen, published, targets, days)
-        if len(seen) == 1:
-            trend[seen] = targets[seen]
+        for block in np.array_split(rows, -(-len(rows) * len(known_rows) // _CELLS)):
+            trend[block] = _kernel_mean(block, known_rows, published, targets, scale)
+        if len(known_rows) == 1:
+            trend[known_rows] = targets[known_rows]
     return trend
 
 
-def _kernel_mean(
-    rows: npt.NDArray[np.intp], seen: npt.NDArray[np.intp], published: Float64s, target: Float64s, days: float
-) -> Float64s:
-    distance = np.abs(published[rows, None] - published[seen]) / days
-    distance[rows[:, None] == seen] = np.inf
-    # By the nearest: what is far from all of them has weights that would vanish together.
+def _kernel_mean(rows: Rows, known_rows: Rows, published: Float64s, target: Float64s, scale: float) -> Float64s:
+    distance = np.abs(published[rows, None] - published[known_rows]) / scale
+    distance[rows[:, None] == known_rows] = np.inf
+    # Distances are taken relative to the nearest known video, so that the weights of a far video do not all underflow.
     nearest = distance.min(axis=1, keepdims=True)
     weight = np.exp(np.where(np.isfinite(nearest), nearest, 0.0) - distance)
     total = weight.sum(axis=1)
-    return np.asarray((weight @ target[seen]) / np.where(total > 0, total, 1.0), np.float64)
+    return np.asarray((weight @ target[known_rows]) / np.where(total > 0, total, 1.0), np.float64)

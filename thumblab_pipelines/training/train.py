@@ -23,6 +23,7 @@ from thumblab_pipelines.dataset.splits import FOLDS, TRAIN, VALIDATION
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
 from thumblab_pipelines.statistics.held_out import HeldOut
 from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.statistics.trend import publication_days
 from thumblab_pipelines.training.adaptation import above_trend, adjusted, fit_adapters
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import Epoch, TrainConfig
@@ -84,7 +85,7 @@ class _Training:
         self.inputs = join(data.images, data.titles, data.videos.title.tolist())
         self.channel = data.videos.channel_id.to_numpy(str)
         self.target = data.videos.target.to_numpy(float)
-        self.published = published_days(data)
+        self.published = publication_days(data.videos)
         self.validation = data.rows(VALIDATION)
         self.known = np.union1d(data.rows(TRAIN), self.validation)
 
@@ -266,12 +267,9 @@ class _Training:
 
     def _pairs(self, rows: Rows) -> tuple[Rows, Rows, npt.NDArray[np.float32]]:
         """Winners, losers and margins of the pairs that lie wholly within the rows."""
-        inside = np.zeros(len(self.target), bool)
-        inside[rows] = True
-        pairs = self.data.pairs
+        pairs, inside = self.data.pairs, self.data.pairs_within(rows)
         winner, loser = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
-        chosen = inside[winner] & inside[loser]
-        return winner[chosen], loser[chosen], pairs.margin.to_numpy(np.float32)[chosen]
+        return winner[inside], loser[inside], pairs.margin.to_numpy(np.float32)[inside]
 
     def _gaps(self, scores: Floats, rows: Rows) -> Floats:
         winners, losers, _ = self._pairs(rows)
@@ -281,14 +279,6 @@ class _Training:
 
 def _too_close(gaps: Floats, slope: float) -> float | None:
     return too_close_share(gaps, slope) if len(gaps) else None
-
-
-def published_days(data: Dataset) -> npt.NDArray[np.float64]:
-    """[n] when each video was published, in days."""
-    import pandas as pd
-
-    moments = pd.to_datetime(data.videos.published_at, utc=True).to_numpy("datetime64[s]")
-    return np.asarray(moments.astype(np.int64) / 86_400.0, np.float64)
 
 
 def _learns_ctr(data: Dataset, rows: Rows) -> bool:

@@ -1,4 +1,4 @@
-"""Promises of the training pairs: what is compared is comparable, and nothing leaks."""
+"""Promises of the training pairs: only comparable videos are paired, and parts and folds do not overlap."""
 
 from collections.abc import Callable
 from itertools import combinations
@@ -13,7 +13,9 @@ from sqlalchemy import text
 
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.dataset import pairing, pairs
+from thumblab_pipelines.dataset.checks import check_pairs
 from thumblab_pipelines.dataset.load import load_dataset
+from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION, split_by_channel, split_by_time
 from thumblab_pipelines.lab import Lab
 
 
@@ -30,8 +32,8 @@ def corpus_of(sizes: list[int], seed: int = 0, spread_days: float = 120) -> pd.D
             "sha256": [f"{i:064d}" for i in range(n)],
         }
     ).sort_values("published_at", ignore_index=True)
-    frame["part"] = pairs.split_by_time(frame)
-    frame["fold"] = pairs.split_by_channel(frame)
+    frame["part"] = split_by_time(frame)
+    frame["fold"] = split_by_channel(frame)
     return frame
 
 
@@ -40,34 +42,33 @@ sizes_of = st.lists(st.integers(1, 25), min_size=1, max_size=5)
 
 @settings(max_examples=40, deadline=None)
 @given(sizes_of, st.integers(0, 1_000), st.sampled_from([1.0, 30.0]))
-def test_a_pair_is_of_one_channel_near_in_time_and_the_winner_won(sizes: list[int], seed: int, days: float) -> None:
+def test_a_pair_is_of_one_channel_near_in_time_and_won_by_views(sizes: list[int], seed: int, days: float) -> None:
     corpus = corpus_of(sizes, seed)
-    found = pairs.pair_up(corpus, days)
+    found = pairing.pair_up(corpus, days)
     winner, loser = corpus.loc[found.winner].reset_index(), corpus.loc[found.loser].reset_index()
     assert (winner.channel_id == loser.channel_id).all()
     assert (winner.channel_id == found.channel_id).all()
     assert ((winner.published_at - loser.published_at).abs() <= pd.Timedelta(days=days, seconds=1)).all()
     assert (winner.target > loser.target).all()
     np.testing.assert_allclose(found.margin.astype(float), 1 - np.exp(loser.target - winner.target), atol=1e-12)
-    own = found.part != "mixed"
-    assert (winner.part[own] == found.part[own]).all()
-    assert (loser.part[own] == found.part[own]).all()
-    assert (winner.part[~own] != loser.part[~own]).all()
-    couples = {frozenset(couple) for couple in zip(found.winner, found.loser, strict=True)}
-    assert len(couples) == len(found)
+    unmixed = found.part != "mixed"
+    assert (winner.part[unmixed] == found.part[unmixed]).all()
+    assert (loser.part[unmixed] == found.part[unmixed]).all()
+    assert (winner.part[~unmixed] != loser.part[~unmixed]).all()
+    assert len({frozenset(rows) for rows in zip(found.winner, found.loser, strict=True)}) == len(found)
 
 
 @given(st.lists(st.integers(0, 60), max_size=40), st.sampled_from([0.0, 1.0, 7.5, 100.0]))
-def test_all_couples_near_in_time_are_found_once_and_no_other(moments: list[int], within: float) -> None:
+def test_exactly_the_pairs_near_in_time_are_found_each_once(moments: list[int], within: float) -> None:
     first, second = pairing.near_in_time(np.array(moments, np.int64), within)
-    found = [frozenset(couple) for couple in zip(first.tolist(), second.tolist(), strict=True)]
+    found = [frozenset(rows) for rows in zip(first.tolist(), second.tolist(), strict=True)]
     assert len(set(found)) == len(found)
     near = (c for c in combinations(range(len(moments)), 2) if abs(moments[c[0]] - moments[c[1]]) <= within)
-    assert set(found) == {frozenset(couple) for couple in near}
-    assert all(moments[one] <= moments[other] for one, other in zip(first, second, strict=True))
+    assert set(found) == {frozenset(rows) for rows in near}
+    assert all(moments[earlier] <= moments[later] for earlier, later in zip(first, second, strict=True))
 
 
-def test_every_pair_that_is_near_and_unequal_is_there_when_there_are_few() -> None:
+def test_all_near_and_unequal_pairs_of_a_small_channel_are_kept() -> None:
     corpus = corpus_of([8])
     expected = {
         (a, b)
@@ -76,34 +77,34 @@ def test_every_pair_that_is_near_and_unequal_is_there_when_there_are_few() -> No
         if corpus.target[a] > corpus.target[b]
         and abs((corpus.published_at[a] - corpus.published_at[b]).total_seconds()) <= 30 * 86_400
     }
-    found = pairs.pair_up(corpus, 30)
+    found = pairing.pair_up(corpus, 30)
     assert set(zip(found.winner, found.loser, strict=True)) == expected
 
 
-def test_a_channel_with_very_many_pairs_gives_a_sample_and_always_the_same() -> None:
+def test_a_channel_with_many_pairs_gives_a_sample_that_is_always_the_same() -> None:
     corpus = corpus_of([120], spread_days=20)
-    found = pairs.pair_up(corpus, 30)
-    assert (found.part == pairs.TRAIN).sum() == 120 * pairing.TRAIN_PAIRS_PER_VIDEO
-    pd.testing.assert_frame_equal(found, pairs.pair_up(corpus, 30))
+    found = pairing.pair_up(corpus, 30)
+    assert (found.part == TRAIN).sum() == 120 * pairing.TRAIN_PAIRS_PER_VIDEO
+    pd.testing.assert_frame_equal(found, pairing.pair_up(corpus, 30))
 
 
-def test_no_channel_dominates_the_training_and_held_out_pairs_are_all_there() -> None:
+def test_training_pairs_of_a_large_channel_are_limited_and_held_out_pairs_are_not() -> None:
     corpus = corpus_of([700, 30], spread_days=20)
     corpus["target"] = np.random.default_rng(0).standard_normal(len(corpus))
-    found = pairs.pair_up(corpus, 30)
-    train = found[found.part == pairs.TRAIN].channel_id.value_counts()
+    found = pairing.pair_up(corpus, 30)
+    train = found[found.part == TRAIN].channel_id.value_counts()
     assert train.to_dict() == {"c0": pairing.TRAIN_PAIRS_PER_CHANNEL, "c1": 20 * 19 // 2}
-    videos = (corpus[corpus.part == pairs.TEST].channel_id == "c0").sum()
-    assert ((found.part == pairs.TEST) & (found.channel_id == "c0")).sum() == videos * (videos - 1) // 2
+    videos = (corpus[corpus.part == TEST].channel_id == "c0").sum()
+    assert ((found.part == TEST) & (found.channel_id == "c0")).sum() == videos * (videos - 1) // 2
 
 
-def test_a_pair_is_labelled_at_the_largest_age_at_which_both_are_known_else_by_corrected_views() -> None:
+def test_a_pair_is_labelled_at_the_largest_common_age_or_by_age_corrected_views() -> None:
     corpus = corpus_of([4], spread_days=3)
     corpus["target"] = np.log([400.0, 300.0, 200.0, 100.0])
     corpus["views_at_24"] = [10.0, 20.0, 30.0, np.nan]
     corpus["views_at_168"] = [80.0, 60.0, np.nan, np.nan]
-    found = pairs.pair_up(corpus, 30).set_index(["winner", "loser"])
-    assert {couple: (row.label, round(row.margin, 6)) for couple, row in found.iterrows()} == {
+    found = pairing.pair_up(corpus, 30).set_index(["winner", "loser"])
+    assert {rows: (pair.label, round(pair.margin, 6)) for rows, pair in found.iterrows()} == {
         (0, 1): ("views at 168 h", 0.25),
         (2, 0): ("views at 24 h", round(2 / 3, 6)),
         (2, 1): ("views at 24 h", round(1 / 3, 6)),
@@ -113,12 +114,12 @@ def test_a_pair_is_labelled_at_the_largest_age_at_which_both_are_known_else_by_c
     }
 
 
-def test_counts_of_two_definitions_of_a_view_are_never_a_pair() -> None:
+def test_counts_by_two_definitions_of_a_view_are_never_paired() -> None:
     corpus = corpus_of([6], spread_days=3)
     corpus["target"] = np.arange(6.0)
     corpus["era"] = ["qualified"] * 3 + ["playback_start"] * 3
-    found = pairs.pair_up(corpus, 30)
-    assert {tuple(sorted(couple)) for couple in zip(found.winner, found.loser, strict=True)} == {
+    found = pairing.pair_up(corpus, 30)
+    assert {tuple(sorted(rows)) for rows in zip(found.winner, found.loser, strict=True)} == {
         *((0, 1), (0, 2), (1, 2)),
         *((3, 4), (3, 5), (4, 5)),
     }
@@ -126,9 +127,9 @@ def test_counts_of_two_definitions_of_a_view_are_never_a_pair() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(sizes_of, st.integers(0, 1_000))
-def test_each_channel_is_split_in_order_of_time(sizes: list[int], seed: int) -> None:
+def test_each_channel_is_split_by_time_into_68_12_and_20_percent(sizes: list[int], seed: int) -> None:
     corpus = corpus_of(sizes, seed)
-    rank = {pairs.TRAIN: 0, pairs.VALIDATION: 1, pairs.TEST: 2}
+    rank = {TRAIN: 0, VALIDATION: 1, TEST: 2}
     for _, videos in corpus.groupby("channel_id"):
         assert videos.part.map(rank).is_monotonic_increasing
     large = corpus_of([100])
@@ -137,7 +138,7 @@ def test_each_channel_is_split_in_order_of_time(sizes: list[int], seed: int) -> 
 
 @settings(max_examples=30, deadline=None)
 @given(sizes_of, st.integers(0, 1_000))
-def test_a_channel_is_in_one_fold(sizes: list[int], seed: int) -> None:
+def test_all_videos_of_a_channel_are_in_one_fold(sizes: list[int], seed: int) -> None:
     corpus = corpus_of(sizes, seed)
     assert (corpus.groupby("channel_id").fold.nunique() == 1).all()
     assert set(corpus.fold) <= {0, 1, 2}
@@ -163,10 +164,10 @@ def encoded(small: Any) -> Lab:
     return lab
 
 
-def test_pairs_are_built_once_and_again_only_when_something_changed(encoded: Lab) -> None:
+def test_pairs_are_published_again_only_after_a_change(encoded: Lab) -> None:
     first, again = pairs.build_pairs(encoded, "run"), pairs.build_pairs(encoded)
     assert (first.reused, again.reused, again.release) == (False, True, first.release)
-    assert all(verdict.passed for verdict in pairs.check_pairs(first.release))
+    assert all(check.passed for check in check_pairs(first.release))
     assert first.release.info["channels"] == 7
     assert first.release.info["labels"] == {
         "age-corrected views": len(pd.read_parquet(first.release.path / "pairs.parquet"))
@@ -177,26 +178,26 @@ def test_pairs_are_built_once_and_again_only_when_something_changed(encoded: Lab
         connection.execute(text(f"{add} 10"))
     try:
         assert not pairs.build_pairs(encoded).reused
-    finally:  # the small lab is everybody's
+    finally:  # other tests use the same lab
         with encoded.engine.begin() as connection:
             connection.execute(text(f"{add} -10"))
 
 
-def test_the_dataset_has_the_vectors_and_sub_scores_of_its_videos(encoded: Lab) -> None:
+def test_the_dataset_contains_the_vectors_and_sub_scores_of_its_videos(encoded: Lab) -> None:
     release = pairs.build_pairs(encoded).release
     data = load_dataset(encoded, release)
     count = len(data.videos)
     assert data.images.shape == (count, 768)
     assert data.titles.shape == (count, 384)
     np.testing.assert_allclose(np.linalg.norm(data.images, axis=1), 1, atol=1e-4)
-    matches = data.sub_scores[:, 5]  # of those alone whose pictures say something
-    assert np.isfinite(matches).any()
-    assert ((matches >= 0) & (matches <= 1) | np.isnan(matches)).all()
+    title_match = data.sub_scores[:, 5]  # NaN for pictures without text
+    assert np.isfinite(title_match).any()
+    assert ((title_match >= 0) & (title_match <= 1) | np.isnan(title_match)).all()
     assert np.isfinite(data.sub_scores[:, :5]).all()
-    assert sum(len(data.rows(part)) for part in (pairs.TRAIN, pairs.VALIDATION, pairs.TEST)) == count
+    assert sum(len(data.rows(part)) for part in (TRAIN, VALIDATION, TEST)) == count
 
 
-def test_views_at_fixed_ages_and_the_owners_figures_change_the_pairs(encoded: Lab) -> None:
+def test_views_at_fixed_ages_and_owner_figures_are_part_of_new_pairs(encoded: Lab) -> None:
     first = pd.read_parquet(pairs.build_pairs(encoded).release.path / "videos.parquet")
     known = first[first.channel_id == first.channel_id[0]].video_id.tolist()
     reach = "INSERT INTO video_reach (video_id, source, day, impressions, click_through_rate, imported_at)"
@@ -212,20 +213,20 @@ def test_views_at_fixed_ages_and_the_owners_figures_change_the_pairs(encoded: La
         videos = pd.read_parquet(built.release.path / "videos.parquet").set_index("video_id")
         found = pd.read_parquet(built.release.path / "pairs.parquet")
         assert not built.reused
-        assert all(verdict.passed for verdict in pairs.check_pairs(built.release))
+        assert all(check.passed for check in check_pairs(built.release))
         assert videos.views_at_24[known].tolist() == [100.0 + place for place in range(len(known))]
         assert videos.views_at_24.notna().sum() == videos.click_through_rate.notna().sum() == len(known)
         assert set(videos.click_through_rate[known]) == {0.04}
         assert set(videos.impressions[known]) == {500}
         assert set(found[found.channel_id == first.channel_id[0]].label) == {"views at 24 h"}
         assert built.release.info["labels"]["views at 24 h"] == (found.label == "views at 24 h").sum() > 0
-    finally:  # the small lab is everybody's
+    finally:  # other tests use the same lab
         with encoded.engine.begin() as connection:
             connection.execute(text("DELETE FROM views_at_age"))
             connection.execute(text("DELETE FROM video_reach"))
 
 
-def test_without_any_video_the_pairs_are_empty_and_do_not_pass(open_lab: Callable[..., Lab]) -> None:
+def test_pairs_without_videos_are_empty_and_fail_the_first_check(open_lab: Callable[..., Lab]) -> None:
     built = pairs.build_pairs(open_lab())
     assert built.release.info["videos"] == 0
-    assert not pairs.check_pairs(built.release)[0].passed
+    assert not check_pairs(built.release)[0].passed

@@ -1,4 +1,4 @@
-"""Promises of the correction for age: it is learnt from histories, and where there are none it is the typical one."""
+"""Promises of the age correction and of outliers: growth is fitted to views over time, else it is the typical one."""
 
 import numpy as np
 import pandas as pd
@@ -9,17 +9,17 @@ from thumblab_pipelines.dataset.outliers import training_outliers
 
 
 def grown(half_age: float, videos: int = 200, noise: float = 0.05, seed: int = 0) -> pd.DataFrame:
-    """Videos of very different levels that grow by the law, each seen at some of the fixed ages and at last."""
+    """Return videos of very different levels that grow by the law, each counted at some fixed ages and once later."""
     random = np.random.default_rng(seed)
     level = np.exp(random.normal(9, 2, videos))
-    at_last = random.uniform(200, 3_000, videos)
+    latest_age = random.uniform(200, 3_000, videos)
 
     def views(age: object) -> np.ndarray:
         return level * np.exp(
             Growth(half_age).log_share(np.broadcast_to(age, videos)) + noise * random.standard_normal(videos)
         )
 
-    corpus = pd.DataFrame({"channel_id": "c", "age_hours": at_last, "views": views(at_last)})
+    corpus = pd.DataFrame({"channel_id": "c", "age_hours": latest_age, "views": views(latest_age)})
     for age in (24, 72, 168):
         corpus[f"views_at_{age}"] = np.where(random.random(videos) < 0.7, views(age), np.nan)
     corpus["views_at_720"] = np.nan
@@ -27,20 +27,20 @@ def grown(half_age: float, videos: int = 200, noise: float = 0.05, seed: int = 0
 
 
 @pytest.mark.parametrize("half_age", [12.0, 48.0, 300.0])
-def test_the_half_age_is_recovered_whatever_the_videos_get(half_age: float) -> None:
-    found = fit_growth(grown(half_age))
-    assert found.half_age == pytest.approx(half_age, rel=0.15)
-    assert found.histories > 150
+def test_the_half_age_is_recovered_from_views_over_time_at_any_level(half_age: float) -> None:
+    growth = fit_growth(grown(half_age))
+    assert growth.half_age == pytest.approx(half_age, rel=0.15)
+    assert growth.histories > 150
 
 
-def test_without_histories_growth_is_the_typical_one() -> None:
-    lonely = grown(300.0).assign(**{f"views_at_{age}": np.nan for age in (24, 72, 168, 720)})
+def test_with_too_few_views_over_time_the_half_age_is_the_typical_one() -> None:
+    counted_once = grown(300.0).assign(**{f"views_at_{age}": np.nan for age in (24, 72, 168, 720)})
     few = grown(300.0, videos=LEAST_HISTORIES // 2)
-    for corpus in (lonely, few, lonely[["channel_id", "age_hours", "views"]], pd.DataFrame()):
+    for corpus in (counted_once, few, counted_once[["channel_id", "age_hours", "views"]], pd.DataFrame()):
         assert fit_growth(corpus) == Growth(TYPICAL_HALF_AGE, 0)
 
 
-def test_the_correction_is_views_per_hour_for_the_young_and_lifetime_views_for_the_old() -> None:
+def test_the_target_is_views_per_hour_of_young_videos_and_lifetime_views_of_old_ones() -> None:
     young = pd.DataFrame({"views": [100.0, 200.0], "age_hours": [0.01, 0.02]})
     old = pd.DataFrame({"views": [100.0, 100.0], "age_hours": [1e6, 2e6]})
     assert np.ptp(Growth().target(young)) < 1e-3
@@ -48,7 +48,7 @@ def test_the_correction_is_views_per_hour_for_the_young_and_lifetime_views_for_t
 
 
 @pytest.mark.parametrize("b", [0.0, 0.3, 0.8, 1.0])
-def test_the_age_exponent_is_recovered_whatever_the_level_of_the_channel(b: float) -> None:
+def test_the_age_exponent_is_recovered_at_any_level_of_the_channel(b: float) -> None:
     random = np.random.default_rng(1)
     age = random.uniform(24, 3_000, 900)
     channel = np.repeat(np.arange(9), 100)
@@ -57,7 +57,7 @@ def test_the_age_exponent_is_recovered_whatever_the_level_of_the_channel(b: floa
     assert age_exponent(corpus) == pytest.approx(b, abs=0.03)
 
 
-def test_the_age_exponent_stays_between_views_and_views_per_hour() -> None:
+def test_the_age_exponent_is_clipped_to_between_0_and_1() -> None:
     age = np.geomspace(10, 1_000, 50)
     for power, expected in ((2.0, 1.0), (-1.0, 0.0)):
         corpus = pd.DataFrame({"channel_id": "c", "age_hours": age, "views": age**power})
@@ -66,9 +66,9 @@ def test_the_age_exponent_stays_between_views_and_views_per_hour() -> None:
     assert age_exponent(pd.DataFrame()) == 0
 
 
-def test_an_outlier_is_left_out_of_what_is_learnt_and_never_of_what_is_judged() -> None:
+def test_outliers_are_found_in_the_training_part_only() -> None:
     target = np.random.default_rng(0).normal(10, 1, 40)
-    target[[3, 25]] = 20.0  # so far off that in a plain deviation of 20 videos it hides the next one
+    target[[3, 25]] = 20.0  # large enough that the plain standard deviation of 20 videos would hide the next one
     target[4] = 15.0
     corpus = pd.DataFrame({"channel_id": "c", "target": target, "part": ["train"] * 20 + ["test"] * 20})
     assert np.flatnonzero(training_outliers(corpus)).tolist() == [3, 4]
@@ -78,12 +78,12 @@ def test_a_held_out_video_does_not_change_which_training_videos_are_outliers() -
     target = np.random.default_rng(1).normal(10, 1, 40)
     target[3] = 14.5
     corpus = pd.DataFrame({"channel_id": "c", "target": target, "part": ["train"] * 20 + ["test"] * 20})
-    wild = corpus.assign(target=np.where(corpus.part == "test", corpus.target * 100, corpus.target))
-    np.testing.assert_array_equal(training_outliers(corpus), training_outliers(wild))
+    changed = corpus.assign(target=np.where(corpus.part == "test", corpus.target * 100, corpus.target))
+    np.testing.assert_array_equal(training_outliers(corpus), training_outliers(changed))
 
 
-def test_of_few_videos_of_a_channel_none_is_an_outlier() -> None:
+def test_a_channel_with_few_or_equal_videos_has_no_outliers() -> None:
     target = [10.0, 10.1, 9.9, 10.2, 9.8, 10.0, 10.1, 9.9, 99.0]
     assert not training_outliers(pd.DataFrame({"channel_id": "c", "target": target, "part": "train"})).any()
-    same = pd.DataFrame({"channel_id": "c", "target": [10.0] * 11 + [11.0], "part": "train"})
-    assert not training_outliers(same).any()
+    equal = pd.DataFrame({"channel_id": "c", "target": [10.0] * 11 + [11.0], "part": "train"})
+    assert not training_outliers(equal).any()

@@ -1,4 +1,4 @@
-"""Promises of the corpus: what must not be learnt from is left out and counted, and no picture is there twice."""
+"""Promises of the corpus: excluded videos are counted by rule, and near-duplicate pictures are left out."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -24,7 +24,7 @@ PUBLISHED = datetime(2026, 9, 1, tzinfo=UTC)
 
 def rows_for_exclusion(**columns: list[Any]) -> pd.DataFrame:
     count = len(next(iter(columns.values())))
-    usual = {
+    defaults = {
         "video_id": [f"v{i}" for i in range(count)],
         "sha256": [f"{i:064d}" for i in range(count)],
         "encoded": [True] * count,
@@ -39,10 +39,10 @@ def rows_for_exclusion(**columns: list[Any]) -> pd.DataFrame:
         "outcome": [None] * count,
         "lacks_count": [None] * count,
     }
-    return pd.DataFrame({**usual, **columns})
+    return pd.DataFrame({**defaults, **columns})
 
 
-def test_what_must_not_be_learnt_from_is_left_out_and_counted() -> None:
+def test_each_rule_excludes_its_videos_and_counts_them() -> None:
     unknown = None
     corpus = rows_for_exclusion(
         duration_s=[600, 180, 180, 60, 3_600, 59, 3_601, unknown, 100, *[600] * 8],
@@ -74,7 +74,7 @@ def test_what_must_not_be_learnt_from_is_left_out_and_counted() -> None:
     }
 
 
-def test_the_stricter_choice_leaves_out_who_did_not_opt_in() -> None:
+def test_videos_that_are_not_opted_in_are_excluded_if_the_setting_asks_for_it() -> None:
     corpus = rows_for_exclusion(may_train=[True, False, True])
     kept, excluded = exclude(corpus, only_opted_in=True)
     assert kept.video_id.tolist() == ["v0", "v2"]
@@ -82,12 +82,12 @@ def test_the_stricter_choice_leaves_out_who_did_not_opt_in() -> None:
 
 
 def spread(count: int, width: int = 64, seed: int = 0) -> Vectors:
-    """Unit vectors [count, width] none of which looks like another."""
+    """Return unit vectors [count, width] that are no near-duplicates of each other."""
     return unit(np.random.default_rng(seed).standard_normal((count, width)).astype(np.float32))
 
 
-def test_of_near_duplicates_the_first_to_be_published_stays() -> None:
-    # The second looks like the first and goes, so what looks like the second alone may stay.
+def test_the_first_of_several_near_duplicates_is_kept() -> None:
+    # The second looks like the first and is left out, so a picture that looks like the second only is kept.
     chain = Pictures(list("abcd"), [0, -1, 0b1111, 0b11111111])
     assert np.flatnonzero(chain.repeats()).tolist() == [2]
     assert np.flatnonzero(Pictures(list("abab"), [None] * 4).repeats()).tolist() == [2, 3]
@@ -95,7 +95,7 @@ def test_of_near_duplicates_the_first_to_be_published_stays() -> None:
     assert not Pictures(list("abc"), [None] * 3).repeats().any()
 
 
-def test_pictures_are_alike_by_file_by_hash_and_by_vector() -> None:
+def test_pictures_look_alike_by_file_by_hash_or_by_vector() -> None:
     vectors = spread(6)
     vectors[5] = unit((vectors[1] + 0.1 * vectors[2])[None])[0]
     hashes = [0, -1, 0x5555555555555555, None, 0b111111, None]
@@ -106,21 +106,21 @@ def test_pictures_are_alike_by_file_by_hash_and_by_vector() -> None:
     assert pictures.any_alike(np.array([3, 4, 5]), np.array([1, 2])).tolist() == [False, False, True]
 
 
-def test_blocks_change_nothing_of_what_is_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_blocks_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
     vectors = unit(random.integers(0, 3, (300, 4)).astype(np.float32) + 0.1)
     hashes = random.integers(0, 2**12, 300).tolist()
-    files, side = [str(one) for one in random.integers(0, 200, 300)], random.integers(0, 3, 300)
-    whole = Pictures(files, hashes, vectors, 0.999)
-    expected = whole.repeats(), list(whole.across(side))
+    files, side = [str(number) for number in random.integers(0, 200, 300)], random.integers(0, 3, 300)
+    pictures = Pictures(files, hashes, vectors, 0.999)
+    repeats, across = pictures.repeats(), list(pictures.across(side))
     monkeypatch.setattr(near, "_ROWS", 7)
     monkeypatch.setattr(near, "_CELLS", 100)
-    assert whole.repeats().tolist() == expected[0].tolist()
-    assert list(whole.across(side)) == expected[1]
-    assert 0 < expected[0].sum() < 299
+    assert pictures.repeats().tolist() == repeats.tolist()
+    assert list(pictures.across(side)) == across
+    assert 0 < repeats.sum() < 299
 
 
-def test_every_couple_of_a_large_corpus_is_looked_at() -> None:
+def test_every_pair_of_pictures_of_a_large_corpus_is_compared() -> None:
     count = 20_000
     vectors = spread(count, 128)
     vectors[-1] = vectors[0]
@@ -130,10 +130,10 @@ def test_every_couple_of_a_large_corpus_is_looked_at() -> None:
     assert list(pictures.across(np.arange(count))) == [(0, count - 1)]
 
 
-@pytest.mark.parametrize("files", ["of one file", "of files of their own"])
-def test_ten_thousand_times_the_same_picture_takes_the_memory_of_one_block(files: str) -> None:
+@pytest.mark.parametrize("files", ["one file", "many files"])
+def test_ten_thousand_copies_of_a_picture_need_the_memory_of_one_block(files: str) -> None:
     count = 10_000
-    names = ["a"] * count if files == "of one file" else [str(row) for row in range(count)]
+    names = ["a"] * count if files == "one file" else [str(row) for row in range(count)]
     pictures = Pictures(names, [7] * count, np.tile(spread(1, 16), (count, 1)), 0.97)
     tracemalloc.start()
     repeats, leaks = pictures.repeats(), sum(1 for _ in pictures.across(np.arange(count) % 3))
@@ -141,11 +141,11 @@ def test_ten_thousand_times_the_same_picture_takes_the_memory_of_one_block(files
     tracemalloc.stop()
     assert np.flatnonzero(~repeats).tolist() == [0]
     assert leaks == count - 1
-    assert peak < 200 * 2**20  # as couples, 50 million of them, it was several GB
+    assert peak < 200 * 2**20  # a list of the 50 million pairs would take several GB
 
 
-class Rows:
-    """Videos with all that a corpus asks for, in an empty lab whose encoders cost nothing."""
+class VideoRows:
+    """Inserts videos and their counts into a lab that has no pictures and no vectors."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -169,7 +169,7 @@ class Rows:
             connection.execute(insert(videos).values(video_id=video_id, niche="tech", channel_id=channel, **facts))
             connection.execute(insert(video_stats), stats)
 
-    def at(self, video_id: str, age: int, views: float, era: str) -> None:
+    def add_views_at(self, video_id: str, age: int, views: float, era: str) -> None:
         row = {
             "video_id": video_id,
             "age_hours": age,
@@ -183,39 +183,39 @@ class Rows:
 
 
 @pytest.fixture
-def rows(open_lab: Callable[..., Lab]) -> Rows:
-    return Rows(open_lab())
+def rows(open_lab: Callable[..., Lab]) -> VideoRows:
+    return VideoRows(open_lab())
 
 
-def test_a_video_is_told_by_its_latest_count_and_what_else_that_definition_of_a_view_knows(rows: Rows) -> None:
+def test_a_row_has_the_latest_count_and_views_at_fixed_ages_by_the_same_definition(rows: VideoRows) -> None:
     rows.add("v", (30, 1_000, "qualified"), (200, 3_000, "playback_start"), (100, 2_000, "qualified"))
-    rows.at("v", 24, 900, "qualified")
-    rows.at("v", 72, 1_500, "playback_start")
-    rows.at("v", 168, 3_300, "playback_start")
+    rows.add_views_at("v", 24, 900, "qualified")
+    rows.add_views_at("v", 72, 1_500, "playback_start")
+    rows.add_views_at("v", 168, 3_300, "playback_start")
     video = read_corpus(rows.lab, "i", "t").iloc[0]
     assert (video.views, video.age_hours, video.era) == (3_000, 200, "playback_start")
     assert video.observed_at == PUBLISHED + timedelta(hours=200)
-    assert np.isnan(video.views_at_24)  # known by the other definition alone
+    assert np.isnan(video.views_at_24)  # known by the other definition of a view only
     assert video.views_at_72 == 1_500
-    assert video.views_at_168 == 3_000  # YouTube has taken 300 back since
+    assert video.views_at_168 == 3_000  # limited by the latest count: YouTube has removed 300 views since
     assert np.isnan(video.views_at_720)
     assert np.isnan(video.click_through_rate)
 
 
-def test_what_the_crawl_and_the_channel_know_of_a_video_comes_with_it(rows: Rows) -> None:
+def test_a_row_has_the_outcome_of_the_crawl_and_the_subscribers_of_the_channel(rows: VideoRows) -> None:
     rows.add("v", (30, 1_000, "qualified"), channel="c")
     rows.add("w", (30, 1_000, "qualified"))
     with rows.lab.engine.begin() as connection:
         connection.execute(insert(crawl_channels).values(channel_id="d", niche="tech", found_at=PUBLISHED))
         crawled = {"video_id": "w", "channel_id": "d", "niche": "tech", "published_at": PUBLISHED, "outcome": OUTLIER}
         connection.execute(insert(crawl_videos).values(crawled))
-    found = read_corpus(rows.lab, "i", "t").set_index("video_id")
-    assert found.subscriber_count["v"] == 99
-    assert np.isnan(found.subscriber_count["w"])
-    assert found.outcome.dropna().to_dict() == {"w": OUTLIER}
+    corpus = read_corpus(rows.lab, "i", "t").set_index("video_id")
+    assert corpus.subscriber_count["v"] == 99
+    assert np.isnan(corpus.subscriber_count["w"])
+    assert corpus.outcome.dropna().to_dict() == {"w": OUTLIER}
 
 
-def test_a_video_without_a_count_is_none_of_the_corpus(rows: Rows) -> None:
+def test_an_empty_lab_gives_an_empty_corpus_and_empty_pairs(rows: VideoRows) -> None:
     assert read_corpus(rows.lab, "i", "t").empty
     built = pairs.build_pairs(rows.lab)
     assert built.release.info["videos"] == 0

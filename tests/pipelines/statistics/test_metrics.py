@@ -1,4 +1,4 @@
-"""Promises of the metrics: the figures are those that any library would give, and the intervals hold what they say."""
+"""Promises of the metrics: figures agree with scikit-learn and SciPy, and intervals cover the truth as often as they say."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from thumblab_pipelines.statistics.metrics import (
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 15), st.integers(1, 15), st.integers(0, 10_000))
-def test_over_all_pairs_of_two_groups_the_auc_is_that_of_scikit_learn(winners: int, losers: int, seed: int) -> None:
+def test_the_auc_over_all_pairs_of_two_groups_equals_that_of_scikit_learn(winners: int, losers: int, seed: int) -> None:
     scores = np.random.default_rng(seed).integers(0, 6, winners + losers).astype(float)  # many ties
     labels = np.repeat([1, 0], [winners, losers])
     first, second = (side.ravel() for side in np.meshgrid(np.arange(winners), np.arange(winners, winners + losers)))
@@ -34,20 +34,20 @@ def test_a_tie_counts_half() -> None:
     assert np.isnan(pair_auc(np.zeros(4), np.array([], int), np.array([], int)))
 
 
-def test_the_interval_contains_the_truth_about_as_often_as_it_says() -> None:
+def test_the_interval_over_channels_covers_the_true_mean_in_about_95_percent_of_samples() -> None:
     random = np.random.default_rng(5)
     inside = 0
     for _ in range(60):
-        levels = random.normal(0.65, 0.05, 25)  # channels differ
+        levels = random.normal(0.65, 0.05, 25)  # each channel has a mean of its own
         channel = np.repeat(np.arange(25), 30)
         wins = (random.random(len(channel)) < levels[channel]).astype(float)
         low, high = interval_over_channels(wins, channel)
         inside += low <= 0.65 <= high
         assert low <= wins.mean() <= high
-    assert 51 <= inside <= 60  # 57 expected; fewer when channels were taken for independent pairs
+    assert 51 <= inside <= 60  # 57 are expected; fewer if pairs were drawn independently
 
 
-def test_pairs_of_one_channel_are_not_taken_for_independent() -> None:
+def test_pairs_of_one_channel_are_drawn_together() -> None:
     random = np.random.default_rng(0)
     channel = np.repeat(np.arange(6), 500)
     wins = np.repeat([1.0, 1.0, 1.0, 0.0, 0.0, 1.0], 500)
@@ -57,12 +57,12 @@ def test_pairs_of_one_channel_are_not_taken_for_independent() -> None:
     assert np.subtract(*interval_over_channels(shuffled, np.arange(3_000))[::-1]) < 0.05
 
 
-def test_within_one_channel_the_interval_is_that_of_its_videos_and_not_of_its_pairs() -> None:
-    """All pairs of 40 videos: 780, but they know no more than 40 videos do."""
+def test_the_interval_within_one_channel_draws_its_videos_not_its_pairs() -> None:
+    """The 780 pairs of 40 videos carry no more information than 40 videos."""
     random = np.random.default_rng(3)
     first, second = np.triu_indices(40, 1)
     inside, widths = 0, []
-    expected = 0.5 + np.arcsin(1 / np.sqrt(2)) / np.pi  # of a score as strong as its noise
+    expected = 0.5 + np.arcsin(1 / np.sqrt(2)) / np.pi  # the AUC of a score whose noise is as strong as the score
     for _ in range(60):
         score = random.standard_normal(40)
         truth = score + random.standard_normal(40)
@@ -78,24 +78,23 @@ def test_within_one_channel_the_interval_is_that_of_its_videos_and_not_of_its_pa
     assert np.mean(widths) > 2 * as_if_independent
 
 
-def test_a_single_pair_has_an_interval_and_no_width() -> None:
-    one = np.array([1.0])
-    assert interval(one, np.array([3]), np.array([9]), np.array(["c"])) == (1.0, 1.0)
+def test_a_single_pair_has_an_interval_of_zero_width() -> None:
+    assert interval(np.array([1.0]), np.array([3]), np.array([9]), np.array(["c"])) == (1.0, 1.0)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(3, 30), st.integers(0, 10_000))
-def test_the_rank_correlation_is_that_of_scipy(length: int, seed: int) -> None:
+def test_the_rank_correlation_equals_that_of_scipy(length: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    one, other = random.integers(0, 6, length), random.standard_normal(length)
-    expected = spearmanr(one, other).statistic if len(set(one)) > 1 else 0.0
-    assert rank_correlation(one, other) == pytest.approx(expected)
+    first, second = random.integers(0, 6, length), random.standard_normal(length)
+    expected = spearmanr(first, second).statistic if len(set(first)) > 1 else 0.0
+    assert rank_correlation(first, second) == pytest.approx(expected)
 
 
-def test_channels_with_too_few_videos_of_known_truth_have_no_correlation() -> None:
+def test_a_channel_with_too_few_videos_of_known_truth_has_no_correlation() -> None:
     channel = np.repeat(["many", "few", "unknown"], [12, 9, 12])
     truth = np.arange(33.0)
     truth[21:] = np.nan
-    found = channel_correlations(-np.arange(33.0), truth, channel, np.arange(33))
-    assert found == {"many": pytest.approx(-1.0)}
+    correlations = channel_correlations(-np.arange(33.0), truth, channel, np.arange(33))
+    assert correlations == {"many": pytest.approx(-1.0)}
     assert channel_correlations(-np.arange(33.0), truth, channel, np.arange(9)) == {}

@@ -1,13 +1,14 @@
-"""Promises of the local trend: it knows what was known then and there, and nothing of the video itself."""
+"""Promises of the local trend: it depends on the known videos around a day, and not on the video itself."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from thumblab_pipelines.statistics import trend
-from thumblab_pipelines.statistics.trend import local_trend
+from thumblab_pipelines.statistics.trend import local_trend, publication_days
 
 
-def test_it_is_the_mean_of_the_channels_other_known_videos_near_ones_first() -> None:
+def test_the_trend_is_the_mean_of_the_other_known_videos_of_the_channel_weighted_by_nearness() -> None:
     channel = np.array(["a", "b", "a", "a", "b"])
     days = np.array([0.0, 0.0, 30.0, 60.0, 10.0])
     target = np.array([1.0, 100.0, 2.0, 4.0, 200.0])
@@ -17,32 +18,27 @@ def test_it_is_the_mean_of_the_channels_other_known_videos_near_ones_first() -> 
     np.testing.assert_allclose(local_trend(channel, days, target, known), expected)
 
 
-def test_a_row_of_a_channel_of_which_nothing_is_known_has_none() -> None:
-    trend_of = local_trend(["a", "a", "b"], [0, 1, 2], [5.0, 6.0, 7.0], [False, False, True])
-    np.testing.assert_array_equal(trend_of, [0.0, 0.0, 7.0])  # the third is alone: it has nothing to teach
+def test_a_channel_without_known_rows_has_a_trend_of_zero() -> None:
+    found = local_trend(["a", "a", "b"], [0, 1, 2], [5.0, 6.0, 7.0], [False, False, True])
+    np.testing.assert_array_equal(found, [0.0, 0.0, 7.0])  # the trend of a single known row is its own target
 
 
-def test_it_looks_at_no_target_that_is_not_known_and_at_no_row_of_itself() -> None:
+def test_the_trend_reads_neither_unknown_targets_nor_the_target_of_the_row_itself() -> None:
     random = np.random.default_rng(0)
     channel, days = random.integers(0, 5, 200), random.uniform(0, 900, 200)
     target, known = random.standard_normal(200), random.random(200) < 0.7
     before = local_trend(channel, days, target, known)
     np.testing.assert_array_equal(local_trend(channel, days, np.where(known, target, 1e9), known), before)
     row = int(np.flatnonzero(known)[0])
-    turned = target.copy()
-    turned[row] += 1e6
-    after = local_trend(channel, days, turned, known)
+    changed = target.copy()
+    changed[row] += 1e6
+    after = local_trend(channel, days, changed, known)
     assert after[row] == before[row]
-    assert (
-        np.abs(
-            after[(channel == channel[row]) & (np.arange(200) != row)]
-            - before[(channel == channel[row]) & (np.arange(200) != row)]
-        ).min()
-        > 0
-    )
+    others = (channel == channel[row]) & (np.arange(200) != row)
+    assert np.abs(after[others] - before[others]).min() > 0
 
 
-def test_a_break_of_years_leaves_the_nearest_videos_in_charge() -> None:
+def test_after_a_break_of_years_the_nearest_videos_decide() -> None:
     found = local_trend(["a"] * 3, [0.0, 40_000.0, 80_000.0], [1.0, 2.0, 3.0], [True, True, False])
     np.testing.assert_allclose(found, [2.0, 1.0, 2.0])
 
@@ -55,5 +51,10 @@ def test_a_channel_too_large_for_one_block_has_the_same_trend(monkeypatch: pytes
     np.testing.assert_allclose(local_trend(*rows), whole)
 
 
-def test_nothing_has_no_trend() -> None:
+def test_the_trend_of_no_videos_is_empty() -> None:
     assert local_trend([], [], [], []).shape == (0,)
+
+
+def test_publication_days_are_days_since_1970_with_fractions() -> None:
+    moments = ["1970-01-02T12:00:00Z", "2026-01-01T00:00:00+00:00"]
+    np.testing.assert_array_equal(publication_days(pd.DataFrame({"published_at": moments})), [1.5, 20_454.0])

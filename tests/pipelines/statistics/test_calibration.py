@@ -1,4 +1,4 @@
-"""Promises of the calibration: chances come true, the band that abstains is as wide as promised, and bad ones are caught."""
+"""Promises of the calibration: win probabilities hold on other pairs, and badly scaled scores have a large error."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from thumblab_pipelines.statistics.calibration import (
 
 
 def planted(pairs: int, slope: float, seed: int, scale: float = 1.0) -> Float64s:
-    """Gaps of pairs whose first wins with the chance sigmoid(slope * gap)."""
+    """Return the gaps of pairs whose first video wins with the probability sigmoid(slope * gap)."""
     random = np.random.default_rng(seed)
     gaps = scale * random.standard_normal(pairs)
     won = random.random(pairs) < 1 / (1 + np.exp(-slope * gaps))
@@ -24,23 +24,23 @@ def planted(pairs: int, slope: float, seed: int, scale: float = 1.0) -> Float64s
 
 
 @pytest.mark.parametrize("slope", [0.2, 1.0, 6.0])
-def test_chances_fitted_on_some_pairs_come_true_on_others_and_as_many_are_too_close_as_promised(slope: float) -> None:
+def test_a_slope_fitted_on_some_pairs_is_calibrated_on_others_with_the_same_share_too_close(slope: float) -> None:
     fitted = fit_slope(planted(2_000, slope, 0))
     held_out = planted(2_000, slope, 1)
     assert fitted == pytest.approx(slope, rel=0.35)
     assert expected_calibration_error(held_out, fitted) <= 0.05
-    promised = too_close_share(planted(2_000, slope, 0), fitted)
-    assert too_close_share(held_out, fitted) == pytest.approx(promised, abs=0.04)
+    expected = too_close_share(planted(2_000, slope, 0), fitted)
+    assert too_close_share(held_out, fitted) == pytest.approx(expected, abs=0.04)
 
 
 @pytest.mark.parametrize("wrong", [0.1, 10.0])
-def test_a_badly_scaled_score_is_caught(wrong: float) -> None:
+def test_a_wrong_slope_has_a_large_calibration_error(wrong: float) -> None:
     gaps = planted(2_000, 1.5, 2)
     assert expected_calibration_error(gaps, fit_slope(gaps)) <= 0.03
     assert expected_calibration_error(gaps, 1.5 * wrong) > 0.1
 
 
-def test_the_slope_is_that_of_a_logistic_regression_without_a_bias_whatever_the_scale() -> None:
+def test_the_slope_equals_that_of_a_logistic_regression_without_intercept_at_any_scale() -> None:
     for scale in (1e-3, 1.0, 1e3):
         gaps = planted(500, 1.0 / scale, 3, scale)
         both, labels = np.concatenate([gaps, -gaps])[:, None] / scale, np.repeat([1, 0], len(gaps))
@@ -48,15 +48,15 @@ def test_the_slope_is_that_of_a_logistic_regression_without_a_bias_whatever_the_
         assert fit_slope(gaps) * scale == pytest.approx(expected, rel=1e-3)
 
 
-def test_who_orders_no_better_than_chance_claims_nothing() -> None:
+def test_scores_no_better_than_chance_get_the_least_slope() -> None:
     assert fit_slope(-np.abs(planted(100, 1.0, 4))) == LEAST_SLOPE
     assert fit_slope(np.zeros(10)) == LEAST_SLOPE
     assert fit_slope([0.3]) == fit_slope([]) == 1.0
-    assert 0 < fit_slope([0.1, 0.2, 3.0]) < np.inf, "all right, and still no certainty without end"
+    assert 0 < fit_slope([0.1, 0.2, 3.0]) < np.inf, "the slope stays finite when all gaps are positive"
     assert too_close_share(planted(100, 1.0, 4), LEAST_SLOPE) == 1.0
 
 
-def test_the_curve_has_ten_bins_of_the_same_size_and_its_two_halves_mirror_each_other() -> None:
+def test_the_curve_has_ten_bins_of_equal_size_and_is_symmetric() -> None:
     curve = calibration_curve(planted(1_000, 1.0, 5), 1.0)
     assert [point["pairs"] for point in curve] == [200] * 10
     predicted, won = ([point[name] for point in curve] for name in ("predicted", "won"))  # type: ignore[literal-required]
@@ -65,20 +65,20 @@ def test_the_curve_has_ten_bins_of_the_same_size_and_its_two_halves_mirror_each_
     np.testing.assert_allclose(np.add(won, won[::-1]), 1.0)
 
 
-def test_equal_chances_are_in_one_bin() -> None:
-    """A constant score says one half of everything, and that is true."""
+def test_equal_probabilities_share_a_bin() -> None:
+    """A constant score gives every pair a probability of one half, which is calibrated."""
     assert calibration_curve(np.zeros(50), 1.0) == [{"predicted": 0.5, "won": 0.5, "pairs": 100}]
     assert expected_calibration_error(np.zeros(50), 1.0) == 0.0
     assert expected_calibration_error(np.full(50, 1e6), 1.0) == pytest.approx(0.0, abs=1e-9)
     assert expected_calibration_error(np.full(50, -1e6), 1.0) == pytest.approx(1.0)
 
 
-def test_without_pairs_there_is_nothing_to_say() -> None:
+def test_without_gaps_the_curve_is_empty_and_the_figures_are_nan() -> None:
     assert calibration_curve([], 1.0) == []
     assert np.isnan(expected_calibration_error([], 1.0))
     assert np.isnan(too_close_share([], 1.0))
 
 
-def test_the_evaluation_abstains_where_the_service_does() -> None:
-    edge = np.log(0.595 / 0.405)  # is shown as 60 %
+def test_a_pair_is_too_close_to_call_below_the_threshold_of_the_service() -> None:
+    edge = np.log(0.595 / 0.405)  # 59.5 % is shown as 60 %
     np.testing.assert_array_equal(too_close(np.array([-0.999, 0.999, 1.001, -1.001]) * edge, 1.0), [1, 1, 0, 0])

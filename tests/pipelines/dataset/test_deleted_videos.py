@@ -1,4 +1,4 @@
-"""Promises of what a training needs: a video that is forgotten on the way stops nothing, and is nowhere afterwards."""
+"""Promises about deleted videos: deleting one stops no training, and no pairs release names it after retention."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -50,98 +50,98 @@ def imported(
 def lab(imported: Lab, copied_database: Callable[[str], str], open_lab: Callable[..., Lab], tmp_path: Path) -> Lab:
     from pydantic import SecretStr
 
-    imported.engine.dispose()  # a database is copied while nobody is connected to it
+    imported.engine.dispose()  # a database can only be copied without connections
     assert imported.settings.database_url is not None
     database = SecretStr(copied_database(imported.settings.database_url.get_secret_value()))
     return open_lab(beside=imported, data_dir=tmp_path, database_url=database)
 
 
-def rows(release: Release) -> pd.DataFrame:
+def videos_of(release: Release) -> pd.DataFrame:
     return pd.read_parquet(release.path / "videos.parquet")
 
 
-def forget_one(lab: Lab, part: str) -> str:
-    """A video of the newest pairs that is left, as a check of its counts would find it gone."""
+def delete_one(lab: Lab, part: str) -> str:
+    """Delete the first video of that part of the newest pairs that is still in the lab, and return its id."""
     newest = lab.releases.latest(PAIRS, ALL)
     assert newest is not None
     with lab.engine.begin() as connection:
         alive = set(connection.scalars(select(videos.c.video_id)))
-        said = rows(newest)
-        victim = next(v for v, of in zip(said.video_id, said.part, strict=True) if of == part and v in alive)
-        assert delete_videos(connection, [victim]) == 1
-    return str(victim)
+        of_part = videos_of(newest).query("part == @part").video_id
+        deleted = next(video_id for video_id in of_part if video_id in alive)
+        assert delete_videos(connection, [deleted]) == 1
+    return str(deleted)
 
 
 def named_by(lab: Lab, *video_ids: str) -> Iterator[Path]:
-    """The files of pairs releases that a video stands in."""
+    """Yield the files of pairs releases that contain one of the ids."""
     for path in (lab.releases.root / PAIRS).rglob("*"):
         if path.is_file() and any(video_id.encode() in path.read_bytes() for video_id in video_ids):
             yield path
 
 
 def trained_on(lab: Lab, pairs: Release) -> Release:
-    """A model of which nothing is asked but what it was trained on."""
+    """Publish an empty model release that names the pairs as those it was trained on."""
     return lab.releases.publish(MODEL, ALL, lambda _: None, {"pairs_release": pairs.release_id})
 
 
 def count_again(lab: Lab) -> None:
-    """Make new pairs different from the last."""
+    """Change every count of views, so that the next pairs differ from the last."""
     with lab.engine.begin() as connection:
         connection.execute(update(video_stats).values(view_count=video_stats.c.view_count + 1))
 
 
-def test_videos_forgotten_on_the_way_stop_neither_training_nor_promotion_and_are_counted(lab: Lab) -> None:
+def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab: Lab) -> None:
     build_pairs(lab)
-    gone = [forget_one(lab, TRAIN)]
+    gone = [delete_one(lab, TRAIN)]
     first = build_model(lab, QUICK)
     assert (first.reused, first.forgotten) == (False, 1)
-    gone.append(forget_one(lab, TEST))
+    gone.append(delete_one(lab, TEST))
     assert promote_newest(lab)[1] == first.release
 
-    gone.append(forget_one(lab, TRAIN))
+    gone.append(delete_one(lab, TRAIN))
     second = build_model(lab, TrainConfig(epochs=1, seed=8))
     assert second.forgotten == 3
-    gone.append(forget_one(lab, TEST))
+    gone.append(delete_one(lab, TEST))
     decision = promote_newest(lab)[2]
     assert decision.comparison is not None
     assert "; 4 videos of these pairs were forgotten since they were made" in decision.reason
 
-    # Retention leaves no trace of them, and what was trained and served still finds its pairs.
+    # After retention no pairs release names them, and the models still find their pairs.
     assert list(named_by(lab, *gone))
     assert clean_pairs(lab) == 1
     assert list(named_by(lab, *gone)) == []
     for built in (first, second):
-        left = named_pairs(lab, built.release.info["pairs_release"])
-        assert set(rows(left).video_id).isdisjoint(gone)
-    assert left == lab.releases.latest(PAIRS, ALL)
-    assert left.info["excluded"]["forgotten since"] == 4
-    assert all(verdict.passed for verdict in check_pairs(left)), check_pairs(left)
+        successor = named_pairs(lab, built.release.info["pairs_release"])
+        assert set(videos_of(successor).video_id).isdisjoint(gone)
+    assert successor == lab.releases.latest(PAIRS, ALL)
+    assert successor.info["excluded"]["forgotten since"] == 4
+    assert all(check.passed for check in check_pairs(successor)), check_pairs(successor)
     again = build_model(lab, TrainConfig(epochs=1, seed=9))
-    assert (again.reused, again.forgotten, again.release.info["pairs_release"]) == (False, 0, left.release_id)
+    assert (again.reused, again.forgotten, again.release.info["pairs_release"]) == (False, 0, successor.release_id)
     assert promote_newest(lab)[2].comparison is not None
     assert clean_pairs(lab) == 0
 
 
-def test_processes_that_did_not_read_the_same_stop_with_a_sentence(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     build_pairs(lab)
     monkeypatch.setattr(
         ProcessGroup, "told", lambda self, value: value + 1
-    )  # as where the main process read something else
+    )  # as if the main process had read other pairs
     with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
         build_model(lab, QUICK)
     with pytest.raises(LabError, match="the main process published no model"):
         _published(lab, "of none")
 
 
-def test_the_champions_pairs_outlive_newer_ones_and_never_pass_for_the_newest(lab: Lab) -> None:
+def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: Lab) -> None:
     own = build_pairs(lab).release
     lab.releases.promote(trained_on(lab, own))
     for _ in range(3):
         count_again(lab)
         newest = build_pairs(lab).release
-    assert named_pairs(lab, own.release_id) == own, "two are kept, and this is the fourth"
+    assert named_pairs(lab, own.release_id) == own, "two releases are kept, and this one is older than three others"
 
-    gone = forget_one(lab, TRAIN)
+    gone = delete_one(lab, TRAIN)
     clean_pairs(lab)
     assert list(named_by(lab, gone)) == []
     successor = named_pairs(lab, own.release_id)
@@ -150,21 +150,21 @@ def test_the_champions_pairs_outlive_newer_ones_and_never_pass_for_the_newest(la
     assert latest is not None
     assert latest.info["succeeds"] == [newest.release_id]
 
-    # A successor has one of its own, and goes when nothing needs it any more.
-    again = forget_one(lab, TRAIN)
+    # A successor can be replaced by another one, and is deleted when it is no longer needed.
+    again = delete_one(lab, TRAIN)
     clean_pairs(lab)
     assert list(named_by(lab, gone, again)) == []
     assert named_pairs(lab, own.release_id).info["succeeds"] == [own.release_id, successor.release_id]
     latest = lab.releases.latest(PAIRS, ALL)
     assert latest is not None
     lab.releases.promote(trained_on(lab, latest))
-    forget_one(lab, TRAIN)
+    delete_one(lab, TRAIN)
     clean_pairs(lab)
     with pytest.raises(LabError, match="are not kept any more"):
         named_pairs(lab, own.release_id)
 
 
-def test_a_picture_that_is_swapped_or_encoded_anew_changes_nothing_in_pairs_that_are_there(lab: Lab) -> None:
+def test_pictures_that_are_replaced_or_encoded_again_do_not_change_existing_pairs(lab: Lab) -> None:
     release = build_pairs(lab).release
     before = load_dataset(lab, release)
     with lab.engine.begin() as connection:
@@ -174,83 +174,88 @@ def test_a_picture_that_is_swapped_or_encoded_anew_changes_nothing_in_pairs_that
     np.testing.assert_array_equal(after.images, before.images)
     np.testing.assert_array_equal(after.titles, before.titles)
     assert not build_pairs(lab).reused, "new vectors make new pairs"
-    # What another model sees is asked of the database, which knows all but one of them.
+    # The vectors for another model are read from the database, which lacks one of them now.
     assert in_spaces_of(lab, before, release)[1].sum() == len(before.videos) - 1
 
 
-def test_what_is_forgotten_takes_its_pairs_along_and_the_others_stay_what_they_were(
+def test_a_deleted_video_is_left_out_with_its_pairs_and_the_other_pairs_stay(
     plant: Callable[..., Dataset], lab: Lab
 ) -> None:
     data = plant(channels=3, videos=30)
     gone = ["v0", "v31", "v89"]
-    found = load_dataset(lab, data.release, forgotten=gone)
+    loaded = load_dataset(lab, data.release, forgotten=gone)
     kept = ~data.videos.video_id.isin(gone).to_numpy(bool)
-    assert found.forgotten == 3
-    assert found.videos.video_id.tolist() == data.videos.video_id[kept].tolist()
+    assert loaded.forgotten == 3
+    assert loaded.videos.video_id.tolist() == data.videos.video_id[kept].tolist()
     for name in ("images", "titles", "sub_scores"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(data, name)[kept])
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(data, name)[kept])
 
-    def by_name(of: Dataset) -> set[tuple[str, str, float]]:
-        ids = of.videos.video_id.to_numpy(object)
-        return set(zip(ids[of.pairs.winner], ids[of.pairs.loser], of.pairs.margin, strict=True))
+    def by_id(dataset: Dataset) -> set[tuple[str, str, float]]:
+        ids, pairs = dataset.videos.video_id.to_numpy(object), dataset.pairs
+        return set(zip(ids[pairs.winner], ids[pairs.loser], pairs.margin, strict=True))
 
-    assert by_name(found) == {pair for pair in by_name(data) if not {pair[0], pair[1]} & set(gone)}
-    assert len(found.pairs) == len(by_name(found))
+    assert by_id(loaded) == {pair for pair in by_id(data) if not {pair[0], pair[1]} & set(gone)}
+    assert len(loaded.pairs) == len(by_id(loaded))
 
 
-def test_the_vectors_are_of_the_release_as_its_description_says(plant: Callable[..., Dataset]) -> None:
+def test_the_file_of_vectors_has_the_documented_tensors(plant: Callable[..., Dataset]) -> None:
     from safetensors import safe_open
 
     data = plant(channels=2, videos=20)
     with safe_open(data.release.path / FILE, framework="numpy") as file:
-        said = {name: (file.get_tensor(name).dtype.name, file.get_tensor(name).shape) for name in file.keys()}  # noqa: SIM118
-    assert said == {"images": ("float32", (40, 16)), "titles": ("float32", (40, 8)), "sub_scores": ("float32", (40, 6))}
-    with pytest.raises(LabError, match=r"for 41 videos it is float32 \[41, d\]; materialize training_pairs again"):
+        tensors = {name: (file.get_tensor(name).dtype.name, file.get_tensor(name).shape) for name in file.keys()}  # noqa: SIM118
+    assert tensors == {
+        "images": ("float32", (40, 16)),
+        "titles": ("float32", (40, 8)),
+        "sub_scores": ("float32", (40, 6)),
+    }
+    with pytest.raises(LabError, match=r"for 41 videos it must be float32 \[41, d\]; materialize training_pairs again"):
         Snapshot.load(data.release, 41)
-    place = data.release.path / FILE
-    place.write_bytes(place.read_bytes()[:-4] + b"\0\0\0\1")
+    path = data.release.path / FILE
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\1")
     with pytest.raises(LabError, match="does not match its checksum"):
         data.release.verify()
 
 
-def test_a_video_forgotten_while_pairs_are_read_is_left_out_and_counted(
+def test_a_video_deleted_while_pairs_are_read_is_left_out_and_counted(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from thumblab_pipelines.dataset import pairs
 
     read = pairs.read_snapshot
 
-    def late(lab: Lab, videos: pd.DataFrame, *encoders: str) -> object:
+    def delete_and_read(lab: Lab, videos: pd.DataFrame, *encoders: str) -> object:
         with lab.engine.begin() as connection:
             delete_videos(connection, videos.video_id.tolist()[:2])
         return read(lab, videos, *encoders)
 
-    monkeypatch.setattr(pairs, "read_snapshot", late)
+    monkeypatch.setattr(pairs, "read_snapshot", delete_and_read)
     release = build_pairs(lab).release
     assert release.info["excluded"]["forgotten while it was read"] == 2
-    assert all(verdict.passed for verdict in check_pairs(release))
+    assert all(check.passed for check in check_pairs(release))
 
 
-def test_a_damaged_release_has_no_successor_and_keeps_nothing_else_from_being_forgotten(lab: Lab) -> None:
+def test_a_damaged_release_is_deleted_without_a_successor_and_stops_no_other_deletion(lab: Lab) -> None:
     damaged = build_pairs(lab).release
     (damaged.path / FILE).write_bytes(b"")
     count_again(lab)
     newest = build_pairs(lab).release
     trained_on(lab, damaged)
-    gone = forget_one(lab, TEST)
+    gone = delete_one(lab, TEST)
     clean_pairs(lab)
     assert list(named_by(lab, gone)) == []
-    (left,) = lab.releases.all(PAIRS, ALL)
-    assert left.info["succeeds"] == [newest.release_id]
-    assert json.loads((left.path / "manifest.json").read_text())["info"]["videos"] == len(rows(left))
+    (successor,) = lab.releases.all(PAIRS, ALL)
+    assert successor.info["succeeds"] == [newest.release_id]
+    manifest = json.loads((successor.path / "manifest.json").read_text())
+    assert manifest["info"]["videos"] == len(videos_of(successor))
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "videos.parquet", FILE])
-def test_pairs_that_cannot_be_read_for_a_moment_stay_for_the_next_run(
+def test_pairs_that_cannot_be_read_at_the_moment_are_kept_for_the_next_run(
     lab: Lab, refuse: Callable[[Path], None], name: str
 ) -> None:
     release = build_pairs(lab).release
-    forget_one(lab, TRAIN)
+    delete_one(lab, TRAIN)
     refuse(release.path / name)
     with pytest.raises(LabError, match="Too many open files") as raised:
         clean_pairs(lab)
@@ -258,33 +263,35 @@ def test_pairs_that_cannot_be_read_for_a_moment_stay_for_the_next_run(
     assert [path.name for path in release.path.parent.iterdir() if path.is_dir()] == [release.release_id]
 
 
-def test_needed_pairs_are_published_anew_once_a_day_and_others_deleted_at_once(lab: Lab) -> None:
+def test_needed_pairs_get_a_successor_once_a_day_and_others_are_deleted_at_once(lab: Lab) -> None:
     day = timedelta(hours=20)
     old = build_pairs(lab).release
     count_again(lab)
     needed = build_pairs(lab).release
-    forget_one(lab, TRAIN)
+    delete_one(lab, TRAIN)
     assert clean_pairs(lab, rest=day) == 1
     assert (old.path.exists(), needed.path.exists()) == (False, True)
-    dated(needed, datetime.now(UTC) - timedelta(hours=21))
+    set_created_at(needed, datetime.now(UTC) - timedelta(hours=21))
     assert clean_pairs(lab, rest=day) == 1
     successor = lab.releases.latest(PAIRS, ALL)
     assert successor is not None
-    forget_one(lab, TRAIN)
+    delete_one(lab, TRAIN)
     assert clean_pairs(lab, rest=day) == 0
-    dated(successor, datetime.now(UTC) + timedelta(days=400))  # by a clock that was ahead
+    set_created_at(successor, datetime.now(UTC) + timedelta(days=400))  # written while the clock was ahead
     assert clean_pairs(lab, rest=day) == 1
-    forget_one(lab, TRAIN)
+    delete_one(lab, TRAIN)
     assert clean_pairs(lab, successors=False) == 1
     assert lab.releases.all(PAIRS, ALL) == []
 
 
-def dated(release: Release, moment: datetime) -> None:
+def set_created_at(release: Release, moment: datetime) -> None:
     path = release.path / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"created_at": moment.isoformat()}))
 
 
-def test_no_pairs_are_published_while_others_are_cleaned(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_pairs_are_published_while_another_process_holds_the_pairs(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kept_pairs, "_PATIENCE_S", 0.0)
     with kept_pairs.holding_pairs(lab), pytest.raises(LabError, match="try again later") as raised:
         build_pairs(lab)

@@ -1,0 +1,17 @@
+"""Promises of stored perceptual hashes: all 64 bits survive, and missing hashes are None."""
+
+import numpy as np
+import pandas as pd
+
+from thumblab_core.images.stored_hashes import known_hashes
+
+LARGE = -(2**63) + 1
+"""A hash that a float cannot hold."""
+
+
+def test_a_hash_is_read_from_digits_and_from_integers_and_a_missing_one_is_none() -> None:
+    assert known_hashes([str(LARGE), None, "5"]) == [LARGE, None, 5]
+    assert known_hashes([LARGE, np.nan, pd.NA, 5]) == [LARGE, None, None, 5]
+    assert known_hashes(pd.Series(pd.array([LARGE, None], dtype="Int64"))) == [LARGE, None]
+    assert known_hashes(pd.Series([LARGE, 5])) == [LARGE, 5]
+    assert known_hashes([]) == []

@@ -1,0 +1,140 @@
+"""Print the figures of a model overall and by channel, adapted and not: as an object for JSON, and as a table."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from thumblab_cli.printing.evaluation import CHANNEL_SLICE, figure_text
+from thumblab_cli.printing.tables import table
+
+if TYPE_CHECKING:
+    from thumblab_core.releases.release_store import Release
+    from thumblab_pipelines.evaluation.on_catalogue import CatalogueEvaluation
+    from thumblab_pipelines.evaluation.questions import Evaluation
+
+_ADAPTED = "adapted"
+_AUCS = ("auc_all", "auc_2x")
+_FIELDS = ("value", "low", "high", "pairs")
+
+Figure = dict[str, Any]
+"""The value of a figure, the ends of its 95 % interval (None if it has none), and its number of pairs."""
+
+Figures = dict[str, Figure | None]
+"""`auc_all` and `auc_2x`; None where not measured."""
+
+ModelFigures = Mapping[tuple[str, str, str], Figure]
+"""The model's figures by split, slice and metric."""
+
+
+def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the figures of the split `unadapted` and of the split "adapted", overall and by channel, for JSON.
+
+    `adapted` is None if no channel was adapted to. `names` are the titles of the channels by id.
+    """
+    figures = _model_figures(evaluations)
+    adapted = _overall(figures, _ADAPTED)
+    return {
+        **_overall(figures, unadapted),
+        "adapted": adapted if adapted["auc_all"] is not None else None,
+        "channels": [
+            {
+                "channel_id": channel,
+                "name": names.get(channel, ""),
+                "pairs": max(
+                    figure["pairs"]
+                    for figure in (*without_adapter.values(), *with_adapter.values())
+                    if figure is not None
+                ),
+                **without_adapter,
+                **{f"adapted_{name}": figure for name, figure in with_adapter.items()},
+            }
+            for channel, without_adapter, with_adapter in _by_channel(figures, unadapted)
+        ],
+        "evaluations": [asdict(evaluation) for evaluation in evaluations],
+    }
+
+
+def print_catalogue_evaluation(
+    console: Console, model: "Release", evaluated: "CatalogueEvaluation", share: float | None, names: Mapping[str, str]
+) -> None:
+    """Print the AUC of a model on a catalogue, overall and by channel, and which pairs were made and left out.
+
+    `share` is the part of each channel that the model was adapted on; `names` are the titles of the channels by id.
+    """
+    from thumblab_pipelines.evaluation.on_catalogue import UNADAPTED
+
+    figures = _model_figures(evaluated.evaluations)
+    words = ("", "", "all pairs", "with a 2x gap")
+    made = table(*words, "pairs", words=words, title=f"AUC of {model.release_id}")
+    rows = [("all channels", _overall(figures, UNADAPTED), _overall(figures, _ADAPTED))]
+    rows += [
+        (names.get(channel, channel), without_adapter, with_adapter)
+        for channel, without_adapter, with_adapter in _by_channel(figures, UNADAPTED)
+    ]
+    for name, *both in rows:
+        for how, aucs in zip(("not adapted", "adapted"), both, strict=True):
+            if (auc_all := aucs["auc_all"]) is not None:
+                shown = Text(_printable(name)) if how == "not adapted" else Text()
+                made.add_row(shown, how, *map(_cell, aucs.values()), f"{auc_all['pairs']:,}")
+    console.print(made)
+    for line in _remarks(evaluated, share):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _remarks(evaluated: "CatalogueEvaluation", share: float | None) -> Iterator[str]:
+    info = evaluated.pairs_release.info
+    yield f"The pairs were made of {info['videos']:,} videos of {info['channels']:,} channels."
+    left_out = {reason: count for reason, count in info["excluded"].items() if count}
+    if left_out:
+        yield f"Left out: {'; '.join(f'{count} {reason}' for reason, count in left_out.items())}."
+    if share is not None:
+        yield (
+            f"{evaluated.channels_adapted} channels had enough videos in their first {share:.0%} by date to adapt to; "
+            "all channels were evaluated on the rest only."
+        )
+    if evaluated.trained_on is None:
+        yield "The release does not record the model's training videos, so some of these videos may be among them."
+    elif evaluated.trained_on["videos"]:
+        yield (
+            f"The model was trained on {evaluated.trained_on['videos']:,} of the videos; "
+            f"{evaluated.trained_on['pairs']:,} pairs with one of them were left out."
+        )
+    else:
+        yield "The model was trained on none of these videos."
+
+
+def _model_figures(evaluations: Sequence["Evaluation"]) -> dict[tuple[str, str, str], Figure]:
+    """Return the model's figures by split, slice and metric, without those that could not be measured."""
+    return {
+        (e.split, e.slice, e.metric): {name: getattr(e, name) for name in _FIELDS}
+        for e in evaluations
+        if e.scorer == "model" and e.value is not None
+    }
+
+
+def _overall(figures: ModelFigures, split: str) -> Figures:
+    return {name: figures.get((split, name.removeprefix("auc_"), "auc")) for name in _AUCS}
+
+
+def _by_channel(figures: ModelFigures, unadapted: str) -> Iterator[tuple[str, Figures, Figures]]:
+    """Yield the id of each channel that has figures, with its figures without and with its adapter."""
+    splits = (unadapted, _ADAPTED)
+    slices = dict.fromkeys(s for split, s, _ in figures if split in splits and s.startswith(CHANNEL_SLICE))
+    for name in slices:
+        without_adapter, with_adapter = (
+            {"auc_all": figures.get((split, name, "auc")), "auc_2x": figures.get((split, name, "auc_2x"))}
+            for split in splits
+        )
+        yield name.removeprefix(CHANNEL_SLICE), without_adapter, with_adapter
+
+
+def _cell(figure: Figure | None) -> str:
+    return "" if figure is None else figure_text(figure["value"], figure["low"], figure["high"])
+
+
+def _printable(title: str) -> str:
+    """Return a title without characters that control a terminal: channel owners choose their titles."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in title)
