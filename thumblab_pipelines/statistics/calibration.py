@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Float64s
-from thumblab_core.ranking.confidence import LEANING, percent
+from thumblab_core.ranking.confidence import is_too_close
 
 LEAST_SLOPE = 1e-6
 """A model that orders pairs no better than chance must not claim to know."""
@@ -78,7 +78,7 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
 
 def too_close(gaps: npt.ArrayLike, slope: float) -> npt.NDArray[np.bool_]:
     """[m] of which pairs the model would not say who wins, by the line that the service draws."""
-    return np.asarray(percent(_sigmoid(slope * np.abs(np.asarray(gaps, np.float64)))) < LEANING, bool)
+    return is_too_close(_sigmoid(slope * np.abs(np.asarray(gaps, np.float64))))
 
 
 def too_close_share(gaps: npt.ArrayLike, slope: float) -> float:

@@ -82,15 +82,15 @@ def test_an_older_release_has_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "values", [[0.5] * 100, [0.5] * 102, [0.5] * 100 + [1.5], [0.5] * 100 + [-1], [1.0] + [0.5] * 100, ["x"] * 101, {}]
 )
-def test_quantiles_that_make_no_sense_are_refused(tmp_path: Path, values: object) -> None:
+def test_invalid_quantiles_are_refused(tmp_path: Path, values: object) -> None:
     said = {"version": "1", "count": 5, "quantiles": dict.fromkeys(NAMES, values)}
-    with pytest.raises(DistributionError, match=f"{FILE} makes no sense"):
+    with pytest.raises(DistributionError, match=f"{FILE} is not valid"):
         ScoreDistribution.load(published(tmp_path, said))
 
 
 @pytest.mark.parametrize("said", ["", "[]", "{}", '{"version": "1", "count": 1, "quantiles": {}}', "null", "NaN"])
-def test_a_file_that_is_none_is_refused(tmp_path: Path, said: str) -> None:
-    with pytest.raises(DistributionError, match=f"{FILE} makes no sense"):
+def test_a_file_without_a_distribution_is_refused(tmp_path: Path, said: str) -> None:
+    with pytest.raises(DistributionError, match=f"{FILE} is not valid"):
         ScoreDistribution.load(published(tmp_path, said))
 
 

@@ -19,8 +19,8 @@ from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import Pixels, decode
 from thumblab_core.sub_scores import Box, Measurement, Meter, Sample, Title
 from thumblab_core.sub_scores.faces import FaceFinder
-from thumblab_core.sub_scores.looking import Eyes, look
-from thumblab_core.sub_scores.titles import by_text
+from thumblab_core.sub_scores.picture_measurement import Engines, measure_picture
+from thumblab_core.sub_scores.title_match import by_text
 
 PICTURES = int(os.environ.get("THUMBLAB_TEST_PICTURES", "40"))
 """`make test-all` takes 100."""
@@ -63,8 +63,8 @@ def meter(face_model: Path) -> Meter:
 
 
 @pytest.fixture(scope="module")
-def eyes(face_model: Path) -> Eyes:
-    return Eyes(None, FaceFinder(face_model))
+def engines(face_model: Path) -> Engines:
+    return Engines(None, FaceFinder(face_model))
 
 
 @pytest.fixture(scope="module")
@@ -118,35 +118,35 @@ def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest)
     return check
 
 
-def falls(name: str, before: list[Real], change: Callable[[Real], Pixels], eyes: Eyes) -> list[bool]:
+def falls(name: str, before: list[Real], change: Callable[[Real], Pixels], engines: Engines) -> list[bool]:
     """Whether the sub-score fell, picture by picture; what needs no text is looked at without reading, for speed."""
-    return [value(real.found, name) > look(change(real), eyes).values[name] for real in before]
+    return [value(real.found, name) > measure_picture(change(real), engines).values[name] for real in before]
 
 
-def test_blur_lowers_clarity(eyes: Eyes, reals: list[Real], promised: Callable[..., None]) -> None:
+def test_blur_lowers_clarity(engines: Engines, reals: list[Real], promised: Callable[..., None]) -> None:
     def blurred(real: Real) -> Pixels:
         return cv2.GaussianBlur(real.pixels, (0, 0), 2)
 
-    promised("blur of 2 pixels at 640 lowers clarity", falls("clarity", reals[:PICTURES], blurred, eyes))
+    promised("blur of 2 pixels at 640 lowers clarity", falls("clarity", reals[:PICTURES], blurred, engines))
 
 
-def test_fading_lowers_contrast(eyes: Eyes, reals: list[Real], promised: Callable[..., None]) -> None:
+def test_fading_lowers_contrast(engines: Engines, reals: list[Real], promised: Callable[..., None]) -> None:
     def faded(real: Real) -> Pixels:
         pixels = real.pixels.astype(np.float32)
         return (0.6 * pixels + 0.4 * pixels.mean()).astype(np.uint8)
 
-    promised("fading by 40% lowers contrast", falls("contrast", reals[:PICTURES], faded, eyes))
+    promised("fading by 40% lowers contrast", falls("contrast", reals[:PICTURES], faded, engines))
 
 
 @pytest.mark.parametrize("way", ["blurred", "filled", "inpainted", "halved"])
 def test_a_smaller_face_or_none_lowers_prominence(
-    eyes: Eyes, reals: list[Real], promised: Callable[..., None], way: str
+    engines: Engines, reals: list[Real], promised: Callable[..., None], way: str
 ) -> None:
     def changed(real: Real) -> Pixels:
         assert real.found.evidence.faces
         return without_face(real.pixels, real.found.evidence.faces[0].box, way)
 
-    held = falls("prominence", with_faces(reals), changed, eyes)
+    held = falls("prominence", with_faces(reals), changed, engines)
     promised(f"the largest face {way} lowers prominence", held)
 
 

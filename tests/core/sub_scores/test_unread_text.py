@@ -11,7 +11,7 @@ from thumblab_core.images import Pixels
 from thumblab_core.sub_scores import Box, Meter, TextLine, Title, UnreadLine
 from thumblab_core.sub_scores.explanations import explained
 from thumblab_core.sub_scores.layout import legibility
-from thumblab_core.sub_scores.titles import doubtful, latin
+from thumblab_core.sub_scores.title_match import doubtful, latin
 
 FONT = str(files("matplotlib") / "mpl-data/fonts/ttf/DejaVuSans-Bold.ttf")
 FOREIGN = [
