@@ -107,7 +107,7 @@ def test_of_a_long_history_the_newest_are_kept() -> None:
     assert whole is not None
     assert newest is not None
     assert whole.videos == MOST_VIDEOS
-    np.testing.assert_array_equal(whole.history, newest.history)
+    np.testing.assert_array_equal(whole.inputs, newest.inputs)
     np.testing.assert_array_equal(whole.weights, newest.weights)
 
 
@@ -134,8 +134,8 @@ def test_a_score_is_placed_among_what_the_channels_other_videos_say_of_each_of_i
     for row in range(30):
         rest = np.delete(np.arange(30), row)
         left = (above - 0.5 * scores)[rest] - (above - 0.5 * scores).mean()
-        kernel = module._kernel(found.history[rest], found.history[rest]) + module._NOISE * np.eye(29)
-        own = module._kernel(found.history[row : row + 1], found.history[rest]) @ np.linalg.solve(kernel, left)
+        kernel = module._kernel(found.inputs[rest], found.inputs[rest]) + module._NOISE * np.eye(29)
+        own = module._kernel(found.inputs[row : row + 1], found.inputs[rest]) @ np.linalg.solve(kernel, left)
         others.append(0.5 * scores[row] + own[0])
     np.testing.assert_allclose(found.quantiles, np.percentile(others, np.arange(101)), atol=1e-4)
     assert found.percentile(float(np.median(others))) == pytest.approx(50, abs=0.5)
@@ -168,7 +168,7 @@ def test_what_is_read_back_adjusts_as_what_was_saved(tmp_path: Path) -> None:
         one, other = (adapters.of(channel, WIDTH) for adapters in (before, after))
         assert one is not None
         assert other is not None
-        assert other.kept == pytest.approx(one.kept)
+        assert other.score_slope == pytest.approx(one.score_slope)
         assert one.percentile(0.1) == other.percentile(0.1)
         np.testing.assert_allclose(one.adjust(later, scores), other.adjust(later, scores), atol=1e-6)
 
@@ -181,7 +181,7 @@ def test_a_channel_is_read_when_it_is_asked_for_and_no_other(tmp_path: Path) -> 
     save_file(values, tmp_path / FILE)  # behind its back: nothing of a channel was held in memory
     found = adapters.of("UC-one", WIDTH)
     assert found is not None
-    assert found.kept == 0.125
+    assert found.score_slope == 0.125
 
 
 def test_a_channel_that_is_not_there_has_none(tmp_path: Path) -> None:
@@ -192,9 +192,9 @@ def broken(problem: str) -> Adapter:
     good = fitted(20)
     weights = good.weights.copy()
     weights[3] = {"nan": np.nan, "infinite": np.inf}.get(problem, 0.0)
-    history = {"narrow": good.history[:, :-1], "short": good.history[:-1]}.get(problem, good.history)
+    history = {"narrow": good.inputs[:, :-1], "short": good.inputs[:-1]}.get(problem, good.inputs)
     quantiles = good.quantiles if problem != "falling" or good.quantiles is None else good.quantiles[::-1].copy()
-    return Adapter(history, weights, good.kept, quantiles)
+    return Adapter(history, weights, good.score_slope, quantiles)
 
 
 @pytest.mark.parametrize("stored", [False, True])
@@ -204,7 +204,7 @@ def test_a_history_that_is_not_of_this_model_is_an_error(tmp_path: Path, problem
     if stored:
         adapters.save(tmp_path)
         adapters = Adapters.load(tmp_path)
-    with pytest.raises(LabError, match="the history of UC-bad is not of this model"):
+    with pytest.raises(LabError, match="the adapter of channel UC-bad does not fit this model"):
         adapters.of("UC-bad", WIDTH)
     assert adapters.of("UC-good", WIDTH) is not None
 

@@ -65,7 +65,7 @@ def test_it_is_read_back_as_it_was_saved_and_damage_is_an_error_of_the_lab(tmp_p
     assert loaded is not None
     np.testing.assert_array_equal(loaded.pictures, known.pictures)
     assert loaded.least == pytest.approx(known.least)
-    with pytest.raises(LabError, match="not of this model's pictures"):
+    with pytest.raises(LabError, match="does not fit this model's pictures"):
         Familiarity.load(tmp_path, 32)
     (tmp_path / FILE).write_bytes(b"nothing")
     with pytest.raises(LabError, match="cannot be read"):

@@ -201,7 +201,7 @@ def test_cut_weights_are_an_error_of_the_lab_also_where_no_manifest_guards_them(
     trained.save(tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:keep])
-    with pytest.raises(LabError, match="weights are not of this architecture"):
+    with pytest.raises(LabError, match="weights do not fit the architecture"):
         TrainedRanker.load_files(tmp_path)
 
 
@@ -226,7 +226,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, trained: Tr
     config = json.loads((tmp_path / "config.json").read_text())
     config["architecture"]["image_dimension"] = 13
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(LabError, match="not of this architecture"):
+    with pytest.raises(LabError, match="do not fit the architecture"):
         TrainedRanker.load_files(tmp_path)
 
 
@@ -276,7 +276,7 @@ def test_predicting_right_after_a_training_step_is_deterministic(trained: Traine
 def test_a_history_of_another_model_is_refused(trained: TrainedRanker) -> None:
     foreign = Adapter(np.zeros((5, 7), np.float16), np.zeros(5, np.float32), 1.0)
     model = TrainedRanker(trained.model, trained.calibration, {}, Adapters({"UC-foreign": foreign}))
-    with pytest.raises(LabError, match="the history of UC-foreign is not of this model"):
+    with pytest.raises(LabError, match="the adapter of channel UC-foreign does not fit this model"):
         model.adapter("UC-foreign")
 
 

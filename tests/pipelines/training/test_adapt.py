@@ -59,7 +59,7 @@ def test_every_channel_with_history_enough_has_an_adapter_of_its_own_videos(some
     assert set(found) == {"a", "b"}
     for name, adapter in found.items():
         mine = some.inputs[(some.channel == name) & some.known]
-        np.testing.assert_array_equal(adapter.history, mine.astype(np.float16))
+        np.testing.assert_array_equal(adapter.inputs, mine.astype(np.float16))
 
 
 def test_each_channel_has_its_own_taste_and_the_later_videos_show_it(some: Some) -> None:
