@@ -78,7 +78,7 @@ def test_a_channel_is_collected_learnt_listed_and_removed(shell: Shell, place: d
     assert f"{video.channel_title} ({video.channel_id})" in done.stdout
     assert "videos used, the newest of 2026-" in done.stdout
     assert "vectors were made" in done.stdout
-    assert "is served (learnt in 0." in done.stdout
+    assert "is served (fitted in 0." in done.stdout
     assert f"score with --channel {video.channel_id}" in done.stdout
     again = shell("add", video.channel_title, "--json")
     said = json.loads(again.stdout)
@@ -86,8 +86,8 @@ def test_a_channel_is_collected_learnt_listed_and_removed(shell: Shell, place: d
     assert said["left_out"] == {}
     assert f"{video.channel_id} {video.channel_title}: {said['videos']} videos to 2026-" in shell("list").stdout
     assert json.loads(shell("list", "--json").stdout)[0]["release"] == said["release"]
-    assert shell("remove", video.channel_title).stdout == f"The history of {video.channel_id} is removed.\n"
-    assert "No history was added" in shell("list").stdout
+    assert shell("remove", video.channel_title).stdout == f"The channel adapter of {video.channel_id} is removed.\n"
+    assert "No channel adapter was added" in shell("list").stdout
     gone = shell("remove", video.channel_id)
     assert (gone.exit_code, gone.stderr.count("\n")) == (1, 1)
 
@@ -115,5 +115,5 @@ def test_a_catalogue_of_too_few_videos_is_told_and_the_status_is_1(shell: Shell,
     assert done.exit_code == 1
     assert "3 of 3 rows read" in done.stdout
     assert "3 videos used" in done.stdout
-    assert "a history takes 5" in done.stderr
+    assert "an adapter needs 5" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
