@@ -93,9 +93,7 @@ def test_a_channel_is_collected_added_listed_and_removed(shell: Shell, environme
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "UC\x1b[2J", "..", "@../x"])
-def test_a_hostile_name_is_a_one_line_error_and_makes_no_folder(
-    shell: Shell, environment: dict[str, str], name: str
-) -> None:
+def test_a_hostile_name_is_an_error_and_makes_no_folder(shell: Shell, environment: dict[str, str], name: str) -> None:
     folder = Path(environment["THUMBLAB_DATA_DIR"])
     publish_model(ReleaseStore(folder / "releases"))
     before = {path for path in folder.rglob("*") if path.is_dir()}
