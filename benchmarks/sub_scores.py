@@ -31,7 +31,7 @@ from thumblab_core.images import Pixels, decode
 from thumblab_core.model_files import face_model
 from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, TextLine, Title
 from thumblab_core.sub_scores.faces import FaceFinder
-from thumblab_core.sub_scores.looking import Eyes, look
+from thumblab_core.sub_scores.picture_measurement import Engines, measure_picture
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
 
 _PICTURES = 80
@@ -81,8 +81,8 @@ def reading(pictures: Sequence[Pixels]) -> Table:
 
 
 def stages(pictures: Sequence[Pixels], faces: Path | None) -> Table:
-    reader, blind = TextReader(), Eyes(None, None)
-    found = {"light, saliency, layout": milliseconds(lambda picture: look(picture, blind), pictures)}
+    reader, blind = TextReader(), Engines(None, None)
+    found = {"light, saliency, layout": milliseconds(lambda picture: measure_picture(picture, blind), pictures)}
     found["text"] = milliseconds(reader.read, pictures)
     if faces is not None:
         found["faces"] = milliseconds(FaceFinder(faces).find, pictures)

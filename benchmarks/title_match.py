@@ -20,7 +20,7 @@ from demo.catalogues.source import CatalogueVideo
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import Pixels, decode
 from thumblab_core.sub_scores import Measurement, Meter, Sample, Title
-from thumblab_core.sub_scores.titles import TEXT_RANGE, words
+from thumblab_core.sub_scores.title_match import TEXT_RANGE, words
 
 _VALUES = (0.03, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
 

@@ -1,4 +1,4 @@
-"""Promises of `thumblab channel`, on an emulated YouTube and a model that gives every thumbnail the same score."""
+"""Tests of `thumblab channel`, on an emulated YouTube and a model that gives every thumbnail the same score."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ def youtube() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str]) -> dict[str, str]:
+def environment(tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str]) -> dict[str, str]:
     return {
         "THUMBLAB_DATA_DIR": str(tmp_path_factory.mktemp("lab")),
         "THUMBLAB_DATABASE_URL": migrated_database(),
@@ -51,9 +51,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[
 
 
 @pytest.fixture
-def shell(place: dict[str, str], youtube: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    where = place | {"THUMBLAB_YOUTUBE_ENDPOINT": youtube.endpoint, "THUMBLAB_YOUTUBE_API_KEY": "key"}
-    for name, value in where.items():
+def shell(environment: dict[str, str], youtube: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    variables = environment | {"THUMBLAB_YOUTUBE_ENDPOINT": youtube.endpoint, "THUMBLAB_YOUTUBE_API_KEY": "key"}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
     def run(*arguments: str) -> Result:
@@ -64,37 +64,37 @@ def shell(place: dict[str, str], youtube: Emulator, monkeypatch: pytest.MonkeyPa
     settings.cache_clear()
 
 
-def test_without_a_model_it_says_what_makes_one(shell: Shell) -> None:
+def test_without_a_served_model_the_error_names_what_to_run(shell: Shell) -> None:
     done = shell("add", "UCwhatever")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("thumblab: no ranking model is served yet")
 
 
-def test_a_channel_is_collected_learnt_listed_and_removed(shell: Shell, place: dict[str, str]) -> None:
-    publish_model(ReleaseStore(Path(place["THUMBLAB_DATA_DIR"]) / "releases"))
+def test_a_channel_is_collected_added_listed_and_removed(shell: Shell, environment: dict[str, str]) -> None:
+    publish_model(ReleaseStore(Path(environment["THUMBLAB_DATA_DIR"]) / "releases"))
     video = next(iter(synthetic_catalogue(videos=150).videos.values()))
     done = shell("add", video.channel_id, "--niche", video.niche)
     assert (done.exit_code, done.stderr) == (0, "")
     assert f"{video.channel_title} ({video.channel_id})" in done.stdout
     assert "videos used, the newest of 2026-" in done.stdout
     assert "vectors were made" in done.stdout
-    assert "is served (learnt in 0." in done.stdout
+    assert "is served (fitted in 0." in done.stdout
     assert f"score with --channel {video.channel_id}" in done.stdout
     again = shell("add", video.channel_title, "--json")
-    said = json.loads(again.stdout)
-    assert (again.exit_code, said["encoded"], said["unchanged"], said["imported"]) == (0, 0, True, None)
-    assert said["left_out"] == {}
-    assert f"{video.channel_id} {video.channel_title}: {said['videos']} videos to 2026-" in shell("list").stdout
-    assert json.loads(shell("list", "--json").stdout)[0]["release"] == said["release"]
-    assert shell("remove", video.channel_title).stdout == f"The history of {video.channel_id} is removed.\n"
-    assert "No history was added" in shell("list").stdout
-    gone = shell("remove", video.channel_id)
-    assert (gone.exit_code, gone.stderr.count("\n")) == (1, 1)
+    report = json.loads(again.stdout)
+    assert (again.exit_code, report["encoded"], report["unchanged"], report["imported"]) == (0, 0, True, None)
+    assert report["left_out"] == {}
+    assert f"{video.channel_id} {video.channel_title}: {report['videos']} videos to 2026-" in shell("list").stdout
+    assert json.loads(shell("list", "--json").stdout)[0]["release"] == report["release"]
+    assert shell("remove", video.channel_title).stdout == f"The channel adapter of {video.channel_id} is removed.\n"
+    assert "No channel adapter was added" in shell("list").stdout
+    repeated = shell("remove", video.channel_id)
+    assert (repeated.exit_code, repeated.stderr.count("\n")) == (1, 1)
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "UC\x1b[2J", "..", "@../x"])
-def test_a_hostile_name_is_one_sentence_and_makes_no_folder(shell: Shell, place: dict[str, str], name: str) -> None:
-    folder = Path(place["THUMBLAB_DATA_DIR"])
+def test_a_hostile_name_is_an_error_and_makes_no_folder(shell: Shell, environment: dict[str, str], name: str) -> None:
+    folder = Path(environment["THUMBLAB_DATA_DIR"])
     publish_model(ReleaseStore(folder / "releases"))
     before = {path for path in folder.rglob("*") if path.is_dir()}
     for arguments in (("add", name, "--niche", "tech"), ("remove", name)):
@@ -105,7 +105,7 @@ def test_a_hostile_name_is_one_sentence_and_makes_no_folder(shell: Shell, place:
     assert {path for path in folder.rglob("*") if path.is_dir()} == before
 
 
-def test_a_catalogue_of_too_few_videos_is_told_and_the_status_is_1(shell: Shell, tmp_path: Path, drawn: Any) -> None:
+def test_a_catalogue_with_too_few_videos_exits_with_1(shell: Shell, tmp_path: Path, drawn: Any) -> None:
     lines = ["video_id,niche,channel,title,views,published_on,observed_at,duration_s,image"]
     for n in range(3):
         (tmp_path / f"{n}.jpg").write_bytes(drawn(n))
@@ -115,5 +115,5 @@ def test_a_catalogue_of_too_few_videos_is_told_and_the_status_is_1(shell: Shell,
     assert done.exit_code == 1
     assert "3 of 3 rows read" in done.stdout
     assert "3 videos used" in done.stdout
-    assert "a history takes 5" in done.stderr
+    assert "an adapter needs 5" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr

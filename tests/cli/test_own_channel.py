@@ -1,4 +1,4 @@
-"""Promises of `thumblab import-studio` and `thumblab import-reach`, each run as its own process."""
+"""Tests of `thumblab import-studio` and `thumblab import-reach`, each run as its own process."""
 
 import json
 import os
@@ -23,7 +23,7 @@ DAY = date(2026, 11, 1)
 
 @dataclass
 class Shell:
-    """Runs the command on a database of this module."""
+    """Runs the command on a data folder and a database of its own."""
 
     folder: Path
     database: str
@@ -52,11 +52,12 @@ def export(tmp_path: Path) -> Path:
     return path
 
 
-def said(done: subprocess.CompletedProcess[str]) -> str:
+def output(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the standard output with line breaks and repeated spaces as single spaces."""
     return " ".join(done.stdout.split())
 
 
-def test_the_real_exports_give_545_true_rates_and_a_second_import_changes_nothing(
+def test_real_exports_have_545_true_rates_and_a_second_import_changes_nothing(
     new_database: Callable[[], str], tmp_path: Path, shared_data: Path
 ) -> None:
     shell = Shell(tmp_path, new_database())
@@ -68,22 +69,22 @@ def test_the_real_exports_give_545_true_rates_and_a_second_import_changes_nothin
         assert f"{count} of {count} videos got a true CTR ({count} new, 0 changed" in line
         assert f"{shorts} Shorts), 0 skipped" in line
     for done in (first, second):
-        assert "In all 545 videos with a true CTR; 0 of them are in the library already." in said(done)
-        assert "kept until the lab collects them" in said(done)
+        assert "In all 545 videos with a true CTR; 0 of them are in the library already." in output(done)
+        assert "kept until the lab collects them" in output(done)
     assert "nothing has changed" not in first.stdout
     assert second.stdout.count("0 new, 0 changed") == second.stdout.count("nothing has changed") == 3
 
 
-def test_a_skipped_row_is_named_and_the_status_is_zero(shell: Shell, export: Path) -> None:
+def test_a_skipped_row_is_named_and_the_exit_status_is_0(shell: Shell, export: Path) -> None:
     export.write_text(GOOD + "video_ccccc,T,,0,\n")
     done = shell("import-studio", str(export), "--as-of", "2026-03-01")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "line 5 video_ccccc: skipped: has no impressions" in said(done)
-    assert "as of 2026-03-01: 2 of 3 videos got a true CTR" in said(done)
-    assert "1 skipped" in said(done)
+    assert "line 5 video_ccccc: skipped: has no impressions" in output(done)
+    assert "as of 2026-03-01: 2 of 3 videos got a true CTR" in output(done)
+    assert "1 skipped" in output(done)
 
 
-def test_json_has_the_whole_report_on_stdout_alone(shell: Shell, export: Path) -> None:
+def test_json_prints_the_whole_report_on_stdout_only(shell: Shell, export: Path) -> None:
     done = shell("import-studio", str(export), "--as-of", "2026-03-01", "--json")
     assert done.returncode == 0
     report = json.loads(done.stdout)
@@ -91,7 +92,7 @@ def test_json_has_the_whole_report_on_stdout_alone(shell: Shell, export: Path) -
     assert report["files"][0]["video_ids"] == ["video_aaaaa", "-ideo_bbbbb"]
 
 
-def test_a_file_that_cannot_be_read_is_one_sentence_and_status_1(shell: Shell, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_a_one_line_error_with_exit_status_1(shell: Shell, tmp_path: Path) -> None:
     bad = {"empty.csv": b"", "other.csv": b"a,b\n1,2\n", "no.zip": b"PK\x03\x04", "blob.csv": bytes(range(256)) * 10}
     for name, content in bad.items():
         (tmp_path / name).write_bytes(content)
@@ -102,37 +103,37 @@ def test_a_file_that_cannot_be_read_is_one_sentence_and_status_1(shell: Shell, t
         assert done.stderr.count("\n") == 1
 
 
-def test_one_bad_file_does_not_keep_the_others_out(shell: Shell, export: Path, tmp_path: Path) -> None:
+def test_one_bad_file_does_not_stop_the_others(shell: Shell, export: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.csv").touch()
     done = shell("import-studio", str(tmp_path / "empty.csv"), str(export))
     assert done.returncode == 1
-    assert "2 of 2 videos got a true CTR" in said(done)
+    assert "2 of 2 videos got a true CTR" in output(done)
     assert "empty.csv is empty" in done.stderr
 
 
-def test_reach_without_a_sign_in_is_one_sentence_and_status_1(shell: Shell) -> None:
+def test_reach_without_credentials_is_a_one_line_error_with_exit_status_1(shell: Shell) -> None:
     done = shell("import-reach")
     assert (done.returncode, done.stdout) == (1, "")
     assert "THUMBLAB_YOUTUBE_OWNER_CREDENTIALS" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_reach_waits_for_the_first_report_and_then_reads_it(shell: Shell, tmp_path: Path) -> None:
+def test_reach_says_that_no_report_exists_yet_and_later_reads_it(shell: Shell, tmp_path: Path) -> None:
     fields = {"client_id": "i", "client_secret": "GOCSPX-secret", "refresh_token": "1//token"}
     (tmp_path / "owner.json").write_text(json.dumps({"type": "authorized_user", **fields}))
     with Emulator(synthetic_catalogue(videos=60), refresh_token="1//token") as emulator:
-        where = {
+        variables = {
             "THUMBLAB_YOUTUBE_ENDPOINT": emulator.endpoint,
             "THUMBLAB_YOUTUBE_OWNER_CREDENTIALS": str(tmp_path / "owner.json"),
         }
-        waiting = shell("import-reach", **where)
+        waiting = shell("import-reach", **variables)
         table = reach_csv([(DAY, "UC", "video_zzzzz", 100, 0.05)])
         emulator.reach_reports = [ReachReport(DAY, DAY + timedelta(days=1), table)]
-        reading = shell("import-reach", **where)
-        again = shell("import-reach", "--json", **where)
+        reading = shell("import-reach", **variables)
+        again = shell("import-reach", "--json", **variables)
     assert (waiting.returncode, waiting.stderr, reading.returncode, reading.stderr) == (0, "", 0, "")
-    assert "YouTube has made no report yet" in said(waiting)
-    assert "1 reports read" in said(reading)
-    assert "1 new days, 1 videos with a true CTR" in said(reading)
+    assert "YouTube has made no report yet" in output(waiting)
+    assert "1 reports read" in output(reading)
+    assert "1 new days, 1 videos with a true CTR" in output(reading)
     assert json.loads(again.stdout)["reports"] == 0
     assert "GOCSPX" not in waiting.stdout + reading.stdout + again.stdout + again.stderr

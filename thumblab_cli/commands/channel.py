@@ -1,4 +1,4 @@
-"""`thumblab channel`: the histories of single channels, which adapt what the service answers to them."""
+"""`thumblab channel`: add, list and remove channel adapters, which adapt the service's answers to a channel."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ import click
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
-if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumblab --help` stays fast
+if TYPE_CHECKING:  # at run time these are imported inside functions, so that `thumblab --help` stays fast
     from rich.console import Console
 
     from thumblab_pipelines.channels.add import AddedChannel
@@ -20,9 +20,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group()
 def command() -> None:
-    """Let the lab learn from the videos of a channel, so that answers for it are adapted to its own viewers.
+    """Learn from the videos of a channel, so that answers for it are adapted to its own viewers.
 
-    A running service uses what was added at its next request, see docs/own-channel.md.
+    A running service uses an added channel adapter from its next request on, see docs/own-channel.md.
     """
 
 
@@ -31,15 +31,15 @@ def command() -> None:
 @click.option(
     "--catalogue",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Import this folder first (see `thumblab import`); CHANNEL may be left out where it holds one.",
+    help="Import this folder first (see `thumblab import`). CHANNEL may be left out where it has one channel.",
 )
-@click.option("--niche", type=click.Choice(NICHES), help="Where to collect the videos of a channel that the lab lacks.")
-@click.option("--refresh", is_flag=True, help="Collect its newest uploads first, also where the lab has some.")
+@click.option("--niche", type=click.Choice(NICHES), help="Where the videos of a channel that is new to the lab go.")
+@click.option("--refresh", is_flag=True, help="Collect its newest uploads first, even where the lab has some.")
 @_json
 def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh: bool, as_json: bool) -> None:
-    """Learn the history of CHANNEL (its id, exact title or @handle) for the served model, and serve it.
+    """Fit an adapter of CHANNEL (its id, exact title or @handle) for the served model, and serve it.
 
-    Says whether it helps: learnt from the first 80 % of the channel's videos, it is asked for the order of the last 20 %.
+    Prints whether the adapter helps: fitted on the first 80 % of the channel's videos, it orders pairs of the last 20 %.
     """
     from thumblab_cli.printing.imports import print_import
     from thumblab_cli.printing.tables import progress_bars, whole_console
@@ -51,54 +51,58 @@ def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh:
     with progress_bars(console) as listener:
         added = add_channel(Lab.open(), channel, catalogue, niche, refresh, listener)
     if as_json:
-        said = {**dataclasses.asdict(added.fitted), "encoded": added.encoded, "stopped": added.stopped}
-        click.echo(json.dumps(said | {"imported": added.imported and dataclasses.asdict(added.imported)}, indent=2))
+        report = {**dataclasses.asdict(added.fitted), "encoded": added.encoded, "stopped": added.stopped}
+        report["imported"] = None if added.imported is None else dataclasses.asdict(added.imported)
+        click.echo(json.dumps(report, indent=2))
     else:
         if added.imported is not None:
             print_import(console, added.imported)
         _show(console, added)
     if not added.fitted.adapted:
         raise LabError(
-            f"{added.fitted.videos} videos of {added.fitted.title} can be used, and a history takes {LEAST_VIDEOS}; "
-            "answers are not adapted to it"
+            f"{added.fitted.videos} videos of {added.fitted.title} can be used, and an adapter needs {LEAST_VIDEOS}; "
+            "answers are not adapted to the channel"
         )
 
 
 @command.command("list")
 @_json
 def list_command(as_json: bool) -> None:
-    """Show the channels whose history was added, and whether the served model uses it."""
+    """Show the added channel adapters, and whether the served model uses them."""
+    from thumblab_cli.printing.printable import printable
     from thumblab_pipelines.channels.add import list_channels
     from thumblab_pipelines.lab import Lab
 
-    found = list_channels(Lab.open())
+    adapters = list_channels(Lab.open())
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(one) for one in found]))
+        click.echo(json.dumps([dataclasses.asdict(adapter) for adapter in adapters]))
         return
-    for one in found:
-        until = "" if one.newest is None else f" to {one.newest[:10]}"
-        state = "in use" if one.fault is None else f"not used: {one.fault}"
-        click.echo(f"{one.channel_id} {_printable(one.title)}: {one.videos} videos{until}, {state}")
-    if not found:
-        click.echo("No history was added; `thumblab channel add CHANNEL` adds one.")
+    for adapter in adapters:
+        until = "" if adapter.newest is None else f" to {adapter.newest[:10]}"
+        state = "in use" if adapter.fault is None else f"not used: {adapter.fault}"
+        click.echo(f"{adapter.channel_id} {printable(adapter.title)}: {adapter.videos} videos{until}, {state}")
+    if not adapters:
+        click.echo("No channel adapter was added; `thumblab channel add CHANNEL` adds one.")
 
 
 @command.command()
 @click.argument("channel")
 def remove(channel: str) -> None:
-    """Withdraw and delete the history that was added of CHANNEL (its id or exact title); its videos stay in the lab.
+    """Withdraw and delete the added adapter of CHANNEL (its id or exact title). Its videos stay in the lab.
 
-    What the served model itself learnt of the channel at training goes on being used.
+    The adapter that the served model itself learnt at training, if any, stays in use.
     """
     from thumblab_pipelines.channels.add import remove_channel
     from thumblab_pipelines.lab import Lab
 
-    click.echo(f"The history of {remove_channel(Lab.open(), channel)} is removed.")
+    click.echo(f"The channel adapter of {remove_channel(Lab.open(), channel)} is removed.")
 
 
 def _show(console: "Console", added: "AddedChannel") -> None:
+    from thumblab_cli.printing.printable import printable
+
     fitted = added.fitted
-    lines = [f"{_printable(fitted.title)} ({fitted.channel_id})"]
+    lines = [f"{printable(fitted.title)} ({fitted.channel_id})"]
     lines.append(f"{fitted.videos} videos used" + (f", the newest of {fitted.newest[:10]}" if fitted.newest else ""))
     lines += [f"{count} left out: {reason}" for reason, count in fitted.left_out.items()]
     if added.stopped is not None:
@@ -106,18 +110,13 @@ def _show(console: "Console", added: "AddedChannel") -> None:
     if added.encoded:
         lines.append(f"{added.encoded} vectors were made")
     if fitted.adapted:
-        there = "nothing has changed since" if fitted.unchanged else f"learnt in {fitted.seconds:.2f} s"
-        lines.append(f"history {fitted.release} is served ({there}); score with --channel {fitted.channel_id}")
+        state = "unchanged" if fitted.unchanged else f"fitted in {fitted.seconds:.2f} s"
+        lines.append(f"adapter {fitted.release} is served ({state}); score with --channel {fitted.channel_id}")
         if fitted.check is None:
-            lines.append("Its newest videos make too few pairs to say whether the history helps.")
+            lines.append("Its newest videos make too few pairs to measure whether the adapter helps.")
         else:
-            lines.append(f"{fitted.check.verdict}.")
+            lines.append(f"{fitted.check.summary}.")
             if fitted.check.gained <= 0:
                 lines.append(f"`thumblab channel remove {fitted.channel_id}` withdraws it.")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _printable(title: str) -> str:
-    """A title is whatever its owner wrote, and a terminal obeys what it is sent."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in title)

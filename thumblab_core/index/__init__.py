@@ -7,7 +7,6 @@ changed since (`changes`); the files are described in docs/release-format.md.
 from thumblab_core.index.changes import Change
 from thumblab_core.index.items import (
     MAX_NEIGHBOURS,
-    ROUNDING,
     WINNER,
     Item,
     LibraryError,
@@ -15,6 +14,7 @@ from thumblab_core.index.items import (
     Only,
     RebuildRequiredError,
     examples_of,
+    percentile_among,
     typical_neighbours,
 )
 from thumblab_core.index.kinds import Kind
@@ -22,7 +22,6 @@ from thumblab_core.index.niche_index import NicheIndex
 
 __all__ = [
     "MAX_NEIGHBOURS",
-    "ROUNDING",
     "WINNER",
     "Change",
     "Item",
@@ -33,5 +32,6 @@ __all__ = [
     "Only",
     "RebuildRequiredError",
     "examples_of",
+    "percentile_among",
     "typical_neighbours",
 ]

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from thumblab_core.errors import LabError
 
 MAX_NEIGHBOURS = 200
@@ -18,13 +21,23 @@ WINNER = (
 )
 """What a winner is, in words."""
 
-ROUNDING = 1e-6
-"""The same cosine comes out a little differently of FAISS, numpy and PostgreSQL: what is equal must count as equal."""
+_ROUNDING = 1e-6
+"""FAISS, numpy and PostgreSQL round the same cosine differently; equal cosines must count as equal."""
 
 
 def typical_neighbours(count: int) -> int:
     """How many neighbours say how at home a picture is in a library of that many."""
     return min(MAX_NEIGHBOURS, max(1, count // 10))
+
+
+def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) -> float:
+    """Return the percentile of a picture, 0 to 100: the share of a library's pictures that have at most its mean cosine.
+
+    `mean` is its mean cosine to its nearest neighbours; `sorted_means` [n] is the same of each picture of the library to
+    the others.
+    """
+    count = np.searchsorted(sorted_means, mean + _ROUNDING, side="right")
+    return float(count / len(sorted_means) * 100.0)
 
 
 class LibraryError(LabError):

@@ -19,12 +19,12 @@ from thumblab_core.index.changes import Change, Changes
 from thumblab_core.index.files import BASE_FILES, named_videos, read_base, read_calibration, write_base
 from thumblab_core.index.items import (
     MAX_NEIGHBOURS,
-    ROUNDING,
     Item,
     LibraryError,
     Neighbour,
     Only,
     examples_of,
+    percentile_among,
     typical_neighbours,
 )
 from thumblab_core.index.kinds import AUTO, FLAT_UP_TO, Kind
@@ -165,8 +165,7 @@ class NicheIndex:
             raise LibraryError("a library of fewer than two thumbnails has no distribution to compare with")
         self._checked(vector, "the query")
         similarities, _ = self._nearest(vector, typical_neighbours(len(self)))
-        below = np.searchsorted(self._calibration, similarities.mean() + ROUNDING, side="right")
-        return float(below / len(self._calibration) * 100.0)
+        return percentile_among(self._calibration, similarities.mean())
 
     def near_duplicates(self, threshold: float) -> dict[str, list[str]]:
         """For each video, the other videos whose pictures have at least this cosine to its own.

@@ -1,1 +1,1 @@
-"""The ranking model as it is released, and what turns its scores into answers."""
+"""The ranking model as it is released, and how its scores become answers."""

@@ -1,9 +1,9 @@
-"""The histories of channels that were added after a model was trained: a release each, of kind `adapter`, scope the channel.
+"""Channel adapters that were added after a model was trained: releases of kind `adapter`, with the channel as scope.
 
     adapter/<channel_id>/<release_id>/adapters.safetensors      see `thumblab_core.ranking.adapters`; empty below five videos
     adapter/<channel_id>/<release_id>/videos.json               the ids of the videos in it
 
-A history is over one model's inputs and is good for that model only, whose release it names.
+An adapter is fitted on the inputs of one model and works with this model only. Its release names the model's release.
 """
 
 import json
@@ -21,14 +21,18 @@ ADAPTER = "adapter"
 """The kind of the releases."""
 
 CHANNEL_ID = "[A-Za-z0-9_-]{1,64}"
-"""What an id of a channel looks like. It becomes the name of a folder: neither dots nor slashes."""
+"""Pattern of a channel id. The id becomes the name of a folder, so it has neither dots nor slashes."""
 
 _CHANNEL_ID = re.compile(CHANNEL_ID)
 
 
 @dataclass(frozen=True)
 class ChannelAdapterInfo:
-    """What a history says of itself: whose it is, which model's, of how many videos, and the newest one's date (ISO)."""
+    """What the release of a channel adapter says of itself.
+
+    `model`: release id of the model that it was fitted for. `videos`: number of videos in it. `newest`: publication time of
+    the newest of them (ISO 8601), None without videos.
+    """
 
     channel_id: str
     title: str
@@ -39,7 +43,7 @@ class ChannelAdapterInfo:
 
 @dataclass(frozen=True)
 class ChannelAdapter:
-    """An added history as it is served. `adapter` is None where the channel has too few videos."""
+    """A channel adapter as it is served. `adapter` is None where the channel has too few videos."""
 
     release_id: str
     about: ChannelAdapterInfo
@@ -47,19 +51,19 @@ class ChannelAdapter:
 
 
 class ChannelAdapters:
-    """The added histories in a release store. Every method raises `LabError` for what is no id of a channel."""
+    """The channel adapters in a release store. Methods that take a channel id raise `LabError` where it is not valid."""
 
     def __init__(self, store: ReleaseStore) -> None:
         self.store = store
 
     def channels(self) -> list[str]:
-        """The ids of the channels that have a history, in order."""
+        """Return the sorted ids of the channels that have an adapter, including damaged ones."""
         folder = self.store.root / ADAPTER
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        return sorted(name for name in names if _CHANNEL_ID.fullmatch(name) and self._there(name))
+        return sorted(name for name in names if _CHANNEL_ID.fullmatch(name) and self._exists(name))
 
     def current_id(self, channel_id: str) -> str | None:
-        """The release of the channel's history, None where none was added. One small read: cheap per request.
+        """Return the id of the served release of a channel's adapter, or None. Cheap enough for every request.
 
         Raises `LabError` where the pointer cannot be read.
         """
@@ -69,33 +73,20 @@ class ChannelAdapters:
         except (OSError, ValueError) as error:
             raise LabError(f"the pointer of {ADAPTER}/{scope} cannot be read ({type(error).__name__})") from None
 
-    def about(self, channel_id: str) -> ChannelAdapterInfo:
-        """What the channel's history says of itself, read and not verified. Raises `LabError` where there is none."""
-        return _about(self._release(channel_id, self.current_id(channel_id) or ""))
-
     def load(self, channel_id: str, release_id: str) -> ChannelAdapter:
-        """Verify and read a history. Raises `LabError` when it is damaged, or another channel's."""
-        release = self._release(channel_id, release_id)
+        """Verify and read a channel adapter. Raises `LabError` when it is damaged, or belongs to another channel."""
+        release = self.store.get(ADAPTER, _checked(channel_id), release_id)
         release.verify()
-        about = _about(release)
-        if about.channel_id != channel_id:  # two ids that differ in case are one folder where a file system says so
-            raise LabError(f"{release} is the history of another channel")
+        about = _info(release)
+        if about.channel_id != channel_id:  # on some file systems, ids that differ only in case are the same folder
+            raise LabError(f"{release} is the adapter of another channel")
         try:
-            return ChannelAdapter(
-                release_id, about, Adapters.load(release.path).of(channel_id, int(release.info["dimension"]))
-            )
+            adapter = Adapters.load(release.path).of(channel_id, int(release.info["dimension"]))
         except LabError:
             raise
-        except Exception as error:  # noqa: BLE001  whatever a file of another form of the lab's makes its reader raise
+        except Exception as error:  # noqa: BLE001  a file of an unknown format may raise anything
             raise LabError(f"{release} cannot be read ({type(error).__name__}: {str(error)[:200]})") from None
-
-    def videos(self, channel_id: str) -> list[str]:
-        """The ids of the videos in the channel's history. Raises `LabError` where they cannot be told."""
-        release = self._release(channel_id, self.current_id(channel_id) or "")
-        try:
-            return [str(name) for name in json.loads((release.path / "videos.json").read_text())]
-        except (OSError, ValueError) as error:
-            raise LabError(f"{release}: videos.json cannot be read ({type(error).__name__})") from None
+        return ChannelAdapter(release_id, about, adapter)
 
     def publish(
         self,
@@ -106,9 +97,10 @@ class ChannelAdapters:
         more: dict[str, Any],
         run_id: str | None = None,
     ) -> Release:
-        """Serve this history of the channel, and keep none that was before it: it may hold what is forgotten by now.
+        """Publish and serve a channel adapter, and remove the channel's older releases.
 
-        `dimension`: of the model's inputs; `more`: further facts for the manifest.
+        Older releases may hold data of videos that have been deleted since. `dimension`: number of the model's inputs.
+        `videos`: ids of the videos in it. `more`: further entries of the manifest.
         """
         scope = _checked(about.channel_id)
 
@@ -123,42 +115,39 @@ class ChannelAdapters:
         return release
 
     def changing(self, channel_id: str) -> AbstractContextManager[None]:
-        """Keep others from changing the channel's history meanwhile, see `ReleaseStore.changing`."""
+        """Lock the channel's adapter against changes by others, see `ReleaseStore.changing`."""
         return self.store.changing(ADAPTER, _checked(channel_id))
 
     def remove(self, channel_id: str) -> bool:
-        """Serve and keep nothing of the channel; whether there was anything."""
+        """Withdraw the channel's adapter and delete all its releases. Return whether there was one."""
         scope = _checked(channel_id)
         if not (self.store.root / ADAPTER / scope).is_dir():
             return False
         with self.changing(scope):
-            there = self._there(scope)
+            existed = self._exists(scope)
             self.store.withdraw(ADAPTER, scope)
             for release in self.store.all(ADAPTER, scope):
                 self.store.remove(release)
             self.store.discard_unreadable(ADAPTER, scope)
-        return there
+        return existed
 
-    def _there(self, channel_id: str) -> bool:
-        """Whether the channel has a history, be it damaged."""
+    def _exists(self, channel_id: str) -> bool:
+        """Return whether the channel has an adapter, damaged or not."""
         try:
             return self.current_id(channel_id) is not None
         except LabError:
             return True
 
-    def _release(self, channel_id: str, release_id: str) -> Release:
-        return self.store.get(ADAPTER, _checked(channel_id), release_id)
-
 
 def _checked(channel_id: str) -> str:
     if not _CHANNEL_ID.fullmatch(channel_id):
-        raise LabError(f"{channel_id[:80]!r} is no id of a channel: 1 to 64 letters, digits, - and _")
+        raise LabError(f"{channel_id[:80]!r} is not a channel id; an id has 1 to 64 letters, digits, - and _")
     return channel_id
 
 
-def _about(release: Release) -> ChannelAdapterInfo:
+def _info(release: Release) -> ChannelAdapterInfo:
     try:
-        said = {name: release.info[name] for name in ("channel_id", "title", "model", "videos", "newest")}
+        fields = {name: release.info[name] for name in ("channel_id", "title", "model", "videos", "newest")}
     except KeyError as error:
-        raise LabError(f"{release}: the manifest says nothing of its {error}") from None
-    return ChannelAdapterInfo(**said)
+        raise LabError(f"{release}: the manifest has no {error}") from None
+    return ChannelAdapterInfo(**fields)

@@ -1,8 +1,8 @@
-"""Whether a picture is like anything that a model has learnt from. Of one that is not, its score says nothing.
+"""Whether a picture resembles any picture that a model was trained on. If it does not, its score means nothing.
 
-A picture is judged by its cosine to the nearest of the training pictures. What is near enough is measured on these pictures
-themselves: each is asked for its nearest among the pictures of *other* channels, as one of a new channel would be, and the
-lowest hundredth of that is the limit. Measured by `python -m benchmarks.familiar`, see docs/evaluation.md.
+A picture is compared by its cosine to the nearest training picture. The threshold is measured on the training pictures:
+for each one, the cosine to the nearest picture of *other* channels, as for a picture of a new channel. The threshold is the
+1st percentile of these cosines. Measured by `python -m benchmarks.familiar`, see docs/evaluation.md.
 """
 
 from dataclasses import dataclass
@@ -18,62 +18,72 @@ from thumblab_core.errors import LabError
 FILE = "familiar.safetensors"
 
 LEAST = 50
-"""Of fewer pictures no limit is measured: their lowest hundredth is none of them."""
+"""Minimum number of pictures for a threshold. With fewer, their lowest hundredth is less than one picture."""
 
 MOST = 2_000
-"""So many are kept, drawn by lot: more find nothing that is nearer, and take longer to read."""
+"""Maximum number of pictures that are stored, drawn at random. More find no nearer pictures and take longer to read."""
 
-_LOWEST = 1.0  # per cent
+_LOWEST = 1.0
+"""Percentile of the nearest cosines that is the threshold."""
 _BLOCK = 256
+"""Rows of cosines that are computed at once."""
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """Training pictures as unit vectors, float16 [m, d], and the cosine that a picture must have to one of them."""
+    """Training pictures as unit vectors, float16 [m, d], and the minimum cosine to the nearest of them."""
 
     pictures: npt.NDArray[np.float16]
     least: float
 
     @classmethod
     def of(cls, pictures: Vectors, channels: npt.NDArray[np.str_]) -> Self | None:
-        """Of the unit vectors [n, d] that a model learns from and their channels [n]; None where they are too few."""
+        """Measure the threshold on training pictures, unit vectors [n, d], and their channels [n].
+
+        Return None where there are fewer than 50 pictures.
+        """
         chosen = np.sort(np.random.default_rng(0).permutation(len(pictures))[:MOST])
         if len(chosen) < LEAST:
             return None
         kept, channel = pictures[chosen].astype(np.float16), channels[chosen]
-        alone = len(np.unique(channel)) == 1  # then other videos are as far as one can look
+        single_channel = len(np.unique(channel)) == 1  # then each picture is compared with the other pictures of it
         nearest = np.empty(len(kept), np.float32)
         for start in range(0, len(kept), _BLOCK):
             rows = np.arange(start, min(start + _BLOCK, len(kept)))
             cosines = kept[rows].astype(np.float32) @ kept.astype(np.float32).T
-            own = rows[:, None] == np.arange(len(kept)) if alone else channel[rows][:, None] == channel[None]
-            nearest[rows] = np.where(own, -1.0, cosines).max(axis=1)
+            excluded = (
+                rows[:, None] == np.arange(len(kept)) if single_channel else channel[rows][:, None] == channel[None]
+            )
+            nearest[rows] = np.where(excluded, -1.0, cosines).max(axis=1)
         return cls(kept, float(np.percentile(nearest, _LOWEST)))
 
     def nearest(self, pictures: Vectors) -> npt.NDArray[np.float32]:
-        """[n] the cosine of each unit vector [n, d] to the nearest of the training pictures."""
-        found: npt.NDArray[np.float32] = (pictures @ self.pictures.astype(np.float32).T).max(axis=1)
-        return found
+        """Return the cosine [n] of each unit vector [n, d] to the nearest training picture."""
+        cosines: npt.NDArray[np.float32] = (pictures @ self.pictures.astype(np.float32).T).max(axis=1)
+        return cosines
 
     def save(self, folder: Path) -> None:
-        """Write the file of a release."""
+        """Write the familiarity file of a release."""
         from safetensors.numpy import save_file
 
         save_file({"pictures": self.pictures, "least": np.array([self.least], np.float32)}, folder / FILE)
 
     @classmethod
     def load(cls, folder: Path, dimension: int) -> Self | None:
-        """That of a release over pictures [d]; None where it has none. Raises `LabError` when it is damaged."""
+        """Read the file of a release whose picture vectors have `dimension` dimensions. Return None without such a file.
+
+        Raises `LabError` when the file is damaged or of another dimension.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         if not (folder / FILE).is_file():
             return None
         try:
-            parts = load_file(folder / FILE)
-            pictures, least = parts["pictures"], float(parts["least"][0])
+            tensors = load_file(folder / FILE)
+            pictures, least = tensors["pictures"], float(tensors["least"][0])
         except (SafetensorError, OSError, KeyError, IndexError) as error:
             raise LabError(f"{folder.name}: {FILE} cannot be read ({type(error).__name__})") from None
         if pictures.ndim != 2 or pictures.shape[1] != dimension or not np.isfinite(least):
-            raise LabError(f"{folder.name}: {FILE} is not of this model's pictures")
+            raise LabError(f"{folder.name}: {FILE} does not fit this model's pictures of {dimension} dimensions")
         return cls(pictures, least)

@@ -1,14 +1,14 @@
 """The ranking model: a network over [picture; title; the title's facts and words], with three kinds of heads.
 
     inputs      picture d_i; title d_t; FACTS; WORDS: see `join`; standardised, each block to length 1
-    linear      d -> 1                      a straight line, which is all that a few thousand videos can teach
-    trunk       d but WORDS -> 512          of two thousand columns of words it would only remember
-    pairwise    512 -> 256 -> 128 -> 1      what the line misses; line and head together are the score
+    linear      d -> 1                      a linear model, which is all that a few thousand videos can teach
+    trunk       d without WORDS -> 512      it would only memorise two thousand columns of words
+    pairwise    512 -> 256 -> 128 -> 1      what the linear model misses; the score is the sum of both
     absolute    512 -> 512 -> 256 -> 1      engagement 0-1: the expected percentile among the channel's own videos
     auxiliary   512 -> 256 -> 1, six times  the measured sub-scores, which keep the trunk on what is in the picture
 
-The score is in log views: one more means e times the views that the channel's videos usually have, as far as the model can
-tell. What the channel's own history adds is in `thumblab_core.ranking.adapters`.
+The score is in log views: 1 more means an expected e times the views that the channel's videos usually get.
+`thumblab_core.ranking.adapters` has what a channel adapter adds.
 """
 
 import math
@@ -25,17 +25,19 @@ from thumblab_core.ranking.title_facts import FACTS, VERSION, WORDS, title_facts
 from thumblab_core.sub_scores import NAMES
 
 _FACTS_LENGTH = 0.5
+"""Length of the title facts in the standardised inputs; pictures and titles have length 1."""
 _CONSTANT = 1e-4
+"""Standard deviation up to which an input counts as constant."""
 _FARTHEST = 5.0
-"""Standard deviations: what is rarer counts as no rarer than this."""
+"""Standard deviations at which an input is clipped."""
 
 _GAIN = 20.0
-"""A block of length 1 times this has numbers near 1, which is what a network learns from at its usual step size."""
+"""A block of length 1 has values near 1 when multiplied by this, the scale that usual learning rates expect."""
 
 
 @dataclass(frozen=True)
 class RankerConfig:
-    """The architecture, the encoders whose spaces it was trained in, and the version of the title facts."""
+    """The architecture, the fingerprints of the encoders that it was trained with, and the version of the title facts."""
 
     image_encoder: str
     title_encoder: str
@@ -46,18 +48,18 @@ class RankerConfig:
 
     @property
     def dense(self) -> int:
-        """How many numbers a thumbnail with its title is, but for words."""
+        """Number of inputs without the words of the title."""
         return self.image_dimension + self.title_dimension + FACTS
 
     @property
     def inputs(self) -> int:
-        """How many numbers in all: d."""
+        """Number of all inputs: d."""
         return self.dense + WORDS
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Per thumbnail: score [n] in log views, engagement 0-1 [n] and sub-scores 0-1 [n, 6]."""
+    """Predictions for n thumbnails: score [n] in log views, engagement 0-1 [n] and sub-scores 0-1 [n, 6]."""
 
     score: Float32s
     engagement: Float32s
@@ -65,7 +67,11 @@ class Predictions:
 
 
 class Ranker(nn.Module):
-    """See the module."""
+    """The network that the module describes.
+
+    Buffers over the inputs [d]: `mean` and `scale` standardise, `reach` is the length of one standard deviation, `gain`
+    multiplies the standardised inputs. `unit` scales the score to log views.
+    """
 
     mean: Tensor
     scale: Tensor
@@ -102,9 +108,10 @@ class Ranker(nn.Module):
         )  # fmt: skip
 
     def fit_scale(self, inputs: Float32s) -> None:
-        """Standardise by the training inputs [n, d], n of 2 or more. Words are left as they are.
+        """Fit the standardisation to training inputs [n, d], n of 2 or more. Words are not changed.
 
-        What is the same in all of them is not looked at: nothing was learnt of it, and a first change would drown the rest.
+        An input that is constant in training is ignored. Nothing can be learnt from it, and a first change of it would
+        outweigh all others.
         """
         sizes = self.config.image_dimension, self.config.title_dimension, FACTS
         dense = inputs[:, : self.config.dense]
@@ -116,16 +123,17 @@ class Ranker(nn.Module):
         self.reach[: self.config.dense] = torch.from_numpy(lengths.astype(np.float32))
 
     def standardise(self, inputs: Float32s) -> Float32s:
-        """Inputs [n, d] as the model compares them."""
+        """Return the standardised inputs [n, d]."""
         with torch.inference_mode():
             standardised: Float32s = self._standardised(torch.from_numpy(inputs)).numpy()
         return standardised
 
     @torch.no_grad()
     def start(self, line: Float32s, image_length: float, usual: float = 0.5) -> None:
-        """Begin as a straight line [d] over standardised inputs, and look at pictures `image_length` times as hard.
+        """Initialise the network so that its score is the linear model `line` [d] over standardised inputs.
 
-        `usual`: what the absolute head says of everything at first, above 0 and below 1.
+        `image_length`: weight of the pictures relative to the other inputs. `usual`: what the absolute head predicts for
+        every picture at first, above 0 and below 1.
         """
         expected = self.absolute[-2]
         assert isinstance(expected, nn.Linear)
@@ -133,7 +141,7 @@ class Ranker(nn.Module):
         expected.bias.fill_(math.log(usual / (1 - usual)))
         self.gain[: self.config.image_dimension] = _GAIN * image_length
         self.linear.weight.copy_(torch.from_numpy(line) / self.gain)
-        self.linear.weight.requires_grad_(False)  # what pairs add to it is what they remember of single words
+        self.linear.weight.requires_grad_(False)  # training on pairs would only memorise single words in it
         last = self.pairwise[-1]
         assert isinstance(last, nn.Linear)
         last.weight.zero_()
@@ -141,14 +149,14 @@ class Ranker(nn.Module):
 
     @torch.no_grad()
     def take(self, share: float) -> None:
-        """Take so much of what the network says beside the line; the other heads stay as they are."""
+        """Multiply what the network adds to the linear model by `share`. The other heads do not change."""
         last = self.pairwise[-1]
         assert isinstance(last, nn.Linear)
         last.weight.mul_(share)
         last.bias.mul_(share)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[n, d] to score [n], engagement [n] and sub-scores [n, 6]."""
+        """Return score [n], engagement [n] and sub-scores [n, 6] of inputs [n, d]."""
         scaled = self._standardised(inputs) * self.gain
         features = self.trunk(scaled[:, : self.config.dense])
         score = (self.linear(scaled) + self.pairwise(features)).squeeze(1) * self.unit
@@ -156,21 +164,21 @@ class Ranker(nn.Module):
         return score, self.absolute(features).squeeze(1), auxiliary
 
     def _standardised(self, inputs: Tensor) -> Tensor:
-        far = _FARTHEST * self.reach
-        return ((inputs - self.mean) * self.scale).clamp(-far, far)
+        limit = _FARTHEST * self.reach
+        return ((inputs - self.mean) * self.scale).clamp(-limit, limit)
 
     @torch.inference_mode()
     def predict(self, inputs: Float32s) -> Predictions:
-        """Inputs [n, d] to predictions; deterministic, and no channel's history in it."""
+        """Return the predictions for inputs [n, d], without any channel adapter. Deterministic."""
         self.eval()
         score, engagement, auxiliary = self(torch.from_numpy(inputs))
         return Predictions(score.numpy(), engagement.numpy(), auxiliary.numpy())
 
 
 def join(images: Vectors, titles: Vectors, texts: Sequence[str], facts: int = VERSION) -> Float32s:
-    """The inputs, float32 [n, d], of image vectors [n, d_i], title vectors [n, d_t] and the n titles themselves.
+    """Return the model's inputs, float32 [n, d], from image vectors [n, d_i], title vectors [n, d_t] and the n titles.
 
-    `facts`: the version of the title facts that the model learnt from, `RankerConfig.title_facts`.
+    `facts`: the version of the title facts that the model was trained with, `RankerConfig.title_facts`.
     """
     parts = images, titles, title_facts(texts, facts), title_words(texts)
     return np.concatenate(parts, axis=1, dtype=np.float32)

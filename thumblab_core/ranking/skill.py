@@ -1,6 +1,6 @@
-"""What a model's ranking is worth, by the figures of its own release: one for each kind of answer.
+"""How accurate a model's ranking is, as measured in its own release: one figure for each kind of answer.
 
-`evaluation.json` of a release holds them, see docs/evaluation.md.
+The figures come from `evaluation.json` of the release, see docs/evaluation.md.
 """
 
 import json
@@ -13,14 +13,18 @@ from typing import Any
 from thumblab_core.errors import LabError
 
 FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
-"""Of channels that the model learnt, of channels that it never saw, and of those once their history was added."""
+"""Splits of the evaluation: later videos of known channels, unseen channels, and unseen channels with an adapter."""
 
 FILE = "evaluation.json"
 
 
 @dataclass(frozen=True)
 class Skill:
-    """The share of held-out pairs that were ordered rightly, with the ends of its 95 % interval where it has one."""
+    """The share of held-out pairs that the model orders correctly (`auc`).
+
+    `low`, `high`: the ends of its 95 % interval; None where there is no interval. `pairs`, `channels`: how many were
+    evaluated.
+    """
 
     auc: float
     low: float | None
@@ -30,34 +34,38 @@ class Skill:
 
     @property
     def proven(self) -> bool:
-        """Whether chance, 0.5, lies below the interval."""
+        """Whether the whole interval lies above 0.5, which is chance."""
         return self.low is not None and self.low > 0.5
 
 
 def read_skills(folder: Path) -> Mapping[str, Skill]:
-    """By question, from the files of a release; empty where it was not judged. Raises `LabError` for what makes no sense."""
+    """Return the skills by split, from the files of a release; empty where the release was not evaluated.
+
+    Raises `LabError` when the file is not valid.
+    """
     path = folder / FILE
     if not path.is_file():
         return {}
     try:
         rows: list[dict[str, Any]] = json.loads(path.read_text())
-        found = {row["split"]: _skill(row) for row in rows if _is_figure(row)}
+        skills = {row["split"]: _skill(row) for row in rows if _is_auc_of_all(row)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LabError(f"{folder.name}: {FILE} makes no sense ({type(error).__name__}: {error})") from None
-    return {split: skill for split, skill in found.items() if skill is not None}
+        raise LabError(f"{folder.name}: {FILE} is not valid ({type(error).__name__}: {error})") from None
+    return {split: skill for split, skill in skills.items() if skill is not None}
 
 
-def _is_figure(row: Mapping[str, Any]) -> bool:
+def _is_auc_of_all(row: Mapping[str, Any]) -> bool:
+    """Whether the row has the AUC of the model over all pairs of a split."""
     return (row["slice"], row["scorer"], row.get("metric", "auc")) == ("all", "model", "auc")
 
 
 def _skill(row: Mapping[str, Any]) -> Skill | None:
-    old = "metric" not in row  # made when AUC was all that was measured
+    old = "metric" not in row  # written when AUC was the only metric
     auc, low, high = (row[name] for name in (("auc", "auc_low", "auc_high") if old else ("value", "low", "high")))
     if auc is None or not math.isfinite(auc):
         return None
-    return Skill(float(auc), _end(low), _end(high), int(row["pairs"]), int(row["channels"]))
+    return Skill(float(auc), _finite_or_none(low), _finite_or_none(high), int(row["pairs"]), int(row["channels"]))
 
 
-def _end(value: float | None) -> float | None:
+def _finite_or_none(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)

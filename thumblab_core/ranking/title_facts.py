@@ -1,7 +1,7 @@
-"""What a title shows without being understood: its length, its marks, its words.
+"""Features of the surface of a title: its length, its punctuation, its words.
 
-A sentence encoder knows what a title is about; that one channel's viewers come for "vs" and "unboxing", and that another's
-all-capitals stopped working, is told by the words themselves.
+A sentence encoder captures what a title is about. It does not capture that the viewers of one channel come for "vs" and
+"unboxing", or that capitals stopped working on another; the words themselves do.
 """
 
 import re
@@ -14,9 +14,10 @@ import numpy as np
 from thumblab_core.arrays import Float32s
 
 BUCKETS = 1_024
-"""Hash buckets for words and pairs of words, and as many for groups of three or four characters."""
+"""Number of hash buckets for words and pairs of words, and again for groups of three or four characters."""
 
 WORDS = 2 * BUCKETS
+"""Number of values that `title_words` returns for a title."""
 
 _MARKS = ("?", "!", "|", ":", "#", "$", "&")
 _QUOTES, _BRACKETS, _DOTS = ('"', "“", "”", "‘"), ("(", "["), ("...", "…")
@@ -27,27 +28,28 @@ _PATTERNS = (
     re.compile(r"\bvs\b", re.IGNORECASE),
 )
 VERSION = 2
-"""Of the facts. Models name the one that they were trained with, and are asked with it."""
+"""Version of the title facts. A model stores the version that it was trained with, and gets facts of that version."""
 
 _PICTOGRAPHS = {
-    1: re.compile("[\u2501-\U0010ffff]"),  # also every letter of Chinese, Japanese and Korean
+    1: re.compile("[\u2501-\U0010ffff]"),  # also matches every Chinese, Japanese and Korean letter
     2: re.compile("[\u20e3\u2300-\u23ff\u2500-\u2bff\ufe0f\U0001f000-\U0001fbff]"),
 }
-"""The blocks of symbols and emoji of the Unicode standard, its keycap and its mark of emoji presentation; by version."""
+"""By version: the Unicode blocks of symbols and emoji, the combining keycap and the emoji variation selector."""
 
 FACTS = 5 + len(_MARKS) + 3 + len(_PATTERNS) + 1
-"""How many numbers `title_facts` gives a title."""
+"""Number of values that `title_facts` returns for a title."""
 
 
 def title_facts(titles: Sequence[str], version: int = VERSION) -> Float32s:
-    """[n, FACTS]: lengths and shares near 0 to 1, and 0 or 1 for what is there or not."""
+    """Return the facts of each title, float32 [n, FACTS]: lengths and shares of about 0 to 1, and flags of 0 or 1."""
     return np.array([_facts(title, _PICTOGRAPHS[version]) for title in titles], np.float32).reshape(len(titles), FACTS)
 
 
 def title_words(titles: Sequence[str]) -> Float32s:
-    """[n, WORDS]: the words, pairs of words and groups of characters of each title, hashed; each half has length 1 or 0.
+    """Return the hashed words, pairs of words and groups of characters of each title, float32 [n, WORDS].
 
-    Signed feature hashing (Weinberger et al., ICML 2009): it needs no vocabulary, so a title of tomorrow has its place too.
+    Each half has length 1, or 0 where the title has none. Signed feature hashing (Weinberger et al., ICML 2009) needs no
+    vocabulary, so words that were not seen in training have a place too.
     """
     if not titles:
         return np.zeros((0, WORDS), np.float32)

@@ -1,4 +1,4 @@
-"""A ranking model as it is released: the network, the histories of channels, and what turns scores into answers.
+"""A ranking model as it is released: the network, the channel adapters, and the calibration of its scores.
 
 Files of a release: `model.safetensors`, `adapters.safetensors`, `config.json` (the architecture and how it was trained),
 `calibration.json`, `familiar.safetensors` (see `thumblab_core.ranking.familiarity`) and `evaluation.json` (see
@@ -18,25 +18,26 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.ranking.familiarity import Familiarity
+from thumblab_core.ranking.percentiles import percentile_of
 from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig, join
 from thumblab_core.ranking.skill import Skill, read_skills
 from thumblab_core.releases.release_store import Release
 
 ENGAGEMENT, CTR = "engagement", "click_through_rate"
-"""What the absolute head may have learnt: the expected percentile among the channel's own videos, or the owner's true
-click-through rate."""
-
-LEAST_PLACED = 20
-"""Of fewer videos of a niche there are no percentiles to place a score in."""
+"""What the absolute head was trained on: the percentile among the channel's own videos, or the owner's true click-through
+rate."""
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
-"""What an answer shows as the same number."""
+"""Spread of the predictions below which an answer shows the same number for every thumbnail."""
 
 
 @dataclass(frozen=True)
 class Informed:
-    """Whether the absolute head says anything: the rank correlation of what it expected of `videos` held-out videos with
-    what they got, the lower end of its 95 % interval, and how far its 5th and 95th percentile are apart."""
+    """How informative the absolute head is, measured on `videos` held-out videos.
+
+    `correlation`: rank correlation of its predictions with the true values; `low`: the lower end of its 95 % interval.
+    `spread`: difference between the 5th and the 95th percentile of its predictions.
+    """
 
     correlation: float
     low: float
@@ -46,12 +47,13 @@ class Informed:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns scores into answers.
+    """Converts scores to win probabilities and percentiles.
 
-    `slope`: the score difference that makes the log odds of winning one is 1/slope, for a channel that the model does not
-    know; `slope_adapted`: for one whose history it has. `quantiles`: per niche of at least 20 videos, the 101 percentiles of
-    their scores without a history; with one a score stands among the channel's own, see `Adapter`. `too_close`: the shares
-    of held-out pairs, without and with a history, that were too close to call.
+    `slope`: log odds of winning per unit of score difference, for unseen channels. `slope_adapted`: the same for channels
+    with an adapter.
+    `quantiles`: per niche of at least 20 videos, the 101 percentiles of their unadapted scores. An adapted score is placed
+    among the channel's own videos instead, see `Adapter`.
+    `too_close`: the shares of held-out pairs that were too close to call, without and with an adapter.
     """
 
     slope: float
@@ -60,29 +62,34 @@ class Calibration:
     too_close: tuple[float | None, float | None] = (None, None)
 
     def percentile(self, score: float, niche: str) -> float | None:
-        """Where a score without a history stands in the niche, 0 to 100; None where the model learnt too little of it."""
+        """Return the percentile of an unadapted score in the niche, 0 to 100.
+
+        Return None where the model was trained on too few videos of the niche.
+        """
         quantiles = self.quantiles.get(niche)
-        if quantiles is None or quantiles[0] == quantiles[-1]:  # before there was a least number, one video was a niche
+        # Older releases also have quantiles of a single video, which are all equal.
+        if quantiles is None or quantiles[0] == quantiles[-1]:
             return None
-        return float(np.interp(score, quantiles, np.arange(101.0)))
+        return percentile_of(score, quantiles)
 
     def slope_of(self, adapted: bool) -> float:
+        """Return the slope for adapted or for unadapted scores."""
         return self.slope_adapted if adapted else self.slope
 
     def win_probabilities(self, scores: npt.ArrayLike, adapted: bool = False) -> npt.NDArray[np.float64]:
-        """[n] scores to [n] probabilities of being the best of the n (Bradley-Terry-Luce)."""
+        """Return the probabilities [n] that each of n candidates is the best, from their scores [n] (Bradley-Terry-Luce)."""
         logits = self.slope_of(adapted) * np.asarray(scores, np.float64)
         odds = np.exp(logits - logits.max())
-        chances: npt.NDArray[np.float64] = odds / odds.sum()
-        return chances
+        probabilities: npt.NDArray[np.float64] = odds / odds.sum()
+        return probabilities
 
 
 @dataclass(frozen=True)
 class TrainedRanker:
-    """A model, the histories it knows, what turns its scores into answers, and how it was trained.
+    """A network with its calibration, its channel adapters and how it was trained.
 
-    `familiar`: which pictures it can judge; None where it was trained on too few, or before that was kept. `skills`: what
-    its ranking was measured to be worth, by question.
+    `familiar`: recognises pictures that the model can score; None where it was trained on too few pictures, or by an older
+    version. `skills`: accuracy of its ranking by split.
     """
 
     model: Ranker
@@ -95,11 +102,14 @@ class TrainedRanker:
     def predict(
         self, images: Vectors, titles: Vectors, texts: Sequence[str], adapter: Adapter | None = None
     ) -> Predictions:
-        """Image vectors [n, d_i], title vectors [n, d_t] and titles [n] to predictions, adapted to a channel's history."""
+        """Return predictions from image vectors [n, d_i], title vectors [n, d_t] and titles [n].
+
+        `adapter`: of the channel that the scores are adapted to, if any.
+        """
         return self.predict_inputs(join(images, titles, texts, self.model.config.title_facts), adapter)
 
     def predict_inputs(self, inputs: npt.NDArray[np.float32], adapter: Adapter | None = None) -> Predictions:
-        """The same of inputs [n, d], see `thumblab_core.ranking.ranker.join`."""
+        """Return predictions from inputs [n, d], see `thumblab_core.ranking.ranker.join`."""
         predictions = self.model.predict(inputs)
         if adapter is None:
             return predictions
@@ -108,29 +118,29 @@ class TrainedRanker:
 
     @property
     def absolute(self) -> str:
-        """What the predicted engagement is."""
+        """What the absolute head predicts: `ENGAGEMENT` or `CTR`."""
         return str(self.training.get("absolute", ENGAGEMENT))
 
     @property
     def informed(self) -> Informed | None:
-        """What the predicted engagement was measured to be worth; None where it was not measured."""
-        said = self.training.get("informed")
-        return None if said is None else Informed(**said)
+        """How informative the predicted engagement is; None where it was not measured."""
+        figures = self.training.get("informed")
+        return None if figures is None else Informed(**figures)
 
     @property
     def uninformed(self) -> str | None:
-        """Why the predicted engagement is worth nothing, in the middle of a sentence; None where it is worth something."""
-        found = self.informed
-        if found is None:
+        """Why the predicted engagement is not shown, as a clause of a sentence; None where it is informative."""
+        informed = self.informed
+        if informed is None:
             return "its accuracy on held-out videos was not measured"
-        if found.spread < _LEAST_SPREAD[self.absolute]:
+        if informed.spread < _LEAST_SPREAD[self.absolute]:
             return "it is the same for every thumbnail"
-        if found.low <= 0:
-            return f"on {found.videos} held-out videos it did not correlate with their views"
+        if informed.low <= 0:
+            return f"on {informed.videos} held-out videos it did not correlate with their views"
         return None
 
     def adapter(self, channel: str) -> Adapter | None:
-        """The history of a channel that was there at training; None where there is none."""
+        """Return the adapter of a channel that was in the training data, or None."""
         return self.adapters.of(channel, self.model.config.inputs)
 
     def save(self, folder: Path) -> None:
@@ -147,28 +157,28 @@ class TrainedRanker:
 
     @classmethod
     def load(cls, release: Release) -> Self:
-        """Load and verify a release. Raises `LabError` when it is damaged or of another architecture."""
+        """Verify and load a release. Raises `LabError` when it is damaged or of another architecture."""
         release.verify()
         return cls.load_files(release.path)
 
     @classmethod
     def load_files(cls, folder: Path) -> Self:
-        """Load the files that `save` wrote."""
+        """Load the files that `save` wrote, without verifying them."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         config = json.loads((folder / "config.json").read_text())
-        said = json.loads((folder / "calibration.json").read_text())
+        stored = json.loads((folder / "calibration.json").read_text())
         try:
-            # Models made before the title facts had versions were trained with the first.
+            # Models without a version of the title facts were trained with version 1.
             model = Ranker(RankerConfig(**{"title_facts": 1, **config["architecture"]}))
-            calibration = Calibration(**{**said, "too_close": tuple(said.get("too_close", (None, None)))})
+            calibration = Calibration(**{**stored, "too_close": tuple(stored.get("too_close", (None, None)))})
         except TypeError:
             raise LabError(f"{folder.name} was made by another version of the lab; train again") from None
         try:
             model.load_state_dict(load_file(folder / "model.safetensors"))
         except (RuntimeError, SafetensorError) as error:
-            raise LabError(f"{folder.name}: the weights are not of this architecture ({str(error)[:200]})") from None
+            raise LabError(f"{folder.name}: the weights do not fit the architecture ({str(error)[:200]})") from None
         model.eval()
         familiar = Familiarity.load(folder, model.config.image_dimension)
         return cls(model, calibration, config["training"], Adapters.load(folder), familiar, read_skills(folder))

@@ -1,6 +1,6 @@
-"""The six sub-scores of a thumbnail, each 0 to 1, with the evidence they were measured on; none is derived from views.
+"""The six sub-scores of a thumbnail, each 0 to 1, with the evidence that they were measured on. No views are used.
 
-Formulas, sources and known failures are in docs/sub-scores.md. `Meter` is the way in.
+docs/sub-scores.md has the formulas, their sources and their known failures. Start with `Meter`.
 """
 
 from thumblab_core.sub_scores.evidence import NAMES, Box, Evidence, Face, Measurement, SubScore, TextLine, UnreadLine

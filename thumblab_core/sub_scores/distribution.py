@@ -1,11 +1,11 @@
-"""How a niche's library is spread over each sub-score: a clarity that is good in one niche may be weak in another.
+"""The distribution of each sub-score over a niche's library. A good clarity in one niche may be a weak one in another.
 
-An index release carries it as `sub_scores.json`:
+An index release stores it as `sub_scores.json`:
 
     {"version": VERSION OF THE METER, "count": PICTURES, "quantiles": {NAME: [101 values, 0 to 1, rising] or null}}
 
-A name is null where fewer than `LEAST` pictures of the library have a value. Releases made before this file existed have
-none of it, and load as they always did.
+A name is null where fewer than `LEAST` pictures of the library have a value. Releases made before this file existed do
+not have it, and load without a distribution.
 """
 
 import json
@@ -25,17 +25,18 @@ from thumblab_core.sub_scores import NAMES
 FILE = "sub_scores.json"
 
 LEAST = 20
-"""With fewer values the lowest tenth is one picture or none."""
+"""Minimum number of values for a distribution. With fewer, the lowest tenth is at most one picture."""
 
 WEAK_BELOW = 10.0
-"""The lowest tenth of a library is weak."""
+"""A sub-score below this percentile of the library is weak."""
 
 _POINTS = 101
 _DIGITS = 6
+"""Decimal digits that the quantiles are stored with; values are rounded to the same digits before they are compared."""
 
 
 class DistributionError(LabError):
-    """The file of a release is not as it should be."""
+    """The distribution file of a release is not valid."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,18 @@ class ScoreDistribution:
 
     @classmethod
     def of(cls, version: str, count: int, values: Mapping[str, Sequence[float]]) -> Self:
-        """From the values of each sub-score over `count` pictures; a picture may lack some."""
+        """Build the distribution from the values of each sub-score over `count` pictures. A picture may lack some values."""
         return cls(version, count, {name: _quantiles(values.get(name, ())) for name in NAMES})
 
     def percentile(self, name: str, value: float) -> float | None:
-        """The share of the library below the value and half of what is equal to it, 0 to 100; None without a library."""
+        """Return the percentile of a value, 0 to 100: the share of the library below it, plus half the share equal to it.
+
+        Return None where the library has no quantiles for this sub-score.
+        """
         quantiles = self.quantiles.get(name)
         if quantiles is None:
             return None
-        # Scores saturate, so many pictures may share the lowest or the highest value: the middle of them is their place.
+        # Sub-scores saturate, so many pictures may share the lowest or highest value. Their percentile is the middle.
         value = round(value, _DIGITS)
         first, after = bisect_left(quantiles, value), bisect_right(quantiles, value)
         if after > first:
@@ -67,36 +71,40 @@ class ScoreDistribution:
         return first - 1 + (value - below) / (above - below)
 
     def save(self, folder: Path) -> None:
-        """Write the file of a release."""
-        said = {"version": self.version, "count": self.count, "quantiles": dict(self.quantiles)}
-        (folder / FILE).write_text(json.dumps(said))
+        """Write the distribution file of a release."""
+        content = {"version": self.version, "count": self.count, "quantiles": dict(self.quantiles)}
+        (folder / FILE).write_text(json.dumps(content))
 
     @classmethod
     def load(cls, release: Release) -> Self | None:
-        """That of a verified release; None for one that has none. Raises `DistributionError` for one that makes no sense."""
+        """Read the distribution of a verified release. Return None where the release has no such file.
+
+        Raises `DistributionError` where the file is not valid.
+        """
         if FILE not in release.files:
             return None
         try:
-            said = json.loads((release.path / FILE).read_text())
-            quantiles = {name: _checked(said["quantiles"][name]) for name in NAMES}
-            return cls(str(said["version"]), int(said["count"]), quantiles)
+            content = json.loads((release.path / FILE).read_text())
+            quantiles = {name: _checked(content["quantiles"][name]) for name in NAMES}
+            return cls(str(content["version"]), int(content["count"]), quantiles)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DistributionError(f"{release}: {FILE} makes no sense ({error})") from None
+            raise DistributionError(f"{release}: {FILE} is not valid ({error}); build the library again") from None
 
 
 def _quantiles(values: Sequence[float]) -> list[float] | None:
     if len(values) < LEAST:
         return None
-    found = np.quantile(np.asarray(values, np.float64), np.linspace(0, 1, _POINTS))
-    return [round(value, _DIGITS) for value in found.tolist()]
+    quantiles = np.quantile(np.asarray(values, np.float64), np.linspace(0, 1, _POINTS))
+    return [round(value, _DIGITS) for value in quantiles.tolist()]
 
 
 def _checked(values: list[float] | None) -> list[float] | None:
+    """Return the quantiles as read from a file. Raises `ValueError` where they are not 101 rising values from 0 to 1."""
     if values is None:
         return None
-    found = [float(value) for value in values]
-    if len(found) != _POINTS or not all(math.isfinite(value) and 0 <= value <= 1 for value in found):
+    quantiles = [float(value) for value in values]
+    if len(quantiles) != _POINTS or not all(math.isfinite(value) and 0 <= value <= 1 for value in quantiles):
         raise ValueError(f"not {_POINTS} values from 0 to 1")
-    if found != sorted(found):
+    if quantiles != sorted(quantiles):
         raise ValueError("quantiles that do not rise")
-    return found
+    return quantiles

@@ -1,4 +1,4 @@
-"""What was seen in a picture: the evidence that the sub-scores are made of, and the sub-scores themselves."""
+"""The data classes of the sub-scores: what was found in a picture, and the scores that were computed from it."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -6,12 +6,12 @@ from typing import Any, Self
 NAMES = ("clarity", "prominence", "contrast", "emotion", "hierarchy", "title_match")
 
 GRID = (9, 16)
-"""Rows and columns of the saliency map that is kept."""
+"""Rows and columns of the saliency map in the evidence."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in fractions of the picture, 0 to 1, from its upper left corner."""
+    """A rectangle in fractions of the picture, 0 to 1. `x` and `y` are its upper left corner."""
 
     x: float
     y: float
@@ -20,7 +20,7 @@ class Box:
 
     @classmethod
     def within(cls, left: float, top: float, right: float, bottom: float) -> Self:
-        """The part of the rectangle that lies inside the picture."""
+        """Return the part of the rectangle that lies inside the picture."""
         left, top = min(max(left, 0.0), 1.0), min(max(top, 0.0), 1.0)
         return cls(left, top, min(max(right, left), 1.0) - left, min(max(bottom, top), 1.0) - top)
 
@@ -29,7 +29,7 @@ class Box:
         return self.width * self.height
 
     def covered_by(self, other: "Box") -> float:
-        """The share of this box that the other covers, 0 to 1."""
+        """Return the share of this box that the other box covers, 0 to 1."""
         width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
         return min(1.0, max(0.0, width) * max(0.0, height) / self.area) if self.area > 0 else 0.0
@@ -40,8 +40,11 @@ class Box:
 
 @dataclass(frozen=True)
 class TextLine:
-    """A line of text: where, what it says, how sure the reader is (0 to 1), its height in pixels at 120 wide, and the
-    contrast of its light and dark parts there (WCAG 2.2, 1 to 21; 0 before it was looked at)."""
+    """A line of text that was read.
+
+    `confidence`: the text reader's, 0 to 1. `height_at_120`: its height in pixels where the picture is 120 pixels wide.
+    `contrast`: WCAG 2.2 contrast ratio of its light and dark parts at that width, 1 to 21; 0 before it is measured.
+    """
 
     box: Box
     text: str
@@ -64,12 +67,12 @@ class TextLine:
 
 
 _LETTER_WIDTH = 0.55
-"""Of a letter, over the height of its line: the median of real thumbnails."""
+"""Width of a letter over the height of its line: the median of real thumbnails."""
 
 
 @dataclass(frozen=True)
 class UnreadLine:
-    """A line of text that was found and cannot be read, see `TextLine`."""
+    """A line of text that was detected but cannot be read. For the fields see `TextLine`."""
 
     box: Box
     height_at_120: float
@@ -77,7 +80,7 @@ class UnreadLine:
 
     @property
     def letters(self) -> int:
-        """About how many there are, by the shape of the line."""
+        """Approximate number of letters, estimated from the shape of the line."""
         return max(1, round(120 * self.box.width / (_LETTER_WIDTH * max(self.height_at_120, 1e-6))))
 
     def as_json(self) -> dict[str, Any]:
@@ -93,7 +96,7 @@ Line = TextLine | UnreadLine
 
 @dataclass(frozen=True)
 class Face:
-    """A face: where, and how sure the detector is (0 to 1)."""
+    """A face. `confidence`: the detector's, 0 to 1."""
 
     box: Box
     confidence: float
@@ -104,14 +107,16 @@ class Face:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was seen. `texts` and `faces` are None where nothing could look for them, and `missing` says what to do;
-    `unread` is text that was found and cannot be read: it counts for everything but what it says.
+    """What was found in a picture. Every figure is 0 to 1.
 
-    Every figure is 0 to 1. `saliency` has `GRID` cells, the most salient is 1. `sharpness`, `luminance_contrast` and
-    `colour_contrast` are of the subject and of it against its ground; where no subject stands out, of the whole picture.
-    `legibility` is the share of the characters that can be read at 120 pixels, None without text; `badge_overlap` the
-    largest share of a text, a face or the subject that the length badge hides; `title_match_by` what was compared with the
-    title: the picture or its text.
+    `texts`, `faces`: None where the text reader or the face model is not installed; `missing` then says what to install.
+    `unread`: text that was detected but cannot be read. It counts in every measurement except `title_match`.
+    `saliency`: `GRID` cells; the most salient cell is 1.
+    `sharpness`: of the subject. `luminance_contrast`, `colour_contrast`: between the subject and its background. All three
+    describe the whole picture where no subject stands out.
+    `legibility`: the share of the characters that can be read where the picture is 120 pixels wide; None without text.
+    `badge_overlap`: the largest share of a text, a face or the subject that the length badge hides.
+    `title_match_by`: what was compared with the title, `picture` or `text`; None where nothing was.
     """
 
     texts: tuple[TextLine, ...] | None
@@ -129,11 +134,11 @@ class Evidence:
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """All text, whether it was read or not."""
+        """All lines of text, read and unread."""
         return (*(self.texts or ()), *self.unread)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values, rounded: what is stored and served."""
+        """Return the evidence as rounded JSON values, as it is stored and served."""
         return {
             "texts": None if self.texts is None else [line.as_json() for line in self.texts],
             "unread": [line.as_json() for line in self.unread],
@@ -152,7 +157,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class SubScore:
-    """One sub-score, 0 to 1; `value` is None when it could not be measured, and `reason` says why."""
+    """One sub-score, 0 to 1, with its explanation. `value` is None where it could not be measured; `reason` then says why.
+
+    `fix`: what would raise the score; None where nothing needs to change.
+    """
 
     name: str
     value: float | None
@@ -162,7 +170,7 @@ class SubScore:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The six sub-scores by name, in the order of `NAMES`, and what they were measured on."""
+    """The six sub-scores by name, in the order of `NAMES`, with their evidence."""
 
     scores: dict[str, SubScore]
     evidence: Evidence

@@ -1,11 +1,11 @@
-"""From a figure and its evidence to a sentence: why a sub-score is what it is, and what would raise it."""
+"""Explain a sub-score in words: why it has its value, and what would raise it."""
 
 import math
 from collections.abc import Callable
 
 from thumblab_core.sub_scores.evidence import Evidence, Line, SubScore, TextLine
 from thumblab_core.sub_scores.layout import BADGE, CONTRAST, READABLE, factors, readable
-from thumblab_core.sub_scores.titles import GOES, PICTURE
+from thumblab_core.sub_scores.title_match import GOES, PICTURE
 
 WEAK = {
     "clarity": 0.63,
@@ -15,33 +15,38 @@ WEAK = {
     "hierarchy": 0.46,
     "title_match": 0.03,
 }
-"""Below this a score is weak: the lowest tenth of 2,252 thumbnails of 7 niches."""
+"""A sub-score below this value is weak: the lowest tenth of 2,252 thumbnails of 7 niches."""
 
 _LEGIBLE = 0.5
+"""Legibility below which the worst line is named."""
 _HIDDEN = 0.25
+"""Share of a line under the length badge from which the badge is named."""
 _QUOTED = 40
+"""Maximum number of characters of a quoted text."""
 
 Sentences = tuple[str, str]
+"""The reason for a value, and what would raise it."""
 
 
 def explained(name: str, value: float, evidence: Evidence, weak: bool | None = None) -> SubScore:
-    """The sub-score with its reason, and a fix where it is weak or the evidence shows something to mend.
+    """Return the sub-score with its reason, and a fix where it is weak or the evidence shows what to change.
 
-    `weak` is the judgement of who compared it with other thumbnails than those behind `WEAK`: a niche's.
+    `weak`: whether it is weak among the thumbnails of a niche; None compares it with `WEAK`.
     """
     if weak is None:
         weak = value < WEAK[name]
     if name == "title_match":
-        return SubScore(name, value, *_matched(value, evidence, weak))
-    mend = _to_mend(evidence) if name == "hierarchy" else None
-    if mend is not None:
-        return SubScore(name, value, *mend)
+        return SubScore(name, value, *_explain_title_match(value, evidence, weak))
+    text_problem = _text_problem(evidence) if name == "hierarchy" else None
+    if text_problem is not None:
+        return SubScore(name, value, *text_problem)
     if weak:
         return SubScore(name, value, *_WEAKNESS[name](evidence))
     return SubScore(name, value, _FINE[name](evidence), None)
 
 
-def quoted(text: str) -> str:
+def _quoted(text: str) -> str:
+    """Return the text in quotes, cut to 40 characters."""
     return repr(text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…")
 
 
@@ -51,48 +56,48 @@ def _subject(evidence: Evidence) -> str:
     return "the picture" if evidence.subject is None else "the most salient part"
 
 
-def _share(evidence: Evidence) -> str:
-    """Of the picture that its faces take; asked only where there are some."""
+def _face_share(evidence: Evidence) -> str:
+    """Return how much of the picture its faces take. Needs at least one face."""
     area = sum(face.box.area for face in evidence.faces or ())
     count = len(evidence.faces or ())
     return f"{'a face takes' if count == 1 else f'{count} faces take'} {area:.0%} of the picture"
 
 
-def _soft(evidence: Evidence) -> Sentences:
+def _weak_clarity(evidence: Evidence) -> Sentences:
     return f"{_subject(evidence)} has soft edges", "use a sharper frame, or sharpen before exporting"
 
 
-def _lost(evidence: Evidence) -> Sentences:
+def _weak_prominence(evidence: Evidence) -> Sentences:
     fix = "make one subject larger and calm what is behind it"
     if evidence.faces:
-        return f"{_share(evidence)}, and little else stands out", fix
+        return f"{_face_share(evidence)}, and little else stands out", fix
     return "nothing stands out", fix
 
 
-def _pale(evidence: Evidence) -> Sentences:
-    return f"little contrast: {_distance(evidence)}", "separate subject and ground in lightness or colour"
+def _weak_contrast(evidence: Evidence) -> Sentences:
+    return f"little contrast: {_subject_contrast(evidence)}", "separate subject and ground in lightness or colour"
 
 
-def _distance(evidence: Evidence) -> str:
+def _subject_contrast(evidence: Evidence) -> str:
     light, colour = evidence.luminance_contrast, evidence.colour_contrast
     return f"{_subject(evidence)} and its ground differ by {light:.2f} in lightness and {colour:.2f} in colour, of 1"
 
 
-def _calm(evidence: Evidence) -> Sentences:
+def _weak_emotion(evidence: Evidence) -> Sentences:
     return "the colours are calm (the expression of a face is not read)", "use more saturated colours"
 
 
-def _busy(evidence: Evidence) -> Sentences:
+def _weak_hierarchy(evidence: Evidence) -> Sentences:
     return "much of it is small detail", "fewer and larger elements: it is mostly seen 120 pixels wide"
 
 
-def _matched(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
-    """What the match of title and picture says: only of texts it is known from where on they go together."""
+def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
+    """Return the reason and the fix of `title_match`. Only for texts is it known from which value on they go together."""
     if evidence.title_match_by == PICTURE:
         if weak:
             return "picture and title are further apart than most", "show what the title promises"
         return "how well picture and title go together; from where on they do was not measured for pictures", None
-    text = f"the text {quoted(' '.join(line.text for line in evidence.texts or ()))}"
+    text = f"the text {_quoted(' '.join(line.text for line in evidence.texts or ()))}"
     if value >= GOES:
         return f"{text} goes with the title", None
     if weak:
@@ -100,57 +105,57 @@ def _matched(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | N
     return f"whether {text} goes with the title cannot be told", None
 
 
-def _to_mend(evidence: Evidence) -> Sentences | None:
-    """What hides a line, or takes most from the text where half of its letters cannot be read."""
+def _text_problem(evidence: Evidence) -> Sentences | None:
+    """Return the problem of the first line that the badge hides, or of the worst line where legibility is below a half."""
     for line in evidence.lines:
         hidden = line.box.covered_by(BADGE)
         if hidden >= _HIDDEN:
-            return f"the length badge hides {hidden:.0%} of {_named(line)}", "move it out of the corner"
+            return f"the length badge hides {hidden:.0%} of {_name_of(line)}", "move it out of the corner"
     if evidence.legibility is None or evidence.legibility >= _LEGIBLE:
         return None
     worst = max(evidence.lines, key=lambda line: line.letters * (1 - readable(line)))
-    why = factors(worst)
-    if why["contrast"] < why["height"]:
+    worst_factors = factors(worst)
+    if worst_factors["contrast"] < worst_factors["height"]:
         return (
-            f"{_named(worst)} has a contrast of {_below(worst.contrast)} to 1 with its ground",
+            f"{_name_of(worst)} has a contrast of {_rounded_down(worst.contrast)} to 1 with its ground",
             f"make its letters lighter or darker than what is behind them, by at least {CONTRAST:g} to 1",
         )
-    return f"{_named(worst)} {_height(worst)}", f"make it at least {READABLE:g} px there, or leave it out"
+    return f"{_name_of(worst)} {_height_phrase(worst)}", f"make it at least {READABLE:g} px there, or leave it out"
 
 
-def _named(line: Line) -> str:
-    return f"the text {quoted(line.text)}" if isinstance(line, TextLine) else "text that this reader cannot read"
+def _name_of(line: Line) -> str:
+    return f"the text {_quoted(line.text)}" if isinstance(line, TextLine) else "text that this reader cannot read"
 
 
-def _below(value: float) -> str:
-    """With one digit, never rounded up to what is asked for."""
+def _rounded_down(value: float) -> str:
+    """Return the value with one decimal, rounded down, so that it is never shown as the value that is asked for."""
     return f"{math.floor(10 * value) / 10:.1f}"
 
 
-def _height(line: Line) -> str:
-    return f"is {_below(line.height_at_120)} px high at 120 px wide"
+def _height_phrase(line: Line) -> str:
+    return f"is {_rounded_down(line.height_at_120)} px high at 120 px wide"
 
 
-def _legible(evidence: Evidence) -> str:
+def _fine_hierarchy(evidence: Evidence) -> str:
     if not evidence.lines:
         return "its large shapes survive at 120 px wide"
     largest = max(evidence.lines, key=lambda line: line.height_at_120)
-    return f"{_named(largest)} {_height(largest)}"
+    return f"{_name_of(largest)} {_height_phrase(largest)}"
 
 
 _WEAKNESS: dict[str, Callable[[Evidence], Sentences]] = {
-    "clarity": _soft,
-    "prominence": _lost,
-    "contrast": _pale,
-    "emotion": _calm,
-    "hierarchy": _busy,
+    "clarity": _weak_clarity,
+    "prominence": _weak_prominence,
+    "contrast": _weak_contrast,
+    "emotion": _weak_emotion,
+    "hierarchy": _weak_hierarchy,
 }
 _FINE: dict[str, Callable[[Evidence], str]] = {
     "clarity": lambda evidence: f"{_subject(evidence)} is sharp",
-    "prominence": lambda evidence: _share(evidence) if evidence.faces else "one part stands out",
+    "prominence": lambda evidence: _face_share(evidence) if evidence.faces else "one part stands out",
     "contrast": lambda evidence: (
         f"{_subject(evidence)} is set off in lightness or colour, or the picture is rich in both"
     ),
     "emotion": lambda evidence: "the colours are lively (the expression of a face is not read)",
-    "hierarchy": _legible,
+    "hierarchy": _fine_hierarchy,
 }

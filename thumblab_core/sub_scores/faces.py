@@ -1,4 +1,4 @@
-"""Faces in a picture: YuNet through OpenCV (Wu, Peng & Yu, Machine Intelligence Research 2023)."""
+"""Face detection: YuNet through OpenCV (Wu, Peng & Yu, Machine Intelligence Research 2023)."""
 
 import threading
 from pathlib import Path
@@ -12,14 +12,20 @@ from thumblab_core.sub_scores.evidence import Box, Face
 MISSING = "no face model: run `thumblab models pull`"
 
 _SIDE = 320
+"""Pixels of the longer side at which faces are detected."""
 _CONFIDENCE = 0.7
 _OVERLAP = 0.3
+"""Overlap (intersection over union) above which non-maximum suppression drops the less confident face."""
 _MOST = 50
-_LOADING = threading.Lock()  # the level of OpenCV's log belongs to the process
+"""Maximum number of boxes that go into non-maximum suppression."""
+_LOADING = threading.Lock()  # OpenCV's log level is shared by the whole process
 
 
 class FaceFinder:
-    """One detector; a thread at a time. Raises `LabError` when the file is no YuNet model."""
+    """A face detector for use by one thread at a time.
+
+    Raises `LabError` where the model file is not a YuNet model.
+    """
 
     def __init__(self, model: Path) -> None:
         import cv2
@@ -27,7 +33,8 @@ class FaceFinder:
 
         with _LOADING:
             level = logging.getLogLevel()
-            logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # it warns on standard error of a choice that is its own
+            # OpenCV warns on standard error about a backend that it chose itself.
+            logging.setLogLevel(logging.LOG_LEVEL_SILENT)
             try:
                 self._detector = cv2.FaceDetectorYN.create(str(model), "", (_SIDE, _SIDE), _CONFIDENCE, _OVERLAP, _MOST)
             except cv2.error as error:
@@ -39,7 +46,7 @@ class FaceFinder:
                 logging.setLogLevel(level)
 
     def find(self, image: Pixels) -> tuple[Face, ...]:
-        """The faces of a picture, uint8 [h, w, 3] RGB, the largest first."""
+        """Return the faces of a picture, uint8 [h, w, 3] RGB, largest first."""
         import cv2
 
         scale = _SIDE / max(image.shape[:2])

@@ -1,4 +1,4 @@
-"""What is left of the layout in the size that viewers choose from: large shapes, readable text, the corner of the badge."""
+"""How much of the layout survives at the width that viewers choose from: large shapes, readable text, the badge's corner."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,34 +6,35 @@ import numpy as np
 
 from thumblab_core.images import Pixels
 from thumblab_core.sub_scores.evidence import Box, Face, Line
-from thumblab_core.sub_scores.scene import Scene
+from thumblab_core.sub_scores.scaled_picture import ScaledPicture
 
 BADGE = Box(0.83, 0.84, 0.15, 0.12)
 """Where YouTube writes the length of the video: a box of about 48 by 22 pixels, 6 from the edges, on 320 by 180.
 
-It is as wide as `12:34` needs; hours need more and seconds less, and other devices differ by a few pixels."""
+This is the width that `12:34` needs. Hours need more and seconds less, and other devices differ by a few pixels."""
 
 UNREADABLE, READABLE = 4.0, 8.0
-"""Pixels of height 120 pixels wide."""
+"""Heights of a line in pixels at 120 pixels wide: at most the first cannot be read, at least the second can."""
 CONTRAST = 3.0
+"""Contrast ratio that large text needs (WCAG 2.2, 1.4.3)."""
 
 
-def surviving_edges(scene: Scene) -> float:
-    """Edge energy that is still there after the picture was shown 120 pixels wide, over that at 320: 0 to 1."""
+def surviving_edges(picture: ScaledPicture) -> float:
+    """Return the edge energy that is left after the picture was shown 120 pixels wide, over that at 320: 0 to 1."""
     import cv2
 
-    height, width = scene.grey.shape
-    back = cv2.resize(scene.shown, (width, height), interpolation=cv2.INTER_LINEAR)
-    return float(np.clip(_edges(back) / max(_edges(scene.grey), 1e-6), 0, 1))
+    height, width = picture.grey.shape
+    enlarged = cv2.resize(picture.shown, (width, height), interpolation=cv2.INTER_LINEAR)
+    return float(np.clip(_edges(enlarged) / max(_edges(picture.grey), 1e-6), 0, 1))
 
 
-def contrast(scene: Scene, line: Line) -> float:
-    """WCAG's ratio of the relative luminance of the light parts of a line to that of its dark parts, 120 pixels wide."""
-    return _contrast_ratio(scene.part(scene.shown, line.box))
+def contrast(picture: ScaledPicture, line: Line) -> float:
+    """Return the WCAG contrast ratio between the light and the dark parts of a line at 120 pixels wide, 1 to 21."""
+    return _contrast_ratio(picture.part(picture.shown, line.box))
 
 
 def legibility(lines: Sequence[Line]) -> float | None:
-    """The share of the letters that can be read when the picture is 120 pixels wide; None without text."""
+    """Return the share of the letters that can be read where the picture is 120 pixels wide; None without text."""
     if not lines:
         return None
     letters = sum(line.letters for line in lines)
@@ -41,16 +42,16 @@ def legibility(lines: Sequence[Line]) -> float | None:
 
 
 def readable(line: Line) -> float:
-    """How well a line can be read, 0 to 1: the product of `factors`."""
+    """Return how well a line can be read, 0 to 1: the product of its `factors`."""
     return float(np.prod(list(factors(line).values())))
 
 
 def factors(line: Line) -> dict[str, float]:
-    """What makes a line readable, each 0 to 1.
+    """Return what makes a line readable, each factor 0 to 1.
 
-    Its height: 4 pixels and less cannot be read; from 8 it can, for 7 is what the 5 by 7 matrix needs to tell all letters
-    apart, and the box of a line is a little higher. Its contrast (WCAG 2.2, 1.4.3: 3 to 1 for large text). What the badge
-    leaves uncovered.
+    `height`: 0 up to 4 pixels, 1 from 8 pixels. A 5 by 7 matrix needs 7 pixels to tell all letters apart, and the box of a
+    line is a little higher. `contrast`: 1 from 3 to 1 on, which WCAG 2.2 (1.4.3) asks for large text. `uncovered`: the
+    share that the badge does not cover.
     """
     return {
         "height": float(np.clip((line.height_at_120 - UNREADABLE) / (READABLE - UNREADABLE), 0, 1)),
@@ -60,18 +61,19 @@ def factors(line: Line) -> dict[str, float]:
 
 
 def badge_overlap(lines: Iterable[Line], faces: Iterable[Face], subject: Box | None) -> float:
-    """The largest share of a text, a face or the subject that the badge hides."""
+    """Return the largest share of a text, a face or the subject that the badge hides, 0 to 1."""
     boxes = [line.box for line in lines] + [face.box for face in faces] + ([subject] if subject else [])
     return max((box.covered_by(BADGE) for box in boxes), default=0.0)
 
 
 def _contrast_ratio(luma: Pixels) -> float:
-    """WCAG's ratio of the relative luminance of the light tenth to that of the dark tenth, of 8-bit luma."""
+    """Return the WCAG contrast ratio of the 95th to the 5th percentile of 8-bit luma."""
     dark, light = (np.percentile(luma, [5, 95]) / 255) ** 2.2
     return float((light + 0.05) / (dark + 0.05))
 
 
 def _edges(grey: Pixels) -> float:
+    """Return the mean gradient magnitude."""
     import cv2
 
     dx = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=3)

@@ -1,4 +1,4 @@
-"""The meter: measures the six sub-scores of one picture, or of many at the pace of all cores."""
+"""The meter: measures the six sub-scores of one picture, or of many pictures on all cores."""
 
 import hashlib
 import importlib.metadata
@@ -13,20 +13,21 @@ from functools import cached_property
 from pathlib import Path
 from queue import LifoQueue
 
-from thumblab_core.encoders.protocol import TextEncoder, Vectors
+from thumblab_core.encoders.protocol import CrossModalEncoder, TextEncoder, Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.images import Pixels
-from thumblab_core.sub_scores import titles
+from thumblab_core.sub_scores import title_match
 from thumblab_core.sub_scores.evidence import Evidence, Measurement, SubScore, UnreadLine
 from thumblab_core.sub_scores.explanations import explained
 from thumblab_core.sub_scores.faces import FaceFinder
-from thumblab_core.sub_scores.looking import Eyes, Look, look
+from thumblab_core.sub_scores.picture_measurement import Engines, PictureMeasurement, measure_picture
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
 
 FORMULAS = "3"
-"""A new one makes `visual_features` measure again."""
+"""Version of the formulas. After a change `visual_features` measures every thumbnail again."""
 
 _ENCODED = 64
+"""Pictures whose texts and titles go to the title encoder in one call."""
 
 NO_TITLE = "not measured: no title was given"
 NO_TEXT = "not measured: no readable text, and the image encoder has no text tower"
@@ -38,116 +39,130 @@ NO_ENCODER = "not measured: no title encoder, and the image encoder has no text 
 
 @dataclass(frozen=True)
 class Title:
-    """What a picture is compared with.
+    """The title that a picture is compared with.
 
-    `image_vector` and `title_vector`, float32 [d], are given together where they lie in one space (a text tower), and are
-    then what `title_match` is measured on; else it is the text in the picture beside the `text` of the title.
+    `image_vector` and `title_vector`, float32 [d], are given together where the image encoder has a text tower. Then
+    `title_match` is measured on them. Otherwise the text in the picture is compared with `text`.
     """
 
     text: str | None = None
     image_vector: Vectors | None = None
     title_vector: Vectors | None = None
 
+    @property
+    def has_vectors(self) -> bool:
+        return self.image_vector is not None and self.title_vector is not None
+
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture to measure: `load` gives it, uint8 [h, w, 3] RGB, or raises `LabError`."""
+    """A picture to measure. `load` returns it, uint8 [h, w, 3] RGB, or raises `LabError`."""
 
     load: Callable[[], Pixels]
     title: Title = Title()
 
 
 class Meter:
-    """Measures pictures. Thread-safe; its engines are loaded on first use, at most one set per core.
+    """Measures pictures. Thread-safe. Its engines are loaded on first use, at most one set per core.
 
-    `face_model` is a YuNet file for OpenCV; without it no faces are found, and the evidence says so. `title_encoder`
-    compares the text in a picture with the title where picture and title have no space in common.
+    `face_model`: a YuNet file for OpenCV. Without it no faces are found, and the evidence says so.
+    `title_encoder`: compares the text in a picture with the title where the image encoder has no text tower.
     """
 
     def __init__(self, face_model: Path | None, title_encoder: TextEncoder | None = None) -> None:
         self._face_model = face_model
         self._title_encoder = title_encoder
         self._workers = max(1, os.cpu_count() or 1)
-        self._eyes: LifoQueue[Eyes | None] = LifoQueue()
+        self._engines: LifoQueue[Engines | None] = LifoQueue()
         for _ in range(self._workers):
-            self._eyes.put(None)
+            self._engines.put(None)
         self._encoding = threading.Lock()
 
     @cached_property
     def version(self) -> str:
-        """Of formulas, text reader, face model and title encoder: figures of another version are measured again."""
+        """The version of formulas, text reader, face model and title encoder.
+
+        Sub-scores of another version are measured again.
+        """
         faces = "none" if self._face_model is None else _digest(self._face_model)
         title = "none" if self._title_encoder is None else self._title_encoder.fingerprint
-        return f"{FORMULAS}/text-{_reader()}-{DETECTION_SIDE}/faces-{faces}/title-{title}"
+        return f"{FORMULAS}/text-{_reader_version()}-{DETECTION_SIDE}/faces-{faces}/title-{title}"
+
+    def version_with(self, tower: CrossModalEncoder | None) -> str:
+        """Return the version of the sub-scores where this text tower, if any, measures `title_match`."""
+        return self.version if tower is None else f"{self.version}/{tower.fingerprint}"
 
     def measure(self, image: Pixels, title: Title = Title()) -> Measurement:
         """Measure a picture, uint8 [h, w, 3] RGB. Raises `LabError` when the face model cannot be loaded."""
         return self.titled(self.look(image), title)
 
-    def look(self, image: Pixels) -> Look:
-        """All that is measured whatever the title, and nearly all of the work; for the rest see `measure`."""
-        with self._borrowed() as eyes:
-            return look(image, eyes)
+    def look(self, image: Pixels) -> PictureMeasurement:
+        """Measure everything that does not depend on the title, which is nearly all of the work. See also `titled`."""
+        with self._borrowed() as engines:
+            return measure_picture(image, engines)
 
-    def titled(self, seen: Look, title: Title) -> Measurement:
-        """The measurement of a picture that was looked at, under a title: another title needs no other look."""
-        return self._matched([(title, seen)])[0]
+    def titled(self, result: PictureMeasurement, title: Title) -> Measurement:
+        """Return the measurement of a picture under a title. `result` comes from `look` and can be used for any title."""
+        return self._match_titles([(title, result)])[0]
 
     def measure_many(self, samples: Iterable[Sample]) -> Iterator[Measurement | LabError]:
-        """Measure pictures on all cores, in order; one that cannot be read or measured gives its error instead.
+        """Measure pictures on all cores and yield the results in order.
 
-        The samples are taken as they are needed: there are never more than two pictures per core in memory.
+        A picture that cannot be read or measured yields its error instead. The samples are consumed as they are needed:
+        at most two pictures per core are in memory.
         """
-        waiting: deque[tuple[Title, Future[Look | LabError]]] = deque()
-        done: list[tuple[Title, Look | LabError]] = []
+        waiting: deque[tuple[Title, Future[PictureMeasurement | LabError]]] = deque()
+        done: list[tuple[Title, PictureMeasurement | LabError]] = []
         with ThreadPoolExecutor(self._workers, "measure") as pool:
             for sample in samples:
                 waiting.append((sample.title, pool.submit(self._attempt, sample)))
                 if len(waiting) >= 2 * self._workers:
-                    first, future = waiting.popleft()
-                    done.append((first, future.result()))
+                    title, future = waiting.popleft()
+                    done.append((title, future.result()))
                 if len(done) >= _ENCODED:
-                    yield from self._settled(done)
+                    yield from self._finish(done)
                     done = []
             done.extend((title, future.result()) for title, future in waiting)
-        yield from self._settled(done)
+        yield from self._finish(done)
 
-    def _attempt(self, sample: Sample) -> Look | LabError:
-        with self._borrowed() as eyes:  # engines that cannot be loaded stop everything; a bad picture stops itself
+    def _attempt(self, sample: Sample) -> PictureMeasurement | LabError:
+        # An engine that cannot be loaded raises here and stops everything; a bad picture only yields its own error.
+        with self._borrowed() as engines:
             try:
-                return look(sample.load(), eyes)
+                return measure_picture(sample.load(), engines)
             except LabError as error:
                 return error
-            except Exception as error:  # noqa: BLE001  OpenCV, numpy and OpenVINO each have errors of their own
+            except Exception as error:  # noqa: BLE001  OpenCV, numpy and OpenVINO have error types of their own
                 return LabError(f"the picture could not be measured ({type(error).__name__}: {str(error)[:120]})")
 
-    def _settled(self, done: Sequence[tuple[Title, Look | LabError]]) -> list[Measurement | LabError]:
-        measured = iter(self._matched([(title, seen) for title, seen in done if isinstance(seen, Look)]))
-        return [next(measured) if isinstance(seen, Look) else seen for _, seen in done]
+    def _finish(self, done: Sequence[tuple[Title, PictureMeasurement | LabError]]) -> list[Measurement | LabError]:
+        good = [(title, result) for title, result in done if isinstance(result, PictureMeasurement)]
+        measured = iter(self._match_titles(good))
+        return [next(measured) if isinstance(result, PictureMeasurement) else result for _, result in done]
 
-    def _matched(self, looks: Sequence[tuple[Title, Look]]) -> list[Measurement]:
-        looks = [(title, replace(seen, evidence=_told_by(title, seen.evidence))) for title, seen in looks]
-        vectors = self._vectors(looks)
-        return [self._measurement(title, seen, vectors) for title, seen in looks]
+    def _match_titles(self, results: Sequence[tuple[Title, PictureMeasurement]]) -> list[Measurement]:
+        results = [(title, replace(r, evidence=_without_misread(title, r.evidence))) for title, r in results]
+        vectors = self._vectors(results)
+        return [self._measurement(title, result, vectors) for title, result in results]
 
-    def _vectors(self, looks: Sequence[tuple[Title, Look]]) -> dict[str, Vectors]:
-        """Of every text and title that is compared as text, in one call of the encoder."""
+    def _vectors(self, results: Sequence[tuple[Title, PictureMeasurement]]) -> dict[str, Vectors]:
+        """Return the vectors of all texts and titles that are compared as text, from one call of the encoder."""
         wanted: dict[str, None] = {}
-        for title, seen in looks:
-            said = _compared(title, seen.evidence)
-            if said is not None:
-                wanted |= {said: None, str(title.text): None}
+        for title, result in results:
+            text = _compared_text(title, result.evidence)
+            if text is not None:
+                wanted |= {text: None, str(title.text): None}
         if not wanted or self._title_encoder is None:
             return {}
-        with self._encoding:  # fast tokenizers stop with "Already borrowed" when two threads share one
+        with self._encoding:  # fast tokenizers raise "Already borrowed" when two threads share one
             return dict(zip(wanted, self._title_encoder.encode_texts(list(wanted)), strict=True))
 
-    def _measurement(self, title: Title, seen: Look, vectors: dict[str, Vectors]) -> Measurement:
-        evidence = seen.evidence
-        match = self._title_match(title, seen, vectors)
+    def _measurement(self, title: Title, result: PictureMeasurement, vectors: dict[str, Vectors]) -> Measurement:
+        evidence = result.evidence
+        match = self._title_match(title, result, vectors)
         if not isinstance(match, str):
             evidence = replace(evidence, title_match_by=match[1])
-        scores = {name: explained(name, value, evidence) for name, value in seen.values.items()}
+        scores = {name: explained(name, value, evidence) for name, value in result.values.items()}
         scores["title_match"] = (
             SubScore("title_match", None, match, None)
             if isinstance(match, str)
@@ -155,67 +170,65 @@ class Meter:
         )
         return Measurement(scores, evidence)
 
-    def _title_match(self, title: Title, seen: Look, vectors: dict[str, Vectors]) -> tuple[float, str] | str:
-        """The value and what it was measured on, or a sentence why there is none."""
+    def _title_match(
+        self, title: Title, result: PictureMeasurement, vectors: dict[str, Vectors]
+    ) -> tuple[float, str] | str:
+        """Return the value and what was compared with the title, or the reason why there is no value."""
         if title.image_vector is not None and title.title_vector is not None:
-            return titles.by_picture(title.image_vector, title.title_vector), titles.PICTURE
+            return title_match.by_picture(title.image_vector, title.title_vector), title_match.PICTURE
         if not title.text:
             return NO_TITLE
-        if seen.evidence.texts is None:
+        if result.evidence.texts is None:
             return NO_READER
-        said = titles.words(seen.evidence.texts)
-        if titles.unread_outweighs(seen.evidence.texts, seen.evidence.unread):
+        text = title_match.words(result.evidence.texts)
+        if title_match.unread_outweighs(result.evidence.texts, result.evidence.unread):
             return UNREAD
-        if said is None:
+        if text is None:
             return NO_TEXT
-        if not (titles.latin(title.text) and titles.latin(said)):
+        if not (title_match.latin(title.text) and title_match.latin(text)):
             return NOT_LATIN
         if self._title_encoder is None:
             return NO_ENCODER
-        return titles.by_text(vectors[said], vectors[title.text]), titles.TEXT
+        return title_match.by_text(vectors[text], vectors[title.text]), title_match.TEXT
 
     @contextmanager
-    def _borrowed(self) -> Iterator[Eyes]:
-        """A set of engines for this thread alone; waits while all are in use."""
-        eyes = self._eyes.get()
+    def _borrowed(self) -> Iterator[Engines]:
+        """Yield a set of engines for this thread alone. Waits while all sets are in use."""
+        engines = self._engines.get()
         try:
-            eyes = eyes or self._opened()
-            yield eyes
+            engines = engines or self._opened()
+            yield engines
         finally:
-            self._eyes.put(eyes)
+            self._engines.put(engines)
 
-    def _opened(self) -> Eyes:
+    def _opened(self) -> Engines:
         try:
             reader = TextReader()
         except ImportError:
             reader = None
-        return Eyes(reader, None if self._face_model is None else FaceFinder(self._face_model))
+        return Engines(reader, None if self._face_model is None else FaceFinder(self._face_model))
 
 
-def _told_by(title: Title, evidence: Evidence) -> Evidence:
-    """The evidence without the words of lines that the title shows to be misread."""
-    misread = [line for line in evidence.texts or () if title.text and titles.doubtful(line, title.text)]
+def _without_misread(title: Title, evidence: Evidence) -> Evidence:
+    """Return the evidence with those lines unread that were probably misread, judged by the title."""
+    misread = [line for line in evidence.texts or () if title.text and title_match.doubtful(line, title.text)]
     if not misread:
         return evidence
-    more = tuple(UnreadLine(line.box, line.height_at_120, line.contrast) for line in misread)
+    unread = tuple(UnreadLine(line.box, line.height_at_120, line.contrast) for line in misread)
     texts = tuple(line for line in evidence.texts or () if line not in misread)
-    return replace(evidence, texts=texts, unread=(*evidence.unread, *more))
+    return replace(evidence, texts=texts, unread=(*evidence.unread, *unread))
 
 
-def _compared(title: Title, evidence: Evidence) -> str | None:
-    """The text that is compared with the title by its meaning; None where there is none, or it cannot be."""
+def _compared_text(title: Title, evidence: Evidence) -> str | None:
+    """Return the text that is compared with the title by its meaning; None where nothing is compared."""
     texts = evidence.texts or ()
-    said = titles.words(texts)
-    if said is None or not title.text or _in_one_space(title) or titles.unread_outweighs(texts, evidence.unread):
+    text = title_match.words(texts)
+    if text is None or not title.text or title.has_vectors or title_match.unread_outweighs(texts, evidence.unread):
         return None
-    return said if titles.latin(title.text) and titles.latin(said) else None
+    return text if title_match.latin(title.text) and title_match.latin(text) else None
 
 
-def _in_one_space(title: Title) -> bool:
-    return title.image_vector is not None and title.title_vector is not None
-
-
-def _reader() -> str:
+def _reader_version() -> str:
     try:
         return importlib.metadata.version("rapidocr")
     except importlib.metadata.PackageNotFoundError:

@@ -1,62 +1,68 @@
-"""Where the eye is drawn: spectral residual (Hou & Zhang, CVPR 2007) of lightness and both colour axes."""
+"""Saliency by the spectral residual (Hou & Zhang, CVPR 2007) of lightness and both colour axes."""
 
 import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.sub_scores.evidence import GRID, Box
-from thumblab_core.sub_scores.scene import Plane
+from thumblab_core.sub_scores.scaled_picture import Plane
 
 Map = npt.NDArray[np.float64]
 
 _ROWS, _COLUMNS = 36, 64
+"""Size of the map."""
 _FLAT = 0.5
-"""Standard deviation, in units of L*, under which a channel has nothing but rounding in it."""
+"""Standard deviation, in units of L*, below which an axis of L*a*b* holds only rounding errors."""
 
 
 def saliency(lab: Plane) -> Map:
-    """The map of a picture, L*a*b* [h, w, 3], float64 [36, 64] with sum 1; all zero where nothing stands out."""
+    """Return the saliency map of a picture, L*a*b* [h, w, 3].
+
+    The map is float64 [36, 64] with sum 1, or all 0 where nothing stands out.
+    """
     import cv2
 
     small = cv2.resize(lab, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA).astype(np.float64)
-    found = np.zeros((_ROWS, _COLUMNS))
-    for channel in range(3):
-        plane = small[..., channel] - small[..., channel].mean()
+    saliency_map = np.zeros((_ROWS, _COLUMNS))
+    for axis in range(3):
+        plane = small[..., axis] - small[..., axis].mean()
         if plane.std() < _FLAT:
             continue
         spectrum = np.fft.fft2(plane)
         amplitude = np.log(np.abs(spectrum) + 1e-6)
         residual = amplitude - cv2.blur(amplitude, (3, 3))
-        found += plane.std() * np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
-    found = cv2.GaussianBlur(found, (0, 0), 2.0)
-    return found / found.sum() if found.sum() > 0 else np.zeros_like(found)
+        energy = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
+        saliency_map += plane.std() * energy
+    saliency_map = cv2.GaussianBlur(saliency_map, (0, 0), 2.0)
+    total = saliency_map.sum()
+    return saliency_map / total if total > 0 else np.zeros_like(saliency_map)
 
 
-def grid(found: Map) -> tuple[tuple[float, ...], ...]:
-    """The map as `GRID` cells whose largest is 1."""
+def grid(saliency_map: Map) -> tuple[tuple[float, ...], ...]:
+    """Return the map as `GRID` cells, scaled so that the largest is 1."""
     import cv2
 
-    cells = cv2.resize(found, GRID[::-1], interpolation=cv2.INTER_AREA)
+    cells = cv2.resize(saliency_map, GRID[::-1], interpolation=cv2.INTER_AREA)
     cells = cells / cells.max() if cells.max() > 0 else cells
     return tuple(tuple(float(cell) for cell in row) for row in cells)
 
 
-def concentration(found: Map) -> float:
-    """How much of the saliency lies in its top tenth: 0 spread evenly (a tenth of it does), 1 all of it."""
-    share = float(np.sort(found.ravel())[-found.size // 10 :].sum())
+def concentration(saliency_map: Map) -> float:
+    """Return how concentrated the saliency is: 0 where its top tenth holds a tenth of it, 1 where it holds all."""
+    share = float(np.sort(saliency_map.ravel())[-saliency_map.size // 10 :].sum())
     return float(np.clip((share - 0.1) / 0.9, 0, 1))
 
 
-def salient_box(found: Map) -> Box | None:
-    """The box around the connected part with the most saliency, of what is above Otsu's threshold; None if none is."""
+def salient_box(saliency_map: Map) -> Box | None:
+    """Return the box around the connected region with the most saliency above Otsu's threshold, or None."""
     import cv2
 
-    if found.max() <= 0:
+    if saliency_map.max() <= 0:
         return None
-    scaled = np.asarray(found / found.max() * 255, np.uint8)
+    scaled = np.asarray(saliency_map / saliency_map.max() * 255, np.uint8)
     _, above = cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(above)
     if count < 2:
         return None
-    mass = np.bincount(labels.ravel(), found.ravel(), count)
+    mass = np.bincount(labels.ravel(), saliency_map.ravel(), count)
     x, y, width, height = (float(n) for n in stats[1 + int(np.argmax(mass[1:]))][:4])
     return Box(x / _COLUMNS, y / _ROWS, width / _COLUMNS, height / _ROWS)

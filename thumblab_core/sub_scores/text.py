@@ -1,7 +1,7 @@
-"""What is written in a picture: PP-OCR, detection and recognition, through RapidOCR on OpenVINO.
+"""Text recognition: the detector and recogniser of PP-OCR, through RapidOCR on OpenVINO.
 
-Everything in RapidOCR that thumbnails do not need is left out: the classifier of upside-down lines, upscaling, and the
-recognition of lines so low that nobody reads them 120 pixels wide. benchmarks/sub_scores.py shows what that costs and loses.
+What thumbnails do not need is switched off: the classifier of upside-down lines, upscaling, and the recognition of lines
+that are too low to be read at 120 pixels wide. benchmarks/sub_scores.py measures the time and the accuracy of that.
 """
 
 from typing import Any
@@ -15,29 +15,37 @@ from thumblab_core.sub_scores.evidence import Box, Line, TextLine, UnreadLine
 MISSING = "no text reader: install the lab again with pip (it needs rapidocr and openvino)"
 
 DETECTION_SIDE = 512
-"""Pixels of the longer side in which text is looked for."""
+"""Pixels of the longer side at which text is detected."""
 LINES = 12
-"""At most so many lines are read, the largest first: a page of a document is not read to its end."""
+"""Maximum number of lines that are read, largest first, so that a page of a document does not take long."""
 CONFIDENCE, CONFIDENCE_LONG = 0.6, 0.8
-"""How sure of its letters, on average, the recogniser must be of a word, and of a line of about four letters or more: over
-many letters even a misread alphabet comes to 0.6 or 0.7, and what is read well hardly ever stays below 0.8."""
+"""Minimum mean confidence of the recogniser for a word, and for a line of about four letters or more. A line in an alphabet
+that it misreads reaches 0.6 or 0.7 over many letters; a line that it reads well is rarely below 0.8."""
 _LONG = 2.0
-"""Width over height from which a line is long."""
+"""A box is a long line from this width over height on."""
 _LIKE_TEXT = 0.6
-"""The detector's score from which a long line is text, though it was not read; below it, and if short, it is texture."""
+"""Minimum detector score for a long line that was not read to count as text. All other unread boxes are texture."""
 _WIDEST = 1.3
-"""Width of a letter over the height of the line. A line that is wider has letters that the recogniser does not know."""
-_CHARACTERS = 2  # a single one is an icon that looks like a letter more often than a word
+"""Maximum width of a letter over the height of its line. A wider line has letters that the recogniser does not know."""
+_CHARACTERS = 2
+"""Minimum characters of a word. A single one is more often an icon that looks like a letter."""
 _LOWEST = 3.0
+"""Minimum height of a line that is read, in pixels at 120 pixels wide."""
 _STRIDE = 32
+"""The detector needs sides that are multiples of this."""
 _CROP_ASPECT = 16.0
-_SHORTEST = 96  # pixels that a line is padded to; RapidOCR's own 320 doubles the cost of a thumbnail's few short words
+"""Maximum width over height of a line that goes to the recogniser; longer ones are squeezed."""
+_SHORTEST = 96
+"""Pixels that a line is padded to. RapidOCR's default of 320 doubles the time for the few short words of a thumbnail."""
 
 _Quads = npt.NDArray[np.float32]
 
 
 class TextReader:
-    """One reader; a thread at a time. Raises `ImportError` where RapidOCR or OpenVINO is not installed."""
+    """A text reader for use by one thread at a time.
+
+    Raises `ImportError` where RapidOCR or OpenVINO is not installed.
+    """
 
     def __init__(self, side: int = DETECTION_SIDE) -> None:
         import thumblab_core.encoders.openvino_runtime  # noqa: F401, I001  RapidOCR asks for OpenVINO at the first picture
@@ -55,12 +63,12 @@ class TextReader:
                 "Det.limit_type": "max",
                 "Det.limit_side_len": side,
                 "Rec.rec_img_shape": [3, 48, _SHORTEST],
-                "EngineConfig.openvino.inference_num_threads": 1,  # pictures share the cores, not layers
+                "EngineConfig.openvino.inference_num_threads": 1,  # one core per picture
             }
         )
 
     def read(self, image: Pixels) -> tuple[Line, ...]:
-        """The lines of a picture, uint8 [h, w, 3] RGB, from top to bottom; some of them found and not read."""
+        """Return the lines of a picture, uint8 [h, w, 3] RGB, from top to bottom. Some may be unread."""
         import cv2
 
         height, width = image.shape[:2]
@@ -73,21 +81,23 @@ class TextReader:
         kept = np.sort(large[np.argsort(-heights[large], kind="stable")][:LINES])
         if not len(kept):
             return ()
-        found = self._engine.recognize_txt(
-            [_shortened(c) for c in self._engine.crop_text_regions(picture, quads[kept])]
-        )
+        crops = self._engine.crop_text_regions(picture, quads[kept])
+        recognised = self._engine.recognize_txt([_shortened(crop) for crop in crops])
         lines = (
             _line(
-                TextLine(_box(quads[at], width, height), text.strip(), float(confidence), float(at_120[at])),
-                float(shapes[at]),
-                float(scores[at]),
+                TextLine(_box(quads[row], width, height), text.strip(), float(confidence), float(at_120[row])),
+                float(shapes[row]),
+                float(scores[row]),
             )
-            for at, text, confidence in zip(kept, found.txts, found.scores, strict=True)
+            for row, text, confidence in zip(kept, recognised.txts, recognised.scores, strict=True)
         )
         return tuple(line for line in lines if line is not None)
 
     def _detect(self, picture: Any) -> tuple[_Quads, npt.NDArray[np.float32]]:
-        """Corners of the lines, float32 [n, 4, 2] in pixels, clockwise from the upper left, and how sure it is [n]."""
+        """Return the corners of the lines and their scores [n].
+
+        The corners are float32 [n, 4, 2] in pixels, clockwise from the upper left.
+        """
         import cv2
         from rapidocr.main import RapidOCRError
 
@@ -96,29 +106,29 @@ class TextReader:
         size = [max(_STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in (width, height)]
         shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         try:
-            _, found = self._engine.detect_and_crop(cv2.resize(picture, size, interpolation=shrinking), {})
-        except RapidOCRError:  # its way of saying that there is no text
+            _, detected = self._engine.detect_and_crop(cv2.resize(picture, size, interpolation=shrinking), {})
+        except RapidOCRError:  # raised where there is no text
             return np.zeros((0, 4, 2), np.float32), np.zeros(0, np.float32)
-        corners = np.asarray(found.boxes, np.float32) * np.array([width / size[0], height / size[1]], np.float32)
-        return corners, np.asarray(found.scores, np.float32)
+        corners = np.asarray(detected.boxes, np.float32) * np.array([width / size[0], height / size[1]], np.float32)
+        return corners, np.asarray(detected.scores, np.float32)
 
 
-def _line(said: TextLine, shape: float, score: float) -> Line | None:
-    """The line as it was read, as one that was found and cannot be read, or None where it is texture.
+def _line(recognised: TextLine, shape: float, score: float) -> Line | None:
+    """Return the recognised line, the same as an unread line, or None where it is texture.
 
-    `shape`: its width over its height; `score`: how sure the detector is that it is text.
+    `shape`: its width over its height; `score`: the detector's score that it is text, 0 to 1.
     """
     long = shape >= _LONG
-    words = said.letters >= _CHARACTERS and said.confidence >= CONFIDENCE
+    is_word = recognised.letters >= _CHARACTERS and recognised.confidence >= CONFIDENCE
     if not long:
-        return said if words else None
-    if words and said.confidence >= CONFIDENCE_LONG and shape <= _WIDEST * len(said.text):
-        return said
-    return UnreadLine(said.box, said.height_at_120) if words or score >= _LIKE_TEXT else None
+        return recognised if is_word else None
+    if is_word and recognised.confidence >= CONFIDENCE_LONG and shape <= _WIDEST * len(recognised.text):
+        return recognised
+    return UnreadLine(recognised.box, recognised.height_at_120) if is_word or score >= _LIKE_TEXT else None
 
 
 def _shortened(crop: Any) -> Any:
-    """A line squeezed to the longest shape that is worth its time."""
+    """Return the crop of a line, squeezed where it is longer than the recogniser should spend time on."""
     import cv2
 
     height, width = crop.shape[:2]

@@ -1,1 +1,1 @@
-"""Adapters of single channels: collect a channel, learn its adapter, check it."""
+"""Channel adapters: collect a channel's videos, fit its adapter, evaluate and serve it."""

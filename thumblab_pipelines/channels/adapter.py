@@ -1,7 +1,7 @@
-"""The history of one channel: learnt from its own videos for the served model, judged on the newest of them, and served.
+"""Fit the adapter of one channel on its own videos for the served model, evaluate it on the newest of them, and serve it.
 
-Everything is as at training: views corrected by age as the model's pairs were, above the channel's local trend, less what
-the model says. What is left is the channel's own, see `thumblab_core.ranking.adapters`.
+The steps are those of training: correct views for age as the model's training did, take log views above the channel's local
+trend, and subtract what the model predicts. The adapter learns the rest, see `thumblab_core.ranking.adapters`.
 """
 
 from __future__ import annotations
@@ -36,21 +36,23 @@ if TYPE_CHECKING:
 
 
 _VERSION = 1
+"""Version of how adapters are fitted. It is part of the digest that tells whether an adapter is up to date."""
 _ENCODERS = ("image_encoder", "title_encoder")
 
 
 class AnotherModelError(LabError):
-    """Another model is served than the one that a history is to be learnt for."""
+    """Another model is served than the one that an adapter should be fitted for."""
 
     transient = True
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A channel's history as it is served now.
+class FittedAdapter:
+    """A channel's adapter as it is served now.
 
-    `adapted`: whether it has one, which takes five videos; `left_out`: videos by reason; `seconds`: for learning it, given
-    the vectors; `check`: None where its newest videos make too few pairs; `unchanged`: it was there already.
+    `adapted`: whether the channel has one, which takes five videos. `videos`: number of videos in it. `newest`: publication
+    time of the newest (ISO 8601). `left_out`: number of videos by reason. `seconds`: time for fitting, given the vectors.
+    `check`: its evaluation; None where the newest videos make too few pairs. `unchanged`: whether it was served before.
     """
 
     channel_id: str
@@ -68,7 +70,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Refitted:
-    """What became of the added histories: those learnt anew, those that were good already, and why others failed."""
+    """The result of fitting all added adapters again: channels by result, and the error of each that failed."""
 
     fitted: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -76,30 +78,31 @@ class Refitted:
 
 
 @dataclass(frozen=True)
-class Own:
-    """A channel's n videos as the model sees them, oldest first: standardised inputs [n, d] and its scores [n].
+class ChannelData:
+    """The n videos of a channel as the model sees them, oldest first.
 
-    `videos` [n] as `read_own` gives them, with their `target`; `kept`: see `thumblab_core.ranking.adapters.Adapter`.
+    `videos` [n]: as `read_own` returns them, with their `target`. `inputs`: standardised, [n, d]. `scores` [n]: the model's.
+    `score_slope`: see `thumblab_core.ranking.adapters.Adapter`.
     """
 
     videos: pd.DataFrame
     inputs: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
-    kept: float
+    score_slope: float
 
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
-        """The history of these rows, which nothing else is looked at for. None where they are too few."""
+        """Fit an adapter on these rows only. Return None where they are too few."""
         if not len(rows):
             return None
         known = np.zeros(len(self.videos), bool)
         known[rows] = True
         channel = np.full(len(self.videos), "own")
         above = above_trend(channel, publication_days(self.videos), self.videos.target, known)
-        return fit_adapters(self.inputs, self.scores, above, channel, rows, self.kept).get("own")
+        return fit_adapters(self.inputs, self.scores, above, channel, rows, self.score_slope).get("own")
 
 
 def served_model(lab: Lab) -> Release:
-    """The release of the served model. Raises `LabError` when none is served."""
+    """Return the release of the served model. Raises `LabError` when none is served."""
     release = lab.releases.current(MODEL, ALL)
     if release is None:
         raise LabError(
@@ -110,110 +113,125 @@ def served_model(lab: Lab) -> Release:
 
 def fit_channel_adapter(
     lab: Lab, channel: Channel, model: Release, ranker: TrainedRanker | None = None, run_id: str | None = None
-) -> Fitted:
-    """Learn the history of a channel for a model from the videos and vectors that are there, and serve it.
+) -> FittedAdapter:
+    """Fit the adapter of a channel for a model, from the videos and vectors that the lab has, and serve it.
 
-    `ranker`: the model's content, where it is in memory. Raises `LabError` when the model cannot be loaded, or is no longer
-    the one that is served.
+    `ranker`: the loaded model, where it is in memory already. Raises `LabError` when the model cannot be loaded, and
+    `AnotherModelError` when it is no longer served.
     """
     ranker = ranker or _loaded(model)
-    histories = ChannelAdapters(lab.releases)
-    with histories.changing(channel.channel_id):
-        # Whoever serves a new model learns all histories anew after that, each under this lock: asked for in here, what is
-        # learnt for the model before can be replaced by that, and never replaces it.
+    adapters = ChannelAdapters(lab.releases)
+    with adapters.changing(channel.channel_id):
+        # After a new model is served, all adapters are fitted again, each under this lock. Checking the served model inside
+        # the lock makes sure that an adapter for the old model never replaces one for the new model.
         if lab.releases.current_id(MODEL, ALL) != model.release_id:
-            raise AnotherModelError("another model is served meanwhile; run it again")
-        videos, left_out = read_own(lab, channel.channel_id, model)
-        if len(videos) > MOST_VIDEOS:
-            left_out["older than the newest thousand"] = len(videos) - MOST_VIDEOS
-            videos = videos[-MOST_VIDEOS:].reset_index(drop=True)
-        ids = videos.video_id.tolist()
-        (images, first), (titles, second) = (
-            read_vectors(lab, ids, shown, str(model.info[e]))
-            for shown, e in zip(digests(videos), _ENCODERS, strict=True)
-        )
-        both = first & second
-        if not both.all():
-            left_out["forgotten meanwhile"] = int((~both).sum())
-            videos, images, titles = videos[both].reset_index(drop=True), images[both], titles[both]
+            raise AnotherModelError("another model was served in the meantime; run the command again")
+        videos, images, titles, left_out = _videos_with_vectors(lab, channel.channel_id, model)
         start = time.perf_counter()
-        own = prepare(ranker, videos, images, titles, growth_of(ranker))
-        adapter = own.fit(np.arange(len(videos)))
+        data = prepare(ranker, videos, images, titles, growth_of(ranker))
+        adapter = data.fit(np.arange(len(videos)))
         seconds = time.perf_counter() - start
         ids = videos.video_id.tolist()
         trained_on = seen_by(model, ids) if ids else None
-        check = evaluate_adapter(own, images, ranker.training.get("near_duplicate"), lab.settings.pair_days, trained_on)
+        evaluation = evaluate_adapter(
+            data, images, ranker.training.get("near_duplicate"), lab.settings.pair_days, trained_on
+        )
         newest = None if videos.empty else videos.published_at.iloc[-1].isoformat()
         about = ChannelAdapterInfo(channel.channel_id, channel.title, model.release_id, len(videos), newest)
-        inputs = _digest(about, own)
-        there = lab.releases.unchanged(ADAPTER, channel.channel_id, inputs)
-        unchanged = there is not None and there.release_id == histories.current_id(channel.channel_id)
-        if there is None or not unchanged:
+        inputs = _digest(about, data)
+        release = lab.releases.unchanged(ADAPTER, channel.channel_id, inputs)
+        unchanged = release is not None and release.release_id == adapters.current_id(channel.channel_id)
+        if release is None or not unchanged:
             more: dict[str, Any] = {"inputs": inputs, **{e: model.info[e] for e in _ENCODERS}}
-            more["check"] = None if check is None else vars(check)
-            there = histories.publish(about, adapter, ranker.model.config.inputs, ids, more, run_id)
-    return Fitted(
+            more["check"] = None if evaluation is None else vars(evaluation)
+            release = adapters.publish(about, adapter, ranker.model.config.inputs, ids, more, run_id)
+    return FittedAdapter(
         channel.channel_id,
         channel.title,
         model.release_id,
-        there.release_id,
+        release.release_id,
         adapter is not None,
         len(videos),
         newest,
         left_out,
         seconds,
-        check,
+        evaluation,
         unchanged,
     )
 
 
 def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Progress = silent) -> Refitted:
-    """Learn every added history anew for a model, the served one by default, from the videos that are left of its channel.
+    """Fit every added adapter again for a model, by default the served one, from the videos that its channel still has.
 
-    One that nothing has changed for stays as it is. One that fails stops no other: it is left as it was, and named. Raises
-    `LabError` when the model cannot be loaded.
+    An adapter for which nothing has changed stays as it is. One that fails does not stop the others: it stays as it was and
+    is reported. Raises `LabError` when the model cannot be loaded.
     """
-    found = Refitted()
-    names = ChannelAdapters(lab.releases).channels()
-    if not names:
-        return found
+    result = Refitted()
+    channel_ids = ChannelAdapters(lab.releases).channels()
+    if not channel_ids:
+        return result
     model = model or served_model(lab)
     ranker = _loaded(model)
-    for done, name in enumerate(names):
-        progress("histories of channels", done, len(names))
+    for done, channel_id in enumerate(channel_ids):
+        progress("channel adapters", done, len(channel_ids))
         try:
-            channel = find_channel(lab, name)
-            if (
-                channel is None or channel.channel_id != name
-            ):  # forgotten with all its videos: so is what was learnt of them
-                ChannelAdapters(lab.releases).remove(name)
-                found.failed[name] = "the lab does not know the channel any more; its history was removed"
+            channel = find_channel(lab, channel_id)
+            if channel is None or channel.channel_id != channel_id:
+                # The channel was deleted with all its videos, so what was learnt from them is deleted too.
+                ChannelAdapters(lab.releases).remove(channel_id)
+                result.failed[channel_id] = "the lab does not know the channel any more; its adapter was removed"
                 continue
             fitted = fit_channel_adapter(lab, channel, model, ranker)
-            (found.unchanged if fitted.unchanged else found.fitted).append(name)
-        except Exception as error:  # noqa: BLE001  whatever is wrong with one channel is no matter of the others
-            found.failed[name] = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
-    progress("histories of channels", len(names), len(names))
-    return found
+            (result.unchanged if fitted.unchanged else result.fitted).append(channel_id)
+        except Exception as error:  # noqa: BLE001  an error of one channel must not stop the others
+            result.failed[channel_id] = (
+                str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+            )
+    progress("channel adapters", len(channel_ids), len(channel_ids))
+    return result
 
 
-def prepare(ranker: TrainedRanker, videos: pd.DataFrame, images: Floats, titles: Floats, growth: Growth) -> Own:
-    """The channel's videos as the model sees them; `videos` as `read_own` gives them, and their vectors in that order."""
+def prepare(ranker: TrainedRanker, videos: pd.DataFrame, images: Floats, titles: Floats, growth: Growth) -> ChannelData:
+    """Return the channel's videos as the model sees them.
+
+    `videos`: as `read_own` returns them. `images`, `titles`: their vectors, [n, d_i] and [n, d_t], in the same order.
+    """
     from thumblab_core.ranking.ranker import join
 
-    kept = float(ranker.training.get("kept", 1.0))
+    score_slope = float(ranker.training.get("kept", 1.0))
     if videos.empty:
         nothing = np.zeros((0, ranker.model.config.inputs), np.float32)
-        return Own(videos.assign(target=[]), nothing, np.zeros(0, np.float32), kept)
+        return ChannelData(videos.assign(target=[]), nothing, np.zeros(0, np.float32), score_slope)
     facts = ranker.model.config.title_facts
     inputs = join(images.astype(np.float32), titles.astype(np.float32), videos.title.tolist(), facts)
     scores = ranker.model.predict(inputs).score
-    return Own(videos.assign(target=growth.target(videos)), ranker.model.standardise(inputs), scores, kept)
+    with_target = videos.assign(target=growth.target(videos))
+    return ChannelData(with_target, ranker.model.standardise(inputs), scores, score_slope)
 
 
 def growth_of(ranker: TrainedRanker) -> Growth:
-    """How the model's training corrected views by age."""
+    """Return how the model's training corrected views for age."""
     return Growth(**(ranker.training.get("growth") or {}))
+
+
+def _videos_with_vectors(
+    lab: Lab, channel_id: str, model: Release
+) -> tuple[pd.DataFrame, Floats, Floats, dict[str, int]]:
+    """Return the channel's videos, the vectors of their pictures and titles, and the number of videos left out by reason."""
+    videos, left_out = read_own(lab, channel_id, model)
+    if len(videos) > MOST_VIDEOS:
+        left_out["older than the newest thousand"] = len(videos) - MOST_VIDEOS
+        videos = videos[-MOST_VIDEOS:].reset_index(drop=True)
+    ids = videos.video_id.tolist()
+    (images, has_image), (titles, has_title) = (
+        read_vectors(lab, ids, shown, str(model.info[encoder]))
+        for shown, encoder in zip(digests(videos), _ENCODERS, strict=True)
+    )
+    complete = has_image & has_title
+    if not complete.all():
+        left_out["forgotten meanwhile"] = int((~complete).sum())
+        videos, images, titles = videos[complete].reset_index(drop=True), images[complete], titles[complete]
+    return videos, images, titles, left_out
 
 
 def _loaded(model: Release) -> TrainedRanker:
@@ -222,7 +240,7 @@ def _loaded(model: Release) -> TrainedRanker:
     return TrainedRanker.load(model)
 
 
-def _digest(about: ChannelAdapterInfo, own: Own) -> str:
-    """Of all that the history is made of."""
-    blobs = [own.inputs.tobytes(), np.asarray(own.videos.target, np.float64).tobytes()]
-    return inputs_digest(_VERSION, vars(about), own.kept, own.videos.video_id.tolist(), blobs=blobs)
+def _digest(about: ChannelAdapterInfo, data: ChannelData) -> str:
+    """Return the digest of everything that the adapter is fitted on."""
+    blobs = [data.inputs.tobytes(), np.asarray(data.videos.target, np.float64).tobytes()]
+    return inputs_digest(_VERSION, vars(about), data.score_slope, data.videos.video_id.tolist(), blobs=blobs)

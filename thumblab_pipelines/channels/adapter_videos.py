@@ -1,8 +1,9 @@
-"""The videos of one channel that its history is learnt from, and their vectors.
+"""Select the videos that a channel adapter is fitted on, and make their vectors.
 
-Which of them count: as at training (see `corpus.py`) ordinary videos of a minute or more with a picture, a count of views
-and vectors of both of the model's encoders, and where the lab is to learn only from the opted-in, those of them that are.
-But a channel's own history may have few views. A video that changed its thumbnail or title is taken as it was first.
+The rules are those of training (see `corpus.py`): ordinary videos of a minute or more with a picture, a count of views and
+vectors of both of the model's encoders; only opted-in videos where the lab is set to learn from these alone. The rules
+differ in one point: a channel's own videos may have few views. A video whose thumbnail or title changed is used as it was
+at first.
 """
 
 from __future__ import annotations
@@ -60,13 +61,13 @@ LEFT JOIN vectors i ON i.video_id = v.video_id AND i.encoder = :image AND i.sour
 LEFT JOIN vectors n ON n.video_id = v.video_id AND n.encoder = :title AND n.source_digest = p.title_digest
 WHERE v.channel_id = :channel
 ORDER BY v.published_at, v.video_id
-"""  # noqa: S608  (queries of ours)
+"""  # noqa: S608  (only constants are formatted in)
 
 
 def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The channel's videos that count, in order of publication, and how many each rule left out, the first that applies.
+    """Return the channel's usable videos in order of publication, and the number of videos that each rule left out.
 
-    Vectors that are not there leave a video out; see `encode_own`.
+    A video counts under the first rule that applies to it. Videos without vectors are left out, see `encode_own`.
     """
     import pandas as pd
 
@@ -96,40 +97,40 @@ def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, d
     if lab.settings.train_only_on_opted_in:
         rules["not opted in to training"] = ~corpus.may_train.astype(bool)
     kept = np.ones(len(corpus), bool)
-    for reason, bad in rules.items():
-        taken = kept & np.asarray(bad, bool)
-        if taken.any():
-            left_out[reason] = int(taken.sum())
-        kept &= ~taken
+    for reason, applies in rules.items():
+        dropped = kept & np.asarray(applies, bool)
+        if dropped.any():
+            left_out[reason] = int(dropped.sum())
+        kept &= ~dropped
     return corpus[kept].drop(columns="lacks_count").reset_index(drop=True), left_out
 
 
 def encode_own(lab: Lab, channel_id: str, model: Release, progress: Progress = silent) -> int:
-    """Make the vectors of the channel's pictures and titles that the model's encoders have not made yet; how many.
+    """Make the missing vectors of the channel's pictures and titles with the model's encoders. Return how many were made.
 
-    A picture that cannot be read stays without, and so does what the encoder makes none of: the log says which. Raises
-    `LabError` when an encoder cannot be had, or is not the model's.
+    A picture that cannot be read gets no vector, nor does one for which the encoder returns no valid vector. Each is logged.
+    Raises `LabError` when an encoder cannot be loaded, or is not the model's.
     """
-    of_pictures, of_titles = str(model.info["image_encoder"]), str(model.info["title_encoder"])
-    pictures = without_vector(lab, PICTURE, of_pictures, channel=channel_id)
-    titles = without_vector(lab, TITLE, of_titles, channel=channel_id)
-    made: list[Made] = []
+    model_image_encoder, model_title_encoder = str(model.info["image_encoder"]), str(model.info["title_encoder"])
+    pictures = without_vector(lab, PICTURE, model_image_encoder, channel=channel_id)
+    titles = without_vector(lab, TITLE, model_title_encoder, channel=channel_id)
+    results: list[Made] = []
     if pictures:
         images = named_image_encoder(image_name(lab, model), lab.settings.releases)
-        _same(images.fingerprint, of_pictures, "THUMBLAB_IMAGE_ENCODER")
-        made.append(encode_pictures(lab, images, pictures, progress))
+        _require_same(images.fingerprint, model_image_encoder, "THUMBLAB_IMAGE_ENCODER")
+        results.append(encode_pictures(lab, images, pictures, progress))
     if titles:
         words = title_encoder(lab.settings.title_encoder)
-        _same(words.fingerprint, of_titles, "THUMBLAB_TITLE_ENCODER")
-        made.append(encode_titles(lab, words, titles, progress))
-    for one in made:
-        for sentence in (*one.unreadable, *(f"{video_id}: {NO_VECTOR}" for video_id in one.without)):
+        _require_same(words.fingerprint, model_title_encoder, "THUMBLAB_TITLE_ENCODER")
+        results.append(encode_titles(lab, words, titles, progress))
+    for result in results:
+        for sentence in (*result.unreadable, *(f"{video_id}: {NO_VECTOR}" for video_id in result.without)):
             _log.warning("%s", sentence)
-    return sum(one.count for one in made)
+    return sum(result.count for result in results)
 
 
 def image_name(lab: Lab, model: Release) -> str:
-    """The name of the model's image encoder; models that do not say it were made with the settings'."""
+    """Return the name of the model's image encoder. Models that do not store it were made with the one of the settings."""
     return str(model.info.get("image_encoder_name") or image_encoder_name(lab.settings))
 
 
@@ -143,8 +144,9 @@ def _rows(lab: Lab, channel_id: str, model: Release) -> Sequence[Row[tuple[objec
         return connection.execute(text(_VIDEOS), parameters).all()
 
 
-def _same(ours: str, theirs: str, setting: str) -> None:
-    if ours != theirs:
+def _require_same(lab_encoder: str, model_encoder: str, setting: str) -> None:
+    if lab_encoder != model_encoder:
         raise LabError(
-            f"the served model was made with the encoder {theirs} and this lab has {ours}; set {setting} to it"
+            f"the served model was made with the encoder {model_encoder} and this lab has {lab_encoder}; "
+            f"set {setting} to the model's encoder"
         )

@@ -1,4 +1,4 @@
-"""Add a channel: bring its videos into the lab where that is asked for or needed, and learn its history of them."""
+"""Add a channel: import or collect its videos where needed, and fit its adapter on them. List and remove added channels."""
 
 import csv
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import LEAST_VIDEOS
 from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters
 from thumblab_core.releases.release_store import ALL, MODEL
-from thumblab_pipelines.channels.adapter import Fitted, fit_channel_adapter, served_model
+from thumblab_pipelines.channels.adapter import FittedAdapter, fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_own
 from thumblab_pipelines.channels.collect import Channel, collect_channel, find_channel, is_name_for_youtube, niche_of
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
@@ -17,24 +17,26 @@ from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.names import channel_id_of, channel_key, written
 
 _NAMED = 5
+"""Maximum number of channels that an error names."""
 
 
 @dataclass(frozen=True)
 class AddedChannel:
-    """A channel's history, and how many vectors had to be made for it.
+    """A channel's adapter, and how many vectors had to be made for it.
 
-    `imported`: what a catalogue gave, where there was one; `stopped`: why its uploads were not all collected.
+    `imported`: the result of the catalogue's import, where there was one. `stopped`: why not all uploads were collected;
+    None where they were.
     """
 
-    fitted: Fitted
+    fitted: FittedAdapter
     encoded: int
     imported: Imported | None
     stopped: str | None
 
 
 @dataclass(frozen=True)
-class Listed:
-    """An added history. `fault`: why the served model does not use it, None where it does."""
+class ListedAdapter:
+    """An added channel adapter. `fault`: why the served model does not use it; None where it does."""
 
     channel_id: str
     title: str
@@ -52,90 +54,104 @@ def add_channel(
     refresh: bool = False,
     progress: Progress = silent,
 ) -> AddedChannel:
-    """Learn and serve the history of a channel, by its id, exact title or @handle, for the served model.
+    """Fit and serve the adapter of a channel for the served model. `name` is its id, exact title or @handle.
 
-    With a `catalogue`, its videos are imported first, and `name` may be left out where they are one channel's. Else the
-    channel is collected from YouTube where the lab has no video of it, or to `refresh` it; `niche` is where its videos go.
-    Raises `LabError` when no model is served or the channel cannot be told or had.
+    `catalogue`: a folder that is imported first. `name` may then be None where the catalogue has one channel. Without a
+    catalogue, the channel is collected from YouTube where the lab has no video of it, or where `refresh` is set.
+    `niche`: where collected videos go.
+    Raises `LabError` when no model is served, or the channel cannot be identified or collected.
     """
     model = served_model(lab)
     imported, stopped = None, None
     if catalogue is not None:
         imported = import_catalogue(lab, catalogue, progress)
-        channel = _of_catalogue(catalogue, name)
+        channel = _channel_of_catalogue(catalogue, name)
     elif name is None:
         raise LabError("name the channel by its id (UC...), its exact title or its @handle, or give a --catalogue")
     else:
-        channel, stopped = _of_lab(lab, name, niche, refresh, progress)
+        channel, stopped = _known_or_collected(lab, name, niche, refresh, progress)
     encoded = encode_own(lab, channel.channel_id, model, progress)
     return AddedChannel(fit_channel_adapter(lab, channel, model), encoded, imported, stopped)
 
 
-def list_channels(lab: Lab) -> list[Listed]:
-    """Every added history, each verified; a damaged one says so."""
-    histories, model = ChannelAdapters(lab.releases), lab.releases.current_id(MODEL, ALL)
-    found = []
-    for name in histories.channels():
-        release = ""
+def list_channels(lab: Lab) -> list[ListedAdapter]:
+    """Return all added channel adapters. Each is verified; the `fault` of a damaged one says what is wrong."""
+    adapters, served = ChannelAdapters(lab.releases), lab.releases.current_id(MODEL, ALL)
+    listed = []
+    for channel_id in adapters.channels():
+        release_id = ""
         try:
-            release = histories.current_id(name) or ""
-            history = histories.load(name, release)
+            release_id = adapters.current_id(channel_id) or ""
+            adapter = adapters.load(channel_id, release_id)
         except LabError as error:
-            found.append(Listed(name, "", 0, None, release, str(error)))
+            listed.append(ListedAdapter(channel_id, "", 0, None, release_id, str(error)))
         else:
-            about = history.about
-            found.append(Listed(name, about.title, about.videos, about.newest, release, _fault(history, model)))
-    return found
+            about, fault = adapter.about, _fault(adapter, served)
+            listed.append(ListedAdapter(channel_id, about.title, about.videos, about.newest, release_id, fault))
+    return listed
 
 
 def remove_channel(lab: Lab, name: str) -> str:
-    """Withdraw and delete what was added of a channel, by its id or title: its id. Raises `LabError` where nothing was."""
-    ids = [one.channel_id for one in list_channels(lab) if name in (one.channel_id, one.title)]
+    """Withdraw and delete the added adapter of a channel, given its id or title. Return its id.
+
+    Raises `LabError` where no adapter, or more than one, has that name.
+    """
+    ids = [listed.channel_id for listed in list_channels(lab) if name in (listed.channel_id, listed.title)]
     if name in ids:
         ids = [name]
-    if len(ids) != 1:
-        raise LabError(
-            f"{len(ids)} added channels are called {name!r}; give one's id: {', '.join(ids)}"
-            if ids
-            else f"no history of {name!r} was added; `thumblab channel list` shows those that were"
-        )
+    if not ids:
+        raise LabError(f"no adapter of {name!r} was added; `thumblab channel list` shows the added ones")
+    if len(ids) > 1:
+        raise LabError(f"{len(ids)} added channels are called {name!r}; give the id of one: {', '.join(ids)}")
     ChannelAdapters(lab.releases).remove(ids[0])
     return ids[0]
 
 
-def _fault(history: ChannelAdapter, model: str | None) -> str | None:
-    if history.about.model != model:
-        return "of another model; add it again"
-    return None if history.adapter is not None else f"{history.about.videos} of {LEAST_VIDEOS} videos"
+def _fault(adapter: ChannelAdapter, served: str | None) -> str | None:
+    if adapter.about.model != served:
+        return "fitted for another model; add the channel again"
+    return None if adapter.adapter is not None else f"{adapter.about.videos} of {LEAST_VIDEOS} videos"
 
 
-def _of_lab(lab: Lab, name: str, niche: str | None, refresh: bool, progress: Progress) -> tuple[Channel, str | None]:
-    """The channel as the lab has it, collected first where that is asked for or it has no video of it; see `stopped`."""
+def _known_or_collected(
+    lab: Lab, name: str, niche: str | None, refresh: bool, progress: Progress
+) -> tuple[Channel, str | None]:
+    """Return the channel, and why not all of its uploads were collected, if so.
+
+    It is collected first where the lab has no video of it, or where `refresh` is set.
+    """
     channel = find_channel(lab, name)
-    there = channel is not None and niche_of(lab, channel.channel_id) is not None
-    if channel is not None and there and not refresh:
+    has_videos = channel is not None and niche_of(lab, channel.channel_id) is not None
+    if channel is not None and has_videos and not refresh:
         return channel, None
-    asked = name if channel is None else channel.channel_id
+    name_or_id = name if channel is None else channel.channel_id
     if lab.settings.youtube_api_key is None:
-        way = "set THUMBLAB_YOUTUBE_API_KEY to collect them" + ("" if there else ", or give a --catalogue of them")
-        raise LabError(f"the lab has no {'newer videos' if there else 'videos'} of {name!r}; {way}")
-    if not is_name_for_youtube(asked):
+        if has_videos:
+            raise LabError(f"the lab has no newer videos of {name!r}; set THUMBLAB_YOUTUBE_API_KEY to collect them")
+        raise LabError(
+            f"the lab has no videos of {name!r}; set THUMBLAB_YOUTUBE_API_KEY to collect them, "
+            "or give a --catalogue of them"
+        )
+    if not is_name_for_youtube(name_or_id):
         raise LabError(f"the lab knows no channel called {name!r}; give its id (UC...) or its @handle")
-    return collect_channel(lab, asked, niche, progress)
+    return collect_channel(lab, name_or_id, niche, progress)
 
 
-def _of_catalogue(folder: Path, name: str | None) -> Channel:
-    """The channel of that id or title in the catalogue, or the only one."""
+def _channel_of_catalogue(folder: Path, name: str | None) -> Channel:
+    """Return the catalogue's channel of that id or title, or its only channel."""
     with (folder / "videos.csv").open(encoding="utf-8-sig", errors="replace", newline="") as file:
         titles = dict.fromkeys(written(row.get("channel") or "") for row in csv.DictReader(file))
-    found = {channel_id_of(title): title for title in titles if title}
-    if name is None and len(found) == 1:
-        return Channel(*next(iter(found.items())))
-    chosen = [
-        Channel(*one) for one in found.items() if name == one[0] or channel_key(name or "") == channel_key(one[1])
-    ]
-    if not chosen:
-        some = ", ".join(repr(title) for title in list(found.values())[:_NAMED])
-        asked = "name one of them" if name is None else f"none is called {name!r}"
-        raise LabError(f"{folder} holds {len(found)} channels, {asked}: {some}{', …' * (len(found) > _NAMED)}")
-    return chosen[0]
+    # Titles that differ only in spelling have the same id; the last of them names the channel.
+    title_by_id = {channel_id_of(title): title for title in titles if title}
+    channels = [Channel(channel_id, title) for channel_id, title in title_by_id.items()]
+    if name is None and len(channels) == 1:
+        return channels[0]
+    key = channel_key(name or "")
+    for channel in channels:
+        if name == channel.channel_id or key == channel_key(channel.title):
+            return channel
+    named = [repr(channel.title) for channel in channels[:_NAMED]]
+    if len(channels) > _NAMED:
+        named.append("…")
+    problem = "name one of them" if name is None else f"none is called {name!r}"
+    raise LabError(f"{folder} holds {len(channels)} channels, {problem}: {', '.join(named)}")

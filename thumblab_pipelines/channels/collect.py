@@ -1,4 +1,4 @@
-"""A channel by its name, and its newest uploads from YouTube: what the lab collects when somebody adds a channel."""
+"""Find a channel by its name, and collect its newest uploads from YouTube when it is added."""
 
 import dataclasses
 import re
@@ -18,7 +18,7 @@ from thumblab_pipelines.youtube.client import PAGE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError
 
 MOST_UPLOADS = 200
-"""The newest uploads that are collected of a channel, for nine units of quota."""
+"""Maximum number of uploads that are collected of a channel, newest first. They cost nine units of quota."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,18 +30,19 @@ class Channel:
 
 
 def find_channel(lab: Lab, name: str) -> Channel | None:
-    """The channel of that id or exact title, None where the lab knows none. Raises `LabError` when several are called so."""
+    """Return the channel of that id or exact title, or None. Raises `LabError` when several channels have the title."""
     statement = select(channels.c.channel_id, channels.c.title)
     with lab.engine.connect() as connection:
-        found = connection.execute(statement.where(channels.c.channel_id == name)).all()
-        found = found or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
-    if len(found) > 1:
-        raise LabError(f"{len(found)} channels are called {name!r}; give its id: {', '.join(row[0] for row in found)}")
-    return Channel(*found[0]) if found else None
+        rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
+        rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
+    if len(rows) > 1:
+        ids = ", ".join(row.channel_id for row in rows)
+        raise LabError(f"{len(rows)} channels are called {name!r}; give the id of one: {ids}")
+    return Channel(*rows[0]) if rows else None
 
 
 def niche_of(lab: Lab, channel_id: str) -> str | None:
-    """The niche that most of the channel's videos are in, None where the lab has none."""
+    """Return the niche that most of the channel's videos are in, or None where the lab has no video of it."""
     statement = (
         select(videos.c.niche)
         .where(videos.c.channel_id == channel_id)
@@ -56,15 +57,16 @@ def niche_of(lab: Lab, channel_id: str) -> str | None:
 def collect_channel(
     lab: Lab, name: str, niche: str | None = None, progress: Progress = silent
 ) -> tuple[Channel, str | None]:
-    """Collect the newest uploads of a channel, by its id or @handle, with their pictures; and why not all, where that is so.
+    """Collect the newest uploads of a channel with their pictures. `name` is its id or @handle.
 
-    They go where the lab has videos of the channel already, or else into `niche`. Raises `LabError` when there is no such
-    channel or no niche for it, no key is set, or YouTube refuses.
+    The uploads go into the niche of the channel's videos in the lab, or into `niche` where there are none. Return the
+    channel, and why not all of its uploads were collected, if so. Raises `LabError` when there is no such channel or no
+    niche for it, no key is set, or YouTube refuses.
     """
     remarks: list[str] = []
     with YouTube.connect(lab.settings, lab.engine) as youtube:
-        found = [youtube.channel_of(name)] if name.startswith("@") else youtube.channels([name])
-        record = found[0] if found else None
+        records = [youtube.channel_of(name)] if name.startswith("@") else youtube.channels([name])
+        record = records[0] if records else None
         if record is None:
             raise LabError(f"YouTube knows no channel {name!r}; give its id (UC...) or its @handle")
         niche = niche_of(lab, record.channel_id) or niche
@@ -76,7 +78,7 @@ def collect_channel(
             _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
             remarks.append(str(error))
-    # The pictures that the niche lacks, and no other is asked for again.
+    # Fetch the pictures that the niche lacks, and recheck no other.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
     return Channel(record.channel_id, record.title), "; ".join(remarks) or None
@@ -85,21 +87,22 @@ def collect_channel(
 def _collect(
     lab: Lab, youtube: YouTube, record: ChannelRecord, niche: str, remarks: list[str], progress: Progress
 ) -> None:
-    """The facts of the newest uploads that are new, and the counts of those that are known. Every batch is committed."""
+    """Save the newest uploads that the lab lacks, and count the views of those that it has. Every batch is committed."""
     uploads: list[str] = []
     if record.uploads_playlist is not None:
         uploads = newest_uploads(youtube, record.channel_id, record.uploads_playlist, MOST_UPLOADS, remarks)
     with lab.engine.connect() as connection:
-        settled = videos.c.format == VIDEO
-        known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(uploads), settled)))
+        # Other formats, such as an upcoming video, may have changed since and are read again.
+        is_video = videos.c.format == VIDEO
+        known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(uploads), is_video)))
     for batch in batches([v for v in uploads if v not in known], PAGE, f"{record.title}: uploads", progress):
         records = youtube.videos(batch, niche)
         with lab.engine.begin() as connection:
-            save_videos(connection, [one for one in records if one.channel_id == record.channel_id])
+            save_videos(connection, [video for video in records if video.channel_id == record.channel_id])
     for batch in batches([v for v in uploads if v in known], PAGE, f"{record.title}: counts", progress):
         observe_counts(lab, youtube, batch)
 
 
 def is_name_for_youtube(name: str) -> bool:
-    """Whether YouTube can be asked for it: an id or a @handle, and no title."""
+    """Return whether YouTube can look the name up: whether it is an id or a @handle, not a title."""
     return name.startswith("@") or re.fullmatch(CHANNEL_ID, name) is not None

@@ -1,4 +1,4 @@
-"""Whether a channel's history helps: learnt from the first 80 % of its videos, and asked for pairs of the last 20 %."""
+"""Evaluate a channel adapter: fit it on the first 80 % of the channel's videos, and order pairs of the last 20 %."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from thumblab_pipelines.dataset.splits import TEST, TRAIN
 from thumblab_pipelines.statistics.metrics import interval_over_videos, pair_wins
 
 if TYPE_CHECKING:
-    from thumblab_pipelines.channels.adapter import Own
+    from thumblab_pipelines.channels.adapter import ChannelData
 
 LEAST_PAIRS = 20
-"""On fewer pairs than these nothing is said."""
+"""Minimum number of pairs for an evaluation."""
 
 _KNOWN_SHARE = 0.8
-_SAME_FILE = 1.01  # a cosine that no two vectors have
+_SAME_FILE = 1.01
+"""A cosine that no two vectors reach: where the model has no threshold, only equal files and hashes are near-duplicates."""
 
 
 @dataclass(frozen=True)
 class AdapterEvaluation:
-    """AUC on the pairs of the channel's newest videos, with its history up to then and without.
+    """AUC on pairs of the channel's newest videos, with an adapter of the older ones (`adapted`) and without (`unadapted`).
 
-    `gained` is their difference, `low` and `high` its 95 % interval over the channel's videos.
+    `gained` is their difference; `low` and `high` are its 95 % interval over the channel's videos.
     """
 
     pairs: int
@@ -39,10 +40,10 @@ class AdapterEvaluation:
     high: float
 
     @property
-    def verdict(self) -> str:
-        """Whether it helps, in a sentence."""
+    def summary(self) -> str:
+        """Whether the adapter helps, in a sentence."""
         figures = (
-            f"AUC {self.adapted:.2f} with the history and {self.unadapted:.2f} without, on {self.pairs} pairs of its newest "
+            f"AUC {self.adapted:.2f} with the adapter and {self.unadapted:.2f} without, on {self.pairs} pairs of its newest "
             f"videos ({self.gained:+.2f}, 95 % interval {self.low:+.2f} to {self.high:+.2f})"
         )
         if self.gained <= 0:
@@ -51,39 +52,39 @@ class AdapterEvaluation:
 
 
 def evaluate_adapter(
-    own: Own,
+    data: ChannelData,
     images: npt.NDArray[np.floating],
     threshold: float | None,
     pair_days: float,
     trained_on: npt.NDArray[np.bool_] | None = None,
 ) -> AdapterEvaluation | None:
-    """Judge the history of a channel, whose pictures are the vectors `images` [n, d], on its newest fifth. None where that
-    makes too few pairs, or the rest no history.
+    """Evaluate an adapter of the channel's older videos on the newest fifth, whose picture vectors are `images` [n, d].
 
-    A newer video whose picture is a near-duplicate of an older one (a cosine from `threshold`) is not asked for: it would be
-    known already. Nor is one that the model itself was `trained_on` [n], None where that is not known: it is no news to the
-    scores without the history either. Pairs are at most `pair_days` apart.
+    Return None where the newest fifth makes too few pairs, or the other videos are too few for an adapter.
+    `threshold`: cosine from which pictures are near-duplicates. A newer video with a near-duplicate among the older ones is
+    left out, because the adapter knows it. `trained_on` [n]: videos that the model was trained on, None where that is not
+    known. They are left out, because the unadapted scores know them. `pair_days`: maximum days between videos of a pair.
     """
-    count = len(own.videos)
+    count = len(data.videos)
     first, last = np.arange(int(_KNOWN_SHARE * count)), np.arange(int(_KNOWN_SHARE * count), count)
-    adapter = own.fit(first)
+    adapter = data.fit(first)
     if adapter is None:
         return None
-    hashes = known_hashes(own.videos.phash)
-    pictures = Pictures(own.videos.sha256.tolist(), hashes, images.astype(np.float32), threshold or _SAME_FILE)
-    asked = last[~pictures.any_alike(last, first)]
+    hashes = known_hashes(data.videos.phash)
+    pictures = Pictures(data.videos.sha256.tolist(), hashes, images.astype(np.float32), threshold or _SAME_FILE)
+    held_out = last[~pictures.any_alike(last, first)]
     if trained_on is not None:
-        asked = asked[~trained_on[asked]]
+        held_out = held_out[~trained_on[held_out]]
     part = np.full(count, TRAIN, object)
-    part[asked] = TEST
-    pairs = pair_up(own.videos.assign(part=part), pair_days)
+    part[held_out] = TEST
+    pairs = pair_up(data.videos.assign(part=part), pair_days)
     pairs = pairs[pairs.part == TEST]
     if len(pairs) < LEAST_PAIRS:
         return None
     winners, losers = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
-    plain = pair_wins(own.scores, winners, losers)
-    adapted = pair_wins(adapter.adjust(own.inputs, own.scores), winners, losers)
-    low, high = interval_over_videos(adapted - plain, winners, losers)
+    unadapted = pair_wins(data.scores, winners, losers)
+    adapted = pair_wins(adapter.adjust(data.inputs, data.scores), winners, losers)
+    low, high = interval_over_videos(adapted - unadapted, winners, losers)
     return AdapterEvaluation(
-        len(pairs), float(adapted.mean()), float(plain.mean()), float((adapted - plain).mean()), low, high
+        len(pairs), float(adapted.mean()), float(unadapted.mean()), float((adapted - unadapted).mean()), low, high
     )

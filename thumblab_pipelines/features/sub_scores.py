@@ -44,7 +44,7 @@ class Measured:
 def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measured:
     """Write `visual_features` of the niche. Commits every batch; measures nothing twice."""
     meter, tower = _meter(lab)
-    version = _version(meter, tower)
+    version = meter.version_with(tower)
     statement = (
         select(videos.c.video_id, videos.c.title, thumbnails.c.sha256, visual_features.c.video_id.label("had"))
         .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
@@ -140,14 +140,10 @@ def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
     return Meter(face_model(lab.settings), title_encoder(lab.settings.title_encoder)), None
 
 
-def _version(meter: Meter, tower: CrossModalEncoder | None) -> str:
-    """Of the meter; title_match is measured in the tower's own space, so another encoder means measuring again."""
-    return meter.version if tower is None else f"{meter.version}/{tower.fingerprint}"
-
-
 def meter_version(lab: Lab) -> str:
     """Of what would measure a thumbnail now: rows of another version count as not measured."""
-    return _version(*_meter(lab))
+    meter, tower = _meter(lab)
+    return meter.version_with(tower)
 
 
 def _current(version: str) -> ColumnElement[bool]:

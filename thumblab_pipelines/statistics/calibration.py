@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Flags, Float64s
-from thumblab_core.ranking.confidence import LEANING, percent
+from thumblab_core.ranking.confidence import is_too_close
 
 LEAST_SLOPE = 1e-6
 """The slope of a model that orders pairs no better than chance: its win probabilities are all about 0.5."""
@@ -95,7 +95,7 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
 
 def too_close(gaps: npt.ArrayLike, slope: float) -> Flags:
     """Return for each gap [m] whether the pair is too close to call, by the threshold that the service uses."""
-    return np.asarray(percent(_sigmoid(slope * np.abs(np.asarray(gaps, np.float64)))) < LEANING, bool)
+    return is_too_close(_sigmoid(slope * np.abs(np.asarray(gaps, np.float64))))
 
 
 def too_close_share(gaps: npt.ArrayLike, slope: float) -> float:

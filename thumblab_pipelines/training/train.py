@@ -16,8 +16,9 @@ from thumblab_core.arrays import Floats, Rows
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.ranking.familiarity import Familiarity
+from thumblab_core.ranking.percentiles import LEAST_PLACED, percentiles
 from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
-from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, LEAST_PLACED, Calibration, Informed, TrainedRanker
+from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, Calibration, Informed, TrainedRanker
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TRAIN, VALIDATION
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
@@ -239,11 +240,7 @@ class _Training:
         """The 101 percentiles of the scores [n] of each niche that has videos enough."""
         niches = self.data.videos.niche.to_numpy(str)
         of_each = {str(niche): scores[niches == niche] for niche in np.unique(niches)}
-        return {
-            niche: np.percentile(found, np.arange(101)).tolist()
-            for niche, found in of_each.items()
-            if len(found) >= LEAST_PLACED
-        }
+        return {niche: percentiles(found).tolist() for niche, found in of_each.items() if len(found) >= LEAST_PLACED}
 
     def _informed(self, expected: Floats) -> dict[str, float] | None:
         """What the absolute head knows of the validation videos, which it was not fitted to."""

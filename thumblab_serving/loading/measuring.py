@@ -12,7 +12,7 @@ from thumblab_core.images import Picture
 from thumblab_core.model_files import face_model
 from thumblab_core.settings import Settings
 from thumblab_core.sub_scores import Measurement, Meter, SubScore, Title
-from thumblab_core.sub_scores.looking import Look
+from thumblab_core.sub_scores.picture_measurement import PictureMeasurement
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.faults import Backoff, said
@@ -32,7 +32,7 @@ class Measuring:
         self._failure: str | None = None
         self._backoff = Backoff()
         self._making = threading.Lock()
-        self.seen = Cache[Look](_CACHED)
+        self.seen = Cache[PictureMeasurement](_CACHED)
 
     @property
     def missing(self) -> tuple[str, ...] | None:
@@ -85,8 +85,7 @@ class Measuring:
 
     def version(self, encoders: Encoders, fingerprint: str) -> str:
         """Of the meter, and of the text tower where `title_match` is measured with one; as the library's release says it."""
-        version = self.meter(encoders, fingerprint).version
-        return f"{version}/{fingerprint}" if text_tower(encoders.of(fingerprint)) else version
+        return self.meter(encoders, fingerprint).version_with(text_tower(encoders.of(fingerprint)))
 
     def measure(
         self, picture: Picture, title: str, vector: Vectors, encoders: Encoders, fingerprint: str

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from thumblab_core.database.server import running_database_url
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
-from thumblab_core.index import MAX_NEIGHBOURS, ROUNDING, Neighbour, examples_of, typical_neighbours
+from thumblab_core.index import MAX_NEIGHBOURS, Neighbour, examples_of, percentile_among, typical_neighbours
 from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 
@@ -184,8 +184,7 @@ def _place(calibration: Calibration, near: list[Neighbour], examples: int) -> Pl
     if not near:
         raise NothingStoredError("the database holds nothing of the niche any more")
     mean = np.float32(np.mean([neighbour.similarity for neighbour in near[: calibration.k]]))
-    below = np.searchsorted(calibration.means, mean + ROUNDING, side="right")
-    return Place(float(below / len(calibration.means) * 100.0), examples_of(near, examples))
+    return Place(percentile_among(calibration.means, mean), examples_of(near, examples))
 
 
 def _hurry(connection: "Connection") -> None:

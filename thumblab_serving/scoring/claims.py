@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.ranking.adapters import LEAST_PLACED as LEAST_OF_CHANNEL
 from thumblab_core.ranking.adapters import Adapter
-from thumblab_core.ranking.confidence import CLEAR, LEANING, percent
+from thumblab_core.ranking.confidence import CLEAR, is_too_close, percent
+from thumblab_core.ranking.percentiles import LEAST_PLACED as LEAST_OF_CHANNEL
 from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS
 from thumblab_serving.loading.channel_adapters import Known
 from thumblab_serving.schemas import SkillOut, Verdict
@@ -47,10 +47,9 @@ def confidence(scores: npt.NDArray[np.float64], slope: float) -> float:
 
 def verdict(chance: float) -> Verdict:
     """By the percentage that is shown."""
-    shown = int(percent(chance))
-    if shown >= CLEAR:
-        return Verdict.CLEAR
-    return Verdict.LEANING if shown >= LEANING else Verdict.TOO_CLOSE_TO_CALL
+    if is_too_close(chance):
+        return Verdict.TOO_CLOSE_TO_CALL
+    return Verdict.CLEAR if percent(chance) >= CLEAR else Verdict.LEANING
 
 
 def skill(model: "TrainedRanker", history: Known | None) -> SkillOut | None:

@@ -1,4 +1,4 @@
-"""Promises of what the history of one channel adds to the model."""
+"""Tests of channel adapters: what the videos of one channel add to the model."""
 
 from pathlib import Path
 
@@ -16,44 +16,44 @@ WIDTH = 12
 
 
 def videos(count: int, seed: int = 0) -> Float32s:
-    """Inputs in the model's own measure: of length near 1."""
+    """Return standardised inputs, of length near 1."""
     return (np.random.default_rng(seed).standard_normal((count, WIDTH)) / np.sqrt(WIDTH)).astype(np.float32)
 
 
 def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
-    """What this channel's viewers come for: one direction, and no other channel's."""
+    """Return how much viewers of this channel like each video: one direction of the inputs."""
     return np.asarray(2.0 * inputs[:, 3], np.float64)
 
 
-def fitted(count: int = 60, kept: float = 0.0, seed: int = 0) -> Adapter:
-    """Of a channel with that taste, whose views are half luck; the model says nothing of use."""
+def fitted(count: int = 60, score_slope: float = 0.0, seed: int = 0) -> Adapter:
+    """Fit an adapter of a channel with that taste and noisy views. The model's scores are random."""
     inputs, random = videos(count, seed), np.random.default_rng(seed + 100)
     above = taste(inputs) + 0.3 * random.standard_normal(count)
-    found = fit_adapter(inputs, random.standard_normal(count).astype(np.float32), above, kept)
-    assert found is not None
-    return found
+    adapter = fit_adapter(inputs, random.standard_normal(count).astype(np.float32), above, score_slope)
+    assert adapter is not None
+    return adapter
 
 
 def agreement(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def test_a_taste_that_the_model_does_not_know_is_found_in_the_channels_own_videos() -> None:
+def test_a_taste_that_the_model_does_not_know_is_learnt_from_the_channels_videos() -> None:
     later = videos(300, seed=9)
     nothing = np.zeros(300, np.float32)
     assert agreement(fitted().adjust(later, nothing), taste(later)) > 0.85
 
 
-def test_the_more_videos_the_surer() -> None:
+def test_more_videos_give_a_more_accurate_and_stronger_adapter() -> None:
     later = videos(300, seed=9)
     nothing = np.zeros(300, np.float32)
     few, some, many = (agreement(fitted(count).adjust(later, nothing), taste(later)) for count in (8, 40, 400))
     assert few < some < many
     spread = [float(fitted(count).adjust(later, nothing).std()) for count in (8, 40, 400)]
-    assert spread == sorted(spread), "of a short history little is made"
+    assert spread == sorted(spread), "an adapter of few videos changes scores little"
 
 
-def test_what_the_model_knows_already_is_not_learnt_again() -> None:
+def test_a_taste_that_the_model_knows_is_not_learnt_again() -> None:
     inputs = videos(60)
     scores = taste(inputs).astype(np.float32)
     known = fit_adapter(inputs, scores, taste(inputs), 1.0)
@@ -62,35 +62,35 @@ def test_what_the_model_knows_already_is_not_learnt_again() -> None:
 
 
 @pytest.mark.parametrize("count", range(LEAST_VIDEOS))
-def test_of_fewer_than_five_videos_no_history_is_made(count: int) -> None:
+def test_fewer_than_five_videos_make_no_adapter(count: int) -> None:
     inputs = videos(count)
     assert fit_adapter(inputs, np.zeros(count, np.float32), taste(inputs), 0.5) is None
 
 
-def test_of_five_videos_one_is_made() -> None:
+def test_five_videos_make_an_adapter() -> None:
     inputs = videos(LEAST_VIDEOS)
-    found = fit_adapter(inputs, np.zeros(LEAST_VIDEOS, np.float32), taste(inputs), 0.5)
-    assert found is not None
-    assert found.videos == LEAST_VIDEOS == 5
+    adapter = fit_adapter(inputs, np.zeros(LEAST_VIDEOS, np.float32), taste(inputs), 0.5)
+    assert adapter is not None
+    assert adapter.videos == LEAST_VIDEOS == 5
 
 
-def test_a_video_like_none_of_the_history_gets_the_models_score_and_what_that_is_worth() -> None:
+def test_a_video_unlike_all_of_the_channel_gets_the_models_score_times_the_slope() -> None:
     scores = np.array([-2.0, 0.5, 3.0], np.float32)
     strange = videos(3, seed=4) + 6.0
-    np.testing.assert_allclose(fitted(kept=0.4).adjust(strange, scores), 0.4 * scores, atol=1e-4)
-    near = videos(3)  # the first of the history
-    assert np.abs(fitted(kept=0.4).adjust(near, scores) - 0.4 * scores).max() > 0.1
+    np.testing.assert_allclose(fitted(score_slope=0.4).adjust(strange, scores), 0.4 * scores, atol=1e-4)
+    near = videos(3)  # the first ones that the adapter was fitted on
+    assert np.abs(fitted(score_slope=0.4).adjust(near, scores) - 0.4 * scores).max() > 0.1
 
 
-def test_how_much_of_the_models_score_is_kept_is_kept_of_every_score() -> None:
+def test_the_slope_applies_to_every_score() -> None:
     later = videos(50, seed=9)
     one, other = np.zeros(50, np.float32), np.ones(50, np.float32)
-    found = fitted(kept=0.25)
-    np.testing.assert_allclose(found.adjust(later, other) - found.adjust(later, one), 0.25, atol=1e-5)
+    adapter = fitted(score_slope=0.25)
+    np.testing.assert_allclose(adapter.adjust(later, other) - adapter.adjust(later, one), 0.25, atol=1e-5)
 
 
-def test_that_all_videos_of_a_channel_do_better_teaches_nothing_of_their_pictures() -> None:
-    """Only what sets them apart counts: views of a hundred thousand and of a thousand give the same adapter."""
+def test_a_constant_shift_of_all_views_does_not_change_the_adapter() -> None:
+    """Only differences between the videos count: a hundred thousand and a thousand views give the same adapter."""
     inputs, scores = videos(60), np.random.default_rng(3).standard_normal(60).astype(np.float32)
     one, other = (fit_adapter(inputs, scores, taste(inputs) + shift, 0.5) for shift in (0.0, 4.0))
     assert one is not None
@@ -98,7 +98,7 @@ def test_that_all_videos_of_a_channel_do_better_teaches_nothing_of_their_picture
     np.testing.assert_allclose(one.weights, other.weights, atol=1e-5)
 
 
-def test_of_a_long_history_the_newest_are_kept() -> None:
+def test_only_the_newest_thousand_videos_are_used() -> None:
     inputs = videos(MOST_VIDEOS + 50)
     above, scores = taste(inputs), np.zeros(len(inputs), np.float32)
     turned = above.copy()
@@ -107,60 +107,65 @@ def test_of_a_long_history_the_newest_are_kept() -> None:
     assert whole is not None
     assert newest is not None
     assert whole.videos == MOST_VIDEOS
-    np.testing.assert_array_equal(whole.history, newest.history)
+    np.testing.assert_array_equal(whole.inputs, newest.inputs)
     np.testing.assert_array_equal(whole.weights, newest.weights)
 
 
-def test_it_is_the_kernel_ridge_regression_that_it_says() -> None:
+def test_an_adapter_equals_kernel_ridge_regression_of_scikit_learn() -> None:
     from sklearn.kernel_ridge import KernelRidge
 
     inputs, later = videos(40), videos(30, seed=9)
     above, scores = taste(inputs), np.random.default_rng(3).standard_normal(40)
-    found = fit_adapter(inputs, scores, above, 0.5)
-    assert found is not None
-    left = above - 0.5 * scores
+    adapter = fit_adapter(inputs, scores, above, 0.5)
+    assert adapter is not None
+    residuals = above - 0.5 * scores
     gamma = 1 / (2 * module._LENGTH**2)
-    reference = KernelRidge(alpha=module._NOISE, kernel="rbf", gamma=gamma).fit(inputs, left - left.mean())
-    np.testing.assert_allclose(found.adjust(later, np.zeros(30)), reference.predict(later), atol=2e-3)
+    reference = KernelRidge(alpha=module._NOISE, kernel="rbf", gamma=gamma).fit(inputs, residuals - residuals.mean())
+    np.testing.assert_allclose(adapter.adjust(later, np.zeros(30)), reference.predict(later), atol=2e-3)
 
 
-def test_a_score_is_placed_among_what_the_channels_other_videos_say_of_each_of_its_own() -> None:
+def test_quantiles_are_those_of_the_leave_one_out_predictions() -> None:
     inputs, random = videos(30), np.random.default_rng(3)
     above, scores = taste(inputs) + 0.3 * random.standard_normal(30), random.standard_normal(30).astype(np.float32)
-    found = fit_adapter(inputs, scores, above, 0.5)
-    assert found is not None
-    assert found.quantiles is not None
-    others = []
+    adapter = fit_adapter(inputs, scores, above, 0.5)
+    assert adapter is not None
+    assert adapter.quantiles is not None
+    left_out = []
     for row in range(30):
         rest = np.delete(np.arange(30), row)
-        left = (above - 0.5 * scores)[rest] - (above - 0.5 * scores).mean()
-        kernel = module._kernel(found.history[rest], found.history[rest]) + module._NOISE * np.eye(29)
-        own = module._kernel(found.history[row : row + 1], found.history[rest]) @ np.linalg.solve(kernel, left)
-        others.append(0.5 * scores[row] + own[0])
-    np.testing.assert_allclose(found.quantiles, np.percentile(others, np.arange(101)), atol=1e-4)
-    assert found.percentile(float(np.median(others))) == pytest.approx(50, abs=0.5)
+        residuals = (above - 0.5 * scores)[rest] - (above - 0.5 * scores).mean()
+        kernel = module._kernel(adapter.inputs[rest], adapter.inputs[rest]) + module._NOISE * np.eye(29)
+        prediction = module._kernel(adapter.inputs[row : row + 1], adapter.inputs[rest]) @ np.linalg.solve(
+            kernel, residuals
+        )
+        left_out.append(0.5 * scores[row] + prediction[0])
+    np.testing.assert_allclose(adapter.quantiles, np.percentile(left_out, np.arange(101)), atol=1e-4)
+    assert adapter.percentile(float(np.median(left_out))) == pytest.approx(50, abs=0.5)
 
 
-def test_later_videos_of_a_channel_take_all_places_and_not_those_of_the_middle() -> None:
-    found, later = fitted(300, kept=0.3), videos(300, seed=9)
+def test_percentiles_of_later_videos_spread_over_the_whole_range() -> None:
+    adapter, later = fitted(300, score_slope=0.3), videos(300, seed=9)
     scores = np.random.default_rng(5).standard_normal(300).astype(np.float32)
-    places = [found.percentile(score) for score in found.adjust(later, scores).tolist()]
-    np.testing.assert_allclose(np.percentile(places, [5, 50, 95]), [5, 50, 95], atol=8)
+    ranks = [adapter.percentile(score) for score in adapter.adjust(later, scores).tolist()]
+    np.testing.assert_allclose(np.percentile(ranks, [5, 50, 95]), [5, 50, 95], atol=8)
 
 
-def test_below_twenty_videos_nothing_is_placed() -> None:
+def test_an_adapter_of_fewer_than_twenty_videos_has_no_percentiles() -> None:
     assert fitted(19).quantiles is None
     assert fitted(19).percentile(0.0) is None
     assert fitted(20).percentile(0.0) is not None
 
 
 def saved(folder: Path) -> tuple[Adapters, Adapters]:
-    kept = Adapters({"UC-one": fitted(kept=0.4), "UC-two": fitted(20, kept=0.7, seed=5), "odd/name": fitted(9)})
-    kept.save(folder)
-    return kept, Adapters.load(folder)
+    """Return adapters in memory, and the same read from a file."""
+    in_memory = Adapters(
+        {"UC-one": fitted(score_slope=0.4), "UC-two": fitted(20, score_slope=0.7, seed=5), "odd/name": fitted(9)}
+    )
+    in_memory.save(folder)
+    return in_memory, Adapters.load(folder)
 
 
-def test_what_is_read_back_adjusts_as_what_was_saved(tmp_path: Path) -> None:
+def test_saved_adapters_adjust_scores_as_before(tmp_path: Path) -> None:
     before, after = saved(tmp_path)
     later, scores = videos(50, seed=9), np.linspace(-1, 1, 50).astype(np.float32)
     assert after.channels == before.channels == {"UC-one", "UC-two", "odd/name"}
@@ -168,49 +173,50 @@ def test_what_is_read_back_adjusts_as_what_was_saved(tmp_path: Path) -> None:
         one, other = (adapters.of(channel, WIDTH) for adapters in (before, after))
         assert one is not None
         assert other is not None
-        assert other.kept == pytest.approx(one.kept)
+        assert other.score_slope == pytest.approx(one.score_slope)
         assert one.percentile(0.1) == other.percentile(0.1)
         np.testing.assert_allclose(one.adjust(later, scores), other.adjust(later, scores), atol=1e-6)
 
 
-def test_a_channel_is_read_when_it_is_asked_for_and_no_other(tmp_path: Path) -> None:
+def test_an_adapter_is_read_from_the_file_on_request_only(tmp_path: Path) -> None:
     _, adapters = saved(tmp_path)
     values = load_file(tmp_path / FILE)
     del values["UC-two/weights"]
     values["UC-one/kept"] = np.array([0.125], np.float32)
-    save_file(values, tmp_path / FILE)  # behind its back: nothing of a channel was held in memory
-    found = adapters.of("UC-one", WIDTH)
-    assert found is not None
-    assert found.kept == 0.125
+    save_file(values, tmp_path / FILE)  # replaced after loading: no adapter was in memory
+    adapter = adapters.of("UC-one", WIDTH)
+    assert adapter is not None
+    assert adapter.score_slope == 0.125
 
 
-def test_a_channel_that_is_not_there_has_none(tmp_path: Path) -> None:
+def test_an_unknown_channel_has_no_adapter(tmp_path: Path) -> None:
     assert all(adapters.of("UC-stranger", WIDTH) is None for adapters in (*saved(tmp_path), Adapters()))
 
 
 def broken(problem: str) -> Adapter:
+    """Return an adapter with the wrong shape, invalid weights or falling quantiles."""
     good = fitted(20)
     weights = good.weights.copy()
     weights[3] = {"nan": np.nan, "infinite": np.inf}.get(problem, 0.0)
-    history = {"narrow": good.history[:, :-1], "short": good.history[:-1]}.get(problem, good.history)
+    inputs = {"narrow": good.inputs[:, :-1], "short": good.inputs[:-1]}.get(problem, good.inputs)
     quantiles = good.quantiles if problem != "falling" or good.quantiles is None else good.quantiles[::-1].copy()
-    return Adapter(history, weights, good.kept, quantiles)
+    return Adapter(inputs, weights, good.score_slope, quantiles)
 
 
 @pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("problem", ["narrow", "short", "nan", "infinite", "falling"])
-def test_a_history_that_is_not_of_this_model_is_an_error(tmp_path: Path, problem: str, stored: bool) -> None:
+def test_an_adapter_that_does_not_fit_the_model_is_an_error(tmp_path: Path, problem: str, stored: bool) -> None:
     adapters = Adapters({"UC-bad": broken(problem), "UC-good": fitted(20)})
     if stored:
         adapters.save(tmp_path)
         adapters = Adapters.load(tmp_path)
-    with pytest.raises(LabError, match="the history of UC-bad is not of this model"):
+    with pytest.raises(LabError, match="the adapter of channel UC-bad does not fit this model"):
         adapters.of("UC-bad", WIDTH)
     assert adapters.of("UC-good", WIDTH) is not None
 
 
 @pytest.mark.parametrize("data", [None, b"", b"no safetensors at all"])
-def test_a_file_that_cannot_be_read_is_an_error_of_the_lab(tmp_path: Path, data: bytes | None) -> None:
+def test_an_unreadable_file_is_a_lab_error(tmp_path: Path, data: bytes | None) -> None:
     if data is not None:
         (tmp_path / FILE).write_bytes(data)
     with pytest.raises(LabError, match=f"{FILE} cannot be read"):

@@ -1,4 +1,4 @@
-"""Promises of the model, of its files, and of what turns its scores into answers."""
+"""Tests of the ranking model, its files and its calibration."""
 
 import json
 from pathlib import Path
@@ -24,20 +24,20 @@ TITLES = [f"How I built {n} tiny houses, part {n % 4}!" for n in range(50)]
 FILES = ["adapters.safetensors", "calibration.json", "config.json", "model.safetensors"]
 
 
-def some(count: int, seed: int = 0) -> npt.NDArray[np.float32]:
-    """Inputs of so many videos."""
+def random_inputs(count: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Return the inputs of `count` videos."""
     random = np.random.default_rng(seed)
     return join(unit(random.standard_normal((count, 12))), unit(random.standard_normal((count, 6))), TITLES[:count])
 
 
-INPUTS = some(9)
+INPUTS = random_inputs(9)
 IMAGES, VECTORS = INPUTS[:, :12], INPUTS[:, 12:18]
 
 
 def untrained(seed: int = 1) -> Ranker:
     torch.manual_seed(seed)
     model = Ranker(CONFIG)
-    model.fit_scale(some(50, 7))
+    model.fit_scale(random_inputs(50, 7))
     return model
 
 
@@ -45,7 +45,7 @@ def untrained(seed: int = 1) -> Ranker:
 def trained() -> TrainedRanker:
     model = untrained()
     model.train()
-    model(torch.from_numpy(some(40, 8)))  # moves the running means of the batch norms
+    model(torch.from_numpy(random_inputs(40, 8)))  # moves the running means of the batch norms
     model.unit.fill_(0.5)
     compared = model.standardise(INPUTS)
     adapter = fit_adapter(compared, model.predict(INPUTS).score, np.linspace(-1, 1, 9), 0.3)
@@ -58,7 +58,7 @@ def published(root: Path, trained: TrainedRanker) -> Release:
     return ReleaseStore(root).publish("model", "all", trained.save, {})
 
 
-def test_a_video_is_its_picture_its_title_and_what_the_title_shows() -> None:
+def test_the_inputs_are_picture_title_and_title_features() -> None:
     assert INPUTS.shape == (9, CONFIG.inputs) == (9, 12 + 6 + FACTS + WORDS)
     assert INPUTS.dtype == np.float32
     other = join(IMAGES, VECTORS, ["another title altogether?"] * 9)
@@ -67,9 +67,9 @@ def test_a_video_is_its_picture_its_title_and_what_the_title_shows() -> None:
 
 
 def test_pictures_titles_and_facts_are_compared_on_lengths_of_their_own() -> None:
-    """Whatever the encoders' scales: centred, a picture and a title of length 1, the facts shorter, words as they are."""
+    """For any scale of the encoders: pictures and titles have length 1, facts are shorter, words do not change."""
     random = np.random.default_rng(0)
-    inputs = some(50, 7)
+    inputs = random_inputs(50, 7)
     dense = CONFIG.dense
     inputs[:, :dense] = 3 + 5 * random.standard_normal((50, dense)) * random.uniform(0.1, 10, dense)
     model = Ranker(CONFIG)
@@ -83,8 +83,8 @@ def test_pictures_titles_and_facts_are_compared_on_lengths_of_their_own() -> Non
     np.testing.assert_array_equal(blocks[3], inputs[:, dense:])
 
 
-def test_what_never_changes_in_training_cannot_drown_the_rest() -> None:
-    inputs = some(50, 7)
+def test_an_input_that_is_constant_in_training_stays_finite() -> None:
+    inputs = random_inputs(50, 7)
     inputs[:, 3] = 0.25
     model = Ranker(CONFIG)
     model.fit_scale(inputs)
@@ -92,7 +92,7 @@ def test_what_never_changes_in_training_cannot_drown_the_rest() -> None:
 
 
 @pytest.mark.parametrize("image_length", [0.3, 1.0])
-def test_an_untrained_network_is_exactly_the_straight_line_it_starts_from(image_length: float) -> None:
+def test_an_untrained_network_scores_exactly_as_its_linear_model(image_length: float) -> None:
     line = np.random.default_rng(5).standard_normal(CONFIG.inputs).astype(np.float32)
     model = untrained()
     assert not np.allclose(model.predict(INPUTS).score, model.standardise(INPUTS) @ line, atol=0.1)
@@ -100,8 +100,8 @@ def test_an_untrained_network_is_exactly_the_straight_line_it_starts_from(image_
     np.testing.assert_allclose(model.predict(INPUTS).score, model.standardise(INPUTS) @ line, atol=2e-5)
 
 
-def test_the_network_looks_at_pictures_as_hard_as_the_line_does() -> None:
-    """How much the first layer turns with the pictures is in the proportion that was chosen."""
+def test_the_network_weighs_pictures_as_the_linear_model_does() -> None:
+    """The inputs of the first layer are scaled by the chosen length of the pictures."""
     parts = []
     for image_length in (1.0, 0.3):
         model = untrained()
@@ -112,7 +112,7 @@ def test_the_network_looks_at_pictures_as_hard_as_the_line_does() -> None:
     np.testing.assert_array_equal(parts[1][:, 12:], parts[0][:, 12:])
 
 
-def test_training_adds_to_the_line_and_leaves_it_as_it_is() -> None:
+def test_training_does_not_change_the_linear_model() -> None:
     model = untrained()
     model.start(np.random.default_rng(5).standard_normal(CONFIG.inputs).astype(np.float32), 1.0)
     line, score = model.linear.weight.detach().clone(), model.predict(INPUTS).score
@@ -126,7 +126,7 @@ def test_training_adds_to_the_line_and_leaves_it_as_it_is() -> None:
     assert not np.allclose(model.predict(INPUTS).score, score, atol=1e-3)
 
 
-def test_single_words_speak_through_the_line_alone(trained: TrainedRanker) -> None:
+def test_words_act_through_the_linear_model_only(trained: TrainedRanker) -> None:
     silent, worded = INPUTS.copy(), INPUTS.copy()
     silent[:, CONFIG.dense :] = 0
     one, other = trained.model.predict(worded), trained.model.predict(silent)
@@ -139,7 +139,7 @@ def test_single_words_speak_through_the_line_alone(trained: TrainedRanker) -> No
     np.testing.assert_allclose(one.score - other.score, expected, atol=1e-4)
 
 
-def test_the_unit_is_that_of_the_score_and_orders_nothing_anew(trained: TrainedRanker) -> None:
+def test_the_unit_scales_the_score_only(trained: TrainedRanker) -> None:
     before = trained.model.predict(INPUTS)
     trained.model.unit.fill_(1.5)
     after = trained.model.predict(INPUTS)
@@ -147,7 +147,7 @@ def test_the_unit_is_that_of_the_score_and_orders_nothing_anew(trained: TrainedR
     np.testing.assert_array_equal(after.engagement, before.engagement)
 
 
-def test_a_saved_model_predicts_what_it_predicted(tmp_path: Path, trained: TrainedRanker) -> None:
+def test_a_saved_model_predicts_as_before(tmp_path: Path, trained: TrainedRanker) -> None:
     loaded = TrainedRanker.load(published(tmp_path, trained))
     before, after = (one.predict(IMAGES, VECTORS, TITLES[:9]) for one in (trained, loaded))
     np.testing.assert_array_equal(before.score, after.score)
@@ -157,7 +157,7 @@ def test_a_saved_model_predicts_what_it_predicted(tmp_path: Path, trained: Train
     assert (loaded.training, loaded.model.config) == ({"seed": 1}, CONFIG)
 
 
-def test_a_saved_model_adapts_as_it_adapted(tmp_path: Path, trained: TrainedRanker) -> None:
+def test_a_saved_model_adapts_as_before(tmp_path: Path, trained: TrainedRanker) -> None:
     loaded = TrainedRanker.load(published(tmp_path, trained))
     both = [one.predict(IMAGES, VECTORS, TITLES[:9], one.adapter("UC-known")) for one in (trained, loaded)]
     np.testing.assert_array_equal(both[0].score, both[1].score)
@@ -165,21 +165,21 @@ def test_a_saved_model_adapts_as_it_adapted(tmp_path: Path, trained: TrainedRank
     assert loaded.adapter("UC-stranger") is None
 
 
-def test_a_history_changes_the_score_and_nothing_else(trained: TrainedRanker) -> None:
+def test_an_adapter_changes_the_score_and_nothing_else(trained: TrainedRanker) -> None:
     plain, adapted = (trained.predict_inputs(INPUTS, adapter) for adapter in (None, trained.adapter("UC-known")))
     assert not np.allclose(plain.score, adapted.score, atol=1e-2)
     np.testing.assert_array_equal(plain.engagement, adapted.engagement)
     np.testing.assert_array_equal(plain.sub_scores, adapted.sub_scores)
 
 
-def test_nothing_of_a_model_is_a_pickle(tmp_path: Path, trained: TrainedRanker) -> None:
+def test_the_files_of_a_model_include_no_pickle(tmp_path: Path, trained: TrainedRanker) -> None:
     release = published(tmp_path, trained)
     assert sorted(release.files) == FILES
 
 
-def test_a_model_without_any_history_is_saved_and_read_too(tmp_path: Path) -> None:
-    lonely = TrainedRanker(untrained(), Calibration(1.0, {}, 1.0), {})
-    loaded = TrainedRanker.load(published(tmp_path, lonely))
+def test_a_model_without_adapters_is_saved_and_loaded(tmp_path: Path) -> None:
+    without_adapters = TrainedRanker(untrained(), Calibration(1.0, {}, 1.0), {})
+    loaded = TrainedRanker.load(published(tmp_path, without_adapters))
     assert loaded.adapters.channels == frozenset()
     assert loaded.adapter("UC-known") is None
 
@@ -195,26 +195,26 @@ def test_a_damaged_file_is_refused(tmp_path: Path, trained: TrainedRanker, name:
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 5_000])
-def test_cut_weights_are_an_error_of_the_lab_also_where_no_manifest_guards_them(
+def test_truncated_weights_are_a_lab_error_even_without_a_manifest(
     tmp_path: Path, trained: TrainedRanker, keep: int
 ) -> None:
     trained.save(tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:keep])
-    with pytest.raises(LabError, match="weights are not of this architecture"):
+    with pytest.raises(LabError, match="weights do not fit the architecture"):
         TrainedRanker.load_files(tmp_path)
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 500])
-def test_cut_histories_are_an_error_of_the_lab_too(tmp_path: Path, trained: TrainedRanker, keep: int) -> None:
+def test_truncated_adapters_are_a_lab_error(tmp_path: Path, trained: TrainedRanker, keep: int) -> None:
     trained.save(tmp_path)
-    histories = tmp_path / "adapters.safetensors"
-    histories.write_bytes(histories.read_bytes()[:keep])
+    adapters = tmp_path / "adapters.safetensors"
+    adapters.write_bytes(adapters.read_bytes()[:keep])
     with pytest.raises(LabError, match=r"adapters\.safetensors cannot be read"):
         TrainedRanker.load_files(tmp_path)
 
 
-def test_a_model_that_lost_its_histories_is_refused(tmp_path: Path, trained: TrainedRanker) -> None:
+def test_a_model_without_its_adapters_file_is_refused(tmp_path: Path, trained: TrainedRanker) -> None:
     trained.save(tmp_path)
     (tmp_path / "adapters.safetensors").unlink()
     with pytest.raises(LabError, match=r"adapters\.safetensors cannot be read"):
@@ -226,7 +226,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, trained: Tr
     config = json.loads((tmp_path / "config.json").read_text())
     config["architecture"]["image_dimension"] = 13
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(LabError, match="not of this architecture"):
+    with pytest.raises(LabError, match="do not fit the architecture"):
         TrainedRanker.load_files(tmp_path)
 
 
@@ -238,22 +238,22 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, trained: Tr
         ("config.json", "architecture", {"dropout": 0.2}),
     ],
 )
-def test_files_of_another_version_are_refused_with_what_to_do(
+def test_files_of_another_version_are_refused_and_the_error_says_what_to_do(
     tmp_path: Path, trained: TrainedRanker, name: str, part: str | None, change: dict[str, float | None]
 ) -> None:
     trained.save(tmp_path)
-    said = json.loads((tmp_path / name).read_text())
-    fields = said if part is None else said[part]
+    content = json.loads((tmp_path / name).read_text())
+    fields = content if part is None else content[part]
     for key, value in change.items():
         fields[key] = value
         if value is None:
             del fields[key]
-    (tmp_path / name).write_text(json.dumps(said))
+    (tmp_path / name).write_text(json.dumps(content))
     with pytest.raises(LabError, match="made by another version of the lab; train again"):
         TrainedRanker.load_files(tmp_path)
 
 
-def test_predictions_are_in_range_and_do_not_depend_on_the_company(trained: TrainedRanker) -> None:
+def test_predictions_are_in_range_and_do_not_depend_on_the_batch(trained: TrainedRanker) -> None:
     together = trained.model.predict(INPUTS)
     assert together.sub_scores.shape == (9, 6)
     assert ((together.engagement >= 0) & (together.engagement <= 1)).all()
@@ -273,10 +273,10 @@ def test_predicting_right_after_a_training_step_is_deterministic(trained: Traine
     np.testing.assert_array_equal(first, trained.model.predict(INPUTS).score)
 
 
-def test_a_history_of_another_model_is_refused(trained: TrainedRanker) -> None:
+def test_an_adapter_of_another_model_is_refused(trained: TrainedRanker) -> None:
     foreign = Adapter(np.zeros((5, 7), np.float16), np.zeros(5, np.float32), 1.0)
     model = TrainedRanker(trained.model, trained.calibration, {}, Adapters({"UC-foreign": foreign}))
-    with pytest.raises(LabError, match="the history of UC-foreign is not of this model"):
+    with pytest.raises(LabError, match="the adapter of channel UC-foreign does not fit this model"):
         model.adapter("UC-foreign")
 
 
@@ -285,21 +285,21 @@ finite = st.floats(-50, 50)
 
 @given(st.lists(finite, min_size=1, max_size=12), st.floats(1e-6, 20), st.booleans())
 def test_win_probabilities_sum_to_one_and_follow_the_scores(scores: list[float], slope: float, adapted: bool) -> None:
-    chances = Calibration(slope, {}, 2 * slope).win_probabilities(scores, adapted)
-    assert chances.sum() == pytest.approx(1)
-    assert np.isfinite(chances).all()
-    assert (np.diff(chances[np.argsort(scores, kind="stable")]) >= -1e-12).all()
+    probabilities = Calibration(slope, {}, 2 * slope).win_probabilities(scores, adapted)
+    assert probabilities.sum() == pytest.approx(1)
+    assert np.isfinite(probabilities).all()
+    assert (np.diff(probabilities[np.argsort(scores, kind="stable")]) >= -1e-12).all()
 
 
 @given(finite, finite, st.floats(0.01, 5), st.floats(0.01, 5), st.booleans())
-def test_of_two_the_chance_is_the_sigmoid_of_the_difference_by_the_slope_of_who_asks(
+def test_the_win_probability_of_two_is_the_sigmoid_of_their_scaled_difference(
     a: float, b: float, slope: float, slope_adapted: float, adapted: bool
 ) -> None:
     calibration = Calibration(slope, {}, slope_adapted)
     first, second = calibration.win_probabilities([a, b], adapted)
-    mine = slope_adapted if adapted else slope
-    assert calibration.slope_of(adapted) == mine
-    assert first == pytest.approx(1 / (1 + np.exp(np.clip(-mine * (a - b), -700, 700))), abs=1e-9)
+    expected_slope = slope_adapted if adapted else slope
+    assert calibration.slope_of(adapted) == expected_slope
+    assert first == pytest.approx(1 / (1 + np.exp(np.clip(-expected_slope * (a - b), -700, 700))), abs=1e-9)
     assert first + second == pytest.approx(1)
 
 
@@ -308,15 +308,15 @@ def test_a_third_thumbnail_does_not_change_the_odds_of_the_first_two(
     scores: list[float], slope: float, adapted: bool
 ) -> None:
     calibration = Calibration(slope, {}, slope / 2)
-    two, all_of_them = (calibration.win_probabilities(some, adapted) for some in (scores[:2], scores))
-    assert all_of_them[0] * two[1] == pytest.approx(all_of_them[1] * two[0], abs=1e-9)
+    two, several = (calibration.win_probabilities(subset, adapted) for subset in (scores[:2], scores))
+    assert several[0] * two[1] == pytest.approx(several[1] * two[0], abs=1e-9)
 
 
-def test_no_score_is_too_large_for_a_probability() -> None:
+def test_large_scores_do_not_overflow() -> None:
     assert Calibration(10, {}, 10).win_probabilities([1e6, -1e6, 0]).tolist() == [1, 0, 0]
 
 
-def test_a_score_stands_where_the_library_of_its_niche_puts_it() -> None:
+def test_a_percentile_is_taken_among_the_videos_of_the_niche() -> None:
     calibration = Calibration(1, {"tech": list(np.linspace(-1, 1, 101)), "news": list(np.linspace(0, 10, 101))}, 1)
     assert calibration.percentile(0, "tech") == pytest.approx(50)
     assert calibration.percentile(0.5, "tech") == pytest.approx(75)
@@ -325,10 +325,10 @@ def test_a_score_stands_where_the_library_of_its_niche_puts_it() -> None:
     assert calibration.percentile(9, "tech") == 100
 
 
-def test_a_niche_that_was_not_there_at_training_has_no_percentile() -> None:
+def test_a_niche_without_training_videos_has_no_percentile() -> None:
     assert Calibration(1, {"tech": [0.0] * 101}, 1).percentile(0, "beauty") is None
 
 
 @pytest.mark.parametrize("score", [-1.0, 0.3, 5.0])
-def test_a_niche_of_one_video_says_nothing_rather_than_nothing_or_everything(score: float) -> None:
+def test_a_niche_of_a_single_video_has_no_percentile(score: float) -> None:
     assert Calibration(1, {"news": [0.3] * 101}, 1).percentile(score, "news") is None

@@ -1,4 +1,4 @@
-"""Promises of what a title shows without being understood."""
+"""Tests of the surface features of a title."""
 
 import subprocess
 import sys
@@ -23,42 +23,42 @@ MANY = [
 ]
 
 
-def test_there_is_a_row_for_every_title_whatever_it_is() -> None:
+def test_every_title_has_a_finite_row() -> None:
     facts, words = title_facts(MANY), title_words(MANY)
     assert facts.shape == (len(MANY), FACTS)
     assert words.shape == (len(MANY), WORDS) == (len(MANY), 2 * BUCKETS)
-    for found in (facts, words):
-        assert found.dtype == np.float32
-        assert np.isfinite(found).all()
+    for rows in (facts, words):
+        assert rows.dtype == np.float32
+        assert np.isfinite(rows).all()
 
 
-def test_no_titles_are_no_rows() -> None:
+def test_no_titles_give_no_rows() -> None:
     assert title_facts([]).shape == (0, FACTS)
     assert title_words([]).shape == (0, WORDS)
 
 
 @pytest.mark.parametrize("title", MANY)
-def test_each_half_of_the_words_has_length_one_or_is_empty(title: str) -> None:
+def test_each_half_of_the_words_has_length_one_or_zero(title: str) -> None:
     for half in np.split(title_words([title])[0], 2):
         length = float(np.linalg.norm(half))
         assert length == pytest.approx(1, abs=1e-5) or length == 0
 
 
-def test_words_of_every_alphabet_are_words() -> None:
+def test_words_of_every_alphabet_are_hashed() -> None:
     for title in ("日本の朝ごはん", "كيف تصنع الخبز", "Как испечь хлеб", "नमस्ते दुनिया"):
         for half in np.split(title_words([title])[0], 2):
             assert np.linalg.norm(half) == pytest.approx(1, abs=1e-5), title
 
 
-def test_a_title_without_a_word_has_none() -> None:
+def test_a_title_without_words_has_no_hashed_words() -> None:
     assert not title_words([""]).any()
     words, characters = np.split(title_words(["?!"])[0], 2)
     assert not words.any()
     assert characters.any()
 
 
-def test_the_place_of_a_word_is_fixed_and_needs_no_vocabulary() -> None:
-    """Models are kept for years: a word that moved would make nonsense of each of them."""
+def test_the_bucket_of_a_word_never_changes() -> None:
+    """Stored models rely on the buckets: another hash function would invalidate all of them."""
     words, characters = np.split(title_words(["Unboxing the new phone"])[0], 2)
     signs = {20: -1, 158: -1, 391: 1, 412: -1, 475: 1, 748: 1, 931: -1}  # four words, three pairs of them
     assert {int(place): int(np.sign(words[place])) for place in np.flatnonzero(words)} == signs
@@ -66,7 +66,7 @@ def test_the_place_of_a_word_is_fixed_and_needs_no_vocabulary() -> None:
     assert np.flatnonzero(characters)[:6].tolist() == [10, 61, 84, 115, 119, 158]
 
 
-def test_a_title_is_the_same_among_others_and_alone_and_in_another_process() -> None:
+def test_a_title_hashes_the_same_alone_among_others_and_in_another_process() -> None:
     together = title_words(MANY)
     for row, title in enumerate(MANY):
         np.testing.assert_array_equal(title_words([title])[0], together[row])
@@ -74,11 +74,11 @@ def test_a_title_is_the_same_among_others_and_alone_and_in_another_process() -> 
         "from thumblab_core.ranking.title_facts import title_words;"
         "print(title_words(['Cats vs dogs'])[0].nonzero()[0].tolist())"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == str(title_words(["Cats vs dogs"])[0].nonzero()[0].tolist())
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == str(title_words(["Cats vs dogs"])[0].nonzero()[0].tolist())
 
 
-def test_titles_that_share_words_are_near_whatever_their_case_and_accents() -> None:
+def test_titles_that_share_words_are_similar_whatever_their_case_and_accents() -> None:
     one, same, near, far = title_words(
         ["Café tour in Paris", "cafe TOUR in paris", "Café tour in Rome", "My new phone"]
     )
@@ -86,12 +86,12 @@ def test_titles_that_share_words_are_near_whatever_their_case_and_accents() -> N
     assert one @ near > 3 * abs(one @ far)
 
 
-def test_the_order_of_words_counts() -> None:
+def test_word_order_changes_the_features() -> None:
     one, other = title_words(["dog bites man", "man bites dog"])
     assert not np.allclose(one[:BUCKETS], other[:BUCKETS])
 
 
-FACT = {
+FACT = {  # the column of each fact
     "length": 0, "words": 1, "capitals": 2, "shouted words": 3, "digits": 4, "question": 5, "exclamation": 6, "bar": 7,
     "colon": 8, "hash": 9, "dollar": 10, "ampersand": 11, "quotes": 12, "brackets": 13, "dots": 14, "asks": 15, "I": 16,
     "you": 17, "vs": 18, "pictograph": 19,
@@ -99,7 +99,7 @@ FACT = {
 
 
 @pytest.mark.parametrize(
-    ("title", "there"),
+    ("title", "expected"),
     [
         ("plain words", set()),
         ("Is it?", {"question", "capitals"}),
@@ -134,19 +134,19 @@ FACT = {
         ("", set()),
     ],
 )
-def test_each_fact_is_seen_where_it_is_and_nowhere_else(title: str, there: set[str]) -> None:
+def test_each_fact_is_set_exactly_where_it_applies(title: str, expected: set[str]) -> None:
     assert len(FACT) == FACTS
-    found = title_facts([title])[0]
-    assert {name for name, place in FACT.items() if found[place] > 0} - {"length", "words"} == there
+    facts = title_facts([title])[0]
+    assert {name for name, column in FACT.items() if facts[column] > 0} - {"length", "words"} == expected
 
 
-def test_a_model_of_before_is_asked_with_the_facts_that_it_learnt() -> None:
+def test_an_older_version_of_the_facts_can_still_be_computed() -> None:
     titles = ["日本の朝ごはん", "fire 🔥", "plain words"]
     assert title_facts(titles, 1)[:, -1].tolist() == [1, 1, 0]
     assert title_facts(titles)[:, -1].tolist() == [0, 1, 0]
 
 
-def test_shares_and_lengths_are_those_of_the_title() -> None:
-    found = title_facts(["TOP 10 Cars ever"])[0]
+def test_shares_and_lengths_are_computed_from_the_title() -> None:
+    facts = title_facts(["TOP 10 Cars ever"])[0]
     expected = [16 / 50, 4 / 10, 4 / 11, 1 / 4, 2 / 16]
-    np.testing.assert_allclose(found[:5], expected, rtol=1e-6)
+    np.testing.assert_allclose(facts[:5], expected, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Promises of the six sub-scores and their evidence, on drawn pictures; those on real ones are beside it."""
+"""Tests of the six sub-scores and their evidence on drawn pictures. For real ones see test_sub_scores_metamorphic.py."""
 
 import dataclasses
 import json
@@ -35,12 +35,12 @@ def plain() -> Meter:
 
 
 def values(meter: Meter, picture: Pixels) -> Values:
-    found = meter.measure(picture).scores
-    return {name: score.value for name, score in found.items() if score.value is not None}
+    scores = meter.measure(picture).scores
+    return {name: score.value for name, score in scores.items() if score.value is not None}
 
 
 def falls(meter: Meter, name: str, before: list[Pixels], after: list[Pixels]) -> float:
-    """The share of the pictures whose sub-score fell."""
+    """Return the share of the pictures whose sub-score is lower after a change."""
     return float(np.mean([values(meter, b)[name] > values(meter, a)[name] for b, a in zip(before, after, strict=True)]))
 
 
@@ -70,18 +70,24 @@ def hostile() -> dict[str, Pixels]:
 
 
 @pytest.mark.parametrize("name", hostile())
-def test_whatever_the_picture_every_figure_lies_between_0_and_1_and_has_a_reason(plain: Meter, name: str) -> None:
-    found = plain.measure(hostile()[name], Title("a title"))
-    assert tuple(found.scores) == NAMES
-    for score in found.scores.values():
+def test_for_any_picture_every_figure_is_between_0_and_1_and_has_a_reason(plain: Meter, name: str) -> None:
+    measurement = plain.measure(hostile()[name], Title("a title"))
+    assert tuple(measurement.scores) == NAMES
+    for score in measurement.scores.values():
         assert score.reason
         assert score.value is None or 0 <= score.value <= 1
-    assert all(score.value is not None for score in found.scores.values() if score.name != "title_match")
-    seen = found.evidence
-    for figure in (seen.sharpness, seen.luminance_contrast, seen.colour_contrast, seen.badge_overlap, seen.legibility):
+    assert all(score.value is not None for score in measurement.scores.values() if score.name != "title_match")
+    evidence = measurement.evidence
+    for figure in (
+        evidence.sharpness,
+        evidence.luminance_contrast,
+        evidence.colour_contrast,
+        evidence.badge_overlap,
+        evidence.legibility,
+    ):
         assert figure is None or 0 <= figure <= 1
-    assert np.shape(seen.saliency) == (9, 16)
-    assert all(0 <= cell <= 1 for row in seen.saliency for cell in row)
+    assert np.shape(evidence.saliency) == (9, 16)
+    assert all(0 <= cell <= 1 for row in evidence.saliency for cell in row)
 
 
 def test_evidence_is_plain_json_without_nan(plain: Meter) -> None:
@@ -90,14 +96,14 @@ def test_evidence_is_plain_json_without_nan(plain: Meter) -> None:
         assert json.loads(json.dumps(evidence, allow_nan=False)) == evidence
 
 
-def test_measuring_twice_gives_the_same_also_from_many_threads(plain: Meter, pictures: list[Pixels]) -> None:
+def test_measuring_again_and_from_many_threads_gives_equal_values(plain: Meter, pictures: list[Pixels]) -> None:
     alone = [plain.measure(picture, Title("Tent in the rain")) for picture in pictures]
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(lambda picture: plain.measure(picture.copy(), Title("Tent in the rain")), pictures))
     for one, other in zip(alone, together, strict=True):
         assert one.scores.keys() == other.scores.keys()
         for name, score in one.scores.items():
-            # A library that shares a sum among its own threads may add it up in another order.
+            # Libraries with threads of their own may add up a sum in another order.
             assert other.scores[name].value == pytest.approx(score.value, abs=1e-4)
 
 
@@ -107,26 +113,26 @@ def test_blurring_lowers_clarity_and_fading_contrast(plain: Meter, pictures: lis
     assert falls(plain, "contrast", pictures, faded) == 1
 
 
-def test_fading_a_picture_does_not_make_it_less_sharp(plain: Meter, pictures: list[Pixels]) -> None:
+def test_fading_does_not_change_clarity(plain: Meter, pictures: list[Pixels]) -> None:
     for picture in pictures[:8]:
         faded = (picture.astype(float) * 0.5 + picture.mean() * 0.5).astype(np.uint8)
         assert values(plain, faded)["clarity"] == pytest.approx(values(plain, picture)["clarity"], abs=0.08)
 
 
-def test_taking_the_colour_away_lowers_emotion_and_contrast(plain: Meter, pictures: list[Pixels]) -> None:
+def test_removing_colour_lowers_emotion_and_contrast(plain: Meter, pictures: list[Pixels]) -> None:
     grey = [np.repeat(p.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8) for p in pictures]
     assert falls(plain, "emotion", pictures, grey) > 0.9
     assert falls(plain, "contrast", pictures, grey) > 0.9
 
 
-def test_one_subject_on_a_calm_ground_is_more_prominent_than_texture_everywhere(plain: Meter) -> None:
+def test_a_subject_on_a_plain_background_is_more_prominent_than_texture(plain: Meter) -> None:
     texture = np.random.default_rng(0).integers(0, 256, (180, 320, 3), np.uint8)
     calm = np.full_like(texture, 90)
     calm[60:110, 60:110] = texture[60:110, 60:110]
     assert values(plain, calm)["prominence"] > values(plain, texture)["prominence"] + 0.2
 
 
-def test_the_subject_is_found_where_it_is(plain: Meter) -> None:
+def test_the_subject_is_located(plain: Meter) -> None:
     picture = np.full((360, 640, 3), 90, np.uint8)
     cv2.circle(picture, (480, 120), 50, (250, 60, 40), -1)
     subject = plain.measure(picture).evidence.subject
@@ -135,14 +141,14 @@ def test_the_subject_is_found_where_it_is(plain: Meter) -> None:
     assert subject.area < 0.2
 
 
-def test_the_size_of_the_file_says_little(plain: Meter, pictures: list[Pixels]) -> None:
+def test_the_size_of_the_picture_hardly_changes_the_scores(plain: Meter, pictures: list[Pixels]) -> None:
     for picture in pictures[:8]:
         large = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
         for name in ("clarity", "contrast", "emotion", "prominence"):
             assert values(plain, large)[name] == pytest.approx(values(plain, picture)[name], abs=0.08)
 
 
-def test_text_is_read_with_its_place_and_its_height_at_120(plain: Meter) -> None:
+def test_text_is_read_with_its_box_and_its_height_at_120(plain: Meter) -> None:
     (line,) = plain.measure(written("NEW PHONE")).evidence.texts or ()
     assert line.text.replace(" ", "") == "NEWPHONE"
     assert line.confidence > 0.8
@@ -160,55 +166,55 @@ def test_text_that_is_too_small_is_named_with_its_height(plain: Meter) -> None:
 
 
 def test_text_under_the_length_badge_is_named(plain: Meter) -> None:
-    found = plain.measure(written("12345", size=1, at=(535, 335)))
-    assert found.evidence.badge_overlap > 0.3
-    assert "length badge" in found.scores["hierarchy"].reason
+    measurement = plain.measure(written("12345", size=1, at=(535, 335)))
+    assert measurement.evidence.badge_overlap > 0.3
+    assert "length badge" in measurement.scores["hierarchy"].reason
     assert plain.measure(written("12345", size=1, at=(20, 60))).evidence.badge_overlap == 0
 
 
-def test_the_badge_hides_the_share_of_a_box_that_lies_under_it() -> None:
+def test_badge_overlap_is_the_largest_share_of_a_box_under_the_badge() -> None:
     half = Box(BADGE.x - BADGE.width, BADGE.y, 2 * BADGE.width, BADGE.height)
     lines = (TextLine(half, "x", 1.0, 10.0), TextLine(Box(0, 0, 0.5, 0.5), "y", 1.0, 10.0))
     assert badge_overlap(lines, (Face(Box(0.1, 0.1, 0.1, 0.1), 1.0),), None) == pytest.approx(0.5)
     assert badge_overlap((), (), None) == 0
 
 
-def test_without_a_face_model_the_rest_is_measured_and_the_evidence_says_what_to_do(plain: Meter) -> None:
-    found = plain.measure(written("HELLO")).evidence
-    assert found.faces is None
-    assert found.missing == ("no face model: run `thumblab models pull`",)
+def test_without_a_face_model_the_evidence_says_what_to_install(plain: Meter) -> None:
+    evidence = plain.measure(written("HELLO")).evidence
+    assert evidence.faces is None
+    assert evidence.missing == ("no face model: run `thumblab models pull`",)
 
 
-def test_without_a_text_reader_the_rest_is_measured_and_the_evidence_says_what_to_do(
+def test_without_a_text_reader_the_other_scores_are_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "rapidocr", None)  # what an installation without it looks like to an import
-    found = Meter(None).measure(written("HELLO"), Title("hello"))
-    assert found.evidence.texts is None
-    assert "no text reader" in found.evidence.missing[0]
-    assert found.scores["title_match"].value is None
-    assert "text reader" in found.scores["title_match"].reason
-    assert found.scores["hierarchy"].value is not None
+    monkeypatch.setitem(sys.modules, "rapidocr", None)  # importing it fails, as where it is not installed
+    measurement = Meter(None).measure(written("HELLO"), Title("hello"))
+    assert measurement.evidence.texts is None
+    assert "no text reader" in measurement.evidence.missing[0]
+    assert measurement.scores["title_match"].value is None
+    assert "text reader" in measurement.scores["title_match"].reason
+    assert measurement.scores["hierarchy"].value is not None
 
 
-def test_a_face_model_that_is_none_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_an_invalid_face_model_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     broken = tmp_path / "faces.onnx"
     broken.write_bytes(b"no model")
     with pytest.raises(LabError, match="thumblab models pull"):
         Meter(broken).measure(written("HELLO"))
 
 
-def test_faces_are_found_and_make_a_picture_prominent(shared_data: Path) -> None:
+def test_faces_are_found_and_named_as_the_reason_for_prominence(shared_data: Path) -> None:
     model = shared_data.parent / "models" / "face_detection_yunet_2026may.onnx"
     stills = sorted((shared_data / "faces" / "group_stills").glob("*.[jp][pn]g"))
-    found = Meter(model).measure(decode(stills[0].read_bytes()).pixels)
-    assert found.evidence.missing == ()
-    assert found.evidence.faces
-    assert all(0.7 <= face.confidence <= 1 and 0 < face.box.area < 1 for face in found.evidence.faces)
-    assert "face" in found.scores["prominence"].reason
+    measurement = Meter(model).measure(decode(stills[0].read_bytes()).pixels)
+    assert measurement.evidence.missing == ()
+    assert measurement.evidence.faces
+    assert all(0.7 <= face.confidence <= 1 and 0 < face.box.area < 1 for face in measurement.evidence.faces)
+    assert "face" in measurement.scores["prominence"].reason
 
 
-def test_title_match_compares_the_text_where_there_is_no_common_space(plain: Meter) -> None:
+def test_title_match_compares_text_without_a_text_tower(plain: Meter) -> None:
     picture = written("BEST CAMERA PHONE", size=1.5)
     repeated, other = (plain.measure(picture, Title(title)) for title in ("The best camera phone", "Pasta with lemon"))
     assert repeated.evidence.title_match_by == other.evidence.title_match_by == "text"
@@ -218,7 +224,7 @@ def test_title_match_compares_the_text_where_there_is_no_common_space(plain: Met
     assert high > 0.7 > 0.3 > low
 
 
-def test_title_match_is_not_invented(plain: Meter) -> None:
+def test_title_match_is_none_with_a_reason_where_nothing_can_be_compared(plain: Meter) -> None:
     def reason(meter: Meter, picture: Pixels, title: str | None) -> str:
         score = meter.measure(picture, Title(title)).scores["title_match"]
         assert score.value is None
@@ -231,19 +237,19 @@ def test_title_match_is_not_invented(plain: Meter) -> None:
     assert "no title encoder" in reason(Meter(None), written("HELLO"), "hello")
 
 
-def test_title_match_rises_with_the_cosine_where_picture_and_title_share_a_space(plain: Meter) -> None:
+def test_title_match_rises_with_the_cosine_with_a_text_tower(plain: Meter) -> None:
     def match(cosine: float) -> float | None:
         title = np.array([cosine, np.sqrt(1 - cosine**2)], np.float32)
-        found = plain.measure(written("HELLO"), Title("hello", np.array([1, 0], np.float32), title))
-        assert found.evidence.title_match_by == "picture"
-        return found.scores["title_match"].value
+        measurement = plain.measure(written("HELLO"), Title("hello", np.array([1, 0], np.float32), title))
+        assert measurement.evidence.title_match_by == "picture"
+        return measurement.scores["title_match"].value
 
     assert match(0.05) == 0
     assert match(0.225) == pytest.approx(0.5, abs=1e-5)
     assert match(0.4) == 1
 
 
-def test_a_weak_score_comes_with_a_fix_and_a_strong_one_with_none(plain: Meter) -> None:
+def test_only_a_weak_score_has_a_fix(plain: Meter) -> None:
     evidence = plain.measure(np.full((180, 320, 3), 90, np.uint8)).evidence
     for name in NAMES:
         weak, strong = explained(name, WEAK[name] - 0.01, evidence), explained(name, WEAK[name], evidence)
@@ -253,7 +259,7 @@ def test_a_weak_score_comes_with_a_fix_and_a_strong_one_with_none(plain: Meter) 
         assert strong.fix is None
 
 
-def test_many_are_measured_in_order_as_each_alone_and_a_bad_one_stops_itself_only(
+def test_measure_many_keeps_the_order_and_returns_the_errors_of_bad_pictures(
     plain: Meter, pictures: list[Pixels]
 ) -> None:
     def bad() -> Pixels:
@@ -262,19 +268,20 @@ def test_many_are_measured_in_order_as_each_alone_and_a_bad_one_stops_itself_onl
     samples = [Sample(lambda picture=picture: picture, Title("Tent in the rain")) for picture in pictures]
     samples.insert(3, Sample(bad))
     samples.insert(5, Sample(lambda: np.zeros((0, 0, 3), np.uint8)))
-    found = list(plain.measure_many(samples))
-    assert [at for at, one in enumerate(found) if not isinstance(one, Measurement)] == [3, 5]
-    assert str(found[3]) == "the picture is damaged"
-    assert isinstance(found[5], LabError)
-    for one, picture in zip([one for one in found if isinstance(one, Measurement)], pictures, strict=True):
+    results = list(plain.measure_many(samples))
+    assert [n for n, result in enumerate(results) if not isinstance(result, Measurement)] == [3, 5]
+    assert str(results[3]) == "the picture is damaged"
+    assert isinstance(results[5], LabError)
+    good = [result for result in results if isinstance(result, Measurement)]
+    for together, picture in zip(good, pictures, strict=True):
         alone = plain.measure(picture, Title("Tent in the rain"))
-        match, expected = one.scores["title_match"].value, alone.scores["title_match"].value
-        assert one.evidence == alone.evidence
-        # Encoded together or alone: the last digits differ.
+        match, expected = together.scores["title_match"].value, alone.scores["title_match"].value
+        assert together.evidence == alone.evidence
+        # The last digits depend on how many texts are encoded at once.
         assert match == expected or math.isclose(match or 0, expected or 0, abs_tol=1e-4)
 
 
-def test_many_are_taken_as_they_are_needed(plain: Meter) -> None:
+def test_measure_many_consumes_samples_as_needed(plain: Meter) -> None:
     taken = 0
 
     def endless() -> object:
@@ -290,7 +297,7 @@ def test_many_are_taken_as_they_are_needed(plain: Meter) -> None:
     measured.close()  # type: ignore[attr-defined]
 
 
-def test_the_version_tells_what_the_figures_depend_on(
+def test_the_version_changes_with_everything_that_the_scores_depend_on(
     plain: Meter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = tmp_path / "one.onnx", tmp_path / "other.onnx"
@@ -303,7 +310,7 @@ def test_the_version_tells_what_the_figures_depend_on(
     assert Meter(one).version == Meter(one).version
 
 
-def test_importing_costs_nothing_and_measuring_says_nothing() -> None:
+def test_importing_loads_no_engine_and_measuring_prints_nothing() -> None:
     script = (
         "import sys, numpy as np; from thumblab_core.sub_scores import Meter;"
         "heavy = {'cv2', 'rapidocr', 'openvino', 'torch'} & set(sys.modules); assert not heavy, heavy;"
@@ -314,7 +321,7 @@ def test_importing_costs_nothing_and_measuring_says_nothing() -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
-def test_a_box_keeps_inside_the_picture() -> None:
+def test_a_box_is_clipped_to_the_picture() -> None:
     assert Box.within(-0.5, 0.9, 0.5, 1.7) == Box(0.0, 0.9, 0.5, pytest.approx(0.1))
     assert Box.within(1.2, 1.2, 1.5, 1.5).area == 0
     assert dataclasses.replace(BADGE, width=0.0).covered_by(BADGE) == 0

@@ -1,4 +1,4 @@
-"""Promises about text that the reader cannot read: it is text, and nothing is said of what it says."""
+"""Tests of text that the reader cannot read: it counts as text, but is not compared with the title."""
 
 from importlib.resources import files
 
@@ -11,7 +11,7 @@ from thumblab_core.images import Pixels
 from thumblab_core.sub_scores import Box, Meter, TextLine, Title, UnreadLine
 from thumblab_core.sub_scores.explanations import explained
 from thumblab_core.sub_scores.layout import legibility
-from thumblab_core.sub_scores.titles import doubtful, latin
+from thumblab_core.sub_scores.title_match import doubtful, latin
 
 FONT = str(files("matplotlib") / "mpl-data/fonts/ttf/DejaVuSans-Bold.ttf")
 FOREIGN = [
@@ -40,25 +40,25 @@ def written(*lines: str, size: int = 48, ink: tuple[int, int, int] = (255, 255, 
 
 
 @pytest.mark.parametrize("text", FOREIGN)
-def test_text_in_another_alphabet_is_found_and_neither_missed_nor_misread(meter: Meter, text: str) -> None:
-    found = meter.measure(written(text, size=56), Title("Something in English"))
-    assert found.evidence.texts == ()
-    (line,) = found.evidence.unread
+def test_text_in_another_alphabet_is_detected_as_unread(meter: Meter, text: str) -> None:
+    measurement = meter.measure(written(text, size=56), Title("Something in English"))
+    assert measurement.evidence.texts == ()
+    (line,) = measurement.evidence.unread
     assert 0.7 < line.letters / len(text.replace(" ", "")) < 1.6
-    match = found.scores["title_match"]
+    match = measurement.scores["title_match"]
     assert match.value is None
     assert "text was found that this reader cannot read" in match.reason
-    assert found.evidence.legibility is not None
-    assert "text that this reader cannot read" in found.scores["hierarchy"].reason
+    assert measurement.evidence.legibility is not None
+    assert "text that this reader cannot read" in measurement.scores["hierarchy"].reason
 
 
-def test_letters_that_look_latin_are_not_taken_for_words_under_a_title_of_another_alphabet(meter: Meter) -> None:
-    picture = written("МОСКВА")  # read as MOCKBA, and the reader is sure
-    found = meter.measure(picture, Title("Москва за три дня"))
-    assert found.evidence.texts == ()
-    assert len(found.evidence.unread) == 1
-    assert found.scores["title_match"].value is None
-    assert "MOCKBA" not in found.scores["hierarchy"].reason
+def test_look_alike_letters_are_unread_under_a_title_in_their_alphabet(meter: Meter) -> None:
+    picture = written("МОСКВА")  # read as MOCKBA with high confidence
+    measurement = meter.measure(picture, Title("Москва за три дня"))
+    assert measurement.evidence.texts == ()
+    assert len(measurement.evidence.unread) == 1
+    assert measurement.scores["title_match"].value is None
+    assert "MOCKBA" not in measurement.scores["hierarchy"].reason
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_letters_that_look_latin_are_not_taken_for_words_under_a_title_of_anothe
         ("THE END", 0.9, "🔥 The end?!", False),
     ],
 )
-def test_a_line_is_doubted_by_what_the_title_is_written_in(
+def test_a_line_is_doubtful_depending_on_the_alphabet_of_the_title(
     text: str, confidence: float, title: str, expected: bool
 ) -> None:
     assert doubtful(TextLine(Box(0, 0, 0.5, 0.1), text, confidence, 9.0), title) is expected
@@ -85,45 +85,45 @@ def test_a_line_is_doubted_by_what_the_title_is_written_in(
         ("震惊真相", False), ("Новый iPhone", False), ("日本の朝ごはん", False), ("كيف تصنع الخبز", False),
     ],
 )  # fmt: skip
-def test_a_text_is_latin_by_its_letters(text: str, expected: bool) -> None:
+def test_latin_text_is_recognised_by_its_letters(text: str, expected: bool) -> None:
     assert latin(text) is expected
 
 
 @pytest.mark.parametrize("title", ["震惊真相", "Шокирующая правда", "日本の朝ごはん"])
-def test_a_title_that_the_encoder_does_not_know_is_compared_with_no_text(meter: Meter, title: str) -> None:
+def test_a_title_in_another_alphabet_is_not_compared_with_text(meter: Meter, title: str) -> None:
     match = meter.measure(written("HELLO THERE"), Title(title)).scores["title_match"]
     assert match.value is None
     assert match.reason
 
 
-def test_what_was_read_is_compared_where_little_could_not_be_read(meter: Meter) -> None:
-    found = meter.measure(written("BEST CAMERA PHONE", "ИГРА"), Title("The best camera phone"))
-    assert [line.text for line in found.evidence.texts or ()] == ["BEST CAMERA PHONE"]
-    assert len(found.evidence.unread) == 1
-    assert found.evidence.title_match_by == "text"
+def test_read_text_is_compared_where_only_a_little_is_unread(meter: Meter) -> None:
+    measurement = meter.measure(written("BEST CAMERA PHONE", "ИГРА"), Title("The best camera phone"))
+    assert [line.text for line in measurement.evidence.texts or ()] == ["BEST CAMERA PHONE"]
+    assert len(measurement.evidence.unread) == 1
+    assert measurement.evidence.title_match_by == "text"
 
 
-def test_texture_is_no_text(meter: Meter) -> None:
+def test_texture_is_not_detected_as_text(meter: Meter) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (180, 320, 3), np.uint8)
     for picture in (noise, np.full((180, 320, 3), 90, np.uint8)):
-        found = meter.measure(picture, Title("a title"))
-        assert (found.evidence.texts, found.evidence.unread) == ((), ())
-        assert "no readable text" in found.scores["title_match"].reason
+        measurement = meter.measure(picture, Title("a title"))
+        assert (measurement.evidence.texts, measurement.evidence.unread) == ((), ())
+        assert "no readable text" in measurement.scores["title_match"].reason
 
 
-def test_unread_text_counts_for_legibility_and_under_the_badge(meter: Meter) -> None:
+def test_unread_text_counts_for_legibility_and_badge_overlap(meter: Meter) -> None:
     small, large = UnreadLine(Box(0.1, 0.1, 0.5, 0.05), 3.5, 21.0), UnreadLine(Box(0.1, 0.1, 0.5, 0.2), 14.0, 21.0)
     assert legibility([small]) == 0
     assert legibility([large]) == 1
     picture = Image.fromarray(written())
     ImageDraw.Draw(picture).text((535, 310), "ИГРАТЬ", font=ImageFont.truetype(FONT, 22), fill="white")
-    found = meter.measure(np.asarray(picture))
-    assert len(found.evidence.unread) == 1
-    assert found.evidence.badge_overlap > 0.3
-    assert "length badge" in found.scores["hierarchy"].reason
+    measurement = meter.measure(np.asarray(picture))
+    assert len(measurement.evidence.unread) == 1
+    assert measurement.evidence.badge_overlap > 0.3
+    assert "length badge" in measurement.scores["hierarchy"].reason
 
 
-def test_only_a_match_that_titles_of_other_videos_hardly_reach_is_asserted(meter: Meter) -> None:
+def test_a_match_is_claimed_only_above_what_other_titles_reach(meter: Meter) -> None:
     picture = written("BEST CAMERA PHONE", size=40)
     own, other, nonsense = (
         meter.measure(picture, Title(title)).scores["title_match"]
@@ -137,7 +137,7 @@ def test_only_a_match_that_titles_of_other_videos_hardly_reach_is_asserted(meter
     assert "shares little" in explained("title_match", 0.0, evidence, weak=True).reason
 
 
-def test_of_a_picture_no_match_is_asserted_as_none_was_measured(meter: Meter) -> None:
+def test_no_match_is_claimed_for_pictures_because_it_was_not_measured(meter: Meter) -> None:
     one = np.array([1, 0], np.float32)
     for cosine in (0.15, 0.24, 0.4):
         title = np.array([cosine, np.sqrt(1 - cosine**2)], np.float32)
@@ -146,16 +146,16 @@ def test_of_a_picture_no_match_is_asserted_as_none_was_measured(meter: Meter) ->
 
 
 @pytest.mark.parametrize("height", [7.6, 7.96, 7.4, 4.1])
-def test_text_that_is_too_small_is_never_said_to_be_as_large_as_is_asked_for(meter: Meter, height: float) -> None:
+def test_the_height_of_small_text_is_rounded_down(meter: Meter, height: float) -> None:
     evidence = meter.measure(written("HELLO")).evidence
     line = TextLine(Box(0.1, 0.1, 0.4, 0.1), "HELLO", 0.99, height, 21.0)
     small = type(evidence)(**{**vars(evidence), "texts": (line,), "unread": (), "legibility": 0.4})
-    found = explained("hierarchy", 0.5, small)
-    assert f"is {int(10 * height) / 10:.1f} px high" in found.reason
-    assert "at least 8 px" in (found.fix or "")
+    hierarchy = explained("hierarchy", 0.5, small)
+    assert f"is {int(10 * height) / 10:.1f} px high" in hierarchy.reason
+    assert "at least 8 px" in (hierarchy.fix or "")
 
 
-def test_where_contrast_makes_text_unreadable_contrast_is_named(meter: Meter) -> None:
+def test_low_contrast_is_named_where_it_makes_text_unreadable(meter: Meter) -> None:
     faint = meter.measure(written("LARGE WORDS", size=72, ink=(70, 70, 90)))
     (line,) = faint.evidence.texts or faint.evidence.unread
     assert line.contrast < 2

@@ -59,7 +59,7 @@ def test_every_channel_with_history_enough_has_an_adapter_of_its_own_videos(some
     assert set(found) == {"a", "b"}
     for name, adapter in found.items():
         mine = some.inputs[(some.channel == name) & some.known]
-        np.testing.assert_array_equal(adapter.history, mine.astype(np.float16))
+        np.testing.assert_array_equal(adapter.inputs, mine.astype(np.float16))
 
 
 def test_each_channel_has_its_own_taste_and_the_later_videos_show_it(some: Some) -> None:
@@ -91,7 +91,7 @@ def test_only_what_is_known_is_looked_at(some: Some) -> None:
     one, other = learnt(some), learnt(turned)
     for name in ("a", "b"):
         np.testing.assert_array_equal(one[name].weights, other[name].weights)
-        np.testing.assert_array_equal(one[name].history, other[name].history)
+        np.testing.assert_array_equal(one[name].inputs, other[name].inputs)
     first = np.flatnonzero(some.known)[0]
     heard = dataclasses.replace(some, target=np.where(np.arange(len(later)) == first, 99.0, some.target))
     assert not np.array_equal(learnt(heard)[str(some.channel[first])].weights, one[str(some.channel[first])].weights)

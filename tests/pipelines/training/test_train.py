@@ -199,7 +199,7 @@ def test_every_history_keeps_what_was_measured(data: Dataset, trained: Trained) 
     for channel in data.videos.channel_id.unique():
         adapter = trained.ranker.adapter(channel)
         assert adapter is not None
-        assert adapter.kept == kept
+        assert adapter.score_slope == kept
         known = (data.videos.channel_id == channel) & (data.videos.part != TEST)
         assert adapter.videos == int(known.sum())
 

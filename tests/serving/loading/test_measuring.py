@@ -153,8 +153,8 @@ def test_a_release_whose_sub_scores_make_no_sense_is_refused(new_lab, run, draw)
 
 def test_a_picture_is_looked_at_once_whatever_the_title(service, draw, monkeypatch):
     looks = []
-    see = meter.look
-    monkeypatch.setattr(meter, "look", lambda image, eyes: looks.append(1) or see(image, eyes))
+    see = meter.measure_picture
+    monkeypatch.setattr(meter, "measure_picture", lambda image, eyes: looks.append(1) or see(image, eyes))
     picture = draw(88_888)
     first = service.score(picture)["thumbnails"][0]["evidence"]
     again = service.score(picture, title="another title")["thumbnails"][0]["evidence"]

@@ -1,4 +1,4 @@
-"""Promises of telling a picture that is unlike anything a model has learnt."""
+"""Tests of recognising pictures that are unlike every training picture of a model."""
 
 from pathlib import Path
 
@@ -11,61 +11,61 @@ from thumblab_core.ranking.familiarity import FILE, LEAST, MOST, Familiarity
 
 
 def pictures(count: int, seed: int = 0, centre: int = 0) -> Vectors:
-    """Around one direction of 64."""
+    """Return random unit vectors around one of 64 directions."""
     random = np.random.default_rng(seed)
     ground = np.zeros(64)
     ground[centre] = 9
     return unit(ground + random.standard_normal((count, 64)))
 
 
-def channels(count: int, of: int = 10) -> np.ndarray:
-    return np.array([f"c{n % of}" for n in range(count)])
+def channels(count: int, distinct: int = 10) -> np.ndarray:
+    return np.array([f"c{n % distinct}" for n in range(count)])
 
 
-def of(count: int, **more: int) -> Familiarity:
-    found = Familiarity.of(pictures(count), channels(count, **more))
-    assert found is not None
-    return found
+def fitted(count: int, **more: int) -> Familiarity:
+    familiarity = Familiarity.of(pictures(count), channels(count, **more))
+    assert familiarity is not None
+    return familiarity
 
 
-def test_pictures_of_the_same_kind_are_familiar_and_of_another_kind_are_not() -> None:
-    known = of(300)
+def test_pictures_of_the_same_kind_are_familiar_and_others_are_not() -> None:
+    known = fitted(300)
     assert (known.nearest(pictures(200, seed=1)) >= known.least).mean() > 0.95
     assert (known.nearest(pictures(200, seed=1, centre=5)) < known.least).mean() > 0.99
 
 
-def test_a_channel_that_looks_like_itself_only_does_not_make_other_channels_strange() -> None:
-    """Each channel repeats one picture: to itself it is near, and how near is nothing that a new channel could reach."""
+def test_channels_that_repeat_one_picture_do_not_make_new_channels_unfamiliar() -> None:
+    """A picture of a new channel can never be as near as the repeated pictures of a channel are to each other."""
     series = np.repeat(pictures(20), 10, axis=0)
     known = Familiarity.of(series, np.repeat(channels(20, 20), 10))
     assert known is not None
     assert (known.nearest(pictures(100, seed=1)) >= known.least).mean() > 0.9
 
 
-def test_of_one_channel_alone_its_other_videos_are_asked() -> None:
-    assert 0 < of(100, of=1).least < 1
+def test_a_single_channel_is_compared_with_its_own_other_pictures() -> None:
+    assert 0 < fitted(100, distinct=1).least < 1
 
 
-def test_of_too_few_pictures_nothing_is_said() -> None:
+def test_too_few_pictures_give_no_threshold() -> None:
     assert Familiarity.of(pictures(LEAST - 1), channels(LEAST - 1)) is None
-    assert len(of(LEAST).pictures) == LEAST
+    assert len(fitted(LEAST).pictures) == LEAST
 
 
-def test_of_many_pictures_some_are_kept_and_always_the_same() -> None:
-    one, other = of(MOST + 500), of(MOST + 500)
+def test_of_many_pictures_the_same_random_ones_are_stored_each_time() -> None:
+    one, other = fitted(MOST + 500), fitted(MOST + 500)
     assert len(one.pictures) == MOST
     np.testing.assert_array_equal(one.pictures, other.pictures)
 
 
-def test_it_is_read_back_as_it_was_saved_and_damage_is_an_error_of_the_lab(tmp_path: Path) -> None:
-    known = of(80)
+def test_it_loads_as_it_was_saved_and_a_damaged_file_is_a_lab_error(tmp_path: Path) -> None:
+    known = fitted(80)
     assert Familiarity.load(tmp_path, 64) is None
     known.save(tmp_path)
     loaded = Familiarity.load(tmp_path, 64)
     assert loaded is not None
     np.testing.assert_array_equal(loaded.pictures, known.pictures)
     assert loaded.least == pytest.approx(known.least)
-    with pytest.raises(LabError, match="not of this model's pictures"):
+    with pytest.raises(LabError, match="does not fit this model's pictures"):
         Familiarity.load(tmp_path, 32)
     (tmp_path / FILE).write_bytes(b"nothing")
     with pytest.raises(LabError, match="cannot be read"):

@@ -1,4 +1,4 @@
-"""A picture at the one size that its light, colours and edges are measured at, so that the file's size says little."""
+"""A picture at a fixed size. Light, colours and edges are measured on it, so that the file's size hardly matters."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,25 +11,28 @@ from thumblab_core.images import Pixels
 from thumblab_core.sub_scores.evidence import Box
 
 SIDE = 320
+"""Pixels of the longer side of a `ScaledPicture`."""
 SHOWN = 120
-"""Pixels of the width in which a thumbnail is shown beside a video: the smallest that most viewers choose from."""
+"""Width in pixels of a thumbnail beside a video: the smallest size that most viewers choose from."""
 _SHORTEST = 8
+"""Minimum pixels of the shorter side after scaling."""
 
 Plane = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A picture whose longer side has 320 pixels; `rgb` is uint8 [h, w, 3]."""
+class ScaledPicture:
+    """A picture whose longer side has 320 pixels. `rgb` is uint8 [h, w, 3]."""
 
     rgb: Pixels
 
     @classmethod
-    def of(cls, image: Pixels) -> "Scene":
+    def of(cls, image: Pixels) -> "ScaledPicture":
         return cls(fitted(image, SIDE))
 
     @cached_property
     def grey(self) -> Pixels:
+        """The luminance, uint8 [h, w]."""
         import cv2
 
         grey: Pixels = cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)
@@ -37,7 +40,7 @@ class Scene:
 
     @cached_property
     def lab(self) -> Plane:
-        """CIE L*a*b*, float32 [h, w, 3]; L* 0 to 100."""
+        """CIE L*a*b*, float32 [h, w, 3]; L* is 0 to 100."""
         import cv2
 
         lab: Plane = cv2.cvtColor(self.rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
@@ -45,7 +48,7 @@ class Scene:
 
     @cached_property
     def shown(self) -> Pixels:
-        """The luminance when the picture is shown 120 pixels wide."""
+        """The luminance where the picture is shown 120 pixels wide, uint8."""
         import cv2
 
         height, width = self.grey.shape
@@ -54,7 +57,10 @@ class Scene:
         return shown
 
     def part(self, plane: npt.NDArray[Any], box: Box, least: int = 1) -> npt.NDArray[Any]:
-        """The pixels of a plane of the picture, of any size, inside the box; at least so many a side where it has them."""
+        """Return the pixels inside the box from a plane of this picture, which may have any size.
+
+        The part has at least `least` pixels a side, as far as the plane has as many.
+        """
         height, width = plane.shape[:2]
         top, bottom = _span(box.y, box.height, height, least)
         left, right = _span(box.x, box.width, width, least)
@@ -62,7 +68,7 @@ class Scene:
 
 
 def fitted(image: Pixels, side: int, enlarge: bool = True) -> Pixels:
-    """The picture with its longer side brought to `side` pixels."""
+    """Return the picture scaled so that its longer side has `side` pixels. `enlarge`: whether it may become larger."""
     import cv2
 
     scale = side / max(image.shape[:2])
@@ -74,6 +80,7 @@ def fitted(image: Pixels, side: int, enlarge: bool = True) -> Pixels:
 
 
 def _span(start: float, length: float, size: int, least: int) -> tuple[int, int]:
+    """Return the first pixel and the end of a range given as fractions of `size`, widened to `least` pixels."""
     middle, half = (start + length / 2) * size, max(length * size, least) / 2
     first = int(min(max(round(middle - half), 0), max(size - least, 0)))
     return first, int(min(max(round(middle + half), first + least), size))

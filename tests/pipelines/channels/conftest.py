@@ -1,0 +1,76 @@
+"""Labs with a served model that gives every picture the same score, so that only an adapter can tell pictures apart."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from channel_catalogue import FEW, TASTE, picture, write_catalogue
+
+from thumblab_core.encoders.builtin import BuiltinEncoder
+from thumblab_core.encoders.load import title_encoder
+from thumblab_core.images import decode
+from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
+from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
+from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_pipelines.channels.add import AddedChannel, add_channel
+from thumblab_pipelines.lab import Lab
+
+
+@pytest.fixture(scope="module")
+def catalogue_folder(tmp_path_factory: pytest.TempPathFactory, drawn: Callable[..., bytes]) -> Path:
+    folder = tmp_path_factory.mktemp("catalogue")
+    write_catalogue(folder, drawn)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def serve(drawn: Callable[..., bytes]) -> Callable[..., Release]:
+    """Publishes and serves a model whose inputs are standardised and whose scores are all 0."""
+    import torch
+
+    images, titles = BuiltinEncoder(), title_encoder("minilm")
+    vectors = images.encode_images([decode(picture(drawn, 900 + n, ("blue", "red")[n % 2])).pixels for n in range(40)])
+    texts = [f"Episode {n}" for n in range(40)]
+
+    def publish(lab: Lab, seed: int = 0, **more: Any) -> Release:
+        torch.manual_seed(seed)
+        model = Ranker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
+        model.fit_scale(join(vectors, titles.encode_texts(texts), texts))
+        model.start(np.zeros(model.config.inputs, np.float32), 1.0)
+        trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"seed": seed, "kept": 0.5})
+        info = {
+            "image_encoder": images.fingerprint,
+            "title_encoder": titles.fingerprint,
+            "image_encoder_name": "builtin",
+        }
+        release = lab.releases.publish(MODEL, ALL, trained.save, info | more)
+        lab.releases.promote(release)
+        return release
+
+    return publish
+
+
+@pytest.fixture(scope="module")
+def lab(open_lab: Callable[..., Lab], serve: Callable[..., Release]) -> Lab:
+    """A lab with a served model, shared by the tests of a module."""
+    lab = open_lab()
+    serve(lab)
+    return lab
+
+
+@pytest.fixture(scope="module")
+def added(lab: Lab, catalogue_folder: Path) -> AddedChannel:
+    """The channel with the taste, added to the shared lab."""
+    return add_channel(lab, TASTE, catalogue_folder)
+
+
+@pytest.fixture
+def own_lab(open_lab: Callable[..., Lab], serve: Callable[..., Release], catalogue_folder: Path) -> Lab:
+    """A lab of this test alone, with both channels added."""
+    lab = open_lab()
+    serve(lab)
+    for name in (TASTE, FEW):
+        add_channel(lab, name, catalogue_folder)
+    return lab

@@ -1,0 +1,21 @@
+"""Place a score among the scores of other videos: the 101 percentiles that a release stores."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+LEAST_PLACED = 20
+"""Minimum number of videos that a score is placed among, of a niche or of a channel."""
+
+_RANKS = np.arange(101.0)
+
+
+def percentiles(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the 0th to 100th percentile of scores [n], float64 [101]."""
+    return np.asarray(np.percentile(np.asarray(scores), _RANKS), np.float64)
+
+
+def percentile_of(score: float, quantiles: Sequence[float] | npt.NDArray[np.floating]) -> float:
+    """Return the percentile of a score, 0 to 100, among scores with these 101 `percentiles`."""
+    return float(np.interp(score, quantiles, _RANKS))

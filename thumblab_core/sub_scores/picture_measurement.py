@@ -1,0 +1,96 @@
+"""Measure one picture: its evidence, and the five sub-scores that need no title."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from thumblab_core.images import Pixels
+from thumblab_core.sub_scores import faces as face_detection
+from thumblab_core.sub_scores import layout, light_and_colour
+from thumblab_core.sub_scores import text as text_reading
+from thumblab_core.sub_scores.evidence import Box, Evidence, Face, TextLine, UnreadLine
+from thumblab_core.sub_scores.faces import FaceFinder
+from thumblab_core.sub_scores.saliency import concentration, grid, saliency, salient_box
+from thumblab_core.sub_scores.scaled_picture import ScaledPicture, fitted
+from thumblab_core.sub_scores.text import TextReader
+
+_SIDE = 640
+"""Pixels of the longer side that text is read at. Text that is too small at this size cannot be read at 120 pixels."""
+_FACES_HALF = 0.15
+"""Area of all faces, as a share of the picture, at which their prominence is sqrt(1/2)."""
+_SALIENCY_HALF = 0.20
+"""Concentration of the saliency at which its prominence is 1/2."""
+_HEAD = 0.2
+"""How far the head extends beyond the face's box on each side, in widths and heights of the box."""
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The engines of one thread. An engine that is not installed is None."""
+
+    reader: TextReader | None
+    finder: FaceFinder | None
+
+
+@dataclass(frozen=True)
+class PictureMeasurement:
+    """The evidence of a picture, and its sub-scores by name, 0 to 1, without `title_match`."""
+
+    evidence: Evidence
+    values: dict[str, float]
+
+
+def measure_picture(image: Pixels, engines: Engines) -> PictureMeasurement:
+    """Measure a picture, uint8 [h, w, 3] RGB."""
+    image = fitted(image, _SIDE, enlarge=False)
+    picture = ScaledPicture.of(image)
+    read_lines = () if engines.reader is None else engines.reader.read(image)
+    lines = tuple(replace(line, contrast=layout.contrast(picture, line)) for line in read_lines)
+    texts = None if engines.reader is None else tuple(line for line in lines if isinstance(line, TextLine))
+    faces = None if engines.finder is None else engines.finder.find(image)
+    saliency_map = saliency(picture.lab)
+    subject = _head(faces[0].box) if faces else salient_box(saliency_map)
+    lightness_difference, colour_difference = light_and_colour.separation(picture, subject)
+    legibility = layout.legibility(lines)
+    evidence = Evidence(
+        texts=texts,
+        faces=faces,
+        missing=tuple(
+            sentence
+            for sentence, results in ((text_reading.MISSING, texts), (face_detection.MISSING, faces))
+            if results is None
+        ),
+        subject=subject,
+        saliency=grid(saliency_map),
+        sharpness=light_and_colour.sharpness(picture, subject),
+        luminance_contrast=lightness_difference,
+        colour_contrast=colour_difference,
+        legibility=legibility,
+        badge_overlap=layout.badge_overlap(lines, faces or (), subject),
+        unread=tuple(line for line in lines if isinstance(line, UnreadLine)),
+    )
+    whole_picture = light_and_colour.rms_contrast(picture), light_and_colour.colourfulness(picture)
+    subject_contrast = min(1.0, float(np.hypot(lightness_difference, colour_difference)))
+    values = {
+        "clarity": evidence.sharpness,
+        "prominence": _prominence(concentration(saliency_map), faces or ()),
+        "contrast": float(np.mean([*whole_picture, subject_contrast])),
+        "emotion": light_and_colour.arousal(picture),
+        "hierarchy": layout.surviving_edges(picture) * (1 if legibility is None else 0.5 + 0.5 * legibility),
+    }
+    return PictureMeasurement(evidence, values)
+
+
+def _prominence(concentrated: float, faces: Sequence[Face]) -> float:
+    """Return the noisy or of faces and saliency, 0 to 1: either alone makes a picture prominent."""
+    area = min(1.0, sum(face.box.area for face in faces))
+    from_faces = (area / (area + _FACES_HALF)) ** 0.5
+    from_saliency = concentrated / (concentrated + _SALIENCY_HALF)
+    return float(1 - (1 - from_faces) * (1 - from_saliency))
+
+
+def _head(face: Box) -> Box:
+    """Return the face's box enlarged by hair and ears. A detector's box ends at the brow and the chin."""
+    dx, dy = _HEAD * face.width, _HEAD * face.height
+    return Box.within(face.x - dx, face.y - dy, face.x + face.width + dx, face.y + face.height + dy)
