@@ -122,7 +122,7 @@ def test_told_to_stop_it_says_so_in_one_sentence_and_goes_on_from_there(
     before = len(store.all(MODEL, ALL))
     stopped = shell("--epochs", "4", "--patience", "0", "--no-mlflow")
     assert (stopped.exit_code, stopped.stdout) == (1, "")
-    assert stopped.stderr.startswith("thumblab: training was told to stop in epoch 3 of 4; start it again")
+    assert stopped.stderr.startswith("thumblab: training was stopped in epoch 3 of 4; start it again")
     assert stopped.stderr.count("\n") == 1
     assert len(store.all(MODEL, ALL)) == before
     stop_at = 0

@@ -108,7 +108,7 @@ def _said(built: "BuiltModel", verdicts: "list[CheckResult]", tracked: "Tracked 
     return {
         "release": built.release.release_id,
         "pairs_release": built.release.info["pairs_release"],
-        "forgotten": built.forgotten,
+        "forgotten": built.deleted_videos,
         "reused": built.reused,
         "epochs": len(built.history),
         "checks": {verdict.name: {"passed": verdict.passed, "said": verdict.explanation} for verdict in verdicts},
@@ -128,8 +128,8 @@ def _show(
         lines = [f"Nothing has changed since {name} was trained; nothing was trained."]
     else:
         lines = [f"{name} was trained in {len(built.history)} epochs on {built.release.info['pairs_release']}."]
-    if built.forgotten:
-        lines.append(f"{built.forgotten} videos of its pairs were forgotten since they were made, and left out.")
+    if built.deleted_videos:
+        lines.append(f"{built.deleted_videos} videos of its pairs were forgotten since they were made, and left out.")
     if tracked is not None:
         lines.append(f"In MLflow it is version {tracked.version}, and the challenger: {tracked.url}")
     bad = [verdict.explanation for verdict in verdicts if not verdict.passed]

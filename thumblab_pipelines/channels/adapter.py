@@ -26,7 +26,7 @@ from thumblab_pipelines.dataset.seen_videos import seen_by
 from thumblab_pipelines.features.vectors import digests, read_vectors
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
-from thumblab_pipelines.training.adaptation import above_trend, fit_adapters
+from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, fit_adapters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +94,7 @@ class Own:
         known[rows] = True
         channel = np.full(len(self.videos), "own")
         above = above_trend(channel, _days(self.videos), self.videos.target, known)
-        return fit_adapters(self.inputs, self.scores, above, channel, rows, self.kept).get("own")
+        return fit_adapters(ScoredVideos(self.inputs, self.scores, channel), above, rows, self.kept).get("own")
 
 
 def served_model(lab: Lab) -> Release:

@@ -30,7 +30,7 @@ from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.retention.purge import alive_videos, clean_images, clean_pairs
-from thumblab_pipelines.training.adaptation import above_trend, adjusted, fit_adapters
+from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
 from thumblab_pipelines.videos.deletion import delete_videos
 
 if TYPE_CHECKING:
@@ -166,16 +166,14 @@ class _Answers:
 
     def adapted(self, known: npt.NDArray[np.bool_]) -> tuple[list[Evaluation], int]:
         """The figures with histories made of the known rows alone, and how many channels have one."""
-        from thumblab_pipelines.training.train import published_days
+        from thumblab_pipelines.training.corpus import published_days
 
         data, kept = self._data, float(self._trained.training.get("kept", 1.0))
         channel = data.videos.channel_id.to_numpy(str)
         above = above_trend(channel, published_days(data), data.videos.target, known)
-        compare = self._trained.model.standardise
-        adapters = fit_adapters(
-            self._inputs, self._scores, above, channel, np.flatnonzero(known), kept, compare=compare
-        )
-        scores = adjusted(self._inputs, self._scores, channel, adapters, compare)
+        videos = ScoredVideos(self._inputs, self._scores, channel, self._trained.model.standardise)
+        adapters = fit_adapters(videos, above, np.flatnonzero(known), kept)
+        scores = adapted_scores(videos, adapters)
         return list(self._figures(ADAPTED, scores, self._trained.calibration.slope_adapted)), len(adapters)
 
     def _figures(self, split: str, scores: npt.NDArray[np.float64], slope: float) -> Iterator[Evaluation]:

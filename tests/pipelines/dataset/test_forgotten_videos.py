@@ -125,7 +125,7 @@ def test_videos_forgotten_on_the_way_stop_neither_training_nor_promotion_and_are
 def test_processes_that_did_not_read_the_same_stop_with_a_sentence(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     build_pairs(lab)
     monkeypatch.setattr(
-        ProcessGroup, "told", lambda self, value: value + 1
+        ProcessGroup, "broadcast", lambda self, value: value + 1
     )  # as where the main process read something else
     with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
         build_model(lab, QUICK)

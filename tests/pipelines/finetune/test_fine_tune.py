@@ -34,7 +34,7 @@ from thumblab_pipelines.dataset.snapshot import read_snapshot
 from thumblab_pipelines.dataset.splits import TRAIN, VALIDATION
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.finetune.fine_tune import WEIGHTS, FineTuneConfig, _heads, fine_tune, setting_of
-from thumblab_pipelines.finetune.tower_blocks import TrainableTower, blocks_of
+from thumblab_pipelines.finetune.tower_blocks import TrainableTower
 from thumblab_pipelines.finetune.tower_training import pairs_of
 from thumblab_pipelines.lab import Lab
 
@@ -167,13 +167,13 @@ def test_what_the_model_must_not_learn_from_is_in_no_pair_and_in_no_scale(plant:
 def test_blocks_are_named_in_their_order_and_a_tower_without_any_is_refused(tiny: TinyClip) -> None:
     towers = dict(other_towers())
     expected = ["transformer.resblocks.0", "transformer.resblocks.1"]
-    assert [name for name, _ in blocks_of(tiny.model.visual)] == expected
-    for tower in (tiny.model.visual, towers["timm"]):
-        modules = dict(tower.named_modules())
-        assert len(blocks_of(tower)) > 1
-        assert all(modules[name] is block for name, block in blocks_of(tower))
-    with pytest.raises(LabError, match="ModifiedResNet has no transformer blocks that the lab knows; fine-tune a ViT"):
-        blocks_of(towers["resnet"])
+    assert list(TrainableTower(tiny.model.visual, "all").blocks) == expected
+    for visual in (tiny.model.visual, towers["timm"]):
+        tower, modules = TrainableTower(visual, "all"), dict(visual.named_modules())
+        assert len(tower.blocks) > 1
+        assert [modules[name] for name in tower.blocks] == tower._modules
+    with pytest.raises(LabError, match="ModifiedResNet has no transformer blocks that can be fine-tuned; use a ViT"):
+        TrainableTower(towers["resnet"], "all")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_tower_that_was_cut_computes_as_a_whole_one_and_gradients_reach_every_
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in tower.parameters.values())
     assert all(every[name].grad is None and not every[name].requires_grad for name in every.keys() - tower.parameters)
     assert sorted(name for layer in tower.layers for name in layer) == sorted(tower.parameters)
-    assert len(tower.blocks) == (len(blocks_of(visual)) if blocks == "all" else blocks)
+    assert len(tower.blocks) == (len(tower._modules) if blocks == "all" else blocks)
     assert tower.whole == (every.keys() == tower.parameters.keys())
 
 
@@ -400,11 +400,11 @@ def test_a_checkpoint_says_what_open_clip_would_only_know_of_its_hub(
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"blocks": 0}, "blocks is how many of the last blocks learn, 1 or more, or 'all'; not 0"),
-        ({"epochs": 0}, "epochs is 1 or more, not 0"),
-        ({"pictures": 1}, "pictures is 2 or more, not 1"),
-        ({"encoder_rate": 0.0}, "encoder_rate is above 0, not 0.0"),
-        ({"heads": "some"}, "heads is trained or fresh, not 'some'"),
+        ({"blocks": 0}, "blocks is 0; use a number of last blocks to train, 1 or more, or 'all'"),
+        ({"epochs": 0}, "epochs is 0; use 1 or more"),
+        ({"pictures": 1}, "pictures is 1; use 2 or more"),
+        ({"encoder_rate": 0.0}, "encoder_rate is 0.0; use a finite number above 0"),
+        ({"heads": "some"}, "heads is 'some'; use trained or fresh"),
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_one_sentence(values: dict[str, Any], sentence: str) -> None:
@@ -417,13 +417,13 @@ def test_what_cannot_be_fine_tuned_is_one_sentence(coloured: Coloured, tmp_path:
     lab = coloured.elsewhere(tmp_path)
     with pytest.raises(LabError, match="the image tower has 2 blocks; 3 of them cannot be fine-tuned"):
         fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, blocks=3))
-    with pytest.raises(LabError, match=r"there is no ranking model of open_clip-tiny.* whose heads could start"):
+    with pytest.raises(LabError, match=r"there is no ranking model of open_clip-tiny.* to take the heads from"):
         fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, heads="trained"))
     builtin = dataclasses.replace(lab, settings=lab.settings.model_copy(update={"image_encoder": "builtin"}))
     with pytest.raises(LabError, match="only an open_clip encoder can be fine-tuned, not builtin"):
         fine_tune(builtin, coloured.pairs, QUICK)
     other = dataclasses.replace(coloured.pairs, info={**coloured.pairs.info, "image_encoder": "builtin-768-v3"})
-    with pytest.raises(LabError, match="the pairs were made with builtin-768-v3, the settings say open_clip-tiny"):
+    with pytest.raises(LabError, match="the pairs were made with builtin-768-v3, the settings name open_clip-tiny"):
         fine_tune(lab, other, QUICK)
 
 

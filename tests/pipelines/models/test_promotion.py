@@ -22,7 +22,7 @@ from thumblab_pipelines.dataset.load import Dataset, in_spaces_of, load_dataset
 from thumblab_pipelines.dataset.pairs import build_pairs
 from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints, seen_by
 from thumblab_pipelines.dataset.splits import TEST
-from thumblab_pipelines.defs import sensors
+from thumblab_pipelines.defs.ranking import serve
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
@@ -445,13 +445,13 @@ def test_a_persons_move_starts_one_run_which_is_tried_again_every_hour(monkeypat
     monkeypatch.setattr("time.time", lambda: now)
     monkeypatch.setattr(MlflowResource, "connect", lambda self: type("Server", (), {"registry": None}))
     alias, serving = champion("1", "older", "2"), "served"
-    monkeypatch.setattr(sensors, "watch", lambda lab, registry: standing(alias, serving))
+    monkeypatch.setattr(serve, "watch", lambda lab, registry: standing(alias, serving))
     cursor: str | None = None
 
     def tick() -> list[dict[str, object]]:
         nonlocal cursor
         context = dg.build_sensor_context(cursor=cursor, resources={"lab": LabResource(), "mlflow": MlflowResource()})
-        found = sensors.champion_moved.evaluate_tick(context)
+        found = serve.champion_moved.evaluate_tick(context)
         cursor = found.cursor
         return [dict(r.run_config["ops"]["served_model"]["config"]) for r in found.run_requests or []]
 

@@ -21,7 +21,7 @@ from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import build_index
-from thumblab_pipelines.models.refresh import held_niches, refresh_model, refresh_niche
+from thumblab_pipelines.models.refresh import RefreshListener, held_niches, refresh_model, refresh_niche
 
 VIDEOS = 60
 """Of each of two channels: enough for a hundred held-out pairs."""
@@ -83,9 +83,8 @@ def test_without_a_key_a_niche_of_a_catalogue_goes_on_with_it_and_another_is_an_
 def test_a_catalogue_is_taken_to_served_and_a_second_time_nothing_is_left_to_do(lab: Lab) -> None:
     made: list[tuple[str, str | None]] = []
     told: list[str] = []
-    first = refresh_niche(
-        lab, "tech", lambda what, *_: told.append(what), lambda asset, niche, _: made.append((asset, niche))
-    )
+    listener = RefreshListener(lambda what, *_: told.append(what), lambda asset, niche, _: made.append((asset, niche)))
+    first = refresh_niche(lab, "tech", listener)
     assert lab.releases.current(INDEX, "tech") == first.served
     assert (first.encoded, first.measured, first.served.info["count"]) == (4 * VIDEOS, 2 * VIDEOS, 2 * VIDEOS)
     names = ("embeddings", "visual_features", "channel_baselines", "faiss_index", "served_index")

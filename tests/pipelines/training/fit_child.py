@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
 from thumblab_pipelines.training.arrays import TrainingArrays
-from thumblab_pipelines.training.config import TrainConfig
+from thumblab_pipelines.training.config import TrainConfig, TrainingFolders
 from thumblab_pipelines.training.distributed import ProcessGroup
 from thumblab_pipelines.training.fitting import fit
 
@@ -80,14 +80,13 @@ def main(folder: str, changes: str, checkpoints: str = "", logs: str = "") -> No
         config,
         fresh(problem, dropout),
         on_epoch=lambda epoch: print(f"epoch {epoch.epoch}", flush=True),
-        checkpoints=Path(checkpoints) if checkpoints else None,
+        folders=TrainingFolders(*(Path(folder) if folder else None for folder in (checkpoints, logs))),
         checkpoint_every=every,
-        logs=Path(logs) if logs else None,
     )
     rank = os.environ.get("RANK", "0")
-    team = ProcessGroup()
-    assert team.agree("ab" * 32)
-    assert team.agree(f"{int(rank):012d}") == (team.size == 1)
+    group = ProcessGroup()
+    assert group.agree("ab" * 32)
+    assert group.agree(f"{int(rank):012d}") == (group.size == 1)
     save_file(model.state_dict(), Path(folder) / f"weights-{rank}.safetensors")
     (Path(folder) / f"history-{rank}.json").write_text(json.dumps([asdict(epoch) for epoch in history]))
 

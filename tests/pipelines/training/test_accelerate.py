@@ -69,7 +69,7 @@ def test_two_processes_that_are_told_to_stop_stop_together_and_go_on_to_the_same
                 launcher.send_signal(signal.SIGTERM)
                 break
         said = launcher.communicate(timeout=60)[0]
-    assert "start it again and it goes on from" in said, said
+    assert "start it again to resume from" in said, said
     assert (tmp_path / "stopped" / "state").exists()
     start(tmp_path / "stopped", changes, *LAUNCH)
     assert curve(tmp_path / "stopped") == curve(tmp_path / "whole")
@@ -83,8 +83,8 @@ def test_a_process_alone_does_not_pay_for_the_launcher() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
     folder = str(Path(fit_child.__file__).parent)
     subprocess.run([sys.executable, "-c", code], env=environment, cwd=folder, check=True, timeout=200)
-    team = ProcessGroup()
+    group = ProcessGroup()
     model = fresh(planted())
     optimiser = torch.optim.AdamW(model.parameters())
-    assert (team.size, team.main) == (1, True)
-    assert team.prepare(model, optimiser) == (model, optimiser)
+    assert (group.size, group.main) == (1, True)
+    assert group.prepare(model, optimiser) == (model, optimiser)

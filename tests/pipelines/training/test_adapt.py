@@ -8,7 +8,7 @@ import pytest
 
 from thumblab_core.ranking.adapters import LEAST_VIDEOS
 from thumblab_pipelines.statistics.trend import local_trend
-from thumblab_pipelines.training.adaptation import above_trend, adjusted, fit_adapters
+from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
 
 VIDEOS, WIDTH = 40, 8
 SIZES = {"a": VIDEOS, "b": VIDEOS, "few": LEAST_VIDEOS - 1}
@@ -42,7 +42,7 @@ def some() -> Some:
 def learnt(some: Some, only: set[str] | None = None) -> dict[str, object]:
     above = above_trend(some.channel, some.published, some.target, some.known)
     rows = np.flatnonzero(some.known)
-    return dict(fit_adapters(some.inputs, some.scores, above, some.channel, rows, 0.5, only))
+    return dict(fit_adapters(ScoredVideos(some.inputs, some.scores, some.channel), above, rows, 0.5, only))
 
 
 def test_a_video_is_judged_by_what_its_channel_got_around_then(some: Some) -> None:
@@ -63,7 +63,7 @@ def test_every_channel_with_history_enough_has_an_adapter_of_its_own_videos(some
 
 
 def test_each_channel_has_its_own_taste_and_the_later_videos_show_it(some: Some) -> None:
-    said = adjusted(some.inputs, some.scores, some.channel, learnt(some))
+    said = adapted_scores(ScoredVideos(some.inputs, some.scores, some.channel), learnt(some))
     for name in ("a", "b"):
         later = (some.channel == name) & ~some.known
         assert np.corrcoef(said[later], some.target[later])[0, 1] > 0.7
@@ -71,7 +71,7 @@ def test_each_channel_has_its_own_taste_and_the_later_videos_show_it(some: Some)
 
 def test_a_channel_without_an_adapter_keeps_the_models_score(some: Some) -> None:
     scores = np.random.default_rng(1).standard_normal(len(some.scores)).astype(np.float32)
-    said = adjusted(some.inputs, scores, some.channel, learnt(some, {"a"}))
+    said = adapted_scores(ScoredVideos(some.inputs, scores, some.channel), learnt(some, {"a"}))
     others = some.channel != "a"
     np.testing.assert_array_equal(said[others], scores[others])
     assert (said[~others] != scores[~others]).all()

@@ -16,9 +16,9 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.batches import Batches
-from thumblab_pipelines.training.config import Epoch, TrainConfig
+from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.fitting import fit, learning_rate
-from thumblab_pipelines.training.losses import Targets, batch_losses, distinct, mixed, pair_loss
+from thumblab_pipelines.training.losses import Targets, batch_losses, mixup_batch, pair_batch, pair_loss
 
 PROBLEM = planted()
 CONFIG = TrainConfig(**QUICK)  # type: ignore[arg-type]
@@ -114,7 +114,7 @@ def targets(problem: TrainingArrays = PROBLEM, smoothing: float = 0.15) -> Targe
 def test_the_losses_are_the_plain_ones_over_what_is_known() -> None:
     model = fresh(PROBLEM).eval()
     pairs = np.arange(0, 400, 3)
-    batch = distinct(targets(), pairs, pairs[:0])
+    batch = pair_batch(targets(), pairs, pairs[:0])
     sums, counts = batch_losses(model(batch.inputs), batch, CONFIG)
     expected = reference(model(torch.from_numpy(PROBLEM.inputs)), pairs, CONFIG)
     np.testing.assert_allclose((sums / counts).detach(), expected, rtol=1e-5)
@@ -126,7 +126,7 @@ def test_the_parts_of_a_step_add_up_to_the_step() -> None:
     model, pairs, nothing = fresh(PROBLEM).eval(), np.arange(300), np.arange(0)
 
     def summed(mine: np.ndarray, elsewhere: np.ndarray) -> torch.Tensor:
-        batch = distinct(targets(), mine, elsewhere)
+        batch = pair_batch(targets(), mine, elsewhere)
         return torch.stack(batch_losses(model(batch.inputs), batch, CONFIG)).detach()
 
     whole = summed(pairs, nothing)
@@ -140,7 +140,7 @@ def test_a_heavier_pair_counts_for_more_and_one_without_weight_for_nothing() -> 
     model = fresh(PROBLEM).eval()
     weighted = dataclasses.replace(PROBLEM, weights=weights)
     assert len(weighted.pairs(0.0)[0]) == 150
-    batch = distinct(targets(weighted), pairs[:150], pairs[:0])
+    batch = pair_batch(targets(weighted), pairs[:150], pairs[:0])
     sums, counts = batch_losses(model(batch.inputs), batch, CONFIG)
     repeated = np.concatenate([pairs[:150], pairs[100:150], pairs[100:150]])
     expected = reference(model(torch.from_numpy(PROBLEM.inputs)), repeated, CONFIG)[0]
@@ -156,7 +156,7 @@ def test_the_pair_losses_are_pytorchs_own() -> None:
     torch.testing.assert_close(pair_loss(gap, ranknet), entropy(gap, ones, reduction="none"))
     smoothed = dataclasses.replace(ranknet, label_smoothing=0.15)
     torch.testing.assert_close(pair_loss(gap, smoothed), entropy(gap, 0.925 * ones, reduction="none"))
-    with pytest.raises(ValueError, match="margin or ranknet"):
+    with pytest.raises(ValueError, match="use 'margin' or 'ranknet'"):
         pair_loss(gap, dataclasses.replace(CONFIG, pair_loss="hinge"))  # type: ignore[arg-type]
 
 
@@ -165,7 +165,7 @@ def test_mixup_takes_both_sides_of_a_pair_in_the_same_proportion() -> None:
     known = np.arange(ROWS, dtype=np.float32)
     winners, losers = np.arange(150), np.arange(150, 300)
     problem = TrainingArrays(np.stack([known, known], axis=1), winners, losers, known / ROWS, PROBLEM.sub_scores)
-    batch = mixed(targets(problem, 0.0), np.arange(150), 0.3, np.random.default_rng(0))
+    batch = mixup_batch(targets(problem, 0.0), np.arange(150), 0.3, np.random.default_rng(0))
     ahead, behind = batch.inputs[batch.ahead, 0], batch.inputs[batch.behind, 0]
     torch.testing.assert_close(behind - ahead, torch.full((150,), 150.0), atol=1e-3, rtol=0)
     torch.testing.assert_close(batch.values[:, 0], batch.inputs[:, 0] / ROWS)
@@ -289,7 +289,7 @@ def test_threads_and_signals_are_as_they_were(tmp_path: Path) -> None:
         config = dataclasses.replace(CONFIG, epochs=1)
         fit(PROBLEM, config, fresh(PROBLEM), on_epoch=lambda _: listening.append(signal.getsignal(signal.SIGTERM)))
         fit(
-            PROBLEM, config, fresh(PROBLEM), checkpoints=tmp_path / "c",
+            PROBLEM, config, fresh(PROBLEM), folders=TrainingFolders(tmp_path / "c"),
             on_epoch=lambda _: listening.append(signal.getsignal(signal.SIGTERM)),
         )  # fmt: skip
         assert listening[0] is mine, "without a place for the state, SIGTERM is none of its business"

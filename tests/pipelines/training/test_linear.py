@@ -8,7 +8,7 @@ import pytest
 
 from thumblab_core.arrays import Float32s
 from thumblab_pipelines.training import linear
-from thumblab_pipelines.training.linear import _LENGTHS, _PENALTIES, Choice, choose, solve
+from thumblab_pipelines.training.linear import _LENGTHS, _PENALTIES, LineParameters, choose_line, fit_ridge
 
 
 def planted(by_picture: float, by_rest: float, seed: int = 0, videos: int = 60, noise: float = 0.4) -> tuple[Any, ...]:
@@ -38,48 +38,48 @@ def test_it_is_the_ridge_regression_of_the_textbook(shape: tuple[int, int], pena
     random = np.random.default_rng(0)
     inputs = (random.standard_normal(shape) + 3).astype(np.float32)
     target = inputs @ random.standard_normal(shape[1]) + 5
-    found = solve(inputs, target, penalty)
+    found = fit_ridge(inputs, target, penalty)
     assert (found.shape, found.dtype) == ((shape[1],), np.float32)
     np.testing.assert_allclose(found, ridge(inputs, target, penalty), atol=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_pictures_are_taken_in_full_where_they_decide(seed: int) -> None:
-    assert choose(*planted(1.0, 0.0, seed)).length == max(_LENGTHS)
+    assert choose_line(*planted(1.0, 0.0, seed)).length == max(_LENGTHS)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_pictures_are_held_back_where_the_rest_decides(seed: int) -> None:
-    assert choose(*planted(0.0, 1.0, seed)).length == min(_LENGTHS)
+    assert choose_line(*planted(0.0, 1.0, seed)).length == min(_LENGTHS)
 
 
 def test_what_is_plain_is_shrunk_less_than_what_is_noisy() -> None:
-    plain = [choose(*planted(1.0, 0.3, seed, noise=0.05)).penalty for seed in range(4)]
-    noisy = [choose(*planted(0.5, 0.5, seed, noise=6.0)).penalty for seed in range(4)]
+    plain = [choose_line(*planted(1.0, 0.3, seed, noise=0.05)).penalty for seed in range(4)]
+    noisy = [choose_line(*planted(0.5, 0.5, seed, noise=6.0)).penalty for seed in range(4)]
     assert plain == [min(_PENALTIES)] * 4
     assert np.mean(noisy) > 2 * min(_PENALTIES)
 
 
 def test_where_there_is_nothing_to_judge_by_the_most_careful_line_is_taken() -> None:
     pictures, rest, target, channel, winners, losers = planted(1.0, 1.0)
-    careful = Choice(min(_LENGTHS), max(_PENALTIES))
-    assert choose(pictures, rest, target, channel, winners[:0], losers[:0]).length == careful.length
-    one = choose(pictures[:1], rest[:1], target[:1], channel[:1], winners[:0], losers[:0])
+    careful = LineParameters(min(_LENGTHS), max(_PENALTIES))
+    assert choose_line(pictures, rest, target, channel, winners[:0], losers[:0]).length == careful.length
+    one = choose_line(pictures[:1], rest[:1], target[:1], channel[:1], winners[:0], losers[:0])
     assert one.length == careful.length
 
 
 def scores_asked(monkeypatch: pytest.MonkeyPatch, rows: tuple[Any, ...]) -> list[npt.NDArray[np.float64]]:
     """What the lines of all choices predict for the rows."""
     said = []
-    real = linear._predicted
+    real = linear._predict_held_out
 
     def kept(*arguments: Any) -> Any:
         said.append(real(*arguments))
         return said[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(linear, "_predicted", kept)
-        choose(*rows)
+        patch.setattr(linear, "_predict_held_out", kept)
+        choose_line(*rows)
     return said
 
 
@@ -103,10 +103,10 @@ def test_pairs_across_two_runs_are_not_judged_by() -> None:
     across = run[winners] != run[losers]
     sides = np.where(across, losers, winners), np.where(across, winners, losers)
     rows = pictures, rest, target, channel
-    assert choose(*rows, *sides) == choose(*rows, winners, losers)
+    assert choose_line(*rows, *sides) == choose_line(*rows, winners, losers)
     inside = ~across
     turned = np.where(inside, losers, winners), np.where(inside, winners, losers)
-    assert choose(*rows, *turned) != choose(*rows, winners, losers)
+    assert choose_line(*rows, *turned) != choose_line(*rows, winners, losers)
 
 
 def test_of_many_videos_some_are_enough_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,5 +114,5 @@ def test_of_many_videos_some_are_enough_and_always_the_same(monkeypatch: pytest.
     monkeypatch.setattr(linear, "_ROWS", 240)
     said = scores_asked(monkeypatch, rows)
     assert {len(one) for one in said} == {240}
-    assert choose(*rows) == choose(*rows)
-    assert choose(*rows).length == max(_LENGTHS)
+    assert choose_line(*rows) == choose_line(*rows)
+    assert choose_line(*rows).length == max(_LENGTHS)

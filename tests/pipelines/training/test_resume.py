@@ -22,7 +22,7 @@ from safetensors import safe_open
 from thumblab_pipelines.training import checkpoints
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.checkpoints import Checkpoint, State, TrainingStoppedError
-from thumblab_pipelines.training.config import Epoch, TrainConfig
+from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.fitting import fit
 
 PROBLEM = planted()
@@ -37,9 +37,11 @@ def run(
     config: TrainConfig = CONFIG,
     every: int = 2,
     problem: TrainingArrays = PROBLEM,
+    logs: Path | None = None,
     **options: Any,
 ) -> Trained:
-    return fit(problem, config, fresh(problem), checkpoints=folder, checkpoint_every=every, **options)
+    folders = TrainingFolders(folder, logs)
+    return fit(problem, config, fresh(problem), folders=folders, checkpoint_every=every, **options)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_a_process_that_is_killed_at_a_random_epoch_is_resumed_to_equal_weights(
         process.send_signal(how)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 1), said
-    assert (how == signal.SIGKILL) != ("start it again and it goes on from" in said)
+    assert (how == signal.SIGKILL) != ("start it again to resume from" in said)
     config = dataclasses.replace(CONFIG, epochs=60, swa_start=50)
     heard: list[int] = []
     found = run(tmp_path / "state", config, on_epoch=lambda epoch: heard.append(epoch.epoch))
@@ -98,7 +100,7 @@ def stopped_at(epoch: int, folder: Path, **options: Any) -> None:
             signal.raise_signal(signal.SIGTERM)  # to this thread, and not to one of a library's
 
     with pytest.raises(
-        TrainingStoppedError, match=r"stop in epoch \d+ of \d+; start it again and it goes on from .*training\.safe"
+        TrainingStoppedError, match=r"stopped in epoch \d+ of \d+; start it again to resume from .*training\.safe"
     ):
         run(folder, on_epoch=stop, **options)
 
@@ -180,8 +182,8 @@ def test_the_state_of_another_training_is_not_taken_up(
         return built
 
     with caplog.at_level(logging.WARNING):
-        found = fit(problem, config, model(), checkpoints=tmp_path / "state")
-    assert "is of another training (other pairs, settings or processes): starting anew" in caplog.text
+        found = fit(problem, config, model(), folders=TrainingFolders(tmp_path / "state"))
+    assert "belongs to another training (other pairs, settings or number of processes): starting anew" in caplog.text
     assert_same(found, fit(problem, config, model()))
 
 

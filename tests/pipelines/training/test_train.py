@@ -20,7 +20,7 @@ from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION
 from thumblab_pipelines.statistics.calibration import expected_calibration_error, too_close_share
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.checkpoints import TrainingStoppedError
-from thumblab_pipelines.training.config import Epoch, TrainConfig
+from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.train import Trained, train
 
 Plant = Callable[..., Dataset]
@@ -336,9 +336,11 @@ def test_a_training_that_is_stopped_twice_ends_in_the_very_files_of_one_that_was
         return listen
 
     for what, at in (("training", 3), ("(2 of 3)", 6)):
-        with pytest.raises(TrainingStoppedError, match=f"stop in epoch {at + 2} of 8"):
-            train(data, config, stopping(what, at), tmp_path / "state")
+        with pytest.raises(TrainingStoppedError, match=f"stopped in epoch {at + 2} of 8"):
+            train(data, config, stopping(what, at), TrainingFolders(tmp_path / "state"))
     heard: list[tuple[str, int]] = []
-    again = train(data, config, lambda what, epoch: heard.append((what, epoch.epoch)), tmp_path / "state")
+    again = train(
+        data, config, lambda what, epoch: heard.append((what, epoch.epoch)), TrainingFolders(tmp_path / "state")
+    )
     assert [epoch for what, epoch in heard if "(2 of 3)" in what] == [7]
     assert files(again, tmp_path / "again") == files(train(data, config), tmp_path / "whole")

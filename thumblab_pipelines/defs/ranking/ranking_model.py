@@ -24,14 +24,16 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
         built = build_model(chosen, progress=lab.progress(context), run_id=context.run.run_id)
         tracked = log_model(chosen, tracker, built)
         verdicts = check_model(chosen, built.release)
-    if built.forgotten:
-        context.log.warning(f"{built.forgotten} videos of its pairs were forgotten since they were made, and left out")
+    if built.deleted_videos:
+        context.log.warning(
+            f"{built.deleted_videos} videos of its pairs were forgotten since they were made, and left out"
+        )
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": built.release.info["videos"],
             "release": built.release.release_id,
             "reused": built.reused,
-            "forgotten": built.forgotten,
+            "forgotten": built.deleted_videos,
             "epochs": len(built.history),
             "mlflow_run": dg.MetadataValue.url(tracked.url),
             "mlflow_version": tracked.version,
