@@ -104,7 +104,7 @@ def test_videos_forgotten_on_the_way_stop_neither_training_nor_promotion_and_are
     gone.append(forget_one(lab, TEST))
     decision = promote_newest(lab)[2]
     assert decision.comparison is not None
-    assert "; 4 videos of these pairs were forgotten since they were made" in decision.reason
+    assert "; 4 videos of these pairs have been deleted since they were made" in decision.reason
 
     # Retention leaves no trace of them, and what was trained and served still finds its pairs.
     assert list(named_by(lab, *gone))

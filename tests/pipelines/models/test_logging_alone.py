@@ -81,7 +81,7 @@ def test_a_database_that_ends_the_session_meanwhile_takes_nothing_of_what_was_lo
 
 
 def test_one_that_logs_for_ever_is_waited_for_only_so_long(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "_LONGEST_S", 0.2)
+    monkeypatch.setattr(tracking, "_LONGEST_WAIT_S", 0.2)
     with lab.engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": tracking._LOCK})
         with pytest.raises(LabError, match="too long") as raised:

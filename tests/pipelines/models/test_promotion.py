@@ -28,7 +28,7 @@ from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models import promotion
 from thumblab_pipelines.models.build import build_model
-from thumblab_pipelines.models.champion import serve_newest, standing
+from thumblab_pipelines.models.champion import alias_state, serve_newest
 from thumblab_pipelines.models.promotion import (
     LEAST_PAIRS,
     Comparison,
@@ -208,7 +208,7 @@ def test_a_model_that_served_before_does_not_come_back_by_itself(lab: Lab, publi
     promote_by_hand(lab, old)
     challenger, served, decision = promote_newest(lab)
     assert (challenger, served, decision.promoted) == (new, old, False)
-    assert "until a person chose" in decision.reason
+    assert "was replaced by a person, who chose" in decision.reason
     # A new one that is worse than the person's choice does not take its place, one that is better does.
     publish(30.0)
     assert promote_newest(lab)[1] == old
@@ -228,9 +228,9 @@ def test_a_choice_that_is_about_to_be_served_is_what_the_newest_must_match(lab: 
 @pytest.mark.parametrize(
     ("champion", "why"),
     [
-        ({"broken": True}, "cannot be loaded"),
-        ({"image_encoder": "another"}, "not to be had any more"),  # the same name with other weights
-        ({"title_encoder": "another", "image_encoder_name": "onnx:another"}, "not to be had any more"),
+        ({"broken": True}, "can no longer be loaded"),
+        ({"image_encoder": "another"}, "no longer available"),  # the same name with other weights
+        ({"title_encoder": "another", "image_encoder_name": "onnx:another"}, "no longer available"),
         ({"image_encoder": "another", "image_encoder_name": "onnx:another"}, "only 0 held-out pairs have vectors"),
     ],
 )
@@ -316,7 +316,7 @@ def test_only_pairs_that_neither_has_seen_are_asked(lab: Lab, publish: Publish, 
     decision = decide(lab, silent, champion)
     assert decision.comparison is not None
     assert decision.comparison.channels == 7
-    assert f"{silent.release_id} does not say what it was trained on" in decision.reason
+    assert f"{silent.release_id} does not record its training videos" in decision.reason
 
     everything = publish(0.1, seen=data.videos.video_id.tolist(), seed=4)
     decision = decide(lab, everything, champion)
@@ -355,21 +355,21 @@ def champion(number: str, release_id: str | None, crowned: str | None) -> Champi
 def test_a_persons_move_is_told_from_the_labs_own_also_after_a_crash(
     alias: Champion | None, by_hand: bool, said: str
 ) -> None:
-    found = standing(alias, "served")
+    found = alias_state(alias, "served")
     assert (found.chosen is not None) == by_hand
     assert said in found.explanation
 
 
 def test_the_first_model_may_be_served_because_a_person_says_so() -> None:
     alias = champion("1", "first", None)
-    assert standing(alias, None).chosen == alias.version
+    assert alias_state(alias, None).chosen == alias.version
 
 
 class Registry:
     """MLflow's model, whose alias a person has put on a version that may not be there."""
 
     def __init__(self, wish: Champion, error: LabError) -> None:
-        self.alias, self.error, self.told = wish, error, list[str]()
+        self.alias, self.error, self.promotions = wish, error, list[str]()
 
     def champion(self) -> Champion:
         return self.alias
@@ -383,8 +383,8 @@ class Registry:
     def crown(self, version: Version) -> None:
         self.alias = Champion(version, version.number)
 
-    def tell(self, version: Version, said: str) -> None:
-        self.told.append(said)
+    def set_promotion(self, version: Version, decision: str) -> None:
+        self.promotions.append(decision)
 
 
 @pytest.mark.parametrize("away", [True, False])
@@ -433,7 +433,7 @@ def test_what_mlflow_does_not_give_now_it_may_give_later_and_what_it_has_not_it_
     from mlflow.protos import databricks_pb2
 
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", refuse)
-    with pytest.raises(LabError, match="cannot be had from MLflow") as raised:
+    with pytest.raises(LabError, match="cannot be fetched from MLflow") as raised:
         ModelRegistry(None, "m").recovered(
             Version("1", "run", "20260101T000000000000Z-01234567"), lab.releases, MODEL, ALL
         )
@@ -445,7 +445,7 @@ def test_a_persons_move_starts_one_run_which_is_tried_again_every_hour(monkeypat
     monkeypatch.setattr("time.time", lambda: now)
     monkeypatch.setattr(MlflowResource, "connect", lambda self: type("Server", (), {"registry": None}))
     alias, serving = champion("1", "older", "2"), "served"
-    monkeypatch.setattr(serve, "watch", lambda lab, registry: standing(alias, serving))
+    monkeypatch.setattr(serve, "watch", lambda lab, registry: alias_state(alias, serving))
     cursor: str | None = None
 
     def tick() -> list[dict[str, object]]:
