@@ -58,7 +58,7 @@ def test_an_encoder_is_made_once_and_it_is_said_how_to_use_it(
     assert tiny.setting.startswith(f"open_clip:{model}/")
     assert (len(tuned["blocks"]), len(tuned["history"]), tuned["config"]["heads"]) == (1, 1, "fresh")
     again = shell("fine-tune", "--blocks", "1", "--epochs", "1", "--heads", "fresh")
-    assert f"1. THUMBLAB_IMAGE_ENCODER={tuned['setting']}" in again.stdout
+    assert f"1. set THUMBLAB_IMAGE_ENCODER={tuned['setting']}" in again.stdout
     assert tuned["release"] in again.stdout
     assert "materialize training_pairs and ranking_model" in again.stdout
 

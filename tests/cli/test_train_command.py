@@ -70,12 +70,13 @@ def test_a_training_is_published_told_and_serves_nothing(shell: Shell, store: Re
     again = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow")
     assert (again.exit_code, again.stderr) == (0, "")
     assert f"Nothing has changed since {release.release_id} was trained; nothing was trained." in again.stdout
-    assert "nothing serves it yet: materialize served_model" in again.stdout
+    assert "is not served yet: materialize served_model" in again.stdout
     assert "Held-out AUC" in again.stdout
     assert len(store.all(MODEL, ALL)) == 1
     store.promote(release)
     assert (
-        "it is what is served" in shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow").stdout
+        "It passes its checks and is served."
+        in shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow").stdout
     )
 
 
@@ -97,8 +98,8 @@ def test_what_goes_wrong_in_mlflow_after_the_training_is_one_sentence_and_no_fai
     assert said["mlflow"] is None
     assert store.get(MODEL, ALL, said["release"])
     assert done.stderr.splitlines()[-1] == (
-        f"{said['release']} is published and not logged (MlflowException: the disk is full); mend MLflow. "
-        "The same command then logs what is there, without training again."
+        f"{said['release']} is published but not logged (MlflowException: the disk is full); repair MLflow. "
+        "The same command then logs the model without training again."
     )
 
 
