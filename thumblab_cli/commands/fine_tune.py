@@ -22,7 +22,7 @@ _FIELDS = {
     "heads_rate": "The learning rate of the heads.",
     "weight_decay": "The weight decay of AdamW.",
     "pair_loss": "The loss of a pair: the log odds of winning (Bradley-Terry), or a margin loss.",
-    "least_margin": "Leave out pairs with a smaller margin: 0.1 means that the loser has 10 % fewer views than the winner.",
+    "least_margin": "Leave out pairs with a smaller margin: 0.1 means that the loser has 10 % fewer views.",
     "activations_gib": "Disk space for the activations of the frozen blocks; 0: compute them again in every epoch.",
     "seed": "The seed of the random numbers.",
 }
@@ -50,8 +50,8 @@ class _Blocks(click.ParamType[Any]):
 def command(as_json: bool, **chosen: Any) -> None:
     """Fine-tune the last blocks of the image encoder on the newest pairs of the lab.
 
-    The encoder must be one of open_clip. The result is a new encoder, which is not used until the settings name it. If the
-    command is killed, the same command resumes after the last complete epoch. If nothing has changed since the last
+    The encoder must be one of open_clip. The result is a new encoder, which is not used until the settings name it. If
+    the command is killed, the same command resumes after the last complete epoch. If nothing has changed since the last
     fine-tuning, it shows that encoder again. See docs/encoders.md.
     """
     from thumblab_cli.printing.tables import progress_bars, whole_console

@@ -28,7 +28,7 @@ _FIELDS = {
     "weight_decay": "The weight decay of AdamW.",
     "pair_loss": "The loss of a pair: a margin loss, or the log odds of winning (Bradley-Terry).",
     "margin": "How far above the loser the winner must score, for the margin loss.",
-    "least_margin": "Leave out pairs with a smaller margin: 0.1 means that the loser has 10 % fewer views than the winner.",
+    "least_margin": "Leave out pairs with a smaller margin: 0.1 means that the loser has 10 % fewer views.",
     "label_smoothing": "Move outcomes towards one half by this share; 0: off.",
     "mixup_alpha": "Mix each pair with another one, in a share drawn from Beta(A, A); 0: off.",
     "swa_start": "Average the weights from this epoch on; 0: off.",
@@ -48,8 +48,8 @@ _FIELDS = {
 def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: bool, **fields: Any) -> None:
     """Train the ranking model on the newest pairs of the lab, evaluate it and publish it. It is not served yet.
 
-    If it is stopped or killed, the same command resumes the training. If nothing has changed since the last training, it
-    shows that model again.
+    If it is stopped or killed, the same command resumes the training. If nothing has changed since the last training,
+    it shows that model again.
 
     \b
     Several processes:
@@ -107,7 +107,7 @@ def _as_json(built: "BuiltModel", checks: "list[CheckResult]", tracked: "Tracked
     return {
         "release": built.release.release_id,
         "pairs_release": built.release.info["pairs_release"],
-        "forgotten": built.deleted_videos,
+        "forgotten": built.forgotten,
         "reused": built.reused,
         "epochs": len(built.history),
         "checks": {check.name: {"passed": check.passed, "said": check.explanation} for check in checks},
@@ -128,8 +128,8 @@ def _print(
         lines = [f"Nothing has changed since {name} was trained; nothing was trained."]
     else:
         lines = [f"{name} was trained in {len(built.history)} epochs on {built.release.info['pairs_release']}."]
-    if built.deleted_videos:
-        lines.append(f"{built.deleted_videos} videos have been deleted since the pairs were made, and were left out.")
+    if built.forgotten:
+        lines.append(f"{built.forgotten} videos have been deleted since the pairs were made, and were left out.")
     if tracked is not None:
         lines.append(f"In MLflow it is version {tracked.version}, and the challenger: {tracked.url}")
     failed = [check.explanation for check in checks if not check.passed]

@@ -12,7 +12,7 @@ from thumblab_pipelines.models.refresh import RefreshListener, held_niches, refr
 
 
 @dg.op(
-    description="Encodes, measures, indexes and serves the lab's videos, trains a model on them and serves it; needs no key."
+    description="Encodes, measures, indexes and serves the lab's videos, then trains and serves a model; needs no key."
 )
 def serve_what_is_held(
     context: dg.OpExecutionContext, lab: LabResource, mlflow: MlflowResource
@@ -42,8 +42,8 @@ def serve_what_is_held(
 
 @dg.job(
     op_retry_policy=RETRY,
-    description="Takes imported videos to a served index for every niche that has videos, then trains and serves the model. "
-    "Does not call YouTube.",
+    description="Takes imported videos to a served index for every niche that has videos, then trains and serves the "
+    "model. Does not call YouTube.",
 )
 def refresh_imported() -> None:
     serve_what_is_held()

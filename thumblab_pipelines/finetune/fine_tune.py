@@ -1,7 +1,7 @@
 """Fine-tune the image encoder: its last blocks, or all of it, are trained with the ranker's heads on the pairs.
 
-The result is a release with an open_clip checkpoint, which the settings can name like any other encoder. Vectors, index and
-ranking model must then be computed again, see docs/encoders.md.
+The result is a release with an open_clip checkpoint, which the settings can name like any other encoder. Vectors, index
+and ranking model must then be computed again, see docs/encoders.md.
 """
 
 import json
@@ -34,13 +34,14 @@ _VERSION = 3
 class FineTuneConfig:
     """How to fine-tune. Raises `LabError` for an invalid value.
 
-    Trained      the last `blocks` transformer blocks of the image tower with its final norm and projection, or "all" of the
-                 tower; and the ranker's heads, which start from the newest ranking model ("trained") or at random ("fresh").
-    A step       takes `accumulate` batches of `pictures` pictures and all training pairs within a batch; an epoch shows each
-                 picture once.
-    Step size    AdamW. The learning rate is `encoder_rate` for the end of the tower, multiplied by `layer_decay` for every
-                 block below, and `heads_rate` for the heads. It is reached after the share `warm_up` of all steps and decays
-                 to zero along a cosine. Gradients are clipped to the norm `clip_norm`.
+    Trained      the last `blocks` transformer blocks of the image tower with its final norm and projection, or "all" of
+                 the tower; and the ranker's heads, which start from the newest ranking model ("trained") or at random
+                 ("fresh").
+    A step       takes `accumulate` batches of `pictures` pictures and all training pairs within a batch; an epoch shows
+                 each picture once.
+    Step size    AdamW. The learning rate is `encoder_rate` for the end of the tower, multiplied by `layer_decay` for
+                 every block below, and `heads_rate` for the heads. It is reached after the share `warm_up` of all steps
+                 and decays to zero along a cosine. Gradients are clipped to the norm `clip_norm`.
     Pair loss    "ranknet" or "margin" as for the ranker, on pairs whose labels differ by at least `least_margin`.
     Disk         activations of the frozen blocks are stored if they take at most `activations_gib`.
     """
@@ -115,12 +116,12 @@ def fine_tune(
 ) -> Release:
     """Fine-tune the encoder of the settings on the pairs, and publish it as a release of kind `encoder`.
 
-    A checkpoint is written after every epoch. A call after a crash with the same pairs and configuration resumes from it,
-    and a call after the end returns the release that exists. An unreadable picture leaves out the pairs that it is in;
-    the release counts them. `setting_of` returns the setting that uses the encoder.
+    A checkpoint is written after every epoch. A call after a crash with the same pairs and configuration resumes from
+    it, and a call after the end returns the release that exists. An unreadable picture leaves out the pairs that it is
+    in; the release counts them. `setting_of` returns the setting that uses the encoder.
 
-    Raises `LabError` when the encoder is not a ViT of open_clip, when the pairs were made with another encoder, and when
-    there is no ranking model to start from.
+    Raises `LabError` when the encoder is not a ViT of open_clip, when the pairs were made with another encoder, and
+    when there is no ranking model to start from.
     """
     from thumblab_pipelines.dataset.load import load_dataset
 

@@ -17,7 +17,10 @@ ALL: Literal["all"] = "all"
 
 @dataclass(frozen=True)
 class _Anatomy:
-    """The parts of a tower. `embedding` and `ending` are names of modules and parameters; `embed` and `end` compute them."""
+    """The parts of a tower.
+
+    `embedding` and `ending` are names of modules and parameters; `embed` and `end` compute these parts.
+    """
 
     embedding: tuple[str, ...]
     blocks: Blocks
@@ -31,8 +34,8 @@ class _Anatomy:
 class TrainableTower:
     """An image tower whose last `blocks` transformer blocks, and everything after them, are trained.
 
-    "all" trains the whole tower with its patch embedding; the number of all blocks leaves the embedding frozen. All other
-    parameters are frozen. The tower stays in evaluation mode, without dropout.
+    "all" trains the whole tower with its patch embedding; the number of all blocks leaves the embedding frozen. All
+    other parameters are frozen. The tower stays in evaluation mode, without dropout.
 
     Raises `LabError` when the tower is not a ViT of open_clip or timm, or has fewer blocks.
     """

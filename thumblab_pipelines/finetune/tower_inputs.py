@@ -1,7 +1,8 @@
 """The inputs of the trained part of an image tower: computed once per picture, stored on the disk, read in every epoch.
 
-If the lower blocks are frozen, these are their activations in float16, so the frozen blocks run once instead of in every
-epoch. If all blocks are trained, or the activations would take too much disk space, these are the prepared pictures.
+If the lower blocks are frozen, these are their activations in float16, so the frozen blocks run once instead of in
+every epoch. If all blocks are trained, or the activations would take too much disk space, these are the prepared
+pictures.
 """
 
 import json
@@ -34,7 +35,7 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class TowerInputs:
-    """The inputs of n pictures. `unreadable` maps the row of each unreadable picture to the reason; such rows are empty."""
+    """The inputs of n pictures. `unreadable` maps the row of each unreadable picture, which is empty, to the reason."""
 
     tower: TrainableTower
     preprocessing: Preprocessing

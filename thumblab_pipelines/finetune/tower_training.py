@@ -1,7 +1,7 @@
 """Train the upper part of an image tower and the ranker's heads together, on the pairs of a dataset.
 
-Computing a picture is expensive; another pair of computed pictures is nearly free. A step therefore draws pictures that are
-close in time in the same channels, and learns from every pair among them. An epoch shows each picture once.
+Computing a picture is expensive; another pair of computed pictures is nearly free. A step therefore draws pictures that
+are close in time in the same channels, and learns from every pair among them. An epoch shows each picture once.
 """
 
 import math
@@ -37,8 +37,8 @@ Pairs = tuple[Rows, Rows]
 class Trained:
     """The result of a fine-tuning.
 
-    `history`: all epochs; `kept`: the epoch whose weights are in the tower; `before`: the validation AUC before training,
-    None without validation pairs; `pairs`: training pairs; `dropped_pairs`: pairs with an unreadable picture.
+    `history`: all epochs; `kept`: the epoch whose weights are in the tower; `before`: the validation AUC before
+    training, None without validation pairs; `pairs`: training pairs; `dropped_pairs`: pairs with an unreadable picture.
     """
 
     history: list[TunedEpoch]
@@ -65,7 +65,7 @@ class TowerTraining:
     ) -> None:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
-        # The loss and the schedule are those of the ranker. The learning rate 1 is multiplied by the rate of each group.
+        # Loss and schedule are those of the ranker. The learning rate 1 is multiplied by the rate of each group.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,
@@ -134,7 +134,7 @@ class TowerTraining:
         self._optimiser.step()
 
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
-        """Yield the rows of each batch that contains pairs, and the positions of their winners and losers in the batch."""
+        """Yield the rows of each batch that contains pairs, and the positions in it of their winners and losers."""
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]
         # Rows are in order of publication, and pairs are close in time. Each channel's videos keep that order roughly.

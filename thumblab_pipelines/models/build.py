@@ -40,7 +40,7 @@ class BuiltModel:
     reused: bool
 
     @property
-    def deleted_videos(self) -> int:
+    def forgotten(self) -> int:
         """How many videos of its pairs had been deleted from the lab before it was trained."""
         return int(self.release.info.get("forgotten", 0))
 
@@ -64,9 +64,9 @@ def build_model(
 ) -> BuiltModel:
     """Train on the newest pairs release, evaluate the model and publish it, unless that release exists already.
 
-    `logs`: a folder for TensorBoard. Each process that `accelerate launch` started calls this function. The main process
-    publishes, and all return its release. Raises `LabError` when there are no pairs to learn from, and in all processes when
-    they did not read the same data.
+    `logs`: a folder for TensorBoard. Each process that `accelerate launch` started calls this function. The main
+    process publishes, and all return its release. Raises `LabError` when there are no pairs to learn from, and in all
+    processes when they did not read the same data.
     """
     from thumblab_pipelines.dataset.load import load_dataset
     from thumblab_pipelines.training.distributed import ProcessGroup
@@ -86,7 +86,7 @@ def build_model(
                     f"{source} cannot be used for training: {'; '.join(check.explanation for check in failed)}"
                 )
             data = load_dataset(lab, source, deleted)
-    # Each process has read for itself, one after the other. With different data they would wait for each other for ever.
+    # The processes have read one after the other. With different data they would wait for each other forever.
     if not group.agree(inputs_digest(inputs, reused)):
         raise LabError(
             "the training pairs, the models or the videos of the lab changed while the processes of this training "

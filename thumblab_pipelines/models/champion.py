@@ -17,8 +17,8 @@ from thumblab_pipelines.models.registry import Champion, ModelRegistry, Version
 class AliasState:
     """Whether the champion alias names the served release.
 
-    `serving`: the id of the served release; `chosen`: the version that a person moved the alias to and that is not served
-    yet, if there is one; `explanation`: a sentence for people.
+    `serving`: the id of the served release; `chosen`: the version that a person moved the alias to and that is not
+    served yet, if there is one; `explanation`: a sentence for people.
     """
 
     explanation: str
@@ -48,8 +48,8 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
         return AliasState(f"the champion, version {version.number}, is served", serving)
     if champion.crowned == version.number:
         return AliasState(
-            f"{serving} is served and the champion is still version {version.number}, where the lab put it: a promotion is "
-            "running, or was cut short; materializing served_model completes it",
+            f"{serving} is served and the champion is still version {version.number}, where the lab put it: a "
+            "promotion is running, or was cut short; materializing served_model completes it",
             serving,
         )
     # This includes an alias that the lab never moved: the lab serves a version before it moves the alias there.
@@ -68,9 +68,9 @@ def watch(lab: Lab, registry: ModelRegistry) -> AliasState:
 def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     """Serve the newest model if it passes its checks and is not worse than the champion, and move the alias to it.
 
-    A version that a person has chosen and that is not served yet takes the place of the champion in the comparison. If the
-    newest model is worse, the sensor still follows that choice. If the chosen version cannot be served, the newest model is
-    compared with the served one, and the alias stays where the person put it.
+    A version that a person has chosen and that is not served yet takes the place of the champion in the comparison. If
+    the newest model is worse, the sensor still follows that choice. If the chosen version cannot be served, the newest
+    model is compared with the served one, and the alias stays where the person put it.
 
     Raises `LabError` when the newest model fails a check or is not in MLflow, or when MLflow does not answer.
     """
@@ -97,8 +97,8 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
 def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: bool) -> Served:
     """Serve the release that a person has chosen, in the Dagster UI or `by_alias`. It is checked but not compared.
 
-    A release that was deleted from the store is fetched from MLflow. Raises `LabError` when it fails a check or cannot be
-    fetched, and records the reason in MLflow.
+    A release that was deleted from the store is fetched from MLflow. Raises `LabError` when it fails a check or cannot
+    be fetched, and records the reason in MLflow.
     """
     version = registry.of_release(release_id)
     try:

@@ -15,7 +15,7 @@ from thumblab_pipelines.training.config import TrainConfig
 
 
 def build_offline(lab: Lab, progress: Progress = silent, config: TrainConfig | None = None) -> BuiltModel:
-    """Encode, measure and index the videos of the lab, pair them, and train a model. Each step does only what is missing."""
+    """Encode, measure, index and pair the videos of the lab, and train a model. Each step does only what is missing."""
     with lab.engine.connect() as connection:
         niches = connection.scalars(select(videos.c.niche).distinct().order_by(videos.c.niche)).all()
     for niche in niches:

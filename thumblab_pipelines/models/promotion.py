@@ -1,9 +1,9 @@
 """Decide which model is served: the newest one, the challenger, replaces the champion if it is not worse.
 
-The rule: both models order the same held-out pairs, none of which either has seen in training. d is the challenger's AUC
-minus the champion's. The challenger is not worse if d is at least 0, or if the lower one-sided 95 % bound of d is above
--0.01. The bound comes from a bootstrap that draws whole channels; with a single channel it draws videos. docs/mlflow.md
-gives the reasons.
+The rule: both models order the same held-out pairs, none of which either has seen in training. d is the challenger's
+AUC minus the champion's. The challenger is not worse if d is at least 0, or if the lower one-sided 95 % bound of d is
+above -0.01. The bound comes from a bootstrap that draws whole channels; with a single channel it draws videos.
+docs/mlflow.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Decision:
 def compare(champion: Floats, challenger: Floats, pairs: pd.DataFrame) -> Comparison | None:
     """Compare two models by a paired bootstrap over channels, or over videos if all pairs are of one channel.
 
-    `champion` and `challenger`: their scores [n]; `pairs` has `winner` and `loser` (rows) and `channel_id`. Return None with
-    fewer than `LEAST_PAIRS` pairs.
+    `champion` and `challenger`: their scores [n]; `pairs` has `winner` and `loser` (rows) and `channel_id`. Return None
+    with fewer than `LEAST_PAIRS` pairs.
     """
     if len(pairs) < LEAST_PAIRS:
         return None
@@ -114,7 +114,8 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     """Decide whether the challenger replaces the champion. The challenger must have passed its checks.
 
     A challenger that served before was replaced by a person, because the lab itself only promotes new models. It is not
-    promoted again automatically. Raises `LabError` when the challenger cannot be loaded or there are no pairs to compare on.
+    promoted again automatically. Raises `LabError` when the challenger cannot be loaded or there are no pairs to
+    compare on.
     """
     if champion is None:
         return Decision(True, "no model is served yet")
@@ -177,8 +178,9 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
 def promote_newest(lab: Lab, chosen: Release | None = None) -> tuple[Release, Release, Decision]:
     """Serve the newest model release if it passes its checks and is not worse than the champion.
 
-    The champion is the served release, or the release that a person has `chosen` and that is about to be served. Return the
-    challenger, the release that is served now, and the decision. Raises `LabError` when the challenger fails a check.
+    The champion is the served release, or the release that a person has `chosen` and that is about to be served. Return
+    the challenger, the release that is served now, and the decision. Raises `LabError` when the challenger fails a
+    check.
     """
     with lab.releases.changing(MODEL, ALL):
         challenger = lab.releases.latest(MODEL, ALL)

@@ -34,8 +34,8 @@ from thumblab_pipelines.training.checkpoints import TrainingStoppedError
 class RefreshListener:
     """The callbacks of a refresh.
 
-    `progress`: see `Progress`. `made`: called with the name of an asset, its niche if it has one, and its number of rows.
-    `info`: called with a sentence for each finished step; `warn`: with one for each thing that was left out.
+    `progress`: see `Progress`. `made`: called with the name of an asset, its niche if it has one, and its number of
+    rows. `info`: called with a sentence for each finished step; `warn`: with one for each thing that was left out.
     """
 
     progress: Progress = silent
@@ -130,8 +130,8 @@ def refresh_model(
 ) -> RefreshedModel:
     """Train on the lab's videos, and serve the model if it passes its checks and is not worse than the served one.
 
-    `connect` is called when there is a model; the model is logged to MLflow if it returns a tracker. With too few videos to
-    learn from nothing is trained, and no error is raised.
+    `connect` is called when there is a model; the model is logged to MLflow if it returns a tracker. With too few
+    videos to learn from nothing is trained, and no error is raised.
     """
     progress, made = listener.progress, listener.made
     before = lab.releases.current(MODEL, ALL)

@@ -1,8 +1,9 @@
-"""MLflow's registered model: a version per release, the aliases `challenger` and `champion`, and who moved the champion.
+"""MLflow's registered model: a version per release, the aliases `challenger` and `champion`, and who moved the
+champion.
 
-MLflow does not record who moved an alias. The lab therefore records, as a tag of the registered model, the version that it
-last moved the champion alias to. An alias on another version was moved by a person. A crash between moving the alias and
-setting the tag looks like a person's move, but to a version that is served already, so nothing has to be done.
+MLflow does not record who moved an alias. The lab therefore records, as a tag of the registered model, the version that
+it last moved the champion alias to. An alias on another version was moved by a person. A crash between moving the alias
+and setting the tag looks like a person's move, but to a version that is served already, so nothing has to be done.
 """
 
 import tempfile
@@ -114,8 +115,8 @@ class ModelRegistry:
     def recovered(self, version: Version, store: ReleaseStore, kind: str, scope: str) -> Release:
         """Return the release of a version. If the store has deleted it, it is restored from the files of its run.
 
-        Raises `LabError` when the lab did not register the version, or when its files are missing or not those that were
-        published; the error is transient when MLflow may have them later.
+        Raises `LabError` when the lab did not register the version, or when its files are missing or not those that
+        were published; the error is transient when MLflow may have them later.
         """
         if version.release_id is None:
             raise LabError(

@@ -74,7 +74,7 @@ def headlines(evaluations: list[Evaluation]) -> list[Figure]:
 
 
 def parameters(release: Release) -> dict[str, Any]:
-    """Return the parameters of a run: `config.*` is the training configuration, the rest describes release and training."""
+    """Return the parameters of a run: the training configuration as `config.*`, and facts about the training."""
     training = json.loads((release.path / "config.json").read_text()).get("training", {})
     values = {"release_id": release.release_id, **_flat(release.info), **_flat(training)}
     return {name: value for name, value in values.items() if value is not None}

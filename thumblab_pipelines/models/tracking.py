@@ -147,9 +147,10 @@ class Tracker:
     ) -> Tracked:
         """Log the release as a run, register its model, and move the `challenger` alias to it.
 
-        A release that was logged before is only looked up. `store` has the pairs release that the model names; the run links
-        to its Dagster run below `dagster_url`. Runs of the release that a crash left unfinished are marked as failed first.
-        A run that another process is writing would be marked too, so call `log_model` where other processes may log.
+        A release that was logged before is only looked up. `store` has the pairs release that the model names; the run
+        links to its Dagster run below `dagster_url`. Runs of the release that a crash left unfinished are marked as
+        failed first. A run that another process is writing would be marked too, so call `log_model` where other
+        processes may log.
         """
         import mlflow
 
@@ -256,7 +257,7 @@ class Tracker:
 
 @cache
 def _http() -> httpx.Client:
-    """Return the HTTP client of the process. Creating one reads the machine's certificates, which is slower than a call."""
+    """Return the HTTP client of the process. Creating one reads all certificates, which is slower than a call."""
     import httpx
 
     return httpx.Client(timeout=10, trust_env=False)

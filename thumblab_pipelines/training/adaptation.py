@@ -18,8 +18,8 @@ Standardise = Callable[[Float32s], Float32s]
 class ScoredVideos:
     """n videos as the global model sees them, each channel's in order of publication.
 
-    `inputs` [n, d]; the model's `scores` [n] of them, in log views; `channel` [n]. `standardise` is applied to the inputs of
-    one channel at a time, because the standardised inputs of a whole corpus take gigabytes.
+    `inputs` [n, d]; the model's `scores` [n] of them, in log views; `channel` [n]. `standardise` is applied to the
+    inputs of one channel at a time, because the standardised inputs of a whole corpus take gigabytes.
     """
 
     inputs: Float32s

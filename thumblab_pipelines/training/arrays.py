@@ -13,8 +13,8 @@ from thumblab_core.errors import LabError
 class TrainingArrays:
     """n rows to learn from.
 
-    `inputs` [n, d]; `engagement` [n] and `sub_scores` [n, k] are between 0 and 1, NaN where unknown. Pairs are row numbers:
-    `winners` and `losers` [p] to train on, `held_winners` and `held_losers` [v] to validate on; v may be 0.
+    `inputs` [n, d]; `engagement` [n] and `sub_scores` [n, k] are between 0 and 1, NaN where unknown. Pairs are row
+    numbers: `winners` and `losers` [p] to train on, `held_winners` and `held_losers` [v] to validate on; v may be 0.
     `weights` [p]: the weight of each pair in the loss; `margins` [p]: how far apart its labels are, compared with
     `TrainConfig.least_margin`. `measured`: engagement is a measured rate, so label smoothing is not applied to it.
     """

@@ -17,9 +17,9 @@ from thumblab_pipelines.training.config import TrainConfig
 def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
     """Return an order [p] of the p pairs in which neighbouring pairs share videos.
 
-    Videos are the nodes of a graph and pairs its edges. The reverse Cuthill-McKee order keeps connected parts together (the
-    videos of a channel) and puts neighbours close to each other (videos of the same weeks). Neither channels nor dates are
-    passed to it.
+    Videos are the nodes of a graph and pairs its edges. The reverse Cuthill-McKee order keeps connected parts together
+    (the videos of a channel) and puts neighbours close to each other (videos of the same weeks). Neither channels nor
+    dates are passed to it.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import reverse_cuthill_mckee

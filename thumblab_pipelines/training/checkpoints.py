@@ -1,8 +1,8 @@
 """The state of a training in one file, from which a training that was killed is resumed.
 
-The file is a safetensors file: tensors, and JSON in its header. It is written under a temporary name, synced to the disk
-and renamed, so a kill at any moment leaves either the old or the new state, complete. Two trainings may share a folder,
-because each temporary name is unique.
+The file is a safetensors file: tensors, and JSON in its header. It is written under a temporary name, synced to the
+disk and renamed, so a kill at any moment leaves either the old or the new state, complete. Two trainings may share a
+folder, because each temporary name is unique.
 """
 
 import hashlib
@@ -101,7 +101,7 @@ class Checkpoint:
             return None
 
     def remove(self) -> None:
-        """Delete the state after the training, temporary files older than an hour, and the folder if it is then empty."""
+        """Delete the state, temporary files that are older than an hour, and the folder if it is then empty."""
         self.path.unlink(missing_ok=True)
         for aside in self.path.parent.glob(f"{self.path.stem}*{_ASIDE}"):
             with suppress(FileNotFoundError):

@@ -7,24 +7,28 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. Losses and their constants are those of docs/training-recipe.md; the learning rate suits small data.
+    """How to train. Losses and their constants are those of docs/training-recipe.md; the learning rate suits small
+    data.
 
-    Length       `epochs`, unless the validation AUC has not risen for `patience` epochs (0: no early stopping). The weights
-                 of the last epoch are kept, because the other heads need longer than the pairwise head. Validation chooses
-                 afterwards how much of the network's output is added to the linear score.
+    Length       `epochs`, unless the validation AUC has not risen for `patience` epochs (0: no early stopping). The
+                 weights of the last epoch are kept, because the other heads need longer than the pairwise head.
+                 Validation chooses afterwards how much of the network's output is added to the linear score.
     An epoch     visits every pair once, or `pairs_per_video` times as many pairs as there are videos if that is fewer
-                 (0: no limit), `pairs_per_step` at a time. A step consists of blocks of about `pairs_per_block` pairs that
-                 share videos. Larger blocks compute fewer videos for the same pairs; blocks of 1 draw each pair by itself.
-    Step size    AdamW with `weight_decay`. `learning_rate` is reached after the share `warm_up` of all steps (0: at once)
-                 and decays to zero along a cosine. Gradients are clipped to the norm `clip_norm` (0: never).
+                 (0: no limit), `pairs_per_step` at a time. A step consists of blocks of about `pairs_per_block` pairs
+                 that share videos. Larger blocks compute fewer videos for the same pairs; blocks of 1 draw each pair by
+                 itself.
+    Step size    AdamW with `weight_decay`. `learning_rate` is reached after the share `warm_up` of all steps (0: at
+                 once) and decays to zero along a cosine. Gradients are clipped to the norm `clip_norm` (0: never).
     Pair loss    "margin": the winner scores at least `margin` above the loser. "ranknet": the logistic loss of the
                  difference (Bradley-Terry). Pairs whose labels differ by less than `least_margin` are left out.
     Other heads  mean squared errors, weighted by `absolute_weight` and `auxiliary_weight`.
-    Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half (0: off).
-    Mixup        each pair is mixed with another pair, in a share drawn from Beta(`mixup_alpha`, `mixup_alpha`) (0: off).
+    Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half
+                 (0: off).
+    Mixup        each pair is mixed with another pair, in a share drawn from Beta(A, A) with A = `mixup_alpha` (0: off).
                  Pairs then share no videos any more, so a step costs several times more.
-    SWA          from epoch `swa_start` on (0: off) the learning rate stays constant, early stopping is off, and the weights
-                 after each epoch are averaged. The average is kept if its validation AUC is at least that of the last epoch.
+    SWA          from epoch `swa_start` on (0: off) the learning rate stays constant, early stopping is off, and the
+                 weights after each epoch are averaged. The average is kept if its validation AUC is at least that of
+                 the last epoch.
     """
 
     epochs: int = 30

@@ -23,8 +23,8 @@ _LEAST_FOR_CTR = 200
 class Corpus:
     """n videos of a dataset.
 
-    `inputs` [n, d] of the ranker; `channel` [n]; `target` [n] in log views; `published` [n] in days; `validation`: the rows
-    of the validation part; `known`: those of the training and the validation part.
+    `inputs` [n, d] of the ranker; `channel` [n]; `target` [n] in log views; `published` [n] in days; `validation`: the
+    rows of the validation part; `known`: those of the training and the validation part.
     """
 
     data: Dataset

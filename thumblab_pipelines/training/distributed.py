@@ -1,10 +1,11 @@
 """The processes that train one model together: this process alone, or those that `accelerate launch` started.
 
-    accelerate launch --multi_gpu --num_processes 2 ...     also on CPUs: with --cpu the launcher starts one process only
+    accelerate launch --multi_gpu --num_processes 2 ...     also on CPUs: with --cpu the launcher starts one process
+    only
 
 This is the only module that knows accelerate, ranks and the number of processes. Every process knows the pairs of every
-step and takes its own part of them; accelerate averages the gradients (DDP). In a single process every method returns its
-argument, and accelerate is not imported.
+step and takes its own part of them; accelerate averages the gradients (DDP). In a single process every method returns
+its argument, and accelerate is not imported.
 """
 
 import os
@@ -67,8 +68,8 @@ class ProcessGroup:
     def share(self, pairs: Rows) -> tuple[Rows, Rows]:
         """Return this process's part of the pairs of a step, and the parts of the processes before it.
 
-        The parts are consecutive, so pairs of one block stay together. Raises `LabError` when there are fewer pairs than
-        processes.
+        The parts are consecutive, so pairs of one block stay together. Raises `LabError` when there are fewer pairs
+        than processes.
         """
         if self.size == 1:
             return pairs, pairs[:0]
@@ -134,15 +135,16 @@ class ProcessGroup:
         return then()
 
     def set_counted(self, counted: Tensor | None) -> None:
-        """Set which rows of the next batch [m] this process counts (1), and which another one does (0). None: all rows."""
+        """Set which rows of the next batch [m] this process counts: 1, or 0 if another process does. None: all rows."""
         self._counted = counted
 
     @contextmanager
     def shared_statistics(self, model: nn.Module) -> Iterator[None]:
         """Have the batch norms of the model take mean and variance over the counted rows of all processes.
 
-        PyTorch's SyncBatchNorm works on GPUs only, and counts rows twice that two processes have. With plain batch norms
-        each process would normalise by its own part of a step, and two processes would train another model than one.
+        PyTorch's SyncBatchNorm works on GPUs only, and counts rows twice that two processes have. With plain batch
+        norms each process would normalise by its own part of a step, and two processes would train another model than
+        one.
         """
         norms = [layer for layer in model.modules() if type(layer) is nn.BatchNorm1d] if self.size > 1 else []
         for layer in norms:
@@ -183,7 +185,8 @@ class _SharedBatchNorm(nn.BatchNorm1d):
         counted = self.counted()
         weights = values.new_ones(len(values), 1) if counted is None else counted[:, None]
         own = torch.stack([(values * weights).sum(dim=0), (values.square() * weights).sum(dim=0)])
-        total, squares, count = _Sum.apply(torch.cat([own, weights.sum().expand(1, own.shape[1])]))  # type: ignore[no-untyped-call]
+        sums = torch.cat([own, weights.sum().expand(1, own.shape[1])])
+        total, squares, count = _Sum.apply(sums)  # type: ignore[no-untyped-call]
         mean = total / count
         variance = (squares / count - mean.square()).clamp_min(0)
         with torch.no_grad():

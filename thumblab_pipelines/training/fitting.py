@@ -1,7 +1,7 @@
 """Fit a model of the ranker's shape to pairs: fast on two cores, the same weights for the same seed, resumable.
 
-The model maps inputs [m, d] to a pairwise score [m], engagement [m] and sub-scores [m, k]. This module does not know what
-the inputs are. Started by `accelerate launch`, the same call trains in several processes, see `ProcessGroup`.
+The model maps inputs [m, d] to a pairwise score [m], engagement [m] and sub-scores [m, k]. This module does not know
+what the inputs are. Started by `accelerate launch`, the same call trains in several processes, see `ProcessGroup`.
 """
 
 import math
@@ -54,13 +54,14 @@ def fit(
 ) -> tuple[Model, list[Epoch]]:
     """Train `model` in place and return it, in evaluation mode, with the history of its epochs.
 
-    It has the weights of the last epoch, or their average (SWA). The epoch with the best validation AUC is not restored: it
-    may be the first, in which the other heads have learnt nothing.
+    It has the weights of the last epoch, or their average (SWA). The epoch with the best validation AUC is not
+    restored: it may be the first, in which the other heads have learnt nothing.
 
-    With `folders.checkpoints` the state is written every `checkpoint_every` epochs and on SIGTERM, and deleted at the end.
-    A call that finds a state resumes from it, and ends with the same weights as a training that was never stopped (on a
-    CPU, with the same `threads`). `on_epoch` is called after each epoch of this run; the history has those of earlier runs
-    too. `threads`: those of PyTorch; a step is small, and on a busy machine two threads wait for each other.
+    With `folders.checkpoints` the state is written every `checkpoint_every` epochs and on SIGTERM, and deleted at the
+    end. A call that finds a state resumes from it, and ends with the same weights as a training that was never stopped
+    (on a CPU, with the same `threads`). `on_epoch` is called after each epoch of this run; the history has those of
+    earlier runs too. `threads`: those of PyTorch; a step is small, and on a busy machine two threads wait for each
+    other.
 
     Raises `LabError` when no pair is clear enough or the loss is not finite, and `TrainingStoppedError` on SIGTERM.
     """
@@ -236,7 +237,7 @@ def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
 
 @contextmanager
 def _stop_requested(checkpoint: Checkpoint | None) -> Iterator[Event]:
-    """Yield an event that SIGTERM sets. Without a checkpoint SIGTERM is not handled, because no state could be saved."""
+    """Yield an event that SIGTERM sets. Without a checkpoint SIGTERM is not handled, since no state can be saved."""
     if checkpoint is None:
         yield Event()
     else:

@@ -86,7 +86,8 @@ def _start_from_line(
 ) -> LineParameters:
     """Fit the linear model to the rows `train`, initialise `model` with it, and return its parameters.
 
-    `pairs`: winners and losers among the rows; `absolute` [n]: the target of the absolute head, which starts at its mean.
+    `pairs`: winners and losers among the rows; `absolute` [n]: the target of the absolute head, which starts at its
+    mean.
     """
     pictures = corpus.data.images.shape[1]
     above = corpus.above_trend(train)[train]

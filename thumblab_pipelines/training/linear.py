@@ -1,8 +1,8 @@
 """The linear model that the network starts from: the scale of the pictures, and the ridge penalty.
 
-Both are chosen on the training part alone, by cross-validation. Each channel's videos are divided into five runs in order
-of time. The linear model fitted to four runs predicts the fifth; the parameters that order the pairs within the runs best
-are chosen.
+Both are chosen on the training part alone, by cross-validation. Each channel's videos are divided into five runs in
+order of time. The linear model fitted to four runs predicts the fifth; the parameters that order the pairs within the
+runs best are chosen.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _ROWS = 3_000
 
 @dataclass(frozen=True)
 class LineParameters:
-    """`length`: the length of the pictures' vectors, where titles have length 1; `penalty`: that of the ridge regression."""
+    """`length` of the pictures' vectors, relative to titles of length 1, and `penalty` of the ridge regression."""
 
     length: float
     penalty: float
@@ -33,8 +33,8 @@ def choose_line(
 ) -> LineParameters:
     """Return the parameters that order held-out pairs best.
 
-    `pictures` [n, d_i] and `rest` [n, r] are the inputs; `target` [n]; `channel` [n], each channel's rows in order of time;
-    `winners` and `losers`: pairs of rows.
+    `pictures` [n, d_i] and `rest` [n, r] are the inputs; `target` [n]; `channel` [n], each channel's rows in order of
+    time; `winners` and `losers`: pairs of rows.
     """
     chosen = _subsample(len(target))
     position = np.full(len(target), -1)

@@ -11,7 +11,8 @@ from thumblab_pipelines.training.config import Epoch
 def training_log(folder: Path | None, first: int) -> Iterator[Callable[[Epoch, float], None]]:
     """Yield a function that logs an epoch and its learning rate to the folder; without a folder it does nothing.
 
-    `first`: the number of the epoch that this run begins with. Entries of an earlier run from that epoch on are discarded.
+    `first`: the number of the epoch that this run begins with. Entries of an earlier run from that epoch on are
+    discarded.
     """
     if folder is None:
         yield lambda epoch, learning_rate: None

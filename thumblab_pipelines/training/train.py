@@ -135,7 +135,7 @@ def measure_kept(corpus: Corpus, unseen: Floats) -> float:
 def adapt(
     corpus: Corpus, model: GlobalModel, known: Rows, kept: float, only: set[str] | None = None
 ) -> tuple[dict[str, Adapter], Floats]:
-    """Return the channel adapters fitted to the known rows, and all scores [n] with them. `only`: see `fit_adapters`."""
+    """Return the adapters fitted to the known rows, and all scores [n] with them. `only`: see `fit_adapters`."""
     videos = ScoredVideos(corpus.inputs, model.scores, corpus.channel, model.model.standardise)
     adapters = fit_adapters(videos, corpus.above_trend(known), known, kept, only)
     return adapters, adapted_scores(videos, adapters)

@@ -24,16 +24,14 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
         built = build_model(opened, progress=lab.progress(context), run_id=context.run.run_id)
         tracked = log_model(opened, tracker, built)
         checks = check_model(opened, built.release)
-    if built.deleted_videos:
-        context.log.warning(
-            f"{built.deleted_videos} videos have been deleted since the pairs were made, and were left out"
-        )
+    if built.forgotten:
+        context.log.warning(f"{built.forgotten} videos have been deleted since the pairs were made, and were left out")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": built.release.info["videos"],
             "release": built.release.release_id,
             "reused": built.reused,
-            "forgotten": built.deleted_videos,
+            "forgotten": built.forgotten,
             "epochs": len(built.history),
             "mlflow_run": dg.MetadataValue.url(tracked.url),
             "mlflow_version": tracked.version,

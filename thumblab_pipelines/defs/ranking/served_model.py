@@ -11,7 +11,7 @@ from thumblab_pipelines.models.promotion import check_served_model
 
 
 class ServedModelConfig(dg.Config):
-    """The release to serve, which is checked but not compared. Without one, the newest is compared with the champion."""
+    """The release to serve, checked but not compared. If empty, the newest one is compared with the champion."""
 
     release_id: str = ""
     by_alias: bool = False
