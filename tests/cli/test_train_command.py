@@ -51,7 +51,7 @@ def store(place: dict[str, str]) -> ReleaseStore:
     return ReleaseStore(Path(place["THUMBLAB_DATA_DIR"]) / "releases")
 
 
-def test_a_training_is_published_told_and_serves_nothing(shell: Shell, store: ReleaseStore, tmp_path: Path) -> None:
+def test_a_training_is_published_and_printed_but_not_served(shell: Shell, store: ReleaseStore, tmp_path: Path) -> None:
     done = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--logs", str(tmp_path / "logs"), "--json")
     assert done.exit_code == 0, done.stderr
     said = json.loads(done.stdout)
@@ -80,7 +80,7 @@ def test_a_training_is_published_told_and_serves_nothing(shell: Shell, store: Re
     )
 
 
-def test_what_goes_wrong_in_mlflow_after_the_training_is_one_sentence_and_no_failure(
+def test_an_error_of_mlflow_after_the_training_is_one_sentence_and_no_failure(
     shell: Shell, store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.exceptions import MlflowException
@@ -103,7 +103,7 @@ def test_what_goes_wrong_in_mlflow_after_the_training_is_one_sentence_and_no_fai
     )
 
 
-def test_told_to_stop_it_says_so_in_one_sentence_and_goes_on_from_there(
+def test_a_stopped_training_is_one_sentence_and_is_resumed(
     shell: Shell, store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[int] = []
@@ -132,7 +132,9 @@ def test_told_to_stop_it_says_so_in_one_sentence_and_goes_on_from_there(
     assert len(store.all(MODEL, ALL)) == before + 1
 
 
-def test_without_pairs_it_says_what_makes_them(shell: Shell, migrated_database: Any, tmp_path: Path) -> None:
+def test_without_pairs_the_error_names_the_step_that_makes_them(
+    shell: Shell, migrated_database: Any, tmp_path: Path
+) -> None:
     done = shell(THUMBLAB_DATA_DIR=str(tmp_path), THUMBLAB_DATABASE_URL=migrated_database())
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == "thumblab: there are no training pairs; materialize training_pairs first\n"
@@ -141,11 +143,11 @@ def test_without_pairs_it_says_what_makes_them(shell: Shell, migrated_database: 
 
 
 @pytest.mark.parametrize("arguments", [("--epochs", "0"), ("--pair-loss", "hinge"), ("--learning-rate", "-1")])
-def test_what_makes_no_sense_is_refused_before_anything_starts(shell: Shell, arguments: tuple[str, str]) -> None:
+def test_an_invalid_option_is_an_error_before_anything_starts(shell: Shell, arguments: tuple[str, str]) -> None:
     assert shell(*arguments).exit_code == 2
 
 
-def test_only_open_clip_is_fine_tuned_and_how_many_blocks_is_a_number_or_all(shell: Shell) -> None:
+def test_fine_tuning_needs_open_clip_and_a_valid_number_of_blocks(shell: Shell) -> None:
     assert shell("--help").exit_code == 0  # which puts this lab into the environment
     done = CliRunner().invoke(cli, ["fine-tune"])
     assert (done.exit_code, done.stdout) == (1, "")
@@ -154,7 +156,7 @@ def test_only_open_clip_is_fine_tuned_and_how_many_blocks_is_a_number_or_all(she
 
 
 @pytest.mark.heavy
-def test_two_processes_publish_one_model_and_one_of_them_speaks(place: dict[str, str], store: ReleaseStore) -> None:
+def test_two_processes_publish_one_model_and_one_of_them_prints(place: dict[str, str], store: ReleaseStore) -> None:
     before = {release.release_id for release in store.all(MODEL, ALL)}
     arguments = ("-m", "thumblab_cli.main", "train", "--epochs", "3", "--seed", "11", "--no-mlflow", "--json")
     done = subprocess.run(

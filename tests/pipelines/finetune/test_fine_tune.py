@@ -150,7 +150,7 @@ def other_towers() -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("part", [TRAIN, VALIDATION])
-def test_what_the_model_must_not_learn_from_is_in_no_pair_and_in_no_scale(plant: Callable[..., Any], part: str) -> None:
+def test_videos_that_are_not_learnt_are_in_no_pair_and_no_scale(plant: Callable[..., Any], part: str) -> None:
     data = plant(channels=3, videos=40)
     before = len(pairs_of(data, part, 0.0)[0])
     left_out = data.rows(part)[:5]
@@ -164,7 +164,7 @@ def test_what_the_model_must_not_learn_from_is_in_no_pair_and_in_no_scale(plant:
         assert all(float(value.abs().max()) < 100 for value in means.values() if value.is_floating_point())
 
 
-def test_blocks_are_named_in_their_order_and_a_tower_without_any_is_refused(tiny: TinyClip) -> None:
+def test_blocks_are_named_in_order_and_a_tower_without_blocks_is_an_error(tiny: TinyClip) -> None:
     towers = dict(other_towers())
     expected = ["transformer.resblocks.0", "transformer.resblocks.1"]
     assert list(TrainableTower(tiny.model.visual, "all").blocks) == expected
@@ -179,7 +179,7 @@ def test_blocks_are_named_in_their_order_and_a_tower_without_any_is_refused(tiny
 @pytest.mark.parametrize(
     ("kind", "blocks"), [("open_clip", 1), ("open_clip", 2), ("open_clip", "all"), ("timm", 2), ("timm", "all")]
 )
-def test_a_tower_that_was_cut_computes_as_a_whole_one_and_gradients_reach_every_part_that_learns(
+def test_a_divided_tower_computes_what_a_whole_one_does_and_gradients_reach_its_trained_part(
     kind: str, blocks: Any, tiny: TinyClip
 ) -> None:
     visual = OpenClipEncoder(tiny.name, str(tiny.weights)).torch_model.visual
@@ -199,7 +199,7 @@ def test_a_tower_that_was_cut_computes_as_a_whole_one_and_gradients_reach_every_
     assert tower.whole == (every.keys() == tower.parameters.keys())
 
 
-def test_only_the_named_blocks_change_with_the_final_norm_and_projection(
+def test_only_the_trained_blocks_the_final_norm_and_the_projection_change(
     coloured: Coloured, phase_2: Release, tiny: TinyClip
 ) -> None:
     assert phase_2.info["blocks"] == ["transformer.resblocks.1"]
@@ -209,7 +209,7 @@ def test_only_the_named_blocks_change_with_the_final_norm_and_projection(
     assert len(named) == 12 + 3
 
 
-def test_what_is_planted_is_learnt(phase_2: Release) -> None:
+def test_fine_tuning_learns_the_planted_signal(phase_2: Release) -> None:
     history = json.loads((phase_2.path / "history.json").read_text())
     losses = [epoch["pair_loss"] for epoch in history]
     assert losses[-1] < 0.75 * losses[0]  # smoothed labels leave 0.27
@@ -218,7 +218,7 @@ def test_what_is_planted_is_learnt(phase_2: Release) -> None:
     assert phase_2.info["dropped_pairs"] == 0 < phase_2.info["pairs"]
 
 
-def test_the_epoch_that_orders_validation_best_is_published(
+def test_the_epoch_with_the_best_validation_auc_is_published(
     coloured: Coloured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from thumblab_pipelines.finetune.tower_training import TowerTraining
@@ -238,14 +238,16 @@ def test_the_epoch_that_orders_validation_best_is_published(
     assert not torch.equal(states[1]["proj"], states[2]["proj"])
 
 
-def test_in_the_third_phase_the_whole_image_tower_changes_and_the_text_tower_does_not(
+def test_with_all_blocks_the_whole_image_tower_changes_and_the_text_tower_does_not(
     coloured: Coloured, tiny: TinyClip
 ) -> None:
     release = fine_tune(coloured.lab, coloured.pairs, dataclasses.replace(QUICK, blocks="all", epochs=1))
     assert changed(release, tiny) == {name for name in tiny.model.state_dict() if name.startswith("visual.")}
 
 
-def test_what_an_earlier_phase_has_seen_is_not_forgotten(coloured: Coloured, tiny: TinyClip, tmp_path: Path) -> None:
+def test_videos_seen_by_an_earlier_fine_tuning_count_as_seen(
+    coloured: Coloured, tiny: TinyClip, tmp_path: Path
+) -> None:
     of_before = tiny.weights.parent / SEEN
     np.save(of_before, fingerprints(["of an earlier phase"]))
     try:
@@ -257,7 +259,7 @@ def test_what_an_earlier_phase_has_seen_is_not_forgotten(coloured: Coloured, tin
     assert seen.tolist() == [True, True, False]
 
 
-def test_it_is_loaded_as_any_encoder_and_computes_what_was_trained(
+def test_a_fine_tuned_encoder_is_loaded_like_any_other_and_computes_what_was_trained(
     coloured: Coloured, tiny: TinyClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_lab: Callable[..., Lab]
 ) -> None:
     trained: list[OpenClipEncoder] = []
@@ -285,7 +287,7 @@ def test_it_is_loaded_as_any_encoder_and_computes_what_was_trained(
     assert not (tmp_path / "fine-tuning").exists() or not list((tmp_path / "fine-tuning").iterdir())
 
 
-def test_a_second_call_with_nothing_new_returns_what_is_there(coloured: Coloured, phase_2: Release) -> None:
+def test_a_second_call_with_nothing_new_returns_the_existing_release(coloured: Coloured, phase_2: Release) -> None:
     told: list[Any] = []
     again = fine_tune(coloured.lab, coloured.pairs, dataclasses.replace(QUICK, epochs=8), lambda *it: told.append(it))
     assert (again, told) == (phase_2, [])
@@ -306,7 +308,7 @@ def straight(coloured: Coloured, tmp_path_factory: pytest.TempPathFactory) -> Ca
 @pytest.mark.parametrize(
     ("moment", "blocks"), [("keeping", 1), ("epoch 1", "all"), ("epoch 2", 1), ("epoch 3", 1), ("epoch 3", "all")]
 )
-def test_interrupted_at_any_moment_it_ends_with_the_very_same_weights(
+def test_a_fine_tuning_interrupted_at_any_moment_ends_with_the_same_weights(
     coloured: Coloured, straight: Callable[[Any], Release], tmp_path: Path, moment: str, blocks: Any
 ) -> None:
     config = dataclasses.replace(QUICK, epochs=3, blocks=blocks)
@@ -324,7 +326,7 @@ def test_interrupted_at_any_moment_it_ends_with_the_very_same_weights(
     assert any("epoch 1" in what for what in told) == (moment in ("keeping", "epoch 1"))
 
 
-def test_frozen_blocks_that_run_once_teach_what_frozen_blocks_that_run_every_time_do(
+def test_stored_activations_give_the_losses_of_recomputed_ones(
     coloured: Coloured, straight: Callable[[Any], Release], tmp_path: Path
 ) -> None:
     config = dataclasses.replace(QUICK, epochs=3, activations_gib=0.0)
@@ -338,7 +340,7 @@ def test_frozen_blocks_that_run_once_teach_what_frozen_blocks_that_run_every_tim
     assert "keeping pictures" in told
 
 
-def test_the_heads_start_as_those_of_the_newest_ranking_model(coloured: Coloured, tmp_path: Path) -> None:
+def test_the_heads_start_from_the_newest_ranking_model(coloured: Coloured, tmp_path: Path) -> None:
     lab = coloured.elsewhere(tmp_path)
     torch.manual_seed(5)
     info = coloured.pairs.info
@@ -353,9 +355,7 @@ def test_the_heads_start_as_those_of_the_newest_ranking_model(coloured: Coloured
     assert release.info["validation_auc_before"] == pytest.approx(expected, abs=0.05)
 
 
-def test_a_picture_that_cannot_be_read_takes_its_own_pairs_with_it_and_no_others(
-    coloured: Coloured, tmp_path: Path
-) -> None:
+def test_an_unreadable_picture_drops_its_own_pairs_only(coloured: Coloured, tmp_path: Path) -> None:
     lab = coloured.elsewhere(tmp_path)
     shutil.copytree(lab.images.root, tmp_path / "pictures")
     lab = dataclasses.replace(lab, images=ImageStore(tmp_path / "pictures"))
@@ -374,7 +374,7 @@ def test_a_picture_that_cannot_be_read_takes_its_own_pairs_with_it_and_no_others
     assert release.info["pairs"] == len(clear) - release.info["dropped_pairs"]
 
 
-def test_a_checkpoint_says_what_open_clip_would_only_know_of_its_hub(
+def test_a_saved_checkpoint_holds_what_open_clip_takes_from_its_hub(
     tiny: TinyClip, drawn: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """OpenAI's weights need QuickGELU, others their own mean and deviation: the hub's tag says so, a file has to."""
@@ -407,13 +407,13 @@ def test_a_checkpoint_says_what_open_clip_would_only_know_of_its_hub(
         ({"heads": "some"}, "heads is 'some'; use trained or fresh"),
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_one_sentence(values: dict[str, Any], sentence: str) -> None:
+def test_an_invalid_configuration_is_an_error_in_one_sentence(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(LabError) as error:
         FineTuneConfig(**values)
     assert str(error.value) == sentence
 
 
-def test_what_cannot_be_fine_tuned_is_one_sentence(coloured: Coloured, tmp_path: Path) -> None:
+def test_what_cannot_be_fine_tuned_is_an_error_in_one_sentence(coloured: Coloured, tmp_path: Path) -> None:
     lab = coloured.elsewhere(tmp_path)
     with pytest.raises(LabError, match="the image tower has 2 blocks; 3 of them cannot be fine-tuned"):
         fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, blocks=3))
@@ -427,9 +427,7 @@ def test_what_cannot_be_fine_tuned_is_one_sentence(coloured: Coloured, tmp_path:
         fine_tune(lab, other, QUICK)
 
 
-def test_a_video_that_was_forgotten_since_the_pairs_were_made_stops_nothing_and_is_counted(
-    coloured: Coloured, tmp_path: Path
-) -> None:
+def test_a_video_deleted_since_the_pairs_were_made_is_left_out_and_counted(coloured: Coloured, tmp_path: Path) -> None:
     lab = coloured.elsewhere(tmp_path)
     with lab.engine.begin() as connection:  # the database is everybody's, and this test the last
         connection.execute(delete(videos).where(videos.c.video_id == "v0"))

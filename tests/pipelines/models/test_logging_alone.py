@@ -35,7 +35,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
     return open_lab()
 
 
-def test_while_one_logs_another_waits_and_says_so(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_waits_while_another_logs_and_warns(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     other = replace(lab, engine=create_engine(lab.engine.url))
     begun, may_end, order = threading.Event(), threading.Event(), []
 
@@ -61,7 +61,7 @@ def test_while_one_logs_another_waits_and_says_so(lab: Lab, caplog: pytest.LogCa
     other.engine.dispose()
 
 
-def test_what_goes_wrong_in_mlflow_is_told_and_the_next_may_log(lab: Lab) -> None:
+def test_an_error_of_mlflow_is_raised_and_the_lock_is_released(lab: Lab) -> None:
     def broken() -> None:
         raise LabError("the disk is full")
 
@@ -71,7 +71,7 @@ def test_what_goes_wrong_in_mlflow_is_told_and_the_next_may_log(lab: Lab) -> Non
     assert log_model(lab, tracker(lambda: "logged"), BUILT) == "logged"
 
 
-def test_a_database_that_ends_the_session_meanwhile_takes_nothing_of_what_was_logged(lab: Lab) -> None:
+def test_a_lost_database_connection_does_not_fail_the_logging(lab: Lab) -> None:
     def logged() -> str:
         assert holders(lab, "pg_terminate_backend") == [True]
         return "logged"
@@ -80,7 +80,7 @@ def test_a_database_that_ends_the_session_meanwhile_takes_nothing_of_what_was_lo
     assert log_model(lab, tracker(lambda: "again"), BUILT) == "again"
 
 
-def test_one_that_logs_for_ever_is_waited_for_only_so_long(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_another_process_has_a_limit(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "_LONGEST_WAIT_S", 0.2)
     with lab.engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": tracking._LOCK})

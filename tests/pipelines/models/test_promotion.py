@@ -65,7 +65,7 @@ def planted(share: float, other: float, channels: int = 40, pairs: int = 200, se
     return found
 
 
-def test_a_model_that_is_better_worse_or_the_same_is_told_so() -> None:
+def test_a_comparison_finds_models_better_worse_and_the_same() -> None:
     better, worse, same = planted(0.65, 0.70), planted(0.70, 0.65), planted(0.65, 0.65)
     assert better.not_worse
     assert better.low > 0
@@ -76,24 +76,24 @@ def test_a_model_that_is_better_worse_or_the_same_is_told_so() -> None:
     assert "8,000 held-out pairs of 40 channels" in better.explanation
 
 
-def test_with_many_pairs_a_loss_that_is_surely_tiny_is_tolerated_and_with_few_it_is_not() -> None:
+def test_a_surely_small_loss_is_tolerated_with_many_pairs_but_not_with_few() -> None:
     found = [planted(0.65, 0.648, channels=400, pairs=400, seed=seed) for seed in range(20)]
     assert sum(one.not_worse for one in found) >= 18
     few = [planted(0.65, 0.60, channels=8, pairs=40, seed=seed) for seed in range(40)]
     assert sum(one.not_worse for one in few) <= 8
 
 
-def test_of_models_that_are_surely_worse_hardly_any_gets_in() -> None:
+def test_models_that_are_surely_worse_are_hardly_ever_promoted() -> None:
     assert sum(planted(0.68, 0.66, seed=seed).not_worse for seed in range(40)) <= 2
 
 
-def test_the_bounds_hold_the_truth_as_often_as_they_say() -> None:
+def test_the_bounds_have_their_nominal_coverage() -> None:
     found = [planted(0.65, 0.66, channels=25, pairs=40, seed=seed) for seed in range(100)]
     assert sum(one.low <= 0.01 for one in found) >= 90  # 95 expected
     assert sum(one.high >= 0.01 for one in found) >= 90
 
 
-def test_the_pairs_are_compared_one_by_one_so_that_what_both_find_hard_blurs_nothing() -> None:
+def test_the_bootstrap_is_paired_so_pairs_hard_for_both_models_add_no_variance() -> None:
     random = np.random.default_rng(1)
     winner, loser = np.arange(4_000), np.arange(4_000, 8_000)
     table = pd.DataFrame({"winner": winner, "loser": loser, "channel_id": np.repeat(np.arange(40).astype(str), 100)})
@@ -103,7 +103,7 @@ def test_the_pairs_are_compared_one_by_one_so_that_what_both_find_hard_blurs_not
     assert (found.difference, found.low, found.high) == (0, 0, 0)
 
 
-def test_of_one_channel_the_videos_are_drawn_so_that_a_bound_is_one() -> None:
+def test_with_one_channel_the_bootstrap_draws_videos() -> None:
     random = np.random.default_rng(0)
     winner, loser = np.arange(100), np.arange(100, 200)
     table = pd.DataFrame({"winner": winner, "loser": loser, "channel_id": "c"})
@@ -121,13 +121,13 @@ def test_of_one_channel_the_videos_are_drawn_so_that_a_bound_is_one() -> None:
     assert not lost.not_worse
 
 
-def test_too_few_pairs_say_nothing() -> None:
+def test_too_few_pairs_give_no_comparison() -> None:
     table = pd.DataFrame({"winner": [0], "loser": [1], "channel_id": ["c"]})
     assert compare(np.arange(2.0), np.arange(2.0), pd.concat([table] * (LEAST_PAIRS - 1))) is None
     assert compare(np.arange(2.0), np.arange(2.0), pd.concat([table] * LEAST_PAIRS)) is not None
 
 
-def test_a_release_knows_which_videos_it_has_seen(lab: Lab) -> None:
+def test_a_release_records_which_videos_it_has_seen(lab: Lab) -> None:
     def write(folder: Path) -> None:
         np.save(folder / SEEN, fingerprints(["b", "a", "b"]))
 
@@ -200,7 +200,7 @@ def test_the_first_model_is_served_and_a_worse_one_is_not_promoted_over_it(lab: 
     assert promote_newest(lab)[2].reason == "it is served already"
 
 
-def test_a_model_that_served_before_does_not_come_back_by_itself(lab: Lab, publish: Publish) -> None:
+def test_a_model_that_a_person_replaced_is_not_promoted_again(lab: Lab, publish: Publish) -> None:
     old = publish(0.5)
     promote_newest(lab)
     new = publish(0.4)
@@ -216,7 +216,7 @@ def test_a_model_that_served_before_does_not_come_back_by_itself(lab: Lab, publi
     assert promote_newest(lab)[1] == newest
 
 
-def test_a_choice_that_is_about_to_be_served_is_what_the_newest_must_match(lab: Lab, publish: Publish) -> None:
+def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_yet(lab: Lab, publish: Publish) -> None:
     weak, strong = publish(3.0, seed=1), publish(0.1)
     promote_by_hand(lab, weak)
     middling = publish(1.0)
@@ -234,7 +234,7 @@ def test_a_choice_that_is_about_to_be_served_is_what_the_newest_must_match(lab: 
         ({"image_encoder": "another", "image_encoder_name": "onnx:another"}, "only 0 held-out pairs have vectors"),
     ],
 )
-def test_a_champion_that_cannot_be_compared_gives_way_and_that_is_said(
+def test_a_champion_that_cannot_be_compared_is_replaced_and_the_reason_is_given(
     lab: Lab, publish: Publish, champion: dict[str, object], why: str
 ) -> None:
     lab.releases.promote(publish(0.1, **champion))
@@ -244,7 +244,7 @@ def test_a_champion_that_cannot_be_compared_gives_way_and_that_is_said(
     assert why in decision.reason
 
 
-def test_models_of_two_encoders_are_compared_each_with_its_own_on_what_both_have_seen(
+def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     open_lab: Callable[..., Lab], drawn: Callable[..., bytes], tmp_path: Path
 ) -> None:
     """The other encoder turns every picture's vector round, and has not seen one channel."""
@@ -292,7 +292,7 @@ def test_models_of_two_encoders_are_compared_each_with_its_own_on_what_both_have
     assert "each model with its own encoders" in decision.reason
 
 
-def test_a_model_that_is_not_fit_is_served_neither_by_itself_nor_by_hand(lab: Lab, publish: Publish) -> None:
+def test_a_model_that_fails_a_check_is_served_neither_automatically_nor_by_hand(lab: Lab, publish: Publish) -> None:
     good = publish(0.5)
     promote_newest(lab)
     dead = publish(0.1, dead=True)
@@ -303,7 +303,7 @@ def test_a_model_that_is_not_fit_is_served_neither_by_itself_nor_by_hand(lab: La
     assert lab.releases.current_id(MODEL, ALL) == good.release_id
 
 
-def test_only_pairs_that_neither_has_seen_are_asked(lab: Lab, publish: Publish, data: Dataset) -> None:
+def test_only_pairs_that_neither_model_has_seen_are_compared(lab: Lab, publish: Publish, data: Dataset) -> None:
     test = data.pairs[data.pairs.part == TEST]
     by_channel = data.videos.groupby("channel_id").video_id.agg(list)
     champion = publish(0.5, seen=by_channel["c0"])
@@ -324,7 +324,7 @@ def test_only_pairs_that_neither_has_seen_are_asked(lab: Lab, publish: Publish, 
     assert "only 0 held-out pairs" in decision.reason
 
 
-def test_where_everything_was_seen_a_champion_of_other_encoders_is_asked_nothing_and_stays(
+def test_with_no_unseen_pair_a_champion_of_other_encoders_stays(
     lab: Lab, publish: Publish, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     champion = publish(1.0, image_encoder="another", image_encoder_name="onnx:another")
@@ -352,7 +352,7 @@ def champion(number: str, release_id: str | None, crowned: str | None) -> Champi
         (champion("4", None, "2"), True, "a person"),
     ],
 )
-def test_a_persons_move_is_told_from_the_labs_own_also_after_a_crash(
+def test_a_persons_move_is_distinguished_from_the_labs_own_even_after_a_crash(
     alias: Champion | None, by_hand: bool, said: str
 ) -> None:
     found = alias_state(alias, "served")
@@ -360,7 +360,7 @@ def test_a_persons_move_is_told_from_the_labs_own_also_after_a_crash(
     assert said in found.explanation
 
 
-def test_the_first_model_may_be_served_because_a_person_says_so() -> None:
+def test_a_person_may_choose_the_first_model_to_serve() -> None:
     alias = champion("1", "first", None)
     assert alias_state(alias, None).chosen == alias.version
 
@@ -388,7 +388,7 @@ class Registry:
 
 
 @pytest.mark.parametrize("away", [True, False])
-def test_a_wish_that_cannot_be_had_keeps_its_alias_and_is_waited_for_where_mlflow_is_away(
+def test_an_unavailable_choice_keeps_its_alias_and_is_waited_for_if_mlflow_is_down(
     lab: Lab, publish: Publish, away: bool
 ) -> None:
     old = publish(0.5)
@@ -405,7 +405,7 @@ def test_a_wish_that_cannot_be_had_keeps_its_alias_and_is_waited_for_where_mlflo
     assert registry.alias == wish
 
 
-def test_a_wish_that_is_not_fit_is_not_compared_with_and_keeps_its_alias(lab: Lab, publish: Publish) -> None:
+def test_a_choice_that_fails_a_check_is_not_compared_and_keeps_its_alias(lab: Lab, publish: Publish) -> None:
     """Nothing is served yet: a person's choice that would be refused keeps nothing else from being served."""
     dead, fit = publish(0.1, dead=True), publish(3.0)
     wish = champion("1", dead.release_id, None)
@@ -421,7 +421,7 @@ def test_a_wish_that_is_not_fit_is_not_compared_with_and_keeps_its_alias(lab: La
 
 
 @pytest.mark.parametrize(("code", "later"), [("INTERNAL_ERROR", True), ("RESOURCE_DOES_NOT_EXIST", False)])
-def test_what_mlflow_does_not_give_now_it_may_give_later_and_what_it_has_not_it_may_not(
+def test_a_failed_download_is_transient_unless_mlflow_lacks_the_files(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, code: str, later: bool
 ) -> None:
     import mlflow
@@ -440,7 +440,7 @@ def test_what_mlflow_does_not_give_now_it_may_give_later_and_what_it_has_not_it_
     assert raised.value.transient is later
 
 
-def test_a_persons_move_starts_one_run_which_is_tried_again_every_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_persons_move_requests_one_run_and_another_every_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 3_600.0 * 500_000
     monkeypatch.setattr("time.time", lambda: now)
     monkeypatch.setattr(MlflowResource, "connect", lambda self: type("Server", (), {"registry": None}))

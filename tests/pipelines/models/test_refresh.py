@@ -42,7 +42,7 @@ def lab(open_lab: Callable[..., Lab], folder: Path) -> Lab:
     return lab
 
 
-def test_a_library_that_is_empty_says_which_step_is_missing(open_lab: Callable[..., Lab], folder: Path) -> None:
+def test_an_empty_library_names_the_missing_step(open_lab: Callable[..., Lab], folder: Path) -> None:
     lab = open_lab()
     assert held_niches(lab) == []
     with pytest.raises(LabError, match=r"the lab has no video of it; `thumblab import` a catalogue"):
@@ -72,7 +72,7 @@ def test_a_library_that_is_empty_says_which_step_is_missing(open_lab: Callable[.
     assert "nothing was trained" in model.explanation
 
 
-def test_without_a_key_a_niche_of_a_catalogue_goes_on_with_it_and_another_is_an_error(lab: Lab) -> None:
+def test_without_a_key_an_imported_niche_is_kept_and_another_is_an_error(lab: Lab) -> None:
     found = collect(lab, "tech")
     assert (found.seen, found.stopped, found.trending_from) == (0, None, "an imported catalogue")
     assert found.remarks == [f"no YouTube API key is set: tech goes on with the {2 * VIDEOS} videos that were imported"]
@@ -80,7 +80,7 @@ def test_without_a_key_a_niche_of_a_catalogue_goes_on_with_it_and_another_is_an_
         collect(lab, "news")
 
 
-def test_a_catalogue_is_taken_to_served_and_a_second_time_nothing_is_left_to_do(lab: Lab) -> None:
+def test_a_refresh_serves_a_catalogue_and_a_second_one_has_nothing_to_do(lab: Lab) -> None:
     made: list[tuple[str, str | None]] = []
     told: list[str] = []
     listener = RefreshListener(lambda what, *_: told.append(what), lambda asset, niche, _: made.append((asset, niche)))
@@ -102,7 +102,7 @@ def test_a_catalogue_is_taken_to_served_and_a_second_time_nothing_is_left_to_do(
     assert same.served == model.served
 
 
-def test_the_standard_job_and_the_one_of_imported_catalogues_succeed_without_a_key(
+def test_the_jobs_for_all_and_for_imported_videos_succeed_without_a_key(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LabResource, "open", lambda _: lab)
@@ -119,7 +119,7 @@ def test_the_standard_job_and_the_one_of_imported_catalogues_succeed_without_a_k
     assert ("served_model", None) in found
 
 
-def test_the_job_goes_on_after_a_niche_that_fails_and_without_mlflow_and_names_the_niche_at_the_end(
+def test_the_job_continues_after_a_failed_niche_and_without_mlflow_and_names_the_niche(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def silent_server(_: object) -> None:
@@ -160,7 +160,7 @@ def command(lab: Lab, tmp_path: Path) -> Callable[..., Any]:
     return run
 
 
-def test_one_command_serves_a_catalogue_and_says_what_it_did(
+def test_one_command_serves_a_catalogue_and_prints_what_it_did(
     lab: Lab, folder: Path, command: Callable[..., Any]
 ) -> None:
     done = command("import", str(folder), "--serve")
@@ -170,7 +170,7 @@ def test_one_command_serves_a_catalogue_and_says_what_it_did(
     assert "note: the model is not logged: MLflow does not answer" in done.stderr
 
 
-def test_rebuilding_an_index_encodes_what_is_missing_and_leaves_niches_that_the_lab_has_not(
+def test_rebuilding_indexes_encodes_missing_videos_and_skips_empty_niches(
     lab: Lab, command: Callable[..., Any]
 ) -> None:
     with lab.engine.begin() as connection:

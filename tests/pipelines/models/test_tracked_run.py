@@ -26,7 +26,7 @@ def found() -> list[Figure]:
     ]
 
 
-def test_every_figure_has_a_name_that_mlflow_takes_and_no_two_have_the_same(found: list[Figure]) -> None:
+def test_each_figure_has_a_unique_name_that_mlflow_allows(found: list[Figure]) -> None:
     told = metrics(found)
     for name in told:
         _validate_metric_name(name)
@@ -49,7 +49,7 @@ def drawn(history: list[Epoch], found: list[Figure], curve: list[dict[str, float
     return sizes
 
 
-def test_what_there_is_to_draw_is_drawn_and_the_rest_is_left_out(found: list[Figure], tmp_path: Path) -> None:
+def test_plots_without_data_are_left_out(found: list[Figure], tmp_path: Path) -> None:
     epoch = Epoch(0, 0.3, 0.2, 0.1, None)
     curve = [{"predicted": 0.5, "won": 0.52, "pairs": 40}, {"predicted": 0.8, "won": 0.7, "pairs": 4}]
     sizes = drawn([epoch, Epoch(1, 0.2, 0.1, 0.1, 0.6)], found, curve, tmp_path)
@@ -59,7 +59,7 @@ def test_what_there_is_to_draw_is_drawn_and_the_rest_is_left_out(found: list[Fig
     assert drawn([], [], [], tmp_path) == {}
 
 
-def test_the_sources_of_a_model_say_in_which_state_they_were(tmp_path: Path) -> None:
+def test_the_sources_of_a_model_record_their_state(tmp_path: Path) -> None:
     store = ReleaseStore(tmp_path)
     pairs = store.publish(PAIRS, ALL, lambda folder: (folder / "x").touch(), {"inputs": "a" * 64, "videos": 7})
 
@@ -93,7 +93,7 @@ def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pyte
     assert tracked_run.commit() is None, "somebody else's repository, into which the lab was installed"
 
 
-def test_every_panel_of_every_plot_has_a_title_and_names_both_axes(found: list[Figure]) -> None:
+def test_each_panel_of_each_plot_has_a_title_and_two_axis_labels(found: list[Figure]) -> None:
     epochs = [Epoch(0, 0.3, 0.2, 0.1, 0.5), Epoch(1, 0.2, 0.1, 0.1, 0.6)]
     curve = [{"predicted": 0.5, "won": 0.52, "pairs": 40}]
     panels = [(name, axes) for name, plot in plots(epochs, found, curve) for axes in plot.axes]

@@ -36,7 +36,7 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
     return [[e["pair_loss"], e["absolute_loss"], e["auxiliary_loss"], e["validation_auc"]] for e in history]
 
 
-def test_two_processes_follow_the_curve_of_one(tmp_path: Path) -> None:
+def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     """Without dropout, which each process draws for itself; with averaging, weights that batch norms follow, and a state."""
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
     start(tmp_path / "one", changes)
@@ -57,7 +57,7 @@ def test_two_processes_follow_the_curve_of_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_two_processes_that_are_told_to_stop_stop_together_and_go_on_to_the_same_end(tmp_path: Path) -> None:
+def test_two_processes_stop_together_on_sigterm_and_resume_to_the_same_weights(tmp_path: Path) -> None:
     changes = {"epochs": 150}
     start(tmp_path / "whole", changes, *LAUNCH)
     with subprocess.Popen(
@@ -77,7 +77,7 @@ def test_two_processes_that_are_told_to_stop_stop_together_and_go_on_to_the_same
     assert all(torch.equal(found[name], whole[name]) for name in whole)
 
 
-def test_a_process_alone_does_not_pay_for_the_launcher() -> None:
+def test_a_single_process_does_not_import_accelerate() -> None:
     code = "import sys, fit_child; p = fit_child.planted(); from thumblab_pipelines.training.config import TrainConfig;"
     code += "fit_child.fit(p, TrainConfig(epochs=1), fit_child.fresh(p)); sys.exit('accelerate' in sys.modules)"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}

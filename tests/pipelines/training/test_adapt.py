@@ -45,7 +45,7 @@ def learnt(some: Some, only: set[str] | None = None) -> dict[str, object]:
     return dict(fit_adapters(ScoredVideos(some.inputs, some.scores, some.channel), above, rows, 0.5, only))
 
 
-def test_a_video_is_judged_by_what_its_channel_got_around_then(some: Some) -> None:
+def test_above_trend_is_the_target_minus_the_channels_trend(some: Some) -> None:
     above = above_trend(some.channel, some.published, some.target, some.known)
     np.testing.assert_array_equal(
         above, some.target - local_trend(some.channel, some.published, some.target, some.known)
@@ -54,7 +54,7 @@ def test_a_video_is_judged_by_what_its_channel_got_around_then(some: Some) -> No
         assert abs(above[some.channel == name].mean()) < 0.3, "the level of a channel is not its doing"
 
 
-def test_every_channel_with_history_enough_has_an_adapter_of_its_own_videos(some: Some) -> None:
+def test_each_channel_with_enough_videos_has_an_adapter_of_its_own_videos(some: Some) -> None:
     found = learnt(some)
     assert set(found) == {"a", "b"}
     for name, adapter in found.items():
@@ -62,7 +62,7 @@ def test_every_channel_with_history_enough_has_an_adapter_of_its_own_videos(some
         np.testing.assert_array_equal(adapter.history, mine.astype(np.float16))
 
 
-def test_each_channel_has_its_own_taste_and_the_later_videos_show_it(some: Some) -> None:
+def test_an_adapter_finds_its_channels_taste_which_later_videos_confirm(some: Some) -> None:
     said = adapted_scores(ScoredVideos(some.inputs, some.scores, some.channel), learnt(some))
     for name in ("a", "b"):
         later = (some.channel == name) & ~some.known
@@ -77,14 +77,14 @@ def test_a_channel_without_an_adapter_keeps_the_models_score(some: Some) -> None
     assert (said[~others] != scores[~others]).all()
 
 
-def test_only_the_channels_that_are_asked_for_are_learnt_and_as_they_would_be_among_all(some: Some) -> None:
+def test_fitting_some_channels_gives_the_adapters_that_fitting_all_gives(some: Some) -> None:
     everyone, one = learnt(some), learnt(some, {"b", "few", "stranger"})
     assert set(one) == {"b"}
     np.testing.assert_array_equal(one["b"].weights, everyone["b"].weights)
     assert learnt(some, set()) == {}
 
 
-def test_only_what_is_known_is_looked_at(some: Some) -> None:
+def test_only_known_videos_influence_an_adapter(some: Some) -> None:
     """Turning the views of all other videos around changes no weight."""
     later = ~some.known
     turned = dataclasses.replace(some, target=np.where(later, -3 * some.target, some.target))
@@ -97,12 +97,12 @@ def test_only_what_is_known_is_looked_at(some: Some) -> None:
     assert not np.array_equal(learnt(heard)[str(some.channel[first])].weights, one[str(some.channel[first])].weights)
 
 
-def test_one_channel_says_nothing_of_another(some: Some) -> None:
+def test_a_channel_does_not_influence_the_adapter_of_another(some: Some) -> None:
     turned = dataclasses.replace(some, target=np.where(some.channel == "b", -some.target, some.target))
     one, other = learnt(some), learnt(turned)
     np.testing.assert_array_equal(one["a"].weights, other["a"].weights)
     assert not np.allclose(one["b"].weights, other["b"].weights)
 
 
-def test_without_anything_known_nothing_is_learnt(some: Some) -> None:
+def test_without_known_videos_there_are_no_adapters(some: Some) -> None:
     assert learnt(dataclasses.replace(some, known=np.zeros(len(some.known), bool))) == {}

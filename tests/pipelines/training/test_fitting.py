@@ -39,7 +39,7 @@ def auc_of(model: Tiny) -> float:
     return pair_auc(scores, PROBLEM.held_winners, PROBLEM.held_losers)
 
 
-def test_a_planted_relation_is_found_nearly_as_well_as_can_be() -> None:
+def test_a_planted_relation_is_found_almost_up_to_the_best_possible_auc() -> None:
     ceiling = pair_auc(PROBLEM.inputs[:, 0], PROBLEM.held_winners, PROBLEM.held_losers)
     model, history = trained(epochs=15)
     assert auc_of(model) > ceiling - 0.12
@@ -47,7 +47,7 @@ def test_a_planted_relation_is_found_nearly_as_well_as_can_be() -> None:
     assert history[-1].absolute_loss < history[0].absolute_loss
 
 
-def test_without_a_relation_none_is_found() -> None:
+def test_without_a_relation_the_validation_auc_is_one_half() -> None:
     noise = planted(channels=20, signal=0.0)
     _, history = fit(noise, CONFIG, fresh(noise))
     assert abs(np.mean([epoch.validation_auc or 0 for epoch in history]) - 0.5) < 0.08
@@ -55,7 +55,7 @@ def test_without_a_relation_none_is_found() -> None:
 
 @pytest.mark.parametrize("pairs_per_step", [1, 100, 5_000])
 @pytest.mark.parametrize("block", [1, 32, 5_000])
-def test_every_pair_is_visited_once_an_epoch_each_time_in_another_order(block: int, pairs_per_step: int) -> None:
+def test_each_epoch_visits_every_pair_once_in_another_order(block: int, pairs_per_step: int) -> None:
     config = dataclasses.replace(CONFIG, pairs_per_block=block, pairs_per_step=pairs_per_step)
     batches = Batches.of(PROBLEM.winners, PROBLEM.losers, config)
     first, second = batches.epoch(0), batches.epoch(1)
@@ -68,7 +68,7 @@ def test_every_pair_is_visited_once_an_epoch_each_time_in_another_order(block: i
     np.testing.assert_array_equal(np.concatenate(first), np.concatenate(batches.epoch(0)))
 
 
-def test_a_step_of_blocks_has_few_videos_of_several_channels_wherever_the_rows_lie() -> None:
+def test_a_step_of_blocks_has_few_videos_of_several_channels_in_any_order_of_rows() -> None:
     """Rows are in no order here, and pairs are in none: what shares videos is found from the pairs alone."""
     big = planted(channels=40, videos=50)
     shuffled = np.random.default_rng(0).permutation(len(big.inputs))
@@ -86,7 +86,7 @@ def test_a_step_of_blocks_has_few_videos_of_several_channels_wherever_the_rows_l
     assert min(len(np.unique(channel[rows])) for rows in blocks) >= 3
 
 
-def test_an_epoch_can_be_limited_to_so_many_pairs_per_video() -> None:
+def test_an_epoch_can_be_limited_to_a_number_of_pairs_per_video() -> None:
     config = dataclasses.replace(CONFIG, pairs_per_video=2)
     batches = Batches.of(PROBLEM.winners, PROBLEM.losers, config)
     videos = len(np.union1d(PROBLEM.winners, PROBLEM.losers))
@@ -111,7 +111,7 @@ def targets(problem: TrainingArrays = PROBLEM, smoothing: float = 0.15) -> Targe
     return Targets.of(problem.inputs, problem.engagement, problem.sub_scores, pairs, smoothing, torch.device("cpu"))
 
 
-def test_the_losses_are_the_plain_ones_over_what_is_known() -> None:
+def test_the_losses_are_means_over_known_values() -> None:
     model = fresh(PROBLEM).eval()
     pairs = np.arange(0, 400, 3)
     batch = pair_batch(targets(), pairs, pairs[:0])
@@ -121,7 +121,7 @@ def test_the_losses_are_the_plain_ones_over_what_is_known() -> None:
     assert len(batch.inputs) == len(np.unique(np.concatenate([PROBLEM.winners[pairs], PROBLEM.losers[pairs]])))
 
 
-def test_the_parts_of_a_step_add_up_to_the_step() -> None:
+def test_the_sums_of_two_processes_add_up_to_those_of_one() -> None:
     """What two processes sum is what one sums, though some videos are in both parts."""
     model, pairs, nothing = fresh(PROBLEM).eval(), np.arange(300), np.arange(0)
 
@@ -133,7 +133,7 @@ def test_the_parts_of_a_step_add_up_to_the_step() -> None:
     torch.testing.assert_close(summed(pairs[:110], nothing) + summed(pairs[110:], pairs[:110]), whole)
 
 
-def test_a_heavier_pair_counts_for_more_and_one_without_weight_for_nothing() -> None:
+def test_pairs_count_by_their_weight_and_weight_zero_not_at_all() -> None:
     pairs = np.arange(200)
     weights = np.zeros(len(PROBLEM.winners), np.float32)
     weights[:150], weights[100:150] = 1, 3
@@ -147,7 +147,7 @@ def test_a_heavier_pair_counts_for_more_and_one_without_weight_for_nothing() -> 
     assert (sums[0] / counts[0]).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_pair_losses_are_pytorchs_own() -> None:
+def test_the_pair_losses_equal_those_of_pytorch() -> None:
     gap, ones = torch.linspace(-3, 3, 13), torch.ones(13)
     margin = nn.functional.margin_ranking_loss(gap, 0 * gap, ones, margin=0.1, reduction="none")
     torch.testing.assert_close(pair_loss(gap, CONFIG), margin)
@@ -160,7 +160,7 @@ def test_the_pair_losses_are_pytorchs_own() -> None:
         pair_loss(gap, dataclasses.replace(CONFIG, pair_loss="hinge"))  # type: ignore[arg-type]
 
 
-def test_mixup_takes_both_sides_of_a_pair_in_the_same_proportion() -> None:
+def test_mixup_mixes_both_sides_of_a_pair_in_the_same_share() -> None:
     """Inputs that say their own row: a mixed pair must lie between the two pairs on both sides alike."""
     known = np.arange(ROWS, dtype=np.float32)
     winners, losers = np.arange(150), np.arange(150, 300)
@@ -180,7 +180,7 @@ def test_mixup_takes_both_sides_of_a_pair_in_the_same_proportion() -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )  # fmt: skip
-def test_each_trick_changes_the_weights_and_still_learns(changes: dict[str, Any]) -> None:
+def test_each_setting_changes_the_weights_and_the_loss_still_falls(changes: dict[str, Any]) -> None:
     model, history = trained(**changes)
     assert not same(model, PLAIN)
     assert all(torch.isfinite(value).all() for value in model.state_dict().values() if value.is_floating_point())
@@ -191,7 +191,7 @@ def test_each_trick_changes_the_weights_and_still_learns(changes: dict[str, Any]
 PLAIN, PLAIN_HISTORY = trained()
 
 
-def test_the_same_seed_gives_equal_weights_and_leaves_the_callers_random_numbers_alone() -> None:
+def test_the_same_seed_gives_equal_weights_and_keeps_the_callers_random_state() -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
     model = fresh(PROBLEM)
@@ -202,7 +202,7 @@ def test_the_same_seed_gives_equal_weights_and_leaves_the_callers_random_numbers
     assert history == PLAIN_HISTORY
 
 
-def test_the_weights_are_those_of_the_last_epoch() -> None:
+def test_the_weights_of_the_last_epoch_are_kept() -> None:
     model, history = trained(epochs=12, learning_rate=5e-2)
     aucs = [epoch.validation_auc or 0.0 for epoch in history]
     assert aucs[-1] < max(aucs)
@@ -210,7 +210,7 @@ def test_the_weights_are_those_of_the_last_epoch() -> None:
     assert not model.training
 
 
-def test_training_stops_when_validation_has_not_improved_for_patience_epochs() -> None:
+def test_training_stops_early_after_patience_epochs_without_a_higher_validation_auc() -> None:
     _, history = trained(epochs=60, patience=3, learning_rate=5e-2)
     aucs = [epoch.validation_auc or 0.0 for epoch in history]
     assert len(aucs) < 60
@@ -229,9 +229,7 @@ def test_without_validation_pairs_the_last_epoch_is_kept() -> None:
 
 
 @pytest.mark.parametrize(("start", "averaged"), [(1, True), (6, False)])
-def test_averaged_weights_are_kept_where_they_order_validation_no_worse_than_the_last(
-    start: int, averaged: bool
-) -> None:
+def test_averaged_weights_are_kept_if_their_validation_auc_is_not_lower(start: int, averaged: bool) -> None:
     config = dataclasses.replace(CONFIG, epochs=10, swa_start=start)
     model, seen = fresh(PROBLEM), list[torch.Tensor]()
     model, history = fit(PROBLEM, config, model, on_epoch=lambda e: seen.append(model.trunk[1].weight.detach().clone()))
@@ -241,7 +239,7 @@ def test_averaged_weights_are_kept_where_they_order_validation_no_worse_than_the
     torch.testing.assert_close(model.trunk[1].weight, expected)
 
 
-def test_averaging_is_over_the_epochs_from_its_start_with_statistics_of_its_own(
+def test_averaging_starts_at_swa_start_and_has_its_own_batch_statistics(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     none = np.empty(0, np.intp)
@@ -254,7 +252,7 @@ def test_averaging_is_over_the_epochs_from_its_start_with_statistics_of_its_own(
     assert int(norm.num_batches_tracked) == 1, "the statistics are of one pass over the training rows"
 
 
-def test_the_learning_rate_warms_up_then_falls_along_a_cosine_and_stays_while_averaging() -> None:
+def test_the_learning_rate_warms_up_decays_along_a_cosine_and_is_constant_while_averaging() -> None:
     config = TrainConfig(epochs=100, learning_rate=1.0, warm_up=0.1)
     rates = [learning_rate(config, epoch, 10) for epoch in np.arange(0, 100, 0.1)]
     assert int(np.argmax(rates)) in (99, 100)
@@ -266,7 +264,7 @@ def test_the_learning_rate_warms_up_then_falls_along_a_cosine_and_stays_while_av
     assert learning_rate(averaging, 90.0, 10) == learning_rate(averaging, 60.0, 10) == learning_rate(config, 60.0, 10)
 
 
-def test_pairs_that_are_too_close_are_left_out_and_none_left_is_said() -> None:
+def test_pairs_below_the_least_margin_are_left_out_and_none_left_is_an_error() -> None:
     margins = np.linspace(0, 1, len(PROBLEM.winners), dtype=np.float32)
     some = dataclasses.replace(PROBLEM, margins=margins)
     assert len(some.pairs(0.5)[0]) == len(margins) // 2
@@ -274,13 +272,13 @@ def test_pairs_that_are_too_close_are_left_out_and_none_left_is_said() -> None:
         fit(some, dataclasses.replace(CONFIG, least_margin=2.0), fresh(PROBLEM))
 
 
-def test_a_loss_that_is_not_finite_is_said() -> None:
+def test_a_loss_that_is_not_finite_is_an_error() -> None:
     broken = dataclasses.replace(PROBLEM, inputs=PROBLEM.inputs * np.float32(np.inf))
     with pytest.raises(LabError, match="not finite"):
         fit(broken, CONFIG, fresh(PROBLEM))
 
 
-def test_threads_and_signals_are_as_they_were(tmp_path: Path) -> None:
+def test_threads_and_signal_handlers_are_restored(tmp_path: Path) -> None:
     def mine(number: int, frame: object) -> None: ...
 
     threads, before = torch.get_num_threads(), signal.signal(signal.SIGTERM, mine)

@@ -34,7 +34,9 @@ def ridge(inputs: Float32s, target: npt.NDArray[np.float64], penalty: float) -> 
 
 @pytest.mark.parametrize("shape", [(200, 12), (12, 200)])
 @pytest.mark.parametrize("penalty", [0.5, 30.0])
-def test_it_is_the_ridge_regression_of_the_textbook(shape: tuple[int, int], penalty: float) -> None:
+def test_the_coefficients_are_those_of_the_closed_form_of_ridge_regression(
+    shape: tuple[int, int], penalty: float
+) -> None:
     random = np.random.default_rng(0)
     inputs = (random.standard_normal(shape) + 3).astype(np.float32)
     target = inputs @ random.standard_normal(shape[1]) + 5
@@ -44,23 +46,23 @@ def test_it_is_the_ridge_regression_of_the_textbook(shape: tuple[int, int], pena
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_pictures_are_taken_in_full_where_they_decide(seed: int) -> None:
+def test_pictures_get_the_greatest_length_if_they_decide(seed: int) -> None:
     assert choose_line(*planted(1.0, 0.0, seed)).length == max(_LENGTHS)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_pictures_are_held_back_where_the_rest_decides(seed: int) -> None:
+def test_pictures_get_the_least_length_if_the_other_inputs_decide(seed: int) -> None:
     assert choose_line(*planted(0.0, 1.0, seed)).length == min(_LENGTHS)
 
 
-def test_what_is_plain_is_shrunk_less_than_what_is_noisy() -> None:
+def test_clear_data_gets_a_lower_penalty_than_noisy_data() -> None:
     plain = [choose_line(*planted(1.0, 0.3, seed, noise=0.05)).penalty for seed in range(4)]
     noisy = [choose_line(*planted(0.5, 0.5, seed, noise=6.0)).penalty for seed in range(4)]
     assert plain == [min(_PENALTIES)] * 4
     assert np.mean(noisy) > 2 * min(_PENALTIES)
 
 
-def test_where_there_is_nothing_to_judge_by_the_most_careful_line_is_taken() -> None:
+def test_without_pairs_the_least_length_is_chosen() -> None:
     pictures, rest, target, channel, winners, losers = planted(1.0, 1.0)
     careful = LineParameters(min(_LENGTHS), max(_PENALTIES))
     assert choose_line(pictures, rest, target, channel, winners[:0], losers[:0]).length == careful.length
@@ -83,7 +85,7 @@ def scores_asked(monkeypatch: pytest.MonkeyPatch, rows: tuple[Any, ...]) -> list
     return said
 
 
-def test_no_run_of_a_channel_is_predicted_by_its_own_views(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_never_predicted_from_its_own_views(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is done to the views of the first fifth of every channel, what is predicted of them stays."""
     pictures, rest, target, channel, winners, losers = planted(1.0, 1.0, videos=25)
     first = np.arange(len(target)) % 25 < 5
@@ -96,7 +98,7 @@ def test_no_run_of_a_channel_is_predicted_by_its_own_views(monkeypatch: pytest.M
         assert not np.allclose(one[~first], other[~first])
 
 
-def test_pairs_across_two_runs_are_not_judged_by() -> None:
+def test_pairs_across_two_runs_do_not_influence_the_choice() -> None:
     """Their two sides are predicted by two different lines."""
     pictures, rest, target, channel, winners, losers = planted(0.0, 1.0)
     run = np.arange(len(target)) % 60 // 12
@@ -109,7 +111,7 @@ def test_pairs_across_two_runs_are_not_judged_by() -> None:
     assert choose_line(*rows, *turned) != choose_line(*rows, winners, losers)
 
 
-def test_of_many_videos_some_are_enough_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_many_videos_the_choice_uses_a_fixed_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = planted(1.0, 0.3)
     monkeypatch.setattr(linear, "_ROWS", 240)
     said = scores_asked(monkeypatch, rows)

@@ -71,9 +71,7 @@ def until(process: subprocess.Popen[str], epoch: int) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_process_that_is_killed_at_a_random_epoch_is_resumed_to_equal_weights(
-    how: signal.Signals, tmp_path: Path
-) -> None:
+def test_a_training_killed_at_a_random_epoch_resumes_to_equal_weights(how: signal.Signals, tmp_path: Path) -> None:
     changes = CHANGES | {"epochs": 60, "swa_start": 50}
     at = random.SystemRandom().randrange(3, 40)
     with child(tmp_path, changes) as process:
@@ -106,7 +104,7 @@ def stopped_at(epoch: int, folder: Path, **options: Any) -> None:
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 6, 7, 8, 10])
-def test_a_sigterm_within_an_epoch_loses_not_one_step(epoch: int, tmp_path: Path, whole: Trained) -> None:
+def test_a_sigterm_within_an_epoch_loses_no_step(epoch: int, tmp_path: Path, whole: Trained) -> None:
     stopped_at(epoch, tmp_path / "state")
     with safe_open(tmp_path / "state" / "training.safetensors", "pt") as file:
         facts = json.loads(file.metadata()["facts"])
@@ -116,7 +114,7 @@ def test_a_sigterm_within_an_epoch_loses_not_one_step(epoch: int, tmp_path: Path
     assert heard == list(range(epoch + 1, 12))
 
 
-def test_the_averaged_weights_go_on_where_they_were(tmp_path: Path) -> None:
+def test_the_averaged_weights_are_resumed(tmp_path: Path) -> None:
     """Without validation pairs the average is what is kept."""
     none = np.empty(0, np.intp)
     blind = dataclasses.replace(PROBLEM, held_winners=none, held_losers=none)
@@ -124,13 +122,13 @@ def test_the_averaged_weights_go_on_where_they_were(tmp_path: Path) -> None:
     assert_same(run(tmp_path / "state", problem=blind), run(problem=blind))
 
 
-def test_it_may_be_stopped_again_and_again(tmp_path: Path, whole: Trained) -> None:
+def test_a_training_can_be_stopped_many_times(tmp_path: Path, whole: Trained) -> None:
     for epoch in (1, 2, 5, 9):
         stopped_at(epoch, tmp_path / "state")
     assert_same(run(tmp_path / "state"), whole)
 
 
-def test_early_stopping_remembers_across_a_stop(tmp_path: Path) -> None:
+def test_early_stopping_is_resumed(tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, epochs=80, swa_start=0, patience=4, learning_rate=3e-2)
     beside = run(config=config)
     assert 6 < len(beside[1]) < 80
@@ -138,7 +136,7 @@ def test_early_stopping_remembers_across_a_stop(tmp_path: Path) -> None:
     assert_same(run(tmp_path / "state", config), beside)
 
 
-def test_a_kill_while_the_state_is_written_leaves_the_state_before(
+def test_a_kill_while_the_state_is_written_leaves_the_previous_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Trained
 ) -> None:
     class KilledError(BaseException):
@@ -163,9 +161,7 @@ def test_a_kill_while_the_state_is_written_leaves_the_state_before(
 
 
 @pytest.mark.parametrize("other", ["pairs", "inputs", "config", "model"])
-def test_the_state_of_another_training_is_not_taken_up(
-    other: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_state_of_another_training_is_ignored(other: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     stopped_at(3, tmp_path / "state")
     problem, config = PROBLEM, CONFIG
     if other == "pairs":
@@ -187,7 +183,9 @@ def test_the_state_of_another_training_is_not_taken_up(
     assert_same(found, fit(problem, config, model()))
 
 
-def test_a_damaged_state_is_said_and_left(tmp_path: Path, caplog: pytest.LogCaptureFixture, whole: Trained) -> None:
+def test_a_damaged_state_is_logged_and_ignored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, whole: Trained
+) -> None:
     stopped_at(3, tmp_path / "state")
     path = tmp_path / "state" / "training.safetensors"
     path.write_bytes(path.read_bytes()[:500])
@@ -196,7 +194,7 @@ def test_a_damaged_state_is_said_and_left(tmp_path: Path, caplog: pytest.LogCapt
     assert "cannot be read" in caplog.text
 
 
-def test_a_state_is_tensors_and_json_in_one_file_and_the_folder_keeps_what_is_not_its_own(tmp_path: Path) -> None:
+def test_a_state_is_one_file_and_other_files_in_its_folder_are_kept(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "state", "abc")
     assert checkpoint.load() is None
     checkpoint.save(State({"a/b": torch.arange(3)}, {"epoch": 4, "loss": 0.1 + 0.2}))
@@ -210,7 +208,7 @@ def test_a_state_is_tensors_and_json_in_one_file_and_the_folder_keeps_what_is_no
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["mine.txt"]
 
 
-def test_two_trainings_in_one_folder_neither_crash_nor_take_what_the_other_has_half_written(
+def test_two_trainings_in_one_folder_do_not_touch_each_others_unfinished_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, other = Checkpoint(tmp_path, "mine"), Checkpoint(tmp_path, "other")
@@ -232,7 +230,7 @@ def test_two_trainings_in_one_folder_neither_crash_nor_take_what_the_other_has_h
     assert [path.name for path in tmp_path.iterdir()] == ["training.safetensors"]
 
 
-def test_what_could_not_be_written_leaves_nothing_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path) -> None:
         raise OSError("no space left")
 
@@ -242,7 +240,7 @@ def test_what_could_not_be_written_leaves_nothing_aside(tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_end_takes_what_was_left_long_ago(tmp_path: Path) -> None:
+def test_the_end_of_a_training_deletes_old_temporary_files(tmp_path: Path) -> None:
     left = tmp_path / "state" / "training.0123456789ab.aside"
     left.parent.mkdir()
     left.touch()
@@ -251,7 +249,7 @@ def test_the_end_takes_what_was_left_long_ago(tmp_path: Path) -> None:
     assert not left.parent.exists()
 
 
-def test_tensorboard_shows_every_epoch_once_also_after_a_kill(tmp_path: Path) -> None:
+def test_tensorboard_shows_each_epoch_once_after_a_kill(tmp_path: Path) -> None:
     """Killed after epoch 7 with the state of epoch 5: what was logged of 6 and 7 is logged again, and shown once."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

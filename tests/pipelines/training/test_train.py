@@ -77,7 +77,7 @@ def brief(little: Dataset) -> Trained:
     return train(little, BRIEF)
 
 
-def test_a_planted_signal_is_found_nearly_as_well_as_can_be(data: Dataset, trained: Trained) -> None:
+def test_a_planted_signal_is_found_almost_up_to_the_best_possible_auc(data: Dataset, trained: Trained) -> None:
     ceiling = auc(data, data.images[:, 0])
     assert ceiling > 0.8
     for found in (trained.held.future, trained.held.future_unadapted, trained.held.new, trained.held.adapted):
@@ -85,7 +85,7 @@ def test_a_planted_signal_is_found_nearly_as_well_as_can_be(data: Dataset, train
     assert trained.history[-1].absolute_loss < trained.history[0].absolute_loss, "the line knows nothing of engagement"
 
 
-def test_where_nothing_is_planted_nothing_is_found(plant: Plant) -> None:
+def test_without_a_signal_the_auc_is_one_half(plant: Plant) -> None:
     noise = plant(channels=8, videos=100, signal=0.0, seed=3)
     held = train(noise, BRIEF).held
     for found in (held.future, held.future_unadapted, held.new, held.adapted):
@@ -104,7 +104,7 @@ def test_the_scores_are_log_views(data: Dataset, trained: Trained) -> None:
         assert float((said * got).sum() / (said**2).sum()) == pytest.approx(1, abs=0.2)
 
 
-def test_what_is_held_out_is_what_the_released_model_says(data: Dataset, trained: Trained) -> None:
+def test_held_out_scores_are_those_of_the_released_model(data: Dataset, trained: Trained) -> None:
     inputs = join(data.images, data.titles, data.videos.title.tolist())
     plain = trained.ranker.predict_inputs(inputs).score
     np.testing.assert_allclose(plain, trained.held.future_unadapted, atol=1e-5)
@@ -115,7 +115,7 @@ def test_what_is_held_out_is_what_the_released_model_says(data: Dataset, trained
         np.testing.assert_allclose(own, trained.held.future[rows], atol=1e-4)
 
 
-def test_the_same_seed_gives_the_same_files_and_another_seed_others(
+def test_the_same_seed_gives_the_same_files_and_another_seed_gives_others(
     little: Dataset, brief: Trained, tmp_path: Path
 ) -> None:
     first, again = files(brief, tmp_path / "first"), files(train(little, BRIEF), tmp_path / "again")
@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(
     assert first["model.safetensors"] != other["model.safetensors"]
 
 
-def test_nothing_of_the_test_part_is_used_in_training(little: Dataset, brief: Trained, tmp_path: Path) -> None:
+def test_training_does_not_use_the_test_part(little: Dataset, brief: Trained, tmp_path: Path) -> None:
     """Turning every label of the test part around changes no weight, no history and no probability."""
     other = train(turned(little, (little.videos.part == TEST).to_numpy(bool)), BRIEF)
     assert files(brief, tmp_path / "one") == files(other, tmp_path / "other")
@@ -134,16 +134,14 @@ def test_nothing_of_the_test_part_is_used_in_training(little: Dataset, brief: Tr
 
 
 @pytest.mark.parametrize("fold", [0, 2])
-def test_channels_that_are_left_out_change_nothing_in_what_is_said_of_them(
-    little: Dataset, brief: Trained, fold: int
-) -> None:
+def test_labels_of_unseen_channels_do_not_influence_their_scores(little: Dataset, brief: Trained, fold: int) -> None:
     there = little.videos.fold.to_numpy(int) == fold
     other = train(turned(little, there), BRIEF)
     np.testing.assert_array_equal(brief.held.new[there], other.held.new[there])
     assert not np.allclose(brief.held.new[~there], other.held.new[~there], atol=1e-3)
 
 
-def test_videos_that_are_history_only_are_not_learnt_from_by_the_model(little: Dataset, tmp_path: Path) -> None:
+def test_videos_for_adapters_only_do_not_influence_the_model(little: Dataset, tmp_path: Path) -> None:
     long = (np.arange(len(little.videos)) % 3 == 0) & (little.videos.part == TRAIN).to_numpy(bool)
     some = dataclasses.replace(little, videos=little.videos.assign(learnt=~long))
     one, other = (files(train(d, BRIEF), tmp_path / str(n)) for n, d in enumerate((some, turned(some, long))))
@@ -151,7 +149,7 @@ def test_videos_that_are_history_only_are_not_learnt_from_by_the_model(little: D
     assert one["adapters.safetensors"] != other["adapters.safetensors"]
 
 
-def test_sub_scores_that_are_unknown_are_not_learnt_from(little: Dataset) -> None:
+def test_unknown_sub_scores_are_not_learnt(little: Dataset) -> None:
     unknown = np.full_like(little.sub_scores, np.nan)
     found = train(dataclasses.replace(little, sub_scores=unknown), BRIEF)
     assert [epoch.auxiliary_loss for epoch in found.history] == [0.0, 0.0]
@@ -172,7 +170,7 @@ def tasted(plant: Plant, taste: Callable[[int], npt.NDArray[np.float64]], seed: 
     return plant(**sizes, target=4 * (images * wanted).sum(axis=1) + noise)
 
 
-def test_a_taste_of_one_channel_only_is_found_by_its_history_and_by_that_of_a_stranger(plant: Plant) -> None:
+def test_an_adapter_finds_the_taste_of_one_channel_known_or_unseen(plant: Plant) -> None:
     def taste(number: int) -> npt.NDArray[np.float64]:
         return np.eye(16)[0] + (2.0 if number == 4 else 0.0) * np.eye(16)[1]
 
@@ -183,9 +181,7 @@ def test_a_taste_of_one_channel_only_is_found_by_its_history_and_by_that_of_a_st
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_log_view_is_worth_one_to_a_stranger_where_channels_agree_and_little_where_they_do_not(
-    plant: Plant, seed: int
-) -> None:
+def test_kept_is_near_one_if_channels_agree_and_small_if_they_do_not(plant: Plant, seed: int) -> None:
     random = np.random.default_rng(seed)
     agreed = train(tasted(plant, lambda _: np.eye(16)[0], seed), QUICK).ranker.training["kept"]
     apart = train(tasted(plant, lambda _: random.standard_normal(16) / 2, seed), QUICK).ranker.training["kept"]
@@ -193,7 +189,7 @@ def test_a_log_view_is_worth_one_to_a_stranger_where_channels_agree_and_little_w
     assert apart < 0.4
 
 
-def test_every_history_keeps_what_was_measured(data: Dataset, trained: Trained) -> None:
+def test_each_adapter_keeps_the_measured_share(data: Dataset, trained: Trained) -> None:
     kept = trained.ranker.training["kept"]
     assert trained.ranker.training["channels_adapted"] == 8
     for channel in data.videos.channel_id.unique():
@@ -205,7 +201,7 @@ def test_every_history_keeps_what_was_measured(data: Dataset, trained: Trained) 
 
 
 @pytest.mark.parametrize("noise", [0.5, 1.5])
-def test_chances_come_true_on_held_out_pairs_and_as_many_are_too_close_as_promised(plant: Plant, noise: float) -> None:
+def test_win_probabilities_and_the_too_close_share_hold_on_held_out_pairs(plant: Plant, noise: float) -> None:
     """Over several catalogues together: two hundred held-out videos alone are off by as much through luck."""
     asked: list[list[npt.NDArray[np.float64]]] = [[], []]
     promised: list[list[float]] = [[], []]
@@ -225,7 +221,7 @@ def test_chances_come_true_on_held_out_pairs_and_as_many_are_too_close_as_promis
         assert 0.05 < np.mean(shares) < 0.95
 
 
-def test_the_quantiles_are_those_of_each_niche(data: Dataset, trained: Trained) -> None:
+def test_quantiles_are_those_of_the_scores_of_each_niche(data: Dataset, trained: Trained) -> None:
     calibration = trained.ranker.calibration
     assert set(calibration.quantiles) == {"tech", "news"}
     for niche, quantiles in calibration.quantiles.items():
@@ -234,7 +230,7 @@ def test_the_quantiles_are_those_of_each_niche(data: Dataset, trained: Trained) 
         assert quantiles[50] == pytest.approx(np.median(own), abs=1e-6)
 
 
-def test_a_niche_of_too_few_videos_has_no_quantiles(little: Dataset) -> None:
+def test_a_niche_with_too_few_videos_has_no_quantiles(little: Dataset) -> None:
     videos = little.videos.copy()
     videos["niche"] = ["beauty"] * 19 + ["tech"] * 20 + ["news"] * (len(videos) - 39)
     assert set(train(dataclasses.replace(little, videos=videos), BRIEF).ranker.calibration.quantiles) == {
@@ -243,9 +239,7 @@ def test_a_niche_of_too_few_videos_has_no_quantiles(little: Dataset) -> None:
     }
 
 
-def test_whether_the_absolute_head_says_anything_is_measured_on_videos_that_it_did_not_learn(
-    plant: Plant, trained: Trained, data: Dataset
-) -> None:
+def test_the_absolute_head_is_measured_on_validation_videos(plant: Plant, trained: Trained, data: Dataset) -> None:
     told = trained.ranker.informed
     assert told is not None
     assert told.videos == len(data.rows(VALIDATION))
@@ -257,7 +251,7 @@ def test_whether_the_absolute_head_says_anything_is_measured_on_videos_that_it_d
     assert noise.uninformed is not None
 
 
-def test_a_model_knows_the_kind_of_its_training_pictures(data: Dataset, trained: Trained) -> None:
+def test_a_model_recognises_pictures_like_its_training_pictures(data: Dataset, trained: Trained) -> None:
     known = trained.ranker.familiar
     assert known is not None
     assert len(known.pictures) == len(data.learnt(TRAIN))
@@ -266,12 +260,12 @@ def test_a_model_knows_the_kind_of_its_training_pictures(data: Dataset, trained:
     assert 0 < known.least < 1
 
 
-def test_without_a_clear_pair_it_is_an_error_of_the_lab(little: Dataset) -> None:
+def test_training_without_a_clear_pair_is_an_error(little: Dataset) -> None:
     with pytest.raises(LabError, match="no training pair"):
         train(dataclasses.replace(little, pairs=little.pairs[:0]), BRIEF)
 
 
-def test_one_channel_is_enough_to_train_on_though_nothing_is_known_of_strangers(plant: Plant) -> None:
+def test_one_channel_is_enough_to_train_without_figures_of_unseen_channels(plant: Plant) -> None:
     alone = plant(channels=1, videos=150)
     found = train(alone, BRIEF)
     assert found.ranker.training["kept"] == 1.0
@@ -281,7 +275,7 @@ def test_one_channel_is_enough_to_train_on_though_nothing_is_known_of_strangers(
     assert auc(alone, found.held.future) > 0.6
 
 
-def test_every_training_and_every_epoch_is_told(little: Dataset) -> None:
+def test_the_listener_hears_of_every_training_and_epoch(little: Dataset) -> None:
     told: list[tuple[str, int]] = []
     train(little, BRIEF, lambda what, epoch: told.append((what, epoch.epoch)))
     names = list(dict.fromkeys(what for what, _ in told))
@@ -301,7 +295,7 @@ def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: 
         np.testing.assert_allclose(one.score, other.score, atol=1e-6)
 
 
-def test_the_planted_ceiling_is_what_theory_says(data: Dataset) -> None:
+def test_the_best_possible_auc_of_the_planted_data_agrees_with_theory(data: Dataset) -> None:
     """Of the fixture itself: differences of signal and of target are jointly Gaussian, nearly."""
     quality = np.std(data.images[:, 0] * 4)
     rho = quality / np.hypot(quality, 0.5)
@@ -310,7 +304,7 @@ def test_the_planted_ceiling_is_what_theory_says(data: Dataset) -> None:
     assert found == pytest.approx(0.5 + np.arcsin(rho) / np.pi, abs=0.05)
 
 
-def test_the_absolute_head_learns_true_click_through_rates_where_there_are_enough_and_says_so(plant: Plant) -> None:
+def test_the_absolute_head_learns_click_through_rates_if_there_are_enough(plant: Plant) -> None:
     random = np.random.default_rng(0)
     rates = 0.04 + 0.02 * random.random(800)
     told = plant(channels=8, videos=100, click_through_rate=rates)
@@ -322,9 +316,7 @@ def test_the_absolute_head_learns_true_click_through_rates_where_there_are_enoug
     assert train(few, dataclasses.replace(QUICK, epochs=1)).ranker.absolute == "engagement"
 
 
-def test_a_training_that_is_stopped_twice_ends_in_the_very_files_of_one_that_was_not(
-    plant: Plant, tmp_path: Path
-) -> None:
+def test_a_training_stopped_twice_ends_with_the_same_files(plant: Plant, tmp_path: Path) -> None:
     """Once in the model, once in a model without a third of the channels, which its histories are measured by."""
     data, config = plant(), TrainConfig(epochs=8, swa_start=5, patience=0)
 
