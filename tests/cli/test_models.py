@@ -1,4 +1,4 @@
-"""`thumblab models`: what is here, and what puts it there."""
+"""Tests of `thumblab models`: which model files exist, and pulling them."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ BYTES = b"\x08\x06 a model"
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelFile:
-    """A registry of one small file, whose host is out of reach."""
+    """A registry of one small file, whose host cannot be reached."""
     url, digest = "http://127.0.0.1:9/faces.onnx", hashlib.sha256(BYTES).hexdigest()
     model = ModelFile("faces", "faces.onnx", "finds faces", "MIT", url, len(BYTES), digest)
     monkeypatch.setattr(model_files, "YUNET", model)
@@ -37,7 +37,7 @@ def test_a_missing_file_is_pulled_once(model: ModelFile, tmp_path: Path) -> None
     assert before.exit_code == 0
     assert "faces: missing" in before.stdout
     assert "Faces are not looked for: `thumblab models pull`" in before.stdout
-    assert not (tmp_path / "lab").exists()  # looking makes nothing
+    assert not (tmp_path / "lab").exists()  # the status creates nothing
     assert "now at" in run("pull", "--from", str(tmp_path / "copy")).stdout
     assert "already at" in run("pull", "faces").stdout
     after = json.loads(run("status", "--json").stdout)
@@ -49,14 +49,14 @@ def test_a_missing_file_is_pulled_once(model: ModelFile, tmp_path: Path) -> None
 def test_json_output_tells_what_was_done(model: ModelFile, tmp_path: Path) -> None:
     (tmp_path / "copy").write_bytes(BYTES)
     arguments = ("pull", "--json", "--from", str(tmp_path / "copy"))
-    first, again = json.loads(run(*arguments).stdout), json.loads(run(*arguments).stdout)
-    assert [first[0]["changed"], again[0]["changed"]] == [True, False]
+    first, second = json.loads(run(*arguments).stdout), json.loads(run(*arguments).stdout)
+    assert [first[0]["changed"], second[0]["changed"]] == [True, False]
     assert first[0]["sha256"] == model.sha256
     assert first[0]["state"] == "present"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("pull",), "cannot be fetched"),
         (("pull", "eyes"), "knows no model file 'eyes'; it knows faces"),
@@ -65,7 +65,7 @@ def test_json_output_tells_what_was_done(model: ModelFile, tmp_path: Path) -> No
     ],
 )
 def test_a_failure_is_one_sentence_and_a_nonzero_exit(
-    model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+    model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong").write_bytes(b"something else")
@@ -73,7 +73,7 @@ def test_a_failure_is_one_sentence_and_a_nonzero_exit(
     assert done.exit_code == 1
     assert done.stdout == ""
     assert done.stderr.startswith("thumblab: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""Promises of `thumblab train`, on a small planted lab: it trains once, tells what came of it, and serves nothing."""
+"""Tests of `thumblab train` on a small planted lab: it trains once, prints the result, and serves nothing."""
 
 import json
 import os
@@ -54,24 +54,24 @@ def store(place: dict[str, str]) -> ReleaseStore:
 def test_a_training_is_published_and_printed_but_not_served(shell: Shell, store: ReleaseStore, tmp_path: Path) -> None:
     done = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--logs", str(tmp_path / "logs"), "--json")
     assert done.exit_code == 0, done.stderr
-    said = json.loads(done.stdout)
-    release = store.get(MODEL, ALL, said["release"])
+    printed = json.loads(done.stdout)
+    release = store.get(MODEL, ALL, printed["release"])
     training = json.loads((release.path / "config.json").read_text())["training"]
     chosen = {name: training["config"][name] for name in ("epochs", "seed", "pair_loss")}
     assert chosen == {"epochs": 2, "seed": 3, "pair_loss": "ranknet"}
-    assert (said["reused"], said["epochs"], said["mlflow"]) == (False, 2, None)
-    assert said["checks"]["alive"]["passed"]
-    assert {e["split"] for e in said["evaluations"]} == {"future", "new_channels", "adapted"}
+    assert (printed["reused"], printed["epochs"], printed["mlflow"]) == (False, 2, None)
+    assert printed["checks"]["alive"]["passed"]
+    assert {e["split"] for e in printed["evaluations"]} == {"future", "new_channels", "adapted"}
     assert store.current(MODEL, ALL) is None
     assert "Not logged: MLflow does not answer at http://127.0.0.1:9" in done.stderr
     assert "without training again" in done.stderr
     assert list((tmp_path / "logs").rglob("events.*"))
 
-    again = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow")
-    assert (again.exit_code, again.stderr) == (0, "")
-    assert f"Nothing has changed since {release.release_id} was trained; nothing was trained." in again.stdout
-    assert "is not served yet: materialize served_model" in again.stdout
-    assert "Held-out AUC" in again.stdout
+    second = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow")
+    assert (second.exit_code, second.stderr) == (0, "")
+    assert f"Nothing has changed since {release.release_id} was trained; nothing was trained." in second.stdout
+    assert "is not served yet: materialize served_model" in second.stdout
+    assert "Held-out AUC" in second.stdout
     assert len(store.all(MODEL, ALL)) == 1
     store.promote(release)
     assert (
@@ -94,11 +94,11 @@ def test_an_error_of_mlflow_after_the_training_is_one_sentence_and_no_failure(
     monkeypatch.setattr(Tracker, "connect", lambda uri: Broken())
     done = shell("--epochs", "1", "--seed", "5", "--json")
     assert done.exit_code == 0
-    said = json.loads(done.stdout)
-    assert said["mlflow"] is None
-    assert store.get(MODEL, ALL, said["release"])
+    printed = json.loads(done.stdout)
+    assert printed["mlflow"] is None
+    assert store.get(MODEL, ALL, printed["release"])
     assert done.stderr.splitlines()[-1] == (
-        f"{said['release']} is published but not logged (MlflowException: the disk is full); repair MLflow. "
+        f"{printed['release']} is published but not logged (MlflowException: the disk is full); repair MLflow. "
         "The same command then logs the model without training again."
     )
 
@@ -148,7 +148,7 @@ def test_an_invalid_option_is_an_error_before_anything_starts(shell: Shell, argu
 
 
 def test_fine_tuning_needs_open_clip_and_a_valid_number_of_blocks(shell: Shell) -> None:
-    assert shell("--help").exit_code == 0  # which puts this lab into the environment
+    assert shell("--help").exit_code == 0  # sets the environment of this lab
     done = CliRunner().invoke(cli, ["fine-tune"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert "only an open_clip encoder can be fine-tuned, not builtin" in done.stderr
@@ -163,6 +163,6 @@ def test_two_processes_publish_one_model_and_one_of_them_prints(place: dict[str,
         [sys.executable, *LAUNCH, *arguments], env=os.environ | place, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert {release.release_id for release in store.all(MODEL, ALL)} - before == {said["release"]}
-    assert said["epochs"] == 3
+    printed = json.loads(done.stdout)
+    assert {release.release_id for release in store.all(MODEL, ALL)} - before == {printed["release"]}
+    assert printed["epochs"] == 3

@@ -1,4 +1,4 @@
-"""Of a lab's processes one logs to MLflow at a time: promises of the lock, with a tracker that only notes who was there."""
+"""Tests of the lock that lets one process of a lab log to MLflow at a time, with a tracker that logs nothing."""
 
 import logging
 import threading
@@ -23,11 +23,13 @@ def tracker(log: Callable[[], Any]) -> Any:
 
 
 def holders(lab: Lab, then: str = "") -> list[Any]:
-    """Who holds the lock in this database; `then` is applied to their process ids."""
-    mine = "(SELECT oid FROM pg_database WHERE datname = current_database())"
-    held = f"FROM pg_locks WHERE locktype = 'advisory' AND objid = {tracking._LOCK} AND granted AND database = {mine}"
+    """Return the process ids of those who hold the lock in this database, or what the function `then` returns for each."""
+    database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    locks = (
+        f"FROM pg_locks WHERE locktype = 'advisory' AND objid = {tracking._LOCK} AND granted AND database = {database}"
+    )
     with lab.engine.connect() as connection:
-        return list(connection.scalars(text(f"SELECT {then}(pid) {held}")))
+        return list(connection.scalars(text(f"SELECT {then}(pid) {locks}")))
 
 
 @pytest.fixture
@@ -37,16 +39,16 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 def test_a_process_waits_while_another_logs_and_warns(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     other = replace(lab, engine=create_engine(lab.engine.url))
-    begun, may_end, order = threading.Event(), threading.Event(), []
+    started, may_end, order = threading.Event(), threading.Event(), []
 
     def first() -> None:
-        begun.set()
+        started.set()
         may_end.wait(30)
         order.append("first")
 
     threads = [threading.Thread(target=log_model, args=(lab, tracker(first), BUILT))]
     threads[0].start()
-    assert begun.wait(30)
+    assert started.wait(30)
     threads.append(threading.Thread(target=log_model, args=(other, tracker(lambda: order.append("second")), BUILT)))
     with caplog.at_level(logging.WARNING):
         threads[1].start()

@@ -333,7 +333,7 @@ def test_a_training_stopped_twice_ends_with_the_same_files(plant: Plant, tmp_pat
         with pytest.raises(TrainingStoppedError, match=f"stopped in epoch {at + 2} of 8"):
             train(data, config, stopping(what, at), TrainingFolders(tmp_path / "state"))
     heard: list[tuple[str, int]] = []
-    again = train(
+    resumed = train(
         data, config, lambda what, epoch: heard.append((what, epoch.epoch)), TrainingFolders(tmp_path / "state")
     )
     assert [epoch for what, epoch in heard if "(2 of 3)" in what] == [7]
