@@ -153,9 +153,9 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")
     comparison = compare(model_scores(champion_model, champion_data), model_scores(challenger_model, data), pairs)
     assert comparison is not None  # there are enough pairs
-    verdict = "not worse than" if comparison.not_worse else "worse than"
+    outcome = "not worse than" if comparison.not_worse else "worse than"
     return Decision(
-        comparison.not_worse, f"{verdict} {champion.release_id}: {comparison.explanation}{caveat}", comparison
+        comparison.not_worse, f"{outcome} {champion.release_id}: {comparison.explanation}{caveat}", comparison
     )
 
 

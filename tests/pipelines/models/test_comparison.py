@@ -8,7 +8,7 @@ from thumblab_pipelines.models.promotion import LEAST_PAIRS, Comparison, compare
 
 
 def planted(champion: float, challenger: float, channels: int = 40, pairs: int = 200, seed: int = 0) -> Comparison:
-    """Return the comparison of two models that order these shares of the pairs right in each channel, by expectation."""
+    """Return the comparison of two models, whose expected AUC in each channel is `champion` and `challenger`."""
     random = np.random.default_rng(seed)
     n = channels * pairs
     rows = np.arange(2 * n)

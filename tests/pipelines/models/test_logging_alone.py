@@ -23,7 +23,7 @@ def tracker(log: Callable[[], Any]) -> Any:
 
 
 def holders(lab: Lab, then: str = "") -> list[Any]:
-    """Return the process ids of those who hold the lock in this database, or what the function `then` returns for each."""
+    """Return the process ids that hold the lock in this database, or the results of the SQL function `then` on them."""
     database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
     locks = (
         f"FROM pg_locks WHERE locktype = 'advisory' AND objid = {tracking._LOCK} AND granted AND database = {database}"

@@ -175,11 +175,19 @@ def test_mixup_mixes_both_sides_of_a_pair_in_the_same_share() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"pair_loss": "ranknet"}, {"label_smoothing": 0.0}, {"mixup_alpha": 0.3}, {"swa_start": 3}, {"clip_norm": 0.001},
-        {"warm_up": 0.5}, {"weight_decay": 0.5}, {"seed": 8}, {"absolute_weight": 0.0}, {"auxiliary_weight": 0.0},
+        {"pair_loss": "ranknet"},
+        {"label_smoothing": 0.0},
+        {"mixup_alpha": 0.3},
+        {"swa_start": 3},
+        {"clip_norm": 0.001},
+        {"warm_up": 0.5},
+        {"weight_decay": 0.5},
+        {"seed": 8},
+        {"absolute_weight": 0.0},
+        {"auxiliary_weight": 0.0},
     ],
     ids=lambda changes: next(iter(changes)),
-)  # fmt: skip
+)
 def test_each_setting_changes_the_weights_and_the_loss_still_falls(changes: dict[str, Any]) -> None:
     model, history = trained(**changes)
     assert not equal_weights(model, PLAIN)

@@ -12,7 +12,7 @@ from thumblab_pipelines.training.linear import _LENGTHS, _PENALTIES, choose_line
 
 
 def planted(by_picture: float, by_rest: float, seed: int = 0, videos: int = 60, noise: float = 0.4) -> tuple[Any, ...]:
-    """Return pictures [n, 30], the rest [n, 30], target, channel, and winners and losers of all pairs in eight channels."""
+    """Return pictures and other inputs [n, 30] of eight channels, target, channel, and winners and losers of all pairs."""
     random = np.random.default_rng(seed)
     n = 8 * videos
     pictures, rest = ((random.standard_normal((n, 30)) / np.sqrt(30)).astype(np.float32) for _ in range(2))
