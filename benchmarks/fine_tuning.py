@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thumblab_core.encoders.open_clip import OpenClipEncoder
-from thumblab_pipelines.finetune.tower_blocks import TrainableTower, blocks_of
+from thumblab_pipelines.finetune.tower_blocks import TrainableTower
 from thumblab_pipelines.finetune.tower_inputs import TowerInputs, tower_inputs
 from thumblab_pipelines.progress import silent
 
@@ -43,6 +43,7 @@ def measure(model: str, pictures: int, trained: list[int]) -> Table:
     )
     for column in ("trained blocks", "MiB a picture", "pictures/s on activations", "on pictures", "ratio"):
         table.add_column(column, justify="right")
+    depth = len(TrainableTower(visual, "all").blocks)
     for blocks in trained:
         tower = TrainableTower(visual, blocks)
         with tempfile.TemporaryDirectory() as name:
@@ -54,7 +55,7 @@ def measure(model: str, pictures: int, trained: list[int]) -> Table:
             # In turns, and the fastest of each: the one that was disturbed least.
             fast, slow = np.min([[epoch_seconds(inputs) for inputs in kept] for _ in range(_REPEATS)], axis=0)
             room = kept[0].kept[0].nbytes / 2**20
-        of = f"{blocks} of {len(blocks_of(visual))}"
+        of = f"{blocks} of {depth}"
         table.add_row(of, f"{room:.2f}", f"{pictures / fast:.1f}", f"{pictures / slow:.1f}", f"{slow / fast:.2f}")
     return table
 

@@ -36,7 +36,7 @@ from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, split_by_channel, split_by_time
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.config import TrainConfig
-from thumblab_pipelines.training.linear import solve
+from thumblab_pipelines.training.linear import fit_ridge
 from thumblab_pipelines.training.train import train
 
 SIZES = (1_800, 5_400, 10_800, 20_000)
@@ -86,7 +86,7 @@ class PlantedData:
         found = np.zeros((len(_PENALTIES), len(ATTRIBUTES)))
         for column, attribute in enumerate(self.attributes.T):
             for row, penalty in enumerate(_PENALTIES):
-                read = images[asked] @ solve(images[known], attribute[known], penalty)
+                read = images[asked] @ fit_ridge(images[known], attribute[known], penalty)
                 found[row, column] = np.corrcoef(read, attribute[asked])[0, 1]
         best: npt.NDArray[np.float64] = found.max(axis=0)
         return best

@@ -9,7 +9,6 @@ more: it is measured once per window, with the default recipe and the first seed
 """
 
 import argparse
-import copy
 import hashlib
 import json
 from collections import defaultdict
@@ -41,8 +40,11 @@ from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.features.sub_scores import measure_features
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.statistics.metrics import pair_auc
-from thumblab_pipelines.training import linear, train
-from thumblab_pipelines.training.config import TrainConfig
+from thumblab_pipelines.training import global_model, linear
+from thumblab_pipelines.training.config import NO_FOLDERS, TrainConfig
+from thumblab_pipelines.training.corpus import Corpus
+from thumblab_pipelines.training.global_model import GlobalModel
+from thumblab_pipelines.training.train import Training, adapt, measure_kept, scores_of_unseen_channels
 
 SHARES = (0.55, 0.7, 0.85, 1.0)
 _TWICE = 0.5  # the margin of a pair with a twofold gap: 1 - loser/winner
@@ -125,14 +127,12 @@ class Window:
 
     def __init__(self, data: Dataset, seeds: Sequence[int]) -> None:
         self.data, self.seeds = data, seeds
-        self.usual = train._Training(data, TrainConfig(seed=seeds[0]), lambda what, epoch: None, None, None)
+        self.usual = Corpus.of(data)
         test = data.pairs[data.pairs.part == TEST]
         self.winners, self.losers = test.winner.to_numpy(np.intp), test.loser.to_numpy(np.intp)
         self.twice = test.margin.to_numpy(float) >= _TWICE
-        new = np.zeros(len(data.videos))
-        for there, other in self.usual._without_each_fold():
-            new[there] = other.scores[there]
-        self.kept = self.usual._worth(new)
+        others = _training(TrainConfig(seed=seeds[0])).fit_without_folds(self.usual)
+        self.kept = measure_kept(self.usual, scores_of_unseen_channels(self.usual, others))
         self.models = [self._fit(Variant(), seed) for seed in seeds]
 
     def judge(self, variant: Variant) -> list[Figures]:
@@ -143,28 +143,34 @@ class Window:
         kept = self.kept if variant.kept is None else variant.kept
         unchanged: dict[str, Any] = {"_LENGTH": adapters._LENGTH, "_NOISE": adapters._NOISE}
         with patch.multiple(adapters, **unchanged | variant.kernel):
-            adapted = [training._adapted(model, self.usual.known, kept)[1] for training, model in models]
+            adapted = [adapt(corpus, model, self.usual.known, kept)[1] for corpus, model in models]
         return [self.figures(own, model.scores) for own, (_, model) in zip(adapted, models, strict=True)]
 
-    def _fit(self, variant: Variant, seed: int) -> tuple[train._Training, train._Fitted]:
-        training = copy.copy(self.usual)
-        training.config = replace(TrainConfig(), seed=seed, **variant.config)
+    def _fit(self, variant: Variant, seed: int) -> tuple[Corpus, GlobalModel]:
+        corpus = self.usual
         learnt, pictures, titles = self.data.learnt(TRAIN), self.data.images.shape[1], self.data.titles.shape[1]
         if variant.components:
             images = image_components(self.data, learnt).astype(np.float32)
-            training.data = replace(self.data, images=images)
-            training.inputs = np.concatenate([images, self.usual.inputs[:, pictures:]], axis=1)
+            inputs = np.concatenate([images, corpus.inputs[:, pictures:]], axis=1)
+            corpus = replace(corpus, data=replace(self.data, images=images), inputs=inputs)
         if variant.without:
             ends = np.cumsum([0, pictures, titles, FACTS, WORDS])
             block = ("pictures", "titles", "facts", "words").index(variant.without)
-            training.inputs = self.usual.inputs.copy()
-            training.inputs[:, ends[block] : ends[block + 1]] = 0
-        return training, training._fit(learnt, self.usual.validation, "", "")
+            inputs = corpus.inputs.copy()
+            inputs[:, ends[block] : ends[block + 1]] = 0
+            corpus = replace(corpus, inputs=inputs)
+        training = _training(replace(TrainConfig(), seed=seed, **variant.config))
+        return corpus, training.fit(corpus, learnt, corpus.validation, "", "")
 
     def figures(self, adapted: Floats, unadapted: Floats) -> Figures:
         wide = self.winners[self.twice], self.losers[self.twice]
         own, of_all = ((pair_auc(s, self.winners, self.losers), pair_auc(s, *wide)) for s in (adapted, unadapted))
         return *own, *of_all
+
+
+def _training(config: TrainConfig) -> Training:
+    """A training that reports no epoch and writes no file."""
+    return Training(config, lambda what, epoch: None, NO_FOLDERS)
 
 
 def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -> dict[str, npt.NDArray[np.float64]]:
@@ -176,10 +182,10 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
         """What the line takes of the pictures depends on the inputs only: most variants and seeds have the same."""
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).digest()
         if digest not in remembered:
-            remembered[digest] = linear.choose(*arrays)
+            remembered[digest] = linear.choose_line(*arrays)
         return remembered[digest]
 
-    with patch.object(train, "choose", choose_once):
+    with patch.object(global_model, "choose_line", choose_once):
         for number, share in enumerate(SHARES, 1):
             window = Window(truncated(data, share), range(TrainConfig.seed, TrainConfig.seed + seeds))
             pooled = references(window.data, window.usual.known)

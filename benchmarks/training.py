@@ -25,7 +25,7 @@ from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import Epoch, TrainConfig
 from thumblab_pipelines.training.fitting import fit, learning_rate
-from thumblab_pipelines.training.losses import pair_loss, smooth
+from thumblab_pipelines.training.losses import pair_loss, smooth_labels
 
 IMAGE, TITLE = 768, 384
 PAIRS, EPOCHS, PLAIN_EPOCHS, THREADS = 50_000, 200, 10, 1
@@ -76,7 +76,7 @@ def plain(problem: TrainingArrays, config: TrainConfig, epochs: int, threads: in
     pairs = TensorDataset(torch.from_numpy(problem.winners), torch.from_numpy(problem.losers))
     loader = DataLoader(pairs, batch_size=config.pairs_per_step, shuffle=True)
     inputs, sub_scores = torch.from_numpy(problem.inputs), torch.from_numpy(problem.sub_scores)
-    engagement = torch.from_numpy(smooth(problem.engagement, config.label_smoothing))
+    engagement = torch.from_numpy(smooth_labels(problem.engagement, config.label_smoothing))
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     run = Run([], [])
     for epoch in range(epochs):

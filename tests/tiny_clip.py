@@ -1,4 +1,4 @@
-"""A CLIP of two layers with random weights, made on the spot and loaded as ViT-L/14 is."""
+"""A CLIP of two layers with random weights, which is loaded like ViT-L/14."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ CONFIG = {
 
 @dataclass(frozen=True)
 class TinyClip:
-    """Its name in open_clip, its checkpoint, and the model itself."""
+    """A small CLIP: its name in open_clip, its checkpoint, and the model itself."""
 
     name: str
     weights: Path
@@ -23,12 +23,12 @@ class TinyClip:
 
     @property
     def setting(self) -> str:
-        """What THUMBLAB_IMAGE_ENCODER says to get it."""
+        """The value of THUMBLAB_IMAGE_ENCODER that loads it."""
         return f"open_clip:{self.name}/{self.weights}"
 
 
 def tiny_clip(folder: Path) -> TinyClip:
-    """Write a checkpoint into `folder` and make its name known to open_clip, in this process."""
+    """Write a checkpoint into `folder`, and register the model with open_clip in this process."""
     import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before open_clip imports torchvision
 
     import open_clip

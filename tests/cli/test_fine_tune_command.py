@@ -1,4 +1,4 @@
-"""Promises of `thumblab fine-tune`: an encoder comes of it, it says how to use it, and what it says can be done."""
+"""Tests of `thumblab fine-tune`: it makes an encoder and prints how to use it, and that works."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -40,30 +40,30 @@ def shell(place: dict[str, str]) -> Shell:
 
 @pytest.fixture(scope="module")
 def tuned(shell: Shell) -> dict[str, Any]:
-    """What the command said of the encoder it made."""
+    """The JSON that the command prints of a new encoder."""
     refused = shell("fine-tune", "--blocks", "1", "--epochs", "1")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "train one first, or fine-tune with fresh heads" in refused.stderr
     done = shell("fine-tune", "--blocks", "1", "--epochs", "1", "--heads", "fresh", "--json")
     assert done.exit_code == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
 
 
-def test_an_encoder_is_made_once_and_it_is_said_how_to_use_it(
+def test_an_encoder_is_made_once_and_the_command_prints_how_to_use_it(
     tuned: dict[str, Any], shell: Shell, tiny: TinyClip
 ) -> None:
     model, _, weights = tuned["setting"].removeprefix("open_clip:").partition("/")
     assert Path(weights).is_file()
     assert tiny.setting.startswith(f"open_clip:{model}/")
     assert (len(tuned["blocks"]), len(tuned["history"]), tuned["config"]["heads"]) == (1, 1, "fresh")
-    again = shell("fine-tune", "--blocks", "1", "--epochs", "1", "--heads", "fresh")
-    assert f"1. THUMBLAB_IMAGE_ENCODER={tuned['setting']}" in again.stdout
-    assert tuned["release"] in again.stdout
-    assert "materialize training_pairs and ranking_model" in again.stdout
+    second = shell("fine-tune", "--blocks", "1", "--epochs", "1", "--heads", "fresh")
+    assert f"1. set THUMBLAB_IMAGE_ENCODER={tuned['setting']}" in second.stdout
+    assert tuned["release"] in second.stdout
+    assert "materialize training_pairs and ranking_model" in second.stdout
 
 
-def test_a_model_on_the_new_encoder_is_judged_with_what_was_seen_left_out(
+def test_a_model_on_the_new_encoder_is_evaluated_without_videos_that_it_has_seen(
     tuned: dict[str, Any],
     place: dict[str, str],
     shell: Shell,
@@ -72,7 +72,7 @@ def test_a_model_on_the_new_encoder_is_judged_with_what_was_seen_left_out(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The steps that the command names, and then `thumblab evaluate --model` on the lab's own channels and one more."""
+    """Follow the printed steps, then run `thumblab evaluate --model` on the lab's own channels and another one."""
     from pydantic import SecretStr
 
     from thumblab_pipelines.dataset.pairs import build_pairs
@@ -98,12 +98,12 @@ def test_a_model_on_the_new_encoder_is_judged_with_what_was_seen_left_out(
     folder = tmp_path / "catalogue"
     plant(folder, drawn, {f"home {n}": RED for n in range(2)} | {"elsewhere": RED}, 40)
     monkeypatch.setattr(evaluate, "_lab_of", lambda _, changes: open_lab(**changes))
-    # Whatever encoder the lab is set to by now: the model names its own.
+    # The settings name the old encoder here: the model must be evaluated with its own.
     done = shell("evaluate", "--catalogue", str(folder), "--model", release, "--json")
     assert done.exit_code == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["release"] == release
-    assert said["catalogue"]["good"] == 120
-    assert said["seen_left_out"]["videos"] > 0
-    asked = {channel["name"]: channel["pairs"] for channel in said["channels"]}
-    assert asked["elsewhere"] == max(asked.values()) > 0, "of the lab's own channels little is left that was not seen"
+    printed = json.loads(done.stdout)
+    assert printed["release"] == release
+    assert printed["catalogue"]["good"] == 120
+    assert printed["seen_left_out"]["videos"] > 0
+    pairs = {channel["name"]: channel["pairs"] for channel in printed["channels"]}
+    assert pairs["elsewhere"] == max(pairs.values()) > 0, "most pairs of the lab's own channels have been seen"

@@ -1,4 +1,4 @@
-"""`thumblab models`: what is here, and what puts it there."""
+"""Tests of `thumblab models`: which model files exist, and pulling them."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ BYTES = b"\x08\x06 a model"
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelFile:
-    """A registry of one small file, whose host is out of reach."""
+    """A registry of one small file, whose host cannot be reached."""
     url, digest = "http://127.0.0.1:9/faces.onnx", hashlib.sha256(BYTES).hexdigest()
     model = ModelFile("faces", "faces.onnx", "finds faces", "MIT", url, len(BYTES), digest)
     monkeypatch.setattr(model_files, "YUNET", model)
@@ -31,13 +31,13 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["models", *arguments])
 
 
-def test_a_file_is_missing_then_pulled_then_there(model: ModelFile, tmp_path: Path) -> None:
+def test_a_missing_file_is_pulled_once(model: ModelFile, tmp_path: Path) -> None:
     (tmp_path / "copy").write_bytes(BYTES)
     before = run("status")
     assert before.exit_code == 0
     assert "faces: missing" in before.stdout
     assert "Faces are not looked for: `thumblab models pull`" in before.stdout
-    assert not (tmp_path / "lab").exists()  # looking makes nothing
+    assert not (tmp_path / "lab").exists()  # the status creates nothing
     assert "now at" in run("pull", "--from", str(tmp_path / "copy")).stdout
     assert "already at" in run("pull", "faces").stdout
     after = json.loads(run("status", "--json").stdout)
@@ -46,17 +46,17 @@ def test_a_file_is_missing_then_pulled_then_there(model: ModelFile, tmp_path: Pa
     assert after["problem"] is None
 
 
-def test_json_says_what_was_done(model: ModelFile, tmp_path: Path) -> None:
+def test_json_output_tells_what_was_done(model: ModelFile, tmp_path: Path) -> None:
     (tmp_path / "copy").write_bytes(BYTES)
     arguments = ("pull", "--json", "--from", str(tmp_path / "copy"))
-    first, again = json.loads(run(*arguments).stdout), json.loads(run(*arguments).stdout)
-    assert [first[0]["changed"], again[0]["changed"]] == [True, False]
+    first, second = json.loads(run(*arguments).stdout), json.loads(run(*arguments).stdout)
+    assert [first[0]["changed"], second[0]["changed"]] == [True, False]
     assert first[0]["sha256"] == model.sha256
     assert first[0]["state"] == "present"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("pull",), "cannot be fetched"),
         (("pull", "eyes"), "knows no model file 'eyes'; it knows faces"),
@@ -64,8 +64,8 @@ def test_json_says_what_was_done(model: ModelFile, tmp_path: Path) -> None:
         (("pull", "--from", "none"), "cannot be read"),
     ],
 )
-def test_a_failure_is_one_sentence_and_a_non_zero_exit(
-    model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+def test_a_failure_is_one_sentence_and_a_nonzero_exit(
+    model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong").write_bytes(b"something else")
@@ -73,20 +73,18 @@ def test_a_failure_is_one_sentence_and_a_non_zero_exit(
     assert done.exit_code == 1
     assert done.stdout == ""
     assert done.stderr.startswith("thumblab: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_setting_that_names_no_model_is_said_in_the_status(model: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_status_reports_a_setting_that_names_no_model(model: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THUMBLAB_FACE_MODEL", "/nowhere.onnx")
     settings.cache_clear()
     assert "THUMBLAB_FACE_MODEL names /nowhere.onnx" in run("status").stdout
     assert "THUMBLAB_FACE_MODEL" in json.loads(run("status", "--json").stdout)["problem"]
 
 
-def test_a_file_that_was_pulled_once_is_there_for_the_demo_too(
-    model: ModelFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pulled_file_is_available_in_the_demo(model: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
     from thumblab_cli.demo.lab import demo_lab
 
     monkeypatch.setenv("THUMBLAB_DEMO_VIDEOS", "60")

@@ -1,4 +1,4 @@
-"""Promises of `thumblab train`, on a small planted lab: it trains once, tells what came of it, and serves nothing."""
+"""Tests of `thumblab train` on a small planted lab: it trains once, prints the result, and serves nothing."""
 
 import json
 import os
@@ -51,35 +51,36 @@ def store(place: dict[str, str]) -> ReleaseStore:
     return ReleaseStore(Path(place["THUMBLAB_DATA_DIR"]) / "releases")
 
 
-def test_a_training_is_published_told_and_serves_nothing(shell: Shell, store: ReleaseStore, tmp_path: Path) -> None:
+def test_a_training_is_published_and_printed_but_not_served(shell: Shell, store: ReleaseStore, tmp_path: Path) -> None:
     done = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--logs", str(tmp_path / "logs"), "--json")
     assert done.exit_code == 0, done.stderr
-    said = json.loads(done.stdout)
-    release = store.get(MODEL, ALL, said["release"])
+    printed = json.loads(done.stdout)
+    release = store.get(MODEL, ALL, printed["release"])
     training = json.loads((release.path / "config.json").read_text())["training"]
     chosen = {name: training["config"][name] for name in ("epochs", "seed", "pair_loss")}
     assert chosen == {"epochs": 2, "seed": 3, "pair_loss": "ranknet"}
-    assert (said["reused"], said["epochs"], said["mlflow"]) == (False, 2, None)
-    assert said["checks"]["alive"]["passed"]
-    assert {e["split"] for e in said["evaluations"]} == {"future", "new_channels", "adapted"}
+    assert (printed["reused"], printed["epochs"], printed["mlflow"]) == (False, 2, None)
+    assert printed["checks"]["alive"]["passed"]
+    assert {e["split"] for e in printed["evaluations"]} == {"future", "new_channels", "adapted"}
     assert store.current(MODEL, ALL) is None
     assert "Not logged: MLflow does not answer at http://127.0.0.1:9" in done.stderr
     assert "without training again" in done.stderr
     assert list((tmp_path / "logs").rglob("events.*"))
 
-    again = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow")
-    assert (again.exit_code, again.stderr) == (0, "")
-    assert f"Nothing has changed since {release.release_id} was trained; nothing was trained." in again.stdout
-    assert "nothing serves it yet: materialize served_model" in again.stdout
-    assert "Held-out AUC" in again.stdout
+    second = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow")
+    assert (second.exit_code, second.stderr) == (0, "")
+    assert f"Nothing has changed since {release.release_id} was trained; nothing was trained." in second.stdout
+    assert "is not served yet: materialize served_model" in second.stdout
+    assert "Held-out AUC" in second.stdout
     assert len(store.all(MODEL, ALL)) == 1
     store.promote(release)
     assert (
-        "it is what is served" in shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow").stdout
+        "It passes its checks and is served."
+        in shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow").stdout
     )
 
 
-def test_what_goes_wrong_in_mlflow_after_the_training_is_one_sentence_and_no_failure(
+def test_an_error_of_mlflow_after_the_training_is_one_sentence_and_no_failure(
     shell: Shell, store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.exceptions import MlflowException
@@ -93,16 +94,16 @@ def test_what_goes_wrong_in_mlflow_after_the_training_is_one_sentence_and_no_fai
     monkeypatch.setattr(Tracker, "connect", lambda uri: Broken())
     done = shell("--epochs", "1", "--seed", "5", "--json")
     assert done.exit_code == 0
-    said = json.loads(done.stdout)
-    assert said["mlflow"] is None
-    assert store.get(MODEL, ALL, said["release"])
+    printed = json.loads(done.stdout)
+    assert printed["mlflow"] is None
+    assert store.get(MODEL, ALL, printed["release"])
     assert done.stderr.splitlines()[-1] == (
-        f"{said['release']} is published and not logged (MlflowException: the disk is full); mend MLflow. "
-        "The same command then logs what is there, without training again."
+        f"{printed['release']} is published but not logged (MlflowException: the disk is full); repair MLflow. "
+        "The same command then logs the model without training again."
     )
 
 
-def test_told_to_stop_it_says_so_in_one_sentence_and_goes_on_from_there(
+def test_a_stopped_training_is_one_sentence_and_is_resumed(
     shell: Shell, store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[int] = []
@@ -122,7 +123,7 @@ def test_told_to_stop_it_says_so_in_one_sentence_and_goes_on_from_there(
     before = len(store.all(MODEL, ALL))
     stopped = shell("--epochs", "4", "--patience", "0", "--no-mlflow")
     assert (stopped.exit_code, stopped.stdout) == (1, "")
-    assert stopped.stderr.startswith("thumblab: training was told to stop in epoch 3 of 4; start it again")
+    assert stopped.stderr.startswith("thumblab: training was stopped in epoch 3 of 4; start it again")
     assert stopped.stderr.count("\n") == 1
     assert len(store.all(MODEL, ALL)) == before
     stop_at = 0
@@ -131,7 +132,9 @@ def test_told_to_stop_it_says_so_in_one_sentence_and_goes_on_from_there(
     assert len(store.all(MODEL, ALL)) == before + 1
 
 
-def test_without_pairs_it_says_what_makes_them(shell: Shell, migrated_database: Any, tmp_path: Path) -> None:
+def test_without_pairs_the_error_names_the_step_that_makes_them(
+    shell: Shell, migrated_database: Any, tmp_path: Path
+) -> None:
     done = shell(THUMBLAB_DATA_DIR=str(tmp_path), THUMBLAB_DATABASE_URL=migrated_database())
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == "thumblab: there are no training pairs; materialize training_pairs first\n"
@@ -140,12 +143,12 @@ def test_without_pairs_it_says_what_makes_them(shell: Shell, migrated_database: 
 
 
 @pytest.mark.parametrize("arguments", [("--epochs", "0"), ("--pair-loss", "hinge"), ("--learning-rate", "-1")])
-def test_what_makes_no_sense_is_refused_before_anything_starts(shell: Shell, arguments: tuple[str, str]) -> None:
+def test_an_invalid_option_is_an_error_before_anything_starts(shell: Shell, arguments: tuple[str, str]) -> None:
     assert shell(*arguments).exit_code == 2
 
 
-def test_only_open_clip_is_fine_tuned_and_how_many_blocks_is_a_number_or_all(shell: Shell) -> None:
-    assert shell("--help").exit_code == 0  # which puts this lab into the environment
+def test_fine_tuning_needs_open_clip_and_a_valid_number_of_blocks(shell: Shell) -> None:
+    assert shell("--help").exit_code == 0  # sets the environment of this lab
     done = CliRunner().invoke(cli, ["fine-tune"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert "only an open_clip encoder can be fine-tuned, not builtin" in done.stderr
@@ -153,13 +156,13 @@ def test_only_open_clip_is_fine_tuned_and_how_many_blocks_is_a_number_or_all(she
 
 
 @pytest.mark.heavy
-def test_two_processes_publish_one_model_and_one_of_them_speaks(place: dict[str, str], store: ReleaseStore) -> None:
+def test_two_processes_publish_one_model_and_one_of_them_prints(place: dict[str, str], store: ReleaseStore) -> None:
     before = {release.release_id for release in store.all(MODEL, ALL)}
     arguments = ("-m", "thumblab_cli.main", "train", "--epochs", "3", "--seed", "11", "--no-mlflow", "--json")
     done = subprocess.run(
         [sys.executable, *LAUNCH, *arguments], env=os.environ | place, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert {release.release_id for release in store.all(MODEL, ALL)} - before == {said["release"]}
-    assert said["epochs"] == 3
+    printed = json.loads(done.stdout)
+    assert {release.release_id for release in store.all(MODEL, ALL)} - before == {printed["release"]}
+    assert printed["epochs"] == 3

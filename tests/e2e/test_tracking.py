@@ -373,7 +373,7 @@ def test_a_release_that_was_pruned_is_fetched_from_mlflow_and_a_damaged_copy_is_
 
     [copy] = (lab.data_dir / "mlflow-artifacts").rglob(f"{three[1].release_id}/calibration.json")
     copy.write_text(copy.read_text() + " ")
-    with pytest.raises(LabError, match=r"cannot be had from MLflow .*checksum.*choose another version"):
+    with pytest.raises(LabError, match=r"cannot be fetched from MLflow .*checksum.*choose another version"):
         serve_chosen(own, registry, three[1].release_id, by_alias=True)
     assert own.releases.current(MODEL, ALL) == three[0]
     assert "refused: " in client.get_model_version(NAME, "2").tags["thumblab.promotion"]

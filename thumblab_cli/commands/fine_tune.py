@@ -1,4 +1,4 @@
-"""thumblab fine-tune: an image encoder whose last blocks have learnt from the lab's own pairs."""
+"""thumblab fine-tune: fine-tune the last blocks of the image encoder on the lab's own pairs."""
 
 import json
 from dataclasses import asdict
@@ -13,22 +13,24 @@ if TYPE_CHECKING:
     from thumblab_core.releases.release_store import Release
 
 _FIELDS = {
-    "heads": "Start as the newest ranking model's heads, or at random.",
-    "epochs": "How often every picture is shown.",
-    "pictures": "Pictures in a step.",
-    "accumulate": "Batches of pictures in a step, where one does not fit into memory.",
-    "encoder_rate": "Learning rate of the end of the tower.",
-    "layer_decay": "Times as much for every block below it.",
-    "heads_rate": "Learning rate of the heads.",
-    "weight_decay": "Of AdamW.",
-    "pair_loss": "How a pair teaches: by the log odds of winning (Bradley-Terry), or by a margin.",
-    "least_margin": "Leave out pairs whose winner has less more: 0.1 is a tenth of its views.",
-    "activations_gib": "Room on the disk for what the frozen blocks make of the pictures; 0: compute it in every epoch.",
-    "seed": "What chance does.",
+    "heads": "Start from the heads of the newest ranking model, or at random.",
+    "epochs": "How often each picture is shown.",
+    "pictures": "Pictures in a batch.",
+    "accumulate": "Batches in a step, if a larger batch does not fit into memory.",
+    "encoder_rate": "The learning rate of the end of the image tower.",
+    "layer_decay": "The factor on the learning rate for each block below.",
+    "heads_rate": "The learning rate of the heads.",
+    "weight_decay": "The weight decay of AdamW.",
+    "pair_loss": "The loss of a pair: the log odds of winning (Bradley-Terry), or a margin loss.",
+    "least_margin": "Leave out pairs with a smaller margin: 0.1 means that the loser has 10 % fewer views.",
+    "activations_gib": "Disk space for the activations of the frozen blocks; 0: compute them again in every epoch.",
+    "seed": "The seed of the random numbers.",
 }
 
 
 class _Blocks(click.ParamType[Any]):
+    """A number of blocks, or "all"."""
+
     name = "N|all"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -41,16 +43,16 @@ class _Blocks(click.ParamType[Any]):
     type=_Blocks(),
     default=FineTuneConfig.blocks,
     show_default=True,
-    help="How many last blocks learn, or all.",
+    help="How many of the last blocks to train, or all.",
 )
 @options_of(FineTuneConfig, _FIELDS)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool, **chosen: Any) -> None:
-    """Let the end of the image encoder learn from the newest pairs of the lab which of two pictures wins.
+    """Fine-tune the last blocks of the image encoder on the newest pairs of the lab.
 
-    Takes an open_clip encoder. What comes of it is an encoder of its own, which nothing uses until the settings name it.
-    Killed, the same command goes on after the last whole epoch; done again with nothing new, it finds what is there. See
-    docs/encoders.md.
+    The encoder must be one of open_clip. The result is a new encoder, which is not used until the settings name it. If
+    the command is killed, the same command resumes after the last complete epoch. If nothing has changed since the last
+    fine-tuning, it shows that encoder again. See docs/encoders.md.
     """
     from thumblab_cli.printing.tables import progress_bars, whole_console
     from thumblab_pipelines.dataset.kept_pairs import newest_pairs
@@ -60,46 +62,45 @@ def command(as_json: bool, **chosen: Any) -> None:
     lab, config, console = Lab.open(), FineTuneConfig(**chosen), whole_console(stderr=as_json)
     with progress_bars(console) as listener:
         release = fine_tune(lab, newest_pairs(lab), config, listener)
-    said = _said(release)
+    summary = _summary(release)
     if as_json:
-        click.echo(json.dumps(said | {"config": asdict(config)}))
+        click.echo(json.dumps(summary | {"config": asdict(config)}))
     else:
-        for line in _lines(said):
+        for line in _lines(summary):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _said(release: "Release") -> dict[str, Any]:
+def _summary(release: "Release") -> dict[str, Any]:
+    """Return what is printed of an encoder release, as JSON."""
     from thumblab_pipelines.finetune.fine_tune import setting_of
 
-    told = ["base", "blocks", "pairs_release", "forgotten", "pictures", "unreadable", "pairs"]
-    told.append("validation_auc_before")
+    facts = ["base", "blocks", "pairs_release", "forgotten", "pictures", "unreadable", "pairs", "validation_auc_before"]
     return {
         "release": str(release),
         "setting": setting_of(release),
-        **{name: release.info[name] for name in told},
+        **{name: release.info[name] for name in facts},
         "history": json.loads((release.path / "history.json").read_text()),
     }
 
 
-def _lines(said: dict[str, Any]) -> list[str]:
-    aucs = [epoch["validation_auc"] for epoch in said["history"] if epoch["validation_auc"] is not None]
-    lines = [
-        f"{said['release']}: {', '.join(map(str, said['blocks']))} of {said['base']} learnt from {said['pairs']} pairs."
-    ]
-    if aucs and said["validation_auc_before"] is not None:
+def _lines(summary: dict[str, Any]) -> list[str]:
+    """Return the summary in sentences, with the next steps."""
+    aucs = [epoch["validation_auc"] for epoch in summary["history"] if epoch["validation_auc"] is not None]
+    before = summary["validation_auc_before"]
+    blocks = ", ".join(map(str, summary["blocks"]))
+    lines = [f"{summary['release']}: {blocks} of {summary['base']} were trained on {summary['pairs']} pairs."]
+    if aucs and before is not None:
+        lines.append(f"AUC on the validation pairs: {before:.3f} before, {max(aucs):.3f} at best.")
+    if summary["unreadable"]:
         lines.append(
-            f"AUC on the validation pairs: {said['validation_auc_before']:.3f} before, {max(aucs):.3f} at best."
+            f"{len(summary['unreadable'])} of {summary['pictures']} pictures could not be read; the release lists them."
         )
-    if said["unreadable"]:
-        lines.append(
-            f"{len(said['unreadable'])} of {said['pictures']} pictures could not be read; the release names them."
-        )
-    if said["forgotten"]:
-        lines.append(f"{said['forgotten']} videos of its pairs were forgotten since they were made, and left out.")
+    if summary["forgotten"]:
+        lines.append(f"{summary['forgotten']} videos have been deleted since the pairs were made, and were left out.")
     return [
         *lines,
-        "Nothing uses it yet. To use it:",
-        f"  1. THUMBLAB_IMAGE_ENCODER={said['setting']}",
+        "The encoder is not used yet. To use it:",
+        f"  1. set THUMBLAB_IMAGE_ENCODER={summary['setting']}",
         "  2. materialize embeddings, faiss_index and served_index of every niche (job refresh_library)",
-        "  3. materialize training_pairs and ranking_model (job train_ranker), which compares it with the model before",
+        "  3. materialize training_pairs and ranking_model (job train_ranker), which compares it with the served model",
     ]

@@ -38,20 +38,16 @@ def command(niches: tuple[str, ...], no_train: bool) -> None:
 def serve(console: "Console", lab: "Lab", niches: Sequence[str], train: bool) -> None:
     """Refresh the niches, a line each, and then the model. One niche that fails stops no other, and makes the status 1."""
     from thumblab_cli.printing.tables import progress_bars
-    from thumblab_pipelines.models.refresh import refresh_all
+    from thumblab_pipelines.models.refresh import RefreshListener, refresh_all
     from thumblab_pipelines.models.tracking import Tracker
 
     def say(sentence: str) -> None:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
-    with progress_bars(console) as listener:
-        found = refresh_all(
-            lab,
-            niches,
-            lambda: Tracker.connect(lab.settings.mlflow_url),
-            listener,
-            say=say,
-            note=lambda sentence: click.echo(f"note: {sentence}", err=True),
-            train=train,
-        )
+    def warn(sentence: str) -> None:
+        click.echo(f"note: {sentence}", err=True)
+
+    with progress_bars(console) as progress:
+        listener = RefreshListener(progress, info=say, warn=warn)
+        found = refresh_all(lab, niches, lambda: Tracker.connect(lab.settings.mlflow_url), listener, train=train)
     found.require_all()

@@ -1,4 +1,4 @@
-"""thumblab train: a ranking model of the newest pairs, without Dagster."""
+"""thumblab train: train a ranking model on the newest pairs, without Dagster."""
 
 import json
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from thumblab_cli.which_lab import demo_option
 from thumblab_core.errors import LabError
 from thumblab_pipelines.training.config import TrainConfig
 
-if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumblab --help` stays fast
+if TYPE_CHECKING:  # imported inside functions at run time, so that `thumblab --help` stays fast
     from rich.console import Console
 
     from thumblab_core.settings import Settings
@@ -22,18 +22,18 @@ if TYPE_CHECKING:  # what follows is imported inside functions, so that `thumbla
     from thumblab_pipelines.models.tracking import Tracked
 
 _FIELDS = {
-    "epochs": "At most so many.",
-    "patience": "Stop when validation has not got better for so many epochs; 0: never.",
-    "learning_rate": "The highest of AdamW.",
-    "weight_decay": "Of AdamW.",
-    "pair_loss": "How a pair teaches: by a margin, or by the log odds of winning (Bradley-Terry).",
-    "margin": "By how much the winner is to be above, for the margin loss.",
-    "least_margin": "Leave out pairs whose winner has less more: 0.1 is a tenth of its views.",
-    "label_smoothing": "Draw outcomes towards one half; 0: off.",
-    "mixup_alpha": "Mix pairs by a Beta(A, A) share; 0: off.",
+    "epochs": "The maximum number of epochs.",
+    "patience": "Stop early when the validation AUC has not risen for this many epochs; 0: never.",
+    "learning_rate": "The highest learning rate of AdamW.",
+    "weight_decay": "The weight decay of AdamW.",
+    "pair_loss": "The loss of a pair: a margin loss, or the log odds of winning (Bradley-Terry).",
+    "margin": "How far above the loser the winner must score, for the margin loss.",
+    "least_margin": "Leave out pairs with a smaller margin: 0.1 means that the loser has 10 % fewer views.",
+    "label_smoothing": "Move outcomes towards one half by this share; 0: off.",
+    "mixup_alpha": "Mix each pair with another one, in a share drawn from Beta(A, A); 0: off.",
     "swa_start": "Average the weights from this epoch on; 0: off.",
-    "pairs_per_video": "Pairs shown in an epoch, per video; 0: all of them.",
-    "seed": "What chance does.",
+    "pairs_per_video": "Pairs in an epoch, per video; 0: all of them.",
+    "seed": "The seed of the random numbers.",
 }
 
 
@@ -46,9 +46,10 @@ _FIELDS = {
 @click.option("--no-mlflow", is_flag=True, help="Do not log to MLflow.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: bool, **fields: Any) -> None:
-    """Train the ranking model on the newest pairs of the lab, judge it, and publish it. It serves nothing by itself.
+    """Train the ranking model on the newest pairs of the lab, evaluate it and publish it. It is not served yet.
 
-    Killed or told to stop, the same command goes on where it was; done again with nothing new, it finds what is there.
+    If it is stopped or killed, the same command resumes the training. If nothing has changed since the last training,
+    it shows that model again.
 
     \b
     Several processes:
@@ -72,54 +73,53 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
         raise SystemExit(1) from None
     if not main:
         return
-    verdicts = check_model(lab, built.release)
-    tracked = None if no_mlflow else _track(lab, built)
+    checks = check_model(lab, built.release)
+    tracked = None if no_mlflow else _log_to_mlflow(lab, built)
     if as_json:
-        click.echo(json.dumps(_said(built, verdicts, tracked)))
+        click.echo(json.dumps(_as_json(built, checks, tracked)))
     else:
         served = lab.releases.current_id(MODEL, ALL) == built.release.release_id
-        _show(console, built, verdicts, tracked, served)
+        _print(console, built, checks, tracked, served)
 
 
-def _track(lab: "Lab", built: "BuiltModel") -> "Tracked | None":
-    """Log to MLflow; None, and a sentence on stderr, where nobody answers there or it goes wrong: the training is done."""
+def _log_to_mlflow(lab: "Lab", built: "BuiltModel") -> "Tracked | None":
+    """Log to MLflow. If that fails, print why to stderr and return None, because the training itself has succeeded."""
     from thumblab_pipelines.models.tracking import Tracker, log_model
 
-    again = "The same command then logs what is there, without training again."
+    hint = "The same command then logs the model without training again."
     try:
         tracker = Tracker.connect(lab.settings.mlflow_url)
     except LabError as error:
-        click.echo(f"Not logged: {error}. {again}", err=True)
+        click.echo(f"Not logged: {error}. {hint}", err=True)
         return None
     from mlflow.exceptions import MlflowException
 
     try:
         return log_model(lab, tracker, built)
-    except (LabError, MlflowException, OSError) as error:  # the last are those of MLflow's HTTP client
-        said = " ".join(str(error).split())[:300]
-        click.echo(
-            f"{built.release.release_id} is published and not logged ({type(error).__name__}: {said}); mend MLflow. {again}",
-            err=True,
-        )
+    except (LabError, MlflowException, OSError) as error:  # MLflow's HTTP client raises OSError
+        reason = " ".join(str(error).split())[:300]
+        problem = f"{built.release.release_id} is published but not logged ({type(error).__name__}: {reason})"
+        click.echo(f"{problem}; repair MLflow. {hint}", err=True)
         return None
 
 
-def _said(built: "BuiltModel", verdicts: "list[CheckResult]", tracked: "Tracked | None") -> dict[str, Any]:
+def _as_json(built: "BuiltModel", checks: "list[CheckResult]", tracked: "Tracked | None") -> dict[str, Any]:
     return {
         "release": built.release.release_id,
         "pairs_release": built.release.info["pairs_release"],
         "forgotten": built.forgotten,
         "reused": built.reused,
         "epochs": len(built.history),
-        "checks": {verdict.name: {"passed": verdict.passed, "said": verdict.explanation} for verdict in verdicts},
+        "checks": {check.name: {"passed": check.passed, "said": check.explanation} for check in checks},
         "mlflow": None if tracked is None else asdict(tracked),
         "evaluations": [asdict(evaluation) for evaluation in built.evaluations],
     }
 
 
-def _show(
-    console: "Console", built: "BuiltModel", verdicts: "list[CheckResult]", tracked: "Tracked | None", served: bool
+def _print(
+    console: "Console", built: "BuiltModel", checks: "list[CheckResult]", tracked: "Tracked | None", served: bool
 ) -> None:
+    """Print the evaluation, and what to do next with the model."""
     from thumblab_cli.printing.evaluation import print_evaluation
 
     print_evaluation(console, built.evaluations)
@@ -129,18 +129,18 @@ def _show(
     else:
         lines = [f"{name} was trained in {len(built.history)} epochs on {built.release.info['pairs_release']}."]
     if built.forgotten:
-        lines.append(f"{built.forgotten} videos of its pairs were forgotten since they were made, and left out.")
+        lines.append(f"{built.forgotten} videos have been deleted since the pairs were made, and were left out.")
     if tracked is not None:
         lines.append(f"In MLflow it is version {tracked.version}, and the challenger: {tracked.url}")
-    bad = [verdict.explanation for verdict in verdicts if not verdict.passed]
-    if bad:
-        lines.append(f"It is not fit to be served: {'; '.join(bad)}.")
+    failed = [check.explanation for check in checks if not check.passed]
+    if failed:
+        lines.append(f"It cannot be served, because it does not pass its checks: {'; '.join(failed)}.")
     elif served:
-        lines.append("It is fit to be served, and it is what is served.")
+        lines.append("It passes its checks and is served.")
     else:
         lines.append(
-            "It is fit to be served, and nothing serves it yet: materialize served_model in Dagster (`thumblab up`), which "
-            "compares it with what is served, or move the alias champion to it in MLflow."
+            "It passes its checks and is not served yet: materialize served_model in Dagster (`thumblab up`), which "
+            "compares it with the served model, or move the alias champion to it in MLflow."
         )
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -27,7 +27,7 @@ from thumblab_pipelines.features.vectors import digests, read_vectors
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.statistics.trend import publication_days
-from thumblab_pipelines.training.adaptation import above_trend, fit_adapters
+from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, fit_adapters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +98,8 @@ class ChannelData:
         known[rows] = True
         channel = np.full(len(self.videos), "own")
         above = above_trend(channel, publication_days(self.videos), self.videos.target, known)
-        return fit_adapters(self.inputs, self.scores, above, channel, rows, self.score_slope).get("own")
+        videos = ScoredVideos(self.inputs, self.scores, channel)
+        return fit_adapters(videos, above, rows, self.score_slope).get("own")
 
 
 def served_model(lab: Lab) -> Release:

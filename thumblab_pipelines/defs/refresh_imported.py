@@ -1,4 +1,4 @@
-"""Serve what was imported: the job runs the work of the library and of the ranking, without YouTube."""
+"""refresh_imported: a job that takes imported videos to a served index and model, without YouTube."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,11 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.groups import RETRY
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
-from thumblab_pipelines.models.refresh import held_niches, refresh_all
+from thumblab_pipelines.models.refresh import RefreshListener, held_niches, refresh_all
 
 
 @dg.op(
-    description="Encodes, measures, indexes and serves what the lab holds, trains on it and serves the model; no key needed."
+    description="Encodes, measures, indexes and serves the lab's videos, then trains and serves a model; needs no key."
 )
 def serve_what_is_held(
     context: dg.OpExecutionContext, lab: LabResource, mlflow: MlflowResource
@@ -26,25 +26,24 @@ def serve_what_is_held(
     with explained():
         niches = held_niches(opened)
         if not niches:
-            raise LabError("the lab has no videos yet; `thumblab import FOLDER` brings a catalogue")
-        found = refresh_all(
-            opened, niches, mlflow.connect, lab.progress(context), made, say=context.log.info, note=context.log.warning
-        )
-        yield from events  # also where a niche failed: the others are served
-        found.require_all()
-    model = found.model
-    told = {
+            raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
+        listener = RefreshListener(lab.progress(context), made, context.log.info, context.log.warning)
+        refreshed = refresh_all(opened, niches, mlflow.connect, listener)
+        yield from events  # before the error: the niches that did not fail are served
+        refreshed.require_all()
+    model = refreshed.model
+    metadata = {
         "niches": ", ".join(niches),
         "model": model.explanation if model else "not trained",
         "served": str((model and model.served) or "no model"),
     }
-    yield dg.Output(None, metadata=told)
+    yield dg.Output(None, metadata=metadata)
 
 
 @dg.job(
     op_retry_policy=RETRY,
-    description="Take what was imported to served: embeddings to the index of every niche that has videos, then the model. "
-    "Asks YouTube nothing.",
+    description="Takes imported videos to a served index for every niche that has videos, then trains and serves the "
+    "model. Does not call YouTube.",
 )
 def refresh_imported() -> None:
     serve_what_is_held()

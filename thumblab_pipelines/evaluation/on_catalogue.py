@@ -33,7 +33,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.retention.purge import alive_videos, clean_images, clean_pairs
 from thumblab_pipelines.statistics.trend import publication_days
-from thumblab_pipelines.training.adaptation import above_trend, adjusted, fit_adapters
+from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
 from thumblab_pipelines.videos.deletion import delete_videos
 
 if TYPE_CHECKING:
@@ -195,11 +195,9 @@ class _ScoredCatalogue:
         data, kept = self._data, float(self._trained.training.get("kept", 1.0))
         channel = data.videos.channel_id.to_numpy(str)
         above = above_trend(channel, publication_days(data.videos), data.videos.target, known)
-        compare = self._trained.model.standardise
-        adapters = fit_adapters(
-            self._inputs, self._scores, above, channel, np.flatnonzero(known), kept, compare=compare
-        )
-        scores = adjusted(self._inputs, self._scores, channel, adapters, compare)
+        videos = ScoredVideos(self._inputs, self._scores, channel, self._trained.model.standardise)
+        adapters = fit_adapters(videos, above, np.flatnonzero(known), kept)
+        scores = adapted_scores(videos, adapters)
         return list(self._figures(ADAPTED, scores, self._trained.calibration.slope_adapted)), len(adapters)
 
     def _figures(self, split: str, scores: Float64s, slope: float) -> Iterator[Evaluation]:

@@ -1,7 +1,7 @@
-"""Fine-tune the image encoder: its last blocks, or all of it, learn with the ranker's heads which of two pictures wins.
+"""Fine-tune the image encoder: its last blocks, or all of it, are trained with the ranker's heads on the pairs.
 
-What comes of it is an encoder like any other: a release with an open_clip checkpoint, which the settings can name. Vectors,
-index and ranking model are then made anew with it, see docs/encoders.md.
+The result is a release with an open_clip checkpoint, which the settings can name like any other encoder. Vectors, index
+and ranking model must then be computed again, see docs/encoders.md.
 """
 
 import json
@@ -24,23 +24,26 @@ if TYPE_CHECKING:
     from thumblab_pipelines.dataset.load import Dataset
 
 WEIGHTS = "weights.safetensors"
-"""The file of a release that holds the whole CLIP, as open_clip and the lab read it."""
+"""The file of a release with the weights of the whole CLIP, in the format that open_clip and the lab read."""
 
 _VERSION = 3
+"""Part of the digest of the inputs: raise it when the same inputs give another encoder."""
 
 
 @dataclass(frozen=True)
 class FineTuneConfig:
-    """How to fine-tune. Raises `LabError` for a value that makes no sense.
+    """How to fine-tune. Raises `LabError` for an invalid value.
 
-    What learns  the last `blocks` transformer blocks of the image tower with its final norm and projection, or "all" of it;
-                 and the ranker's heads, which start as those of the newest ranking model ("trained") or at random ("fresh").
-    A step       `accumulate` times `pictures` pictures and all training pairs among them; an epoch shows each picture once.
-    Step size    AdamW; `encoder_rate` for the end of the tower, `layer_decay` times less for every block below, `heads_rate`
-                 for the heads; reached after the share `warm_up` of all steps, then falling to nothing along a cosine.
-                 Gradients are cut to `clip_norm`.
-    Pair loss    as for the ranker: "ranknet" or "margin", on pairs whose own margin is at least `least_margin`.
-    Room         activations of the frozen blocks are kept on the disk where they take at most `activations_gib`.
+    Trained      the last `blocks` transformer blocks of the image tower with its final norm and projection, or "all" of
+                 the tower; and the ranker's heads, which start from the newest ranking model ("trained") or at random
+                 ("fresh").
+    A step       takes `accumulate` batches of `pictures` pictures and all training pairs within a batch; an epoch shows
+                 each picture once.
+    Step size    AdamW. The learning rate is `encoder_rate` for the end of the tower, multiplied by `layer_decay` for
+                 every block below, and `heads_rate` for the heads. It is reached after the share `warm_up` of all steps
+                 and decays to zero along a cosine. Gradients are clipped to the norm `clip_norm`.
+    Pair loss    "ranknet" or "margin" as for the ranker, on pairs whose labels differ by at least `least_margin`.
+    Disk         activations of the frozen blocks are stored if they take at most `activations_gib`.
     """
 
     blocks: int | Literal["all"] = 4
@@ -63,25 +66,45 @@ class FineTuneConfig:
 
     def __post_init__(self) -> None:
         if self.blocks != "all" and self.blocks < 1:
-            raise LabError(f"blocks is how many of the last blocks learn, 1 or more, or 'all'; not {self.blocks}")
+            raise LabError(f"blocks is {self.blocks}; use a number of last blocks to train, 1 or more, or 'all'")
         for name, allowed in (("heads", ("trained", "fresh")), ("pair_loss", ("ranknet", "margin"))):
             if getattr(self, name) not in allowed:
-                raise LabError(f"{name} is {' or '.join(allowed)}, not {getattr(self, name)!r}")
+                raise LabError(f"{name} is {getattr(self, name)!r}; use {' or '.join(allowed)}")
         for name, least in (("epochs", 1), ("pictures", 2), ("accumulate", 1)):
             if getattr(self, name) < least:
-                raise LabError(f"{name} is {least} or more, not {getattr(self, name)}")
+                raise LabError(f"{name} is {getattr(self, name)}; use {least} or more")
         for name in ("encoder_rate", "layer_decay", "heads_rate", "clip_norm"):
             if not (0 < getattr(self, name) < math.inf):
-                raise LabError(f"{name} is above 0, not {getattr(self, name)}")
+                raise LabError(f"{name} is {getattr(self, name)}; use a finite number above 0")
 
 
 @dataclass(frozen=True)
 class TunedEpoch:
-    """The mean pair loss of one epoch, and the validation AUC after it; None where there are no validation pairs."""
+    """The mean pair loss of one epoch, and the validation AUC after it; None without validation pairs."""
 
     epoch: int
     pair_loss: float
     validation_auc: float | None
+
+
+@dataclass(frozen=True)
+class _FineTuning:
+    """What is fine-tuned on what.
+
+    `encoder`: its weights are changed; `start`: the ranking model whose heads it starts from, None for fresh heads;
+    `inputs`: the digest of everything that the result depends on.
+    """
+
+    data: "Dataset"
+    encoder: "OpenClipEncoder"
+    start: Release | None
+    config: FineTuneConfig
+    inputs: str
+
+    @property
+    def scope(self) -> str:
+        """The scope of the releases of the fine-tuned encoder."""
+        return f"fine-tuned-{self.encoder.base}"
 
 
 def fine_tune(
@@ -91,12 +114,14 @@ def fine_tune(
     progress: Progress = silent,
     run_id: str | None = None,
 ) -> Release:
-    """Fine-tune the encoder of the settings on the pairs, and publish it (kind `encoder`); `setting_of` says how to use it.
+    """Fine-tune the encoder of the settings on the pairs, and publish it as a release of kind `encoder`.
 
-    A checkpoint is written after every epoch: called again after a crash with the same pairs and configuration it goes on,
-    and called again after it has finished it returns what is there. A picture that cannot be read takes its pairs with it,
-    which the release counts. Raises `LabError` where the encoder is no ViT of open_clip, the pairs were made with another
-    one, or there is no ranking model to start from.
+    A checkpoint is written after every epoch. A call after a crash with the same pairs and configuration resumes from
+    it, and a call after the end returns the release that exists. An unreadable picture leaves out the pairs that it is
+    in; the release counts them. `setting_of` returns the setting that uses the encoder.
+
+    Raises `LabError` when the encoder is not a ViT of open_clip, when the pairs were made with another encoder, and
+    when there is no ranking model to start from.
     """
     from thumblab_pipelines.dataset.load import load_dataset
 
@@ -107,34 +132,38 @@ def fine_tune(
         start is None or start.info["image_encoder"] != pairs_release.info["image_encoder"]
     ):
         raise LabError(
-            f"there is no ranking model of {pairs_release.info['image_encoder']} whose heads could start; "
+            f"there is no ranking model of {pairs_release.info['image_encoder']} to take the heads from; "
             "train one first, or fine-tune with fresh heads"
         )
     with holding_pairs(lab):
-        there = pairs_release.path.is_dir()  # else a video was forgotten since it was chosen
-        source = pairs_release if there else named_pairs(lab, pairs_release.release_id)
-        data = load_dataset(lab, source, forgotten := deleted_in(lab, source))
-    from_heads = start.files if start is not None else None
-    inputs = inputs_digest(_VERSION, source.info["inputs"], encoder.base, asdict(config), from_heads, forgotten)
-    scope = f"fine-tuned-{encoder.base}"
-    with lab.releases.changing(ENCODER, scope, patience=0):
-        found = [release for release in lab.releases.all(ENCODER, scope) if release.info["inputs"] == inputs]
-        if found:
-            return found[-1]
+        # The release is replaced by a successor when one of its videos is deleted.
+        source = pairs_release if pairs_release.path.is_dir() else named_pairs(lab, pairs_release.release_id)
+        deleted = deleted_in(lab, source)
+        data = load_dataset(lab, source, deleted)
+    start_files = start.files if start is not None else None
+    inputs = inputs_digest(_VERSION, source.info["inputs"], encoder.base, asdict(config), start_files, deleted)
+    tuning = _FineTuning(data, encoder, start, config, inputs)
+    with lab.releases.changing(ENCODER, tuning.scope, patience=0):
+        existing = [release for release in lab.releases.all(ENCODER, tuning.scope) if release.info["inputs"] == inputs]
+        if existing:
+            return existing[-1]
         folder = lab.settings.data_dir / "fine-tuning" / inputs[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        release = _train_and_publish(lab, data, encoder, start, config, folder, progress, scope, inputs, run_id)
+        release = _train_and_publish(lab, tuning, folder, progress, run_id)
         shutil.rmtree(folder)
     return release
 
 
 def setting_of(release: Release) -> str:
-    """What THUMBLAB_IMAGE_ENCODER says to use a fine-tuned encoder."""
+    """Return the value of THUMBLAB_IMAGE_ENCODER that uses a fine-tuned encoder."""
     return f"open_clip:{release.info['model']}/{release.path.resolve() / WEIGHTS}"
 
 
 def base_encoder(settings: Settings, pairs_release: Release) -> "OpenClipEncoder":
-    """An encoder of one's own, whose weights may be changed, of the model that the settings name and the pairs know."""
+    """Return a new instance of the encoder that the settings name, whose weights may be changed.
+
+    Raises `LabError` when it is not an open_clip encoder, or not the one that the pairs were made with.
+    """
     kind, _, rest = settings.image_encoder.partition(":")
     model, _, weights = rest.partition("/")
     if kind != "open_clip" or not weights:
@@ -148,23 +177,13 @@ def base_encoder(settings: Settings, pairs_release: Release) -> "OpenClipEncoder
     made_with = str(pairs_release.info["image_encoder"])
     if not made_with.startswith(f"{encoder.base}-"):
         raise LabError(
-            f"the pairs were made with {made_with}, the settings say {encoder.base}; materialize training_pairs again"
+            f"the pairs were made with {made_with}, the settings name {encoder.base}; materialize training_pairs again"
         )
     return encoder
 
 
-def _train_and_publish(
-    lab: Lab,
-    data: "Dataset",
-    encoder: "OpenClipEncoder",
-    start: Release | None,
-    config: FineTuneConfig,
-    folder: Path,
-    progress: Progress,
-    scope: str,
-    inputs: str,
-    run_id: str | None,
-) -> Release:
+def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Progress, run_id: str | None) -> Release:
+    """Fine-tune, keeping checkpoints and activations in `folder`, and publish the encoder."""
     import numpy as np
 
     from thumblab_core.images import decode
@@ -175,10 +194,11 @@ def _train_and_publish(
     from thumblab_pipelines.finetune.tower_training import TowerTraining
     from thumblab_pipelines.training.checkpoints import Checkpoint
 
+    data, encoder, config, start = tuning.data, tuning.encoder, tuning.config, tuning.start
     tower = TrainableTower(encoder.torch_model.visual, config.blocks)
     rows = np.flatnonzero(data.videos.part.to_numpy(object) != TEST)
     pictures = data.videos.sha256.to_numpy(object)[rows].tolist()
-    taken = tower_inputs(
+    tower_pictures = tower_inputs(
         tower,
         encoder.preprocessing,
         pictures,
@@ -188,10 +208,10 @@ def _train_and_publish(
         progress,
     )
     heads = _heads(data, start, config.seed)
-    training = TowerTraining(data, rows, taken, heads, config, Checkpoint(folder, inputs))
+    training = TowerTraining(data, rows, tower_pictures, heads, config, Checkpoint(folder, tuning.inputs))
     trained = training.run(lambda what, done, total: progress(f"fine-tuning {encoder.base}, {what}", done, total))
     info: dict[str, Any] = {
-        "inputs": inputs,
+        "inputs": tuning.inputs,
         "model": lab.settings.image_encoder.partition(":")[2].partition("/")[0],
         "base": encoder.base,
         "pairs_release": data.release.release_id,
@@ -202,25 +222,26 @@ def _train_and_publish(
         "ending": list(tower.ending),
         "whole": tower.whole,
         "pictures": len(rows),
-        "unreadable": [[pictures[row], why] for row, why in sorted(taken.unreadable.items())],
+        "unreadable": [[pictures[row], reason] for row, reason in sorted(tower_pictures.unreadable.items())],
         "pairs": trained.pairs,
         "dropped_pairs": trained.dropped_pairs,
         "kept": asdict(trained.kept),
         "validation_auc_before": trained.before,
     }
 
-    def write(to: Path) -> None:
-        encoder.save_checkpoint(to / WEIGHTS)
-        (to / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
-        # The validation part chose the epoch, so it has been seen as well.
+    def write(release_folder: Path) -> None:
+        encoder.save_checkpoint(release_folder / WEIGHTS)
+        (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
+        # The validation videos count as seen, because they chose the epoch.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
-        before = seen_by_encoder(lab.settings.image_encoder)  # where that was fine-tuned already
-        np.save(to / SEEN, np.union1d(own, before), allow_pickle=False)
+        seen_before = seen_by_encoder(lab.settings.image_encoder)  # if that is a fine-tuned encoder itself
+        np.save(release_folder / SEEN, np.union1d(own, seen_before), allow_pickle=False)
 
-    return lab.releases.publish(ENCODER, scope, write, info, run_id)
+    return lab.releases.publish(ENCODER, tuning.scope, write, info, run_id)
 
 
 def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
+    """Return the ranker of the release `start`, or a new one, standardised by the training videos."""
     import torch
 
     from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
@@ -230,9 +251,9 @@ def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
     if start is not None:
         return TrainedRanker.load(start).model
     torch.manual_seed(seed)
-    said = data.release.info
+    info = data.release.info
     sizes = data.images.shape[1], data.titles.shape[1]
-    heads = Ranker(RankerConfig(said["image_encoder"], said["title_encoder"], *sizes))
+    heads = Ranker(RankerConfig(info["image_encoder"], info["title_encoder"], *sizes))
     rows = data.learnt(TRAIN)
     heads.fit_scale(join(data.images[rows], data.titles[rows], data.videos.title.iloc[rows].tolist()))
     return heads

@@ -1,4 +1,4 @@
-"""A CLIP image tower cut in two before one of its transformer blocks: what stays as it is, and what is trained."""
+"""A CLIP image tower, divided before one of its transformer blocks into a frozen and a trained part."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,34 +10,34 @@ from torch import Tensor, nn
 from thumblab_core.errors import LabError
 
 Blocks = list[tuple[str, nn.Module]]
-"""Names as in the tower's own `named_modules`, in the order in which a picture passes them."""
+"""Transformer blocks by their names in the tower's `named_modules`, in the order in which they are computed."""
 
 ALL: Literal["all"] = "all"
 
 
 @dataclass(frozen=True)
 class _Anatomy:
-    """The parts of a tower: `embedding` and `ending` name modules and parameters, `embed` and `end` compute them."""
+    """The parts of a tower.
+
+    `embedding` and `ending` are names of modules and parameters; `embed` and `end` compute these parts.
+    """
 
     embedding: tuple[str, ...]
     blocks: Blocks
     ending: tuple[str, ...]
     embed: Callable[[Tensor], Tensor]
-    """float32 [n, 3, h, w] to tokens [n, t, w]."""
+    """Maps pictures, float32 [n, 3, h, w], to tokens [n, t, w]."""
     end: Callable[[Tensor], Tensor]
-    """Tokens [n, t, w] to vectors [n, d], of any length."""
-
-
-def blocks_of(visual: Any) -> Blocks:
-    """The transformer blocks of an open_clip image tower. Raises `LabError` for a tower that has none."""
-    return _anatomy(visual).blocks
+    """Maps tokens [n, t, w] to vectors [n, d], which are not normalised."""
 
 
 class TrainableTower:
-    """An image tower of which the last `blocks` transformer blocks and all that comes after them learn.
+    """An image tower whose last `blocks` transformer blocks, and everything after them, are trained.
 
-    `"all"` is the whole tower, with what turns a picture into tokens; a number of all blocks leaves that as it is. Every
-    other parameter is frozen. The tower computes as it will when it is used: without dropout.
+    "all" trains the whole tower with its patch embedding; the number of all blocks leaves the embedding frozen. All
+    other parameters are frozen. The tower stays in evaluation mode, without dropout.
+
+    Raises `LabError` when the tower is not a ViT of open_clip or timm, or has fewer blocks.
     """
 
     def __init__(self, visual: Any, blocks: int | Literal["all"]) -> None:
@@ -50,28 +50,31 @@ class TrainableTower:
         self.whole = blocks == ALL
         self._modules = [module for _, module in anatomy.blocks]
         self.blocks = tuple(name for name, _ in anatomy.blocks[self._first :])
-        """The names of the blocks that learn."""
+        """The names of the trained blocks."""
         self.ending = anatomy.ending
-        """The names of the final norm, projection and the like, which learn too."""
+        """The names of the final norm, the projection and the like, which are trained too."""
         embedding = anatomy.embedding if self.whole else ()
         parts = [(*self.ending, self.blocks[-1]), *((name,) for name in self.blocks[-2::-1]), embedding]
         visual.eval()
         layers: list[list[str]] = [[] for _ in parts]
         self.parameters: dict[str, nn.Parameter] = {}
-        """What learns, by name."""
+        """The trained parameters, by name."""
         for name, parameter in visual.named_parameters():
-            place = next((n for n, part in enumerate(parts) if _within(name, part)), None)
-            parameter.requires_grad_(parameter.requires_grad and place is not None)
-            if place is not None and parameter.requires_grad:
-                layers[place].append(name)
+            depth = next((number for number, part in enumerate(parts) if _within(name, part)), None)
+            parameter.requires_grad_(parameter.requires_grad and depth is not None)
+            if depth is not None and parameter.requires_grad:
+                layers[depth].append(name)
                 self.parameters[name] = parameter
         self.layers = [layer for layer in layers if layer]
-        """The names of the parameters, grouped by depth, the end of the tower first."""
+        """The names of the trained parameters, grouped by depth, the end of the tower first."""
         self.device = next(visual.parameters()).device
 
     @torch.no_grad()
     def below(self, pictures: Tensor) -> Tensor:
-        """Normalised pictures [n, 3, h, w] as what the first part that learns takes; the pictures where all of it does."""
+        """Return the input of the first trained part for normalised pictures [n, 3, h, w].
+
+        These are tokens [n, t, w], or the pictures themselves when the whole tower is trained.
+        """
         if self.whole:
             return pictures
         tokens = self._anatomy.embed(pictures)
@@ -80,7 +83,7 @@ class TrainableTower:
         return tokens
 
     def above(self, inputs: Tensor) -> Tensor:
-        """What `below` gives to unit vectors [n, d]."""
+        """Return unit vectors [n, d] for what `below` returned."""
         tokens = self._anatomy.embed(inputs) if self.whole else inputs
         for block in self._modules[self._first :]:
             tokens = block(tokens)
@@ -88,25 +91,27 @@ class TrainableTower:
 
 
 def _within(name: str, parts: tuple[str, ...]) -> bool:
+    """Return whether a parameter is one of the parts, or in one of them."""
     return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 
 def _anatomy(visual: Any) -> _Anatomy:
-    found = _of_open_clip(visual) or _of_timm(visual)
-    if found is None or not found.blocks:
+    """Return the parts of a tower. Raises `LabError` when it is of an unknown kind or has unknown parameters."""
+    anatomy = _of_open_clip(visual) or _of_timm(visual)
+    if anatomy is None or not anatomy.blocks:
         raise LabError(
-            f"an image tower of the kind {type(visual).__name__} has no transformer blocks that the lab knows; "
-            "fine-tune a ViT of open_clip, such as ViT-L-14"
+            f"an image tower of type {type(visual).__name__} has no transformer blocks that can be fine-tuned; "
+            "use a ViT of open_clip, such as ViT-L-14"
         )
-    parts = (*found.embedding, *(name for name, _ in found.blocks), *found.ending)
-    strange = [name for name, _ in visual.named_parameters() if not _within(name, parts)]
-    if strange:
-        raise LabError(f"the image tower has {strange[0]}, of which fine-tuning does not know what it does")
-    return found
+    parts = (*anatomy.embedding, *(name for name, _ in anatomy.blocks), *anatomy.ending)
+    unknown = [name for name, _ in visual.named_parameters() if not _within(name, parts)]
+    if unknown:
+        raise LabError(f"the image tower has the unknown parameter {unknown[0]}; use another ViT of open_clip")
+    return anatomy
 
 
 def _of_open_clip(visual: Any) -> _Anatomy | None:
-    """open_clip's own ViT, as of OpenAI's and LAION's models."""
+    """Return the parts of open_clip's own ViT, which OpenAI's and LAION's models use; None for another tower."""
     from open_clip.transformer import VisionTransformer
 
     if not isinstance(visual, VisionTransformer) or not visual.transformer.batch_first:
@@ -127,7 +132,7 @@ def _of_open_clip(visual: Any) -> _Anatomy | None:
 
 
 def _of_timm(visual: Any) -> _Anatomy | None:
-    """timm's ViT in open_clip's adapter, as of SigLIP."""
+    """Return the parts of timm's ViT in open_clip's adapter, which SigLIP uses; None for another tower."""
     from open_clip.timm_model import TimmModel
     from timm.models.vision_transformer import VisionTransformer
 

@@ -1,7 +1,8 @@
-"""What the part of an image tower that learns takes, once per picture and kept on the disk: every epoch reads it again.
+"""The inputs of the trained part of an image tower: computed once per picture, stored on the disk, read in every epoch.
 
-Where the lower blocks are frozen these are their activations, in float16, so that they run once and not every epoch. Where
-all blocks learn, or the activations would take too much room, these are the prepared pictures.
+If the lower blocks are frozen, these are their activations in float16, so the frozen blocks run once instead of in
+every epoch. If all blocks are trained, or the activations would take too much disk space, these are the prepared
+pictures.
 """
 
 import json
@@ -26,7 +27,7 @@ from thumblab_pipelines.finetune.tower_blocks import TrainableTower
 from thumblab_pipelines.progress import Progress
 
 Read = Callable[[str], Prepared]
-"""From the SHA-256 of a picture to the picture, prepared. Raises `ImageError`."""
+"""Returns the prepared picture of a SHA-256. Raises `ImageError`."""
 
 _BATCH = 16
 _THREADS = min(4, os.cpu_count() or 1)
@@ -34,7 +35,7 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class TowerInputs:
-    """n pictures as the tower takes them. `unreadable` says of a row why there is nothing in it."""
+    """The inputs of n pictures. `unreadable` maps the row of each unreadable picture, which is empty, to the reason."""
 
     tower: TrainableTower
     preprocessing: Preprocessing
@@ -44,11 +45,11 @@ class TowerInputs:
 
     @property
     def activations(self) -> bool:
-        """Whether the frozen blocks have run already."""
+        """Whether `kept` holds activations of the frozen blocks, rather than pictures."""
         return self.kept.dtype == np.float16
 
     def __call__(self, rows: Rows) -> Tensor:
-        """The rows as `TrainableTower.above` takes them, in float32 on the tower's device."""
+        """Return the rows as input of `TrainableTower.above`, float32 on the tower's device."""
         kept = self.kept[rows]
         if self.activations:
             return torch.from_numpy(kept).to(self.tower.device).float()
@@ -64,37 +65,39 @@ def tower_inputs(
     most_bytes: int,
     progress: Progress,
 ) -> TowerInputs:
-    """Read n pictures (SHA-256 each) and run the frozen blocks on them; activations may take `most_bytes` in `folder`.
+    """Read n pictures, given by SHA-256, and run the frozen blocks on them.
 
-    A picture that cannot be read is noted and takes nothing else with it. Killed, it goes on where it was: the folder must
-    be used for the very same tower and pictures. Raises `LabError` when there is no room, or numbers are beyond float16.
+    Activations are stored in `folder` if they take at most `most_bytes`, else the pictures are. Unreadable pictures are
+    recorded and skipped. A call after a kill resumes, so a folder must only be used for one tower and list of pictures.
+    Raises `LabError` when the disk is full, or an activation exceeds the range of float16.
     """
     size = (preprocessing.height, preprocessing.width, 3)
     example = _below(tower, np.zeros((1, *size), np.uint8), preprocessing)
     fits = not tower.whole and example[0].numel() * 2 * len(pictures) <= most_bytes
     shape, dtype = (tuple(example.shape[1:]), np.float16) if fits else (size, np.uint8)
     name = "activations" if fits else "pictures"
-    kept = _room(folder / name, (len(pictures), *shape), np.dtype(dtype))
-    done, unreadable = _noted(folder / f"{name}.json")
+    kept = _allocated(folder / name, (len(pictures), *shape), np.dtype(dtype))
+    done, unreadable = _read_state(folder / f"{name}.json")
 
     def run(batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         if not fits:
             return batch
-        found = _below(tower, batch, preprocessing).cpu().numpy().astype(np.float16)
-        if not np.isfinite(found).all():
+        activations = _below(tower, batch, preprocessing).cpu().numpy().astype(np.float16)
+        if not np.isfinite(activations).all():
             raise LabError(
-                "the activations of this image tower are beyond float16; keep pictures instead: activations_gib=0"
+                "the activations of this image tower exceed the range of float16; set activations_gib to 0 to store "
+                "pictures instead"
             )
-        return found
+        return activations
 
     with ThreadPoolExecutor(_THREADS, "prepare") as threads:
 
-        def draw(start: int) -> list[Future[Prepared]]:
+        def submit(start: int) -> list[Future[Prepared]]:
             return [threads.submit(read, sha256) for sha256 in pictures[start : start + _BATCH]]
 
-        upcoming = draw(done)
+        upcoming = submit(done)
         for start in range(done, len(pictures), _BATCH):
-            futures, upcoming = upcoming, draw(start + _BATCH)  # these are prepared while the model works on those
+            futures, upcoming = upcoming, submit(start + _BATCH)  # prepared while the model runs on `futures`
             rows, ready = [], []
             for row, future in enumerate(futures, start):
                 try:
@@ -105,39 +108,44 @@ def tower_inputs(
             if ready:
                 kept[rows] = run(stack(ready, preprocessing))
             kept.flush()
-            _note(folder / f"{name}.json", start + len(futures), unreadable)
+            _write_state(folder / f"{name}.json", start + len(futures), unreadable)
             progress(f"keeping {name}", start + len(futures), len(pictures))
     return TowerInputs(tower, preprocessing, kept, unreadable)
 
 
 def _below(tower: TrainableTower, batch: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> Tensor:
+    """Return the output of the frozen part for prepared pictures [n, h, w, 3]."""
     return tower.below(torch.from_numpy(normalised(batch, preprocessing)).to(tower.device))
 
 
-def _room(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.memmap[Any, np.dtype[Any]]:
-    """A file mapped to memory, all of it there: a hole that the disk has no room for would end the process."""
+def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.memmap[Any, np.dtype[Any]]:
+    """Return a memory-mapped file whose whole size is allocated on the disk.
+
+    Writing to an unallocated page of a full disk would kill the process. Raises `LabError` when the disk is full.
+    """
     size = int(np.prod(shape)) * dtype.itemsize
     try:
         with path.open("ab") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
-            else:  # macOS has none
+            else:  # macOS has no posix_fallocate
                 file.truncate(size)
     except OSError as error:
         raise LabError(
-            f"{path} needs {size / 2**30:.1f} GiB ({error.strerror}); make room, or lower activations_gib"
+            f"{path} needs {size / 2**30:.1f} GiB ({error.strerror}); free disk space, or lower activations_gib"
         ) from None
     return np.memmap(path, dtype, "r+", shape=shape)
 
 
-def _noted(path: Path) -> tuple[int, dict[int, str]]:
+def _read_state(path: Path) -> tuple[int, dict[int, str]]:
+    """Return how many pictures are done, and the reason for each unreadable row; 0 and none before the first batch."""
     if not path.is_file():
         return 0, {}
-    said = json.loads(path.read_text())
-    return int(said["done"]), {int(row): why for row, why in said["unreadable"].items()}
+    state = json.loads(path.read_text())
+    return int(state["done"]), {int(row): reason for row, reason in state["unreadable"].items()}
 
 
-def _note(path: Path, done: int, unreadable: dict[int, str]) -> None:
+def _write_state(path: Path, done: int, unreadable: dict[int, str]) -> None:
     aside = path.with_suffix(".new")
     aside.write_text(json.dumps({"done": done, "unreadable": unreadable}))
     aside.replace(path)

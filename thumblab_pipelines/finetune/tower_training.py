@@ -1,7 +1,7 @@
 """Train the upper part of an image tower and the ranker's heads together, on the pairs of a dataset.
 
-A picture costs much, and a pair of pictures that are there already costs nothing. So a step draws pictures, neighbours in
-time of the same channels, and learns from every pair among them; an epoch shows each picture once.
+Computing a picture is expensive; another pair of computed pictures is nearly free. A step therefore draws pictures that
+are close in time in the same channels, and learns from every pair among them. An epoch shows each picture once.
 """
 
 import math
@@ -27,15 +27,18 @@ from thumblab_pipelines.training.fitting import learning_rate
 from thumblab_pipelines.training.losses import pair_loss
 
 Listener = Callable[[str, int, int], None]
+"""Called with the epoch and its loss so far, the number of steps done, and the steps of the epoch."""
+
 Pairs = tuple[Rows, Rows]
-"""Winners and losers, as rows of the dataset."""
+"""Winners [p] and losers [p], as rows of the dataset."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The epochs, which of them is in the tower now, and how many pairs there were.
+    """The result of a fine-tuning.
 
-    `before`: the validation AUC of the tower and the heads that it started from.
+    `history`: all epochs; `kept`: the epoch whose weights are in the tower; `before`: the validation AUC before
+    training, None without validation pairs; `pairs`: training pairs; `dropped_pairs`: pairs with an unreadable picture.
     """
 
     history: list[TunedEpoch]
@@ -46,7 +49,10 @@ class Trained:
 
 
 class TowerTraining:
-    """One training: `tower` and `heads` are changed in place; `rows` [n] are those of the dataset that `inputs` holds."""
+    """One fine-tuning, which changes the tower and `heads` in place.
+
+    `rows` [n]: the rows of the dataset whose pictures are in `inputs`. Raises `LabError` when no training pair is left.
+    """
 
     def __init__(
         self,
@@ -59,7 +65,7 @@ class TowerTraining:
     ) -> None:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
-        # The losses and the schedule are the ranker's own; each group of parameters has its share of a rate of 1.
+        # Loss and schedule are those of the ranker. The learning rate 1 is multiplied by the rate of each group.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,
@@ -68,17 +74,15 @@ class TowerTraining:
             margin=config.margin,
             label_smoothing=config.label_smoothing,
         )
-        self._place = np.full(len(data.videos), -1, np.intp)
-        self._place[rows] = np.arange(len(rows))
-        self._place[rows[sorted(inputs.unreadable)]] = -1
-        words = join(
-            data.images[:, :0], data.titles, data.videos.title.tolist(), heads.config.title_facts
-        )  # all of a row's inputs but its picture
-        self._titles = torch.from_numpy(words).to(self.tower.device)
+        self._position = np.full(len(data.videos), -1, np.intp)  # of each row in `inputs`; -1: it has no picture there
+        self._position[rows] = np.arange(len(rows))
+        self._position[rows[sorted(inputs.unreadable)]] = -1
+        without_pictures = join(data.images[:, :0], data.titles, data.videos.title.tolist(), heads.config.title_facts)
+        self._titles = torch.from_numpy(without_pictures).to(self.tower.device)
         self._channel = np.unique(data.videos.channel_id.to_numpy(str), return_inverse=True)[1]
-        self._train, lost = self._readable(pairs_of(data, TRAIN, config.least_margin))
-        self._validation, lost_too = self._readable(pairs_of(data, VALIDATION, 0.0))
-        self.dropped_pairs = lost + lost_too
+        self._train, dropped = self._readable(pairs_of(data, TRAIN, config.least_margin))
+        self._validation, dropped_of_validation = self._readable(pairs_of(data, VALIDATION, 0.0))
+        self.dropped_pairs = dropped + dropped_of_validation
         if not len(self._train[0]):
             raise LabError("no training pair is clear enough and has two readable pictures; collect more videos")
         self._learnt = np.unique(np.concatenate(self._train))
@@ -89,8 +93,8 @@ class TowerTraining:
         self._best: dict[str, Tensor] = {}
 
     def run(self, listener: Listener) -> Trained:
-        """Train to the end, from the last epoch that was finished, and put the best epoch into the tower."""
-        before = self.validation_auc()  # of what it starts from, also when it is resumed
+        """Train from the last finished epoch to the end, and load the weights of the best epoch into the tower."""
+        before = self.validation_auc()  # before `_resume`, so that it is the AUC of the start in a resumed run too
         history = self._resume()
         for number in range(len(history), self.config.epochs):
             history.append(self._epoch(number, listener))
@@ -102,10 +106,10 @@ class TowerTraining:
 
     def _epoch(self, number: int, listener: Listener) -> TunedEpoch:
         config = self.config
-        # Everything that is drawn by lot follows from the seed and the epoch, so a resumed run draws the same.
+        # All random numbers depend on the seed and the epoch, so a resumed run draws the same ones.
         torch.manual_seed(config.seed * 10_007 + number)
         batches = list(self._batches(np.random.default_rng([config.seed, number])))
-        total, counted = 0.0, 0
+        total, batches_done = 0.0, 0
         for step in range(self._steps):
             self.heads.train()
             self._optimiser.zero_grad()
@@ -114,9 +118,9 @@ class TowerTraining:
                 scores = self._scores(rows)
                 loss = pair_loss(scores[winners] - scores[losers], self._recipe).mean()
                 (loss / len(group)).backward()  # type: ignore[no-untyped-call]
-                total, counted = total + float(loss.detach()), counted + 1
+                total, batches_done = total + float(loss.detach()), batches_done + 1
             self._update(number + step / self._steps)
-            mean = total / max(counted, 1)
+            mean = total / max(batches_done, 1)
             listener(f"epoch {number + 1} of {config.epochs}, pair loss {mean:.4f}", step + 1, self._steps)
         if not math.isfinite(mean):
             raise LabError(f"the loss of epoch {number + 1} is not finite; lower encoder_rate or heads_rate")
@@ -130,49 +134,50 @@ class TowerTraining:
         self._optimiser.step()
 
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
-        """Rows of the dataset, and the places among them of the winners and the losers of all pairs that they hold."""
+        """Yield the rows of each batch that contains pairs, and the positions in it of their winners and losers."""
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]
-        # Rows are in order of publication. Videos of one channel that follow each other, shaken: pairs are of neighbours.
-        shaken = np.zeros(len(learnt))
-        for one in np.unique(channel):
-            own = channel == one
-            shaken[own] = np.arange(own.sum()) + random.uniform(0, config.pictures, own.sum())
-        order = learnt[np.lexsort((shaken, random.permutation(channel.max() + 1)[channel]))]
-        place = np.full(len(self._place), -1, np.intp)
-        place[order] = np.arange(len(order))
-        first, second = (place[side] for side in self._train)
-        batch = np.where(first // config.pictures == second // config.pictures, first // config.pictures, -1)
+        # Rows are in order of publication, and pairs are close in time. Each channel's videos keep that order roughly.
+        time = np.zeros(len(learnt))
+        for number in np.unique(channel):
+            own = channel == number
+            time[own] = np.arange(own.sum()) + random.uniform(0, config.pictures, own.sum())
+        order = learnt[np.lexsort((time, random.permutation(channel.max() + 1)[channel]))]
+        position = np.full(len(self._position), -1, np.intp)
+        position[order] = np.arange(len(order))
+        winners, losers = (position[side] for side in self._train)
+        batch = np.where(winners // config.pictures == losers // config.pictures, winners // config.pictures, -1)
         for number in random.permutation(self._micro_batches):
             inside = batch == number
             if inside.any():
                 start = number * config.pictures
-                yield order[start : start + config.pictures], first[inside] - start, second[inside] - start
+                yield order[start : start + config.pictures], winners[inside] - start, losers[inside] - start
 
     def _scores(self, rows: Rows) -> Tensor:
-        """The pairwise scores [n] of n rows, on the CPU."""
+        """Return the pairwise scores [n] of n rows, on the CPU."""
         on_cuda = self.tower.device.type == "cuda"
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_cuda):
-            images = self.tower.above(self._inputs(self._place[rows]))
+            images = self.tower.above(self._inputs(self._position[rows]))
         score: Tensor = self.heads(torch.cat([images, self._titles[torch.from_numpy(rows)]], dim=1))[0]
         return score.cpu()
 
     @torch.no_grad()
     def validation_auc(self) -> float | None:
-        """The share of the validation pairs that are in the right order; None where there are none."""
+        """Return the AUC on the validation pairs, or None when there are none."""
         if not len(self._validation[0]):
             return None
-        rows, place = np.unique(np.concatenate(self._validation), return_inverse=True)
+        rows, position = np.unique(np.concatenate(self._validation), return_inverse=True)
         self.heads.eval()
-        scores = np.concatenate([self._scores(one).numpy() for one in self._parts(rows)])
-        return pair_auc(scores, *np.split(place, 2))
+        scores = np.concatenate([self._scores(part).numpy() for part in self._parts(rows)])
+        return pair_auc(scores, *np.split(position, 2))
 
     def _parts(self, rows: Rows) -> list[Rows]:
         return [rows[start : start + self.config.pictures] for start in range(0, len(rows), self.config.pictures)]
 
     def _readable(self, pairs: Pairs) -> tuple[Pairs, int]:
+        """Return the pairs with two readable pictures, and the number of the others."""
         winners, losers = pairs
-        kept = (self._place[winners] >= 0) & (self._place[losers] >= 0)
+        kept = (self._position[winners] >= 0) & (self._position[losers] >= 0)
         return (winners[kept], losers[kept]), int((~kept).sum())
 
     def _save(self, history: list[TunedEpoch]) -> None:
@@ -202,7 +207,7 @@ class TowerTraining:
 
 
 def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
-    """The pairs of a part of the dataset whose margin is at least so large, of videos that the model may learn from."""
+    """Return the pairs of a part with at least this margin, of videos that the model may learn from."""
     learnt = data.learnt(part)
     allowed = data.pairs.winner.isin(learnt) & data.pairs.loser.isin(learnt)
     chosen = data.pairs[(data.pairs.part == part) & (data.pairs.margin >= least_margin) & allowed]
@@ -210,7 +215,10 @@ def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
 
 
 def _groups(tower: TrainableTower, heads: Ranker, config: FineTuneConfig) -> list[dict[str, object]]:
-    """Parameters with their rates: lower blocks learn more slowly, and what is no matrix is not drawn to zero."""
+    """Return the parameter groups for AdamW.
+
+    The learning rate is lower in lower blocks. Weight decay applies to matrices only, not to biases and norms.
+    """
     layers: list[tuple[list[nn.Parameter], float]] = [(list(heads.parameters()), config.heads_rate)]
     for depth, names in enumerate(tower.layers):
         layers.append(([tower.parameters[name] for name in names], config.encoder_rate * config.layer_decay**depth))
@@ -218,12 +226,12 @@ def _groups(tower: TrainableTower, heads: Ranker, config: FineTuneConfig) -> lis
         {"params": chosen, "lr": rate, "weight_decay": config.weight_decay if decayed else 0.0}
         for parameters, rate in layers
         for decayed in (True, False)
-        if (chosen := [one for one in parameters if (one.ndim > 1) == decayed])
+        if (chosen := [parameter for parameter in parameters if (parameter.ndim > 1) == decayed])
     ]
 
 
 def _best(history: list[TunedEpoch]) -> TunedEpoch:
-    """The epoch that ordered the validation pairs best, the first of equals; the last where there are none to order."""
+    """Return the first epoch with the highest validation AUC, or the last epoch without validation pairs."""
     if history[-1].validation_auc is None:
         return history[-1]
     return max(history, key=lambda epoch: (epoch.validation_auc or 0.0, -epoch.epoch))

@@ -1,4 +1,4 @@
-"""The model release: train, evaluate and publish it; judge it."""
+"""Build a model release: train, evaluate and publish. Check whether a release can be served."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -19,34 +19,39 @@ from thumblab_pipelines.evaluation.questions import FUTURE, Evaluation
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.statistics.calibration import calibration_curve
-from thumblab_pipelines.training.config import Epoch, TrainConfig
+from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
 
 if TYPE_CHECKING:
     from thumblab_pipelines.dataset.load import Dataset
+    from thumblab_pipelines.training.train import Trained
 
 _VERSION = 6
+"""Part of the digest of a model's inputs: raise it when the same inputs give another model."""
+
 _LEAST_PAIRS = 100
-"""A model that could not be judged on this many held-out pairs is not served."""
+"""A model that was evaluated on fewer held-out pairs is not served."""
 
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """The release, and whether it was there already because neither pairs nor configuration had changed."""
+    """A model release. `reused`: it was there already, because neither pairs nor configuration had changed."""
 
     release: Release
     reused: bool
 
     @property
     def forgotten(self) -> int:
-        """How many videos of its pairs the lab had forgotten by the time it was trained."""
+        """How many videos of its pairs had been deleted from the lab before it was trained."""
         return int(self.release.info.get("forgotten", 0))
 
     @property
     def evaluations(self) -> list[Evaluation]:
+        """The figures of its evaluation."""
         return [Evaluation.of(row) for row in _read(self.release, "evaluation.json")]
 
     @property
     def history(self) -> list[Epoch]:
+        """The epochs of its training."""
         return [Epoch(**row) for row in _read(self.release, "history.json")]
 
 
@@ -57,62 +62,55 @@ def build_model(
     run_id: str | None = None,
     logs: Path | None = None,
 ) -> BuiltModel:
-    """Train on the newest pairs release and publish what came of it, with its evaluation, unless it is there already.
+    """Train on the newest pairs release, evaluate the model and publish it, unless that release exists already.
 
-    `logs`: a folder for TensorBoard. Of the processes that `accelerate launch` started, all call this; the main one
-    publishes, and all return its release. Raises `LabError` when there are no pairs to learn from, and in all processes when
-    they did not read the same.
+    `logs`: a folder for TensorBoard. Each process that `accelerate launch` started calls this function. The main
+    process publishes, and all return its release. Raises `LabError` when there are no pairs to learn from, and in all
+    processes when they did not read the same data.
     """
     from thumblab_pipelines.dataset.load import load_dataset
     from thumblab_pipelines.training.distributed import ProcessGroup
+    from thumblab_pipelines.training.train import train
 
-    config = config or TrainConfig()
+    config, group = config or TrainConfig(), ProcessGroup()
     with holding_pairs(lab):
         source = newest_pairs(lab)
-        forgotten = deleted_in(lab, source)
-        inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config), forgotten)
+        deleted = deleted_in(lab, source)
+        inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config), deleted)
         release = lab.releases.unchanged(MODEL, ALL, inputs)
         reused = release is not None
         if release is None:
-            bad = [verdict for verdict in check_pairs(source) if not verdict.passed]
-            if bad:
-                raise LabError(f"{source} is not fit for training: {'; '.join(v.explanation for v in bad)}")
-            data = load_dataset(lab, source, forgotten)
-    # Each process has read for itself, one after the other; with different rows they would wait for each other for good.
-    if not ProcessGroup().agree(inputs_digest(inputs, reused)):
+            failed = [check for check in check_pairs(source) if not check.passed]
+            if failed:
+                raise LabError(
+                    f"{source} cannot be used for training: {'; '.join(check.explanation for check in failed)}"
+                )
+            data = load_dataset(lab, source, deleted)
+    # The processes have read one after the other. With different data they would wait for each other forever.
+    if not group.agree(inputs_digest(inputs, reused)):
         raise LabError(
             "the training pairs, the models or the videos of the lab changed while the processes of this training "
             "started; start it again"
         )
     if release is None:
-        release = _train_and_publish(lab, data, config, inputs, progress, run_id, logs)
+        folders = TrainingFolders(lab.settings.data_dir / "training" / inputs[:16], logs)
+        trained = train(data, config, lambda what, epoch: progress(what, epoch.epoch + 1, config.epochs), folders)
+        release = group.in_main(
+            lambda: _publish(lab, data, trained, inputs, run_id), then=lambda: _published(lab, inputs)
+        )
     built = BuiltModel(release, reused)
     save_evaluations(lab, release.release_id, built.evaluations)
     return built
 
 
-def _train_and_publish(
-    lab: Lab,
-    data: "Dataset",
-    config: TrainConfig,
-    inputs: str,
-    progress: Progress,
-    run_id: str | None,
-    logs: Path | None,
-) -> Release:
+def _publish(lab: Lab, data: "Dataset", trained: "Trained", inputs: str, run_id: str | None) -> Release:
+    """Evaluate the trained model and publish it with its evaluation."""
     from thumblab_pipelines.dataset.splits import TEST
-    from thumblab_pipelines.training.distributed import ProcessGroup
-    from thumblab_pipelines.training.train import train
 
-    source, team = data.release, ProcessGroup()
-    place = lab.settings.data_dir / "training" / inputs[:16]
-    trained = train(data, config, lambda what, epoch: progress(what, epoch.epoch + 1, config.epochs), place, logs)
-    if not team.main:
-        team.wait()
-        return _published(lab, inputs)
-    evaluations = evaluate(data, trained.held)
+    source, held = data.release, trained.held
+    evaluations = evaluate(data, held)
     test = data.pairs[data.pairs.part == TEST]
-    gaps = trained.held.future[test.winner.to_numpy()] - trained.held.future[test.loser.to_numpy()]
+    gaps = held.future[test.winner.to_numpy()] - held.future[test.loser.to_numpy()]
     own = fingerprints(data.videos.video_id[data.videos.part != TEST])
     seen = np.union1d(own, seen_by_encoder(source.info.get("image_encoder_name") or ""))
 
@@ -120,7 +118,7 @@ def _train_and_publish(
         trained.ranker.save(folder)
         (folder / "evaluation.json").write_text(json.dumps([asdict(e) for e in evaluations], indent=1))
         (folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history]))
-        (folder / "calibration_curve.json").write_text(json.dumps(calibration_curve(gaps, trained.held.slope_adapted)))
+        (folder / "calibration_curve.json").write_text(json.dumps(calibration_curve(gaps, held.slope_adapted)))
         np.save(folder / SEEN, seen, allow_pickle=False)
 
     info: dict[str, Any] = {
@@ -134,37 +132,35 @@ def _train_and_publish(
         "channels_adapted": trained.ranker.training["channels_adapted"],
         "future_auc": figure(evaluations, FUTURE).value,
     }
-    release = lab.releases.publish(MODEL, ALL, write, info, run_id)
-    team.wait()
-    return release
+    return lab.releases.publish(MODEL, ALL, write, info, run_id)
 
 
 def _published(lab: Lab, inputs: str) -> Release:
-    """What the main process has made of these inputs."""
+    """Return the release that the main process has published of these inputs."""
     for release in reversed(lab.releases.all(MODEL, ALL)):
         if release.info.get("inputs") == inputs:
             return release
-    raise LabError("the main process published no model of these pairs; see what it said, and start the training again")
+    raise LabError("the main process published no model of these pairs; see its error, and start the training again")
 
 
 def check_model(lab: Lab, release: Release) -> list[CheckResult]:
-    """What a person would look at before serving a model. Loads and verifies the release."""
+    """Check whether a model release is fit to be served. Loads it and verifies its checksums."""
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
     try:
-        trained = TrainedRanker.load(release)
+        ranker = TrainedRanker.load(release)
     except LabError as error:
         return [CheckResult("intact", False, str(error))]
-    architecture = trained.model.config
+    architecture = ranker.model.config
     expected = (
         image_encoder(lab.settings).fingerprint,
         title_encoder(lab.settings.title_encoder).fingerprint,
     )
-    found = (architecture.image_encoder, architecture.title_encoder)
+    encoders = (architecture.image_encoder, architecture.title_encoder)
     random = np.random.default_rng(0)
     sides = (architecture.image_dimension, architecture.title_dimension)
     images, titles = (random.standard_normal((64, side)).astype(np.float32) for side in sides)
-    outputs = trained.predict(images, titles, [f"{number} titles" for number in range(64)])
+    outputs = ranker.predict(images, titles, [f"{number} titles" for number in range(64)])
     alive = bool(np.isfinite(outputs.score).all() and np.isfinite(outputs.engagement).all() and outputs.score.std() > 0)
     future = figure(BuiltModel(release, True).evaluations, FUTURE)
     enough = future.pairs >= _LEAST_PAIRS
@@ -173,11 +169,13 @@ def check_model(lab: Lab, release: Release) -> list[CheckResult]:
         CheckResult("intact", True, f"{len(release.files)} files match their checksums"),
         CheckResult(
             "encoders",
-            found == expected,
-            f"trained on {' and '.join(found)}, the settings say {' and '.join(expected)}",
+            encoders == expected,
+            f"trained on {' and '.join(encoders)}; the settings name {' and '.join(expected)}",
         ),
         CheckResult(
-            "alive", alive, "finite and different scores for different inputs" if alive else "constant or not finite"
+            "alive",
+            alive,
+            "finite and different scores for different inputs" if alive else "the scores are constant or not finite",
         ),
         CheckResult("judged", enough, f"{future.pairs} held-out pairs; at least {_LEAST_PAIRS} are needed"),
         CheckResult("beats_chance", enough and auc > 0.5, f"AUC {auc:.3f} on the future of known channels"),

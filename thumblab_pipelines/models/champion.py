@@ -1,7 +1,7 @@
-"""The served model and MLflow's `champion` alias say the same: the lab moves both, and follows a person who moves the alias.
+"""Keep the served model and MLflow's `champion` alias in agreement: the lab moves both, and follows a person's move.
 
-The lab moves the pointer first and the alias second. Killed in between, the alias stands where the lab itself once put it,
-which is nobody's wish: the pointer stays, and the next `served_model` brings the alias after it.
+The lab moves the pointer first and the alias second. After a kill in between, the alias names the version where the lab
+itself last put it. That is not a person's choice: the pointer stays, and the next `served_model` moves the alias.
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release_store import ALL, MODEL, Release
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.models.promotion import Decision, faults, promote_by_hand, promote_newest, prune_models
+from thumblab_pipelines.models.promotion import Decision, failed_checks, promote_by_hand, promote_newest, prune_models
 from thumblab_pipelines.models.registry import Champion, ModelRegistry, Version
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How the alias stands to `serving`, what is served. `chosen` is a version that a person put it on, not served yet."""
+class AliasState:
+    """Whether the champion alias names the served release.
+
+    `serving`: the id of the served release; `chosen`: the version that a person moved the alias to and that is not
+    served yet, if there is one; `explanation`: a sentence for people.
+    """
 
     explanation: str
     serving: str | None
@@ -24,7 +28,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Served:
-    """What is served now, its version in MLflow if it has one, and what was decided of the one that asked for its place."""
+    """The release that is served now, its version in MLflow if it has one, the challenger, and the decision on it."""
 
     release: Release
     version: Version | None
@@ -32,62 +36,69 @@ class Served:
     decision: Decision
 
 
-def standing(champion: Champion | None, serving: str | None) -> Standing:
-    """Tell a person's move of the alias from the lab's own, and from one that was cut short; `serving` is the pointer."""
+def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
+    """Return the state of the alias: moved by a person, by the lab, or left behind by an interrupted promotion.
+
+    `serving`: the id of the served release.
+    """
     if champion is None:
-        return Standing("MLflow has no champion", serving)
+        return AliasState("MLflow has no champion", serving)
     version = champion.version
     if version.release_id == serving:
-        return Standing(f"the champion, version {version.number}, is served", serving)
+        return AliasState(f"the champion, version {version.number}, is served", serving)
     if champion.crowned == version.number:
-        return Standing(
-            f"{serving} is served and the champion is version {version.number} still, where the lab put it: a promotion is "
-            "under way, or was cut short and is made good by materializing served_model",
+        return AliasState(
+            f"{serving} is served and the champion is still version {version.number}, where the lab put it: a "
+            "promotion is running, or was cut short; materializing served_model completes it",
             serving,
         )
-    # Also where the lab never put the alias anywhere: what it puts it on is served by then.
-    return Standing(f"a person made version {version.number} the champion", serving, version)
+    # This includes an alias that the lab never moved: the lab serves a version before it moves the alias there.
+    return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 
-def watch(lab: Lab, registry: ModelRegistry) -> Standing:
-    """How the alias stands now; that a person's move has been followed is noted."""
+def watch(lab: Lab, registry: ModelRegistry) -> AliasState:
+    """Return the state of the alias now, and record in MLflow if the lab has followed a person's move."""
     champion, serving = registry.champion(), lab.releases.current_id(MODEL, ALL)
-    found = standing(champion, serving)
+    state = alias_state(champion, serving)
     if champion and champion.version.release_id == serving and champion.crowned != champion.version.number:
         registry.acknowledge(champion.version)
-    return found
+    return state
 
 
 def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
-    """Serve the newest model where it is fit and not worse than the champion, and have the alias say what is served.
+    """Serve the newest model if it passes its checks and is not worse than the champion, and move the alias to it.
 
-    A choice of a person's that the sensor has not followed yet is the champion to compare with, and stays one that is
-    followed when the newest model is worse. One that cannot be served is not compared with, and keeps the alias still.
-    Raises `LabError` when the newest model is not fit or was never logged, or MLflow does not answer now.
+    A version that a person has chosen and that is not served yet takes the place of the champion in the comparison. If
+    the newest model is worse, the sensor still follows that choice. If the chosen version cannot be served, the newest
+    model is compared with the served one, and the alias stays where the person put it.
+
+    Raises `LabError` when the newest model fails a check or is not in MLflow, or when MLflow does not answer.
     """
     newest = lab.releases.latest(MODEL, ALL)
     if newest is not None and registry.of_release(newest.release_id) is None:
         raise LabError(f"MLflow has no model of {newest}; materialize ranking_model again")
     before, serving = registry.champion(), lab.releases.current_id(MODEL, ALL)
-    wish = standing(before, serving).chosen
-    wished = None if wish is None else _fetched(lab, registry, wish)
-    challenger, served, decision = promote_newest(lab, wished)
+    chosen = alias_state(before, serving).chosen
+    chosen_release = None if chosen is None else _servable(lab, registry, chosen)
+    challenger, served, decision = promote_newest(lab, chosen_release)
     version = registry.of_release(served.release_id)
-    # A person who has moved the alias meanwhile wins: it stays there, and the sensor follows it.
-    beaten = decision.promoted and wished is not None
-    if version is not None and (wish is None or beaten) and registry.champion() == before:
+    # If a person has moved the alias meanwhile, it stays there and the sensor follows it.
+    replaces_choice = decision.promoted and chosen_release is not None
+    if version is not None and (chosen is None or replaces_choice) and registry.champion() == before:
         registry.crown(version)
-    asked = registry.of_release(challenger.release_id)
-    if asked is not None and (challenger.release_id != serving or asked.promotion is None):
-        registry.tell(asked, f"{'promoted' if decision.promoted else 'not promoted'}: {decision.reason}")
+    challenger_version = registry.of_release(challenger.release_id)
+    if challenger_version is not None and (challenger.release_id != serving or challenger_version.promotion is None):
+        outcome = "promoted" if decision.promoted else "not promoted"
+        registry.set_promotion(challenger_version, f"{outcome}: {decision.reason}")
     _prune(lab, registry)
     return Served(served, version, challenger, decision)
 
 
 def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: bool) -> Served:
-    """Serve the release that a person has chosen, in the Dagster UI or `by_alias`; it is judged and compared with nothing.
+    """Serve the release that a person has chosen, in the Dagster UI or `by_alias`. It is checked but not compared.
 
-    One that was pruned is fetched from MLflow. Raises `LabError` when it is not fit or cannot be had, and says so in MLflow.
+    A release that was deleted from the store is fetched from MLflow. Raises `LabError` when it fails a check or cannot
+    be fetched, and records the reason in MLflow.
     """
     version = registry.of_release(release_id)
     try:
@@ -98,24 +109,24 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
         promote_by_hand(lab, release)
     except LabError as error:
         if version is not None and not error.transient:
-            registry.tell(version, f"refused: {error}")
+            registry.set_promotion(version, f"refused: {error}")
         raise
-    how = "the champion alias was put on it" if by_alias else "served_model was told its release"
+    how = "the champion alias was put on it" if by_alias else "its release was given to served_model"
     decision = Decision(True, f"served by hand: {how}")
     if version is not None:
-        if by_alias:  # which is the person's: by now it may stand elsewhere again
+        if by_alias:  # do not move the alias: the person may have moved it again by now
             registry.acknowledge(version)
         else:
             registry.crown(version)
-        registry.tell(version, decision.reason)
+        registry.set_promotion(version, decision.reason)
     _prune(lab, registry)
     return Served(release, version, release, decision)
 
 
-def _fetched(lab: Lab, registry: ModelRegistry, version: Version) -> Release | None:
-    """What a person wishes to be served; None where it cannot be had or is not fit, which the sensor tells.
+def _servable(lab: Lab, registry: ModelRegistry, version: Version) -> Release | None:
+    """Return the release of a version that a person has chosen, or None when it cannot be served.
 
-    Raises `LabError` where it may be had later: nothing is decided over a person's wish because a server was away.
+    Raises `LabError` when a later attempt may succeed, so that no choice is ignored because MLflow did not answer.
     """
     try:
         release = registry.recovered(version, lab.releases, MODEL, ALL)
@@ -123,11 +134,11 @@ def _fetched(lab: Lab, registry: ModelRegistry, version: Version) -> Release | N
         if error.transient:
             raise
         return None
-    return None if faults(lab, release) else release
+    return None if failed_checks(lab, release) else release
 
 
 def _prune(lab: Lab, registry: ModelRegistry) -> None:
-    """Spare the model that the alias names, too."""
+    """Delete old model releases, except the one that the alias names."""
     champion = registry.champion()
     spare = [champion.version.release_id] if champion and champion.version.release_id else []
     prune_models(lab, spare)

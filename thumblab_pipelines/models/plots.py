@@ -1,6 +1,6 @@
-"""The plots of a run: learning curves, AUC by slice, calibration. What there is nothing to draw of is left out.
+"""The plots of a run: learning curves, AUC by slice, calibration. Plots without data are left out.
 
-Every panel has a title and names both of its axes: MLflow shows a plot alone, under its file's name.
+Every panel has a title and labels on both axes, because MLflow shows each plot alone, under the name of its file.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ _SLICES = {"auc_by_niche": ("niche:", "niche"), "auc_by_margin": ("margin ", "ma
 _GREY = "0.6"
 
 
-def plots(history: list[Epoch], found: list[Figure], calibration: list[dict[str, float]]) -> Iterator[tuple[str, Plot]]:
-    """Name and figure of every plot that can be drawn."""
+def plots(
+    history: list[Epoch], figures: list[Figure], calibration: list[dict[str, float]]
+) -> Iterator[tuple[str, Plot]]:
+    """Yield the name and the figure of every plot that has data.
+
+    `figures`: those of the evaluation; `calibration`: the points of the calibration curve.
+    """
     if history:
         yield "learning_curves", learning_curves(history)
     for name, (prefix, label) in _SLICES.items():
-        chosen = [f for f in found if f.metric == "auc" and f.slice.startswith(prefix)]
+        chosen = [figure for figure in figures if figure.metric == "auc" and figure.slice.startswith(prefix)]
         if chosen:
             yield name, auc_by_slice(chosen, prefix, label)
     if calibration:
@@ -32,7 +37,7 @@ def plots(history: list[Epoch], found: list[Figure], calibration: list[dict[str,
 
 
 def learning_curves(history: list[Epoch]) -> Plot:
-    """The losses, and below them the AUC on the validation pairs where there are any."""
+    """Plot the losses, and below them the AUC on the validation pairs if there are any."""
     from matplotlib.ticker import MaxNLocator
 
     curves: dict[str, list[tuple[int, float]]] = {}
@@ -42,8 +47,8 @@ def learning_curves(history: list[Epoch]) -> Plot:
     panels = [("Losses in training", "mean loss of the epoch", losses)]
     if "validation_auc" in curves:
         panels.append(("Validation pairs", "AUC", ["validation_auc"]))
-    plot, found = _plot(len(panels))
-    for axes, (title, label, names) in zip(found, panels, strict=True):
+    plot, axes_of_panels = _plot(len(panels))
+    for axes, (title, label, names) in zip(axes_of_panels, panels, strict=True):
         for name in names:
             points = curves[name]
             axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), marker="." if len(points) < 50 else "")
@@ -53,13 +58,16 @@ def learning_curves(history: list[Epoch]) -> Plot:
     return plot
 
 
-def auc_by_slice(found: list[Figure], prefix: str, label: str) -> Plot:
-    """A row per slice and a panel per split: the model with its interval, and in grey whatever stands beside it."""
-    splits = list(dict.fromkeys(figure.split for figure in found))
-    slices = list(dict.fromkeys(figure.slice for figure in found))
+def auc_by_slice(figures: list[Figure], prefix: str, label: str) -> Plot:
+    """Plot AUCs in a panel per split and a row per slice: the model with its interval, the other scorers in grey.
+
+    `prefix`: the start of the slices' names, which is not shown; `label`: what the slices are.
+    """
+    splits = list(dict.fromkeys(figure.split for figure in figures))
+    slices = list(dict.fromkeys(figure.slice for figure in figures))
     plot, panels = _plot(len(splits), height=1.2 + 0.35 * len(slices))
     for axes, split in zip(panels, splits, strict=True):
-        for figure in (f for f in found if f.split == split):
+        for figure in (figure for figure in figures if figure.split == split):
             row = slices.index(figure.slice)
             if figure.scorer != MODEL_SCORER:
                 axes.plot(figure.value, row, "|", color=_GREY, markersize=10)
@@ -79,7 +87,7 @@ def auc_by_slice(found: list[Figure], prefix: str, label: str) -> Plot:
 
 
 def calibration_curve(points: list[dict[str, float]]) -> Plot:
-    """How often the thumbnail that was given a chance to win did win; the area of a point is its share of the pairs."""
+    """Plot the share of pairs won against the predicted win probability; the area of a point is its number of pairs."""
     plot, [axes] = _plot(1, height=5)
     most = max(point["pairs"] for point in points) or 1
     axes.plot([0, 1], [0, 1], ":", color=_GREY)
@@ -93,11 +101,14 @@ def calibration_curve(points: list[dict[str, float]]) -> Plot:
 
 
 def _plot(panels: int, height: float = 2.6) -> tuple[Plot, list[Axes]]:
-    """A figure of its own, which no state of matplotlib's keeps alive, with panels of that height in inches."""
+    """Return a figure with panels of this height in inches, one below the other, and their axes.
+
+    The figure is not registered with pyplot, so it is freed when it is no longer used.
+    """
     from matplotlib.figure import Figure as Plot
 
     plot = Plot(figsize=(7, height * panels), layout="constrained")
-    found = list(plot.subplots(panels, 1, squeeze=False, sharex=True)[:, 0])
-    for axes in found:
-        axes.tick_params(labelbottom=True)  # each has its own numbers, though all have the same scale
-    return plot, found
+    axes_of_panels = list(plot.subplots(panels, 1, squeeze=False, sharex=True)[:, 0])
+    for axes in axes_of_panels:
+        axes.tick_params(labelbottom=True)  # show the numbers under every panel, not only under the last
+    return plot, axes_of_panels

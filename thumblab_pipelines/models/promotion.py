@@ -1,12 +1,9 @@
-"""Which model is served: a challenger takes the champion's place when the pairs that neither has seen show it no worse.
+"""Decide which model is served: the newest one, the challenger, replaces the champion if it is not worse.
 
-The rule. Both order the same held-out pairs. d is the challenger's AUC less the champion's; its bounds are those of a
-bootstrap that draws whole channels, with both models' answers to a pair together; one channel alone has no spread, so its
-videos are drawn. The challenger is not worse when d is at
-least 0, or when the lower one-sided 95 % bound of d is above -0.01. Either alone would err: few channels make the bound so
-wide that the second alone would keep the first champion for good, and the first alone refuses half of all models that are
-as good as the champion, also where ten thousand pairs show it. To promote whatever is not proven worse would let quality
-seep away, by a little every week.
+The rule: both models order the same held-out pairs, none of which either has seen in training. d is the challenger's
+AUC minus the champion's. The challenger is not worse if d is at least 0, or if the lower one-sided 95 % bound of d is
+above -0.01. The bound comes from a bootstrap that draws whole channels; with a single channel it draws videos.
+docs/mlflow.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -35,18 +32,23 @@ if TYPE_CHECKING:
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 LEAST_PAIRS = 50
-"""On fewer pairs than these nothing can be said of two models."""
+"""Two models are not compared on fewer pairs."""
+
 TOLERATED = 0.01
-"""An AUC that is surely lower by less than this counts as not worse."""
+"""A challenger whose AUC is lower by less than this, even at the lower bound, is not worse."""
+
 _BOOTSTRAP = 2_000
+"""Resamples of the bootstrap."""
+
 _ENDS = (5.0, 95.0)
+"""Percentiles that bound the interval: the one-sided 95 % bound on either side."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """AUC of the challenger less that of the champion on the same pairs.
+    """The AUC of the challenger minus that of the champion on the same pairs.
 
-    `low` and `high` bound 90 %: below each end lie, or above it, the 5 % of a one-sided bound.
+    `low` and `high` are the ends of the 90 % interval, so each is a one-sided 95 % bound.
     """
 
     difference: float
@@ -60,7 +62,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the challenger is to be served, and why. `comparison` is None where none was made."""
+    """Whether the challenger is served, and why. `comparison` is None if the two models were not compared."""
 
     promoted: bool
     reason: str
@@ -68,32 +70,34 @@ class Decision:
 
 
 def compare(champion: Floats, challenger: Floats, pairs: pd.DataFrame) -> Comparison | None:
-    """Paired bootstrap over channels: scores [n] of both models, and pairs with `winner`, `loser` (rows) and `channel_id`.
+    """Compare two models by a paired bootstrap over channels, or over videos if all pairs are of one channel.
 
-    Pairs of one channel only are drawn over its videos. None on fewer than `LEAST_PAIRS` pairs.
+    `champion` and `challenger`: their scores [n]; `pairs` has `winner` and `loser` (rows) and `channel_id`. Return None
+    with fewer than `LEAST_PAIRS` pairs.
     """
     if len(pairs) < LEAST_PAIRS:
         return None
     winner, loser = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
-    theirs, ours = pair_wins(champion, winner, loser), pair_wins(challenger, winner, loser)
+    champion_wins, challenger_wins = pair_wins(champion, winner, loser), pair_wins(challenger, winner, loser)
+    gains = challenger_wins - champion_wins
     names, channel = np.unique(pairs.channel_id.to_numpy(str), return_inverse=True)
     if len(names) > 1:
-        gained, count = np.bincount(channel, ours - theirs), np.bincount(channel)
+        gained, count = np.bincount(channel, gains), np.bincount(channel)
         drawn = np.random.default_rng(0).integers(0, len(names), (_BOOTSTRAP, len(names)))
         low, high = np.percentile(gained[drawn].sum(axis=1) / count[drawn].sum(axis=1), _ENDS)
     else:
-        low, high = interval_over_videos(ours - theirs, winner, loser, _ENDS)
-    difference = float((ours - theirs).mean())
+        low, high = interval_over_videos(gains, winner, loser, _ENDS)
+    difference = float(gains.mean())
     not_worse = difference >= 0 or float(low) > -TOLERATED
     explanation = (
-        f"AUC {ours.mean():.3f} and the champion's {theirs.mean():.3f} on the same {len(pairs):,} held-out pairs of "
-        f"{len(names)} channels: {difference:+.3f}, 90 % interval {low:+.3f} to {high:+.3f}"
+        f"AUC {challenger_wins.mean():.3f} and the champion's {champion_wins.mean():.3f} on the same {len(pairs):,} "
+        f"held-out pairs of {len(names)} channels: {difference:+.3f}, 90 % interval {low:+.3f} to {high:+.3f}"
     )
     return Comparison(difference, float(low), float(high), len(pairs), len(names), not_worse, explanation)
 
 
 def model_scores(trained: TrainedRanker, data: Dataset) -> Floats:
-    """The model's score of every video of the dataset, with its channel's history where the model has one, [n]."""
+    """Return the model's score [n] of each video of the dataset, with its channel's adapter if the model has one."""
     from thumblab_core.ranking.ranker import join
 
     inputs = join(data.images, data.titles, data.videos.title.tolist(), trained.model.config.title_facts)
@@ -106,69 +110,76 @@ def model_scores(trained: TrainedRanker, data: Dataset) -> Floats:
 
 
 def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
-    """May the challenger take the champion's place? It has passed its checks. Raises `LabError` where the pairs are gone.
+    """Decide whether the challenger replaces the champion. The challenger must have passed its checks.
 
-    A model that served before was moved away from by a person, for the lab itself only moves to new ones: it does not come
-    back by itself.
+    A challenger that served before was replaced by a person, because the lab itself only promotes new models. It is not
+    promoted again automatically. Raises `LabError` when the challenger cannot be loaded or there are no pairs to
+    compare on.
     """
     if champion is None:
         return Decision(True, "no model is served yet")
     if champion.release_id == challenger.release_id:
         return Decision(True, "a person chose it")
     if challenger.release_id in lab.releases.promoted(MODEL, ALL):
-        return Decision(False, f"{challenger.release_id} served before, until a person chose {champion.release_id}")
-    theirs = _loaded(champion)
-    if theirs is None:
-        return Decision(True, f"not compared: the champion {champion.release_id} cannot be loaded any more")
-    ours = _loaded(challenger)
-    if ours is None:
+        return Decision(False, f"{challenger.release_id} was replaced by a person, who chose {champion.release_id}")
+    champion_model = _loaded(champion)
+    if champion_model is None:
+        return Decision(True, f"not compared: the champion {champion.release_id} can no longer be loaded")
+    challenger_model = _loaded(challenger)
+    if challenger_model is None:
         raise LabError(f"{challenger} cannot be loaded; materialize ranking_model again")
-    other = _encoders(champion) != _encoders(challenger)
-    if other and not _still_had(champion, challenger):
+    other_encoders = _encoders(champion) != _encoders(challenger)
+    if other_encoders and not _encoders_available(champion, challenger):
         return Decision(
-            True, f"not compared: the encoders of the champion {champion.release_id} are not to be had any more"
+            True, f"not compared: the encoders of the champion {champion.release_id} are no longer available"
         )
     with holding_pairs(lab):
         data = load_dataset(lab, _pairs_for(lab, challenger))
     pairs, caveat = unseen_pairs(data, [champion, challenger])
     if data.forgotten:
-        caveat += f"; {data.forgotten} videos of these pairs were forgotten since they were made"
-    before = data
-    if other and len(pairs) >= LEAST_PAIRS:
-        before, there = in_spaces_of(lab, data, champion)
-        pairs = pairs[there[pairs.winner] & there[pairs.loser]]
+        caveat += f"; {data.forgotten} videos of these pairs have been deleted since they were made"
+    champion_data = data
+    if other_encoders and len(pairs) >= LEAST_PAIRS:
+        champion_data, has_vectors = in_spaces_of(lab, data, champion)
+        pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
-        if len(pairs) < LEAST_PAIRS:  # new videos get vectors of the new encoders only: waiting would bring no more
-            why = f"the champion {champion.release_id} was made with other encoders"
-            few = f"only {len(pairs)} held-out pairs have vectors of both, and it takes {LEAST_PAIRS}"
-            return Decision(True, f"not compared: {why}, and {few}")
-    enough = len(pairs) >= LEAST_PAIRS  # else `before` may still be of the wrong encoders
-    found = compare(model_scores(theirs, before), model_scores(ours, data), pairs) if enough else None
-    if found is None:
-        few = f"only {len(pairs)} held-out pairs were seen by neither model, and it takes {LEAST_PAIRS}"
-        return Decision(False, f"{few}; to serve it all the same, move the champion alias to it")
-    verdict = "not worse than" if found.not_worse else "worse than"
-    return Decision(found.not_worse, f"{verdict} {champion.release_id}: {found.explanation}{caveat}", found)
+        if len(pairs) < LEAST_PAIRS:  # new videos get vectors of the new encoders only, so waiting would not help
+            reason = f"the champion {champion.release_id} was made with other encoders"
+            few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_PAIRS} are needed"
+            return Decision(True, f"not compared: {reason}, and {few}")
+    if len(pairs) < LEAST_PAIRS:  # then `champion_data` may have vectors of the wrong encoders
+        few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_PAIRS} are needed"
+        return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")
+    comparison = compare(model_scores(champion_model, champion_data), model_scores(challenger_model, data), pairs)
+    assert comparison is not None  # there are enough pairs
+    outcome = "not worse than" if comparison.not_worse else "worse than"
+    return Decision(
+        comparison.not_worse, f"{outcome} {champion.release_id}: {comparison.explanation}{caveat}", comparison
+    )
 
 
 def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, str]:
-    """The test pairs of which no model has seen a video in training, and what is to be said of that."""
+    """Return the test pairs whose videos no model has seen in training, and a caveat to append to the explanation.
+
+    The caveat names the models that do not record which videos they have seen; it is empty if all do.
+    """
     pairs = data.pairs[data.pairs.part == TEST]
     caveat = ""
     for release in models:
         seen = seen_by(release, data.videos.video_id.tolist())
         if seen is None:
-            caveat += f"; {release.release_id} does not say what it was trained on, so it may know some of them"
+            caveat += f"; {release.release_id} does not record its training videos, so it may have seen some of these"
         else:
             pairs = pairs[~(seen[pairs.winner] | seen[pairs.loser])]
     return pairs, caveat
 
 
 def promote_newest(lab: Lab, chosen: Release | None = None) -> tuple[Release, Release, Decision]:
-    """Serve the newest model release where it passes its checks and is not worse than the champion: the served release, or
-    the one that a person has `chosen` and that is about to be served.
+    """Serve the newest model release if it passes its checks and is not worse than the champion.
 
-    Gives the challenger, what is served after it, and the decision. Raises `LabError` when the challenger does not pass.
+    The champion is the served release, or the release that a person has `chosen` and that is about to be served. Return
+    the challenger, the release that is served now, and the decision. Raises `LabError` when the challenger fails a
+    check.
     """
     with lab.releases.changing(MODEL, ALL):
         challenger = lab.releases.latest(MODEL, ALL)
@@ -185,10 +196,7 @@ def promote_newest(lab: Lab, chosen: Release | None = None) -> tuple[Release, Re
 
 
 def promote_by_hand(lab: Lab, release: Release) -> None:
-    """Serve this release because a person says so: it must pass its checks, and is compared with nothing.
-
-    Raises `LabError` when it does not pass.
-    """
+    """Serve a release that a person has chosen, without a comparison. Raises `LabError` when it fails a check."""
     with lab.releases.changing(MODEL, ALL):
         _require_fit(lab, release)
         if lab.releases.current_id(MODEL, ALL) != release.release_id:
@@ -196,34 +204,34 @@ def promote_by_hand(lab: Lab, release: Release) -> None:
 
 
 def prune_models(lab: Lab, spare: Collection[str] = ()) -> None:
-    """Delete old model releases: the newest few stay, the served one, and those to `spare`."""
+    """Delete old model releases, except the newest few, the served one, and the release ids in `spare`."""
     lab.releases.prune(MODEL, ALL, lab.settings.releases_kept, spare)
 
 
-def faults(lab: Lab, release: Release) -> list[str]:
-    """Why a model is not fit to be served; nothing where it is."""
-    return [verdict.explanation for verdict in check_model(lab, release) if not verdict.passed]
+def failed_checks(lab: Lab, release: Release) -> list[str]:
+    """Return the explanations of the checks that a model fails; empty if it can be served."""
+    return [check.explanation for check in check_model(lab, release) if not check.passed]
 
 
 def check_served_model(lab: Lab, expected: Release, decision: Decision) -> list[CheckResult]:
-    """Does the pointer name the release that is to be served, and was the model that asked for its place given it?"""
-    found = lab.releases.current_id(MODEL, ALL)
+    """Check that the served release is the expected one, and (advisory) that the challenger was promoted."""
+    served = lab.releases.current_id(MODEL, ALL)
     return [
-        CheckResult("pointer", found == expected.release_id, f"the service reads {found}"),
+        CheckResult("pointer", served == expected.release_id, f"the service reads {served}"),
         CheckResult("promoted", decision.promoted, decision.reason, advisory=True),
     ]
 
 
 def _require_fit(lab: Lab, release: Release) -> None:
-    bad = faults(lab, release)
-    if bad:
-        raise LabError(f"{release} is not promoted: {'; '.join(bad)}")
+    failed = failed_checks(lab, release)
+    if failed:
+        raise LabError(f"{release} is not promoted: {'; '.join(failed)}")
 
 
 def _served(lab: Lab) -> Release | None:
     try:
         return lab.releases.current(MODEL, ALL)
-    except LabError as error:  # a pointer to what is gone serves nothing
+    except LabError as error:  # the pointer names a release that was deleted
         if error.transient:
             raise
         return None
@@ -233,27 +241,33 @@ def _encoders(release: Release) -> tuple[Any, Any]:
     return release.info.get("image_encoder"), release.info.get("title_encoder")
 
 
-def _still_had(champion: Release, challenger: Release) -> bool:
-    """Can the service still ask the champion? It has the settings' title encoder, and image encoders by their names."""
+def _encoders_available(champion: Release, challenger: Release) -> bool:
+    """Return whether the service can still compute the champion's vectors.
+
+    The service has the title encoder of the settings, and loads image encoders by their names.
+    """
     if champion.info.get("title_encoder") != challenger.info.get("title_encoder"):
         return False
-    # One name with two fingerprints: its weights or its code are others by now.
+    # The same name with another fingerprint means that its weights or its code have changed.
     return champion.info.get("image_encoder_name") != challenger.info.get("image_encoder_name")
 
 
 def _pairs_for(lab: Lab, model: Release) -> Release:
-    """The newest pairs in the spaces of the model's encoders: nobody has been trained on the newest of their test part."""
+    """Return the newest pairs that were made with the model's encoders.
+
+    No model has been trained on the newest videos of their test part. Raises `LabError` when there are no such pairs.
+    """
     for scope in SCOPES:
         for release in reversed(lab.releases.all(PAIRS, scope)):
             if _encoders(release) == _encoders(model):
                 return release
-    raise LabError(f"there are no pairs in the spaces of {model}; materialize training_pairs first")
+    raise LabError(f"there are no pairs with the encoders of {model}; materialize training_pairs first")
 
 
 def _loaded(release: Release) -> TrainedRanker | None:
-    """The model, None where the release is damaged or of a form that this lab does not know.
+    """Return the model, or None when the release is damaged or has an unknown format.
 
-    Raises `UnreadError` where it cannot be read now.
+    Raises `UnreadError` when it cannot be read at the moment.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 

@@ -1,7 +1,7 @@
-"""From what the lab holds to what is served, without asking YouTube: for a lab that lives on imported catalogues.
+"""Take the lab's videos to a served index and model without asking YouTube, for labs that use imported catalogues.
 
-The steps are those of the assets, one after the other. Each does only what is missing, so a refresh that was stopped goes on
-where it was when it is run again.
+The steps are those of the assets, one after the other. Each does only what is missing, so a refresh that was stopped
+resumes when it is run again.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,13 +29,30 @@ from thumblab_pipelines.models.tracking import Tracker, log_model
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.training.checkpoints import TrainingStoppedError
 
-Made = Callable[[str, str | None, int], None]
-"""Told of what was made: the name of the asset, its niche if it has one, and how many rows it has."""
+
+@dataclass(frozen=True)
+class RefreshListener:
+    """The callbacks of a refresh.
+
+    `progress`: see `Progress`. `made`: called with the name of an asset, its niche if it has one, and its number of
+    rows. `info`: called with a sentence for each finished step; `warn`: with one for each thing that was left out.
+    """
+
+    progress: Progress = silent
+    made: Callable[[str, str | None, int], None] = lambda asset, niche, rows: None
+    info: Callable[[str], None] = lambda sentence: None
+    warn: Callable[[str], None] = lambda sentence: None
+
+
+SILENT = RefreshListener()
 
 
 @dataclass(frozen=True)
 class RefreshedNiche:
-    """What one niche serves now. `remarks` name what was left out, and why."""
+    """A refreshed niche: how many vectors and sub-scores are new, and the index that it serves.
+
+    `remarks`: what was left out, and why.
+    """
 
     niche: str
     encoded: int
@@ -46,7 +63,7 @@ class RefreshedNiche:
 
 @dataclass(frozen=True)
 class RefreshedModel:
-    """The model that is served now, None where none is; `explanation` says what became of the newest one."""
+    """The model that is served now, or None. `explanation`: whether the newest model is served, and why or why not."""
 
     served: Release | None
     explanation: str
@@ -54,36 +71,40 @@ class RefreshedModel:
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What became of each niche, and of the model: None where none was asked for, or no niche could be refreshed."""
+    """The result of a refresh: the refreshed niches, the errors of the others, and the model.
+
+    `model` is None when no training was asked for, or when no niche could be refreshed.
+    """
 
     niches: list[RefreshedNiche]
     failed: dict[str, LabError]
     model: RefreshedModel | None
 
     def require_all(self) -> None:
-        """Raise `LabError` with the niches that failed and why; transient where trying again may help one of them."""
+        """Raise `LabError` if a niche failed, with all errors; it is transient if one of them is."""
         if not self.failed:
             return
-        why = "; ".join(f"{niche} ({error})" for niche, error in self.failed.items())
+        reasons = "; ".join(f"{niche} ({error})" for niche, error in self.failed.items())
         error = LabError(
-            f"{len(self.failed)} of {len(self.failed) + len(self.niches)} niches were not refreshed: {why}"
+            f"{len(self.failed)} of {len(self.failed) + len(self.niches)} niches were not refreshed: {reasons}"
         )
         error.transient = any(error.transient for error in self.failed.values())
         raise error
 
 
 def held_niches(lab: Lab) -> list[str]:
-    """The niches that the lab has videos of."""
+    """Return the niches that the lab has videos of, in the order of `NICHES`."""
     with lab.engine.connect() as connection:
         held = set(connection.scalars(select(videos.c.niche).distinct()))
     return [niche for niche in NICHES if niche in held]
 
 
-def refresh_niche(lab: Lab, niche: str, progress: Progress = silent, made: Made = lambda *_: None) -> RefreshedNiche:
-    """Encode, measure, index and serve what the lab holds of the niche.
+def refresh_niche(lab: Lab, niche: str, listener: RefreshListener = SILENT) -> RefreshedNiche:
+    """Encode and measure the videos of a niche, and build and serve its index.
 
-    Raises `LabError` where a check that stops the assets would stop them here.
+    Raises `LabError` when a check fails that would block the assets.
     """
+    progress, made = listener.progress, listener.made
     encoded = embed(lab, niche, progress)
     _require(niche, "embeddings", check_embeddings(lab, niche))
     made("embeddings", niche, encoded.had + encoded.images + encoded.titles)
@@ -100,24 +121,25 @@ def refresh_niche(lab: Lab, niche: str, progress: Progress = silent, made: Made 
     made("served_index", niche, served.release.info["count"])
     remarks = [*encoded.unreadable, *encoded.without, *measured.unreadable]
     if served.held is not None:
-        remarks.append(f"{niche} is held: {served.held}; `thumblab index resume {niche}` lets it go on")
+        remarks.append(f"{niche} is on hold: {served.held}; `thumblab index resume {niche}` ends the hold")
     return RefreshedNiche(niche, encoded.images + encoded.titles, measured.measured, served.release, remarks)
 
 
 def refresh_model(
-    lab: Lab, connect: Callable[[], Tracker | None], progress: Progress = silent, made: Made = lambda *_: None
+    lab: Lab, connect: Callable[[], Tracker | None], listener: RefreshListener = SILENT
 ) -> RefreshedModel:
-    """Train on the pairs of what the lab holds, and serve the model where it is fit and not worse than the one before.
+    """Train on the lab's videos, and serve the model if it passes its checks and is not worse than the served one.
 
-    Logged to MLflow where `connect`, which is asked once there is a model, gives a tracker. Where there is too little to
-    learn from, nothing is trained.
+    `connect` is called when there is a model; the model is logged to MLflow if it returns a tracker. With too few
+    videos to learn from nothing is trained, and no error is raised.
     """
+    progress, made = listener.progress, listener.made
     before = lab.releases.current(MODEL, ALL)
     progress("building the training pairs", 0, 1)
     pairs = build_pairs(lab)
-    bad = [verdict.explanation for verdict in check_pairs(pairs.release) if not verdict.passed]
-    if bad:
-        return RefreshedModel(before, f"nothing was trained, for there is too little to learn from: {'; '.join(bad)}")
+    failed = _failed(check_pairs(pairs.release))
+    if failed:
+        return RefreshedModel(before, f"nothing was trained, because there is too little to learn from: {failed}")
     made("training_pairs", None, sum(pairs.release.info["pairs"].values()))
     try:
         built = build_model(lab, progress=progress)
@@ -131,11 +153,9 @@ def refresh_model(
     tracker = connect()
     if tracker is not None:
         log_model(lab, tracker, built)
-    bad = [verdict.explanation for verdict in check_model(lab, built.release) if not verdict.passed]
-    if bad:
-        return RefreshedModel(
-            before, f"{built.release.release_id} is trained, and not fit to be served: {'; '.join(bad)}"
-        )
+    failed = _failed(check_model(lab, built.release))
+    if failed:
+        return RefreshedModel(before, f"{built.release.release_id} was trained and does not pass its checks: {failed}")
     if tracker is None:
         _, release, decision = promote_newest(lab)
         prune_models(lab)
@@ -144,56 +164,58 @@ def refresh_model(
         release, decision = served.release, served.decision
     refit_channel_adapters(lab, release, progress)
     made("served_model", None, release.info["videos"])
-    return RefreshedModel(release, f"{built.release.release_id} is trained: {decision.reason}")
+    return RefreshedModel(release, f"{built.release.release_id} was trained: {decision.reason}")
 
 
 def refresh_all(
     lab: Lab,
     niches: Sequence[str],
     connect: Callable[[], Tracker],
-    progress: Progress = silent,
-    made: Made = lambda *_: None,
-    say: Callable[[str], None] = lambda _: None,
-    note: Callable[[str], None] = lambda _: None,
+    listener: RefreshListener = SILENT,
     train: bool = True,
 ) -> Refreshed:
-    """Refresh the niches, and then the model where one of them could be. A niche that fails stops no other.
+    """Refresh the niches, and then the model if at least one niche was refreshed. A niche that fails stops no other.
 
-    `say` is told what was done, `note` what was left out. Where `connect` raises `LabError`, the model is served, and not
-    logged to MLflow.
+    When `connect` raises `LabError`, the model is served without being logged to MLflow.
     """
 
     def tracker() -> Tracker | None:
         try:
             return connect()
         except LabError as error:
-            note(f"the model is not logged: {error}")
+            listener.warn(f"the model is not logged: {error}")
             return None
 
     done: list[RefreshedNiche] = []
     failed: dict[str, LabError] = {}
     for niche in niches:
         try:
-            found = refresh_niche(lab, niche, progress, made)
+            refreshed = refresh_niche(lab, niche, listener)
         except LabError as error:
             failed[niche] = error
-            note(f"{niche} was not refreshed: {error}")
+            listener.warn(f"{niche} was not refreshed: {error}")
             continue
-        done.append(found)
-        for remark in found.remarks:
-            note(remark)
-        say(
-            f"{niche}: {found.encoded} encoded, {found.measured} measured; {found.served.info['count']} thumbnails are "
-            f"served by {found.served.release_id}"
+        done.append(refreshed)
+        for remark in refreshed.remarks:
+            listener.warn(remark)
+        listener.info(
+            f"{niche}: {refreshed.encoded} encoded, {refreshed.measured} measured; "
+            f"{refreshed.served.info['count']} thumbnails are served by {refreshed.served.release_id}"
         )
-    model = refresh_model(lab, tracker, progress, made) if train and done else None
+    model = refresh_model(lab, tracker, listener) if train and done else None
     if model is not None:
-        say(f"model: {model.explanation}")
-        say(f"model: {model.served.release_id} is served" if model.served else "model: none is served yet")
+        listener.info(f"model: {model.explanation}")
+        listener.info(f"model: {model.served.release_id} is served" if model.served else "model: none is served yet")
     return Refreshed(done, failed, model)
 
 
-def _require(niche: str, step: str, verdicts: Sequence[CheckResult]) -> None:
-    bad = [f"{verdict.name} ({verdict.explanation})" for verdict in verdicts if not verdict.passed]
-    if bad:
-        raise LabError(f"{niche} stopped at the checks of {step}: {'; '.join(bad)}")
+def _require(niche: str, step: str, checks: Sequence[CheckResult]) -> None:
+    """Raise `LabError` with the failed checks of a step, if there are any."""
+    failed = [f"{check.name} ({check.explanation})" for check in checks if not check.passed]
+    if failed:
+        raise LabError(f"{niche} stopped at the checks of {step}: {'; '.join(failed)}")
+
+
+def _failed(checks: Sequence[CheckResult]) -> str:
+    """Return the explanations of the failed checks in one line; empty if all passed."""
+    return "; ".join(check.explanation for check in checks if not check.passed)

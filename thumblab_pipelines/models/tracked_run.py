@@ -1,4 +1,4 @@
-"""What one MLflow run holds of a model release, so that two trainings can be compared and each of them repeated."""
+"""The content of the MLflow run of a model release, by which trainings can be compared and repeated."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 MODEL_SCORER = "model"
 _CHANNEL = "channel:"
 _LONGEST_DIGEST = 36
-"""What MLflow keeps of a digest."""
+"""The number of characters that MLflow stores of a digest."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of the evaluation, with the ends of its 95 % interval where it has one."""
+    """One figure of the evaluation, with the ends of its 95 % interval if it has one."""
 
     split: str
     slice: str
@@ -42,13 +42,16 @@ class Figure:
 
     @property
     def name(self) -> str:
-        """The name of the metric in MLflow, which takes letters, digits and `_-. /`."""
+        """The name of the metric in MLflow, which allows letters, digits and `_-. /`."""
         return re.sub(r"[^\w\-./]+", "_", f"{self.split}_{self.slice}_{self.scorer}_{self.metric}", flags=re.ASCII)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Something that a model was made of. `digest` tells one state of it from another; at most 36 characters."""
+    """Something that a model was made from.
+
+    `digest`: identifies its state, at most 36 characters; `where`: how to find it; `profile`: facts about it.
+    """
 
     name: str
     digest: str
@@ -57,7 +60,7 @@ class Source:
 
 
 def figures(evaluations: list[Evaluation]) -> list[Figure]:
-    """The evaluation, one figure to a row; what could not be measured is left out."""
+    """Return the figures of the evaluation, without those that could not be measured."""
     return [
         Figure(e.split, e.slice, e.scorer, e.metric, e.value, e.low, e.high, e.pairs, e.channels)
         for e in evaluations
@@ -66,38 +69,41 @@ def figures(evaluations: list[Evaluation]) -> list[Figure]:
 
 
 def headlines(evaluations: list[Evaluation]) -> list[Figure]:
-    """The AUC of every scorer, on all pairs and on those with a twofold gap."""
+    """Return the AUC of every scorer, on all pairs and on those with a twofold gap."""
     return [f for f in figures(evaluations) if f.metric == "auc" and f.slice in SLICES]
 
 
 def parameters(release: Release) -> dict[str, Any]:
-    """What was chosen: `config.*` is the training configuration; the rest is said of the release and its training."""
+    """Return the parameters of a run: the training configuration as `config.*`, and facts about the training."""
     training = json.loads((release.path / "config.json").read_text()).get("training", {})
-    said = {"release_id": release.release_id, **_flat(release.info), **_flat(training)}
-    return {name: value for name, value in said.items() if value is not None}
+    values = {"release_id": release.release_id, **_flat(release.info), **_flat(training)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def metrics(found: list[Figure]) -> dict[str, float]:
-    """Every figure but those of single channels, which are hundreds; the ends of intervals for the model's own."""
-    told = {}
-    for figure in found:
+def metrics(figures: list[Figure]) -> dict[str, float]:
+    """Return the metrics of a run: all figures except those of single channels, of which there are hundreds.
+
+    The model's own figures come with the ends of their intervals.
+    """
+    values = {}
+    for figure in figures:
         if figure.slice.startswith(_CHANNEL):
             continue
-        told[figure.name] = figure.value
+        values[figure.name] = figure.value
         if figure.scorer == MODEL_SCORER and figure.low is not None and figure.high is not None:
-            told |= {f"{figure.name}_low": figure.low, f"{figure.name}_high": figure.high}
-    return told
+            values |= {f"{figure.name}_low": figure.low, f"{figure.name}_high": figure.high}
+    return values
 
 
-def table(found: list[Figure]) -> pd.DataFrame:
-    """Every figure, a row each."""
+def table(figures: list[Figure]) -> pd.DataFrame:
+    """Return all figures as a table, one row each."""
     import pandas as pd
 
-    return pd.DataFrame([asdict(figure) for figure in found], columns=list(Figure.__dataclass_fields__), dtype=object)
+    return pd.DataFrame([asdict(figure) for figure in figures], columns=list(Figure.__dataclass_fields__), dtype=object)
 
 
 def epoch_metrics(history: list[Epoch]) -> Iterator[tuple[str, float, int]]:
-    """Name, value and epoch of all that is told of the epochs."""
+    """Yield the name, value and epoch of every loss and AUC of the epochs."""
     for epoch in history:
         for name, value in vars(epoch).items():
             if name != "epoch" and value is not None:
@@ -105,7 +111,10 @@ def epoch_metrics(history: list[Epoch]) -> Iterator[tuple[str, float, int]]:
 
 
 def calibration(release: Release) -> list[dict[str, float]]:
-    """The calibration curve of the release: `predicted` and `won` shares of `pairs`; empty where it has none."""
+    """Return the points of a release's calibration curve; empty if it has none.
+
+    Each has a `predicted` win probability, the share `won`, and the number of `pairs`.
+    """
     if "calibration_curve.json" not in release.files:
         return []
     points: list[dict[str, float]] = json.loads((release.path / "calibration_curve.json").read_text())
@@ -113,20 +122,20 @@ def calibration(release: Release) -> list[dict[str, float]]:
 
 
 def sources(release: Release, store: ReleaseStore) -> list[Source]:
-    """What the model was made of: the pairs, the encoders and the code."""
+    """Return what the model was made from: the pairs, the encoders and the code. `store` has the pairs release."""
     info = release.info
-    found = [_pairs(str(info["pairs_release"]), store)] if info.get("pairs_release") else []
+    data = [_pairs(str(info["pairs_release"]), store)] if info.get("pairs_release") else []
     for name in ("image_encoder", "title_encoder"):
         if info.get(name):
             fingerprint = str(info[name])
             where = {"fingerprint": fingerprint, "setting": info.get(f"{name}_name")}
-            found.append(Source(name, _digest(fingerprint), where, {}))
+            data.append(Source(name, _digest(fingerprint), where, {}))
     code = {"package": "thumblab", "version": _version(), "commit": commit()}
-    return [*found, Source("code", _digest(code["commit"] or code["version"] or "unknown"), code, {})]
+    return [*data, Source("code", _digest(code["commit"] or code["version"] or "unknown"), code, {})]
 
 
 def commit() -> str | None:
-    """The git commit of the checkout that runs, with `-dirty` where it was changed; None where it is no checkout."""
+    """Return the git commit of the running checkout, with `-dirty` if files are changed; None outside a checkout."""
     if not (CHECKOUT / "pyproject.toml").is_file() or not (CHECKOUT / ".git").exists():
         return None
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=16", "--exclude=*"]
@@ -137,7 +146,7 @@ def commit() -> str | None:
 
 
 def example(release: Release) -> Any:
-    """Two inputs as the model takes them, float32 [2, d]: of unit vectors of a picture and of a title, and a title."""
+    """Return two random inputs of the model, float32 [2, d]."""
     import numpy as np
 
     from thumblab_core.encoders.protocol import unit
@@ -152,17 +161,19 @@ def example(release: Release) -> Any:
 
 
 def _pairs(release_id: str, store: ReleaseStore) -> Source:
+    """Return the pairs release as a source, also if it has been deleted since."""
     where = {"release": f"{PAIRS}/{ALL}/{release_id}"}
     try:
         info = store.get(PAIRS, ALL, release_id).info
-    except LabError:  # pruned since; its id ends in a digest of its content
+    except LabError:  # deleted since; its id ends in a digest of its content
         return Source("training_pairs", release_id[-8:], where, {})
-    told = ("videos", "channels", "pairs", "excluded", "pair_days", "age_exponent")
-    profile = {name: info[name] for name in told if name in info}
+    facts = ("videos", "channels", "pairs", "excluded", "pair_days", "age_exponent")
+    profile = {name: info[name] for name in facts if name in info}
     return Source("training_pairs", str(info["inputs"])[:_LONGEST_DIGEST], where, profile)
 
 
 def _digest(text: str) -> str:
+    """Return the text itself if it is short enough for a digest, else a hash of it."""
     return text if len(text) <= _LONGEST_DIGEST else hashlib.sha256(text.encode()).hexdigest()[:_LONGEST_DIGEST]
 
 
@@ -174,10 +185,11 @@ def _version() -> str | None:
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    """Return nested values under names joined by dots, without lists."""
+    flat: dict[str, Any] = {}
     for name, inner in value.items():
         if isinstance(inner, dict):
-            found |= _flat(inner, f"{prefix}{name}.")
+            flat |= _flat(inner, f"{prefix}{name}.")
         elif not isinstance(inner, list):
-            found[f"{prefix}{name}"] = inner
-    return found
+            flat[f"{prefix}{name}"] = inner
+    return flat

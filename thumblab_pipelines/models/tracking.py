@@ -1,4 +1,4 @@
-"""MLflow: one run and one registered version per model release, logged once however often it is asked for."""
+"""Log model releases to MLflow: one run and one registered version per release, also if it is logged again."""
 
 from __future__ import annotations
 
@@ -34,22 +34,30 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 NAME = "thumbnail-ranker"
-"""Of the experiment and of the registered model."""
+"""The name of the experiment and of the registered model."""
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "?workflowType=machine_learning"
-"""MLflow's page shows traces, prompts and judges unless it is told that models are trained here. 3.17 asks the address, or
-else what the browser last chose, and not the kind of the experiment, which other versions ask."""
+"""A query that makes MLflow's page show model training instead of traces, prompts and judges.
 
-_LOCK = 7_204_117  # any number that no other program takes as an advisory lock in this database
-_LONGEST_S = 900
+MLflow 3.17 decides by this query, or else by the last choice in the browser. Other versions decide by the kind of the
+experiment, see `_KIND`.
+"""
+
+_LOCK = 7_204_117
+"""The key of the advisory lock: any number that no other program uses for one in this database."""
+
+_LONGEST_WAIT_S = 900
+"""How long to wait for another process that logs."""
+
 _CODE = Path(__file__).parent.parent / "mlflow_ranker.py"
 _METRICS_AT_ONCE = 1_000
+"""MLflow's limit for one request."""
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """Where a release is found in MLflow."""
+    """Where a release is in MLflow. `reused`: it had been logged before."""
 
     run_id: str
     version: str
@@ -62,25 +70,30 @@ class _BusyError(LabError):
 
 
 def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
-    """Log what was built, see `Tracker.log`; one process of the lab at a time, others wait. Raises `LabError` also where the
-    lab's database does not let it."""
-    with _alone(lab.engine):
+    """Log a model, see `Tracker.log`. Processes that log at the same time wait for each other.
+
+    Raises `LabError` also when another process takes too long or the lab's database cannot be reached.
+    """
+    with _logging_lock(lab.engine):
         return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[None]:
-    """Keep other processes from logging, by a transaction that is asked nothing any more: that it dies is no matter."""
+def _logging_lock(engine: Engine) -> Iterator[None]:
+    """Hold the lock that keeps other processes from logging.
+
+    The lock belongs to a transaction that is not used for anything else, so a lost connection does no harm.
+    """
     with engine.connect() as connection:
         try:
             connection.execute(text(HELD))
             if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
                 _log.warning("another process is logging a model to MLflow: waiting for it")
-                connection.execute(text(f"SET LOCAL lock_timeout = {round(1_000 * _LONGEST_S)}"))
+                connection.execute(text(f"SET LOCAL lock_timeout = {round(1_000 * _LONGEST_WAIT_S)}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         except SQLAlchemyError as error:
             raise _BusyError(
-                "another process has been logging a model to MLflow for too long, or the database is out of reach "
+                "another process has been logging a model to MLflow for too long, or the database cannot be reached "
                 f"({type(error).__name__}); try again"
             ) from error
         try:
@@ -100,7 +113,10 @@ class Tracker:
 
     @classmethod
     def connect(cls, uri: str, name: str = NAME) -> Self:
-        """Raises `LabError` at once when nobody answers: better before the training than after it."""
+        """Return a tracker of the server at `uri`. Raises `LabError` when it does not answer.
+
+        Connecting before the training shows that error before the training, not after it.
+        """
         import httpx
 
         try:
@@ -110,13 +126,13 @@ class Tracker:
                 f"MLflow does not answer at {uri} ({type(error).__name__}); start it with `thumblab up`, "
                 "or set THUMBLAB_MLFLOW_TRACKING_URI"
             ) from None
-        # Bars and links of its own would run into the caller's progress.
+        # MLflow's own progress bars and links would be printed into those of the caller.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
-        spare_loopback()  # MLflow's client asks the proxy of the environment, also for this machine
+        spare_loopback()  # MLflow's client uses the proxy of the environment even for this machine
         mlflow.set_tracking_uri(uri)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return cls(mlflow.MlflowClient(uri), uri.rstrip("/"), name)
@@ -129,25 +145,27 @@ class Tracker:
         store: ReleaseStore,
         dagster_url: str,
     ) -> Tracked:
-        """Log the release as a run, register its model and make that the challenger; a finished one is only looked up.
+        """Log the release as a run, register its model, and move the `challenger` alias to it.
 
-        `store` has the pairs that the release names; the run links to its Dagster run below `dagster_url`. What a crash left
-        of an earlier attempt is marked as failed first; so would be what another process is writing, hence `log_model`.
+        A release that was logged before is only looked up. `store` has the pairs release that the model names; the run
+        links to its Dagster run below `dagster_url`. Runs of the release that a crash left unfinished are marked as
+        failed first. A run that another process is writing would be marked too, so call `log_model` where other
+        processes may log.
         """
         import mlflow
 
         earlier = self._finished(release)
         if earlier is not None:
-            self.registry.challenge(earlier, release)  # a crash may have come before it
+            self.registry.challenge(earlier, release)  # an earlier call may have crashed before this
             return self._tracked(earlier, reused=True)
-        origin = f"{dagster_url.rstrip('/')}/runs/{release.run_id}" if release.run_id else None
-        by = f"[a Dagster run]({origin})" if origin else "hand"
-        note = f"Model release `{release.release_id}`, trained by {by}."
+        run_url = f"{dagster_url.rstrip('/')}/runs/{release.run_id}" if release.run_id else None
+        trainer = f"[a Dagster run]({run_url})" if run_url else "hand"
+        note = f"Model release `{release.release_id}`, trained by {trainer}."
         tags = {
-            # With the release from the beginning: a crash right after it must leave a run that the next attempt finds.
+            # Set when the run is created, so that the next attempt finds the run after a crash at any moment.
             RELEASE_TAG: release.release_id,
             "dagster.run_id": release.run_id,
-            "dagster.run_url": origin,
+            "dagster.run_url": run_url,
             "mlflow.note.content": note,
             "mlflow.source.git.commit": tracked_run.commit(),
         }
@@ -168,15 +186,15 @@ class Tracker:
         return self._tracked(version, reused=False)
 
     def page(self) -> str:
-        """Where a person sees all runs."""
+        """Return the address of MLflow's page with all runs."""
         return f"{self._uri}/#/experiments/{self._experiment()}{_VIEW}"
 
     def url(self, run_id: str) -> str:
-        """Where a person sees the run."""
+        """Return the address of MLflow's page of a run."""
         return f"{self._uri}/#/experiments/{self._experiment()}/runs/{run_id}{_VIEW}"
 
     def _finished(self, release: Release) -> Version | None:
-        """The version of the run that logged the release whole; attempts that did not get there are closed as failed."""
+        """Return the version of the release if a run has logged it completely, and mark unfinished runs as failed."""
         for run in self._client.search_runs([self._experiment()], f"tags.`{RELEASE_TAG}` = '{release.release_id}'"):
             if run.info.status not in ("FINISHED", "RUNNING"):
                 continue
@@ -197,16 +215,22 @@ class Tracker:
         figures = tracked_run.figures(evaluations)
         mlflow.log_params(tracked_run.parameters(release))
         now = int(time.time() * 1_000)
-        told = [Metric(name, value, now, epoch) for name, value, epoch in tracked_run.epoch_metrics(history)]
-        told += [Metric(name, value, now, 0) for name, value in tracked_run.metrics(figures).items()]
-        for start in range(0, len(told), _METRICS_AT_ONCE):
-            self._client.log_batch(run_id, metrics=told[start : start + _METRICS_AT_ONCE])
+        values = [Metric(name, value, now, epoch) for name, value, epoch in tracked_run.epoch_metrics(history)]
+        values += [Metric(name, value, now, 0) for name, value in tracked_run.metrics(figures).items()]
+        for start in range(0, len(values), _METRICS_AT_ONCE):
+            self._client.log_batch(run_id, metrics=values[start : start + _METRICS_AT_ONCE])
         inputs = [
             DatasetInput(
-                Dataset(s.name, s.digest, "thumblab", json.dumps(s.where), profile=json.dumps(s.profile)),
+                Dataset(
+                    source.name,
+                    source.digest,
+                    "thumblab",
+                    json.dumps(source.where),
+                    profile=json.dumps(source.profile),
+                ),
                 [InputTag("mlflow.data.context", "training")],
             )
-            for s in tracked_run.sources(release, store)
+            for source in tracked_run.sources(release, store)
         ]
         self._client.log_inputs(run_id, inputs)
         mlflow.log_table(tracked_run.table(figures), "evaluation.json")
@@ -214,17 +238,18 @@ class Tracker:
             mlflow.log_figure(plot, f"plots/{name}.png")
 
     def _experiment(self) -> str:
+        """Return the id of the experiment, which is created and tagged if necessary."""
         from mlflow.exceptions import MlflowException
 
-        found = self._client.get_experiment_by_name(self._name)
-        if found is None:
-            with suppress(MlflowException):  # another process makes it meanwhile
+        experiment = self._client.get_experiment_by_name(self._name)
+        if experiment is None:
+            with suppress(MlflowException):  # another process has created it meanwhile
                 self._client.create_experiment(self._name, tags=_KIND)
-            found = self._client.get_experiment_by_name(self._name)
-        for name, value in _KIND.items():  # one that is older than this tag, or was made by hand
-            if found.tags.get(name) != value:
-                self._client.set_experiment_tag(found.experiment_id, name, value)
-        return str(found.experiment_id)
+            experiment = self._client.get_experiment_by_name(self._name)
+        for name, value in _KIND.items():  # missing if the experiment is older than this tag, or was created by hand
+            if experiment.tags.get(name) != value:
+                self._client.set_experiment_tag(experiment.experiment_id, name, value)
+        return str(experiment.experiment_id)
 
     def _tracked(self, version: Version, reused: bool) -> Tracked:
         return Tracked(version.run_id, version.number, self.url(version.run_id), reused)
@@ -232,14 +257,14 @@ class Tracker:
 
 @cache
 def _http() -> httpx.Client:
-    """One for the process: each reads the machine's certificates, which takes longer than the call."""
+    """Return the HTTP client of the process. Creating one reads all certificates, which is slower than a call."""
     import httpx
 
     return httpx.Client(timeout=10, trust_env=False)
 
 
 def _signature(example: Any) -> Any:
-    """Any number of rows like the example's, float32 [n, d], to as many scores, float32 [n]."""
+    """Return the signature of a model that maps float32 [n, d] to float32 [n]; `example` [m, d] gives d."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec

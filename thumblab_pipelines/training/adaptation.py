@@ -1,66 +1,69 @@
-"""Learn what the history of a channel adds to the model, for channels of the corpus and for new ones."""
+"""Fit channel adapters, for the channels of the training data and for channels that are added later."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.arrays import Floats, Rows
+from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
 from thumblab_core.ranking.adapters import Adapter, fit_adapter
 from thumblab_pipelines.statistics.trend import local_trend
 
-Compare = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
-"""Makes inputs comparable, see `Ranker.standardise`: a channel at a time, since those of a corpus take gigabytes."""
+Standardise = Callable[[Float32s], Float32s]
+"""Standardises inputs [n, d], see `Ranker.standardise`."""
+
+
+@dataclass(frozen=True)
+class ScoredVideos:
+    """n videos as the global model sees them, each channel's in order of publication.
+
+    `inputs` [n, d]; the model's `scores` [n] of them, in log views; `channel` [n]. `standardise` is applied to the
+    inputs of one channel at a time, because the standardised inputs of a whole corpus take gigabytes.
+    """
+
+    inputs: Float32s
+    scores: Floats
+    channel: npt.NDArray[np.str_]
+    standardise: Standardise = np.asarray
 
 
 def above_trend(
     channel: npt.ArrayLike, published: npt.ArrayLike, target: npt.ArrayLike, known: npt.ArrayLike
 ) -> Floats:
-    """[n] how far each video is above what its channel got around then, in log views; looks at known rows only."""
+    """Return the log views [n] of each video above the trend of its channel at that time.
+
+    `channel`, `published` (days) and `target` (log views) [n]; the trend is computed from the `known` rows [n] only.
+    """
     return np.asarray(target, np.float64) - local_trend(channel, published, target, known)
 
 
 def fit_adapters(
-    inputs: npt.NDArray[np.float32],
-    scores: Floats,
-    above: Floats,
-    channel: npt.NDArray[np.str_],
-    known: Rows,
-    kept: float,
-    only: Iterable[str] | None = None,
-    compare: Compare = np.asarray,
+    videos: ScoredVideos, above: Floats, known: Rows, kept: float, only: Iterable[str] | None = None
 ) -> dict[str, Adapter]:
-    """The adapters of the channels that have history enough.
+    """Return the adapters of all channels that have enough known videos.
 
-    `inputs` [n, d] of the model, made comparable by `compare` where they are not yet; `scores` [n] of the model, `above` [n]
-    log views above the channel's trend, `channel` [n]; `known`: the rows that may be learnt from, each channel's in order of
-    time. `kept`: see `Adapter`. `only`: these channels, where they are given.
+    `above` [n]: see `above_trend`; `known`: the rows to fit to; `kept`: see `Adapter`; `only`: fit no other channels.
     """
     if not len(known):
         return {}
     wanted = None if only is None else set(only)
-    names, place = np.unique(channel[known], return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    found = {}
-    for name, rows in zip(names, np.split(known[order], np.cumsum(np.bincount(place))[:-1]), strict=True):
+    names, number = np.unique(videos.channel[known], return_inverse=True)
+    order = np.argsort(number, kind="stable")
+    adapters = {}
+    for name, rows in zip(names, np.split(known[order], np.cumsum(np.bincount(number))[:-1]), strict=True):
         if wanted is not None and name not in wanted:
             continue
-        adapter = fit_adapter(compare(inputs[rows]), scores[rows], above[rows], kept)
+        adapter = fit_adapter(videos.standardise(videos.inputs[rows]), videos.scores[rows], above[rows], kept)
         if adapter is not None:
-            found[str(name)] = adapter
-    return found
+            adapters[str(name)] = adapter
+    return adapters
 
 
-def adjusted(
-    inputs: npt.NDArray[np.float32],
-    scores: Floats,
-    channel: npt.NDArray[np.str_],
-    adapters: dict[str, Adapter],
-    compare: Compare = np.asarray,
-) -> npt.NDArray[np.float64]:
-    """Scores [n] with what each video's own channel adds."""
-    out = np.asarray(scores, np.float64).copy()
+def adapted_scores(videos: ScoredVideos, adapters: dict[str, Adapter]) -> Float64s:
+    """Return the scores [n], adjusted by the adapters of the videos' channels; other scores stay as they are."""
+    scores = np.asarray(videos.scores, np.float64).copy()
     for name, adapter in adapters.items():
-        rows = np.flatnonzero(channel == name)
-        out[rows] = adapter.adjust(compare(inputs[rows]), scores[rows])
-    return out
+        rows = np.flatnonzero(videos.channel == name)
+        scores[rows] = adapter.adjust(videos.standardise(videos.inputs[rows]), videos.scores[rows])
+    return scores

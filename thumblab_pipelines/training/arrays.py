@@ -1,4 +1,4 @@
-"""What a model is fitted to: rows, which of two rows won, and what else is known of a row."""
+"""The arrays that a model is fitted to: inputs, pairs and the targets of the other heads."""
 
 from dataclasses import dataclass, field
 
@@ -13,10 +13,10 @@ from thumblab_core.errors import LabError
 class TrainingArrays:
     """n rows to learn from.
 
-    `inputs` [n, d]; `engagement` [n] and `sub_scores` [n, k] from 0 to 1, NaN where unknown. Pairs are row numbers:
-    `winners` and `losers` [p] to train on, `held_winners` and `held_losers` [v] to validate on, which may be none.
-    `weights` [p]: how much a pair counts; `margins` [p]: how far apart its labels are, for `TrainConfig.least_margin`.
-    `measured`: the engagement is a rate that was measured, and no label to be smoothed.
+    `inputs` [n, d]; `engagement` [n] and `sub_scores` [n, k] are between 0 and 1, NaN where unknown. Pairs are row
+    numbers: `winners` and `losers` [p] to train on, `held_winners` and `held_losers` [v] to validate on; v may be 0.
+    `weights` [p]: the weight of each pair in the loss; `margins` [p]: how far apart its labels are, compared with
+    `TrainConfig.least_margin`. `measured`: engagement is a measured rate, so label smoothing is not applied to it.
     """
 
     inputs: Float32s
@@ -31,7 +31,10 @@ class TrainingArrays:
     measured: bool = False
 
     def pairs(self, least_margin: float) -> tuple[Rows, Rows, Float32s]:
-        """Winners, losers and weights of the pairs that are clear enough. Raises `LabError` when there are none."""
+        """Return winners, losers and weights of the pairs with a positive weight and at least this margin.
+
+        Raises `LabError` when there are none.
+        """
         weights = np.ones(len(self.winners), np.float32) if self.weights is None else self.weights
         chosen = weights > 0
         if self.margins is not None:
@@ -41,4 +44,5 @@ class TrainingArrays:
         return self.winners[chosen], self.losers[chosen], weights[chosen]
 
     def arrays(self) -> list[npt.NDArray[np.float32] | Rows]:
+        """Return the fields that are arrays, in order, for `training_digest`."""
         return [value for value in vars(self).values() if isinstance(value, np.ndarray)]

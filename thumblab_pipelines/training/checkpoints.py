@@ -1,8 +1,8 @@
-"""A training's state in one file, so that one that was killed goes on where it was.
+"""The state of a training in one file, from which a training that was killed is resumed.
 
-The file is a safetensors file: tensors, and JSON in its header. It is written aside, brought to the disk and then
-renamed, so a kill at any instruction leaves the old state or the new one, whole. Two trainings may share a folder: each has
-a file aside of its own.
+The file is a safetensors file: tensors, and JSON in its header. It is written under a temporary name, synced to the
+disk and renamed, so a kill at any moment leaves either the old or the new state, complete. Two trainings may share a
+folder, because each temporary name is unique.
 """
 
 import hashlib
@@ -29,39 +29,41 @@ from thumblab_pipelines.training.config import TrainConfig
 _log = logging.getLogger(__name__)
 _NAME = "training.safetensors"
 _ASIDE = ".aside"
-_LEFT_S = 3_600
+_ABANDONED_S = 3_600
+"""Seconds after which a temporary file is taken to be left by a killed training."""
 
 
 class TrainingStoppedError(LabError):
-    """SIGTERM came: the state is written, and the same call goes on from it."""
+    """SIGTERM was received. The state has been written, and the same call resumes from it."""
 
     transient = True
 
 
 @dataclass(frozen=True)
 class State:
-    """`tensors` by name, and `facts` that JSON can hold."""
+    """The state of a training: `tensors` by name, and `facts` that can be written as JSON."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """Tensors whose names begin with `prefix` and a slash, by the rest of their names."""
+        """Return the tensors whose names begin with `prefix` and a slash, by the rest of their names."""
         return {name.removeprefix(f"{prefix}/"): t for name, t in self.tensors.items() if name.startswith(f"{prefix}/")}
 
 
 class Checkpoint:
-    """The state of one training in a folder of its own. `digest` says which training: data, configuration and model."""
+    """The file that holds the state of one training. `digest` identifies the training, see `training_digest`."""
 
     def __init__(self, folder: Path, digest: str) -> None:
         self.path = folder / _NAME
         self.digest = digest
 
     def save(self, state: State) -> None:
+        """Replace the saved state by this one."""
         from safetensors.torch import save_file
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own: another training in this folder neither renames this file half-written nor takes it away.
+        # The unique name keeps another training in this folder from renaming or deleting a half-written file.
         aside = self.path.with_suffix(f".{secrets.token_hex(6)}{_ASIDE}")
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
         try:
@@ -70,24 +72,28 @@ class Checkpoint:
             aside.replace(self.path)
         finally:
             aside.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):  # another training in this folder is over by now and has taken it away
+        with suppress(FileNotFoundError):  # another training in this folder has ended and deleted it
             sync(self.path.parent)
 
     def load(self) -> State | None:
-        """What was saved; None when there is nothing, or when it is damaged or of another training, which is logged."""
+        """Return the saved state, or None when there is none.
+
+        A damaged file and the state of another training are logged as warnings and ignored.
+        """
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(self.path, framework="pt") as file:
-                about = file.metadata() or {}
-                if about.get("digest") != self.digest:
+                header = file.metadata() or {}
+                if header.get("digest") != self.digest:
                     _log.warning(
-                        "%s is of another training (other pairs, settings or processes): starting anew", self.path
+                        "%s belongs to another training (other pairs, settings or number of processes): starting anew",
+                        self.path,
                     )
                     return None
-                # Copies: what the file gives are views of its mapped pages, which a training would go on to write to.
+                # Clone, because the tensors are views of the memory-mapped file and training writes to them.
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-                return State(tensors, json.loads(about["facts"]))
+                return State(tensors, json.loads(header["facts"]))
         except FileNotFoundError:
             return None
         except SafetensorError as error:
@@ -95,11 +101,11 @@ class Checkpoint:
             return None
 
     def remove(self) -> None:
-        """The training is over: its file goes, what killed ones left an hour ago, and the folder where nothing is in it."""
+        """Delete the state, temporary files that are older than an hour, and the folder if it is then empty."""
         self.path.unlink(missing_ok=True)
         for aside in self.path.parent.glob(f"{self.path.stem}*{_ASIDE}"):
             with suppress(FileNotFoundError):
-                if age(aside) > _LEFT_S:  # a newer one may be another training's, being written
+                if age(aside) > _ABANDONED_S:  # another training may be writing a newer one
                     aside.unlink()
         with suppress(OSError):
             self.path.parent.rmdir()
@@ -108,32 +114,35 @@ class Checkpoint:
 def training_digest(
     arrays: Iterable[npt.NDArray[Any]], config: TrainConfig, model: torch.nn.Module, processes: int
 ) -> str:
-    """What makes a training this one and no other: its data, settings, shapes of weights, and number of processes."""
-    found = hashlib.sha256()
+    """Return a digest of the data, the settings, the shapes of the weights and the number of processes."""
+    digest = hashlib.sha256()
     for array in arrays:
-        found.update(f"{array.dtype} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).data)
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
-    found.update(json.dumps([asdict(config), shapes, processes]).encode())
-    return found.hexdigest()
+    digest.update(json.dumps([asdict(config), shapes, processes]).encode())
+    return digest.hexdigest()
 
 
 @contextmanager
 def termination() -> Iterator[threading.Event]:
-    """Inside, SIGTERM only sets the event. Other threads than the main one cannot listen: for them it is never set."""
-    asked = threading.Event()
+    """Have SIGTERM set the yielded event, and do nothing else, inside the context.
+
+    Only the main thread can handle signals; in other threads the event is never set.
+    """
+    requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield requested
         return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    before = signal.signal(signal.SIGTERM, lambda number, frame: requested.set())
     try:
-        yield asked
+        yield requested
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """The tensors of an optimiser, named number/name, and its groups."""
+    """Return the tensors of an optimiser, named "parameter number/name", and its parameter groups."""
     state = optimiser.state_dict()
     tensors = {f"{number}/{name}": value for number, part in state["state"].items() for name, value in part.items()}
     return tensors, state["param_groups"]
@@ -142,7 +151,7 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
 def restore_optimiser(
     optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], groups: list[dict[str, Any]]
 ) -> None:
-    """Undo `optimiser_state`."""
+    """Load the tensors and parameter groups that `optimiser_state` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, _, key = name.partition("/")

@@ -1,30 +1,34 @@
-"""How a model is trained, and what is told of each epoch; apart from the training, so that reading it costs no torch."""
+"""Settings and results of a training. Importing them does not import torch."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. Losses and their constants are those of the training document; the learning rate is for small data.
+    """How to train. Losses and their constants are those of docs/training-recipe.md; the learning rate suits small
+    data.
 
-    Length       `epochs`, unless the validation AUC has not risen for `patience` of them (0: never stop early). The last
-                 epoch is kept, for its other heads have learnt longest; how much of what the network adds to the line is
-                 taken is chosen by validation afterwards.
-    An epoch     visits every pair once, or `pairs_per_video` times as many pairs as there are videos if that is less (0: no
-                 limit), `pairs_per_step` at a time. A step is made of blocks of about `pairs_per_block` pairs that share
-                 videos: larger blocks compute fewer videos for the same pairs, blocks of 1 draw every pair by itself.
-    Step size    AdamW with `weight_decay`; `learning_rate` is reached after the share `warm_up` of all steps (0: at once)
-                 and falls to nothing along a cosine; gradients are cut to `clip_norm` (0: never).
-    Pair loss    "margin": winner above loser by `margin`; "ranknet": the logistic loss of the difference (Bradley-Terry).
-                 Pairs whose own margin is below `least_margin` are left out.
+    Length       `epochs`, unless the validation AUC has not risen for `patience` epochs (0: no early stopping). The
+                 weights of the last epoch are kept, because the other heads need longer than the pairwise head.
+                 Validation chooses afterwards how much of the network's output is added to the linear score.
+    An epoch     visits every pair once, or `pairs_per_video` times as many pairs as there are videos if that is fewer
+                 (0: no limit), `pairs_per_step` at a time. A step consists of blocks of about `pairs_per_block` pairs
+                 that share videos. Larger blocks compute fewer videos for the same pairs; blocks of 1 draw each pair by
+                 itself.
+    Step size    AdamW with `weight_decay`. `learning_rate` is reached after the share `warm_up` of all steps (0: at
+                 once) and decays to zero along a cosine. Gradients are clipped to the norm `clip_norm` (0: never).
+    Pair loss    "margin": the winner scores at least `margin` above the loser. "ranknet": the logistic loss of the
+                 difference (Bradley-Terry). Pairs whose labels differ by less than `least_margin` are left out.
     Other heads  mean squared errors, weighted by `absolute_weight` and `auxiliary_weight`.
-    Smoothing    `label_smoothing` draws the engagement target, and the outcome of a ranknet pair, towards one half (0: off).
-    Mixup        a Beta(`mixup_alpha`, `mixup_alpha`) share of each pair is replaced by another pair (0: off). It makes every
-                 pair two inputs of its own, so a step costs several times more.
-    SWA          from epoch `swa_start` (0: off) the learning rate stays where it is, training is no longer stopped early,
-                 and the weights after each epoch are averaged; the average is kept if it orders validation no worse
-                 than the last epoch does.
+    Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half
+                 (0: off).
+    Mixup        each pair is mixed with another pair, in a share drawn from Beta(A, A) with A = `mixup_alpha` (0: off).
+                 Pairs then share no videos any more, so a step costs several times more.
+    SWA          from epoch `swa_start` on (0: off) the learning rate stays constant, early stopping is off, and the
+                 weights after each epoch are averaged. The average is kept if its validation AUC is at least that of
+                 the last epoch.
     """
 
     epochs: int = 30
@@ -48,8 +52,24 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class TrainingFolders:
+    """Where a training writes: its state, from which it can be resumed, and TensorBoard logs. None writes nothing."""
+
+    checkpoints: Path | None = None
+    logs: Path | None = None
+
+    def below(self, name: str) -> "TrainingFolders":
+        """Return the folders `name` inside these."""
+        return TrainingFolders(self.checkpoints and self.checkpoints / name, self.logs and self.logs / name)
+
+
+NO_FOLDERS = TrainingFolders()
+"""Of a training that cannot be resumed and logs nothing."""
+
+
+@dataclass(frozen=True)
 class Epoch:
-    """The mean losses of one epoch, and the validation AUC after it; None where there are no validation pairs."""
+    """The mean losses of one epoch, and the validation AUC after it; None without validation pairs."""
 
     epoch: int
     pair_loss: float

@@ -1,80 +1,102 @@
-"""The processes that train one model together: this one alone, or those that `accelerate launch` started.
+"""The processes that train one model together: this process alone, or those that `accelerate launch` started.
 
-    accelerate launch --multi_gpu --num_processes 2 ...     also on CPUs: with --cpu the launcher starts one process only
+    accelerate launch --multi_gpu --num_processes 2 ...     also on CPUs: with --cpu the launcher starts one process
+    only
 
-Every process knows the whole plan and takes its part of the pairs of each step; gradients are averaged by accelerate (DDP).
-Alone, every method here is the identity and accelerate is not imported.
+This is the only module that knows accelerate, ranks and the number of processes. Every process knows the pairs of every
+step and takes its own part of them; accelerate averages the gradients (DDP). In a single process every method returns
+its argument, and accelerate is not imported.
 """
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from thumblab_core.arrays import Rows
 from thumblab_core.errors import LabError
 
+T = TypeVar("T")
+
 
 class ProcessGroup:
-    """`size` processes, of which this is number `rank`; it computes on `device`."""
+    """The `size` processes of a training, of which this is number `rank`; this process computes on `device`."""
 
     def __init__(self) -> None:
         self._accelerator: Any = None
         self._counted: Tensor | None = None
         self.size, self.rank, self.device = 1, 0, torch.device("cpu")
-        if "ACCELERATE_MIXED_PRECISION" in os.environ:  # the launcher sets it, whatever else it is told
+        if "ACCELERATE_MIXED_PRECISION" in os.environ:  # the launcher always sets this variable
             from accelerate import Accelerator
 
-            # Without a GPU it has to be told, or several processes would not find each other.
+            # Without a GPU accelerate needs `cpu=True`, or several processes do not find each other.
             self._accelerator = Accelerator(cpu=not torch.accelerator.is_available())
             self.size, self.rank = self._accelerator.num_processes, self._accelerator.process_index
             self.device = self._accelerator.device
 
     @property
     def main(self) -> bool:
-        """Whether this is the process that writes."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
+    def seed(self, seed: int) -> int:
+        """Return the seed of this process, so that each process draws its own dropout masks."""
+        return seed + 100_003 * self.rank
+
+    def random(self, *seeds: int) -> np.random.Generator:
+        """Return a generator that depends on the seeds and on this process."""
+        return np.random.default_rng([*seeds, self.rank])
+
     def prepare(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """The model to call and the optimiser to step in training; the model given has the same weights."""
+        """Return the model to call and the optimiser to step in training. They share the weights of `model`."""
         if self._accelerator is None:
             return model, optimiser
         forward, optimiser = self._accelerator.prepare(model, optimiser)
         return forward, optimiser
 
     def backward(self, loss: Tensor) -> None:
-        """Gradients of the sum of all processes' losses."""
+        """Compute the gradients of the sum of all processes' losses."""
         if self._accelerator is None:
             loss.backward()  # type: ignore[no-untyped-call]
         else:
             self._accelerator.backward(loss * self.size)  # DDP takes the mean
 
     def share(self, pairs: Rows) -> tuple[Rows, Rows]:
-        """This process's part of the pairs of a step, and the parts of those before it. A block of pairs stays together."""
+        """Return this process's part of the pairs of a step, and the parts of the processes before it.
+
+        The parts are consecutive, so pairs of one block stay together. Raises `LabError` when there are fewer pairs
+        than processes.
+        """
         if self.size == 1:
             return pairs, pairs[:0]
         if len(pairs) < self.size:
-            raise LabError(f"{len(pairs)} pairs a step cannot be shared by {self.size} processes; start fewer of them")
-        cut = [len(pairs) * rank // self.size for rank in (self.rank, self.rank + 1)]
-        return pairs[cut[0] : cut[1]], pairs[: cut[0]]
+            raise LabError(
+                f"{len(pairs)} pairs per step cannot be divided among {self.size} processes; start fewer processes"
+            )
+        start, end = (len(pairs) * rank // self.size for rank in (self.rank, self.rank + 1))
+        return pairs[start:end], pairs[:start]
 
-    def total(self, values: Tensor) -> Tensor:
-        """The sum over the processes; no gradient passes."""
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum of the values over all processes, without gradients."""
         if self.size == 1:
             return values
         summed = values.detach().clone()
         torch.distributed.all_reduce(summed)
         return summed
 
-    def any(self, said: bool) -> bool:
-        """Whether any process says so."""
-        return bool(self.total(torch.tensor(float(said), device=self.device))) if self.size > 1 else said
+    def any(self, flag: bool) -> bool:
+        """Return whether the flag is true in any process."""
+        return bool(self.sum(torch.tensor(float(flag), device=self.device))) if self.size > 1 else flag
 
-    def told(self, value: float | None) -> float | None:
-        """What the main process has, so that a difference in the last digit never makes one go on where another stops."""
+    def broadcast(self, value: float | None) -> float | None:
+        """Return the value of the main process.
+
+        All processes then take the same decisions from it, even where rounding makes their own values differ.
+        """
         if self.size == 1 or value is None:
             return value
         held = torch.tensor(value, dtype=torch.float64, device=self.device)
@@ -82,33 +104,47 @@ class ProcessGroup:
         return float(held)
 
     def agree(self, digest: str) -> bool:
-        """Whether all processes have the same digest, in hexadecimal; all get the same answer."""
-        mine = float(int(digest[:12], 16))  # 48 bits, which a float holds exactly
-        return not self.any(self.told(mine) != mine)
+        """Return, in all processes alike, whether they all have the same digest (hexadecimal)."""
+        number = float(int(digest[:12], 16))  # 48 bits, which a float holds exactly
+        return not self.any(self.broadcast(number) != number)
 
     def gather(self, values: Tensor) -> Tensor:
-        """[...] to [size, ...], on the CPU."""
+        """Return the values [...] of all processes as [size, ...], on the CPU."""
         if self.size == 1:
             return values.cpu()[None]
         parts = [torch.empty_like(values, device=self.device) for _ in range(self.size)]
         torch.distributed.all_gather(parts, values.to(self.device))
         return torch.stack(parts).cpu()
 
+    def own(self, gathered: Tensor) -> Tensor:
+        """Return this process's part [...] of what `gather` returned [size, ...]."""
+        return gathered[self.rank]
+
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have called this."""
         if self._accelerator is not None:
             self._accelerator.wait_for_everyone()
 
-    def count(self, counted: Tensor | None) -> None:
-        """Which rows of the next batch [m] this process counts; 0 for those that another one counts. None: all."""
+    def in_main(self, action: Callable[[], T], then: Callable[[], T]) -> T:
+        """Return what `action` returns in the main process, and after it what `then` returns in the others."""
+        if self.main:
+            result = action()
+            self.wait()
+            return result
+        self.wait()
+        return then()
+
+    def set_counted(self, counted: Tensor | None) -> None:
+        """Set which rows of the next batch [m] this process counts: 1, or 0 if another process does. None: all rows."""
         self._counted = counted
 
     @contextmanager
     def shared_statistics(self, model: nn.Module) -> Iterator[None]:
-        """Inside, batch norms take mean and variance over the rows that all processes `count`.
+        """Have the batch norms of the model take mean and variance over the counted rows of all processes.
 
-        PyTorch's SyncBatchNorm does so on GPUs only, and knows no rows that two processes have. Without it each process
-        would normalise by its own part of a step, and two processes would train another model than one.
+        PyTorch's SyncBatchNorm works on GPUs only, and counts rows twice that two processes have. With plain batch
+        norms each process would normalise by its own part of a step, and two processes would train another model than
+        one.
         """
         norms = [layer for layer in model.modules() if type(layer) is nn.BatchNorm1d] if self.size > 1 else []
         for layer in norms:
@@ -139,7 +175,7 @@ class _Sum(torch.autograd.Function):
 
 
 class _SharedBatchNorm(nn.BatchNorm1d):
-    """Batch norm over [n, c] of every process together; as nn.BatchNorm1d when not training."""
+    """Batch norm over the rows [n, c] of all processes together. In evaluation mode it is nn.BatchNorm1d."""
 
     counted: Callable[[], Tensor | None]
 
@@ -148,8 +184,9 @@ class _SharedBatchNorm(nn.BatchNorm1d):
             return super().forward(values)
         counted = self.counted()
         weights = values.new_ones(len(values), 1) if counted is None else counted[:, None]
-        here = torch.stack([(values * weights).sum(dim=0), (values.square() * weights).sum(dim=0)])
-        total, squares, count = _Sum.apply(torch.cat([here, weights.sum().expand(1, here.shape[1])]))  # type: ignore[no-untyped-call]
+        own = torch.stack([(values * weights).sum(dim=0), (values.square() * weights).sum(dim=0)])
+        sums = torch.cat([own, weights.sum().expand(1, own.shape[1])])
+        total, squares, count = _Sum.apply(sums)  # type: ignore[no-untyped-call]
         mean = total / count
         variance = (squares / count - mean.square()).clamp_min(0)
         with torch.no_grad():

@@ -1,7 +1,7 @@
-"""Fit a model of the ranker's shape on pairs: fast on two cores, the same weights for the same seed, resumable.
+"""Fit a model of the ranker's shape to pairs: fast on two cores, the same weights for the same seed, resumable.
 
-The model maps inputs [m, d] to a pairwise score [m], engagement [m] and sub-scores [m, k]; what the inputs are is not known
-here. Started by `accelerate launch`, the same call trains in several processes.
+The model maps inputs [m, d] to a pairwise score [m], engagement [m] and sub-scores [m, k]. This module does not know
+what the inputs are. Started by `accelerate launch`, the same call trains in several processes, see `ProcessGroup`.
 """
 
 import math
@@ -31,67 +31,70 @@ from thumblab_pipelines.training.checkpoints import (
     termination,
     training_digest,
 )
-from thumblab_pipelines.training.config import Epoch, TrainConfig
+from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.distributed import ProcessGroup
 from thumblab_pipelines.training.log import training_log
-from thumblab_pipelines.training.losses import Targets, batch_losses, distinct, mixed
+from thumblab_pipelines.training.losses import Targets, batch_losses, mixup_batch, pair_batch
 
 Model = TypeVar("Model", bound=nn.Module)
+
 _ROWS_AT_ONCE = 8_192
+"""Rows of a forward pass outside training steps."""
 
 
 def fit(
-    problem: TrainingArrays,
+    arrays: TrainingArrays,
     config: TrainConfig,
     model: Model,
     *,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    checkpoints: Path | None = None,
+    folders: TrainingFolders = NO_FOLDERS,
     checkpoint_every: int = 10,
-    logs: Path | None = None,
     threads: int = 1,
 ) -> tuple[Model, list[Epoch]]:
-    """Train `model` in place; it is returned in evaluation mode, with the weights of the last epoch or their average (SWA).
+    """Train `model` in place and return it, in evaluation mode, with the history of its epochs.
 
-    Not those of the epoch that orders pairs best: it may be the first, and then the other heads have learnt nothing.
+    It has the weights of the last epoch, or their average (SWA). The epoch with the best validation AUC is not
+    restored: it may be the first, in which the other heads have learnt nothing.
 
-    `checkpoints`: a folder for the state of this training, written every `checkpoint_every` epochs and on SIGTERM, and
-    removed at the end. A call that finds it goes on from there, to weights equal to those of a run that was never stopped
-    (on a CPU, with the same threads). `on_epoch` hears of the epochs of this run, the history has all. `logs`: a folder for
-    TensorBoard. `threads` of PyTorch: a step is little to share, and on a busy machine two wait for each other.
+    With `folders.checkpoints` the state is written every `checkpoint_every` epochs and on SIGTERM, and deleted at the
+    end. A call that finds a state resumes from it, and ends with the same weights as a training that was never stopped
+    (on a CPU, with the same `threads`). `on_epoch` is called after each epoch of this run; the history has those of
+    earlier runs too. `threads`: those of PyTorch; a step is small, and on a busy machine two threads wait for each
+    other.
 
-    Raises `LabError` when no pair is clear enough or the loss is not finite, `TrainingStoppedError` when SIGTERM came.
+    Raises `LabError` when no pair is clear enough or the loss is not finite, and `TrainingStoppedError` on SIGTERM.
     """
     with torch.random.fork_rng(devices=[]), _threads(threads):
-        team = ProcessGroup()
-        torch.manual_seed(config.seed + 100_003 * team.rank)  # each process drops its own features
-        with team.shared_statistics(model):
-            training = _Training(problem, config, model.to(team.device), team)
+        group = ProcessGroup()
+        torch.manual_seed(group.seed(config.seed))
+        with group.shared_statistics(model):
+            training = _Training(arrays, config, model.to(group.device), group)
             checkpoint = None
-            if checkpoints is not None:
-                digest = training_digest(problem.arrays(), config, model, team.size)
-                checkpoint = Checkpoint(checkpoints, digest)
+            if folders.checkpoints is not None:
+                digest = training_digest(arrays.arrays(), config, model, group.size)
+                checkpoint = Checkpoint(folders.checkpoints, digest)
                 training.resume(checkpoint)
-            training.run(checkpoint, max(1, checkpoint_every), logs, on_epoch)
+            training.run(checkpoint, max(1, checkpoint_every), folders.logs, on_epoch)
             training.finish()
-        team.wait()
-        if checkpoint is not None and team.main:
-            checkpoint.remove()
+        group.wait()
+        if checkpoint is not None:
+            group.in_main(checkpoint.remove, then=_nothing)
     return model.cpu().eval(), training.history
 
 
 class _Training:
-    """Everything that changes while a model is trained; `save` and `resume` know all of it."""
+    """Everything that changes while a model is trained. `save` writes all of it and `resume` reads it."""
 
-    def __init__(self, problem: TrainingArrays, config: TrainConfig, model: nn.Module, team: ProcessGroup) -> None:
-        self.problem, self.config, self.model, self.team = problem, config, model, team
-        pairs = problem.pairs(config.least_margin)
-        smoothing, device = 0.0 if problem.measured else config.label_smoothing, team.device
-        self.targets = Targets.of(problem.inputs, problem.engagement, problem.sub_scores, pairs, smoothing, device)
+    def __init__(self, arrays: TrainingArrays, config: TrainConfig, model: nn.Module, group: ProcessGroup) -> None:
+        self.arrays, self.config, self.model, self.group = arrays, config, model, group
+        pairs = arrays.pairs(config.least_margin)
+        smoothing, device = 0.0 if arrays.measured else config.label_smoothing, group.device
+        self.targets = Targets.of(arrays.inputs, arrays.engagement, arrays.sub_scores, pairs, smoothing, device)
         self.batches = Batches.of(pairs[0], pairs[1], config)
         trained = [weights for weights in model.parameters() if weights.requires_grad]
         self.optimiser = torch.optim.AdamW(trained, config.learning_rate, weight_decay=config.weight_decay, fused=True)
-        self.forward, self.stepper = team.prepare(model, self.optimiser)
+        self.forward, self.stepper = group.prepare(model, self.optimiser)
         self.average = AveragedModel(model) if config.swa_start else None
         self.scale = torch.tensor([1.0, config.absolute_weight, config.auxiliary_weight], device=device)
         self.epoch, self.step = 0, 0
@@ -102,27 +105,29 @@ class _Training:
     def run(
         self, checkpoint: Checkpoint | None, every: int, logs: Path | None, on_epoch: Callable[[Epoch], None]
     ) -> None:
-        with _listening(checkpoint) as asked, training_log(logs if self.team.main else None, self.epoch) as log:
-            while self.epoch < self.config.epochs and not self._gave_up():
-                self._run_epoch(checkpoint, asked)
+        """Train to the last epoch, or until early stopping."""
+        own_logs = logs if self.group.main else None
+        with _stop_requested(checkpoint) as requested, training_log(own_logs, self.epoch) as log:
+            while self.epoch < self.config.epochs and not self._stops_early():
+                self._run_epoch(checkpoint, requested)
                 log(self.history[-1], self.optimiser.param_groups[0]["lr"])
                 on_epoch(self.history[-1])
                 if checkpoint is not None and self.epoch % every == 0 and self.epoch < self.config.epochs:
                     self.save(checkpoint)
 
-    def _run_epoch(self, checkpoint: Checkpoint | None, asked: Event) -> None:
+    def _run_epoch(self, checkpoint: Checkpoint | None, stop_requested: Event) -> None:
         self.model.train()
-        plan = self.batches.epoch(self.epoch)
-        while self.step < len(plan):
-            self._run_step(plan[self.step])
+        steps = self.batches.epoch(self.epoch)
+        while self.step < len(steps):
+            self._run_step(steps[self.step])
             self.step += 1
-            if checkpoint is not None and self.team.any(asked.is_set()):
+            if checkpoint is not None and self.group.any(stop_requested.is_set()):
                 self.save(checkpoint)
                 raise TrainingStoppedError(
-                    f"training was told to stop in epoch {self.epoch + 1} of {self.config.epochs}; "
-                    f"start it again and it goes on from {checkpoint.path}"
+                    f"training was stopped in epoch {self.epoch + 1} of {self.config.epochs}; "
+                    f"start it again to resume from {checkpoint.path}"
                 )
-        pair, absolute, auxiliary = (self.team.total(self.losses) / self.step).tolist()
+        pair, absolute, auxiliary = (self.group.sum(self.losses) / self.step).tolist()
         if not math.isfinite(pair + absolute + auxiliary):
             raise LabError(f"the loss of epoch {self.epoch + 1} is not finite; lower the learning rate")
         auc = self._validate(self.model)
@@ -138,38 +143,38 @@ class _Training:
         config = self.config
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(config, self.epoch + self.step / self.batches.steps, self.batches.steps)
-        mine, elsewhere = self.team.share(pairs)
+        own, elsewhere = self.group.share(pairs)
         if config.mixup_alpha:
-            random = np.random.default_rng([config.seed, self.epoch, self.step, self.team.rank])
-            batch = mixed(self.targets, mine, config.mixup_alpha, random)
+            random = self.group.random(config.seed, self.epoch, self.step)
+            batch = mixup_batch(self.targets, own, config.mixup_alpha, random)
         else:
-            batch = distinct(self.targets, mine, elsewhere)
-        self.team.count(batch.counted)
+            batch = pair_batch(self.targets, own, elsewhere)
+        self.group.set_counted(batch.counted)
         sums, counts = batch_losses(self.forward(batch.inputs), batch, config)
-        means = sums / self.team.total(counts).clamp_min(1e-12)
+        means = sums / self.group.sum(counts).clamp_min(1e-12)
         self.stepper.zero_grad()
-        self.team.backward((means * self.scale).sum())
+        self.group.backward((means * self.scale).sum())
         if config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm, foreach=True)
         self.stepper.step()
         self.losses += means.detach()
 
-    def _gave_up(self) -> bool:
+    def _stops_early(self) -> bool:
         averaging = self.average is not None and self.epoch > self.config.swa_start
         return 0 < self.config.patience <= self.epoch - 1 - self.best_epoch and not averaging
 
     def finish(self) -> None:
-        """Leave the average in the model, where there is one and it orders validation no worse than the last epoch."""
+        """Load the averaged weights into the model, if their validation AUC is at least that of the last epoch."""
         if self.average is None or not int(self.average.n_averaged):
             return
-        self.team.count(None)  # every process goes over the same rows
+        self.group.set_counted(None)  # every process goes over the same rows
         update_bn((self.targets.inputs[rows] for rows in self._training_rows()), self.average)
         auc, last = self._validate(self.average.module), self.history[-1].validation_auc
         if auc is None or last is None or auc >= last:
             self.model.load_state_dict(self.average.module.state_dict())
 
     def _training_rows(self) -> Iterator[Tensor]:
-        """All training rows, in parts that are large and equal enough for batch norm."""
+        """Yield all training rows, shuffled, in parts that are large and equal enough for batch norm."""
         rows = np.union1d(self.targets.winners, self.targets.losers)
         rows = np.random.default_rng(self.config.seed).permutation(rows)
         for part in np.array_split(rows, math.ceil(len(rows) / _ROWS_AT_ONCE)):
@@ -177,19 +182,19 @@ class _Training:
 
     @torch.inference_mode()
     def _validate(self, model: nn.Module) -> float | None:
-        """AUC on the validation pairs; None when there are none."""
-        held = np.concatenate([self.problem.held_winners, self.problem.held_losers])
+        """Return the AUC on the validation pairs, or None when there are none."""
+        held = np.concatenate([self.arrays.held_winners, self.arrays.held_losers])
         if not len(held):
             return None
         model.eval()
-        rows, place = np.unique(held, return_inverse=True)
-        several = np.array_split(rows, math.ceil(len(rows) / _ROWS_AT_ONCE))
-        parts = [model(self.targets.inputs[torch.from_numpy(part)])[0].cpu() for part in several]
-        return self.team.told(pair_auc(torch.cat(parts).numpy(), *np.split(place, 2)))
+        rows, position = np.unique(held, return_inverse=True)
+        parts = np.array_split(rows, math.ceil(len(rows) / _ROWS_AT_ONCE))
+        scores = torch.cat([model(self.targets.inputs[torch.from_numpy(part)])[0].cpu() for part in parts])
+        return self.group.broadcast(pair_auc(scores.numpy(), *np.split(position, 2)))
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """All processes call this; the main one writes."""
-        each = {"random": self.team.gather(torch.get_rng_state()), "losses": self.team.gather(self.losses)}
+        """Write the state. All processes must call this; the main one writes the file."""
+        of_processes = {"random": self.group.gather(torch.get_rng_state()), "losses": self.group.gather(self.losses)}
         tensors, groups = optimiser_state(self.optimiser)
         parts = {"model": self.model.state_dict(), "optimiser": tensors}
         if self.average is not None:
@@ -202,12 +207,10 @@ class _Training:
             "best": [self.best_auc, self.best_epoch],
             "history": [asdict(epoch) for epoch in self.history],
         }
-        if self.team.main:
-            checkpoint.save(State(named | each, facts))
-        self.team.wait()
+        self.group.in_main(lambda: checkpoint.save(State(named | of_processes, facts)), then=_nothing)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Take up the saved state, where there is one of this training."""
+        """Load the saved state of this training, if there is one."""
         state = checkpoint.load()
         if state is None:
             return
@@ -215,15 +218,15 @@ class _Training:
         restore_optimiser(self.optimiser, state.part("optimiser"), state.facts["groups"])
         if self.average is not None:
             self.average.load_state_dict(state.part("average"))
-        torch.set_rng_state(state.tensors["random"][self.team.rank].clone())  # it reads a view from the wrong place
-        self.losses = state.tensors["losses"][self.team.rank].to(self.team.device)
+        torch.set_rng_state(self.group.own(state.tensors["random"]).clone())  # it reads views at a wrong offset
+        self.losses = self.group.own(state.tensors["losses"]).to(self.group.device)
         self.epoch, self.step = state.facts["epoch"], state.facts["step"]
         self.best_auc, self.best_epoch = state.facts["best"]
         self.history = [Epoch(**epoch) for epoch in state.facts["history"]]
 
 
 def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
-    """The step size at a moment counted in epochs of `steps` steps: up along a line, then down along a cosine."""
+    """Return the learning rate at a time in epochs, each of `steps` steps: a linear warm-up, then a cosine decay."""
     if config.swa_start:
         epoch = min(epoch, config.swa_start)
     warm = config.warm_up * config.epochs
@@ -233,20 +236,25 @@ def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
 
 
 @contextmanager
-def _listening(checkpoint: Checkpoint | None) -> Iterator[Event]:
-    """SIGTERM is listened to only where there is a place to keep the state."""
+def _stop_requested(checkpoint: Checkpoint | None) -> Iterator[Event]:
+    """Yield an event that SIGTERM sets. Without a checkpoint SIGTERM is not handled, since no state can be saved."""
     if checkpoint is None:
         yield Event()
     else:
-        with termination() as asked:
-            yield asked
+        with termination() as requested:
+            yield requested
 
 
 @contextmanager
 def _threads(number: int) -> Iterator[None]:
+    """Have PyTorch use this many threads inside the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _nothing() -> None:
+    """Do nothing, in the processes that do not write."""

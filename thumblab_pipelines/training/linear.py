@@ -1,7 +1,8 @@
-"""The straight line that the network begins with: how much of the pictures it takes, and how far it is shrunk.
+"""The linear model that the network starts from: the scale of the pictures, and the ridge penalty.
 
-Both are chosen on the training part alone: each channel's videos are dealt, in order of time, into five runs; each run is
-predicted by the line through the other four; the choice that orders the pairs within the runs best is taken.
+Both are chosen on the training part alone, by cross-validation. Each channel's videos are divided into five runs in
+order of time. The linear model fitted to four runs predicts the fifth; the parameters that order the pairs within the
+runs best are chosen.
 """
 
 from dataclasses import dataclass
@@ -16,54 +17,58 @@ _RUNS = 5
 _LENGTHS = (0.3, 1.0, 2.0)
 _PENALTIES = (10.0, 30.0, 100.0)
 _ROWS = 3_000
-"""A choice is made on so many videos at most: it needs the inverse of a matrix as large, some forty times."""
+"""Use at most this many videos: the choice inverts matrices of almost this size about forty times."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """`length` of the pictures where titles have 1, and the ridge `penalty`."""
+class LineParameters:
+    """`length` of the pictures' vectors, relative to titles of length 1, and `penalty` of the ridge regression."""
 
     length: float
     penalty: float
 
 
-def choose(
+def choose_line(
     pictures: Floats, rest: Floats, target: Floats, channel: npt.NDArray[np.str_], winners: Rows, losers: Rows
-) -> Choice:
-    """What orders held-out pairs best.
+) -> LineParameters:
+    """Return the parameters that order held-out pairs best.
 
-    `pictures` [n, d_i] and `rest` [n, r] are the inputs, `target` [n], `channel` [n], each channel's rows in order of time;
-    `winners` and `losers`: pairs as rows.
+    `pictures` [n, d_i] and `rest` [n, r] are the inputs; `target` [n]; `channel` [n], each channel's rows in order of
+    time; `winners` and `losers`: pairs of rows.
     """
-    chosen = _thinned(len(target))
-    place = np.full(len(target), -1)
-    place[chosen] = np.arange(len(chosen))
-    winners, losers = place[winners], place[losers]
+    chosen = _subsample(len(target))
+    position = np.full(len(target), -1)
+    position[chosen] = np.arange(len(chosen))
+    winners, losers = position[winners], position[losers]
     run = _runs(channel[chosen])
     inside = (winners >= 0) & (losers >= 0)
     winners, losers = winners[inside], losers[inside]
-    together = run[winners] == run[losers]
-    winners, losers = winners[together], losers[together]
+    same_run = run[winners] == run[losers]
+    winners, losers = winners[same_run], losers[same_run]
     y = np.asarray(target, np.float64)[chosen]
-    theirs, others = _gram(pictures[chosen]), _gram(rest[chosen])
-    best, best_right = Choice(_LENGTHS[0], _PENALTIES[-1]), -1.0
+    gram_of_pictures, gram_of_rest = _gram(pictures[chosen]), _gram(rest[chosen])
+    best, best_share = LineParameters(_LENGTHS[0], _PENALTIES[-1]), -1.0
     for length, penalty in product(_LENGTHS, _PENALTIES):
-        predicted = _predicted(others + length**2 * theirs, y, run, penalty)
-        right = float((predicted[winners] > predicted[losers]).mean()) if len(winners) else 0.0
-        if right > best_right + 1e-9:
-            best, best_right = Choice(length, penalty), right
+        predicted = _predict_held_out(gram_of_rest + length**2 * gram_of_pictures, y, run, penalty)
+        share = float((predicted[winners] > predicted[losers]).mean()) if len(winners) else 0.0
+        if share > best_share + 1e-9:
+            best, best_share = LineParameters(length, penalty), share
     return best
 
 
-def solve(inputs: Floats, target: Floats, penalty: float) -> npt.NDArray[np.float32]:
-    """The ridge regression [d] of centred inputs [n, d]; in whichever of n and d is smaller."""
+def fit_ridge(inputs: Floats, target: Floats, penalty: float) -> npt.NDArray[np.float32]:
+    """Return the coefficients [d] of the ridge regression of `target` [n] on the centred inputs [n, d].
+
+    The system is solved in the smaller of n and d.
+    """
     from sklearn.linear_model import Ridge
 
-    fitted = Ridge(alpha=penalty, solver="cholesky").fit(inputs, target)
-    return np.asarray(fitted.coef_, np.float32)
+    ridge = Ridge(alpha=penalty, solver="cholesky").fit(inputs, target)
+    return np.asarray(ridge.coef_, np.float32)
 
 
-def _predicted(gram: Floats, target: Floats, run: Rows, penalty: float) -> Floats:
+def _predict_held_out(gram: Floats, target: Floats, run: Rows, penalty: float) -> Floats:
+    """Return predictions [n] of the target [n], each from the rows of the other runs; `gram` [n, n] of the inputs."""
     predicted = np.zeros(len(target))
     for number in range(_RUNS):
         out = run == number
@@ -80,16 +85,17 @@ def _gram(inputs: Floats) -> Floats:
 
 
 def _runs(channel: npt.NDArray[np.str_]) -> Rows:
-    """[n] 0..4: where in its channel's time a row lies."""
-    _, place = np.unique(channel, return_inverse=True)
+    """Return the number [n] of each row's run, 0 to 4: which fifth of its channel's videos it is in."""
+    _, number_of_channel = np.unique(channel, return_inverse=True)
     run = np.zeros(len(channel), np.intp)
-    for number in range(int(place.max(initial=-1)) + 1):
-        rows = np.flatnonzero(place == number)
+    for number in range(int(number_of_channel.max(initial=-1)) + 1):
+        rows = np.flatnonzero(number_of_channel == number)
         run[rows] = np.arange(len(rows)) * _RUNS // max(len(rows), 1)
     return run
 
 
-def _thinned(count: int) -> Rows:
+def _subsample(count: int) -> Rows:
+    """Return at most `_ROWS` of the row numbers below `count`, in order; the same ones each time."""
     if count <= _ROWS:
         return np.arange(count)
     return np.sort(np.random.default_rng(0).choice(count, _ROWS, replace=False))

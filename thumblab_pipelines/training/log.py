@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a training."""
+"""Log a training for TensorBoard."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +9,10 @@ from thumblab_pipelines.training.config import Epoch
 
 @contextmanager
 def training_log(folder: Path | None, first: int) -> Iterator[Callable[[Epoch, float], None]]:
-    """Writes each epoch and its learning rate into the folder; nothing where there is none.
+    """Yield a function that logs an epoch and its learning rate to the folder; without a folder it does nothing.
 
-    `first`: the epoch that this run begins with. What an earlier run of the same training logged from there on is discarded.
+    `first`: the number of the epoch that this run begins with. Entries of an earlier run from that epoch on are
+    discarded.
     """
     if folder is None:
         yield lambda epoch, learning_rate: None

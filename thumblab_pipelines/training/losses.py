@@ -1,4 +1,4 @@
-"""The losses of a step: which of two wins, and how far the other heads are from what is known."""
+"""The batch of a step, and its losses: which of two videos wins, and the errors of the other heads."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from thumblab_pipelines.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Targets:
-    """What the heads learn, on the device of the training.
+    """All n rows and p pairs of a training, on its device.
 
-    `inputs` [n, d]; `values` [n, 1 + k] engagement, smoothed, and the sub-scores, 0 where `known` [n, 1 + k] is 0;
-    `winners`, `losers` and `weights` [p].
+    `inputs` [n, d]; `values` [n, 1 + k]: smoothed engagement and the sub-scores, 0 where unknown; `known` [n, 1 + k]: 1
+    where the value is known, else 0; `winners`, `losers` and `weights` [p].
     """
 
     inputs: Tensor
@@ -35,24 +35,26 @@ class Targets:
         smoothing: float,
         device: torch.device,
     ) -> "Targets":
-        values = np.concatenate([smooth(engagement, smoothing)[:, None], sub_scores], axis=1)
+        """Return the targets as tensors. `pairs`: winners, losers and weights [p]; `smoothing`: see `smooth_labels`."""
+        winners, losers, weights = pairs
+        values = np.concatenate([smooth_labels(engagement, smoothing)[:, None], sub_scores], axis=1)
         known = ~np.isnan(values)
-        tensors = (inputs, np.where(known, values, 0), known, pairs[2])
-        x, y, m, w = (torch.from_numpy(np.asarray(a, np.float32)).to(device) for a in tensors)
-        return cls(x, y, m, pairs[0], pairs[1], w)
+        arrays = (inputs, np.where(known, values, 0), known, weights)
+        x, y, m, w = (torch.from_numpy(np.asarray(array, np.float32)).to(device) for array in arrays)
+        return cls(x, y, m, winners, losers, w)
 
 
-def smooth(target: Float32s, smoothing: float) -> Float32s:
-    """Labels drawn towards one half."""
-    return target * np.float32(1 - smoothing) + np.float32(0.5 * smoothing)
+def smooth_labels(labels: Float32s, smoothing: float) -> Float32s:
+    """Return the labels, moved towards one half by the share `smoothing`."""
+    return labels * np.float32(1 - smoothing) + np.float32(0.5 * smoothing)
 
 
 @dataclass(frozen=True)
 class Batch:
     """m rows and b pairs of them.
 
-    `inputs` [m, d], `values` and `known` [m, 1 + k]; `ahead` and `behind` pick the pairs' two sides [b] out of m;
-    `counted` [m]: 0 for a row that another process counts, else 1.
+    `inputs` [m, d], `values` and `known` [m, 1 + k]; `ahead` and `behind` [b]: the rows of the winners and the losers;
+    `weights` [b]; `counted` [m]: 0 for a row that another process counts, else 1.
     """
 
     inputs: Tensor
@@ -64,17 +66,20 @@ class Batch:
     counted: Tensor
 
 
-def distinct(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
-    """Some pairs, each of their rows once, however many pairs it is in; `elsewhere`: pairs that other processes take."""
-    rows, place = np.unique(np.concatenate([targets.winners[pairs], targets.losers[pairs]]), return_inverse=True)
+def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
+    """Return the batch of some pairs, with each of their rows once, however many pairs it is in.
+
+    `elsewhere`: pairs of the same step whose rows are counted by other processes.
+    """
+    rows, position = np.unique(np.concatenate([targets.winners[pairs], targets.losers[pairs]]), return_inverse=True)
     counted = np.ones(len(rows), np.float32)
     if len(elsewhere):
         counted[np.isin(rows, np.concatenate([targets.winners[elsewhere], targets.losers[elsewhere]]))] = 0
-    at, (ahead, behind) = torch.from_numpy(rows), np.split(place, 2)
+    selected, (ahead, behind) = torch.from_numpy(rows), np.split(position, 2)
     return Batch(
-        targets.inputs[at],
-        targets.values[at],
-        targets.known[at],
+        targets.inputs[selected],
+        targets.values[selected],
+        targets.known[selected],
         torch.from_numpy(ahead),
         torch.from_numpy(behind),
         targets.weights[torch.from_numpy(pairs)],
@@ -82,27 +87,37 @@ def distinct(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
     )
 
 
-def mixed(targets: Targets, pairs: Rows, alpha: float, random: np.random.Generator) -> Batch:
-    """Two rows per pair, winners first, each mixed with the same side of another pair in the pair's own proportion."""
-    other = random.permutation(pairs)
+def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.Generator) -> Batch:
+    """Return the batch of some pairs, each mixed with another one of them.
+
+    It has two rows per pair, the winners first. Both sides of a pair are mixed in the same share, drawn from
+    Beta(`alpha`, `alpha`).
+    """
+    partners = random.permutation(pairs)
     share = torch.from_numpy(random.beta(alpha, alpha, len(pairs)).astype(np.float32)).to(targets.inputs)
-    twice = torch.cat([share, share])[:, None]
-    mine, theirs = (torch.from_numpy(np.concatenate([targets.winners[p], targets.losers[p]])) for p in (pairs, other))
-    weights = torch.lerp(targets.weights[torch.from_numpy(other)], targets.weights[torch.from_numpy(pairs)], share)
-    sides = torch.arange(2 * len(pairs))
+    share_of_rows = torch.cat([share, share])[:, None]
+    rows, partner_rows = (
+        torch.from_numpy(np.concatenate([targets.winners[chosen], targets.losers[chosen]]))
+        for chosen in (pairs, partners)
+    )
+    weights = torch.lerp(targets.weights[torch.from_numpy(partners)], targets.weights[torch.from_numpy(pairs)], share)
+    positions = torch.arange(2 * len(pairs))
     return Batch(
-        torch.lerp(targets.inputs[theirs], targets.inputs[mine], twice),
-        torch.lerp(targets.values[theirs], targets.values[mine], twice),
-        targets.known[theirs] * targets.known[mine],
-        sides[: len(pairs)],
-        sides[len(pairs) :],
+        torch.lerp(targets.inputs[partner_rows], targets.inputs[rows], share_of_rows),
+        torch.lerp(targets.values[partner_rows], targets.values[rows], share_of_rows),
+        targets.known[partner_rows] * targets.known[rows],
+        positions[: len(pairs)],
+        positions[len(pairs) :],
         weights,
-        torch.ones_like(twice[:, 0]),
+        torch.ones_like(share_of_rows[:, 0]),
     )
 
 
 def batch_losses(outputs: tuple[Tensor, Tensor, Tensor], batch: Batch, config: TrainConfig) -> tuple[Tensor, Tensor]:
-    """Sums [3] of the pair, absolute and auxiliary losses, and the weights [3] that they are to be divided by."""
+    """Return the sums [3] of the pair, absolute and auxiliary losses, and the weights [3] to divide them by.
+
+    `outputs` of the model: score [m], engagement [m] and sub-scores [m, k].
+    """
     score, absolute, auxiliary = outputs
     pair = pair_loss(score[batch.ahead] - score[batch.behind], config) * batch.weights
     known = batch.known * batch.counted[:, None]
@@ -112,10 +127,10 @@ def batch_losses(outputs: tuple[Tensor, Tensor, Tensor], batch: Batch, config: T
 
 
 def pair_loss(gap: Tensor, config: TrainConfig) -> Tensor:
-    """[b] score of the winner less that of the loser, to losses [b]."""
+    """Return the losses [b] of the gaps [b]: the score of the winner minus that of the loser."""
     if config.pair_loss == "margin":
         return (config.margin - gap).clamp_min(0)
     if config.pair_loss == "ranknet":
         # -(1 - s/2) log sigmoid(gap) - s/2 log sigmoid(-gap)
         return nn.functional.softplus(-gap) + 0.5 * config.label_smoothing * gap
-    raise ValueError(f"pair_loss is margin or ranknet, not {config.pair_loss!r}")
+    raise ValueError(f"pair_loss is {config.pair_loss!r}; use 'margin' or 'ranknet'")

@@ -104,7 +104,7 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
     gone.append(delete_one(lab, TEST))
     decision = promote_newest(lab)[2]
     assert decision.comparison is not None
-    assert "; 4 videos of these pairs were forgotten since they were made" in decision.reason
+    assert "; 4 videos of these pairs have been deleted since they were made" in decision.reason
 
     # After retention no pairs release names them, and the models still find their pairs.
     assert list(named_by(lab, *gone))
@@ -125,7 +125,7 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
 def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     build_pairs(lab)
     monkeypatch.setattr(
-        ProcessGroup, "told", lambda self, value: value + 1
+        ProcessGroup, "broadcast", lambda self, value: value + 1
     )  # as if the main process had read other pairs
     with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
         build_model(lab, QUICK)

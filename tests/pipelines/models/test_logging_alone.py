@@ -1,4 +1,4 @@
-"""Of a lab's processes one logs to MLflow at a time: promises of the lock, with a tracker that only notes who was there."""
+"""Tests of the lock that lets one process of a lab log to MLflow at a time, with a tracker that logs nothing."""
 
 import logging
 import threading
@@ -23,11 +23,13 @@ def tracker(log: Callable[[], Any]) -> Any:
 
 
 def holders(lab: Lab, then: str = "") -> list[Any]:
-    """Who holds the lock in this database; `then` is applied to their process ids."""
-    mine = "(SELECT oid FROM pg_database WHERE datname = current_database())"
-    held = f"FROM pg_locks WHERE locktype = 'advisory' AND objid = {tracking._LOCK} AND granted AND database = {mine}"
+    """Return the process ids that hold the lock in this database, or the results of the SQL function `then` on them."""
+    database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    locks = (
+        f"FROM pg_locks WHERE locktype = 'advisory' AND objid = {tracking._LOCK} AND granted AND database = {database}"
+    )
     with lab.engine.connect() as connection:
-        return list(connection.scalars(text(f"SELECT {then}(pid) {held}")))
+        return list(connection.scalars(text(f"SELECT {then}(pid) {locks}")))
 
 
 @pytest.fixture
@@ -35,18 +37,18 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
     return open_lab()
 
 
-def test_while_one_logs_another_waits_and_says_so(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_waits_while_another_logs_and_warns(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     other = replace(lab, engine=create_engine(lab.engine.url))
-    begun, may_end, order = threading.Event(), threading.Event(), []
+    started, may_end, order = threading.Event(), threading.Event(), []
 
     def first() -> None:
-        begun.set()
+        started.set()
         may_end.wait(30)
         order.append("first")
 
     threads = [threading.Thread(target=log_model, args=(lab, tracker(first), BUILT))]
     threads[0].start()
-    assert begun.wait(30)
+    assert started.wait(30)
     threads.append(threading.Thread(target=log_model, args=(other, tracker(lambda: order.append("second")), BUILT)))
     with caplog.at_level(logging.WARNING):
         threads[1].start()
@@ -61,7 +63,7 @@ def test_while_one_logs_another_waits_and_says_so(lab: Lab, caplog: pytest.LogCa
     other.engine.dispose()
 
 
-def test_what_goes_wrong_in_mlflow_is_told_and_the_next_may_log(lab: Lab) -> None:
+def test_an_error_of_mlflow_is_raised_and_the_lock_is_released(lab: Lab) -> None:
     def broken() -> None:
         raise LabError("the disk is full")
 
@@ -71,7 +73,7 @@ def test_what_goes_wrong_in_mlflow_is_told_and_the_next_may_log(lab: Lab) -> Non
     assert log_model(lab, tracker(lambda: "logged"), BUILT) == "logged"
 
 
-def test_a_database_that_ends_the_session_meanwhile_takes_nothing_of_what_was_logged(lab: Lab) -> None:
+def test_a_lost_database_connection_does_not_fail_the_logging(lab: Lab) -> None:
     def logged() -> str:
         assert holders(lab, "pg_terminate_backend") == [True]
         return "logged"
@@ -80,8 +82,8 @@ def test_a_database_that_ends_the_session_meanwhile_takes_nothing_of_what_was_lo
     assert log_model(lab, tracker(lambda: "again"), BUILT) == "again"
 
 
-def test_one_that_logs_for_ever_is_waited_for_only_so_long(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "_LONGEST_S", 0.2)
+def test_waiting_for_another_process_has_a_limit(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "_LONGEST_WAIT_S", 0.2)
     with lab.engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": tracking._LOCK})
         with pytest.raises(LabError, match="too long") as raised:

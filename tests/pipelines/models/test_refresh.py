@@ -1,4 +1,4 @@
-"""Promises to a lab that lives on imported catalogues: one command and one job take it to served, without a key."""
+"""Tests of a lab with imported catalogues: one command and one job serve them, without an API key."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from planted_catalogue import FOOD, RED, plant
 from pydantic import SecretStr
@@ -21,10 +22,10 @@ from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import build_index
-from thumblab_pipelines.models.refresh import held_niches, refresh_model, refresh_niche
+from thumblab_pipelines.models.refresh import RefreshListener, held_niches, refresh_model, refresh_niche
 
 VIDEOS = 60
-"""Of each of two channels: enough for a hundred held-out pairs."""
+"""Videos of each of two channels: enough for a hundred held-out pairs."""
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +37,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, drawn: Callable[..., bytes]
 
 @pytest.fixture(scope="module")
 def lab(open_lab: Callable[..., Lab], folder: Path) -> Lab:
-    """Imported, and nothing else."""
+    """A lab with an imported catalogue, of which nothing is computed yet."""
     lab = open_lab()
     import_catalogue(lab, folder)
     return lab
 
 
-def test_a_library_that_is_empty_says_which_step_is_missing(open_lab: Callable[..., Lab], folder: Path) -> None:
+def test_an_empty_library_names_the_missing_step(open_lab: Callable[..., Lab], folder: Path) -> None:
     lab = open_lab()
     assert held_niches(lab) == []
     with pytest.raises(LabError, match=r"the lab has no video of it; `thumblab import` a catalogue"):
@@ -67,43 +68,51 @@ def test_a_library_that_is_empty_says_which_step_is_missing(open_lab: Callable[.
         connection.execute(delete(thumbnails))
     with pytest.raises(LabError, match="none of its 3 videos has a thumbnail"):
         build_index(lab, "tech")
-    model = refresh_model(lab, lambda: None)  # too little to learn from is said, and is no error
+    model = refresh_model(lab, lambda: None)  # too little to learn from is not an error
     assert model.served is None
     assert "nothing was trained" in model.explanation
 
 
-def test_without_a_key_a_niche_of_a_catalogue_goes_on_with_it_and_another_is_an_error(lab: Lab) -> None:
-    found = collect(lab, "tech")
-    assert (found.seen, found.stopped, found.trending_from) == (0, None, "an imported catalogue")
-    assert found.remarks == [f"no YouTube API key is set: tech goes on with the {2 * VIDEOS} videos that were imported"]
+def test_without_a_key_an_imported_niche_is_kept_and_another_is_an_error(lab: Lab) -> None:
+    collected = collect(lab, "tech")
+    assert (collected.seen, collected.stopped, collected.trending_from) == (0, None, "an imported catalogue")
+    assert collected.remarks == [
+        f"no YouTube API key is set: tech goes on with the {2 * VIDEOS} videos that were imported"
+    ]
     with pytest.raises(LabError, match=r"THUMBLAB_YOUTUBE_API_KEY.*`thumblab import FOLDER --serve`"):
         collect(lab, "news")
 
 
-def test_a_catalogue_is_taken_to_served_and_a_second_time_nothing_is_left_to_do(lab: Lab) -> None:
+def test_a_refresh_serves_a_catalogue_and_a_second_one_has_nothing_to_do(lab: Lab) -> None:
     made: list[tuple[str, str | None]] = []
-    told: list[str] = []
-    first = refresh_niche(
-        lab, "tech", lambda what, *_: told.append(what), lambda asset, niche, _: made.append((asset, niche))
-    )
+    steps: list[str] = []
+    listener = RefreshListener(lambda what, *_: steps.append(what), lambda asset, niche, _: made.append((asset, niche)))
+    first = refresh_niche(lab, "tech", listener)
     assert lab.releases.current(INDEX, "tech") == first.served
     assert (first.encoded, first.measured, first.served.info["count"]) == (4 * VIDEOS, 2 * VIDEOS, 2 * VIDEOS)
     names = ("embeddings", "visual_features", "channel_baselines", "faiss_index", "served_index")
     assert made == [(name, "tech") for name in names]
-    assert any("encoding thumbnails" in what for what in told)
-    again = refresh_niche(lab, "tech")
-    assert (again.encoded, again.measured, again.served) == (0, 0, first.served)
+    assert any("encoding thumbnails" in step for step in steps)
+    second = refresh_niche(lab, "tech")
+    assert (second.encoded, second.measured, second.served) == (0, 0, first.served)
     for _ in range(lab.settings.releases_kept + 1):
         lab.releases.publish(MODEL, ALL, lambda _: None, {})
     model = refresh_model(lab, lambda: None)
     assert model.served is not None
-    assert len(lab.releases.all(MODEL, ALL)) == lab.settings.releases_kept, "older models go without MLflow too"
+    assert len(lab.releases.all(MODEL, ALL)) == lab.settings.releases_kept, (
+        "old models must be deleted without MLflow too"
+    )
     assert lab.releases.current_id(MODEL, ALL) == model.served.release_id
-    same = refresh_model(lab, lambda: None)
-    assert same.served == model.served
+    assert refresh_model(lab, lambda: None).served == model.served
 
 
-def test_the_standard_job_and_the_one_of_imported_catalogues_succeed_without_a_key(
+def materializations(result: dg.ExecuteInProcessResult) -> set[tuple[str, str | None]]:
+    """Return the assets that a run has materialized, with their partitions."""
+    events = result.get_asset_materialization_events()
+    return {(event.asset_key.to_user_string(), event.partition) for event in events if event.asset_key}
+
+
+def test_the_jobs_for_all_and_for_imported_videos_succeed_without_a_key(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LabResource, "open", lambda _: lab)
@@ -115,27 +124,26 @@ def test_the_standard_job_and_the_one_of_imported_catalogues_succeed_without_a_k
             resources={"lab": LabResource(), "mlflow": definitions.resources["mlflow"]},  # type: ignore[index]
         )
         assert result.success
-        found = {(e.asset_key.to_user_string(), e.partition) for e in result.get_asset_materialization_events()}  # type: ignore[union-attr]
-        assert ("served_index", "tech") in found
-    assert ("served_model", None) in found
+        made = materializations(result)
+        assert ("served_index", "tech") in made
+    assert ("served_model", None) in made
 
 
-def test_the_job_goes_on_after_a_niche_that_fails_and_without_mlflow_and_names_the_niche_at_the_end(
+def test_the_job_continues_after_a_failed_niche_and_without_mlflow_and_names_the_niche(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def silent_server(_: object) -> None:
+    def no_answer(_: object) -> None:
         raise LabError("MLflow does not answer")
 
     monkeypatch.setattr(LabResource, "open", lambda _: lab)
-    monkeypatch.setattr("thumblab_pipelines.defs.resources.MlflowResource.connect", silent_server)
+    monkeypatch.setattr("thumblab_pipelines.defs.resources.MlflowResource.connect", no_answer)
     monkeypatch.setattr("thumblab_pipelines.defs.refresh_imported.held_niches", lambda _: ["news", "tech"])
     definitions = defs()
     result = definitions.resolve_job_def("refresh_imported").execute_in_process(
         resources={"lab": LabResource(), "mlflow": definitions.resources["mlflow"]},  # type: ignore[index]
         raise_on_error=False,
     )
-    found = {(e.asset_key.to_user_string(), e.partition) for e in result.get_asset_materialization_events()}  # type: ignore[union-attr]
-    assert {("served_index", "tech"), ("served_model", None)} <= found
+    assert {("served_index", "tech"), ("served_model", None)} <= materializations(result)
     (failure,) = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
     assert failure is not None
     assert "1 of 2 niches were not refreshed: news (the library of news is empty" in str(failure.description)
@@ -161,7 +169,7 @@ def command(lab: Lab, tmp_path: Path) -> Callable[..., Any]:
     return run
 
 
-def test_one_command_serves_a_catalogue_and_says_what_it_did(
+def test_one_command_serves_a_catalogue_and_prints_what_it_did(
     lab: Lab, folder: Path, command: Callable[..., Any]
 ) -> None:
     done = command("import", str(folder), "--serve")
@@ -171,7 +179,7 @@ def test_one_command_serves_a_catalogue_and_says_what_it_did(
     assert "note: the model is not logged: MLflow does not answer" in done.stderr
 
 
-def test_rebuilding_an_index_encodes_what_is_missing_and_leaves_niches_that_the_lab_has_not(
+def test_rebuilding_indexes_encodes_missing_videos_and_skips_empty_niches(
     lab: Lab, command: Callable[..., Any]
 ) -> None:
     with lab.engine.begin() as connection:

@@ -1,7 +1,7 @@
-"""Fits a small planted problem in a process of its own: `python fit_child.py FOLDER '{"epochs": 5}' [CHECKPOINTS [LOGS]]`.
+"""Fit a small model in a process of its own: `python fit_child.py FOLDER '{"epochs": 5}' [CHECKPOINTS [LOGS]]`.
 
-Writes `weights.safetensors` and `history.json` into the folder, and one line per epoch to stdout. What the tests of killing,
-resuming and of several processes start.
+Writes the weights and the history of each process into the folder, and a line per epoch to stdout. The tests of kills,
+resuming and several processes start it.
 """
 
 import json
@@ -19,17 +19,25 @@ from torch import Tensor, nn
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
 from thumblab_pipelines.training.arrays import TrainingArrays
-from thumblab_pipelines.training.config import TrainConfig
+from thumblab_pipelines.training.config import TrainConfig, TrainingFolders
 from thumblab_pipelines.training.distributed import ProcessGroup
 from thumblab_pipelines.training.fitting import fit
 
 QUICK = {
-    "epochs": 6, "patience": 0, "pairs_per_step": 128, "pairs_per_block": 32, "pairs_per_video": 0, "learning_rate": 1e-2,
-}  # fmt: skip
+    "epochs": 6,
+    "patience": 0,
+    "pairs_per_step": 128,
+    "pairs_per_block": 32,
+    "pairs_per_video": 0,
+    "learning_rate": 1e-2,
+}
 
 
 def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int = 0) -> TrainingArrays:
-    """Unit vectors of 16 + 8; in a channel the first coordinate and chance say who wins. Some targets are unknown."""
+    """Return pairs within channels that the first coordinate of the inputs decides, with noise.
+
+    The inputs are unit vectors of 16 and of 8 numbers. Some targets of the other heads are unknown.
+    """
     random = np.random.default_rng(seed)
     n = channels * videos
     inputs = np.concatenate([unit(random.standard_normal((n, d))) for d in (16, 8)], axis=1).astype(np.float32)
@@ -38,9 +46,9 @@ def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int
     chosen = [random.choice(len(first), 6 * videos, replace=False) + i * len(first) for i in range(channels)]
     pairs = np.concatenate(chosen)
     base = pairs // len(first) * videos
-    one, other = first[pairs % len(first)] + base, second[pairs % len(first)] + base
-    winners = np.where(quality[one] > quality[other], one, other)
-    losers = one + other - winners
+    left, right = first[pairs % len(first)] + base, second[pairs % len(first)] + base
+    winners = np.where(quality[left] > quality[right], left, right)
+    losers = left + right - winners
     held = 2 * 6 * videos
     engagement = (quality.argsort().argsort() / n).astype(np.float32)
     engagement[::7] = np.nan
@@ -50,7 +58,10 @@ def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int
 
 
 class Tiny(nn.Module):
-    """The ranker's shape, small: a trunk with dropout, a pairwise head, an absolute head with batch norm, six sub-scores."""
+    """A small model of the ranker's shape.
+
+    It has a trunk with dropout, a pairwise head, an absolute head with batch norm, and a head of six sub-scores.
+    """
 
     def __init__(self, inputs: int, dropout: float = 0.1) -> None:
         super().__init__()
@@ -64,30 +75,29 @@ class Tiny(nn.Module):
         return self.pairwise(features)[:, 0], self.absolute(features)[:, 0], self.auxiliary(features)
 
 
-def fresh(problem: TrainingArrays, dropout: float = 0.1) -> Tiny:
-    """A new model; the same each time."""
+def fresh(arrays: TrainingArrays, dropout: float = 0.1) -> Tiny:
+    """Return a new model, with the same weights each time."""
     torch.manual_seed(1)
-    return Tiny(problem.inputs.shape[1], dropout)
+    return Tiny(arrays.inputs.shape[1], dropout)
 
 
 def main(folder: str, changes: str, checkpoints: str = "", logs: str = "") -> None:
     options: dict[str, Any] = json.loads(changes)
     dropout, every = options.pop("dropout", 0.1), options.pop("checkpoint_every", 2)
     config = TrainConfig(**QUICK | options)
-    problem = planted()
+    arrays = planted()
     model, history = fit(
-        problem,
+        arrays,
         config,
-        fresh(problem, dropout),
+        fresh(arrays, dropout),
         on_epoch=lambda epoch: print(f"epoch {epoch.epoch}", flush=True),
-        checkpoints=Path(checkpoints) if checkpoints else None,
+        folders=TrainingFolders(*(Path(folder) if folder else None for folder in (checkpoints, logs))),
         checkpoint_every=every,
-        logs=Path(logs) if logs else None,
     )
     rank = os.environ.get("RANK", "0")
-    team = ProcessGroup()
-    assert team.agree("ab" * 32)
-    assert team.agree(f"{int(rank):012d}") == (team.size == 1)
+    group = ProcessGroup()
+    assert group.agree("ab" * 32)
+    assert group.agree(f"{int(rank):012d}") == (group.size == 1)
     save_file(model.state_dict(), Path(folder) / f"weights-{rank}.safetensors")
     (Path(folder) / f"history-{rank}.json").write_text(json.dumps([asdict(epoch) for epoch in history]))
 

@@ -1,4 +1,4 @@
-"""Promises of several processes: they train the model that one process trains, and stop together."""
+"""Tests of training in several processes: they train the model that one process trains, and stop together."""
 
 import json
 import os
@@ -36,28 +36,30 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
     return [[e["pair_loss"], e["absolute_loss"], e["auxiliary_loss"], e["validation_auc"]] for e in history]
 
 
-def test_two_processes_follow_the_curve_of_one(tmp_path: Path) -> None:
-    """Without dropout, which each process draws for itself; with averaging, weights that batch norms follow, and a state."""
+def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
+    """Without dropout, which differs between processes, and with averaged weights, batch norms and a checkpoint."""
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
     start(tmp_path / "one", changes)
     start(tmp_path / "two", changes, *LAUNCH)
     one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
     assert len(one) == len(two) == 8
-    for mine, theirs in zip(one, two, strict=True):
-        assert theirs == pytest.approx(mine, rel=1e-3, abs=2e-4)
+    for losses_of_one, losses_of_two in zip(one, two, strict=True):
+        assert losses_of_two == pytest.approx(losses_of_one, rel=1e-3, abs=2e-4)
     assert two == curve(tmp_path / "two", rank=1)
     single, first, second = (
         load_file(tmp_path / f"{name}.safetensors") for name in ("one/weights-0", "two/weights-0", "two/weights-1")
     )
-    assert all(torch.equal(first[name], second[name]) for name in first), "both processes end with one model"
+    assert all(torch.equal(first[name], second[name]) for name in first), (
+        "both processes must end with the same weights"
+    )
     for name, value in single.items():
-        if name != "pairwise.bias":  # adds the same to every score: no loss feels it, and rounding moves it
+        if name != "pairwise.bias":  # it is added to every score, so no loss depends on it and rounding changes it
             torch.testing.assert_close(first[name], value, rtol=0.01, atol=0.01)
     assert not (tmp_path / "two" / "state").exists()
 
 
 @pytest.mark.heavy
-def test_two_processes_that_are_told_to_stop_stop_together_and_go_on_to_the_same_end(tmp_path: Path) -> None:
+def test_two_processes_stop_together_on_sigterm_and_resume_to_the_same_weights(tmp_path: Path) -> None:
     changes = {"epochs": 150}
     start(tmp_path / "whole", changes, *LAUNCH)
     with subprocess.Popen(
@@ -68,23 +70,23 @@ def test_two_processes_that_are_told_to_stop_stop_together_and_go_on_to_the_same
             if line.startswith("epoch 10"):
                 launcher.send_signal(signal.SIGTERM)
                 break
-        said = launcher.communicate(timeout=60)[0]
-    assert "start it again and it goes on from" in said, said
+        output = launcher.communicate(timeout=60)[0]
+    assert "start it again to resume from" in output, output
     assert (tmp_path / "stopped" / "state").exists()
     start(tmp_path / "stopped", changes, *LAUNCH)
     assert curve(tmp_path / "stopped") == curve(tmp_path / "whole")
-    found, whole = (load_file(tmp_path / name / "weights-0.safetensors") for name in ("stopped", "whole"))
-    assert all(torch.equal(found[name], whole[name]) for name in whole)
+    resumed, whole = (load_file(tmp_path / name / "weights-0.safetensors") for name in ("stopped", "whole"))
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
-def test_a_process_alone_does_not_pay_for_the_launcher() -> None:
+def test_a_single_process_does_not_import_accelerate() -> None:
     code = "import sys, fit_child; p = fit_child.planted(); from thumblab_pipelines.training.config import TrainConfig;"
     code += "fit_child.fit(p, TrainConfig(epochs=1), fit_child.fresh(p)); sys.exit('accelerate' in sys.modules)"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
     folder = str(Path(fit_child.__file__).parent)
     subprocess.run([sys.executable, "-c", code], env=environment, cwd=folder, check=True, timeout=200)
-    team = ProcessGroup()
+    group = ProcessGroup()
     model = fresh(planted())
     optimiser = torch.optim.AdamW(model.parameters())
-    assert (team.size, team.main) == (1, True)
-    assert team.prepare(model, optimiser) == (model, optimiser)
+    assert (group.size, group.main) == (1, True)
+    assert group.prepare(model, optimiser) == (model, optimiser)

@@ -1,4 +1,4 @@
-"""Promises of learning the histories of channels: only what is known, only for who is asked for, each for itself."""
+"""Tests of fitting channel adapters: from known videos only, for the wanted channels only, each from its own videos."""
 
 import dataclasses
 
@@ -6,103 +6,108 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from thumblab_core.ranking.adapters import LEAST_VIDEOS
+from thumblab_core.ranking.adapters import LEAST_VIDEOS, Adapter
 from thumblab_pipelines.statistics.trend import local_trend
-from thumblab_pipelines.training.adaptation import above_trend, adjusted, fit_adapters
+from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
 
 VIDEOS, WIDTH = 40, 8
 SIZES = {"a": VIDEOS, "b": VIDEOS, "few": LEAST_VIDEOS - 1}
 
 
 @dataclasses.dataclass(frozen=True)
-class Some:
-    """Two channels of opposite taste and one of hardly any videos, in order of time, the last quarter not known."""
+class Videos:
+    """Two channels of opposite taste and one with too few videos, in order of time. The last quarter is not known."""
 
-    inputs: npt.NDArray[np.float32]
-    scores: npt.NDArray[np.float32]
-    channel: npt.NDArray[np.str_]
+    scored: ScoredVideos
     published: npt.NDArray[np.float64]
     target: npt.NDArray[np.float64]
     known: npt.NDArray[np.bool_]
 
+    @property
+    def channel(self) -> npt.NDArray[np.str_]:
+        return self.scored.channel
+
+    def above_trend(self) -> npt.NDArray[np.floating]:
+        return above_trend(self.channel, self.published, self.target, self.known)
+
+    def adapters(self, only: set[str] | None = None) -> dict[str, Adapter]:
+        """Return the adapters fitted to the known videos."""
+        return fit_adapters(self.scored, self.above_trend(), np.flatnonzero(self.known), 0.5, only)
+
 
 @pytest.fixture
-def some() -> Some:
+def videos() -> Videos:
     random = np.random.default_rng(0)
     channel = np.array([name for number in range(VIDEOS) for name, size in SIZES.items() if number < size])
-    place = np.array([number for number in range(VIDEOS) for size in SIZES.values() if number < size])
+    position = np.array([number for number in range(VIDEOS) for size in SIZES.values() if number < size])
     n = len(channel)
     inputs = (random.standard_normal((n, WIDTH)) / np.sqrt(WIDTH)).astype(np.float32)
     taste = np.where(channel == "a", 1, -1) * 3 * inputs[:, 0]
     level = np.where(channel == "a", 9.0, 14.0)
     target = level + taste + 0.1 * random.standard_normal(n)
-    return Some(inputs, np.zeros(n, np.float32), channel, place * 2.0, target, place < 0.75 * VIDEOS)
+    scored = ScoredVideos(inputs, np.zeros(n, np.float32), channel)
+    return Videos(scored, position * 2.0, target, position < 0.75 * VIDEOS)
 
 
-def learnt(some: Some, only: set[str] | None = None) -> dict[str, object]:
-    above = above_trend(some.channel, some.published, some.target, some.known)
-    rows = np.flatnonzero(some.known)
-    return dict(fit_adapters(some.inputs, some.scores, above, some.channel, rows, 0.5, only))
-
-
-def test_a_video_is_judged_by_what_its_channel_got_around_then(some: Some) -> None:
-    above = above_trend(some.channel, some.published, some.target, some.known)
-    np.testing.assert_array_equal(
-        above, some.target - local_trend(some.channel, some.published, some.target, some.known)
-    )
+def test_above_trend_is_the_target_minus_the_channels_trend(videos: Videos) -> None:
+    above = videos.above_trend()
+    trend = local_trend(videos.channel, videos.published, videos.target, videos.known)
+    np.testing.assert_array_equal(above, videos.target - trend)
     for name in ("a", "b"):
-        assert abs(above[some.channel == name].mean()) < 0.3, "the level of a channel is not its doing"
+        assert abs(above[videos.channel == name].mean()) < 0.3, "the level of the channel must be removed"
 
 
-def test_every_channel_with_history_enough_has_an_adapter_of_its_own_videos(some: Some) -> None:
-    found = learnt(some)
-    assert set(found) == {"a", "b"}
-    for name, adapter in found.items():
-        mine = some.inputs[(some.channel == name) & some.known]
-        np.testing.assert_array_equal(adapter.inputs, mine.astype(np.float16))
+def test_each_channel_with_enough_videos_has_an_adapter_of_its_own_videos(videos: Videos) -> None:
+    adapters = videos.adapters()
+    assert set(adapters) == {"a", "b"}
+    for name, adapter in adapters.items():
+        own = videos.scored.inputs[(videos.channel == name) & videos.known]
+        np.testing.assert_array_equal(adapter.inputs, own.astype(np.float16))
 
 
-def test_each_channel_has_its_own_taste_and_the_later_videos_show_it(some: Some) -> None:
-    said = adjusted(some.inputs, some.scores, some.channel, learnt(some))
+def test_an_adapter_finds_its_channels_taste_which_later_videos_confirm(videos: Videos) -> None:
+    adapted = adapted_scores(videos.scored, videos.adapters())
     for name in ("a", "b"):
-        later = (some.channel == name) & ~some.known
-        assert np.corrcoef(said[later], some.target[later])[0, 1] > 0.7
+        later = (videos.channel == name) & ~videos.known
+        assert np.corrcoef(adapted[later], videos.target[later])[0, 1] > 0.7
 
 
-def test_a_channel_without_an_adapter_keeps_the_models_score(some: Some) -> None:
-    scores = np.random.default_rng(1).standard_normal(len(some.scores)).astype(np.float32)
-    said = adjusted(some.inputs, scores, some.channel, learnt(some, {"a"}))
-    others = some.channel != "a"
-    np.testing.assert_array_equal(said[others], scores[others])
-    assert (said[~others] != scores[~others]).all()
+def test_a_channel_without_an_adapter_keeps_the_models_score(videos: Videos) -> None:
+    scores = np.random.default_rng(1).standard_normal(len(videos.target)).astype(np.float32)
+    adapted = adapted_scores(dataclasses.replace(videos.scored, scores=scores), videos.adapters({"a"}))
+    others = videos.channel != "a"
+    np.testing.assert_array_equal(adapted[others], scores[others])
+    assert (adapted[~others] != scores[~others]).all()
 
 
-def test_only_the_channels_that_are_asked_for_are_learnt_and_as_they_would_be_among_all(some: Some) -> None:
-    everyone, one = learnt(some), learnt(some, {"b", "few", "stranger"})
-    assert set(one) == {"b"}
-    np.testing.assert_array_equal(one["b"].weights, everyone["b"].weights)
-    assert learnt(some, set()) == {}
+def test_fitting_some_channels_gives_the_adapters_that_fitting_all_gives(videos: Videos) -> None:
+    of_all, of_some = videos.adapters(), videos.adapters({"b", "few", "not in the corpus"})
+    assert set(of_some) == {"b"}
+    np.testing.assert_array_equal(of_some["b"].weights, of_all["b"].weights)
+    assert videos.adapters(set()) == {}
 
 
-def test_only_what_is_known_is_looked_at(some: Some) -> None:
-    """Turning the views of all other videos around changes no weight."""
-    later = ~some.known
-    turned = dataclasses.replace(some, target=np.where(later, -3 * some.target, some.target))
-    one, other = learnt(some), learnt(turned)
+def test_only_known_videos_influence_an_adapter(videos: Videos) -> None:
+    """Reversing the views of all other videos changes no weight; changing those of a known video does."""
+    reversed_later = dataclasses.replace(videos, target=np.where(videos.known, videos.target, -3 * videos.target))
+    before, after = videos.adapters(), reversed_later.adapters()
     for name in ("a", "b"):
-        np.testing.assert_array_equal(one[name].weights, other[name].weights)
-        np.testing.assert_array_equal(one[name].inputs, other[name].inputs)
-    first = np.flatnonzero(some.known)[0]
-    heard = dataclasses.replace(some, target=np.where(np.arange(len(later)) == first, 99.0, some.target))
-    assert not np.array_equal(learnt(heard)[str(some.channel[first])].weights, one[str(some.channel[first])].weights)
+        np.testing.assert_array_equal(before[name].weights, after[name].weights)
+        np.testing.assert_array_equal(before[name].inputs, after[name].inputs)
+    first = np.flatnonzero(videos.known)[0]
+    target = videos.target.copy()
+    target[first] = 99.0
+    name = str(videos.channel[first])
+    changed = dataclasses.replace(videos, target=target).adapters()
+    assert not np.array_equal(changed[name].weights, before[name].weights)
 
 
-def test_one_channel_says_nothing_of_another(some: Some) -> None:
-    turned = dataclasses.replace(some, target=np.where(some.channel == "b", -some.target, some.target))
-    one, other = learnt(some), learnt(turned)
-    np.testing.assert_array_equal(one["a"].weights, other["a"].weights)
-    assert not np.allclose(one["b"].weights, other["b"].weights)
+def test_a_channel_does_not_influence_the_adapter_of_another(videos: Videos) -> None:
+    reversed_b = dataclasses.replace(videos, target=np.where(videos.channel == "b", -videos.target, videos.target))
+    before, after = videos.adapters(), reversed_b.adapters()
+    np.testing.assert_array_equal(before["a"].weights, after["a"].weights)
+    assert not np.allclose(before["b"].weights, after["b"].weights)
 
 
-def test_without_anything_known_nothing_is_learnt(some: Some) -> None:
-    assert learnt(dataclasses.replace(some, known=np.zeros(len(some.known), bool))) == {}
+def test_without_known_videos_there_are_no_adapters(videos: Videos) -> None:
+    assert dataclasses.replace(videos, known=np.zeros(len(videos.known), bool)).adapters() == {}

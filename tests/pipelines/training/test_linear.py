@@ -1,4 +1,4 @@
-"""Promises of the straight line that the network begins with."""
+"""Tests of the linear model that the network starts from."""
 
 from typing import Any
 
@@ -8,25 +8,25 @@ import pytest
 
 from thumblab_core.arrays import Float32s
 from thumblab_pipelines.training import linear
-from thumblab_pipelines.training.linear import _LENGTHS, _PENALTIES, Choice, choose, solve
+from thumblab_pipelines.training.linear import _LENGTHS, _PENALTIES, choose_line, fit_ridge
 
 
 def planted(by_picture: float, by_rest: float, seed: int = 0, videos: int = 60, noise: float = 0.4) -> tuple[Any, ...]:
-    """Eight channels: pictures [n, 30], the rest [n, 30], target, channel and all pairs within channels."""
+    """Return pictures and other inputs [n, 30] of eight channels, target, channel, and winners and losers of all pairs."""
     random = np.random.default_rng(seed)
     n = 8 * videos
     pictures, rest = ((random.standard_normal((n, 30)) / np.sqrt(30)).astype(np.float32) for _ in range(2))
     target = np.sqrt(30) * (by_picture * pictures[:, 0] + by_rest * rest[:, 0]) + noise * random.standard_normal(n)
     channel = np.repeat([f"c{number}" for number in range(8)], videos)
     first, second = np.triu_indices(videos, 1)
-    one = np.concatenate([first + videos * number for number in range(8)])
-    other = np.concatenate([second + videos * number for number in range(8)])
-    ahead = target[one] > target[other]
-    return pictures, rest, target, channel, np.where(ahead, one, other), np.where(ahead, other, one)
+    left = np.concatenate([first + videos * number for number in range(8)])
+    right = np.concatenate([second + videos * number for number in range(8)])
+    ahead = target[left] > target[right]
+    return pictures, rest, target, channel, np.where(ahead, left, right), np.where(ahead, right, left)
 
 
 def ridge(inputs: Float32s, target: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.float64]:
-    """As one writes it down."""
+    """Return the coefficients by the closed form of ridge regression."""
     x, y = inputs.astype(np.float64), target - target.mean()
     x = x - x.mean(axis=0)
     return np.asarray(np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y), np.float64)
@@ -34,85 +34,85 @@ def ridge(inputs: Float32s, target: npt.NDArray[np.float64], penalty: float) -> 
 
 @pytest.mark.parametrize("shape", [(200, 12), (12, 200)])
 @pytest.mark.parametrize("penalty", [0.5, 30.0])
-def test_it_is_the_ridge_regression_of_the_textbook(shape: tuple[int, int], penalty: float) -> None:
+def test_the_coefficients_are_those_of_the_closed_form_of_ridge_regression(
+    shape: tuple[int, int], penalty: float
+) -> None:
     random = np.random.default_rng(0)
     inputs = (random.standard_normal(shape) + 3).astype(np.float32)
     target = inputs @ random.standard_normal(shape[1]) + 5
-    found = solve(inputs, target, penalty)
-    assert (found.shape, found.dtype) == ((shape[1],), np.float32)
-    np.testing.assert_allclose(found, ridge(inputs, target, penalty), atol=1e-4)
+    coefficients = fit_ridge(inputs, target, penalty)
+    assert (coefficients.shape, coefficients.dtype) == ((shape[1],), np.float32)
+    np.testing.assert_allclose(coefficients, ridge(inputs, target, penalty), atol=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_pictures_are_taken_in_full_where_they_decide(seed: int) -> None:
-    assert choose(*planted(1.0, 0.0, seed)).length == max(_LENGTHS)
+def test_pictures_get_the_greatest_length_if_they_decide(seed: int) -> None:
+    assert choose_line(*planted(1.0, 0.0, seed)).length == max(_LENGTHS)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_pictures_are_held_back_where_the_rest_decides(seed: int) -> None:
-    assert choose(*planted(0.0, 1.0, seed)).length == min(_LENGTHS)
+def test_pictures_get_the_least_length_if_the_other_inputs_decide(seed: int) -> None:
+    assert choose_line(*planted(0.0, 1.0, seed)).length == min(_LENGTHS)
 
 
-def test_what_is_plain_is_shrunk_less_than_what_is_noisy() -> None:
-    plain = [choose(*planted(1.0, 0.3, seed, noise=0.05)).penalty for seed in range(4)]
-    noisy = [choose(*planted(0.5, 0.5, seed, noise=6.0)).penalty for seed in range(4)]
-    assert plain == [min(_PENALTIES)] * 4
+def test_clear_data_gets_a_lower_penalty_than_noisy_data() -> None:
+    clear = [choose_line(*planted(1.0, 0.3, seed, noise=0.05)).penalty for seed in range(4)]
+    noisy = [choose_line(*planted(0.5, 0.5, seed, noise=6.0)).penalty for seed in range(4)]
+    assert clear == [min(_PENALTIES)] * 4
     assert np.mean(noisy) > 2 * min(_PENALTIES)
 
 
-def test_where_there_is_nothing_to_judge_by_the_most_careful_line_is_taken() -> None:
+def test_without_pairs_the_least_length_is_chosen() -> None:
     pictures, rest, target, channel, winners, losers = planted(1.0, 1.0)
-    careful = Choice(min(_LENGTHS), max(_PENALTIES))
-    assert choose(pictures, rest, target, channel, winners[:0], losers[:0]).length == careful.length
-    one = choose(pictures[:1], rest[:1], target[:1], channel[:1], winners[:0], losers[:0])
-    assert one.length == careful.length
+    assert choose_line(pictures, rest, target, channel, winners[:0], losers[:0]).length == min(_LENGTHS)
+    of_one_row = choose_line(pictures[:1], rest[:1], target[:1], channel[:1], winners[:0], losers[:0])
+    assert of_one_row.length == min(_LENGTHS)
 
 
-def scores_asked(monkeypatch: pytest.MonkeyPatch, rows: tuple[Any, ...]) -> list[npt.NDArray[np.float64]]:
-    """What the lines of all choices predict for the rows."""
-    said = []
-    real = linear._predicted
+def predictions(monkeypatch: pytest.MonkeyPatch, rows: tuple[Any, ...]) -> list[npt.NDArray[np.float64]]:
+    """Return the predictions that `choose_line` makes for the rows, for each pair of parameters."""
+    predicted = []
+    real = linear._predict_held_out
 
-    def kept(*arguments: Any) -> Any:
-        said.append(real(*arguments))
-        return said[-1]
+    def record(*arguments: Any) -> Any:
+        predicted.append(real(*arguments))
+        return predicted[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(linear, "_predicted", kept)
-        choose(*rows)
-    return said
+        patch.setattr(linear, "_predict_held_out", record)
+        choose_line(*rows)
+    return predicted
 
 
-def test_no_run_of_a_channel_is_predicted_by_its_own_views(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is done to the views of the first fifth of every channel, what is predicted of them stays."""
+def test_a_run_is_never_predicted_from_its_own_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changing the views of the first fifth of each channel changes the predictions for the other videos only."""
     pictures, rest, target, channel, winners, losers = planted(1.0, 1.0, videos=25)
     first = np.arange(len(target)) % 25 < 5
-    before = scores_asked(monkeypatch, (pictures, rest, target, channel, winners, losers))
-    turned = np.where(first, 7 - 3 * target, target)
-    after = scores_asked(monkeypatch, (pictures, rest, turned, channel, winners, losers))
+    before = predictions(monkeypatch, (pictures, rest, target, channel, winners, losers))
+    changed = np.where(first, 7 - 3 * target, target)
+    after = predictions(monkeypatch, (pictures, rest, changed, channel, winners, losers))
     assert len(before) == len(_LENGTHS) * len(_PENALTIES)
-    for one, other in zip(before, after, strict=True):
-        np.testing.assert_array_equal(one[first], other[first])
-        assert not np.allclose(one[~first], other[~first])
+    for predicted_before, predicted_after in zip(before, after, strict=True):
+        np.testing.assert_array_equal(predicted_before[first], predicted_after[first])
+        assert not np.allclose(predicted_before[~first], predicted_after[~first])
 
 
-def test_pairs_across_two_runs_are_not_judged_by() -> None:
-    """Their two sides are predicted by two different lines."""
+def test_pairs_across_two_runs_do_not_influence_the_choice() -> None:
+    """The two videos of such a pair are predicted by two different models."""
     pictures, rest, target, channel, winners, losers = planted(0.0, 1.0)
     run = np.arange(len(target)) % 60 // 12
     across = run[winners] != run[losers]
     sides = np.where(across, losers, winners), np.where(across, winners, losers)
     rows = pictures, rest, target, channel
-    assert choose(*rows, *sides) == choose(*rows, winners, losers)
+    assert choose_line(*rows, *sides) == choose_line(*rows, winners, losers)
     inside = ~across
-    turned = np.where(inside, losers, winners), np.where(inside, winners, losers)
-    assert choose(*rows, *turned) != choose(*rows, winners, losers)
+    reversed_inside = np.where(inside, losers, winners), np.where(inside, winners, losers)
+    assert choose_line(*rows, *reversed_inside) != choose_line(*rows, winners, losers)
 
 
-def test_of_many_videos_some_are_enough_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_many_videos_the_choice_uses_a_fixed_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = planted(1.0, 0.3)
     monkeypatch.setattr(linear, "_ROWS", 240)
-    said = scores_asked(monkeypatch, rows)
-    assert {len(one) for one in said} == {240}
-    assert choose(*rows) == choose(*rows)
-    assert choose(*rows).length == max(_LENGTHS)
+    assert {len(predicted) for predicted in predictions(monkeypatch, rows)} == {240}
+    assert choose_line(*rows) == choose_line(*rows)
+    assert choose_line(*rows).length == max(_LENGTHS)

@@ -1,4 +1,4 @@
-"""ranking_model: a trained release that nobody serves yet, logged to MLflow as the challenger."""
+"""ranking_model: a trained release that is not served yet, logged to MLflow as the challenger."""
 
 import dagster as dg
 
@@ -14,18 +14,18 @@ from thumblab_pipelines.models.tracking import log_model
     deps=["training_pairs"],
     kinds={"torch", "mlflow"},
     check_specs=blocking("ranking_model", "intact", "encoders", "alive", "judged", "beats_chance"),
-    description="The ranking model, judged on the future of known channels and on channels it never saw.",
+    description="The ranking model, evaluated on the future of known channels and on unseen channels.",
     **RANKING,
 )
 def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: MlflowResource) -> dg.MaterializeResult:
     with explained():
         tracker = mlflow.connect()
-        chosen = lab.open()
-        built = build_model(chosen, progress=lab.progress(context), run_id=context.run.run_id)
-        tracked = log_model(chosen, tracker, built)
-        verdicts = check_model(chosen, built.release)
+        opened = lab.open()
+        built = build_model(opened, progress=lab.progress(context), run_id=context.run.run_id)
+        tracked = log_model(opened, tracker, built)
+        checks = check_model(opened, built.release)
     if built.forgotten:
-        context.log.warning(f"{built.forgotten} videos of its pairs were forgotten since they were made, and left out")
+        context.log.warning(f"{built.forgotten} videos have been deleted since the pairs were made, and were left out")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": built.release.info["videos"],
@@ -37,5 +37,5 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
             "mlflow_version": tracked.version,
             **{f"auc_{f.split}_{f.slice}_{f.scorer}": round(f.value, 4) for f in headlines(built.evaluations)},
         },
-        check_results=results(verdicts),
+        check_results=results(checks),
     )

@@ -1,4 +1,4 @@
-"""served_model: the model that the service reads, and MLflow's champion."""
+"""served_model: the model that the service uses, and MLflow's champion."""
 
 import dagster as dg
 
@@ -10,24 +10,24 @@ from thumblab_pipelines.models.champion import serve_chosen, serve_newest
 from thumblab_pipelines.models.promotion import check_served_model
 
 
-class Choice(dg.Config):
-    """Serve a release by hand: it must pass its checks, and is compared with nothing. Empty: the newest, by comparison."""
+class ServedModelConfig(dg.Config):
+    """The release to serve, checked but not compared. If empty, the newest one is compared with the champion."""
 
     release_id: str = ""
     by_alias: bool = False
-    """The champion alias was put on it in MLflow, where it is left alone."""
+    """Whether the champion alias was moved to the release in MLflow; the lab then does not move it."""
 
 
 @dg.asset(
     deps=["ranking_model"],
     kinds={"torch", "mlflow"},
     check_specs=[*blocking("served_model", "pointer"), *advisory("served_model", "promoted")],
-    description="Moves the pointer and the champion alias to the newest model release, once its checks have passed and a "
-    "paired bootstrap finds it not worse than the one that is served; or to the one that a person chose.",
+    description="Moves the pointer and the champion alias to the newest model release if its checks pass and a paired "
+    "bootstrap finds it not worse than the served one; or to the release that a person chose.",
     **RANKING,
 )
 def served_model(
-    context: dg.AssetExecutionContext, config: Choice, lab: LabResource, mlflow: MlflowResource
+    context: dg.AssetExecutionContext, config: ServedModelConfig, lab: LabResource, mlflow: MlflowResource
 ) -> dg.MaterializeResult:
     with explained():
         tracker = mlflow.connect()
@@ -35,12 +35,12 @@ def served_model(
             served = serve_chosen(lab.open(), tracker.registry, config.release_id, config.by_alias)
         else:
             served = serve_newest(lab.open(), tracker.registry)
-        histories = refit_channel_adapters(lab.open(), served.release, lab.progress(context))
-    for channel, why in histories.failed.items():
-        context.log.warning(f"the history of {channel} was not learnt for this model: {why}")
+        adapters = refit_channel_adapters(lab.open(), served.release, lab.progress(context))
+    for channel, reason in adapters.failed.items():
+        context.log.warning(f"the channel adapter of {channel} was not fitted for this model: {reason}")
     release, decision, version = served.release, served.decision, served.version
     context.log.info(f"{served.challenger.release_id}: {decision.reason}")
-    compared = decision.comparison
+    comparison = decision.comparison
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": release.info["videos"],
@@ -49,10 +49,10 @@ def served_model(
             "challenger": served.challenger.release_id,
             "decision": decision.reason,
             "promoted": decision.promoted,
-            "histories": {"learnt": len(histories.fitted), "failed": histories.failed},
+            "histories": {"learnt": len(adapters.fitted), "failed": adapters.failed},
             **({"mlflow_run": dg.MetadataValue.url(tracker.url(version.run_id))} if version else {}),
             **({"mlflow_version": version.number} if version else {}),
-            **({"auc_difference": compared.difference, "auc_difference_low": compared.low} if compared else {}),
+            **({"auc_difference": comparison.difference, "auc_difference_low": comparison.low} if comparison else {}),
         },
         check_results=results(check_served_model(lab.open(), release, decision)),
     )

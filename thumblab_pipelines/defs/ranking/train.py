@@ -1,4 +1,4 @@
-"""The weekly training."""
+"""The job that trains the ranking model, and its weekly schedule."""
 
 import dagster as dg
 
@@ -7,14 +7,14 @@ from thumblab_pipelines.defs.timing import HOBART
 train_ranker = dg.define_asset_job(
     "train_ranker",
     selection=dg.AssetSelection.groups("ranking"),
-    description="Build the training pairs, train, judge and serve the ranking model.",
+    description="Builds the training pairs, and trains, evaluates and serves the ranking model.",
 )
 
 
 weekly_training = dg.ScheduleDefinition(
     name="weekly_training",
     job=train_ranker,
-    # After the daily refresh, which takes far less than two hours.
+    # Two hours after the daily refresh, which takes far less time.
     cron_schedule="0 5 * * 1",
     execution_timezone=HOBART,
     default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -14,8 +14,8 @@ from thumblab_pipelines.defs.resources import LabResource
     kinds={"pandas", "parquet"},
     check_specs=blocking("training_pairs", *CHECKS),
     description=(
-        "Pairs of one channel published within 30 days, labelled by views at the same age or by age-corrected views; "
-        "near-duplicates removed."
+        "Pairs of videos of one channel published within 30 days, labelled by views at the same age or by "
+        "age-corrected views, without near-duplicates."
     ),
     **RANKING,
 )

@@ -1,0 +1,15 @@
+"""Fixtures for tests of fine-tuning."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Run PyTorch in one thread: a tower of two layers is too small to be shared between threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

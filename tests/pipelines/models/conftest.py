@@ -1,0 +1,59 @@
+"""Fixtures for tests of promotion: a lab whose models are files of scores."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release
+from thumblab_pipelines.checks import CheckResult
+from thumblab_pipelines.dataset.load import Dataset
+from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.models import promotion
+
+
+@pytest.fixture
+def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A lab whose model releases hold their scores.
+
+    A release with `broken` in its info cannot be loaded, and one with `dead` fails its check.
+    """
+    monkeypatch.setattr(promotion, "_loaded", lambda release: None if release.info.get("broken") else release)
+    monkeypatch.setattr(promotion, "model_scores", lambda release, data: np.load(release.path / "scores.npy"))
+    monkeypatch.setattr(
+        promotion,
+        "check_model",
+        lambda lab, release: [CheckResult("alive", not release.info.get("dead"), "as its info says")],
+    )
+    return open_lab()
+
+
+@pytest.fixture
+def newest_pairs(scored_lab: Lab, plant: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """The newest pairs of the lab."""
+    planted = plant(channels=8, videos=60)
+    release = scored_lab.releases.publish(PAIRS, ALL, lambda folder: (folder / "x").touch(), planted.release.info)
+    data = dataclasses.replace(planted, release=release)
+    monkeypatch.setattr(promotion, "load_dataset", lambda lab, release: data)
+    return data
+
+
+@pytest.fixture
+def publish(scored_lab: Lab, newest_pairs: Dataset) -> Callable[..., Release]:
+    """A function that publishes a model whose scores are the target plus noise. `seen`: its training videos."""
+    target = newest_pairs.videos.target.to_numpy(float)
+
+    def publish(noise: float, seen: list[str] | None = None, seed: int = 0, **facts: object) -> Release:
+        def write(folder: Path) -> None:
+            np.save(folder / "scores.npy", target + noise * np.random.default_rng(seed).standard_normal(len(target)))
+            if seen is not None:
+                np.save(folder / SEEN, fingerprints(seen))
+
+        info = {"image_encoder": "i", "title_encoder": "t", "noise": noise, "seed": seed, **facts}
+        return scored_lab.releases.publish(MODEL, ALL, write, json.loads(json.dumps(info)))
+
+    return publish

@@ -1,0 +1,100 @@
+"""The videos of a dataset as the arrays that training needs, and what is computed of them for some rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
+from thumblab_core.ranking.ranker import join
+from thumblab_pipelines.dataset.load import Dataset
+from thumblab_pipelines.dataset.splits import TRAIN, VALIDATION
+from thumblab_pipelines.statistics.trend import publication_days
+from thumblab_pipelines.training.adaptation import above_trend
+
+_LEAST_FOR_ENGAGEMENT = 5
+"""With fewer videos in a channel, a video's percentile among them is not a target."""
+_LEAST_FOR_CTR = 200
+"""With fewer measured click-through rates the absolute head learns engagement."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """n videos of a dataset.
+
+    `inputs` [n, d] of the ranker; `channel` [n]; `target` [n] in log views; `published` [n] in days; `validation`: the
+    rows of the validation part; `known`: those of the training and the validation part.
+    """
+
+    data: Dataset
+    inputs: Float32s
+    channel: npt.NDArray[np.str_]
+    target: Float64s
+    published: Float64s
+    validation: Rows
+    known: Rows
+
+    @classmethod
+    def of(cls, data: Dataset) -> Corpus:
+        """Return the corpus of a dataset."""
+        validation = data.rows(VALIDATION)
+        return cls(
+            data,
+            inputs=join(data.images, data.titles, data.videos.title.tolist()),
+            channel=data.videos.channel_id.to_numpy(str),
+            target=data.videos.target.to_numpy(float),
+            published=publication_days(data.videos),
+            validation=validation,
+            known=np.union1d(data.rows(TRAIN), validation),
+        )
+
+    def pairs_within(self, rows: Rows) -> tuple[Rows, Rows, Float32s]:
+        """Return winners, losers and margins of the pairs whose two videos are both among the rows."""
+        pairs = self.data.pairs[self.data.pairs_within(rows)]
+        return pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp), pairs.margin.to_numpy(np.float32)
+
+    def score_gaps(self, scores: Floats, rows: Rows) -> Floats:
+        """Return the winner's minus the loser's score for each pair within the rows that has finite scores [n]."""
+        winners, losers, _ = self.pairs_within(rows)
+        gaps = scores[winners] - scores[losers]
+        return gaps[np.isfinite(gaps)]
+
+    def above_trend(self, rows: Rows) -> Floats:
+        """Return the log views [n] of each video above its channel's trend, which is computed from the rows alone."""
+        known = np.zeros(len(self.target), bool)
+        known[rows] = True
+        return above_trend(self.channel, self.published, self.target, known)
+
+    def slope_within_channels(self, scores: Floats, target: Floats, rows: Rows) -> float:
+        """Return the slope of a least-squares fit of the target [m] on the scores [m] of the m rows.
+
+        Both are centred within each channel. It is 1 where the scores do not vary.
+        """
+        _, number = np.unique(self.channel[rows], return_inverse=True)
+        count = np.bincount(number)
+        x, y = (v - (np.bincount(number, v) / count)[number] for v in (np.asarray(scores, np.float64), target))
+        spread = float((x**2).sum())
+        return float((x * y).sum()) / spread if spread > 1e-12 else 1.0
+
+    def learns_ctr(self, rows: Rows) -> bool:
+        """Return whether enough of the rows have a measured click-through rate for the absolute head to learn it."""
+        if "click_through_rate" not in self.data.videos:
+            return False
+        return int(self.data.videos.click_through_rate.iloc[rows].notna().sum()) >= _LEAST_FOR_CTR
+
+    def absolute_target(self, rows: Rows, measured: bool) -> Float32s:
+        """Return the target [n] of the absolute head, 0 to 1; NaN where it is unknown and outside the rows.
+
+        It is the click-through rate if `measured`, else the percentile of the video's target among its channel's rows.
+        """
+        target = np.full(len(self.data.videos), np.nan, np.float32)
+        videos = self.data.videos.iloc[rows]
+        if measured:
+            target[rows] = videos.click_through_rate.to_numpy(np.float32)
+            return target
+        rank = videos.groupby("channel_id").target.rank() - 0.5
+        size = videos.groupby("channel_id").target.transform("size")
+        target[rows] = np.where(size >= _LEAST_FOR_ENGAGEMENT, rank / size, np.nan)
+        return target

@@ -1,0 +1,124 @@
+"""Fit the global model, which is the same for all channels: a linear model, and the network on top of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from thumblab_core.arrays import Float32s, Rows
+from thumblab_core.errors import LabError
+from thumblab_core.ranking.ranker import Ranker, RankerConfig
+from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.training.arrays import TrainingArrays
+from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
+from thumblab_pipelines.training.corpus import Corpus
+from thumblab_pipelines.training.fitting import fit
+from thumblab_pipelines.training.linear import LineParameters, choose_line, fit_ridge
+
+_NETWORK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class GlobalModel:
+    """A fitted ranker, and what it predicts for all n videos of the corpus.
+
+    `scores` [n] without any channel adapter, in log views; `expected` [n]: the output of the absolute head; `line`: the
+    parameters of the linear model; `history`: the epochs.
+    """
+
+    model: Ranker
+    scores: Float32s
+    expected: Float32s
+    line: LineParameters
+    history: list[Epoch]
+
+
+def fit_global_model(
+    corpus: Corpus,
+    config: TrainConfig,
+    train: Rows,
+    validation: Rows,
+    on_epoch: Callable[[Epoch], None],
+    folders: TrainingFolders,
+) -> GlobalModel:
+    """Fit a model to the pairs within the rows `train`; stop early and calibrate its scale on the rows `validation`.
+
+    Raises `LabError` when there are fewer than two rows or no pair to learn from.
+    """
+    release, data = corpus.data.release.info, corpus.data
+    pictures, titles = data.images.shape[1], data.titles.shape[1]
+    torch.manual_seed(config.seed)
+    if len(train) < 2:
+        raise LabError(
+            "there are fewer than two videos to learn from; collect more, or see what training_pairs left out"
+        )
+    model = Ranker(RankerConfig(release["image_encoder"], release["title_encoder"], pictures, titles))
+    model.fit_scale(corpus.inputs[train])
+    winners, losers, margins = corpus.pairs_within(train)
+    measured = corpus.learns_ctr(train)
+    absolute = corpus.absolute_target(train, measured)
+    line = _start_from_line(model, corpus, train, (winners, losers), absolute)
+    held_winners, held_losers, _ = corpus.pairs_within(validation)
+    arrays = TrainingArrays(
+        corpus.inputs,
+        winners,
+        losers,
+        absolute,
+        data.sub_scores,
+        held_winners,
+        held_losers,
+        margins=margins,
+        measured=measured,
+    )
+    model, history = fit(arrays, config, model, on_epoch=on_epoch, folders=folders)
+    _choose_network_share(model, corpus.inputs, held_winners, held_losers)
+    model.unit.fill_(_log_view_unit(model, corpus, validation))
+    predictions = model.predict(corpus.inputs)
+    return GlobalModel(model, predictions.score, predictions.engagement, line, history)
+
+
+def _start_from_line(
+    model: Ranker, corpus: Corpus, train: Rows, pairs: tuple[Rows, Rows], absolute: Float32s
+) -> LineParameters:
+    """Fit the linear model to the rows `train`, initialise `model` with it, and return its parameters.
+
+    `pairs`: winners and losers among the rows; `absolute` [n]: the target of the absolute head, which starts at its
+    mean.
+    """
+    pictures = corpus.data.images.shape[1]
+    above = corpus.above_trend(train)[train]
+    position = np.full(len(corpus.target), -1)
+    position[train] = np.arange(len(train))
+    inputs = model.standardise(corpus.inputs[train])
+    winners, losers = (position[side] for side in pairs)
+    line = choose_line(inputs[:, :pictures], inputs[:, pictures:], above, corpus.channel[train], winners, losers)
+    lengths = np.ones(inputs.shape[1], np.float32)
+    lengths[:pictures] = line.length
+    known = absolute[np.isfinite(absolute)]
+    usual = float(np.clip(known.mean(), 0.001, 0.999)) if len(known) else 0.5
+    model.start(lengths * fit_ridge(inputs * lengths, above, line.penalty), line.length, usual)
+    return line
+
+
+def _choose_network_share(model: Ranker, inputs: Float32s, winners: Rows, losers: Rows) -> None:
+    """Keep the share of the network's output that orders the validation pairs best; all of it without such pairs."""
+    if not len(winners):
+        return
+    full, line = model.predict(inputs).score, copy.deepcopy(model)
+    line.take(0.0)
+    linear = line.predict(inputs).score
+    aucs = [(pair_auc(linear + share * (full - linear), winners, losers), share) for share in _NETWORK_SHARES]
+    model.take(max(aucs)[1])
+
+
+def _log_view_unit(model: Ranker, corpus: Corpus, rows: Rows) -> float:
+    """Return the factor that turns the model's scores into log views, measured on rows that were not trained on."""
+    if len(rows) < 2:
+        return 1.0
+    scores = model.predict(corpus.inputs[rows]).score
+    # The bounds keep the sign of a model that is wrong on validation, and limit the scale of one that is right.
+    return float(np.clip(corpus.slope_within_channels(scores, corpus.target[rows], rows), 0.05, 2.0))
