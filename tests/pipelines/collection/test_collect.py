@@ -2,12 +2,12 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from catalogues import Edited
+from lab_setup import SECRET, at
 from sqlalchemy import func, select, text
 
 from demo.catalogues.synthetic import SyntheticCatalogue
@@ -17,25 +17,12 @@ from thumblab_core.database.tables import channels, video_stats, videos
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 from thumblab_core.settings import Settings
-from thumblab_pipelines.collection import refresh as module
+from thumblab_pipelines.collection import collecting, refresh
 from thumblab_pipelines.collection.refresh import check_collection, collect
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.client import YouTube
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.youtube.quota import Ledger
-
-SECRET = "AIzaSecretOfTheTests"
-
-
-def at(lab: Lab, emulator: Emulator, **changes: Any) -> Lab:
-    """The lab, with its settings aimed at the emulator."""
-    chosen = {"youtube_endpoint": emulator.endpoint, "youtube_api_key": SECRET, "youtube_first_wait_s": 0.01} | changes
-    return dataclasses.replace(lab, settings=Settings(**(lab.settings.model_dump(exclude_unset=True) | chosen)))
-
-
-@pytest.fixture
-def lab(open_lab: Callable[..., Lab]) -> Lab:
-    return open_lab()
 
 
 def test_it_finds_every_video_of_the_catalogue_as_it_is(small: Any, catalogue: SyntheticCatalogue) -> None:
@@ -295,9 +282,9 @@ def test_every_batch_is_committed(lab: Lab, catalogue: SyntheticCatalogue, monke
             raise ZeroDivisionError
         return real(*given)
 
-    real = module.save_videos
-    monkeypatch.setattr(module, "save_videos", dies_at_the_third)
-    monkeypatch.setattr(module, "PAGE", 5)
+    real = collecting.save_videos
+    monkeypatch.setattr(collecting, "save_videos", dies_at_the_third)
+    monkeypatch.setattr(refresh, "PAGE", 5)
     with Emulator(catalogue) as emulator, pytest.raises(ZeroDivisionError):
         collect(at(lab, emulator, videos_per_niche=5), "tech")
     with lab.engine.connect() as connection:

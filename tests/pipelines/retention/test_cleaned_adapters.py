@@ -69,7 +69,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
-    """Replace refitting: it fits the first channel to its first video and fails for the other. Holds the labs that called."""
+    """Fit the first channel to its first video and fail for the other; hold the labs that asked for it."""
     calls = []
 
     def refit(lab: Lab, **_: Any) -> Refitted:
