@@ -51,12 +51,12 @@ def test_each_bad_row_is_named_with_its_line_and_good_rows_go_in(lab: Lab, table
     last = table.add("good2")
     table.write()
     report = table.read(lab)
-    found = {problem.line: problem for problem in report.problems}
-    assert set(found) == set(expected)
+    problems = {problem.line: problem for problem in report.problems}
+    assert set(problems) == set(expected)
     for line, (video_id, sentence) in expected.items():
-        assert found[line].video_id == video_id
-        assert sentence in found[line].problem
-    assert [problem.line for problem in report.problems] == sorted(found)
+        assert problems[line].video_id == video_id
+        assert sentence in problems[line].problem
+    assert [problem.line for problem in report.problems] == sorted(problems)
     assert [p.video_id for p in report.problems if not p.skipped] == ["webp", "length"]
     assert (report.rows, report.good, report.new_videos) == (last - 1, 4, 4)
     assert stored(lab) == {"good1", "webp", "length", "good2"}
@@ -91,7 +91,7 @@ FEBRUARY, MARCH = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=
 
 
 def seen(lab: Lab) -> tuple[Any, list[Any]]:
-    """The only thumbnail, and its versions."""
+    """Return the only thumbnail, and its versions, the earliest first."""
     with lab.engine.connect() as connection:
         return (
             connection.execute(select(thumbnails)).one(),
@@ -117,7 +117,7 @@ def test_the_same_picture_observed_later_prolongs_its_version(lab: Lab, table: C
     table.read(lab)
     now, (version,) = seen(lab)
     assert (now.fetched_at, now.checked_at) == (version.first_seen, version.last_seen) == (FEBRUARY, MARCH)
-    table.write(table.text())  # the older table once more
+    table.write(table.text())  # the older table again
     table.read(lab)
     assert seen(lab) == (now, [version])
 

@@ -103,10 +103,10 @@ def test_a_device_a_pipe_or_a_huge_file_is_named_before_it_is_read(
 ) -> None:
     folder = table.folder
     with (folder / "huge.jpg").open("wb") as file:
-        file.truncate(2**40)  # more than this machine has memory
+        file.truncate(2**40)  # more than any memory
     os.mkfifo(folder / "pipe.jpg")
     (folder / "zero.jpg").symlink_to("/dev/zero")
-    monkeypatch.chdir(folder)  # a socket's name may not be long
+    monkeypatch.chdir(folder)  # the path of a socket must be short
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket.jpg")
         for name in ("huge", "pipe", "zero", "socket"):
@@ -116,11 +116,11 @@ def test_a_device_a_pipe_or_a_huge_file_is_named_before_it_is_read(
         report = table.read(lab)
     (folder / "huge.jpg").unlink()
     assert stored(lab) == {"good"}
-    said = {p.video_id: p.problem for p in report.problems}
-    assert "1,048,576.0 MiB; at most" in said["huge"]
-    assert "no file but a pipe or a device" in said["pipe"]
-    assert "is outside" in said["zero"]
-    assert "cannot be read" in said["socket"]
+    problems = {p.video_id: p.problem for p in report.problems}
+    assert "1,048,576.0 MiB; at most" in problems["huge"]
+    assert "no file but a pipe or a device" in problems["pipe"]
+    assert "is outside" in problems["zero"]
+    assert "cannot be read" in problems["socket"]
 
 
 def test_memory_does_not_grow_with_the_number_of_large_pictures(lab: Lab, table: CatalogueFolder) -> None:

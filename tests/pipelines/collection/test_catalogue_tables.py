@@ -85,8 +85,8 @@ def test_a_table_from_any_spreadsheet_is_read(lab: Lab, table: CatalogueFolder, 
     report = table.read(lab)
     assert (report.good, report.problems) == (4, [])
     with lab.engine.connect() as connection:
-        found = connection.execute(select(videos.c.title).order_by(videos.c.video_id)).scalars().all()
-    assert found == [title.strip() for title in titles]
+        read_titles = connection.execute(select(videos.c.title).order_by(videos.c.video_id)).scalars().all()
+    assert read_titles == [title.strip() for title in titles]
 
 
 def test_a_cell_of_a_megabyte_costs_only_its_own_row(lab: Lab, table: CatalogueFolder) -> None:
@@ -136,7 +136,7 @@ NO_COUNTS = {
 def test_counts_are_read_as_pandas_and_spreadsheets_write_them(lab: Lab, table: CatalogueFolder) -> None:
     for number, cell in enumerate(COUNTS):
         table.add(f"v{number}", views=cell, duration_s=cell)
-    lines = {table.add(f"bad{n}", views=cell): said for n, (cell, said) in enumerate(NO_COUNTS.items())}
+    lines = {table.add(f"bad{n}", views=cell): problem for n, (cell, problem) in enumerate(NO_COUNTS.items())}
     table.write()
     report = table.read(lab)
     assert list(values(lab, video_stats.c.view_count).values()) == list(COUNTS.values())
@@ -155,7 +155,7 @@ def test_an_optional_cell_without_a_value_costs_no_row(lab: Lab, table: Catalogu
     empty = {f"v{n}" for n in range(len(nothing))}
     assert values(lab, videos.c.duration_s) == dict.fromkeys(empty) | {"length": 300}
     assert all(values(lab, videos.c.tags)[name] == [] for name in empty)
-    assert values(lab, videos.c.title)["v1"] == "nan"  # which a title may be
+    assert values(lab, videos.c.title)["v1"] == "nan"  # a title may be this word
 
 
 DATES = {
@@ -177,8 +177,8 @@ def test_dates_are_read_as_pandas_writes_them_and_others_are_named(lab: Lab, tab
     table.write()
     report = table.read(lab)
     assert [p.line for p in report.problems] == lines
-    found = [moment.astimezone(UTC) for moment in values(lab, videos.c.published_at).values()]
-    assert [(moment.day, moment.hour) for moment in found] == list(DATES.values())
+    dates = [moment.astimezone(UTC) for moment in values(lab, videos.c.published_at).values()]
+    assert [(moment.day, moment.hour) for moment in dates] == list(DATES.values())
 
 
 def test_a_table_that_is_a_pipe_is_an_error_at_once(lab: Lab, tmp_path: Path) -> None:
@@ -214,8 +214,8 @@ def test_a_quote_that_is_never_closed_costs_only_its_own_row(lab: Lab, table: Ca
     table.add("v6", views="6")
     table.write(table.text().replace("STRAY", '"Unclosed title'))
     report = table.read(lab)
-    said = "a quote is opened and not closed on this line"
-    assert [(p.line, p.problem) for p in report.problems] == [(4, said), (7, said)]
+    problem = "a quote is opened and not closed on this line"
+    assert [(p.line, p.problem) for p in report.problems] == [(4, problem), (7, problem)]
     assert report.rows == 6
     assert values(lab, video_stats.c.view_count) == {"v1": 1000, "v3": 3, "v4": 4, "v6": 6}
     assert values(lab, videos.c.title)["v1"] == "two\nlines"
@@ -238,14 +238,14 @@ def test_a_table_with_other_separators_and_names_in_other_case_is_read(
 
 def test_a_table_that_cannot_be_read_is_reported_in_one_short_sentence(lab: Lab, table: CatalogueFolder) -> None:
     table.add("good")
-    for text, said in {
+    for text, message in {
         table.text(delimiter="|"): "save it with commas between the cells",
         table.text().encode("utf-16-le"): "is not in UTF-8",
         b"\0" * 1000: "is not in UTF-8",
         table.text().replace("tags", "Views"): "has the column views 2 times",
     }.items():
         table.write(text)
-        with pytest.raises(LabError, match=said) as raised:
+        with pytest.raises(LabError, match=message) as raised:
             table.read(lab)
         assert "\0" not in str(raised.value)
 

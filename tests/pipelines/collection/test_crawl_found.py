@@ -29,15 +29,15 @@ from thumblab_pipelines.youtube.errors import YouTubeError
 
 def test_every_video_of_every_channel_is_found_at_the_least_cost(lab: Lab, tech: SyntheticCatalogue) -> None:
     with Emulator(tech) as emulator:
-        found = crawl(at(lab, emulator), "tech")
+        crawled = crawl(at(lab, emulator), "tech")
         spent = emulator.counts.spent
     expected = {video.video_id for video in tech.videos.values() if video.niche == "tech"}
-    assert found.stopped is None
+    assert crawled.stopped is None
     assert stored(lab) == expected == set(outcomes(lab))
-    assert found.counted.kept + found.counted.videos.get(OUTLIER, 0) == len(expected)
-    assert spent["units"] == least_units(tech, "tech") == found.quota.spent["units"]
-    assert spent["searches"] == found.quota.spent["searches"]
-    assert all(verdict.passed for verdict in check_crawl(found))
+    assert crawled.counted.kept + crawled.counted.videos.get(OUTLIER, 0) == len(expected)
+    assert spent["units"] == least_units(tech, "tech") == crawled.quota.spent["units"]
+    assert spent["searches"] == crawled.quota.spent["searches"]
+    assert all(check.passed for check in check_crawl(crawled))
 
 
 def test_a_second_crawl_costs_nothing_and_after_a_week_only_new_videos(lab: Lab, tech: SyntheticCatalogue) -> None:
@@ -51,15 +51,15 @@ def test_a_second_crawl_costs_nothing_and_after_a_week_only_new_videos(lab: Lab,
     fresh = dataclasses.replace(newer, video_id="newuploaded", published_at=later - timedelta(hours=30))
     grown = _WithMoreVideos(tech, [fresh], later)
     with Emulator(grown) as emulator:
-        found = crawl(at(lab, emulator, crawl_channels=1), "tech")
+        crawled = crawl(at(lab, emulator, crawl_channels=1), "tech")
     walked = sum(channel.niche == "tech" for channel in tech.channels.values())
-    assert found.videos_looked_at == 1
-    assert found.quota.spent["units"] == walked + 1
+    assert crawled.videos_looked_at == 1
+    assert crawled.quota.spent["units"] == walked + 1
     assert outcomes(lab)["newuploaded"] == KEPT
 
 
 class _WithMoreVideos(Edited):
-    """The same with more videos; pictures are nobody's business here."""
+    """The same catalogue with more videos, whose pictures are not needed."""
 
     def __init__(self, source: Any, more: list[CatalogueVideo], at: Any) -> None:
         super(Edited, self).__init__([*source.videos.values(), *more], at)
@@ -80,17 +80,17 @@ def test_a_crawl_of_several_days_stops_with_the_quota_and_ends_with_the_same_vid
     days = []
     with Emulator(tech, daily_units=3, quota_style=style) as emulator:
         while len(days) < 20:
-            found = crawl(at(other, emulator), "tech")
-            days.append(found)
-            assert all(verdict.passed for verdict in check_crawl(found))
-            if found.stopped is None:
+            crawled = crawl(at(other, emulator), "tech")
+            days.append(crawled)
+            assert all(check.passed for check in check_crawl(crawled))
+            if crawled.stopped is None:
                 break
-            assert "spent" in found.stopped
-            assert "08:00 UTC" in found.stopped
+            assert "spent" in crawled.stopped
+            assert "08:00 UTC" in crawled.stopped
             emulator.advance(timedelta(days=1))
     assert 2 < len(days) < 8
     assert days[-1].stopped is None
-    # The clock of the several days cuts off what has grown too old meanwhile, and nothing else.
+    # Later days leave out only the videos that have become too old meanwhile.
     assert {name: whole[name] for name in outcomes(other)} == outcomes(other)
     assert len(outcomes(other)) > 0.9 * len(whole)
     assert emulator.counts.spent["units"] <= at_once + 2
@@ -99,33 +99,33 @@ def test_a_crawl_of_several_days_stops_with_the_quota_and_ends_with_the_same_vid
 def test_the_crawl_leaves_the_daily_refresh_its_share_of_the_quota(lab: Lab, tech: SyntheticCatalogue) -> None:
     with Emulator(tech) as emulator:
         limits = {"quota_units": 12, "quota_kept_units": 9, "quota_searches": 5, "quota_kept_searches": 3}
-        found = crawl(at(lab, emulator, **limits), "tech")
+        crawled = crawl(at(lab, emulator, **limits), "tech")
     assert emulator.counts.spent == {"units": 3, "searches": 1, "stats": 0}
-    assert found.stopped is not None
-    assert "9 are kept for the daily refresh" in found.stopped
+    assert crawled.stopped is not None
+    assert "9 are kept for the daily refresh" in crawled.stopped
 
 
 def test_a_refused_page_token_begins_the_walk_anew(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=7, videos=1_400)) as emulator:
         chosen = at(lab, emulator, crawl_channels=1, crawl_threads=1)
         emulator.inject(faults.refusal(400, "invalidPageToken"), endpoint="playlistItems", times=1, after=1)
-        found = crawl(chosen, "tech")
+        crawled = crawl(chosen, "tech")
         pages = emulator.counts.calls["playlistItems"]
     listed = len(outcomes(lab))
-    assert found.stopped is None
-    assert found.counted.channels_excluded == {}
+    assert crawled.stopped is None
+    assert crawled.counted.channels_excluded == {}
     assert listed > 100
-    assert pages == -(-listed // 50) + 2  # the refused call, and the first page once more
+    assert pages == -(-listed // 50) + 2  # the refused call, and the first page again
 
 
 def test_a_page_that_is_always_refused_ends_the_walk(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=7, videos=1_400)) as emulator:
         chosen = at(lab, emulator, crawl_channels=1, crawl_threads=1)
-        # The first page is given, every other refused; so is the first one of each walk that begins anew, by and by.
+        # Only the first page is answered; every later call is refused, also the first of a walk that begins anew.
         emulator.inject(faults.refusal(400, "invalidPageToken"), endpoint="playlistItems", times=None, after=1)
-        found = crawl(chosen, "tech")
+        crawled = crawl(chosen, "tech")
         assert emulator.counts.calls["playlistItems"] < 10
-    assert found.counted.channels_to_walk == 0
+    assert crawled.counted.channels_to_walk == 0
 
 
 def test_the_error_page_of_a_proxy_excludes_no_channel(lab: Lab, tech: SyntheticCatalogue) -> None:
@@ -134,8 +134,8 @@ def test_the_error_page_of_a_proxy_excludes_no_channel(lab: Lab, tech: Synthetic
         with pytest.raises(YouTubeError):
             crawl(at(lab, emulator), "tech")
         emulator.heal()
-        found = crawl(at(lab, emulator), "tech")
-    assert found.counted.channels_excluded == {}
+        crawled = crawl(at(lab, emulator), "tech")
+    assert crawled.counted.channels_excluded == {}
     assert stored(lab) == {v.video_id for v in tech.videos.values() if v.niche == "tech"}
 
 
@@ -155,7 +155,7 @@ def test_each_week_is_searched_once(lab: Lab, tech: SyntheticCatalogue) -> None:
         first = crawl(at(lab, emulator), "tech")
         emulator.advance(timedelta(days=1))
         second = crawl(at(lab, emulator), "tech")
-    assert first.counted.channels == 5  # of 215: all there are, which four searches in a row confirm
+    assert first.counted.channels == 5  # 215 are wanted; four searches in a row found no other
     assert 5 <= first.quota.spent["searches"] <= 8
     assert second.quota.spent["searches"] == 0
     with lab.engine.connect() as connection:
@@ -166,9 +166,9 @@ def test_each_week_is_searched_once(lab: Lab, tech: SyntheticCatalogue) -> None:
 def test_every_niche_has_its_share_of_the_days_searches(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=700, videos=30_000)) as emulator:
         chosen = at(lab, emulator, crawl_channels=100, crawl_days=7, quota_units=1)
-        found = [crawl(chosen, niche) for niche in NICHES]
-    assert all(1 < one.quota.spent["searches"] <= 11 for one in found)
-    assert all(one.counted.channels > 30 for one in found)
+        crawled = [crawl(chosen, niche) for niche in NICHES]
+    assert all(1 < niche.quota.spent["searches"] <= 11 for niche in crawled)
+    assert all(niche.counted.channels > 30 for niche in crawled)
 
 
 def test_channels_can_be_added_by_id_url_and_handle(lab: Lab, tech: SyntheticCatalogue) -> None:
@@ -191,9 +191,9 @@ def test_the_plan_matches_the_cost_and_spends_nothing(lab: Lab, tech: SyntheticC
         chosen = at(lab, emulator)
         planned = plan_crawl(chosen, ["tech"], channels=len(sizes), per_channel=sum(sizes) / len(sizes))
         assert emulator.counts.calls == {}
-        found = crawl(chosen, "tech")
+        crawled = crawl(chosen, "tech")
         after = plan_crawl(chosen, ["tech"], channels=len(sizes))
-    assert planned.units == pytest.approx(found.quota.spent["units"], rel=0.35)
+    assert planned.units == pytest.approx(crawled.quota.spent["units"], rel=0.35)
     assert planned.niches[0].channels_to_find == len(sizes)
     assert (after.units, after.searches) == (0, 0)
 

@@ -26,13 +26,13 @@ PROCESSES.set_forkserver_preload(crawling.IMPORTS)
 
 
 class Crawling:
-    """The crawl of every niche in a process of its own: what the asset does, where it can be killed.
+    """The crawl of every niche in a process of its own, as the asset runs it, which can be killed.
 
-    The process is the child of one that has imported what a crawl needs, and has done nothing else: eleven would take longer
+    The process is forked from one that has only imported what a crawl needs, because eleven processes would take longer
     to import it than to crawl.
     """
 
-    def __init__(self, lab: Lab, emulator: Emulator, channels: int, told: Path) -> None:
+    def __init__(self, lab: Lab, emulator: Emulator, channels: int, folder: Path) -> None:
         assert lab.settings.database_url is not None
         environment = {
             "THUMBLAB_DATA_DIR": str(lab.settings.data_dir),
@@ -41,10 +41,10 @@ class Crawling:
             "THUMBLAB_YOUTUBE_API_KEY": SECRET,
             "THUMBLAB_CRAWL_CHANNELS": str(channels),
         }
-        with tempfile.NamedTemporaryFile(dir=told, delete=False) as file:
-            self._complaints = Path(file.name)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            self._stderr_path = Path(file.name)
         self._process = PROCESSES.Process(
-            target=crawling.crawl_all, args=(environment, str(self._complaints), list(NICHES))
+            target=crawling.crawl_all, args=(environment, str(self._stderr_path), list(NICHES))
         )
         self._process.start()
 
@@ -57,14 +57,14 @@ class Crawling:
         os.kill(self._process.pid, number)
 
     def ended(self, seconds: float = 120) -> int:
-        """Wait for its end; the exit status."""
+        """Wait for the end of the process; return its exit status."""
         self._process.join(seconds)
-        assert self._process.exitcode is not None, f"it runs on: {self.complaints}"
+        assert self._process.exitcode is not None, f"it is still running: {self.stderr}"
         return self._process.exitcode
 
     @property
-    def complaints(self) -> str:
-        return self._complaints.read_text()
+    def stderr(self) -> str:
+        return self._stderr_path.read_text()
 
 
 def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
@@ -73,25 +73,25 @@ def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
     vast = vast_catalogue(channels=70, videos=12_000)
     with Emulator(vast, key=SECRET) as emulator:
         process = Crawling(lab, emulator, 10, tmp_path)
-        assert process.ended() == 0, process.complaints
+        assert process.ended() == 0, process.stderr
         expected, undisturbed = outcomes(lab), emulator.counts.spent["units"]
     other = open_lab()
     luck = random.Random(11)
     with Emulator(vast, key=SECRET) as emulator:
         for kill in range(10):
             process = Crawling(other, emulator, 10, tmp_path)
-            # A tenth of the work each, give or take.
+            # About a tenth of the work each.
             enough = undisturbed * (kill + luck.random()) / 10.5
             while emulator.counts.spent["units"] < enough and process.running:
                 time.sleep(0.005)
             process.send(signal.SIGKILL)
             assert process.ended() == -signal.SIGKILL, "it came to its end before it could be killed"
         process = Crawling(other, emulator, 10, tmp_path)
-        assert process.ended() == 0, process.complaints
+        assert process.ended() == 0, process.stderr
         units = emulator.counts.spent["units"]
         counted = Ledger.of(other.engine, other.settings).balances(emulator.now)[0].spent
     assert outcomes(other) == expected
-    # Eight calls may be under way at a kill; at 2 % of 200,000 videos' units that is next to nothing.
+    # At most eight calls are under way at a kill.
     assert undisturbed <= units <= undisturbed + 10 * 8
     assert units <= counted <= units + 10 * 8
     with other.engine.connect() as connection:
@@ -103,11 +103,11 @@ def test_an_interrupted_crawl_ends_after_the_calls_under_way(lab: Lab, tmp_path:
     with Emulator(vast_catalogue(channels=70, videos=40_000), key=SECRET) as emulator:
         process = Crawling(lab, emulator, 10, tmp_path)
         while emulator.counts.spent["units"] < 60:
-            assert process.running, process.complaints
+            assert process.running, process.stderr
             time.sleep(0.01)
         process.send(signal.SIGINT)
         assert process.ended(15) != 0
-    assert "KeyboardInterrupt" in process.complaints
+    assert "KeyboardInterrupt" in process.stderr
     assert any(outcome is not None for outcome in outcomes(lab).values())
 
 
@@ -116,7 +116,7 @@ def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path
     with Emulator(vast, key=SECRET) as emulator:
         both = [Crawling(lab, emulator, 5, tmp_path) for _ in range(2)]
         for process in both:
-            assert process.ended() == 0, process.complaints
+            assert process.ended() == 0, process.stderr
         units = emulator.counts.spent["units"]
     looked_at = len(outcomes(lab))
     engine = create_engine(lab.engine.url)
@@ -125,5 +125,5 @@ def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path
     engine.dispose()
     assert waiting == 0
     assert looked_at > 4_000
-    # Each niche may end with a call that is not full, in either process, and both may ask for the channels.
+    # In each niche, either process may end with a batch that is not full, and both may ask for the channels.
     assert units <= looked_at / 50 + 35 * (6_000 / 35 / 50 + 1) + 4 * len(NICHES)

@@ -23,10 +23,10 @@ from thumblab_pipelines.youtube.client import YouTube
 
 
 def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: SyntheticCatalogue) -> None:
-    mine = [v for v in tech.videos.values() if v.niche == "tech"]
-    of_channel = Counter(v.channel_id for v in mine)
+    tech_videos = [v for v in tech.videos.values() if v.niche == "tech"]
+    of_channel = Counter(v.channel_id for v in tech_videos)
     small, quiet = sorted(of_channel)[:2]
-    others = [v for v in mine if v.channel_id not in (small, quiet)]
+    others = [v for v in tech_videos if v.channel_id not in (small, quiet)]
     changes: dict[str, dict[str, Any]] = {
         others[0].video_id: {"duration_s": 59, "why": "under 1 minute"},
         others[1].video_id: {"duration_s": 3_601, "why": "over 60 minutes"},
@@ -44,7 +44,7 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
 
     def change(video: CatalogueVideo) -> CatalogueVideo:
         facts = {k: v for k, v in changes.get(video.video_id, {}).items() if k != "why"}
-        if video.channel_id == quiet:  # nine in the last 90 days at most
+        if video.channel_id == quiet:  # at most nine in the last 90 days
             facts["published_at"] = tech.observed_at - timedelta(days=100 + len(video.title))
         if video.channel_id == small:
             facts["views"] = 3
@@ -52,16 +52,16 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
 
     with Emulator(Edited(tech, change)) as emulator:
         chosen = at(lab, emulator, crawl_days=400)
-        assert add_channels(chosen, "tech", [quiet]).new == 1  # no search of what is popular now would find it
-        found = crawl(chosen, "tech")
+        assert add_channels(chosen, "tech", [quiet]).new == 1  # searches find only channels with recent videos
+        crawled = crawl(chosen, "tech")
     assert {name: outcomes(lab)[name] for name in changes} == {name: c["why"] for name, c in changes.items()}
-    assert found.counted.channels_excluded == {
+    assert crawled.counted.channels_excluded == {
         "under 100 subscribers": 1,
         "fewer than 10 videos in 90 days": 1,
     }
     counted = Counter(outcomes(lab).values())
-    assert found.counted.videos == dict(counted)
-    # What is left out is not stored; an outlier is, for the library wants the very ones that did well.
+    assert crawled.counted.videos == dict(counted)
+    # Videos that are left out are not stored. Outliers are, because the library wants the winners.
     assert stored(lab) == {name for name, outcome in outcomes(lab).items() if outcome in (KEPT, OUTLIER)}
     with lab.engine.connect() as connection:
         assert not set(connection.scalars(select(videos.c.channel_id).distinct())) & {small, quiet}
@@ -76,11 +76,11 @@ def test_an_inactive_channel_costs_one_page_and_no_video_is_fetched(lab: Lab, te
                 row = {"channel_id": channel.channel_id, "niche": "tech", "found_at": emulator.now}
                 connection.execute(crawl_channels.insert().values(**row))
         connection.commit()
-        found = crawl(at(lab, emulator, crawl_channels=1), "tech")
+        crawled = crawl(at(lab, emulator, crawl_channels=1), "tech")
         walked = emulator.counts.calls["playlistItems"]
     assert walked == sum(channel.niche == "tech" for channel in old.channels.values())
-    assert (found.videos_looked_at, outcomes(lab)) == (0, {})
-    assert set(found.counted.channels_excluded) == {"fewer than 10 videos in 90 days"}
+    assert (crawled.videos_looked_at, outcomes(lab)) == (0, {})
+    assert set(crawled.counted.channels_excluded) == {"fewer than 10 videos in 90 days"}
 
 
 @pytest.mark.parametrize("how", ["named", "a month later"])
@@ -100,34 +100,34 @@ def test_a_channel_that_was_left_out_is_checked_again(lab: Lab, tech: SyntheticC
             assert add_channels(chosen, "tech", [late]).new == 0
         else:
             emulator.advance(timedelta(days=31))
-        found = crawl(chosen, "tech")
-    assert found.counted.channels_excluded == {}
+        crawled = crawl(chosen, "tech")
+    assert crawled.counted.channels_excluded == {}
     with lab.engine.connect() as connection:
         assert late in set(connection.scalars(select(videos.c.channel_id)))
 
 
 def test_removed_and_private_videos_and_closed_channels_are_left_out(lab: Lab, tech: SyntheticCatalogue) -> None:
-    mine = [v for v in tech.videos.values() if v.niche == "tech"]
-    closed = mine[-1].channel_id
+    tech_videos = [v for v in tech.videos.values() if v.niche == "tech"]
+    closed = tech_videos[-1].channel_id
     with Emulator(tech) as emulator:
         chosen = at(lab, emulator, crawl_channels=6)
         crawl(dataclasses.replace(chosen, settings=chosen.settings.model_copy(update={"quota_units": 0})), "tech")
-        hidden = [v.video_id for v in mine if v.channel_id != closed][:2]
-        emulator.make_private(hidden[0])  # listed without a date, and so not even put on the list
+        hidden = [v.video_id for v in tech_videos if v.channel_id != closed][:2]
+        emulator.make_private(hidden[0])  # listed without a date, so the crawl does not list it
         emulator.remove(hidden[1])
         emulator.close_channel(closed)
-        found = crawl(chosen, "tech")
+        crawled = crawl(chosen, "tech")
     assert set(hidden) & stored(lab) == set()
-    assert found.counted.channels_excluded == {"closed or private": 1}
-    assert stored(lab) == {v.video_id for v in mine if v.channel_id != closed} - set(hidden)
+    assert crawled.counted.channels_excluded == {"closed or private": 1}
+    assert stored(lab) == {v.video_id for v in tech_videos if v.channel_id != closed} - set(hidden)
 
 
 def test_a_video_that_vanishes_after_it_was_listed_is_counted_as_gone(
     lab: Lab, tech: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     victim = next(v.video_id for v in tech.videos.values() if v.niche == "tech")
-    look = YouTube.videos
-    monkeypatch.setattr(YouTube, "videos", lambda y, ids, n: [r for r in look(y, ids, n) if r.video_id != victim])
+    fetch = YouTube.videos
+    monkeypatch.setattr(YouTube, "videos", lambda y, ids, n: [r for r in fetch(y, ids, n) if r.video_id != victim])
     with Emulator(tech) as emulator:
         crawl(at(lab, emulator), "tech")
     assert outcomes(lab)[victim] == GONE
@@ -138,16 +138,16 @@ def test_a_video_of_another_channel_is_left_out(
     lab: Lab, tech: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     victim = next(v.video_id for v in tech.videos.values() if v.niche == "tech")
-    look = YouTube.videos
+    fetch = YouTube.videos
     elsewhere = "UC" + "x" * 22
     monkeypatch.setattr(
         YouTube,
         "videos",
         lambda y, ids, n: [
-            dataclasses.replace(r, channel_id=elsewhere) if r.video_id == victim else r for r in look(y, ids, n)
+            dataclasses.replace(r, channel_id=elsewhere) if r.video_id == victim else r for r in fetch(y, ids, n)
         ],
     )
     with Emulator(tech) as emulator:
-        found = crawl(at(lab, emulator), "tech")
-    assert found.counted.videos_waiting == 0
+        crawled = crawl(at(lab, emulator), "tech")
+    assert crawled.counted.videos_waiting == 0
     assert outcomes(lab)[victim] == "of another channel"

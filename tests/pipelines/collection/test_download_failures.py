@@ -40,9 +40,9 @@ def test_a_busy_host_is_asked_again_after_the_time_that_it_gives(lab: Lab, catal
         lab = move(lab, emulator)
         emulator.inject(faults.refusal(429, "rateLimitExceeded", retry_after=1), endpoint="image", times=3)
         start = time.monotonic()
-        found = download_thumbnails(lab, "tech")
+        downloaded = download_thumbnails(lab, "tech")
         took = time.monotonic() - start
-    assert (found.downloaded, found.postponed) == (len(video_ids(lab)), 0)
+    assert (downloaded.downloaded, downloaded.postponed) == (len(video_ids(lab)), 0)
     assert took >= 1
 
 
@@ -62,11 +62,11 @@ def test_while_a_host_asks_one_thread_to_wait_no_other_thread_asks_it(
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(4) as threads:
-            one = threads.submit(retrying.get, url)
+            first = threads.submit(retrying.get, url)
             while not any(seconds > 0.5 for seconds in waited):
                 time.sleep(0.01)
             others = [threads.submit(retrying.get, url) for _ in range(3)]
-            assert all(asking.result().body for asking in (one, *others))
+            assert all(request.result().body for request in (first, *others))
     assert len(moments) == 5
     assert moments[1] - moments[0] >= 0.9
 
@@ -106,9 +106,9 @@ def test_a_broken_answer_costs_only_its_own_picture(lab: Lab, catalogue: Synthet
         lab = move(lab, emulator)
         for fault in (faults.cut_off(), faults.hang_up(), faults.garbage()):
             emulator.inject(fault, endpoint="image")
-        found = download_thumbnails(lab, "tech")
+        downloaded = download_thumbnails(lab, "tech")
         count = len(video_ids(lab))
-        assert (found.downloaded, found.postponed, found.unreadable) == (count - 3, 2, 1)
+        assert (downloaded.downloaded, downloaded.postponed, downloaded.unreadable) == (count - 3, 2, 1)
         again = download_thumbnails(lab, "tech")
     assert (again.downloaded, again.postponed) == (2, 0)
 
@@ -126,9 +126,9 @@ def test_a_stopped_run_keeps_every_batch_that_it_finished(
         with pytest.raises(KeyboardInterrupt):
             download_thumbnails(lab, "tech", stop)
         assert len(rows(lab)) == 10
-        found = download_thumbnails(lab, "tech")
-    assert found.had == 10
-    assert found.downloaded == len(rows(lab)) - 10
+        downloaded = download_thumbnails(lab, "tech")
+    assert downloaded.had == 10
+    assert downloaded.downloaded == len(rows(lab)) - 10
 
 
 def test_a_full_disk_is_named_and_what_was_stored_stays(

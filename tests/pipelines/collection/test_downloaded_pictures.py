@@ -26,7 +26,7 @@ def lab(collected_lab: Lab) -> Lab:
 
 
 def test_every_picture_is_stored_once_under_the_hash_of_its_bytes(small: Any) -> None:
-    assert sum(found.downloaded for found in small.downloaded.values()) == 150
+    assert sum(downloaded.downloaded for downloaded in small.downloaded.values()) == 150
     for row in rows(small.lab):
         assert row.problem is None
         assert (row.width, row.height) == (640, 360)
@@ -38,21 +38,21 @@ def test_downloading_again_asks_for_nothing(small: Any) -> None:
     before = small.emulator.counts
     again = [download_thumbnails(small.lab, niche) for niche in NICHES]
     assert small.emulator.counts == before
-    assert [found.downloaded for found in again] == [0] * 7
-    assert sum(found.had for found in again) == 150
+    assert [downloaded.downloaded for downloaded in again] == [0] * 7
+    assert sum(downloaded.had for downloaded in again) == 150
 
 
 def test_the_best_size_is_taken_that_does_not_answer_404(lab: Lab, catalogue: SyntheticCatalogue) -> None:
     with Emulator(catalogue) as emulator:
         lab = move(lab, emulator, ("hq720", "sddefault", "mqdefault"))
-        found = download_thumbnails(lab, "tech")
+        downloaded = download_thumbnails(lab, "tech")
         counts = emulator.counts
-    assert found.downloaded == len(rows(lab)) == counts.images == counts.images_missing
+    assert downloaded.downloaded == len(rows(lab)) == counts.images == counts.images_missing
     for row in rows(lab):
         assert row.url.endswith("/sddefault.jpg")
         assert (row.width, row.height) == (640, 360)
         with Image.open(io.BytesIO(lab.images.get(row.sha256))) as stored:
-            assert stored.size == (640, 480)  # as the server sent it
+            assert stored.size == (640, 480)  # stored as the server sent it
 
 
 def test_the_placeholder_is_no_picture_even_with_status_200(
@@ -67,10 +67,10 @@ def test_the_placeholder_is_no_picture_even_with_status_200(
             return missing() if file == "maxresdefault.jpg" or name == last else real(name, file)
 
         monkeypatch.setattr(emulator, "picture", picture)
-        found = download_thumbnails(lab, "tech")
-    assert found.unreadable == 0
+        downloaded = download_thumbnails(lab, "tech")
+    assert downloaded.unreadable == 0
     assert row_of(lab, first).url.endswith("/sddefault.jpg")
-    assert row_of(lab, last).url.endswith("/default.jpg")  # which is that small anyway
+    assert row_of(lab, last).url.endswith("/default.jpg")  # the smallest real size has the same dimensions
 
 
 def test_a_missing_picture_is_recorded_and_asked_for_again_only_after_the_interval(
@@ -81,7 +81,7 @@ def test_a_missing_picture_is_recorded_and_asked_for_again_only_after_the_interv
         gone = video_ids(lab)[:3]
         real = emulator.picture
         monkeypatch.setattr(emulator, "picture", lambda name, file: None if name in gone else real(name, file))
-        found = download_thumbnails(lab, "tech")
+        downloaded = download_thumbnails(lab, "tech")
         paths = asked(emulator, monkeypatch)
         again = download_thumbnails(lab, "tech")
         assert paths == []
@@ -93,7 +93,7 @@ def test_a_missing_picture_is_recorded_and_asked_for_again_only_after_the_interv
         monkeypatch.setattr(emulator, "picture", real)
         later(lab, emulator, days=8)
         back = download_thumbnails(lab, "tech")
-    assert (found.unreadable, found.postponed) == (3, 0)
+    assert (downloaded.unreadable, downloaded.postponed) == (3, 0)
     assert (again.downloaded, again.unreadable, again.postponed, again.rechecked) == (0, 0, 0, 0)
     assert (still.unreadable, still.gone) == (3, 0)
     assert (back.downloaded, back.unreadable) == (3, 0)
@@ -107,8 +107,8 @@ def test_bytes_that_are_no_picture_are_recorded_with_the_reason(
     with Emulator(catalogue) as emulator:
         lab = move(lab, emulator)
         monkeypatch.setattr(emulator, "picture", lambda *_: b"<html>a captive portal</html>")
-        found = download_thumbnails(lab, "tech")
-    assert found.downloaded == 0
+        downloaded = download_thumbnails(lab, "tech")
+    assert downloaded.downloaded == 0
     assert {row.problem for row in rows(lab)} == {"not a JPEG, PNG or WebP picture"}
     assert not next(v for v in check_thumbnails(lab, "tech") if v.name == "mostly_readable").passed
 
@@ -120,8 +120,8 @@ def test_a_picture_on_a_host_that_is_not_allowed_is_not_fetched(lab: Lab, catalo
         with lab.engine.begin() as connection:
             elsewhere = "http://169.254.169.254/latest/meta-data/"
             connection.execute(update(videos).where(videos.c.video_id == first).values(thumbnail_urls=[elsewhere]))
-        found = download_thumbnails(lab, "tech")
-    assert found.postponed == 1
+        downloaded = download_thumbnails(lab, "tech")
+    assert downloaded.postponed == 1
     assert first not in {row.video_id for row in rows(lab)}
 
 
@@ -144,8 +144,8 @@ def test_shared_and_near_duplicate_pictures_are_counted(
         for name in names[:3]:
             emulator.change_thumbnail(name, drawn(5, size=(1280, 720)))
         emulator.change_thumbnail(names[3], encoded_anew(drawn(5, size=(1280, 720))))
-        found = download_thumbnails(lab, "tech")
-    assert (found.duplicates, found.near_duplicates) == (3, 2)
+        downloaded = download_thumbnails(lab, "tech")
+    assert (downloaded.duplicates, downloaded.near_duplicates) == (3, 2)
 
 
 def test_pictures_that_were_stored_without_a_hash_get_one(lab: Lab, catalogue: SyntheticCatalogue) -> None:

@@ -28,11 +28,16 @@ def test_an_unchanged_picture_costs_a_304_and_no_bytes(lab: Lab, catalogue: Synt
         download_thumbnails(lab, "tech")
         before, counts = rows(lab), emulator.counts
         later(lab, emulator, days=8)
-        found = download_thumbnails(lab, "tech")
+        downloaded = download_thumbnails(lab, "tech")
         now = emulator.now
         assert emulator.counts.images == counts.images
         assert emulator.counts.images_not_modified == len(before)
-    assert (found.rechecked, found.unchanged, found.bytes, found.changed) == (len(before), len(before), 0, 0)
+    assert (downloaded.rechecked, downloaded.unchanged, downloaded.bytes, downloaded.changed) == (
+        len(before),
+        len(before),
+        0,
+        0,
+    )
     for old, new in zip(before, rows(lab), strict=True):
         assert (old.fetched_at, old.checked_at) == (first, first)
         assert (new.fetched_at, new.checked_at) == (first, now)
@@ -50,9 +55,9 @@ def test_the_same_bytes_without_a_304_are_the_same_picture(
         with lab.engine.begin() as connection:
             connection.execute(update(thumbnails).values(etag=None, last_modified=None))
         later(lab, emulator, days=8)
-        found = download_thumbnails(lab, "tech")
-    assert found.unchanged == len(rows(lab))
-    assert found.bytes > 0
+        downloaded = download_thumbnails(lab, "tech")
+    assert downloaded.unchanged == len(rows(lab))
+    assert downloaded.bytes > 0
     assert all(row.etag for row in rows(lab))
 
 
@@ -74,12 +79,12 @@ def test_a_changed_thumbnail_keeps_both_versions_and_their_view_rates(
         with lab.engine.begin() as connection:
             old_title = connection.scalar(select(videos.c.title).where(videos.c.video_id == name))
             connection.execute(update(videos).where(videos.c.video_id == name).values(title="Another title"))
-        found = download_thumbnails(lab, "tech")
+        downloaded = download_thumbnails(lab, "tech")
         seen = emulator.now
         later(lab, emulator, days=8)
         again = download_thumbnails(lab, "tech")
         end = emulator.now
-    assert (found.changed, found.rechecked) == (1, len(rows(lab)))
+    assert (downloaded.changed, downloaded.rechecked) == (1, len(rows(lab)))
     assert (again.changed, again.unchanged) == (0, len(rows(lab)))
     new = row_of(lab, name)
     assert (new.sha256, new.fetched_at, new.checked_at) == (digest(other), seen, end)
@@ -111,12 +116,12 @@ def test_a_picture_that_was_only_encoded_anew_is_not_a_change(lab: Lab, catalogu
         old = row_of(lab, name)
         emulator.change_thumbnail(name, encoded_anew(lab.images.get(old.sha256)))
         later(lab, emulator, days=8)
-        found = download_thumbnails(lab, "tech")
+        downloaded = download_thumbnails(lab, "tech")
         now, counts = emulator.now, emulator.counts
         later(lab, emulator, days=8)
         download_thumbnails(lab, "tech")
-        assert emulator.counts.images == counts.images  # its new tag is known
-    assert (found.changed, found.unchanged) == (0, len(rows(lab)))
+        assert emulator.counts.images == counts.images  # the new ETag is known
+    assert (downloaded.changed, downloaded.unchanged) == (0, len(rows(lab)))
     new = row_of(lab, name)
     assert (new.sha256, new.fetched_at) == (old.sha256, old.fetched_at)
     assert new.etag != old.etag
@@ -131,8 +136,8 @@ def test_a_better_size_of_the_same_picture_is_not_a_change(lab: Lab, catalogue: 
         download_thumbnails(lab, "tech")
         lab = move(lab, emulator)
         later(lab, emulator, days=8)
-        found = download_thumbnails(lab, "tech")
-    assert (found.changed, found.unchanged) == (0, len(rows(lab)))
+        downloaded = download_thumbnails(lab, "tech")
+    assert (downloaded.changed, downloaded.unchanged) == (0, len(rows(lab)))
     assert all(row.url.endswith("/maxresdefault.jpg") for row in rows(lab))
 
 
@@ -144,9 +149,9 @@ def test_a_known_picture_whose_url_is_gone_is_kept_and_counted(lab: Lab, catalog
         old = row_of(lab, name)
         emulator.remove(name)
         later(lab, emulator, days=8)
-        found = download_thumbnails(lab, "tech")
+        downloaded = download_thumbnails(lab, "tech")
         again = download_thumbnails(lab, "tech")
-    assert (found.gone, found.unchanged, found.unreadable) == (1, len(rows(lab)) - 1, 0)
+    assert (downloaded.gone, downloaded.unchanged, downloaded.unreadable) == (1, len(rows(lab)) - 1, 0)
     assert again.rechecked == 0
     new = row_of(lab, name)
     assert (new.sha256, new.problem) == (old.sha256, None)
@@ -166,7 +171,7 @@ def test_young_videos_are_checked_daily_and_others_weekly(lab: Lab, catalogue: S
             connection.execute(recent.values(published_at=emulator.now - timedelta(days=1)))
         download_thumbnails(lab, "tech")
         assert download_thumbnails(lab, "tech").rechecked == 0
-        later(lab, emulator, hours=23)  # a daily run that is a little early
+        later(lab, emulator, hours=23)  # a daily run may start a little early
         assert download_thumbnails(lab, "tech").rechecked == 1
         later(lab, emulator, days=5)
         assert download_thumbnails(lab, "tech").rechecked == 1
@@ -174,7 +179,7 @@ def test_young_videos_are_checked_daily_and_others_weekly(lab: Lab, catalogue: S
         assert download_thumbnails(lab, "tech").rechecked == 1 + len(others)
         monthly = move(lab, emulator, thumbnail_recheck_days=30.0)
         later(lab, emulator, days=20)
-        assert download_thumbnails(monthly, "tech").rechecked == 0  # the young one is not any more
+        assert download_thumbnails(monthly, "tech").rechecked == 0  # no video is young any more
 
 
 def test_a_run_checks_a_limited_number_the_longest_unchecked_first(lab: Lab, catalogue: SyntheticCatalogue) -> None:
@@ -183,7 +188,7 @@ def test_a_run_checks_a_limited_number_the_longest_unchecked_first(lab: Lab, cat
         download_thumbnails(lab, "tech")
         checked: list[set[str]] = []
         for _ in range(3):
-            later(lab, emulator, days=8)  # every one is due again
+            later(lab, emulator, days=8)  # all are due again
             assert download_thumbnails(lab, "tech").rechecked == 7
             checked.append({row.video_id for row in rows(lab) if row.checked_at == emulator.now})
     assert len(set().union(*checked)) == min(21, len(rows(lab)))
@@ -198,8 +203,8 @@ def test_a_picture_that_is_lost_from_the_store_is_fetched_again_when_it_is_due(
         lost = rows(lab)[0]
         lab.images.path(lost.sha256).unlink()
         later(lab, emulator, days=8)
-        found = download_thumbnails(lab, "tech")
-    assert (found.changed, found.unchanged) == (0, len(rows(lab)))
+        downloaded = download_thumbnails(lab, "tech")
+    assert (downloaded.changed, downloaded.unchanged) == (0, len(rows(lab)))
     assert lab.images.get(lost.sha256)
 
 
@@ -210,8 +215,8 @@ def test_a_broken_answer_does_not_change_a_known_picture(lab: Lab, catalogue: Sy
         before = rows(lab)
         later(lab, emulator, days=8)
         emulator.inject(faults.wrong_content_type(), endpoint="image", times=None)
-        found = download_thumbnails(lab, "tech")
-        assert (found.postponed, found.rechecked) == (len(before), 0)
+        downloaded = download_thumbnails(lab, "tech")
+        assert (downloaded.postponed, downloaded.rechecked) == (len(before), 0)
         assert rows(lab) == before
         emulator.heal()
         assert download_thumbnails(lab, "tech").unchanged == len(before)

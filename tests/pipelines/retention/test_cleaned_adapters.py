@@ -97,7 +97,7 @@ def test_an_adapter_that_cannot_be_cleaned_is_named_and_fails_the_check(lab: Lab
     cleaned = clean_adapters(lab)
     assert cleaned == CleanedAdapters(1, {OTHER: "a bad day"})
     nothing_withheld = CheckResult("not_too_many", True, "")
-    retained = retention.Retained(0, 0, {}, 0, 0, cleaned, 0, None, None, nothing_withheld)  # type: ignore[arg-type]  # no quota is asked
+    retained = retention.Retained(0, 0, {}, 0, 0, cleaned, 0, None, None, nothing_withheld)  # type: ignore[arg-type]
     check, _ = retention.check_retention(lab, "tech", retained)
     assert not check.passed
     assert f"1 releases still hold deleted videos; adapter/{OTHER}: a bad day" in check.explanation

@@ -55,7 +55,7 @@ def test_a_closed_channel_is_deleted_with_all_its_videos(full: FullLab) -> None:
         assert_deleted_everywhere(full, video_id, picture)
     with full.lab.engine.connect() as connection:
         assert connection.execute(select(channels).where(channels.c.channel_id == channel_id)).all() == []
-    if len(video_ids) == len(full.ids):  # nothing is left to serve, and nothing is served
+    if len(video_ids) == len(full.ids):  # no video is left to serve
         assert full.lab.releases.current_id(INDEX, NICHE) is None
 
 
@@ -152,7 +152,7 @@ def test_crawled_videos_and_added_channels_stay_after_they_left_the_library(full
     chosen = full.with_settings(library_days=30, training_days=60)
     before = build_index(chosen, NICHE).release.info["count"]
     assert before == len(full.ids)
-    for _ in range(2):  # they are asked for as everything is
+    for _ in range(2):  # they are refreshed like other videos
         full.emulator.advance(timedelta(days=20))
         with full.lab.engine.begin() as connection:
             connection.execute(update(channels).values(refreshed_at=full.emulator.now))
@@ -170,7 +170,7 @@ def test_crawled_videos_and_added_channels_stay_after_they_left_the_library(full
     library = Library(encoder, (NICHE,), chosen.settings.library_days)
     with full.lab.engine.connect() as connection:
         assert sample(connection, library, 10)[0] == 0
-    # And in the end they go too.
+    # After the training days they are deleted too.
     full.emulator.advance(timedelta(days=21))
     retain(chosen, NICHE)
     assert full.rows(crawled) == {}

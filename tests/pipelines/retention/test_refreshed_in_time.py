@@ -57,7 +57,9 @@ def test_without_quota_videos_are_deleted_when_their_30_days_are_over_and_not_be
 
 def test_a_run_that_ended_with_the_quota_continues_the_next_day(full: FullLab) -> None:
     full.emulator.advance(timedelta(days=26))
-    full.emulator.quota.limits["units"] = full.emulator.counts.spent_today["units"] + 1  # the channels, no video
+    full.emulator.quota.limits["units"] = (
+        full.emulator.counts.spent_today["units"] + 1
+    )  # enough for the channels, not for the videos
     first = retain(full.lab, NICHE)
     assert first.stopped is not None
     assert first.deleted == {}
@@ -95,7 +97,7 @@ def test_a_video_that_left_the_library_is_not_collected_again(full: FullLab) -> 
 
 @pytest.mark.parametrize("how", ["unreachable", "key refused"])
 def test_videos_older_than_30_days_are_deleted_also_when_youtube_cannot_be_asked(full: FullLab, how: str) -> None:
-    # A server that refuses the key still gives the time. One that cannot be reached does not: the lab's own clock counts.
+    # A server that refuses the key still gives the time; if none can be reached, the lab's own clock counts.
     clocks = (full.emulator.now, datetime.now(UTC))
     long_ago = min(clocks) - timedelta(days=31)
     with full.lab.engine.begin() as connection:
