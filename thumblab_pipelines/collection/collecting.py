@@ -37,9 +37,9 @@ class Collecting:
         )
         with lab.engine.connect() as connection:
             unknown = sorted(wanted - set(connection.scalars(playlist_known)))
-        found = [record for batch in batches(unknown, PAGE, "", silent) for record in youtube.channels(batch)]
+        new_channels = [record for batch in batches(unknown, PAGE, "", silent) for record in youtube.channels(batch)]
         with lab.engine.begin() as connection:
-            save_channels(connection, found)
+            save_channels(connection, new_channels)
             known = set(connection.scalars(select(channels.c.channel_id).where(channels.c.channel_id.in_(wanted))))
             # The videos of a channel that vanished between two calls are left out.
             kept = [record for record in records if record.channel_id in known]

@@ -74,9 +74,9 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
             missing: list[str] = []
             for batch in batches(settled, PAGE, f"{niche}: observing", progress):
                 asked += len(batch)
-                found = observe_counts(lab, youtube, batch).video_ids
-                observed += len(found)
-                missing += sorted(set(batch) - set(found))
+                counted = observe_counts(lab, youtube, batch).video_ids
+                observed += len(counted)
+                missing += sorted(set(batch) - set(counted))
             asked += len(unsettled)
             for batch in batches(unsettled + missing, PAGE, f"{niche}: fetching live and missing videos", progress):
                 refetched = refetch(lab, youtube, niche, batch)

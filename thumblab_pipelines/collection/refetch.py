@@ -35,20 +35,20 @@ def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) ->
     A video that is missing or cannot be read is asked for once more by its id alone, because a deletion cannot be
     undone.
     """
-    found = youtube.videos(video_ids, niche)
-    missing = sorted(set(video_ids) - {record.video_id for record in found})
+    records = youtube.videos(video_ids, niche)
+    missing = sorted(set(video_ids) - {record.video_id for record in records})
     gone = sorted(set(missing) - youtube.existing_videos(missing)) if missing else []
     with lab.engine.begin() as connection:
-        save_videos(connection, found)
+        save_videos(connection, records)
         if lab.settings.train_only_on_opted_in:  # an uploader may have withdrawn the choice, so it is asked for again
-            ids = [record.video_id for record in found]
+            ids = [record.video_id for record in records]
             connection.execute(update(videos).where(videos.c.video_id.in_(ids)).values(may_train=None))
-    return Refetched(len(found), gone)
+    return Refetched(len(records), gone)
 
 
 def observe_counts(lab: Lab, youtube: YouTube, video_ids: Sequence[str]) -> ObservedCounts:
     """Add an observation of its counts to each of at most 50 known videos."""
-    found, at = youtube.statistics(video_ids)
+    statistics, at = youtube.statistics(video_ids)
     with lab.engine.begin() as connection:
         # Locked as a foreign key would lock them, so that no video is deleted before its observation is written.
         chosen = (
@@ -67,7 +67,7 @@ def observe_counts(lab: Lab, youtube: YouTube, video_ids: Sequence[str]) -> Obse
                 "comment_count": counts.comment_count,
                 "era": era(formats[counts.video_id], at),
             }
-            for counts in sorted(found, key=lambda counts: counts.video_id)
+            for counts in sorted(statistics, key=lambda counts: counts.video_id)
             if counts.video_id in formats
         ]
         new = 0

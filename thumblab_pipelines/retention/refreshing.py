@@ -91,8 +91,8 @@ def _refresh_channels(
         due = list(connection.scalars(_DUE_CHANNELS, {"before": before, "niche": niche}))
     closed: list[str] = []
     for batch in batches(due, PAGE, f"{niche}: refreshing channels", progress):
-        found = youtube.channels(batch)
-        missing = sorted(set(batch) - {record.channel_id for record in found})
+        records = youtube.channels(batch)
+        missing = sorted(set(batch) - {record.channel_id for record in records})
         gone = sorted(set(missing) - youtube.existing_channels(missing)) if missing else []
         if len(gone) == len(batch) >= _IMPLAUSIBLE_CLOSURES:
             raise YouTubeError(
@@ -101,7 +101,7 @@ def _refresh_channels(
                 Trouble.SERVER,
             )
         with lab.engine.begin() as connection:
-            save_channels(connection, found)
+            save_channels(connection, records)
         closed += gone
     with lab.engine.connect() as connection:
         videos_of_closed = _videos_of(connection, closed)

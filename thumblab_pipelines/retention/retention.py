@@ -70,7 +70,7 @@ def retain(
     If the quota ends, videos that were not refreshed stay until they are 30 days old. Never more than a share of the
     niche is deleted at once, unless a person has `confirmed` it; see `Deletion`.
 
-    If YouTube cannot be asked, deletions follow the newest moment that YouTube told the lab, or this machine's clock in
+    If YouTube cannot be asked, deletions follow the newest moment that YouTube gave the lab, or this machine's clock in
     a `confirmed` run. The other clean-ups are done even if one of them fails.
 
     Raises:
