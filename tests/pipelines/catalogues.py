@@ -1,4 +1,4 @@
-"""Catalogues for the emulator, made from others."""
+"""Catalogues for the emulator that are made from other catalogues."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,7 +8,7 @@ from demo.catalogues.source import CatalogueVideo
 
 
 class Edited(Catalogue):
-    """Another catalogue with its videos changed, at another moment."""
+    """Another catalogue with its videos changed by a function, and observed at another moment if one is given."""
 
     def __init__(
         self, source: Catalogue, change: Callable[[CatalogueVideo], CatalogueVideo], at: datetime | None = None

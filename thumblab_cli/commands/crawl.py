@@ -1,4 +1,7 @@
-"""thumblab crawl: what the training corpus costs, and how far it is. Dagster's asset `crawled_videos` does the work."""
+"""thumblab crawl: estimate the crawl for training videos, add channels to it, and show how far it is.
+
+The Dagster asset `crawled_videos` does the crawl.
+"""
 
 import dataclasses
 import json
@@ -13,9 +16,9 @@ _niches = click.option("--niche", "niches", multiple=True, type=click.Choice(NIC
 
 @click.group(name="crawl")
 def command() -> None:
-    """The crawl for training: its cost before anything is spent, and its state.
+    """Estimate the crawl for training videos, add channels to it, and show how far it is.
 
-    To crawl, materialize `crawled_videos` in Dagster, one partition per niche; it goes on where it stopped.
+    To crawl, materialize `crawled_videos` in Dagster, one partition per niche. A run continues where the last one stopped.
     """
 
 
@@ -23,11 +26,11 @@ def command() -> None:
 @_niches
 @click.option("--channels", type=click.IntRange(1), help="Per niche. Default: THUMBLAB_CRAWL_CHANNELS.")
 @click.option(
-    "--videos-per-channel", type=click.FloatRange(1), help="Default: as walked so far, else 133 (200,000 of 1,500)."
+    "--videos-per-channel", type=click.FloatRange(1), help="Default: the mean so far, or else 133 (200,000 of 1,500)."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: float | None, as_json: bool) -> None:
-    """Print the units and days that the crawl will take. Asks YouTube nothing and spends nothing."""
+    """Print the quota and the days that the crawl will take. Makes no call to YouTube."""
     from thumblab_cli.printing.collection import plan_table, quota_table
     from thumblab_cli.printing.tables import whole_console
     from thumblab_pipelines.collection.crawl_plan import plan_crawl
@@ -45,7 +48,7 @@ def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: floa
         return
     console.print(
         f"{planned.units:,} units and {planned.searches:,} searches: done {_in_days(planned.days)}, beside the daily "
-        f"refresh. By search alone the same videos would take {planned.naive_days:,} days.",
+        f"refresh. By search alone, the same videos would take {planned.naive_days:,} days.",
         soft_wrap=True,
     )
 
@@ -59,14 +62,14 @@ def _in_days(days: int) -> str:
 @click.option("--niche", required=True, type=click.Choice(NICHES))
 @click.option("--file", "source", type=click.File(encoding="utf-8"), help="One channel per line; - for standard input.")
 def add(channels: tuple[str, ...], niche: str, source: TextIO | None) -> None:
-    """Put CHANNELS on the list of a niche, beside those that searches find: ids (UC...), URLs or @handles."""
+    """Add CHANNELS to the crawl of a niche, beside those that searches find: ids (UC...), URLs or @handles."""
     from thumblab_core.errors import LabError
     from thumblab_pipelines.collection.crawl_names import add_channels
     from thumblab_pipelines.lab import Lab
 
     names = [*channels, *(line.strip() for line in source or () if line.strip())]
     if not names:
-        raise LabError("no channel was named; give ids, URLs or @handles, or a --file of them")
+        raise LabError("no channel was given; give ids, URLs or @handles, or a --file of them")
     added = add_channels(Lab.open(), niche, names)
     for handle in added.unknown:
         click.echo(f"{handle}: YouTube knows no such channel")
@@ -97,4 +100,4 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
     if any(state.channels for state in counted.values()):
         console.print(reasons_table(counted))
     else:
-        console.print("Nothing has been crawled yet. `thumblab crawl plan` says what it costs.")
+        console.print("Nothing has been crawled yet. `thumblab crawl plan` estimates the cost.")

@@ -1,4 +1,4 @@
-"""thumblab import: a catalogue into the library."""
+"""thumblab import: read a catalogue into the library."""
 
 import json
 from dataclasses import asdict
@@ -9,13 +9,13 @@ import click
 
 @click.command(name="import")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--serve", is_flag=True, help="Then encode, index and serve it, and train: see `thumblab refresh`.")
+@click.option("--serve", is_flag=True, help="Then encode, index and serve it, and train; see `thumblab refresh`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(folder: Path, serve: bool, as_json: bool) -> None:
     """Read FOLDER/videos.csv and its images into the lab.
 
-    Columns: video_id, niche, channel, title, views, published_on, observed_at, image; optional: duration_s, tags. A row that
-    cannot be read is named and skipped. Exits non-zero when nothing could be read, or when --serve fails.
+    Columns: video_id, niche, channel, title, views, published_on, observed_at, image; optional: duration_s, tags. A row
+    that cannot be read is reported and skipped. Exits non-zero if no row could be read, or if --serve fails.
     """
     from rich.console import Console
 
@@ -29,8 +29,8 @@ def command(folder: Path, serve: bool, as_json: bool) -> None:
     with progress_bars(console) as listener:
         report = import_catalogue(lab, folder, listener)
     if as_json:
-        said = {name: value for name, value in asdict(report).items() if name not in ("video_ids", "niches")}
-        click.echo(json.dumps(said, indent=2))
+        shown = {name: value for name, value in asdict(report).items() if name not in ("video_ids", "niches")}
+        click.echo(json.dumps(shown, indent=2))
     else:
         print_import(console, report)
     if serve:
@@ -40,5 +40,5 @@ def command(folder: Path, serve: bool, as_json: bool) -> None:
     elif not as_json:
         niches = " ".join(sorted(report.niches))
         console.print(
-            f"Next: `thumblab refresh {niches}` serves it, `thumblab evaluate` says what can be learnt from it"
+            f"Next: `thumblab refresh {niches}` serves it; `thumblab evaluate` measures what a model can learn from it"
         )

@@ -1,4 +1,4 @@
-"""thumblab quota: what is left of YouTube's quota today."""
+"""thumblab quota: show what is left of YouTube's quota today."""
 
 import dataclasses
 import json
@@ -10,9 +10,9 @@ import click
 @click.command(name="quota")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show what the lab has asked of the YouTube Data API today, and what it may still ask, by bucket.
+    """Show how much of today's YouTube Data API quota the lab has spent, and what is left, by bucket.
 
-    Days are those of California, where YouTube resets the quota at midnight.
+    A day is one in California, where YouTube resets the quota at midnight.
     """
     from datetime import UTC, datetime
 
@@ -32,9 +32,9 @@ def command(as_json: bool) -> None:
         return
     console = whole_console()
     console.print(quota_table(balances, f"YouTube quota of {pacific_day(now)} (California)"))
-    console.print(f"Reset at {next_reset(now):%Y-%m-%d %H:%M} UTC, in {_until(next_reset(now) - now)}.")
+    console.print(f"Reset at {next_reset(now):%Y-%m-%d %H:%M} UTC, in {_hours_and_minutes(next_reset(now) - now)}.")
 
 
-def _until(rest: timedelta) -> str:
-    hours, minutes = divmod(int(rest.total_seconds()) // 60, 60)
+def _hours_and_minutes(duration: timedelta) -> str:
+    hours, minutes = divmod(int(duration.total_seconds()) // 60, 60)
     return f"{hours} h {minutes} min"

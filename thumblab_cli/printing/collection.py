@@ -1,4 +1,4 @@
-"""What `thumblab quota` and `thumblab crawl` print."""
+"""The tables that `thumblab quota` and `thumblab crawl` print."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,51 +18,44 @@ _CALLS = {
     "searches": "search",
     "stats": "counts of 50 videos",
 }
+"""The calls that each bucket of the quota pays for."""
 
 
 def quota_table(balances: Sequence["Balance"], title: str) -> Table:
-    """A row per bucket: what its calls are, the limit of a day, what is spent and what is left."""
-    made = table("bucket", "calls", "a day", "spent", "left", words=("bucket", "calls"), title=title)
+    """Return a table with a row per bucket: its calls, the limit of a day, what is spent and what is left."""
+    built = table("bucket", "calls", "a day", "spent", "left", words=("bucket", "calls"), title=title)
     for balance in balances:
         left = "0 (YouTube says so)" if balance.exhausted else f"{balance.left:,}"
-        made.add_row(balance.bucket, _CALLS[balance.bucket], f"{balance.limit:,}", f"{balance.spent:,}", left)
-    return made
+        built.add_row(balance.bucket, _CALLS[balance.bucket], f"{balance.limit:,}", f"{balance.spent:,}", left)
+    return built
 
 
 def plan_table(plan: "Plan") -> Table:
-    """A row per niche: channels found, to find and to walk; videos listed and expected in the end; and what it costs."""
+    """Return a table with a row per niche: channels found, to find and to walk; videos listed and expected; the cost."""
     title = f"The crawl, at {plan.videos_per_channel:.0f} videos a channel"
     columns = ("niche", "found", "to find", "to walk", "listed", "expected", "searches", "units")
-    made = table(*columns, words=("niche",), title=title)
+    built = table(*columns, words=("niche",), title=title)
     for row in plan.niches:
-        made.add_row(
-            row.niche,
-            *(
-                f"{number:,}"
-                for number in (
-                    row.channels_found,
-                    row.channels_to_find,
-                    row.channels_to_walk,
-                    row.videos_listed,
-                    row.videos_expected,
-                    row.searches,
-                    row.units,
-                )
-            ),
+        numbers = (
+            row.channels_found,
+            row.channels_to_find,
+            row.channels_to_walk,
+            row.videos_listed,
+            row.videos_expected,
+            row.searches,
+            row.units,
         )
-    made.add_section()
-    made.add_row("all", *[""] * 4, f"{sum(row.videos_expected for row in plan.niches):,}", *_totals(plan))
-    return made
-
-
-def _totals(plan: "Plan") -> tuple[str, str]:
-    return f"{plan.searches:,}", f"{plan.units:,}"
+        built.add_row(row.niche, *(f"{number:,}" for number in numbers))
+    built.add_section()
+    expected = sum(row.videos_expected for row in plan.niches)
+    built.add_row("all", *[""] * 4, f"{expected:,}", f"{plan.searches:,}", f"{plan.units:,}")
+    return built
 
 
 def crawl_table(counted: Mapping[str, "Counted"]) -> Table:
-    """A row per niche: how far it is."""
+    """Return a table with a row per niche: its channels and videos, kept, left out and left to do."""
     columns = ("niche", "channels", "left out", "to check", "to walk", "videos", "kept", "waiting")
-    made = table(*columns, words=("niche",), title="The crawl")
+    built = table(*columns, words=("niche",), title="The crawl")
     for niche, state in counted.items():
         numbers = (
             state.channels,
@@ -73,15 +66,15 @@ def crawl_table(counted: Mapping[str, "Counted"]) -> Table:
             state.kept,
             state.videos_waiting,
         )
-        made.add_row(niche, *(f"{number:,}" for number in numbers))
-    return made
+        built.add_row(niche, *(f"{number:,}" for number in numbers))
+    return built
 
 
 def reasons_table(counted: Mapping[str, "Counted"]) -> Table:
-    """Why channels and videos were left out, over all the niches shown."""
+    """Return a table of why channels and videos of all these niches were left out."""
     from thumblab_pipelines.collection.crawl_rules import KEPT
 
-    made = table("what", "why", "how many", words=("what", "why"), title="Left out")
+    built = table("what", "why", "how many", words=("what", "why"), title="Left out")
     channels: Counter[str] = Counter()
     videos: Counter[str] = Counter()
     for state in counted.values():
@@ -89,5 +82,5 @@ def reasons_table(counted: Mapping[str, "Counted"]) -> Table:
         videos.update({reason: number for reason, number in state.videos.items() if reason != KEPT})
     for what, reasons in (("channels", channels), ("videos", videos)):
         for reason, number in reasons.most_common():
-            made.add_row(what, reason, f"{number:,}")
-    return made
+            built.add_row(what, reason, f"{number:,}")
+    return built

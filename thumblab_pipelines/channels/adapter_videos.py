@@ -19,8 +19,8 @@ from thumblab_core.encoders.load import image_encoder_name, named_image_encoder,
 from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.errors import LabError
 from thumblab_core.images.stored_hashes import known_hashes
+from thumblab_core.inclusion import SHORTEST_S
 from thumblab_core.releases.release_store import Release
-from thumblab_pipelines.dataset.corpus import MIN_SECONDS
 from thumblab_pipelines.features.learnt_vectors import (
     PICTURE,
     TITLE,
@@ -86,7 +86,7 @@ def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, d
         "of unknown length": corpus.duration_s.isna(),
         f"up to {LONGEST_SHORT_S} s and of unknown shape (may be a Short)": corpus.aspect_ratio.isna()
         & (corpus.duration_s <= LONGEST_SHORT_S),
-        f"under {MIN_SECONDS} s": corpus.duration_s < MIN_SECONDS,
+        f"under {SHORTEST_S} s": corpus.duration_s < SHORTEST_S,
         NOT_KEPT: corpus.lacks_count == NOT_KEPT,
         CHANGED_FIRST: corpus.lacks_count == CHANGED_FIRST,
         NEVER_COUNTED: ~(corpus.views.astype(float) > 0),

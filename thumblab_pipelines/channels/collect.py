@@ -9,7 +9,7 @@ from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import CHANNEL_ID
 from thumblab_pipelines.collection.download import download_thumbnails
-from thumblab_pipelines.collection.refresh import observe_counts
+from thumblab_pipelines.collection.refetch import observe_counts
 from thumblab_pipelines.collection.uploads import newest_uploads
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent

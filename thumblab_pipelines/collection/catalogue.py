@@ -1,4 +1,5 @@
-"""Import a catalogue: a folder with `videos.csv` and pictures. A bad row is named and skipped; it never stops the rest."""
+"""Import a catalogue: a folder with `videos.csv` and pictures. A bad row is reported and skipped, and the rest goes
+in."""
 
 import os
 import stat
@@ -21,12 +22,16 @@ from thumblab_pipelines.videos.records import save_channels, save_videos
 from thumblab_pipelines.videos.versions import Shown, Sighting, Unchanged, record, still_shows
 
 _BATCH = 128
-_SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 
 @dataclass
 class Imported:
-    """What an import read. `problems` names each row that was skipped, or taken with a remark; `video_ids` are the good."""
+    """The counts of an import.
+
+    `good` of the `rows` were read. `problems` name each row that was skipped or read with a remark, and `video_ids` and
+    `niches` are those of the good rows. `remarks` concern the table as a whole.
+    """
 
     rows: int = 0
     good: int = 0
@@ -41,14 +46,14 @@ class Imported:
 def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
     """Read `folder/videos.csv` and its pictures into the library. Reading it again changes nothing.
 
-    One picture is in memory at a time. Raises `LabError` when the file is missing, lacks a required column, or when no row
-    at all could be read.
+    One picture is in memory at a time. Raises `LabError` if the file is missing, lacks a required column, or has no row
+    that can be read.
     """
     table = Table(folder)
     rows = list(table.read())
     report = Imported(table.rows, problems=table.problems, remarks=table.remarks)
     for batch in batches(rows, _BATCH, "importing", progress):
-        good = _look_at_pictures(lab, batch, report)
+        good = _read_pictures(lab, batch, report)
         _save(lab, good, report)
         report.good += len(good)
         report.video_ids.update(row.record.video_id for row, _ in good)
@@ -60,8 +65,8 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
     return report
 
 
-def _look_at_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tuple[Row, Sighting | None]]:
-    """Store the picture of each row, and what there is to say of it; a row without one is a problem."""
+def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tuple[Row, Sighting | None]]:
+    """Store the picture of each row; return the rows that have one, with what to record of it. Others are a problem."""
     ids = [row.record.video_id for row in rows]
     statement = select(thumbnails).where(thumbnails.c.video_id.in_(ids), thumbnails.c.sha256.is_not(None))
     with lab.engine.connect() as connection:
@@ -69,48 +74,48 @@ def _look_at_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[t
     good: list[tuple[Row, Sighting | None]] = []
     for row in rows:
         try:
-            good.append((row, _look_at(lab, row, known.get(row.record.video_id), report)))
+            good.append((row, _read_picture_of(lab, row, known.get(row.record.video_id), report)))
         except ImageError as error:
             report.problems.append(_problem(row, f"image {row.image.name[:40]}: {error}"))
-        except Exception as error:  # noqa: BLE001  a decoder fed hostile bytes raises almost anything
-            said = getattr(error, "strerror", None) or f"{type(error).__name__}: {str(error)[:120]}"
-            report.problems.append(_problem(row, f"image {row.image.name[:40]} cannot be read ({said})"))
+        except Exception as error:  # noqa: BLE001  a decoder may raise almost anything on hostile bytes
+            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {str(error)[:120]}"
+            report.problems.append(_problem(row, f"image {row.image.name[:40]} cannot be read ({reason})"))
     return good
 
 
-def _look_at(lab: Lab, row: Row, known: Any, report: Imported) -> Sighting | None:
-    """Store the picture, and say what it shows at the time it was observed; None where something was seen later."""
+def _read_picture_of(lab: Lab, row: Row, known: Any, report: Imported) -> Sighting | None:
+    """Store the row's picture, and return what it shows at the time it was observed; None if a later one is known."""
     data = read_picture(row.image)
     picture = decode(data)
-    name, at = row.record.video_id, row.record.observed_at
+    video_id, at = row.record.video_id, row.record.observed_at
     sighting: Sighting | None = None
     if known is not None and still_shows(lab.images, known.sha256, picture):
-        sighting = Unchanged(name, at)
+        sighting = Unchanged(video_id, at)
     elif known is None or at >= known.checked_at:
         phash = perceptual_hash(picture.pixels)
-        sighting = Shown(name, at, picture.sha256, picture.width, picture.height, phash)
+        sighting = Shown(video_id, at, picture.sha256, picture.width, picture.height, phash)
     lab.images.put(data)
-    if _SUFFIXES.get(row.image.suffix.lower()) != picture.format:
+    if _FORMATS.get(row.image.suffix.lower()) != picture.format:
         remark = f"image {row.image.name[:40]} is a {picture.format}; read as that"
-        report.problems.append(RowProblem(row.line, name, remark, skipped=False))
+        report.problems.append(RowProblem(row.line, video_id, remark, skipped=False))
     return sighting
 
 
 def read_picture(path: Path) -> bytes:
-    """The bytes of a file that may be a picture. Raises `ImageError` for what is no file or too large, before it is read."""
-    # A pipe that nobody writes to would be waited for.
-    with open(path, "rb", opener=_without_waiting) as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
+    """Return the bytes of a file. Raises `ImageError`, before reading, if it is not a regular file or is too large."""
+    # Opening a pipe that nobody writes to would otherwise wait for ever.
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise ImageError("it cannot be read: it is no file but a pipe or a device")
-        if found.st_size > MAX_BYTES:
+        if status.st_size > MAX_BYTES:
             raise ImageError(
-                f"the file has {found.st_size / 2**20:,.1f} MiB; at most {MAX_BYTES // 2**20} MiB are read"
+                f"the file has {status.st_size / 2**20:,.1f} MiB; at most {MAX_BYTES // 2**20} MiB are read"
             )
         return file.read(MAX_BYTES + 1)
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -119,6 +124,7 @@ def _problem(row: Row, text: str) -> RowProblem:
 
 
 def _save(lab: Lab, good: Sequence[tuple[Row, Sighting | None]], report: Imported) -> None:
+    """Save the channels, videos and sightings of the good rows in one transaction, and count the new ones."""
     if not good:
         return
     with lab.engine.begin() as connection:

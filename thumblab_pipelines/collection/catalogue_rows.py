@@ -1,4 +1,4 @@
-"""The rows of a catalogue's `videos.csv`. A bad one is named and skipped; it never stops the rest."""
+"""Read the rows of a catalogue's `videos.csv`. A bad row is reported and skipped, and the rest is read."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,19 +16,20 @@ from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
 
 REQUIRED = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "image")
 OPTIONAL = ("duration_s", "tags")
-_WRITTEN = ("channel", "title", "tags")
-"""What people write, and tools escape."""
+_FREE_TEXT = ("channel", "title", "tags")
+"""Columns that people write and in which tools escape HTML entities."""
 
 _VALUES = {"views", "published_on", "observed_at", "duration_s", "tags", "channel"}
-"""Where `nan` and the like stand for no value. A title may be just that."""
+"""Columns in which `nan` and the like stand for no value. A title may be the word itself."""
 
 _LONGEST_ID = 200
-_SHOWN = 40  # characters of a value in a message
+_SHOWN = 40
+"""Characters of a value that a message shows."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row that can be read, and where its picture is to be."""
+    """A row that could be read; `image` is the path of its picture, which may not exist."""
 
     line: int
     record: VideoRecord
@@ -38,7 +39,11 @@ class Row:
 
 @dataclass
 class Table:
-    """What reading `folder/videos.csv` has told so far. `remarks` say what was taken otherwise than it stands there."""
+    """The table `folder/videos.csv`, with what reading it has found so far.
+
+    `rows` counts the rows, and `problems` names those that were skipped or read with a remark. `remarks` say what was
+    read differently from how it is written.
+    """
 
     folder: Path
     rows: int = 0
@@ -49,12 +54,15 @@ class Table:
     _escaped: dict[str, list[str]] = field(default_factory=dict)
 
     def read(self) -> Iterator[Row]:
-        """Each good row. Raises `LabError` when there is no such file, it is no CSV in UTF-8, or lacks a required column."""
+        """Yield each good row.
+
+        Raises `LabError` if the file does not exist, is no CSV in UTF-8, or lacks a required column.
+        """
         path = self.folder / "videos.csv"
         try:
-            if path.exists() and not path.is_file():  # such as a pipe, which may never end
+            if path.exists() and not path.is_file():  # a pipe, for example, may never end
                 raise LabError(f"{path} cannot be read (it is no file); a catalogue is a folder with videos.csv")
-            # A byte that is not UTF-8 becomes a lone surrogate, so that it costs its own row and no other.
+            # A byte that is not UTF-8 becomes a lone surrogate, so that it costs only its own row.
             file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
         except OSError as error:
             raise LabError(
@@ -68,7 +76,7 @@ class Table:
         _, header = next(rows, (0, []))
         if isinstance(header, str):
             raise LabError(f"{path} is no CSV file ({header}); save it as such")
-        self._header = self._names(path, header)
+        self._header = self._read_header(path, header)
         for line, cells in rows:
             if not cells:
                 continue
@@ -78,30 +86,31 @@ class Table:
                 self.problems.append(row)
             else:
                 yield row
-        self._tell_of_entities()
+        self._remark_on_entities()
 
     def _is_row(self, cells: Sequence[str]) -> bool:
         return cells[self._header.index("niche")].strip() in NICHES
 
-    def _names(self, path: Path, header: Sequence[str]) -> list[str]:
-        """The names of the columns, in one case and without spaces around."""
+    def _read_header(self, path: Path, header: Sequence[str]) -> list[str]:
+        """Return the names of the columns in lower case, without spaces around them."""
         if any("\0" in name or not_utf8(name) for name in header):
             raise LabError(f"{path} is not in UTF-8; save it as CSV in UTF-8")
         names = [name.strip().casefold() for name in header]
         missing = [name for name in REQUIRED if name not in names]
         if missing:
-            has = ", ".join(name[:_SHOWN] for name in header[:30])
+            columns = "column" if len(missing) == 1 else "columns"
+            present = ", ".join(name[:_SHOWN] for name in header[:30])
             advice = "; save it with commas between the cells" if len(header) == 1 else ""
-            raise LabError(
-                f"{path} lacks the column{'s'[: len(missing) > 1]} {', '.join(missing)}; it has {has}{advice}"
-            )
-        twice = [name for name in (*REQUIRED, *OPTIONAL) if names.count(name) > 1]
-        if twice:
-            raise LabError(f"{path} has the column {twice[0]} {names.count(twice[0])} times; remove all but one")
+            raise LabError(f"{path} lacks the {columns} {', '.join(missing)}; it has {present}{advice}")
+        repeated = [name for name in (*REQUIRED, *OPTIONAL) if names.count(name) > 1]
+        if repeated:
+            times = names.count(repeated[0])
+            raise LabError(f"{path} has the column {repeated[0]} {times} times; remove all but one")
         self.remarks += [f"no column {name}: imported without" for name in OPTIONAL if name not in names]
         return names
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
+        """Return the row, or what is wrong with it. A length that cannot be read is left out with a remark."""
         texts = {
             name: cell.strip() for name, cell in zip_longest(self._header, cells[: len(self._header)], fillvalue="")
         }
@@ -113,44 +122,46 @@ class Table:
             if bad:
                 raise ValueError(f"{', '.join(bad)} holds bytes that are no text; save the file in UTF-8")
             texts = {name: "" if name in _VALUES and is_nothing(text) else text for name, text in texts.items()}
-            plain = texts | {name: written(texts[name]) for name in _WRITTEN if name in texts}
+            plain = texts | {name: written(texts[name]) for name in _FREE_TEXT if name in texts}
             empty = [name for name in REQUIRED if not visible(plain[name])]
             if empty:
                 raise ValueError(f"{', '.join(empty)} is missing")
             if video_id in self._lines:
-                raise ValueError(f"video_id {video_id[:_SHOWN]} stands on line {self._lines[video_id]} already")
-            remark = _unread_length(plain)
+                raise ValueError(f"video_id {video_id[:_SHOWN]} is on line {self._lines[video_id]} already")
+            remark = _length_problem(plain)
             row = _parse(plain | {"duration_s": ""} if remark else plain, line, self.folder)
         # RuntimeError: a loop of links on the way to the image
         except (ValueError, ArithmeticError, OSError, RuntimeError) as error:
-            return RowProblem(line, "" if not_utf8(video_id) else video_id[:_LONGEST_ID], _said(error))
+            return RowProblem(line, "" if not_utf8(video_id) else video_id[:_LONGEST_ID], _sentence(error))
         self._lines[video_id] = line
         if remark:
             self.problems.append(RowProblem(line, video_id, remark, skipped=False))
-        for name in _WRITTEN:
+        for name in _FREE_TEXT:
             if name in texts and plain[name] != texts[name]:
                 self._escaped.setdefault(name, []).append(
                     f"line {line}, {texts[name][:60]!r} is read as {plain[name][:60]!r}"
                 )
         return row
 
-    def _tell_of_entities(self) -> None:
-        for name, found in self._escaped.items():
-            self.remarks.append(f"HTML entities in {name} of {len(found)} rows were decoded, such as on {found[0]}")
+    def _remark_on_entities(self) -> None:
+        for name, examples in self._escaped.items():
+            self.remarks.append(
+                f"HTML entities in {name} of {len(examples)} rows were decoded, such as on {examples[0]}"
+            )
 
 
-def _unread_length(cells: dict[str, str]) -> str | None:
-    """Why the length cannot be read; it is optional, so the row goes without it."""
+def _length_problem(cells: dict[str, str]) -> str | None:
+    """Return why the length cannot be read, or None. It is optional, so the row is read without it."""
     try:
         if cells.get("duration_s"):
             seconds(cells["duration_s"], "duration_s")
     except (ValueError, ArithmeticError) as error:
-        return f"{error}; taken without a length"
+        return f"{error}; read without a length"
     return None
 
 
 def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
-    """Raises `ValueError` with a sentence for the report."""
+    """Return the row of these cells, by column. Raises `ValueError` with a sentence for the report."""
     if cells["niche"] not in NICHES:
         raise ValueError(f"niche {cells['niche'][:_SHOWN]!r} is none of {', '.join(NICHES)}")
     if len(cells["video_id"]) > _LONGEST_ID:
@@ -159,7 +170,7 @@ def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
     published, observed = moment(cells["published_on"], "published_on"), moment(cells["observed_at"], "observed_at")
     if observed < published:
         raise ValueError(
-            f"observed_at {cells['observed_at'][:_SHOWN]} lies before published_on {cells['published_on'][:_SHOWN]}"
+            f"observed_at {cells['observed_at'][:_SHOWN]} is before published_on {cells['published_on'][:_SHOWN]}"
         )
     channel = ChannelRecord(channel_id_of(cells["channel"]), " ".join(cells["channel"].split()))
     record = VideoRecord(
@@ -179,23 +190,24 @@ def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
 
 
 def _image(name: str, folder: Path) -> Path:
-    """Where the picture is, links followed; a name as Windows writes it is read as such."""
+    """Return the path of the picture, with links resolved; the name may have the backslashes of Windows."""
     if "\\" in name and not (folder / name).exists():
         name = name.replace("\\", "/")
     image = (folder / name).resolve()
     if not image.is_relative_to(folder.resolve()):
-        raise ValueError(f"image {name[:_SHOWN]!r} lies outside the catalogue")
+        raise ValueError(f"image {name[:_SHOWN]!r} is outside the catalogue")
     return image
 
 
 def _header_line(lines: Sequence[str]) -> int:
-    """Where the header is: after lines that are empty, and after `sep=;`, a note of Excel's to itself."""
-    for at, line in enumerate(lines):
+    """Return the index of the header: after empty lines, and after a `sep=;` line, by which Excel names the
+    separator."""
+    for number, line in enumerate(lines):
         if line.strip() and not re.fullmatch(r'"?sep=.?"?\s*', line, re.IGNORECASE):
-            return at
+            return number
     return len(lines)
 
 
-def _said(error: Exception) -> str:
-    """Without the path, which may be long."""
+def _sentence(error: Exception) -> str:
+    """Return the error's message, without the path of the picture, which may be long."""
     return f"image cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)

@@ -1,4 +1,4 @@
-"""Channels that somebody names for the crawl, beside those that searches find."""
+"""Add channels to the crawl that a person names, beside those that searches find."""
 
 import re
 from collections.abc import Sequence
@@ -6,37 +6,40 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from thumblab_core.errors import LabError
-from thumblab_pipelines.collection import crawl_state
+from thumblab_pipelines.collection import crawl_channels
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.client import YouTube
 
 _CHANNEL_ID = re.compile(r"(?<![\w-])UC[\w-]{22}(?![\w-])", re.ASCII)
 _HANDLE = re.compile(r"@[\w.·-]{3,30}")
 
+_UNCHECKED_TITLE = "(not looked at yet)"
+"""The title of a channel of which only the id is known, until the crawl checks it."""
+
 
 @dataclass(frozen=True)
 class Added:
-    """Channels that were put on the list by name: those that are new to it, and the names that no channel has."""
+    """How many of the named channels are new to the crawl, and the handles that YouTube does not know."""
 
     new: int
     unknown: list[str]
 
 
 def add_channels(lab: Lab, niche: str, names: Sequence[str]) -> Added:
-    """Put channels on the list of a niche: ids (`UC...`), their URLs, or handles (`@name`, a unit each to look up).
+    """Add channels to the crawl of a niche: ids (`UC...`), their URLs, or handles (`@name`, a unit of quota each).
 
-    Raises `LabError` for a name of no such form, before anything is stored or asked.
+    Raises `LabError` if a name has none of these forms, before anything is stored or asked.
     """
     ids, handles = [], []
     for name in names:
-        if found := _CHANNEL_ID.search(name):
-            ids.append(found[0])
-        elif found := _HANDLE.search(name):
-            handles.append(found[0])
+        if match := _CHANNEL_ID.search(name):
+            ids.append(match[0])
+        elif match := _HANDLE.search(name):
+            handles.append(match[0])
         else:
             raise LabError(f"{name!r} is no channel: give its id (UC and 22 characters), its URL, or its @handle")
     unknown: list[str] = []
-    known = dict.fromkeys(ids, "(not looked at yet)")
+    titles = dict.fromkeys(ids, _UNCHECKED_TITLE)
     now = datetime.now(UTC)
     if handles:
         with YouTube.connect(lab.settings, lab.engine) as youtube:
@@ -46,8 +49,8 @@ def add_channels(lab: Lab, niche: str, names: Sequence[str]) -> Added:
                 if record is None:
                     unknown.append(handle)
                 else:
-                    known[record.channel_id] = record.title
+                    titles[record.channel_id] = record.title
     with lab.engine.begin() as connection:
-        new = crawl_state.add(connection, niche, known, now)
-        crawl_state.readmit(connection, list(known))
+        new = crawl_channels.add(connection, niche, titles, now)
+        crawl_channels.readmit(connection, list(titles))
         return Added(new, unknown)

@@ -1,4 +1,4 @@
-"""What a crawl will cost, told before anything is spent. No call is made."""
+"""Estimate what a crawl will cost, without a call to YouTube."""
 
 import math
 from collections.abc import Sequence
@@ -8,22 +8,33 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from thumblab_pipelines.collection import crawl_state
+from thumblab_pipelines.collection.crawl_searches import pages_searched
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.client import PAGE
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, Balance, Ledger
 
 VIDEOS_PER_CHANNEL = 133
-"""Uploads of a channel within the crawl's days, until the lab has counted its own: 200,000 videos of 1,500 channels."""
+"""Uploads of a channel within the crawl's days (200,000 videos of 1,500 channels), used until the lab has counted its
+own."""
 
 _NEW_PER_SEARCH = 15
-"""New channels that a search is taken to bring until the lab has counted its own."""
+"""New channels that a page of a search brings, used until the lab has counted its own."""
 
 _ENOUGH_PAGES = 5
+"""Searched pages from which on the lab's own count of new channels is used."""
+
+_MEAN_VIDEOS = text("""
+    SELECT count(*)::float / NULLIF(count(DISTINCT k.channel_id), 0)
+    FROM crawl_videos k JOIN crawl_channels c USING (channel_id) WHERE c.walked_at IS NOT NULL
+""")
 
 
 @dataclass(frozen=True)
 class NichePlan:
-    """What is left to do in a niche, and what it will cost. Channels and videos that are not found yet are estimates."""
+    """What is left to do in a niche and what it costs. The numbers of what is not found yet are estimates.
+
+    `videos_listed` are known already; `videos_expected` is their number at the end of the crawl.
+    """
 
     niche: str
     channels_found: int
@@ -37,7 +48,10 @@ class NichePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All niches together. `days` until it is done at the quota of the settings; `naive_days` by search alone."""
+    """The crawl of all niches together.
+
+    `days` is how long it takes with the quota of the settings, and `naive_days` how long it would take by search alone.
+    """
 
     niches: list[NichePlan]
     videos_per_channel: float
@@ -49,16 +63,20 @@ class Plan:
 
 
 def plan_crawl(lab: Lab, niches: Sequence[str], channels: int | None = None, per_channel: float | None = None) -> Plan:
-    """Plan the crawl of the niches to `channels` each (default: the setting), of `per_channel` videos each (default: as
-    many as the channels walked so far have, else 133)."""
+    """Plan the crawl of the niches.
+
+    Args:
+        lab: The lab.
+        niches: The niches to crawl.
+        channels: How many channels to find for each niche; by default the setting.
+        per_channel: Videos of a channel; by default the mean of the channels walked so far, or `VIDEOS_PER_CHANNEL`.
+    """
     settings = lab.settings
-    # Nothing is asked of YouTube here, so the days are those of this machine's clock.
-    now = datetime.now(UTC)
+    now = datetime.now(UTC)  # this machine's clock, because YouTube is not asked
     mean = per_channel or _videos_per_channel(lab)
     wanted = channels or settings.crawl_channels
-    planned = [
-        _plan_niche(lab, niche, wanted, mean, now - timedelta(days=settings.crawl_again_days)) for niche in niches
-    ]
+    walk_before = now - timedelta(days=settings.crawl_again_days)
+    planned = [_plan_niche(lab, niche, wanted, mean, walk_before) for niche in niches]
     searches, units = sum(p.searches for p in planned), sum(p.units for p in planned)
     balances = Ledger.of(lab.engine, settings).balances(now)
     by_bucket = {balance.bucket: balance for balance in balances}
@@ -71,18 +89,18 @@ def plan_crawl(lab: Lab, niches: Sequence[str], channels: int | None = None, per
     return Plan(planned, mean, searches, units, days, naive, balances)
 
 
-def _plan_niche(lab: Lab, niche: str, wanted: int, mean: float, before: datetime) -> NichePlan:
+def _plan_niche(lab: Lab, niche: str, wanted: int, mean: float, walk_before: datetime) -> NichePlan:
     with lab.engine.connect() as connection:
-        counted = crawl_state.count(connection, niche, before)
-        pages_searched = crawl_state.pages_searched(connection, niche)
-    found_per_search = counted.channels / pages_searched if pages_searched >= _ENOUGH_PAGES else _NEW_PER_SEARCH
+        counted = crawl_state.count(connection, niche, walk_before)
+        searched = pages_searched(connection, niche)
+    found_per_search = counted.channels / searched if searched >= _ENOUGH_PAGES else _NEW_PER_SEARCH
     to_find = max(0, wanted - counted.channels)
     to_check = to_find + counted.channels_to_check
     to_walk = to_check + counted.channels_to_walk
     new_videos = to_walk * mean
-    # A channel of n uploads has n/50 pages, rounded up, and none knows its end before the last: one more on the average.
-    pages = to_walk * (mean / PAGE + 1)
-    looks = (new_videos + counted.videos_waiting) / PAGE
+    # The last page is rarely full, and a walk may read one page more to see that it was the last: one page on average.
+    upload_pages = to_walk * (mean / PAGE + 1)
+    video_pages = (new_videos + counted.videos_waiting) / PAGE
     listed = sum(counted.videos.values()) + counted.videos_waiting
     return NichePlan(
         niche,
@@ -92,23 +110,19 @@ def _plan_niche(lab: Lab, niche: str, wanted: int, mean: float, before: datetime
         listed,
         round(listed + new_videos),
         math.ceil(to_find / max(found_per_search, 1)),
-        math.ceil(to_check / PAGE) + math.ceil(pages) + math.ceil(looks),
+        math.ceil(to_check / PAGE) + math.ceil(upload_pages) + math.ceil(video_pages),
     )
 
 
 def _videos_per_channel(lab: Lab) -> float:
-    statement = text("""
-        SELECT count(*)::float / NULLIF(count(DISTINCT k.channel_id), 0)
-        FROM crawl_videos k JOIN crawl_channels c USING (channel_id) WHERE c.walked_at IS NOT NULL
-    """)
     with lab.engine.connect() as connection:
-        return connection.execute(statement).scalar() or VIDEOS_PER_CHANNEL
+        return connection.execute(_MEAN_VIDEOS).scalar() or VIDEOS_PER_CHANNEL
 
 
 def _days(calls: int, balance: Balance, kept: int) -> int:
-    """Days until so many calls are made: what is left of today, then whole days."""
+    """Return the days that the calls take: what is left of today, then whole days. `kept` calls a day are not used."""
     today = max(0, balance.left - kept)
-    a_day = max(1, balance.limit - kept)
+    per_day = max(1, balance.limit - kept)
     if calls == 0:
         return 0
-    return 1 + max(0, math.ceil((calls - today) / a_day)) if today else math.ceil(calls / a_day) + 1
+    return 1 + max(0, math.ceil((calls - today) / per_day)) if today else math.ceil(calls / per_day) + 1

@@ -1,9 +1,20 @@
-"""Which videos the training corpus takes: the inclusion and exclusion criteria of the training guide, each with its name."""
+"""The rules of the crawl: which channels it walks, and which of their videos it keeps for training.
+
+The reasons below are stored in the database with each channel and video that is left out.
+"""
 
 import unicodedata
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from thumblab_core.inclusion import (
+    ACTIVE_WITHIN,
+    LEAST_RECENT_VIDEOS,
+    LEAST_SUBSCRIBERS,
+    LEAST_VIEWS,
+    LONGEST_S,
+    SHORTEST_S,
+)
 from thumblab_pipelines.videos.records import SHORT, VIDEO, ChannelRecord, VideoRecord
 from thumblab_pipelines.youtube.answers import Upload
 
@@ -11,15 +22,8 @@ KEPT = "kept"
 GONE = "removed or private"
 OUTLIER = "over 3 standard deviations from its channel's mean"
 
-LEAST_SUBSCRIBERS = 100
-LEAST_VIDEOS = 10
-ACTIVE_WITHIN = timedelta(days=90)
-LEAST_VIEWS = 1_000
-SHORTEST_S, LONGEST_S = 60, 3_600
-OUTLIER_SIGMAS = 3.0
-
 _CHANNEL_GONE = "closed or private"
-_INACTIVE = f"fewer than {LEAST_VIDEOS} videos in {ACTIVE_WITHIN.days} days"
+_INACTIVE = f"fewer than {LEAST_RECENT_VIDEOS} videos in {ACTIVE_WITHIN.days} days"
 
 _OTHER_SCRIPTS = frozenset(
     {"am", "ar", "be", "bg", "bn", "el", "fa", "gu", "he", "hi", "hy", "ja", "ka", "kk", "km", "kn", "ko", "lo", "mk"}
@@ -29,32 +33,38 @@ _OTHER_SCRIPTS = frozenset(
 
 
 def exclude_channel(record: ChannelRecord | None) -> str | None:
-    """Why no video of the channel is taken, as far as channels.list tells; None where it is to be walked."""
+    """Return why the channel is left out, by the facts of channels.list; None if it is to be walked."""
     if record is None or record.uploads_playlist is None:
         return _CHANNEL_GONE
-    # A hidden number of subscribers is no small one.
+    # A hidden number of subscribers is unknown, not small.
     if record.subscriber_count is not None and record.subscriber_count < LEAST_SUBSCRIBERS:
         return f"under {LEAST_SUBSCRIBERS} subscribers"
-    if record.video_count is not None and record.video_count < LEAST_VIDEOS:
+    if record.video_count is not None and record.video_count < LEAST_RECENT_VIDEOS:
         return _INACTIVE
     return None
 
 
 def exclude_inactive(first_page: Sequence[Upload], now: datetime) -> str | None:
-    """The same, from the newest uploads: decided before a unit is spent on looking at any of them."""
+    """Return why the channel is left out, by its newest uploads, or None.
+
+    This is decided before any unit of quota is spent on the videos themselves.
+    """
     recent = sum(item.published_at is not None and now - item.published_at <= ACTIVE_WITHIN for item in first_page)
-    return None if recent >= LEAST_VIDEOS else _INACTIVE
+    return None if recent >= LEAST_RECENT_VIDEOS else _INACTIVE
 
 
 def exclude_unreachable(reason: str) -> str:
-    """A channel whose uploads YouTube does not show."""
+    """Return why a channel is left out whose uploads YouTube does not show; `reason` is YouTube's."""
     return f"{_CHANNEL_GONE} ({reason})"
 
 
 def outcome(record: VideoRecord | None, channel_id: str, language: str) -> str:
-    """`kept`, or why the video is left out.
+    """Return `KEPT`, or why the video is left out.
 
-    `channel_id` is the channel that listed it; `language` the one wanted (BCP 47), empty for all.
+    Args:
+        record: The facts of the video; None if YouTube does not have it.
+        channel_id: The channel in whose uploads it is listed.
+        language: The wanted language (BCP 47); empty for all.
     """
     if record is None:
         return GONE
@@ -74,15 +84,15 @@ def outcome(record: VideoRecord | None, channel_id: str, language: str) -> str:
         return "views not told"
     if record.view_count < LEAST_VIEWS:
         return f"under {LEAST_VIEWS:,} views"
-    if language and not speaks(record, language):
+    if language and not is_in_language(record, language):
         return "in another language"
     return KEPT
 
 
-def speaks(record: VideoRecord, language: str) -> bool:
-    """Whether a video is in the language: as its uploader declares it, else by the letters of its title.
+def is_in_language(record: VideoRecord, language: str) -> bool:
+    """Whether a video is in the language: as its uploader declares, or else by the letters of its title.
 
-    The letters tell scripts apart, not languages: an undeclared video in French passes for English.
+    Letters distinguish scripts, not languages: an undeclared video in French counts as English.
     """
     if record.language:
         return record.language.split("-")[0].casefold() == language.split("-")[0].casefold()

@@ -1,4 +1,4 @@
-"""Look again at the videos whose counts are due: the history of a video is what its views at a fixed age come from."""
+"""Observe the counts of videos again when they are due, so that views at a fixed age can be computed from them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,8 +7,7 @@ from sqlalchemy import text
 
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection.crawl_rules import GONE
-from thumblab_pipelines.collection.refetch import refetch
-from thumblab_pipelines.collection.refresh import observe_counts
+from thumblab_pipelines.collection.refetch import observe_counts, refetch
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.deletion import Deletion
@@ -16,8 +15,8 @@ from thumblab_pipelines.videos.records import SHORT, VIDEO
 from thumblab_pipelines.youtube.client import PAGE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 
-# Views come fast at first and hardly any after some weeks, so the young are looked at more often. The intervals are a
-# little shorter than the schedule's, or a run that starts seconds early would skip a round.
+# Views come fast at first and rarely after some weeks, so young videos are observed more often. The intervals are a
+# little shorter than the schedule's, because a run that starts seconds early would otherwise skip a round.
 _DUE = text("""
 SELECT v.video_id, v.format
 FROM videos v
@@ -37,8 +36,12 @@ ORDER BY v.published_at DESC, v.video_id
 
 @dataclass(frozen=True)
 class Observed:
-    """How many videos were due and observed, how many YouTube no longer has, what it cost, why it ended early, and whether
-    something was withheld, because it was too much at once."""
+    """The counts of one run over a niche.
+
+    `due` videos were to be observed, `observed` were, and `gone` are at YouTube no more. `quota` is what the run spent.
+    `stopped` says why it ended early, or is None. `withheld` fails if deletions were withheld, because they were too
+    many at once.
+    """
 
     due: int
     observed: int
@@ -49,50 +52,52 @@ class Observed:
 
 
 def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool = False) -> Observed:
-    """Add an observation to every video of the niche that is due: below 3 days of age every 6 hours, to 14 days daily, to
-    90 days weekly. A video that YouTube leaves out is asked for twice more before it is forgotten, and never more than a
-    share of the niche at once unless a person has `confirmed` it; see `Forgetting`.
+    """Add an observation to every video of the niche that is due.
 
-    Ends early, and says so, when the quota is spent. Raises `LabError` when no key is set or YouTube refuses.
+    A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. A video that
+    YouTube leaves out is asked for twice more before it is deleted. Never more than a share of the niche is deleted at
+    once, unless a person has `confirmed` it; see `Deletion`.
+
+    Ends early if the quota is spent, which `stopped` then says. Raises `LabError` if no key is set or YouTube refuses.
     """
     observed = due = asked = 0
     gone: list[str] = []
     stopped = None
-    forgetting = Deletion(lab, niche, "view_history", confirmed)
+    deletion = Deletion(lab, niche, "view_history", confirmed)
     with YouTube.connect(lab.settings, lab.engine) as youtube:
         try:
             formats = _due(lab, niche, youtube.now)
             due = len(formats)
-            counted = [video_id for video_id, kind in formats.items() if kind in (VIDEO, SHORT)]
-            # What is live or upcoming becomes something else, which its counts alone would not tell.
+            settled = [video_id for video_id, kind in formats.items() if kind in (VIDEO, SHORT)]
+            # A live or upcoming video becomes something else, which its counts alone would not show.
             unsettled = [video_id for video_id, kind in formats.items() if kind not in (VIDEO, SHORT)]
             missing: list[str] = []
-            for batch in batches(counted, PAGE, f"{niche}: observing", progress):
+            for batch in batches(settled, PAGE, f"{niche}: observing", progress):
                 asked += len(batch)
-                found, _ = observe_counts(lab, youtube, batch)
-                observed += len(found)
-                missing += sorted(set(batch) - set(found))
+                counted = observe_counts(lab, youtube, batch).video_ids
+                observed += len(counted)
+                missing += sorted(set(batch) - set(counted))
             asked += len(unsettled)
-            for batch in batches(unsettled + missing, PAGE, f"{niche}: looking closer", progress):
-                looked = refetch(lab, youtube, niche, batch)
-                observed += looked.there
-                gone += looked.gone
+            for batch in batches(unsettled + missing, PAGE, f"{niche}: fetching live and missing videos", progress):
+                refetched = refetch(lab, youtube, niche, batch)
+                observed += refetched.present
+                gone += refetched.gone
         except QuotaError as error:
             stopped = str(error)
         finally:
-            forgetting.forget(GONE, gone, asked)
+            deletion.forget(GONE, gone, asked)
         spent = youtube.ledger.spending(youtube.now)
-        return Observed(due, observed, len(gone), spent, stopped, forgetting.verdict())
+        return Observed(due, observed, len(gone), spent, stopped, deletion.verdict())
 
 
 def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:
-    """The format of each video that is due."""
+    """Return the format of each video that is due, by id."""
     with lab.engine.connect() as connection:
         return {row.video_id: row.format for row in connection.execute(_DUE, {"niche": niche, "now": now})}
 
 
-def check_observation(found: Observed) -> list[CheckResult]:
-    """Did YouTube tell of most of what it was asked for? That half of the videos are gone would want a look."""
-    explanation = f"{found.observed} of {found.due} due videos observed, {found.gone} are gone"
-    answered = found.stopped is not None or found.gone * 2 <= found.due
-    return [CheckResult("answered", answered, explanation), found.withheld]
+def check_observation(observed: Observed) -> list[CheckResult]:
+    """Check that YouTube answered for at least half of the due videos, and that no deletion was withheld."""
+    explanation = f"{observed.observed} of {observed.due} due videos observed, {observed.gone} are gone"
+    answered = observed.stopped is not None or observed.gone * 2 <= observed.due
+    return [CheckResult("answered", answered, explanation), observed.withheld]

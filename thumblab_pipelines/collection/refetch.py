@@ -1,11 +1,13 @@
-"""Fetch the videos of the lab again, and find those that YouTube no longer has."""
+"""Ask YouTube again about videos that the lab has: all their facts, or their counts alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
 
-from thumblab_core.database.tables import videos
+from thumblab_core.database.tables import video_stats, videos
+from thumblab_core.views import era
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.videos.records import save_videos
 from thumblab_pipelines.youtube.client import YouTube
@@ -13,23 +15,63 @@ from thumblab_pipelines.youtube.client import YouTube
 
 @dataclass(frozen=True)
 class Refetched:
-    """How many of a batch of videos are there still, and which are gone."""
+    """How many videos of a batch YouTube still has, and the ids of those that it does not have any more."""
 
-    there: int
+    present: int
     gone: list[str]
 
 
-def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) -> Refetched:
-    """Bring at most 50 videos up to date, and tell those that are gone.
+@dataclass(frozen=True)
+class ObservedCounts:
+    """The ids of the videos whose counts YouTube gave, and how many of these observations are new."""
 
-    What is missing, or cannot be read, is asked for once more by its id alone: what is forgotten in error is lost.
+    video_ids: list[str]
+    new: int
+
+
+def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) -> Refetched:
+    """Bring at most 50 videos up to date, and find those that are gone.
+
+    A video that is missing or cannot be read is asked for once more by its id alone, because a deletion cannot be
+    undone.
     """
-    found = youtube.videos(video_ids, niche)
-    missing = sorted(set(video_ids) - {record.video_id for record in found})
+    records = youtube.videos(video_ids, niche)
+    missing = sorted(set(video_ids) - {record.video_id for record in records})
     gone = sorted(set(missing) - youtube.existing_videos(missing)) if missing else []
     with lab.engine.begin() as connection:
-        save_videos(connection, found)
-        if lab.settings.train_only_on_opted_in:  # a choice may be taken back: it is asked for anew
-            ids = [record.video_id for record in found]
+        save_videos(connection, records)
+        if lab.settings.train_only_on_opted_in:  # an uploader may have withdrawn the choice, so it is asked for again
+            ids = [record.video_id for record in records]
             connection.execute(update(videos).where(videos.c.video_id.in_(ids)).values(may_train=None))
-    return Refetched(len(found), gone)
+    return Refetched(len(records), gone)
+
+
+def observe_counts(lab: Lab, youtube: YouTube, video_ids: Sequence[str]) -> ObservedCounts:
+    """Add an observation of its counts to each of at most 50 known videos."""
+    statistics, at = youtube.statistics(video_ids)
+    with lab.engine.begin() as connection:
+        # Locked as a foreign key would lock them, so that no video is deleted before its observation is written.
+        chosen = (
+            select(videos.c.video_id, videos.c.format)
+            .where(videos.c.video_id.in_(video_ids))
+            .order_by(videos.c.video_id)
+            .with_for_update(read=True, key_share=True)
+        )
+        formats = dict(connection.execute(chosen).all())
+        rows = [
+            {
+                "video_id": counts.video_id,
+                "observed_at": at,
+                "view_count": counts.view_count,
+                "like_count": counts.like_count,
+                "comment_count": counts.comment_count,
+                "era": era(formats[counts.video_id], at),
+            }
+            for counts in sorted(statistics, key=lambda counts: counts.video_id)
+            if counts.video_id in formats
+        ]
+        new = 0
+        if rows:
+            statement = insert(video_stats).values(rows).on_conflict_do_nothing().returning(video_stats.c.video_id)
+            new = len(connection.execute(statement).all())
+    return ObservedCounts([str(row["video_id"]) for row in rows], new)

@@ -1,4 +1,4 @@
-"""Ask again where a host says that it is busy, when it says, and keep every other thread off it meanwhile."""
+"""Retry a request when its host is busy: wait as long as the host asks, with all threads."""
 
 import threading
 import time
@@ -11,17 +11,17 @@ from thumblab_core.fetch import Answer, Fetcher, FetchError
 
 TRIES = 4
 LONGEST_WAIT_S = 60.0
-"""A host that asks for more than this is left alone until the next run."""
+"""A host that asks for a longer wait is not asked again in this run."""
 
 _BUSY = {429, 500, 502, 503, 504}
 
 
 class RetryingFetcher:
-    """A `Fetcher` that waits; safe to use from many threads.
+    """A `Fetcher` that retries requests to busy hosts; safe to use from many threads.
 
     Args:
-        fetcher: what asks.
-        sleep: waits so many seconds.
+        fetcher: Makes the requests.
+        sleep: Waits for a number of seconds.
     """
 
     def __init__(self, fetcher: Fetcher, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -32,21 +32,22 @@ class RetryingFetcher:
         self._closed_until: dict[str, float] = {}
 
     def get(self, url: str, etag: str | None = None, last_modified: str | None = None) -> Answer:
-        """As `Fetcher.get`; 429 and the passing 5xx are asked again up to 3 times. Raises `FetchError`.
+        """Return the answer of `Fetcher.get`; retry statuses 429, 500, 502, 503 and 504 up to 3 times.
 
-        `Retry-After` is waited for, by all threads; where there is none the waits grow from half a second, at random.
+        If the host sends `Retry-After`, all threads wait that long before they ask it again. Otherwise the waits are
+        random and grow from half a second. Raises `FetchError`.
         """
         host = urlsplit(url).netloc
 
-        def ask() -> Answer:
+        def fetch() -> Answer:
             self._wait_for(host)
             return self._fetcher.get(url, etag=etag, last_modified=last_modified)
 
         def delay(state: RetryCallState) -> float:
-            # What a host asks for is waited in `ask`: it may have asked another thread for more in the meantime.
+            # `fetch` waits as the host asks, because it may have asked another thread for a longer wait meanwhile.
             return 0.0 if _asked_to_wait(state) is not None else self._backoff(state)
 
-        def hear(state: RetryCallState) -> None:
+        def note_wait(state: RetryCallState) -> None:
             seconds = _asked_to_wait(state)
             if seconds is not None:
                 with self._lock:
@@ -54,26 +55,27 @@ class RetryingFetcher:
                     self._closed_until[host] = max(until, self._closed_until.get(host, 0.0))
 
         retrying = Retrying(
-            retry=retry_if_exception(_busy),
+            retry=retry_if_exception(_is_busy),
             stop=stop_after_attempt(TRIES),
             wait=delay,
-            after=hear,
+            after=note_wait,
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(ask)
+        return retrying(fetch)
 
     def _wait_for(self, host: str) -> None:
         while (left := self._closed_until.get(host, 0.0) - time.monotonic()) > 0:
             if left > LONGEST_WAIT_S:
-                raise FetchError(f"{host} asked to be left alone for {left:.0f} s more")
+                raise FetchError(f"{host} asked for no request for {left:.0f} s more")
             self._sleep(left)
 
 
-def _busy(error: BaseException) -> bool:
+def _is_busy(error: BaseException) -> bool:
     return isinstance(error, FetchError) and error.status in _BUSY
 
 
 def _asked_to_wait(state: RetryCallState) -> float | None:
+    """Return the seconds that the host asked to wait, or None if it asked for none."""
     error = state.outcome.exception() if state.outcome is not None else None
     return error.retry_after if isinstance(error, FetchError) else None

@@ -1,5 +1,6 @@
-"""The newest uploads of one channel, from the list that YouTube keeps of them."""
+"""Page through the uploads of a channel, newest first, as YouTube lists them in a playlist."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from thumblab_pipelines.youtube.answers import Upload
@@ -8,26 +9,56 @@ from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.youtube.paging import Paging, pages
 
 
+def upload_paging(channel_id: str, pages: int = 0, cursor: str | None = None) -> Paging[Upload]:
+    """Return the paging over a channel's public uploads, from the first page or from where an earlier run left it.
+
+    An upload without a date is private and is not returned.
+    """
+    return Paging(
+        f"the list of uploads of {channel_id}",
+        lambda item: item.video_id if item.published_at else None,
+        pages=pages,
+        cursor=cursor,
+    )
+
+
+def published_since(uploads: Sequence[Upload], oldest: datetime) -> list[Upload]:
+    """Return the uploads that were published at the moment or later."""
+    return [item for item in uploads if item.published_at and item.published_at >= oldest]
+
+
+def concerns_this_list(error: YouTubeError) -> bool:
+    """Whether YouTube refuses this list alone. An error without a reason of YouTube's says nothing about the
+    channel."""
+    return error.trouble is Trouble.NOT_FOUND or (error.trouble is Trouble.REQUEST and bool(error.reason))
+
+
 def newest_uploads(
     youtube: YouTube, channel_id: str, playlist: str, limit: int, remarks: list[str], oldest: datetime | None = None
 ) -> list[str]:
-    """Ids of the newest public videos of an uploads playlist, each once, none from before `oldest`, for those have left the
-    library; a playlist that is gone has none. What is odd about the list is added to `remarks`.
+    """Return the ids of the newest public videos of an uploads playlist, each once.
+
+    Args:
+        youtube: The client.
+        channel_id: The channel, for remarks.
+        playlist: The channel's uploads playlist. If it no longer exists, it has no videos.
+        limit: How many ids to return at most.
+        remarks: Whatever is unusual about the list is appended here.
+        oldest: Leave out what was published before, because it has left the library.
     """
-    what = f"the list of uploads of {channel_id}"
-    paging = Paging[Upload](what, lambda item: item.video_id if item.published_at else None)
-    found: list[str] = []
+    paging = upload_paging(channel_id)
+    video_ids: list[str] = []
     try:
         for items in pages(paging, lambda cursor: youtube.uploads(playlist, cursor)):
-            recent = [item for item in items if not oldest or (item.published_at and item.published_at >= oldest)]
-            found += [item.video_id for item in recent]
-            if len(found) >= limit or len(recent) < len(items):
+            recent = items if oldest is None else published_since(items, oldest)
+            video_ids += [item.video_id for item in recent]
+            if len(video_ids) >= limit or len(recent) < len(items):
                 break
     except YouTubeError as error:
-        if error.trouble is Trouble.REQUEST and error.reason:  # of this list alone; the channel has had its turn
-            remarks.append(f"{what} cannot be read: {error}")
-        elif error.trouble is not Trouble.NOT_FOUND:
+        if not concerns_this_list(error):
             raise
+        if error.trouble is not Trouble.NOT_FOUND:
+            remarks.append(f"the list of uploads of {channel_id} cannot be read: {error}")
     if paging.remark is not None:
         remarks.append(paging.remark)
-    return found[:limit]
+    return video_ids[:limit]

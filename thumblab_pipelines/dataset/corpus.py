@@ -8,8 +8,9 @@ import numpy as np
 from sqlalchemy import text
 
 from thumblab_core.images.stored_hashes import known_hashes
+from thumblab_core.inclusion import LEAST_SUBSCRIBERS, LEAST_VIEWS, LONGEST_S, SHORTEST_S
 from thumblab_core.niches import NICHES
-from thumblab_pipelines.collection.crawl_rules import GONE, LEAST_SUBSCRIBERS, OUTLIER
+from thumblab_pipelines.collection.crawl_rules import GONE, OUTLIER
 from thumblab_pipelines.dataset.ageing import views_at
 from thumblab_pipelines.features.learnt_vectors import vectors
 from thumblab_pipelines.features.views_at_age import FIXED_AGES
@@ -19,10 +20,6 @@ from thumblab_pipelines.videos.versions import CHANGED_FIRST, LACKS_COUNT, NEVER
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MIN_VIEWS = 1_000
-MIN_SECONDS = 60
-MAX_SECONDS = 3_600
 
 LATER_RULES = ("crawl_outlier",)
 """Columns that `exclude` keeps, for rules that are applied after the corpus is split into parts."""
@@ -118,13 +115,13 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     drop("live or of unknown length", (corpus.format != VIDEO) | corpus.duration_s.isna())
     may_be_short = corpus.aspect_ratio.isna() & (corpus.duration_s <= LONGEST_SHORT_S)
     drop(f"up to {LONGEST_SHORT_S} s and of unknown shape (may be a Short)", may_be_short)
-    drop(f"under {MIN_SECONDS} s", corpus.duration_s < MIN_SECONDS)
-    drop(f"under {MIN_VIEWS} views", corpus.views < MIN_VIEWS)
+    drop(f"under {SHORTEST_S} s", corpus.duration_s < SHORTEST_S)
+    drop(f"under {LEAST_VIEWS} views", corpus.views < LEAST_VIEWS)
     drop("counted before it was published", corpus.observed_at < corpus.published_at)
     # A hidden number of subscribers is NaN and passes.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
     # The model is not trained on very long videos. A channel adapter is: they may be all that its channel publishes.
-    learnt = (corpus.duration_s <= MAX_SECONDS).astype(bool)
-    excluded[f"over {MAX_SECONDS} s, from all but its channel's own history"] = int((~learnt).sum())
+    learnt = (corpus.duration_s <= LONGEST_S).astype(bool)
+    excluded[f"over {LONGEST_S} s, from all but its channel's own history"] = int((~learnt).sum())
     corpus = corpus.assign(crawl_outlier=corpus.outcome == OUTLIER, learnt=learnt)
     return corpus.drop(columns=list(_RULE_COLUMNS)).reset_index(drop=True), excluded

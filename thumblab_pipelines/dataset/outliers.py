@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thumblab_core.arrays import Flags
-from thumblab_pipelines.collection.crawl_rules import OUTLIER_SIGMAS
+from thumblab_core.inclusion import OUTLIER_SIGMAS
 from thumblab_pipelines.dataset.splits import TRAIN
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Refresh or delete what YouTube's policy allows to keep no longer."""
+"""Delete what the lab may no longer keep: from its tables, its pictures and its releases."""

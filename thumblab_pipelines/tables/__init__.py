@@ -1,1 +1,1 @@
-"""Read tables that people and spreadsheets wrote."""
+"""Read tables that people and spreadsheets wrote: rows, cells, and what is wrong with them."""

@@ -1,4 +1,9 @@
-"""The cells of a catalogue, also as pandas and spreadsheets write them. Each raises `ValueError` with a sentence."""
+"""Read the cells of a catalogue, in the forms that people, pandas and spreadsheets write.
+
+The functions raise `ValueError` with a sentence for the import report. Numbers of a YouTube Studio export are read in
+`owner_ctr/studio_numbers.py`: they may have decimal commas and spaces between thousands, which a catalogue must not
+have.
+"""
 
 import math
 import re
@@ -6,58 +11,60 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 _NOTHING = {"", "nan", "none", "null", "nat", "<na>", "n/a", "#n/a", "na", "-"}
-"""What stands for no value, in any case."""
+"""Cells without a value, in lower case."""
 
 _NUMBER = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}|[0-9]+)(?:\.[0-9]*)?(?:[eE]\+?[0-9]{1,3})?")
 _CLOCK = re.compile(r"(?:([0-9]{1,4}) days?,? )?(?:([0-9]{1,3}):)?([0-9]{1,2}):([0-9]{2})(?:\.[0-9]*)?")
 _ISO = re.compile(r"P(?:([0-9]{1,4})D)?T?(?:([0-9]{1,4})H)?(?:([0-9]{1,5})M)?(?:([0-9]{1,6})(?:\.[0-9]*)?S)?")
 _FIRST_YEAR = 1970
+"""An earlier date is a mistake of the table's."""
 
 
 def is_nothing(cell: str) -> bool:
-    """Whether a cell that would be a number, a date or a list has no value."""
+    """Whether a cell for a number, a date or a list has no value."""
     return cell.casefold() in _NOTHING
 
 
 def whole(cell: str, name: str, limit: int = 2**53) -> int:
-    """A count, also as `300.0`, `1e3` or `12,345`."""
-    found = _number(cell, name, limit)
-    if found != int(found):
+    """Return a count below `limit`, which may be written as `300.0`, `1e3` or `12,345`."""
+    number = _number(cell, name, limit)
+    if number != int(number):
         raise ValueError(f"{name} {cell[:40]!r} is not a whole number")
-    return int(found)
+    return int(number)
 
 
 def seconds(cell: str, name: str) -> int:
-    """A length in whole seconds, also as `1:02:03`, `0 days 00:05:03` of pandas or `PT5M3S` of YouTube."""
-    written = _CLOCK.fullmatch(cell) or _ISO.fullmatch(cell)
-    if written and any(written.groups()):
-        days, hours, minutes, rest = (int(part or 0) for part in written.groups())
+    """Return a length in whole seconds: a number, `1:02:03`, `0 days 00:05:03` of pandas or `PT5M3S` of YouTube."""
+    match = _CLOCK.fullmatch(cell) or _ISO.fullmatch(cell)
+    if match and any(match.groups()):
+        days, hours, minutes, rest = (int(part or 0) for part in match.groups())
         return ((days * 24 + hours) * 60 + minutes) * 60 + rest
     return math.floor(_number(cell, name, 2**31) + Decimal("0.5"))
 
 
 def moment(cell: str, name: str) -> datetime:
-    """An ISO date, with or without a time; without a zone it is UTC."""
+    """Return an ISO date, with or without a time, as an aware datetime in UTC; a date without a zone is in UTC."""
     try:
-        found = datetime.fromisoformat(re.sub(r" ?UTC$", "Z", cell))
-        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        date = datetime.fromisoformat(re.sub(r" ?UTC$", "Z", cell))
+        date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"{name} {cell[:40]!r} is no ISO date such as 2026-01-31") from None
-    if found.year < _FIRST_YEAR:
-        raise ValueError(f"{name} {cell[:40]} lies before {_FIRST_YEAR}")
-    # The days of a library count back from its newest observation, so one of the future would empty it.
-    if found > datetime.now(UTC) + timedelta(days=1):
-        raise ValueError(f"{name} {cell[:40]} lies in the future")
-    return found
+    if date.year < _FIRST_YEAR:
+        raise ValueError(f"{name} {cell[:40]} is before {_FIRST_YEAR}")
+    # The library's days count back from its newest observation, so an observation in the future would empty it.
+    if date > datetime.now(UTC) + timedelta(days=1):
+        raise ValueError(f"{name} {cell[:40]} is in the future")
+    return date
 
 
 def _number(cell: str, name: str, limit: int) -> Decimal:
+    """Return a number of 0 or more and below `limit`."""
     negative, digits = cell[:1] in "-−", cell.lstrip("+-−")
     if not _NUMBER.fullmatch(digits):
         raise ValueError(f"{name} {cell[:40]!r} is not a whole number")
-    found = Decimal(digits.replace(",", ""))
-    if negative and found:
+    number = Decimal(digits.replace(",", ""))
+    if negative and number:
         raise ValueError(f"{name} {cell[:40]} is negative")
-    if found >= limit:
+    if number >= limit:
         raise ValueError(f"{name} {cell[:40]} is too large")
-    return found
+    return number

@@ -1,13 +1,13 @@
-"""What is wrong with a row of a table."""
+"""A problem with a row of a table."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class RowProblem:
-    """What is wrong with one row of a table; `line` counts from 1, the header included.
+    """A problem with one row of a table.
 
-    `skipped` is False where the row was taken all the same.
+    `line` counts from 1, including the header. `skipped` is False if the row was read all the same.
     """
 
     line: int

@@ -1,4 +1,4 @@
-"""The rows of a table that people and spreadsheets wrote. A quote that is never closed costs its own row only."""
+"""Read the rows of a CSV table that people or spreadsheets wrote. A quote that is never closed costs one row."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -6,29 +6,30 @@ from collections.abc import Callable, Iterator, Sequence
 SEPARATORS = ",;\t"
 
 IsRow = Callable[[Sequence[str]], bool]
-"""Whether the cells of a line, as many as the header has, are a row of their own."""
+"""Whether the cells of a line, as many as the header has, are a complete row."""
 
 
 def separator_of(header: str) -> str:
-    """What makes the most columns of the header: a comma, unless a spreadsheet has saved the file anew."""
+    """Return the separator that gives the header the most columns; a comma if several do."""
     return max(SEPARATORS, key=lambda mark: len(next(csv.reader([header[:10_000]], delimiter=mark), [])))
 
 
 def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -> Iterator[tuple[int, list[str] | str]]:
-    """Line number and cells of each row from `lines[start]`, the header, on; or what is wrong with the row.
+    """Yield the line number of each row, with its cells or with a sentence on what is wrong with it.
 
-    A quote that is never closed swallows the rows after it: where a row goes on over lines that are rows of
-    their own, only its first line is given up.
+    The first row is the header, at `lines[start]`; line numbers count from 1. A quote that is never closed takes the
+    rows after it into its cell. So if a row goes over lines that are complete rows themselves, only its first line is
+    skipped.
     """
     width = 0
 
-    def stands_alone(line: str) -> bool:
+    def is_complete(line: str) -> bool:
         cells = next(csv.reader([line], delimiter=separator), [])
         return len(cells) == width and is_row(cells)
 
     while start < len(lines):
         base, start = start, len(lines)
-        reader = csv.reader((lines[at] for at in range(base, len(lines))), delimiter=separator)
+        reader = csv.reader((lines[number] for number in range(base, len(lines))), delimiter=separator)
         while True:
             first = base + reader.line_num
             try:
@@ -41,7 +42,7 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
                 break
             width = width or len(row)
             more = lines[first + 1 : base + reader.line_num]
-            if more and (len(row) != width or any(stands_alone(line) for line in more)):
+            if more and (len(row) != width or any(is_complete(line) for line in more)):
                 yield first + 1, "a quote is opened and not closed on this line"
                 start = first + 1
                 break
@@ -49,5 +50,5 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
 
 
 def not_utf8(text: str) -> bool:
-    """Whether a byte that is not UTF-8 was read as a lone surrogate."""
+    """Whether the text holds a lone surrogate, which stands for a byte that is not UTF-8."""
     return any("\ud800" <= letter <= "\udfff" for letter in text)

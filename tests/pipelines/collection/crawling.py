@@ -1,4 +1,4 @@
-"""What a process does that crawls, and nothing that a process without a test would not do."""
+"""The crawl that a test runs in a process of its own, as an asset would run it."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ IMPORTS = [
     "thumblab_pipelines.collection.crawl",
     "thumblab_pipelines.lab",
 ]
-"""What takes most of the time until the first call."""
+"""The modules that take most of the time to import before the first call."""
 
 
-def crawl_all(environment: dict[str, str], complaints: str, niches: list[str]) -> None:
-    """Crawl the niches, one after the other, with the settings of the environment; stderr goes to the file."""
-    # A shell starts background jobs with it ignored.
+def crawl_all(environment: dict[str, str], stderr_path: str, niches: list[str]) -> None:
+    """Crawl the niches one after the other, with these environment variables; stderr is appended to the file."""
+    # A shell starts background jobs with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    descriptor = os.open(complaints, os.O_WRONLY | os.O_APPEND)
+    descriptor = os.open(stderr_path, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 2)
     os.environ.update(environment)
     from thumblab_pipelines.collection.crawl import crawl
@@ -27,5 +27,5 @@ def crawl_all(environment: dict[str, str], complaints: str, niches: list[str]) -
 
     lab = Lab.open()
     for niche in niches:
-        found = crawl(lab, niche)
-        assert found.stopped is None, found.stopped
+        crawled = crawl(lab, niche)
+        assert crawled.stopped is None, crawled.stopped

@@ -1,13 +1,13 @@
-"""Promises of collecting, kept against the emulator with Google's own client."""
+"""Collecting a niche from the emulator, with Google's own client."""
 
 import dataclasses
 import logging
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from catalogues import Edited
+from lab_setup import SECRET, at
 from sqlalchemy import func, select, text
 
 from demo.catalogues.synthetic import SyntheticCatalogue
@@ -17,28 +17,15 @@ from thumblab_core.database.tables import channels, video_stats, videos
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 from thumblab_core.settings import Settings
-from thumblab_pipelines.collection import refresh as module
+from thumblab_pipelines.collection import collecting, refresh
 from thumblab_pipelines.collection.refresh import check_collection, collect
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.client import YouTube
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.youtube.quota import Ledger
 
-SECRET = "AIzaSecretOfTheTests"
 
-
-def at(lab: Lab, emulator: Emulator, **changes: Any) -> Lab:
-    """The lab, with its settings aimed at the emulator."""
-    chosen = {"youtube_endpoint": emulator.endpoint, "youtube_api_key": SECRET, "youtube_first_wait_s": 0.01} | changes
-    return dataclasses.replace(lab, settings=Settings(**(lab.settings.model_dump(exclude_unset=True) | chosen)))
-
-
-@pytest.fixture
-def lab(open_lab: Callable[..., Lab]) -> Lab:
-    return open_lab()
-
-
-def test_it_finds_every_video_of_the_catalogue_as_it_is(small: Any, catalogue: SyntheticCatalogue) -> None:
+def test_every_video_is_found_with_its_facts(small: Any, catalogue: SyntheticCatalogue) -> None:
     with small.lab.engine.connect() as connection:
         rows = connection.execute(
             select(videos, video_stats.c.view_count, video_stats.c.observed_at).join(video_stats)
@@ -58,39 +45,39 @@ def test_it_finds_every_video_of_the_catalogue_as_it_is(small: Any, catalogue: S
         assert row.source == "youtube"
 
 
-def test_what_is_seen_is_dated_by_the_server_and_not_by_this_machine(small: Any, catalogue: SyntheticCatalogue) -> None:
+def test_observations_are_dated_by_the_servers_clock(small: Any, catalogue: SyntheticCatalogue) -> None:
     with small.lab.engine.connect() as connection:
         assert connection.execute(select(video_stats.c.observed_at).distinct()).scalars().all() == [
             catalogue.observed_at
         ]
 
 
-def test_gaming_comes_from_the_chart_and_the_others_from_the_search(small: Any) -> None:
-    origin = {niche: found.trending_from for niche, found in small.collected.items()}
+def test_gaming_comes_from_its_chart_and_the_other_niches_from_search(small: Any) -> None:
+    origin = {niche: collected.trending_from for niche, collected in small.collected.items()}
     assert origin == {niche: "chart" if niche == "gaming" else "search" for niche in NICHES}
-    assert all(verdict.passed for niche in NICHES for verdict in check_collection(small.lab, niche))
+    assert all(check.passed for niche in NICHES for check in check_collection(small.lab, niche))
 
 
-def test_it_costs_few_calls_and_the_ledger_counts_what_youtube_counts(small: Any) -> None:
-    for niche, found in small.collected.items():
-        assert found.seen == sum(v.niche == niche for v in small.catalogue.videos.values())
-        assert found.quota.spent["units"] <= 4
-        assert found.stopped is None
+def test_a_refresh_costs_few_calls_and_the_ledger_agrees_with_youtube(small: Any) -> None:
+    for niche, collected in small.collected.items():
+        assert collected.seen == sum(v.niche == niche for v in small.catalogue.videos.values())
+        assert collected.quota.spent["units"] <= 4
+        assert collected.stopped is None
     ledger = Ledger.of(small.lab.engine, small.lab.settings).balances(small.emulator.now)
     assert {balance.bucket: balance.spent for balance in ledger} == small.emulator.counts.spent
 
 
-def test_the_first_day_of_all_niches_costs_at_most_60_units_and_15_searches_and_so_does_the_next(
+def test_a_day_of_all_niches_costs_at_most_60_units_and_15_searches(
     lab: Lab,
 ) -> None:
-    """With many more channels and videos than a refresh can look at, and none of them known."""
+    """There are many more channels and videos than a refresh can read, and none of them is known."""
     with Emulator(vast_catalogue(channels=210, videos=20_000)) as emulator:
         chosen = at(lab, emulator)
         for _ in range(2):
             before = emulator.counts.spent
-            found = [collect(chosen, niche) for niche in NICHES]
+            collected = [collect(chosen, niche) for niche in NICHES]
             spent = {bucket: count - before[bucket] for bucket, count in emulator.counts.spent.items()}
-            assert all(one.stopped is None and one.formats["video"] >= 30 for one in found)
+            assert all(niche.stopped is None and niche.formats["video"] >= 30 for niche in collected)
             assert 0 < spent["units"] <= 60
             assert 0 < spent["searches"] <= 15
             balances = Ledger.of(lab.engine, chosen.settings).balances(emulator.now)
@@ -98,19 +85,19 @@ def test_the_first_day_of_all_niches_costs_at_most_60_units_and_15_searches_and_
             emulator.advance(timedelta(days=1))
 
 
-def test_thirty_videos_are_kept_and_what_is_no_video_stands_apart(lab: Lab) -> None:
+def test_thirty_videos_are_kept_and_shorts_and_streams_are_not_counted(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=70, videos=7_000)) as emulator:
         chosen = at(lab, emulator, channels_per_refresh=0)
-        found = {niche: collect(chosen, niche) for niche in NICHES}
+        collected = {niche: collect(chosen, niche) for niche in NICHES}
     with lab.engine.connect() as connection:
         rows = connection.execute(select(videos.c.niche, videos.c.format, func.count()).group_by("niche", "format"))
         stored = {(niche, kind): count for niche, kind, count in rows}
     assert all(stored[niche, "video"] == 30 for niche in NICHES)
-    assert stored == {(niche, kind): n for niche, one in found.items() for kind, n in one.formats.items()}
+    assert stored == {(niche, kind): n for niche, counts in collected.items() for kind, n in counts.formats.items()}
     assert {kind for _, kind in stored} > {"video", "short"}
 
 
-def test_that_a_category_has_no_chart_is_remembered_for_a_month(lab: Lab, catalogue: SyntheticCatalogue) -> None:
+def test_a_category_without_a_chart_is_asked_again_after_a_month(lab: Lab, catalogue: SyntheticCatalogue) -> None:
     with Emulator(catalogue) as emulator:
         chosen = at(lab, emulator, channels_per_refresh=0)
         asked = []
@@ -119,10 +106,10 @@ def test_that_a_category_has_no_chart_is_remembered_for_a_month(lab: Lab, catalo
             before = emulator.counts.calls.get("videos", 0)
             assert collect(chosen, "tech").trending_from == "search"
             asked.append(emulator.counts.calls["videos"] - before)
-    assert asked == [2, 1, 1, 2]  # the chart's refusal and the look at what the search found; then the look alone
+    assert asked == [2, 1, 1, 2]  # the refused chart and the search results; then the search results alone
 
 
-def test_uploads_that_are_known_cost_no_unit_but_are_counted_again(lab: Lab, catalogue: SyntheticCatalogue) -> None:
+def test_known_uploads_cost_no_unit_and_are_observed_again(lab: Lab, catalogue: SyntheticCatalogue) -> None:
     with Emulator(catalogue) as emulator:
         chosen = at(lab, emulator, videos_per_niche=1)
         first = collect(chosen, "tech")
@@ -133,7 +120,7 @@ def test_uploads_that_are_known_cost_no_unit_but_are_counted_again(lab: Lab, cat
     assert (again.new_videos, again.new_observations) == (0, again.seen)
 
 
-def test_collecting_again_finds_nothing_new_and_keeps_everything(lab: Lab, catalogue: SyntheticCatalogue) -> None:
+def test_collecting_again_adds_nothing_and_keeps_everything(lab: Lab, catalogue: SyntheticCatalogue) -> None:
     with Emulator(catalogue) as emulator:
         lab = at(lab, emulator)
         first, again = collect(lab, "tech"), collect(lab, "tech")
@@ -157,7 +144,7 @@ def test_the_same_video_later_is_another_observation(lab: Lab, catalogue: Synthe
         assert all(title.endswith("!") for title in connection.execute(select(videos.c.title)).scalars())
 
 
-def test_counts_that_youtube_does_not_tell_stay_unknown(
+def test_counts_that_youtube_does_not_give_stay_unknown(
     lab: Lab, catalogue: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Emulator(catalogue) as emulator:
@@ -180,25 +167,25 @@ def test_counts_that_youtube_does_not_tell_stay_unknown(
     assert not next(v for v in check_collection(lab, "tech") if v.name == "plausible").passed
 
 
-def test_a_list_that_repeats_a_video_over_its_pages_is_no_problem(
+def test_a_list_that_repeats_a_video_costs_no_second_call(
     lab: Lab, catalogue: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uploads, look = YouTube.uploads, YouTube.videos
+    uploads, fetch = YouTube.uploads, YouTube.videos
     asked: list[str] = []
 
-    def looked(youtube: YouTube, ids: list[str], niche: str) -> Any:
+    def fetch_and_note(youtube: YouTube, ids: list[str], niche: str) -> Any:
         asked.extend(ids)
-        return look(youtube, ids, niche)
+        return fetch(youtube, ids, niche)
 
     def repeated(*given: Any) -> Any:
         page = uploads(*given)
         return dataclasses.replace(page, items=page.items[::-1] + page.items)
 
     monkeypatch.setattr(YouTube, "uploads", repeated)
-    monkeypatch.setattr(YouTube, "videos", looked)
+    monkeypatch.setattr(YouTube, "videos", fetch_and_note)
     with Emulator(catalogue) as emulator:
-        found = collect(at(lab, emulator, videos_per_niche=5), "tech")
-    assert found.new_videos == found.seen > 15
+        collected = collect(at(lab, emulator, videos_per_niche=5), "tech")
+    assert collected.new_videos == collected.seen > 15
     assert sorted(asked) == sorted(set(asked))
 
 
@@ -216,7 +203,7 @@ def test_channels_are_walked_in_turn_the_longest_unvisited_first(lab: Lab, catal
 
 
 @pytest.mark.parametrize("style", ["403", "429"])
-def test_a_quota_that_ends_in_mid_run_keeps_what_there_is_says_until_when_and_is_completed_after_the_reset(
+def test_a_run_that_ends_with_the_quota_keeps_its_videos_and_continues_after_the_reset(
     lab: Lab, catalogue: SyntheticCatalogue, style: Any
 ) -> None:
     with Emulator(catalogue, daily_units=3, quota_style=style) as emulator:
@@ -225,14 +212,14 @@ def test_a_quota_that_ends_in_mid_run_keeps_what_there_is_says_until_when_and_is
         with lab.engine.connect() as connection:
             kept = connection.execute(select(func.count()).select_from(videos)).scalar_one()
         assert first.new_videos == first.seen == kept == 5
-        # 20 November, 12:00 in Greenwich, is 04:00 in California.
+        # 20 November, 12:00 UTC, is 04:00 in California.
         assert first.stopped is not None
         assert "2026-11-21 08:00 UTC" in first.stopped
         asked = sum(emulator.counts.calls.values())
         blocked = collect(chosen, "tech")
         assert blocked.stopped is not None
         assert "2026-11-21 08:00 UTC" in blocked.stopped
-        # The search has a bucket of its own; of units, none is asked in vain.
+        # The search has a quota of its own; no call is made for which no unit is left.
         assert sum(emulator.counts.calls.values()) - asked <= 1
         emulator.quota.limits["units"] = None
         emulator.advance(timedelta(hours=20))
@@ -241,13 +228,13 @@ def test_a_quota_that_ends_in_mid_run_keeps_what_there_is_says_until_when_and_is
     assert kept < again.seen == kept + again.new_videos
 
 
-def test_no_key_is_a_sentence_that_names_the_setting(lab: Lab) -> None:
+def test_without_a_key_the_error_names_the_setting(lab: Lab) -> None:
     with pytest.raises(LabError, match="THUMBLAB_YOUTUBE_API_KEY"):
         collect(lab, "tech")
 
 
 def refused(lab: Lab, caplog: pytest.LogCaptureFixture) -> YouTubeError:
-    """The error of a collection, after a look that neither it, what led to it, nor the log shows the key."""
+    """Return the error of a collection, after checking that neither its traceback nor the log shows the key."""
     with caplog.at_level(logging.INFO), pytest.raises(YouTubeError) as caught:
         collect(lab, "tech")
     assert SECRET not in str(caught.getrepr(style="long", showlocals=False))
@@ -256,7 +243,7 @@ def refused(lab: Lab, caplog: pytest.LogCaptureFixture) -> YouTubeError:
     return caught.value
 
 
-def test_a_wrong_key_is_refused_for_good_without_being_shown(
+def test_a_wrong_key_is_a_lasting_error_that_does_not_show_the_key(
     lab: Lab, catalogue: SyntheticCatalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Emulator(catalogue, key="another") as emulator:
@@ -265,7 +252,7 @@ def test_a_wrong_key_is_refused_for_good_without_being_shown(
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9/", "http://nobody.invalid/"])
-def test_a_server_that_cannot_be_reached_may_be_tried_again_and_the_key_is_not_shown(
+def test_an_unreachable_server_is_a_transient_error_that_does_not_show_the_key(
     lab: Lab, caplog: pytest.LogCaptureFixture, endpoint: str
 ) -> None:
     settings = Settings(
@@ -277,10 +264,10 @@ def test_a_server_that_cannot_be_reached_may_be_tried_again_and_the_key_is_not_s
     assert "could not be reached" in str(error)
 
 
-def test_a_page_that_is_no_answer_of_youtube_is_a_sentence(
+def test_an_answer_that_is_not_youtubes_is_reported_with_its_status(
     lab: Lab, catalogue: SyntheticCatalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Emulator(catalogue) as emulator:  # its root answers 404 in another form than the API
+    with Emulator(catalogue) as emulator:  # its root answers 404 in another format than the API
         error = refused(at(lab, emulator, youtube_endpoint=emulator.endpoint + "nowhere/"), caplog)
     assert error.trouble is Trouble.NOT_FOUND
     assert "404" in str(error)
@@ -295,9 +282,9 @@ def test_every_batch_is_committed(lab: Lab, catalogue: SyntheticCatalogue, monke
             raise ZeroDivisionError
         return real(*given)
 
-    real = module.save_videos
-    monkeypatch.setattr(module, "save_videos", dies_at_the_third)
-    monkeypatch.setattr(module, "PAGE", 5)
+    real = collecting.save_videos
+    monkeypatch.setattr(collecting, "save_videos", dies_at_the_third)
+    monkeypatch.setattr(refresh, "PAGE", 5)
     with Emulator(catalogue) as emulator, pytest.raises(ZeroDivisionError):
         collect(at(lab, emulator, videos_per_niche=5), "tech")
     with lab.engine.connect() as connection:

@@ -25,7 +25,7 @@ from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.features.learnt_vectors import forget_failures, vectors
 from thumblab_pipelines.features.vectors import read_vectors
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.retention.retention import _shorten_histories
+from thumblab_pipelines.retention.expiry import shorten_histories
 from thumblab_pipelines.videos.versions import Shown, Unchanged, learnt, record
 
 PUBLISHED = datetime(2026, 9, 1, tzinfo=UTC)
@@ -179,7 +179,7 @@ def test_of_a_video_whose_first_thumbnails_were_deleted_nothing_is_learnt_and_th
     lab = changing.lab
     with lab.engine.begin() as connection:
         connection.execute(update(videos).values(source="youtube"))
-        _shorten_histories(connection, "tech", after(60))
+        shorten_histories(connection, "tech", after(60))
     for _ in range(2):
         kept, excluded = exclude(read_corpus(lab, "i", "t").assign(encoded=True), only_opted_in=False)
         assert kept.video_id.tolist() == ["same"]
@@ -187,7 +187,7 @@ def test_of_a_video_whose_first_thumbnails_were_deleted_nothing_is_learnt_and_th
         assert read_own(lab, "c", model_of(lab))[1] == {"what it showed first is not kept": 2, "not encoded": 1}
         with lab.engine.begin() as connection:  # what comes later changes nothing of that
             record(connection, [changing.shown("picture", 300, OTHER)])
-            _shorten_histories(connection, "tech", after(250))
+            shorten_histories(connection, "tech", after(250))
 
 
 def test_a_title_that_is_known_to_have_changed_ends_what_is_learnt_before_the_picture_is_looked_at(

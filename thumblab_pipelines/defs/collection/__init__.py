@@ -1,1 +1,1 @@
-"""What the library and the model draw on beside the daily refresh."""
+"""The assets that feed training and calibration beside the daily refresh, and their job."""

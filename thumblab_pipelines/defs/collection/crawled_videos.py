@@ -1,4 +1,4 @@
-"""crawled_videos: the corpus for training, from the uploads of many channels of the niche."""
+"""The asset crawled_videos: videos for training, from the uploads of many channels of the niche."""
 
 from datetime import timedelta
 
@@ -16,29 +16,29 @@ from thumblab_pipelines.defs.resources import LabResource
     partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
     check_specs=[*blocking("crawled_videos", "corpus"), *advisory("crawled_videos", "finished")],
-    description="Every upload of the last 90 days of the niche's channels that meets the criteria of the training guide. "
-    "Stops when the day's quota is spent and goes on where it was; `thumblab crawl plan` says what it will cost.",
+    description="Every upload of the niche's channels from the last 90 days that is fit for training. Stops when the "
+    "day's quota is spent; the next run continues. `thumblab crawl plan` estimates the cost.",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=30), warn_window=timedelta(days=14)),
     **COLLECTION,
 )
 def crawled_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        found = crawl(lab.open(), context.partition_key, lab.progress(context))
-    counted = found.counted
-    for remark in found.remarks:
+        crawled = crawl(lab.open(), context.partition_key, lab.progress(context))
+    counted = crawled.counted
+    for remark in crawled.remarks:
         context.log.warning(remark)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": counted.kept,
-            "looked_at_now": found.videos_looked_at,
+            "looked_at_now": crawled.videos_looked_at,
             "videos_waiting": counted.videos_waiting,
             "channels": counted.channels,
             "channels_to_walk": counted.channels_to_walk,
             "channels_excluded": counted.channels_excluded,
             "videos_by_outcome": counted.videos,
-            "remarks": "; ".join(found.remarks) or "none",
-            "state": found.stopped or "complete",
-            **quota_metadata(found.quota),
+            "remarks": "; ".join(crawled.remarks) or "none",
+            "state": crawled.stopped or "complete",
+            **quota_metadata(crawled.quota),
         },
-        check_results=results([*check_crawl(found), finished(found.stopped)]),
+        check_results=results([*check_crawl(crawled), finished(crawled.stopped)]),
     )

@@ -1,4 +1,4 @@
-"""true_ctr: impressions and click-through rate of the owner's own videos, day by day."""
+"""The asset true_ctr: daily impressions and click-through rates of the owner's own videos."""
 
 import dagster as dg
 
@@ -11,29 +11,29 @@ from thumblab_pipelines.owner_ctr.reach import check_reach, import_reach
 @dg.asset(
     kinds={"youtube", "postgres"},
     check_specs=blocking("true_ctr", "readable", "plausible"),
-    description="The YouTube Reporting API's reach of one's own channel. Needs a sign-in of its owner, so it is in no "
-    "schedule: see docs/own-channel.md.",
+    description="The reach of your own channel from the YouTube Reporting API. No schedule runs it, because the channel's "
+    "owner must sign in: see docs/own-channel.md.",
     **COLLECTION,
 )
 def true_ctr(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        found = import_reach(lab.open(), lab.progress(context))
-    if found.note:
-        context.log.info(found.note)
-    for remark in found.remarks:
+        reach = import_reach(lab.open(), lab.progress(context))
+    if reach.note:
+        context.log.info(reach.note)
+    for remark in reach.remarks:
         context.log.warning(remark)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": found.rows,
-            "reports": found.reports,
-            "corrected_reports": found.corrected,
-            "new_days": found.new_days,
-            "last_day": str(found.last_day or ""),
-            "videos": found.videos,
-            "videos_in_library": found.in_library,
-            "rows_skipped": len(found.problems),
-            "note": found.note,
-            "remarks": "; ".join(found.remarks) or "none",
+            "dagster/row_count": reach.rows,
+            "reports": reach.reports,
+            "corrected_reports": reach.corrected,
+            "new_days": reach.new_days,
+            "last_day": str(reach.last_day or ""),
+            "videos": reach.videos,
+            "videos_in_library": reach.in_library,
+            "rows_skipped": len(reach.problems),
+            "note": reach.note,
+            "remarks": "; ".join(reach.remarks) or "none",
         },
-        check_results=results(check_reach(found)),
+        check_results=results(check_reach(reach)),
     )

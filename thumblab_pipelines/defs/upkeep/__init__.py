@@ -1,1 +1,1 @@
-"""Keep what was collected fresh and within the policy."""
+"""The assets that keep collected data fresh and within YouTube's policies, and their jobs."""

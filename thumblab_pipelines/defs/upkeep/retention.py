@@ -1,4 +1,4 @@
-"""retention: nothing older than it may be, nothing that is gone."""
+"""The asset retention: nothing is kept that is too old, or that YouTube no longer has."""
 
 from datetime import timedelta
 
@@ -18,29 +18,31 @@ from thumblab_pipelines.videos.deletion import CHECK
     partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
     check_specs=[*blocking("retention", "forgotten_everywhere", CHECK), *advisory("retention", "finished")],
-    description="Refreshes what YouTube told before it is 30 days old, and forgets removed, private and expired videos: in "
-    "every table, image and release but those of models (docs/retention.md).",
+    description="Refreshes videos before they are 30 days old, and deletes removed, private and expired ones from every "
+    "table, image and release except those of models (docs/retention.md).",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)),
     **UPKEEP,
 )
 def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        kept = retain(lab.open(), context.partition_key, lab.progress(context), context.run.run_id, config.confirmed)
-        verdicts = check_retention(lab.open(), context.partition_key, kept)
-    for channel, why in kept.histories.failed.items():
-        context.log.warning(f"the history of {channel} still holds forgotten videos: {why}")
+        retained = retain(
+            lab.open(), context.partition_key, lab.progress(context), context.run.run_id, config.confirmed
+        )
+        checks = check_retention(lab.open(), context.partition_key, retained)
+    for channel_id, reason in retained.adapters.failed.items():
+        context.log.warning(f"the adapter of channel {channel_id} still holds deleted videos: {reason}")
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": kept.videos,
-            "refreshed": kept.refreshed,
-            "forgotten": kept.forgotten,
-            "images_deleted": kept.images_deleted,
-            "releases_deleted": kept.releases_deleted,
-            "histories_cleaned": kept.histories.cleaned,
-            "histories_failed": len(kept.histories.failed),
-            "unfinished_trainings_deleted": kept.unfinished_deleted,
-            "state": kept.stopped or "complete",
-            **quota_metadata(kept.quota),
+            "dagster/row_count": retained.videos,
+            "refreshed": retained.refreshed,
+            "forgotten": retained.deleted,
+            "images_deleted": retained.images_deleted,
+            "releases_deleted": retained.releases_deleted,
+            "histories_cleaned": retained.adapters.cleaned,
+            "histories_failed": len(retained.adapters.failed),
+            "unfinished_trainings_deleted": retained.unfinished_deleted,
+            "state": retained.stopped or "complete",
+            **quota_metadata(retained.quota),
         },
-        check_results=results([*verdicts, finished(kept.stopped)]),
+        check_results=results([*checks, finished(retained.stopped)]),
     )

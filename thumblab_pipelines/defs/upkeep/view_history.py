@@ -1,4 +1,4 @@
-"""view_history: the counts of tracked videos over time, and the views at a fixed age that they allow."""
+"""The asset view_history: counts of tracked videos over time, and views at fixed ages computed from them."""
 
 from datetime import timedelta
 
@@ -19,23 +19,23 @@ from thumblab_pipelines.videos.deletion import CHECK
     partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
     check_specs=[*blocking("view_history", "answered", CHECK), *advisory("view_history", "finished")],
-    description="One more observation of every video that is due: the young every 6 hours, those of two weeks daily, those "
-    "of three months weekly. Costs a call of its own quota per 50 videos.",
+    description="One more observation of every video that is due: every 6 hours up to an age of 3 days, daily up to two "
+    "weeks, weekly up to three months. Costs a call of a quota of its own per 50 videos.",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=25), warn_window=timedelta(hours=13)),
     **UPKEEP,
 )
 def view_history(context: dg.AssetExecutionContext, config: Confirmation, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        found = observe(lab.open(), context.partition_key, lab.progress(context), config.confirmed)
+        observed = observe(lab.open(), context.partition_key, lab.progress(context), config.confirmed)
         at_age = compute_views_at_age(lab.open(), context.partition_key)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": found.observed,
-            "due": found.due,
-            "gone": found.gone,
+            "dagster/row_count": observed.observed,
+            "due": observed.due,
+            "gone": observed.gone,
             **{f"views_at_{age}_h": count for age, count in at_age.known.items()},
-            "state": found.stopped or "complete",
-            **quota_metadata(found.quota),
+            "state": observed.stopped or "complete",
+            **quota_metadata(observed.quota),
         },
-        check_results=results([*check_observation(found), finished(found.stopped)]),
+        check_results=results([*check_observation(observed), finished(observed.stopped)]),
     )

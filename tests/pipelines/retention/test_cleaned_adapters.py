@@ -1,4 +1,4 @@
-"""What a forgotten video leaves in the histories of channels, and a killed training in the data folder: it is removed."""
+"""Deleted videos are removed from channel adapters, and killed trainings from the data folder."""
 
 import os
 import time
@@ -19,8 +19,9 @@ from thumblab_core.releases.release_store import ALL, MODEL
 from thumblab_pipelines.channels.adapter import Refitted
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.retention import purge, retention
-from thumblab_pipelines.retention.purge import CleanedHistories, clean_histories, clean_unfinished, stale_histories
+from thumblab_pipelines.retention import purge_adapters, retention
+from thumblab_pipelines.retention.purge import clean_unfinished
+from thumblab_pipelines.retention.purge_adapters import CleanedAdapters, clean_adapters, stale_adapters
 
 ONE, OTHER = "UC-one", "UC_other"
 
@@ -31,19 +32,19 @@ def publish(lab: Lab, channel: str, names: list[str]) -> str:
     return ChannelAdapters(lab.releases).publish(about, adapter, 3, names, {"inputs": str(names)}).release_id
 
 
-def forget(lab: Lab, *video_ids: str) -> None:
+def delete_videos(lab: Lab, *video_ids: str) -> None:
     with lab.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.video_id.in_(video_ids)))
 
 
-def named(lab: Lab, channel: str) -> list[str]:
-    """What any release of the channel's history names."""
+def named_videos(lab: Lab, channel: str) -> list[str]:
+    """Return the videos that each release of the channel's adapter names, as JSON."""
     return [r.path.joinpath("videos.json").read_text() for r in lab.releases.all(ADAPTER, channel)]
 
 
 @pytest.fixture
 def lab(open_lab: Callable[..., Lab]) -> Lab:
-    """A lab that serves something and has the histories of two channels, of two videos each."""
+    """A lab that serves a model and has the adapters of two channels, each of two videos."""
     lab = open_lab()
     now = datetime.now(UTC)
     with lab.engine.begin() as connection:
@@ -67,82 +68,82 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 
 @pytest.fixture
-def relearn(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
-    """Learns the first channel's history of its first video; who asked for it."""
-    asked = []
+def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
+    """Fit the first channel to its first video and fail for the other; hold the labs that asked for it."""
+    calls = []
 
     def refit(lab: Lab, **_: Any) -> Refitted:
-        asked.append(lab)
+        calls.append(lab)
         publish(lab, ONE, [f"{ONE}-0"])
         return Refitted([ONE], [], {OTHER: "a bad day"})
 
-    monkeypatch.setattr(purge, "refit_all", refit)
-    return asked
+    monkeypatch.setattr(purge_adapters, "refit_channel_adapters", refit)
+    return calls
 
 
-def test_a_history_is_learnt_anew_when_a_video_of_it_was_forgotten_and_not_otherwise(lab: Lab, relearn: Any) -> None:
-    assert clean_histories(lab) == CleanedHistories()
-    assert relearn == []
-    forget(lab, f"{ONE}-1")
-    assert stale_histories(lab) == [ONE]
-    assert clean_histories(lab) == CleanedHistories(1, {})
-    assert named(lab, ONE) == [f'["{ONE}-0"]']
-    assert clean_histories(lab) == CleanedHistories()
-    assert len(relearn) == 1
+def test_an_adapter_is_fitted_anew_only_if_it_names_a_deleted_video(lab: Lab, refits: Any) -> None:
+    assert clean_adapters(lab) == CleanedAdapters()
+    assert refits == []
+    delete_videos(lab, f"{ONE}-1")
+    assert stale_adapters(lab) == [ONE]
+    assert clean_adapters(lab) == CleanedAdapters(1, {})
+    assert named_videos(lab, ONE) == [f'["{ONE}-0"]']
+    assert clean_adapters(lab) == CleanedAdapters()
+    assert len(refits) == 1
 
 
-def test_one_that_fails_is_named_and_fails_the_check(lab: Lab, relearn: Any) -> None:
-    forget(lab, f"{ONE}-1", f"{OTHER}-1")
-    cleaned = clean_histories(lab)
-    assert cleaned == CleanedHistories(1, {OTHER: "a bad day"})
-    fine = CheckResult("not_too_many", True, "")
-    kept = retention.Retained(0, 0, {}, 0, 0, cleaned, 0, None, None, fine)  # type: ignore[arg-type]  # no quota is asked
-    verdict, _ = retention.check_retention(lab, "tech", kept)
-    assert not verdict.passed
-    assert f"1 releases still hold forgotten videos; adapter/{OTHER}: a bad day" in verdict.explanation
+def test_an_adapter_that_cannot_be_cleaned_is_named_and_fails_the_check(lab: Lab, refits: Any) -> None:
+    delete_videos(lab, f"{ONE}-1", f"{OTHER}-1")
+    cleaned = clean_adapters(lab)
+    assert cleaned == CleanedAdapters(1, {OTHER: "a bad day"})
+    nothing_withheld = CheckResult("not_too_many", True, "")
+    retained = retention.Retained(0, 0, {}, 0, 0, cleaned, 0, None, None, nothing_withheld)  # type: ignore[arg-type]
+    check, _ = retention.check_retention(lab, "tech", retained)
+    assert not check.passed
+    assert f"1 releases still hold deleted videos; adapter/{OTHER}: a bad day" in check.explanation
 
 
 @pytest.mark.parametrize("error", [LabError("no such model"), RuntimeError("no such model")])
-def test_a_model_that_cannot_be_loaded_stops_nothing(
+def test_a_model_that_cannot_be_loaded_raises_nothing(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def broken(*_: Any, **__: Any) -> Refitted:
         raise error
 
-    monkeypatch.setattr(purge, "refit_all", broken)
-    forget(lab, f"{ONE}-1")
-    cleaned = clean_histories(lab)
+    monkeypatch.setattr(purge_adapters, "refit_channel_adapters", broken)
+    delete_videos(lab, f"{ONE}-1")
+    cleaned = clean_adapters(lab)
     assert cleaned.cleaned == 0
     assert "no such model" in cleaned.failed[ONE]
-    assert named(lab, ONE)
+    assert named_videos(lab, ONE)
 
 
-def test_without_a_model_what_holds_a_forgotten_video_is_removed(lab: Lab, relearn: Any) -> None:
+def test_without_a_served_model_an_adapter_with_a_deleted_video_is_removed(lab: Lab, refits: Any) -> None:
     lab.releases.withdraw(MODEL, ALL)
-    forget(lab, f"{ONE}-1")
-    assert clean_histories(lab) == CleanedHistories(1, {})
-    assert (named(lab, ONE), len(named(lab, OTHER)), relearn) == ([], 1, [])
+    delete_videos(lab, f"{ONE}-1")
+    assert clean_adapters(lab) == CleanedAdapters(1, {})
+    assert (named_videos(lab, ONE), len(named_videos(lab, OTHER)), refits) == ([], 1, [])
 
 
-def test_what_a_killed_publication_left_goes_though_the_served_history_is_clean(lab: Lab, relearn: Any) -> None:
+def test_what_a_killed_publication_left_is_removed_and_the_served_adapter_stays(lab: Lab, refits: Any) -> None:
     left = lab.releases.publish(
         ADAPTER, ONE, lambda folder: folder.joinpath("videos.json").write_text('["gone"]') and None, {"inputs": "x"}
     )
-    assert clean_histories(lab) == CleanedHistories(1, {})
+    assert clean_adapters(lab) == CleanedAdapters(1, {})
     assert not left.path.exists()
-    assert len(named(lab, ONE)) == 1
+    assert len(named_videos(lab, ONE)) == 1
 
 
-def test_a_history_that_cannot_be_read_is_learnt_anew(lab: Lab, relearn: Any) -> None:
+def test_a_damaged_adapter_is_fitted_anew(lab: Lab, refits: Any) -> None:
     release = lab.releases.current(ADAPTER, ONE)
     assert release is not None
     (release.path / "manifest.json").write_text("{")
-    assert stale_histories(lab) == [ONE]
-    assert clean_histories(lab) == CleanedHistories(1, {})
+    assert stale_adapters(lab) == [ONE]
+    assert clean_adapters(lab) == CleanedAdapters(1, {})
     assert not release.path.exists()
 
 
-def test_without_a_model_a_history_that_cannot_be_read_for_a_moment_stays(
+def test_without_a_served_model_an_adapter_that_cannot_be_read_now_stays(
     lab: Lab, refuse: Callable[[Path], None]
 ) -> None:
     lab.releases.withdraw(MODEL, ALL)
@@ -150,22 +151,22 @@ def test_without_a_model_a_history_that_cannot_be_read_for_a_moment_stays(
     assert release is not None
     refuse(release.path / "videos.json")
     with pytest.raises(LabError, match="Too many open files"):
-        clean_histories(lab)
+        clean_adapters(lab)
     assert lab.releases.current_id(ADAPTER, ONE) == release.release_id
 
 
-def test_the_history_of_a_forgotten_channel_is_removed_also_one_of_no_videos(lab: Lab) -> None:
+def test_the_adapter_of_a_deleted_channel_is_removed_also_if_it_names_no_video(lab: Lab) -> None:
     publish(lab, ONE, [])
     lab.releases.withdraw(MODEL, ALL)
     with lab.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.channel_id == ONE))
         connection.execute(delete(channels).where(channels.c.channel_id == ONE))
-    assert clean_histories(lab) == CleanedHistories(1, {})
-    assert stale_histories(lab) == []  # the empty folder that is left is nothing
+    assert clean_adapters(lab) == CleanedAdapters(1, {})
+    assert stale_adapters(lab) == []  # an empty folder is left
 
 
 @pytest.mark.parametrize("kind", ["training", "fine-tuning"])
-def test_what_a_killed_training_left_goes_after_a_week_and_one_under_way_stays(lab: Lab, kind: str) -> None:
+def test_a_killed_training_is_removed_after_a_week_and_a_running_one_stays(lab: Lab, kind: str) -> None:
     place = lab.settings.data_dir / kind
     for name in ("old", "growing", "young"):
         (place / name).mkdir(parents=True)
@@ -179,31 +180,32 @@ def test_what_a_killed_training_left_goes_after_a_week_and_one_under_way_stays(l
 
 
 def age(folder: Path, days: float, but: str = "") -> None:
+    """Date the folder and its files back, except the file `but`."""
     moment = time.time() - days * 86_400
-    for path in [*(one for one in folder.iterdir() if one.name != but), folder]:
+    for path in [*(file for file in folder.iterdir() if file.name != but), folder]:
         os.utime(path, (moment, moment))
 
 
-def test_retention_does_both_also_when_youtube_cannot_be_asked(lab: Lab, relearn: Any) -> None:
-    forget(lab, f"{ONE}-1")
+def test_retention_cleans_both_also_when_youtube_cannot_be_asked(lab: Lab, refits: Any) -> None:
+    delete_videos(lab, f"{ONE}-1")
     folder = lab.settings.data_dir / "training" / "old"
     folder.mkdir(parents=True)
     age(folder, 8)
     with pytest.raises(LabError, match="THUMBLAB_YOUTUBE_API_KEY"):
         retention.retain(lab, "tech")
-    assert named(lab, ONE) == [f'["{ONE}-0"]']
+    assert named_videos(lab, ONE) == [f'["{ONE}-0"]']
     assert not folder.exists()
 
 
-def test_a_clean_up_that_fails_keeps_no_other_from_being_done_and_hides_no_reason(
-    lab: Lab, relearn: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_clean_up_stops_no_other_and_every_reason_is_named(
+    lab: Lab, refits: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(*_: Any) -> int:
         raise LabError("the pairs are busy")
 
     monkeypatch.setattr(retention, "clean_indices", lambda *_: 1 / 0)
     monkeypatch.setattr(retention, "clean_pairs", busy)
-    forget(lab, f"{ONE}-1")
+    delete_videos(lab, f"{ONE}-1")
     with pytest.raises(LabError, match=r"THUMBLAB_YOUTUBE_API_KEY.*ZeroDivisionError: .*the pairs are busy"):
         retention.retain(lab, "tech")
-    assert named(lab, ONE) == [f'["{ONE}-0"]']
+    assert named_videos(lab, ONE) == [f'["{ONE}-0"]']

@@ -1,0 +1,20 @@
+"""The outcomes and the least cost of a crawl."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from thumblab_core.database.tables import crawl_videos
+from thumblab_pipelines.lab import Lab
+
+
+def outcomes(lab: Lab) -> dict[str, str | None]:
+    """Return the stored outcome of each video, None if it was not examined yet."""
+    with lab.engine.connect() as connection:
+        return dict(connection.execute(select(crawl_videos.c.video_id, crawl_videos.c.outcome)).all())
+
+
+def least_units(catalogue: Any, niche: str) -> int:
+    """Return the least units that a crawl can cost: a call for 50 channels, 50 uploads of a channel, or 50 videos."""
+    sizes = [len(channel.videos) for channel in catalogue.channels.values() if channel.niche == niche]
+    return -(-len(sizes) // 50) + sum(-(-size // 50) for size in sizes) + -(-sum(sizes) // 50)

@@ -1,0 +1,25 @@
+"""Labs aimed at the emulator, and the videos that a lab has."""
+
+import dataclasses
+from typing import Any
+
+from sqlalchemy import select
+
+from demo.emulator import Emulator
+from thumblab_core.database.tables import videos
+from thumblab_core.settings import Settings
+from thumblab_pipelines.lab import Lab
+
+SECRET = "AIzaSecretOfTheTests"
+
+
+def at(lab: Lab, emulator: Emulator, **changes: Any) -> Lab:
+    """Return the lab with its settings aimed at the emulator."""
+    chosen = {"youtube_endpoint": emulator.endpoint, "youtube_api_key": SECRET, "youtube_first_wait_s": 0.01} | changes
+    return dataclasses.replace(lab, settings=Settings(**(lab.settings.model_dump(exclude_unset=True) | chosen)))
+
+
+def stored(lab: Lab) -> set[str]:
+    """Return the ids of the videos that the lab has."""
+    with lab.engine.connect() as connection:
+        return set(connection.scalars(select(videos.c.video_id)))

@@ -1,0 +1,129 @@
+"""A crawl can be killed at any moment, and several processes can share it."""
+
+import multiprocessing
+import os
+import random
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import crawling
+from crawl_lab import outcomes
+from lab_setup import SECRET, stored
+from sqlalchemy import create_engine, func, select, text
+
+from demo.catalogues.vast import vast_catalogue
+from demo.emulator import Emulator
+from thumblab_core.database.tables import video_stats
+from thumblab_core.niches import NICHES
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.youtube.quota import Ledger
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(crawling.IMPORTS)
+
+
+class Crawling:
+    """The crawl of every niche in a process of its own, as the asset runs it, which can be killed.
+
+    The process is forked from one that has only imported what a crawl needs, because eleven processes would take longer
+    to import it than to crawl.
+    """
+
+    def __init__(self, lab: Lab, emulator: Emulator, channels: int, folder: Path) -> None:
+        assert lab.settings.database_url is not None
+        environment = {
+            "THUMBLAB_DATA_DIR": str(lab.settings.data_dir),
+            "THUMBLAB_DATABASE_URL": lab.settings.database_url.get_secret_value(),
+            "THUMBLAB_YOUTUBE_ENDPOINT": emulator.endpoint,
+            "THUMBLAB_YOUTUBE_API_KEY": SECRET,
+            "THUMBLAB_CRAWL_CHANNELS": str(channels),
+        }
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            self._stderr_path = Path(file.name)
+        self._process = PROCESSES.Process(
+            target=crawling.crawl_all, args=(environment, str(self._stderr_path), list(NICHES))
+        )
+        self._process.start()
+
+    @property
+    def running(self) -> bool:
+        return self._process.is_alive()
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def ended(self, seconds: float = 120) -> int:
+        """Wait for the end of the process; return its exit status."""
+        self._process.join(seconds)
+        assert self._process.exitcode is not None, f"it is still running: {self.stderr}"
+        return self._process.exitcode
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr_path.read_text()
+
+
+def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
+    lab: Lab, open_lab: Callable[..., Lab], tmp_path: Path
+) -> None:
+    vast = vast_catalogue(channels=70, videos=12_000)
+    with Emulator(vast, key=SECRET) as emulator:
+        process = Crawling(lab, emulator, 10, tmp_path)
+        assert process.ended() == 0, process.stderr
+        expected, undisturbed = outcomes(lab), emulator.counts.spent["units"]
+    other = open_lab()
+    luck = random.Random(11)
+    with Emulator(vast, key=SECRET) as emulator:
+        for kill in range(10):
+            process = Crawling(other, emulator, 10, tmp_path)
+            # About a tenth of the work each.
+            enough = undisturbed * (kill + luck.random()) / 10.5
+            while emulator.counts.spent["units"] < enough and process.running:
+                time.sleep(0.005)
+            process.send(signal.SIGKILL)
+            assert process.ended() == -signal.SIGKILL, "it came to its end before it could be killed"
+        process = Crawling(other, emulator, 10, tmp_path)
+        assert process.ended() == 0, process.stderr
+        units = emulator.counts.spent["units"]
+        counted = Ledger.of(other.engine, other.settings).balances(emulator.now)[0].spent
+    assert outcomes(other) == expected
+    # At most eight calls are under way at a kill.
+    assert undisturbed <= units <= undisturbed + 10 * 8
+    assert units <= counted <= units + 10 * 8
+    with other.engine.connect() as connection:
+        rows = connection.execute(select(func.count(), func.count(video_stats.c.video_id.distinct()))).one()
+    assert rows[0] == rows[1] == len(stored(other))
+
+
+def test_an_interrupted_crawl_ends_after_the_calls_under_way(lab: Lab, tmp_path: Path) -> None:
+    with Emulator(vast_catalogue(channels=70, videos=40_000), key=SECRET) as emulator:
+        process = Crawling(lab, emulator, 10, tmp_path)
+        while emulator.counts.spent["units"] < 60:
+            assert process.running, process.stderr
+            time.sleep(0.01)
+        process.send(signal.SIGINT)
+        assert process.ended(15) != 0
+    assert "KeyboardInterrupt" in process.stderr
+    assert any(outcome is not None for outcome in outcomes(lab).values())
+
+
+def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path: Path) -> None:
+    vast = vast_catalogue(channels=35, videos=6_000)
+    with Emulator(vast, key=SECRET) as emulator:
+        both = [Crawling(lab, emulator, 5, tmp_path) for _ in range(2)]
+        for process in both:
+            assert process.ended() == 0, process.stderr
+        units = emulator.counts.spent["units"]
+    looked_at = len(outcomes(lab))
+    engine = create_engine(lab.engine.url)
+    with engine.connect() as connection:
+        waiting = connection.execute(text("SELECT count(*) FROM crawl_videos WHERE outcome IS NULL")).scalar_one()
+    engine.dispose()
+    assert waiting == 0
+    assert looked_at > 4_000
+    # In each niche, either process may end with a batch that is not full, and both may ask for the channels.
+    assert units <= looked_at / 50 + 35 * (6_000 / 35 / 50 + 1) + 4 * len(NICHES)

@@ -1,0 +1,75 @@
+"""A lab that is filled once, and a copy of it for each test."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from full_lab import NICHE, SECRET, FullLab
+from pydantic import SecretStr
+from sqlalchemy import select, text
+
+from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
+from demo.emulator import Emulator
+from thumblab_core.database.tables import videos
+from thumblab_pipelines.collection.crawl import crawl
+from thumblab_pipelines.collection.download import download_thumbnails
+from thumblab_pipelines.collection.refresh import collect
+from thumblab_pipelines.dataset.pairs import build_pairs
+from thumblab_pipelines.features.baselines import compute_baselines
+from thumblab_pipelines.features.embed import embed
+from thumblab_pipelines.features.sub_scores import measure_features
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library.build import build_index, promote_index
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> SyntheticCatalogue:
+    return synthetic_catalogue(videos=280)
+
+
+@pytest.fixture(scope="session")
+def prepared(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue) -> tuple[Lab, str]:
+    """The lab that is copied for each test, and the endpoint of the emulator that it was collected from."""
+    with Emulator(catalogue, key=SECRET) as emulator:
+        lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key=SECRET, youtube_first_wait_s=0.01)
+        collect(lab, NICHE)
+        crawl(lab, NICHE)
+        download_thumbnails(lab, NICHE)
+        embed(lab, NICHE)
+        measure_features(lab, NICHE)
+        compute_baselines(lab, NICHE)
+        build_index(lab, NICHE)
+        promote_index(lab, NICHE)
+        build_pairs(lab)
+    return lab, emulator.endpoint
+
+
+@pytest.fixture
+def full(
+    prepared: tuple[Lab, str],
+    open_lab: Callable[..., Lab],
+    copied_database: Callable[[str], str],
+    catalogue: SyntheticCatalogue,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[FullLab]:
+    """A copy of the prepared lab whose videos may be deleted at once, with an emulator that has the same videos."""
+    monkeypatch.setattr("thumblab_pipelines.retention.retention._PAIRS_REST", timedelta(0))
+    original, endpoint = prepared
+    original.engine.dispose()  # PostgreSQL copies a database only while nobody is connected to it
+    assert original.settings.database_url is not None
+    database = copied_database(original.settings.database_url.get_secret_value())
+    folder = shutil.copytree(original.settings.data_dir, tmp_path / "lab")
+    with Emulator(catalogue, key=SECRET) as emulator:
+        own = {"data_dir": folder, "database_url": SecretStr(database), "youtube_endpoint": emulator.endpoint}
+        own |= {"forget_share": 1.0}  # a test may delete a whole channel; the share has tests of its own
+        lab = open_lab(beside=original, **own)
+        with lab.engine.begin() as connection:
+            moved = {"old": endpoint, "new": emulator.endpoint}
+            connection.execute(text("UPDATE thumbnails SET url = replace(url, :old, :new)"), moved)
+            offered = "ARRAY(SELECT replace(url, :old, :new) FROM unnest(thumbnail_urls) AS url)"
+            connection.execute(text(f"UPDATE videos SET thumbnail_urls = {offered}"), moved)
+            ids = list(connection.scalars(select(videos.c.video_id).order_by(videos.c.published_at)))
+        yield FullLab(lab, emulator, ids)

@@ -1,0 +1,77 @@
+"""A lab that holds a niche in every table and kind of release, from which tests delete."""
+
+import dataclasses
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from demo.emulator import Emulator
+from thumblab_core.database.tables import metadata, thumbnail_versions
+from thumblab_core.index import NicheIndex
+from thumblab_core.releases.release_store import ALL, INDEX, PAIRS
+from thumblab_core.settings import Settings
+from thumblab_pipelines.lab import Lab
+
+SECRET = "AIzaSecretOfTheTests"
+NICHE = "tech"
+EVERYWHERE = {
+    "videos",
+    "video_stats",
+    "thumbnails",
+    "thumbnail_versions",
+    "embeddings",
+    "visual_features",
+    "crawl_videos",
+}
+"""The tables in which each video of the lab has rows."""
+
+
+@dataclass(frozen=True)
+class FullLab:
+    """A lab that holds the niche in every table and kind of release, with its emulator and the ids of its videos."""
+
+    lab: Lab
+    emulator: Emulator
+    ids: list[str]
+
+    def with_settings(self, **changes: Any) -> Lab:
+        settings = Settings(**(self.lab.settings.model_dump(exclude_unset=True) | changes))
+        return dataclasses.replace(self.lab, settings=settings)
+
+    def rows(self, video_id: str) -> dict[str, int]:
+        """Return how many rows of each table belong to the video."""
+        with self.lab.engine.connect() as connection:
+            return {
+                table.name: count
+                for table in metadata.sorted_tables
+                if "video_id" in table.c
+                and (
+                    count := connection.execute(
+                        select(func.count()).select_from(table).where(table.c.video_id == video_id)
+                    ).scalar_one()
+                )
+            }
+
+    def picture(self, video_id: str) -> str:
+        """Return the SHA-256 of a picture of the video."""
+        with self.lab.engine.connect() as connection:
+            query = select(thumbnail_versions.c.sha256).where(thumbnail_versions.c.video_id == video_id)
+            return connection.execute(query).scalars().first() or ""
+
+    def age_files(self) -> None:
+        """Make the pictures two hours old, because retention leaves younger ones to a download under way."""
+        long_ago = time.time() - 7_200
+        for path in self.lab.images.root.glob("??/*"):
+            os.utime(path, (long_ago, long_ago))
+
+
+def assert_deleted_everywhere(full: FullLab, video_id: str, picture: str) -> None:
+    assert full.rows(video_id) == {}
+    assert not full.lab.images.path(picture).exists()
+    for release in full.lab.releases.all(INDEX, NICHE):
+        assert video_id not in NicheIndex.video_ids(release)
+    for release in full.lab.releases.all(PAIRS, ALL):
+        assert video_id.encode() not in (release.path / "videos.parquet").read_bytes()

@@ -1,0 +1,48 @@
+"""What one refresh of a niche has collected so far, and how it is saved."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from thumblab_core.database.tables import channels
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.progress import batches, silent
+from thumblab_pipelines.videos.records import Saved, VideoRecord, save_channels, save_videos
+from thumblab_pipelines.youtube.client import PAGE, YouTube
+
+
+@dataclass
+class Collecting:
+    """The videos that a refresh has saved so far, and its counts.
+
+    `records` holds what searches found by id, saved or not, so that no video is asked for twice.
+    """
+
+    video_ids: set[str] = field(default_factory=set)
+    records: dict[str, VideoRecord] = field(default_factory=dict)
+    formats: Counter[str] = field(default_factory=Counter)
+    saved: Saved = field(default_factory=Saved)
+    channels_walked: int = 0
+    search_pages: int = 0
+    trending_from: str = "nothing"
+    remarks: list[str] = field(default_factory=list)
+
+    def save(self, lab: Lab, youtube: YouTube, records: Sequence[VideoRecord]) -> None:
+        """Save the videos and commit; fetch and save first the channels that are new to the lab."""
+        wanted = {record.channel_id for record in records}
+        playlist_known = select(channels.c.channel_id).where(
+            channels.c.channel_id.in_(wanted), channels.c.uploads_playlist.is_not(None)
+        )
+        with lab.engine.connect() as connection:
+            unknown = sorted(wanted - set(connection.scalars(playlist_known)))
+        new_channels = [record for batch in batches(unknown, PAGE, "", silent) for record in youtube.channels(batch)]
+        with lab.engine.begin() as connection:
+            save_channels(connection, new_channels)
+            known = set(connection.scalars(select(channels.c.channel_id).where(channels.c.channel_id.in_(wanted))))
+            # The videos of a channel that vanished between two calls are left out.
+            kept = [record for record in records if record.channel_id in known]
+            self.saved += save_videos(connection, kept)
+        self.video_ids.update(record.video_id for record in kept)
+        self.formats.update(record.format for record in kept)

@@ -1,0 +1,105 @@
+"""The first part of a crawl: find the channels of a niche by search, and check each one."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Engine
+
+from thumblab_core.niches import NICHES, Niche
+from thumblab_core.settings import Settings
+from thumblab_pipelines.collection import crawl_channels, crawl_rules, crawl_searches
+from thumblab_pipelines.progress import Progress
+from thumblab_pipelines.videos.records import save_channels
+from thumblab_pipelines.youtube.answers import Hit
+from thumblab_pipelines.youtube.client import PAGE, YouTube
+from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.paging import MOST_PAGES_OF_A_SEARCH, Paging
+from thumblab_pipelines.youtube.quota import SEARCHES
+
+_MOST_BARREN = 4
+"""After so many searches in a row without a new channel, all are taken to be found. Next week is searched again."""
+
+_RECHECK_AFTER = timedelta(days=30)
+"""A channel that was left out is checked again after this time, because it may have gained subscribers."""
+
+
+@dataclass
+class Discovery:
+    """Finds and checks the channels of one niche. `remarks` receives each list that ended before YouTube ended it."""
+
+    engine: Engine
+    youtube: YouTube
+    niche: str
+    settings: Settings
+    progress: Progress
+    remarks: list[str]
+
+    def find_channels(self) -> str | None:
+        """Search the niche's category, week after week, until enough channels are known or no search is left.
+
+        Returns why the search ended before that, or None.
+        """
+        wanted = self.settings.crawl_channels
+        with self.engine.begin() as connection:
+            crawl_channels.seed(connection, self.niche, self.youtube.now)
+            known = crawl_channels.count_channels(connection, self.niche)
+            if known < wanted:
+                crawl_searches.plan_searches(connection, self.niche, self.youtube.now, self.settings.crawl_days)
+        # The day's searches are divided among the niches, so that the first one does not use them all.
+        share = max(1, (self.settings.quota_searches - self.settings.quota_kept_searches) // len(NICHES))
+        barren = 0
+        while known < wanted:
+            if self.youtube.ledger.spent[SEARCHES] >= share:
+                return (
+                    f"{known} of {wanted} channels found with {share} searches, this niche's share of a day; "
+                    "the next run continues the search"
+                )
+            with self.engine.begin() as connection:
+                search = crawl_searches.take_search(connection, self.niche)
+                if search is None:
+                    break
+                hits, cursor = self._search(search)
+                now = self.youtube.now
+                new = crawl_searches.save_search(connection, self.niche, search, hits, cursor, now)
+                known = crawl_channels.count_channels(connection, self.niche)
+                barren = 0 if new else barren + 1
+                if barren == _MOST_BARREN:
+                    crawl_searches.end_searches(connection, self.niche, now)
+            self.progress(f"{self.niche}: channels found", min(known, wanted), wanted)
+        return None
+
+    def _search(self, search: crawl_searches.Search) -> tuple[list[Hit], str | None]:
+        """Return the new hits of the search's next page and the token of the page after it."""
+        try:
+            page = self.youtube.search(
+                Niche(self.niche).category_id,
+                self.settings.region,
+                search.published_after,
+                search.published_before,
+                search.cursor,
+                self.settings.language,
+                search.order,
+            )
+        except YouTubeError as error:
+            if error.trouble is Trouble.REQUEST and search.cursor is not None:
+                return [], None  # the token of an earlier day is no longer valid, which ends this search
+            raise
+        what = f"the search of {self.niche} from {search.published_after:%Y-%m-%d}"
+        paging = Paging[Hit](what, lambda hit: hit.video_id, MOST_PAGES_OF_A_SEARCH, search.pages, search.cursor)
+        hits = paging.take(page)
+        if paging.remark is not None:
+            self.remarks.append(paging.remark)
+        return hits, paging.cursor
+
+    def check_channels(self) -> None:
+        """Fetch the facts of the unchecked channels, and leave out those that the rules exclude."""
+        while True:
+            with self.engine.begin() as connection:
+                before = self.youtube.now - _RECHECK_AFTER
+                ids = crawl_channels.take_unchecked(connection, self.niche, PAGE, before)
+                if not ids:
+                    return
+                records = {record.channel_id: record for record in self.youtube.channels(ids)}
+                save_channels(connection, list(records.values()))
+                excluded = {channel_id: crawl_rules.exclude_channel(records.get(channel_id)) for channel_id in ids}
+                crawl_channels.save_checked(connection, excluded, self.youtube.now)

@@ -1,0 +1,101 @@
+"""The searches of the crawl, in PostgreSQL: which weeks of a niche are to be searched, and how far each search is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from thumblab_core.database.tables import crawl_searches
+from thumblab_pipelines.collection import crawl_channels
+from thumblab_pipelines.youtube.answers import Hit
+
+_WEEK = timedelta(days=7)
+_A_MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
+_ORDERS = ("viewCount", "date")
+"""The order of views finds only the channels at the top; the order of date finds every channel that uploads."""
+
+_LEAST_NEW_CHANNELS = 3
+"""A week whose last page brought fewer new channels than this is searched no further."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A period of time to search in one order, and how many pages were read; `cursor` is the token of the next page."""
+
+    published_after: datetime
+    published_before: datetime
+    order: str
+    pages: int
+    cursor: str | None
+
+
+def plan_searches(connection: Connection, niche: str, now: datetime, days: int) -> None:
+    """Plan a search per order for each week of the last `days`; searches that were planned before stay as they are."""
+    # Calendar weeks, so that a later run plans the same ones and finds them searched already.
+    this_week = _A_MONDAY + (now - _A_MONDAY) // _WEEK * _WEEK
+    weeks = -(-days // _WEEK.days)
+    rows = [
+        {
+            "niche": niche,
+            "published_after": this_week - n * _WEEK,
+            "published_before": this_week - (n - 1) * _WEEK,
+            "order": order,
+        }
+        for n in range(weeks + 1)
+        for order in _ORDERS
+    ]
+    connection.execute(insert(crawl_searches).values(rows).on_conflict_do_nothing())
+
+
+def take_search(connection: Connection, niche: str) -> Search | None:
+    """Take the search with the fewest pages so far, the newest week first, so that every week is begun before one is
+    deep.
+
+    The search is locked for this connection until its transaction ends. None if other connections hold what is left.
+    """
+    table = crawl_searches.c
+    row = connection.execute(
+        select(table.published_after, table.published_before, table.order, table.pages, table.cursor)
+        .where(table.niche == niche, table.finished_at.is_(None))
+        .order_by(table.pages, table.published_after.desc(), table.order.desc())
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
+    return None if row is None else Search(*row)
+
+
+def save_search(
+    connection: Connection, niche: str, search: Search, hits: Sequence[Hit], cursor: str | None, now: datetime
+) -> int:
+    """Store the channels of a page and the token of the next page; return how many channels are new."""
+    new = crawl_channels.add(connection, niche, {hit.channel_id: hit.channel_title for hit in hits}, now)
+    is_finished = cursor is None or new < _LEAST_NEW_CHANNELS
+    table = crawl_searches.c
+    connection.execute(
+        update(crawl_searches)
+        .where(
+            table.niche == niche,
+            table.published_after == search.published_after,
+            table.published_before == search.published_before,
+            table.order == search.order,
+        )
+        .values(pages=search.pages + 1, cursor=cursor, finished_at=now if is_finished else None)
+    )
+    return new
+
+
+def end_searches(connection: Connection, niche: str, now: datetime) -> None:
+    """Mark all searches of the niche as finished."""
+    table = crawl_searches.c
+    connection.execute(
+        update(crawl_searches).where(table.niche == niche, table.finished_at.is_(None)).values(finished_at=now)
+    )
+
+
+def pages_searched(connection: Connection, niche: str) -> int:
+    """Return how many pages of searches were read for the niche."""
+    table = crawl_searches.c
+    statement = select(func.coalesce(func.sum(table.pages), 0)).where(table.niche == niche)
+    return int(connection.execute(statement).scalar_one())

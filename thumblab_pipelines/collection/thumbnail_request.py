@@ -1,0 +1,122 @@
+"""Ask for the thumbnail of one video, and compare the answer with the picture that the lab has."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import Row
+
+from thumblab_core.fetch import Answer, FetchError, RefusedError
+from thumblab_core.images import ImageError, Picture, decode
+from thumblab_core.images.perceptual import perceptual_hash
+from thumblab_pipelines.collection.retrying_fetch import RetryingFetcher
+from thumblab_pipelines.collection.thumbnails_wanted import Wanted
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.videos.versions import Missing, Origin, Shown, Sighting, Unchanged, still_shows
+
+_GONE = {404, 410}
+
+_PLACEHOLDER = (120, 90)
+"""Width and height of the grey picture that YouTube sends for a missing size, and of its smallest real size."""
+
+_SMALLEST = "default"
+
+
+class Kind(StrEnum):
+    """What became of a request. Each value names a count of `Downloaded`."""
+
+    NEW = "downloaded"
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    GONE = "gone"
+    UNREADABLE = "unreadable"
+    POSTPONED = "postponed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of asking for a thumbnail.
+
+    `sighting` is what to record, and `size` how many bytes were read. `refused` is true if the lab does not read from
+    this host. `store_error` is the reason why the image store could not be written.
+    """
+
+    kind: Kind
+    sighting: Sighting | None = None
+    size: int = 0
+    refused: bool = False
+    store_error: OSError | None = None
+
+
+def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Outcome:
+    """Ask for the sizes of a thumbnail, the best first, until one of them exists, and store its picture if it is
+    new."""
+    missing: tuple[str, datetime | None] | None = None
+    size = 0
+    for url in wanted.urls:
+        try:
+            answer = _fetch(lab, fetcher, url, wanted.known)
+        except FetchError as error:
+            if error.status in _GONE:
+                missing = missing or (str(error), error.date)
+                continue
+            return Outcome(Kind.POSTPONED, size=size, refused=isinstance(error, RefusedError))
+        size += len(answer.body)
+        at = answer.date or datetime.now(UTC)
+        if answer.unchanged:
+            return Outcome(Kind.UNCHANGED, Unchanged(wanted.video_id, at, _origin(url, answer, wanted.known)), size)
+        try:
+            picture = decode(answer.body)
+        except ImageError as error:
+            if wanted.known is not None:
+                return Outcome(Kind.POSTPONED, size=size)
+            return Outcome(Kind.UNREADABLE, Missing(wanted.video_id, at, str(error)), size)
+        if _is_placeholder(picture, url):
+            missing = missing or (f"{url[:200]} answered with YouTube's placeholder", answer.date)
+            continue
+        return _compare(lab, wanted, picture, answer, Origin(url, answer.etag, answer.last_modified), size)
+    assert missing is not None  # a wanted video has at least one URL, and each of them was missing
+    problem, date = missing
+    kind = Kind.UNREADABLE if wanted.known is None else Kind.GONE
+    return Outcome(kind, Missing(wanted.video_id, date or datetime.now(UTC), problem), size)
+
+
+def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None) -> Answer:
+    if known is None or known.url != url or not lab.images.path(known.sha256).is_file():
+        return fetcher.get(url)
+    return fetcher.get(url, etag=known.etag, last_modified=known.last_modified)
+
+
+def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: Answer, origin: Origin, size: int) -> Outcome:
+    """Compare the picture with the known one. It is stored if it is new, or if it is the known one, whose file may be
+    lost."""
+    at = answer.date or datetime.now(UTC)
+    known = wanted.known
+    same = known is not None and still_shows(lab.images, known.sha256, picture)
+    if not same or (known is not None and picture.sha256 == known.sha256):
+        try:
+            lab.images.put(answer.body)
+        except OSError as error:
+            return Outcome(Kind.POSTPONED, size=size, store_error=error)
+    if same:
+        return Outcome(Kind.UNCHANGED, Unchanged(wanted.video_id, at, origin), size)
+    phash = perceptual_hash(picture.pixels)
+    shown = Shown(wanted.video_id, at, picture.sha256, picture.width, picture.height, phash, origin)
+    return Outcome(Kind.NEW if known is None else Kind.CHANGED, shown, size)
+
+
+def _origin(url: str, answer: Answer, known: Row[Any] | None) -> Origin:
+    """Return the origin of an unchanged picture. A 304 need not repeat the tags of its version, so the known ones
+    stay."""
+    origin = Origin(url, answer.etag, answer.last_modified)
+    if known is None:
+        return origin
+    return replace(origin, etag=origin.etag or known.etag, last_modified=origin.last_modified or known.last_modified)
+
+
+def _is_placeholder(picture: Picture, url: str) -> bool:
+    """Whether this is YouTube's grey picture for a missing size. Usually its status says so already."""
+    name = urlsplit(url).path.rpartition("/")[2]
+    return (picture.width, picture.height) == _PLACEHOLDER and not name.startswith(_SMALLEST)

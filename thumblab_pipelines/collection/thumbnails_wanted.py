@@ -1,0 +1,70 @@
+"""Which thumbnails to ask for: those that the lab lacks, and known ones that are due for another check."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, and_, case, func, select
+
+from thumblab_core.database.tables import thumbnails, videos
+from thumblab_pipelines.lab import Lab
+
+_YOUNG = timedelta(days=14)
+"""Videos younger than this are checked daily."""
+
+_DAILY = timedelta(days=1)
+_EARLY = timedelta(hours=4)
+"""How much earlier a thumbnail is due, because a daily run may start a little less than a day after the last one."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A video whose thumbnail is to be asked for.
+
+    `urls` are its sizes, the best first. `known` is its row of `thumbnails` if that has a picture. `again` is true if
+    it was asked for before.
+    """
+
+    video_id: str
+    urls: Sequence[str]
+    known: Row[Any] | None
+    again: bool
+
+
+def missing_thumbnails(lab: Lab, niche: str) -> tuple[int, list[Wanted]]:
+    """Return how many videos of the niche have a picture, and the videos whose thumbnail was never asked for."""
+    joined = videos.outerjoin(thumbnails, thumbnails.c.video_id == videos.c.video_id)
+    had = select(func.count(thumbnails.c.sha256)).select_from(joined).where(videos.c.niche == niche)
+    never = (
+        select(videos.c.video_id, videos.c.thumbnail_urls)
+        .select_from(joined)
+        .where(videos.c.niche == niche, thumbnails.c.video_id.is_(None), func.cardinality(videos.c.thumbnail_urls) > 0)
+        .order_by(videos.c.video_id)
+    )
+    with lab.engine.connect() as connection:
+        rows = connection.execute(never).all()
+        return connection.scalar(had) or 0, [Wanted(row.video_id, row.thumbnail_urls, None, False) for row in rows]
+
+
+def due_thumbnails(lab: Lab, niche: str) -> list[Wanted]:
+    """Return the videos whose thumbnail, or lack of one, is to be checked again, the longest unchecked first."""
+    offered = and_(videos.c.niche == niche, func.cardinality(videos.c.thumbnail_urls) > 0)
+    days = timedelta(days=lab.settings.thumbnail_recheck_days)
+    with lab.engine.connect() as connection:
+        # YouTube's clock at the niche's last refresh. This machine's may differ, and that of the emulator stands still.
+        now = connection.scalar(select(func.max(videos.c.refreshed_at)).where(offered))
+        if now is None:
+            return []
+        latest = case(
+            (videos.c.published_at > now - _YOUNG, now - min(days, _DAILY) + _EARLY), else_=now - days + _EARLY
+        )
+        statement = (
+            select(videos.c.thumbnail_urls, thumbnails)
+            .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
+            .where(offered, thumbnails.c.checked_at <= latest)
+            .order_by(thumbnails.c.checked_at, thumbnails.c.video_id)
+            .limit(lab.settings.thumbnail_rechecks)
+        )
+        rows = connection.execute(statement).all()
+    return [Wanted(row.video_id, row.thumbnail_urls, row if row.sha256 is not None else None, True) for row in rows]

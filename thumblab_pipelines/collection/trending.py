@@ -1,0 +1,95 @@
+"""Collect what trends in a niche: the chart of its category, or the most viewed videos of a search."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from thumblab_core.database.tables import charts
+from thumblab_core.niches import Niche
+from thumblab_pipelines.collection.collecting import Collecting
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.progress import Progress
+from thumblab_pipelines.videos.records import VIDEO, VideoRecord
+from thumblab_pipelines.youtube.answers import Hit, Page
+from thumblab_pipelines.youtube.client import PAGE, YouTube
+from thumblab_pipelines.youtube.paging import MOST_PAGES_OF_A_SEARCH, Paging, pages
+
+_PROBE_AGAIN = timedelta(days=30)
+"""A category that had no chart is asked for one again after this time."""
+
+
+def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
+    """Save the chart of the category, if it has one, and the most viewed videos of a search up to the wanted number."""
+    wanted = lab.settings.videos_per_niche
+    chart = _chart(lab, youtube, niche)
+    if chart is not None:
+        collecting.trending_from = "chart"
+        collecting.save(lab, youtube, _up_to(chart, wanted))
+    if collecting.formats[VIDEO] >= wanted:
+        return
+    if chart is None:
+        collecting.trending_from = "search"
+    settings = lab.settings
+    after = youtube.now - timedelta(days=settings.search_days)
+    progress(f"{niche}: trending", collecting.formats[VIDEO], wanted)
+    paging = Paging[Hit](f"the search of {niche}", lambda hit: hit.video_id, MOST_PAGES_OF_A_SEARCH)
+
+    def ask(cursor: str | None) -> Page[Hit]:
+        return youtube.search(
+            Niche(niche).category_id, settings.region, after, cursor=cursor, language=settings.language
+        )
+
+    for hits in pages(paging, ask):
+        video_ids = [hit.video_id for hit in hits if hit.video_id not in collecting.video_ids]
+        # A page of 50 costs one unit, however many of it are wanted.
+        records = youtube.videos(video_ids, niche) if video_ids else []
+        collecting.records |= {record.video_id: record for record in records}
+        rank = {video_id: place for place, video_id in enumerate(video_ids)}
+        ranked = sorted(records, key=lambda record: rank.get(record.video_id, len(rank)))
+        collecting.save(lab, youtube, _up_to(ranked, wanted - collecting.formats[VIDEO]))
+        progress(f"{niche}: trending", min(collecting.formats[VIDEO], wanted), wanted)
+        collecting.search_pages += 1
+        if collecting.formats[VIDEO] >= wanted or collecting.search_pages >= _most_pages(wanted):
+            break
+    if paging.remark is not None:
+        collecting.remarks.append(paging.remark)
+
+
+def _most_pages(wanted: int) -> int:
+    """Return how many pages of a search are read: where most results are Shorts, the last videos are not worth more."""
+    return max(2, -(-wanted // PAGE))
+
+
+def _chart(lab: Lab, youtube: YouTube, niche: str) -> list[VideoRecord] | None:
+    """Return the chart of the category, or None if it has none; that it has none is remembered for a month."""
+    category, region = Niche(niche).category_id, lab.settings.region
+    with lab.engine.connect() as connection:
+        probed_at = connection.scalar(
+            select(charts.c.probed_at).where(
+                charts.c.category_id == category, charts.c.region == region, charts.c.available.is_(False)
+            )
+        )
+    if probed_at is not None and youtube.now - probed_at < _PROBE_AGAIN:
+        return None
+    chart = youtube.chart(category, region, niche)
+    statement = insert(charts).values(
+        category_id=category, region=region, available=chart is not None, probed_at=youtube.now
+    )
+    fresh = {"available": statement.excluded.available, "probed_at": statement.excluded.probed_at}
+    with lab.engine.begin() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["category_id", "region"], set_=fresh))
+    return chart
+
+
+def _up_to(records: Iterable[VideoRecord], wanted: int) -> list[VideoRecord]:
+    """Return the first `wanted` videos, with the Shorts, live and upcoming ones among them, which do not count."""
+    kept: list[VideoRecord] = []
+    for record in records:
+        if record.format == VIDEO:
+            if wanted <= 0:
+                break
+            wanted -= 1
+        kept.append(record)
+    return kept

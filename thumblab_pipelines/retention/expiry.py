@@ -1,0 +1,107 @@
+"""Delete what is too old: videos whose time in the library is over, and facts that were not refreshed in 30 days."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, select, text, update
+
+from thumblab_core.database.tables import thumbnail_versions, video_stats, videos
+from thumblab_core.ranking.channel_adapters import ChannelAdapters
+from thumblab_pipelines.collection.crawl_rules import KEPT, OUTLIER
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.retention.refreshing import due_videos
+from thumblab_pipelines.videos.deletion import Deletion
+
+EXPIRED, STALE = "out of the library's days", "not refreshed in 30 days"
+"""The reasons under which `expire` and `delete_stale` delete videos."""
+
+LONGEST = timedelta(days=30)
+"""Facts that YouTube gave without an owner's authorisation must be refreshed or deleted at this age (YouTube's
+Developer Policies, III.E.4)."""
+
+_EXPIRED = text("""
+SELECT v.video_id FROM videos v
+WHERE v.niche = :niche AND v.source = 'youtube' AND NOT v.channel_id = ANY(CAST(:added AS text[]))
+  AND v.collected_at < CASE
+    WHEN EXISTS (SELECT FROM crawl_videos k WHERE k.video_id = v.video_id AND k.outcome = ANY(:crawled))
+    THEN CAST(:training AS timestamptz)
+    ELSE CAST(:library AS timestamptz)
+  END
+ORDER BY v.collected_at, v.video_id
+""")
+"""Videos that the crawl keeps stay for the training days. Videos of a channel that a person added stay as long as it is
+added."""
+
+_DELETE_EXCLUDED = text("""
+DELETE FROM crawl_videos k USING crawl_channels c
+WHERE k.channel_id = c.channel_id AND k.niche = :niche
+  AND (k.outcome IS NULL OR k.outcome NOT IN (:kept, :outlier))
+  AND (COALESCE(c.walked_at, c.checked_at) < :before OR k.published_at < :window)
+""")
+"""The crawl's rows of videos that it left out: of channels not walked since `before`, or published before `window`."""
+
+_DELETE_UNUSED_CHANNELS = text("""
+DELETE FROM channels c
+WHERE NOT EXISTS (SELECT 1 FROM videos v WHERE v.channel_id = c.channel_id)
+  AND COALESCE(c.refreshed_at, (SELECT k.found_at FROM crawl_channels k WHERE k.channel_id = c.channel_id))
+      < :before
+""")
+"""Channels without a video that were not refreshed since `before`."""
+
+
+def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool = False) -> None:
+    """Delete the videos whose days in the library are over, counted from when they were first collected.
+
+    `_EXPIRED` says which videos stay longer. If there are more than `deletion` allows, none of them is deleted; with
+    `oldest`, the oldest are deleted up to what it allows. If `history_days` is set, old counts and replaced thumbnails
+    are deleted too.
+    """
+    settings = lab.settings
+    parameters = {
+        "niche": niche,
+        "library": now - timedelta(days=settings.library_days),
+        "training": now - timedelta(days=settings.training_days),
+        "crawled": [KEPT, OUTLIER],
+        "added": ChannelAdapters(lab.releases).channels(),
+    }
+    with lab.engine.connect() as connection:
+        expired = list(connection.scalars(_EXPIRED, parameters))
+    if oldest:
+        deletion.forget_oldest(EXPIRED, expired)
+    else:
+        deletion.forget(EXPIRED, expired)
+    if settings.history_days is not None:
+        with lab.engine.begin() as connection:
+            shorten_histories(connection, niche, now - timedelta(days=settings.history_days))
+
+
+def shorten_histories(connection: Connection, niche: str, before: datetime) -> None:
+    """Delete counts and thumbnail versions from before the moment, except the latest of each video.
+
+    The remaining thumbnail versions of a video are marked `earlier_deleted`, because they did not earn its views alone.
+    """
+    of_niche = select(videos.c.video_id).where(videos.c.niche == niche, videos.c.source == "youtube")
+    for table, moment in (
+        (video_stats, video_stats.c.observed_at),
+        (thumbnail_versions, thumbnail_versions.c.last_seen),
+    ):
+        later = table.alias()
+        newer = select(later.c.video_id).where(later.c.video_id == table.c.video_id, later.c[moment.name] > moment)
+        old = delete(table).where(table.c.video_id.in_(of_niche), moment < before, newer.exists())
+        shortened = set(connection.scalars(old.returning(table.c.video_id)))
+        if table is thumbnail_versions and shortened:
+            remaining = thumbnail_versions.c.video_id.in_(shortened)
+            connection.execute(update(thumbnail_versions).where(remaining).values(earlier_deleted=True))
+
+
+def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> None:
+    """Delete what was not refreshed within 30 days: videos, the crawl's rows of excluded videos, and unused
+    channels."""
+    before = now - LONGEST
+    window = now - timedelta(days=lab.settings.crawl_days)
+    with lab.engine.begin() as connection:
+        connection.execute(
+            _DELETE_EXCLUDED, {"niche": niche, "before": before, "window": window, "kept": KEPT, "outlier": OUTLIER}
+        )
+    deletion.forget(STALE, due_videos(lab, niche, before))
+    with lab.engine.begin() as connection:
+        connection.execute(_DELETE_UNUSED_CHANNELS, {"before": before})

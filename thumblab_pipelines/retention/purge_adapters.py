@@ -1,0 +1,89 @@
+"""Remove deleted videos from channel adapters: an adapter that names one is fitted anew or removed."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from thumblab_core.database.tables import channels
+from thumblab_core.errors import LabError
+from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
+from thumblab_core.releases.release_store import ALL, MODEL, unread
+from thumblab_pipelines.channels.adapter import refit_channel_adapters
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.progress import Progress, silent
+from thumblab_pipelines.retention.purge import alive_videos
+
+
+@dataclass(frozen=True)
+class CleanedAdapters:
+    """How many channel adapters were cleaned, and for each that was not, by channel id, the reason."""
+
+    cleaned: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def stale_adapters(lab: Lab) -> list[str]:
+    """Return the ids of channels whose adapter must be cleaned.
+
+    The adapter names a deleted video, or is of a deleted channel, or cannot be read.
+    """
+    folder = lab.releases.root / ADAPTER
+    channel_ids = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    with lab.engine.connect() as connection:
+        alive, known = alive_videos(connection), set(connection.scalars(select(channels.c.channel_id)))
+    return [channel_id for channel_id in channel_ids if _is_stale(lab, channel_id, channel_id in known, alive)]
+
+
+def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
+    releases = lab.releases.all(ADAPTER, channel_id)
+    try:
+        served = ChannelAdapters(lab.releases).current_id(channel_id)
+        named = {video_id for release in releases for video_id in json.loads(release.read("videos.json"))}
+    except (LabError, ValueError, TypeError) as error:
+        if unread(error):
+            raise
+        return True  # a damaged release may hold a deleted video
+    if served is None and not releases:
+        return False  # the adapter was removed; only a folder with its locks is left
+    return not known or not named <= alive or served not in {None, *(release.release_id for release in releases)}
+
+
+def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
+    """Fit the adapters anew that name deleted videos, and remove those of deleted channels.
+
+    If no model is served, all of them are removed, because an adapter can only be fitted to a served model. A failed
+    fit is reported in the result and raises nothing; the next run tries again.
+    """
+    stale = stale_adapters(lab)
+    if not stale:
+        return CleanedAdapters()
+    adapters = ChannelAdapters(lab.releases)
+    failed = {}
+    try:
+        if lab.releases.current_id(MODEL, ALL) is None:
+            for channel_id in stale:
+                adapters.remove(channel_id)
+        else:
+            failed = refit_channel_adapters(lab, progress=progress).failed
+    except Exception as error:  # noqa: BLE001  the rest of retention must not wait for a model that cannot be used
+        failed = dict.fromkeys(stale, str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
+    for channel_id in stale:
+        with suppress(LabError):
+            _remove_unserved(lab, channel_id)
+    still_stale = sorted({*stale} & {*stale_adapters(lab)})
+    reasons = {channel_id: failed.get(channel_id, "it did not change") for channel_id in still_stale}
+    return CleanedAdapters(len(stale) - len(still_stale), reasons)
+
+
+def _remove_unserved(lab: Lab, channel_id: str) -> None:
+    """Delete the channel's adapter releases that are not served: a killed publication may have left any video in
+    them."""
+    adapters = ChannelAdapters(lab.releases)
+    with adapters.changing(channel_id):
+        served = adapters.current_id(channel_id)
+        for release in lab.releases.all(ADAPTER, channel_id):
+            if release.release_id != served:
+                lab.releases.remove(release)
+        lab.releases.discard_unreadable(ADAPTER, channel_id)

@@ -1,0 +1,142 @@
+"""Ask YouTube again for the videos and channels of a niche that are due, before what it said is 30 days old."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, select, text, update
+
+from thumblab_core.database.tables import channels, crawl_channels, videos
+from thumblab_pipelines.collection.crawl_rules import GONE
+from thumblab_pipelines.collection.refetch import refetch
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.progress import Progress, batches
+from thumblab_pipelines.videos.deletion import Deletion, delete_videos
+from thumblab_pipelines.videos.records import save_channels
+from thumblab_pipelines.youtube.client import PAGE, YouTube
+from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.quota import QuotaError, Spending
+
+CLOSED = "channel gone"
+"""The reason under which the videos of a closed or private channel are deleted."""
+
+_TRAINABILITY_PER_RUN = 500
+"""Questions of `_ask_trainability` a run: each costs a unit of quota."""
+
+_IMPLAUSIBLE_CLOSURES = 20
+"""A whole batch of at least this many channels is more likely to be missing through an error of YouTube's."""
+
+_DUE_CHANNELS = text("""
+SELECT channel_id FROM channels c
+WHERE refreshed_at < :before
+  AND (EXISTS (SELECT 1 FROM videos v WHERE v.channel_id = c.channel_id AND v.niche = :niche)
+       OR EXISTS (SELECT 1 FROM crawl_channels k WHERE k.channel_id = c.channel_id AND k.niche = :niche))
+ORDER BY refreshed_at, channel_id
+""")
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """The result of `refresh_due`.
+
+    `videos` counts the videos that were brought up to date; `stopped` says why the run ended early, or is None.
+    """
+
+    videos: int
+    quota: Spending
+    stopped: str | None
+
+
+def due_videos(lab: Lab, niche: str, before: datetime) -> list[str]:
+    """Return the ids of the niche's videos that were last refreshed before the moment, the longest ago first."""
+    statement = (
+        select(videos.c.video_id)
+        .where(videos.c.niche == niche, videos.c.source == "youtube", videos.c.refreshed_at < before)
+        .order_by(videos.c.refreshed_at, videos.c.video_id)
+    )
+    with lab.engine.connect() as connection:
+        return list(connection.scalars(statement))
+
+
+def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, progress: Progress) -> Refreshed:
+    """Refresh the channels and videos that are due, and delete those that YouTube no longer has.
+
+    Channels come first, because the videos of a closed channel need not be asked for.
+    """
+    before = youtube.now - timedelta(days=lab.settings.refresh_days)
+    refreshed = asked = 0
+    gone: list[str] = []
+    stopped = None
+    try:
+        _refresh_channels(lab, youtube, niche, before, deletion, progress)
+        for batch in batches(due_videos(lab, niche, before), PAGE, f"{niche}: refreshing", progress):
+            refetched = refetch(lab, youtube, niche, batch)
+            refreshed += refetched.present
+            asked += len(batch)
+            gone += refetched.gone
+        if lab.settings.train_only_on_opted_in:
+            _ask_trainability(lab, youtube, niche, progress)
+    except QuotaError as error:
+        stopped = str(error)
+    finally:
+        deletion.forget(GONE, gone, asked)
+    return Refreshed(refreshed, youtube.ledger.spending(youtube.now), stopped)
+
+
+def _refresh_channels(
+    lab: Lab, youtube: YouTube, niche: str, before: datetime, deletion: Deletion, progress: Progress
+) -> None:
+    """Refresh the channels that are due, and delete the closed ones with their videos, all of them or none."""
+    with lab.engine.connect() as connection:
+        due = list(connection.scalars(_DUE_CHANNELS, {"before": before, "niche": niche}))
+    closed: list[str] = []
+    for batch in batches(due, PAGE, f"{niche}: refreshing channels", progress):
+        records = youtube.channels(batch)
+        missing = sorted(set(batch) - {record.channel_id for record in records})
+        gone = sorted(set(missing) - youtube.existing_channels(missing)) if missing else []
+        if len(gone) == len(batch) >= _IMPLAUSIBLE_CLOSURES:
+            raise YouTubeError(
+                f"YouTube says that none of {len(gone)} channels exists any more. This is not believed, and nothing of "
+                "these channels was deleted; run again later",
+                Trouble.SERVER,
+            )
+        with lab.engine.begin() as connection:
+            save_channels(connection, records)
+        closed += gone
+    with lab.engine.connect() as connection:
+        videos_of_closed = _videos_of(connection, closed)
+    if deletion.allows(CLOSED, len(videos_of_closed)):
+        with lab.engine.begin() as connection:
+            deletion.forgotten[CLOSED] += _delete_channels(connection, closed)
+
+
+def _videos_of(connection: Connection, channel_ids: Sequence[str]) -> Sequence[str]:
+    return connection.scalars(select(videos.c.video_id).where(videos.c.channel_id.in_(channel_ids))).all()
+
+
+def _delete_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
+    """Delete the channels with their videos and their rows of the crawl; return how many videos were deleted."""
+    if not channel_ids:
+        return 0
+    # The rows of the crawl go first, for the reason given in `delete_videos`.
+    connection.execute(delete(crawl_channels).where(crawl_channels.c.channel_id.in_(channel_ids)))
+    deleted = delete_videos(connection, _videos_of(connection, channel_ids))
+    connection.execute(delete(channels).where(channels.c.channel_id.in_(channel_ids)))
+    return deleted
+
+
+def _ask_trainability(lab: Lab, youtube: YouTube, niche: str, progress: Progress) -> None:
+    """Ask which uploaders let others train on their videos, the newest videos first. Each video costs a unit of
+    quota."""
+    statement = (
+        select(videos.c.video_id)
+        .where(videos.c.niche == niche, videos.c.source == "youtube", videos.c.may_train.is_(None))
+        .order_by(videos.c.published_at.desc(), videos.c.video_id)
+        .limit(_TRAINABILITY_PER_RUN)
+    )
+    with lab.engine.connect() as connection:
+        ids = list(connection.scalars(statement))
+    for (video_id,) in batches(ids, 1, f"{niche}: asking who lets others train", progress):
+        may_train = youtube.may_train(video_id)
+        with lab.engine.begin() as connection:
+            connection.execute(update(videos).where(videos.c.video_id == video_id).values(may_train=may_train))
