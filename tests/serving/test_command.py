@@ -91,7 +91,7 @@ def test_a_bad_picture_is_reported_on_its_row_and_does_not_stop_the_others(thumb
 
 
 def test_the_note_on_a_drawn_library_is_that_of_the_service_that_answered(within, service, files, monkeypatch):
-    monkeypatch.setattr(service.app.state.engine, "library_note", "Its pictures are drawn.")
+    monkeypatch.setattr(service.app.state.scorer, "library_note", "Its pictures are drawn.")
     done = within(*files, "--title", TITLE, "--niche", "tech", THUMBLAB_SERVING_URL=service.url)
     assert "Note: Its pictures are drawn." in done.stdout, done.stderr
 
@@ -156,13 +156,13 @@ def test_a_weak_sub_score_is_printed_with_its_place_what_was_seen_and_a_fix(with
 
 
 def test_what_a_picture_says_is_printed_as_it_is_and_not_as_markup(capsys, monkeypatch, service, draw):
-    from thumblab_cli.commands.score import _show
-    from thumblab_serving.schemas import ScoreAnswer
+    from thumblab_cli.printing.score_answer import print_answer
+    from thumblab_serving.schemas.answer import ScoreAnswer
 
     answer = service.score(draw(1))
     answer["thumbnails"][0]["sub_scores"]["hierarchy"] |= {"reason": "the text '[red]SALE[/]' is small", "fix": "[/]"}
     monkeypatch.setenv("COLUMNS", "200")
-    _show(ScoreAnswer.model_validate(answer), "a test", None)
+    print_answer(ScoreAnswer.model_validate(answer), "a test", None)
     assert "the text '[red]SALE[/]' is small; [/]" in capsys.readouterr().out
 
 
@@ -193,10 +193,10 @@ def up(lab, scoring):
 def here(monkeypatch, service, draw):
     """What scoring in this process comes to, without the seconds that it takes; and how often it was done."""
     from thumblab_cli.commands import score
-    from thumblab_serving.schemas import ScoreAnswer
+    from thumblab_serving.schemas.answer import ScoreAnswer
 
     answer, asked = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []
-    monkeypatch.setattr(score, "_here", lambda *given: asked.append(given) or answer)
+    monkeypatch.setattr(score, "_score_here", lambda *given: asked.append(given) or answer)
     return asked
 
 

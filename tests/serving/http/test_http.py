@@ -12,7 +12,7 @@ import pytest
 
 from thumblab_core.niches import NICHES
 from thumblab_serving.http.bodies import MAX_BODY
-from thumblab_serving.schemas import ScoreForm
+from thumblab_serving.schemas.request import ScoreForm
 
 KEY = "key-of-the-tests-0123456789"
 

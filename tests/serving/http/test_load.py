@@ -53,7 +53,7 @@ def hasty(lab_at, tmp_path_factory, run):
         serving_bodies_mib=128,
     )
     with run(lab.settings, wait=False) as service:
-        service.app.state.engine.load()
+        service.app.state.scorer.load()
         service.client.headers["Connection"] = "close"  # it ends an idle connection just as another request begins
         yield service
 
@@ -174,7 +174,7 @@ def test_an_answer_that_nobody_expected_has_its_id_and_the_headers_too(hasty, mo
     def fail(*_):
         raise ZeroDivisionError("of the tests")
 
-    monkeypatch.setattr(hasty.app.state.engine, "score", fail)
+    monkeypatch.setattr(hasty.app.state.scorer, "score", fail)
     reply = hasty.upload(b"x")
     assert reply.status_code == 500
     assert reply.headers["content-type"] == "application/problem+json"
@@ -233,15 +233,15 @@ def test_metrics_say_what_each_cache_holds_and_may_hold(service, draw):
 def test_a_cache_keeps_to_its_bytes_and_counts_what_its_values_consist_of():
     import numpy as np
 
-    from thumblab_serving.loading.cache import Cache, weight
+    from thumblab_serving.loading.cache import Cache, memory_of
 
     cache = Cache[object](1_000, limit=10 * 4_000)
     for n in range(50):
         cache.get(n, lambda: {"vector": np.zeros((1, 1_000), np.float32)[0]})
         assert cache.used <= cache.limit
     assert 5 < len(cache) < 10
-    assert weight(np.zeros(1_000, np.float32)) >= 4_000
-    assert weight([(1.5,) * 100] * 10) >= 10 * 100 * 24
+    assert memory_of(np.zeros(1_000, np.float32)) >= 4_000
+    assert memory_of([(1.5,) * 100] * 10) >= 10 * 100 * 24
 
 
 def test_urls_that_hang_hold_their_request_for_one_deadline_and_not_one_each(new_lab, run, draw):
@@ -339,19 +339,19 @@ from types import SimpleNamespace
 from thumblab_serving.http.bodies import Budget
 from thumblab_serving.http.metrics import Metrics
 
-engine = SimpleNamespace(state=SimpleNamespace(slots=[]), caches={})
+scorer = SimpleNamespace(releases=SimpleNamespace(slots=[]), caches={})
 done, workers = os.pipe(), []
 for _ in range(2):
     workers.append(os.fork())
     if workers[-1] == 0:
         budget = Budget(100)
         budget.take(30)
-        Metrics(engine, budget).request("GET", "/health", 200, 0.1)
+        Metrics(scorer, budget).request("GET", "/health", 200, 0.1)
         os.write(done[1], b".")
         signal.pause()
 for _ in workers:
     os.read(done[0], 1)
-print(Metrics(engine, Budget(100)).text().decode())
+print(Metrics(scorer, Budget(100)).text().decode())
 for worker in workers:
     os.kill(worker, signal.SIGKILL)
 """
@@ -384,5 +384,5 @@ def test_a_dead_worker_whose_files_another_worker_removed_first_costs_no_metrics
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     monkeypatch.setattr(metrics.psutil, "pid_exists", lambda _: False)
     monkeypatch.setattr(metrics.multiprocess, "mark_process_dead", removed_first)
-    engine = SimpleNamespace(state=SimpleNamespace(slots=[]), caches={})
-    assert b"thumblab_release_served" in metrics.Metrics(engine, Budget(1)).text()
+    scorer = SimpleNamespace(releases=SimpleNamespace(slots=[]), caches={})
+    assert b"thumblab_release_served" in metrics.Metrics(scorer, Budget(1)).text()

@@ -18,8 +18,8 @@ from thumblab_serving.loading import faults
 @pytest.fixture
 def at_once(monkeypatch):
     """What may pass is tried again by whoever asks next; what is damaged never."""
-    monkeypatch.setattr(faults, "PASSING_SECONDS", (0.0, 0.0))
-    monkeypatch.setattr(faults, "LASTING_SECONDS", (3600.0, 3600.0))
+    monkeypatch.setattr(faults, "TRANSIENT_WAITS", (0.0, 0.0))
+    monkeypatch.setattr(faults, "PERMANENT_WAITS", (3600.0, 3600.0))
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_release_that_could_not_be_read_at_start_is_served_once_it_can_without
     for release in (index, model):
         release.path.rename(tmp_path / release.kind)
     with run(lab.settings, wait=False) as service:
-        service.app.state.engine.load()
+        service.app.state.scorer.load()
         health = service.health()
         for served in (health["model"], health["indices"]["tech"]):
             assert served["refused"]["release"] in (model.release_id, index.release_id)
@@ -88,7 +88,7 @@ def test_a_meter_that_failed_at_start_is_made_once_it_can_be_without_a_request(n
         while service.health()["meter"]["state"] != "failed":
             assert time.monotonic() < deadline
         assert "faces.onnx" in service.client.get("/ready").json()["detail"]
-        service.app.state.engine.measuring._settings = lab.settings  # as if the file were there by now
+        service.app.state.scorer.measuring._settings = lab.settings  # as if the file were there by now
         while service.client.get("/ready").status_code != 200:
             assert time.monotonic() < deadline
 
@@ -96,18 +96,18 @@ def test_a_meter_that_failed_at_start_is_made_once_it_can_be_without_a_request(n
 def test_a_rehearsal_that_fails_in_any_way_is_said_tried_again_by_backoff_and_breaks_no_health(
     new_lab, run, monkeypatch
 ):
-    from thumblab_serving.scoring import engine
-    from thumblab_serving.scoring.engine import Engine
+    from thumblab_serving.scoring import scorer
+    from thumblab_serving.scoring.scorer import Scorer
 
-    real, tries, told = Engine.score, [], []
+    real, tries, told = Scorer.score, [], []
     # Not caplog: what configures logging in other tests of the process may have switched this logger off.
-    monkeypatch.setattr(engine._log, "warning", lambda line, *values: told.append(line % values))
+    monkeypatch.setattr(scorer._log, "warning", lambda line, *values: told.append(line % values))
 
     def broken(self, sources, asked):
         tries.append(1)
         raise RuntimeError("the device is lost")
 
-    monkeypatch.setattr(Engine, "score", broken)
+    monkeypatch.setattr(Scorer, "score", broken)
     lab = new_lab()
     lab.promote(lab.index())
     lab.promote(lab.model())
@@ -120,9 +120,9 @@ def test_a_rehearsal_that_fails_in_any_way_is_said_tried_again_by_backoff_and_br
             assert service.health()["rehearsal"]["reason"] == why
             assert service.client.get("/ready").json()["detail"] == why
         assert tries == [1]
-        assert [line for line in told if "the device is lost" in line] == [f"{why}; tried again in 60 seconds"]
-        monkeypatch.setattr(Engine, "score", real)
-        service.app.state.engine._backoff.reset()
+        assert [line for line in told if "the device is lost" in line] == [f"{why}; next try in 60 seconds"]
+        monkeypatch.setattr(Scorer, "score", real)
+        service.app.state.scorer._backoff.reset()
         while not service.health()["ready"]:
             assert time.monotonic() < deadline
         assert service.health()["rehearsal"] == {"state": "done", "reason": None}
@@ -143,7 +143,7 @@ def test_a_meter_that_cannot_be_made_is_not_made_anew_by_every_caller(lab, monke
     monkeypatch.setattr(measuring, "Meter", broken)
     meters = measuring.Measuring(lab.settings)
     title = SimpleNamespace(fingerprint="t")
-    encoders = SimpleNamespace(of=lambda _: None, title=title)
+    encoders = SimpleNamespace(by_fingerprint=lambda _: None, title=title)
     for _ in range(3):
         with pytest.raises(LabError, match="the device is lost"):
             meters.meter(encoders, "e")

@@ -5,12 +5,12 @@ import pytest
 
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
-from thumblab_serving.loading.cache import Cache, weight
-from thumblab_serving.loading.channel_adapters import _read_once
+from thumblab_serving.loading.cache import Cache, memory_of
+from thumblab_serving.loading.channel_adapters import _load_once
 
 
 @pytest.mark.parametrize(("error", "reads"), [(OSError(24, "Too many open files"), 2), (ValueError("no JSON"), 1)])
-def test_damage_is_read_once_and_what_the_system_refused_again(error, reads):
+def test_damage_is_load_once_and_what_the_system_refused_again(error, reads):
     cache, read = Cache(4), []
 
     def fail():
@@ -18,7 +18,7 @@ def test_damage_is_read_once_and_what_the_system_refused_again(error, reads):
         raise error
 
     for _ in range(2):
-        found = _read_once(cache, ("UCa", "release"), fail)
+        found = _load_once(cache, ("UCa", "release"), fail)
         assert isinstance(found, LabError)
         assert str(error) in str(found)
     assert len(read) == reads
@@ -28,5 +28,5 @@ def test_a_history_that_was_read_from_its_file_weighs_what_it_takes(tmp_path):
     history = np.ones((1_000, 100), np.float16)
     Adapters({"UCa": Adapter(history, np.ones(1_000, np.float32), 1.0)}).save(tmp_path)
     read = Adapters.load(tmp_path).of("UCa", 100)
-    assert weight(read) >= 1_000 * (100 * 2 + 4)
-    assert weight(read.history[:1]) >= history.nbytes  # a row keeps all of them in memory
+    assert memory_of(read) >= 1_000 * (100 * 2 + 4)
+    assert memory_of(read.history[:1]) >= history.nbytes  # a row keeps all of them in memory

@@ -15,7 +15,7 @@ def flip(path):
 def test_without_a_model_it_is_alive_and_not_ready_and_says_what_makes_one(new_lab, run, draw):
     lab = new_lab()
     with run(lab.settings, wait=False) as service:
-        service.app.state.engine.load()
+        service.app.state.scorer.load()
         assert service.client.get("/health").status_code == 200
         assert service.health()["ready"] is False
         reply = service.client.get("/ready")
@@ -167,7 +167,7 @@ def test_a_refused_release_is_not_read_again_for_every_request(new_lab, run, dra
         flip(bad.path / "model.safetensors")
         lab.point(bad)
         service.score(draw(1))
-        slot, loads = service.app.state.engine.state.model, []
+        slot, loads = service.app.state.scorer.releases.model, []
         load = slot._load
         slot._load = lambda release: loads.append(release) or load(release)
         for _ in range(5):

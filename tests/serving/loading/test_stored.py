@@ -28,7 +28,7 @@ from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 from thumblab_pipelines.library.rows import read_library
 from thumblab_serving.loading import stored_library
-from thumblab_serving.loading.stored_library import NothingStoredError, Stored
+from thumblab_serving.loading.stored_library import NothingStoredError, StoredLibraries
 
 PASSWORD = SECRETS[-1]
 
@@ -40,12 +40,12 @@ def vectors(count: int, dimension: int = 32, seed: int = 0) -> Vectors:
 
 
 @pytest.fixture
-def asked() -> Iterator[Callable[..., Stored]]:
-    made: list[Stored] = []
+def asked() -> Iterator[Callable[..., StoredLibraries]]:
+    made: list[StoredLibraries] = []
 
-    def make(url: str | None, **settings: Any) -> Stored:
+    def make(url: str | None, **settings: Any) -> StoredLibraries:
         secret = None if url is None else SecretStr(url)
-        made.append(Stored(Settings(database_url=secret, image_encoder="builtin", **settings)))
+        made.append(StoredLibraries(Settings(database_url=secret, image_encoder="builtin", **settings)))
         return made[-1]
 
     yield make
@@ -93,7 +93,7 @@ def test_a_picture_stands_where_the_index_would_place_it(open_lab: Any, asked: A
     index = NicheIndex.build(rows.vectors, rows.items, "e")
     queries = np.concatenate([vectors(12, seed=1), rows.vectors[:3]])
     url = lab.settings.database_url.get_secret_value()
-    places = asked(url).places(Niche.TECH, "e", queries, 5)
+    places = asked(url).placements(Niche.TECH, "e", queries, 5)
     assert len(rows.items) == count - 5
     step = 100 / len(rows.items)  # two that are equal but for the last bit may change places
     for place, query in zip(places, queries, strict=True):
@@ -107,9 +107,9 @@ def test_a_picture_stands_where_the_index_would_place_it(open_lab: Any, asked: A
 @pytest.mark.parametrize("read", [3_000, 1_500])
 def test_where_only_some_are_compared_a_picture_stands_nearly_there(read: int) -> None:
     library, queries = vectors(3_000), vectors(40, seed=1)
-    exact = stored_library.calibrated(len(library), library)
+    exact = stored_library.similarity_distribution(len(library), library)
     truth = np.sort(_leave_one_out(library, 200))
-    some = stored_library.calibrated(len(library), np.random.default_rng(0).permutation(library)[:read])
+    some = stored_library.similarity_distribution(len(library), np.random.default_rng(0).permutation(library)[:read])
     assert (exact.count, exact.k, some.k) == (3_000, 200, 200)
     for query in queries:
         mean = np.sort(library @ query)[-200:].mean()
@@ -191,7 +191,7 @@ def test_a_database_that_never_answers_costs_one_request_three_seconds_and_the_n
         for patience in (3.0, 0.1, 0.1):
             start = time.monotonic()
             with pytest.raises(NothingStoredError, match="the database cannot be reached") as told:
-                one.places(Niche.TECH, "e", vectors(1), 5)
+                one.placements(Niche.TECH, "e", vectors(1), 5)
             assert time.monotonic() - start < patience
             assert PASSWORD not in str(told.value)
             assert told.value.__cause__ is None
@@ -207,7 +207,7 @@ def test_a_statement_that_takes_too_long_is_given_up(asked: Any, filled: str) ->
         other.execute(text("LOCK TABLE embeddings IN ACCESS EXCLUSIVE MODE"))
         start = time.monotonic()
         with pytest.raises(NothingStoredError, match="did not answer within 2 seconds"):
-            one.places(Niche.TECH, "e", vectors(1), 5)
+            one.placements(Niche.TECH, "e", vectors(1), 5)
         assert time.monotonic() - start < 3
     engine.dispose()
 
@@ -220,30 +220,30 @@ def test_a_database_that_comes_back_is_asked_again_after_a_while(
     engine = create_engine(make_url(filled).set(database="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as other:
         end = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :n")
-        assert len(one.places(Niche.TECH, "e", query, 5)) == 1
+        assert len(one.placements(Niche.TECH, "e", query, 5)) == 1
         other.execute(end, {"n": name})  # as a server that was restarted in between
-        assert len(one.places(Niche.TECH, "e", query, 5)) == 1
+        assert len(one.placements(Niche.TECH, "e", query, 5)) == 1
         other.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
         other.execute(end, {"n": name})
         with pytest.raises(NothingStoredError):
-            one.places(Niche.TECH, "e", query, 5)
+            one.placements(Niche.TECH, "e", query, 5)
         other.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
         with pytest.raises(NothingStoredError):
-            one.places(Niche.TECH, "e", query, 5)
+            one.placements(Niche.TECH, "e", query, 5)
         monkeypatch.setattr(stored_library, "_RETRY_SECONDS", 0.0)
-        assert len(one.places(Niche.TECH, "e", query, 5)) == 1
+        assert len(one.placements(Niche.TECH, "e", query, 5)) == 1
     engine.dispose()
 
 
 def test_a_database_without_the_tables_of_the_lab_is_no_database(asked: Any, new_database: Callable[[], str]) -> None:
     with pytest.raises(NothingStoredError, match=r"could not answer \(UndefinedTable\)"):
-        asked(new_database()).places(Niche.TECH, "e", vectors(1), 5)
+        asked(new_database()).placements(Niche.TECH, "e", vectors(1), 5)
 
 
 def test_a_setting_that_is_no_url_is_said_without_repeating_it(asked: Any) -> None:
     for url in (f"://{PASSWORD}", f"mysql://u:{PASSWORD}@h/d", f"postgresql://u:{PASSWORD}@h:port/d"):
         with pytest.raises(NothingStoredError, match="THUMBLAB_DATABASE_URL") as told:
-            asked(url).places(Niche.TECH, "e", vectors(1), 5)
+            asked(url).placements(Niche.TECH, "e", vectors(1), 5)
         assert PASSWORD not in str(told.value)
 
 
@@ -253,18 +253,18 @@ def test_the_spread_of_a_library_is_computed_once_in_ten_minutes(
     one = asked(filled)
     query = vectors(2)
     computed: list[int] = []
-    calibrated = stored_library.calibrated
+    calibrated = stored_library.similarity_distribution
     monkeypatch.setattr(
-        stored_library, "calibrated", lambda count, some: computed.append(count) or calibrated(count, some)
+        stored_library, "similarity_distribution", lambda count, some: computed.append(count) or calibrated(count, some)
     )
     for _ in range(3):
-        one.places(Niche.TECH, "e", query, 5)
-    one.places(Niche.BEAUTY, "e", query, 5)
+        one.placements(Niche.TECH, "e", query, 5)
+    one.placements(Niche.BEAUTY, "e", query, 5)
     assert computed == [40, 40]
     monkeypatch.setattr(stored_library, "_KEPT_SECONDS", 0.0)
-    one._calibrations.clear()
+    one._distributions.clear()
     for _ in range(2):
-        one.places(Niche.TECH, "e", query, 5)
+        one.placements(Niche.TECH, "e", query, 5)
     assert computed == [40] * 4
 
 
@@ -272,7 +272,7 @@ def test_the_labs_own_server_is_asked_while_it_runs_and_never_started(tmp_path: 
     folder = tmp_path / "lab"
     one = asked(None, data_dir=folder)
     with pytest.raises(NothingStoredError, match="the database does not run"):
-        one.places(Niche.TECH, "e", vectors(1), 5)
+        one.placements(Niche.TECH, "e", vectors(1), 5)
     assert not folder.exists()
     script = (
         "from thumblab_core.database.schema import migrate\n"
@@ -290,11 +290,11 @@ def test_the_labs_own_server_is_asked_while_it_runs_and_never_started(tmp_path: 
         engine = create_engine(url)
         fill(engine, vectors(50), "e", niches=("tech",))
         engine.dispose()
-        assert len(one.places(Niche.TECH, "e", vectors(1), 5)) == 1
+        assert len(one.placements(Niche.TECH, "e", vectors(1), 5)) == 1
         assert server.stop(force=True, settings=settings)
         start = time.monotonic()
         with pytest.raises(NothingStoredError, match="the database does not run"):
-            one.places(Niche.TECH, "e", vectors(1), 5)
+            one.placements(Niche.TECH, "e", vectors(1), 5)
         assert time.monotonic() - start < 1
         assert not server.status(settings).running
     finally:

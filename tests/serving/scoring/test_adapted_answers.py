@@ -178,11 +178,11 @@ def test_after_another_model_was_promoted_its_own_histories_take_over_and_the_ad
         assert service.score(draw(1), channel_id=NEW)["channel"]["reason"] is None
 
 
-def test_a_history_is_read_once_and_not_for_every_request(known, draw):
+def test_a_history_is_load_once_and_not_for_every_request(known, draw):
     model = known.lab.store.current(MODEL, ALL)
     known.lab.history("UCgood", model)
     damage(known.lab.history("UCbad", model), "flipped byte")
-    added, loads = known.app.state.engine.histories._added, []
+    added, loads = known.app.state.scorer.adapters._store, []
     load = added.load
     added.load = lambda *asked: loads.append(asked) or load(*asked)
     try:

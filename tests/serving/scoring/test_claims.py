@@ -6,7 +6,7 @@ import pytest
 from thumblab_core.images import decode
 from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.ranking.familiarity import Familiarity
-from thumblab_serving.scoring.claims import levelled, verdict
+from thumblab_serving.scoring.rank import merge_equal_scores, verdict_of
 
 CHANCE = (0.498, 0.485, 0.626)
 GOOD = (0.769, 0.759, 0.779)
@@ -38,7 +38,7 @@ def test_equal_pictures_keep_the_order_of_the_request(service, draw):
 
 def test_scores_that_differ_by_rounding_alone_are_equal_and_others_are_not():
     noise = np.array([0.3, 0.3 + 3e-8, 0.9, 0.3 - 3e-8, 0.3002], np.float32)
-    found = levelled(noise)
+    found = merge_equal_scores(noise)
     assert found[0] == found[1] == found[3]
     assert len(set(found.tolist())) == 3
 
@@ -51,7 +51,7 @@ def test_scores_that_differ_by_rounding_alone_are_equal_and_others_are_not():
     ],
 )  # fmt: skip
 def test_the_verdict_is_that_of_the_percentage_that_is_shown(chance, word):
-    assert verdict(chance) == word
+    assert verdict_of(chance) == word
 
 
 def test_on_channels_that_a_model_cannot_rank_the_answer_says_so_and_on_others_not(changing, draw):
@@ -102,7 +102,7 @@ def test_an_engagement_that_says_nothing_is_not_given(changing, draw, informed, 
 
 def test_a_picture_unlike_anything_that_was_learnt_is_not_ranked_and_the_others_are(changing, draw):
     lab = changing.lab
-    encoder = changing.app.state.engine.state.encoders()
+    encoder = changing.app.state.scorer.releases.encoders()
     learnt = encoder.image("builtin").encode_images([decode(draw(n)).pixels for n in range(60)])
     familiar = Familiarity.of(learnt, np.array([f"c{n % 6}" for n in range(60)]))
     lab.promote(lab.model(familiar=familiar, channels=("UCown",)))

@@ -103,7 +103,7 @@ def test_uploads_of_the_same_name_are_told_apart(service, draw):
 
 def test_a_picture_is_encoded_once(service, draw):
     data = draw(77_777)
-    cache = service.app.state.engine.state.warm.pictures
+    cache = service.app.state.scorer.releases.warm_encoders.pictures
     service.score(data)
     size = len(cache)
     service.score(data, title="another title")

@@ -1,7 +1,8 @@
-"""What the service has loaded: its encoders, the model and one index per niche, each the latest good release."""
+"""What the service has loaded: the encoders, the model and one index per niche, each the latest usable release."""
 
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from thumblab_core.niches import Niche
 from thumblab_core.releases.release_store import ALL, INDEX, MODEL, Release, ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.encoding import Encoders
-from thumblab_serving.loading.faults import Backoff, said
+from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.slot import Loaded, Slot
 
 if TYPE_CHECKING:  # importing the ranker imports torch
@@ -27,11 +28,23 @@ NO_MODEL = (
 
 
 class NotReadyError(LabError):
-    """The service has nothing to answer with yet; the message says what makes it."""
+    """The service cannot answer yet; the message says what to do."""
 
 
-class State:
-    """Holds what is loaded. Every method is safe from many threads; those that may load are for worker threads."""
+@dataclass(frozen=True)
+class Resolved:
+    """The releases that answer one request, whatever is promoted meanwhile.
+
+    `index_refusal` says why there is no index where one was refused.
+    """
+
+    model: "Loaded[TrainedRanker]"
+    index: Loaded[NicheIndex] | None
+    index_refusal: str | None
+
+
+class ServedReleases:
+    """The served model and indices, with their encoders. Safe from many threads; call what may load from worker threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -45,11 +58,12 @@ class State:
 
     @property
     def slots(self) -> list["Slot[TrainedRanker] | Slot[NicheIndex]"]:
+        """The slots of the model and of each niche's index."""
         return [self.model, *self.indices.values()]
 
     @property
-    def warm(self) -> Encoders | None:
-        """The encoders once they are warm."""
+    def warm_encoders(self) -> Encoders | None:
+        """The encoders once they are warm, and None before. Loads nothing."""
         return self._encoders
 
     @property
@@ -58,7 +72,7 @@ class State:
         return self._failure
 
     def encoders(self) -> Encoders:
-        """The encoders, warmed up on first use. Raises `NotReadyError`; a failure is tried again by `Backoff`."""
+        """Return the encoders, warmed up on first use. Raises `NotReadyError`; `Backoff` says when a failure is retried."""
         if self._encoders is None:
             with self._warming:
                 if self._encoders is None:
@@ -67,98 +81,103 @@ class State:
         return self._encoders
 
     def load(self) -> None:
-        """Warm up, then load whatever is promoted. Raises `NotReadyError` when the encoders cannot be loaded."""
+        """Warm up, then load all promoted releases. Raises `NotReadyError` when the encoders cannot be loaded."""
         self.encoders()
         for slot in self.slots:
             slot.current()
-        self._let_go()
+        self._drop_unused_encoders()
 
-    def look(self) -> None:
-        """Follow every pointer that moved, without waiting for a load under way and not before the encoders are warm."""
+    def follow_pointers(self) -> None:
+        """Load the releases that were promoted since, without waiting for other threads. Does nothing before the warm-up."""
         if self._encoders is not None:
             for slot in self.slots:
-                slot.look()
-            self._let_go()
+                slot.follow_pointer()
+            self._drop_unused_encoders()
 
-    def resolve(self, niche: Niche) -> "tuple[Loaded[TrainedRanker], Loaded[NicheIndex] | None, str | None]":
-        """The model, the niche's index or why there is none. Reads each pointer once. Raises `NotReadyError`."""
+    def resolve(self, niche: Niche) -> "Resolved":
+        """Return the releases that answer a request for a niche. Reads each pointer once. Raises `NotReadyError`."""
         if self.model.vacant:
-            raise NotReadyError(NO_MODEL)  # at once, not after the encoders have warmed up for nothing
-        self.encoders()  # before anything is loaded: a release must not be refused because they are not there yet
+            raise NotReadyError(NO_MODEL)  # before the encoders are warmed up for nothing
+        self.encoders()  # before a release is loaded, which would be refused without its encoder
         model = self.model.current()
         if model is None:
             raise NotReadyError(_no_model(self.model))
         slot = self.indices[niche]
-        index = slot.current()
-        self._let_go()
-        refused = f"the index of {niche} was refused ({slot.refusal.reason})" if slot.refusal else None
-        return model, index, None if index is not None else refused
+        index, refusal = slot.current(), slot.refusal
+        self._drop_unused_encoders()
+        if index is not None or refusal is None:
+            return Resolved(model, index, None)
+        return Resolved(model, None, f"the index of {niche} was refused ({refusal.reason})")
 
-    def _let_go(self) -> None:
-        """From the first model on, encoders are kept by the releases that need them."""
+    def _drop_unused_encoders(self) -> None:
+        """Leave it to the loaded releases to hold their encoders, once a model is loaded."""
         if self._encoders is not None and self.model.loaded is not None:
-            self._encoders.let_go()
+            self._encoders.drop_unused()
 
     def _warm_up(self) -> None:
         if self._failure is not None and not self._backoff.due:
             raise NotReadyError(self._failure)
         try:
-            encoders = Encoders(title_encoder(self._settings.title_encoder), self._named_image_encoder)
+            encoders = Encoders(title_encoder(self._settings.title_encoder), self._new_image_encoder)
             encoders.warm()
             for name in self._promoted_encoders():
                 encoders.image(name)
         except Exception as error:
-            self._failure = (
-                str(error) if isinstance(error, LabError) else f"the encoders cannot be loaded ({said(error)})"
-            )
+            is_lab_error = isinstance(error, LabError)
+            self._failure = str(error) if is_lab_error else f"the encoders cannot be loaded ({message(error)})"
             self._backoff.failed(error)
             raise NotReadyError(self._failure) from error
         self._encoders, self._failure = encoders, None
 
-    def _named_image_encoder(self, name: str) -> ImageEncoder:
-        # One of our own: what the process shares is never freed.
+    def _new_image_encoder(self, name: str) -> ImageEncoder:
+        # A new object for this service: an encoder that the process shares is never freed.
         return new_image_encoder(name, self._settings.releases)
 
     def _promoted_encoders(self) -> set[str]:
-        """The image encoders that the promoted releases were made with; the settings' where there are none yet."""
+        """Return the names of the promoted releases' image encoders, or the settings' where nothing is promoted."""
         names = set()
         for slot in self.slots:
-            with suppress(LabError, OSError, ValueError):  # whatever cannot be read is refused when it is loaded
+            with suppress(LabError, OSError, ValueError):  # an unreadable release is refused later, when it is loaded
                 release = self._store.current(slot.kind, slot.scope)
                 if release is not None:
                     names.add(self._encoder_name(release))
         return names or {image_encoder_name(self._settings)}
 
     def _encoder_name(self, release: Release) -> str:
-        """What the release says of its image encoder; releases made before they said so were made with the settings'."""
-        said = release.info.get("encoder_name" if release.kind == INDEX else "image_encoder_name")
-        return str(said) if said else image_encoder_name(self._settings)
+        """Return the image encoder that a release names. Older releases name none; they were made with the settings'."""
+        name = release.info.get("encoder_name" if release.kind == INDEX else "image_encoder_name")
+        return str(name) if name else image_encoder_name(self._settings)
 
     def _load_model(self, release: Release) -> "Loaded[TrainedRanker]":
         from thumblab_core.ranking.trained_ranker import TrainedRanker
 
         ranker, encoders = TrainedRanker.load(release), self.encoders()
         image = encoders.image(self._encoder_name(release))
-        _same_encoder("image", ranker.model.config.image_encoder, image.fingerprint)
-        _same_encoder("title", ranker.model.config.title_encoder, encoders.title.fingerprint)
-        size = ranker.model.config  # asked once, so that no request waits for what is imported at the first use
+        config = ranker.model.config
+        _check_same_encoder("image", config.image_encoder, image.fingerprint)
+        _check_same_encoder("title", config.title_encoder, encoders.title.fingerprint)
+        # Predict once, so that no request waits for what torch imports at the first use.
         ranker.predict(
-            np.zeros((1, size.image_dimension), np.float32), np.zeros((1, size.title_dimension), np.float32), ["warm"]
+            np.zeros((1, config.image_dimension), np.float32),
+            np.zeros((1, config.title_dimension), np.float32),
+            ["warm"],
         )
         return Loaded(release.release_id, ranker, image)
 
     def _load_index(self, release: Release) -> Loaded[NicheIndex]:
-        served = self.indices[Niche(release.scope)].loaded  # a change of it is read without reading all of it again
+        served = self.indices[Niche(release.scope)].loaded
+        # Files that both releases share are not read again.
         index = NicheIndex.load(release, None if served is None else served.value)
         image = self.encoders().image(self._encoder_name(release))
-        _same_encoder("image", index.encoder, image.fingerprint)
+        _check_same_encoder("image", index.encoder, image.fingerprint)
         return Loaded(release.release_id, index, image)
 
 
-def _same_encoder(kind: str, theirs: str, ours: str) -> None:
-    if theirs != ours:
+def _check_same_encoder(kind: str, release_encoder: str, service_encoder: str) -> None:
+    """Raise `LabError` when a release was made with another encoder than the service's."""
+    if release_encoder != service_encoder:
         raise LabError(
-            f"it was made with the {kind} encoder {theirs} and this service has {ours}; "
+            f"it was made with the {kind} encoder {release_encoder} and this service has {service_encoder}; "
             f"make it anew with this one, or restart the service with THUMBLAB_{kind.upper()}_ENCODER set to theirs"
         )
 
