@@ -27,7 +27,8 @@ from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
 
 _POLL_S = 1.0
-"""Seconds between tries while the service is not ready. Each part that failed is only retried when its `Backoff` is due."""
+"""Seconds between tries while the service is not ready. Each part that failed is only retried when its `Backoff` is
+due."""
 
 _log = logging.getLogger("thumblab_serving")
 

@@ -174,7 +174,7 @@ def test_a_channel_is_passed_on_and_what_became_of_it_is_printed(within, thumbla
         assert "Adapted to 24 videos of UCown." in said
     unknown = within(*arguments[:-1], "UCnobody").stdout
     assert "Adapted" not in unknown
-    assert "Degraded: no history of the channel UCnobody is known" in unknown
+    assert "Degraded: the lab has no channel adapter for UCnobody" in unknown
     hostile = within(*arguments[:-1], "../all")
     assert (hostile.exit_code, hostile.stderr.count("\n")) == (1, 1)
     assert "channel_id" in hostile.stderr

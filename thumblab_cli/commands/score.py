@@ -41,8 +41,8 @@ def command(
 ) -> None:
     """Rank thumbnails: files, or URLs of allowed image hosts.
 
-    Lists the sub-scores that are weak in the niche, with what was seen and what to change. --json has all sub-scores with
-    their evidence.
+    Lists the sub-scores that are weak in the niche, with what was seen and what to change. --json has all sub-scores
+    with their evidence.
 
     Asks the service at THUMBLAB_SERVING_URL when that is set, else the service of this lab's `thumblab up`. Without a
     service it scores in this process, which has to load the encoders first. It says which of them answered.

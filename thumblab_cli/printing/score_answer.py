@@ -74,7 +74,7 @@ def _verdict(answer: ScoreAnswer) -> str:
         Verdict.LEANING: f"is ahead, not by much ({chance})",
         Verdict.TOO_CLOSE_TO_CALL: f"is first, but it is too close to call ({chance})",
         Verdict.ONLY_ONE: "is the only one that could be ranked",
-        Verdict.NO_VERDICT: "No verdict: too few of them are like anything that the model has learnt",
+        Verdict.NO_VERDICT: "No verdict: too few of them are like any picture that the model was trained on",
     }
     winner = "" if answer.winner is None else f"[bold green]{escape(answer.winner)}[/] "
     return f"{winner}{words[answer.verdict or Verdict.ONLY_ONE]}."

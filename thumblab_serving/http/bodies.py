@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from thumblab_serving.http.problems import Problem, response
 
 MAX_BODY = 128 * 2**20
-"""Bytes of a body at most. It leaves room for one picture of YouTube's 50 MB in base64 beside others. Several pictures of
-that size have to be sent as files, or one by one."""
+"""Bytes of a body at most. It leaves room for one picture of YouTube's 50 MB in base64 beside others. Several pictures
+of that size have to be sent as files, or one by one."""
 
 _PIECE = 4 * 2**20
 """Bytes that are reserved at a time for a body that states no Content-Length."""
@@ -39,10 +39,11 @@ class Budget:
 
 
 class BodyLimits:
-    """Middleware: 413 for a body that is too large, 408 for one that arrives too slowly, 503 while too many arrive at once.
+    """Middleware: 413 for a body that is too large, 408 for one that arrives too slowly, 503 while too many arrive at
+    once.
 
-    Bytes are reserved when the route begins to read the body, which is after the key was checked: the whole Content-Length
-    at once, or 4 MiB at a time without one. They are freed when the answer is sent.
+    Bytes are reserved when the route begins to read the body, which is after the key was checked: the whole
+    Content-Length at once, or 4 MiB at a time without one. They are freed when the answer is sent.
     """
 
     def __init__(self, app: ASGIApp, budget: Budget, idle_s: float, body_s: float, limit: int = MAX_BODY) -> None:

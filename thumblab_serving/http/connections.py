@@ -1,7 +1,7 @@
 """Limits of connections: how long one may wait without a request, and how many there may be.
 
-uvicorn limits neither the time that headers take nor the number of connections. `python -m thumblab_serving` runs uvicorn
-with this protocol, which gets its limits from the app's lifespan.
+uvicorn limits neither the time that headers take nor the number of connections. `python -m thumblab_serving` runs
+uvicorn with this protocol, which gets its limits from the app's lifespan.
 """
 
 import asyncio

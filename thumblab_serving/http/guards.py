@@ -24,8 +24,8 @@ _HEADERS = {
 class LocalNames:
     """Refuses a request whose Host header is not a name of this machine.
 
-    Any web page can reach a service on a loopback address if the page's own name resolves to 127.0.0.1 (DNS rebinding). Such
-    a request carries the name of the page in its Host header.
+    Any web page can reach a service on a loopback address if the page's own name resolves to 127.0.0.1 (DNS rebinding).
+    Such a request carries the name of the page in its Host header.
     """
 
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:

@@ -1,7 +1,7 @@
 """Metrics for Prometheus: latencies, scored thumbnails, served and refused releases, and memory in use.
 
-Several workers write to the folder `PROMETHEUS_MULTIPROC_DIR`, and the worker that is asked answers for all of them. The
-releases are those of that worker.
+Several workers write to the folder `PROMETHEUS_MULTIPROC_DIR`, and the worker that is asked answers for all of them.
+The releases are those of that worker.
 """
 
 import contextlib
@@ -45,7 +45,9 @@ class Metrics:
             registry=self._registry,
         )
         self._used = self._gauge("thumblab_memory_bytes", "Bytes of memory in use, by what uses them.")
-        self._limit = self._gauge("thumblab_memory_limit_bytes", "Limit of the bytes of memory in use, by what uses them.")
+        self._limit = self._gauge(
+            "thumblab_memory_limit_bytes", "Limit of the bytes of memory in use, by what uses them."
+        )
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Record the latency of a request."""

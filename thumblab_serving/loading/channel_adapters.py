@@ -1,7 +1,7 @@
 """The channel adapter of a request: the one that was added for the served model, or else the model's own.
 
-The model's own channel adapters were fitted when it was trained. An added one (`thumblab channel add`) is newer and comes
-first, but works with one model only. When an adapter cannot be used, the answer is made without it and says so.
+The model's own channel adapters were fitted when it was trained. An added one (`thumblab channel add`) is newer and
+comes first, but works with one model only. When an adapter cannot be used, the answer is made without it and says so.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,8 @@ _CACHED, _CACHED_BYTES = 1024, 160 * 2**20
 class AdapterChoice:
     """The channel adapter that a request's channel is ranked with.
 
-    `adapter` is None where there is none to use. `release` is the release of an added adapter, and None for the model's own.
-    `reason` says why there is no adapter, or why the added one is not used; None where nothing is wrong.
+    `adapter` is None where there is none to use. `release` is the release of an added adapter, and None for the model's
+    own. `reason` says why there is no adapter, or why the added one is not used; None where nothing is wrong.
     """
 
     channel_id: str
@@ -62,27 +62,27 @@ class ServedAdapters:
         try:
             added = self._find_added(channel_id)
         except LabError as error:
-            reason = f"the history of {channel_id} that was added is not usable ({error}); {again}"
+            reason = f"the added channel adapter of {channel_id} cannot be used ({error}); {again}"
             added = None
         if added is not None and added.about.model != model.release_id:
-            reason = f"the history of {channel_id} that was added is of another model; {again}"
+            reason = f"the added channel adapter of {channel_id} was made for another model; {again}"
         elif added is not None:
             if added.adapter is not None:
                 return AdapterChoice(channel_id, added.adapter, added.release_id)
-            few = f"{added.about.videos} of the {LEAST_VIDEOS} videos that a history takes"
-            reason = f"of {channel_id} the lab has {few}; when there are more, {again}"
+            has = f"{added.about.videos} of the {LEAST_VIDEOS} videos that a channel adapter needs"
+            reason = f"the lab has {has} for {channel_id}; when there are more, {again}"
         return self._choose_own(channel_id, model, reason)
 
     def _choose_own(self, channel_id: str, model: "Loaded[TrainedRanker]", reason: str | None) -> AdapterChoice:
         """Return the model's own adapter of the channel; `reason` says what is wrong with an added one."""
         own = _load_once(self._own, (model.release_id, channel_id), lambda: model.value.adapter(channel_id))
         if isinstance(own, Adapter):
-            instead = reason and f"{reason}; until then what the model learnt of it is used"
+            instead = reason and f"{reason}; until then the model's own channel adapter is used"
             return AdapterChoice(channel_id, own, None, instead)
         if isinstance(own, LabError):
-            damaged = f"the model's own history of {channel_id} cannot be read ({own}); promote another model"
+            damaged = f"the model's own channel adapter of {channel_id} cannot be read ({own}); promote another model"
             return AdapterChoice(channel_id, None, None, reason or damaged)
-        unknown = f"no history of the channel {channel_id} is known; add it with `thumblab channel add {channel_id}`"
+        unknown = f"the lab has no channel adapter for {channel_id}; add one with `thumblab channel add {channel_id}`"
         return AdapterChoice(channel_id, None, None, reason or unknown)
 
     def _find_added(self, channel_id: str) -> ChannelAdapter | None:
@@ -105,8 +105,8 @@ class ServedAdapters:
 def _load_once(cache: Cache[T | LabError], key: tuple[str, str], load: Callable[[], T]) -> T | LabError:
     """Return what `load` returns, or a `LabError` that says why it failed, from the cache where it is there.
 
-    Damage is cached, so that a damaged file is not read for every request. Transient errors are not: the next request may
-    succeed.
+    Damage is cached, so that a damaged file is not read for every request. Transient errors are not: the next request
+    may succeed.
     """
 
     def make() -> T | LabError:

@@ -22,8 +22,8 @@ _BLANK = np.zeros((36, 64, 3), np.uint8)
 class Encoders:
     """The title encoder of the service and the image encoders of its releases, with caches. Safe from many threads.
 
-    All releases name one image encoder, except while the lab changes to another one: then there are two. An image encoder
-    lives as long as a loaded release holds it, or until `drop_unused` where it was only requested from here.
+    All releases name one image encoder, except while the lab changes to another one: then there are two. An image
+    encoder lives as long as a loaded release holds it, or until `drop_unused` where it was only requested from here.
     """
 
     def __init__(self, title: TextEncoder, load: Callable[[str], ImageEncoder]) -> None:

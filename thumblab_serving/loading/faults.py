@@ -8,7 +8,8 @@ TRANSIENT_WAITS = (1.0, 60.0)
 """First and longest wait in seconds after a failure that may pass, such as a disk or a network that did not answer."""
 
 PERMANENT_WAITS = (60.0, 600.0)
-"""First and longest wait in seconds after a fault in what was read, such as a wrong checksum. Somebody has to repair it."""
+"""First and longest wait in seconds after a fault in what was read, such as a wrong checksum. Somebody has to repair
+it."""
 
 
 class Backoff:

@@ -25,8 +25,8 @@ _BLANK = np.full((36, 64, 3), 127, np.uint8)
 class Measuring:
     """Measures pictures with one meter per way to compare titles. Safe from many threads.
 
-    Image encoders with a text tower share one meter, and those without share another, which has the title encoder. There are
-    two only while the lab changes from one image encoder to another.
+    Image encoders with a text tower share one meter, and those without share another, which has the title encoder.
+    There are two only while the lab changes from one image encoder to another.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -56,7 +56,8 @@ class Measuring:
     def meter(self, encoders: Encoders, fingerprint: str) -> Meter:
         """Return the meter for pictures of an image encoder, warmed up on first use.
 
-        Raises `LabError` when the models that the settings name cannot be used; `Backoff` says when that is tried again.
+        Raises `LabError` when the models that the settings name cannot be used; `Backoff` says when that is tried
+        again.
         """
         titles = None if text_tower(encoders.by_fingerprint(fingerprint)) else _CachedTitleEncoder(encoders)
         key = None if titles is None else titles.fingerprint

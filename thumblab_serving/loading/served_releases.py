@@ -44,7 +44,8 @@ class Resolved:
 
 
 class ServedReleases:
-    """The served model and indices, with their encoders. Safe from many threads; call what may load from worker threads."""
+    """The served model and indices, with their encoders. Safe from many threads; call what may load from worker
+    threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -72,7 +73,8 @@ class ServedReleases:
         return self._failure
 
     def encoders(self) -> Encoders:
-        """Return the encoders, warmed up on first use. Raises `NotReadyError`; `Backoff` says when a failure is retried."""
+        """Return the encoders, warmed up on first use. Raises `NotReadyError`; `Backoff` says when a failure is
+        retried."""
         if self._encoders is None:
             with self._warming:
                 if self._encoders is None:
@@ -88,7 +90,8 @@ class ServedReleases:
         self._drop_unused_encoders()
 
     def follow_pointers(self) -> None:
-        """Load the releases that were promoted since, without waiting for other threads. Does nothing before the warm-up."""
+        """Load the releases that were promoted since, without waiting for other threads. Does nothing before the
+        warm-up."""
         if self._encoders is not None:
             for slot in self.slots:
                 slot.follow_pointer()
@@ -178,7 +181,8 @@ def _check_same_encoder(kind: str, release_encoder: str, service_encoder: str) -
     if release_encoder != service_encoder:
         raise LabError(
             f"it was made with the {kind} encoder {release_encoder} and this service has {service_encoder}; "
-            f"make it anew with this one, or restart the service with THUMBLAB_{kind.upper()}_ENCODER set to theirs"
+            f"make it again with the service's encoder, or set THUMBLAB_{kind.upper()}_ENCODER to the other one and "
+            "restart the service"
         )
 
 

@@ -39,8 +39,8 @@ class Refusal:
 class Slot(Generic[T]):
     """The served release of one scope. `load` verifies and reads a release; any exception of it refuses the release.
 
-    While a release is refused, the one before it stays served. The refused one is tried again when the pointer moves, and
-    when `Backoff` says so: soon after a transient error, rarely after damage.
+    While a release is refused, the one before it stays served. The refused one is tried again when the pointer moves,
+    and when `Backoff` says so: soon after a transient error, rarely after damage.
     """
 
     def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], Loaded[T]]) -> None:
@@ -79,10 +79,11 @@ class Slot(Generic[T]):
         return self._lock.locked()
 
     def current(self) -> Loaded[T] | None:
-        """Return the release that the pointer names, loading it first if the pointer moved. Blocking; for worker threads.
+        """Return the release that the pointer names, loading it first if the pointer moved. Blocking; for worker
+        threads.
 
-        A caller who has just promoted a release gets that release. Callers that find the pointer moved wait for one load.
-        When a refused release is due again, one caller tries it and the others go on with what is served.
+        A caller who has just promoted a release gets that release. Callers that find the pointer moved wait for one
+        load. When a refused release is due again, one caller tries it and the others go on with what is served.
         """
         target = self._pointer()
         if not self._is_handled(target):

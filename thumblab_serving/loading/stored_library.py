@@ -1,7 +1,7 @@
 """The libraries in PostgreSQL, searched where a niche has no index.
 
-The service must not depend on the database. Nothing here starts a server or waits long, and no message contains the URL,
-the user or the password of the database.
+The service must not depend on the database. Nothing here starts a server or waits long, and no message contains the
+URL, the user or the password of the database.
 """
 
 import logging
@@ -55,8 +55,8 @@ class Placement:
 class SimilarityDistribution:
     """How similar the thumbnails of a stored library are to each other.
 
-    `count` is the size of the library. `means` [m], sorted, holds for a sample of its thumbnails the mean cosine to the `k`
-    nearest others.
+    `count` is the size of the library. `means` [m], sorted, holds for a sample of its thumbnails the mean cosine to the
+    `k` nearest others.
     """
 
     count: int
@@ -67,8 +67,8 @@ class SimilarityDistribution:
 class StoredLibraries:
     """Searches the libraries in the database, in threads of its own. Safe from many threads; close it when done.
 
-    After a failure the database is not asked for half a minute. The similarity distribution of a library is computed once in
-    ten minutes.
+    After a failure the database is not asked for half a minute. The similarity distribution of a library is computed
+    once in ten minutes.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -173,10 +173,11 @@ class StoredLibraries:
 
 
 def similarity_distribution(count: int, vectors: Vectors) -> SimilarityDistribution:
-    """Return the similarity distribution of a library of `count` thumbnails from a sample of its vectors, float32 [m, d].
+    """Return the similarity distribution of a library of `count` thumbnails from a sample of its vectors, float32 [m,
+    d].
 
-    The result is that of `NicheIndex.build` when all vectors are given and are at most 2,000. Of more, 2,000 are compared
-    with all. In a sample, k is smaller in proportion.
+    The result is that of `NicheIndex.build` when all vectors are given and are at most 2,000. Of more, 2,000 are
+    compared with all. In a sample, k is smaller in proportion.
     """
     neighbours = typical_neighbours(count)
     if len(vectors) < 2:

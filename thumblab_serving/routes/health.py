@@ -35,8 +35,8 @@ async def health(request: Request) -> HealthOut:
 
 @router.get("/ready", summary="Able to answer", responses=error_responses(503))
 async def ready(request: Request) -> HealthOut:
-    """200 once the encoders and the meter are warm, a model and an index are loaded, and a rehearsal was answered. Otherwise
-    a 503 problem that says what is missing."""
+    """200 once the encoders and the meter are warm, a model and an index are loaded, and a rehearsal was answered.
+    Otherwise a 503 problem that says what is missing."""
     scorer: Scorer = request.app.state.scorer
     await to_thread.run_sync(scorer.follow_pointers)
     state = describe(scorer)

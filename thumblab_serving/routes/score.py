@@ -30,8 +30,8 @@ CONCURRENT = 16
 async def score(request: Request) -> ScoreAnswer:
     """Send thumbnails as URLs of an allowed image host, in base64, or as uploaded files. All three get the same answer.
 
-    A thumbnail that cannot be read has an `error`, and the others are ranked without it. Every answer names the releases
-    that made it, and says under `degraded` what was missing.
+    A thumbnail that cannot be read has an `error`, and the others are ranked without it. Every answer names the
+    releases that made it, and says under `degraded` what was missing.
     """
     scorer: Scorer = request.app.state.scorer
     metrics: Metrics = request.app.state.metrics

@@ -30,8 +30,8 @@ class Verdict(StrEnum):
 
 
 class Engagement(StrictModel):
-    """A predicted engagement. It is a proxy, because click-through rates are not public, unless the model was trained on the
-    click-through rates of its owner."""
+    """A predicted engagement. It is a proxy, because click-through rates are not public, unless the model was trained
+    on the click-through rates of its owner."""
 
     value: float = Field(ge=0, le=1)
     kind: Literal["proxy", "click_through_rate"] = "proxy"
@@ -121,8 +121,8 @@ class ChannelOut(StrictModel):
 
 
 class SkillOut(StrictModel):
-    """How well such a ranking did when the model was evaluated: the share of held-out pairs, of two videos of one channel
-    each, that it ordered correctly, with its 95 % interval. 0.5 is chance."""
+    """How well such a ranking did when the model was evaluated: the share of held-out pairs, of two videos of one
+    channel each, that it ordered correctly, with its 95 % interval. 0.5 is chance."""
 
     measured_on: str = Field(
         description=(

@@ -41,8 +41,8 @@ class MeterOut(BaseModel):
 
 
 class RehearsalOut(BaseModel):
-    """An answer that the service makes for itself before it is ready. It loads what is loaded at the first use, so that no
-    request waits for that."""
+    """An answer that the service makes for itself before it is ready. It loads what is loaded at the first use, so that
+    no request waits for that."""
 
     state: Literal["done", "waiting", "failed"]
     reason: str | None = Field(description="Why the last try failed; the service tries again in the background.")

@@ -13,9 +13,9 @@ if TYPE_CHECKING:  # importing the ranker imports torch
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _EVALUATED_ON = {
-    FUTURE: "later videos of channels that it had learnt",
-    NEW_CHANNELS: "channels that it had not learnt",
-    ADAPTED: "new channels with their history",
+    FUTURE: "later videos of channels that it was trained on",
+    NEW_CHANNELS: "unseen channels",
+    ADAPTED: "unseen channels with a channel adapter",
 }
 _LONGEST_NAME = 60
 """Characters of a candidate's id that a sentence quotes."""
@@ -44,14 +44,14 @@ def doubts(ranker: "TrainedRanker", query: Query) -> list[str]:
         sentences += _no_channel_percentiles(query.channel.adapter, query.channel.channel_id)
     elif ranker.calibration.percentile(0.0, query.niche) is None:
         sentences.append(
-            f"the model was trained on too few videos of {query.niche} to place a score in it: thumbnails are ranked only"
+            f"the model was trained on too few videos of {query.niche} to give scores: thumbnails are only ranked"
         )
     if ranker.uninformed is not None:
         sentences.append(f"predicted engagement is left out: {ranker.uninformed}")
     if ranker.familiar is None:
         sentences.append(
-            "this model cannot tell a picture that is unlike all it has learnt: it was trained on too few, or by an older "
-            "version of the lab"
+            "this model cannot tell whether a picture is unlike its training pictures: it was trained on too few pictures, "
+            "or by an older version of the lab"
         )
     return sentences
 
@@ -69,9 +69,8 @@ def unfamiliar(ranker: "TrainedRanker", cosines: Mapping[str, float]) -> Sequenc
     else:
         subject, verb = f"{', '.join(names[:-1])} and {names[-1]}", "are"
     return [
-        f"{subject} {verb} unlike every picture that the model has learnt and {verb} not ranked (cosine to the nearest in "
-        "brackets; pictures of other channels that it can judge have at least "
-        f"{ranker.familiar.least:.2f})"
+        f"{subject} {verb} unlike every picture that the model was trained on and {verb} not ranked (in brackets: the "
+        f"cosine to the nearest training picture, which must be at least {ranker.familiar.least:.2f})"
     ]
 
 
@@ -79,10 +78,8 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
     """Return the sentence about pictures whose neighbours are not winners; no sentence where there are none."""
     if not names:
         return []
-    return [
-        f"none of the thumbnails of {niche} that are most like {', '.join(name[:_LONGEST_NAME] for name in names)} is a "
-        "winner: the nearest of any kind are given"
-    ]
+    pictures = ", ".join(name[:_LONGEST_NAME] for name in names)
+    return [f"no winner of {niche} is near {pictures}: the nearest thumbnails of any kind are listed instead"]
 
 
 def _question(channel: AdapterChoice | None) -> str:
@@ -95,26 +92,26 @@ def _question(channel: AdapterChoice | None) -> str:
 def _skill_doubts(ranker: "TrainedRanker", query: Query) -> list[str]:
     question = _question(query.channel)
     evaluated = ranker.skills.get(question)
-    instead = "read the sub-scores and the neighbours rather than the rank"
+    instead = "rely on the sub-scores and the neighbours rather than on the rank"
     if evaluated is None:
-        return [f"how this model does on {_EVALUATED_ON[question]} was not measured: {instead}"]
+        return [f"this model was not evaluated on {_EVALUATED_ON[question]}: {instead}"]
     if evaluated.proven:
         return []
-    return [
-        f"on {_EVALUATED_ON[question]} this model is no better than chance as far as was measured "
-        f"({100 * evaluated.auc:.0f} % of {evaluated.pairs:,} held-out pairs{_interval(evaluated.low, evaluated.high)}): "
-        f"{instead}"
-    ]
+    figures = (
+        f"correct on {100 * evaluated.auc:.0f} % of {evaluated.pairs:,} held-out pairs"
+        f"{_interval(evaluated.low, evaluated.high)}"
+    )
+    return [f"on {_EVALUATED_ON[question]} this model was not shown to be better than chance ({figures}): {instead}"]
 
 
 def _no_channel_percentiles(adapter: Adapter, channel_id: str) -> list[str]:
     if adapter.quantiles is not None:
         return []
     if adapter.videos < LEAST_PLACED:
-        why = f"its history has {adapter.videos} of the {LEAST_PLACED} videos that this takes"
+        why = f"its channel adapter has {adapter.videos} of the {LEAST_PLACED} videos that percentiles need"
     else:
-        why = "its history was learnt by an older version of the lab"
-    return [f"scores have no place among those of {channel_id}: {why}"]
+        why = "its channel adapter was made by an older version of the lab"
+    return [f"no scores are given for {channel_id}: {why}"]
 
 
 def _interval(low: float | None, high: float | None) -> str:

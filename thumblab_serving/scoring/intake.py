@@ -130,7 +130,7 @@ class Intake:
             raise self._late() from None
 
     def _late(self) -> ImageError:
-        return ImageError(f"it did not arrive within {self._patience:g} s")
+        return ImageError(f"the picture did not arrive within {self._patience:g} s")
 
 
 def _candidate(source: Source, wait: Callable[[], ExaminedPicture]) -> Candidate:

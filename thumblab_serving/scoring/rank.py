@@ -26,7 +26,8 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class Query:
-    """What pictures are ranked for: a title with its unit vector [d] by the title encoder, a niche, and maybe a channel."""
+    """What pictures are ranked for: a title with its unit vector [d] by the title encoder, a niche, and maybe a
+    channel."""
 
     title: str
     title_vector: Vectors
@@ -54,8 +55,8 @@ class RankedPicture:
 class Ranking:
     """What the model says of the pictures of a request, by their ids.
 
-    `unfamiliar` has the pictures that are unlike all training pictures, with their cosine to the nearest one. They are not
-    ranked.
+    `unfamiliar` has the pictures that are unlike all training pictures, with their cosine to the nearest one. They are
+    not ranked.
     """
 
     pictures: Mapping[str, RankedPicture] = field(default_factory=dict)
@@ -133,7 +134,8 @@ def merge_equal_scores(scores: Float32s) -> Float64s:
 
 
 def winner_confidence(scores: Float64s, slope: float) -> float:
-    """Return the probability that the best of two or more scores beats the second, by the pairwise (Bradley-Terry) model."""
+    """Return the probability that the best of two or more scores beats the second, by the pairwise (Bradley-Terry)
+    model."""
     best, second = np.sort(scores)[::-1][:2].tolist()
     return 1.0 / (1.0 + math.exp(-slope * (best - second)))  # the exponent is 0 or less, so it cannot overflow
 

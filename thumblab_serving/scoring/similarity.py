@@ -23,8 +23,8 @@ DEFAULT_SIMILARITY = 50.0
 class Placements:
     """Where the pictures of a request stand in the library of the niche.
 
-    `by_id` has the placement of each picture. `sub_scores` is the distribution of the library's sub-scores, and None where
-    the library has none that can be compared. `degraded` has a sentence for each thing that was missing.
+    `by_id` has the placement of each picture. `sub_scores` is the distribution of the library's sub-scores, and None
+    where the library has none that can be compared. `degraded` has a sentence for each thing that was missing.
     """
 
     source: SimilaritySource
@@ -59,15 +59,16 @@ class IndexSimilarity:
             return Placements(SimilaritySource.FAISS, placements, scores)
         why = "holds no sub-scores" if scores is None else "was measured by another version of the sub-scores"
         sentence = (
-            f"the library of {self.niche} {why}: they have no place in it until visual_features and faiss_index are made "
-            "again"
+            f"the library of {self.niche} {why}: sub-scores have no percentiles until visual_features and faiss_index are "
+            "materialized again"
         )
         return Placements(SimilaritySource.FAISS, placements, degraded=[sentence])
 
 
 @dataclass(frozen=True)
 class StoredSimilarity:
-    """Places pictures by the library that PostgreSQL holds, by pgvector, or by default where the database has no answer.
+    """Places pictures by the library that PostgreSQL holds, by pgvector, or by default where the database has no
+    answer.
 
     `encoder` is the fingerprint of the model's image encoder, the only one that has certainly encoded the pictures.
     `no_index` says why no index is used.
@@ -105,7 +106,8 @@ class DefaultSimilarity:
 def choose_similarity(niche: Niche, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
     """Return the best way to place pictures in the niche: the index, or the database where there is no index.
 
-    A library of fewer than two thumbnails has no distribution to place a picture in. Its pictures are placed by default.
+    A library of fewer than two thumbnails has no distribution to place a picture in. Its pictures are placed by
+    default.
     """
     index: Loaded[NicheIndex] | None = releases.index
     if index is None:

@@ -149,7 +149,7 @@ def test_a_damaged_history_never_stops_an_answer_and_is_said(known, draw, fault,
     said = answer["channel"]
     assert said["adapted"] is (channel == OWN)  # the model's own stands in, where it has one
     assert said["videos"] == (24 if channel == OWN else 0)
-    assert "not usable" in said["reason"]
+    assert "cannot be used" in said["reason"]
     assert f"thumblab channel add {channel}" in said["reason"]
     assert said["reason"] in answer["degraded"]
     mended = known.lab.history(channel, model, videos=8)
@@ -172,7 +172,7 @@ def test_after_another_model_was_promoted_its_own_histories_take_over_and_the_ad
         assert foreign["channel"]["adapted"] is False
         for answer in (taken_over, foreign):
             assert answer["channel"]["release"] is None
-            assert "is of another model" in answer["channel"]["reason"]
+            assert "was made for another model" in answer["channel"]["reason"]
             assert "`thumblab channel add" in answer["degraded"][0]
         lab.history(NEW, new)
         assert service.score(draw(1), channel_id=NEW)["channel"]["reason"] is None

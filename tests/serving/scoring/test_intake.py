@@ -59,7 +59,7 @@ def test_no_more_fetched_pictures_are_in_memory_than_are_fetched_at_a_time(lab):
 def test_what_arrives_after_the_deadline_of_its_request_is_not_examined(lab):
     reader = Intake(lab, lab, patience=0.01)
     [late] = reader.examine([Source("a", url="u")], "t", lab, ["e"])
-    assert late.error == "it did not arrive within 0.01 s"
+    assert late.error == "the picture did not arrive within 0.01 s"
     lab.may_examine.set()
     lab.may_arrive.set()
     reader._fetching.shutdown(wait=True)
