@@ -1,4 +1,4 @@
-"""Promises of a service whose disk or network fails for a while: it goes on with what it has, says so, and mends itself."""
+"""A disk or a network that fails for a while: the service goes on with what it has, says so, and recovers."""
 
 import gc
 import shutil
@@ -40,7 +40,7 @@ def compiled(new_lab, tiny: TinyClip, tmp_path: Path):
     return lab, weights
 
 
-def test_a_release_that_could_not_be_read_at_start_is_served_once_it_can_without_a_restart(
+def test_a_release_that_was_unreadable_at_start_is_served_later_without_a_restart(
     new_lab, run, draw, tmp_path, at_once
 ):
     lab = new_lab()
@@ -62,7 +62,7 @@ def test_a_release_that_could_not_be_read_at_start_is_served_once_it_can_without
         assert service.health()["model"]["refused"] is None
 
 
-def test_a_fault_that_may_pass_is_tried_again_soon_and_then_less_often_and_damage_rarely(monkeypatch):
+def test_transient_errors_are_retried_soon_and_damage_rarely(monkeypatch):
     now = 0.0
     monkeypatch.setattr(faults.time, "monotonic", lambda: now)
     waits = {}
@@ -78,7 +78,7 @@ def test_a_fault_that_may_pass_is_tried_again_soon_and_then_less_often_and_damag
     assert waits[ValueError] == [60, 120, 240, 480, 600, 600, 600, 600, 600]
 
 
-def test_a_meter_that_failed_at_start_is_made_once_it_can_be_without_a_request(new_lab, run, tmp_path, at_once):
+def test_a_meter_that_failed_at_start_is_made_later_without_a_request(new_lab, run, tmp_path, at_once):
     lab = new_lab()
     lab.promote(lab.index())
     lab.promote(lab.model())
@@ -93,9 +93,7 @@ def test_a_meter_that_failed_at_start_is_made_once_it_can_be_without_a_request(n
             assert time.monotonic() < deadline
 
 
-def test_a_rehearsal_that_fails_in_any_way_is_said_tried_again_by_backoff_and_breaks_no_health(
-    new_lab, run, monkeypatch
-):
+def test_a_failed_rehearsal_is_reported_by_health_and_retried_after_the_backoff(new_lab, run, monkeypatch):
     from thumblab_serving.scoring import scorer
     from thumblab_serving.scoring.scorer import Scorer
 
@@ -128,7 +126,7 @@ def test_a_rehearsal_that_fails_in_any_way_is_said_tried_again_by_backoff_and_br
         assert service.health()["rehearsal"] == {"state": "done", "reason": None}
 
 
-def test_a_meter_that_cannot_be_made_is_not_made_anew_by_every_caller(lab, monkeypatch):
+def test_a_meter_that_failed_is_not_retried_before_the_backoff(lab, monkeypatch):
     from types import SimpleNamespace
 
     from thumblab_core.errors import LabError
@@ -150,9 +148,7 @@ def test_a_meter_that_cannot_be_made_is_not_made_anew_by_every_caller(lab, monke
     assert tries == [1]
 
 
-def test_without_the_text_towers_weights_the_thumbnails_are_ranked_and_title_match_is_null(
-    compiled, run, draw, at_once
-):
+def test_without_the_weights_of_the_text_tower_only_title_match_is_null(compiled, run, draw, at_once):
     lab, weights = compiled
     aside = weights.rename(weights.with_suffix(".aside"))
     with run(lab.settings) as service:
@@ -173,9 +169,7 @@ def test_without_the_text_towers_weights_the_thumbnails_are_ranked_and_title_mat
         assert not [said for said in service.score(draw(1))["degraded"] if "title_match" in said]
 
 
-def test_a_text_tower_that_hangs_holds_up_no_answer_and_one_that_is_there_is_warm_when_ready(
-    compiled, run, draw, monkeypatch
-):
+def test_a_text_tower_that_hangs_does_not_delay_answers(compiled, run, draw, monkeypatch):
     from thumblab_serving.loading import text_tower
 
     lab, _ = compiled
@@ -197,7 +191,7 @@ def test_a_text_tower_that_hangs_holds_up_no_answer_and_one_that_is_there_is_war
         hang.set()
 
 
-def test_an_encoder_is_loaded_beside_the_requests_of_other_niches_and_freed_when_no_release_names_it(
+def test_an_encoder_loads_without_blocking_other_niches_and_is_freed_when_unused(
     new_lab, run, draw, tiny: TinyClip, monkeypatch
 ):
     lab = new_lab()
@@ -231,7 +225,7 @@ def test_an_encoder_is_loaded_beside_the_requests_of_other_niches_and_freed_when
         assert fingerprint not in service.health()["encoders"]["images"]
 
 
-def test_no_more_sets_of_engines_are_loaded_than_pictures_are_examined_at_a_time(new_lab, run, draw, monkeypatch):
+def test_at_most_one_set_of_engines_is_loaded_per_examining_thread(new_lab, run, draw, monkeypatch):
     from thumblab_core.sub_scores import Meter
 
     opened = []

@@ -1,4 +1,4 @@
-"""What an answer claims of its ranking, and where it claims nothing because nothing is known."""
+"""What an answer says about how good its ranking is, and what it leaves out because the model cannot say it."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_equal_pictures_keep_the_order_of_the_request(service, draw):
             assert len({(t["score"], t["win_probability"]) for t in equal}) == 1
 
 
-def test_scores_that_differ_by_rounding_alone_are_equal_and_others_are_not():
+def test_only_scores_that_differ_by_rounding_become_equal():
     noise = np.array([0.3, 0.3 + 3e-8, 0.9, 0.3 - 3e-8, 0.3002], np.float32)
     found = merge_equal_scores(noise)
     assert found[0] == found[1] == found[3]
@@ -50,11 +50,11 @@ def test_scores_that_differ_by_rounding_alone_are_equal_and_others_are_not():
         (0.595, "leaning"), (0.5949, "too_close_to_call"), (0.5, "too_close_to_call"), (1.0, "clear"),
     ],
 )  # fmt: skip
-def test_the_verdict_is_that_of_the_percentage_that_is_shown(chance, word):
+def test_the_verdict_follows_the_percentage_that_is_shown(chance, word):
     assert verdict_of(chance) == word
 
 
-def test_on_channels_that_a_model_cannot_rank_the_answer_says_so_and_on_others_not(changing, draw):
+def test_the_answer_says_so_where_a_model_is_not_better_than_chance(changing, draw):
     lab = changing.lab
     lab.promote(lab.model(skills={"future": GOOD, "new_channels": CHANCE}, channels=("UCown",)))
     for asked in ({}, {"channel_id": "UCstranger"}):
@@ -70,14 +70,14 @@ def test_on_channels_that_a_model_cannot_rank_the_answer_says_so_and_on_others_n
     assert not said(known, "chance")
 
 
-def test_a_model_that_knows_new_channels_is_not_said_to_know_nothing_of_them(changing, draw):
+def test_a_model_that_ranks_unseen_channels_gets_no_doubt(changing, draw):
     changing.lab.promote(changing.lab.model(skills={"new_channels": GOOD}))
     answer = changing.score(draw(1), draw(2))
     assert answer["degraded"] == ["no face model: run `thumblab models pull`"]
     assert answer["skill"]["auc"] == 0.769
 
 
-def test_what_was_never_measured_of_a_model_is_said_to_be_unknown(changing, draw):
+def test_the_answer_says_so_where_a_model_was_not_evaluated(changing, draw):
     changing.lab.promote(changing.lab.model(skills={}))
     answer = changing.score(draw(1), draw(2))
     assert said(answer, "was not evaluated on unseen channels")
@@ -92,7 +92,7 @@ def test_what_was_never_measured_of_a_model_is_said_to_be_unknown(changing, draw
         ({"correlation": 0.4, "low": 0.3, "videos": 300, "spread": 0.004}, "the same for every thumbnail"),
     ],
 )
-def test_an_engagement_that_says_nothing_is_not_given(changing, draw, informed, why):
+def test_an_uninformative_engagement_is_left_out(changing, draw, informed, why):
     changing.lab.promote(changing.lab.model(informed=informed))
     answer = changing.score(draw(1), draw(2))
     assert [t["predicted_engagement"] for t in answer["thumbnails"]] == [None, None]
@@ -100,7 +100,7 @@ def test_an_engagement_that_says_nothing_is_not_given(changing, draw, informed, 
     assert why in sentence
 
 
-def test_a_picture_unlike_anything_that_was_learnt_is_not_ranked_and_the_others_are(changing, draw):
+def test_an_unfamiliar_picture_is_not_ranked_and_the_others_are(changing, draw):
     lab = changing.lab
     encoder = changing.app.state.scorer.releases.encoders()
     learnt = encoder.image("builtin").encode_images([decode(draw(n)).pixels for n in range(60)])
@@ -124,7 +124,7 @@ def test_a_picture_unlike_anything_that_was_learnt_is_not_ranked_and_the_others_
             assert {(t["rank"], t["win_probability"]) for t in alone["thumbnails"]} == {(None, None)}
 
 
-def test_a_model_that_cannot_tell_what_is_unlike_it_says_so_and_ranks(changing, draw):
+def test_a_model_without_familiarity_says_so_and_ranks(changing, draw):
     changing.lab.promote(changing.lab.model(familiar=None))
     answer = changing.score(draw(1), draw(2))
     assert said(answer, "cannot tell whether a picture is unlike its training pictures")
@@ -132,11 +132,11 @@ def test_a_model_that_cannot_tell_what_is_unlike_it_says_so_and_ranks(changing, 
     assert answer["winner"] is not None
 
 
-def test_an_adapted_score_is_placed_among_the_channels_own_and_not_where_these_are_few(changing, draw):
+def test_an_adapted_score_is_a_percentile_of_the_channels_own_scores(changing, draw):
     lab = changing.lab
     model = lab.promote(lab.model())
-    lab.history("UCdeep", model, videos=40)
-    lab.history("UCfew", model, videos=19)
+    lab.add_adapter("UCdeep", model, videos=40)
+    lab.add_adapter("UCfew", model, videos=19)
     pictures = [draw(n) for n in range(20, 28)]
     plain, deep = changing.score(*pictures), changing.score(*pictures, channel_id="UCdeep")
     assert (plain["score_among"], deep["score_among"]) == ("niche", "channel")
@@ -150,20 +150,20 @@ def test_an_adapted_score_is_placed_among_the_channels_own_and_not_where_these_a
     assert said(few, "has 19 of the 20 videos")
 
 
-def test_a_history_from_before_scores_were_placed_gives_no_score_and_says_why(changing, draw, monkeypatch):
+def test_an_adapter_without_percentiles_gives_no_score_and_says_why(changing, draw, monkeypatch):
     from thumblab_core.ranking import adapters
 
     model = changing.lab.promote(changing.lab.model())
     with monkeypatch.context() as older:
         older.setattr(adapters, "LEAST_PLACED", 10_000)
-        changing.lab.history("UColder", model, videos=24)
+        changing.lab.add_adapter("UColder", model, videos=24)
     answer = changing.score(draw(1), draw(2), channel_id="UColder")
     assert [t["score"] for t in answer["thumbnails"]] == [None, None]
     assert said(answer, "older version of the lab")
     ChannelAdapters(changing.lab.store).remove("UColder")
 
 
-def test_neighbours_that_are_no_winners_are_given_as_such_where_no_winner_is_near(changing, draw):
+def test_without_near_winners_the_nearest_of_any_kind_are_listed(changing, draw):
     lab = changing.lab
     lab.promote(lab.model())
     lab.promote(lab.index("news", count=12))  # of which none reaches twice its channel's usual

@@ -1,4 +1,4 @@
-"""Promises of fetching pictures: their bytes in memory are bounded, and nothing is examined for an answer that is out."""
+"""Fetching pictures: the bytes in memory are bounded, and late pictures are not examined."""
 
 import threading
 from types import SimpleNamespace
@@ -47,7 +47,7 @@ def lab(draw, monkeypatch):
     return Lab(draw(1))
 
 
-def test_no_more_fetched_pictures_are_in_memory_than_are_fetched_at_a_time(lab):
+def test_the_number_of_fetched_pictures_in_memory_is_bounded(lab):
     reader = Intake(lab, lab, patience=30)
     lab.may_arrive.set()
     found = reader.examine([Source(str(n), url="u") for n in range(40)], "t", lab, ["e"])
@@ -56,7 +56,7 @@ def test_no_more_fetched_pictures_are_in_memory_than_are_fetched_at_a_time(lab):
     assert lab.most == FETCHES
 
 
-def test_what_arrives_after_the_deadline_of_its_request_is_not_examined(lab):
+def test_a_picture_that_arrives_after_the_deadline_is_not_examined(lab):
     reader = Intake(lab, lab, patience=0.01)
     [late] = reader.examine([Source("a", url="u")], "t", lab, ["e"])
     assert late.error == "the picture did not arrive within 0.01 s"

@@ -1,4 +1,4 @@
-"""Where a niche has no index, the database places a thumbnail as the index would; and where it cannot, nobody waits."""
+"""Without an index the database places a picture as the index would. Without the database, no request waits for it."""
 
 import logging
 import socket
@@ -84,7 +84,7 @@ def silent_host() -> Iterator[tuple[str, list[Any]]]:
 
 
 @pytest.mark.parametrize("count", [60, 900])
-def test_a_picture_stands_where_the_index_would_place_it(open_lab: Any, asked: Any, count: int) -> None:
+def test_the_database_places_a_picture_like_the_index(open_lab: Any, asked: Any, count: int) -> None:
     lab = open_lab()
     fill(lab.engine, vectors(count), "e", niches=("tech",))
     with lab.engine.begin() as connection:
@@ -105,7 +105,7 @@ def test_a_picture_stands_where_the_index_would_place_it(open_lab: Any, asked: A
 
 
 @pytest.mark.parametrize("read", [3_000, 1_500])
-def test_where_only_some_are_compared_a_picture_stands_nearly_there(read: int) -> None:
+def test_a_sample_of_the_library_places_a_picture_nearly_the_same(read: int) -> None:
     library, queries = vectors(3_000), vectors(40, seed=1)
     exact = stored_library.similarity_distribution(len(library), library)
     truth = np.sort(_leave_one_out(library, 200))
@@ -123,7 +123,7 @@ def _leave_one_out(library: Vectors, k: int) -> Any:
     return np.sort(similarities, axis=1)[:, -k:].mean(axis=1)
 
 
-def test_a_refused_index_is_answered_for_by_the_database_and_that_is_said(
+def test_the_database_answers_for_a_refused_index_and_the_answer_says_so(
     new_lab: Any, run: Any, draw: Any, migrated_database: Callable[[], str]
 ) -> None:
     url, encoder = migrated_database(), named_image_encoder("builtin", Path())
@@ -156,7 +156,7 @@ def test_a_refused_index_is_answered_for_by_the_database_and_that_is_said(
         assert "the database holds too few thumbnails of news" in unknown["degraded"][1]
 
 
-def test_with_neither_index_nor_database_the_default_is_given_and_both_reasons(
+def test_without_index_and_database_the_answer_has_the_default_and_both_reasons(
     new_lab: Any, run: Any, draw: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -182,7 +182,7 @@ def test_with_neither_index_nor_database_the_default_is_given_and_both_reasons(
     assert not any(secret in one for one in told for secret in (PASSWORD, "somebody", f"127.0.0.1:{port}"))
 
 
-def test_a_database_that_never_answers_costs_one_request_three_seconds_and_the_next_nothing(
+def test_a_database_that_never_answers_delays_one_request_by_at_most_three_seconds(
     asked: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with silent_host() as (url, taken):
@@ -199,7 +199,7 @@ def test_a_database_that_never_answers_costs_one_request_three_seconds_and_the_n
     assert PASSWORD not in caplog.text
 
 
-def test_a_statement_that_takes_too_long_is_given_up(asked: Any, filled: str) -> None:
+def test_a_statement_that_takes_too_long_is_cancelled(asked: Any, filled: str) -> None:
     engine = create_engine(filled)
     one = asked(filled)
     one.warm()
@@ -212,9 +212,7 @@ def test_a_statement_that_takes_too_long_is_given_up(asked: Any, filled: str) ->
     engine.dispose()
 
 
-def test_a_database_that_comes_back_is_asked_again_after_a_while(
-    asked: Any, filled: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_that_recovers_is_asked_again(asked: Any, filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one, name = asked(filled), make_url(filled).database
     query = vectors(1)
     engine = create_engine(make_url(filled).set(database="postgres"), isolation_level="AUTOCOMMIT")
@@ -235,19 +233,19 @@ def test_a_database_that_comes_back_is_asked_again_after_a_while(
     engine.dispose()
 
 
-def test_a_database_without_the_tables_of_the_lab_is_no_database(asked: Any, new_database: Callable[[], str]) -> None:
+def test_a_database_without_the_tables_of_the_lab_has_no_answer(asked: Any, new_database: Callable[[], str]) -> None:
     with pytest.raises(NothingStoredError, match=r"could not answer \(UndefinedTable\)"):
         asked(new_database()).placements(Niche.TECH, "e", vectors(1), 5)
 
 
-def test_a_setting_that_is_no_url_is_said_without_repeating_it(asked: Any) -> None:
+def test_an_invalid_database_url_is_reported_without_its_text(asked: Any) -> None:
     for url in (f"://{PASSWORD}", f"mysql://u:{PASSWORD}@h/d", f"postgresql://u:{PASSWORD}@h:port/d"):
         with pytest.raises(NothingStoredError, match="THUMBLAB_DATABASE_URL") as told:
             asked(url).placements(Niche.TECH, "e", vectors(1), 5)
         assert PASSWORD not in str(told.value)
 
 
-def test_the_spread_of_a_library_is_computed_once_in_ten_minutes(
+def test_the_similarity_distribution_is_computed_once_in_ten_minutes(
     asked: Any, filled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = asked(filled)
@@ -268,7 +266,7 @@ def test_the_spread_of_a_library_is_computed_once_in_ten_minutes(
     assert computed == [40] * 4
 
 
-def test_the_labs_own_server_is_asked_while_it_runs_and_never_started(tmp_path: Path, asked: Any) -> None:
+def test_the_embedded_server_is_asked_while_it_runs_and_never_started(tmp_path: Path, asked: Any) -> None:
     folder = tmp_path / "lab"
     one = asked(None, data_dir=folder)
     with pytest.raises(NothingStoredError, match="the database does not run"):

@@ -1,4 +1,4 @@
-"""What is remembered of a history that cannot be read: damage, and nothing that may be over by the next request."""
+"""The cache of channel adapters: damage is cached, and transient errors are not."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from thumblab_serving.loading.channel_adapters import _load_once
 
 
 @pytest.mark.parametrize(("error", "reads"), [(OSError(24, "Too many open files"), 2), (ValueError("no JSON"), 1)])
-def test_damage_is_load_once_and_what_the_system_refused_again(error, reads):
+def test_damage_is_cached_and_transient_errors_are_retried(error, reads):
     cache, read = Cache(4), []
 
     def fail():
@@ -24,7 +24,7 @@ def test_damage_is_load_once_and_what_the_system_refused_again(error, reads):
     assert len(read) == reads
 
 
-def test_a_history_that_was_read_from_its_file_weighs_what_it_takes(tmp_path):
+def test_the_memory_of_an_adapter_read_from_a_file_is_counted(tmp_path):
     history = np.ones((1_000, 100), np.float16)
     Adapters({"UCa": Adapter(history, np.ones(1_000, np.float32), 1.0)}).save(tmp_path)
     read = Adapters.load(tmp_path).of("UCa", 100)
