@@ -44,7 +44,7 @@ def thumblab(environment, tmp_path):
 
 @pytest.fixture
 def within(environment, tmp_path, monkeypatch):
-    """The same command in the process of the tests, which has paid for loading the encoders."""
+    """Run the command in the process of the tests, where the encoders are already loaded."""
 
     def run(*arguments, command="score", **chosen):
         for name in [name for name in os.environ if name.startswith("THUMBLAB_")]:
@@ -146,11 +146,11 @@ def test_a_weak_sub_score_is_printed_with_its_percentile_reason_and_fix(within, 
     answer = service.score(*[path.read_bytes() for path in files])
     weak = [(name, sub) for t in answer["thumbnails"] for name, sub in t["sub_scores"].items() if sub["weak"]]
     assert len(weak) >= 3
-    said = within(*files, "--title", TITLE, "--niche", "tech").stdout
+    output = within(*files, "--title", TITLE, "--niche", "tech").stdout
     for name, sub in weak:
         place = f"(above {sub['niche_percentile']:.0f} % of tech)"
-        assert f"{name} {100 * sub['value']:.0f} of 100 {place}: {sub['reason']}; {sub['fix']}" in said
-    assert "Degraded: no face model: run `thumblab models pull`" in said
+        assert f"{name} {100 * sub['value']:.0f} of 100 {place}: {sub['reason']}; {sub['fix']}" in output
+    assert "Degraded: no face model: run `thumblab models pull`" in output
 
 
 def test_text_of_a_picture_is_printed_literally_and_not_as_markup(capsys, monkeypatch, service, draw):
@@ -168,8 +168,8 @@ def test_a_channel_is_sent_and_the_adaptation_is_printed(within, thumblab, servi
     arguments = [*files[:2], "--title", TITLE, "--niche", "tech", "--channel", "UCown"]
     here = within(*arguments)
     there = thumblab(*arguments, THUMBLAB_SERVING_URL=service.url)
-    for said in (here.stdout, there.stdout):
-        assert "Adapted to 24 videos of UCown." in said
+    for output in (here.stdout, there.stdout):
+        assert "Adapted to 24 videos of UCown." in output
     unknown = within(*arguments[:-1], "UCnobody").stdout
     assert "Adapted" not in unknown
     assert "Degraded: the lab has no channel adapter for UCnobody" in unknown
@@ -183,13 +183,13 @@ CLOSED = "http://127.0.0.1:1"
 
 
 def up(lab, scoring):
-    """As a `thumblab up` of the lab says of itself."""
+    """Announce a running `thumblab up` of the lab."""
     return announced(lab.settings.data_dir, Running(CLOSED, CLOSED, scoring))
 
 
 @pytest.fixture
 def here(monkeypatch, service, draw):
-    """What scoring in this process comes to, without the seconds that it takes; and how often it was done."""
+    """Replace scoring in this process by a ready answer, and return the list of its calls."""
     from thumblab_cli.commands import score
     from thumblab_serving.schemas.answer import ScoreAnswer
 
@@ -205,7 +205,7 @@ def test_the_running_service_of_the_lab_answers_and_is_named(within, lab, servic
         alone = within(*files, *ASKED, "--local")
     assert f"answered by the service at {service.url}" in people.stdout
     assert program.stderr == f"Answered by the service at {service.url}.\n"
-    assert [one["id"] for one in json.loads(program.stdout)["thumbnails"]] == list(map(str, files))
+    assert [thumbnail["id"] for thumbnail in json.loads(program.stdout)["thumbnails"]] == list(map(str, files))
     assert f"answered by this process, for the lab in {lab.settings.data_dir}" in alone.stdout
     afterwards = within(*files, *ASKED)
     assert "answered by this process" in afterwards.stdout
@@ -244,7 +244,7 @@ def test_a_running_lab_is_found_until_it_stops(tmp_path):
 
 
 def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, tmp_path):
-    """Given to that service it is refused, and nobody had said why."""
+    """The other service would refuse a new key without saying why."""
     apart = {"THUMBLAB_DATA_DIR": str(tmp_path / "mine"), "THUMBLAB_SERVING_PORT": service.url.rpartition(":")[2]}
     for arguments in ((), ("--demo",)):
         done = within(*arguments, command="key", **apart | {"THUMBLAB_API_KEY": ""})

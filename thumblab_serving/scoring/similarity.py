@@ -10,7 +10,6 @@ from thumblab_core.index import NicheIndex
 from thumblab_core.niches import Niche
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 from thumblab_serving.loading.served_releases import Resolved
-from thumblab_serving.loading.slot import Loaded
 from thumblab_serving.loading.stored_library import NothingStoredError, Placement, StoredLibraries
 from thumblab_serving.schemas.answer import SimilaritySource
 from thumblab_serving.scoring.intake import ExaminedPicture
@@ -109,7 +108,7 @@ def choose_similarity(niche: Niche, releases: Resolved, libraries: StoredLibrari
     A library of fewer than two thumbnails has no distribution to place a picture in. Its pictures are placed by
     default.
     """
-    index: Loaded[NicheIndex] | None = releases.index
+    index = releases.index
     if index is None:
         no_index = releases.index_refusal or f"no index of {niche} is served"
         encoder = releases.model.value.model.config.image_encoder

@@ -56,7 +56,7 @@ def test_pages_health_and_documents_need_no_key(service, path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"title": ""}, "title"),
         ({"title": "   "}, "title"),
@@ -71,9 +71,9 @@ def test_pages_health_and_documents_need_no_key(service, path):
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_an_invalid_field_is_a_problem_that_names_the_field(service, change, said):
+def test_an_invalid_field_is_a_problem_that_names_the_field(service, change, expected):
     body = {"title": "t", "category": "tech", "thumbnails": [{"id": "a", "url": "https://i.ytimg.com/a"}]} | change
-    assert said in problem(service.client.post("/v1/score", json=body), 422)["detail"]
+    assert expected in problem(service.client.post("/v1/score", json=body), 422)["detail"]
 
 
 UNSEEN = {
@@ -256,13 +256,13 @@ def test_a_request_is_logged_as_one_line_of_json_without_the_key(service, draw, 
         reply = service.upload(draw(1), draw(2))
         httpx.get(f"{service.url}/health?key={KEY}", headers={"X-API-Key": KEY})
     lines = [json.loads(r.getMessage()) for r in caplog.records if r.name == "thumblab_serving.requests"]
-    line = next(one for one in lines if one["request"] == reply.headers["x-request-id"])
+    line = next(line for line in lines if line["request"] == reply.headers["x-request-id"])
     assert line["thumbnails"] == 2
     assert line["status"] == 200
     assert line["model"] == reply.json()["releases"]["model"]
     assert line["milliseconds"] > 0
-    ours = [r.getMessage() for r in caplog.records if r.name.startswith("thumblab")]
-    assert KEY not in "".join(ours)
+    messages = [r.getMessage() for r in caplog.records if r.name.startswith("thumblab")]
+    assert KEY not in "".join(messages)
 
 
 def test_importing_the_service_loads_neither_dagster_nor_mlflow_nor_torch():

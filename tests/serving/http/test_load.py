@@ -25,7 +25,7 @@ KEY = "key-of-the-tests-0123456789"
 
 @contextlib.contextmanager
 def sending(service, *parts: bytes):
-    """A connection over which these bytes were sent."""
+    """Open a connection and send these bytes over it."""
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(b"".join(parts))
@@ -44,7 +44,7 @@ def status(connection) -> int:
 
 @pytest.fixture(scope="module")
 def hasty(lab_at, tmp_path_factory, run):
-    """A service without releases and with little patience."""
+    """A service without releases and with short timeouts."""
     lab = lab_at(
         tmp_path_factory.mktemp("hasty"),
         serving_header_s=0.3,
@@ -54,12 +54,12 @@ def hasty(lab_at, tmp_path_factory, run):
     )
     with run(lab.settings, wait=False) as service:
         service.app.state.scorer.load()
-        service.client.headers["Connection"] = "close"  # it ends an idle connection just as another request begins
+        service.client.headers["Connection"] = "close"  # an idle connection may time out just as a request begins
         yield service
 
 
 def hostile() -> dict[str, bytes]:
-    """Bodies of JSON that cost much where each field or error is looked at."""
+    """Return JSON bodies that are expensive where each field or error is processed."""
     start, end = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
     return {
         "unknown keys": start + b"".join(b',"k%d":0' % n for n in range(700_000)) + end,
@@ -93,14 +93,14 @@ def test_a_request_that_does_not_arrive_times_out_and_others_are_answered(hasty)
         assert hasty.app.state.budget.used == 0
     with sending(hasty, head(1_000)) as dripping:
         dripping.settimeout(0.05)
-        found = b""
-        while not found:  # a byte at a time keeps no request alive
+        answer = b""
+        while not answer:  # a byte from time to time does not keep a request alive
             try:
                 dripping.sendall(b" ")
-                found = dripping.recv(65536)
+                answer = dripping.recv(65536)
             except TimeoutError:
                 continue
-        assert found.split()[1] == b"408"
+        assert answer.split()[1] == b"408"
 
 
 def test_a_body_beyond_the_shared_memory_limit_gets_503_with_retry_after(hasty):
@@ -113,7 +113,7 @@ def test_a_body_beyond_the_shared_memory_limit_gets_503_with_retry_after(hasty):
         assert answer.startswith("HTTP/1.1 503 ")
         assert "retry-after: 5" in answer.lower()
         assert hasty.client.get("/health").status_code == 200
-        assert hasty.upload(b"small").status_code == 503  # not for its body: nothing is promoted
+        assert hasty.upload(b"small").status_code == 503  # because nothing is promoted, and not because of its body
         assert status(first) == 408
     assert hasty.app.state.budget.used == 0
 
@@ -122,7 +122,7 @@ def test_without_the_key_no_body_is_read(hasty):
     with sending(hasty, head(MAX_BODY, key="wrong")) as stranger:
         assert status(stranger) == 401
         assert hasty.app.state.budget.used == 0
-        assert stranger.recv(1) == b""  # and what it goes on sending is not waited for
+        assert stranger.recv(1) == b""  # the connection is closed: nothing more is read
 
 
 def test_incomplete_requests_are_closed_to_make_room_for_others(new_lab, run, monkeypatch):
@@ -130,20 +130,20 @@ def test_incomplete_requests_are_closed_to_make_room_for_others(new_lab, run, mo
     with run(new_lab(serving_header_s=3600).settings, wait=False) as service:
         address = urlsplit(service.url)
         half = [socket.create_connection((address.hostname, address.port)) for _ in range(60)]
-        for one in half:
-            one.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-")
-        for _ in range(3):  # on connections of their own
+        for connection in half:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-")
+        for _ in range(3):  # each on a new connection
             assert httpx.get(f"{service.url}/health", trust_env=False).status_code == 200
-        for one in half:
-            one.close()
+        for connection in half:
+            connection.close()
 
 
 @pytest.mark.parametrize(
-    "said", [b"", b"GET /health HTTP/1.1\r\nX-", b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"]
+    "sent", [b"", b"GET /health HTTP/1.1\r\nX-", b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"]
 )
-def test_a_connection_without_a_complete_request_is_closed(hasty, said):
-    with sending(hasty, said) as connection, contextlib.suppress(ConnectionResetError):
-        while connection.recv(65536):  # a time out of the socket's would raise
+def test_a_connection_without_a_complete_request_is_closed(hasty, sent):
+    with sending(hasty, sent) as connection, contextlib.suppress(ConnectionResetError):
+        while connection.recv(65536):  # a timeout of the socket would raise
             pass
 
 
@@ -210,7 +210,7 @@ def test_the_limits_allow_the_largest_picture_and_are_in_the_openapi_document(se
 
 
 def test_hanging_urls_of_one_request_share_one_deadline(new_lab, run, draw):
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts and says nothing
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections and never answers
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         lab = new_lab(extra_image_hosts=host, serving_fetch_s=0.3)
         lab.promote(lab.index())
@@ -223,8 +223,8 @@ def test_hanging_urls_of_one_request_share_one_deadline(new_lab, run, draw):
             took = time.monotonic() - start
     *bad, fine = reply.json()["thumbnails"]
     assert fine["rank"] == 1
-    assert all("did not arrive within" in one["error"] for one in bad)
-    assert took < 19 * 0.3  # one deadline each would be this at least
+    assert all("did not arrive within" in thumbnail["error"] for thumbnail in bad)
+    assert took < 19 * 0.3  # with a deadline for each URL it would take at least this
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import httpx
 def test_metrics_have_the_bytes_and_the_limit_of_each_cache(service, draw):
     service.score(draw(4711))
     text = httpx.get(f"{service.url}/metrics", trust_env=False).text
-    found = {
+    values = {
         (name, use): float(value)
         for name, use, value in re.findall(r'^(thumblab_memory\w*)_bytes\{use="([\w-]+)"\} (\S+)$', text, re.M)
     }
-    uses = {use for name, use in found if name == "thumblab_memory_limit"}
+    uses = {use for name, use in values if name == "thumblab_memory_limit"}
     assert uses == {
         "bodies",
         "cache-pictures",
@@ -24,9 +24,9 @@ def test_metrics_have_the_bytes_and_the_limit_of_each_cache(service, draw):
         "cache-added-histories",
         "cache-own-histories",
     }
-    assert all(found["thumblab_memory", use] <= found["thumblab_memory_limit", use] for use in uses)
-    assert found["thumblab_memory", "cache-looks"] > 1_000
-    assert found["thumblab_memory", "resident"] > 50 * 2**20
+    assert all(values["thumblab_memory", use] <= values["thumblab_memory_limit", use] for use in uses)
+    assert values["thumblab_memory", "cache-looks"] > 1_000
+    assert values["thumblab_memory", "resident"] > 50 * 2**20
 
 
 def test_a_cache_stays_within_its_limit_and_counts_nested_values():

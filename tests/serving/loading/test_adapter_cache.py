@@ -18,9 +18,9 @@ def test_damage_is_cached_and_transient_errors_are_retried(error, reads):
         raise error
 
     for _ in range(2):
-        found = _load_once(cache, ("UCa", "release"), fail)
-        assert isinstance(found, LabError)
-        assert str(error) in str(found)
+        loaded = _load_once(cache, ("UCa", "release"), fail)
+        assert isinstance(loaded, LabError)
+        assert str(error) in str(loaded)
     assert len(read) == reads
 
 
@@ -29,4 +29,4 @@ def test_the_memory_of_an_adapter_read_from_a_file_is_counted(tmp_path):
     Adapters({"UCa": Adapter(history, np.ones(1_000, np.float32), 1.0)}).save(tmp_path)
     read = Adapters.load(tmp_path).of("UCa", 100)
     assert memory_of(read) >= 1_000 * (100 * 2 + 4)
-    assert memory_of(read.history[:1]) >= history.nbytes  # a row keeps all of them in memory
+    assert memory_of(read.history[:1]) >= history.nbytes  # a view of one row keeps the whole array in memory

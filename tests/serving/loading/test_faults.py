@@ -17,14 +17,14 @@ from thumblab_serving.loading import faults
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """What may pass is tried again by whoever asks next; what is damaged never."""
+    """Retry after a transient error at once, and after damage never."""
     monkeypatch.setattr(faults, "TRANSIENT_WAITS", (0.0, 0.0))
     monkeypatch.setattr(faults, "PERMANENT_WAITS", (3600.0, 3600.0))
 
 
 @pytest.fixture
 def compiled(new_lab, tiny: TinyClip, tmp_path: Path):
-    """A lab whose releases were made with a tower that is compiled, and the file of the weights that it was made of."""
+    """A lab whose releases were made with a compiled image tower, and the file of the weights it was compiled from."""
     from thumblab_core.encoders.openvino_runtime import ov
 
     lab, weights = new_lab(), tmp_path / "weights.pt"
@@ -56,7 +56,7 @@ def test_a_release_that_was_unreadable_at_start_is_served_later_without_a_restar
         assert service.upload(draw(1)).status_code == 503
         for release in (index, model):
             (tmp_path / release.kind).rename(release.path)
-        assert service.client.get("/ready").status_code == 200  # nobody had to ask for a score
+        assert service.client.get("/ready").status_code == 200  # without a request for a score
         answer = service.score(draw(1))
         assert answer["releases"] == {"model": model.release_id, "index": index.release_id}
         assert service.health()["model"]["refused"] is None
@@ -88,7 +88,7 @@ def test_a_meter_that_failed_at_start_is_made_later_without_a_request(new_lab, r
         while service.health()["meter"]["state"] != "failed":
             assert time.monotonic() < deadline
         assert "faces.onnx" in service.client.get("/ready").json()["detail"]
-        service.app.state.scorer.measuring._settings = lab.settings  # as if the file were there by now
+        service.app.state.scorer.measuring._settings = lab.settings  # as if the file had appeared
         while service.client.get("/ready").status_code != 200:
             assert time.monotonic() < deadline
 
@@ -97,9 +97,9 @@ def test_a_failed_rehearsal_is_reported_by_health_and_retried_after_the_backoff(
     from thumblab_serving.scoring import scorer
     from thumblab_serving.scoring.scorer import Scorer
 
-    real, tries, told = Scorer.score, [], []
-    # Not caplog: what configures logging in other tests of the process may have switched this logger off.
-    monkeypatch.setattr(scorer._log, "warning", lambda line, *values: told.append(line % values))
+    real, tries, warnings = Scorer.score, [], []
+    # Not caplog: other tests of this process may have disabled the logger.
+    monkeypatch.setattr(scorer._log, "warning", lambda line, *values: warnings.append(line % values))
 
     def broken(self, sources, asked):
         tries.append(1)
@@ -118,7 +118,7 @@ def test_a_failed_rehearsal_is_reported_by_health_and_retried_after_the_backoff(
             assert service.health()["rehearsal"]["reason"] == why
             assert service.client.get("/ready").json()["detail"] == why
         assert tries == [1]
-        assert [line for line in told if "the device is lost" in line] == [f"{why}; next try in 60 seconds"]
+        assert [line for line in warnings if "the device is lost" in line] == [f"{why}; next try in 60 seconds"]
         monkeypatch.setattr(Scorer, "score", real)
         service.app.state.scorer._backoff.reset()
         while not service.health()["ready"]:
@@ -159,14 +159,20 @@ def test_without_the_weights_of_the_text_tower_only_title_match_is_null(compiled
             match = thumbnail["sub_scores"]["title_match"]
             assert (match["value"], match["weak"], match["fix"]) == (None, False, None)
             assert str(weights) in match["reason"]
-            assert thumbnail["sub_scores"]["clarity"]["niche_percentile"] is None  # of the meter of another lab's index
-        assert [said for said in answer["degraded"] if "title_match is not measured" in said and str(weights) in said]
+            assert (
+                thumbnail["sub_scores"]["clarity"]["niche_percentile"] is None
+            )  # the index was measured by another meter
+        assert [
+            sentence
+            for sentence in answer["degraded"]
+            if "title_match is not measured" in sentence and str(weights) in sentence
+        ]
         assert str(weights) in service.health()["meter"]["missing"][-1]
         aside.rename(weights)
         deadline = time.monotonic() + 60
         while service.score(draw(1))["thumbnails"][0]["sub_scores"]["title_match"]["value"] is None:
             assert time.monotonic() < deadline
-        assert not [said for said in service.score(draw(1))["degraded"] if "title_match" in said]
+        assert not [sentence for sentence in service.score(draw(1))["degraded"] if "title_match" in sentence]
 
 
 def test_a_text_tower_that_hangs_does_not_delay_answers(compiled, run, draw, monkeypatch):
@@ -186,7 +192,7 @@ def test_a_text_tower_that_hangs_does_not_delay_answers(compiled, run, draw, mon
     with run(lab.settings) as service:
         answer = service.score(draw(1))
         assert answer["winner"]
-        assert [said for said in answer["degraded"] if "still being loaded" in said]
+        assert [sentence for sentence in answer["degraded"] if "still being loaded" in sentence]
         assert loads == ["text-tower"]
         hang.set()
 

@@ -23,7 +23,7 @@ def test_choosing_pictures_ranks_them(browser, service, files, tmp_path):
     assert chances == sorted(chances, reverse=True)
     assert "Model 2" in browser.evaluate("document.getElementById('releases').textContent")
     assert browser.evaluate("document.querySelectorAll('.near a').length") == 9
-    # The bars' widths are set from script: the policy must not have stopped that.
+    # The script sets the widths of the bars; the content security policy must allow that.
     browser.wait("document.querySelector('.card .bar.strong i').style.width !== ''")
     assert browser.complaints() == []
     browser.screenshot(tmp_path / "page.png", 1200, 900)
@@ -69,7 +69,7 @@ def test_frames_match_the_evidence_on_a_cropped_picture(browser, service, tmp_pa
         return [badge.left - picture.left, badge.top - picture.top, badge.width, picture.width, picture.height];
     })()""")
     left, top, badge, width, height = frame
-    # 4:3 in a frame of 16:9: the width fits, and as much is cut above as below.
+    # A 4:3 picture in a 16:9 frame: the width fits, and the same height is cut off above and below.
     whole = width * 3 / 4
     assert left == pytest.approx(0.83 * width, abs=3)
     assert badge == pytest.approx(0.15 * width, abs=5)
@@ -89,17 +89,17 @@ def test_every_sub_score_shows_its_percentile_reason_and_fix(browser, service, f
 
 
 def test_text_in_a_picture_never_becomes_markup(browser, service, files):
-    """A thumbnail may say anything: what was read in it is made as hostile as can be on its way to the page."""
+    """Anyone may write text into a thumbnail. The answer is replaced by one with hostile text on its way to the page."""
     hostile = "</title><img src=x onerror=alert(1)><script>alert(2)</script>"
     browser.open(f"{service.url}/#key={KEY}")
     browser.evaluate(f"""(() => {{
         const hostile = {json.dumps(hostile)}, real = window.fetch;
         window.fetch = async (...asked) => {{
             const reply = await real(...asked), answer = await reply.json();
-            for (const one of answer.thumbnails) {{
+            for (const thumbnail of answer.thumbnails) {{
                 const box = {{ x: 0.1, y: 0.1, width: 0.5, height: 0.2 }};
-                one.evidence.texts = [{{ box, text: hostile, confidence: 1, height_at_120: 12 }}];
-                Object.assign(one.sub_scores.hierarchy, {{ reason: hostile, fix: hostile }});
+                thumbnail.evidence.texts = [{{ box, text: hostile, confidence: 1, height_at_120: 12 }}];
+                Object.assign(thumbnail.sub_scores.hierarchy, {{ reason: hostile, fix: hostile }});
             }}
             answer.degraded = [hostile];
             return new Response(JSON.stringify(answer), {{ status: reply.status }});
@@ -162,15 +162,15 @@ def test_the_rank_is_legible_on_any_picture(browser, service, files, tmp_path, c
         browser.evaluate("""[...document.querySelectorAll('.place')].map(n => {
             const style = getComputedStyle(n); return [style.color, style.backgroundColor, style.borderTopColor]; })""")
     ):
-        text, ground, ring = ([float(part) for part in re.findall(r"[\d.]+", one)] for one in place)
+        text, ground, ring = ([float(part) for part in re.findall(r"[\d.]+", colour)] for colour in place)
         assert len(ground) == 3, "what is under it must not show through"
         assert contrast(text, ground) >= 4.5
         assert contrast(ring, ground) >= 3
 
 
-def contrast(one, other):
-    """WCAG 2.2, of two colours in 0 to 255."""
-    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+def contrast(first, second):
+    """Return the contrast ratio of WCAG 2.2 of two RGB colours, 0 to 255."""
+    light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -181,9 +181,9 @@ def _luminance(colour):
 
 def test_unranked_pictures_have_no_rank_and_no_chance(browser, run, lab_at, files, tmp_path):
     lab = lab_at(tmp_path / "lab")
-    lab.promote(lab.index("tech", count=12))  # of which none is a winner
-    nothing = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)  # is like what was learnt
-    lab.promote(lab.model(familiar=nothing, informed=None))
+    lab.promote(lab.index("tech", count=12))  # so small that no video is a winner
+    no_picture = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)  # no cosine reaches 1.5
+    lab.promote(lab.model(familiar=no_picture, informed=None))
     with run(lab.settings) as service:
         fill(browser, service, *files[:2])
         assert browser.evaluate("document.getElementById('verdict').textContent") == "No verdict"

@@ -147,11 +147,11 @@ def test_an_invisible_title_is_not_accepted(browser, service, files, title):
 def test_the_page_sends_the_channel_and_says_whether_the_answer_is_adapted(browser, service, files):
     fill(browser, service, *files[:2])
     assert browser.evaluate("document.getElementById('adapted').hidden")
-    for given, said in (("  UCnobody ", "Not adapted to UCnobody."), ("", "")):
+    for given, message in (("  UCnobody ", "Not adapted to UCnobody."), ("", "")):
         browser.evaluate(f"document.getElementById('channel').value = {json.dumps(given)}")
         browser.evaluate("document.getElementById('result').hidden = true; document.getElementById('go').click()")
         browser.wait("!document.getElementById('result').hidden")
-        assert browser.evaluate("document.getElementById('adapted').textContent") == said
+        assert browser.evaluate("document.getElementById('adapted').textContent") == message
         missing = browser.evaluate("document.getElementById('degraded').textContent")
         assert ("thumblab channel add UCnobody" in missing) is bool(given)
     id_ = "UCBJycsmduvYEL83R_U4JriQ"
@@ -159,7 +159,7 @@ def test_the_page_sends_the_channel_and_says_whether_the_answer_is_adapted(brows
     browser.evaluate("document.getElementById('result').hidden = true; document.getElementById('go').click()")
     browser.wait("!document.getElementById('result').hidden")
     assert browser.evaluate("document.getElementById('adapted').textContent") == f"Not adapted to {id_}."
-    for given, said in (
+    for given, message in (
         ("@veritasium", "A @handle cannot be looked up here"),
         ("https://www.youtube.com/@veritasium", "A @handle cannot be looked up here"),
         ("../all", "Give the channel's id"),
@@ -168,5 +168,5 @@ def test_the_page_sends_the_channel_and_says_whether_the_answer_is_adapted(brows
         browser.evaluate(f"document.getElementById('channel').value = {json.dumps(given)}")
         browser.evaluate("document.getElementById('go').click()")
         browser.wait("!document.getElementById('problem').hidden")
-        assert said in browser.evaluate("document.getElementById('problem').textContent")
+        assert message in browser.evaluate("document.getElementById('problem').textContent")
         assert "channel_id" not in browser.evaluate("document.getElementById('problem').textContent")

@@ -8,7 +8,7 @@ import pytest
 
 
 def bomb(side: int) -> bytes:
-    """A PNG of a hundred bytes that says it has side x side pixels."""
+    """Return a PNG of a hundred bytes whose header states side x side pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

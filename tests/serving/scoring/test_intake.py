@@ -12,7 +12,7 @@ FETCHES = 4
 
 
 class Lab:
-    """Stands for the image host and the encoders: counts the pictures that were fetched and are not examined yet."""
+    """Replaces the image host and the encoders, and counts the pictures that are fetched and not yet examined."""
 
     def __init__(self, body):
         self.body, self.held, self.most, self.examined = body, 0, 0, 0
@@ -50,9 +50,9 @@ def lab(draw, monkeypatch):
 def test_the_number_of_fetched_pictures_in_memory_is_bounded(lab):
     reader = Intake(lab, lab, patience=30)
     lab.may_arrive.set()
-    found = reader.examine([Source(str(n), url="u") for n in range(40)], "t", lab, ["e"])
+    candidates = reader.examine([Source(str(n), url="u") for n in range(40)], "t", lab, ["e"])
     reader.close()
-    assert [one.error for one in found] == [None] * 40
+    assert [candidate.error for candidate in candidates] == [None] * 40
     assert lab.most == FETCHES
 
 

@@ -58,7 +58,7 @@ def test_the_verdict_follows_the_confidence(service, draw):
         p = answer["confidence"]
         expected = "clear" if p >= 0.745 else "leaning" if p >= 0.595 else "too_close_to_call"
         assert answer["verdict"] == expected
-        # Among two, the chance to be the best is the chance to beat the other.
+        # Of two candidates, the probability of being the best is that of beating the other.
         assert max(t["win_probability"] for t in answer["thumbnails"]) == pytest.approx(p, abs=1e-6)
 
 
