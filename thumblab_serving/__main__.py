@@ -1,4 +1,4 @@
-"""Run the scoring service: `python -m thumblab_serving`, with the limits that uvicorn's own command has no options for."""
+"""Run the scoring service: `python -m thumblab_serving`, with limits that uvicorn's own command does not offer."""
 
 import argparse
 import os
@@ -14,27 +14,30 @@ _OPTIONS: dict[str, Any] = {
     "http": Connection,
     "ws": "none",
     "access_log": False,
-    # A worker that loads on a busy machine answers late; uvicorn's own 5 s would end it, and the next one as well.
+    # A worker that loads on a busy machine answers late. uvicorn's default of 5 s would end it, and the next one as well.
     "timeout_worker_healthcheck": 180,
 }
 
 
 def config(app: Any, **options: Any) -> uvicorn.Config:
-    """uvicorn's configuration of an app of ours."""
+    """Return uvicorn's configuration for an app of this package."""
     return uvicorn.Config(app, **{**_OPTIONS, **options})
 
 
 def main() -> None:
-    chosen = settings()
+    """Run the service with the options of the command line."""
+    defaults = settings()
     parser = argparse.ArgumentParser("python -m thumblab_serving", description=__doc__)
-    parser.add_argument("--host", default=chosen.serving_host, help="default: THUMBLAB_SERVING_HOST")
-    parser.add_argument("--port", type=int, default=chosen.serving_port, help="default: THUMBLAB_SERVING_PORT")
-    parser.add_argument("--workers", type=int, default=chosen.serving_workers, help="default: THUMBLAB_SERVING_WORKERS")
-    asked = parser.parse_args()
+    parser.add_argument("--host", default=defaults.serving_host, help="default: THUMBLAB_SERVING_HOST")
+    parser.add_argument("--port", type=int, default=defaults.serving_port, help="default: THUMBLAB_SERVING_PORT")
+    parser.add_argument(
+        "--workers", type=int, default=defaults.serving_workers, help="default: THUMBLAB_SERVING_WORKERS"
+    )
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="thumblab-metrics-") as folder:
-        if asked.workers > 1:  # read when a worker imports prometheus_client: /metrics is of all of them
+        if arguments.workers > 1:  # prometheus_client reads it on import; with it /metrics covers all workers
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
-        uvicorn.run("thumblab_serving.app:create_app", factory=True, **vars(asked), **_OPTIONS)
+        uvicorn.run("thumblab_serving.app:create_app", factory=True, **vars(arguments), **_OPTIONS)
 
 
 if __name__ == "__main__":

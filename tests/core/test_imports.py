@@ -44,7 +44,7 @@ ORDER = {
         "releases",
         ".",
     ],
-    "thumblab_serving": ["routes", "http", "scoring", "loading", "."],
+    "thumblab_serving": ["routes", "http", "scoring", "loading", "schemas", "."],
     "thumblab_cli": ["commands", "demo", "servers", "printing", "."],
 }
 

@@ -1,4 +1,4 @@
-"""A small lab of real releases, and the real service on a real socket."""
+"""A small lab with real releases, and the real service on a real socket."""
 
 import http.server
 import io
@@ -37,7 +37,7 @@ INFORMED = {"correlation": 0.4, "low": 0.3, "videos": 100, "spread": 0.5}
 
 
 def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -> bytes:
-    """A drawn thumbnail."""
+    """Return a thumbnail of random ellipses."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", size, tuple(rng.integers(0, 256, 3).tolist()))
     draw = ImageDraw.Draw(image)
@@ -50,8 +50,8 @@ def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -
     return out.getvalue()
 
 
-def history_of(model: Any, channel: str, videos: int = 24) -> Adapter:
-    """The history of a channel whose views went up and down with its drawn pictures, in an order of its own."""
+def adapter_of(model: Any, channel: str, videos: int = 24) -> Adapter:
+    """Return an adapter of a channel whose views follow a random taste, drawn from the name of the channel."""
     from thumblab_core.ranking.ranker import join
 
     images, titles = named_image_encoder("builtin", Path()), title_encoder("minilm")
@@ -65,7 +65,7 @@ def history_of(model: Any, channel: str, videos: int = 24) -> Adapter:
 
 
 class Lab:
-    """Publishes and promotes releases in a folder of its own."""
+    """A lab in a folder of its own: publishes and promotes releases."""
 
     def __init__(self, root: Path, **settings: Any) -> None:
         self.settings = Settings(_env_file=None, data_dir=root, image_encoder="builtin", api_key=KEY, **settings)
@@ -73,7 +73,7 @@ class Lab:
 
     @property
     def meter(self) -> str:
-        """The version of what measures here."""
+        """The version of this lab's meter."""
         return Meter(face_model(self.settings), title_encoder("minilm")).version
 
     def index(
@@ -85,9 +85,11 @@ class Lab:
         name: str | None = None,
         scores: ScoreDistribution | Literal["even"] | None = "even",
     ) -> Release:
-        """An index of drawn pictures; `even`: its sub-scores are spread evenly, so a percentile is 100 times the value.
+        """Publish an index of drawn pictures.
 
-        `name`: the image encoder that it is made with and says so; without, the built-in one, as older releases, unsaid.
+        With the `scores` "even", sub-scores are distributed evenly, so a percentile is 100 times the value. `name` is the
+        image encoder to use and to write into the manifest. Without it, the built-in encoder is used and the manifest names
+        none, as in older releases.
         """
         images = named_image_encoder(name or "builtin", self.settings.releases)
         pixels = [decode(picture(1000 * (seed + 1) + n)).pixels for n in range(count)]
@@ -114,10 +116,10 @@ class Lab:
         informed: dict[str, float] | None = INFORMED,
         familiar: Familiarity | Literal["anything"] | None = "anything",
     ) -> Release:
-        """A model of random weights that learnt the histories of the `channels` at training.
+        """Publish a model of random weights with channel adapters of its own for `channels`.
 
-        `skills`: the AUC and its interval that it was judged to have, by question; `anything`: every picture is like what
-        it learnt.
+        `skills` has the AUC of its evaluation and its interval, by question. With `familiar` "anything", every picture is
+        familiar to it.
         """
         import torch
 
@@ -134,7 +136,7 @@ class Lab:
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = ranker.join(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
-        model.scale.clamp_max_(2.0)  # all titles are one: other titles must not be worlds away
+        model.scale.clamp_max_(2.0)  # all titles are equal here, so any other title would get huge inputs
         scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
         slope = 1.0 / float(scores.std())
@@ -144,7 +146,7 @@ class Lab:
             model,
             Calibration(slope, dict.fromkeys(niches, quantiles), 2 * slope),
             {"seed": seed, "informed": informed},
-            Adapters({channel: history_of(model, channel) for channel in channels}),
+            Adapters({channel: adapter_of(model, channel) for channel in channels}),
             familiar,
         )
 
@@ -158,13 +160,13 @@ class Lab:
 
         return self.store.publish(MODEL, ALL, write, {"seed": seed, "image_encoder_name": name})
 
-    def history(self, channel: str, model: Release, videos: int = 24) -> Release:
-        """The history of a channel, added for the model and served."""
+    def add_adapter(self, channel: str, model: Release, videos: int = 24) -> Release:
+        """Publish and promote a channel adapter for a model; below five videos it is empty."""
         from thumblab_core.ranking.trained_ranker import TrainedRanker
 
         trained = TrainedRanker.load(model)
         about = ChannelAdapterInfo(channel, f"The {channel}", model.release_id, videos, "2026-11-01T00:00:00+00:00")
-        adapter = history_of(trained.model, channel, videos) if videos >= 5 else None
+        adapter = adapter_of(trained.model, channel, videos) if videos >= 5 else None
         return ChannelAdapters(self.store).publish(about, adapter, trained.model.config.inputs, ["v"] * videos, {})
 
     def promote(self, release: Release) -> Release:
@@ -172,7 +174,7 @@ class Lab:
         return release
 
     def point(self, release: Release) -> None:
-        """Move the pointer without the check that `promote` makes, as a careless hand would."""
+        """Move the pointer without the checks of `promote`, as a person might by hand."""
         (release.path.parent / "CURRENT").write_text(release.release_id)
 
 
@@ -190,7 +192,7 @@ class Service:
         return dict(reply.json())
 
     def upload(self, *pictures: bytes, **fields: str) -> httpx.Response:
-        files = [("thumbnails", (f"p{n}.jpg", one, "image/jpeg")) for n, one in enumerate(pictures)]
+        files = [("thumbnails", (f"p{n}.jpg", data, "image/jpeg")) for n, data in enumerate(pictures)]
         return self.client.post("/v1/score", data={"title": TITLE, **fields}, files=files)
 
     def ask(self, thumbnails: list[dict[str, str]], **fields: str) -> httpx.Response:
@@ -229,15 +231,15 @@ def serving(settings: Settings, wait: bool = True) -> Iterator[Service]:
         assert not thread.is_alive()
 
 
-def same(one: Any, other: Any) -> bool:
-    """Equal but for the last bits of floats: matrix products may round differently with where in memory they lie."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-5)
-    return bool(one == other)
+def same(first: Any, second: Any) -> bool:
+    """Return whether two answers are equal up to the last bits of floats: matrix products may round differently."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return list(first) == list(second) and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(same, first, second))
+    if isinstance(first, float) and isinstance(second, float):
+        return math.isclose(first, second, rel_tol=1e-4, abs_tol=1e-5)
+    return bool(first == second)
 
 
 @pytest.fixture
@@ -267,7 +269,7 @@ def new_lab(tmp_path: Path) -> Callable[..., Lab]:
 
 @pytest.fixture(scope="session")
 def images() -> Iterator[dict[str, Any]]:
-    """An image host: `put` under a path, served at `host`."""
+    """An image host: what is put into `bodies` under a path is served at `host`; `asked` has the requested paths."""
     bodies: dict[str, bytes] = {}
     asked: list[str] = []
 
@@ -292,7 +294,7 @@ def images() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Any]) -> Lab:
-    """A lab with a model and an index of tech, which no test changes."""
+    """A lab with a model and an index of tech. Tests must not change it."""
     lab = Lab(tmp_path_factory.mktemp("lab"), extra_image_hosts=images["host"])
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(channels=("UCown",)))

@@ -1,4 +1,4 @@
-"""`thumblab score`: the same answer from its own process and through the service; `thumblab key`: of this lab alone."""
+"""`thumblab score` gives the same answer in its own process and by the service; `thumblab key` prints the key of its lab."""
 
 import http.server
 import io
@@ -44,7 +44,7 @@ def thumblab(environment, tmp_path):
 
 @pytest.fixture
 def within(environment, tmp_path, monkeypatch):
-    """The same command in the process of the tests, which has paid for loading the encoders."""
+    """Run the command in the process of the tests, where the encoders are already loaded."""
 
     def run(*arguments, command="score", **chosen):
         for name in [name for name in os.environ if name.startswith("THUMBLAB_")]:
@@ -65,9 +65,7 @@ def files(tmp_path, draw):
     return paths
 
 
-def test_its_own_process_and_the_service_give_the_same_answer(
-    thumblab, within, service, files, images, tmp_path, alike
-):
+def test_the_command_and_the_service_give_the_same_answer(thumblab, within, service, files, images, tmp_path, alike):
     images["bodies"]["/far.jpg"] = files[2].read_bytes()
     (tmp_path / "bad.jpg").write_bytes(b"x")
     given = [*files[:2], f"http://{images['host']}/far.jpg", tmp_path / "bad.jpg", "missing.jpg"]
@@ -83,20 +81,20 @@ def test_its_own_process_and_the_service_give_the_same_answer(
     assert alike([t["score"] for t in answer["thumbnails"][:3]], [t["score"] for t in uploaded])
 
 
-def test_a_bad_picture_is_reported_on_its_row_and_does_not_stop_the_others(thumblab, service, files):
+def test_a_bad_picture_is_reported_in_its_row_and_does_not_stop_the_others(thumblab, service, files):
     done = thumblab(*files, "gone.jpg", "--title", TITLE, "--niche", "tech", THUMBLAB_SERVING_URL=service.url)
     assert done.returncode == 0
     assert "No such file" in next(line for line in done.stdout.splitlines() if "gone.jpg" in line)
     assert sum("p0.jpg" in line for line in done.stdout.splitlines()) >= 1
 
 
-def test_the_note_on_a_drawn_library_is_that_of_the_service_that_answered(within, service, files, monkeypatch):
-    monkeypatch.setattr(service.app.state.engine, "library_note", "Its pictures are drawn.")
+def test_the_library_note_comes_from_the_service_that_answered(within, service, files, monkeypatch):
+    monkeypatch.setattr(service.app.state.scorer, "library_note", "Its pictures are drawn.")
     done = within(*files, "--title", TITLE, "--niche", "tech", THUMBLAB_SERVING_URL=service.url)
     assert "Note: Its pictures are drawn." in done.stdout, done.stderr
 
 
-def test_a_terminal_of_few_characters_and_a_file_name_of_any_bytes_stop_no_answer(thumblab, service, tmp_path, draw):
+def test_an_ascii_terminal_and_undecodable_file_names_stop_no_answer(thumblab, service, tmp_path, draw):
     given = [os.fsdecode(b"\xff.jpg"), "caf\u00e9 \u20ac \N{CLAPPER BOARD}.jpg", "gone \u20ac.jpg"]
     for name in given[:2]:
         (tmp_path / name).write_bytes(draw(len(name)))
@@ -107,7 +105,7 @@ def test_a_terminal_of_few_characters_and_a_file_name_of_any_bytes_stop_no_answe
         assert shown in done.stdout
 
 
-def test_a_file_that_is_too_long_is_told_its_own_size_and_is_never_sent(within, files, tmp_path):
+def test_a_file_that_is_too_large_gets_an_error_with_its_size(within, files, tmp_path):
     with (tmp_path / "long.png").open("wb") as file:
         file.truncate(3 * 2**30)
     done = within(files[0], tmp_path / "long.png", "--title", TITLE, "--niche", "tech", "--json")
@@ -117,7 +115,7 @@ def test_a_file_that_is_too_long_is_told_its_own_size_and_is_never_sent(within, 
 
 
 @pytest.mark.parametrize("url", ["service", "http://127.0.0.1:1"])
-def test_a_failure_is_one_sentence_and_a_non_zero_exit(thumblab, service, tmp_path, url):
+def test_a_failure_prints_one_sentence_and_exits_with_1(thumblab, service, tmp_path, url):
     (tmp_path / "bad.jpg").write_bytes(b"x")
     url = service.url if url == "service" else url
     done = thumblab("bad.jpg", "--title", TITLE, "--niche", "tech", THUMBLAB_SERVING_URL=url)
@@ -127,7 +125,7 @@ def test_a_failure_is_one_sentence_and_a_non_zero_exit(thumblab, service, tmp_pa
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_key_says_so(thumblab, service, files):
+def test_a_wrong_key_is_reported(thumblab, service, files):
     done = thumblab(
         *files, "--title", "t", "--niche", "tech", THUMBLAB_SERVING_URL=service.url, THUMBLAB_API_KEY="wrong"
     )
@@ -135,46 +133,46 @@ def test_a_wrong_key_says_so(thumblab, service, files):
     assert "API key" in done.stderr
 
 
-def test_without_a_model_it_says_what_makes_one(thumblab, files, tmp_path):
+def test_without_a_model_the_command_says_what_to_do(thumblab, files, tmp_path):
     done = thumblab(*files, "--title", "t", "--niche", "tech", THUMBLAB_DATA_DIR=str(tmp_path / "empty"))
     assert done.returncode == 1
     assert "thumblab refresh" in done.stderr
 
 
-def test_a_weak_sub_score_is_printed_with_its_place_what_was_seen_and_a_fix(within, service, files):
+def test_a_weak_sub_score_is_printed_with_its_percentile_reason_and_fix(within, service, files):
     grey = io.BytesIO()
     Image.new("RGB", (320, 180), (128, 128, 128)).save(grey, "PNG")
     files[0].write_bytes(grey.getvalue())
     answer = service.score(*[path.read_bytes() for path in files])
     weak = [(name, sub) for t in answer["thumbnails"] for name, sub in t["sub_scores"].items() if sub["weak"]]
     assert len(weak) >= 3
-    said = within(*files, "--title", TITLE, "--niche", "tech").stdout
+    output = within(*files, "--title", TITLE, "--niche", "tech").stdout
     for name, sub in weak:
         place = f"(above {sub['niche_percentile']:.0f} % of tech)"
-        assert f"{name} {100 * sub['value']:.0f} of 100 {place}: {sub['reason']}; {sub['fix']}" in said
-    assert "Degraded: no face model: run `thumblab models pull`" in said
+        assert f"{name} {100 * sub['value']:.0f} of 100 {place}: {sub['reason']}; {sub['fix']}" in output
+    assert "Degraded: no face model: run `thumblab models pull`" in output
 
 
-def test_what_a_picture_says_is_printed_as_it_is_and_not_as_markup(capsys, monkeypatch, service, draw):
-    from thumblab_cli.commands.score import _show
-    from thumblab_serving.schemas import ScoreAnswer
+def test_text_of_a_picture_is_printed_literally_and_not_as_markup(capsys, monkeypatch, service, draw):
+    from thumblab_cli.printing.score_answer import print_answer
+    from thumblab_serving.schemas.answer import ScoreAnswer
 
     answer = service.score(draw(1))
     answer["thumbnails"][0]["sub_scores"]["hierarchy"] |= {"reason": "the text '[red]SALE[/]' is small", "fix": "[/]"}
     monkeypatch.setenv("COLUMNS", "200")
-    _show(ScoreAnswer.model_validate(answer), "a test", None)
+    print_answer(ScoreAnswer.model_validate(answer), "a test", None)
     assert "the text '[red]SALE[/]' is small; [/]" in capsys.readouterr().out
 
 
-def test_a_channel_is_passed_on_and_what_became_of_it_is_printed(within, thumblab, service, files):
+def test_a_channel_is_sent_and_the_adaptation_is_printed(within, thumblab, service, files):
     arguments = [*files[:2], "--title", TITLE, "--niche", "tech", "--channel", "UCown"]
     here = within(*arguments)
     there = thumblab(*arguments, THUMBLAB_SERVING_URL=service.url)
-    for said in (here.stdout, there.stdout):
-        assert "Adapted to 24 videos of UCown." in said
+    for output in (here.stdout, there.stdout):
+        assert "Adapted to 24 videos of UCown." in output
     unknown = within(*arguments[:-1], "UCnobody").stdout
     assert "Adapted" not in unknown
-    assert "Degraded: no history of the channel UCnobody is known" in unknown
+    assert "Degraded: the lab has no channel adapter for UCnobody" in unknown
     hostile = within(*arguments[:-1], "../all")
     assert (hostile.exit_code, hostile.stderr.count("\n")) == (1, 1)
     assert "channel_id" in hostile.stderr
@@ -185,29 +183,29 @@ CLOSED = "http://127.0.0.1:1"
 
 
 def up(lab, scoring):
-    """As a `thumblab up` of the lab says of itself."""
+    """Announce a running `thumblab up` of the lab."""
     return announced(lab.settings.data_dir, Running(CLOSED, CLOSED, scoring))
 
 
 @pytest.fixture
 def here(monkeypatch, service, draw):
-    """What scoring in this process comes to, without the seconds that it takes; and how often it was done."""
+    """Replace scoring in this process by a ready answer, and return the list of its calls."""
     from thumblab_cli.commands import score
-    from thumblab_serving.schemas import ScoreAnswer
+    from thumblab_serving.schemas.answer import ScoreAnswer
 
     answer, asked = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []
-    monkeypatch.setattr(score, "_here", lambda *given: asked.append(given) or answer)
+    monkeypatch.setattr(score, "_score_here", lambda *given: asked.append(given) or answer)
     return asked
 
 
-def test_the_service_of_the_lab_answers_while_it_runs_and_it_is_said(within, lab, service, files, here):
+def test_the_running_service_of_the_lab_answers_and_is_named(within, lab, service, files, here):
     with up(lab, service.url):
         people, program = within(*files, *ASKED), within(*files, *ASKED, "--json")
         assert here == []
         alone = within(*files, *ASKED, "--local")
     assert f"answered by the service at {service.url}" in people.stdout
     assert program.stderr == f"Answered by the service at {service.url}.\n"
-    assert [one["id"] for one in json.loads(program.stdout)["thumbnails"]] == list(map(str, files))
+    assert [thumbnail["id"] for thumbnail in json.loads(program.stdout)["thumbnails"]] == list(map(str, files))
     assert f"answered by this process, for the lab in {lab.settings.data_dir}" in alone.stdout
     afterwards = within(*files, *ASKED)
     assert "answered by this process" in afterwards.stdout
@@ -215,7 +213,7 @@ def test_the_service_of_the_lab_answers_while_it_runs_and_it_is_said(within, lab
 
 
 @pytest.mark.parametrize("trouble", ["gone", "of another lab", "not ready"])
-def test_where_the_service_does_not_answer_this_process_does_and_says_so(
+def test_this_process_answers_where_the_service_does_not_and_says_so(
     within, run, new_lab, lab, service, files, here, trouble
 ):
     if trouble == "not ready":
@@ -231,7 +229,7 @@ def test_where_the_service_does_not_answer_this_process_does_and_says_so(
     assert "answered by this process" in done.stdout
 
 
-def test_a_lab_runs_once_and_its_record_ends_with_it(tmp_path):
+def test_a_running_lab_is_found_until_it_stops(tmp_path):
     running = Running(CLOSED, CLOSED, CLOSED)
     with announced(tmp_path, running):
         assert running_lab(tmp_path) == running
@@ -245,8 +243,8 @@ def test_a_lab_runs_once_and_its_record_ends_with_it(tmp_path):
     assert running_lab(tmp_path) is None
 
 
-def test_the_key_of_a_lab_is_not_made_while_the_service_of_another_one_runs(within, service, tmp_path):
-    """Given to that service it is refused, and nobody had said why."""
+def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, tmp_path):
+    """The other service would refuse a new key without saying why."""
     apart = {"THUMBLAB_DATA_DIR": str(tmp_path / "mine"), "THUMBLAB_SERVING_PORT": service.url.rpartition(":")[2]}
     for arguments in ((), ("--demo",)):
         done = within(*arguments, command="key", **apart | {"THUMBLAB_API_KEY": ""})
@@ -260,7 +258,7 @@ def test_the_key_of_a_lab_is_not_made_while_the_service_of_another_one_runs(with
     assert f"a service that is not this lab's `thumblab up` runs at {service.url}" in done.stderr
 
 
-def test_whoever_listens_on_the_port_is_never_sent_the_key(within, tmp_path):
+def test_another_server_on_the_port_never_receives_the_key(within, tmp_path):
     heard = []
 
     class Listener(http.server.BaseHTTPRequestHandler):
@@ -289,7 +287,7 @@ def test_whoever_listens_on_the_port_is_never_sent_the_key(within, tmp_path):
     assert "is not this lab's `thumblab up`" in done.stderr
 
 
-def test_the_key_of_the_running_demo_is_found_and_told_of(within, tmp_path):
+def test_the_key_of_the_running_demo_is_found(within, tmp_path):
     own, demo = tmp_path / "mine", tmp_path / "mine" / "demo"
     demo.mkdir(parents=True)
     (demo / "api-key").write_text("key-of-the-demo\n")

@@ -1,1 +1,1 @@
-"""What a request passes before and after its route: limits, authentication, errors, metrics."""
+"""What a request passes through before and after its route: limits, authentication, errors, metrics."""

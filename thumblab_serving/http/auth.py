@@ -19,8 +19,8 @@ def require_key(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
     """Raise a 401 problem unless the request carries the service's key."""
-    given = header if header is not None else (bearer.credentials if bearer else None)
+    key = header if header is not None else (bearer.credentials if bearer else None)
     expected: str = request.app.state.api_key
-    if given is None or not hmac.compare_digest(given.encode(), expected.encode()):
-        detail = "this needs the API key, as X-API-Key or as a bearer token; `thumblab key` prints it"
+    if key is None or not hmac.compare_digest(key.encode(), expected.encode()):
+        detail = "send the API key, as X-API-Key or as a bearer token; `thumblab key` prints it"
         raise Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})

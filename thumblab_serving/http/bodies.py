@@ -1,4 +1,4 @@
-"""What a request may send: how much, how fast, and how much of all requests is in memory at a time."""
+"""Limits of request bodies: their size, how fast they arrive, and how many bytes all bodies take together."""
 
 import asyncio
 from http import HTTPStatus
@@ -9,36 +9,41 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from thumblab_serving.http.problems import Problem, response
 
 MAX_BODY = 128 * 2**20
-"""Room for one picture of YouTube's 50 MB in base64 beside others; more of that size go as files, or one by one."""
+"""Bytes of a body at most. It leaves room for one picture of YouTube's 50 MB in base64 beside others. Several pictures
+of that size have to be sent as files, or one by one."""
 
 _PIECE = 4 * 2**20
+"""Bytes that are reserved at a time for a body that states no Content-Length."""
+
 _CLOSE = {"Connection": "close"}
 _BUSY = {"Retry-After": "5", **_CLOSE}
 
 
 class Budget:
-    """Bytes that bodies take together. For one event loop."""
+    """Bytes that all bodies may take together. For one event loop; not safe from several threads."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
 
     def take(self, count: int) -> bool:
-        """Whether there is room for so many bytes, which are then taken."""
+        """Reserve `count` bytes and return True, or return False where they do not fit."""
         if self.used + count > self.limit:
             return False
         self.used += count
         return True
 
     def give_back(self, count: int) -> None:
+        """Free `count` reserved bytes."""
         self.used -= count
 
 
-class Bodies:
-    """413 for a body that is too large, 408 for one that does not arrive, 503 where there are too many at a time.
+class BodyLimits:
+    """Middleware: 413 for a body that is too large, 408 for one that arrives too slowly, 503 while too many arrive at
+    once.
 
-    Room for a body is taken when the route begins to read it, after the key was checked: its whole Content-Length at once,
-    or 4 MiB at a time when it states none. It is given back when the answer is out.
+    Bytes are reserved when the route begins to read the body, which is after the key was checked: the whole
+    Content-Length at once, or 4 MiB at a time without one. They are freed when the answer is sent.
     """
 
     def __init__(self, app: ASGIApp, budget: Budget, idle_s: float, body_s: float, limit: int = MAX_BODY) -> None:
@@ -62,14 +67,16 @@ class Bodies:
         try:
             await self._app(scope, body.receive, send)
         finally:
-            self._budget.give_back(body.taken)
+            self._budget.give_back(body.reserved)
 
-    def take(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
+        """Reserve bytes for a body. Raises a 503 `Problem` where they do not fit."""
         if not self._budget.take(size):
             detail = "too many requests are being sent at the moment; send it again in a few seconds"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, _BUSY)
 
-    async def next(self, receive: Receive, left: float) -> Message:
+    async def next_message(self, receive: Receive, left: float) -> Message:
+        """Return the next part of a body that has `left` seconds to arrive. Raises a 408 `Problem` when it is late."""
         try:
             async with asyncio.timeout(max(0.0, min(self._idle_s, left))):
                 return await receive()
@@ -77,12 +84,14 @@ class Bodies:
             detail = f"the request did not arrive within {self._body_s:g} s, or nothing of it for {self._idle_s:g} s"
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail, _CLOSE) from None
 
-    def check(self, count: int) -> None:
+    def check_size(self, count: int) -> None:
+        """Raise a 413 `Problem` for a body of more bytes than the limit."""
         if count > self._limit:
             raise self._too_large()
 
     @property
     def seconds(self) -> float:
+        """Seconds that a body has to arrive."""
         return self._body_s
 
     def _too_large(self) -> Problem:
@@ -91,32 +100,33 @@ class Bodies:
 
 
 class _Body:
-    """The body of one request, while it arrives."""
+    """The body of one request while it arrives. `size` is its Content-Length, 0 without one."""
 
-    def __init__(self, bodies: Bodies, size: int, receive: Receive) -> None:
-        self.taken = 0
-        self._bodies = bodies
+    def __init__(self, limits: BodyLimits, size: int, receive: Receive) -> None:
+        self.reserved = 0
+        self._limits = limits
         self._size = size
         self._receive = receive
-        self._count = 0
-        self._ends: float | None = None
-        self._whole = False
+        self._received = 0
+        self._deadline: float | None = None
+        self._complete = False
 
     async def receive(self) -> Message:
-        if self._whole:  # what comes now is that the client is gone
+        """Return the next message. Raises a `Problem` when a limit is exceeded."""
+        if self._complete:  # the only message left is that the client has disconnected
             return await self._receive()
         now = asyncio.get_running_loop().time()
-        if self._ends is None:
-            self._take(self._size)
-            self._ends = now + self._bodies.seconds
-        message = await self._bodies.next(self._receive, self._ends - now)
-        self._count += len(message.get("body", b""))
-        self._bodies.check(self._count)
-        while self._count > self.taken:
-            self._take(_PIECE)
-        self._whole = not message.get("more_body", False)
+        if self._deadline is None:
+            self._reserve(self._size)
+            self._deadline = now + self._limits.seconds
+        message = await self._limits.next_message(self._receive, self._deadline - now)
+        self._received += len(message.get("body", b""))
+        self._limits.check_size(self._received)
+        while self._received > self.reserved:
+            self._reserve(_PIECE)
+        self._complete = not message.get("more_body", False)
         return message
 
-    def _take(self, count: int) -> None:
-        self._bodies.take(count)
-        self.taken += count
+    def _reserve(self, count: int) -> None:
+        self._limits.reserve(count)
+        self.reserved += count

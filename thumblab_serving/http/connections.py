@@ -1,7 +1,7 @@
-"""A connection of the service: it may not wait for long without a request, and not stand in the way of others.
+"""Limits of connections: how long one may wait without a request, and how many there may be.
 
-uvicorn bounds neither the time that headers take, nor how many connections there are. `python -m thumblab_serving` runs it
-with this protocol; the limits come from the app (`_lifespan`).
+uvicorn limits neither the time that headers take nor the number of connections. `python -m thumblab_serving` runs
+uvicorn with this protocol, which gets its limits from the app's lifespan.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 LIMITS = "connection_limits"
-"""The key under which the app's lifespan tells its limits."""
+"""The key of the limits in the state that the app's lifespan yields."""
 
 _MOST_DESCRIPTORS = 65_536
 _MOST_CONNECTIONS = 1_024
@@ -22,7 +22,7 @@ _MOST_CONNECTIONS = 1_024
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for the headers of a request and for a client to take its answer, and how many connections there may be."""
+    """Seconds for the headers of a request, seconds for a client to take its answer, and the number of connections."""
 
     header_s: float
     answer_s: float
@@ -30,70 +30,74 @@ class Limits:
 
 
 def open_descriptors() -> int:
-    """Raise this process's limit of descriptors as far as it may; half of them are for connections."""
+    """Raise this process's limit of open file descriptors, and return how many connections it leaves room for.
+
+    Half of the descriptors are for connections, and at most 1,024.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
-    with suppress(ValueError, OSError):  # some systems say unlimited and mean less
+    with suppress(ValueError, OSError):  # some systems report no limit and still have one
         if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return min(_MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 class Connection(H11Protocol):
-    """Ends when it has had no request to work on for `header_s`, however slowly bytes drip in.
+    """A connection that is closed after `header_s` seconds without a complete request, however slowly bytes arrive.
 
-    Where there are too many, the one that has waited longest makes room.
+    When there are too many connections, the one that has waited longest for a request is closed.
     """
 
     _limits: Limits
-    _since = 0.0
-    _waiting: asyncio.TimerHandle | None = None
-    _writing: asyncio.TimerHandle | None = None
+    _idle_since = 0.0
+    _idle_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._limits = self.app_state[LIMITS]
-        self._watch()
+        self._update_idle_timer()
         if len(self.connections) > self._limits.connections:
-            self._make_room()
+            self._close_longest_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._working()
+        self._stop_idle_timer()
         self.resume_writing()
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
         super().handle_events()
-        self._watch()
+        self._update_idle_timer()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._watch()
+        self._update_idle_timer()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._writing = self._writing or self.loop.call_later(self._limits.answer_s, self.transport.abort)
+        self._write_timer = self._write_timer or self.loop.call_later(self._limits.answer_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
         super().resume_writing()
 
-    def _watch(self) -> None:
+    def _update_idle_timer(self) -> None:
+        """Stop the timer while a request is worked on, and start it while the connection waits for one."""
         if self.cycle is not None and not self.cycle.response_complete:
-            self._working()
-        elif self._waiting is None:
-            self._since = time.monotonic()
-            self._waiting = self.loop.call_later(self._limits.header_s, self.transport.abort)
+            self._stop_idle_timer()
+        elif self._idle_timer is None:
+            self._idle_since = time.monotonic()
+            self._idle_timer = self.loop.call_later(self._limits.header_s, self.transport.abort)
 
-    def _working(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
+    def _stop_idle_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
 
-    def _make_room(self) -> None:
-        waiting: list[Any] = [other for other in self.connections if getattr(other, "_waiting", None) is not None]
-        oldest: Connection = min(waiting, key=lambda other: other._since)
-        self.connections.discard(oldest)
-        oldest.transport.abort()
+    def _close_longest_idle(self) -> None:
+        idle: list[Any] = [other for other in self.connections if getattr(other, "_idle_timer", None) is not None]
+        longest: Connection = min(idle, key=lambda other: other._idle_since)
+        self.connections.discard(longest)
+        longest.transport.abort()

@@ -1,4 +1,4 @@
-"""What stands before every route: names are checked on a local service, and pages get their headers."""
+"""Middleware in front of every route: the check of the Host header, and security headers."""
 
 from http import HTTPStatus
 
@@ -22,10 +22,10 @@ _HEADERS = {
 
 
 class LocalNames:
-    """Refuses a Host that is no name of this machine.
+    """Refuses a request whose Host header is not a name of this machine.
 
-    A service on a loopback address can still be reached by any web page whose name its owner lets resolve to 127.0.0.1
-    (DNS rebinding); such a request carries the page's own name.
+    Any web page can reach a service on a loopback address if the page's own name resolves to 127.0.0.1 (DNS rebinding).
+    Such a request carries the name of the page in its Host header.
     """
 
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
@@ -41,22 +41,22 @@ class LocalNames:
 
 
 class SecurityHeaders:
-    """Nothing but our own files may run in the page, and nobody may frame it."""
+    """Adds headers to every answer: a page may run only scripts of this service, and no page may frame it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
 def _host(header: str) -> str:
-    """The name in a Host header, without its port and the brackets of an IPv6 address."""
+    """Return the name in a Host header, without its port and without the brackets of an IPv6 address."""
     if header.startswith("["):
         return host_name(header.partition("]")[0])
     return header.partition(":")[0].lower()

@@ -1,7 +1,7 @@
-"""What Prometheus reads: latencies, thumbnails scored, releases served and refused, and the memory that is in use.
+"""Metrics for Prometheus: latencies, scored thumbnails, served and refused releases, and memory in use.
 
-With several workers all of them write to `PROMETHEUS_MULTIPROC_DIR`, and whoever is asked answers for all; the releases are
-those of the worker that answers.
+Several workers write to the folder `PROMETHEUS_MULTIPROC_DIR`, and the worker that is asked answers for all of them.
+The releases are those of that worker.
 """
 
 import contextlib
@@ -15,67 +15,71 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from thumblab_serving.http.bodies import Budget
-from thumblab_serving.loading.state import State
-from thumblab_serving.schemas import ScoreAnswer
-from thumblab_serving.scoring.engine import Engine
+from thumblab_serving.loading.served_releases import ServedReleases
+from thumblab_serving.schemas.answer import ScoreAnswer
+from thumblab_serving.scoring.scorer import Scorer
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
 
 
 class Metrics:
-    """The metrics of one service, in a registry of their own."""
+    """The metrics of one service, in a registry of its own."""
 
-    def __init__(self, engine: Engine, bodies: Budget) -> None:
-        self._engine = engine
+    def __init__(self, scorer: Scorer, bodies: Budget) -> None:
+        self._scorer = scorer
         self._bodies = bodies
-        self._releases = _ReleaseCollector(engine.state)
+        self._releases = _ReleaseCollector(scorer.releases)
         self._registry = CollectorRegistry()
         self._registry.register(self._releases)
         self._latency = Histogram(
             "thumblab_request_seconds",
-            "From the first byte of a request to the last of its answer.",
+            "Seconds from the first byte of a request to the last byte of its answer.",
             ["method", "route", "status"],
             buckets=_BUCKETS,
             registry=self._registry,
         )
         self._thumbnails = Counter(
             "thumblab_thumbnails",
-            "Thumbnails answered, by niche and outcome.",
+            "Answered thumbnails, by niche and outcome.",
             ["niche", "outcome"],
             registry=self._registry,
         )
-
-        self._used = self._gauge("thumblab_memory_bytes", "Bytes in use, by what uses them.")
-        self._limit = self._gauge("thumblab_memory_limit_bytes", "Bytes that they may use at most.")
+        self._used = self._gauge("thumblab_memory_bytes", "Bytes of memory in use, by what uses them.")
+        self._limit = self._gauge(
+            "thumblab_memory_limit_bytes", "Limit of the bytes of memory in use, by what uses them."
+        )
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Record the latency of a request."""
         self._latency.labels(method, route, str(status)).observe(seconds)
-        self._measure()
+        self._update_memory()
 
     def answer(self, answer: ScoreAnswer) -> None:
+        """Count the thumbnails of an answer."""
         failed = sum(thumbnail.error is not None for thumbnail in answer.thumbnails)
         self._thumbnails.labels(answer.niche.value, "scored").inc(len(answer.thumbnails) - failed)
         self._thumbnails.labels(answer.niche.value, "error").inc(failed)
 
     def text(self) -> bytes:
-        self._measure()
+        """Return all metrics in the text format of Prometheus."""
+        self._update_memory()
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if not folder:
             return generate_latest(self._registry)
         for worker in {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_live*.db")}:
             if not psutil.pid_exists(worker):
-                with contextlib.suppress(FileNotFoundError):  # another worker removes the same files
+                with contextlib.suppress(FileNotFoundError):  # another worker may delete the same files
                     multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         registry.register(self._releases)
         return generate_latest(registry)
 
-    def _gauge(self, name: str, what: str) -> Gauge:
-        return Gauge(name, what, ["use"], registry=self._registry, multiprocess_mode="livesum")
+    def _gauge(self, name: str, description: str) -> Gauge:
+        return Gauge(name, description, ["use"], registry=self._registry, multiprocess_mode="livesum")
 
-    def _measure(self) -> None:
-        for name, cache in self._engine.caches.items():
+    def _update_memory(self) -> None:
+        for name, cache in self._scorer.caches.items():
             self._used.labels(f"cache-{name}").set(cache.used)
             self._limit.labels(f"cache-{name}").set(cache.limit)
         self._used.labels("bodies").set(self._bodies.used)
@@ -84,10 +88,10 @@ class Metrics:
 
 
 class _ReleaseCollector(Collector):
-    """Read from the state when asked, so that it cannot disagree with it."""
+    """The served and refused releases, read from the slots at each scrape, so that they are never out of date."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, releases: ServedReleases) -> None:
+        self._releases = releases
 
     def collect(self) -> Iterable[Metric]:
         served = GaugeMetricFamily(
@@ -96,7 +100,7 @@ class _ReleaseCollector(Collector):
         refused = GaugeMetricFamily(
             "thumblab_release_refused", "1 while the promoted release is refused.", labels=["kind", "scope"]
         )
-        for slot in self._state.slots:
+        for slot in self._releases.slots:
             loaded = slot.loaded
             if loaded is not None:
                 served.add_metric([slot.kind, slot.scope, loaded.release_id], 1)

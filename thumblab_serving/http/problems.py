@@ -1,4 +1,4 @@
-"""Every error as RFC 9457 `application/problem+json`: type, title, status, detail."""
+"""Errors as RFC 9457 `application/problem+json`: type, title, status, detail."""
 
 import logging
 from http import HTTPStatus
@@ -13,24 +13,28 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
 CLIENT_GONE = 499
-"""nginx's status for a client that left before it had sent everything."""
+"""nginx's status for a client that disconnected before it had sent everything."""
+
 _MAX_ERRORS = 5
+"""Errors of one request that are listed at most."""
+
 _LONGEST_NAME = 80
+"""Characters of a field name that are repeated at most."""
 
 _log = logging.getLogger("thumblab_serving")
 
 
 class ProblemOut(BaseModel):
-    """An error, after RFC 9457."""
+    """An error, as in RFC 9457."""
 
     type: str = Field(examples=["urn:thumblab:not-ready"])
     title: str = Field(examples=["Not ready"])
     status: int = Field(examples=[503])
-    detail: str = Field(description="One sentence of what is wrong and what to do next.")
+    detail: str = Field(description="What is wrong and what to do next, in one sentence.")
 
 
 class Problem(HTTPException):
-    """Raise it anywhere below the routes. `kind` is the last part of the problem's type."""
+    """An error to raise anywhere below the routes. `kind` is the last part of the problem's type."""
 
     def __init__(self, status: int, kind: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, detail, headers)
@@ -38,7 +42,7 @@ class Problem(HTTPException):
 
 
 def response(error: HTTPException) -> JSONResponse:
-    """The answer for any HTTP error; one without a kind of its own has the type `about:blank`, as the RFC says."""
+    """Return the answer for an HTTP error. One that is no `Problem` has the type `about:blank`, as the RFC says."""
     kind = error.kind if isinstance(error, Problem) else None
     body = {
         "type": f"urn:thumblab:{kind}" if kind else "about:blank",
@@ -49,40 +53,44 @@ def response(error: HTTPException) -> JSONResponse:
     return JSONResponse(body, error.status_code, error.headers, MEDIA_TYPE)
 
 
-def invalid(error: ValidationError) -> Problem:
-    """A request that is not of the documented form."""
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", sentences(error))
+def invalid_request(error: ValidationError) -> Problem:
+    """Return the problem of a request that does not have the documented form."""
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", validation_message(error))
 
 
-def sentences(error: ValidationError) -> str:
-    """What is wrong, field by field, without echoing what was sent."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    said = [f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in found[:_MAX_ERRORS]]
-    if len(found) > _MAX_ERRORS:
-        said.append(f"and {len(found) - _MAX_ERRORS} more")
-    return "; ".join(said)
+def validation_message(error: ValidationError) -> str:
+    """Return what is wrong, field by field, without repeating the values that were sent."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    messages = [f"{_field(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in errors[:_MAX_ERRORS]]
+    if len(errors) > _MAX_ERRORS:
+        messages.append(f"and {len(errors) - _MAX_ERRORS} more")
+    return "; ".join(messages)
 
 
-def _place(parts: tuple[int | str, ...]) -> str:
+def _field(parts: tuple[int | str, ...]) -> str:
+    """Return the path of a field with dots, such as `thumbnails.0.url`."""
     return ".".join(str(part)[:_LONGEST_NAME] for part in parts) or "body"
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error below the routes as a problem."""
+    """Answer every HTTP error that is raised below the routes as a problem."""
 
-    async def http(_: Request, error: Exception) -> JSONResponse:
+    async def http_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         return response(error)
 
-    async def gone(_: Request, __: Exception) -> Response:
-        return Response(status_code=CLIENT_GONE)  # nobody reads it; the log and the metrics tell it apart
+    async def client_gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=CLIENT_GONE)  # nobody reads it; the status tells it apart in log and metrics
 
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(ClientDisconnect, gone)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(ClientDisconnect, client_gone)
 
 
-class Unexpected:
-    """Answers what nobody expected with a problem, below what gives every answer its id and its headers."""
+class UnexpectedErrors:
+    """Middleware: answers an unexpected exception with a problem of status 500.
+
+    It is inside the middleware that adds the request id and the security headers, so that this answer has them too.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -90,13 +98,13 @@ class Unexpected:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def watched(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, send_and_note)
         except Exception as error:
             if scope["type"] != "http" or started:
                 raise
@@ -105,8 +113,8 @@ class Unexpected:
             await response(HTTPException(500, detail))(scope, receive, send)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI responses of these error statuses."""
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses for error statuses."""
     schema = {"$ref": "#/components/schemas/ProblemOut"}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}

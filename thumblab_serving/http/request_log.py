@@ -1,4 +1,4 @@
-"""One line of JSON per request, and its latency in the metrics. Headers and queries are not logged: keys travel there."""
+"""One line of JSON per request, and its latency in the metrics. Headers and queries are not logged: they may hold keys."""
 
 import json
 import logging
@@ -10,14 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.http.problems import CLIENT_GONE
-from thumblab_serving.schemas import ScoreAnswer
+from thumblab_serving.schemas.answer import ScoreAnswer
 
 _log = logging.getLogger("thumblab_serving.requests")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def configure() -> None:
-    """Let the service's lines reach standard error where nobody configured logging; uvicorn configures only its own."""
+    """Log to standard error, unless logging is already configured. uvicorn configures only its own loggers."""
     logger = logging.getLogger("thumblab_serving")
     if not logger.hasHandlers():
         handler = logging.StreamHandler()
@@ -28,7 +28,7 @@ def configure() -> None:
 
 
 class RequestLog:
-    """Gives each request an id, which its answer carries as `X-Request-ID`."""
+    """Middleware: logs each request and gives it an id, which its answer carries as `X-Request-ID`."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -40,7 +40,7 @@ class RequestLog:
             return
         request_id, status, started = secrets.token_hex(8), 500, time.perf_counter()
 
-        async def watched(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -48,10 +48,10 @@ class RequestLog:
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started
-            # Unknown paths and methods share a label: a scanner must not be able to fill the metrics.
+            # Unknown paths and methods share one label, so that a scanner cannot fill the metrics.
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.request(method, route, status, seconds)

@@ -1,4 +1,4 @@
-"""A scoring request off the wire: JSON or a form, told apart by its content type."""
+"""Reading a scoring request: JSON or a form, by its content type."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -11,19 +11,22 @@ from starlette.datastructures import UploadFile
 
 from thumblab_core.images import MAX_BYTES, too_long
 from thumblab_serving.http.bodies import MAX_BODY
-from thumblab_serving.http.problems import Problem, invalid
-from thumblab_serving.schemas import CHANNEL, MAX_THUMBNAILS, ScoreForm, ScoreRequest
+from thumblab_serving.http.problems import Problem, invalid_request
+from thumblab_serving.schemas.request import CHANNEL, MAX_THUMBNAILS, ScoreForm, ScoreRequest
 from thumblab_serving.scoring.intake import Source
 
 _FILES = "thumbnails"
+"""The form field of the files."""
+
 _MAY_BE_EMPTY = frozenset(name for name, field in ScoreForm.model_fields.items() if field.default is None)
+
 _MARKS = (b'"', b",", b"[", b"{")
 _MOST_MARKS = 100_000
-"""Quotes, commas and brackets in a body: all ids, URLs and the title together have fewer characters."""
+"""Limit of quotes, commas and brackets in a JSON body. All ids, URLs and the title together have fewer characters."""
 
 
 async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
-    """What is asked, and the thumbnails as they came. Raises a 4xx `Problem`."""
+    """Return the fields of a request, and its pictures as they were sent. Raises a 4xx `Problem`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind == "application/json":
@@ -31,70 +34,72 @@ async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
         if kind == "multipart/form-data":
             return await _form(request)
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid_request(error) from None
     detail = "send application/json or multipart/form-data"
     raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)
 
 
 async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
-    # In a thread: parsing tens of megabytes of base64 would hold up every other request on the event loop.
-    asked = await to_thread.run_sync(ScoreRequest.model_validate_json, await _text(request))
-    return asked, [Source(t.id, base64=t.image_base64, url=t.url) for t in asked.thumbnails]
+    # In a thread: parsing tens of megabytes of base64 on the event loop would hold up all other requests.
+    form = await to_thread.run_sync(ScoreRequest.model_validate_json, await _body(request))
+    return form, [Source(t.id, base64=t.image_base64, url=t.url) for t in form.thumbnails]
 
 
-async def _text(request: Request) -> bytearray:
-    """The body. Raises a 422 `Problem` as soon as it holds more fields than any request: they would cost a hundred times
-    their size to parse and to report."""
+async def _body(request: Request) -> bytearray:
+    """Return the body. Raises a 422 `Problem` as soon as it has more fields than any valid request.
+
+    Parsing and reporting them would take a hundred times their size in memory.
+    """
     body, marks = bytearray(), 0
     async for chunk in request.stream():
         marks += sum(map(chunk.count, _MARKS))
         if marks > _MOST_MARKS:
-            raise _refused("body: it has far more fields than a request can have", {"Connection": "close"})
+            raise _invalid("body: it has far more fields than a request can have", {"Connection": "close"})
         body += chunk
     return body
 
 
 async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
-    async with request.form(max_files=MAX_THUMBNAILS + 1, max_fields=8) as form:
-        fields = _fields([(name, value) for name, value in form.multi_items() if name != _FILES])
-        asked = ScoreForm.model_validate(fields)
-        files = form.getlist(_FILES)
+    async with request.form(max_files=MAX_THUMBNAILS + 1, max_fields=8) as data:
+        fields = _fields([(name, value) for name, value in data.multi_items() if name != _FILES])
+        form = ScoreForm.model_validate(fields)
+        files = data.getlist(_FILES)
         if not 1 <= len(files) <= MAX_THUMBNAILS:
-            raise _refused(f"{_FILES}: send 1 to {MAX_THUMBNAILS} files")
+            raise _invalid(f"{_FILES}: send 1 to {MAX_THUMBNAILS} files")
         uploads = [file for file in files if isinstance(file, UploadFile)]
         if len(uploads) != len(files):
-            raise _refused(f"{_FILES}: every part must be a file, with a file name")
-        names = _names([upload.filename for upload in uploads])
-        return asked, [await _source(name, upload) for name, upload in zip(names, uploads, strict=True)]
+            raise _invalid(f"{_FILES}: every part must be a file, with a file name")
+        ids = _ids([upload.filename for upload in uploads])
+        return form, [await _source(id_, upload) for id_, upload in zip(ids, uploads, strict=True)]
 
 
-def _fields(given: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """The fields of a form. It has no null: what may be null is left empty, as every page sends it."""
-    fields = dict(given)
-    if len(fields) != len(given):
-        raise _refused("a field is given twice")
+def _fields(items: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """Return the fields of a form, without empty ones that may be null: a form has no other way to send null."""
+    fields = dict(items)
+    if len(fields) != len(items):
+        raise _invalid("a field is given twice")
     return {name: value for name, value in fields.items() if value != "" or name not in _MAY_BE_EMPTY}
 
 
-async def _source(name: str, upload: UploadFile) -> Source:
+async def _source(id_: str, upload: UploadFile) -> Source:
     if upload.size is not None and upload.size > MAX_BYTES:
-        return Source(name, error=too_long(upload.size))
-    return Source(name, data=await upload.read())
+        return Source(id_, error=too_long(upload.size))
+    return Source(id_, data=await upload.read())
 
 
-def _names(filenames: Sequence[str | None]) -> list[str]:
-    """The file names as ids; all of them numbered instead where they would not tell the files apart."""
+def _ids(filenames: Sequence[str | None]) -> list[str]:
+    """Return the file names as ids, or numbered ids for all where a name is missing or not unique."""
     if all(filenames) and len(set(filenames)) == len(filenames):
         return [str(name) for name in filenames]
     return [f"thumbnail-{number}" for number in range(1, len(filenames) + 1)]
 
 
-def _refused(detail: str, headers: dict[str, str] | None = None) -> Problem:
+def _invalid(detail: str, headers: dict[str, str] | None = None) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail, headers)
 
 
 def documentation() -> dict[str, Any]:
-    """The request body for OpenAPI."""
+    """Return the request body for the OpenAPI document."""
     form = ScoreForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs", None)
     form["properties"]["channel_id"] |= {"type": "string", "pattern": f"^({CHANNEL})?$"}
@@ -112,7 +117,7 @@ def documentation() -> dict[str, Any]:
         "required": True,
         "description": (
             f"At most {MAX_BODY // 2**20} MiB, and at most {MAX_THUMBNAILS} pictures of {MAX_BYTES} bytes; base64 makes a "
-            "picture a third larger, so send large ones as files."
+            "picture a third larger, so send large pictures as files."
         ),
         "content": {
             "application/json": {"schema": {"$ref": "#/components/schemas/ScoreRequest"}},

@@ -1,4 +1,4 @@
-"""What was made last, by name, so that it is not made again."""
+"""A cache of recently used values, bounded in number and in bytes."""
 
 import sys
 import threading
@@ -10,12 +10,15 @@ import numpy as np
 
 T = TypeVar("T")
 
-_ENTRY = 300  # bytes of an entry without what is in it
+_ENTRY_BYTES = 300
+"""Bytes of an entry without its key and its value."""
 
 
 class Cache(Generic[T]):
-    """The values used last, at most `size` of them and `limit` bytes; safe from many threads, which may make the same value
-    at once."""
+    """The most recently used values: at most `size` of them, and at most `limit` bytes.
+
+    Safe from many threads. Two threads that miss the same key at once may both make its value.
+    """
 
     def __init__(self, size: int, limit: int = 32 * 2**20) -> None:
         self.limit = limit
@@ -29,37 +32,38 @@ class Cache(Generic[T]):
 
     @property
     def used(self) -> int:
-        """Bytes that the values take, with their names."""
+        """Bytes that the keys and values take."""
         return self._used
 
-    def get(self, name: Hashable, make: Callable[[], T]) -> T:
-        """The value called `name`, made when it is not there."""
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return the value of a key, made by `make` when it is not cached."""
         with self._lock:
-            if name in self._values:
-                self._values.move_to_end(name)
-                return self._values[name][0]
-        made = make()
-        weighs = _ENTRY + weight(made) + weight(name)
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key][0]
+        value = make()
+        size = _ENTRY_BYTES + memory_of(value) + memory_of(key)
         with self._lock:
-            self._used += weighs - self._values.pop(name, (None, 0))[1]
-            self._values[name] = made, weighs
+            self._used += size - self._values.pop(key, (None, 0))[1]
+            self._values[key] = value, size
             while self._used > self.limit or len(self._values) > self._size:
                 self._used -= self._values.popitem(last=False)[1][1]
-        return made
+        return value
 
 
-def weight(value: Any) -> int:
-    """Bytes that a value takes with all that it consists of; what is shared counts each time."""
+def memory_of(value: Any) -> int:
+    """Return the bytes that a value takes with everything that it contains; shared objects count each time."""
     if isinstance(value, np.ndarray):
         root = value
         while isinstance(root.base, np.ndarray):
             root = root.base
-        return max(value.nbytes, root.nbytes)  # of a buffer, as safetensors reads it, `getsizeof` knows nothing
+        # A view keeps its whole base in memory. `getsizeof` does not count a foreign buffer, as safetensors returns.
+        return max(value.nbytes, root.nbytes)
     own = sys.getsizeof(value)
     if isinstance(value, dict):
-        return own + sum(weight(key) + weight(one) for key, one in value.items())
+        return own + sum(memory_of(key) + memory_of(item) for key, item in value.items())
     if isinstance(value, tuple | list | set | frozenset):
-        return own + sum(map(weight, value))
+        return own + sum(map(memory_of, value))
     if isinstance(value, BaseException):
-        return own + weight(value.args)
-    return own + (weight(vars(value)) if hasattr(value, "__dict__") else 0)
+        return own + memory_of(value.args)
+    return own + (memory_of(vars(value)) if hasattr(value, "__dict__") else 0)

@@ -1,7 +1,7 @@
-"""The history that an answer is adapted to: one that was added for the model that serves, or else the model's own.
+"""The channel adapter of a request: the one that was added for the served model, or else the model's own.
 
-The model's own histories were fitted at training. One that was added (`thumblab channel add`) is newer and comes first, but
-is good for its own model only. Whatever is wrong with a history, the answer goes on without it and says so.
+The model's own channel adapters were fitted when it was trained. An added one (`thumblab channel add`) is newer and
+comes first, but works with one model only. When an adapter cannot be used, the answer is made without it and says so.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from thumblab_core.ranking.adapters import LEAST_VIDEOS, Adapter
 from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.cache import Cache
-from thumblab_serving.loading.faults import passing, said
+from thumblab_serving.loading.faults import is_transient, message
 from thumblab_serving.loading.slot import Loaded
 
 if TYPE_CHECKING:  # importing the ranker imports torch
@@ -22,14 +22,15 @@ if TYPE_CHECKING:  # importing the ranker imports torch
 T = TypeVar("T")
 
 _CACHED, _CACHED_BYTES = 1024, 160 * 2**20
-"""Of each kind; a history takes up to 5 MB."""
+"""Limits of each of the two caches; a channel adapter takes up to 5 MB."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of a channel. `adapter` is None where there is no history to use; `release` names an added one.
+class AdapterChoice:
+    """The channel adapter that a request's channel is ranked with.
 
-    `reason` says why there is none, or why the added one is not the one that is used; None where all is well.
+    `adapter` is None where there is none to use. `release` is the release of an added adapter, and None for the model's
+    own. `reason` says why there is no adapter, or why the added one is not used; None where nothing is wrong.
     """
 
     channel_id: str
@@ -39,79 +40,84 @@ class Known:
 
 
 class ServedAdapters:
-    """Finds the history of a channel for a model. Safe from many threads; reads the channel's pointer once per request."""
+    """Chooses the adapter of a channel for a model. Safe from many threads.
+
+    The pointer to a channel's added adapter is read for each request. The adapters themselves are cached.
+    """
 
     def __init__(self, store: ReleaseStore) -> None:
-        self._added = ChannelAdapters(store)
-        self._read = Cache[ChannelAdapter | LabError](_CACHED, _CACHED_BYTES)
+        self._store = ChannelAdapters(store)
+        self._added = Cache[ChannelAdapter | LabError](_CACHED, _CACHED_BYTES)
         self._own = Cache[Adapter | LabError | None](_CACHED, _CACHED_BYTES)
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
-        """By name."""
-        return {"added-histories": self._read, "own-histories": self._own}
+        """The caches by the name that the metrics give them."""
+        return {"added-histories": self._added, "own-histories": self._own}
 
-    def of(self, channel_id: str, model: "Loaded[TrainedRanker]") -> Known:
-        """The history of a channel as the model can use it. Raises nothing."""
+    def choose(self, channel_id: str, model: "Loaded[TrainedRanker]") -> AdapterChoice:
+        """Return the adapter of a channel that works with the model. Raises nothing."""
         again = f"run `thumblab channel add {channel_id}` again"
         reason = None
         try:
-            added = self._find(channel_id)
+            added = self._find_added(channel_id)
         except LabError as error:
-            reason = f"the history of {channel_id} that was added is not usable ({error}); {again}"
+            reason = f"the added channel adapter of {channel_id} cannot be used ({error}); {again}"
             added = None
         if added is not None and added.about.model != model.release_id:
-            reason = f"the history of {channel_id} that was added is of another model; {again}"
+            reason = f"the added channel adapter of {channel_id} was made for another model; {again}"
         elif added is not None:
             if added.adapter is not None:
-                return Known(channel_id, added.adapter, added.release_id)
-            few = f"{added.about.videos} of the {LEAST_VIDEOS} videos that a history takes"
-            reason = f"of {channel_id} the lab has {few}; when there are more, {again}"
-        return self._learnt(channel_id, model, reason)
+                return AdapterChoice(channel_id, added.adapter, added.release_id)
+            has = f"{added.about.videos} of the {LEAST_VIDEOS} videos that a channel adapter needs"
+            reason = f"the lab has {has} for {channel_id}; when there are more, {again}"
+        return self._choose_own(channel_id, model, reason)
 
-    def _learnt(self, channel_id: str, model: "Loaded[TrainedRanker]", reason: str | None) -> Known:
-        """The model's own history of the channel; `reason` says what was wrong with the one that was added."""
-        own = _read_once(self._own, (model.release_id, channel_id), lambda: model.value.adapter(channel_id))
+    def _choose_own(self, channel_id: str, model: "Loaded[TrainedRanker]", reason: str | None) -> AdapterChoice:
+        """Return the model's own adapter of the channel; `reason` says what is wrong with an added one."""
+        own = _load_once(self._own, (model.release_id, channel_id), lambda: model.value.adapter(channel_id))
         if isinstance(own, Adapter):
-            return Known(channel_id, own, None, reason and f"{reason}; until then what the model learnt of it is used")
+            instead = reason and f"{reason}; until then the model's own channel adapter is used"
+            return AdapterChoice(channel_id, own, None, instead)
         if isinstance(own, LabError):
-            damaged = f"the model's own history of {channel_id} cannot be read ({own}); promote another model"
-            return Known(channel_id, None, None, reason or damaged)
-        unknown = f"no history of the channel {channel_id} is known; add it with `thumblab channel add {channel_id}`"
-        return Known(channel_id, None, None, reason or unknown)
+            damaged = f"the model's own channel adapter of {channel_id} cannot be read ({own}); promote another model"
+            return AdapterChoice(channel_id, None, None, reason or damaged)
+        unknown = f"the lab has no channel adapter for {channel_id}; add one with `thumblab channel add {channel_id}`"
+        return AdapterChoice(channel_id, None, None, reason or unknown)
 
-    def _find(self, channel_id: str) -> ChannelAdapter | None:
-        """The history that was added, None where none was. Raises `LabError` when it cannot be used."""
-        release_id = self._added.current_id(channel_id)
+    def _find_added(self, channel_id: str) -> ChannelAdapter | None:
+        """Return the adapter that was added for a channel, or None. Raises `LabError` when it cannot be used."""
+        release_id = self._store.current_id(channel_id)
         if release_id is None:
             return None
-        found = self._loaded(channel_id, release_id)
-        newer = self._added.current_id(channel_id) if isinstance(found, LabError) else None
-        if newer not in (None, release_id):  # it was replaced, and removed, between the pointer and the file
-            found = self._loaded(channel_id, str(newer))
-        if isinstance(found, LabError):
-            raise LabError(str(found))  # a new one: each raising adds to what an error holds
-        return found
+        added = self._load_added(channel_id, release_id)
+        newer = self._store.current_id(channel_id) if isinstance(added, LabError) else None
+        if newer not in (None, release_id):  # replaced, and deleted, after the pointer was read and before the file was
+            added = self._load_added(channel_id, str(newer))
+        if isinstance(added, LabError):
+            raise LabError(str(added))  # a copy: a cached error would collect a traceback each time that it is raised
+        return added
 
-    def _loaded(self, channel_id: str, release_id: str) -> ChannelAdapter | LabError:
-        return _read_once(self._read, (channel_id, release_id), lambda: self._added.load(channel_id, release_id))
+    def _load_added(self, channel_id: str, release_id: str) -> ChannelAdapter | LabError:
+        return _load_once(self._added, (channel_id, release_id), lambda: self._store.load(channel_id, release_id))
 
 
-def _read_once(cache: Cache[T | LabError], name: tuple[str, str], read: Callable[[], T]) -> T | LabError:
-    """What is read, or why it cannot be. Damage is remembered too, and not read again for every request.
+def _load_once(cache: Cache[T | LabError], key: tuple[str, str], load: Callable[[], T]) -> T | LabError:
+    """Return what `load` returns, or a `LabError` that says why it failed, from the cache where it is there.
 
-    What the disk or the system refused is not remembered: it may be over by the next request.
+    Damage is cached, so that a damaged file is not read for every request. Transient errors are not: the next request
+    may succeed.
     """
 
     def make() -> T | LabError:
         try:
-            return read()
+            return load()
         except Exception as error:
-            if passing(error):
+            if is_transient(error):
                 raise
-            return LabError(said(error))
+            return LabError(message(error))
 
     try:
-        return cache.get(name, make)
-    except Exception as error:  # noqa: BLE001  whatever a file raises, the answer goes on
-        return LabError(said(error))
+        return cache.get(key, make)
+    except Exception as error:  # noqa: BLE001  the answer goes on without the adapter, whatever its file raises
+        return LabError(message(error))

@@ -1,4 +1,4 @@
-"""The encoders as a service needs them: warm, one caller at a time, and never the same picture twice."""
+"""The encoders of the service: warmed up, used by one thread at a time, with caches of what was encoded."""
 
 import threading
 from collections.abc import Callable
@@ -20,10 +20,10 @@ _BLANK = np.zeros((36, 64, 3), np.uint8)
 
 
 class Encoders:
-    """The title encoder of this service and the image encoders of its releases, with caches. Safe from many threads.
+    """The title encoder of the service and the image encoders of its releases, with caches. Safe from many threads.
 
-    All releases name one image encoder, but while the lab changes over to another one there are two. An encoder lives as
-    long as somebody holds it: a loaded release, or until `let_go` whoever asked for it here.
+    All releases name one image encoder, except while the lab changes to another one: then there are two. An image
+    encoder lives as long as a loaded release holds it, or until `drop_unused` where it was only requested from here.
     """
 
     def __init__(self, title: TextEncoder, load: Callable[[str], ImageEncoder]) -> None:
@@ -32,11 +32,11 @@ class Encoders:
         self.titles = Cache[Vectors](_CACHED_TITLES)
         self._load = load
         self._images: WeakValueDictionary[str, ImageEncoder] = WeakValueDictionary()
-        self._kept: list[ImageEncoder] = []
+        self._requested: list[ImageEncoder] = []
         self._towers: dict[str, TextTower] = {}
         self._loading = threading.Lock()
-        # Fast tokenizers stop with "Already borrowed" when two threads share one, and two forward passes at once
-        # only take each other's cores.
+        # Fast tokenizers fail with "Already borrowed" when two threads share one. Two forward passes at once would only
+        # compete for the same cores.
         self._one_at_a_time = threading.Lock()
 
     def warm(self) -> None:
@@ -44,40 +44,43 @@ class Encoders:
         self._encode(self.title.encode_texts, "warm")
 
     def image(self, name: str) -> ImageEncoder:
-        """The image encoder of that name, warm. Raises `LabError` when it cannot be loaded.
+        """Return the image encoder of a name, warmed up. Raises `LabError` when it cannot be loaded.
 
-        Nobody waits for it who needs another one.
+        Loading it does not hold up threads that use another encoder.
         """
-        encoder = self._load(name)
-        found = self._images.get(encoder.fingerprint)
-        if found is None:
+        loaded = self._load(name)
+        encoder = self._images.get(loaded.fingerprint)
+        if encoder is None:
             with self._loading:
-                found = self._images.get(encoder.fingerprint) or self._warmed(encoder)
-        self._kept.append(found)
-        return found
+                encoder = self._images.get(loaded.fingerprint) or self._warmed(loaded)
+        self._requested.append(encoder)
+        return encoder
 
-    def let_go(self) -> None:
-        """Keep none but the encoders that somebody holds: what was asked for here is in use by now."""
-        self._kept.clear()
+    def drop_unused(self) -> None:
+        """Stop holding the encoders that `image` returned; those that a loaded release holds stay."""
+        self._requested.clear()
 
-    def of(self, fingerprint: str) -> ImageEncoder:
-        """The image encoder that a loaded release was made with."""
+    def by_fingerprint(self, fingerprint: str) -> ImageEncoder:
+        """Return the image encoder of a loaded release."""
         return self._images[fingerprint]
 
     @property
     def fingerprints(self) -> list[str]:
-        """Of the image encoders that are warm."""
+        """The fingerprints of the warm image encoders, sorted."""
         return sorted(self._images.keys())
 
     @property
     def missing(self) -> list[str]:
-        """Why `title_match` is not measured with an image encoder that is warm and has a text tower."""
+        """A sentence for each warm image encoder whose text tower is not loaded: why `title_match` is not measured."""
         towers = [self._towers[name] for name in self.fingerprints if name in self._towers]
         return [tower.missing for tower in towers if tower.missing is not None]
 
     def picture(self, fingerprint: str, sha256: str, data: bytes) -> Vectors:
-        """The unit vector [d] of a picture's bytes, made as the library's are, and remembered under their hash."""
-        encoder = self.of(fingerprint)
+        """Return the unit vector [d] of a picture's bytes, encoded like the library's and cached by their hash.
+
+        Raises `ImageError` when the encoder gives no usable vector.
+        """
+        encoder = self.by_fingerprint(fingerprint)
 
         def make() -> Vectors:
             prepared = encoder.prepare(decode(data, encoder.decode_size).pixels)
@@ -88,16 +91,17 @@ class Encoders:
 
         return self.pictures.get((fingerprint, sha256), make)
 
-    def words(self, title: str) -> Vectors:
-        """The unit vector [d] of a title."""
+    def title_vector(self, title: str) -> Vectors:
+        """Return the unit vector [d] of a title by the title encoder."""
         return self.titles.get(title, lambda: self._encode(self.title.encode_texts, title))
 
-    def words_beside_pictures(self, fingerprint: str, title: str) -> Vectors | None:
-        """The title in the pictures' own space [d]; None when that image encoder has no text tower, or no vector of it.
+    def title_in_picture_space(self, fingerprint: str, title: str) -> Vectors | None:
+        """Return the unit vector [d] of a title by the text tower of an image encoder.
 
-        Raises `TextTowerError` while it has one that cannot be loaded.
+        None when the image encoder has no text tower, or the text tower gives no usable vector. Raises `TextTowerError`
+        while the text tower cannot be loaded.
         """
-        tower = text_tower(self.of(fingerprint))
+        tower = text_tower(self.by_fingerprint(fingerprint))
         if tower is None:
             return None
         self._towers[fingerprint].require(tower)
@@ -105,7 +109,7 @@ class Encoders:
         return vector if usable(vector) else None
 
     def _warmed(self, encoder: ImageEncoder) -> ImageEncoder:
-        encoder.encode_images([_BLANK])  # not in line with the requests: nobody else has this one yet
+        encoder.encode_images([_BLANK])  # without the lock of `_encode`: no other thread has this encoder yet
         tower = text_tower(encoder)
         if tower is not None:
             self._towers[encoder.fingerprint] = TextTower(tower)

@@ -1,42 +1,47 @@
-"""What went wrong while something was loaded: in which words, whether it may pass, and when to try again."""
+"""Failures to load something: the message to show, whether they may pass, and when to try again."""
 
 import time
 
 from thumblab_core.errors import LabError
 
-PASSING_SECONDS = (1.0, 60.0)
-"""The first and the longest wait after a fault that may be over by then, such as a disk or a network that did not answer."""
-LASTING_SECONDS = (60.0, 600.0)
-"""The same after a fault in what was read, such as a wrong checksum: somebody has to mend it, or to publish anew."""
+TRANSIENT_WAITS = (1.0, 60.0)
+"""First and longest wait in seconds after a failure that may pass, such as a disk or a network that did not answer."""
+
+PERMANENT_WAITS = (60.0, 600.0)
+"""First and longest wait in seconds after a fault in what was read, such as a wrong checksum. Somebody has to repair
+it."""
 
 
 class Backoff:
-    """When to try again after a failure; the wait doubles with each one."""
+    """The time of the next try after a failure. The wait doubles with each further failure."""
 
     def __init__(self) -> None:
         self._wait = 0.0
-        self._again_at = 0.0
+        self._next_try = 0.0
 
     @property
     def due(self) -> bool:
-        return time.monotonic() >= self._again_at
+        """Whether it is time to try again."""
+        return time.monotonic() >= self._next_try
 
     @property
     def seconds(self) -> float:
-        """Until the next try."""
-        return max(0.0, self._again_at - time.monotonic())
+        """Seconds until the next try."""
+        return max(0.0, self._next_try - time.monotonic())
 
     def failed(self, error: BaseException) -> None:
-        first, longest = PASSING_SECONDS if passing(error) else LASTING_SECONDS
+        """Record a failure and set the time of the next try."""
+        first, longest = TRANSIENT_WAITS if is_transient(error) else PERMANENT_WAITS
         self._wait = min(max(first, 2 * self._wait), longest)
-        self._again_at = time.monotonic() + self._wait
+        self._next_try = time.monotonic() + self._wait
 
     def reset(self) -> None:
-        self._wait = self._again_at = 0.0
+        """Make the next try due at once, with the first wait after it."""
+        self._wait = self._next_try = 0.0
 
 
-def passing(error: BaseException | None) -> bool:
-    """Whether the system refused something. A `LabError` says it in words, and keeps what it was raised for."""
+def is_transient(error: BaseException | None) -> bool:
+    """Return whether an error, or one that caused it, is the operating system's and may pass."""
     while error is not None:
         if isinstance(error, OSError | MemoryError):
             return True
@@ -44,5 +49,6 @@ def passing(error: BaseException | None) -> bool:
     return False
 
 
-def said(error: BaseException) -> str:
+def message(error: BaseException) -> str:
+    """Return the message of an error in at most some 300 characters, with its type unless it is a `LabError`."""
     return str(error)[:300] if isinstance(error, LabError) else f"{type(error).__name__}: {str(error)[:200]}"

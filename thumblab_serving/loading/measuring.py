@@ -1,4 +1,4 @@
-"""The meter as a service needs it: made once, warm, and never looking at the same picture twice."""
+"""Measuring sub-scores in the service: meters that are made once and warm, with a cache of what was seen."""
 
 import threading
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from thumblab_core.sub_scores import Measurement, Meter, SubScore, Title
 from thumblab_core.sub_scores.picture_measurement import PictureMeasurement
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.encoding import Encoders
-from thumblab_serving.loading.faults import Backoff, said
+from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.text_tower import TextTowerError
 
 _CACHED = 2048
@@ -23,7 +23,11 @@ _BLANK = np.full((36, 64, 3), 127, np.uint8)
 
 
 class Measuring:
-    """Measures pictures with one meter per title encoder, which is one in all but a change of encoders. Thread-safe."""
+    """Measures pictures with one meter per way to compare titles. Safe from many threads.
+
+    Image encoders with a text tower share one meter, and those without share another, which has the title encoder.
+    There are two only while the lab changes from one image encoder to another.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -32,46 +36,47 @@ class Measuring:
         self._failure: str | None = None
         self._backoff = Backoff()
         self._making = threading.Lock()
-        self.seen = Cache[PictureMeasurement](_CACHED)
+        self.measurements = Cache[PictureMeasurement](_CACHED)
 
     @property
     def missing(self) -> tuple[str, ...] | None:
-        """What the meter has to do without, in plain sentences; None before it has warmed up."""
+        """What the meter has to do without, in plain sentences; None before a meter has warmed up."""
         return self._missing
 
     @property
     def failure(self) -> str | None:
-        """Why there is no meter, until there is one."""
+        """Why no meter could be made, until one is made."""
         return self._failure
 
     @property
-    def warmed(self) -> bool:
-        """There is a meter, and nothing failed since it was made."""
+    def is_warm(self) -> bool:
+        """Whether there is a meter, and nothing has failed since it was made."""
         return bool(self._meters) and self._failure is None
 
     def meter(self, encoders: Encoders, fingerprint: str) -> Meter:
-        """The meter that goes with that image encoder, warmed up on first use.
+        """Return the meter for pictures of an image encoder, warmed up on first use.
 
-        Raises `LabError` when what the settings name cannot be used; that is tried again by `Backoff`.
+        Raises `LabError` when the models that the settings name cannot be used; `Backoff` says when that is tried
+        again.
         """
-        titles = None if text_tower(encoders.of(fingerprint)) else _Titles(encoders)
-        name = None if titles is None else titles.fingerprint
-        if name not in self._meters:
-            with self._making:  # who has a meter does not wait for another one
-                if name not in self._meters:
-                    self._meters[name] = self._made(titles)
-        return self._meters[name]
+        titles = None if text_tower(encoders.by_fingerprint(fingerprint)) else _CachedTitleEncoder(encoders)
+        key = None if titles is None else titles.fingerprint
+        if key not in self._meters:
+            with self._making:  # a thread whose meter exists does not wait for another meter
+                if key not in self._meters:
+                    self._meters[key] = self._make(titles)
+        return self._meters[key]
 
-    def _made(self, titles: TextEncoder | None) -> Meter:
+    def _make(self, titles: TextEncoder | None) -> Meter:
         if self._failure is not None and not self._backoff.due:
             raise LabError(self._failure)
         try:
             meter = Meter(face_model(self._settings), titles)
-            _ = meter.version  # reads the face model: it must be there
+            _ = meter.version  # reads the file of the face model, so that a missing file is found here
             self._missing = meter.look(_BLANK).evidence.missing
         except Exception as error:
-            told = isinstance(error, LabError)
-            self._failure = str(error) if told else f"the sub-scores cannot be measured ({said(error)})"
+            is_lab_error = isinstance(error, LabError)
+            self._failure = str(error) if is_lab_error else f"the sub-scores cannot be measured ({message(error)})"
             self._backoff.failed(error)
             raise LabError(self._failure) from error
         self._failure = None
@@ -79,42 +84,44 @@ class Measuring:
         return meter
 
     def warm(self, encoders: Encoders) -> None:
-        """Make the meter of each encoder that is warm. Raises `LabError`."""
+        """Make the meter of each warm image encoder. Raises `LabError`."""
         for fingerprint in encoders.fingerprints:
             self.meter(encoders, fingerprint)
 
     def version(self, encoders: Encoders, fingerprint: str) -> str:
-        """Of the meter, and of the text tower where `title_match` is measured with one; as the library's release says it."""
-        return self.meter(encoders, fingerprint).version_with(text_tower(encoders.of(fingerprint)))
+        """Return the version of the meter as index releases write it, with the text tower that measures `title_match`."""
+        return self.meter(encoders, fingerprint).version_with(text_tower(encoders.by_fingerprint(fingerprint)))
 
     def measure(
         self, picture: Picture, title: str, vector: Vectors, encoders: Encoders, fingerprint: str
     ) -> Measurement:
-        """Of a picture with its unit vector [d] of the image encoder `fingerprint`; what was seen is remembered under the
-        hash of its bytes, whatever the title. Raises `LabError`.
+        """Measure a picture, given its unit vector [d] by the image encoder `fingerprint`.
+
+        What does not depend on the title is cached by the hash of the picture's bytes. Raises `LabError`.
         """
         meter = self.meter(encoders, fingerprint)
         try:
-            seen = self.seen.get((picture.sha256, meter.version), lambda: meter.look(picture.pixels))
+            look = self.measurements.get((picture.sha256, meter.version), lambda: meter.look(picture.pixels))
             try:
-                words = encoders.words_beside_pictures(fingerprint, title)
+                title_vector = encoders.title_in_picture_space(fingerprint, title)
             except TextTowerError as error:
-                return _without_match(meter.titled(seen, Title()), str(error))
-            return meter.titled(seen, Title(title) if words is None else Title(title, vector, words))
+                return _without_title_match(meter.titled(look, Title()), str(error))
+            return meter.titled(look, Title(title) if title_vector is None else Title(title, vector, title_vector))
         except LabError:
             raise
         except Exception as error:  # OpenCV, numpy and OpenVINO each have errors of their own
             raise LabError(f"the picture could not be measured ({type(error).__name__}: {str(error)[:120]})") from error
 
 
-def _without_match(found: Measurement, why: str) -> Measurement:
-    """The measurement with the reason why the title was not compared."""
-    scores = found.scores | {"title_match": SubScore("title_match", None, why, None)}
-    return replace(found, scores=scores, evidence=replace(found.evidence, missing=(*found.evidence.missing, why)))
+def _without_title_match(measurement: Measurement, reason: str) -> Measurement:
+    """Return the measurement without `title_match`, with the reason why."""
+    scores = measurement.scores | {"title_match": SubScore("title_match", None, reason, None)}
+    evidence = replace(measurement.evidence, missing=(*measurement.evidence.missing, reason))
+    return replace(measurement, scores=scores, evidence=evidence)
 
 
-class _Titles:
-    """The service's title encoder with its lock and its cache: a text encoder for the meter."""
+class _CachedTitleEncoder:
+    """The title encoder of the service, with its lock and its cache, as a text encoder for the meter."""
 
     def __init__(self, encoders: Encoders) -> None:
         self._encoders = encoders
@@ -125,4 +132,4 @@ class _Titles:
         return self._encoders.title.dimension
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        return np.stack([self._encoders.words(text) for text in texts])
+        return np.stack([self._encoders.title_vector(text) for text in texts])

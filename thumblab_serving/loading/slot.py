@@ -1,4 +1,4 @@
-"""One thing that is served: it follows the pointer of its release scope, and refuses what it must not serve."""
+"""The served release of one scope: it follows the pointer of the release store and refuses what it must not serve."""
 
 import logging
 import threading
@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from thumblab_core.encoders.protocol import ImageEncoder
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release_store import Release, ReleaseStore
-from thumblab_serving.loading.faults import Backoff, said
+from thumblab_serving.loading.faults import Backoff, message
 
 T = TypeVar("T")
 
@@ -18,9 +18,9 @@ _log = logging.getLogger("thumblab_serving")
 
 @dataclass(frozen=True)
 class Loaded(Generic[T]):
-    """A release in memory with the encoder that it is asked with, which stays as long as somebody holds this.
+    """A release in memory, with the image encoder that goes with it. The encoder stays as long as this object does.
 
-    A request keeps the one it resolved, whatever is swapped in meanwhile.
+    A request uses the object that it got first, also when another release is loaded meanwhile.
     """
 
     release_id: str
@@ -37,10 +37,10 @@ class Refusal:
 
 
 class Slot(Generic[T]):
-    """What is served of one release scope. `load` verifies and reads a release; whatever it raises refuses the release.
+    """The served release of one scope. `load` verifies and reads a release; any exception of it refuses the release.
 
-    The release that served before serves on. A refused one is tried again when the pointer has moved, and by `Backoff`: soon
-    where the system refused to read it, rarely where it is damaged.
+    While a release is refused, the one before it stays served. The refused one is tried again when the pointer moves,
+    and when `Backoff` says so: soon after a transient error, rarely after damage.
     """
 
     def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], Loaded[T]]) -> None:
@@ -55,100 +55,104 @@ class Slot(Generic[T]):
 
     @property
     def loaded(self) -> Loaded[T] | None:
-        """What serves now, without a look at the pointer."""
+        """The release that is served, without reading the pointer."""
         return self._loaded
 
     @property
     def refusal(self) -> Refusal | None:
+        """The promoted release that is refused; None where the promoted release is served."""
         return self._refusal
 
     @property
     def retry_seconds(self) -> float:
-        """Until a refused release is tried again by whoever asks."""
+        """Seconds until a request may try a refused release again."""
         return self._backoff.seconds
 
     @property
     def vacant(self) -> bool:
-        """Nothing is served and nothing is promoted."""
+        """Whether nothing is served and nothing is promoted."""
         return self._loaded is None and self._pointer() is None
 
     @property
     def loading(self) -> bool:
+        """Whether a thread is loading a release."""
         return self._lock.locked()
 
     def current(self) -> Loaded[T] | None:
-        """What the pointer names, loaded now if it moved: a caller who promoted gets the new release, never the old.
+        """Return the release that the pointer names, loading it first if the pointer moved. Blocking; for worker
+        threads.
 
-        Callers that find the pointer moved wait for one load; of those that find a refused release due again, one tries it
-        and the others go on. Blocking; for worker threads.
+        A caller who has just promoted a release gets that release. Callers that find the pointer moved wait for one
+        load. When a refused release is due again, one caller tries it and the others go on with what is served.
         """
-        wanted = self._pointer()
-        if not self._known(wanted):
+        target = self._pointer()
+        if not self._is_handled(target):
             with self._lock:
-                self._follow()
-        elif not self._settled(wanted):
-            self.look()
+                self._follow_locked()
+        elif not self._is_settled(target):
+            self.follow_pointer()
         return self._loaded
 
-    def look(self) -> None:
-        """Follow the pointer, unless somebody else is loading: for those who must not wait for a load under way."""
-        if not self._settled(self._pointer()) and self._lock.acquire(blocking=False):
+    def follow_pointer(self) -> None:
+        """Load the release that the pointer names, unless another thread is loading."""
+        if not self._is_settled(self._pointer()) and self._lock.acquire(blocking=False):
             try:
-                self._follow()
+                self._follow_locked()
             finally:
                 self._lock.release()
 
     def _pointer(self) -> str | Refusal | None:
+        """Return the promoted release id, None where nothing is promoted, or why the pointer cannot be followed."""
         try:
-            wanted = self._store.current_id(self.kind, self.scope)
-            withdrawn = wanted is None and self._store.withdrawn(self.kind, self.scope)
+            release_id = self._store.current_id(self.kind, self.scope)
+            withdrawn = release_id is None and self._store.withdrawn(self.kind, self.scope)
         except (OSError, ValueError) as error:
             return Refusal(None, f"the pointer of {self.kind}/{self.scope} cannot be read ({error})")
-        if wanted is None and self._loaded is not None and not withdrawn:
+        if release_id is None and self._loaded is not None and not withdrawn:
             return Refusal(None, f"the pointer of {self.kind}/{self.scope} is gone; promote a release again")
-        return wanted
+        return release_id
 
-    def _settled(self, wanted: str | Refusal | None) -> bool:
-        """Whether there is nothing to do."""
+    def _is_settled(self, target: str | Refusal | None) -> bool:
+        """Return whether there is nothing to load or to try again."""
         refused = self._refusal is not None and self._refusal.release_id is not None
-        return self._known(wanted) and not (refused and self._backoff.due)
+        return self._is_handled(target) and not (refused and self._backoff.due)
 
-    def _known(self, wanted: str | Refusal | None) -> bool:
-        """Whether the pointer is where it was when it was followed."""
-        if isinstance(wanted, Refusal):
-            return wanted == self._refusal
+    def _is_handled(self, target: str | Refusal | None) -> bool:
+        """Return whether the pointer has not moved since it was last followed."""
+        if isinstance(target, Refusal):
+            return target == self._refusal
         if self._refusal is not None:
-            return wanted is not None and wanted == self._refusal.release_id
-        return wanted == (self._loaded.release_id if self._loaded else None)
+            return target is not None and target == self._refusal.release_id
+        return target == (self._loaded.release_id if self._loaded else None)
 
-    def _follow(self) -> None:
-        # Read again under the lock: the pointer may have moved on while another thread was loading.
-        wanted = self._pointer()
-        if self._settled(wanted):
+    def _follow_locked(self) -> None:
+        # Read the pointer again under the lock: it may have moved while another thread was loading.
+        target = self._pointer()
+        if self._is_settled(target):
             return
-        if isinstance(wanted, Refusal):
-            self._refuse(wanted)
-        elif wanted is None:  # withdrawn: what it holds is to be forgotten
+        if isinstance(target, Refusal):
+            self._refuse(target)
+        elif target is None:  # withdrawn: what the release holds must be deleted
             self._loaded, self._refusal = None, None
-        elif self._loaded is not None and self._loaded.release_id == wanted:
+        elif self._loaded is not None and self._loaded.release_id == target:
             self._refusal = None
         else:
-            self._swap(wanted)
+            self._swap(target)
 
     def _swap(self, release_id: str) -> None:
         try:
             loaded = self._load(self._store.get(self.kind, self.scope, release_id))
-        except Exception as error:  # noqa: BLE001  a malformed release may raise anything; the old one must serve on
+        except Exception as error:  # noqa: BLE001  a malformed release may raise anything; the old one must stay served
             if self._refusal is None or self._refusal.release_id != release_id:
                 self._backoff.reset()
             self._backoff.failed(error)
-            why = str(error) if isinstance(error, LabError) else f"it cannot be loaded ({said(error)})"
-            self._refuse(Refusal(release_id, why))
+            reason = str(error) if isinstance(error, LabError) else f"it cannot be loaded ({message(error)})"
+            self._refuse(Refusal(release_id, reason))
         else:
             self._loaded, self._refusal = loaded, None
             _log.info("serving %s/%s/%s", self.kind, self.scope, release_id)
 
     def _refuse(self, refusal: Refusal) -> None:
-        again, self._refusal = refusal == self._refusal, refusal
-        level = logging.DEBUG if again else logging.ERROR
+        repeated, self._refusal = refusal == self._refusal, refusal
+        level = logging.DEBUG if repeated else logging.ERROR
         _log.log(level, "refused %s/%s/%s: %s", self.kind, self.scope, refusal.release_id, refusal.reason)

@@ -1,5 +1,8 @@
-"""What the service asks the database where it has no index of a niche. It must never depend on it: nothing here starts a
-server, waits long, or says where the database is and how one gets in."""
+"""The libraries in PostgreSQL, searched where a niche has no index.
+
+The service must not depend on the database. Nothing here starts a server or waits long, and no message contains the
+URL, the user or the password of the database.
+"""
 
 import logging
 import threading
@@ -23,75 +26,84 @@ if TYPE_CHECKING:  # importing SQLAlchemy takes as long as starting the service
     from sqlalchemy import Connection, Engine
 
 _PATIENCE = 2.5
-"""Seconds that a request waits, whatever the database, the network or the resolver of its name is doing."""
+"""Seconds that a request waits, whatever the database, the network or the name resolver is doing."""
 _STATEMENT_MS = 2_000
-_CONNECT_SECONDS = 2  # the least that libpq takes
+_CONNECT_SECONDS = 2  # the minimum of libpq
 _RETRY_SECONDS = 30.0
 _KEPT_SECONDS = 600.0
-_ASKING = 4
+_THREADS = 4
 _READ_AT_MOST = 10_000
-_CALIBRATED_ON = 2_000
+_COMPARED_AT_MOST = 2_000
 _BLOCK = 250
 
 _log = logging.getLogger("thumblab_serving")
 
 
 class NothingStoredError(LabError):
-    """The database has no answer either; the message says why in the middle of a sentence."""
+    """The database has no answer; the message says why and fits into the middle of a sentence."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """As `NicheIndex.percentile` and `NicheIndex.examples` of one picture."""
+class Placement:
+    """Where a picture stands in a library: what `NicheIndex.percentile` and `NicheIndex.examples` return."""
 
     percentile: float
     examples: list[Neighbour]
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """How many thumbnails a library holds, and sorted, of some of them: the mean cosine to their k nearest others."""
+class SimilarityDistribution:
+    """How similar the thumbnails of a stored library are to each other.
+
+    `count` is the size of the library. `means` [m], sorted, holds for a sample of its thumbnails the mean cosine to the
+    `k` nearest others.
+    """
 
     count: int
     k: int
     means: npt.NDArray[np.float32]
 
 
-class Stored:
-    """The libraries in the database, asked in threads of its own. Safe from many threads; close it when done.
+class StoredLibraries:
+    """Searches the libraries in the database, in threads of its own. Safe from many threads; close it when done.
 
-    After a failure the database is left alone for half a minute. How a library is spread is computed once in ten minutes.
+    After a failure the database is not asked for half a minute. The similarity distribution of a library is computed
+    once in ten minutes.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._threads = ThreadPoolExecutor(_ASKING, "database")
+        self._threads = ThreadPoolExecutor(_THREADS, "database")
         self._engines: dict[str, Engine] = {}
-        self._making = threading.Lock()
-        self._calibrations: dict[tuple[Niche, str], tuple[float, Calibration]] = {}
-        self._calibrating = threading.Lock()
+        self._making_engine = threading.Lock()
+        self._distributions: dict[tuple[Niche, str], tuple[float, SimilarityDistribution]] = {}
+        self._computing = threading.Lock()
         self._failure: str | None = None
         self._failed_at = 0.0
 
     @property
     def failure(self) -> str | None:
-        """Why the database is left alone for now; None where it answered when it was asked last, or was not asked yet."""
+        """Why the last question failed; None where the database answered it, or was not asked yet."""
         return self._failure
 
     def warm(self) -> None:
-        """Import what asking takes, so that no request has to wait for it. Asks nothing."""
+        """Import what a search needs, so that no request waits for it. Does not ask the database."""
         import psycopg  # noqa: F401
 
         import thumblab_core.database.nearest  # noqa: F401
 
     def close(self) -> None:
+        """Stop the threads and close the connections."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for engine in self._engines.values():
             engine.dispose()
 
-    def places(self, niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Place]:
-        """Where each of the unit vectors, float32 [n, d] of that encoder, stands in the library of the niche, with so many
-        examples that look alike. Raises `NothingStoredError`, within three seconds."""
+    def placements(self, niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Placement]:
+        """Return the placement of each vector in the library of the niche, with so many examples of similar thumbnails.
+
+        `vectors` are unit vectors of the encoder, float32 [n, d]. Raises `NothingStoredError`. Returns or raises within
+        three seconds.
+        """
         if self._failure is not None and time.monotonic() - self._failed_at < _RETRY_SECONDS:
             raise NothingStoredError(self._failure)
         try:
@@ -100,102 +112,104 @@ class Stored:
             raise NothingStoredError(f"there is no database to ask ({str(error).rstrip('.')})") from None
         if url is None:
             raise NothingStoredError("the database does not run")
-        asked = self._threads.submit(self._ask, url, niche, encoder, vectors, examples)
+        search = self._threads.submit(self._search, url, niche, encoder, vectors, examples)
         try:
-            found = asked.result(_PATIENCE)
+            placements = search.result(_PATIENCE)
         except NothingStoredError:
             raise
         except DeadlineError:
-            asked.cancel()  # where it has not begun; else the spread that it may find yet is kept for the next
+            search.cancel()  # has no effect once it runs; a distribution that it still computes is kept for the next request
             raise self._failed(f"the database did not answer within {_PATIENCE:g} seconds") from None
-        except Exception as error:  # noqa: BLE001  whatever it is, the answer goes on without; `from None`: it may tell a URL
-            raise self._failed(_said(error)) from None
+        except Exception as error:  # noqa: BLE001  the answer goes on without the database, whatever the error is
+            raise self._failed(_message(error)) from None  # `from None`: the error may contain the URL
         self._failure = None
-        return found
+        return placements
 
-    def _failed(self, why: str) -> NothingStoredError:
-        self._failure, self._failed_at = why, time.monotonic()
-        _log.warning("%s; it is asked again in %.0f seconds", why, _RETRY_SECONDS)
-        return NothingStoredError(why)
+    def _failed(self, reason: str) -> NothingStoredError:
+        self._failure, self._failed_at = reason, time.monotonic()
+        _log.warning("%s; it is asked again in %.0f seconds", reason, _RETRY_SECONDS)
+        return NothingStoredError(reason)
 
-    def _ask(self, url: str, niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Place]:
+    def _search(self, url: str, niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Placement]:
         from thumblab_core.database.nearest import Library, search
         from thumblab_core.database.nearest_index import WORTHWHILE
 
         library = Library(encoder, (niche.value,), self._settings.library_days)
         engine = self._engine(url)
-        found = self._calibration(engine, niche, library)
-        if found.count < 2:
+        distribution = self._distribution(engine, niche, library)
+        if distribution.count < 2:
             raise NothingStoredError(f"the database holds too few thumbnails of {niche} in the space of {encoder}")
         with engine.connect() as connection:
-            _hurry(connection)
-            near = search(connection, library, vectors, MAX_NEIGHBOURS, exact=found.count <= WORTHWHILE)
-        return [_place(found, neighbours, examples) for neighbours in near]
+            _limit_statements(connection)
+            neighbours = search(connection, library, vectors, MAX_NEIGHBOURS, exact=distribution.count <= WORTHWHILE)
+        return [_placement(distribution, nearest, examples) for nearest in neighbours]
 
     def _engine(self, url: str) -> "Engine":
         from thumblab_core.database.engine import make_engine
 
-        with self._making:
+        with self._making_engine:
             if url not in self._engines:
-                hurry = {"connect_timeout": _CONNECT_SECONDS, "tcp_user_timeout": _STATEMENT_MS}
+                timeouts = {"connect_timeout": _CONNECT_SECONDS, "tcp_user_timeout": _STATEMENT_MS}
                 self._engines[url] = make_engine(
-                    url, pool_size=_ASKING, pool_pre_ping=True, pool_timeout=_PATIENCE, connect_args=hurry
+                    url, pool_size=_THREADS, pool_pre_ping=True, pool_timeout=_PATIENCE, connect_args=timeouts
                 )
             return self._engines[url]
 
-    def _calibration(self, engine: "Engine", niche: Niche, library: Any) -> Calibration:
+    def _distribution(self, engine: "Engine", niche: Niche, library: Any) -> SimilarityDistribution:
         from thumblab_core.database.nearest import sample
 
         key = (niche, library.encoder)
-        with self._calibrating:
-            until, found = self._calibrations.get(key, (0.0, None))
-            if found is not None and time.monotonic() < until:
-                return found
+        with self._computing:
+            expires, distribution = self._distributions.get(key, (0.0, None))
+            if distribution is not None and time.monotonic() < expires:
+                return distribution
             with engine.connect() as connection:
-                _hurry(connection)
+                _limit_statements(connection)
                 count, vectors = sample(connection, library, _READ_AT_MOST)
-            found = calibrated(count, vectors)
-            if count > 1:  # one that is being collected is looked at again
-                self._calibrations[key] = (time.monotonic() + _KEPT_SECONDS, found)
-            return found
+            distribution = similarity_distribution(count, vectors)
+            if count > 1:  # a library that is just being collected is read again for the next request
+                self._distributions[key] = (time.monotonic() + _KEPT_SECONDS, distribution)
+            return distribution
 
 
-def calibrated(count: int, vectors: Vectors) -> Calibration:
-    """Of a library of so many, from the vectors of all or of some of them, float32 [m, d].
+def similarity_distribution(count: int, vectors: Vectors) -> SimilarityDistribution:
+    """Return the similarity distribution of a library of `count` thumbnails from a sample of its vectors, float32 [m,
+    d].
 
-    As `NicheIndex.build` finds it where all are given and are at most 2,000; of more, 2,000 are compared with all. Among
-    some of a library, its k nearest are as many fewer as there are fewer vectors.
+    The result is that of `NicheIndex.build` when all vectors are given and are at most 2,000. Of more, 2,000 are
+    compared with all. In a sample, k is smaller in proportion.
     """
     neighbours = typical_neighbours(count)
     if len(vectors) < 2:
-        return Calibration(len(vectors), neighbours, np.zeros(0, np.float32))
+        return SimilarityDistribution(len(vectors), neighbours, np.zeros(0, np.float32))
     k = min(max(1, round(neighbours * len(vectors) / count)), len(vectors) - 1)
-    rows = np.arange(len(vectors))[:_CALIBRATED_ON]  # they come in an order drawn by lot
+    rows = np.arange(len(vectors))[:_COMPARED_AT_MOST]  # the first rows are a random sample: `sample` shuffles
     means: list[npt.NDArray[np.float32]] = []
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
         similarities = vectors[block] @ vectors.T
         similarities[np.arange(len(block)), block] = -np.inf
         means.append(-np.partition(-similarities, k - 1, axis=1)[:, :k].mean(axis=1))
-    return Calibration(count, neighbours, np.sort(np.concatenate(means)))
+    return SimilarityDistribution(count, neighbours, np.sort(np.concatenate(means)))
 
 
-def _place(calibration: Calibration, near: list[Neighbour], examples: int) -> Place:
-    if not near:
+def _placement(distribution: SimilarityDistribution, nearest: list[Neighbour], examples: int) -> Placement:
+    if not nearest:
         raise NothingStoredError("the database holds nothing of the niche any more")
-    mean = np.float32(np.mean([neighbour.similarity for neighbour in near[: calibration.k]]))
-    return Place(percentile_among(calibration.means, mean), examples_of(near, examples))
+    mean = np.float32(np.mean([neighbour.similarity for neighbour in nearest[: distribution.k]]))
+    return Placement(percentile_among(distribution.means, mean), examples_of(nearest, examples))
 
 
-def _hurry(connection: "Connection") -> None:
+def _limit_statements(connection: "Connection") -> None:
+    """Set a time limit for the statements of the transaction, and make it read-only."""
     from sqlalchemy import text
 
     connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_MS}"))
     connection.execute(text("SET LOCAL transaction_read_only = on"))
 
 
-def _said(error: Exception) -> str:
-    """What went wrong by its kind alone: the driver's own messages name the host, the user and more."""
+def _message(error: Exception) -> str:
+    """Return what went wrong by the kind of error alone: the driver's messages name the host, the user and more."""
     cause = getattr(error, "orig", None) or error
     kinds = [kind.__name__ for kind in type(cause).__mro__]
     if "QueryCanceled" in kinds:

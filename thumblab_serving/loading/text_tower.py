@@ -1,25 +1,27 @@
-"""The text tower of an image encoder, which answers may do without: only `title_match` needs it."""
+"""The text tower of an image encoder. Only `title_match` needs it, so an answer can do without it."""
 
 import logging
 import threading
 
 from thumblab_core.encoders.protocol import TextEncoder
 from thumblab_core.errors import LabError
-from thumblab_serving.loading.faults import Backoff, said
+from thumblab_serving.loading.faults import Backoff, message
 
 PATIENCE = 30.0
-"""Seconds that the loading of an encoder waits for its text tower; a larger download goes on without anybody waiting."""
+"""Seconds that loading an image encoder waits for its text tower. A longer download goes on in the background."""
 
 _log = logging.getLogger("thumblab_serving")
 
 
 class TextTowerError(LabError):
-    """There is no text tower for now; the message says why."""
+    """The text tower cannot be used for now; the message says why."""
 
 
 class TextTower:
-    """Whether the text tower can be used. It has weights of its own to read, which may be out of reach while the image
-    tower, compiled, is at hand: it is loaded beside the requests, and again by `Backoff`."""
+    """Loads the text tower of an image encoder in the background, and again after each `Backoff`.
+
+    The text tower has weights of its own, which may be out of reach while the compiled image tower is on the disk.
+    """
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._fingerprint = encoder.fingerprint
@@ -27,24 +29,24 @@ class TextTower:
         self._backoff = Backoff()
         self._ready = False
         self._reason = "it is still being loaded"
-        self._begin(encoder).join(PATIENCE)
+        self._start_loading(encoder).join(PATIENCE)
 
     @property
     def missing(self) -> str | None:
-        """Why `title_match` is not measured; None where it is."""
+        """The sentence that says why `title_match` is not measured; None where it is measured."""
         if self._ready:
             return None
         return f"title_match is not measured: the text tower of {self._fingerprint} is missing ({self._reason})"
 
     def require(self, encoder: TextEncoder) -> None:
-        """Raise `TextTowerError` unless it can be used; where it is time, have it loaded meanwhile."""
+        """Raise `TextTowerError` unless the text tower is loaded. Starts another try in the background when one is due."""
         if self._ready:
             return
         if self._backoff.due and not self._lock.locked():
-            self._begin(encoder)
+            self._start_loading(encoder)
         raise TextTowerError(self.missing or "")
 
-    def _begin(self, encoder: TextEncoder) -> threading.Thread:
+    def _start_loading(self, encoder: TextEncoder) -> threading.Thread:
         thread = threading.Thread(target=self._load, args=(encoder,), name="text-tower", daemon=True)
         thread.start()
         return thread
@@ -54,10 +56,10 @@ class TextTower:
             return
         try:
             encoder.encode_texts(["warm"])
-        except Exception as error:  # noqa: BLE001  whatever it is, the answers go on without
-            self._reason = said(error)
+        except Exception as error:  # noqa: BLE001  answers go on without the text tower, whatever the error is
+            self._reason = message(error)
             self._backoff.failed(error)
-            _log.warning("%s; tried again in %.0f seconds", self.missing, self._backoff.seconds)
+            _log.warning("%s; next try in %.0f seconds", self.missing, self._backoff.seconds)
         else:
             self._ready = True
         finally:

@@ -1,15 +1,15 @@
 "use strict";
 
-// Everything that came from a service or a file goes into the page as textContent: nothing here makes HTML from text.
+// Text from the service or from a file is only ever set as textContent, so it cannot become HTML.
 
-const MOST = 5;
-const KINDS = ["image/jpeg", "image/png", "image/webp"];
-const KEY = "thumblab-key";
-// As the service takes it, see `schemas.py`.
+const MAX_PICTURES = 5;
+const IMAGE_TYPES = ["image/jpeg", "image/png", "image/webp"];
+const KEY_NAME = "thumblab-key"; // in sessionStorage
+// What the service accepts, see `CHANNEL` in `schemas/request.py`.
 const CHANNEL = /^((https?:\/\/)?(www\.|m\.)?youtube\.com\/channel\/[\w-]{1,64}([/?#].*)?|[\w-]{1,64})$/;
-const SEEN = /[\p{L}\p{N}\p{P}\p{S}]/u;
-const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // letters and a symbol that show nothing
-const NAMES = {
+const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
+const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // letters and a symbol without a visible shape
+const SUB_SCORES = {
   clarity: "Clarity",
   prominence: "Prominence",
   contrast: "Contrast",
@@ -21,45 +21,45 @@ const NAMES = {
 const byId = (id) => document.getElementById(id);
 const percent = (value) => `${Math.round(value * 100)}%`;
 
-let chosen = []; // {file, url}: url is an object URL of the file
-let shown = []; // object URLs that the cards of the last answer still use
-let answered = null; // the question of the answer that is shown
-let degraded = []; // what was missing for the answer that is shown
-let missing = []; // what this service measures without, which is told once and not with every answer
+let chosen = []; // {file, url} of each chosen picture; url is an object URL of the file
+let cardUrls = []; // object URLs that the cards of the last answer use
+let answeredQuestion = null; // the question of the answer on the page
+let degraded = []; // what was missing for the answer on the page
+let missing = []; // what the service always measures without: shown once, and not with every answer
 
-// --- the key: from the fragment, which never travels to a server, then kept for this tab only ---
+// --- the key: from the URL's fragment, which is never sent to a server; then kept for this tab only ---
 
 function takeKey() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("key");
-  if (given) {
-    sessionStorage.setItem(KEY, given);
+  const key = new URLSearchParams(location.hash.slice(1)).get("key");
+  if (key) {
+    sessionStorage.setItem(KEY_NAME, key);
     history.replaceState(null, "", location.pathname + location.search);
   }
-  askForKey(!sessionStorage.getItem(KEY));
+  showKeyField(!sessionStorage.getItem(KEY_NAME));
 }
 
-function askForKey(ask) {
-  byId("key-field").hidden = !ask;
+function showKeyField(visible) {
+  byId("key-field").hidden = !visible;
 }
 
 function currentKey() {
   const typed = byId("key").value.trim();
-  if (typed) sessionStorage.setItem(KEY, typed);
-  return sessionStorage.getItem(KEY);
+  if (typed) sessionStorage.setItem(KEY_NAME, typed);
+  return sessionStorage.getItem(KEY_NAME);
 }
 
 // --- choosing pictures ---
 
 function choose(files) {
-  const given = [...files];
-  const pictures = given.filter((file) => KINDS.includes(file.type));
-  const others = given.filter((file) => !KINDS.includes(file.type));
-  const room = MOST - chosen.length;
+  const all = [...files];
+  const pictures = all.filter((file) => IMAGE_TYPES.includes(file.type));
+  const others = all.filter((file) => !IMAGE_TYPES.includes(file.type));
+  const room = MAX_PICTURES - chosen.length;
   for (const file of pictures.slice(0, room)) chosen.push({ file, url: URL.createObjectURL(file) });
-  const beyond = pictures.slice(room);
-  leaveOut([
+  const tooMany = pictures.slice(room);
+  showLeftOut([
     others.length > 0 ? `Left out: ${names(others)}. Only JPEG, PNG and WebP pictures can be ranked.` : "",
-    beyond.length > 0 ? `Left out: ${names(beyond)}. At most ${MOST} are compared; remove one first.` : "",
+    tooMany.length > 0 ? `Left out: ${names(tooMany)}. At most ${MAX_PICTURES} are compared; remove one first.` : "",
   ]);
   drawChosen();
 }
@@ -69,7 +69,7 @@ function names(files) {
   return files.slice(0, 3).map((file) => file.name).join(", ") + more;
 }
 
-function leaveOut(sentences) {
+function showLeftOut(sentences) {
   const text = sentences.filter(Boolean).join("\n");
   byId("left-out").textContent = text;
   byId("left-out").hidden = !text;
@@ -77,8 +77,8 @@ function leaveOut(sentences) {
 
 function remove(entry) {
   chosen = chosen.filter((other) => other !== entry);
-  if (!shown.includes(entry.url)) URL.revokeObjectURL(entry.url);
-  leaveOut([]);
+  if (!cardUrls.includes(entry.url)) URL.revokeObjectURL(entry.url);
+  showLeftOut([]);
   drawChosen();
   byId("files").focus();
 }
@@ -101,10 +101,10 @@ function drawChosen() {
       return item;
     }),
   );
-  compare();
+  markIfOutdated();
 }
 
-// --- the question, and whether the answer that is shown is still to it ---
+// --- the question, and whether the answer on the page is outdated ---
 
 function question() {
   return JSON.stringify([
@@ -115,19 +115,19 @@ function question() {
   ]);
 }
 
-function compare() {
-  const outdated = answered !== null && answered !== question();
+function markIfOutdated() {
+  const outdated = answeredQuestion !== null && answeredQuestion !== question();
   byId("outdated").hidden = !outdated;
   byId("result").classList.toggle("outdated", outdated);
 }
 
 // --- asking ---
 
-function say(text) {
+function showStatus(text) {
   byId("status").textContent = text;
 }
 
-function complain(text) {
+function showProblem(text) {
   byId("problem").textContent = text;
   byId("problem").hidden = !text;
 }
@@ -142,8 +142,8 @@ async function ask() {
   const reply = await fetch("v1/score", { method: "POST", body: form, headers: { "X-API-Key": currentKey() } });
   const answer = await reply.json();
   if (reply.status === 401) {
-    sessionStorage.removeItem(KEY);
-    askForKey(true);
+    sessionStorage.removeItem(KEY_NAME);
+    showKeyField(true);
     byId("key").focus();
   }
   if (!reply.ok) throw new Error(answer.detail);
@@ -152,36 +152,36 @@ async function ask() {
 
 async function submit(event) {
   event.preventDefault();
-  complain("");
-  const wrong = whatIsWrong();
-  if (wrong) {
-    byId(wrong[0]).focus();
-    complain(wrong[1]);
+  showProblem("");
+  const invalid = firstInvalidField();
+  if (invalid) {
+    byId(invalid[0]).focus();
+    showProblem(invalid[1]);
     return;
   }
   byId("go").disabled = true;
-  say("Looking at them…");
-  const [asked, asking] = [[...chosen], question()];
+  showStatus("Measuring and ranking the thumbnails…");
+  const [sent, sentQuestion] = [[...chosen], question()];
   try {
     const answer = await ask();
-    askForKey(false);
+    showKeyField(false);
     byId("key").value = "";
-    draw(answer, asked);
-    answered = asking;
-    compare();
-    tellOfTheLab(); // beside the answer: /health may load a release
+    draw(answer, sent);
+    answeredQuestion = sentQuestion;
+    markIfOutdated();
+    showLabNotes(); // not awaited: /health may take long, because it may load a release
   } catch (error) {
-    complain(error instanceof TypeError ? "The service cannot be reached. Is it running?" : error.message);
+    showProblem(error instanceof TypeError ? "The service cannot be reached. Is it running?" : error.message);
   } finally {
     byId("go").disabled = false;
-    say("");
+    showStatus("");
   }
 }
 
-// The field to mend and what to do, or null.
-function whatIsWrong() {
+// Return the id of the first invalid field and what to do about it, or null.
+function firstInvalidField() {
   const channel = byId("channel").value.trim();
-  if (!SEEN.test(byId("title").value.replace(BLANKS, ""))) return ["title", "Give the title of the video."];
+  if (!VISIBLE.test(byId("title").value.replace(BLANKS, ""))) return ["title", "Give the title of the video."];
   if (channel.includes("@")) {
     return ["channel", `A @handle cannot be looked up here. Give the channel's id, which begins with UC: \`thumblab channel add HANDLE\` prints it.`];
   }
@@ -196,53 +196,54 @@ function whatIsWrong() {
 // --- the answer ---
 
 function verdict(answer) {
-  const chance = answer.confidence === null ? "" : `${percent(answer.confidence)} to beat the second`;
+  const chance = answer.confidence === null ? "" : `Chance to beat the second: ${percent(answer.confidence)}.`;
   switch (answer.verdict) {
     case "clear":
-      return ["", `${answer.winner} wins`, `A clear lead: ${chance}.`];
+      return ["", `${answer.winner} wins`, `A clear lead. ${chance}`];
     case "leaning":
-      return ["", `Leaning to ${answer.winner}`, `Ahead, but not by much: ${chance}.`];
+      return ["", `Leaning to ${answer.winner}`, `Ahead, but not by much. ${chance}`];
     case "too_close_to_call":
-      return ["unsure", "Too close to call", `${answer.winner} is first with only ${chance}. Choose by taste, or test both.`];
+      return ["unsure", "Too close to call", `${answer.winner} is first. ${chance} Choose the one you like, or test both.`];
     case "only_one":
       return ["unsure", `Only ${answer.winner} could be ranked`, "There is nothing to compare it with."];
     case "no_verdict":
-      return ["none", "No verdict", "Too few of these are like anything that the model has learnt."];
+      return ["none", "No verdict", "Too few of these pictures are like those that the model was trained on."];
     default:
-      return ["none", "None of these could be read", "Each says why below."];
+      return ["none", "None of these could be read", "Each card below says why."];
   }
 }
 
-// What is true of this lab whatever is asked. Where it cannot be had, the answers still say what was missing.
-async function tellOfTheLab() {
-  let told = [];
+// Show what holds for every answer of this lab. Without /health, the answers themselves say what was missing.
+async function showLabNotes() {
+  let notes = [];
   try {
     const health = await (await fetch("health")).json();
     missing = health.meter.missing;
-    told = [...(health.library_note ? [health.library_note] : []), ...missing.map((text) => `${capital(text)}. All else is measured.`)];
+    const sentences = missing.map((text) => `${capital(text)}. Everything else is measured.`);
+    notes = [...(health.library_note ? [health.library_note] : []), ...sentences];
   } catch {
     missing = [];
   }
-  byId("notes").replaceChildren(...told.map((text) => line("li", text)));
-  byId("notes").hidden = told.length === 0;
+  byId("notes").replaceChildren(...notes.map((text) => line("li", text)));
+  byId("notes").hidden = notes.length === 0;
   drawDegraded();
 }
 
-// What the notes say already is not said again.
+// Show what was missing for the answer, without what the notes about the lab already say.
 function drawDegraded() {
-  const left = degraded.filter((text) => !missing.includes(text));
-  byId("degraded").replaceChildren(...left.map((text) => line("li", `${capital(text)}.`)));
-  byId("degraded").hidden = left.length === 0;
+  const sentences = degraded.filter((text) => !missing.includes(text));
+  byId("degraded").replaceChildren(...sentences.map((text) => line("li", `${capital(text)}.`)));
+  byId("degraded").hidden = sentences.length === 0;
 }
 
-// Why it is not adapted stands among what was missing.
+// The reason why an answer is not adapted is among the degraded sentences.
 function adaptation(channel) {
   if (channel === null) return "";
   if (!channel.adapted) return `Not adapted to ${channel.channel_id}.`;
-  return `Adapted to the channel ${channel.channel_id}, by ${channel.videos} of its videos.`;
+  return `Adapted to the channel ${channel.channel_id} with ${channel.videos} of its videos.`;
 }
 
-function draw(answer, asked) {
+function draw(answer, sent) {
   const [kind, heading, explanation] = verdict(answer);
   byId("banner").className = `banner ${kind}`;
   byId("verdict").textContent = heading;
@@ -254,13 +255,13 @@ function draw(answer, asked) {
   degraded = answer.degraded;
   drawDegraded();
 
-  // The answer keeps the order of the request, so pictures are matched by position: file names may repeat.
-  const pairs = answer.thumbnails.map((thumbnail, row) => ({ thumbnail, url: asked[row].url }));
+  // Match pictures by position, which the answer keeps: file names may repeat.
+  const pairs = answer.thumbnails.map((thumbnail, row) => ({ thumbnail, url: sent[row].url }));
   pairs.sort((a, b) => (a.thumbnail.rank ?? Infinity) - (b.thumbnail.rank ?? Infinity));
-  for (const url of shown) if (!chosen.some((entry) => entry.url === url)) URL.revokeObjectURL(url);
-  shown = pairs.map((pair) => pair.url);
+  for (const url of cardUrls) if (!chosen.some((entry) => entry.url === url)) URL.revokeObjectURL(url);
+  cardUrls = pairs.map((pair) => pair.url);
   byId("cards").replaceChildren(...pairs.map(({ thumbnail, url }) => card(thumbnail, url, answer)));
-  see(seeing());
+  showOverlays(overlaysShown());
 
   byId("releases").textContent = `Model ${answer.releases.model} · index ${answer.releases.index ?? "none"}`;
   byId("result").hidden = false;
@@ -287,7 +288,7 @@ function card(thumbnail, url, { niche, verdict, score_among: among }) {
   if (thumbnail.rank === 1) find(".card").classList.add("first");
   find(".place").textContent = thumbnail.rank === null ? "Not ranked" : `#${thumbnail.rank}`;
   if (verdict === "only_one") {
-    find(".chance-name").textContent = "The only one: there is nothing to win against";
+    find(".chance-name").textContent = "The only one that is ranked: there is nothing to compare it with";
     find(".chance-value").remove();
     find(".chance .bar").remove();
   } else if (thumbnail.win_probability === null) find(".chance").remove();
@@ -311,7 +312,7 @@ function card(thumbnail, url, { niche, verdict, score_among: among }) {
   const subs = Object.entries(thumbnail.sub_scores).map(([name, sub]) => subScore(name, sub, niche));
   find(".subs").replaceChildren(...subs);
   if (thumbnail.neighbours.length === 0) find(".near-title").remove();
-  else if (!thumbnail.neighbours[0].winner) find(".near-title").textContent = "Nearest, no winners";
+  else if (!thumbnail.neighbours[0].winner) find(".near-title").textContent = "Most similar, no winners";
   find(".near").replaceChildren(...thumbnail.neighbours.slice(0, 3).map(neighbour));
   return node;
 }
@@ -319,7 +320,7 @@ function card(thumbnail, url, { niche, verdict, score_among: among }) {
 function subScore(name, sub, niche) {
   const node = byId("sub").content.cloneNode(true);
   const item = node.querySelector("li");
-  node.querySelector(".sub-name").textContent = NAMES[name] ?? name;
+  node.querySelector(".sub-name").textContent = SUB_SCORES[name] ?? name;
   const reason = node.querySelector(".sub-reason");
   reason.append(line(sub.fix ? "b" : "span", `${capital(sub.reason)}.`), sub.fix ? ` ${capital(sub.fix)}.` : "");
   if (sub.value === null) {
@@ -327,7 +328,7 @@ function subScore(name, sub, niche) {
     node.querySelector(".sub-value").textContent = "not measured";
     return node;
   }
-  // One figure, in words and as the bar: the place in the niche, or the value where it has none.
+  // Text and bar show the same figure: the percentile in the niche, or the value where there is no percentile.
   const placed = sub.niche_percentile !== null;
   const share = placed ? sub.niche_percentile / 100 : sub.value;
   item.classList.toggle("weak", sub.weak);
@@ -340,20 +341,20 @@ function subScore(name, sub, niche) {
   return node;
 }
 
-// --- what was seen: frames over the picture, and the same in words for those who do not see them ---
+// --- what was detected: frames over the picture, and the same in words for people who cannot see them ---
 
 const SVG = "http://www.w3.org/2000/svg";
 
 function frame(overlay, evidence) {
-  // Of the size of the picture that was looked at: `slice` then crops it as `object-fit: cover` crops the image.
+  // The viewBox has the size of the measured picture, so that `slice` crops it as `object-fit: cover` crops the image.
   overlay.setAttribute("viewBox", `0 0 ${evidence.width} ${evidence.height}`);
   overlay.setAttribute("aria-label", summary(evidence));
   const frames = [
     ["subject", evidence.subject ? [evidence.subject] : [], () => "Subject"],
-    ["badge", [evidence.badge], () => "YouTube shows the length here"],
-    ["face", (evidence.faces ?? []).map((face) => face.box), (row) => `Face, ${percent(evidence.faces[row].confidence)} sure`],
+    ["badge", [evidence.badge], () => "YouTube shows the video's length here"],
+    ["face", (evidence.faces ?? []).map((face) => face.box), (row) => `Face, confidence ${percent(evidence.faces[row].confidence)}`],
     ["text", (evidence.texts ?? []).map((text) => text.box), (row) => evidence.texts[row].text],
-    ["text", evidence.unread.map((text) => text.box), () => "Text that this reader cannot read"],
+    ["text", evidence.unread.map((text) => text.box), () => "Text that could not be read"],
   ];
   for (const [kind, boxes, words] of frames) {
     overlay.append(...boxes.map((box, row) => rectangle(kind, box, evidence, words(row))));
@@ -367,7 +368,7 @@ function rectangle(kind, box, { width, height }, words) {
   const title = document.createElementNS(SVG, "title");
   title.textContent = words;
   group.append(title);
-  // Twice: a dark line under the coloured one, so that it shows on any picture.
+  // Two lines: a dark one under the coloured one, so that the frame is visible on any picture.
   for (const layer of ["halo", "line"]) {
     const shape = document.createElementNS(SVG, "rect");
     shape.setAttribute("class", layer);
@@ -391,9 +392,9 @@ function clock(box, { width, height }) {
 
 function summary(evidence) {
   const quoted = (evidence.texts ?? []).map((text) => `“${text.text}”`).join(" ");
-  const unread = evidence.unread.length === 0 ? "" : "text that this reader cannot read";
-  const found = [quoted ? `It reads ${quoted}` : "", unread ? (quoted ? `and has ${unread}` : `It has ${unread}`) : ""];
-  const read = evidence.texts === null ? "Text was not looked for" : found.filter(Boolean).join(" ") || "No text in it";
+  const unread = evidence.unread.length === 0 ? "" : "text that could not be read";
+  const parts = [quoted ? `It says ${quoted}` : "", unread ? (quoted ? `and has ${unread}` : `It has ${unread}`) : ""];
+  const read = evidence.texts === null ? "Text was not looked for" : parts.filter(Boolean).join(" ") || "No text in it";
   const count = evidence.faces?.length;
   const faces = count === undefined ? "faces were not looked for" : count === 0 ? "no face" : count === 1 ? "one face" : `${count} faces`;
   const hidden =
@@ -401,11 +402,11 @@ function summary(evidence) {
   return `${read}; ${faces}${hidden}.`;
 }
 
-function seeing() {
+function overlaysShown() {
   return byId("see").getAttribute("aria-pressed") === "true";
 }
 
-function see(on) {
+function showOverlays(on) {
   byId("see").setAttribute("aria-pressed", String(on));
   byId("legend").hidden = !on;
   for (const overlay of document.querySelectorAll(".overlay")) overlay.toggleAttribute("hidden", !on);
@@ -420,9 +421,9 @@ function neighbour(near) {
     title.target = "_blank";
   }
   title.textContent = near.title;
-  const multiple = near.outlier_multiple === null ? "" : ` · ${near.outlier_multiple.toFixed(1)}× its channel`;
+  const multiple = near.outlier_multiple === null ? "" : ` · ${near.outlier_multiple.toFixed(1)}× its channel's usual`;
   const views = Math.round(near.views_per_hour).toLocaleString("en");
-  item.append(title, line("small", `${near.channel} · ${views} views an hour${multiple} · ${percent(near.similarity)} alike`));
+  item.append(title, line("small", `${near.channel} · ${views} views per hour${multiple} · ${percent(near.similarity)} similar`));
   return item;
 }
 
@@ -441,7 +442,7 @@ function capital(text) {
 }
 
 function fill(bar, share) {
-  // After the first paint, so that the bar grows. A style attribute would be stopped by the policy; a property is not.
+  // Set after the first paint, so that the bar grows. The policy forbids style attributes, and allows setting a property.
   requestAnimationFrame(() => requestAnimationFrame(() => (bar.style.width = percent(share))));
 }
 
@@ -450,14 +451,14 @@ function fill(bar, share) {
 takeKey();
 window.addEventListener("hashchange", takeKey);
 byId("form").addEventListener("submit", submit);
-byId("see").addEventListener("click", () => see(!seeing()));
+byId("see").addEventListener("click", () => showOverlays(!overlaysShown()));
 byId("files").addEventListener("change", (event) => {
   choose(event.target.files);
-  event.target.value = ""; // so that a removed file can be chosen again
+  event.target.value = ""; // so that the same file can be chosen again after it was removed
 });
-for (const kind of ["input", "change"]) byId("form").addEventListener(kind, compare);
+for (const kind of ["input", "change"]) byId("form").addEventListener(kind, markIfOutdated);
 
-// Wherever it is dropped: a browser opens what a page does not take, and the page is gone.
+// Accept drops anywhere on the page: a browser leaves the page to open a dropped file that the page does not take.
 const carriesFiles = (event) => event.dataTransfer.types.includes("Files");
 const isTyping = (event) => !carriesFiles(event) && event.target.matches?.("input[type=text], input[type=password]");
 for (const kind of ["dragenter", "dragover"]) {
@@ -475,6 +476,6 @@ window.addEventListener("drop", (event) => {
   if (isTyping(event)) return;
   event.preventDefault();
   if (carriesFiles(event)) choose(event.dataTransfer.files);
-  else leaveOut(["That was not a file. Save the picture first, then choose it or drop it here."]);
+  else showLeftOut(["That was not a file. Save the picture first, then choose it or drop it here."]);
 });
-tellOfTheLab();
+showLabNotes();

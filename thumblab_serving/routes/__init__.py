@@ -1,1 +1,1 @@
-"""HTTP routes."""
+"""The HTTP routes."""

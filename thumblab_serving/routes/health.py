@@ -1,127 +1,73 @@
 """`/health` (alive, and what is loaded), `/ready` (able to answer) and `/metrics`."""
 
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, Field
 
 from thumblab_serving.http.metrics import Metrics
-from thumblab_serving.http.problems import Problem, documented
+from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.loading.served_releases import NO_MODEL, ServedReleases
 from thumblab_serving.loading.slot import Slot
-from thumblab_serving.loading.state import NO_MODEL, State
-from thumblab_serving.scoring.engine import Engine
+from thumblab_serving.schemas.health import (
+    DatabaseOut,
+    EncodersOut,
+    HealthOut,
+    MeterOut,
+    RefusedOut,
+    RehearsalOut,
+    ServedOut,
+)
+from thumblab_serving.scoring.scorer import Scorer
 
 router = APIRouter(tags=["operations"])
-
-
-class RefusedOut(BaseModel):
-    """A promoted release that is not served."""
-
-    release: str | None
-    reason: str
-    retry_in_seconds: float = Field(description="Seconds until the next request may retry it.")
-
-
-class ServedOut(BaseModel):
-    """What is served of one release scope."""
-
-    state: Literal["serving", "loading", "none"]
-    release: str | None
-    refused: RefusedOut | None = Field(description="The promoted release, when it must not be served; the old one is.")
-
-
-class EncodersOut(BaseModel):
-    """The encoders' fingerprints; of image encoders there are two while the lab changes over from one to another."""
-
-    state: Literal["warm", "warming", "failed"]
-    images: list[str]
-    title: str | None
-    reason: str | None
-
-
-class MeterOut(BaseModel):
-    """What measures the sub-scores; it works without what is `missing`, and answers say so."""
-
-    state: Literal["warm", "warming", "failed"]
-    missing: list[str]
-    reason: str | None
-
-
-class RehearsalOut(BaseModel):
-    """An answer that the service makes for itself before it is ready, so that no request waits for what is loaded then."""
-
-    state: Literal["done", "waiting", "failed"]
-    reason: str | None = Field(description="Why the last try failed; it is tried again in the background.")
-
-
-class DatabaseOut(BaseModel):
-    """The database, which is asked only where a niche has no index: the service can do without."""
-
-    state: Literal["fine", "failed"] = Field(description="`fine` also where it was not asked yet.")
-    reason: str | None = Field(description="Why it did not answer when it was last asked.")
-
-
-class HealthOut(BaseModel):
-    """Alive; `ready` says whether it can answer."""
-
-    status: Literal["ok"] = "ok"
-    ready: bool
-    encoders: EncodersOut
-    meter: MeterOut
-    model: ServedOut
-    indices: dict[str, ServedOut]
-    rehearsal: RehearsalOut
-    database: DatabaseOut
-    library_note: str | None = Field(description="What the library is made of, where that is not what YouTube told.")
 
 
 @router.get("/health", summary="Alive, and the state of every component")
 async def health(request: Request) -> HealthOut:
     """Always 200 while the process lives."""
-    engine: Engine = request.app.state.engine
-    await to_thread.run_sync(engine.look)
-    return describe(engine)
+    scorer: Scorer = request.app.state.scorer
+    await to_thread.run_sync(scorer.follow_pointers)
+    return describe(scorer)
 
 
-@router.get("/ready", summary="Able to answer", responses=documented(503))
+@router.get("/ready", summary="Able to answer", responses=error_responses(503))
 async def ready(request: Request) -> HealthOut:
-    """200 once encoders and meter are warm and a model and an index are loaded; a 503 problem says what is missing."""
-    engine: Engine = request.app.state.engine
-    await to_thread.run_sync(engine.look)
-    found = describe(engine)
-    if not found.ready:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", _missing(found), {"Retry-After": "5"})
-    return found
+    """200 once the encoders and the meter are warm, a model and an index are loaded, and a rehearsal was answered.
+    Otherwise a 503 problem that says what is missing."""
+    scorer: Scorer = request.app.state.scorer
+    await to_thread.run_sync(scorer.follow_pointers)
+    state = describe(scorer)
+    if not state.ready:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", _not_ready_reason(state), {"Retry-After": "5"})
+    return state
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Prometheus text."""
-    found: Metrics = request.app.state.metrics
-    return Response(found.text(), media_type=CONTENT_TYPE_LATEST)
+    service_metrics: Metrics = request.app.state.metrics
+    return Response(service_metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-def describe(engine: Engine) -> HealthOut:
-    """A snapshot of what is loaded; loads nothing."""
-    state = engine.state
-    model = _served(state.model)
-    indices = {niche.value: _served(slot) for niche, slot in state.indices.items()}
-    encoders, meter = _encoders(state), _meter(engine)
-    warm = encoders.state == meter.state == "warm" and engine.rehearsed
-    able = warm and model.release is not None and any(i.release for i in indices.values())
-    database = DatabaseOut(state="failed" if engine.stored.failure else "fine", reason=engine.stored.failure)
+def describe(scorer: Scorer) -> HealthOut:
+    """Return the state of every component. Loads nothing."""
+    releases, database_failure = scorer.releases, scorer.stored_libraries.failure
+    model = _served(releases.model)
+    indices = {niche.value: _served(slot) for niche, slot in releases.indices.items()}
+    encoders, meter = _encoders(releases), _meter(scorer)
+    is_warm = encoders.state == meter.state == "warm" and scorer.rehearsed
     return HealthOut(
-        ready=able,
+        ready=is_warm and model.release is not None and any(index.release for index in indices.values()),
         encoders=encoders,
         meter=meter,
         model=model,
         indices=indices,
-        rehearsal=_rehearsal(engine),
-        database=database,
-        library_note=engine.library_note,
+        rehearsal=_rehearsal(scorer),
+        database=DatabaseOut(state="failed" if database_failure else "fine", reason=database_failure),
+        library_note=scorer.library_note,
     )
 
 
@@ -138,42 +84,44 @@ def _served(slot: Slot[Any]) -> ServedOut:
     )
 
 
-def _encoders(state: State) -> EncodersOut:
-    warm, failure = state.warm, state.encoder_failure
+def _encoders(releases: ServedReleases) -> EncodersOut:
+    encoders, failure = releases.warm_encoders, releases.encoder_failure
     return EncodersOut(
-        state="warm" if warm else "failed" if failure else "warming",
-        images=warm.fingerprints if warm else [],
-        title=warm.title.fingerprint if warm else None,
+        state="warm" if encoders else "failed" if failure else "warming",
+        images=encoders.fingerprints if encoders else [],
+        title=encoders.title.fingerprint if encoders else None,
         reason=failure,
     )
 
 
-def _meter(engine: Engine) -> MeterOut:
-    failure, missing = engine.measuring.failure, engine.measuring.missing
-    towers = engine.state.warm.missing if engine.state.warm else []
+def _meter(scorer: Scorer) -> MeterOut:
+    failure, missing = scorer.measuring.failure, scorer.measuring.missing
+    encoders = scorer.releases.warm_encoders
+    missing_towers = encoders.missing if encoders else []
     return MeterOut(
         state="failed" if failure else "warming" if missing is None else "warm",
-        missing=[*(missing or ()), *towers],
+        missing=[*(missing or ()), *missing_towers],
         reason=failure,
     )
 
 
-def _rehearsal(engine: Engine) -> RehearsalOut:
-    failure = engine.rehearsal_failure
-    return RehearsalOut(state="done" if engine.rehearsed else "failed" if failure else "waiting", reason=failure)
+def _rehearsal(scorer: Scorer) -> RehearsalOut:
+    failure = scorer.rehearsal_failure
+    return RehearsalOut(state="done" if scorer.rehearsed else "failed" if failure else "waiting", reason=failure)
 
 
-def _missing(found: HealthOut) -> str:
-    if found.encoders.state != "warm":
-        return found.encoders.reason or "the encoders are warming up"
-    if found.meter.state != "warm":
-        return found.meter.reason or "the meter of the sub-scores is warming up"
-    if found.model.refused is not None and found.model.release is None:
-        return f"the promoted model was refused: {found.model.refused.reason}"
-    if found.model.release is None:
+def _not_ready_reason(state: HealthOut) -> str:
+    """Return the sentence that says what the service still lacks."""
+    if state.encoders.state != "warm":
+        return state.encoders.reason or "the encoders are warming up"
+    if state.meter.state != "warm":
+        return state.meter.reason or "the meter of the sub-scores is warming up"
+    if state.model.refused is not None and state.model.release is None:
+        return f"the promoted model was refused: {state.model.refused.reason}"
+    if state.model.release is None:
         return NO_MODEL
-    if any(index.release for index in found.indices.values()):
-        return found.rehearsal.reason or "the first answer is being rehearsed"
+    if any(index.release for index in state.indices.values()):
+        return state.rehearsal.reason or "the first answer is being rehearsed"
     return (
         "no index is served yet; `thumblab refresh` builds them from what the lab holds, or run refresh_library in Dagster "
         "(`thumblab up`)"

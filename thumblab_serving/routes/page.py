@@ -1,4 +1,4 @@
-"""The page at `/`: three files of our own, no framework, nothing from elsewhere."""
+"""The page at `/`: three static files, without a framework and without anything from another host."""
 
 from pathlib import Path
 
@@ -8,20 +8,21 @@ from starlette.responses import FileResponse
 router = APIRouter(include_in_schema=False)
 
 _FOLDER = Path(__file__).resolve().parents[1] / "page"
-_FRESH = {"Cache-Control": "no-cache"}
-"""Ask whether it changed before showing it: an upgrade must not leave an old script talking to a new service."""
+
+_REVALIDATE = {"Cache-Control": "no-cache"}
+"""Makes the browser ask whether a file changed, so that no old script runs against a newer service."""
 
 
 @router.get("/")
 async def index() -> FileResponse:
-    return FileResponse(_FOLDER / "index.html", headers=_FRESH)
+    return FileResponse(_FOLDER / "index.html", headers=_REVALIDATE)
 
 
 @router.get("/page.css")
 async def style() -> FileResponse:
-    return FileResponse(_FOLDER / "page.css", headers=_FRESH)
+    return FileResponse(_FOLDER / "page.css", headers=_REVALIDATE)
 
 
 @router.get("/page.js")
 async def script() -> FileResponse:
-    return FileResponse(_FOLDER / "page.js", headers=_FRESH, media_type="text/javascript")
+    return FileResponse(_FOLDER / "page.js", headers=_REVALIDATE, media_type="text/javascript")

@@ -8,15 +8,15 @@ from fastapi import APIRouter, Depends, Request
 from thumblab_serving.http import submission
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.metrics import Metrics
-from thumblab_serving.http.problems import Problem, documented
-from thumblab_serving.loading.state import NotReadyError
-from thumblab_serving.schemas import ScoreAnswer
-from thumblab_serving.scoring.engine import Engine
+from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.loading.served_releases import NotReadyError
+from thumblab_serving.schemas.answer import ScoreAnswer
+from thumblab_serving.scoring.scorer import Scorer
 
 router = APIRouter(tags=["scoring"])
 
 CONCURRENT = 16
-"""Requests worked on at a time; they mostly wait for the examining threads. Further ones queue."""
+"""Requests that are worked on at a time; further ones queue. Most of their time they wait for the examining threads."""
 
 
 @router.post(
@@ -24,21 +24,21 @@ CONCURRENT = 16
     summary="Rank thumbnails for a title in a niche",
     response_model=ScoreAnswer,
     dependencies=[Depends(require_key)],
-    responses=documented(401, 408, 413, 415, 422, 503),
+    responses=error_responses(401, 408, 413, 415, 422, 503),
     openapi_extra={"requestBody": submission.documentation()},
 )
 async def score(request: Request) -> ScoreAnswer:
-    """Thumbnails by URL of an allowed image host, in base64, or as uploaded files; all give the same answer.
+    """Send thumbnails as URLs of an allowed image host, in base64, or as uploaded files. All three get the same answer.
 
-    A thumbnail that cannot be read is an `error` on its item and leaves the others ranked. Every answer names the
+    A thumbnail that cannot be read has an `error`, and the others are ranked without it. Every answer names the
     releases that made it, and says under `degraded` what was missing.
     """
-    engine: Engine = request.app.state.engine
+    scorer: Scorer = request.app.state.scorer
     metrics: Metrics = request.app.state.metrics
     limiter: CapacityLimiter = request.app.state.limiter
-    asked, sources = await submission.read(request)
+    form, sources = await submission.read(request)
     try:
-        answer = await to_thread.run_sync(engine.score, sources, asked, limiter=limiter)
+        answer = await to_thread.run_sync(scorer.score, sources, form, limiter=limiter)
     except NotReadyError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", str(error), {"Retry-After": "30"}) from None
     metrics.answer(answer)

@@ -1,1 +1,1 @@
-"""From a request to an answer."""
+"""The way from a request to its answer: read and examine the pictures, rank them, place them in the niche."""

@@ -1,4 +1,4 @@
-"""From what a caller sent (bytes, base64 or a URL) to what is known of the picture, or a sentence why it is not."""
+"""Reading the pictures of a request (bytes, base64 or a URL) and examining them."""
 
 import base64
 import binascii
@@ -20,13 +20,20 @@ from thumblab_serving.loading.measuring import Measuring
 
 EXAMINING = min(4, os.cpu_count() or 1)
 """Pictures that are decoded, encoded and measured at a time."""
+
 _FETCHES = 32
-_LONGEST_BASE64 = MAX_BYTES * 4 // 3 + MAX_BYTES // 32  # with line breaks and a `data:` prefix
+"""Pictures that are fetched at a time, or fetched and not examined yet."""
+
+_LONGEST_BASE64 = MAX_BYTES * 4 // 3 + MAX_BYTES // 32
+"""Characters of the largest picture in base64, with line breaks and a `data:` prefix."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A thumbnail as it came: exactly one of `data`, `base64`, `url` and `error` (its reader failed already)."""
+    """The picture of a candidate as it was sent: exactly one of `data`, `base64`, `url` and `error`.
+
+    `error` says why whoever received the picture could not read it.
+    """
 
     id: str
     data: bytes | None = None
@@ -36,8 +43,8 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What is known of a picture: its size, its unit vectors [d] by image encoder, and what was measured."""
+class ExaminedPicture:
+    """A picture's size in pixels, its unit vectors [d] by image encoder, and the measurement of its sub-scores."""
 
     width: int
     height: int
@@ -47,19 +54,19 @@ class Examined:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A thumbnail to rank; `examined` is None where `error` says why it cannot be."""
+    """A picture to score; `picture` is None where it could not be read or examined, and `error` says why."""
 
     id: str
-    examined: Examined | None
+    picture: ExaminedPicture | None
     error: str | None = None
 
 
 class Intake:
-    """Reads and examines pictures in its own threads.
+    """Fetches and examines pictures in threads of its own.
 
-    The examining threads bound the decoded pictures in memory, however many requests there are. Fetching has its own
-    threads; a fetched picture keeps its place there until it was examined, which bounds the bytes. All pictures of a request
-    together have `patience` seconds to arrive.
+    The number of examining threads bounds how many decoded pictures are in memory, however many requests there are. A
+    fetched picture counts as being fetched until it was examined, which bounds the bytes in memory. All pictures of a
+    request together have `patience` seconds to arrive.
     """
 
     def __init__(self, fetcher: Fetcher, measuring: Measuring, patience: float) -> None:
@@ -67,70 +74,74 @@ class Intake:
         self._measuring = measuring
         self._patience = patience
         self._fetching = ThreadPoolExecutor(_FETCHES, "fetch")
-        self._places = threading.Semaphore(_FETCHES)
+        self._fetch_slots = threading.Semaphore(_FETCHES)
         self._examining = ThreadPoolExecutor(EXAMINING, "examine")
 
     def close(self) -> None:
-        self._fetching.shutdown(wait=False, cancel_futures=True)  # a resolver may hold one for minutes
+        """Stop the threads. Does not wait for fetches: the name resolver may block one for minutes."""
+        self._fetching.shutdown(wait=False, cancel_futures=True)
         self._examining.shutdown(cancel_futures=True)
         self._fetcher.close()
 
     def examine(
         self, sources: Sequence[Source], title: str, encoders: Encoders, fingerprints: Sequence[str]
     ) -> list[Candidate]:
-        """Every source as a candidate, in order; a picture that cannot be read is a candidate with an error.
+        """Return a candidate for each source, in order. A picture that cannot be read gives a candidate with an error.
 
-        Each is encoded with each of the image encoders; `title_match` is measured with the first.
+        Each picture is encoded with each of the image encoders; `title_match` is measured with the first.
         """
-        until = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._patience
 
-        def look(data: bytes) -> Examined:
+        def examine_bytes(data: bytes) -> ExaminedPicture:
             picture = decode(data)
             vectors = {name: encoders.picture(name, picture.sha256, data) for name in fingerprints}
-            found = self._measuring.measure(picture, title, vectors[fingerprints[0]], encoders, fingerprints[0])
-            return Examined(picture.width, picture.height, vectors, found)
+            first = fingerprints[0]
+            measurement = self._measuring.measure(picture, title, vectors[first], encoders, first)
+            return ExaminedPicture(picture.width, picture.height, vectors, measurement)
 
-        def fetch(url: str) -> Future[Examined]:
-            self._places.acquire()
+        def fetch(url: str) -> Future[ExaminedPicture]:
+            self._fetch_slots.acquire()
             try:
-                body = self._fetcher.get(url, within_s=max(0.0, until - time.monotonic())).body
-                if time.monotonic() > until:  # its request was answered without it
+                body = self._fetcher.get(url, within_s=max(0.0, deadline - time.monotonic())).body
+                if time.monotonic() > deadline:  # the request was already answered without this picture
                     raise self._late()
-                examined = self._examining.submit(look, body)
+                examined = self._examining.submit(examine_bytes, body)
             except BaseException:
-                self._places.release()
+                self._fetch_slots.release()
                 raise
-            examined.add_done_callback(lambda _: self._places.release())
+            examined.add_done_callback(lambda _: self._fetch_slots.release())
             return examined
 
-        def start(source: Source) -> Callable[[], Examined]:
-            """Have it examined; gives what waits for that."""
+        def start(source: Source) -> Callable[[], ExaminedPicture]:
+            """Start to examine a source, and return the function that waits for the result."""
             if source.url is None:
-                return self._examining.submit(lambda: look(_bytes(source))).result
+                return self._examining.submit(lambda: examine_bytes(_bytes_of(source))).result
             fetched = self._fetching.submit(fetch, source.url)
-            return lambda: self._arrived(fetched, until).result()
+            return lambda: self._wait_for_arrival(fetched, deadline).result()
 
-        return [_candidate(source, wait) for source, wait in [(source, start(source)) for source in sources]]
+        started = [(source, start(source)) for source in sources]
+        return [_candidate(source, wait) for source, wait in started]
 
-    def _arrived(self, fetched: Future[Future[Examined]], until: float) -> Future[Examined]:
+    def _wait_for_arrival(self, fetched: Future[Future[ExaminedPicture]], deadline: float) -> Future[ExaminedPicture]:
         try:
-            return fetched.result(max(0.0, until - time.monotonic()))
-        except DeadlineError:  # it hangs where no deadline is kept, or stood in line behind others
+            return fetched.result(max(0.0, deadline - time.monotonic()))
+        except DeadlineError:  # the fetch hangs where it has no deadline of its own, or waits behind other fetches
             fetched.cancel()
             raise self._late() from None
 
     def _late(self) -> ImageError:
-        return ImageError(f"it did not arrive within {self._patience:g} s")
+        return ImageError(f"the picture did not arrive within {self._patience:g} s")
 
 
-def _candidate(source: Source, wait: Callable[[], Examined]) -> Candidate:
+def _candidate(source: Source, wait: Callable[[], ExaminedPicture]) -> Candidate:
     try:
         return Candidate(source.id, wait())
     except LabError as error:
         return Candidate(source.id, None, str(error))
 
 
-def _bytes(source: Source) -> bytes:
+def _bytes_of(source: Source) -> bytes:
+    """Return the bytes of a picture that was sent. Raises `ImageError`."""
     if source.error is not None:
         raise ImageError(source.error)
     if source.data is not None:

@@ -1,27 +1,29 @@
-"""What a measurement says in an answer: each sub-score in its niche, and the evidence."""
+"""The sub-scores and the evidence of a picture, as an answer presents them."""
 
 from thumblab_core.sub_scores import Evidence, Measurement, SubScore
 from thumblab_core.sub_scores.distribution import WEAK_BELOW, ScoreDistribution
 from thumblab_core.sub_scores.explanations import WEAK, explained
 from thumblab_core.sub_scores.layout import BADGE
-from thumblab_serving.schemas import EvidenceOut, SubScoreOut
+from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
 
 
-def judged(measurement: Measurement, library: ScoreDistribution | None) -> dict[str, SubScoreOut]:
-    """The sub-scores by name, each judged by the niche's library, or by the lab's own thresholds where there is none."""
-    return {name: _judged(score, measurement.evidence, library) for name, score in measurement.scores.items()}
+def present_sub_scores(measurement: Measurement, library: ScoreDistribution | None) -> dict[str, SubScoreOut]:
+    """Return the sub-scores by name, compared with the niche's library, or with the lab's own thresholds without one."""
+    return {name: _present(score, measurement.evidence, library) for name, score in measurement.scores.items()}
 
 
-def shown(evidence: Evidence, width: int, height: int) -> EvidenceOut:
-    """The evidence of a picture of that many pixels, with the corner that YouTube covers."""
-    whole = {"width": width, "height": height, "badge": BADGE.as_json()}
-    return EvidenceOut.model_validate(evidence.as_json() | whole)
+def present_evidence(evidence: Evidence, width: int, height: int) -> EvidenceOut:
+    """Return the evidence of a picture of that many pixels, with the corner that YouTube covers."""
+    picture = {"width": width, "height": height, "badge": BADGE.as_json()}
+    return EvidenceOut.model_validate(evidence.as_json() | picture)
 
 
-def _judged(score: SubScore, evidence: Evidence, library: ScoreDistribution | None) -> SubScoreOut:
+def _present(score: SubScore, evidence: Evidence, library: ScoreDistribution | None) -> SubScoreOut:
     if score.value is None:
         return SubScoreOut(value=None, niche_percentile=None, weak=False, reason=score.reason, fix=None)
-    place = None if library is None else library.percentile(score.name, score.value)
-    weak = score.value < WEAK[score.name] if place is None else place < WEAK_BELOW
-    said = explained(score.name, score.value, evidence, weak)
-    return SubScoreOut(value=score.value, niche_percentile=place, weak=weak, reason=said.reason, fix=said.fix)
+    percentile = None if library is None else library.percentile(score.name, score.value)
+    weak = score.value < WEAK[score.name] if percentile is None else percentile < WEAK_BELOW
+    explanation = explained(score.name, score.value, evidence, weak)
+    return SubScoreOut(
+        value=score.value, niche_percentile=percentile, weak=weak, reason=explanation.reason, fix=explanation.fix
+    )

@@ -1,4 +1,4 @@
-"""The outside of the service: keys, limits, problems, documents, logs."""
+"""The HTTP interface of the service: keys, limits, problems, OpenAPI, logs."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ import pytest
 
 from thumblab_core.niches import NICHES
 from thumblab_serving.http.bodies import MAX_BODY
-from thumblab_serving.schemas import ScoreForm
+from thumblab_serving.schemas.request import ScoreForm
 
 KEY = "key-of-the-tests-0123456789"
 
@@ -38,7 +38,7 @@ def problem(reply, status):
         {"Authorization": f"Basic {KEY}"},
     ],
 )
-def test_without_the_key_nothing_is_scored(service, headers):
+def test_a_request_without_the_key_is_refused(service, headers):
     reply = httpx.post(f"{service.url}/v1/score", headers=headers, json={"title": "t", "thumbnails": []})
     assert problem(reply, 401)["type"] == "urn:thumblab:unauthorized"
     assert reply.headers["www-authenticate"] == "Bearer"
@@ -51,12 +51,12 @@ def test_the_key_also_works_as_a_bearer_token(service, draw):
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/ready", "/metrics", "/openapi.json", "/page.js", "/page.css"])
-def test_what_says_nothing_secret_needs_no_key(service, path):
+def test_pages_health_and_documents_need_no_key(service, path):
     assert httpx.get(service.url + path).status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"title": ""}, "title"),
         ({"title": "   "}, "title"),
@@ -71,9 +71,9 @@ def test_what_says_nothing_secret_needs_no_key(service, path):
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_a_request_of_the_wrong_form_is_a_problem_that_names_the_field(service, change, said):
+def test_an_invalid_field_is_a_problem_that_names_the_field(service, change, expected):
     body = {"title": "t", "category": "tech", "thumbnails": [{"id": "a", "url": "https://i.ytimg.com/a"}]} | change
-    assert said in problem(service.client.post("/v1/score", json=body), 422)["detail"]
+    assert expected in problem(service.client.post("/v1/score", json=body), 422)["detail"]
 
 
 UNSEEN = {
@@ -90,7 +90,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("title", UNSEEN.values(), ids=UNSEEN)
-def test_a_title_in_which_nothing_can_be_seen_is_none_however_it_is_sent(service, draw, title):
+def test_an_invisible_title_is_refused_in_json_and_in_a_form(service, draw, title):
     for reply in (service.ask([{"id": "a", "url": "u"}], title=title), service.upload(draw(1), title=title)):
         assert "title: give a title that can be seen" in problem(reply, 422)["detail"]
 
@@ -111,7 +111,7 @@ def test_a_title_in_which_nothing_can_be_seen_is_none_however_it_is_sent(service
         ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
     ],
 )
-def test_a_title_loses_what_cannot_be_seen_and_keeps_all_else(given, kept):
+def test_a_title_loses_its_invisible_characters_only(given, kept):
     assert ScoreForm(title=given).title == kept
 
 
@@ -119,7 +119,7 @@ def test_a_title_loses_what_cannot_be_seen_and_keeps_all_else(given, kept):
     "start", ["", "https://www.youtube.com/channel/", "http://youtube.com/channel/", "m.youtube.com/channel/"]
 )
 @pytest.mark.parametrize("end", ["", "/videos", "?view=0", "#x"])
-def test_a_channel_is_named_by_its_id_or_by_a_url_that_holds_it(start, end):
+def test_a_channel_is_accepted_as_an_id_or_as_a_url_with_the_id(start, end):
     given = f" {start}UCBJycsmduvYEL83R_U4JriQ{end if start else ''} "
     assert ScoreForm(title="t", channel_id=given).channel_id == "UCBJycsmduvYEL83R_U4JriQ"
 
@@ -138,18 +138,18 @@ def test_a_channel_is_named_by_its_id_or_by_a_url_that_holds_it(start, end):
         "https://www.youtube.com/channel/",
     ],
 )
-def test_what_names_no_channel_is_refused_with_what_to_do(given):
+def test_an_invalid_channel_is_refused_with_a_next_step(given):
     with pytest.raises(ValueError, match=r"give the id of a channel .* `thumblab channel add @handle` prints"):
         ScoreForm(title="t", channel_id=given)
 
 
-def test_an_unknown_category_is_told_the_niches(service, draw):
+def test_the_error_for_an_unknown_category_lists_the_niches(service, draw):
     for reply in (service.ask([{"id": "a", "url": "u"}], category="knitting"), service.upload(draw(1), category="x")):
         detail = problem(reply, 422)["detail"]
         assert all(niche in detail for niche in NICHES)
 
 
-def test_json_that_is_not_json_is_a_problem(service):
+def test_invalid_json_is_a_problem(service):
     headers = {"content-type": "application/json"}
     problem(service.client.post("/v1/score", content=b"{", headers=headers), 422)
 
@@ -158,22 +158,22 @@ def test_another_content_type_is_a_problem(service):
     assert "multipart" in problem(service.client.post("/v1/score", content=b"x"), 415)["detail"]
 
 
-def test_a_form_that_is_no_form_is_a_problem(service):
+def test_an_invalid_form_is_a_problem(service):
     headers = {"content-type": "multipart/form-data; boundary=x"}
     problem(service.client.post("/v1/score", content=b"garbage", headers=headers), 400)
 
 
-def test_an_upload_without_files_or_with_too_many_is_a_problem(service, draw):
+def test_an_upload_without_files_or_with_too_many_files_is_a_problem(service, draw):
     problem(service.client.post("/v1/score", data={"title": "t"}, files={"other": ("a", b"x")}), 422)
     problem(service.upload(*[b"x"] * 21), 422)
 
 
-def test_other_paths_and_methods_are_problems(service):
+def test_unknown_paths_and_methods_are_problems(service):
     problem(service.client.get("/nothing"), 404)
     problem(service.client.get("/v1/score"), 405)
 
 
-def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(service):
+def test_a_body_with_a_too_large_content_length_is_refused_before_it_is_sent(service):
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(
@@ -183,7 +183,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(service):
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_body_that_does_not_say_its_size_is_counted(service):
+def test_a_body_without_a_content_length_is_limited_as_it_arrives(service):
     def endless():
         for _ in range(MAX_BODY // 2**20 + 1):
             yield b" " * 2**20
@@ -193,23 +193,23 @@ def test_a_body_that_does_not_say_its_size_is_counted(service):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", ""])
-def test_a_page_whose_name_was_rebound_to_this_machine_is_refused(service, host):
+def test_a_host_name_rebound_to_this_machine_is_refused(service, host):
     for path in ("/", "/health", "/v1/score"):
         assert problem(httpx.get(service.url + path, headers={"Host": host}), 421)
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8000", "[::1]:8000", "[::1]"])
-def test_the_names_of_this_machine_are_answered(service, host):
+def test_local_host_names_are_accepted(service, host):
     assert httpx.get(f"{service.url}/health", headers={"Host": host}).status_code == 200
 
 
-def test_no_other_origin_is_let_in(service):
+def test_no_other_origin_is_allowed(service):
     headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     for reply in (httpx.options(f"{service.url}/v1/score", headers=headers), httpx.get(service.url, headers=headers)):
         assert not [name for name in reply.headers if name.startswith("access-control")]
 
 
-def test_the_page_may_run_only_its_own_script_and_not_be_framed(service):
+def test_the_page_runs_only_its_own_script_and_cannot_be_framed(service):
     reply = httpx.get(service.url)
     policy = reply.headers["content-security-policy"]
     assert "script-src 'self'" in policy
@@ -251,18 +251,18 @@ def test_metrics_count_requests_thumbnails_and_releases(service, lab, draw):
     assert "/some/scan" not in httpx.get(f"{service.url}/metrics").text
 
 
-def test_a_request_is_one_line_of_json_without_the_key(service, draw, caplog):
+def test_a_request_is_logged_as_one_line_of_json_without_the_key(service, draw, caplog):
     with caplog.at_level(logging.INFO):
         reply = service.upload(draw(1), draw(2))
         httpx.get(f"{service.url}/health?key={KEY}", headers={"X-API-Key": KEY})
     lines = [json.loads(r.getMessage()) for r in caplog.records if r.name == "thumblab_serving.requests"]
-    line = next(one for one in lines if one["request"] == reply.headers["x-request-id"])
+    line = next(line for line in lines if line["request"] == reply.headers["x-request-id"])
     assert line["thumbnails"] == 2
     assert line["status"] == 200
     assert line["model"] == reply.json()["releases"]["model"]
     assert line["milliseconds"] > 0
-    ours = [r.getMessage() for r in caplog.records if r.name.startswith("thumblab")]
-    assert KEY not in "".join(ours)
+    messages = [r.getMessage() for r in caplog.records if r.name.startswith("thumblab")]
+    assert KEY not in "".join(messages)
 
 
 def test_importing_the_service_loads_neither_dagster_nor_mlflow_nor_torch():

@@ -1,4 +1,4 @@
-"""Promises of a service under load and attack: what one client sends, or does not send, never stops the others."""
+"""The service under load and attack: what one client sends, or does not send, never stops the others."""
 
 import base64
 import contextlib
@@ -25,7 +25,7 @@ KEY = "key-of-the-tests-0123456789"
 
 @contextlib.contextmanager
 def sending(service, *parts: bytes):
-    """A connection over which these bytes were sent."""
+    """Open a connection and send these bytes over it."""
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(b"".join(parts))
@@ -44,7 +44,7 @@ def status(connection) -> int:
 
 @pytest.fixture(scope="module")
 def hasty(lab_at, tmp_path_factory, run):
-    """A service without releases and with little patience."""
+    """A service without releases and with short timeouts."""
     lab = lab_at(
         tmp_path_factory.mktemp("hasty"),
         serving_header_s=0.3,
@@ -53,13 +53,13 @@ def hasty(lab_at, tmp_path_factory, run):
         serving_bodies_mib=128,
     )
     with run(lab.settings, wait=False) as service:
-        service.app.state.engine.load()
-        service.client.headers["Connection"] = "close"  # it ends an idle connection just as another request begins
+        service.app.state.scorer.load()
+        service.client.headers["Connection"] = "close"  # an idle connection may time out just as a request begins
         yield service
 
 
 def hostile() -> dict[str, bytes]:
-    """Bodies of JSON that cost much where each field or error is looked at."""
+    """Return JSON bodies that are expensive where each field or error is processed."""
     start, end = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
     return {
         "unknown keys": start + b"".join(b',"k%d":0' % n for n in range(700_000)) + end,
@@ -75,7 +75,7 @@ def hostile() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", list(hostile()))
-def test_json_that_is_all_fields_costs_little_and_is_one_short_problem(hasty, kind):
+def test_json_with_very_many_fields_costs_little_and_gives_one_short_problem(hasty, kind):
     body = hostile()[kind]
     tracemalloc.start()
     reply = hasty.client.post("/v1/score", content=body, headers={"content-type": "application/json"})
@@ -86,24 +86,24 @@ def test_json_that_is_all_fields_costs_little_and_is_one_short_problem(hasty, ki
     assert peak < 8 * len(body) + 60 * 2**20  # 700,000 errors took 700 MiB
 
 
-def test_a_request_that_does_not_arrive_is_given_up_and_the_others_are_answered(hasty):
+def test_a_request_that_does_not_arrive_times_out_and_others_are_answered(hasty):
     with sending(hasty, head(1_000), b"{") as idle, sending(hasty, head(None), b"1\r\n{\r\n") as chunked:
         assert hasty.client.get("/health").status_code == 200
         assert (status(idle), status(chunked)) == (408, 408)
         assert hasty.app.state.budget.used == 0
     with sending(hasty, head(1_000)) as dripping:
         dripping.settimeout(0.05)
-        found = b""
-        while not found:  # a byte at a time keeps no request alive
+        answer = b""
+        while not answer:  # a byte from time to time does not keep a request alive
             try:
                 dripping.sendall(b" ")
-                found = dripping.recv(65536)
+                answer = dripping.recv(65536)
             except TimeoutError:
                 continue
-        assert found.split()[1] == b"408"
+        assert answer.split()[1] == b"408"
 
 
-def test_bodies_share_a_bounded_memory_and_who_comes_beyond_is_asked_to_come_again(hasty):
+def test_a_body_beyond_the_shared_memory_limit_gets_503_with_retry_after(hasty):
     with sending(hasty, head(100 * 2**20), b"{") as first:
         deadline = time.monotonic() + 10
         while hasty.app.state.budget.used == 0:
@@ -113,7 +113,7 @@ def test_bodies_share_a_bounded_memory_and_who_comes_beyond_is_asked_to_come_aga
         assert answer.startswith("HTTP/1.1 503 ")
         assert "retry-after: 5" in answer.lower()
         assert hasty.client.get("/health").status_code == 200
-        assert hasty.upload(b"small").status_code == 503  # not for its body: nothing is promoted
+        assert hasty.upload(b"small").status_code == 503  # because nothing is promoted, and not because of its body
         assert status(first) == 408
     assert hasty.app.state.budget.used == 0
 
@@ -122,32 +122,32 @@ def test_without_the_key_no_body_is_read(hasty):
     with sending(hasty, head(MAX_BODY, key="wrong")) as stranger:
         assert status(stranger) == 401
         assert hasty.app.state.budget.used == 0
-        assert stranger.recv(1) == b""  # and what it goes on sending is not waited for
+        assert stranger.recv(1) == b""  # the connection is closed: nothing more is read
 
 
-def test_half_requests_are_ended_and_make_room_for_whole_ones(new_lab, run, monkeypatch):
+def test_incomplete_requests_are_closed_to_make_room_for_others(new_lab, run, monkeypatch):
     monkeypatch.setattr(connections, "_MOST_CONNECTIONS", 20)
     with run(new_lab(serving_header_s=3600).settings, wait=False) as service:
         address = urlsplit(service.url)
         half = [socket.create_connection((address.hostname, address.port)) for _ in range(60)]
-        for one in half:
-            one.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-")
-        for _ in range(3):  # on connections of their own
+        for connection in half:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-")
+        for _ in range(3):  # each on a new connection
             assert httpx.get(f"{service.url}/health", trust_env=False).status_code == 200
-        for one in half:
-            one.close()
+        for connection in half:
+            connection.close()
 
 
 @pytest.mark.parametrize(
-    "said", [b"", b"GET /health HTTP/1.1\r\nX-", b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"]
+    "sent", [b"", b"GET /health HTTP/1.1\r\nX-", b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"]
 )
-def test_a_connection_without_a_request_is_ended_however_it_began(hasty, said):
-    with sending(hasty, said) as connection, contextlib.suppress(ConnectionResetError):
-        while connection.recv(65536):  # a time out of the socket's would raise
+def test_a_connection_without_a_complete_request_is_closed(hasty, sent):
+    with sending(hasty, sent) as connection, contextlib.suppress(ConnectionResetError):
+        while connection.recv(65536):  # a timeout of the socket would raise
             pass
 
 
-def test_this_process_may_open_as_many_files_as_it_is_let(monkeypatch):
+def test_the_limit_of_open_files_is_raised_as_far_as_allowed(monkeypatch):
     limits = [(256, 4096)]
     monkeypatch.setattr(connections.resource, "getrlimit", lambda _: limits[-1])
     monkeypatch.setattr(connections.resource, "setrlimit", lambda _, wanted: limits.append(wanted))
@@ -157,7 +157,7 @@ def test_this_process_may_open_as_many_files_as_it_is_let(monkeypatch):
     assert connections.open_descriptors() == 128
 
 
-def test_a_client_that_leaves_is_no_error_of_the_service(hasty, caplog):
+def test_a_client_that_disconnects_is_not_logged_as_an_error(hasty, caplog):
     with caplog.at_level(logging.DEBUG, "thumblab_serving.requests"):
         for kind in ("application/json", "multipart/form-data; boundary=x"):
             with sending(hasty, head(1_000, kind=kind), b"--x\r\n"):
@@ -170,11 +170,11 @@ def test_a_client_that_leaves_is_no_error_of_the_service(hasty, caplog):
     assert 'status="500"' not in hasty.client.get("/metrics").text
 
 
-def test_an_answer_that_nobody_expected_has_its_id_and_the_headers_too(hasty, monkeypatch):
+def test_an_unexpected_error_is_answered_with_request_id_and_security_headers(hasty, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError("of the tests")
 
-    monkeypatch.setattr(hasty.app.state.engine, "score", fail)
+    monkeypatch.setattr(hasty.app.state.scorer, "score", fail)
     reply = hasty.upload(b"x")
     assert reply.status_code == 500
     assert reply.headers["content-type"] == "application/problem+json"
@@ -184,7 +184,7 @@ def test_an_answer_that_nobody_expected_has_its_id_and_the_headers_too(hasty, mo
 
 
 @pytest.mark.parametrize("way", ["json", "form"])
-def test_a_picture_over_the_limit_is_an_error_of_its_item_and_says_its_own_size(service, draw, way):
+def test_a_picture_over_the_limit_gets_an_error_with_its_size(service, draw, way):
     large = MAX_BYTES + 3 * 2**20
     if way == "json":
         text = base64.b64encode(draw(1)).decode()
@@ -200,7 +200,7 @@ def test_a_picture_over_the_limit_is_an_error_of_its_item_and_says_its_own_size(
     assert "at most" in bad["error"]
 
 
-def test_the_limits_leave_room_for_the_largest_picture_and_are_in_the_document(service):
+def test_the_limits_allow_the_largest_picture_and_are_in_the_openapi_document(service):
     assert MAX_BODY > 50_000_000 * 4 / 3 + 2**20
     document = httpx.get(f"{service.url}/openapi.json", trust_env=False).json()
     body = document["paths"]["/v1/score"]["post"]["requestBody"]
@@ -209,43 +209,8 @@ def test_the_limits_leave_room_for_the_largest_picture_and_are_in_the_document(s
     assert {"408", "413", "503"} <= set(document["paths"]["/v1/score"]["post"]["responses"])
 
 
-def test_metrics_say_what_each_cache_holds_and_may_hold(service, draw):
-    service.score(draw(4711))
-    text = httpx.get(f"{service.url}/metrics", trust_env=False).text
-    found = {
-        (name, use): float(value)
-        for name, use, value in re.findall(r'^(thumblab_memory\w*)_bytes\{use="([\w-]+)"\} (\S+)$', text, re.M)
-    }
-    uses = {use for name, use in found if name == "thumblab_memory_limit"}
-    assert uses == {
-        "bodies",
-        "cache-pictures",
-        "cache-titles",
-        "cache-looks",
-        "cache-added-histories",
-        "cache-own-histories",
-    }
-    assert all(found["thumblab_memory", use] <= found["thumblab_memory_limit", use] for use in uses)
-    assert found["thumblab_memory", "cache-looks"] > 1_000
-    assert found["thumblab_memory", "resident"] > 50 * 2**20
-
-
-def test_a_cache_keeps_to_its_bytes_and_counts_what_its_values_consist_of():
-    import numpy as np
-
-    from thumblab_serving.loading.cache import Cache, weight
-
-    cache = Cache[object](1_000, limit=10 * 4_000)
-    for n in range(50):
-        cache.get(n, lambda: {"vector": np.zeros((1, 1_000), np.float32)[0]})
-        assert cache.used <= cache.limit
-    assert 5 < len(cache) < 10
-    assert weight(np.zeros(1_000, np.float32)) >= 4_000
-    assert weight([(1.5,) * 100] * 10) >= 10 * 100 * 24
-
-
-def test_urls_that_hang_hold_their_request_for_one_deadline_and_not_one_each(new_lab, run, draw):
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts and says nothing
+def test_hanging_urls_of_one_request_share_one_deadline(new_lab, run, draw):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections and never answers
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         lab = new_lab(extra_image_hosts=host, serving_fetch_s=0.3)
         lab.promote(lab.index())
@@ -258,8 +223,8 @@ def test_urls_that_hang_hold_their_request_for_one_deadline_and_not_one_each(new
             took = time.monotonic() - start
     *bad, fine = reply.json()["thumbnails"]
     assert fine["rank"] == 1
-    assert all("did not arrive within" in one["error"] for one in bad)
-    assert took < 19 * 0.3  # one deadline each would be this at least
+    assert all("did not arrive within" in thumbnail["error"] for thumbnail in bad)
+    assert took < 19 * 0.3  # with a deadline for each URL it would take at least this
 
 
 @pytest.mark.parametrize(
@@ -278,7 +243,7 @@ def test_urls_that_hang_hold_their_request_for_one_deadline_and_not_one_each(new
         (["UCown", "UCother"], False),
     ],
 )
-def test_a_form_takes_the_channels_that_the_document_says_and_no_others(hasty, draw, parts, good):
+def test_a_form_accepts_exactly_the_channels_of_the_openapi_document(hasty, draw, parts, good):
     document = httpx.get(f"{hasty.url}/openapi.json", trust_env=False).json()
     body = document["paths"]["/v1/score"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     channel = body["properties"]["channel_id"]
@@ -290,7 +255,7 @@ def test_a_form_takes_the_channels_that_the_document_says_and_no_others(hasty, d
     assert reply.status_code == (503 if good else 422), reply.text  # 503: nothing is promoted here
 
 
-def test_a_channel_that_is_a_file_is_refused(hasty, draw):
+def test_a_file_in_the_field_of_the_channel_is_refused(hasty, draw):
     files = [("thumbnails", ("a.jpg", draw(1))), ("channel_id", ("a.txt", b"UCown"))]
     assert hasty.client.post("/v1/score", data={"title": "t"}, files=files).status_code == 422
 
@@ -331,58 +296,3 @@ def test_the_first_request_after_ready_imports_nothing_and_loads_nothing(lab, dr
         text=True,
     )
     assert done.stdout == "[] []\n", done.stderr[-2000:]
-
-
-WORKERS = """
-import os, signal
-from types import SimpleNamespace
-from thumblab_serving.http.bodies import Budget
-from thumblab_serving.http.metrics import Metrics
-
-engine = SimpleNamespace(state=SimpleNamespace(slots=[]), caches={})
-done, workers = os.pipe(), []
-for _ in range(2):
-    workers.append(os.fork())
-    if workers[-1] == 0:
-        budget = Budget(100)
-        budget.take(30)
-        Metrics(engine, budget).request("GET", "/health", 200, 0.1)
-        os.write(done[1], b".")
-        signal.pause()
-for _ in workers:
-    os.read(done[0], 1)
-print(Metrics(engine, Budget(100)).text().decode())
-for worker in workers:
-    os.kill(worker, signal.SIGKILL)
-"""
-
-
-def test_one_of_several_workers_gives_the_metrics_of_all(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", WORKERS],
-        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert 'thumblab_request_seconds_count{method="GET",route="/health",status="200"} 2.0' in done.stdout, done.stderr
-    assert 'thumblab_memory_bytes{use="bodies"} 60.0' in done.stdout
-
-
-def test_a_dead_worker_whose_files_another_worker_removed_first_costs_no_metrics(tmp_path, monkeypatch):
-    from types import SimpleNamespace
-
-    from thumblab_serving.http import metrics
-    from thumblab_serving.http.bodies import Budget
-
-    (tmp_path / "gauge_livesum_4194999.db").touch()
-
-    def removed_first(worker):
-        (tmp_path / f"gauge_livesum_{worker}.db").unlink()
-        raise FileNotFoundError(worker)
-
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    monkeypatch.setattr(metrics.psutil, "pid_exists", lambda _: False)
-    monkeypatch.setattr(metrics.multiprocess, "mark_process_dead", removed_first)
-    engine = SimpleNamespace(state=SimpleNamespace(slots=[]), caches={})
-    assert b"thumblab_release_served" in metrics.Metrics(engine, Budget(1)).text()

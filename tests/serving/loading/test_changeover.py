@@ -1,4 +1,4 @@
-"""Promises of a change of image encoder: what is served goes on, each release with its own encoder, and none is mixed."""
+"""A change of the image encoder: each release is used with its own encoder, and the service goes on."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def fingerprint(lab, name):
     return named_image_encoder(name, lab.settings.releases).fingerprint
 
 
-def test_an_index_of_another_encoder_serves_beside_a_model_of_the_old_one(new_lab, run, draw, tiny: TinyClip):
+def test_an_index_of_a_new_encoder_is_served_beside_a_model_of_the_old_one(new_lab, run, draw, tiny: TinyClip):
     lab = new_lab()
     lab.promote(lab.index(name="builtin"))
     lab.promote(lab.model(name="builtin"))
@@ -24,10 +24,10 @@ def test_an_index_of_another_encoder_serves_beside_a_model_of_the_old_one(new_la
         after = service.score(*pictures)
         assert after["releases"]["index"] == release.release_id
         assert set(service.health()["encoders"]["images"]) == {fingerprint(lab, n) for n in ("builtin", tiny.setting)}
-        # The model was asked with its own vectors: nothing it said has changed.
+        # The model still gets vectors of its own encoder, so its figures are the same.
         for key in ("rank", "score", "win_probability", "predicted_engagement"):
             assert [t[key] for t in after["thumbnails"]] == [t[key] for t in before["thumbnails"]]
-        # And the library with its own: brute force in that space gives the same neighbours.
+        # The library gets vectors of its encoder: brute force in that space finds the same neighbours.
         encoder, index = named_image_encoder(tiny.setting, lab.settings.releases), NicheIndex.load(release)
         vectors = encoder.encode_images([decode(data, encoder.decode_size).pixels for data in pictures])
         for vector, thumbnail in zip(vectors, after["thumbnails"], strict=True):
@@ -35,20 +35,20 @@ def test_an_index_of_another_encoder_serves_beside_a_model_of_the_old_one(new_la
             nearest = [index.items[row] for row in np.argsort(-(index.vectors() @ vector))]
             expected = [item.video_id for item in nearest if item.winner][:5]
             assert [n["video_id"] for n in thumbnail["neighbours"]] == expected
-        # title_match is now measured by the text tower, and says so.
+        # The text tower now measures title_match.
         assert after["thumbnails"][0]["sub_scores"]["title_match"]["value"] is not None
 
 
-def test_when_the_model_has_followed_only_the_new_encoder_is_used(new_lab, run, draw, tiny: TinyClip):
+def test_with_index_and_model_of_the_new_encoder_only_that_encoder_is_loaded(new_lab, run, draw, tiny: TinyClip):
     lab = new_lab()
     lab.promote(lab.index(name=tiny.setting))
     model = lab.promote(lab.model(name=tiny.setting))
-    with run(lab.settings) as service:  # the settings say built-in: the releases know better
+    with run(lab.settings) as service:  # the settings name the built-in encoder, and the releases another one
         assert service.score(draw(1))["releases"]["model"] == model.release_id
         assert service.health()["encoders"]["images"] == [fingerprint(lab, tiny.setting)]
 
 
-def test_a_restart_with_other_settings_serves_what_is_promoted(new_lab, run, draw):
+def test_a_restart_with_other_settings_serves_the_promoted_releases(new_lab, run, draw):
     lab = new_lab()
     index, model = lab.promote(lab.index(name="builtin")), lab.promote(lab.model(name="builtin"))
     elsewhere = lab.settings.model_copy(update={"image_encoder": "open_clip:ViT-B-32//no/such/file"})
@@ -58,7 +58,7 @@ def test_a_restart_with_other_settings_serves_what_is_promoted(new_lab, run, dra
         assert not any("similarity" in sentence for sentence in answer["degraded"])
 
 
-def test_a_release_whose_encoder_cannot_be_had_is_refused_and_the_old_one_serves_on(new_lab, run, draw):
+def test_a_release_whose_encoder_cannot_be_loaded_is_refused(new_lab, run, draw):
     lab = new_lab()
     old = lab.promote(lab.index(name="builtin"))
     lab.promote(lab.model(name="builtin"))
@@ -71,7 +71,7 @@ def test_a_release_whose_encoder_cannot_be_had_is_refused_and_the_old_one_serves
         assert "/no/such/file" in service.health()["indices"]["tech"]["refused"]["reason"]
 
 
-def test_a_release_that_names_one_encoder_and_was_made_with_another_is_refused(new_lab, run, draw, tiny: TinyClip):
+def test_a_release_made_with_another_encoder_than_it_names_is_refused(new_lab, run, draw, tiny: TinyClip):
     lab = new_lab()
     old = lab.promote(lab.index(name="builtin"))
     lab.promote(lab.model(name="builtin"))

@@ -1,4 +1,4 @@
-"""Promises of a service whose disk or network fails for a while: it goes on with what it has, says so, and mends itself."""
+"""A disk or a network that fails for a while: the service goes on with what it has, says so, and recovers."""
 
 import gc
 import shutil
@@ -17,14 +17,14 @@ from thumblab_serving.loading import faults
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """What may pass is tried again by whoever asks next; what is damaged never."""
-    monkeypatch.setattr(faults, "PASSING_SECONDS", (0.0, 0.0))
-    monkeypatch.setattr(faults, "LASTING_SECONDS", (3600.0, 3600.0))
+    """Retry after a transient error at once, and after damage never."""
+    monkeypatch.setattr(faults, "TRANSIENT_WAITS", (0.0, 0.0))
+    monkeypatch.setattr(faults, "PERMANENT_WAITS", (3600.0, 3600.0))
 
 
 @pytest.fixture
 def compiled(new_lab, tiny: TinyClip, tmp_path: Path):
-    """A lab whose releases were made with a tower that is compiled, and the file of the weights that it was made of."""
+    """A lab whose releases were made with a compiled image tower, and the file of the weights it was compiled from."""
     from thumblab_core.encoders.openvino_runtime import ov
 
     lab, weights = new_lab(), tmp_path / "weights.pt"
@@ -40,7 +40,7 @@ def compiled(new_lab, tiny: TinyClip, tmp_path: Path):
     return lab, weights
 
 
-def test_a_release_that_could_not_be_read_at_start_is_served_once_it_can_without_a_restart(
+def test_a_release_that_was_unreadable_at_start_is_served_later_without_a_restart(
     new_lab, run, draw, tmp_path, at_once
 ):
     lab = new_lab()
@@ -48,7 +48,7 @@ def test_a_release_that_could_not_be_read_at_start_is_served_once_it_can_without
     for release in (index, model):
         release.path.rename(tmp_path / release.kind)
     with run(lab.settings, wait=False) as service:
-        service.app.state.engine.load()
+        service.app.state.scorer.load()
         health = service.health()
         for served in (health["model"], health["indices"]["tech"]):
             assert served["refused"]["release"] in (model.release_id, index.release_id)
@@ -56,13 +56,13 @@ def test_a_release_that_could_not_be_read_at_start_is_served_once_it_can_without
         assert service.upload(draw(1)).status_code == 503
         for release in (index, model):
             (tmp_path / release.kind).rename(release.path)
-        assert service.client.get("/ready").status_code == 200  # nobody had to ask for a score
+        assert service.client.get("/ready").status_code == 200  # without a request for a score
         answer = service.score(draw(1))
         assert answer["releases"] == {"model": model.release_id, "index": index.release_id}
         assert service.health()["model"]["refused"] is None
 
 
-def test_a_fault_that_may_pass_is_tried_again_soon_and_then_less_often_and_damage_rarely(monkeypatch):
+def test_transient_errors_are_retried_soon_and_damage_rarely(monkeypatch):
     now = 0.0
     monkeypatch.setattr(faults.time, "monotonic", lambda: now)
     waits = {}
@@ -78,7 +78,7 @@ def test_a_fault_that_may_pass_is_tried_again_soon_and_then_less_often_and_damag
     assert waits[ValueError] == [60, 120, 240, 480, 600, 600, 600, 600, 600]
 
 
-def test_a_meter_that_failed_at_start_is_made_once_it_can_be_without_a_request(new_lab, run, tmp_path, at_once):
+def test_a_meter_that_failed_at_start_is_made_later_without_a_request(new_lab, run, tmp_path, at_once):
     lab = new_lab()
     lab.promote(lab.index())
     lab.promote(lab.model())
@@ -88,26 +88,24 @@ def test_a_meter_that_failed_at_start_is_made_once_it_can_be_without_a_request(n
         while service.health()["meter"]["state"] != "failed":
             assert time.monotonic() < deadline
         assert "faces.onnx" in service.client.get("/ready").json()["detail"]
-        service.app.state.engine.measuring._settings = lab.settings  # as if the file were there by now
+        service.app.state.scorer.measuring._settings = lab.settings  # as if the file had appeared
         while service.client.get("/ready").status_code != 200:
             assert time.monotonic() < deadline
 
 
-def test_a_rehearsal_that_fails_in_any_way_is_said_tried_again_by_backoff_and_breaks_no_health(
-    new_lab, run, monkeypatch
-):
-    from thumblab_serving.scoring import engine
-    from thumblab_serving.scoring.engine import Engine
+def test_a_failed_rehearsal_is_reported_by_health_and_retried_after_the_backoff(new_lab, run, monkeypatch):
+    from thumblab_serving.scoring import scorer
+    from thumblab_serving.scoring.scorer import Scorer
 
-    real, tries, told = Engine.score, [], []
-    # Not caplog: what configures logging in other tests of the process may have switched this logger off.
-    monkeypatch.setattr(engine._log, "warning", lambda line, *values: told.append(line % values))
+    real, tries, warnings = Scorer.score, [], []
+    # Not caplog: other tests of this process may have disabled the logger.
+    monkeypatch.setattr(scorer._log, "warning", lambda line, *values: warnings.append(line % values))
 
     def broken(self, sources, asked):
         tries.append(1)
         raise RuntimeError("the device is lost")
 
-    monkeypatch.setattr(Engine, "score", broken)
+    monkeypatch.setattr(Scorer, "score", broken)
     lab = new_lab()
     lab.promote(lab.index())
     lab.promote(lab.model())
@@ -120,15 +118,15 @@ def test_a_rehearsal_that_fails_in_any_way_is_said_tried_again_by_backoff_and_br
             assert service.health()["rehearsal"]["reason"] == why
             assert service.client.get("/ready").json()["detail"] == why
         assert tries == [1]
-        assert [line for line in told if "the device is lost" in line] == [f"{why}; tried again in 60 seconds"]
-        monkeypatch.setattr(Engine, "score", real)
-        service.app.state.engine._backoff.reset()
+        assert [line for line in warnings if "the device is lost" in line] == [f"{why}; next try in 60 seconds"]
+        monkeypatch.setattr(Scorer, "score", real)
+        service.app.state.scorer._backoff.reset()
         while not service.health()["ready"]:
             assert time.monotonic() < deadline
         assert service.health()["rehearsal"] == {"state": "done", "reason": None}
 
 
-def test_a_meter_that_cannot_be_made_is_not_made_anew_by_every_caller(lab, monkeypatch):
+def test_a_meter_that_failed_is_not_retried_before_the_backoff(lab, monkeypatch):
     from types import SimpleNamespace
 
     from thumblab_core.errors import LabError
@@ -143,16 +141,14 @@ def test_a_meter_that_cannot_be_made_is_not_made_anew_by_every_caller(lab, monke
     monkeypatch.setattr(measuring, "Meter", broken)
     meters = measuring.Measuring(lab.settings)
     title = SimpleNamespace(fingerprint="t")
-    encoders = SimpleNamespace(of=lambda _: None, title=title)
+    encoders = SimpleNamespace(by_fingerprint=lambda _: None, title=title)
     for _ in range(3):
         with pytest.raises(LabError, match="the device is lost"):
             meters.meter(encoders, "e")
     assert tries == [1]
 
 
-def test_without_the_text_towers_weights_the_thumbnails_are_ranked_and_title_match_is_null(
-    compiled, run, draw, at_once
-):
+def test_without_the_weights_of_the_text_tower_only_title_match_is_null(compiled, run, draw, at_once):
     lab, weights = compiled
     aside = weights.rename(weights.with_suffix(".aside"))
     with run(lab.settings) as service:
@@ -163,19 +159,23 @@ def test_without_the_text_towers_weights_the_thumbnails_are_ranked_and_title_mat
             match = thumbnail["sub_scores"]["title_match"]
             assert (match["value"], match["weak"], match["fix"]) == (None, False, None)
             assert str(weights) in match["reason"]
-            assert thumbnail["sub_scores"]["clarity"]["niche_percentile"] is None  # of the meter of another lab's index
-        assert [said for said in answer["degraded"] if "title_match is not measured" in said and str(weights) in said]
+            assert (
+                thumbnail["sub_scores"]["clarity"]["niche_percentile"] is None
+            )  # the index was measured by another meter
+        assert [
+            sentence
+            for sentence in answer["degraded"]
+            if "title_match is not measured" in sentence and str(weights) in sentence
+        ]
         assert str(weights) in service.health()["meter"]["missing"][-1]
         aside.rename(weights)
         deadline = time.monotonic() + 60
         while service.score(draw(1))["thumbnails"][0]["sub_scores"]["title_match"]["value"] is None:
             assert time.monotonic() < deadline
-        assert not [said for said in service.score(draw(1))["degraded"] if "title_match" in said]
+        assert not [sentence for sentence in service.score(draw(1))["degraded"] if "title_match" in sentence]
 
 
-def test_a_text_tower_that_hangs_holds_up_no_answer_and_one_that_is_there_is_warm_when_ready(
-    compiled, run, draw, monkeypatch
-):
+def test_a_text_tower_that_hangs_does_not_delay_answers(compiled, run, draw, monkeypatch):
     from thumblab_serving.loading import text_tower
 
     lab, _ = compiled
@@ -192,12 +192,12 @@ def test_a_text_tower_that_hangs_holds_up_no_answer_and_one_that_is_there_is_war
     with run(lab.settings) as service:
         answer = service.score(draw(1))
         assert answer["winner"]
-        assert [said for said in answer["degraded"] if "still being loaded" in said]
+        assert [sentence for sentence in answer["degraded"] if "still being loaded" in sentence]
         assert loads == ["text-tower"]
         hang.set()
 
 
-def test_an_encoder_is_loaded_beside_the_requests_of_other_niches_and_freed_when_no_release_names_it(
+def test_an_encoder_loads_without_blocking_other_niches_and_is_freed_when_unused(
     new_lab, run, draw, tiny: TinyClip, monkeypatch
 ):
     lab = new_lab()
@@ -231,7 +231,7 @@ def test_an_encoder_is_loaded_beside_the_requests_of_other_niches_and_freed_when
         assert fingerprint not in service.health()["encoders"]["images"]
 
 
-def test_no_more_sets_of_engines_are_loaded_than_pictures_are_examined_at_a_time(new_lab, run, draw, monkeypatch):
+def test_at_most_one_set_of_engines_is_loaded_per_examining_thread(new_lab, run, draw, monkeypatch):
     from thumblab_core.sub_scores import Meter
 
     opened = []

@@ -1,4 +1,4 @@
-"""What an answer says of a picture: evidence for every figure, its place in the niche, and what could not be looked for."""
+"""The sub-scores of an answer: their evidence, their percentiles in the niche, and what could not be measured."""
 
 import io
 import json
@@ -16,7 +16,7 @@ FACES = "no face model: run `thumblab models pull`"
 
 
 def lettered(words: str, size: tuple[int, int] = (640, 360)) -> bytes:
-    """A picture that says something in large letters."""
+    """Return a PNG with words in large letters."""
     image = Image.new("RGB", size, (20, 60, 160))
     font = ImageFont.load_default(size=size[1] // 4)
     ImageDraw.Draw(image).text((size[0] // 12, size[1] // 3), words, fill="white", font=font)
@@ -27,20 +27,20 @@ def lettered(words: str, size: tuple[int, int] = (640, 360)) -> bytes:
 
 @pytest.fixture
 def face(shared_data: Path) -> tuple[Path, bytes]:
-    """A real face detector, and a real thumbnail on which it finds a face."""
+    """A real face detector, and a picture with a real face that it finds."""
     model = shared_data.parent / "models" / "face_detection_yunet_2026may.onnx"
     faces = sorted((shared_data / "faces" / "people").rglob("*.png"))
     if not model.is_file() or not faces:
         pytest.skip("the face model or the faces are not here")
-    with Image.open(faces[0]) as one:
+    with Image.open(faces[0]) as face_image:
         picture = Image.new("RGB", (640, 360), (90, 120, 90))
-        picture.paste(one.convert("RGB").resize((200, 200)), (200, 80))
+        picture.paste(face_image.convert("RGB").resize((200, 200)), (200, 80))
     out = io.BytesIO()
     picture.save(out, "PNG")
     return model, out.getvalue()
 
 
-def test_what_is_written_is_read_and_compared_with_the_title(service):
+def test_text_in_a_picture_is_read_and_compared_with_the_title(service):
     answer = service.score(lettered("PHONES"), lettered("KITTENS"), title="I tested every phone under $200")
     phones, kittens = answer["thumbnails"]
     assert [line["text"] for line in phones["evidence"]["texts"]] == ["PHONES"]
@@ -51,14 +51,14 @@ def test_what_is_written_is_read_and_compared_with_the_title(service):
     assert phones["sub_scores"]["title_match"]["value"] > kittens["sub_scores"]["title_match"]["value"]
 
 
-def test_evidence_is_in_fractions_of_the_picture_that_was_looked_at(service):
+def test_evidence_is_in_fractions_of_the_picture(service):
     evidence = service.score(lettered("PHONES", (960, 720)))["thumbnails"][0]["evidence"]
     assert (evidence["width"], evidence["height"]) == (960, 720)
     assert np.shape(evidence["saliency"]) == (9, 16)
     assert evidence["badge"] == {"x": 0.83, "y": 0.84, "width": 0.15, "height": 0.12}
 
 
-def test_without_a_face_model_nothing_fails_and_the_answer_says_once_what_is_missing(service, draw):
+def test_without_a_face_model_the_answer_says_once_what_is_missing(service, draw):
     answer = service.score(draw(1), draw(2), draw(3))
     assert answer["degraded"] == [FACES]
     assert [t["evidence"]["faces"] for t in answer["thumbnails"]] == [None] * 3
@@ -82,8 +82,8 @@ def test_with_a_face_model_a_face_is_found_and_is_the_subject(new_lab, run, face
         assert "face" in answer["thumbnails"][0]["sub_scores"]["prominence"]["reason"]
 
 
-@pytest.mark.parametrize("content", [None, b"not a model", b"\x08 looks like one, is none"])
-def test_a_face_model_that_cannot_be_used_is_said_and_not_ignored(new_lab, run, draw, tmp_path, content):
+@pytest.mark.parametrize("content", [None, b"not a model", b"\x08 looks like a model"])
+def test_an_unusable_face_model_is_reported_and_not_ignored(new_lab, run, draw, tmp_path, content):
     path = tmp_path / "faces.onnx"
     if content is not None:
         path.write_bytes(content)
@@ -97,7 +97,7 @@ def test_a_face_model_that_cannot_be_used_is_said_and_not_ignored(new_lab, run, 
         assert str(path) in service.client.get("/ready").json()["detail"]
 
 
-def test_a_percentile_is_the_place_in_the_library_of_the_niche(service, draw):
+def test_a_percentile_is_the_position_in_the_library_of_the_niche(service, draw):
     for sub in service.score(draw(5))["thumbnails"][0]["sub_scores"].values():
         if sub["value"] is None:
             assert (sub["niche_percentile"], sub["weak"], sub["fix"]) == (None, False, None)
@@ -107,8 +107,8 @@ def test_a_percentile_is_the_place_in_the_library_of_the_niche(service, draw):
 
 
 @pytest.mark.parametrize(("value", "weak"), [(0.999, True), (0.0, False)])
-def test_weak_is_what_the_niche_says_and_then_it_has_a_fix(new_lab, run, draw, value, weak):
-    """In a library where everything is better the best picture is weak; where everything is worse, none is."""
+def test_weak_depends_on_the_niche_and_comes_with_a_fix(new_lab, run, draw, value, weak):
+    """In a library where all others are better, even a good picture is weak. Where all are worse, none is weak."""
     lab = new_lab()
     lab.promote(lab.index(scores=ScoreDistribution.of(lab.meter, 40, dict.fromkeys(NAMES, [value] * 40))))
     lab.promote(lab.model())
@@ -127,7 +127,7 @@ def test_weak_is_what_the_niche_says_and_then_it_has_a_fix(new_lab, run, draw, v
         (ScoreDistribution.of("older", 40, dict.fromkeys(NAMES, [0.5] * 40)), "was measured by another version"),
     ],
 )
-def test_a_release_without_comparable_sub_scores_still_serves_and_that_is_said(new_lab, run, draw, scores, why):
+def test_an_index_without_comparable_sub_scores_is_served_and_the_answer_says_so(new_lab, run, draw, scores, why):
     lab = new_lab()
     index = lab.promote(lab.index(scores=scores))
     lab.promote(lab.model())
@@ -140,7 +140,7 @@ def test_a_release_without_comparable_sub_scores_still_serves_and_that_is_said(n
     assert answer["thumbnails"][0]["similarity_source"] == "faiss"
 
 
-def test_a_release_whose_sub_scores_make_no_sense_is_refused(new_lab, run, draw):
+def test_an_index_with_invalid_sub_scores_is_refused(new_lab, run, draw):
     lab = new_lab()
     good = lab.promote(lab.index())
     lab.promote(lab.model())
@@ -151,7 +151,7 @@ def test_a_release_whose_sub_scores_make_no_sense_is_refused(new_lab, run, draw)
         assert "do not rise" in service.health()["indices"]["tech"]["refused"]["reason"]
 
 
-def test_a_picture_is_looked_at_once_whatever_the_title(service, draw, monkeypatch):
+def test_a_picture_is_measured_once_for_all_titles(service, draw, monkeypatch):
     looks = []
     see = meter.measure_picture
     monkeypatch.setattr(meter, "measure_picture", lambda image, eyes: looks.append(1) or see(image, eyes))
@@ -161,7 +161,7 @@ def test_a_picture_is_looked_at_once_whatever_the_title(service, draw, monkeypat
     assert (len(looks), again["texts"]) == (1, first["texts"])
 
 
-def test_openapi_describes_the_evidence_and_the_place_in_the_niche(service):
+def test_openapi_describes_the_evidence_and_the_niche_percentile(service):
     schemas = json.loads(httpx.get(f"{service.url}/openapi.json").text)["components"]["schemas"]
     assert set(schemas["EvidenceOut"]["properties"]) >= {"texts", "faces", "subject", "badge", "saliency", "missing"}
     assert "below the value" in schemas["SubScoreOut"]["properties"]["niche_percentile"]["description"]
@@ -174,7 +174,7 @@ def test_a_picture_of_any_shape_is_measured(service, draw, size):
     assert (thumbnail["evidence"]["width"], thumbnail["evidence"]["height"]) == size
 
 
-def test_a_picture_that_cannot_be_measured_is_an_error_of_its_item(new_lab, run, draw, monkeypatch):
+def test_a_picture_that_cannot_be_measured_gets_an_error(new_lab, run, draw, monkeypatch):
     from thumblab_core.sub_scores import Meter
 
     lab = new_lab()

@@ -1,4 +1,4 @@
-"""The service follows the promoted releases, and refuses what it must not serve."""
+"""The service loads promoted releases and refuses what it must not serve."""
 
 import json
 import threading
@@ -12,10 +12,10 @@ def flip(path):
     path.write_bytes(data)
 
 
-def test_without_a_model_it_is_alive_and_not_ready_and_says_what_makes_one(new_lab, run, draw):
+def test_without_a_model_the_service_is_alive_and_not_ready_and_says_what_to_do(new_lab, run, draw):
     lab = new_lab()
     with run(lab.settings, wait=False) as service:
-        service.app.state.engine.load()
+        service.app.state.scorer.load()
         assert service.client.get("/health").status_code == 200
         assert service.health()["ready"] is False
         reply = service.client.get("/ready")
@@ -33,7 +33,7 @@ def test_without_a_model_it_is_alive_and_not_ready_and_says_what_makes_one(new_l
         assert service.score(draw(1))["winner"]
 
 
-def test_encoders_that_cannot_be_loaded_are_said_and_do_not_stop_the_service(new_lab, run, draw):
+def test_encoders_that_cannot_be_loaded_are_reported_and_do_not_stop_the_service(new_lab, run, draw):
     lab = new_lab()
     lab.promote(lab.model())
     settings = lab.settings.model_copy(update={"image_encoder": "abacus"})
@@ -45,11 +45,11 @@ def test_encoders_that_cannot_be_loaded_are_said_and_do_not_stop_the_service(new
         assert "abacus" in service.client.get("/ready").json()["detail"]
 
 
-def test_new_releases_are_picked_up_without_a_restart_and_without_a_dropped_request(new_lab, run, draw, alike):
+def test_new_releases_are_served_without_a_restart_or_a_failed_request(new_lab, run, draw, alike):
     lab = new_lab()
     indices = [lab.promote(lab.index(seed=seed, count=12)) for seed in range(2)]
     models = [lab.promote(lab.model(seed=seed)) for seed in range(2)]
-    # What each pair of releases answers, one at a time.
+    # The answers of each pair of releases, before the load test.
     expected, stop, seen, failures = {}, threading.Event(), set(), []
     pictures = [draw(1), draw(2)]
     with run(lab.settings) as service:
@@ -87,7 +87,7 @@ def test_new_releases_are_picked_up_without_a_restart_and_without_a_dropped_requ
     assert len(seen) > 1
 
 
-def test_a_damaged_release_is_refused_and_the_old_one_serves_on(new_lab, run, draw, alike):
+def test_a_damaged_release_is_refused_and_the_old_one_stays_served(new_lab, run, draw, alike):
     lab = new_lab()
     index, model = lab.promote(lab.index()), lab.promote(lab.model())
     with run(lab.settings) as service:
@@ -106,7 +106,7 @@ def test_a_damaged_release_is_refused_and_the_old_one_serves_on(new_lab, run, dr
         assert health["indices"]["tech"]["release"] == index.release_id
         assert health["indices"]["tech"]["refused"]["release"] == bad_index.release_id
         assert 'thumblab_release_refused{kind="model",scope="all"} 1.0' in service.client.get("/metrics").text
-        # Repaired by promoting a good one.
+        # Promoting a good release ends the refusal.
         good = lab.promote(lab.model(seed=2))
         assert service.score(draw(1))["releases"]["model"] == good.release_id
         assert service.health()["model"]["refused"] is None
@@ -122,7 +122,7 @@ def test_a_damaged_release_is_refused_and_the_old_one_serves_on(new_lab, run, dr
         ("edited manifest", "the manifest is not the one that was published"),
     ],
 )
-def test_an_index_with_a_fault_is_refused_by_its_name_and_the_old_one_serves_on(new_lab, run, draw, fault, named):
+def test_a_faulty_index_is_refused_with_its_fault_and_the_old_one_stays_served(new_lab, run, draw, fault, named):
     lab = new_lab()
     good, _ = lab.promote(lab.index()), lab.promote(lab.model())
     with run(lab.settings) as service:
@@ -145,7 +145,7 @@ def test_an_index_with_a_fault_is_refused_by_its_name_and_the_old_one_serves_on(
         assert named in service.health()["indices"]["tech"]["refused"]["reason"]
 
 
-def test_what_was_withdrawn_is_not_served_from_memory(new_lab, run, draw):
+def test_a_withdrawn_index_is_not_served_from_memory(new_lab, run, draw):
     lab = new_lab()
     lab.promote(lab.index())
     lab.promote(lab.model())
@@ -158,7 +158,7 @@ def test_what_was_withdrawn_is_not_served_from_memory(new_lab, run, draw):
         assert service.health()["indices"]["tech"]["release"] is None
 
 
-def test_a_refused_release_is_not_read_again_for_every_request(new_lab, run, draw):
+def test_a_refused_release_is_not_read_for_every_request(new_lab, run, draw):
     lab = new_lab()
     lab.promote(lab.index())
     lab.promote(lab.model())
@@ -167,7 +167,7 @@ def test_a_refused_release_is_not_read_again_for_every_request(new_lab, run, dra
         flip(bad.path / "model.safetensors")
         lab.point(bad)
         service.score(draw(1))
-        slot, loads = service.app.state.engine.state.model, []
+        slot, loads = service.app.state.scorer.releases.model, []
         load = slot._load
         slot._load = lambda release: loads.append(release) or load(release)
         for _ in range(5):
@@ -176,7 +176,7 @@ def test_a_refused_release_is_not_read_again_for_every_request(new_lab, run, dra
         assert loads == []
 
 
-def test_a_release_of_another_encoder_is_refused_and_the_old_one_serves_on(new_lab, run, draw):
+def test_a_release_of_another_encoder_is_refused_and_the_old_one_stays_served(new_lab, run, draw):
     lab = new_lab()
     index, model = lab.promote(lab.index()), lab.promote(lab.model())
     with run(lab.settings) as service:
@@ -191,7 +191,7 @@ def test_a_release_of_another_encoder_is_refused_and_the_old_one_serves_on(new_l
         assert "clip-of-elsewhere" in service.health()["indices"]["tech"]["refused"]["reason"]
 
 
-def test_a_release_that_verifies_but_makes_no_sense_is_refused(new_lab, run, draw):
+def test_a_release_with_valid_checksums_and_an_incomplete_manifest_is_refused(new_lab, run, draw):
     lab = new_lab()
     index = lab.promote(lab.index())
     lab.promote(lab.model())
@@ -203,7 +203,7 @@ def test_a_release_that_verifies_but_makes_no_sense_is_refused(new_lab, run, dra
         )
 
 
-def test_an_index_refused_at_start_is_said_in_the_answer(new_lab, run, draw):
+def test_the_answer_names_an_index_that_was_refused_at_start(new_lab, run, draw):
     lab = new_lab()
     lab.promote(lab.model())
     lab.promote(lab.index("gaming"))
@@ -214,7 +214,7 @@ def test_an_index_refused_at_start_is_said_in_the_answer(new_lab, run, draw):
         assert "clip-of-elsewhere" in answer["degraded"][0]
 
 
-def test_rolling_back_serves_the_older_release_again(new_lab, run, draw, alike):
+def test_a_rollback_serves_the_older_release_again(new_lab, run, draw, alike):
     lab = new_lab()
     lab.promote(lab.index())
     old = lab.promote(lab.model(seed=0))
@@ -228,7 +228,7 @@ def test_rolling_back_serves_the_older_release_again(new_lab, run, draw, alike):
         assert alike(service.score(draw(1), draw(2)), before)
 
 
-def test_a_pointer_that_vanishes_leaves_the_old_release_serving_and_is_said(new_lab, run, draw):
+def test_a_deleted_pointer_is_reported_and_the_old_release_stays_served(new_lab, run, draw):
     lab = new_lab()
     lab.promote(lab.index())
     model = lab.promote(lab.model())

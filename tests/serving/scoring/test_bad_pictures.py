@@ -1,4 +1,4 @@
-"""A bad thumbnail is an error of its item: the others are ranked as if it were not there."""
+"""A bad picture gets an error, and the others are ranked as if it were not there."""
 
 import base64
 import struct
@@ -8,7 +8,7 @@ import pytest
 
 
 def bomb(side: int) -> bytes:
-    """A PNG of a hundred bytes that says it has side x side pixels."""
+    """Return a PNG of a hundred bytes whose header states side x side pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -34,7 +34,7 @@ HTML = b"<!doctype html><title>Not found</title>"
     ],
     ids=["large", "bomb", "svg", "html", "zeros"],
 )
-def test_a_body_that_is_no_picture_is_an_error_of_its_item(service, draw, alike, body, sentence):
+def test_a_body_that_is_not_a_picture_gets_an_error(service, draw, alike, body, sentence):
     good = [draw(1), draw(2)]
     answer = service.score(good[0], body, good[1])
     assert sentence in answer["thumbnails"][1]["error"]
@@ -46,23 +46,23 @@ def test_a_body_that_is_no_picture_is_an_error_of_its_item(service, draw, alike,
     )
 
 
-def test_a_truncated_picture_is_an_error_of_its_item(service, draw):
+def test_a_truncated_picture_gets_an_error(service, draw):
     data = draw(3)
     answer = service.score(draw(1), data[: len(data) // 2])
     assert "damaged" in answer["thumbnails"][1]["error"]
     assert answer["verdict"] == "only_one"
 
 
-def test_an_empty_file_is_an_error_of_its_item(service, draw):
+def test_an_empty_file_gets_an_error(service, draw):
     assert "empty" in service.score(draw(1), b"")["thumbnails"][1]["error"]
 
 
-def test_a_file_over_the_limit_is_an_error_of_its_item_that_names_its_size_and_the_limit(service, draw):
+def test_a_file_over_the_limit_gets_an_error_with_its_size_and_the_limit(service, draw):
     answer = service.score(draw(1), b"\xff" * (50 * 2**20 + 2**18))
     assert answer["thumbnails"][1]["error"] == "the file has 50.3 MiB; at most 50 MiB are read"
 
 
-def test_text_that_is_not_base64_is_an_error_of_its_item(service, draw):
+def test_text_that_is_not_base64_gets_an_error(service, draw):
     good = base64.b64encode(draw(1)).decode()
     reply = service.ask(
         [
@@ -77,7 +77,7 @@ def test_text_that_is_not_base64_is_an_error_of_its_item(service, draw):
     assert third["error"] is None
 
 
-def test_when_all_are_bad_there_is_no_winner_and_still_an_answer(service):
+def test_when_no_picture_can_be_read_there_is_an_answer_without_a_winner(service):
     answer = service.score(b"x", b"y")
     assert answer["winner"] is None
     assert answer["verdict"] is None
@@ -100,7 +100,7 @@ def test_when_all_are_bad_there_is_no_winner_and_still_an_answer(service):
         "http://[bad/a.jpg",
     ],
 )
-def test_a_url_of_a_host_that_is_not_allowed_is_refused_on_its_item(service, draw, url):
+def test_a_url_of_a_host_that_is_not_allowed_gets_an_error(service, draw, url):
     good = base64.b64encode(draw(1)).decode()
     reply = service.ask([{"id": "bad", "url": url}, {"id": "good", "image_base64": good}])
     assert reply.status_code == 200
@@ -110,6 +110,6 @@ def test_a_url_of_a_host_that_is_not_allowed_is_refused_on_its_item(service, dra
     assert fine["rank"] == 1
 
 
-def test_a_url_that_answers_404_is_an_error_of_its_item(service, images):
+def test_a_url_that_answers_404_gets_an_error(service, images):
     answer = service.ask([{"id": "a", "url": f"http://{images['host']}/missing.jpg"}]).json()
     assert "404" in answer["thumbnails"][0]["error"]

@@ -1,4 +1,4 @@
-"""Promises of fetching pictures: their bytes in memory are bounded, and nothing is examined for an answer that is out."""
+"""Fetching pictures: the bytes in memory are bounded, and late pictures are not examined."""
 
 import threading
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ FETCHES = 4
 
 
 class Lab:
-    """Stands for the image host and the encoders: counts the pictures that were fetched and are not examined yet."""
+    """Replaces the image host and the encoders, and counts the pictures that are fetched and not yet examined."""
 
     def __init__(self, body):
         self.body, self.held, self.most, self.examined = body, 0, 0, 0
@@ -47,19 +47,19 @@ def lab(draw, monkeypatch):
     return Lab(draw(1))
 
 
-def test_no_more_fetched_pictures_are_in_memory_than_are_fetched_at_a_time(lab):
+def test_the_number_of_fetched_pictures_in_memory_is_bounded(lab):
     reader = Intake(lab, lab, patience=30)
     lab.may_arrive.set()
-    found = reader.examine([Source(str(n), url="u") for n in range(40)], "t", lab, ["e"])
+    candidates = reader.examine([Source(str(n), url="u") for n in range(40)], "t", lab, ["e"])
     reader.close()
-    assert [one.error for one in found] == [None] * 40
+    assert [candidate.error for candidate in candidates] == [None] * 40
     assert lab.most == FETCHES
 
 
-def test_what_arrives_after_the_deadline_of_its_request_is_not_examined(lab):
+def test_a_picture_that_arrives_after_the_deadline_is_not_examined(lab):
     reader = Intake(lab, lab, patience=0.01)
     [late] = reader.examine([Source("a", url="u")], "t", lab, ["e"])
-    assert late.error == "it did not arrive within 0.01 s"
+    assert late.error == "the picture did not arrive within 0.01 s"
     lab.may_examine.set()
     lab.may_arrive.set()
     reader._fetching.shutdown(wait=True)

@@ -1,4 +1,4 @@
-"""What an answer of `POST /v1/score` promises."""
+"""The answer of `POST /v1/score`."""
 
 import base64
 
@@ -19,7 +19,7 @@ def test_upload_base64_and_url_give_the_same_answer(service, images, draw, alike
     assert alike(uploaded, fetched)
 
 
-def test_an_answer_holds_everything_it_promises(service, lab, draw):
+def test_an_answer_has_all_its_fields(service, lab, draw):
     answer = service.score(*[draw(n) for n in range(3)])
     thumbnails = answer["thumbnails"]
     assert [t["id"] for t in thumbnails] == ["p0.jpg", "p1.jpg", "p2.jpg"]
@@ -49,7 +49,7 @@ def test_an_answer_holds_everything_it_promises(service, lab, draw):
     }
 
 
-def test_the_verdict_follows_the_probability_of_the_best_against_the_second(service, draw):
+def test_the_verdict_follows_the_confidence(service, draw):
     same = service.score(draw(1), draw(1))
     assert same["confidence"] == pytest.approx(0.5)
     assert same["verdict"] == "too_close_to_call"
@@ -58,11 +58,11 @@ def test_the_verdict_follows_the_probability_of_the_best_against_the_second(serv
         p = answer["confidence"]
         expected = "clear" if p >= 0.745 else "leaning" if p >= 0.595 else "too_close_to_call"
         assert answer["verdict"] == expected
-        # Among two, the chance to be the best is the chance to beat the other.
+        # Of two candidates, the probability of being the best is that of beating the other.
         assert max(t["win_probability"] for t in answer["thumbnails"]) == pytest.approx(p, abs=1e-6)
 
 
-def test_a_neighbour_that_is_the_very_picture_is_found(service, draw):
+def test_the_same_picture_in_the_library_is_the_nearest_neighbour(service, draw):
     answer = service.score(draw(1000 + 25))
     nearest = answer["thumbnails"][0]["neighbours"][0]
     assert nearest["video_id"] == "v25"
@@ -77,25 +77,25 @@ def test_one_thumbnail_alone_is_the_only_one(service, draw):
     assert answer["thumbnails"][0]["win_probability"] is None, "there is nothing to win against"
 
 
-def test_the_category_is_tech_unless_said(service, draw):
+def test_the_category_is_tech_by_default(service, draw):
     assert service.score(draw(1))["niche"] == "tech"
 
 
-def test_a_niche_without_an_index_is_answered_with_the_default_and_says_so(service, draw):
+def test_without_an_index_similarities_are_the_default_and_the_answer_says_so(service, draw):
     answer = service.score(draw(1), draw(2), category="beauty")
     assert {t["similarity_score"] for t in answer["thumbnails"]} == {50.0}
     assert {t["similarity_source"] for t in answer["thumbnails"]} == {"default"}
     assert any("no index of beauty" in sentence for sentence in answer["degraded"])
 
 
-def test_a_niche_that_the_model_has_not_seen_is_ranked_without_a_score(service, draw):
+def test_in_a_niche_unknown_to_the_model_pictures_are_ranked_without_a_score(service, draw):
     answer = service.score(draw(1), draw(2), category="beauty")
     assert [t["score"] for t in answer["thumbnails"]] == [None, None]
     assert sorted(t["rank"] for t in answer["thumbnails"]) == [1, 2]
     assert any("trained on too few videos of beauty" in sentence for sentence in answer["degraded"])
 
 
-def test_uploads_of_the_same_name_are_told_apart(service, draw):
+def test_uploads_with_the_same_name_get_distinct_ids(service, draw):
     files = [("thumbnails", ("a.jpg", draw(n), "image/jpeg")) for n in range(2)]
     reply = service.client.post("/v1/score", data={"title": "t"}, files=files)
     assert [t["id"] for t in reply.json()["thumbnails"]] == ["thumbnail-1", "thumbnail-2"]
@@ -103,7 +103,7 @@ def test_uploads_of_the_same_name_are_told_apart(service, draw):
 
 def test_a_picture_is_encoded_once(service, draw):
     data = draw(77_777)
-    cache = service.app.state.engine.state.warm.pictures
+    cache = service.app.state.scorer.releases.warm_encoders.pictures
     service.score(data)
     size = len(cache)
     service.score(data, title="another title")

@@ -1,4 +1,4 @@
-"""Where a niche has no index, the database places a thumbnail as the index would; and where it cannot, nobody waits."""
+"""Without an index the database places a picture as the index would. Without the database, no request waits for it."""
 
 import logging
 import socket
@@ -28,7 +28,7 @@ from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 from thumblab_pipelines.library.rows import read_library
 from thumblab_serving.loading import stored_library
-from thumblab_serving.loading.stored_library import NothingStoredError, Stored
+from thumblab_serving.loading.stored_library import NothingStoredError, StoredLibraries
 
 PASSWORD = SECRETS[-1]
 
@@ -40,22 +40,22 @@ def vectors(count: int, dimension: int = 32, seed: int = 0) -> Vectors:
 
 
 @pytest.fixture
-def asked() -> Iterator[Callable[..., Stored]]:
-    made: list[Stored] = []
+def libraries_at() -> Iterator[Callable[..., StoredLibraries]]:
+    made: list[StoredLibraries] = []
 
-    def make(url: str | None, **settings: Any) -> Stored:
+    def make(url: str | None, **settings: Any) -> StoredLibraries:
         secret = None if url is None else SecretStr(url)
-        made.append(Stored(Settings(database_url=secret, image_encoder="builtin", **settings)))
+        made.append(StoredLibraries(Settings(database_url=secret, image_encoder="builtin", **settings)))
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for libraries in made:
+        libraries.close()
 
 
 @pytest.fixture(scope="module")
 def filled(migrated_database: Callable[[], str]) -> str:
-    """The URL of a database with 40 vectors in each of two niches."""
+    """Return the URL of a database with 40 vectors in each of two niches."""
     url = migrated_database()
     engine = create_engine(url)
     fill(engine, vectors(84), "e")
@@ -65,7 +65,7 @@ def filled(migrated_database: Callable[[], str]) -> str:
 
 @contextmanager
 def silent_host() -> Iterator[tuple[str, list[Any]]]:
-    """A URL with a password where connections are accepted, and nothing is ever answered; and the connections."""
+    """Give the URL of a server that accepts connections and never answers, and the list of its connections."""
     taken: list[Any] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -84,7 +84,7 @@ def silent_host() -> Iterator[tuple[str, list[Any]]]:
 
 
 @pytest.mark.parametrize("count", [60, 900])
-def test_a_picture_stands_where_the_index_would_place_it(open_lab: Any, asked: Any, count: int) -> None:
+def test_the_database_places_a_picture_like_the_index(open_lab: Any, libraries_at: Any, count: int) -> None:
     lab = open_lab()
     fill(lab.engine, vectors(count), "e", niches=("tech",))
     with lab.engine.begin() as connection:
@@ -93,9 +93,9 @@ def test_a_picture_stands_where_the_index_would_place_it(open_lab: Any, asked: A
     index = NicheIndex.build(rows.vectors, rows.items, "e")
     queries = np.concatenate([vectors(12, seed=1), rows.vectors[:3]])
     url = lab.settings.database_url.get_secret_value()
-    places = asked(url).places(Niche.TECH, "e", queries, 5)
+    places = libraries_at(url).placements(Niche.TECH, "e", queries, 5)
     assert len(rows.items) == count - 5
-    step = 100 / len(rows.items)  # two that are equal but for the last bit may change places
+    step = 100 / len(rows.items)  # pictures whose cosines differ by rounding may swap positions
     for place, query in zip(places, queries, strict=True):
         assert place.percentile == pytest.approx(index.percentile(query), abs=step + 1e-9)
         examples = index.examples(query, 5)
@@ -105,11 +105,11 @@ def test_a_picture_stands_where_the_index_would_place_it(open_lab: Any, asked: A
 
 
 @pytest.mark.parametrize("read", [3_000, 1_500])
-def test_where_only_some_are_compared_a_picture_stands_nearly_there(read: int) -> None:
+def test_a_sample_of_the_library_places_a_picture_nearly_the_same(read: int) -> None:
     library, queries = vectors(3_000), vectors(40, seed=1)
-    exact = stored_library.calibrated(len(library), library)
+    exact = stored_library.similarity_distribution(len(library), library)
     truth = np.sort(_leave_one_out(library, 200))
-    some = stored_library.calibrated(len(library), np.random.default_rng(0).permutation(library)[:read])
+    some = stored_library.similarity_distribution(len(library), np.random.default_rng(0).permutation(library)[:read])
     assert (exact.count, exact.k, some.k) == (3_000, 200, 200)
     for query in queries:
         mean = np.sort(library @ query)[-200:].mean()
@@ -123,7 +123,7 @@ def _leave_one_out(library: Vectors, k: int) -> Any:
     return np.sort(similarities, axis=1)[:, -k:].mean(axis=1)
 
 
-def test_a_refused_index_is_answered_for_by_the_database_and_that_is_said(
+def test_the_database_answers_for_a_refused_index_and_the_answer_says_so(
     new_lab: Any, run: Any, draw: Any, migrated_database: Callable[[], str]
 ) -> None:
     url, encoder = migrated_database(), named_image_encoder("builtin", Path())
@@ -148,7 +148,7 @@ def test_a_refused_index_is_answered_for_by_the_database_and_that_is_said(
         assert [len(t["neighbours"]) for t in good] == [5, 5]
         assert good[0]["similarity_score"] != good[1]["similarity_score"]
         assert answer["thumbnails"][2]["similarity_source"] is None
-        # A niche that was never indexed, one that is, and one that the database does not know either.
+        # A niche without an index, a niche with one, and a niche that is not in the database either.
         assert service.score(draw(1), category="beauty")["thumbnails"][0]["similarity_source"] == "pgvector"
         assert service.score(draw(1), category="gaming")["thumbnails"][0]["similarity_source"] == "faiss"
         unknown = service.score(draw(1), category="news")
@@ -156,7 +156,7 @@ def test_a_refused_index_is_answered_for_by_the_database_and_that_is_said(
         assert "the database holds too few thumbnails of news" in unknown["degraded"][1]
 
 
-def test_with_neither_index_nor_database_the_default_is_given_and_both_reasons(
+def test_without_index_and_database_the_answer_has_the_default_and_both_reasons(
     new_lab: Any, run: Any, draw: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -177,102 +177,104 @@ def test_with_neither_index_nor_database_the_default_is_given_and_both_reasons(
         assert "clip-of-elsewhere" in answer["degraded"][0]
         assert "and the database cannot be reached: every similarity is the default of 50" in answer["degraded"][0]
         assert service.health()["database"] == {"state": "failed", "reason": "the database cannot be reached"}
-        told = [reply.text, service.client.get("/health").text, service.client.get("/metrics").text, caplog.text]
+        texts = [reply.text, service.client.get("/health").text, service.client.get("/metrics").text, caplog.text]
     assert "the database cannot be reached; it is asked again" in caplog.text
-    assert not any(secret in one for one in told for secret in (PASSWORD, "somebody", f"127.0.0.1:{port}"))
+    assert not any(secret in text_ for text_ in texts for secret in (PASSWORD, "somebody", f"127.0.0.1:{port}"))
 
 
-def test_a_database_that_never_answers_costs_one_request_three_seconds_and_the_next_nothing(
-    asked: Any, caplog: pytest.LogCaptureFixture
+def test_a_database_that_never_answers_delays_one_request_by_at_most_three_seconds(
+    libraries_at: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with silent_host() as (url, taken):
-        one = asked(url)
-        one.warm()
+        libraries = libraries_at(url)
+        libraries.warm()
         for patience in (3.0, 0.1, 0.1):
             start = time.monotonic()
-            with pytest.raises(NothingStoredError, match="the database cannot be reached") as told:
-                one.places(Niche.TECH, "e", vectors(1), 5)
+            with pytest.raises(NothingStoredError, match="the database cannot be reached") as raised:
+                libraries.placements(Niche.TECH, "e", vectors(1), 5)
             assert time.monotonic() - start < patience
-            assert PASSWORD not in str(told.value)
-            assert told.value.__cause__ is None
+            assert PASSWORD not in str(raised.value)
+            assert raised.value.__cause__ is None
         assert len(taken) == 1
     assert PASSWORD not in caplog.text
 
 
-def test_a_statement_that_takes_too_long_is_given_up(asked: Any, filled: str) -> None:
+def test_a_statement_that_takes_too_long_is_cancelled(libraries_at: Any, filled: str) -> None:
     engine = create_engine(filled)
-    one = asked(filled)
-    one.warm()
+    libraries = libraries_at(filled)
+    libraries.warm()
     with engine.connect() as other:
         other.execute(text("LOCK TABLE embeddings IN ACCESS EXCLUSIVE MODE"))
         start = time.monotonic()
         with pytest.raises(NothingStoredError, match="did not answer within 2 seconds"):
-            one.places(Niche.TECH, "e", vectors(1), 5)
+            libraries.placements(Niche.TECH, "e", vectors(1), 5)
         assert time.monotonic() - start < 3
     engine.dispose()
 
 
-def test_a_database_that_comes_back_is_asked_again_after_a_while(
-    asked: Any, filled: str, monkeypatch: pytest.MonkeyPatch
+def test_a_database_that_recovers_is_asked_again(
+    libraries_at: Any, filled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, name = asked(filled), make_url(filled).database
+    libraries, name = libraries_at(filled), make_url(filled).database
     query = vectors(1)
     engine = create_engine(make_url(filled).set(database="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as other:
         end = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :n")
-        assert len(one.places(Niche.TECH, "e", query, 5)) == 1
-        other.execute(end, {"n": name})  # as a server that was restarted in between
-        assert len(one.places(Niche.TECH, "e", query, 5)) == 1
+        assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
+        other.execute(end, {"n": name})  # as a restart of the server does
+        assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
         other.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
         other.execute(end, {"n": name})
         with pytest.raises(NothingStoredError):
-            one.places(Niche.TECH, "e", query, 5)
+            libraries.placements(Niche.TECH, "e", query, 5)
         other.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
         with pytest.raises(NothingStoredError):
-            one.places(Niche.TECH, "e", query, 5)
+            libraries.placements(Niche.TECH, "e", query, 5)
         monkeypatch.setattr(stored_library, "_RETRY_SECONDS", 0.0)
-        assert len(one.places(Niche.TECH, "e", query, 5)) == 1
+        assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
     engine.dispose()
 
 
-def test_a_database_without_the_tables_of_the_lab_is_no_database(asked: Any, new_database: Callable[[], str]) -> None:
-    with pytest.raises(NothingStoredError, match=r"could not answer \(UndefinedTable\)"):
-        asked(new_database()).places(Niche.TECH, "e", vectors(1), 5)
-
-
-def test_a_setting_that_is_no_url_is_said_without_repeating_it(asked: Any) -> None:
-    for url in (f"://{PASSWORD}", f"mysql://u:{PASSWORD}@h/d", f"postgresql://u:{PASSWORD}@h:port/d"):
-        with pytest.raises(NothingStoredError, match="THUMBLAB_DATABASE_URL") as told:
-            asked(url).places(Niche.TECH, "e", vectors(1), 5)
-        assert PASSWORD not in str(told.value)
-
-
-def test_the_spread_of_a_library_is_computed_once_in_ten_minutes(
-    asked: Any, filled: str, monkeypatch: pytest.MonkeyPatch
+def test_a_database_without_the_tables_of_the_lab_has_no_answer(
+    libraries_at: Any, new_database: Callable[[], str]
 ) -> None:
-    one = asked(filled)
+    with pytest.raises(NothingStoredError, match=r"could not answer \(UndefinedTable\)"):
+        libraries_at(new_database()).placements(Niche.TECH, "e", vectors(1), 5)
+
+
+def test_an_invalid_database_url_is_reported_without_its_text(libraries_at: Any) -> None:
+    for url in (f"://{PASSWORD}", f"mysql://u:{PASSWORD}@h/d", f"postgresql://u:{PASSWORD}@h:port/d"):
+        with pytest.raises(NothingStoredError, match="THUMBLAB_DATABASE_URL") as raised:
+            libraries_at(url).placements(Niche.TECH, "e", vectors(1), 5)
+        assert PASSWORD not in str(raised.value)
+
+
+def test_the_similarity_distribution_is_computed_once_in_ten_minutes(
+    libraries_at: Any, filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libraries = libraries_at(filled)
     query = vectors(2)
     computed: list[int] = []
-    calibrated = stored_library.calibrated
+    calibrated = stored_library.similarity_distribution
     monkeypatch.setattr(
-        stored_library, "calibrated", lambda count, some: computed.append(count) or calibrated(count, some)
+        stored_library, "similarity_distribution", lambda count, some: computed.append(count) or calibrated(count, some)
     )
     for _ in range(3):
-        one.places(Niche.TECH, "e", query, 5)
-    one.places(Niche.BEAUTY, "e", query, 5)
+        libraries.placements(Niche.TECH, "e", query, 5)
+    libraries.placements(Niche.BEAUTY, "e", query, 5)
     assert computed == [40, 40]
     monkeypatch.setattr(stored_library, "_KEPT_SECONDS", 0.0)
-    one._calibrations.clear()
+    libraries._distributions.clear()
     for _ in range(2):
-        one.places(Niche.TECH, "e", query, 5)
+        libraries.placements(Niche.TECH, "e", query, 5)
     assert computed == [40] * 4
 
 
-def test_the_labs_own_server_is_asked_while_it_runs_and_never_started(tmp_path: Path, asked: Any) -> None:
+def test_the_embedded_server_is_asked_while_it_runs_and_never_started(tmp_path: Path, libraries_at: Any) -> None:
     folder = tmp_path / "lab"
-    one = asked(None, data_dir=folder)
+    libraries = libraries_at(None, data_dir=folder)
     with pytest.raises(NothingStoredError, match="the database does not run"):
-        one.places(Niche.TECH, "e", vectors(1), 5)
+        libraries.placements(Niche.TECH, "e", vectors(1), 5)
     assert not folder.exists()
     script = (
         "from thumblab_core.database.schema import migrate\n"
@@ -290,11 +292,11 @@ def test_the_labs_own_server_is_asked_while_it_runs_and_never_started(tmp_path: 
         engine = create_engine(url)
         fill(engine, vectors(50), "e", niches=("tech",))
         engine.dispose()
-        assert len(one.places(Niche.TECH, "e", vectors(1), 5)) == 1
+        assert len(libraries.placements(Niche.TECH, "e", vectors(1), 5)) == 1
         assert server.stop(force=True, settings=settings)
         start = time.monotonic()
         with pytest.raises(NothingStoredError, match="the database does not run"):
-            one.places(Niche.TECH, "e", vectors(1), 5)
+            libraries.placements(Niche.TECH, "e", vectors(1), 5)
         assert time.monotonic() - start < 1
         assert not server.status(settings).running
     finally:

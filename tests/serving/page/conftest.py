@@ -1,0 +1,22 @@
+"""Fixtures of the tests of the page: a browser, and pictures to choose."""
+
+import pytest
+from browser import CHROMIUM, Browser
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no {CHROMIUM}")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def files(tmp_path, draw):
+    paths = []
+    for n, name in enumerate(["one.jpg", "<img src=x onerror=alert(1)>.jpg", "three.jpg"]):
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(draw(n))
+    return paths

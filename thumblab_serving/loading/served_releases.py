@@ -1,0 +1,192 @@
+"""What the service has loaded: the encoders, the model and one index per niche, each the latest usable release."""
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thumblab_core.encoders.load import image_encoder_name, new_image_encoder, title_encoder
+from thumblab_core.encoders.protocol import ImageEncoder
+from thumblab_core.errors import LabError
+from thumblab_core.index import NicheIndex
+from thumblab_core.niches import Niche
+from thumblab_core.releases.release_store import ALL, INDEX, MODEL, Release, ReleaseStore
+from thumblab_core.settings import Settings
+from thumblab_serving.loading.encoding import Encoders
+from thumblab_serving.loading.faults import Backoff, message
+from thumblab_serving.loading.slot import Loaded, Slot
+
+if TYPE_CHECKING:  # importing the ranker imports torch
+    from thumblab_core.ranking.trained_ranker import TrainedRanker
+
+NO_MODEL = (
+    "no ranking model is served yet; `thumblab refresh` trains one on what the lab holds, or run train_ranker in Dagster "
+    "(`thumblab up`)"
+)
+
+
+class NotReadyError(LabError):
+    """The service cannot answer yet; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The releases that answer one request, whatever is promoted meanwhile.
+
+    `index_refusal` says why there is no index where one was refused.
+    """
+
+    model: "Loaded[TrainedRanker]"
+    index: Loaded[NicheIndex] | None
+    index_refusal: str | None
+
+
+class ServedReleases:
+    """The served model and indices, with their encoders. Safe from many threads; call what may load from worker
+    threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = ReleaseStore(settings.releases)
+        self.model: Slot[TrainedRanker] = Slot(self._store, MODEL, ALL, self._load_model)
+        self.indices = {niche: Slot(self._store, INDEX, niche.value, self._load_index) for niche in Niche}
+        self._encoders: Encoders | None = None
+        self._failure: str | None = None
+        self._backoff = Backoff()
+        self._warming = threading.Lock()
+
+    @property
+    def slots(self) -> list["Slot[TrainedRanker] | Slot[NicheIndex]"]:
+        """The slots of the model and of each niche's index."""
+        return [self.model, *self.indices.values()]
+
+    @property
+    def warm_encoders(self) -> Encoders | None:
+        """The encoders once they are warm, and None before. Loads nothing."""
+        return self._encoders
+
+    @property
+    def encoder_failure(self) -> str | None:
+        """Why the encoders could not be loaded, until they are."""
+        return self._failure
+
+    def encoders(self) -> Encoders:
+        """Return the encoders, warmed up on first use. Raises `NotReadyError`; `Backoff` says when a failure is
+        retried."""
+        if self._encoders is None:
+            with self._warming:
+                if self._encoders is None:
+                    self._warm_up()
+        assert self._encoders is not None
+        return self._encoders
+
+    def load(self) -> None:
+        """Warm up, then load all promoted releases. Raises `NotReadyError` when the encoders cannot be loaded."""
+        self.encoders()
+        for slot in self.slots:
+            slot.current()
+        self._drop_unused_encoders()
+
+    def follow_pointers(self) -> None:
+        """Load the releases that were promoted since, without waiting for other threads. Does nothing before the
+        warm-up."""
+        if self._encoders is not None:
+            for slot in self.slots:
+                slot.follow_pointer()
+            self._drop_unused_encoders()
+
+    def resolve(self, niche: Niche) -> "Resolved":
+        """Return the releases that answer a request for a niche. Reads each pointer once. Raises `NotReadyError`."""
+        if self.model.vacant:
+            raise NotReadyError(NO_MODEL)  # before the encoders are warmed up for nothing
+        self.encoders()  # before a release is loaded, which would be refused without its encoder
+        model = self.model.current()
+        if model is None:
+            raise NotReadyError(_no_model(self.model))
+        slot = self.indices[niche]
+        index, refusal = slot.current(), slot.refusal
+        self._drop_unused_encoders()
+        if index is not None or refusal is None:
+            return Resolved(model, index, None)
+        return Resolved(model, None, f"the index of {niche} was refused ({refusal.reason})")
+
+    def _drop_unused_encoders(self) -> None:
+        """Leave it to the loaded releases to hold their encoders, once a model is loaded."""
+        if self._encoders is not None and self.model.loaded is not None:
+            self._encoders.drop_unused()
+
+    def _warm_up(self) -> None:
+        if self._failure is not None and not self._backoff.due:
+            raise NotReadyError(self._failure)
+        try:
+            encoders = Encoders(title_encoder(self._settings.title_encoder), self._new_image_encoder)
+            encoders.warm()
+            for name in self._promoted_encoders():
+                encoders.image(name)
+        except Exception as error:
+            is_lab_error = isinstance(error, LabError)
+            self._failure = str(error) if is_lab_error else f"the encoders cannot be loaded ({message(error)})"
+            self._backoff.failed(error)
+            raise NotReadyError(self._failure) from error
+        self._encoders, self._failure = encoders, None
+
+    def _new_image_encoder(self, name: str) -> ImageEncoder:
+        # A new object for this service: an encoder that the process shares is never freed.
+        return new_image_encoder(name, self._settings.releases)
+
+    def _promoted_encoders(self) -> set[str]:
+        """Return the names of the promoted releases' image encoders, or the settings' where nothing is promoted."""
+        names = set()
+        for slot in self.slots:
+            with suppress(LabError, OSError, ValueError):  # an unreadable release is refused later, when it is loaded
+                release = self._store.current(slot.kind, slot.scope)
+                if release is not None:
+                    names.add(self._encoder_name(release))
+        return names or {image_encoder_name(self._settings)}
+
+    def _encoder_name(self, release: Release) -> str:
+        """Return the image encoder that a release names. Older releases name none; they were made with the settings'."""
+        name = release.info.get("encoder_name" if release.kind == INDEX else "image_encoder_name")
+        return str(name) if name else image_encoder_name(self._settings)
+
+    def _load_model(self, release: Release) -> "Loaded[TrainedRanker]":
+        from thumblab_core.ranking.trained_ranker import TrainedRanker
+
+        ranker, encoders = TrainedRanker.load(release), self.encoders()
+        image = encoders.image(self._encoder_name(release))
+        config = ranker.model.config
+        _check_same_encoder("image", config.image_encoder, image.fingerprint)
+        _check_same_encoder("title", config.title_encoder, encoders.title.fingerprint)
+        # Predict once, so that no request waits for what torch imports at the first use.
+        ranker.predict(
+            np.zeros((1, config.image_dimension), np.float32),
+            np.zeros((1, config.title_dimension), np.float32),
+            ["warm"],
+        )
+        return Loaded(release.release_id, ranker, image)
+
+    def _load_index(self, release: Release) -> Loaded[NicheIndex]:
+        served = self.indices[Niche(release.scope)].loaded
+        # Files that both releases share are not read again.
+        index = NicheIndex.load(release, None if served is None else served.value)
+        image = self.encoders().image(self._encoder_name(release))
+        _check_same_encoder("image", index.encoder, image.fingerprint)
+        return Loaded(release.release_id, index, image)
+
+
+def _check_same_encoder(kind: str, release_encoder: str, service_encoder: str) -> None:
+    """Raise `LabError` when a release was made with another encoder than the service's."""
+    if release_encoder != service_encoder:
+        raise LabError(
+            f"it was made with the {kind} encoder {release_encoder} and this service has {service_encoder}; "
+            f"make it again with the service's encoder, or set THUMBLAB_{kind.upper()}_ENCODER to the other one and "
+            "restart the service"
+        )
+
+
+def _no_model(slot: "Slot[TrainedRanker]") -> str:
+    if slot.refusal is not None:
+        return f"the promoted model {slot.refusal.release_id or ''} was refused: {slot.refusal.reason}"
+    return NO_MODEL

@@ -1,0 +1,1 @@
+"""Pydantic models of requests and answers, which also describe them in the OpenAPI document."""

@@ -1,0 +1,173 @@
+"""The answer of `POST /v1/score`, which `thumblab score --json` prints as well."""
+
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import Field
+
+from thumblab_core.index import WINNER
+from thumblab_core.niches import Niche
+from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
+from thumblab_serving.schemas.strict import StrictModel
+
+
+class SimilaritySource(StrEnum):
+    """What a `similarity_score` was computed with."""
+
+    FAISS = "faiss"
+    PGVECTOR = "pgvector"
+    DEFAULT = "default"
+
+
+class Verdict(StrEnum):
+    """How likely the winner is to beat the second."""
+
+    CLEAR = "clear"
+    LEANING = "leaning"
+    TOO_CLOSE_TO_CALL = "too_close_to_call"
+    ONLY_ONE = "only_one"
+    NO_VERDICT = "no_verdict"
+
+
+class Engagement(StrictModel):
+    """A predicted engagement. It is a proxy, because click-through rates are not public, unless the model was trained
+    on the click-through rates of its owner."""
+
+    value: float = Field(ge=0, le=1)
+    kind: Literal["proxy", "click_through_rate"] = "proxy"
+    meaning: str = "expected percentile among the channel's own videos"
+
+    @classmethod
+    def of(cls, value: float, target: str) -> Self:
+        """Return the prediction of a model whose absolute head was trained on `target`, see `TrainedRanker.absolute`."""
+        if target == "click_through_rate":
+            return cls(value=value, kind="click_through_rate", meaning="expected share of impressions that are clicked")
+        return cls(value=value)
+
+
+class NeighbourOut(StrictModel):
+    """A similar thumbnail of the niche: a winner, or where no winner is near, a thumbnail of any kind."""
+
+    video_id: str
+    title: str
+    channel: str
+    url: str | None
+    views_per_hour: float
+    outlier_multiple: float | None = Field(
+        description=(
+            "Views over the median of the channel's videos of the same age band, or else views per hour over the "
+            "channel's median at any age; null where the channel has no baseline."
+        )
+    )
+    winner: bool = Field(description=WINNER)
+    similarity: float = Field(description="Cosine, -1 to 1.")
+
+
+class ThumbnailScore(StrictModel):
+    """The answer for one candidate. With `error` set everything else is null or empty.
+
+    A candidate that is not `familiar` is measured but not ranked. It has no rank, score, win probability or engagement.
+    """
+
+    id: str
+    error: str | None = None
+    familiar: bool | None = Field(
+        default=None,
+        description="False: unlike every picture that the model was trained on. Null where the model cannot tell.",
+    )
+    rank: int | None = Field(
+        default=None,
+        description="1 is best. Equal candidates keep the order of the request. Null where nothing is ranked.",
+    )
+    score: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Percentile among the scores that `score_among` names; null where these are too few.",
+    )
+    win_probability: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Probability of being the best of the ranked candidates; null where only one is ranked.",
+    )
+    predicted_engagement: Engagement | None = Field(
+        default=None, description="Null where the prediction was not shown to say anything about real results."
+    )
+    sub_scores: dict[str, SubScoreOut] = Field(default_factory=dict)
+    evidence: EvidenceOut | None = None
+    similarity_score: float | None = Field(
+        default=None, ge=0, le=100, description="How similar the picture is to the niche's library, as a percentile."
+    )
+    similarity_source: SimilaritySource | None = None
+    neighbours: list[NeighbourOut] = Field(default_factory=list)
+
+
+class ChannelOut(StrictModel):
+    """The channel of the request, and whether the answer is adapted to it."""
+
+    channel_id: str
+    adapted: bool = Field(description="False: ranked like an unseen channel.")
+    videos: int = Field(ge=0, description="How many of the channel's videos the answer is adapted to.")
+    reason: str | None = Field(
+        description=(
+            "Why no channel adapter is used, or not the one that was added, and what to do. Null where the answer is "
+            "adapted as it should be."
+        )
+    )
+    release: str | None = Field(
+        description="The release of the added channel adapter; null where the model's own adapter is used, or none."
+    )
+
+
+class SkillOut(StrictModel):
+    """How well such a ranking did when the model was evaluated: the share of held-out pairs, of two videos of one
+    channel each, that it ordered correctly, with its 95 % interval. 0.5 is chance."""
+
+    measured_on: str = Field(
+        description=(
+            "`future`: later videos of channels that the model was trained on; `new_channels`: unseen channels; "
+            "`adapted`: unseen channels after a channel adapter was added."
+        )
+    )
+    auc: float = Field(ge=0, le=1)
+    low: float | None
+    high: float | None
+    pairs: int
+    channels: int
+
+
+class Releases(StrictModel):
+    """The releases that made an answer."""
+
+    model: str
+    index: str | None
+
+
+class ScoreAnswer(StrictModel):
+    """The ranking. `thumbnails` keeps the order of the request; `degraded` says in plain sentences what was missing."""
+
+    niche: Niche
+    winner: str | None = Field(description="The id of the best candidate; null when no candidate could be ranked.")
+    verdict: Verdict | None = Field(
+        description=(
+            "How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. "
+            "`no_verdict`: fewer than two candidates are like anything that the model was trained on. Null when no "
+            "candidate could be read."
+        )
+    )
+    confidence: float | None = Field(
+        ge=0, le=1, description="Probability that the winner beats the second; null without a second."
+    )
+    skill: SkillOut | None = Field(default=None, description="Null where it was not evaluated.")
+    score_among: Literal["niche", "channel"] = Field(
+        default="niche",
+        description=(
+            "What each `score` is a percentile of: the scores of the niche's library or, when adapted, those of the "
+            "channel's own videos."
+        ),
+    )
+    channel: ChannelOut | None = Field(default=None, description="Null where the request names no channel.")
+    thumbnails: list[ThumbnailScore]
+    releases: Releases
+    degraded: list[str]

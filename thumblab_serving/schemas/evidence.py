@@ -1,0 +1,95 @@
+"""Sub-scores of a picture and the evidence that they were measured on."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from thumblab_serving.schemas.strict import StrictModel
+
+
+class SubScoreOut(StrictModel):
+    """A measured property of the picture. `value` is null when it could not be measured; `reason` then says why."""
+
+    value: float | None = Field(ge=0, le=1, description="The measured value. It does not depend on the niche.")
+    niche_percentile: float | None = Field(
+        ge=0,
+        le=100,
+        description=(
+            "The percentage of the niche's library that is below the value. Null where no library is served, where "
+            "another version of the formulas measured the library, or where it has too few measured thumbnails."
+        ),
+    )
+    weak: bool = Field(
+        description=(
+            "True in the lowest tenth of the niche's library. Without a `niche_percentile`, true below the lowest tenth of "
+            "the thumbnails that the lab's thresholds were set on."
+        )
+    )
+    reason: str = Field(description="What was seen that explains the value; may quote text from the picture.")
+    fix: str | None = Field(description="What to change; null when nothing needs to.")
+
+
+class BoxOut(StrictModel):
+    """A rectangle in fractions of the picture's width and height, from its upper left corner."""
+
+    x: float = Field(ge=0, le=1)
+    y: float = Field(ge=0, le=1)
+    width: float = Field(ge=0, le=1)
+    height: float = Field(ge=0, le=1)
+
+
+class TextLineOut(StrictModel):
+    """A line of text that was read in the picture. Anyone may have written it: show it as text only, never as markup."""
+
+    box: BoxOut
+    text: str
+    confidence: float = Field(ge=0, le=1)
+    height_at_120: float = Field(ge=0, description="Its height in pixels when the picture is shown 120 pixels wide.")
+    contrast: float = Field(
+        ge=0, description="Contrast ratio of its light and dark parts at that size, 1 to 21; letters need 3."
+    )
+
+
+class UnreadLineOut(StrictModel):
+    """A line of text that was found and could not be read: an alphabet that the reader does not know, or odd letters."""
+
+    box: BoxOut
+    height_at_120: float = Field(ge=0)
+    contrast: float = Field(ge=0)
+
+
+class FaceOut(StrictModel):
+    """A face that was found."""
+
+    box: BoxOut
+    confidence: float = Field(ge=0, le=1)
+
+
+class EvidenceOut(StrictModel):
+    """What the sub-scores were measured on. `texts` and `faces` are null where the lab has no model to look for them."""
+
+    width: int = Field(
+        ge=1, description="Width in pixels of the picture that was measured: upright and without black bars."
+    )
+    height: int = Field(ge=1)
+    texts: list[TextLineOut] | None
+    unread: list[UnreadLineOut] = Field(
+        description="Lines of text that could not be read; they count for every sub-score but those about their words."
+    )
+    faces: list[FaceOut] | None
+    missing: list[str] = Field(description="What the measurement had to do without, in plain sentences.")
+    subject: BoxOut | None = Field(description="The largest face with its hair, or else the most salient part.")
+    badge: BoxOut = Field(description="The corner that YouTube covers with the length of the video.")
+    saliency: list[list[float]] = Field(description="9 rows of 16 cells, 0 to 1; the most salient cell is 1.")
+    sharpness: float = Field(ge=0, le=1)
+    luminance_contrast: float = Field(ge=0, le=1, description="Between the subject and its surroundings.")
+    colour_contrast: float = Field(ge=0, le=1, description="Between the subject and its surroundings.")
+    legibility: float | None = Field(
+        ge=0, le=1, description="The share of the characters that can be read 120 pixels wide; null without text."
+    )
+    badge_overlap: float = Field(
+        ge=0, le=1, description="The largest share of a text, a face or the subject that the badge covers."
+    )
+    title_match_by: Literal["picture", "text"] | None = Field(
+        description="What was compared with the title: the picture (by a text tower), or the text that was read in it."
+    )

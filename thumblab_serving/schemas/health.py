@@ -1,0 +1,69 @@
+"""The answer of `/health` and `/ready`."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class RefusedOut(BaseModel):
+    """A promoted release that is not served."""
+
+    release: str | None
+    reason: str
+    retry_in_seconds: float = Field(description="Seconds until the next request may retry it.")
+
+
+class ServedOut(BaseModel):
+    """What is served of one release scope."""
+
+    state: Literal["serving", "loading", "none"]
+    release: str | None
+    refused: RefusedOut | None = Field(
+        description="The promoted release where it was refused; the release that served before it serves on."
+    )
+
+
+class EncodersOut(BaseModel):
+    """The fingerprints of the encoders. There are two image encoders while the lab changes from one to another."""
+
+    state: Literal["warm", "warming", "failed"]
+    images: list[str]
+    title: str | None
+    reason: str | None
+
+
+class MeterOut(BaseModel):
+    """What measures the sub-scores. It works without what is `missing`, and answers say so."""
+
+    state: Literal["warm", "warming", "failed"]
+    missing: list[str]
+    reason: str | None
+
+
+class RehearsalOut(BaseModel):
+    """An answer that the service makes for itself before it is ready. It loads what is loaded at the first use, so that
+    no request waits for that."""
+
+    state: Literal["done", "waiting", "failed"]
+    reason: str | None = Field(description="Why the last try failed; the service tries again in the background.")
+
+
+class DatabaseOut(BaseModel):
+    """The database. The service asks it only where a niche has no index, and works without it."""
+
+    state: Literal["fine", "failed"] = Field(description="Also `fine` where it was not asked yet.")
+    reason: str | None = Field(description="Why it did not answer when it was last asked.")
+
+
+class HealthOut(BaseModel):
+    """Alive; `ready` says whether it can answer."""
+
+    status: Literal["ok"] = "ok"
+    ready: bool
+    encoders: EncodersOut
+    meter: MeterOut
+    model: ServedOut
+    indices: dict[str, ServedOut]
+    rehearsal: RehearsalOut
+    database: DatabaseOut
+    library_note: str | None = Field(description="What the library is made of, where it does not come from YouTube.")

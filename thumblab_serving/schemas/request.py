@@ -1,0 +1,106 @@
+"""The body of `POST /v1/score`."""
+
+import re
+from typing import Annotated, Self
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from thumblab_core.images import MAX_BYTES
+from thumblab_core.niches import Niche
+from thumblab_core.ranking.channel_adapters import CHANNEL_ID
+from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.title import Title
+
+MAX_THUMBNAILS = 20
+_MAX_URL = 2048
+
+CHANNEL = rf"(?:https?://)?(?:www\.|m\.)?youtube\.com/channel/({CHANNEL_ID})(?:[/?#].*)?|({CHANNEL_ID})"
+"""Regular expression of a channel id, or of a channel URL that contains the id."""
+
+
+def _channel_id(channel: str) -> str:
+    """Return the channel id that a text is or contains. Raises `ValueError` when there is none."""
+    match = re.fullmatch(CHANNEL, channel)
+    if match is None:
+        raise ValueError(
+            "give the id of a channel (1 to 64 letters, digits, - and _; UC... on YouTube) or its URL with /channel/; "
+            "`thumblab channel add @handle` prints the id of a @handle"
+        )
+    return match[1] or match[2]
+
+
+ChannelId = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=_MAX_URL),
+    AfterValidator(_channel_id),
+    WithJsonSchema({"type": "string", "pattern": f"^({CHANNEL})$"}),
+]
+
+
+class ScoreForm(StrictModel):
+    """The fields of every request, whichever way its pictures are sent."""
+
+    title: Title = Field(description="The title of the video.", examples=["I tested every phone under $200"])
+    category: Niche = Field(default=Niche.TECH, description="The niche to compare with.", examples=["tech"])
+    channel_id: ChannelId | None = Field(
+        default=None,
+        description="Your channel, by its id or its URL. Where the lab knows the channel, the answer is adapted to it.",
+        examples=["UCBJycsmduvYEL83R_U4JriQ"],
+    )
+
+
+class ThumbnailIn(StrictModel):
+    """One candidate: a URL of an allowed image host, or the picture itself."""
+
+    id: str = Field(
+        min_length=1, max_length=_MAX_URL, description="Your name for the candidate, unique in the request."
+    )
+    url: str | None = Field(default=None, max_length=_MAX_URL, description="https URL of an allowed image host.")
+    image_base64: str | None = Field(
+        default=None,
+        description=(
+            "JPEG, PNG or WebP bytes in base64, with or without a `data:` prefix. A picture of more than "
+            f"{MAX_BYTES} bytes gives this candidate an `error`."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.url is None) == (self.image_base64 is None):
+            raise ValueError("give either url or image_base64")
+        return self
+
+
+class ScoreRequest(ScoreForm):
+    """Thumbnails to rank against each other and against a niche."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "title": "I tested every phone under $200",
+                    "category": "tech",
+                    "thumbnails": [
+                        {"id": "face", "url": "https://i.ytimg.com/vi/dQw4w9WgXcQ/maxresdefault.jpg"},
+                        {"id": "phones", "image_base64": "/9j/4AAQSkZJRgABAQAAAQABAAD…"},
+                    ],
+                }
+            ]
+        }
+    )
+    thumbnails: list[ThumbnailIn] = Field(min_length=1, max_length=MAX_THUMBNAILS)
+
+    @field_validator("thumbnails")
+    @classmethod
+    def _have_distinct_ids(cls, thumbnails: list[ThumbnailIn]) -> list[ThumbnailIn]:
+        if len({thumbnail.id for thumbnail in thumbnails}) != len(thumbnails):
+            raise ValueError("two thumbnails have the same id")
+        return thumbnails

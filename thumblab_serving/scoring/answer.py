@@ -1,0 +1,99 @@
+"""Composing the answer to a request from a ranking and the placements of its pictures."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from thumblab_core.index import Neighbour
+from thumblab_serving.loading.channel_adapters import AdapterChoice
+from thumblab_serving.loading.served_releases import Resolved
+from thumblab_serving.schemas.answer import ChannelOut, NeighbourOut, Releases, ScoreAnswer, ThumbnailScore
+from thumblab_serving.scoring import claims
+from thumblab_serving.scoring.intake import Candidate, ExaminedPicture
+from thumblab_serving.scoring.rank import Query, Ranking
+from thumblab_serving.scoring.similarity import Placements
+from thumblab_serving.scoring.sub_scores import present_evidence, present_sub_scores
+
+if TYPE_CHECKING:  # importing the ranker imports torch
+    from thumblab_core.ranking.trained_ranker import TrainedRanker
+
+
+def compose_answer(
+    candidates: Sequence[Candidate], query: Query, releases: Resolved, ranking: Ranking, placements: Placements
+) -> ScoreAnswer:
+    """Return the answer for candidates, in their order. A candidate that could not be read is answered with its error."""
+    ranker, index = releases.model.value, releases.index
+    pictures = {candidate.id: candidate.picture for candidate in candidates if candidate.picture is not None}
+    return ScoreAnswer(
+        niche=query.niche,
+        winner=ranking.winner,
+        verdict=ranking.verdict,
+        confidence=ranking.confidence,
+        skill=claims.skill(ranker, query.channel),
+        score_among="niche" if query.adapter is None else "channel",
+        channel=None if query.channel is None else _channel(query.channel),
+        thumbnails=[
+            ThumbnailScore(id=candidate.id, error=candidate.error)
+            if candidate.picture is None
+            else _thumbnail(candidate.id, candidate.picture, ranking, placements)
+            for candidate in candidates
+        ],
+        releases=Releases(model=releases.model.release_id, index=None if index is None else index.release_id),
+        degraded=_degraded(pictures, query, ranker, ranking, placements),
+    )
+
+
+def _degraded(
+    pictures: Mapping[str, ExaminedPicture],
+    query: Query,
+    ranker: "TrainedRanker",
+    ranking: Ranking,
+    placements: Placements,
+) -> list[str]:
+    """Return a sentence for each thing that was missing for the answer."""
+    sentences = [] if query.channel is None or query.channel.reason is None else [query.channel.reason]
+    if not pictures:
+        return sentences
+    sentences += claims.doubts(ranker, query)
+    sentences += claims.unfamiliar(ranker, ranking.unfamiliar)
+    sentences += placements.degraded
+    no_winner = [name for name, at in placements.by_id.items() if at.examples and not at.examples[0].item.winner]
+    sentences += claims.no_winners(query.niche, no_winner)
+    missing = [sentence for picture in pictures.values() for sentence in picture.measurement.evidence.missing]
+    return sentences + list(dict.fromkeys(missing))
+
+
+def _thumbnail(name: str, picture: ExaminedPicture, ranking: Ranking, placements: Placements) -> ThumbnailScore:
+    placement = placements.by_id[name]
+    return ThumbnailScore(
+        id=name,
+        **vars(ranking.pictures[name]),
+        sub_scores=present_sub_scores(picture.measurement, placements.sub_scores),
+        evidence=present_evidence(picture.measurement.evidence, picture.width, picture.height),
+        similarity_score=placement.percentile,
+        similarity_source=placements.source,
+        neighbours=[_neighbour(neighbour) for neighbour in placement.examples],
+    )
+
+
+def _channel(choice: AdapterChoice) -> ChannelOut:
+    return ChannelOut(
+        channel_id=choice.channel_id,
+        adapted=choice.adapter is not None,
+        videos=0 if choice.adapter is None else choice.adapter.videos,
+        reason=choice.reason,
+        release=choice.release,
+    )
+
+
+def _neighbour(neighbour: Neighbour) -> NeighbourOut:
+    item = neighbour.item
+    return NeighbourOut(
+        video_id=item.video_id,
+        title=item.title,
+        channel=item.channel,
+        url=item.url,
+        views_per_hour=item.views_per_hour,
+        outlier_multiple=item.outlier_multiple,
+        winner=item.winner,
+        similarity=neighbour.similarity,
+    )

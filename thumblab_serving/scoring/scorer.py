@@ -1,0 +1,139 @@
+"""The scorer: all that is loaded, and the way from pictures to an answer. The service and `thumblab score` use it."""
+
+import io
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from thumblab_core.errors import LabError
+from thumblab_core.fetch import Fetcher
+from thumblab_core.library_note import read_note
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.settings import Settings
+from thumblab_serving.loading.cache import Cache
+from thumblab_serving.loading.channel_adapters import ServedAdapters
+from thumblab_serving.loading.faults import Backoff, message
+from thumblab_serving.loading.measuring import Measuring
+from thumblab_serving.loading.served_releases import NotReadyError, ServedReleases
+from thumblab_serving.loading.stored_library import StoredLibraries
+from thumblab_serving.schemas.answer import ScoreAnswer
+from thumblab_serving.schemas.request import ScoreForm
+from thumblab_serving.scoring.answer import compose_answer
+from thumblab_serving.scoring.intake import EXAMINING, Intake, Source
+from thumblab_serving.scoring.rank import Query, rank
+from thumblab_serving.scoring.similarity import choose_similarity
+
+_log = logging.getLogger("thumblab_serving")
+
+
+class Scorer:
+    """Scores thumbnails with what is promoted. Its methods block and are safe from many threads; close it when done."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.library_note = read_note(settings.data_dir)
+        self.releases = ServedReleases(settings)
+        self.measuring = Measuring(settings)
+        self.stored_libraries = StoredLibraries(settings)
+        self.adapters = ServedAdapters(ReleaseStore(settings.releases))
+        self._intake = Intake(Fetcher(settings.image_hosts), self.measuring, settings.serving_fetch_s)
+        self._rehearsing = threading.Lock()
+        self._rehearsed = False
+        self._failure: str | None = None
+        self._backoff = Backoff()
+
+    @property
+    def rehearsed(self) -> bool:
+        """Whether the rehearsal was answered, so that no request waits for what is loaded at the first use."""
+        return self._rehearsed
+
+    @property
+    def rehearsal_failure(self) -> str | None:
+        """Why the rehearsal failed, until one succeeds."""
+        return self._failure
+
+    @property
+    def caches(self) -> dict[str, Cache[Any]]:
+        """The caches by the name that the metrics give them; those of the encoders once the encoders are warm."""
+        caches: dict[str, Cache[Any]] = {"looks": self.measuring.measurements} | self.adapters.caches
+        encoders = self.releases.warm_encoders
+        return caches if encoders is None else caches | {"pictures": encoders.pictures, "titles": encoders.titles}
+
+    def close(self) -> None:
+        """Stop the threads and close the connections."""
+        self._intake.close()
+        self.stored_libraries.close()
+
+    def load(self) -> None:
+        """Warm up, then load all promoted releases. Raises `NotReadyError`."""
+        encoders = self.releases.encoders()
+        try:
+            self.measuring.warm(encoders)
+        except LabError as error:
+            raise NotReadyError(str(error)) from None
+        self.releases.load()
+        self.stored_libraries.warm()
+        self.follow_pointers()
+
+    def follow_pointers(self) -> None:
+        """Load the releases that were promoted since, and rehearse once there is something to answer with.
+
+        Does not wait for other threads that load or rehearse. `Backoff` says when a failed rehearsal is tried again.
+        """
+        self.releases.follow_pointers()
+        indices = self.releases.indices.values()
+        can_answer = self.releases.model.loaded is not None and any(slot.loaded for slot in indices)
+        if can_answer and self.measuring.is_warm and not self._rehearsed and self._rehearsing.acquire(blocking=False):
+            try:
+                if self._backoff.due:
+                    self._rehearse()
+            finally:
+                self._rehearsing.release()
+
+    def score(self, sources: Sequence[Source], form: ScoreForm) -> ScoreAnswer:
+        """Return the answer for the pictures of a request; the answer for a picture that cannot be read is its error.
+
+        Raises `NotReadyError`.
+        """
+        releases = self.releases.resolve(form.category)
+        encoders = self.releases.encoders()
+        # The index's encoder comes first: with it `title_match` is measured, as it was for the library.
+        of_index = [releases.index.value.encoder] if releases.index is not None else []
+        fingerprints = list(dict.fromkeys([*of_index, releases.model.value.model.config.image_encoder]))
+        try:
+            meter_version = self.measuring.version(encoders, fingerprints[0])
+        except LabError as error:  # a fault of the settings, and not of a picture
+            raise NotReadyError(str(error)) from None
+        similarity = choose_similarity(form.category, releases, self.stored_libraries, meter_version)
+        candidates = self._intake.examine(sources, form.title, encoders, fingerprints)
+        pictures = {candidate.id: candidate.picture for candidate in candidates if candidate.picture is not None}
+        placements = similarity.place(pictures)
+        channel = None if form.channel_id is None else self.adapters.choose(form.channel_id, releases.model)
+        query = Query(form.title, encoders.title_vector(form.title), form.category, channel)
+        ranking = rank(pictures, query, releases.model.value)
+        return compose_answer(candidates, query, releases, ranking, placements)
+
+    def _rehearse(self) -> None:
+        niche = next(niche for niche, slot in self.releases.indices.items() if slot.loaded)
+        # One picture for each of the examining threads.
+        sources = [Source(str(number), data=_drawn_thumbnail(number)) for number in range(EXAMINING)]
+        try:
+            self.score(sources, ScoreForm(title="warm", category=niche))
+        except Exception as error:  # noqa: BLE001  a broken runtime may raise anything; /health shows it and the service lives on
+            self._failure = f"the first answer could not be made ({message(error)})"
+            self._backoff.failed(error)
+            _log.warning("%s; next try in %.0f seconds", self._failure, self._backoff.seconds)
+        else:
+            self._rehearsed, self._failure = True, None
+
+
+def _drawn_thumbnail(number: int) -> bytes:
+    """Return a JPEG with some text in it, different for each number."""
+    image = Image.new("RGB", (640, 360), (20, 60, 90 + 10 * number))
+    font = ImageFont.load_default(size=90)
+    ImageDraw.Draw(image).text((40, 120), f"READY {number}", fill="white", font=font)
+    file = io.BytesIO()
+    image.save(file, "JPEG")
+    return file.getvalue()

@@ -1,0 +1,118 @@
+"""How similar candidates are to the library of a niche: by its index, by the database, or by default."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from thumblab_core.index import NicheIndex
+from thumblab_core.niches import Niche
+from thumblab_core.sub_scores.distribution import ScoreDistribution
+from thumblab_serving.loading.served_releases import Resolved
+from thumblab_serving.loading.stored_library import NothingStoredError, Placement, StoredLibraries
+from thumblab_serving.schemas.answer import SimilaritySource
+from thumblab_serving.scoring.intake import ExaminedPicture
+
+NEIGHBOURS = 5
+DEFAULT_SIMILARITY = 50.0
+
+
+@dataclass(frozen=True)
+class Placements:
+    """Where the pictures of a request stand in the library of the niche.
+
+    `by_id` has the placement of each picture. `sub_scores` is the distribution of the library's sub-scores, and None
+    where the library has none that can be compared. `degraded` has a sentence for each thing that was missing.
+    """
+
+    source: SimilaritySource
+    by_id: Mapping[str, Placement]
+    sub_scores: ScoreDistribution | None = None
+    degraded: Sequence[str] = ()
+
+
+class Similarity(Protocol):
+    """A way to place pictures in the library of a niche."""
+
+    def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
+        """Return where the pictures of a request, by their ids, stand in the library. Raises nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class IndexSimilarity:
+    """Places pictures by the FAISS index of the niche. `meter_version` is the version of what measured the pictures."""
+
+    index: NicheIndex
+    niche: Niche
+    meter_version: str
+
+    def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
+        placements = {}
+        for name, picture in pictures.items():
+            vector = picture.vectors[self.index.encoder]
+            placements[name] = Placement(self.index.percentile(vector), self.index.examples(vector, NEIGHBOURS))
+        scores = self.index.scores
+        if scores is not None and scores.version == self.meter_version:
+            return Placements(SimilaritySource.FAISS, placements, scores)
+        why = "holds no sub-scores" if scores is None else "was measured by another version of the sub-scores"
+        sentence = (
+            f"the library of {self.niche} {why}: sub-scores have no percentiles until visual_features and faiss_index are "
+            "materialized again"
+        )
+        return Placements(SimilaritySource.FAISS, placements, degraded=[sentence])
+
+
+@dataclass(frozen=True)
+class StoredSimilarity:
+    """Places pictures by the library that PostgreSQL holds, by pgvector, or by default where the database has no
+    answer.
+
+    `encoder` is the fingerprint of the model's image encoder, the only one that has certainly encoded the pictures.
+    `no_index` says why no index is used.
+    """
+
+    libraries: StoredLibraries
+    niche: Niche
+    encoder: str
+    no_index: str
+
+    def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
+        if not pictures:
+            return Placements(SimilaritySource.PGVECTOR, {})
+        vectors = np.stack([picture.vectors[self.encoder] for picture in pictures.values()])
+        try:
+            placements = self.libraries.placements(self.niche, self.encoder, vectors, NEIGHBOURS)
+        except NothingStoredError as error:
+            return DefaultSimilarity(f"{self.no_index}, and {error}").place(pictures)
+        sentence = f"{self.no_index}: similarities and neighbours were looked up in the database"
+        return Placements(SimilaritySource.PGVECTOR, dict(zip(pictures, placements, strict=True)), degraded=[sentence])
+
+
+@dataclass(frozen=True)
+class DefaultSimilarity:
+    """Gives every picture the same similarity and no neighbours. `reason` says why there is no library."""
+
+    reason: str
+
+    def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
+        placements = dict.fromkeys(pictures, Placement(DEFAULT_SIMILARITY, []))
+        sentence = f"{self.reason}: every similarity is the default of {DEFAULT_SIMILARITY:g}"
+        return Placements(SimilaritySource.DEFAULT, placements, degraded=[sentence])
+
+
+def choose_similarity(niche: Niche, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
+    """Return the best way to place pictures in the niche: the index, or the database where there is no index.
+
+    A library of fewer than two thumbnails has no distribution to place a picture in. Its pictures are placed by
+    default.
+    """
+    index = releases.index
+    if index is None:
+        no_index = releases.index_refusal or f"no index of {niche} is served"
+        encoder = releases.model.value.model.config.image_encoder
+        return StoredSimilarity(libraries, niche, encoder, no_index)
+    if not index.value.calibrated:
+        return DefaultSimilarity(f"the library of {niche} holds too few thumbnails")
+    return IndexSimilarity(index.value, niche, meter_version)
