@@ -118,9 +118,9 @@ def test_a_misspelt_variable_is_named_once_on_stderr_with_the_nearest_setting_an
         assert settings().region == "DE"
         settings.cache_clear()
     assert capsys.readouterr().err.splitlines() == [
-        "thumblab: THUMBLAB_APIKEY is no setting and changes nothing; is it THUMBLAB_API_KEY?",
-        "thumblab: THUMBLAB_QQQQQQQQQQQQ is no setting and changes nothing",
-        "thumblab: THUMBLAB_VIDEO_PER_NICHE is no setting and changes nothing; is it THUMBLAB_VIDEOS_PER_NICHE?",
+        "thumblab: THUMBLAB_APIKEY is not a setting and has no effect; do you mean THUMBLAB_API_KEY?",
+        "thumblab: THUMBLAB_QQQQQQQQQQQQ is not a setting and has no effect",
+        "thumblab: THUMBLAB_VIDEO_PER_NICHE is not a setting and has no effect; do you mean THUMBLAB_VIDEOS_PER_NICHE?",
     ]
 
 
