@@ -95,5 +95,5 @@ def test_a_file_that_was_pulled_once_is_there_for_the_demo_too(
     path.parent.mkdir(parents=True)
     path.write_bytes(BYTES)
     with demo_lab(None) as demo:
-        assert settings().data_dir == demo.data_dir != path.parents[1]
-        assert model_files.face_model() == path
+        assert demo.data_dir != path.parents[1]
+        assert model_files.face_model(demo.settings) == path

@@ -27,8 +27,10 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 
 from thumblab_core.settings import CHECKOUT, settings
 from thumblab_pipelines import run_locks
+from thumblab_pipelines.dagster_storage import run_locks_of
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.run_launcher import LabRunLauncher
+from thumblab_pipelines.run_locks import RunLocks
 
 QUEUED, STARTED = dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
@@ -186,27 +188,26 @@ def test_a_dead_run_is_found_dead_also_where_its_code_server_cannot_be_replaced(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = dg.DagsterRun(job_name="lasting")
-    run_locks.hold(run.run_id)
-    os.close(run_locks._held.pop(run.run_id))
+    locks = run_locks_of(daemon.instance)
+    locks.hold(run.run_id)
+    os.close(run_locks._held.pop(locks._path(run.run_id)))
 
     def broken(_self: object, _run: object) -> None:
         raise DagsterCodeLocationLoadError("syntax error in its module", load_error_infos=[])
 
-    launcher = LabRunLauncher()
+    launcher = daemon.instance.run_launcher
     monkeypatch.setattr(LabRunLauncher, "_replace_dead_code_server", broken)
     assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
     assert f"the code server of run {run.run_id} could not be replaced" in caplog.text
     assert "syntax error in its module" in caplog.text
-    run_locks.let_go(run.run_id)
+    locks.release(run.run_id)
 
 
-def test_a_run_of_another_data_folder_is_left_to_the_daemon_of_that_one(
-    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_locks.hold("elsewhere")
-    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
-    settings.cache_clear()
-    assert not run_locks.abandoned("elsewhere")
+def test_a_run_of_another_data_folder_is_left_to_the_daemon_of_that_one(tmp_path: Path) -> None:
+    locks = RunLocks(tmp_path / "one")
+    locks.hold("elsewhere")
+    assert not RunLocks(tmp_path / "other").abandoned("elsewhere")
+    locks.release("elsewhere")
 
 
 def test_no_run_lasts_for_good_whatever_becomes_of_its_process(daemon: Daemon) -> None:
