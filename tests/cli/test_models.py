@@ -36,7 +36,7 @@ def test_a_file_is_missing_then_pulled_then_there(model: ModelFile, tmp_path: Pa
     before = run("status")
     assert before.exit_code == 0
     assert "faces: missing" in before.stdout
-    assert "Faces are not looked for: `thumblab models pull`" in before.stdout
+    assert "Faces are not detected: run `thumblab models pull`" in before.stdout
     assert not (tmp_path / "lab").exists()  # looking makes nothing
     assert "now at" in run("pull", "--from", str(tmp_path / "copy")).stdout
     assert "already at" in run("pull", "faces").stdout

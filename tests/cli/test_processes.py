@@ -16,8 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from thumblab_cli.main import cli
-from thumblab_cli.servers import processes
-from thumblab_cli.servers.processes import Server, Supervisor, keep_mlflow_port, mlflow_port
+from thumblab_cli.servers import lab_servers
+from thumblab_cli.servers.ports import keep_mlflow_port, mlflow_port
+from thumblab_cli.servers.supervisor import Server, Supervisor
 from thumblab_core.errors import LabError
 from thumblab_core.running import Running, announced
 from thumblab_core.settings import Settings, settings
@@ -34,7 +35,7 @@ LAB = """
 import json, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
 from pathlib import Path
-from thumblab_cli.servers.processes import Server, Supervisor
+from thumblab_cli.servers.supervisor import Server, Supervisor
 folder, commands = Path(sys.argv[1]), json.loads(sys.argv[2])
 with Supervisor(folder, {}, patience=2) as supervisor:
     for name, command in commands.items():
@@ -123,7 +124,7 @@ def test_a_server_that_ends_is_started_again_without_its_workers_and_the_others_
         assert gone([worker], 5), "it may hold the port of the server"
         wait_until(lambda: log.read_text().count("up") == 2)
         assert len(psutil.Process().children(recursive=True)) == len(below)
-    assert said == [f"frail ended with status -9: up (all of it: {log}). It is started again, time 1 of 2."]
+    assert said == [f"frail ended with status -9: up (the whole log: {log}). It is started again, time 1 of 2."]
 
 
 def test_a_server_that_keeps_ending_ends_the_lab_with_its_last_words(tmp_path: Path) -> None:
@@ -142,9 +143,9 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
     asleep = {
         name: Server(name, [sys.executable, "-c", POLITE], CLOSED, None) for name in ("mlflow", "dagster", "scoring")
     }
-    monkeypatch.setattr(processes, "mlflow_server", lambda *_: asleep["mlflow"])
-    monkeypatch.setattr(processes, "dagster_servers", lambda *_: [asleep["dagster"]])
-    monkeypatch.setattr(processes, "scoring_server", lambda *_: asleep["scoring"])
+    monkeypatch.setattr(lab_servers, "mlflow_server", lambda *_: asleep["mlflow"])
+    monkeypatch.setattr(lab_servers, "dagster_servers", lambda *_: [asleep["dagster"]])
+    monkeypatch.setattr(lab_servers, "scoring_server", lambda *_: asleep["scoring"])
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))
     settings.cache_clear()
     yield lambda: CliRunner().invoke(cli, ["up"])
@@ -211,7 +212,7 @@ def test_a_kept_port_that_cannot_be_read_is_chosen_anew(tmp_path: Path, content:
 
 
 def test_a_port_that_is_given_and_refused_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "mlflow_server", lambda _, port: mlflow(f"http://127.0.0.1:{port}"))
+    monkeypatch.setattr(lab_servers, "mlflow_server", lambda _, port: mlflow(f"http://127.0.0.1:{port}"))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
     (tmp_path / "mlflow-port").write_text("5432")

@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 from thumblab_cli.main import cli
-from thumblab_cli.servers import processes, running_services
+from thumblab_cli.servers import running_services
+from thumblab_cli.servers.lab_servers import scoring_server
+from thumblab_cli.servers.ports import refuse_taken
 from thumblab_core import settings as module
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher, FetchError, RefusedError
@@ -152,7 +154,7 @@ def test_the_service_is_asked_where_it_listens_however_its_host_is_written(
     monkeypatch.setattr(running_services, "_asks_for_a_key", asked.append)
     assert running_services.another_labs_service(chosen) is None
     assert asked == [url], "`thumblab key` looks where `thumblab up` starts it"
-    server = processes.scoring_server(chosen, 8000)
+    server = scoring_server(chosen, 8000)
     assert (server.url, server.ready) == (url, f"{url}/health")
     assert httpx.URL(url).port == 8000
 
@@ -164,11 +166,11 @@ def test_a_port_that_somebody_listens_on_is_found_taken_also_on_ipv6(tmp_path: P
             taken.bind(("::1", 0))
         except OSError:
             pytest.skip("this machine has no IPv6")
-        server = processes.scoring_server(chosen, taken.getsockname()[1])
-        processes.refuse_taken(server)
+        server = scoring_server(chosen, taken.getsockname()[1])
+        refuse_taken(server)
         taken.listen()
         with pytest.raises(LabError, match=r"something listens on \[::1\]:\d+ already"):
-            processes.refuse_taken(server)
+            refuse_taken(server)
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]", "127.0.0.1", "127.9.9.9", "LOCALHOST"])

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from thumblab_cli.servers.processes import Supervisor
+    from thumblab_cli.servers.supervisor import Supervisor
     from thumblab_core.running import Running
     from thumblab_core.settings import Settings
 
@@ -38,7 +38,8 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     """
     from thumblab_cli.demo.lab import demo_lab
     from thumblab_cli.printing.tables import whole_console
-    from thumblab_cli.servers import processes
+    from thumblab_cli.servers import lab_servers, ports
+    from thumblab_cli.servers.supervisor import Supervisor
     from thumblab_cli.servers.waiting import wait_for
     from thumblab_cli.which_lab import lab_settings
     from thumblab_core.running import Running, announced
@@ -49,31 +50,31 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
-        port = mlflow_port or processes.mlflow_port(chosen.data_dir)
+        port = mlflow_port or ports.mlflow_port(chosen.data_dir)
         environment: dict[str, str] = {}
         if demo:
             lab = stack.enter_context(demo_lab(catalogue, port))
             chosen, environment = lab.settings, lab.environment
         chosen.data_dir.mkdir(parents=True, exist_ok=True)
         environment |= {
-            "DAGSTER_HOME": str(processes.dagster_home(chosen)),
+            "DAGSTER_HOME": str(lab_servers.dagster_home(chosen)),
             "THUMBLAB_DATA_DIR": str(chosen.data_dir.resolve()),
             "THUMBLAB_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
             "THUMBLAB_DAGSTER_URL": f"http://127.0.0.1:{dagster_port}",
         }
         console.print("starting the database")
         servers = [
-            processes.mlflow_server(chosen, port),
-            *processes.dagster_servers(dagster_port),
-            processes.scoring_server(chosen, chosen.serving_port),
+            lab_servers.mlflow_server(chosen, port),
+            *lab_servers.dagster_servers(dagster_port),
+            lab_servers.scoring_server(chosen, chosen.serving_port),
         ]
         urls = {server.name: server.url for server in servers if server.url}
         running = Running(urls["dagster"], urls["mlflow"], urls["scoring"])
         stack.enter_context(announced(chosen.data_dir, running))
         for server in servers:
-            processes.refuse_taken(server)
-        processes.keep_mlflow_port(chosen.data_dir, port)
-        supervisor = stack.enter_context(processes.Supervisor(chosen.data_dir, environment))
+            ports.refuse_taken(server)
+        ports.keep_mlflow_port(chosen.data_dir, port)
+        supervisor = stack.enter_context(Supervisor(chosen.data_dir, environment))
         for server in servers:
             supervisor.start(server)
         console.print(f"starting {', '.join(server.name for server in servers)}", highlight=False)

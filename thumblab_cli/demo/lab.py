@@ -1,5 +1,6 @@
 """The demo's own lab: its data folder, its settings, and the YouTube emulator that it collects from."""
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from thumblab_cli.servers import processes
+from thumblab_cli.servers import ports
 from thumblab_cli.which_lab import demo_settings
+from thumblab_core.errors import LabError
 from thumblab_core.library_note import DRAWN, write_note
 from thumblab_core.running import running_lab
 from thumblab_core.settings import Settings, settings
@@ -67,8 +69,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
     if folder is None:
         write_note(base.data_dir, DRAWN)
     running = running_lab(base.data_dir)
-    port = mlflow_port or processes.free_port(processes.mlflow_port(base.data_dir))
-    emulator_port = processes.free_port(processes.kept_port(base.data_dir / "emulator-port"))
+    port = mlflow_port or ports.free_port(ports.mlflow_port(base.data_dir))
+    emulator_port = ports.free_port(ports.kept_port(base.data_dir / "emulator-port"))
     with Emulator(catalogue, port=emulator_port) as emulator:
         changes = {
             "mlflow_tracking_uri": f"http://127.0.0.1:{port}" if running is None else running.mlflow,
@@ -86,3 +88,16 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
         chosen = base.model_copy(update=changes)
         environment = chosen.as_environment(dict.fromkeys((*_CHANGED, *changes)))
         yield DemoLab(chosen, environment, catalogue, emulator, None if running else port)
+
+
+@contextmanager
+def only_demo(data_dir: Path) -> Iterator[None]:
+    """Keep other demos off the folder in the block. Raises LabError when another one runs on it."""
+    with (data_dir / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel releases it even when we are killed
+        except BlockingIOError:
+            raise LabError(
+                f"{data_dir} is in use: another `thumblab demo` is running on it; wait for it or stop it"
+            ) from None
+        yield

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from thumblab_cli.demo.candidates import choose_candidates
-from thumblab_cli.demo.lab import DemoLab, demo_lab
+from thumblab_cli.demo.lab import DemoLab, demo_lab, only_demo
 from thumblab_cli.demo.ranking import rank_candidates
 from thumblab_cli.demo.runs import JobRunner, Outcome
 from thumblab_cli.printing.tables import print_evaluation, progress_bars
-from thumblab_cli.servers import processes
+from thumblab_cli.servers import lab_servers, ports
+from thumblab_cli.servers.supervisor import Server, Supervisor
 from thumblab_cli.servers.waiting import wait_for
 from thumblab_core.niches import NICHES
 
@@ -28,8 +29,8 @@ def walk_through(console: Console, folder: Path | None) -> None:
     started = time.monotonic()
     with ExitStack() as stack:
         lab = stack.enter_context(demo_lab(folder))
-        stack.enter_context(processes.only_one(lab.data_dir / "demo.lock", "another `thumblab demo` is running on it"))
-        supervisor = stack.enter_context(processes.Supervisor(lab.data_dir, lab.environment))
+        stack.enter_context(only_demo(lab.data_dir))
+        supervisor = stack.enter_context(Supervisor(lab.data_dir, lab.environment))
         mlflow = _start_mlflow(console, supervisor, lab)
         source = "your catalogue" if folder else "a synthetic catalogue"
         console.print(
@@ -40,7 +41,7 @@ def walk_through(console: Console, folder: Path | None) -> None:
         from thumblab_pipelines.definitions import defs
         from thumblab_pipelines.run_launcher import end_abandoned_runs
 
-        with open_instance(processes.dagster_home(lab.settings), lab.data_dir) as instance:
+        with open_instance(lab_servers.dagster_home(lab.settings), lab.data_dir) as instance:
             end_abandoned_runs(instance)  # those of a demo that was killed
             runner = JobRunner(defs(), instance, lab.settings)
             new = _refresh(console, runner, lab)
@@ -51,7 +52,7 @@ def walk_through(console: Console, folder: Path | None) -> None:
             with progress_bars(console) as listener:
                 outcome = runner.run("train_ranker", listener)
         new += _print_training(console, outcome, lab)
-        service = processes.scoring_server(lab.settings, processes.free_port())
+        service = lab_servers.scoring_server(lab.settings, ports.free_port())
         supervisor.start(service)
         wait_for(console, supervisor, [service])
         rank_candidates(console, str(service.url), lab.settings, choose_candidates(lab))
@@ -72,21 +73,21 @@ def _print_end(console: Console, new: int, seconds: float, folder: Path | None, 
     )
 
 
-def _start_mlflow(console: Console, supervisor: processes.Supervisor, lab: DemoLab) -> list[processes.Server]:
+def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> list[Server]:
     """Start MLflow unless `thumblab up` runs it, and return the servers to wait for.
 
     MLflow takes seconds to start; the collection does not need it.
     """
     if lab.mlflow_port is None:
         return []
-    usual = processes.mlflow_port(lab.data_dir)
+    usual = ports.mlflow_port(lab.data_dir)
     if lab.mlflow_port != usual:
         console.print(
             f"Something else listens on port {usual}, which MLflow had before. MLflow is now on {lab.mlflow_port}, and "
             "links to it stop working when the demo ends.",
             soft_wrap=True,
         )
-    server = processes.mlflow_server(lab.settings, lab.mlflow_port)
+    server = lab_servers.mlflow_server(lab.settings, lab.mlflow_port)
     supervisor.start(server)
     return [server]
 

@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, make_url, text
 from stored_library import fill
 
 from thumblab_cli.main import cli
-from thumblab_cli.servers import processes
+from thumblab_cli.servers.lab_servers import mlflow_server
 from thumblab_core.database import nearest, nearest_index, schema
 from thumblab_core.database.engine import make_engine
 from thumblab_core.database.nearest import Library
@@ -287,7 +287,7 @@ def test_mlflow_that_is_installed_below_a_percent_sign_is_started_by_a_path_with
         importlib.metadata, "distribution", lambda name: SimpleNamespace(locate_file=lambda path: installed)
     )
     chosen = Settings(data_dir=tmp_path, database_url=SecretStr(new_database()))
-    path = Path(processes.mlflow_server(chosen, 5000).environment["PYTHONPATH"])
+    path = Path(mlflow_server(chosen, 5000).environment["PYTHONPATH"])
     try:
         assert path.resolve() == installed
         assert "%" not in str(path)
