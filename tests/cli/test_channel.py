@@ -64,13 +64,13 @@ def shell(place: dict[str, str], youtube: Emulator, monkeypatch: pytest.MonkeyPa
     settings.cache_clear()
 
 
-def test_without_a_model_it_says_what_makes_one(shell: Shell) -> None:
+def test_without_a_model_the_error_says_how_to_train_one(shell: Shell) -> None:
     done = shell("add", "UCwhatever")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("thumblab: no ranking model is served yet")
 
 
-def test_a_channel_is_collected_learnt_listed_and_removed(shell: Shell, place: dict[str, str]) -> None:
+def test_a_channel_is_collected_adapted_to_listed_and_removed(shell: Shell, place: dict[str, str]) -> None:
     publish_model(ReleaseStore(Path(place["THUMBLAB_DATA_DIR"]) / "releases"))
     video = next(iter(synthetic_catalogue(videos=150).videos.values()))
     done = shell("add", video.channel_id, "--niche", video.niche)
@@ -93,7 +93,7 @@ def test_a_channel_is_collected_learnt_listed_and_removed(shell: Shell, place: d
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "UC\x1b[2J", "..", "@../x"])
-def test_a_hostile_name_is_one_sentence_and_makes_no_folder(shell: Shell, place: dict[str, str], name: str) -> None:
+def test_a_hostile_name_is_one_sentence_and_creates_no_folder(shell: Shell, place: dict[str, str], name: str) -> None:
     folder = Path(place["THUMBLAB_DATA_DIR"])
     publish_model(ReleaseStore(folder / "releases"))
     before = {path for path in folder.rglob("*") if path.is_dir()}
@@ -105,7 +105,7 @@ def test_a_hostile_name_is_one_sentence_and_makes_no_folder(shell: Shell, place:
     assert {path for path in folder.rglob("*") if path.is_dir()} == before
 
 
-def test_a_catalogue_of_too_few_videos_is_told_and_the_status_is_1(shell: Shell, tmp_path: Path, drawn: Any) -> None:
+def test_a_catalogue_with_too_few_videos_is_reported_with_status_1(shell: Shell, tmp_path: Path, drawn: Any) -> None:
     lines = ["video_id,niche,channel,title,views,published_on,observed_at,duration_s,image"]
     for n in range(3):
         (tmp_path / f"{n}.jpg").write_bytes(drawn(n))

@@ -63,7 +63,7 @@ def store(place: dict[str, str]) -> ReleaseStore:
     return ReleaseStore(Path(place["THUMBLAB_DATA_DIR"]) / "releases")
 
 
-def test_the_champion_is_judged_on_a_catalogue_with_the_encoder_it_was_trained_with(
+def test_the_champion_is_evaluated_on_a_catalogue_with_its_own_encoder(
     shell: Shell, catalogue: Path, store: ReleaseStore
 ) -> None:
     done = shell("--catalogue", str(catalogue), "--model", "champion", "--adapt", "0.8", "--json")
@@ -88,7 +88,7 @@ def test_the_champion_is_judged_on_a_catalogue_with_the_encoder_it_was_trained_w
     assert said["evaluations"]
 
 
-def test_what_was_taken_out_of_the_folder_is_judged_no_more(shell: Shell, catalogue: Path, tmp_path: Path) -> None:
+def test_videos_removed_from_the_folder_are_not_evaluated(shell: Shell, catalogue: Path, tmp_path: Path) -> None:
     folder = tmp_path / "catalogue"
     shutil.copytree(catalogue, folder)
     lines = (folder / "videos.csv").read_text().splitlines(keepends=True)
@@ -108,7 +108,7 @@ def test_what_was_taken_out_of_the_folder_is_judged_no_more(shell: Shell, catalo
     assert videos() == 100
 
 
-def test_a_release_is_named_and_without_adapting_all_pairs_are_asked(
+def test_a_named_release_is_evaluated_on_all_pairs_without_adapting(
     shell: Shell, catalogue: Path, store: ReleaseStore
 ) -> None:
     release = store.current_id(MODEL, ALL)
@@ -120,7 +120,7 @@ def test_a_release_is_named_and_without_adapting_all_pairs_are_asked(
     assert all(channel["adapted_auc_all"] is None for channel in said["channels"])
 
 
-def test_the_table_is_for_people_and_obeys_no_title(shell: Shell, catalogue: Path) -> None:
+def test_the_table_shows_markup_in_titles_as_text(shell: Shell, catalogue: Path) -> None:
     done = shell("--catalogue", str(catalogue), "--model", "champion", "--adapt", "0.8")
     assert (done.exit_code, done.stderr) == (0, "")
     for said in ("all channels", "not adapted", "like home", "100 videos of 2 channels made the pairs"):
@@ -130,7 +130,7 @@ def test_the_table_is_for_people_and_obeys_no_title(shell: Shell, catalogue: Pat
     assert "\x1b" not in done.stdout
 
 
-def test_without_a_catalogue_the_model_says_what_it_was_judged_by(shell: Shell, store: ReleaseStore) -> None:
+def test_without_a_catalogue_the_models_own_evaluation_is_printed(shell: Shell, store: ReleaseStore) -> None:
     release = str(store.current_id(MODEL, ALL))
     for arguments in ((), ("--model", release)):
         said = json.loads(shell(*arguments, "--json").stdout)
@@ -140,7 +140,7 @@ def test_without_a_catalogue_the_model_says_what_it_was_judged_by(shell: Shell, 
     assert "Held-out AUC" in shell().stdout
 
 
-def test_a_release_that_is_not_there_is_told_with_those_that_are(shell: Shell, store: ReleaseStore) -> None:
+def test_a_missing_release_is_reported_with_the_existing_ones(shell: Shell, store: ReleaseStore) -> None:
     done = shell("--model", "20260101T000000000000Z-00000000")
     assert (done.exit_code, done.stdout) == (1, "")
     assert f"there are {store.current_id(MODEL, ALL)}" in done.stderr

@@ -50,7 +50,7 @@ def tuned(shell: Shell) -> dict[str, Any]:
     return said
 
 
-def test_an_encoder_is_made_once_and_it_is_said_how_to_use_it(
+def test_an_encoder_is_trained_once_and_the_output_says_how_to_use_it(
     tuned: dict[str, Any], shell: Shell, tiny: TinyClip
 ) -> None:
     model, _, weights = tuned["setting"].removeprefix("open_clip:").partition("/")
@@ -63,7 +63,7 @@ def test_an_encoder_is_made_once_and_it_is_said_how_to_use_it(
     assert "materialize training_pairs and ranking_model" in again.stdout
 
 
-def test_a_model_on_the_new_encoder_is_judged_with_what_was_seen_left_out(
+def test_a_model_on_the_new_encoder_is_evaluated_without_the_videos_that_it_saw(
     tuned: dict[str, Any],
     place: dict[str, str],
     shell: Shell,

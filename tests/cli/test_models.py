@@ -31,7 +31,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["models", *arguments])
 
 
-def test_a_file_is_missing_then_pulled_then_there(model: ModelFile, tmp_path: Path) -> None:
+def test_a_missing_file_is_pulled_once(model: ModelFile, tmp_path: Path) -> None:
     (tmp_path / "copy").write_bytes(BYTES)
     before = run("status")
     assert before.exit_code == 0
@@ -46,7 +46,7 @@ def test_a_file_is_missing_then_pulled_then_there(model: ModelFile, tmp_path: Pa
     assert after["problem"] is None
 
 
-def test_json_says_what_was_done(model: ModelFile, tmp_path: Path) -> None:
+def test_the_json_output_says_what_changed(model: ModelFile, tmp_path: Path) -> None:
     (tmp_path / "copy").write_bytes(BYTES)
     arguments = ("pull", "--json", "--from", str(tmp_path / "copy"))
     first, again = json.loads(run(*arguments).stdout), json.loads(run(*arguments).stdout)
@@ -77,14 +77,14 @@ def test_a_failure_is_one_sentence_and_a_non_zero_exit(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_setting_that_names_no_model_is_said_in_the_status(model: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_status_reports_a_setting_that_names_no_model(model: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THUMBLAB_FACE_MODEL", "/nowhere.onnx")
     settings.cache_clear()
     assert "THUMBLAB_FACE_MODEL names /nowhere.onnx" in run("status").stdout
     assert "THUMBLAB_FACE_MODEL" in json.loads(run("status", "--json").stdout)["problem"]
 
 
-def test_a_file_that_was_pulled_once_is_there_for_the_demo_too(
+def test_the_demo_uses_a_file_that_was_pulled_for_the_users_lab(
     model: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from thumblab_cli.demo.lab import demo_lab

@@ -56,7 +56,7 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stdout.split())
 
 
-def test_the_real_exports_give_545_true_rates_and_a_second_import_changes_nothing(
+def test_the_real_exports_give_545_rates_and_a_second_import_changes_nothing(
     new_database: Callable[[], str], tmp_path: Path, shared_data: Path
 ) -> None:
     shell = Shell(tmp_path, new_database())
@@ -83,7 +83,7 @@ def test_a_skipped_row_is_named_and_the_status_is_zero(shell: Shell, export: Pat
     assert "1 skipped" in said(done)
 
 
-def test_json_has_the_whole_report_on_stdout_alone(shell: Shell, export: Path) -> None:
+def test_the_json_report_is_the_only_output_on_stdout(shell: Shell, export: Path) -> None:
     done = shell("import-studio", str(export), "--as-of", "2026-03-01", "--json")
     assert done.returncode == 0
     report = json.loads(done.stdout)
@@ -102,7 +102,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence_and_status_1(shell: Shell, t
         assert done.stderr.count("\n") == 1
 
 
-def test_one_bad_file_does_not_keep_the_others_out(shell: Shell, export: Path, tmp_path: Path) -> None:
+def test_one_bad_file_does_not_stop_the_import_of_the_others(shell: Shell, export: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.csv").touch()
     done = shell("import-studio", str(tmp_path / "empty.csv"), str(export))
     assert done.returncode == 1
@@ -110,7 +110,7 @@ def test_one_bad_file_does_not_keep_the_others_out(shell: Shell, export: Path, t
     assert "empty.csv is empty" in done.stderr
 
 
-def test_reach_without_a_sign_in_is_one_sentence_and_status_1(shell: Shell) -> None:
+def test_reach_without_credentials_is_one_sentence_and_status_1(shell: Shell) -> None:
     done = shell("import-reach")
     assert (done.returncode, done.stdout) == (1, "")
     assert "THUMBLAB_YOUTUBE_OWNER_CREDENTIALS" in done.stderr

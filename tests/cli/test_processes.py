@@ -61,7 +61,7 @@ def gone(processes: list[psutil.Process], within: float) -> bool:
     return not psutil.wait_procs(processes, within)[1]
 
 
-def test_a_lab_that_is_killed_leaves_no_server_not_even_one_that_does_not_listen(tmp_path: Path) -> None:
+def test_a_killed_lab_leaves_no_server_even_if_one_ignores_sigterm(tmp_path: Path) -> None:
     process, below = lab(tmp_path, polite=POLITE, stubborn=STUBBORN, worker=WITH_WORKER)
     process.kill()
     process.wait()
@@ -73,7 +73,7 @@ def test_a_lab_that_is_killed_leaves_no_server_not_even_one_that_does_not_listen
                 left.kill()
 
 
-def test_a_lab_that_ends_well_leaves_no_server_and_no_watcher(tmp_path: Path) -> None:
+def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path) -> None:
     process, below = lab(
         tmp_path,
         polite=POLITE,
@@ -85,7 +85,7 @@ def test_a_lab_that_ends_well_leaves_no_server_and_no_watcher(tmp_path: Path) ->
     assert gone(below, 5)
 
 
-def test_ctrl_c_reaches_no_process_but_the_lab(tmp_path: Path) -> None:
+def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
     """A terminal sends it to every process of the session: what ends the servers must not be ended by it."""
     process, below = lab(tmp_path, polite=POLITE)
     sessions = {os.getsid(one.pid) for one in below}
@@ -95,7 +95,7 @@ def test_ctrl_c_reaches_no_process_but_the_lab(tmp_path: Path) -> None:
     assert gone(below, 15)
 
 
-def test_without_what_watches_over_them_servers_still_end_with_an_orderly_end(tmp_path: Path) -> None:
+def test_servers_end_with_the_lab_even_if_the_reaper_was_killed(tmp_path: Path) -> None:
     process, below = lab(tmp_path, polite=POLITE)
     (watching,) = [one for one in below if "reaper.py" in " ".join(one.cmdline())]
     watching.kill()
@@ -109,7 +109,7 @@ def server(name: str, command: str) -> Server:
     return Server(name, [sys.executable, "-c", command], None, None)
 
 
-def test_a_server_that_ends_is_started_again_without_its_workers_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path) -> None:
     said: list[str] = []
     with Supervisor(tmp_path, {}, pauses=(0, 0)) as supervisor:
         supervisor.start(server("steady", POLITE))
@@ -127,7 +127,7 @@ def test_a_server_that_ends_is_started_again_without_its_workers_and_the_others_
     assert said == [f"frail ended with status -9: up (the whole log: {log}). It is started again, time 1 of 2."]
 
 
-def test_a_server_that_keeps_ending_ends_the_lab_with_its_last_words(tmp_path: Path) -> None:
+def test_a_server_that_keeps_ending_ends_the_lab_with_its_last_log_lines(tmp_path: Path) -> None:
     said: list[str] = []
     with Supervisor(tmp_path, {}, pauses=(0, 0)) as supervisor:
         supervisor.start(server("hopeless", "print('no disk'); raise SystemExit(3)"))
@@ -153,7 +153,7 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
         signal.signal(number, handler)
 
 
-def test_the_end_of_the_database_is_the_end_of_up_and_of_its_servers(up: Callable[[], Result], tmp_path: Path) -> None:
+def test_up_and_its_servers_end_with_the_database(up: Callable[[], Result], tmp_path: Path) -> None:
     """It was never started on this folder, which is how one that has ended looks."""
     done = up()
     assert done.exit_code == 1
@@ -162,7 +162,7 @@ def test_the_end_of_the_database_is_the_end_of_up_and_of_its_servers(up: Callabl
     assert psutil.Process().children(recursive=True) == []
 
 
-def test_up_is_refused_where_another_up_runs_and_starts_nothing(up: Callable[[], Result], tmp_path: Path) -> None:
+def test_a_second_up_on_the_folder_is_refused_and_starts_nothing(up: Callable[[], Result], tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     with announced(tmp_path / "lab", Running("http://127.0.0.1:3000", CLOSED, CLOSED)):
         done = up()
@@ -172,7 +172,7 @@ def test_up_is_refused_where_another_up_runs_and_starts_nothing(up: Callable[[],
     assert not (tmp_path / "lab" / "logs").exists()
 
 
-def test_who_waits_is_told_since_when_and_for_what(tmp_path: Path) -> None:
+def test_waiting_reports_the_seconds_since_the_start(tmp_path: Path) -> None:
     told: list[float] = []
 
     def tell(seconds: float) -> None:
@@ -189,7 +189,7 @@ def test_who_waits_is_told_since_when_and_for_what(tmp_path: Path) -> None:
     assert 0 <= told[0] < told[2]
 
 
-def test_links_to_mlflow_stay_good_the_port_is_kept_and_at_first_it_is_the_usual_one(tmp_path: Path) -> None:
+def test_the_port_of_mlflow_is_kept_so_that_links_stay_valid(tmp_path: Path) -> None:
     with socket.socket() as other:
         with suppress(OSError):  # somebody else has it
             other.bind(("127.0.0.1", 5000))
@@ -204,14 +204,14 @@ def test_links_to_mlflow_stay_good_the_port_is_kept_and_at_first_it_is_the_usual
 
 
 @pytest.mark.parametrize("content", [b"", b"5000 5001", b"\xff", b"99999", b"-1"])
-def test_a_kept_port_that_cannot_be_read_is_chosen_anew(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_kept_port_is_replaced(tmp_path: Path, content: bytes) -> None:
     memory = tmp_path / "mlflow-port"
     memory.write_bytes(content)
     port = mlflow_port(tmp_path)
     assert memory.read_text() == str(port)
 
 
-def test_a_port_that_is_given_and_refused_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_given_port_that_is_taken_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab_servers, "mlflow_server", lambda _, port: mlflow(f"http://127.0.0.1:{port}"))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
@@ -229,7 +229,7 @@ def mlflow(url: str) -> Server:
     return Server("mlflow", [], url, None)
 
 
-def test_mlflow_is_found_where_the_running_lab_has_it_unless_a_setting_says_where(tmp_path: Path) -> None:
+def test_mlflow_is_the_running_labs_unless_the_setting_names_another(tmp_path: Path) -> None:
     lab = Settings(_env_file=None, data_dir=tmp_path)
     assert lab.mlflow_url == "http://127.0.0.1:5000"
     with announced(tmp_path, Running("http://d", "http://127.0.0.1:5001", "http://s")):

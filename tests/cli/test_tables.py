@@ -39,7 +39,7 @@ def whole() -> list[Evaluation]:
     return rows
 
 
-def test_everything_worth_a_look_is_there_and_fits(whole: list[Evaluation]) -> None:
+def test_every_figure_is_printed_within_80_columns(whole: list[Evaluation]) -> None:
     text = printed(whole)
     assert text.count("0.612 [0.550, 0.650]") == 3 * 4
     assert text.count("0.687 [0.610, 0.720]") == 3 * 4
@@ -51,7 +51,7 @@ def test_everything_worth_a_look_is_there_and_fits(whole: list[Evaluation]) -> N
     assert "…" not in text
 
 
-def test_deep_channels_have_a_row_as_known_and_one_as_adapted(whole: list[Evaluation]) -> None:
+def test_channels_with_many_pairs_have_a_row_as_known_and_one_as_adapted(whole: list[Evaluation]) -> None:
     lines = printed(whole).splitlines()
     place = next(i for i, line in enumerate(lines) if CHANNEL.removeprefix("channel:") in line)
     for line, question in zip(lines[place : place + 2], ("known", "adapted"), strict=True):
@@ -61,7 +61,7 @@ def test_deep_channels_have_a_row_as_known_and_one_as_adapted(whole: list[Evalua
     assert not any("shallow" in line for line in lines)
 
 
-def test_what_was_not_measured_is_not_printed() -> None:
+def test_missing_figures_are_not_printed() -> None:
     old = [Evaluation("future", "all", "model", "auc", 0.6, 0.5, 0.7, 10, 2)]
     old.append(Evaluation("future", "2x", "model", "auc", None, None, None, 0, 0))
     text = printed(old)
@@ -74,7 +74,7 @@ def test_what_was_not_measured_is_not_printed() -> None:
 LONG = "/home/somebody/Videos/2026/November/a project with a long name/thumbnails/export"
 
 
-def test_three_files_below_one_long_path_are_told_apart_in_a_terminal_of_80_columns() -> None:
+def test_files_below_one_long_path_can_be_told_apart_in_80_columns() -> None:
     """What was folded into a column is read downwards."""
     made = table("rank", "thumbnail", "score", "closest winner", words=("thumbnail", "closest winner"))
     for letter in "abc":
@@ -90,7 +90,7 @@ def test_three_files_below_one_long_path_are_told_apart_in_a_terminal_of_80_colu
         assert f"{LONG}/{letter}.jpg".replace(" ", "") in column.replace(" ", "")
 
 
-def test_the_tables_of_large_numbers_are_whole_in_80_columns() -> None:
+def test_tables_of_large_numbers_are_not_cut_in_80_columns() -> None:
     from thumblab_cli.commands.index import status_table
     from thumblab_cli.printing.collection import crawl_table, plan_table, quota_table
     from thumblab_pipelines.collection.crawl_plan import NichePlan, Plan
@@ -125,7 +125,7 @@ def test_the_tables_of_large_numbers_are_whole_in_80_columns() -> None:
         assert [one for one in shown if one not in printed] == []
 
 
-def test_what_is_no_terminal_gets_whole_lines(
+def test_an_output_that_is_not_a_terminal_gets_whole_lines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")

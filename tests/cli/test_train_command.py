@@ -51,7 +51,9 @@ def store(place: dict[str, str]) -> ReleaseStore:
     return ReleaseStore(Path(place["THUMBLAB_DATA_DIR"]) / "releases")
 
 
-def test_a_training_is_published_told_and_serves_nothing(shell: Shell, store: ReleaseStore, tmp_path: Path) -> None:
+def test_a_training_is_published_and_printed_and_serves_nothing(
+    shell: Shell, store: ReleaseStore, tmp_path: Path
+) -> None:
     done = shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--logs", str(tmp_path / "logs"), "--json")
     assert done.exit_code == 0, done.stderr
     said = json.loads(done.stdout)
@@ -79,7 +81,7 @@ def test_a_training_is_published_told_and_serves_nothing(shell: Shell, store: Re
     )
 
 
-def test_what_goes_wrong_in_mlflow_after_the_training_is_one_sentence_and_no_failure(
+def test_an_mlflow_error_after_the_training_is_one_sentence_and_not_a_failure(
     shell: Shell, store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.exceptions import MlflowException
@@ -102,7 +104,7 @@ def test_what_goes_wrong_in_mlflow_after_the_training_is_one_sentence_and_no_fai
     )
 
 
-def test_told_to_stop_it_says_so_in_one_sentence_and_goes_on_from_there(
+def test_a_stopped_training_says_so_in_one_sentence_and_can_be_resumed(
     shell: Shell, store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[int] = []
@@ -131,7 +133,7 @@ def test_told_to_stop_it_says_so_in_one_sentence_and_goes_on_from_there(
     assert len(store.all(MODEL, ALL)) == before + 1
 
 
-def test_without_pairs_it_says_what_makes_them(shell: Shell, migrated_database: Any, tmp_path: Path) -> None:
+def test_without_pairs_the_error_says_how_to_make_them(shell: Shell, migrated_database: Any, tmp_path: Path) -> None:
     done = shell(THUMBLAB_DATA_DIR=str(tmp_path), THUMBLAB_DATABASE_URL=migrated_database())
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == "thumblab: there are no training pairs; materialize training_pairs first\n"
@@ -140,11 +142,11 @@ def test_without_pairs_it_says_what_makes_them(shell: Shell, migrated_database: 
 
 
 @pytest.mark.parametrize("arguments", [("--epochs", "0"), ("--pair-loss", "hinge"), ("--learning-rate", "-1")])
-def test_what_makes_no_sense_is_refused_before_anything_starts(shell: Shell, arguments: tuple[str, str]) -> None:
+def test_invalid_options_are_refused_before_the_training_starts(shell: Shell, arguments: tuple[str, str]) -> None:
     assert shell(*arguments).exit_code == 2
 
 
-def test_only_open_clip_is_fine_tuned_and_how_many_blocks_is_a_number_or_all(shell: Shell) -> None:
+def test_only_open_clip_is_fine_tuned_and_blocks_is_a_number_or_all(shell: Shell) -> None:
     assert shell("--help").exit_code == 0  # which puts this lab into the environment
     done = CliRunner().invoke(cli, ["fine-tune"])
     assert (done.exit_code, done.stdout) == (1, "")
@@ -153,7 +155,7 @@ def test_only_open_clip_is_fine_tuned_and_how_many_blocks_is_a_number_or_all(she
 
 
 @pytest.mark.heavy
-def test_two_processes_publish_one_model_and_one_of_them_speaks(place: dict[str, str], store: ReleaseStore) -> None:
+def test_two_processes_publish_one_model_and_only_one_prints(place: dict[str, str], store: ReleaseStore) -> None:
     before = {release.release_id for release in store.all(MODEL, ALL)}
     arguments = ("-m", "thumblab_cli.main", "train", "--epochs", "3", "--seed", "11", "--no-mlflow", "--json")
     done = subprocess.run(

@@ -59,7 +59,7 @@ def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
     ],
 )
 @pytest.mark.parametrize("in_file", [False, True])
-def test_a_setting_that_cannot_be_used_is_one_sentence_with_its_name_and_without_its_value(
+def test_a_bad_setting_is_one_sentence_with_its_name_and_without_its_value(
     dot_env: Callable[[bytes], None],
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
@@ -78,7 +78,7 @@ def test_a_setting_that_cannot_be_used_is_one_sentence_with_its_name_and_without
     assert SECRET not in done.output
 
 
-def test_a_data_folder_that_is_blank_or_in_the_home_folder_is_what_a_person_means(
+def test_a_blank_data_folder_is_the_default_and_a_tilde_is_the_home_folder(
     dot_env: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("THUMBLAB_DATA_DIR")
@@ -101,7 +101,7 @@ def test_an_env_file_in_another_encoding_is_named_and_not_shown(
         assert str(raised.value) == f"{tmp_path / '.env'} is not UTF-8; save it as UTF-8"
 
 
-def test_an_env_file_that_an_editor_marked_as_utf_8_is_read_from_its_first_line_on(
+def test_an_env_file_with_a_byte_order_mark_is_read_from_its_first_line(
     dot_env: Callable[[bytes], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     dot_env("THUMBLAB_REGION=FR\nTHUMBLAB_LANGUAGE=fr\n".encode("utf-8-sig"))
@@ -109,7 +109,7 @@ def test_an_env_file_that_an_editor_marked_as_utf_8_is_read_from_its_first_line_
     assert capsys.readouterr().err == ""
 
 
-def test_a_misspelt_variable_is_named_once_on_stderr_with_the_nearest_setting_and_without_its_value(
+def test_a_misspelt_variable_is_named_once_with_the_nearest_setting_and_without_its_value(
     dot_env: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dot_env(f"THUMBLAB_APIKEY={SECRET}\nTHUMBLAB_REGION=FR\nPOSTGRES_PASSWORD=x\n".encode())
@@ -126,7 +126,7 @@ def test_a_misspelt_variable_is_named_once_on_stderr_with_the_nearest_setting_an
     ]
 
 
-def test_every_variable_that_the_documents_name_is_a_setting() -> None:
+def test_every_variable_in_the_documents_is_a_setting() -> None:
     root = Path(module.__file__).parents[1]
     told = [root / "README.md", root / ".env.example", root / "docker-compose.yml", *(root / "docs").glob("*.md")]
     names = {name for path in told for name in re.findall(r"THUMBLAB_[A-Z_]*[A-Z]", path.read_text())}
@@ -146,7 +146,7 @@ def test_every_variable_that_the_documents_name_is_a_setting() -> None:
         ("192.0.2.7", "http://192.0.2.7:8000"),
     ],
 )
-def test_the_service_is_asked_where_it_listens_however_its_host_is_written(
+def test_the_services_url_is_the_same_however_its_host_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, url: str
 ) -> None:
     chosen = Settings(data_dir=tmp_path, serving_host=host, serving_port=8000)
@@ -159,7 +159,7 @@ def test_the_service_is_asked_where_it_listens_however_its_host_is_written(
     assert httpx.URL(url).port == 8000
 
 
-def test_a_port_that_somebody_listens_on_is_found_taken_also_on_ipv6(tmp_path: Path) -> None:
+def test_a_taken_port_is_detected_on_ipv6_too(tmp_path: Path) -> None:
     chosen = Settings(data_dir=tmp_path, serving_host="::1")
     with socket.socket(socket.AF_INET6) as taken:
         try:
@@ -214,13 +214,13 @@ def test_an_image_host_matches_in_any_case_and_as_an_ipv6_address(written: str, 
             Fetcher(hosts).check(other)
 
 
-def test_an_image_host_that_is_named_for_http_is_not_read_over_https_nor_the_other_way_round() -> None:
+def test_an_image_host_is_trusted_for_its_own_scheme_only() -> None:
     for written, other in (("http://cdn.example", "https://cdn.example/"), ("cdn.example:443", "http://cdn.example/")):
         with pytest.raises(RefusedError):
             Fetcher(Settings(extra_image_hosts=written).image_hosts).check(other)
 
 
-def test_a_picture_is_read_from_an_ipv6_address_which_is_told_in_brackets() -> None:
+def test_a_picture_is_read_from_an_ipv6_address_with_brackets_in_the_host_header() -> None:
     told = []
 
     class Answers(BaseHTTPRequestHandler):

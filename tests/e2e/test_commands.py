@@ -71,7 +71,7 @@ def test_bad_rows_are_named_by_line_the_good_ones_go_in_and_the_exit_status_is_z
     assert re.search(r"line 18 empty: skipped: .*empty\.jpg", said)
 
 
-def test_json_has_the_whole_report_on_stdout_alone(data_dir: Path, tmp_path: Path) -> None:
+def test_the_json_report_is_the_only_output_on_stdout(data_dir: Path, tmp_path: Path) -> None:
     folder = small(tmp_path / "json", "gone,tech,C,T,5,2026-01-01,2026-02-01,200,,images/none.jpg")
     done = thumblab(data_dir, "import", str(folder), "--json")
     assert done.returncode == 0

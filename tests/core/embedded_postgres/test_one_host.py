@@ -65,7 +65,7 @@ def left_by(host: owner.Host, lab: Settings) -> Path:
     return home
 
 
-def test_a_folder_that_another_host_holds_is_refused_by_its_name_and_nothing_in_it_is_touched(lab: Settings) -> None:
+def test_a_folder_of_another_host_is_refused_with_its_name_and_not_changed(lab: Settings) -> None:
     home = left_by(ELSEWHERE, lab)
     for attempt in (
         lambda: database_url(lab),
@@ -83,7 +83,7 @@ def test_a_folder_that_another_host_holds_is_refused_by_its_name_and_nothing_in_
     assert not (home / "keep").exists()
 
 
-def test_a_person_who_is_sure_takes_the_folder_over(lab: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_person_can_take_the_folder_over(lab: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     left_by(ELSEWHERE, lab)
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(lab.data_dir))
     settings.cache_clear()
@@ -106,7 +106,7 @@ def test_a_host_that_was_restarted_or_renamed_since_it_started_the_server_is_the
         server.stop(lab, force=True)
 
 
-def test_a_host_renamed_and_restarted_or_one_with_an_unreadable_record_is_asked_about(lab: Settings) -> None:
+def test_a_host_renamed_and_restarted_or_an_unreadable_record_needs_a_take_over(lab: Settings) -> None:
     home = left_by(replace(owner.this_host(), boot="the boot before", name="my-old-name"), lab)
     with pytest.raises(LabError, match="host my-old-name"):
         database_url(lab)
@@ -131,9 +131,7 @@ def test_a_container_of_the_same_name_on_another_machine_is_another_host(
     assert owner.other_holder(home) is None
 
 
-def test_of_two_hosts_that_share_no_lock_and_claim_the_folder_at_once_one_has_it(
-    lab: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_of_two_hosts_that_claim_the_folder_at_once_gets_it(lab: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     home = home_of(lab)
     read, saw = owner._read, []
 
@@ -171,7 +169,7 @@ def test_a_file_system_without_hard_links_gives_the_folder_to_the_first_host_tha
     assert [file.name for file in tmp_path.glob("host.*")] == ["host.json"]
 
 
-def test_those_who_only_look_at_a_lock_never_take_each_other_for_its_holder(tmp_path: Path) -> None:
+def test_concurrent_checks_of_a_lock_do_not_see_each_other(tmp_path: Path) -> None:
     def answers() -> set[bool]:
         looks = [lambda: owner.server_lives(tmp_path), lambda: watcher.in_use(tmp_path)]
         with ThreadPoolExecutor(8) as threads:
@@ -186,14 +184,14 @@ def test_those_who_only_look_at_a_lock_never_take_each_other_for_its_holder(tmp_
     assert answers() == {False}
 
 
-def test_a_server_that_ends_in_order_leaves_the_folder_to_whichever_host_comes(lab: Settings) -> None:
+def test_an_orderly_end_frees_the_folder_for_any_host(lab: Settings) -> None:
     database_url(lab)
     assert json.loads((home_of(lab) / "host.json").read_text())["name"] == owner.this_host().name
     server.stop(lab, force=True)
     assert not (home_of(lab) / "host.json").exists()
 
 
-def test_a_container_neither_ends_nor_doubles_the_server_of_another_one_and_takes_the_folder_once_that_is_gone(
+def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_when_it_is_gone(
     lab: Settings,
 ) -> None:
     if subprocess.run([*OTHER_NAMESPACES, "hostname", "second"], capture_output=True).returncode:

@@ -82,7 +82,7 @@ def run(
 @pytest.mark.parametrize(
     ("job", "asset", "units"), [("refresh_library", "raw_videos", 3), ("crawl_corpus", "crawled_videos", 2)]
 )
-def test_a_quota_spent_in_mid_run_ends_in_a_clear_state_and_the_next_run_after_the_reset_completes_it(
+def test_a_run_that_exhausts_the_quota_is_completed_by_the_next_run_after_the_reset(
     run: Callable[..., Ran], catalogue: SyntheticCatalogue, job: str, asset: str, units: int, style: Any
 ) -> None:
     with Emulator(catalogue, key=SECRET, daily_units=units, quota_style=style) as emulator:
@@ -107,7 +107,7 @@ def test_a_quota_spent_in_mid_run_ends_in_a_clear_state_and_the_next_run_after_t
     assert last.metadata["dagster/row_count"] >= 20
 
 
-def test_a_run_tells_what_it_spent_and_what_is_left_of_the_day(
+def test_a_run_reports_the_quota_that_it_spent_and_what_is_left_today(
     run: Callable[..., Ran], catalogue: SyntheticCatalogue
 ) -> None:
     with Emulator(catalogue, key=SECRET) as emulator:
@@ -166,7 +166,7 @@ def test_a_failure_is_a_sentence_in_the_ui_and_no_event_or_log_holds_the_key(
 
 
 @pytest.mark.parametrize(("job", "asset"), [("observe_views", "view_history"), ("apply_retention", "retention")])
-def test_what_is_watched_and_kept_is_told_too(
+def test_the_upkeep_assets_report_their_figures(
     run: Callable[..., Ran], catalogue: SyntheticCatalogue, job: str, asset: str
 ) -> None:
     with Emulator(catalogue, key=SECRET) as emulator:

@@ -150,7 +150,7 @@ def kill_all(home: Path) -> None:
     psutil.wait_procs(victims, timeout=10)
 
 
-def test_a_run_that_was_killed_with_its_code_server_fails_and_is_tried_again(daemon: Daemon) -> None:
+def test_a_run_killed_with_its_code_server_fails_and_is_retried(daemon: Daemon) -> None:
     daemon.retry()  # sets its cursor: what failed before is not tried again
     killed = daemon.ask_for_a_run()
     daemon.dequeue()
@@ -172,7 +172,7 @@ def test_a_run_that_was_killed_with_its_code_server_fails_and_is_tried_again(dae
     assert list((daemon.home / "dagster" / "executing").iterdir()) == []
 
 
-def test_a_run_that_no_code_server_can_start_waits_for_the_next_one(daemon: Daemon) -> None:
+def test_a_run_waits_for_a_new_code_server_when_the_old_one_is_dead(daemon: Daemon) -> None:
     daemon.end_runs()
     asked = daemon.ask_for_a_run()
     kill_all(daemon.home)
@@ -184,7 +184,7 @@ def test_a_run_that_no_code_server_can_start_waits_for_the_next_one(daemon: Daem
     daemon.wait(asked, SUCCESS)
 
 
-def test_a_dead_run_is_found_dead_also_where_its_code_server_cannot_be_replaced(
+def test_a_dead_run_fails_even_if_its_code_server_cannot_be_replaced(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = dg.DagsterRun(job_name="lasting")
@@ -203,14 +203,14 @@ def test_a_dead_run_is_found_dead_also_where_its_code_server_cannot_be_replaced(
     locks.release(run.run_id)
 
 
-def test_a_run_of_another_data_folder_is_left_to_the_daemon_of_that_one(tmp_path: Path) -> None:
+def test_a_run_of_another_data_folder_is_left_alone(tmp_path: Path) -> None:
     locks = RunLocks(tmp_path / "one")
     locks.hold("elsewhere")
     assert not RunLocks(tmp_path / "other").abandoned("elsewhere")
     locks.release("elsewhere")
 
 
-def test_no_run_lasts_for_good_whatever_becomes_of_its_process(daemon: Daemon) -> None:
+def test_every_run_has_a_maximum_duration(daemon: Daemon) -> None:
     assert daemon.instance.run_monitoring_max_runtime_seconds == 12 * 3_600
     assert daemon.instance.run_monitoring_start_timeout_seconds == 300
     bounds = {job.name: float((job.tags or {}).get("dagster/max_runtime", "0")) for job in defs().jobs or []}
