@@ -1,4 +1,4 @@
-"""Promises of the servers as child processes: none outlives the lab, however the lab went and whatever a server does."""
+"""Promises of the servers as child processes: none outlives the lab, however the lab ends and whatever a server does."""
 
 import json
 import os
@@ -48,7 +48,7 @@ with Supervisor(folder, {}, patience=2) as supervisor:
 
 
 def lab(folder: Path, **commands: str) -> tuple["subprocess.Popen[str]", list[psutil.Process]]:
-    """A lab with those servers, all of them up, and every process below it."""
+    """Start a lab with these servers; return it, when all are up, with every process below it."""
     process = subprocess.Popen(
         [sys.executable, "-c", LAB, str(folder), json.dumps(commands)], stdout=subprocess.PIPE, text=True
     )
@@ -68,9 +68,9 @@ def test_a_killed_lab_leaves_no_server_even_if_one_ignores_sigterm(tmp_path: Pat
     try:
         assert gone(below, 25)
     finally:
-        for left in below:
-            if left.is_running():
-                left.kill()
+        for process_left in below:
+            if process_left.is_running():
+                process_left.kill()
 
 
 def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path)
 
 
 def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
-    """A terminal sends it to every process of the session: what ends the servers must not be ended by it."""
+    """A terminal sends SIGINT to every process of the session; the reaper must survive it to end the servers."""
     process, below = lab(tmp_path, polite=POLITE)
-    sessions = {os.getsid(one.pid) for one in below}
+    sessions = {os.getsid(process.pid) for process in below}
     process.kill()
     process.wait()
     assert os.getsid(0) not in sessions
@@ -97,8 +97,8 @@ def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
 
 def test_servers_end_with_the_lab_even_if_the_reaper_was_killed(tmp_path: Path) -> None:
     process, below = lab(tmp_path, polite=POLITE)
-    (watching,) = [one for one in below if "reaper.py" in " ".join(one.cmdline())]
-    watching.kill()
+    (reaper,) = [process for process in below if "reaper.py" in " ".join(process.cmdline())]
+    reaper.kill()
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     process.wait(30)
@@ -110,7 +110,7 @@ def server(name: str, command: str) -> Server:
 
 
 def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path) -> None:
-    said: list[str] = []
+    reports: list[str] = []
     with Supervisor(tmp_path, {}, pauses=(0, 0)) as supervisor:
         supervisor.start(server("steady", POLITE))
         supervisor.start(server("frail", WITH_WORKER))
@@ -120,25 +120,25 @@ def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path)
         (frail,) = [one for one in psutil.Process().children() if "subprocess.run" in " ".join(one.cmdline())]
         (worker,) = frail.children()
         frail.kill()
-        wait_until(lambda: supervisor.mend(said.append) or said)
-        assert gone([worker], 5), "it may hold the port of the server"
+        wait_until(lambda: supervisor.mend(reports.append) or reports)
+        assert gone([worker], 5), "a worker may hold the port of its server"
         wait_until(lambda: log.read_text().count("up") == 2)
         assert len(psutil.Process().children(recursive=True)) == len(below)
-    assert said == [f"frail ended with status -9: up (the whole log: {log}). It is started again, time 1 of 2."]
+    assert reports == [f"frail ended with status -9: up (the whole log: {log}). It is started again, time 1 of 2."]
 
 
 def test_a_server_that_keeps_ending_ends_the_lab_with_its_last_log_lines(tmp_path: Path) -> None:
-    said: list[str] = []
+    reports: list[str] = []
     with Supervisor(tmp_path, {}, pauses=(0, 0)) as supervisor:
         supervisor.start(server("hopeless", "print('no disk'); raise SystemExit(3)"))
         with pytest.raises(LabError, match=r"hopeless ended with status 3: .*no disk.*started again 2 times"):
-            wait_until(lambda: supervisor.mend(said.append))
-    assert [one.rpartition("time ")[2] for one in said] == ["1 of 2.", "2 of 2."]
+            wait_until(lambda: supervisor.mend(reports.append))
+    assert [report.rpartition("time ")[2] for report in reports] == ["1 of 2.", "2 of 2."]
 
 
 @pytest.fixture
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Result]]:
-    """`thumblab up` over servers that only sleep, on a folder of its own."""
+    """Run `thumblab up` in its own folder, with servers that only sleep."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     asleep = {
         name: Server(name, [sys.executable, "-c", POLITE], CLOSED, None) for name in ("mlflow", "dagster", "scoring")
@@ -154,7 +154,7 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
 
 
 def test_up_and_its_servers_end_with_the_database(up: Callable[[], Result], tmp_path: Path) -> None:
-    """It was never started on this folder, which is how one that has ended looks."""
+    """The database was never started on this folder, which looks the same as one that has ended."""
     done = up()
     assert done.exit_code == 1
     assert "starting mlflow, dagster, scoring" in done.stdout
@@ -173,25 +173,25 @@ def test_a_second_up_on_the_folder_is_refused_and_starts_nothing(up: Callable[[]
 
 
 def test_waiting_reports_the_seconds_since_the_start(tmp_path: Path) -> None:
-    told: list[float] = []
+    reported: list[float] = []
 
-    def tell(seconds: float) -> None:
-        told.append(seconds)
-        if len(told) == 3:
+    def report(seconds: float) -> None:
+        reported.append(seconds)
+        if len(reported) == 3:
             raise KeyboardInterrupt
 
     with Supervisor(tmp_path, {}) as supervisor:
         slow = Server("slow", [sys.executable, "-c", POLITE], "http://127.0.0.1:1", "http://127.0.0.1:1")
         supervisor.start(slow)
         with pytest.raises(KeyboardInterrupt):
-            supervisor.wait(slow, tell)
-    assert told == sorted(told)
-    assert 0 <= told[0] < told[2]
+            supervisor.wait(slow, report)
+    assert reported == sorted(reported)
+    assert 0 <= reported[0] < reported[2]
 
 
 def test_the_port_of_mlflow_is_kept_so_that_links_stay_valid(tmp_path: Path) -> None:
     with socket.socket() as other:
-        with suppress(OSError):  # somebody else has it
+        with suppress(OSError):  # another program has it
             other.bind(("127.0.0.1", 5000))
         other.listen()
         first = mlflow_port(tmp_path / "taken")
@@ -199,7 +199,7 @@ def test_the_port_of_mlflow_is_kept_so_that_links_stay_valid(tmp_path: Path) -> 
         assert mlflow_port(tmp_path / "taken") == first
     assert mlflow_port(tmp_path / "taken") == first
     keep_mlflow_port(tmp_path / "taken", 5001)
-    assert mlflow_port(tmp_path / "taken") == 5001, "a person's choice"
+    assert mlflow_port(tmp_path / "taken") == 5001, "the port that the user chose"
     assert [file.name for file in (tmp_path / "taken").iterdir()] == ["mlflow-port"]
 
 

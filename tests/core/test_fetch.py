@@ -1,4 +1,4 @@
-"""Promises of the guarded client: each rule has the attack that it stops."""
+"""Promises of the guarded client: each rule is tested with the attack that it stops."""
 
 import gzip
 import http.server
@@ -16,7 +16,7 @@ from thumblab_core.settings import Settings
 
 
 class Host:
-    """An image host that does as its path says; `asked` has the paths it was asked for."""
+    """An image host whose path chooses its behaviour; `asked` has the requested paths."""
 
     def __init__(self) -> None:
         host = self
@@ -44,7 +44,7 @@ class Host:
                 self.end_headers()
 
             def endless(self) -> None:
-                """More than anybody wants, without a length."""
+                """Send an endless body without a length."""
                 self.send_response(200)
                 self.end_headers()
                 for _ in range(2_000):
@@ -58,7 +58,7 @@ class Host:
                 host.closing.wait(20)
 
             def drip(self) -> None:
-                """A byte now and then: no wait for the next is ever long."""
+                """Send a byte now and then, so that no single wait is long."""
                 self.send_response(200)
                 self.end_headers()
                 self._slowly(b"x" * 2_000)
@@ -112,7 +112,7 @@ class Host:
                 pass
 
         class Quiet(http.server.ThreadingHTTPServer):
-            def handle_error(self, *_: Any) -> None:  # clients that hang up are what is tested
+            def handle_error(self, *_: Any) -> None:  # the tests make clients hang up
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)

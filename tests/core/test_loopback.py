@@ -1,4 +1,4 @@
-"""Promises of a machine whose environment names a proxy: what runs on this machine is called directly, by every client."""
+"""Promises about proxies: where the environment names one, every client still calls this machine directly."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ assert Tracker.connect(uri)._client.search_experiments() == []
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Anything, as an MLflow server without experiments."""
+    """Answers every request like an MLflow server without experiments."""
 
     def do_GET(self) -> None:
         if length := int(self.headers.get("Content-Length", 0)):

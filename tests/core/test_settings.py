@@ -1,4 +1,4 @@
-"""Promises of the settings: one that cannot be used is a sentence without its value, one that is misspelt is named."""
+"""Promises of the settings: a bad value is one sentence that does not show it, and a misspelt name is reported."""
 
 import re
 import socket
@@ -27,7 +27,7 @@ SECRET = "hunter2"
 
 @pytest.fixture
 def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
-    """Puts these bytes into the `.env` that is read."""
+    """Return a function that writes these bytes to the `.env` that is read."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(Settings.model_config, "env_file", ".env")
     module._warn.cache_clear()

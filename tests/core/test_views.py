@@ -1,4 +1,4 @@
-"""Promises of the definition of a view: a count belongs to the definition that its video's format had at that moment."""
+"""Promises of the eras of view counts: a count belongs to the definition of a view at its moment, for its video's format."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

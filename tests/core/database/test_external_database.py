@@ -1,4 +1,4 @@
-"""Promises of a PostgreSQL of the user's own: behind a pooler, with its extension anywhere, it works or is one sentence."""
+"""Promises of an external PostgreSQL: it works behind a pooler, with `vector` in any schema, or fails with a sentence."""
 
 import importlib.metadata
 import os
@@ -41,7 +41,7 @@ def vectors(count: int) -> Vectors:
 
 
 def do(url: str, *statements: str) -> Any:
-    """As the administrator; the last one's first value."""
+    """Run the statements as the administrator, and return the first value of the last one."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         found = [connection.execute(text(statement)) for statement in statements][-1]
@@ -52,13 +52,13 @@ def do(url: str, *statements: str) -> Any:
 
 @pytest.fixture(scope="module")
 def pooler(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a PgBouncer in transaction mode, with two connections, before the server of the session."""
+    """The port of a PgBouncer in transaction mode, with two connections to the session's server."""
     if PGBOUNCER is None:
         pytest.skip("PgBouncer is not installed")
     home = Path(str(make_url(new_database()).query["host"]))
     folder = tmp_path_factory.mktemp("pooler")
     for part in (folder, *folder.parents):
-        if not part.stat().st_mode & 0o001:  # it does not run as root either
+        if not part.stat().st_mode & 0o001:  # PgBouncer does not run as root either
             part.chmod(part.stat().st_mode | 0o011)
     owner = home.stat()
     os.chown(folder, owner.st_uid, owner.st_gid)
@@ -143,7 +143,10 @@ def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int,
 
 @pytest.fixture(scope="module")
 def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
-    """Makes a database after these statements; its URL for a role that may make tables in it and nothing else."""
+    """Return a function that makes a database with these statements, and returns its URL for a role with few rights.
+
+    The role may only create tables in it.
+    """
     admin = new_database()
     do(admin, "CREATE ROLE a_visitor LOGIN")
 

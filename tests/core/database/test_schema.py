@@ -1,4 +1,4 @@
-"""Promises of the migrations: what the code expects is what the database has."""
+"""Promises of the migrations: a migrated database has the tables that the code expects."""
 
 import os
 import subprocess
@@ -210,7 +210,7 @@ def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(
     with engine.connect() as connection:
         rows = connection.execute(text(f"SELECT {wanted} FROM ref_thumbnails")).all()
     engine.dispose()
-    # Only what has a picture, a vector of that very picture, and a count; at its latest count.
+    # Only videos with a picture, a vector of that picture, and a count; with their latest count.
     assert [row.video_id for row in rows] == ["full"]
     row = rows[0]
     assert (row.niche, row.view_count, row.channel_title, row.collected_at) == ("tech", 5_000, "A channel", NOW)

@@ -1,4 +1,4 @@
-"""Promises of the embedded PostgreSQL server, kept with real servers, real processes and real kills."""
+"""Promises of the embedded PostgreSQL server, tested with real servers, processes and kills."""
 
 import fcntl
 import os
@@ -36,7 +36,7 @@ KEEP = """
 
 @pytest.fixture
 def fresh_dir(tmp_path: Path) -> Iterator[Path]:
-    """A data folder that does not exist yet; what it left outside itself goes with it."""
+    """A data folder that does not exist yet. Files outside it that belong to it are removed after the test."""
     folder = tmp_path / "lab"
     yield folder
     remove(folder)
@@ -63,8 +63,8 @@ def remove(folder: Path) -> None:
         return
     with watcher.locked(home, "start.lock"):
         watcher.stop(home)
-    # A watcher that is still on its way out opens its lock files once more, and would make them in a folder half removed.
-    assert soon(lambda: watchers(folder) == []), "somebody still uses the server"
+    # A watcher that is about to end opens its lock files once more, and would make them in a folder that is half removed.
+    assert soon(lambda: watchers(folder) == []), "a process still uses the server"
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)
     for link in Path("/tmp").glob(f"{watcher.tag(home)}-*"):
@@ -85,14 +85,14 @@ def python(data_dir: Path, script: str, **options: object) -> subprocess.Popen[s
 
 
 def finish(process: subprocess.Popen[str], given: str = "") -> str:
-    """What `process` printed; nothing on stderr is part of every promise."""
-    said, complaints = process.communicate(given, timeout=60)
+    """Wait for the process and return what it printed. It must succeed and print nothing on stderr."""
+    printed, complaints = process.communicate(given, timeout=60)
     assert (process.returncode, complaints) == (0, "")
-    return said.strip()
+    return printed.strip()
 
 
 def sql(data_dir: Path, statement: str) -> object:
-    """The first value that `statement` gives, on a server that runs; this process does not become a user by it."""
+    """Return the first value of a statement on a running server. This process does not become a user of the server."""
     folder = str(cluster.socket_dir(home_of(data_dir)))
     with psycopg.connect(host=folder, user="postgres", dbname="thumblab", autocommit=True) as connection:
         answer = connection.execute(statement)
@@ -175,7 +175,7 @@ def test_a_user_that_starts_just_before_the_server_stops_keeps_it_running(data_d
         with watcher.locked(home, "start.lock"):
             first.kill()
             first.wait()
-            time.sleep(0.3)  # the watcher has seen the last user go, and waits to stop the server
+            time.sleep(0.3)  # the watcher has seen the last user end, and waits to stop the server
             second = owner.open_file(home, "users.lock")
             fcntl.flock(second, fcntl.LOCK_SH)
         time.sleep(0.5)
@@ -263,9 +263,9 @@ def test_a_folder_works_whose_path_does_not_fit_a_socket_or_url(tmp_path: Path) 
     name = "x" * 60 + "/" + "y" * 60 + "/a b,&c%d'$HOME\""
     folder = tmp_path / name
     folder.mkdir(parents=True)
-    if os.geteuid() == 0:  # so that the cluster does lie there, and not in /var/lib
+    if os.geteuid() == 0:  # so that the cluster is in the data folder, and not in /var/lib
         for part in (tmp_path, *tmp_path.parents):
-            if not part.stat().st_mode & 0o001:  # pytest's own folders, of which there are more in several processes
+            if not part.stat().st_mode & 0o001:  # pytest's own folders; several processes have more of them
                 part.chmod(part.stat().st_mode | 0o011)
     try:
         with user(folder):

@@ -1,4 +1,4 @@
-"""Promises of a data folder that two hosts reach: one of them uses it, and no committed row is lost."""
+"""Promises of a data folder that two hosts can reach: only one uses it, and no committed row is lost."""
 
 import errno
 import fcntl
@@ -44,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture
 def lab(made: Settings) -> Settings:
-    """A data folder whose server has run before, does not run now, and left nothing."""
+    """A data folder whose server has run before, does not run now, and left no record."""
     server.take_over(made)
     server.stop(made, force=True)
     return made
@@ -57,7 +57,7 @@ def home_of(lab: Settings) -> Path:
 
 
 def left_by(host: owner.Host, lab: Settings) -> Path:
-    """The folder as that host leaves it when its power is cut, or while it runs a server that is not seen from here."""
+    """Make the folder look as that host leaves it after a power cut, or while it runs a server; return the cluster."""
     home = home_of(lab)
     for name, text in (("host.json", json.dumps(asdict(host))), ("data/postmaster.pid", "4242\n")):
         (home / name).write_text(text)
@@ -76,7 +76,7 @@ def test_a_folder_of_another_host_is_refused_with_its_name_and_not_changed(lab: 
         with pytest.raises(LabError, match=r"in use by host elsewhere.*Stop the lab there.*thumblab db take-over"):
             attempt()
     with watcher.locked(home, "start.lock"):
-        watcher.stop(home)  # as the watcher of a user that was killed would
+        watcher.stop(home)  # as the watcher of a killed user does
     assert (home / "data" / "postmaster.pid").read_text() == "4242\n"
     assert owner.other_holder(home) == ELSEWHERE
     assert watcher.processes(home) == []
@@ -99,7 +99,7 @@ def test_a_person_can_take_the_folder_over(lab: Settings, monkeypatch: pytest.Mo
 def test_a_host_that_was_restarted_or_renamed_since_it_started_the_server_is_the_same_host(lab: Settings) -> None:
     mine = owner.this_host()
     if not mine.machine:
-        pytest.skip("this system has no machine id, so that nothing says which host was restarted")
+        pytest.skip("this system has no machine id, so a restarted host cannot be recognised")
     for before in (replace(mine, boot="the boot before", namespace="pid:[1]"), replace(mine, name="my-old-name")):
         left_by(before, lab)
         assert database_url(lab).startswith("postgresql+psycopg://")
@@ -125,7 +125,7 @@ def test_a_container_of_the_same_name_on_another_machine_is_another_host(
     assert owner.other_holder(home) == elsewhere
     left_by(mine, lab)
     assert owner.other_holder(home) is None
-    unbooted = replace(mine, boot="", namespace="")  # as on a system that tells no boot
+    unbooted = replace(mine, boot="", namespace="")  # as on a system without a boot id
     monkeypatch.setattr(owner, "this_host", lambda: unbooted)
     left_by(unbooted, lab)
     assert owner.other_holder(home) is None
@@ -133,13 +133,13 @@ def test_a_container_of_the_same_name_on_another_machine_is_another_host(
 
 def test_one_of_two_hosts_that_claim_the_folder_at_once_gets_it(lab: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     home = home_of(lab)
-    read, saw = owner._read, []
+    read, records = owner._read, []
 
     def read_while_the_other_claims(folder: Path) -> owner.Host | None:
-        saw.append(read(folder))
-        if len(saw) == 2:  # this host has seen that nobody has it, twice, and the other one claims it
+        records.append(read(folder))
+        if len(records) == 2:  # this host has seen twice that the folder is free; now the other host claims it
             left_by(ELSEWHERE, lab)
-        return saw[-1]
+        return records[-1]
 
     monkeypatch.setattr(owner, "_read", read_while_the_other_claims)
     with pytest.raises(LabError, match="host elsewhere"):
@@ -206,7 +206,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
         connection.commit()
-        (home / ".s.PGSQL.5432").rename(home / "aside")  # a socket leads to its own host only
+        (home / ".s.PGSQL.5432").rename(home / "aside")  # a socket works only on its own host
         done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
         assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr
         assert (home / "data" / "postmaster.pid").exists()
@@ -214,15 +214,15 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
         connection.execute("INSERT INTO committed VALUES (501)")
     server.stop(lab, force=True)
 
-    there = subprocess.Popen([*OTHER_NAMESPACES, "sh", "-c", second], stdin=-1, stdout=-1, stderr=-1, **options)
-    assert there.stdout is not None
-    assert there.stdout.readline() == "here\n"
+    container = subprocess.Popen([*OTHER_NAMESPACES, "sh", "-c", second], stdin=-1, stdout=-1, stderr=-1, **options)
+    assert container.stdout is not None
+    assert container.stdout.readline() == "here\n"
     with pytest.raises(LabError, match="in use by host second"):
         database_url(lab)
     with pytest.raises(LabError, match="still runs, on host second"):
         server.take_over(lab)
-    there.kill()  # and with it all of its namespace, at once
-    there.communicate()
+    container.kill()  # and with it all processes of its namespace
+    container.communicate()
     deadline = time.monotonic() + 20
     while owner.server_lives(home) and time.monotonic() < deadline:
         time.sleep(0.02)
