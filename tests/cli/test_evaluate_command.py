@@ -1,4 +1,4 @@
-"""Promises of `thumblab evaluate --model`: one object of figures, overall and per channel, adapted and not."""
+"""Promises of `thumblab evaluate --model`: figures overall and per channel, with and without channel adapters."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ FIGURE = {"value", "low", "high", "pairs"}
 
 @pytest.fixture(scope="module")
 def place(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> dict[str, str]:
-    """The environment of a lab whose model is served, and which has seen that red wins."""
+    """The environment of a lab with a served model, trained on data in which red wins."""
     from thumblab_pipelines.models.build import build_model
     from thumblab_pipelines.training.config import TrainConfig
 
@@ -39,7 +39,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory, drawn: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def shell(place: dict[str, str], open_lab: Any, catalogue: Path) -> Shell:
-    """Runs the command; the catalogue's lab has a database of the session's server, and is the same each time."""
+    """Return a function that runs the command. The catalogue's lab is the same each time, on the session's server."""
     labs: dict[Path, Any] = {}
 
     def lab_of(folder: Path, changes: dict[str, Any]) -> Any:

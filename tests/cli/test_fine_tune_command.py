@@ -1,4 +1,4 @@
-"""Promises of `thumblab fine-tune`: an encoder comes of it, it says how to use it, and what it says can be done."""
+"""Promises of `thumblab fine-tune`: it trains an encoder and prints how to use it, and the printed steps work."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ def shell(place: dict[str, str]) -> Shell:
 
 @pytest.fixture(scope="module")
 def tuned(shell: Shell) -> dict[str, Any]:
-    """What the command said of the encoder it made."""
+    """The command's report on the encoder that it trained."""
     refused = shell("fine-tune", "--blocks", "1", "--epochs", "1")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "train one first, or fine-tune with fresh heads" in refused.stderr
@@ -72,7 +72,7 @@ def test_a_model_on_the_new_encoder_is_evaluated_without_the_videos_that_it_saw(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The steps that the command names, and then `thumblab evaluate --model` on the lab's own channels and one more."""
+    """Run the steps that the command prints, then `thumblab evaluate --model` on the lab's channels and a new one."""
     from pydantic import SecretStr
 
     from thumblab_pipelines.dataset.pairs import build_pairs
@@ -98,7 +98,7 @@ def test_a_model_on_the_new_encoder_is_evaluated_without_the_videos_that_it_saw(
     folder = tmp_path / "catalogue"
     plant(folder, drawn, {f"home {n}": RED for n in range(2)} | {"elsewhere": RED}, 40)
     monkeypatch.setattr(evaluate, "_lab_of", lambda _, changes: open_lab(**changes))
-    # Whatever encoder the lab is set to by now: the model names its own.
+    # The model names its own encoder, whatever the lab's setting is now.
     done = shell("evaluate", "--catalogue", str(folder), "--model", release, "--json")
     assert done.exit_code == 0, done.stderr
     said = json.loads(done.stdout)

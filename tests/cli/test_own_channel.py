@@ -23,7 +23,7 @@ DAY = date(2026, 11, 1)
 
 @dataclass
 class Shell:
-    """Runs the command on a database of this module."""
+    """Runs `thumblab` commands on a database of this module."""
 
     folder: Path
     database: str

@@ -1,4 +1,4 @@
-"""Promises of what is printed of an evaluation: it fits a terminal, says what is missing, and makes nothing up."""
+"""Promises of the printed evaluation: it fits a terminal, and shows only figures that were measured."""
 
 import io
 
@@ -75,7 +75,7 @@ LONG = "/home/somebody/Videos/2026/November/a project with a long name/thumbnail
 
 
 def test_files_below_one_long_path_can_be_told_apart_in_80_columns() -> None:
-    """What was folded into a column is read downwards."""
+    """The cells of a folded column are read downwards."""
     made = table("rank", "thumbnail", "score", "closest winner", words=("thumbnail", "closest winner"))
     for letter in "abc":
         made.add_row("1", f"{LONG}/{letter}.jpg", "57", f"{letter}: the title of a winner (its channel)")

@@ -1,4 +1,4 @@
-"""Promises of `thumblab train`, on a small planted lab: it trains once, tells what came of it, and serves nothing."""
+"""Promises of `thumblab train`, on a small lab with planted data: it trains once, prints the result, and serves nothing."""
 
 import json
 import os
@@ -147,7 +147,7 @@ def test_invalid_options_are_refused_before_the_training_starts(shell: Shell, ar
 
 
 def test_only_open_clip_is_fine_tuned_and_blocks_is_a_number_or_all(shell: Shell) -> None:
-    assert shell("--help").exit_code == 0  # which puts this lab into the environment
+    assert shell("--help").exit_code == 0  # this call puts the lab into the environment
     done = CliRunner().invoke(cli, ["fine-tune"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert "only an open_clip encoder can be fine-tuned, not builtin" in done.stderr

@@ -1,4 +1,4 @@
-"""Promises of the collecting assets as Dagster shows them: what they end with, what they tell, and what never leaks."""
+"""Promises of the collecting assets in Dagster: how their runs end, what metadata they show, and that no key leaks."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ SECRET = "AIzaSecretOfTheTests"
 
 @dataclass
 class Ran:
-    """A run: did it succeed, what its asset said, its checks by name, and every event and log as text."""
+    """A run: its success, the metadata of its asset, its checks by name, and every event and log as text."""
 
     success: bool
     metadata: dict[str, Any]
@@ -40,7 +40,7 @@ def definitions() -> dg.Definitions:
 def run(
     open_lab: Callable[..., Lab], definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Ran]]:
-    """Materializes one asset of the niche `tech` by its job, collecting from the emulator that is given."""
+    """Return a function that materializes one asset of the niche `tech` through its job, on the given emulator."""
     lab = open_lab()
     assert lab.settings.database_url is not None
     with dg.DagsterInstance.ephemeral() as instance:
@@ -87,7 +87,7 @@ def test_a_run_that_exhausts_the_quota_is_completed_by_the_next_run_after_the_re
 ) -> None:
     with Emulator(catalogue, key=SECRET, daily_units=units, quota_style=style) as emulator:
         first = run(job, asset, emulator)
-        assert first.success  # what it has is good, and what comes after may work with it
+        assert first.success  # what was collected is valid, and later assets may use it
         assert "2026-11-21 08:00 UTC" in first.metadata["state"]
         finished = first.checks["finished"]
         assert (finished.passed, finished.blocking) == (False, False)
@@ -98,7 +98,7 @@ def test_a_run_that_exhausts_the_quota_is_completed_by_the_next_run_after_the_re
         asked = sum(emulator.counts.calls.values())
         again = run(job, asset, emulator)
         assert "08:00 UTC" in again.metadata["state"]
-        assert sum(emulator.counts.calls.values()) - asked <= 1  # the search has a bucket of its own
+        assert sum(emulator.counts.calls.values()) - asked <= 1  # the search has its own quota bucket
         emulator.advance(timedelta(hours=20))
         emulator.quota.limits["units"] = None
         last = run(job, asset, emulator)
@@ -119,7 +119,7 @@ def test_a_run_reports_the_quota_that_it_spent_and_what_is_left_today(
 
 
 class _HastyClock:
-    """Stands for the module `time`: whoever sleeps finds the time to have passed."""
+    """Replaces the module `time`: a sleep returns at once and moves the clock."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -152,7 +152,7 @@ def test_a_failure_is_a_sentence_in_the_ui_and_no_event_or_log_holds_the_key(
     says: str,
     retried: bool,
 ) -> None:
-    # Dagster waits ten seconds and more before it tries a step again; here its clock runs ahead instead.
+    # Dagster waits at least ten seconds before it retries a step; here the clock is moved instead.
     monkeypatch.setattr("dagster._core.execution.plan.active.time", _HastyClock())
     with caplog.at_level(logging.DEBUG), Emulator(catalogue, key=SECRET) as emulator:
         emulator.inject(fault, endpoint="videos", times=None)

@@ -1,7 +1,7 @@
-"""Promises of runs that died: they are found, marked as failed with a sentence, free their slot, and are tried again.
+"""Promises of dead runs: they are detected, marked as failed with a reason, free their slot, and are retried.
 
-What the daemon does in its intervals is called by hand, with the lab's own `dagster.yaml`, on PostgreSQL, over a real code
-server. That one, and the processes of runs, are killed.
+The tests call the daemon's periodic work by hand, with the lab's own `dagster.yaml`, on PostgreSQL and with a real code
+server. They kill that server and the processes of runs.
 """
 
 import logging
@@ -50,12 +50,12 @@ def lasting() -> None:
 
 defs = dg.Definitions(jobs=[lasting])
 """
-"""A job that lasts until there is a file `go`."""
+"""A job that ends when a file `go` exists."""
 
 
 @dataclass
 class Daemon:
-    """The intervals of the daemon, by hand."""
+    """The periodic work of the daemon, called by hand."""
 
     instance: dg.DagsterInstance
     workspace: WorkspaceProcessContext
@@ -64,7 +64,7 @@ class Daemon:
     database: str
 
     def ask_for_a_run(self) -> str:
-        """As the webserver does."""
+        """Launch a run as the webserver does, and return its id."""
         launch = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
         where = {"repositoryLocationName": "lasting", "repositoryName": "__repository__", "jobName": "lasting"}
@@ -75,7 +75,7 @@ class Daemon:
         return str(answer["run"]["runId"])
 
     def dequeue(self) -> None:
-        self.now += 60  # later than whatever pause the queue has made
+        self.now += 60  # later than any pause of the queue
         list(self.queue.run_iteration(self.workspace, fixed_iteration_time=self.now))
 
     def monitor(self) -> None:
@@ -86,7 +86,7 @@ class Daemon:
         list(EventLogConsumerDaemon().run_iteration(self.workspace))
 
     def replace_code_server(self) -> None:
-        """As the daemon does once a minute."""
+        """Replace the code server, as the daemon does once a minute."""
         self.workspace.reload_code_location("lasting")
 
     @property
@@ -94,7 +94,7 @@ class Daemon:
         return Path(self.instance.root_directory)
 
     def end_runs(self) -> None:
-        """Those that wait for it, and those to come."""
+        """Let all runs end, present and later ones."""
         (self.home / "go").touch()
 
     def run(self, run_id: str) -> dg.DagsterRun:
@@ -108,7 +108,7 @@ class Daemon:
             assert time.monotonic() < deadline, f"{self.run(run_id).status} and not {status} after a minute"
             time.sleep(0.05)
 
-    def said(self, run_id: str) -> str:
+    def log_text(self, run_id: str) -> str:
         return "; ".join(str(record.message) for record in self.instance.all_logs(run_id))
 
 
@@ -142,7 +142,7 @@ def of_this_lab(daemon: Daemon, fresh_settings: None) -> Iterator[None]:
 
 
 def kill_all(home: Path) -> None:
-    """The code servers of the lab, and the processes of its runs."""
+    """Kill the code servers of the lab and the processes of its runs."""
     below = psutil.Process().children(recursive=True)
     victims = [process for process in below if process.environ().get("DAGSTER_HOME") == str(home)]
     for victim in victims:
@@ -151,17 +151,17 @@ def kill_all(home: Path) -> None:
 
 
 def test_a_run_killed_with_its_code_server_fails_and_is_retried(daemon: Daemon) -> None:
-    daemon.retry()  # sets its cursor: what failed before is not tried again
+    daemon.retry()  # sets the cursor, so that earlier failures are not retried
     killed = daemon.ask_for_a_run()
     daemon.dequeue()
     daemon.wait(killed, STARTED)
     daemon.monitor()
-    assert daemon.run(killed).status == STARTED, "it lives"
+    assert daemon.run(killed).status == STARTED, "the run is alive"
 
     kill_all(daemon.home)
     daemon.monitor()
     assert daemon.run(killed).status == FAILURE
-    assert "its process is gone: it was killed, ran out of memory, or the machine stopped" in daemon.said(killed)
+    assert "its process is gone: it was killed, ran out of memory, or the machine stopped" in daemon.log_text(killed)
 
     daemon.retry()
     again = daemon.run(killed).tags["dagster/auto_retry_run_id"]
@@ -178,7 +178,7 @@ def test_a_run_waits_for_a_new_code_server_when_the_old_one_is_dead(daemon: Daem
     kill_all(daemon.home)
     daemon.dequeue()
     assert daemon.run(asked).status == QUEUED
-    assert "failed to reach the user code server, re-submitting the run into the queue" in daemon.said(asked)
+    assert "failed to reach the user code server, re-submitting the run into the queue" in daemon.log_text(asked)
     daemon.replace_code_server()
     daemon.dequeue()
     daemon.wait(asked, SUCCESS)

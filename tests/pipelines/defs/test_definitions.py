@@ -1,4 +1,4 @@
-"""The exact set of what Dagster loads: an asset that vanishes silently fails here."""
+"""The exact set of definitions that Dagster loads, so that no asset can vanish unnoticed."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LIBRARY = {
 }  # fmt: skip
 COLLECTION = {"crawled_videos", "true_ctr"}
 TABLES = {"videos"}
-"""Not made by Dagster: what everything that collects writes to."""
+"""Tables that all collecting assets write to; Dagster does not materialize them."""
 UPKEEP = {"view_history", "retention"}
 RANKING = {"training_pairs", "ranking_model", "served_model"}
 
@@ -108,7 +108,7 @@ def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
 
 def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    order |= dict.fromkeys(TABLES, order["raw_videos"])  # in the middle of the library: filled by it, and read by it
+    order |= dict.fromkeys(TABLES, order["raw_videos"])  # the library both writes and reads these tables
     arrows = {(dep.asset_key.to_user_string(), name) for name, spec in specs.items() for dep in spec.deps}
     assert [(a, b) for a, b in arrows if order[a] > order[b]] == []
 
@@ -138,7 +138,7 @@ def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpe
         assert spec.description
         assert len(spec.description) > 30
         assert spec.kinds, name
-        # The owner's CTR is imported when the owner likes; everything else has a pace to keep.
+        # The owner imports the CTR at any time; every other asset has a schedule to keep.
         assert (spec.freshness_policy is not None) == (name not in TABLES | {"true_ctr"}), name
         assert spec.automation_condition is None, "the schedules start the work; two starters would do it twice"
         assert graph.get(spec.key).is_executable == (name not in TABLES)
@@ -180,7 +180,7 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
 
 @pytest.mark.parametrize("name", ["refresh_library", "observe_views", "apply_retention"])
 def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -> None:
-    """Dagster's page asks "Are you sure?" before a job where an asset upstream of it was never materialized."""
+    """Dagster's UI asks "Are you sure?" before a job if an asset upstream of it was never materialized."""
     first = [key for parent in JOBS[name] for key in graph.get(dg.AssetKey(parent)).parent_keys]
     outside = {key.to_user_string() for key in first} - JOBS[name]
     assert outside == TABLES
