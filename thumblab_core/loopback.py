@@ -1,6 +1,6 @@
 """Keep calls to this machine away from proxies, for every client: requests, httpx, httplib2, gRPC, and child processes.
 
-All of them read a list of exceptions from the environment, which is the only place to tell them. Their rules differ, so the
+All of them read a list of exceptions from the environment, so it can only be set there. Their rules differ, so the
 loopback is listed in each form: requests and gRPC accept a network, httpx and httplib2 only addresses, and httpx refuses an
 address in brackets.
 """

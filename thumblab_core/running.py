@@ -17,7 +17,7 @@ from thumblab_core.errors import LabError
 
 _FILE = "running.json"
 _PATIENCE = 2.0
-"""How long `announced` waits for readers, which hold the lock for a moment, before it takes it for another `up`."""
+"""How long `announced` waits for readers, which hold the lock for a moment, before it reports another `up`."""
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,9 @@ def kept_port(memory: Path, preferred: int = 0) -> int:
 
 def _keep_port(memory: Path, port: int) -> None:
     memory.parent.mkdir(parents=True, exist_ok=True)
-    aside = memory.with_name(f"{memory.name}.{os.getpid()}.new")
-    aside.write_text(str(port))
-    aside.replace(memory)
+    temporary = memory.with_name(f"{memory.name}.{os.getpid()}.new")
+    temporary.write_text(str(port))
+    temporary.replace(memory)
 
 
 def free_port(preferred: int = 0) -> int:

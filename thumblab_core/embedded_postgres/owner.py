@@ -84,9 +84,9 @@ def refuse_other(home: Path) -> None:
 def claim(home: Path) -> None:
     """Record that this host runs the server; the caller holds start.lock. Raises LabError when another host does."""
     refuse_other(home)
-    aside = home / f"host.{os.urandom(6).hex()}.new"  # two containers may have the same process id
+    temporary = home / f"host.{os.urandom(6).hex()}.new"  # two containers may have the same process id
     try:
-        descriptor = open_file(home, aside.name)
+        descriptor = open_file(home, temporary.name)
         try:
             os.truncate(descriptor, 0)
             os.write(descriptor, json.dumps(asdict(this_host())).encode())
@@ -95,31 +95,31 @@ def claim(home: Path) -> None:
             os.close(descriptor)
         if _read(home) is None:
             with suppress(FileExistsError):
-                _put_first(aside, home / _RECORD)
+                _put_first(temporary, home / _RECORD)
             refuse_other(home)
         else:
-            aside.replace(home / _RECORD)
+            temporary.replace(home / _RECORD)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     sync(home)
 
 
-def _put_first(aside: Path, record: Path) -> None:
-    """Move `aside` to `record`, which must not exist.
+def _put_first(temporary: Path, record: Path) -> None:
+    """Move `temporary` to `record`, which must not exist.
 
     Hosts that share no locks may do so at once; all but the first get FileExistsError.
     """
     try:
-        record.hardlink_to(aside)
+        record.hardlink_to(temporary)
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
         # The record is empty for a moment. Other hosts read an empty record as taken by an unknown host.
         os.close(os.open(record, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        aside.replace(record)
+        temporary.replace(record)
 
 
-def let_go(home: Path) -> None:
+def remove_record(home: Path) -> None:
     """Remove the record of the host whose server has ended."""
     (home / _RECORD).unlink(missing_ok=True)
 
@@ -134,7 +134,7 @@ def take_over(home: Path) -> Host | None:
         return None
     if server_lives(home):
         raise LabError(f"The server in {home} still runs, on {described(holder)}. Stop the lab there.")
-    let_go(home)
+    remove_record(home)
     return holder
 
 

@@ -101,7 +101,7 @@ def stop(home: Path) -> bool:
         return True
     for leftover in (home / "data" / "postmaster.pid", home / ".s.PGSQL.5432", home / ".s.PGSQL.5432.lock"):
         leftover.unlink(missing_ok=True)
-    owner.let_go(home)
+    owner.remove_record(home)
     return True
 
 

