@@ -26,7 +26,8 @@ from rich.table import Table
 from sqlalchemy import text
 
 from benchmarks.autofaiss_search import DIMENSION, Space, binary, searches
-from thumblab_core.database import server
+from thumblab_core.database.server import named_database_url
+from thumblab_core.embedded_postgres import server
 from thumblab_core.encoders.load import image_encoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index import NicheIndex
@@ -82,7 +83,7 @@ def insert(lab: Lab, vectors: Vectors, first: int = 0) -> list[str]:
 def open_lab(own: Settings, size: int) -> Lab:
     """A lab with a folder and a database of its own, and so many videos in it."""
     folder = own.data_dir / str(size)
-    url = server.named_database_url(f"library_{size}", settings=own)
+    url = named_database_url(f"library_{size}", settings=own)
     chosen = Settings(
         data_dir=folder,
         release_dir=folder / "releases",
@@ -208,7 +209,7 @@ def thrown_away() -> Iterator[Settings]:
         try:
             yield own
         finally:
-            server.stop(force=True, settings=own)
+            server.stop(own, force=True)
             home = Path(name) / "postgres"
             if home.is_symlink():
                 shutil.rmtree(home.resolve())
@@ -223,7 +224,7 @@ def measure(sizes: Sequence[int], with_autofaiss: bool, with_pgvector: bool, con
         searched = sorted({max(size, _LEAST_SEARCHED) for size in sizes})
         urls = {}
         if with_pgvector:
-            urls = {size: server.named_database_url(f"pgvector_{size}", settings=own) for size in searched}
+            urls = {size: named_database_url(f"pgvector_{size}", settings=own) for size in searched}
         folder = own.data_dir / "exchange"
         folder.mkdir()
         console.print(searches(searched, folder, urls, with_autofaiss, console))

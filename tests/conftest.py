@@ -1,4 +1,4 @@
-"""What every test may rely on: the user's own lab is out of reach, and one embedded database serves the whole session."""
+"""Fixtures of all tests: they keep the user's own lab out of reach, and share one embedded database per session."""
 
 import errno
 import io
@@ -28,13 +28,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole lab runs when next to nothing else does, and what ends it comes after what uses it."""
+    """Run the tests of the whole lab last, and the tests marked `last` after those that share what they end."""
     items.sort(key=lambda item: (item.path.parent.name == "e2e", item.get_closest_marker("last") is not None))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Each of several processes takes a file at a time, in the order above; the whole lab is one, and there is one of it."""
+    """Give each worker process one file at a time, in the order above. All of tests/e2e counts as one file."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
@@ -46,14 +46,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByFile(config, log)
 
 
-# Read from the environment by pydantic-settings under these names too, see `Settings`.
+# Other names of settings in the environment, see `Settings`.
 _OTHER_NAMES = ("YOUTUBE_API_KEY", "FAISS_INDEX_PATH")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def session_folder() -> Iterator[Path]:
-    """The data folder of this session, in the environment of every test and of every process that a test starts."""
-    # Not one of pytest's own, which are closed to others: the embedded server of a root is another user's.
+    """The data folder of this session. It is in the environment of every test and of every process that a test starts."""
+    # Not one of pytest's folders, which other users cannot enter: under root another user runs the embedded server.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-tests-"))
     folder.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
@@ -68,14 +68,13 @@ def session_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_leaked(session_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No key, token or password that any test gave the lab stands in a log record or a table, and the key of YouTube in
-    no file below the tests' own folders: see `leaks.py`.
+    """Check that no secret of the tests is in a log record or a table, and no YouTube key in a file below their folders.
 
-    Looked for when a session ends, in each of its processes if there are several, and told as an error of its last test.
+    See `leaks.py`. The check runs at the end of the session, in each of its processes. A leak is an error of the last test.
     """
     yield
-    told = [*LEAKS.found, *tables_with_a_secret(session_folder), *files_with_a_key(tmp_path_factory.getbasetemp())]
-    assert told == [], "secrets of the tests were told"
+    leaks = [*LEAKS.found, *tables_with_a_secret(session_folder), *files_with_a_key(tmp_path_factory.getbasetemp())]
+    assert leaks == [], "secrets of the tests were written"
 
 
 def _stop_server(folder: Path) -> None:
@@ -85,8 +84,8 @@ def _stop_server(folder: Path) -> None:
     if home is None:
         return
     with watcher.locked(home, "start.lock"):
-        for process in watcher.processes(home):  # an orderly end would write out databases that are thrown away
-            with suppress(psutil.NoSuchProcess):  # the first to go takes others with it
+        for process in watcher.processes(home):  # an orderly end would first write databases that are deleted anyway
+            with suppress(psutil.NoSuchProcess):  # the end of the first process ends others too
                 process.kill()
         watcher.stop(home)
     if (folder / "postgres").is_symlink():
@@ -97,7 +96,7 @@ def _stop_server(folder: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Iterator[None]:
-    """No test inherits what another put into the environment or read from it."""
+    """Give every test a clean environment and settings that are read again."""
     for name in [name for name in os.environ if name.startswith("THUMBLAB_") or name in _OTHER_NAMES]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(session_folder))
@@ -108,7 +107,7 @@ def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Ite
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """From then on, the system refuses to open this file, as when a process has too many files open."""
+    """Return a function that makes opening a file fail, as when a process has too many open files."""
     open_ = Path.open
     refused: set[Path] = set()
 
@@ -123,17 +122,17 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real thumbnails and recorded answers, which are not part of the repository."""
+    """The folder of real thumbnails and recorded answers, which are not in the repository."""
     folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(f"real data is not here ({folder})")
+        pytest.skip(f"there is no real data in {folder}")
     return folder
 
 
 def _keep_in_memory(url: str) -> None:
-    """Have the session's server not wait for the disk: it is thrown away, and no test cuts the power.
+    """Let the session's server not wait for the disk, since its data is deleted and no test cuts the power.
 
-    The promises of a server that was killed are kept on servers of their own, see `core/test_database_server.py`.
+    Tests that kill a server use their own, see `core/embedded_postgres/test_database_server.py`.
     """
     from sqlalchemy import create_engine, text
 
@@ -147,7 +146,7 @@ def _keep_in_memory(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def new_database(session_folder: Path) -> Callable[[], str]:
-    """Makes an empty database on the session's server and gives its URL."""
+    """Return a function that makes an empty database on the session's server and returns its URL."""
     from thumblab_core.database.server import named_database_url
 
     own = Settings(data_dir=session_folder)
@@ -164,7 +163,7 @@ def new_database(session_folder: Path) -> Callable[[], str]:
 
 @pytest.fixture(scope="session")
 def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
-    """Makes a database that holds what another one does, which nobody may be connected to meanwhile."""
+    """Return a function that copies a database, to which nobody may be connected, and returns the URL of the copy."""
     from sqlalchemy import create_engine, make_url, text
 
     made = 0
@@ -175,7 +174,7 @@ def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
         name, original = f"copy_{made}", make_url(url)
         engine = create_engine(original.set(database="postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            # Files are copied several times as fast as pages are logged, where nobody waits for the disk.
+            # Copying files is several times faster than logging pages where nobody waits for the disk.
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {original.database} STRATEGY FILE_COPY"))
         engine.dispose()
         return original.set(database=name).render_as_string(hide_password=False)
@@ -185,7 +184,7 @@ def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def migrated_database(new_database: Callable[[], str], copied_database: Callable[[str], str]) -> Callable[[], str]:
-    """Makes a database at the current schema: a copy of one that was migrated, which takes a tenth of the time."""
+    """Return a function that makes a database at the current schema, as a copy, in a tenth of a migration's time."""
     from thumblab_core.database.schema import migrate
 
     original = new_database()
@@ -198,16 +197,16 @@ _opened: list[Any] = []
 
 @pytest.fixture(scope="session")
 def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Opens a lab with a folder and a database of its own; takes settings, or `beside` to share another lab's."""
+    """Return a function that opens a lab with its own folder and database. It takes settings, or a lab to share."""
     from thumblab_pipelines.lab import Lab
 
     def open_one(beside: Lab | None = None, **chosen: Any) -> Lab:
-        mine = {"data_dir": tmp_path_factory.mktemp("lab"), "image_encoder": "builtin"}
+        values = {"data_dir": tmp_path_factory.mktemp("lab"), "image_encoder": "builtin"}
         if beside is None:
-            mine["database_url"] = SecretStr(migrated_database())
+            values["database_url"] = SecretStr(migrated_database())
         else:
-            mine |= beside.settings.model_dump(exclude_unset=True)
-        _opened.append(Lab.open(Settings(**(mine | chosen))))
+            values |= beside.settings.model_dump(exclude_unset=True)
+        _opened.append(Lab.open(Settings(**(values | chosen))))
         return _opened[-1]
 
     return open_one
@@ -215,7 +214,7 @@ def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.Temp
 
 @pytest.fixture(autouse=True)
 def idle_connections_closed() -> Iterator[None]:
-    """An engine keeps its connections, and the labs of hundreds of tests have more of them than a server."""
+    """Close idle connections after each test: the labs of hundreds of tests would use up those of the server."""
     yield
     for lab in _opened:
         if lab.engine.pool.checkedin():
@@ -224,13 +223,13 @@ def idle_connections_closed() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyClip:
-    """An open_clip model that is loaded as ViT-L/14 is, and costs nothing."""
+    """A tiny open_clip model that is loaded in the same way as ViT-L/14."""
     return tiny_clip(tmp_path_factory.mktemp("tiny-clip"))
 
 
 @pytest.fixture(scope="session")
 def drawn() -> Callable[..., bytes]:
-    """Draws a thumbnail: the same seed gives the same file."""
+    """Return a function that draws a thumbnail. The same seed gives the same file."""
 
     def draw(seed: int = 0, size: tuple[int, int] = (320, 180), kind: str = "JPEG", mode: str = "RGB") -> bytes:
         random = np.random.default_rng(seed)

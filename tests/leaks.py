@@ -1,4 +1,4 @@
-"""Where the tests' own keys and tokens must never be found: looked for at the end of every session, see `conftest.py`."""
+"""Search logs, tables and files for the tests' own keys and tokens. `conftest.py` does so at the end of every session."""
 
 import logging
 import os
@@ -17,30 +17,32 @@ SECRETS = (
 )
 """Every key, token and password that a test gives the lab."""
 
-_HAND_IN = {"owner.json"}
-"""Files in which a test gives the lab a secret."""
+_INPUTS = {"owner.json"}
+"""Names of files in which a test gives the lab a secret."""
 
 
 class Leaks(logging.Handler):
-    """Keeps every log record that shows a secret, with its traceback and the test it came in."""
+    """Collects every log record that contains a secret, with its traceback and its test."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = self.format(record)
-        if any(secret in told for secret in SECRETS):
-            self.found.append(f"{os.environ.get('PYTEST_CURRENT_TEST', 'between tests')}: {told}")
+        message = self.format(record)
+        if any(secret in message for secret in SECRETS):
+            self.found.append(f"{os.environ.get('PYTEST_CURRENT_TEST', 'between tests')}: {message}")
 
 
 LEAKS = Leaks()
-"""Hears the loggers of the whole session."""
+"""The handler of the whole session's loggers."""
 
 
 def tables_with_a_secret(data_dir: Path) -> list[str]:
-    """Tables of any database on a data folder's own server that show a secret: the labs' own, and the events of those
-    Dagster instances that have theirs there. None where no server was ever started."""
+    """Return the tables with a secret, in all databases of the data folder's embedded server.
+
+    These are the labs' own tables, and the events of Dagster instances on the same server. Empty where no server ran.
+    """
     from thumblab_core.database.server import named_database_url
     from thumblab_core.embedded_postgres import location
     from thumblab_core.settings import Settings
@@ -55,14 +57,14 @@ def tables_with_a_secret(data_dir: Path) -> list[str]:
         )
     engine.dispose()
     urls = [server.set(database=name).render_as_string(hide_password=False) for name in names]
-    return [found for url in urls for found in rows_with_a_secret(url)]
+    return [table for url in urls for table in tables_of_database(url)]
 
 
-def rows_with_a_secret(url: str) -> list[str]:
-    """Tables of a database in which any column of any row shows a secret."""
+def tables_of_database(url: str) -> list[str]:
+    """Return the tables of a database in which any column of any row contains a secret."""
     address = make_url(url)
     patterns = [f"%{secret}%" for secret in SECRETS]
-    # Not by SQLAlchemy, whose first connection asks five questions: a session has hundreds of databases.
+    # Without SQLAlchemy, whose first connection sends five queries: a session has hundreds of databases.
     with psycopg.connect(
         host=str(address.query["host"]), port=5432, user=address.username, dbname=address.database
     ) as connection:
@@ -79,9 +81,9 @@ def rows_with_a_secret(url: str) -> list[str]:
 
 
 def files_with_a_key(folder: Path) -> list[str]:
-    """Logs, events, releases and images under a folder that hold the key of YouTube, but for the files that hand it in."""
+    """Return the files under a folder that contain the YouTube key, except those in which a test gives it to the lab."""
     return [
         str(path)
         for path in folder.rglob("*")
-        if path.is_file() and path.name not in _HAND_IN and SECRETS[0].encode() in path.read_bytes()
+        if path.is_file() and path.name not in _INPUTS and SECRETS[0].encode() in path.read_bytes()
     ]

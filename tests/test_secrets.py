@@ -1,4 +1,4 @@
-"""What looks for told secrets at the end of a session finds them, wherever one was told."""
+"""Promises of the search for leaked secrets: it finds one in a log record, a table or a file."""
 
 import logging
 import os

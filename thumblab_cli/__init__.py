@@ -1,1 +1,1 @@
-"""The thumblab command."""
+"""The `thumblab` command."""

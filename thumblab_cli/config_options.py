@@ -1,4 +1,4 @@
-"""Options of a command that are fields of a dataclass: named, typed and defaulted as it says."""
+"""Command-line options from the fields of a dataclass, with their names, types and defaults."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -9,23 +9,23 @@ import click
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def options_of(config: type[Any], wanted: Mapping[str, str]) -> Callable[[Function], Function]:
-    """A decorator: an option for each wanted field, with its help; the command gets all of them as keywords.
+def options_of(config: type[Any], help_texts: Mapping[str, str]) -> Callable[[Function], Function]:
+    """Return a decorator that adds an option for each field in `help_texts`. The command gets them as keywords.
 
-    Numbers are at least 0, `epochs` at least 1.
+    Numbers must be at least 0, `epochs` at least 1.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     types = get_type_hints(config)
 
     def decorate(function: Function) -> Function:
-        for name, said in reversed(list(wanted.items())):
+        for name, help_text in reversed(list(help_texts.items())):
             option = click.option(
                 f"--{name.replace('_', '-')}",
                 name,
                 type=_type(name, types[name]),
                 default=defaults[name],
                 show_default=True,
-                help=said,
+                help=help_text,
             )
             function = option(function)
         return function
@@ -33,7 +33,7 @@ def options_of(config: type[Any], wanted: Mapping[str, str]) -> Callable[[Functi
     return decorate
 
 
-def _type(name: str, said: Any) -> click.ParamType[Any]:
-    if said is int:
+def _type(name: str, annotation: Any) -> click.ParamType[Any]:
+    if annotation is int:
         return click.IntRange(min=1 if name == "epochs" else 0)
-    return click.FloatRange(min=0) if said is float else click.Choice(get_args(said))
+    return click.FloatRange(min=0) if annotation is float else click.Choice(get_args(annotation))

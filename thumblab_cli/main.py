@@ -1,4 +1,4 @@
-"""The `thumblab` command. A subcommand's module is imported when it is run, so that `--help` answers at once."""
+"""The `thumblab` command. The module of a subcommand is imported when it runs, so that `--help` answers at once."""
 
 import importlib
 import io
@@ -14,7 +14,7 @@ from thumblab_core.loopback import spare_loopback
 COMMANDS = {
     "demo": (
         "demo",
-        "Run the whole lab once, with no key and no network, and rank a few thumbnails.",
+        "Run the whole lab once, without a key or a network, and rank a few thumbnails.",
     ),
     "up": ("up", "Run Dagster, MLflow and the scoring service until Ctrl-C."),
     "import": (
@@ -23,7 +23,7 @@ COMMANDS = {
     ),
     "refresh": (
         "refresh",
-        "Serve what the lab holds: encode, index and train, without YouTube.",
+        "Encode, index, train and serve the videos in the lab, without YouTube.",
     ),
     "import-studio": (
         "import_studio",
@@ -33,26 +33,26 @@ COMMANDS = {
         "import_reach",
         "Read the true CTR of your own videos from the YouTube Reporting API.",
     ),
-    "crawl": ("crawl", "Plan the crawl for training, and see how far it is."),
-    "quota": ("quota", "Show what is left of YouTube's quota today."),
+    "crawl": ("crawl", "Plan the crawl for training, and show its progress."),
+    "quota": ("quota", "Show the YouTube quota that is left today."),
     "channel": ("channel", "Learn from the videos of your own channel."),
     "score": ("score", "Rank thumbnails against each other and their niche."),
-    "evaluate": ("evaluate", "Measure the ranking model beside its baselines."),
+    "evaluate": ("evaluate", "Evaluate the ranking model beside its baselines."),
     "train": ("train", "Train the ranking model on the newest pairs of the lab."),
     "fine-tune": (
         "fine_tune",
         "Fine-tune the image encoder on the newest pairs of the lab.",
     ),
-    "index": ("index", "See, change, check and search the library of a niche."),
+    "index": ("index", "Show, change, check and search the library of a niche."),
     "models": ("models", "Fetch the small model files that the lab can use."),
     "db": ("db", "Start, stop and migrate the database."),
     "key": ("key", "Print the API key of the scoring service."),
 }
-"""Name of each subcommand: its module in `thumblab_cli.commands`, and its help in one line."""
+"""For the name of each subcommand: its module in `thumblab_cli.commands`, and its help in one line."""
 
 
 class LazyGroup(click.Group):
-    """Subcommands from `COMMANDS`; a LabError of theirs becomes one line on stderr and exit status 1."""
+    """A group with the subcommands of `COMMANDS`. A LabError becomes one line on stderr, and exit status 1."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -77,8 +77,8 @@ class LazyGroup(click.Group):
             ctx.exit(130)
 
 
-def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted:
+def _show_version(ctx: click.Context, _: click.Parameter, requested: bool) -> None:
+    if requested:
         click.echo(f"thumblab {metadata.version('thumblab')}")
         ctx.exit()
 
@@ -95,14 +95,14 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 def cli() -> None:
     """Which thumbnail will win in this niche, by how much, and why?
 
-    Settings come from THUMBLAB_* in the environment or in .env.
+    Settings are THUMBLAB_* variables in the environment or in .env.
     """
     spare_loopback()
 
 
 def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
-        # Titles and file names are anybody's: what a terminal has no characters for is replaced, and stops nothing.
+        # Titles and file names may contain any character. Replace those that the terminal cannot show.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     cli(prog_name="thumblab")

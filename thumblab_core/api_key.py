@@ -1,4 +1,4 @@
-"""The API key of the scoring service: set by the user, or made once and kept in the data folder."""
+"""The API key of the scoring service: set by the user, or generated once and kept in the data folder."""
 
 import fcntl
 import os
@@ -13,9 +13,10 @@ _FILE = "api-key"
 
 
 def api_key(settings: Settings | None = None) -> str:
-    """`THUMBLAB_API_KEY`, else the key in `data_dir/api-key`, which is made (43 characters, 0600) when there is none.
+    """Return `THUMBLAB_API_KEY`, or the key in `data_dir/api-key`.
 
-    Processes that start at once get the same key. Raises LabError when the setting is blank, or the file cannot be used.
+    A missing key is generated: 43 characters, in a file of mode 0600. Processes that start at once get the same key.
+    Raises LabError when the setting is blank, or the file cannot be used.
     """
     settings = settings or current_settings()
     if settings.api_key is not None:
@@ -26,7 +27,7 @@ def api_key(settings: Settings | None = None) -> str:
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:  # noqa: PTH123 - the mode must be 0600 from the start
             fcntl.flock(file, fcntl.LOCK_EX)
             key = file.read().strip()
-            if not key:  # new, or its maker died before it wrote
+            if not key:  # the file is new, or the process that made it ended before writing
                 key = secrets.token_urlsafe(32)
                 file.write(key + "\n")
                 file.flush()
@@ -37,7 +38,7 @@ def api_key(settings: Settings | None = None) -> str:
 
 
 def kept_key(settings: Settings) -> str | None:
-    """As `api_key`, but None where there is none yet: makes nothing."""
+    """Return the key as `api_key` does, but None instead of generating a missing one."""
     if settings.api_key is not None:
         return _set_key(settings.api_key.get_secret_value())
     path = settings.data_dir / _FILE
@@ -49,10 +50,12 @@ def kept_key(settings: Settings) -> str | None:
         raise _unusable(path, error) from error
 
 
-def _set_key(given: str) -> str:
-    key = given.strip()
+def _set_key(value: str) -> str:
+    key = value.strip()
     if not key:
-        raise LabError("THUMBLAB_API_KEY is blank. Set it to a long random string, or unset it to have one made.")
+        raise LabError(
+            "THUMBLAB_API_KEY is blank. Set it to a long random string, or unset it to have a key generated."
+        )
     return key
 
 

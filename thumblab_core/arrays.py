@@ -1,4 +1,4 @@
-"""Types of NumPy arrays, by what their elements are. Docstrings give the shapes."""
+"""Types of NumPy arrays, by element type. Docstrings give the shapes."""
 
 import numpy as np
 import numpy.typing as npt

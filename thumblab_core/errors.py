@@ -1,8 +1,8 @@
-"""The one error that a person is meant to read."""
+"""The error whose message is for the user."""
 
 
 class LabError(Exception):
-    """Something the user can act on: the message is one sentence of what is wrong and one of what to do next."""
+    """An error that the user can act on. The message says what is wrong, and what to do next."""
 
     transient = False
-    """Whether doing the same again later may work."""
+    """Whether the same action may succeed later."""

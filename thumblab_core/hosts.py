@@ -1,4 +1,4 @@
-"""Names of hosts in the one form in which they are compared and written into URLs."""
+"""Normalise host names and addresses, for comparing them and writing them into URLs."""
 
 import re
 from ipaddress import IPv6Address, ip_address
@@ -8,7 +8,7 @@ _HOST = re.compile(r"[\w.-]+")
 
 
 def host_name(host: str) -> str:
-    """In lower case, without brackets, and of several ways to write an IPv6 address always the same one."""
+    """Return the host in lower case, without brackets, and an IPv6 address in its canonical form."""
     name = host.strip().removeprefix("[").removesuffix("]").lower()
     try:
         return str(ip_address(name)) if ":" in name else name
@@ -17,7 +17,7 @@ def host_name(host: str) -> str:
 
 
 def bare_host(text: str) -> str:
-    """As `host_name`, of a host or an address that a person writes without a port. Raises ValueError."""
+    """Return `host_name` of a host or address that a person wrote without a port. Raises ValueError for anything else."""
     name = host_name(text)
     if ":" in name:
         if not _is_ipv6(name):
@@ -36,26 +36,28 @@ def _is_ipv6(name: str) -> bool:
 
 
 def host_in_url(host: str, port: int | None = None) -> str:
-    """`name`, `name:port`, `[address]` or `[address]:port`."""
+    """Return the host as it stands in a URL: `name`, `name:port`, `[address]` or `[address]:port`."""
     name = host_name(host)
     return (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
 
 
 def answering_host(host: str) -> str:
-    """Where this machine reaches a server that listens on the host: of every address, the loopback of the same family.
+    """Return the host at which this machine reaches a server that listens on `host`.
 
-    The lab's servers listen through asyncio, which binds `::` for IPv6 alone.
+    For `0.0.0.0` and `::`, which stand for every address, it is the loopback address of the same family. The lab's servers
+    listen through asyncio, which binds `::` for IPv6 only.
     """
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host_name(host), host)  # noqa: S104  (compared, not bound)
 
 
 USUAL_PORTS = {"https": 443, "http": 80}
+"""The default port of each scheme."""
 
 
 def named_host(text: str) -> str:
-    """What a person writes, a host with a port or without or a URL of it, as `host_in_url`. Raises ValueError.
+    """Return a host, a host with a port, or the host of a URL, in the form of `host_in_url`. Raises ValueError.
 
-    A host alone stands for https on its usual port, so that port is left out, and that of http is put in.
+    A host alone means https on port 443. So that port is left out, and the port of http is added.
     """
     text = text.strip()
     try:
@@ -64,14 +66,14 @@ def named_host(text: str) -> str:
         parts = urlsplit(text if "://" in text else f"//{text}")
         host = parts.hostname or ""
         if parts.username is not None or not (":" in host or _HOST.fullmatch(host)):
-            raise ValueError("not a host; write name or name:port, of an IPv6 address [address]:port") from None
+            raise ValueError("not a host; write name or name:port, and for an IPv6 address [address]:port") from None
         scheme = parts.scheme or "https"
         port = USUAL_PORTS.get(scheme) if parts.port is None else parts.port
         return host_in_url(host, None if (scheme, port) == ("https", 443) else port)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on the host."""
+    """Return whether only this machine can reach a server that listens on the host."""
     name = host_name(host)
     try:
         return ip_address(name).is_loopback

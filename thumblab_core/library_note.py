@@ -1,6 +1,6 @@
-"""What the library of a lab is made of, where that is not what YouTube told: to be said wherever its figures are shown.
+"""A note on what a lab's library is made of, where that is not real YouTube data. It is shown with the lab's figures.
 
-It is a file of the data folder, and so stays with the library however the lab is started.
+The note is a file in the data folder, so it stays with the library however the lab is started.
 """
 
 from pathlib import Path
@@ -9,17 +9,17 @@ _FILE = "library-note"
 
 DRAWN = (
     "This is the demo's library: its pictures are drawn and their views follow a rule that is planted in the drawings. "
-    "What it says of real thumbnails means nothing."
+    "Its results say nothing about real thumbnails."
 )
 
 
 def write_note(data_dir: Path, note: str) -> None:
-    """Keep the note, a sentence or two, with the lab in the folder."""
+    """Write the note, one or two sentences, into the lab's data folder."""
     (data_dir / _FILE).write_text(note + "\n", encoding="utf-8")
 
 
 def read_note(data_dir: Path) -> str | None:
-    """The note of the lab in the folder; None where there is nothing to say."""
+    """Return the note of the lab in the folder; None where it has none."""
     try:
         return (data_dir / _FILE).read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:

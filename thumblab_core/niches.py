@@ -1,10 +1,10 @@
-"""The niches of the lab and the YouTube category of each, stated once."""
+"""The niches of the lab, and the YouTube category of each."""
 
 from enum import StrEnum
 
 
 class Niche(StrEnum):
-    """A niche; its value is the partition key, the database value and the name in every URL."""
+    """A niche. Its value is the partition key, the database value and the name in every URL."""
 
     TECH = "tech"
     GAMING = "gaming"
@@ -16,7 +16,7 @@ class Niche(StrEnum):
 
     @property
     def category_id(self) -> int:
-        """The `videoCategoryId` of the YouTube Data API v3."""
+        """The `videoCategoryId` of the niche in the YouTube Data API v3."""
         return _CATEGORY_IDS[self]
 
 

@@ -1,7 +1,7 @@
-"""What a running `thumblab up` says of itself in its data folder, so that other commands find its servers.
+"""The record of a running `thumblab up` in its data folder, with which other commands find its servers.
 
-`up` holds a lock on `running.json` for as long as it lives. The kernel releases the lock however `up` ends, so a record that
-nobody holds is of a lab that has stopped.
+`up` holds a lock on `running.json` for as long as it runs. The kernel releases the lock however `up` ends, so a record
+without a lock belongs to a lab that has stopped.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from thumblab_core.errors import LabError
 
 _FILE = "running.json"
 _PATIENCE = 2.0
-"""Seconds in which those who only look let go of the lock."""
+"""How long `announced` waits for readers, which hold the lock for a moment, before it reports another `up`."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Running:
 
 @contextmanager
 def announced(data_dir: Path, running: Running) -> Iterator[None]:
-    """Say that the lab runs, until the block ends. Raises `LabError` where another `thumblab up` runs on the folder."""
+    """Record that the lab runs, until the block ends. Raises LabError when another `thumblab up` runs on the folder."""
     with (data_dir / _FILE).open("a+") as record:
         deadline = time.monotonic() + _PATIENCE
         while not _locked(record, fcntl.LOCK_EX):
@@ -47,7 +47,7 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
 
 
 def running_lab(data_dir: Path) -> Running | None:
-    """The servers of the `thumblab up` that runs on the folder; None where none does."""
+    """Return the servers of the `thumblab up` that runs on the folder; None where none does."""
     try:
         with (data_dir / _FILE).open() as record:
             return None if _locked(record, fcntl.LOCK_SH) else _read(record)
@@ -55,16 +55,17 @@ def running_lab(data_dir: Path) -> Running | None:
         return None
 
 
-def _locked(record: TextIO, how: int) -> bool:
+def _locked(record: TextIO, mode: int) -> bool:
+    """Lock the file without waiting, and return whether that was possible."""
     try:
-        fcntl.flock(record, how | fcntl.LOCK_NB)
+        fcntl.flock(record, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
 def _read(record: TextIO) -> Running | None:
-    """None where the record is being written, or is of another version of the lab."""
+    """Return the record; None where it is being written, or another version of the lab wrote it."""
     record.seek(0)
     try:
         return Running(**json.load(record))

@@ -1,5 +1,5 @@
-"""Dagster: the assets that keep the library and the model fresh."""
+"""The pipelines that keep the library and the model up to date, as Dagster assets over plain functions."""
 
 from thumblab_core.loopback import spare_loopback
 
-spare_loopback()  # on import: Dagster's own processes come in here, and nowhere before
+spare_loopback()  # on import, because this package is the first of the lab's code in Dagster's processes

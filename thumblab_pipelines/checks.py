@@ -1,11 +1,14 @@
-"""The outcome of one thing that was looked at."""
+"""The result of a check of a pipeline step."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """`passed` False stops what comes after, unless it is `advisory`; `explanation` carries the figures either way."""
+    """The result of one check. A check that failed stops the later steps, unless it is `advisory`.
+
+    `explanation` gives the figures, whether the check passed or not.
+    """
 
     name: str
     passed: bool
@@ -14,5 +17,8 @@ class CheckResult:
 
 
 def finished(stopped: str | None) -> CheckResult:
-    """Did a run get to its end? `stopped` says why not and when it can go on; what it has is good all the same."""
+    """Return the advisory check of whether a run got to its end. What an unfinished run collected stays valid.
+
+    `stopped`: why the run stopped early and when it can continue; None where it finished.
+    """
     return CheckResult("finished", stopped is None, stopped or "nothing is left to do now", advisory=True)

@@ -1,60 +1,87 @@
-"""Dagster's own storage, in the lab's PostgreSQL.
+"""Dagster's storage in the lab's PostgreSQL.
 
-`dagster.yaml` cannot name the embedded server's URL, which is known only once it runs, and an unset environment variable
-there stops every command on a fresh clone. So the URL is asked for when the instance is opened.
+`dagster.yaml` cannot name the URL of the embedded server, which is known only once the server runs. An unset environment
+variable in that file would stop every command in a fresh clone. So the URL is computed when the instance is opened.
 """
 
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
-from dagster import DagsterEvent, DagsterEventType, Field
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, Field
+from dagster._core.instance.ref import InstanceRef
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.storage import DagsterPostgresStorage
 from sqlalchemy import Engine, create_engine
 
 from thumblab_core.database.server import named_database_url
-from thumblab_pipelines import run_locks
+from thumblab_core.settings import settings
+from thumblab_pipelines.run_locks import RunLocks
 
 _ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 
 
 class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
-    """Runs, each locked by the process that executes it: before it is "started", until it has ended.
+    """Stores runs, and holds the lock of each run in the process that executes it, from before its start to its end.
 
-    Every way to execute a run comes through here in that very process, also those that Dagster's launcher knows nothing of.
+    Every way to execute a run reports its events here, in the process of the run, even without Dagster's launcher.
     """
+
+    def __init__(self, url: str, locks: RunLocks) -> None:
+        super().__init__(url, should_autocreate_tables=False)
+        self.locks = locks
 
     def handle_run_event(self, run_id: str, event: DagsterEvent, update_timestamp: datetime | None = None) -> None:
         if event.event_type == DagsterEventType.RUN_START:
-            run_locks.hold(run_id)
+            self.locks.hold(run_id)
         super().handle_run_event(run_id, event, update_timestamp)
         if event.event_type in _ENDS:
-            run_locks.let_go(run_id)
+            self.locks.release(run_id)
 
 
 class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
-    """Runs, events and schedules in the database `dagster` beside the lab's own, each over a connection that is kept.
+    """Runs, events and schedules in the database `dagster` on the lab's server, each over a connection that stays open.
 
-    Dagster itself connects anew for every event: some 2,000 times in a demo, which took a third of its time. It also opens
-    its instance anew for every tick of a sensor: the connections and the look for missing tables are the process's.
+    Dagster itself opens a connection for every event: some 2,000 in a demo, which took a third of its time. It also opens
+    its instance again for every tick of a sensor; the connections and the check for missing tables are kept for the process.
     """
 
-    def __init__(self, url: str, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(self, url: str, locks: RunLocks, inst_data: ConfigurableClassData | None = None) -> None:
         _make_tables(url)
         super().__init__(url, should_autocreate_tables=False, inst_data=inst_data)
-        self._run_storage = LabRunStorage(url, should_autocreate_tables=False)
+        self._run_storage = LabRunStorage(url, locks)
         for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
             part._engine = _engine(url)
 
     @classmethod
     def config_type(cls) -> dict[str, Field]:
-        return {}
+        description = "The lab's data folder; empty: the one of the process's settings."
+        return {"data_dir": Field(str, default_value="", is_required=False, description=description)}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
-        return cls(named_database_url("dagster", "psycopg2"), inst_data)
+        data_dir = config_value["data_dir"]
+        chosen = settings().in_folder(Path(data_dir)) if data_dir else settings()
+        url = named_database_url("dagster", "psycopg2", chosen)
+        return cls(url, RunLocks(chosen.data_dir), inst_data)
+
+
+def open_instance(home: Path, data_dir: Path) -> DagsterInstance:
+    """Return the Dagster instance of the lab in `data_dir`, with the `dagster.yaml` in `home`.
+
+    `DagsterInstance.get` would read DAGSTER_HOME from this process's environment, and the lab from its settings.
+    """
+    storage = {"module": __name__, "class": LabStorage.__name__, "config": {"data_dir": str(data_dir)}}
+    return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"storage": {"custom": storage}}))
+
+
+def run_locks_of(instance: DagsterInstance) -> RunLocks:
+    """Return the run locks of an instance whose storage is `LabStorage`."""
+    storage = instance.run_storage
+    assert isinstance(storage, LabRunStorage), "dagster.yaml sets LabStorage"
+    return storage.locks
 
 
 @cache
@@ -64,6 +91,8 @@ def _make_tables(url: str) -> None:
 
 @cache
 def _engine(url: str) -> Engine:
-    """One connection for each of the three is kept, as many more as threads want are opened and closed, and one that a
-    restart cut is found in time."""
+    """Return an engine that keeps a connection for each of the three parts.
+
+    More threads get connections that are closed after use. A connection that a server restart cut is detected before use.
+    """
     return create_engine(url, isolation_level="AUTOCOMMIT", pool_size=3, max_overflow=-1, pool_pre_ping=True)

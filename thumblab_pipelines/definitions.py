@@ -1,4 +1,4 @@
-"""What Dagster loads: everything in defs/."""
+"""The Dagster definitions: everything in defs/."""
 
 from pathlib import Path
 

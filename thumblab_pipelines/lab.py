@@ -1,4 +1,4 @@
-"""What every step works on: the settings, the database, the image store and the release store."""
+"""The lab that every step works on: settings, database, image store and release store."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from thumblab_core.settings import Settings, settings
 
 @dataclass(frozen=True)
 class Lab:
-    """One laboratory: everything it keeps."""
+    """One lab, opened: everything it keeps."""
 
     settings: Settings
     engine: Engine
@@ -26,7 +26,7 @@ class Lab:
 
     @classmethod
     def open(cls, chosen: Settings | None = None) -> Self:
-        """Open the laboratory of the settings (this process's own when none are given), migrating its database."""
+        """Open the lab of the settings (by default this process's), and migrate its database."""
         chosen = chosen or settings()
         chosen.data_dir.mkdir(parents=True, exist_ok=True)
         engine = open_database(database_url(chosen))
@@ -34,7 +34,7 @@ class Lab:
 
 
 def inputs_digest(*parts: Any, blobs: Iterable[bytes | memoryview] = ()) -> str:
-    """SHA-256 of JSON values, and buffers: what a release was made of (`info["inputs"]`)."""
+    """Return the SHA-256 of JSON values and buffers, which identifies the inputs of a release (`info["inputs"]`)."""
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     for blob in blobs:
         digest.update(blob)

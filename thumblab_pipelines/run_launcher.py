@@ -1,7 +1,7 @@
-"""Dagster's own launcher, which can also say whether a run still has a process.
+"""Dagster's default run launcher, extended to report whether a run still has a process.
 
-Without that, Dagster's run monitoring never ends a run whose process and code server were killed: it stays "started", and
-keeps its slot of the run queue for good.
+Without it, Dagster's run monitoring never ends a run whose process and code server were killed. The run stays "started"
+and keeps its slot of the run queue for ever.
 """
 
 import logging
@@ -14,7 +14,7 @@ from dagster._core.remote_representation.code_location import GrpcServerCodeLoca
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._serdes import ConfigurableClassData
 
-from thumblab_pipelines import run_locks
+from thumblab_pipelines.dagster_storage import run_locks_of
 
 _log = logging.getLogger(__name__)
 
@@ -22,10 +22,10 @@ _GONE = "its process is gone: it was killed, ran out of memory, or the machine s
 
 
 class LabRunLauncher(DefaultRunLauncher):
-    """Launches runs by the code server. `run_locks` says which of them live; `LabRunStorage` takes the locks."""
+    """Launches runs through the code server. The run locks, which `LabRunStorage` takes, tell which runs are alive."""
 
     _workspace: IWorkspaceProcessContext[Any] | None = None
-    """Of the daemon whose launcher this is, once it has launched a run."""
+    """The workspace of the daemon that owns this launcher, once it has launched a run."""
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: object) -> Self:
@@ -41,16 +41,19 @@ class LabRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        if not run_locks.abandoned(run.run_id):
+        if not run_locks_of(self._instance).abandoned(run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         try:
             self._replace_dead_code_server(run)
-        except Exception:  # noqa: BLE001  whatever it is, a run that is not found dead keeps its slot
+        except Exception:  # noqa: BLE001  any error here would keep the dead run in its slot
             _log.exception("the code server of run %s could not be replaced", run.run_id)
         return CheckRunHealthResult(WorkerStatus.FAILED, _GONE)
 
     def _replace_dead_code_server(self, run: DagsterRun) -> None:
-        """Dagster gives up a retry whose code server does not answer, and replaces that one only every minute."""
+        """Reload the code location of a run whose code server does not answer.
+
+        Dagster gives up the retry of a run whose code server is dead, and itself replaces that server only once a minute.
+        """
         if self._workspace is None or run.remote_job_origin is None:
             return
         name = run.remote_job_origin.location_name
@@ -63,7 +66,8 @@ class LabRunLauncher(DefaultRunLauncher):
 
 
 def end_abandoned_runs(instance: DagsterInstance) -> None:
-    """Mark runs whose process is gone as failed; where the daemon runs, its monitoring does so."""
+    """Mark runs whose process is gone as failed. Only needed where no daemon runs, whose run monitoring does the same."""
+    locks = run_locks_of(instance)
     for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED])):
-        if run_locks.abandoned(run.run_id):
+        if locks.abandoned(run.run_id):
             instance.report_run_failed(run, f"The run has failed: {_GONE}.")

@@ -1,50 +1,55 @@
-"""Which Dagster runs still have a process: a run is a locked file for as long as it is executed.
+"""Which Dagster runs still have a process: each run is a file that is locked for as long as the run is executed.
 
-The kernel releases the lock however its holder ends, also when the machine does, and no clock and no process id is asked.
-The files lie in the data folder, which the processes of one lab share. Where a run has no file, it is executed on another
-data folder, or by nobody yet.
+The kernel releases the lock however its holder ends, also when the machine stops. No clock and no process id is needed.
+The files lie in the data folder, which all processes of a lab share. A run without a file is executed on another data
+folder, or has not started yet.
 """
 
 import fcntl
 import os
 from pathlib import Path
 
-from thumblab_core.settings import settings
-
-_held: dict[str, int] = {}
-"""This process's descriptors, by run."""
+_held: dict[Path, int] = {}
+"""This process's file descriptors, by lock file."""
 
 
-def hold(run_id: str) -> None:
-    """Hold the run's lock until `let_go`, or the end of this process; shared, as a run that was started twice has two."""
-    path = _path(run_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _held[run_id] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    fcntl.flock(_held[run_id], fcntl.LOCK_SH)
+class RunLocks:
+    """The locks of the runs of one lab."""
 
+    def __init__(self, data_dir: Path) -> None:
+        self._folder = data_dir / "dagster" / "executing"
 
-def let_go(run_id: str) -> None:
-    """Remove the lock of a run that has ended, whoever held it."""
-    _path(run_id).unlink(missing_ok=True)
-    descriptor = _held.pop(run_id, None)
-    if descriptor is not None:
-        os.close(descriptor)
+    def hold(self, run_id: str) -> None:
+        """Hold the lock of a run until `release`, or until this process ends.
 
+        The lock is shared, because a run that was started twice has two processes.
+        """
+        path = self._path(run_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _held[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(_held[path], fcntl.LOCK_SH)
 
-def abandoned(run_id: str) -> bool:
-    """Whether a process of this lab executed the run and has ended without saying so."""
-    try:
-        descriptor = os.open(_path(run_id), os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+    def release(self, run_id: str) -> None:
+        """Remove the lock of a run that has ended, whichever process held it."""
+        path = self._path(run_id)
+        path.unlink(missing_ok=True)
+        descriptor = _held.pop(path, None)
+        if descriptor is not None:
+            os.close(descriptor)
 
+    def abandoned(self, run_id: str) -> bool:
+        """Return whether a process of this lab executed the run and ended without recording the end."""
+        try:
+            descriptor = os.open(self._path(run_id), os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
 
-def _path(run_id: str) -> Path:
-    return settings().data_dir / "dagster" / "executing" / f"{run_id}.lock"
+    def _path(self, run_id: str) -> Path:
+        return self._folder / f"{run_id}.lock"

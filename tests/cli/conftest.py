@@ -1,4 +1,4 @@
-"""A planted lab that commands find by their environment."""
+"""A lab with planted data, which commands find through their environment."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +12,9 @@ from pydantic import SecretStr
 def lab_with_pairs(
     tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str], open_lab: Any, drawn: Any
 ) -> Callable[..., tuple[Any, dict[str, str]]]:
-    """Makes a lab that has pairs and no model, on whose channels red wins, and the environment of its commands.
+    """Return a function that makes a lab with pairs and no model, and returns it with the environment of its commands.
 
-    Takes settings too, which are then in the environment.
+    Red thumbnails win on its channels. Settings that are passed are in the environment too.
     """
     from thumblab_pipelines.collection.catalogue import import_catalogue
     from thumblab_pipelines.dataset.pairs import build_pairs
@@ -27,7 +27,7 @@ def lab_with_pairs(
         import_catalogue(lab, folder / "catalogue")
         embed(lab, "tech")
         build_pairs(lab)
-        of_settings = {"data_dir": str(folder), "database_url": url, **chosen}
-        return lab, {f"THUMBLAB_{name.upper()}": value for name, value in of_settings.items()} | {"COLUMNS": "200"}
+        values = {"data_dir": str(folder), "database_url": url, **chosen}
+        return lab, {f"THUMBLAB_{name.upper()}": value for name, value in values.items()} | {"COLUMNS": "200"}
 
     return make

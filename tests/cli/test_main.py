@@ -39,13 +39,13 @@ def test_help_names_every_command_within_half_a_second_of_cpu() -> None:
 
 
 @pytest.mark.parametrize("name", main.COMMANDS)
-def test_every_command_in_the_table_exists_and_explains_itself(name: str) -> None:
+def test_every_command_in_the_table_exists_and_has_a_help_text(name: str) -> None:
     result = CliRunner().invoke(main.cli, [name, "--help"])
     assert result.exit_code == 0, result.output
     assert len(result.output.splitlines()) > 4
 
 
-def test_h_alone_is_help_for_every_command_and_every_subcommand() -> None:
+def test_h_is_short_for_help_in_every_command_and_subcommand() -> None:
     for name in main.COMMANDS:
         command = main.cli.get_command(click.Context(main.cli), name)
         below = [[name, one] for one in command.commands] if isinstance(command, click.Group) else [[name, "tech"]]
@@ -55,13 +55,13 @@ def test_h_alone_is_help_for_every_command_and_every_subcommand() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
-def test_a_terminal_without_the_characters_gets_others_and_the_command_goes_on(encoding: str, tmp_path: Path) -> None:
+def test_characters_that_the_terminal_lacks_are_replaced(encoding: str, tmp_path: Path) -> None:
     done = run("db", "status", THUMBLAB_DATA_DIR=str(tmp_path), PYTHONIOENCODING=encoding)
     assert done.returncode == 0, done.stderr
     assert "s own server: stopped" in done.stdout
 
 
-def test_the_version_is_the_packages() -> None:
+def test_the_version_is_that_of_the_package() -> None:
     assert run("--version").stdout.startswith("thumblab 0.")
 
 
@@ -71,7 +71,7 @@ def test_an_unknown_command_is_named_and_fails() -> None:
     assert "skore" in done.stderr
 
 
-def test_an_error_of_the_lab_is_one_line_on_stderr(tmp_path: Path) -> None:
+def test_a_lab_error_is_one_line_on_stderr(tmp_path: Path) -> None:
     done = run("db", "url", THUMBLAB_DATA_DIR=str(tmp_path), THUMBLAB_DATABASE_URL="mysql://u:hunter2@host/lab")
     assert done.returncode == 1
     assert done.stdout == ""
@@ -85,7 +85,7 @@ def test_ctrl_c_ends_with_130_and_an_error_with_1(monkeypatch: pytest.MonkeyPatc
     assert fails_with(monkeypatch, LabError("Something is wrong. Do this.")) == 1
 
 
-def test_a_reader_that_leaves_early_is_no_error_message() -> None:
+def test_a_closed_pipe_prints_no_error() -> None:
     done = subprocess.run(
         f"{sys.executable} -m thumblab_cli.main --help | true", shell=True, capture_output=True, text=True, timeout=60
     )
@@ -97,7 +97,7 @@ def test_the_key_is_printed_alone(tmp_path: Path) -> None:
     assert done.stdout.strip() == (tmp_path / "api-key").read_text().strip()
 
 
-def test_the_status_of_a_database_that_was_never_started_starts_nothing(tmp_path: Path) -> None:
+def test_db_status_does_not_start_the_database(tmp_path: Path) -> None:
     done = run("db", "status", "--json", THUMBLAB_DATA_DIR=str(tmp_path / "lab"))
     assert json.loads(done.stdout) == {
         "embedded": True,

@@ -1,4 +1,4 @@
-"""Tests of `thumblab models`: which model files exist, and pulling them."""
+"""Promises of `thumblab models`: it shows which files are present, and fetches the missing ones."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ BYTES = b"\x08\x06 a model"
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelFile:
-    """A registry of one small file, whose host cannot be reached."""
+    """A registry with one small file, whose host cannot be reached."""
     url, digest = "http://127.0.0.1:9/faces.onnx", hashlib.sha256(BYTES).hexdigest()
     model = ModelFile("faces", "faces.onnx", "finds faces", "MIT", url, len(BYTES), digest)
     monkeypatch.setattr(model_files, "YUNET", model)
@@ -36,8 +36,8 @@ def test_a_missing_file_is_pulled_once(model: ModelFile, tmp_path: Path) -> None
     before = run("status")
     assert before.exit_code == 0
     assert "faces: missing" in before.stdout
-    assert "Faces are not looked for: `thumblab models pull`" in before.stdout
-    assert not (tmp_path / "lab").exists()  # the status creates nothing
+    assert "Faces are not detected: run `thumblab models pull`" in before.stdout
+    assert not (tmp_path / "lab").exists()  # `status` creates nothing
     assert "now at" in run("pull", "--from", str(tmp_path / "copy")).stdout
     assert "already at" in run("pull", "faces").stdout
     after = json.loads(run("status", "--json").stdout)
@@ -46,7 +46,7 @@ def test_a_missing_file_is_pulled_once(model: ModelFile, tmp_path: Path) -> None
     assert after["problem"] is None
 
 
-def test_json_output_tells_what_was_done(model: ModelFile, tmp_path: Path) -> None:
+def test_the_json_output_says_what_changed(model: ModelFile, tmp_path: Path) -> None:
     (tmp_path / "copy").write_bytes(BYTES)
     arguments = ("pull", "--json", "--from", str(tmp_path / "copy"))
     first, second = json.loads(run(*arguments).stdout), json.loads(run(*arguments).stdout)
@@ -84,7 +84,9 @@ def test_the_status_reports_a_setting_that_names_no_model(model: ModelFile, monk
     assert "THUMBLAB_FACE_MODEL" in json.loads(run("status", "--json").stdout)["problem"]
 
 
-def test_a_pulled_file_is_available_in_the_demo(model: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_uses_a_file_that_was_pulled_for_the_users_lab(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from thumblab_cli.demo.lab import demo_lab
 
     monkeypatch.setenv("THUMBLAB_DEMO_VIDEOS", "60")
@@ -93,5 +95,5 @@ def test_a_pulled_file_is_available_in_the_demo(model: ModelFile, monkeypatch: p
     path.parent.mkdir(parents=True)
     path.write_bytes(BYTES)
     with demo_lab(None) as demo:
-        assert settings().data_dir == demo.data_dir != path.parents[1]
-        assert model_files.face_model() == path
+        assert demo.data_dir != path.parents[1]
+        assert model_files.face_model(demo.settings) == path

@@ -1,4 +1,4 @@
-"""Promises of the servers as child processes: none outlives the lab, however the lab went and whatever a server does."""
+"""Promises of the servers as child processes: none outlives the lab, however the lab ends and whatever a server does."""
 
 import json
 import os
@@ -16,8 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from thumblab_cli.main import cli
-from thumblab_cli.servers import processes
-from thumblab_cli.servers.processes import Server, Supervisor, keep_mlflow_port, mlflow_port
+from thumblab_cli.servers import lab_servers
+from thumblab_cli.servers.ports import keep_mlflow_port, mlflow_port
+from thumblab_cli.servers.supervisor import Server, Supervisor
 from thumblab_core.errors import LabError
 from thumblab_core.running import Running, announced
 from thumblab_core.settings import Settings, settings
@@ -34,7 +35,7 @@ LAB = """
 import json, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
 from pathlib import Path
-from thumblab_cli.servers.processes import Server, Supervisor
+from thumblab_cli.servers.supervisor import Server, Supervisor
 folder, commands = Path(sys.argv[1]), json.loads(sys.argv[2])
 with Supervisor(folder, {}, patience=2) as supervisor:
     for name, command in commands.items():
@@ -47,7 +48,7 @@ with Supervisor(folder, {}, patience=2) as supervisor:
 
 
 def lab(folder: Path, **commands: str) -> tuple["subprocess.Popen[str]", list[psutil.Process]]:
-    """A lab with those servers, all of them up, and every process below it."""
+    """Start a lab with these servers; return it, when all are up, with every process below it."""
     process = subprocess.Popen(
         [sys.executable, "-c", LAB, str(folder), json.dumps(commands)], stdout=subprocess.PIPE, text=True
     )
@@ -60,19 +61,19 @@ def gone(processes: list[psutil.Process], within: float) -> bool:
     return not psutil.wait_procs(processes, within)[1]
 
 
-def test_a_lab_that_is_killed_leaves_no_server_not_even_one_that_does_not_listen(tmp_path: Path) -> None:
+def test_a_killed_lab_leaves_no_server_even_if_one_ignores_sigterm(tmp_path: Path) -> None:
     process, below = lab(tmp_path, polite=POLITE, stubborn=STUBBORN, worker=WITH_WORKER)
     process.kill()
     process.wait()
     try:
         assert gone(below, 25)
     finally:
-        for left in below:
-            if left.is_running():
-                left.kill()
+        for process_left in below:
+            if process_left.is_running():
+                process_left.kill()
 
 
-def test_a_lab_that_ends_well_leaves_no_server_and_no_watcher(tmp_path: Path) -> None:
+def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path) -> None:
     process, below = lab(
         tmp_path,
         polite=POLITE,
@@ -84,20 +85,20 @@ def test_a_lab_that_ends_well_leaves_no_server_and_no_watcher(tmp_path: Path) ->
     assert gone(below, 5)
 
 
-def test_ctrl_c_reaches_no_process_but_the_lab(tmp_path: Path) -> None:
-    """A terminal sends it to every process of the session: what ends the servers must not be ended by it."""
+def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
+    """A terminal sends SIGINT to every process of the session; the reaper must survive it to end the servers."""
     process, below = lab(tmp_path, polite=POLITE)
-    sessions = {os.getsid(one.pid) for one in below}
+    sessions = {os.getsid(process.pid) for process in below}
     process.kill()
     process.wait()
     assert os.getsid(0) not in sessions
     assert gone(below, 15)
 
 
-def test_without_what_watches_over_them_servers_still_end_with_an_orderly_end(tmp_path: Path) -> None:
+def test_servers_end_with_the_lab_even_if_the_reaper_was_killed(tmp_path: Path) -> None:
     process, below = lab(tmp_path, polite=POLITE)
-    (watching,) = [one for one in below if "reaper.py" in " ".join(one.cmdline())]
-    watching.kill()
+    (reaper,) = [process for process in below if "reaper.py" in " ".join(process.cmdline())]
+    reaper.kill()
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     process.wait(30)
@@ -108,8 +109,8 @@ def server(name: str, command: str) -> Server:
     return Server(name, [sys.executable, "-c", command], None, None)
 
 
-def test_a_server_that_ends_is_started_again_without_its_workers_and_the_others_go_on(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path) -> None:
+    reports: list[str] = []
     with Supervisor(tmp_path, {}, pauses=(0, 0)) as supervisor:
         supervisor.start(server("steady", POLITE))
         supervisor.start(server("frail", WITH_WORKER))
@@ -119,32 +120,32 @@ def test_a_server_that_ends_is_started_again_without_its_workers_and_the_others_
         (frail,) = [one for one in psutil.Process().children() if "subprocess.run" in " ".join(one.cmdline())]
         (worker,) = frail.children()
         frail.kill()
-        wait_until(lambda: supervisor.mend(said.append) or said)
-        assert gone([worker], 5), "it may hold the port of the server"
+        wait_until(lambda: supervisor.mend(reports.append) or reports)
+        assert gone([worker], 5), "a worker may hold the port of its server"
         wait_until(lambda: log.read_text().count("up") == 2)
         assert len(psutil.Process().children(recursive=True)) == len(below)
-    assert said == [f"frail ended with status -9: up (all of it: {log}). It is started again, time 1 of 2."]
+    assert reports == [f"frail ended with status -9: up (the whole log: {log}). It is started again, time 1 of 2."]
 
 
-def test_a_server_that_keeps_ending_ends_the_lab_with_its_last_words(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_server_that_keeps_ending_ends_the_lab_with_its_last_log_lines(tmp_path: Path) -> None:
+    reports: list[str] = []
     with Supervisor(tmp_path, {}, pauses=(0, 0)) as supervisor:
         supervisor.start(server("hopeless", "print('no disk'); raise SystemExit(3)"))
         with pytest.raises(LabError, match=r"hopeless ended with status 3: .*no disk.*started again 2 times"):
-            wait_until(lambda: supervisor.mend(said.append))
-    assert [one.rpartition("time ")[2] for one in said] == ["1 of 2.", "2 of 2."]
+            wait_until(lambda: supervisor.mend(reports.append))
+    assert [report.rpartition("time ")[2] for report in reports] == ["1 of 2.", "2 of 2."]
 
 
 @pytest.fixture
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Result]]:
-    """`thumblab up` over servers that only sleep, on a folder of its own."""
+    """Run `thumblab up` in its own folder, with servers that only sleep."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     asleep = {
         name: Server(name, [sys.executable, "-c", POLITE], CLOSED, None) for name in ("mlflow", "dagster", "scoring")
     }
-    monkeypatch.setattr(processes, "mlflow_server", lambda *_: asleep["mlflow"])
-    monkeypatch.setattr(processes, "dagster_servers", lambda *_: [asleep["dagster"]])
-    monkeypatch.setattr(processes, "scoring_server", lambda *_: asleep["scoring"])
+    monkeypatch.setattr(lab_servers, "mlflow_server", lambda *_: asleep["mlflow"])
+    monkeypatch.setattr(lab_servers, "dagster_servers", lambda *_: [asleep["dagster"]])
+    monkeypatch.setattr(lab_servers, "scoring_server", lambda *_: asleep["scoring"])
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))
     settings.cache_clear()
     yield lambda: CliRunner().invoke(cli, ["up"])
@@ -152,8 +153,8 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
         signal.signal(number, handler)
 
 
-def test_the_end_of_the_database_is_the_end_of_up_and_of_its_servers(up: Callable[[], Result], tmp_path: Path) -> None:
-    """It was never started on this folder, which is how one that has ended looks."""
+def test_up_and_its_servers_end_with_the_database(up: Callable[[], Result], tmp_path: Path) -> None:
+    """The database was never started on this folder, which looks the same as one that has ended."""
     done = up()
     assert done.exit_code == 1
     assert "starting mlflow, dagster, scoring" in done.stdout
@@ -161,7 +162,7 @@ def test_the_end_of_the_database_is_the_end_of_up_and_of_its_servers(up: Callabl
     assert psutil.Process().children(recursive=True) == []
 
 
-def test_up_is_refused_where_another_up_runs_and_starts_nothing(up: Callable[[], Result], tmp_path: Path) -> None:
+def test_a_second_up_on_the_folder_is_refused_and_starts_nothing(up: Callable[[], Result], tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     with announced(tmp_path / "lab", Running("http://127.0.0.1:3000", CLOSED, CLOSED)):
         done = up()
@@ -171,26 +172,26 @@ def test_up_is_refused_where_another_up_runs_and_starts_nothing(up: Callable[[],
     assert not (tmp_path / "lab" / "logs").exists()
 
 
-def test_who_waits_is_told_since_when_and_for_what(tmp_path: Path) -> None:
-    told: list[float] = []
+def test_waiting_reports_the_seconds_since_the_start(tmp_path: Path) -> None:
+    reported: list[float] = []
 
-    def tell(seconds: float) -> None:
-        told.append(seconds)
-        if len(told) == 3:
+    def report(seconds: float) -> None:
+        reported.append(seconds)
+        if len(reported) == 3:
             raise KeyboardInterrupt
 
     with Supervisor(tmp_path, {}) as supervisor:
         slow = Server("slow", [sys.executable, "-c", POLITE], "http://127.0.0.1:1", "http://127.0.0.1:1")
         supervisor.start(slow)
         with pytest.raises(KeyboardInterrupt):
-            supervisor.wait(slow, tell)
-    assert told == sorted(told)
-    assert 0 <= told[0] < told[2]
+            supervisor.wait(slow, report)
+    assert reported == sorted(reported)
+    assert 0 <= reported[0] < reported[2]
 
 
-def test_links_to_mlflow_stay_good_the_port_is_kept_and_at_first_it_is_the_usual_one(tmp_path: Path) -> None:
+def test_the_port_of_mlflow_is_kept_so_that_links_stay_valid(tmp_path: Path) -> None:
     with socket.socket() as other:
-        with suppress(OSError):  # somebody else has it
+        with suppress(OSError):  # another program has it
             other.bind(("127.0.0.1", 5000))
         other.listen()
         first = mlflow_port(tmp_path / "taken")
@@ -198,20 +199,20 @@ def test_links_to_mlflow_stay_good_the_port_is_kept_and_at_first_it_is_the_usual
         assert mlflow_port(tmp_path / "taken") == first
     assert mlflow_port(tmp_path / "taken") == first
     keep_mlflow_port(tmp_path / "taken", 5001)
-    assert mlflow_port(tmp_path / "taken") == 5001, "a person's choice"
+    assert mlflow_port(tmp_path / "taken") == 5001, "the port that the user chose"
     assert [file.name for file in (tmp_path / "taken").iterdir()] == ["mlflow-port"]
 
 
 @pytest.mark.parametrize("content", [b"", b"5000 5001", b"\xff", b"99999", b"-1"])
-def test_a_kept_port_that_cannot_be_read_is_chosen_anew(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_kept_port_is_replaced(tmp_path: Path, content: bytes) -> None:
     memory = tmp_path / "mlflow-port"
     memory.write_bytes(content)
     port = mlflow_port(tmp_path)
     assert memory.read_text() == str(port)
 
 
-def test_a_port_that_is_given_and_refused_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "mlflow_server", lambda _, port: mlflow(f"http://127.0.0.1:{port}"))
+def test_a_given_port_that_is_taken_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab_servers, "mlflow_server", lambda _, port: mlflow(f"http://127.0.0.1:{port}"))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
     (tmp_path / "mlflow-port").write_text("5432")
@@ -228,7 +229,7 @@ def mlflow(url: str) -> Server:
     return Server("mlflow", [], url, None)
 
 
-def test_mlflow_is_found_where_the_running_lab_has_it_unless_a_setting_says_where(tmp_path: Path) -> None:
+def test_mlflow_is_the_running_labs_unless_the_setting_names_another(tmp_path: Path) -> None:
     lab = Settings(_env_file=None, data_dir=tmp_path)
     assert lab.mlflow_url == "http://127.0.0.1:5000"
     with announced(tmp_path, Running("http://d", "http://127.0.0.1:5001", "http://s")):

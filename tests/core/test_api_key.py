@@ -12,17 +12,17 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
 
-def test_a_key_that_is_set_is_the_key_and_nothing_is_written(tmp_path: Path) -> None:
+def test_a_key_in_the_settings_is_used_and_nothing_is_written(tmp_path: Path) -> None:
     assert api_key(Settings(data_dir=tmp_path / "lab", api_key=SecretStr("mine"))) == "mine"
     assert not (tmp_path / "lab").exists()
 
 
-def test_a_blank_key_is_refused_and_not_an_open_door(tmp_path: Path) -> None:
+def test_a_blank_key_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="THUMBLAB_API_KEY is blank"):
         api_key(Settings(data_dir=tmp_path, api_key=SecretStr(" ")))
 
 
-def test_a_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+def test_a_key_is_generated_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "lab")
     key = api_key(settings)
     assert len(key) >= 40
@@ -46,7 +46,7 @@ def test_a_file_left_empty_by_a_crash_gets_a_key(tmp_path: Path) -> None:
     assert len(api_key(Settings(data_dir=tmp_path))) >= 40
 
 
-def test_a_key_that_cannot_be_kept_is_explained(tmp_path: Path) -> None:
+def test_an_unusable_key_file_is_explained(tmp_path: Path) -> None:
     (tmp_path / "api-key").mkdir()
     with pytest.raises(LabError, match="set THUMBLAB_API_KEY"):
         api_key(Settings(data_dir=tmp_path))

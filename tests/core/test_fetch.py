@@ -1,4 +1,4 @@
-"""Promises of the guarded client: each rule has the attack that it stops."""
+"""Promises of the guarded client: each rule is tested with the attack that it stops."""
 
 import gzip
 import http.server
@@ -16,7 +16,7 @@ from thumblab_core.settings import Settings
 
 
 class Host:
-    """An image host that does as its path says; `asked` has the paths it was asked for."""
+    """An image host whose path chooses its behaviour; `asked` has the requested paths."""
 
     def __init__(self) -> None:
         host = self
@@ -44,7 +44,7 @@ class Host:
                 self.end_headers()
 
             def endless(self) -> None:
-                """More than anybody wants, without a length."""
+                """Send an endless body without a length."""
                 self.send_response(200)
                 self.end_headers()
                 for _ in range(2_000):
@@ -58,7 +58,7 @@ class Host:
                 host.closing.wait(20)
 
             def drip(self) -> None:
-                """A byte now and then: no wait for the next is ever long."""
+                """Send a byte now and then, so that no single wait is long."""
                 self.send_response(200)
                 self.end_headers()
                 self._slowly(b"x" * 2_000)
@@ -112,7 +112,7 @@ class Host:
                 pass
 
         class Quiet(http.server.ThreadingHTTPServer):
-            def handle_error(self, *_: Any) -> None:  # clients that hang up are what is tested
+            def handle_error(self, *_: Any) -> None:  # the tests make clients hang up
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)
@@ -148,12 +148,12 @@ def test_a_picture_of_a_trusted_host_is_read(host: Host, fetcher: Fetcher) -> No
     assert (answer.status, answer.body, answer.unchanged) == (200, b"picture", False)
 
 
-def test_a_host_learns_who_asks(host: Host, fetcher: Fetcher) -> None:
+def test_a_request_names_its_client(host: Host, fetcher: Fetcher) -> None:
     fetcher.get(f"http://{host.name}/picture")
     assert host.heard[0]["User-Agent"].startswith("thumbnail-lab/")
 
 
-def test_an_answer_tells_the_hosts_clock_and_what_it_calls_this_version(host: Host, fetcher: Fetcher) -> None:
+def test_an_answer_has_the_hosts_date_and_its_etag(host: Host, fetcher: Fetcher) -> None:
     answer = fetcher.get(f"http://{host.name}/tagged")
     assert (answer.etag, answer.last_modified) == ('"v1"', "Fri, 20 Nov 2026 10:00:00 GMT")
     assert answer.date == datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -162,19 +162,21 @@ def test_an_answer_tells_the_hosts_clock_and_what_it_calls_this_version(host: Ho
 
 
 @pytest.mark.parametrize("known", [{"etag": '"v1"'}, {"last_modified": "Fri, 20 Nov 2026 10:00:00 GMT"}])
-def test_what_has_not_changed_is_not_sent_again(host: Host, fetcher: Fetcher, known: dict[str, str]) -> None:
+def test_an_unchanged_picture_is_not_sent_again(host: Host, fetcher: Fetcher, known: dict[str, str]) -> None:
     answer = fetcher.get(f"http://{host.name}/tagged", **known)
     assert (answer.status, answer.body, answer.unchanged, answer.etag) == (304, b"", True, '"v1"')
     assert fetcher.get(f"http://{host.name}/tagged", etag='"v0"').body == b"picture"
 
 
-def test_unchanged_is_no_answer_to_who_knows_nothing(host: Host, fetcher: Fetcher) -> None:
+def test_status_304_is_an_error_when_no_version_was_sent(host: Host, fetcher: Fetcher) -> None:
     with pytest.raises(FetchError, match="answered 304"):
         fetcher.get(f"http://{host.name}/unasked")
 
 
 @pytest.mark.parametrize(("path", "seconds"), [("busy", 7), ("busy_until", 90), ("oddly_busy", None)])
-def test_a_busy_host_says_when_to_come_back(host: Host, fetcher: Fetcher, path: str, seconds: float | None) -> None:
+def test_the_error_of_a_busy_host_has_its_retry_after(
+    host: Host, fetcher: Fetcher, path: str, seconds: float | None
+) -> None:
     with pytest.raises(FetchError) as caught:
         fetcher.get(f"http://{host.name}/{path}")
     assert caught.value.retry_after == seconds
@@ -189,7 +191,7 @@ def test_a_stored_tag_cannot_add_a_header(host: Host, fetcher: Fetcher, tag: str
 
 
 @pytest.mark.parametrize("path", ["drip", "drip_headers"])
-def test_a_server_that_drips_is_cut_off_at_the_deadline(host: Host, path: str) -> None:
+def test_a_slowly_dripping_server_is_cut_off_at_the_deadline(host: Host, path: str) -> None:
     with Fetcher([host.name], deadline_s=0.4) as fetcher:
         for _ in range(2):
             start = time.monotonic()
@@ -199,14 +201,14 @@ def test_a_server_that_drips_is_cut_off_at_the_deadline(host: Host, path: str) -
         assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
 
 
-def test_a_silence_does_not_last_beyond_the_deadline(host: Host) -> None:
+def test_a_silent_server_is_cut_off_at_the_deadline(host: Host) -> None:
     start = time.monotonic()
     with Fetcher([host.name], deadline_s=0.3) as fetcher, pytest.raises(FetchError, match="did not arrive within"):
         fetcher.get(f"http://{host.name}/silent")
     assert time.monotonic() - start < 10
 
 
-def test_a_deadline_is_one_requests_and_not_the_next_ones(host: Host) -> None:
+def test_a_deadline_applies_to_one_request_only(host: Host) -> None:
     with Fetcher([host.name], deadline_s=1) as fetcher:
         for _ in range(4):
             assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
@@ -259,7 +261,7 @@ def test_credentials_are_refused(host: Host, fetcher: Fetcher, credentials: str)
 
 
 @pytest.mark.parametrize("url", ["https://[i.ytimg.com/a", "https://i.ytimg.com:port/a", "https://i.ytimg.com:99999/a"])
-def test_what_is_no_url_is_a_fetch_error(fetcher: Fetcher, url: str) -> None:
+def test_an_invalid_url_is_a_fetch_error(fetcher: Fetcher, url: str) -> None:
     with pytest.raises(FetchError, match="not a URL"):
         fetcher.get(url)
 
@@ -279,23 +281,23 @@ def test_a_redirect_is_not_followed(host: Host, fetcher: Fetcher) -> None:
     assert host.asked == ["/moved"]
 
 
-def test_a_missing_picture_says_its_status_and_its_body_is_not_a_picture(host: Host, fetcher: Fetcher) -> None:
+def test_the_error_of_a_missing_picture_has_its_status(host: Host, fetcher: Fetcher) -> None:
     with pytest.raises(FetchError) as caught:
         fetcher.get(f"http://{host.name}/gone")
     assert caught.value.status == 404
 
 
-def test_a_server_that_never_stops_is_left_at_the_limit(host: Host, fetcher: Fetcher) -> None:
+def test_an_endless_body_is_cut_off_at_the_size_limit(host: Host, fetcher: Fetcher) -> None:
     with pytest.raises(FetchError, match="larger than 1 MiB"):
         fetcher.get(f"http://{host.name}/endless", max_bytes=2**20)
     assert host.sent < 2**25  # what the sockets' buffers hold may be on its way
 
 
-def test_a_compressed_bomb_is_not_unpacked(host: Host, fetcher: Fetcher) -> None:
+def test_a_compression_bomb_is_not_decompressed(host: Host, fetcher: Fetcher) -> None:
     assert len(fetcher.get(f"http://{host.name}/bomb", max_bytes=2**20).body) < 2**17
 
 
-def test_a_server_that_falls_silent_is_an_error_in_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_stops_sending_is_an_error_after_the_timeout(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "READ_S", 0.2)
     start = time.monotonic()
     with Fetcher([host.name]) as fetcher, pytest.raises(FetchError, match="ReadTimeout") as caught:
@@ -308,18 +310,18 @@ def test_every_fetcher_has_a_timeout() -> None:
     assert all(0 < seconds <= 30 for seconds in (fetch.CONNECT_S, fetch.READ_S, fetch.DEADLINE_S))
 
 
-def test_a_body_that_ends_early_is_an_error_and_not_half_a_picture(host: Host, fetcher: Fetcher) -> None:
+def test_a_truncated_body_is_an_error(host: Host, fetcher: Fetcher) -> None:
     with pytest.raises(FetchError, match="could not be read"):
         fetcher.get(f"http://{host.name}/cut")
 
 
-def test_a_port_where_nobody_listens_is_an_error_without_a_status() -> None:
+def test_a_closed_port_is_an_error_without_a_status() -> None:
     with Fetcher(["127.0.0.1:9"]) as fetcher, pytest.raises(FetchError, match="could not be read") as caught:
         fetcher.get("http://127.0.0.1:9/a.jpg")
     assert caught.value.status is None
 
 
-def test_a_proxy_in_the_environment_is_not_asked(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_in_the_environment_is_not_used(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
@@ -327,7 +329,7 @@ def test_a_proxy_in_the_environment_is_not_asked(host: Host, monkeypatch: pytest
         assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
 
 
-def test_the_settings_trust_youtube_the_emulator_and_what_the_user_names() -> None:
+def test_the_trusted_hosts_are_youtubes_the_emulators_and_the_users() -> None:
     hosts = Settings(
         youtube_endpoint="http://127.0.0.1:8090/", extra_image_hosts=" cdn.example , 10.0.0.1:81,"
     ).image_hosts

@@ -1,4 +1,4 @@
-"""Promises about who imports whom: the walls between the packages, and the order of the folders inside them."""
+"""Promises about imports: which packages are separate, and the order of the folders inside them."""
 
 import ast
 import importlib.util
@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# From the top to the bottom: a folder imports only from folders below it. `.` stands for the modules beside the folders.
+# From top to bottom: a folder imports only from folders below it. `.` stands for the modules beside the folders.
 ORDER = {
     "thumblab_pipelines": [
         "defs",
@@ -60,7 +60,7 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def imported_by(*packages: str) -> set[str]:
-    """Every module that importing these packages, with all that is in them, brings in; and the packages above them."""
+    """Return every module that is loaded by importing these packages and all their modules."""
     done = subprocess.run([sys.executable, "-c", WALK.format(packages=packages)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
@@ -79,7 +79,7 @@ def folder_of(module: str, package: str) -> str:
 
 
 def imports_between_folders(package: str) -> dict[tuple[str, str], list[str]]:
-    """(Importing folder, imported folder) to the lines that do it; imports inside functions and for types count too."""
+    """Return, for each pair of importing and imported folder, the lines with such imports, at any level of a module."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted((ROOT / package).rglob("*.py")):
         importer = folder_of(".".join(path.relative_to(ROOT).with_suffix("").parts), package)

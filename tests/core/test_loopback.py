@@ -1,4 +1,4 @@
-"""Promises of a machine whose environment names a proxy: what runs on this machine is called directly, by every client."""
+"""Promises about proxies: where the environment names one, every client still calls this machine directly."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ assert Tracker.connect(uri)._client.search_experiments() == []
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Anything, as an MLflow server without experiments."""
+    """Answers every request like an MLflow server without experiments."""
 
     def do_GET(self) -> None:
         if length := int(self.headers.get("Content-Length", 0)):
@@ -91,7 +91,7 @@ def test_every_client_calls_this_machine_directly_while_a_dead_proxy_is_set(serv
         ({"no_proxy": "", "no_grpc_proxy": "c"}, {"no_proxy": "", "NO_PROXY": "", "no_grpc_proxy": "c,"}),
     ],
 )
-def test_what_a_person_spares_from_the_proxy_stays_spared(before: dict[str, str], after: dict[str, str]) -> None:
+def test_the_users_exceptions_from_the_proxy_are_kept(before: dict[str, str], after: dict[str, str]) -> None:
     environment = dict(before)
     spare_loopback(environment)
     assert environment == {name: f"{kept}localhost,127.0.0.1,127.0.0.0/8,::1" for name, kept in after.items()}
@@ -100,7 +100,7 @@ def test_what_a_person_spares_from_the_proxy_stays_spared(before: dict[str, str]
     assert again == environment
 
 
-def test_who_asks_no_proxy_for_anything_goes_on_doing_so() -> None:
+def test_an_exception_for_every_host_is_kept() -> None:
     environment = {"NO_PROXY": "*"}
     spare_loopback(environment)
     assert environment == {"NO_PROXY": "*", "no_proxy": "*"}

@@ -1,4 +1,4 @@
-"""Promises of the model files: what takes its place is what was meant, and what went wrong changed nothing."""
+"""Promises of the model files: only the expected file is accepted, and a failure changes nothing."""
 
 import hashlib
 import http.server
@@ -18,7 +18,7 @@ BYTES = b"\x08\x06" + bytes(range(256)) * 900
 
 
 class Hub:
-    """A host of model files: what it answers with is `body`, or what `status` says."""
+    """A host of model files that answers with `body`, or with an error when `status` says so."""
 
     def __init__(self) -> None:
         hub = self
@@ -37,7 +37,7 @@ class Hub:
                 pass
 
         class Quiet(http.server.ThreadingHTTPServer):
-            def handle_error(self, *_: Any) -> None:  # a client that has read enough hangs up
+            def handle_error(self, *_: Any) -> None:  # a client hangs up when it has read enough
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)
@@ -67,7 +67,7 @@ def files(lab: Settings) -> list[str]:
     return sorted(path.name for path in (lab.data_dir / "models").iterdir())
 
 
-def test_a_pulled_file_is_the_one_that_was_meant_and_readable_by_others(
+def test_a_pulled_file_has_the_expected_bytes_and_is_readable_by_others(
     hub: Hub, model: ModelFile, lab: Settings
 ) -> None:
     assert presence(model, lab) is Presence.MISSING
@@ -78,7 +78,7 @@ def test_a_pulled_file_is_the_one_that_was_meant_and_readable_by_others(
     assert files(lab) == ["faces.onnx"]
 
 
-def test_what_is_there_is_not_fetched_again(hub: Hub, model: ModelFile, lab: Settings) -> None:
+def test_a_file_that_is_present_is_not_fetched_again(hub: Hub, model: ModelFile, lab: Settings) -> None:
     pull(model, settings=lab)
     assert pull(model, settings=lab) is False
     assert hub.asked == 1
@@ -93,7 +93,7 @@ def test_a_damaged_file_is_replaced(hub: Hub, model: ModelFile, lab: Settings) -
 
 
 @pytest.mark.parametrize("body", [BYTES[:-1] + b"x", BYTES[:-1], b"version https://git-lfs.github.com/spec/v1", b""])
-def test_another_file_says_what_was_expected_and_what_came_and_changes_nothing(
+def test_a_wrong_file_is_reported_with_the_expected_one_and_changes_nothing(
     hub: Hub, model: ModelFile, lab: Settings, body: bytes
 ) -> None:
     pull(model, settings=lab)
@@ -107,7 +107,7 @@ def test_another_file_says_what_was_expected_and_what_came_and_changes_nothing(
     assert files(lab) == ["faces.onnx"]
 
 
-def test_a_file_that_never_ends_is_left_at_its_size(hub: Hub, model: ModelFile, lab: Settings) -> None:
+def test_an_endless_file_is_cut_off_at_its_known_size(hub: Hub, model: ModelFile, lab: Settings) -> None:
     hub.body = BYTES * 50
     with pytest.raises(ModelFileError, match=r"larger than 0\.22 MiB"):
         pull(model, settings=lab)
@@ -115,7 +115,7 @@ def test_a_file_that_never_ends_is_left_at_its_size(hub: Hub, model: ModelFile, 
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
-def test_a_hub_that_refuses_is_one_sentence_with_another_way(
+def test_a_refusal_by_the_hub_is_one_sentence_with_an_alternative(
     hub: Hub, model: ModelFile, lab: Settings, status: int
 ) -> None:
     hub.status = status
@@ -125,15 +125,13 @@ def test_a_hub_that_refuses_is_one_sentence_with_another_way(
     assert files(lab) == []
 
 
-def test_a_hub_out_of_reach_is_one_sentence_with_another_way(model: ModelFile, lab: Settings) -> None:
+def test_an_unreachable_hub_is_one_sentence_with_an_alternative(model: ModelFile, lab: Settings) -> None:
     with pytest.raises(ModelFileError, match=r"cannot be fetched.*could not be read.*--from PATH"):
         pull(replace(model, url="http://127.0.0.1:9/faces.onnx"), settings=lab)
     assert files(lab) == []
 
 
-def test_a_copy_on_this_machine_is_checked_in_the_same_way(
-    hub: Hub, model: ModelFile, lab: Settings, tmp_path: Path
-) -> None:
+def test_a_local_copy_is_checked_in_the_same_way(hub: Hub, model: ModelFile, lab: Settings, tmp_path: Path) -> None:
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(BYTES + b"x")
     with pytest.raises(ModelFileError, match=f"{copy} is not faces.onnx.*nothing was changed"):
@@ -147,13 +145,13 @@ def test_a_copy_on_this_machine_is_checked_in_the_same_way(
     assert presence(model, lab) is Presence.PRESENT
 
 
-def test_a_folder_that_cannot_be_made_is_said(model: ModelFile, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(model: ModelFile, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelFileError, match="cannot be"):
         pull(model, settings=Settings(data_dir=tmp_path / "file"))
 
 
-def test_the_registry_is_of_https_on_one_host_that_the_guard_will_read() -> None:
+def test_the_registrys_urls_are_https_on_one_host_that_the_guard_allows() -> None:
     from thumblab_core.fetch import Fetcher
 
     for name, model in model_files.REGISTRY.items():
@@ -162,7 +160,7 @@ def test_the_registry_is_of_https_on_one_host_that_the_guard_will_read() -> None
             assert fetcher.check(model.url).scheme == b"https"
 
 
-def test_the_digest_is_that_of_the_real_file(shared_data: Path) -> None:
+def test_the_registered_digest_matches_the_real_file(shared_data: Path) -> None:
     real = shared_data.parent / "models" / YUNET.file
     if not real.is_file():
         pytest.skip(f"the model is not here ({real})")
@@ -171,13 +169,13 @@ def test_the_digest_is_that_of_the_real_file(shared_data: Path) -> None:
 
 
 class TestFaceModel:
-    def test_without_a_setting_and_a_pulled_file_there_is_none(self, lab: Settings) -> None:
+    def test_there_is_no_model_without_a_setting_or_a_pulled_file(self, lab: Settings) -> None:
         assert face_model(lab) is None
 
     def test_the_pulled_file_is_used(self, lab: Settings, pulled: Path) -> None:
         assert face_model(lab) == pulled
 
-    def test_a_setting_comes_first(self, tmp_path: Path, lab: Settings, pulled: Path) -> None:
+    def test_the_setting_takes_precedence(self, tmp_path: Path, lab: Settings, pulled: Path) -> None:
         own = tmp_path / "own.onnx"
         own.write_bytes(BYTES)
         assert face_model(lab.model_copy(update={"face_model": own})) == own
@@ -195,16 +193,14 @@ class TestFaceModel:
             (b"<!doctype html>", "is no ONNX file"),
         ],
     )
-    def test_a_setting_that_names_no_model_is_an_error_and_not_silence(
-        self, tmp_path: Path, content: bytes | None, why: str
-    ) -> None:
+    def test_a_setting_that_names_no_model_is_an_error(self, tmp_path: Path, content: bytes | None, why: str) -> None:
         path = tmp_path / "own.onnx"
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(ModelFileError, match=f"THUMBLAB_FACE_MODEL names .*{why}"):
             face_model(Settings(data_dir=tmp_path, face_model=path))
 
-    def test_a_pulled_file_that_is_damaged_is_an_error_and_not_silence(self, lab: Settings, pulled: Path) -> None:
+    def test_a_damaged_pulled_file_is_an_error(self, lab: Settings, pulled: Path) -> None:
         pulled.write_bytes(b"\x08")
         with pytest.raises(ModelFileError, match="is damaged; `thumblab models pull` replaces it"):
             face_model(lab)

@@ -1,4 +1,4 @@
-"""Promises of the settings: one that cannot be used is a sentence without its value, one that is misspelt is named."""
+"""Promises of the settings: a bad value is one sentence that does not show it, and a misspelt name is reported."""
 
 import re
 import socket
@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 from thumblab_cli.main import cli
-from thumblab_cli.servers import processes, running_services
+from thumblab_cli.servers import running_services
+from thumblab_cli.servers.lab_servers import scoring_server
+from thumblab_cli.servers.ports import refuse_taken
 from thumblab_core import settings as module
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher, FetchError, RefusedError
@@ -25,7 +27,7 @@ SECRET = "hunter2"
 
 @pytest.fixture
 def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
-    """Puts these bytes into the `.env` that is read."""
+    """Return a function that writes these bytes to the `.env` that is read."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(Settings.model_config, "env_file", ".env")
     module._warn.cache_clear()
@@ -57,7 +59,7 @@ def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
     ],
 )
 @pytest.mark.parametrize("in_file", [False, True])
-def test_a_setting_that_cannot_be_used_is_one_sentence_with_its_name_and_without_its_value(
+def test_a_bad_setting_is_one_sentence_with_its_name_and_without_its_value(
     dot_env: Callable[[bytes], None],
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
@@ -76,7 +78,7 @@ def test_a_setting_that_cannot_be_used_is_one_sentence_with_its_name_and_without
     assert SECRET not in done.output
 
 
-def test_a_data_folder_that_is_blank_or_in_the_home_folder_is_what_a_person_means(
+def test_a_blank_data_folder_is_the_default_and_a_tilde_is_the_home_folder(
     dot_env: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("THUMBLAB_DATA_DIR")
@@ -99,7 +101,7 @@ def test_an_env_file_in_another_encoding_is_named_and_not_shown(
         assert str(raised.value) == f"{tmp_path / '.env'} is not UTF-8; save it as UTF-8"
 
 
-def test_an_env_file_that_an_editor_marked_as_utf_8_is_read_from_its_first_line_on(
+def test_an_env_file_with_a_byte_order_mark_is_read_from_its_first_line(
     dot_env: Callable[[bytes], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     dot_env("THUMBLAB_REGION=FR\nTHUMBLAB_LANGUAGE=fr\n".encode("utf-8-sig"))
@@ -107,7 +109,7 @@ def test_an_env_file_that_an_editor_marked_as_utf_8_is_read_from_its_first_line_
     assert capsys.readouterr().err == ""
 
 
-def test_a_misspelt_variable_is_named_once_on_stderr_with_the_nearest_setting_and_without_its_value(
+def test_a_misspelt_variable_is_named_once_with_the_nearest_setting_and_without_its_value(
     dot_env: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dot_env(f"THUMBLAB_APIKEY={SECRET}\nTHUMBLAB_REGION=FR\nPOSTGRES_PASSWORD=x\n".encode())
@@ -118,13 +120,13 @@ def test_a_misspelt_variable_is_named_once_on_stderr_with_the_nearest_setting_an
         assert settings().region == "DE"
         settings.cache_clear()
     assert capsys.readouterr().err.splitlines() == [
-        "thumblab: THUMBLAB_APIKEY is no setting and changes nothing; is it THUMBLAB_API_KEY?",
-        "thumblab: THUMBLAB_QQQQQQQQQQQQ is no setting and changes nothing",
-        "thumblab: THUMBLAB_VIDEO_PER_NICHE is no setting and changes nothing; is it THUMBLAB_VIDEOS_PER_NICHE?",
+        "thumblab: THUMBLAB_APIKEY is not a setting and has no effect; do you mean THUMBLAB_API_KEY?",
+        "thumblab: THUMBLAB_QQQQQQQQQQQQ is not a setting and has no effect",
+        "thumblab: THUMBLAB_VIDEO_PER_NICHE is not a setting and has no effect; do you mean THUMBLAB_VIDEOS_PER_NICHE?",
     ]
 
 
-def test_every_variable_that_the_documents_name_is_a_setting() -> None:
+def test_every_variable_in_the_documents_is_a_setting() -> None:
     root = Path(module.__file__).parents[1]
     told = [root / "README.md", root / ".env.example", root / "docker-compose.yml", *(root / "docs").glob("*.md")]
     names = {name for path in told for name in re.findall(r"THUMBLAB_[A-Z_]*[A-Z]", path.read_text())}
@@ -144,7 +146,7 @@ def test_every_variable_that_the_documents_name_is_a_setting() -> None:
         ("192.0.2.7", "http://192.0.2.7:8000"),
     ],
 )
-def test_the_service_is_asked_where_it_listens_however_its_host_is_written(
+def test_the_services_url_is_the_same_however_its_host_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, url: str
 ) -> None:
     chosen = Settings(data_dir=tmp_path, serving_host=host, serving_port=8000)
@@ -152,23 +154,23 @@ def test_the_service_is_asked_where_it_listens_however_its_host_is_written(
     monkeypatch.setattr(running_services, "_asks_for_a_key", asked.append)
     assert running_services.another_labs_service(chosen) is None
     assert asked == [url], "`thumblab key` looks where `thumblab up` starts it"
-    server = processes.scoring_server(chosen, 8000)
+    server = scoring_server(chosen, 8000)
     assert (server.url, server.ready) == (url, f"{url}/health")
     assert httpx.URL(url).port == 8000
 
 
-def test_a_port_that_somebody_listens_on_is_found_taken_also_on_ipv6(tmp_path: Path) -> None:
+def test_a_taken_port_is_detected_on_ipv6_too(tmp_path: Path) -> None:
     chosen = Settings(data_dir=tmp_path, serving_host="::1")
     with socket.socket(socket.AF_INET6) as taken:
         try:
             taken.bind(("::1", 0))
         except OSError:
             pytest.skip("this machine has no IPv6")
-        server = processes.scoring_server(chosen, taken.getsockname()[1])
-        processes.refuse_taken(server)
+        server = scoring_server(chosen, taken.getsockname()[1])
+        refuse_taken(server)
         taken.listen()
         with pytest.raises(LabError, match=r"something listens on \[::1\]:\d+ already"):
-            processes.refuse_taken(server)
+            refuse_taken(server)
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]", "127.0.0.1", "127.9.9.9", "LOCALHOST"])
@@ -212,13 +214,13 @@ def test_an_image_host_matches_in_any_case_and_as_an_ipv6_address(written: str, 
             Fetcher(hosts).check(other)
 
 
-def test_an_image_host_that_is_named_for_http_is_not_read_over_https_nor_the_other_way_round() -> None:
+def test_an_image_host_is_trusted_for_its_own_scheme_only() -> None:
     for written, other in (("http://cdn.example", "https://cdn.example/"), ("cdn.example:443", "http://cdn.example/")):
         with pytest.raises(RefusedError):
             Fetcher(Settings(extra_image_hosts=written).image_hosts).check(other)
 
 
-def test_a_picture_is_read_from_an_ipv6_address_which_is_told_in_brackets() -> None:
+def test_a_picture_is_read_from_an_ipv6_address_with_brackets_in_the_host_header() -> None:
     told = []
 
     class Answers(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Promises of the definition of a view: a count belongs to the definition that its video's format had at that moment."""
+"""Promises of the eras of view counts: a count belongs to the definition of a view at its moment, for its video's format."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -12,7 +12,7 @@ MOMENT = timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize("kind", ["video", "live", "upcoming"])
-def test_counts_are_of_playback_starts_from_the_first_moment_of_24_august_2026(kind: str) -> None:
+def test_counts_are_playback_starts_from_24_august_2026(kind: str) -> None:
     assert era(kind, ALL_CHANGED - MOMENT) == QUALIFIED
     assert era(kind, ALL_CHANGED) == PLAYBACK_START
 
@@ -23,12 +23,12 @@ def test_shorts_changed_a_year_earlier_than_everything_else() -> None:
     assert era("video", SHORTS_CHANGED) == QUALIFIED
 
 
-def test_the_moment_counts_and_not_the_clock_it_was_read_from() -> None:
+def test_the_era_depends_on_the_moment_and_not_on_its_time_zone() -> None:
     hobart = timezone(timedelta(hours=10))
     assert era("video", datetime(2026, 8, 24, 9, 59, tzinfo=hobart)) == QUALIFIED
     assert era("video", datetime(2026, 8, 24, 10, 0, tzinfo=hobart)) == PLAYBACK_START
 
 
-def test_a_moment_of_no_time_zone_is_refused() -> None:
+def test_a_datetime_without_a_time_zone_is_refused() -> None:
     with pytest.raises(TypeError):
         era("video", datetime(2026, 8, 24))

@@ -1,4 +1,4 @@
-"""One real laboratory for the session, started by `thumblab up --demo`."""
+"""One real lab for the session, started by `thumblab up --demo`."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,15 +13,14 @@ from thumblab_core.niches import NICHES
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[RunningLab]:
-    """`thumblab up --demo`, on whose data nothing has run yet."""
+    """A running `thumblab up --demo`, in which no job has run yet."""
     with new_folder() as folder, running(folder, "--demo") as up:
         yield RunningLab(up, folder / "demo")
 
 
 @pytest.fixture(scope="session")
 def schedules(lab: RunningLab) -> list[dict[str, Any]]:
-    """The schedules as the lab came up with them. They are off afterwards: a run of theirs, when the hour of one strikes
-    while the tests run, is none that a test asked for."""
+    """The schedules as the lab started with them. They are stopped here, so that none starts a run during the tests."""
     found: list[dict[str, Any]] = lab.graphql(
         """query($of: RepositorySelector!) { schedulesOrError(repositorySelector: $of) { ... on Schedules { results {
             id name cronSchedule executionTimezone pipelineName scheduleState { status } } } } }""",
@@ -39,13 +38,13 @@ def schedules(lab: RunningLab) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def before_any_release(lab: RunningLab, drawn: Callable[..., bytes]) -> httpx.Response:
-    """What the scoring service answered while there was nothing to serve."""
+    """The answer of the scoring service before anything was served."""
     return lab.score("tech", {"a": drawn(1), "b": drawn(2)})
 
 
 @pytest.fixture(scope="session")
 def refreshed(lab: RunningLab, schedules: list[dict[str, Any]], before_any_release: httpx.Response) -> dict[str, Any]:
-    """The backfill of `refresh_library` over every niche, once it is over."""
+    """The finished backfill of `refresh_library` over every niche."""
     launched = lab.graphql(
         """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
             __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message stack } } }""",
@@ -61,9 +60,9 @@ def refreshed(lab: RunningLab, schedules: list[dict[str, Any]], before_any_relea
     while True:
         found: dict[str, Any] = lab.graphql(query, id=launched["backfillId"])["partitionBackfillOrError"]
         assert found["error"] is None, found["error"]
-        lost = [run["runId"] for run in found["runs"] if run["status"] in ("FAILURE", "CANCELED")]
-        assert not lost, "\n".join(lab.failure(run_id) for run_id in lost)
-        # The backfill itself is closed by the daemon half a minute after its last run.
+        failed = [run["runId"] for run in found["runs"] if run["status"] in ("FAILURE", "CANCELED")]
+        assert not failed, "\n".join(lab.failure(run_id) for run_id in failed)
+        # The daemon closes the backfill itself half a minute after its last run.
         if len(found["runs"]) == len(NICHES) and all(run["status"] == "SUCCESS" for run in found["runs"]):
             return found
         assert time.monotonic() < deadline, [run["status"] for run in found["runs"]]
@@ -72,7 +71,7 @@ def refreshed(lab: RunningLab, schedules: list[dict[str, Any]], before_any_relea
 
 @pytest.fixture(scope="session")
 def trained(lab: RunningLab, refreshed: dict[str, Any]) -> str:
-    """The id of the run of `train_ranker` that succeeded on what was refreshed."""
+    """The id of a successful run of `train_ranker` after the backfill."""
     launched = lab.graphql(
         """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }

@@ -1,4 +1,4 @@
-"""Start the lab's own commands as processes, and look at them from outside."""
+"""Start the lab's commands as processes, and observe them from outside."""
 
 import os
 import queue
@@ -21,13 +21,13 @@ import httpx
 import psutil
 
 VIDEOS = 245
-"""One channel of 35 videos per niche: the smallest catalogue with the 100 held-out pairs that a promotion asks for."""
+"""One channel of 35 videos per niche: the smallest catalogue with the 100 held-out pairs that a promotion needs."""
 
 REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "thumblab"}
 
 
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
-    """Nothing of the user's, and no way to the network for whoever obeys a proxy: only this machine answers."""
+    """Return an environment without the user's settings, whose proxy cuts off the network except for this machine."""
     own = ("THUMBLAB_", "MLFLOW_", "DAGSTER_", "FAISS_INDEX_PATH", "YOUTUBE_API_KEY")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     nowhere = "http://127.0.0.1:9"
@@ -42,15 +42,17 @@ def command(*arguments: str) -> list[str]:
 
 
 def thumblab(data_dir: Path, *arguments: str, timeout: float = 120, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the lab to its end."""
+    """Run a `thumblab` command and wait for its end."""
     return subprocess.run(
         command(*arguments), env=environment(data_dir, **more), capture_output=True, text=True, timeout=timeout
     )
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on. None of those that the kernel gives to whoever dials: seconds pass until the servers
-    take theirs."""
+    """Return ports on which nothing listens.
+
+    They are outside the range that the kernel gives to outgoing connections, because seconds pass until a server binds its.
+    """
     import socket
 
     probes: list[socket.socket] = []
@@ -79,12 +81,12 @@ def listens(port: int) -> bool:
 def wait_until(true: Callable[[], object], seconds: float, what: str, every: float = 0.1) -> None:
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, f"{seconds:.0f} s are over without: {what}"
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
         time.sleep(every)
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The process and all below it."""
+    """Return the process and all processes below it."""
     try:
         parent = psutil.Process(process.pid)
         return [parent, *parent.children(recursive=True)]
@@ -93,17 +95,17 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run; `psutil` tells a process from a later one with its number."""
-    found = []
+    """Return the processes that still run. `psutil` detects a process id that was reused."""
+    running_processes = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                running_processes.append(process)
+    return running_processes
 
 
 def database_running(data_dir: Path) -> bool:
-    """Whether an embedded server runs in the folder; asking starts none and makes nobody a user of it."""
+    """Return whether an embedded server runs in the folder, without starting it or becoming a user of it."""
     from thumblab_core.embedded_postgres import location, watcher
 
     home = location.find_home(data_dir)
@@ -111,8 +113,10 @@ def database_running(data_dir: Path) -> bool:
 
 
 def url_from_outside(data_dir: Path, database: str) -> str:
-    """Of a database of the embedded server that runs in the folder. Unlike by `named_database_url`, this process does not
-    become a user of the server, which would hold it up to the end of all tests."""
+    """Return the URL of a database of the embedded server that runs in the folder.
+
+    Unlike with `named_database_url`, this process does not become a user, who keeps the server up until the tests end.
+    """
     from thumblab_core.embedded_postgres import cluster, location
 
     home = location.find_home(data_dir)
@@ -122,8 +126,8 @@ def url_from_outside(data_dir: Path, database: str) -> str:
 
 @contextmanager
 def new_folder() -> Iterator[Path]:
-    """A data folder that is gone afterwards, with every database server in it."""
-    # Not one of pytest's own, which are closed to others: the embedded server of a root is another user's.
+    """Yield a data folder, and remove it afterwards with every database server in it."""
+    # Not one of pytest's folders, which other users cannot enter: under root another user runs the embedded server.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-e2e-")).resolve()
     folder.chmod(0o755)
     try:
@@ -139,13 +143,16 @@ def _remove_server(place: Path) -> None:
 
     home = place.resolve()
     with watcher.locked(home, "start.lock"):
-        # The one that waits for the last user first: on its way out it opens its lock files once more, and would make them
-        # anew in a folder that is half removed.
-        waiting = [p for p in psutil.process_iter(["cmdline"]) if str(home) in (p.info["cmdline"] or ())]
-        for process in (*waiting, *watcher.processes(home)):  # an orderly end would write out what is thrown away
+        # Kill the watcher first. Before it ends it opens its lock files once more, and would make them again in a folder
+        # that is half removed.
+        watchers = [p for p in psutil.process_iter(["cmdline"]) if str(home) in (p.info["cmdline"] or ())]
+        for process in (
+            *watchers,
+            *watcher.processes(home),
+        ):  # an orderly end would first write data that is deleted anyway
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        wait_until(lambda: not alive(waiting), 10, f"the watcher of {home} ends", every=0.02)
+        wait_until(lambda: not alive(watchers), 10, f"the watcher of {home} ends", every=0.02)
         watcher.stop(home)
     if place.is_symlink():
         shutil.rmtree(home)
@@ -164,14 +171,14 @@ class Up:
     def url(self, server: str) -> str:
         return f"http://127.0.0.1:{self.ports[server]}"
 
-    def said(self, start: str) -> str:
-        """What follows `start` in the line that begins with it."""
+    def printed(self, start: str) -> str:
+        """Return the rest of the output line that begins with `start`."""
         return next(line for line in self.output if line.startswith(start)).removeprefix(start).strip()
 
 
 @contextmanager
 def running(data_dir: Path, *arguments: str, **more: str) -> Iterator[Up]:
-    """`thumblab up` on free ports, from when it says that all is there until the block ends."""
+    """Run `thumblab up` on free ports: yield when all servers answer, and end it after the block."""
     names = ("dagster", "mlflow", "scoring")
     ports = dict(zip(names, free_ports(3), strict=True))
     options = ["--dagster-port", str(ports["dagster"]), "--mlflow-port", str(ports["mlflow"])]
@@ -201,9 +208,9 @@ def running(data_dir: Path, *arguments: str, **more: str) -> Iterator[Up]:
             process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(90)
-        for left in alive(started):
+        for process_left in alive(started):
             with suppress(psutil.NoSuchProcess):
-                left.kill()
+                process_left.kill()
         process.wait()
 
 
@@ -216,14 +223,14 @@ def _read(process: subprocess.Popen[str], lines: "queue.Queue[str | None]") -> N
 
 @dataclass
 class RunningLab:
-    """The session's lab: its servers' URLs, and its data folder."""
+    """The session's lab: its servers and its data folder."""
 
     up: Up
     data_dir: Path
 
     @cached_property
     def key(self) -> str:
-        return self.up.said("Score thumbnails").partition("#key=")[2]
+        return self.up.printed("Score thumbnails").partition("#key=")[2]
 
     def graphql(self, query: str, **variables: Any) -> Any:
         answer = httpx.post(
@@ -249,17 +256,17 @@ class RunningLab:
         )
 
     def wait_for_runs(self, run_ids: list[str], seconds: float) -> None:
-        """Until all have ended. Fails at once, with the run's own words, when one did not succeed."""
+        """Wait until all runs have succeeded. Fails at once, with the run's errors, when one did not."""
         query = """query($filter: RunsFilter) {
             runsOrError(filter: $filter) { ... on Runs { results { runId status } } } }"""
         deadline = time.monotonic() + seconds
         while True:
             runs = self.graphql(query, filter={"runIds": run_ids})["runsOrError"]["results"]
-            bad = [run for run in runs if run["status"] in ("FAILURE", "CANCELED")]
-            assert not bad, "\n".join(self.failure(run["runId"]) for run in bad)
+            failed = [run for run in runs if run["status"] in ("FAILURE", "CANCELED")]
+            assert not failed, "\n".join(self.failure(run["runId"]) for run in failed)
             if len(runs) == len(run_ids) and all(run["status"] == "SUCCESS" for run in runs):
                 return
-            assert time.monotonic() < deadline, f"not over after {seconds:.0f} s: {[run['status'] for run in runs]}"
+            assert time.monotonic() < deadline, f"not finished after {seconds:.0f} s: {[run['status'] for run in runs]}"
             time.sleep(0.5)
 
     def failure(self, run_id: str) -> str:
@@ -271,7 +278,7 @@ class RunningLab:
 
 
 def write_catalogue(folder: Path, videos: int) -> list[dict[str, object]]:
-    """A synthetic catalogue as a folder with `videos.csv` and its pictures; returns the rows."""
+    """Write a synthetic catalogue to the folder, as `videos.csv` and pictures, and return the rows."""
     import csv
 
     from demo.catalogues.synthetic import synthetic_catalogue

@@ -30,20 +30,20 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data_dir() -> Iterator[Path]:
-    """One data folder for the commands of this module."""
+    """The data folder of this module's commands."""
     with new_folder() as folder:
         yield folder
 
 
 def small(folder: Path, *broken: str) -> Path:
-    """A catalogue of 14 good rows, followed by the broken lines."""
+    """Write a catalogue of 14 good rows, followed by the broken lines."""
     write_catalogue(folder, 14)
     with (folder / "videos.csv").open("a") as file:
         file.writelines(f"{line}\n" for line in broken)
     return folder
 
 
-def test_a_good_catalogue_goes_in_and_a_second_import_finds_nothing_new(data_dir: Path, catalogue: Path) -> None:
+def test_a_good_catalogue_is_imported_and_a_second_import_finds_nothing_new(data_dir: Path, catalogue: Path) -> None:
     first, second = (thumblab(data_dir, "import", str(catalogue)) for _ in range(2))
     assert (first.returncode, first.stderr, second.returncode, second.stderr) == (0, "", 0, "")
     totals = "300 of 300 rows read ({0} new videos, {0} new observations), 0 skipped"
@@ -51,9 +51,7 @@ def test_a_good_catalogue_goes_in_and_a_second_import_finds_nothing_new(data_dir
     assert totals.format(0) in " ".join(second.stdout.split())
 
 
-def test_bad_rows_are_named_by_line_the_good_ones_go_in_and_the_exit_status_is_zero(
-    data_dir: Path, tmp_path: Path
-) -> None:
+def test_bad_rows_are_reported_by_line_and_the_good_ones_are_imported(data_dir: Path, tmp_path: Path) -> None:
     folder = small(
         tmp_path / "bad",
         "gone,tech,C,T,5,2026-01-01,2026-02-01,200,,images/none.jpg",
@@ -71,7 +69,7 @@ def test_bad_rows_are_named_by_line_the_good_ones_go_in_and_the_exit_status_is_z
     assert re.search(r"line 18 empty: skipped: .*empty\.jpg", said)
 
 
-def test_json_has_the_whole_report_on_stdout_alone(data_dir: Path, tmp_path: Path) -> None:
+def test_the_json_report_is_the_only_output_on_stdout(data_dir: Path, tmp_path: Path) -> None:
     folder = small(tmp_path / "json", "gone,tech,C,T,5,2026-01-01,2026-02-01,200,,images/none.jpg")
     done = thumblab(data_dir, "import", str(folder), "--json")
     assert done.returncode == 0
@@ -92,9 +90,7 @@ def test_json_has_the_whole_report_on_stdout_alone(data_dir: Path, tmp_path: Pat
     ],
     ids=["empty", "missing column", "no good row"],
 )
-def test_a_catalogue_of_which_nothing_can_be_read_fails_with_one_sentence(
-    data_dir: Path, tmp_path: Path, text: str, named: str
-) -> None:
+def test_an_unreadable_catalogue_fails_with_one_sentence(data_dir: Path, tmp_path: Path, text: str, named: str) -> None:
     (tmp_path / "videos.csv").write_text(text)
     done = thumblab(data_dir, "import", str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
@@ -112,7 +108,7 @@ def test_evaluating_twice_reads_and_trains_once_and_gives_the_same_figures(data_
         answers.append(json.loads(done.stdout))
         read = answers[-1]["catalogue"]
         assert (read.pop("new_videos"), read.pop("new_observations")) == (new, new)
-    assert answers[0] == answers[1]  # of one release: nothing was trained again
+    assert answers[0] == answers[1]  # both are of one release: nothing was trained again
     aucs = [e for e in answers[0]["evaluations"] if e["metric"] == "auc" and e["slice"] in ("all", "2x")]
     simple = {"model", "age", "length", "title", "image", "linear"}
     for split, scorers in (("future", simple), ("new_channels", simple), ("adapted", {"model", "partial_pooling"})):
@@ -132,7 +128,7 @@ def test_evaluating_a_catalogue_leaves_the_labs_own_library_alone(data_dir: Path
 
 @pytest.fixture(scope="module")
 def candidates(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], str]:
-    """Files of three thumbnails, the planted best one first, and their title."""
+    """The files of three thumbnails, the best one by its planted quality first, and their title."""
     folder = tmp_path_factory.mktemp("candidates")
     found = sorted(synthetic_catalogue(60).candidates("tech", seed=1), key=lambda c: -c.quality)
     for candidate in found:
@@ -169,7 +165,7 @@ def test_files_are_ranked_without_a_server_by_the_releases_that_are_served(
     assert (by_id[str(bad)]["rank"], bool(by_id[str(bad)]["error"])) == (None, True)
 
 
-def test_the_command_and_the_service_answer_alike(
+def test_the_command_and_the_service_give_the_same_answer(
     lab: RunningLab, trained: str, candidates: tuple[list[str], str]
 ) -> None:
     here = score(lab, candidates)

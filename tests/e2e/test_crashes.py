@@ -1,4 +1,4 @@
-"""Promises of `thumblab demo` killed with SIGKILL at three stages, and of the same command afterwards."""
+"""Promises of `thumblab demo`: killed with SIGKILL at three stages, the same command then finishes the work."""
 
 import itertools
 import json
@@ -65,7 +65,7 @@ LOOK = """
 
 
 def look(data_dir: Path) -> dict[str, Any]:
-    """What the databases hold, asked by a process that starts the server when it does not run, and then lets go of it."""
+    """Return the contents of the databases, read by a process that starts the server if needed and ends."""
     script = f"TABLES = {TABLES!r}\n{textwrap.dedent(LOOK)}"
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment(data_dir), capture_output=True, text=True, timeout=180
@@ -76,7 +76,7 @@ def look(data_dir: Path) -> dict[str, Any]:
 
 
 class Outside:
-    """Looks at a running demo through its files and its database, many times a second, without being in its way."""
+    """Observes a running demo through its files and its database, many times a second, without disturbing it."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -90,7 +90,7 @@ class Outside:
             connection.close()
 
     def count(self, statement: str, database: str = "thumblab") -> int:
-        """The number that the statement gives; -1 while there is nothing to ask."""
+        """Return the number that the statement gives; -1 while the database does not answer."""
         from thumblab_core.embedded_postgres import cluster, location
 
         try:
@@ -104,7 +104,7 @@ class Outside:
             row = self._connections[database].execute(statement).fetchone()  # type: ignore[arg-type]
         except psycopg.Error:
             if database in self._connections and self._connections[database].closed:
-                del self._connections[database]  # it was to a server that was about to stop
+                del self._connections[database]  # the connection was to a server that was about to stop
             return -1
         return int(row[0]) if row else -1
 
@@ -116,7 +116,7 @@ class Outside:
 
 
 def pictures(data_dir: Path) -> list[Path]:
-    """The files of the image store, without those that are still being written."""
+    """Return the files of the image store, without those that are being written."""
     found = []
     with suppress(FileNotFoundError), os.scandir(data_dir / "images") as folders:  # many times faster than a glob
         for folder in folders:
@@ -126,18 +126,18 @@ def pictures(data_dir: Path) -> list[Path]:
 
 
 def downloading(demo: Outside) -> bool:
-    """A niche is there, and of another some pictures are stored that are not committed yet."""
-    stored = demo.pictures()  # first: files and rows only grow, so what is missing afterwards was missing before
+    """Return whether one niche is complete, and another has stored pictures that are not committed yet."""
+    stored = demo.pictures()  # before the rows: both only grow, so a row that is missing later was missing now
     return stored > PER_NICHE and PER_NICHE <= demo.count("SELECT count(*) FROM thumbnails") < stored
 
 
 def encoding(demo: Outside) -> bool:
-    """A niche has the vectors of its pictures, and not those of its titles."""
+    """Return whether a niche has the vectors of its pictures and not those of its titles."""
     return demo.count("SELECT max(n) - min(n) FROM (SELECT count(*) n FROM embeddings GROUP BY encoder) each") > 0
 
 
 def logging(demo: Outside) -> bool:
-    """The model is published and is being logged to MLflow."""
+    """Return whether the model is published and is being logged to MLflow."""
     return demo.count("SELECT count(*) FROM runs WHERE status = 'RUNNING'", "mlflow") == 1
 
 
@@ -146,12 +146,12 @@ STAGES: dict[str, tuple[Callable[[Outside], bool], str]] = {
     "encoding": (encoding, "embeddings"),
     "logging": (logging, "ranking_model"),
 }
-"""When to kill, and the step that does not end by it."""
+"""For each stage: when to kill, and the step that is then unfinished."""
 
 
 @dataclass
 class Kill:
-    """What was seen just before a kill and after it."""
+    """The state just before a kill and after it."""
 
     before: dict[str, int]
     after: dict[str, Any] = field(default_factory=dict)
@@ -161,7 +161,7 @@ class Kill:
 
 @dataclass
 class Story:
-    """Three kills, the run that came through, and the one after it."""
+    """Three kills, the run that then succeeded, and one more run."""
 
     data_dir: Path
     kills: dict[str, Kill] = field(default_factory=dict)
@@ -172,7 +172,7 @@ class Story:
 
 
 def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
-    """How many pointers there are, and which of them name no release that verifies."""
+    """Return the number of pointers, and those that name no valid release."""
     pointers = sorted(store.root.glob("*/*/CURRENT"))
     bad = []
     for pointer in pointers:
@@ -186,12 +186,12 @@ def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
 
 
 def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], demo: Outside) -> bool:
-    """Hold the process in its tracks, and say whether it is still where it was seen; it goes on if it is not.
+    """Stop the process, and return whether it is still at the stage that was seen; otherwise it continues.
 
     A busy machine may run nobody but the demo between the moment that is looked for and the kill.
     """
     process.send_signal(signal.SIGSTOP)
-    time.sleep(0.1)  # what it had asked of its servers is done
+    time.sleep(0.1)  # its servers have now finished its requests
     if when(demo):
         return True
     process.send_signal(signal.SIGCONT)
@@ -252,7 +252,7 @@ def test_the_kill_came_in_the_middle_of_its_stage(story: Story, stage: str) -> N
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_what_was_committed_is_there_after_the_kill(story: Story, stage: str) -> None:
+def test_committed_rows_survive_the_kill(story: Story, stage: str) -> None:
     kill = story.kills[stage]
     assert kill.before["videos"] > 0
     lost = {table: count for table, count in kill.before.items() if kill.after["rows"].get(table, -1) < count}
@@ -266,7 +266,7 @@ def test_no_kill_ever_makes_the_library_smaller(story: Story) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_what_is_served_after_the_kill_is_whole(story: Story, stage: str) -> None:
+def test_the_served_releases_are_valid_after_the_kill(story: Story, stage: str) -> None:
     kill = story.kills[stage]
     assert kill.bad_pointers == []
     if stage in ("downloading", "encoding"):
@@ -275,7 +275,7 @@ def test_what_is_served_after_the_kill_is_whole(story: Story, stage: str) -> Non
         assert kill.served == len(NICHES)
 
 
-def test_the_same_command_then_ends_well_and_fetches_nothing_twice(story: Story) -> None:
+def test_the_same_command_then_succeeds_and_fetches_nothing_twice(story: Story) -> None:
     assert story.final is not None
     assert story.final.returncode == 0, story.final.stdout + story.final.stderr
     # Every niche was complete by the third kill: new, fetched, encoded and measured are 0 each.
@@ -317,7 +317,7 @@ def test_dagster_shows_the_killed_runs_as_failed_and_none_as_running(story: Stor
     assert Counter(statuses.values())["FAILURE"] == len(STAGES)
 
 
-def test_once_more_and_nothing_is_new(story: Story) -> None:
+def test_one_more_run_finds_nothing_new(story: Story) -> None:
     assert story.again is not None
     assert story.again.returncode == 0, story.again.stdout + story.again.stderr
     assert "Nothing was new: 0 downloaded, 0 encoded, 0 measured, 0 trained" in story.again.stdout

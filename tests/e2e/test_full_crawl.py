@@ -33,7 +33,7 @@ KILLS = 10
 
 
 class Laboratory:
-    """A data folder of its own, collecting from the emulator by `dg launch`."""
+    """A lab in its own data folder, which collects from the emulator through `dg launch`."""
 
     def __init__(self, folder: Path, emulator: Emulator) -> None:
         self._emulator = emulator
@@ -52,7 +52,7 @@ class Laboratory:
         self.seconds = 0.0
 
     def crawl(self, niche: str, until_units: float = float("inf")) -> bool:
-        """Materialize the partition; killed when so many units are spent. Whether it came to its end."""
+        """Materialize the partition, and kill the run when so many units are spent. Return whether it finished."""
         command = ["dg", "launch", "--assets", "crawled_videos", "--partition", niche]
         started = time.monotonic()
         process = subprocess.Popen(
@@ -82,7 +82,7 @@ class Laboratory:
         return not killed
 
     def add(self, niche: str, channels: list[str]) -> None:
-        """Hand in a list of channels: search would need days to find the last of so small a world."""
+        """Add a list of channels, because the search would need days to find the last ones of so few."""
         command = [sys.executable, "-m", "thumblab_cli.main", "crawl", "add", "--niche", niche, "--file", "-"]
         subprocess.run(
             command, env=self._environment, input="\n".join(channels), text=True, check=True, capture_output=True
@@ -118,7 +118,7 @@ def outcome(lab: Laboratory) -> set[tuple[object, ...]]:
     return set(lab.rows("SELECT video_id, channel_id, niche, outcome FROM crawl_videos"))
 
 
-def test_200_000_videos_within_one_days_quota_and_600_mb_also_when_it_is_killed_ten_times() -> None:
+def test_200_000_videos_take_one_days_quota_and_600_mb_even_with_ten_kills() -> None:
     catalogue = vast_catalogue(CHANNELS, VIDEOS)
     lists: dict[str, list[str]] = {niche: [] for niche in NICHES}
     for channel_id in catalogue.channel_ids:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from leaks import rows_with_a_secret
+from leaks import tables_of_database
 from real_processes import REPOSITORY, VIDEOS, RunningLab, environment, thumblab, url_from_outside
 
 from demo.catalogues.synthetic import synthetic_catalogue
@@ -42,13 +42,13 @@ def served(lab: RunningLab, kind: str, scope: str) -> Release:
     return release
 
 
-def test_up_prints_four_addresses_and_all_of_them_answer(lab: RunningLab) -> None:
-    page = lab.up.said("Score thumbnails")
+def test_up_prints_four_addresses_that_all_answer(lab: RunningLab) -> None:
+    page = lab.up.printed("Score thumbnails")
     addresses = {
-        lab.up.said("Dagster "): "html",
-        lab.up.said("MLflow "): "html",
+        lab.up.printed("Dagster "): "html",
+        lab.up.printed("MLflow "): "html",
         page: "html",
-        lab.up.said("API "): "json",
+        lab.up.printed("API "): "json",
     }
     assert [address.startswith("http://127.0.0.1:") for address in addresses] == [True] * 4
     for address, kind in addresses.items():
@@ -56,7 +56,7 @@ def test_up_prints_four_addresses_and_all_of_them_answer(lab: RunningLab) -> Non
         assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), address
 
 
-def test_the_schedules_run_on_hobart_time_without_being_switched_on_but_for_the_crawl(
+def test_all_schedules_but_the_crawls_run_by_default_and_on_hobart_time(
     schedules: list[dict[str, Any]],
 ) -> None:
     assert {s["name"]: (s["pipelineName"], s["cronSchedule"]) for s in schedules} == {
@@ -109,7 +109,7 @@ def test_a_backfill_over_graphql_materializes_every_partition_of_every_library_a
 
 
 def evaluations(lab: RunningLab, assets: set[str]) -> dict[str, Counter[str]]:
-    """How often each check of the assets had which outcome."""
+    """Return how often each check of the assets had each outcome."""
     nodes = lab.graphql(
         "{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks { name blocking } } } } }"
     )["assetNodes"]
@@ -211,7 +211,7 @@ def test_the_run_says_where_its_model_is_in_mlflow(lab: RunningLab, trained: str
     assert said["release"] == served(lab, MODEL, ALL).release_id
 
 
-def test_no_server_of_the_lab_complained(lab: RunningLab, trained: str) -> None:
+def test_no_server_of_the_lab_logged_an_error(lab: RunningLab, trained: str) -> None:
     logs: list[Path] = sorted((lab.data_dir / "logs").glob("*.log"))
     assert {log.stem for log in logs} == {"dagster", "dagster-daemon", "mlflow", "scoring"}
     complaints = [
@@ -227,7 +227,7 @@ def test_no_server_of_the_lab_complained(lab: RunningLab, trained: str) -> None:
     ("job", "asset"),
     [("crawl_corpus", "crawled_videos"), ("observe_views", "view_history"), ("apply_retention", "retention")],
 )
-def test_what_is_collected_beside_the_refresh_runs_and_tells_its_quota(
+def test_the_assets_outside_the_refresh_run_and_report_their_quota(
     lab: RunningLab, refreshed: dict[str, Any], job: str, asset: str
 ) -> None:
     launched = lab.graphql(
@@ -256,7 +256,7 @@ def test_what_is_collected_beside_the_refresh_runs_and_tells_its_quota(
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_the_request_of_the_readme_is_answered_while_the_demo_runs(lab: RunningLab, trained: str) -> None:
-    """As it is pasted, but for where this lab's service, command and folder are."""
+    """The request is run as it is written, except for the addresses and paths of this lab."""
     pasted = re.search(r"^    (curl (?:.*\\\n)*.*)$", (CHECKOUT / "README.md").read_text(), re.MULTILINE)
     assert pasted is not None
     candidates = lab.data_dir / "candidates"
@@ -281,10 +281,10 @@ def test_the_request_of_the_readme_is_answered_while_the_demo_runs(lab: RunningL
     assert not (lab.data_dir.parent / "api-key").exists()
 
 
-def test_the_key_for_youtube_stands_in_no_log_no_event_and_no_table(lab: RunningLab, trained: str) -> None:
+def test_the_youtube_key_is_in_no_log_event_or_table(lab: RunningLab, trained: str) -> None:
     assert lab.graphql("{ runsOrError { ... on Runs { results { status } } } }")["runsOrError"]["results"]
     files = [path for path in lab.data_dir.rglob("*") if path.is_file() and "postgres" not in path.parts]
     assert any(path.suffix == ".log" for path in files)
     assert [path for path in files if DEMO_KEY.encode() in path.read_bytes()] == []
     for database in ("thumblab", "dagster", "mlflow"):
-        assert rows_with_a_secret(url_from_outside(lab.data_dir, database)) == []
+        assert tables_of_database(url_from_outside(lab.data_dir, database)) == []

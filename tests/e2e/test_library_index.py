@@ -1,4 +1,4 @@
-"""A person changes what a running lab serves: by commands, by the Dagster UI's jobs, and the service follows."""
+"""Promises of changes to a running lab's library, by commands and by jobs in Dagster's UI: the service follows them."""
 
 import time
 from typing import Any
@@ -27,7 +27,7 @@ def answered_with(lab: RunningLab) -> str:
 
 
 def launch(lab: RunningLab, **config: Any) -> None:
-    """The job `roll_back_index` of the niche, as the launchpad of the UI starts it."""
+    """Run the job `roll_back_index` of the niche, as the launchpad of the UI does."""
     launched = lab.graphql(
         """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
@@ -44,7 +44,7 @@ def launch(lab: RunningLab, **config: Any) -> None:
 
 @pytest.fixture(scope="module")
 def video(refreshed: dict[str, Any], lab: RunningLab) -> str:
-    """One that the niche serves, and is taken out by a command."""
+    """A video that the niche serves, and that a command excludes."""
     found = NicheIndex.load(served(lab)).items[0].video_id
     done = thumblab(lab.data_dir, "index", "delete", NICHE, found)
     assert done.returncode == 0, done.stderr
@@ -69,7 +69,7 @@ def test_the_job_of_the_ui_rolls_back_and_resumes_and_the_service_follows(lab: R
     assert answered_with(lab) == changed.release_id
 
 
-def test_a_rebuild_that_is_asked_for_is_made_by_dagster_and_served(lab: RunningLab, video: str) -> None:
+def test_a_requested_rebuild_is_run_by_dagster_and_served(lab: RunningLab, video: str) -> None:
     before = served(lab)
     with psycopg.connect(url_from_outside(lab.data_dir, "thumblab")) as connection:
         connection.execute("INSERT INTO index_rebuilds (niche, reason) VALUES (%s, 'a test asked')", (NICHE,))

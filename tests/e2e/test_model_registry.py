@@ -1,4 +1,4 @@
-"""Promises of the models in MLflow as a person meets them: compared, refused, and chosen by moving an alias."""
+"""Promises of the models in MLflow: they can be compared, are refused if worse, and are chosen by moving an alias."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def launch(lab: RunningLab, job: str) -> dict[str, Any]:
-    """Run the job to its end; the metadata of what it materialized last, and its checks."""
+    """Run the job to its end; return the metadata of its last materialization, and its checks."""
     launched = lab.graphql(
         """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
@@ -32,7 +32,7 @@ def launch(lab: RunningLab, job: str) -> dict[str, Any]:
 
 
 def served_model(lab: RunningLab) -> dict[str, Any]:
-    """What the last materialization of `served_model` said, with the outcome of its check `promoted`."""
+    """Return the metadata of the last materialization of `served_model`, with the outcome of its check `promoted`."""
     found = lab.graphql(
         """query($key: AssetKeyInput!) {
             assetNodeOrError(assetKey: $key) { ... on AssetNode { assetMaterializations(limit: 1) {
@@ -67,7 +67,7 @@ def store(lab: RunningLab, trained: str) -> ReleaseStore:
 
 @pytest.fixture(scope="module")
 def two(lab: RunningLab, store: ReleaseStore, mlflow: Any) -> list[Release]:
-    """The model of the session's training, and of one more, after every video was seen once more."""
+    """The model of the session's training, and that of another training after every video was observed again."""
     engine = create_engine(url_from_outside(lab.data_dir, "thumblab").replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         connection.execute(text("UPDATE video_stats SET view_count = view_count + 1"))
@@ -108,7 +108,7 @@ def test_two_trainings_are_compared_by_search_runs(
 
 @pytest.fixture
 def backwards(two: list[Release], store: ReleaseStore) -> Iterator[Release]:
-    """The newest release: the model of the one before it, which now prefers what it put last."""
+    """The newest release: the previous model with its preferences reversed."""
     from thumblab_core.ranking.adapters import Adapters
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
@@ -172,6 +172,6 @@ def test_a_person_who_moves_the_alias_moves_the_service(
     wait_until(lambda: served_model(lab)["release"] == wanted.release_id, 30, "Dagster says so")
     assert served_model(lab)["decision"] == "served by hand: the champion alias was put on it"
     assert client.get_model_version_by_alias(NAME, "champion").version == version.version
-    # And there it stays: the newest does not come back by itself.
+    # The choice lasts: the newest release does not come back by itself.
     launch(lab, "serve_model")
     assert store.current_id(MODEL, ALL) == wanted.release_id

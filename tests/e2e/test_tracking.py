@@ -38,7 +38,7 @@ def test_without_a_server_the_tracker_says_at_once_how_to_start_one() -> None:
     assert "THUMBLAB_MLFLOW_TRACKING_URI" in str(raised.value)
 
 
-def test_without_a_server_the_sensor_passes_over_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_the_sensor_skips_its_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     from thumblab_core.settings import settings
     from thumblab_pipelines.defs.ranking.serve import champion_moved
     from thumblab_pipelines.defs.resources import LabResource, MlflowResource
@@ -64,10 +64,10 @@ def release(store: ReleaseStore) -> Release:
 
 @pytest.fixture
 def tracker(lab: RunningLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
-    """On the session's server, under a name of its own for each test."""
+    """The names of this test on the session's MLflow server."""
     import mlflow
 
-    # What `connect` would set for good goes with the test.
+    # `connect` sets these variables for good; here they are reset after the test.
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -100,14 +100,14 @@ def log(tracker: Tracker, store: ReleaseStore) -> Log:
 
 
 def kept(client: Any) -> tuple[list[str], list[str]]:
-    """The states of the runs of the experiment, and the versions of the model."""
+    """Return the states of the experiment's runs, and the versions of the model."""
     experiment = client.get_experiment_by_name(NAME)
     runs = client.search_runs([experiment.experiment_id])
     versions = client.search_model_versions(f"name = '{NAME}'")
     return sorted(run.info.status for run in runs), [version.version for version in versions]
 
 
-def test_a_release_is_logged_once_however_often_it_is_asked_for(client: Any, log: Log, release: Release) -> None:
+def test_a_release_is_logged_once_even_if_requested_again(client: Any, log: Log, release: Release) -> None:
     first, second = log(release), log(release)
     assert (first.reused, second.reused) == (False, True)
     assert (first.run_id, first.version, first.url) == (second.run_id, second.version, second.url)
@@ -119,9 +119,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /usr/bin/chromium")
-def test_mlflows_page_opens_as_model_training_also_for_an_experiment_that_is_older(
-    lab: RunningLab, tmp_path: Path
-) -> None:
+def test_mlflows_page_opens_as_model_training_even_for_an_older_experiment(lab: RunningLab, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(lab.up.url("mlflow"))
@@ -160,7 +158,7 @@ def test_two_processes_that_log_a_release_at_once_leave_one_finished_run(
 
 
 def is_pickle(data: bytes) -> bool:
-    """A file of tensors may by chance begin and end as a pickle does."""
+    """Return whether the file is a pickle. A file of tensors may by chance begin and end like one."""
     if data[:1] != b"\x80" or data[1:2] > b"\x05":
         return False
     try:
@@ -169,7 +167,7 @@ def is_pickle(data: bytes) -> bool:
         return False
 
 
-def test_a_run_holds_what_it_takes_to_compare_and_to_repeat_it(
+def test_a_run_has_everything_to_compare_and_repeat_it(
     client: Any, log: Log, release: Release, store: ReleaseStore, tmp_path: Path
 ) -> None:
     import mlflow
@@ -219,7 +217,7 @@ def test_a_run_holds_what_it_takes_to_compare_and_to_repeat_it(
 
 
 @pytest.mark.parametrize("left", ["a run that was only begun", "a run that was never registered"])
-def test_what_a_crash_left_is_closed_as_failed_and_logged_anew(
+def test_a_run_left_by_a_crash_is_closed_as_failed_and_logged_again(
     client: Any, log: Log, release: Release, left: str
 ) -> None:
     logged = log(release)
@@ -237,10 +235,10 @@ def test_what_a_crash_left_is_closed_as_failed_and_logged_anew(
     assert (states.count("FINISHED"), "RUNNING" in states, versions) == (1, False, [again.version])
 
 
-def test_a_crash_before_the_alias_is_made_good_by_asking_again(client: Any, log: Log, release: Release) -> None:
+def test_a_crash_before_the_alias_is_repaired_by_a_second_call(client: Any, log: Log, release: Release) -> None:
     logged = log(release)
     client.delete_registered_model_alias(NAME, "challenger")
-    client.delete_model_version_tag(NAME, logged.version, "thumblab.release_id")  # as labs before had it
+    client.delete_model_version_tag(NAME, logged.version, "thumblab.release_id")  # as in labs of earlier versions
     assert log(release).reused
     challenger = client.get_model_version_by_alias(NAME, "challenger")
     assert (challenger.version, challenger.tags["thumblab.release_id"]) == (logged.version, release.release_id)
@@ -248,8 +246,8 @@ def test_a_crash_before_the_alias_is_made_good_by_asking_again(client: Any, log:
 
 @pytest.fixture
 def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab whose model store is its own: nothing that is moved here is served by the session's."""
-    # What decides between models is tested where there are many; here the newest is not worse than any.
+    """A lab with its own model store, so that promotions here do not change the session's lab."""
+    # Other tests cover the comparison of models; here the newest is never worse.
     monkeypatch.setattr(promotion, "check_model", lambda lab, release: [])
     monkeypatch.setattr(
         promotion, "decide", lambda lab, challenger, champion: promotion.Decision(True, f"over {champion}")
@@ -260,7 +258,7 @@ def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> La
 
 @pytest.fixture
 def three(own: Lab, release: Release, log: Log) -> list[Release]:
-    """Releases with one model in them, each logged as a version."""
+    """Releases of one model, each logged as a version."""
 
     def again(number: int) -> Release:
         return own.releases.publish(
@@ -278,7 +276,7 @@ def aliases(client: Any) -> dict[str, str]:
     return found
 
 
-def test_the_alias_follows_the_lab_and_a_persons_move_is_seen_followed_and_told(
+def test_the_alias_follows_the_lab_and_the_lab_follows_a_person_who_moves_it(
     own: Lab, tracker: Tracker, client: Any, three: list[Release]
 ) -> None:
     registry = tracker.registry
@@ -297,32 +295,32 @@ def test_the_alias_follows_the_lab_and_a_persons_move_is_seen_followed_and_told(
     assert watch(own, registry).chosen is None
     assert "served by hand: the champion alias" in client.get_model_version(NAME, "1").tags["thumblab.promotion"]
 
-    # Named to served_model instead, the alias comes along.
+    # When served_model is told to serve a release, the alias follows.
     serve_chosen(own, registry, three[1].release_id, by_alias=False)
     assert aliases(client)["champion"] == "2"
     assert watch(own, registry).chosen is None
 
 
-def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_made_good(
+def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
     own: Lab, tracker: Tracker, client: Any, three: list[Release], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = tracker.registry
     serve_chosen(own, registry, three[0].release_id, by_alias=False)
-    own.releases.promote(three[2])  # and killed
+    own.releases.promote(three[2])  # and the process is killed here
     found = watch(own, registry)
     assert (found.chosen, "cut short" in found.explanation) == (None, True)
     assert own.releases.current(MODEL, ALL) == three[2]
     serve_newest(own, registry)
     assert aliases(client)["champion"] == "3"
 
-    # Killed after the alias and before the note of whose it is.
+    # Killed after the alias was moved and before the move was recorded as the lab's own.
     client.delete_registered_model_tag(NAME, "thumblab.champion_version")
     assert watch(own, registry).chosen is None
     client.set_registered_model_alias(NAME, "champion", "2")
     assert watch(own, registry).chosen is not None, "the watch had noted it"
 
 
-def test_a_person_who_moves_the_alias_while_the_lab_promotes_is_the_one_who_is_followed(
+def test_a_person_who_moves_the_alias_during_a_promotion_wins(
     own: Lab, tracker: Tracker, client: Any, three: list[Release], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = tracker.registry
@@ -340,7 +338,7 @@ def test_a_person_who_moves_the_alias_while_the_lab_promotes_is_the_one_who_is_f
     assert chosen.release_id == three[1].release_id
 
 
-def test_a_wish_that_is_not_followed_yet_outlives_a_training_that_is_not_better(
+def test_a_moved_alias_survives_a_training_that_is_not_better(
     own: Lab, tracker: Tracker, client: Any, three: list[Release], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = tracker.registry
@@ -360,7 +358,7 @@ def test_a_wish_that_is_not_followed_yet_outlives_a_training_that_is_not_better(
     assert client.get_model_version(NAME, "3").tags["thumblab.promotion"] == "not promoted: worse"
 
 
-def test_a_release_that_was_pruned_is_fetched_from_mlflow_and_a_damaged_copy_is_not_taken(
+def test_a_pruned_release_is_fetched_from_mlflow_unless_the_copy_is_damaged(
     own: Lab, tracker: Tracker, client: Any, three: list[Release], lab: RunningLab
 ) -> None:
     registry = tracker.registry

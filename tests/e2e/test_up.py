@@ -1,4 +1,4 @@
-"""Promises of how `thumblab up` begins and ends."""
+"""Promises of the start and the end of `thumblab up`."""
 
 import json
 import signal
@@ -24,9 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("which", ["dagster", "mlflow", "scoring"])
-def test_a_second_up_on_a_taken_port_is_refused_with_a_sentence_and_leaves_the_first_alone(
-    lab: RunningLab, which: str
-) -> None:
+def test_a_second_up_on_a_taken_port_is_refused_and_leaves_the_first_alone(lab: RunningLab, which: str) -> None:
     with new_folder() as folder:
         ports = dict(zip(("dagster", "mlflow", "scoring"), free_ports(3), strict=True)) | {which: lab.up.ports[which]}
         options = ["--dagster-port", str(ports["dagster"]), "--mlflow-port", str(ports["mlflow"])]
@@ -53,8 +51,8 @@ def ends_well(up: Up, data_dir: Path, number: signal.Signals) -> None:
 
 
 @pytest.mark.last
-def test_the_end_of_up_leaves_no_process_no_port_and_no_database(lab: RunningLab) -> None:
-    """Of the lab in which all of these tests worked, by Ctrl-C, and, by SIGTERM, when it is begun again without the demo."""
+def test_up_leaves_no_process_port_or_database_when_it_ends(lab: RunningLab) -> None:
+    """The session's lab ends by Ctrl-C; then the same folder without the demo, by SIGTERM."""
     ends_well(lab.up, lab.data_dir, signal.SIGINT)
     with running(lab.data_dir) as up:
         ends_well(up, lab.data_dir, signal.SIGTERM)

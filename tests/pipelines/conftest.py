@@ -1,4 +1,4 @@
-"""A small lab, collected once from the emulator, that the tests of a module may look at but not change."""
+"""A small lab, collected once from the emulator. Tests may read it but must not change it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ KEY = "AIzaSecretOfTheTests"
 
 @dataclass(frozen=True)
 class Small:
-    """What was collected, from where, and what each step said."""
+    """The lab, its source, and the result of each step by niche."""
 
     lab: Lab
     catalogue: SyntheticCatalogue
@@ -32,7 +32,7 @@ def catalogue() -> SyntheticCatalogue:
 
 @pytest.fixture(scope="session")
 def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterator[Small]:
-    """150 videos of 7 channels with their pictures: nothing encoded yet, and not to be changed."""
+    """150 videos of 7 channels with their pictures, not encoded. Tests must not change it."""
     from thumblab_pipelines.collection.download import download_thumbnails
     from thumblab_pipelines.collection.refresh import collect
 
@@ -45,9 +45,9 @@ def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterat
 
 @pytest.fixture(scope="session")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Makes a dataset whose corrected log views are a linear function of the picture's vector plus noise.
+    """Return a function that makes a dataset whose corrected log views are linear in the picture's vector, plus noise.
 
-    Every video was counted once, in one era, and looks like no other; `columns` replace or join what there is.
+    Every video was counted once, in one era, and no two look alike. `columns` replace or add columns of the corpus.
     """
     import numpy as np
     import pandas as pd

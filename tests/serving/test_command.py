@@ -249,13 +249,13 @@ def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, t
     for arguments in ((), ("--demo",)):
         done = within(*arguments, command="key", **apart | {"THUMBLAB_API_KEY": ""})
         assert (done.exit_code, done.stdout) == (1, "")
-        assert f"a service that is not this lab's `thumblab up` runs at {service.url}" in done.stderr
+        assert f"the service at {service.url} does not belong to this lab's `thumblab up`" in done.stderr
     assert not (tmp_path / "mine").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "api-key").write_text("mine\n")
     done = within(command="key", **apart | {"THUMBLAB_API_KEY": ""})
     assert (done.exit_code, done.stdout) == (0, "mine\n")
-    assert f"a service that is not this lab's `thumblab up` runs at {service.url}" in done.stderr
+    assert f"the service at {service.url} does not belong to this lab's `thumblab up`" in done.stderr
 
 
 def test_another_server_on_the_port_never_receives_the_key(within, tmp_path):
@@ -284,7 +284,7 @@ def test_another_server_on_the_port_never_receives_the_key(within, tmp_path):
     assert done.stdout == KEY + "\n"
     assert len(heard) == 2
     assert KEY not in "".join(heard)
-    assert "is not this lab's `thumblab up`" in done.stderr
+    assert "does not belong to this lab's `thumblab up`" in done.stderr
 
 
 def test_the_key_of_the_running_demo_is_found(within, tmp_path):
@@ -296,8 +296,8 @@ def test_the_key_of_the_running_demo_is_found(within, tmp_path):
         of_demo, of_own = within("--demo", command="key", **lab), within(command="key", **lab)
     assert (of_demo.stdout, of_demo.stderr) == ("key-of-the-demo\n", "")
     assert (of_own.exit_code, of_own.stdout) == (1, "")
-    assert f"is of the lab in {demo}: `thumblab key --demo` prints its key" in of_own.stderr
+    assert f"belongs to the lab in {demo}: `thumblab key --demo` prints its key" in of_own.stderr
     assert not (own / "api-key").exists()
     made = within(command="key", **lab)
     assert made.stdout.strip() == (own / "api-key").read_text().strip()
-    assert made.stderr == f"Made a key for the lab in {own}.\n"
+    assert made.stderr == f"Generated a key for the lab in {own}.\n"

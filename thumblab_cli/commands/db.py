@@ -1,4 +1,4 @@
-"""`thumblab db`: the database, wherever it is."""
+"""`thumblab db`: start, stop and inspect the database."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ import click
 def command() -> None:
     """Start, stop and migrate the database.
 
-    Without THUMBLAB_DATABASE_URL the lab runs a PostgreSQL of its own, which starts when it is needed and stops when the
+    Without THUMBLAB_DATABASE_URL the lab runs its own PostgreSQL server. It starts when it is needed and stops when the
     last process that uses it ends.
     """
 
@@ -18,18 +18,22 @@ def command() -> None:
 @command.command()
 def start() -> None:
     """Start the lab's own server and keep it running until `thumblab db stop`."""
-    from thumblab_core.database import server
+    from thumblab_core.database.server import database_url
+    from thumblab_core.embedded_postgres import server
+    from thumblab_core.settings import settings
 
-    click.echo(server.start(keep=True))
+    server.start(settings(), keep=True)
+    click.echo(database_url(settings()))
 
 
 @command.command()
-@click.option("--force", is_flag=True, help="Stop it even under processes that use it.")
+@click.option("--force", is_flag=True, help="Stop it even while processes use it.")
 def stop(force: bool) -> None:
     """Stop the lab's own server, or let it stop with the last process that uses it."""
-    from thumblab_core.database import server
+    from thumblab_core.embedded_postgres import server
+    from thumblab_core.settings import settings
 
-    if server.stop(force):
+    if server.stop(settings(), force):
         click.echo("The database is stopped.")
     else:
         click.echo("The database is in use: it stops when the last process that uses it ends. To stop it now: --force")
@@ -40,55 +44,63 @@ def stop(force: bool) -> None:
     prompt="Two servers on one folder destroy it. Are you sure that no other host or container runs the lab on it?"
 )
 def take_over() -> None:
-    """Use a data folder on this host whose last host did not shut the database down.
+    """Use a data folder on this host although its last host did not shut the database down.
 
-    For a folder that was moved, a host that was renamed, or one that is gone.
+    For a folder that was moved, a host that was renamed, or a host that no longer exists.
     """
-    from thumblab_core.database import server
+    from thumblab_core.embedded_postgres import server
+    from thumblab_core.settings import settings
 
-    other = server.take_over()
-    click.echo(f"Taken over from {other}." if other else "The data folder belongs to no other host; nothing was to do.")
+    previous_host = server.take_over(settings())
+    if previous_host:
+        click.echo(f"Taken over from {previous_host}.")
+    else:
+        click.echo("The data folder belongs to no other host; there was nothing to do.")
 
 
 @command.command()
-@click.option("--database", metavar="NAME", help="Another database on the same server, made when missing.")
+@click.option("--database", metavar="NAME", help="Another database on the same server, created when missing.")
 @click.option("--driver", default="psycopg", show_default=True, help="With --database: MLflow takes psycopg2.")
 def url(database: str | None, driver: str) -> None:
     """Print the SQLAlchemy URL, for programs that should use the same server.
 
-    The lab's own server runs on only while something uses it: `thumblab db start` first.
+    The lab's own server runs only while something uses it: run `thumblab db start` first.
     """
-    from thumblab_core.database import server
+    from thumblab_core.database.server import database_url, named_database_url
 
-    click.echo(server.named_database_url(database, driver) if database else server.database_url())
+    click.echo(named_database_url(database, driver) if database else database_url())
 
 
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Show whether the database runs, where, and what holds it up."""
-    from thumblab_core.database import server
+    """Show whether the database runs, where it is, and whether something keeps it running."""
+    from thumblab_core.database.server import status as database_status
+    from thumblab_core.embedded_postgres.server import other_host
+    from thumblab_core.settings import settings
 
-    now = server.status()
+    state = database_status(settings())
     if as_json:
-        click.echo(json.dumps({**dataclasses.asdict(now), "folder": str(now.folder) if now.folder else None}))
+        folder = str(state.folder) if state.folder else None
+        click.echo(json.dumps({**dataclasses.asdict(state), "folder": folder}))
         return
-    click.echo(
-        f"{'The lab’s own server' if now.embedded else 'An external server'}: {'running' if now.running else 'stopped'}"
-    )
-    if other := server.other_host():
-        click.echo(f"in use by {other}; a data folder belongs to one host at a time")
-    elif now.embedded and now.running:
-        click.echo("in use" if now.in_use else "not in use", nl=False)
-        click.echo(", kept until `thumblab db stop`" if now.kept else ", stops with the last process that uses it")
-    if now.folder:
-        click.echo(f"folder: {now.folder}")
+    server = "The lab’s own server" if state.embedded else "An external server"
+    click.echo(f"{server}: {'running' if state.running else 'stopped'}")
+    holder = other_host(settings()) if state.embedded else None
+    if holder is not None:
+        click.echo(f"in use by {holder}; a data folder belongs to one host at a time")
+    elif state.embedded and state.running:
+        click.echo("in use" if state.in_use else "not in use", nl=False)
+        click.echo(", kept until `thumblab db stop`" if state.kept else ", stops with the last process that uses it")
+    if state.folder:
+        click.echo(f"folder: {state.folder}")
 
 
 @command.command()
 def migrate() -> None:
     """Bring the tables to the current schema."""
-    from thumblab_core.database import schema, server
+    from thumblab_core.database import schema
+    from thumblab_core.database.server import database_url
 
-    schema.migrate(server.database_url())
+    schema.migrate(database_url())
     click.echo("The database is at the current schema.")

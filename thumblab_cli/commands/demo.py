@@ -1,4 +1,4 @@
-"""thumblab demo: the whole lab once, from an empty folder to a ranking, with no key and no network."""
+"""`thumblab demo`: run the whole lab once, from an empty folder to a ranking, without a key or a network."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ import click
 @click.option(
     "--catalogue",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder with videos.csv and images to collect from, in place of the synthetic catalogue.",
+    help="A folder with videos.csv and images to collect from, instead of the synthetic catalogue.",
 )
 def command(catalogue: Path | None) -> None:
     """Collect from a YouTube emulator, embed, index, train, serve, and rank three thumbnails.
 
-    Done again, it finds everything there: nothing is downloaded, encoded or trained twice.
+    A second run finds the results of the first: nothing is downloaded, encoded or trained twice.
     """
     from thumblab_cli.demo.walkthrough import walk_through
     from thumblab_cli.printing.tables import whole_console

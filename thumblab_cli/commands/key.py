@@ -1,4 +1,4 @@
-"""`thumblab key`: the API key that the scoring service asks for."""
+"""`thumblab key`: print the API key of the scoring service."""
 
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 @click.command()
 @demo_option
 def command(chosen: "Settings") -> None:
-    """Print the API key of the scoring service, made on first use.
+    """Print the API key of this lab's scoring service, generated on first use.
 
-    It is this lab's key. Where the service of another lab is running, that is said on stderr, and no key is made.
+    When the service of another lab is running, a message on stderr says so, and no key is generated.
     """
     from thumblab_cli.servers.running_services import another_labs_service
     from thumblab_core.api_key import api_key, kept_key
@@ -28,5 +28,5 @@ def command(chosen: "Settings") -> None:
         click.echo(f"This is the key of the lab in {chosen.data_dir}; {other}", err=True)
     if key is None:
         key = api_key(chosen)
-        click.echo(f"Made a key for the lab in {chosen.data_dir}.", err=True)
+        click.echo(f"Generated a key for the lab in {chosen.data_dir}.", err=True)
     click.echo(key)

@@ -1,4 +1,4 @@
-"""`thumblab models`: the small model files that the lab may fetch."""
+"""`thumblab models`: fetch the small model files that the lab can use, and show their state."""
 
 import json
 from pathlib import Path
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Fetch the small model files that the lab can use, and see which are here.
+    """Fetch the small model files that the lab can use, and show which are present.
 
-    Nothing is fetched unless it is asked for here. A file takes its place only when its SHA-256 is the one the lab knows.
+    The lab fetches these files only through this command. A file is accepted only when its SHA-256 is the expected one.
     """
 
 
@@ -27,18 +27,18 @@ def command() -> None:
     "source",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Take a copy that is on this machine, instead of fetching it.",
+    help="Use a copy on this machine instead of fetching the file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def pull(name: str | None, source: Path | None, as_json: bool) -> None:
-    """Put a model file in its place, or all of them where no NAME is given."""
+    """Fetch the model file NAME, or all of them when no NAME is given."""
     from thumblab_core import model_files
 
-    wanted = list(model_files.REGISTRY.values()) if name is None else [model_files.named(name)]
-    if source is not None and len(wanted) > 1:
-        raise LabError(f"--from is one file: say which of {', '.join(model_files.REGISTRY)} it is")
-    changed = [model_files.pull(model, source) for model in wanted]
-    rows = [_state(model) | {"changed": new} for model, new in zip(wanted, changed, strict=True)]
+    chosen = list(model_files.REGISTRY.values()) if name is None else [model_files.named(name)]
+    if source is not None and len(chosen) > 1:
+        raise LabError(f"--from names one file: give its NAME too, one of {', '.join(model_files.REGISTRY)}")
+    changed = [model_files.pull(model, source) for model in chosen]
+    rows = [_state(model) | {"changed": new} for model, new in zip(chosen, changed, strict=True)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -49,7 +49,7 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Show which model files are here, and which face detector is used."""
+    """Show which model files are present, and which face detector is used."""
     from thumblab_core import model_files
 
     rows = [_state(model) for model in model_files.REGISTRY.values()]
@@ -58,22 +58,22 @@ def status(as_json: bool) -> None:
     except LabError as error:
         used, problem = None, str(error)
     if as_json:
-        said = {"files": rows, "face_model": None if used is None else str(used), "problem": problem}
-        click.echo(json.dumps(said, indent=2))
+        state = {"files": rows, "face_model": None if used is None else str(used), "problem": problem}
+        click.echo(json.dumps(state, indent=2))
         return
     for row in rows:
         click.echo(f"{row['name']}: {row['state']} ({row['what']}; {row['licence']}; {int(row['size']) / 1000:.0f} kB)")
         click.echo(f"  {row['path']}")
     if problem is not None:
-        click.echo(f"Faces are not looked for: {problem}")
+        click.echo(f"Faces are not detected: {problem}")
     elif used is None:
-        click.echo("Faces are not looked for: `thumblab models pull`, or set THUMBLAB_FACE_MODEL")
+        click.echo("Faces are not detected: run `thumblab models pull`, or set THUMBLAB_FACE_MODEL")
     else:
-        click.echo(f"Faces are found with {used}")
+        click.echo(f"Faces are detected with {used}")
 
 
 def _state(model: "ModelFile") -> dict[str, str | int]:
-    """What there is to say of a file, for people and for `--json`; sizes in bytes."""
+    """Return the state of a file, for the text output and for `--json`. Sizes are in bytes."""
     from thumblab_core import model_files
 
     return {

@@ -1,14 +1,23 @@
-"""thumblab up: every server of the lab, until Ctrl-C."""
+"""`thumblab up`: run every server of the lab until Ctrl-C."""
 
 import signal
 import time
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from thumblab_cli.servers.supervisor import Supervisor
+    from thumblab_core.running import Running
+    from thumblab_core.settings import Settings
+
 _DATABASE_SECONDS = 5
+"""Seconds between two checks that the database still runs."""
 
 
 @click.command(name="up")
@@ -16,85 +25,97 @@ _DATABASE_SECONDS = 5
 @click.option(
     "--catalogue",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --demo: on what `thumblab demo --catalogue` made of this catalogue.",
+    help="With --demo: on the lab that `thumblab demo --catalogue` made of this catalogue.",
 )
 @click.option("--dagster-port", default=3000, show_default=True)
-@click.option("--mlflow-port", type=int, help="Default: where this lab had it before; at first 5000, if it is free.")
+@click.option(
+    "--mlflow-port", type=int, help="Default: the port that this lab had before; at first 5000, if it is free."
+)
 def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: int | None) -> None:
     """Run the Dagster UI and daemon, MLflow, and the scoring service with its page, until Ctrl-C.
 
-    A server that ends by itself is started again, three times in ten minutes at most. `up` ends when the database ends.
+    A server that ends by itself is started again, at most three times in ten minutes. `up` ends when the database ends.
     """
     from thumblab_cli.demo.lab import demo_lab
     from thumblab_cli.printing.tables import whole_console
-    from thumblab_cli.servers import processes
+    from thumblab_cli.servers import lab_servers, ports
+    from thumblab_cli.servers.supervisor import Supervisor
     from thumblab_cli.servers.waiting import wait_for
-    from thumblab_cli.which_lab import demo_settings
-    from thumblab_core.api_key import api_key
-    from thumblab_core.database.server import running_database_url
-    from thumblab_core.errors import LabError
+    from thumblab_cli.which_lab import lab_settings
     from thumblab_core.running import Running, announced
-    from thumblab_core.settings import settings
-    from thumblab_pipelines.models.tracking import Tracker
 
-    if catalogue is not None and not demo:
-        raise LabError("--catalogue goes with --demo; a catalogue of your own goes in with `thumblab import`")
+    chosen = lab_settings(demo, catalogue)
     console = whole_console()
-    # Both, and whatever was inherited: a shell starts background jobs with SIGINT ignored.
+    # Both signals, whatever this process inherited: a shell starts background jobs with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
-        port = mlflow_port or processes.mlflow_port((demo_settings(catalogue) if demo else settings()).data_dir)
+        port = mlflow_port or ports.mlflow_port(chosen.data_dir)
+        environment: dict[str, str] = {}
         if demo:
-            stack.enter_context(demo_lab(catalogue, port))
-        chosen = settings()
+            lab = stack.enter_context(demo_lab(catalogue, port))
+            chosen, environment = lab.settings, lab.environment
         chosen.data_dir.mkdir(parents=True, exist_ok=True)
-        home = processes.dagster_home(chosen)
-        addresses = {
-            "DAGSTER_HOME": str(home),
+        environment |= {
+            "DAGSTER_HOME": str(lab_servers.dagster_home(chosen)),
             "THUMBLAB_DATA_DIR": str(chosen.data_dir.resolve()),
             "THUMBLAB_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
             "THUMBLAB_DAGSTER_URL": f"http://127.0.0.1:{dagster_port}",
         }
         console.print("starting the database")
         servers = [
-            processes.mlflow_server(chosen, port),
-            *processes.dagster_servers(dagster_port),
-            processes.scoring_server(chosen, chosen.serving_port),
+            lab_servers.mlflow_server(chosen, port),
+            *lab_servers.dagster_servers(dagster_port),
+            lab_servers.scoring_server(chosen, chosen.serving_port),
         ]
         urls = {server.name: server.url for server in servers if server.url}
         running = Running(urls["dagster"], urls["mlflow"], urls["scoring"])
         stack.enter_context(announced(chosen.data_dir, running))
         for server in servers:
-            processes.refuse_taken(server)
-        processes.keep_mlflow_port(chosen.data_dir, port)
-        supervisor = stack.enter_context(processes.Supervisor(chosen.data_dir, addresses))
+            ports.refuse_taken(server)
+        ports.keep_mlflow_port(chosen.data_dir, port)
+        supervisor = stack.enter_context(Supervisor(chosen.data_dir, environment))
         for server in servers:
             supervisor.start(server)
         console.print(f"starting {', '.join(server.name for server in servers)}", highlight=False)
         wait_for(console, supervisor, servers)
+        _print_addresses(console, running, chosen)
         try:
-            models = Tracker.connect(running.mlflow).page()
-        except LabError:  # it has just answered; where its runs are is a convenience
-            models = running.mlflow
-        console.print(f"Dagster          {running.dagster}")
-        console.print(f"MLflow           {models}", soft_wrap=True)
-        console.print(f"Score thumbnails {running.scoring}/#key={api_key(chosen)}", soft_wrap=True)
-        console.print(f"API              {running.scoring}/openapi.json")
-        console.print(f"Logs             {chosen.data_dir / 'logs'}", soft_wrap=True)
-        console.print("Ctrl-C stops everything.")
-
-        def tell(what: str) -> None:
-            console.print(what, markup=False, highlight=False, soft_wrap=True)
-
-        try:
-            for second in count():
-                if second % _DATABASE_SECONDS == 0 and running_database_url(chosen) is None:
-                    raise LabError(f"the lab's database has ended; its log is {chosen.data_dir / 'postgres' / 'log'}")
-                supervisor.mend(tell)
-                time.sleep(1)
+            _supervise(console, supervisor, chosen)
         except KeyboardInterrupt:
-            # A second Ctrl-C must not leave half of them running.
+            # Ignore a second Ctrl-C, which would leave half of the servers running.
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
             console.print("stopping")
+
+
+def _print_addresses(console: "Console", running: "Running", chosen: "Settings") -> None:
+    from thumblab_core.api_key import api_key
+    from thumblab_core.errors import LabError
+    from thumblab_pipelines.models.tracking import Tracker
+
+    try:
+        runs_page = Tracker.connect(running.mlflow).page()
+    except LabError:  # the address of the server is good enough
+        runs_page = running.mlflow
+    console.print(f"Dagster          {running.dagster}")
+    console.print(f"MLflow           {runs_page}", soft_wrap=True)
+    console.print(f"Score thumbnails {running.scoring}/#key={api_key(chosen)}", soft_wrap=True)
+    console.print(f"API              {running.scoring}/openapi.json")
+    console.print(f"Logs             {chosen.data_dir / 'logs'}", soft_wrap=True)
+    console.print("Ctrl-C stops everything.")
+
+
+def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings") -> None:
+    """Start servers again that end, for ever. Raises LabError when the database ends, or a server keeps ending."""
+    from thumblab_core.database.server import running_database_url
+    from thumblab_core.errors import LabError
+
+    def print_line(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    for second in count():
+        if second % _DATABASE_SECONDS == 0 and running_database_url(chosen) is None:
+            raise LabError(f"the lab's database has ended; its log is {chosen.data_dir / 'postgres' / 'log'}")
+        supervisor.mend(print_line)
+        time.sleep(1)

@@ -1,1 +1,1 @@
-"""The demo: its own laboratory, and its steps."""
+"""The demo: its own lab, and its steps."""

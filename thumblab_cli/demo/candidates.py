@@ -1,16 +1,17 @@
-"""Three thumbnails to rank in the demo, of which the truth is known."""
+"""The three thumbnails that the demo ranks, whose true order is known."""
 
 from dataclasses import dataclass
 
 from thumblab_cli.demo.lab import DemoLab
 from thumblab_core.errors import LabError
 
-_SHARES = (0.9, 0.5, 0.1)
+_RANKS = (0.9, 0.5, 0.1)
+"""Where the held-out candidates stand among their channel's videos, as shares from the fewest views to the most."""
 
 
 @dataclass(frozen=True)
 class DemoThumbnail:
-    """A thumbnail and what is known of how good it is: `truth_value` orders the candidates, `truth` shows it."""
+    """A candidate and its true quality: `truth_value` orders the candidates, `truth` is the text to show."""
 
     name: str
     image: bytes
@@ -22,7 +23,7 @@ class DemoThumbnail:
 
 
 def choose_candidates(lab: DemoLab) -> list[DemoThumbnail]:
-    """Fresh drawings of a planted quality, or three held-out videos of the catalogue's largest channel."""
+    """Return new drawings of a planted quality, or three held-out videos of the catalogue's largest channel."""
     from demo.catalogues.synthetic import SyntheticCatalogue
 
     if isinstance(lab.catalogue, SyntheticCatalogue):
@@ -33,25 +34,25 @@ def choose_candidates(lab: DemoLab) -> list[DemoThumbnail]:
     return _held_out(lab)
 
 
-def _held_out(lab: DemoLab) -> list[DemoThumbnail]:
+def _held_out(demo: DemoLab) -> list[DemoThumbnail]:
     import pandas as pd
 
     from thumblab_core.releases.release_store import ALL, PAIRS
     from thumblab_pipelines.lab import Lab
 
-    own = Lab.open()
-    release = own.releases.latest(PAIRS, ALL)
+    lab = Lab.open(demo.settings)
+    release = lab.releases.latest(PAIRS, ALL)
     if release is None:
         raise LabError("there are no training pairs to take held-out thumbnails from; run the demo again")
     videos = pd.read_parquet(release.path / "videos.parquet")
-    test = videos[videos.part == "test"]
-    channel = test.channel_id.mode().iloc[0]
-    ordered = test[test.channel_id == channel].sort_values("target")
-    chosen = [ordered.iloc[round(share * (len(ordered) - 1))] for share in _SHARES]
+    held_out = videos[videos.part == "test"]
+    largest_channel = held_out.channel_id.mode().iloc[0]
+    ordered = held_out[held_out.channel_id == largest_channel].sort_values("target")
+    chosen = [ordered.iloc[round(rank * (len(ordered) - 1))] for rank in _RANKS]
     return [
         DemoThumbnail(
             row.video_id,
-            own.images.get(row.sha256),
+            lab.images.get(row.sha256),
             row.title,
             row.niche,
             "its views",

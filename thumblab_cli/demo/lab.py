@@ -1,85 +1,103 @@
-"""The demo's own laboratory: its data folder, its settings, and the YouTube emulator behind them."""
+"""The demo's own lab: its data folder, its settings, and the YouTube emulator that it collects from."""
 
-import os
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thumblab_cli.servers import processes
+from pydantic import SecretStr
+
+from thumblab_cli.servers import ports
 from thumblab_cli.which_lab import demo_settings
+from thumblab_core.errors import LabError
 from thumblab_core.library_note import DRAWN, write_note
 from thumblab_core.running import running_lab
-from thumblab_core.settings import settings
+from thumblab_core.settings import Settings, settings
 
 if TYPE_CHECKING:
     from demo.catalogues.catalogue import Catalogue
     from demo.emulator import Emulator
 
 DEMO_KEY = "key-of-the-demo-worth-nothing"
-"""Any key will do for the emulator; this one is easily found where no key should be."""
+"""The emulator accepts any key. This one is easy to find in places where no key should be."""
+
+_CHANGED = (
+    "data_dir",
+    "database_url",
+    "release_dir",
+    "mlflow_tracking_uri",
+    "serving_url",
+    "image_encoder",
+    "face_model",
+)
+"""The settings in which `demo_settings` differs from the user's own."""
 
 
 @dataclass(frozen=True)
 class DemoLab:
-    """What the demo runs on. `settings()` of this process is the demo's while it is open."""
+    """The demo's lab while its emulator runs."""
 
+    settings: Settings
+    environment: dict[str, str]
+    """The variables that give a child process these settings."""
     catalogue: "Catalogue"
     emulator: "Emulator"
-    data_dir: Path
     mlflow_port: int | None
-    """Where to start MLflow; None where the lab's `thumblab up` runs it."""
+    """The port to start MLflow on; None where the lab's `thumblab up` runs it."""
+
+    @property
+    def data_dir(self) -> Path:
+        return self.settings.data_dir
 
 
 @contextmanager
 def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[DemoLab]:
-    """Run the emulator over the catalogue in `folder`, or over the synthetic one, and aim the settings at it.
+    """Run the emulator over the catalogue in `folder`, or over the synthetic catalogue, and yield the lab.
 
-    MLflow is where the lab's `thumblab up` runs it; else it is to be started on `mlflow_port`, or, when that is None, where
-    the lab always has it, or on another port where something else is there.
+    Where the lab's `thumblab up` runs, its MLflow is used. Otherwise MLflow is to be started on `mlflow_port`; when that is
+    None, on the port that the lab had before, or on a free one when something else listens there.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue
     from demo.emulator import Emulator
 
-    own, lab = settings(), demo_settings(folder)
-    catalogue = read_catalogue(folder) if folder else synthetic_catalogue(own.demo_videos)
-    lab.data_dir.mkdir(parents=True, exist_ok=True)
+    base = demo_settings(folder)
+    catalogue = read_catalogue(folder) if folder else synthetic_catalogue(settings().demo_videos)
+    base.data_dir.mkdir(parents=True, exist_ok=True)
     if folder is None:
-        write_note(lab.data_dir, DRAWN)
-    running = running_lab(lab.data_dir)
-    port = mlflow_port or processes.free_port(processes.mlflow_port(lab.data_dir))
-    emulator_port = processes.free_port(processes.kept_port(lab.data_dir / "emulator-port"))
+        write_note(base.data_dir, DRAWN)
+    running = running_lab(base.data_dir)
+    port = mlflow_port or ports.free_port(ports.mlflow_port(base.data_dir))
+    emulator_port = ports.free_port(ports.kept_port(base.data_dir / "emulator-port"))
     with Emulator(catalogue, port=emulator_port) as emulator:
-        everything = str(len(catalogue.videos))
-        environment = {
-            "THUMBLAB_DATA_DIR": str(lab.data_dir),
-            "THUMBLAB_DATABASE_URL": "",
-            "THUMBLAB_RELEASE_DIR": "",
-            "THUMBLAB_YOUTUBE_ENDPOINT": emulator.endpoint,
-            "THUMBLAB_YOUTUBE_API_KEY": DEMO_KEY,
-            "THUMBLAB_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}" if running is None else running.mlflow,
-            "THUMBLAB_IMAGE_ENCODER": lab.image_encoder,
-            "THUMBLAB_FACE_MODEL": str(lab.face_model or ""),
-            # The whole catalogue, whatever its age and size: it is the emulator's and costs nobody anything.
-            "THUMBLAB_VIDEOS_PER_NICHE": "500",
-            "THUMBLAB_UPLOADS_PER_CHANNEL": everything,
-            "THUMBLAB_CHANNELS_PER_REFRESH": everything,
-            "THUMBLAB_SEARCH_DAYS": "36500",
-            "THUMBLAB_LIBRARY_DAYS": "36500",
-            # Looking at all of it takes forty searches, and who tries the demo runs it more than twice a day.
-            "THUMBLAB_QUOTA_SEARCHES": "10000",
+        changes = {
+            "mlflow_tracking_uri": f"http://127.0.0.1:{port}" if running is None else running.mlflow,
+            "youtube_endpoint": emulator.endpoint,
+            "youtube_api_key": SecretStr(DEMO_KEY),
+            # Collect the whole catalogue, whatever its age and size: the emulator's quota is free.
+            "videos_per_niche": 500,
+            "uploads_per_channel": len(catalogue.videos),
+            "channels_per_refresh": len(catalogue.videos),
+            "search_days": 36_500,
+            "library_days": 36_500,
+            # A full collection takes forty searches; users run the demo more than twice a day.
+            "quota_searches": 10_000,
         }
-        before = {name: os.environ.get(name) for name in environment}
-        os.environ.update(environment)
-        settings.cache_clear()
+        chosen = base.model_copy(update=changes)
+        environment = chosen.as_environment(dict.fromkeys((*_CHANGED, *changes)))
+        yield DemoLab(chosen, environment, catalogue, emulator, None if running else port)
+
+
+@contextmanager
+def only_demo(data_dir: Path) -> Iterator[None]:
+    """Keep other demos off the folder in the block. Raises LabError when another one runs on it."""
+    with (data_dir / "demo.lock").open("w") as lock:
         try:
-            yield DemoLab(catalogue, emulator, lab.data_dir, None if running else port)
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-            settings.cache_clear()
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel releases it even when we are killed
+        except BlockingIOError:
+            raise LabError(
+                f"{data_dir} is in use: another `thumblab demo` is running on it; wait for it or stop it"
+            ) from None
+        yield

@@ -1,1 +1,1 @@
-"""Start, watch and stop the servers of the lab."""
+"""Start, supervise and stop the servers of the lab."""

@@ -1,8 +1,8 @@
-"""Ends the servers that a lab leaves behind, however it went: run as a script, it outlives its parent by a few seconds.
+"""End the servers that a process leaves behind, however it ended. Run as a script, it outlives its parent by seconds.
 
-Its stdin is a pipe that only the parent writes to, one line `+PGID` for each session it starts and `-PGID` for each that has
-ended. The kernel closes the pipe when the parent is gone; what is then left is asked to end, and made to after as many
-seconds as its argument says.
+Its stdin is a pipe that only the parent writes to: a line `+PGID` for each process group that it starts, and `-PGID` for
+each that has ended. The kernel closes the pipe when the parent ends. Groups that are left then get SIGTERM, and SIGKILL
+after as many seconds as the argument says.
 """
 
 import os
@@ -11,8 +11,8 @@ import sys
 import time
 
 
-def left() -> set[int]:
-    """Read to the end of the pipe."""
+def groups_left() -> set[int]:
+    """Read to the end of the pipe, and return the groups that have not ended."""
     groups: set[int] = set()
     for line in sys.stdin:
         number = int(line)
@@ -20,33 +20,25 @@ def left() -> set[int]:
     return groups
 
 
-def tell(groups: set[int], number: signal.Signals) -> set[int]:
-    """Send the signal to every process of the sessions; those that have any."""
-    found = set()
+def signal_all(groups: set[int], number: int) -> set[int]:
+    """Send the signal to every process of the groups, and return the groups that have any. Signal 0 only checks."""
+    alive = set()
     for group in groups:
         try:
             os.killpg(group, number)
         except (ProcessLookupError, PermissionError):
             continue
-        found.add(group)
-    return found
+        alive.add(group)
+    return alive
 
 
 def main(patience: float) -> None:
-    groups = tell(left(), signal.SIGTERM)
+    groups = signal_all(groups_left(), signal.SIGTERM)
     deadline = time.monotonic() + patience
     while groups and time.monotonic() < deadline:
         time.sleep(0.1)
-        groups = {group for group in groups if exists(group)}
-    tell(groups, signal.SIGKILL)
-
-
-def exists(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+        groups = signal_all(groups, 0)
+    signal_all(groups, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Scoring services that run on this machine and are not the lab's own."""
+"""Find a scoring service that runs on this machine and belongs to another lab."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def another_labs_service(chosen: "Settings") -> str | None:
-    """Half a sentence on a running service that is not known to take the key of this lab, and what prints its key.
+    """Return half a sentence on a running service that may not accept this lab's key, and how to print its key.
 
-    None where the lab's own `thumblab up` runs, or no service does. No key is sent: whoever listens there could keep it.
+    None where the lab's own `thumblab up` runs, or no service does. No key is sent, because the service could keep it.
     """
     if running_lab(chosen.data_dir) is not None:
         return None
@@ -23,18 +23,21 @@ def another_labs_service(chosen: "Settings") -> str | None:
     for folder, command in _related(chosen):
         running = running_lab(folder)
         if running is not None and (key is None or kept_key(chosen.model_copy(update={"data_dir": folder})) != key):
-            return f"the service that runs at {running.scoring} is of the lab in {folder}: {command} prints its key"
-    at = f"http://{host_in_url(answering_host(chosen.serving_host), chosen.serving_port)}"
-    if _asks_for_a_key(at):
+            return f"the service at {running.scoring} belongs to the lab in {folder}: {command} prints its key"
+    address = f"http://{host_in_url(answering_host(chosen.serving_host), chosen.serving_port)}"
+    if _asks_for_a_key(address):
         return (
-            f"a service that is not this lab's `thumblab up` runs at {at}: if it is of another lab, set THUMBLAB_DATA_DIR "
-            "to that lab's folder"
+            f"the service at {address} does not belong to this lab's `thumblab up`: if it belongs to another lab, set "
+            "THUMBLAB_DATA_DIR to that lab's folder"
         )
     return None
 
 
 def _related(chosen: "Settings") -> Iterator[tuple[Path, str]]:
-    """The user's own lab and the demo's labs below it, without this one; each with the command that prints its key."""
+    """Yield the folders of the user's own lab and of the demo labs below it, each with the command that prints its key.
+
+    The given lab itself is left out.
+    """
     this = chosen.data_dir.resolve()
     own = this.parent if this.name.startswith("demo") else this
     labs = dict.fromkeys(sorted(own.glob("demo-*")), "`thumblab key --demo` with its --catalogue")
@@ -43,7 +46,7 @@ def _related(chosen: "Settings") -> Iterator[tuple[Path, str]]:
 
 
 def _asks_for_a_key(url: str) -> bool:
-    """Whether a scoring service answers there that takes no request without a key."""
+    """Return whether a scoring service answers at the URL and refuses requests without a key."""
     import httpx
 
     try:

@@ -1,4 +1,4 @@
-"""Waiting for servers, and saying so."""
+"""Wait for servers and show the progress."""
 
 import time
 from collections.abc import Sequence
@@ -6,26 +6,30 @@ from datetime import datetime
 
 from rich.console import Console
 
-from thumblab_cli.servers.processes import Server, Supervisor
+from thumblab_cli.servers.supervisor import Server, Supervisor
 
 _QUIET_SECONDS = 10.0
+"""Seconds between two lines of progress where the output is not a terminal."""
 
 
 def wait_for(console: Console, supervisor: Supervisor, servers: Sequence[Server]) -> None:
-    """Wait until each of the servers answers. A terminal shows all the time which one is waited for, and since when; what is
-    no terminal gets a line every ten seconds. Raises `LabError` as `Supervisor.wait` does."""
+    """Wait until each of the servers answers.
+
+    A terminal always shows the name of the server and since when it is waited for. Other outputs get a line every ten
+    seconds. Raises LabError as `Supervisor.wait` does.
+    """
     with console.status("starting") as status:
         for server in servers:
-            since, said = datetime.now().astimezone(), time.monotonic()
+            since, last_printed = datetime.now().astimezone(), time.monotonic()
 
-            def tell(seconds: float, name: str = server.name, since: datetime = since) -> None:
-                nonlocal said
+            def report(seconds: float, name: str = server.name, since: datetime = since) -> None:
+                nonlocal last_printed
                 line = f"waiting for {name} since {since:%H:%M:%S} (started {seconds:.0f} s ago)"
                 status.update(line)
-                if not console.is_terminal and time.monotonic() - said >= _QUIET_SECONDS:
-                    said = time.monotonic()
+                if not console.is_terminal and time.monotonic() - last_printed >= _QUIET_SECONDS:
+                    last_printed = time.monotonic()
                     console.print(line, highlight=False)
 
-            supervisor.wait(server, tell)
+            supervisor.wait(server, report)
             if server.ready is not None:
                 console.print(f"{server.name} answers", highlight=False)

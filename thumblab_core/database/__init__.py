@@ -1,1 +1,1 @@
-"""Tables, migrations, engine and the embedded PostgreSQL server."""
+"""The lab's database: its URL, engine, tables and migrations."""

@@ -1,4 +1,4 @@
-"""Bring a database to the current schema, and open it."""
+"""Migrate a database to the current schema, and open it."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from thumblab_core.database.engine import explained, make_engine, reason_of
 from thumblab_core.errors import LabError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK = 7_204_115  # any number that no other program takes as an advisory lock in this database
+_LOCK = 7_204_115  # an arbitrary number: no other program uses it for an advisory lock in this database
 
 
 def migrate(url: str) -> None:
-    """Apply the migrations that the database at `url` lacks; several processes may do so at once.
+    """Apply the missing migrations to the database at `url`. Several processes may do so at once.
 
-    Raises LabError when it cannot be reached, or does not let the lab make what it needs.
+    Raises LabError when the database cannot be reached, or does not let the lab create what it needs.
     """
     from alembic import command
     from alembic.config import Config
@@ -34,7 +34,7 @@ def migrate(url: str) -> None:
 
 
 def open_database(url: str) -> Engine:
-    """An engine on a migrated database. Raises LabError as `migrate` does."""
+    """Migrate the database and return an engine. Raises LabError as `migrate` does."""
     migrate(url)
     return make_engine(url, pool_pre_ping=True)
 
@@ -46,6 +46,6 @@ def _make_extension(connection: Connection) -> None:
         connection.execute(text("CREATE EXTENSION vector"))
     except DBAPIError as error:
         raise LabError(
-            f"The database has no extension vector, and the lab cannot make it ({reason_of(error)}). Have the server's "
-            "administrator install pgvector where it is missing, and run in this database: CREATE EXTENSION vector"
+            f"The database has no extension vector, and the lab cannot create it ({reason_of(error)}). Have the server's "
+            "administrator install pgvector if it is missing, and run in this database: CREATE EXTENSION vector"
         ) from None

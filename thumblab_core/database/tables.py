@@ -1,7 +1,8 @@
 """The tables of the lab.
 
-Names come from the documents where they have one (`thumbnails`, `channel_baselines`, `model_evaluations`, and the view
-`ref_thumbnails`). Times are UTC. Views are counts; a count that YouTube does not tell is NULL, never 0.
+Table names are those of the project's documents where they give one (`thumbnails`, `channel_baselines`,
+`model_evaluations`, and the view `ref_thumbnails`). Times are UTC. A count that YouTube does not report is NULL, never 0.
+The comments are stored in the database, so a change to one needs a migration.
 """
 
 from pgvector.sqlalchemy import Vector
@@ -313,3 +314,4 @@ LATEST_STATS = """
 SELECT DISTINCT ON (video_id) video_id, observed_at, view_count
 FROM video_stats WHERE view_count IS NOT NULL ORDER BY video_id, observed_at DESC
 """
+"""The latest view count of each video: a subquery."""

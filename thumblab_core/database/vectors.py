@@ -1,4 +1,4 @@
-"""Write many vectors at once."""
+"""Write many embeddings to the database at once."""
 
 import struct
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming_vectors (video_id text, source_dig
 ON COMMIT DROP
 """
 CURRENT, EARLIER = "embeddings", "earlier_embeddings"
-"""Where the vectors are of what a video shows, and of what it showed before."""
+"""The tables of the vectors of a video's current picture and title, and of its earlier ones."""
 
 _SAVE = {
     CURRENT: """
@@ -32,17 +32,19 @@ ON CONFLICT DO NOTHING
 def save_vectors(
     connection: Connection, encoder: str, sources: Sequence[tuple[str, str]], vectors: Vectors, table: str = CURRENT
 ) -> None:
-    """Write, in the transaction of the connection, the vector of each source (video, SHA-256 of what was encoded): over
-    whatever current vector of that encoder the video has, or beside its earlier ones. `vectors`: float32 [n, d]; no video
-    stands in the sources twice."""
-    header = struct.pack(">hh", vectors.shape[1], 0)  # pgvector's binary form: how many numbers, and two unused bytes
-    numbers = vectors.astype(">f4")
+    """Write the vectors in the transaction of the connection.
+
+    `sources`: n pairs of a video and the SHA-256 of what was encoded; no video appears twice. `vectors`: float32 [n, d].
+    A vector in `CURRENT` replaces the video's vector of that encoder; one in `EARLIER` is added beside the others.
+    """
+    header = struct.pack(">hh", vectors.shape[1], 0)  # pgvector's binary format: dimension, then two unused bytes
+    big_endian = vectors.astype(">f4")
     cursor: Any = connection.connection.cursor()
     with cursor:
         cursor.execute(_TARGET)
         cursor.execute("TRUNCATE incoming_vectors")
         with cursor.copy("COPY incoming_vectors FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(("text", "text", "bytea"))
-            for (video_id, source), row in zip(sources, numbers, strict=True):
+            for (video_id, source), row in zip(sources, big_endian, strict=True):
                 copy.write_row((video_id, source, header + row.tobytes()))
     connection.execute(text(_SAVE[table]), {"encoder": encoder})

@@ -1,1 +1,1 @@
-"""Run PostgreSQL for a lab that has no server of its own."""
+"""Run an embedded PostgreSQL server for a lab that names no external one."""

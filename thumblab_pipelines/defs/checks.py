@@ -1,4 +1,4 @@
-"""From the verdicts of a step to blocking asset checks, and from its errors to failures that say what to do."""
+"""Turn check results into Dagster asset checks, and a LabError into a failure with its message."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ from thumblab_pipelines.checks import CheckResult
 
 
 class Confirmation(dg.Config):
-    """A person's word that what is to be forgotten is right, however much of the niche it is."""
+    """A person's confirmation that the videos due may be deleted, however large a share of the niche they are."""
 
     confirmed: bool = False
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """A `LabError` is a sentence for a person: it fails the step as such, and is not tried again unless that may help."""
+    """Turn a LabError of the block into a failure of the step, which is retried only when the error is transient."""
     try:
         yield
     except LabError as error:
@@ -25,24 +25,24 @@ def explained() -> Iterator[None]:
 
 
 def blocking(asset: str, *names: str) -> Sequence[dg.AssetCheckSpec]:
-    """Checks that stop what comes after; their results come with the materialization."""
+    """Return specs of checks that stop later assets when they fail. Their results come with the materialization."""
     return [dg.AssetCheckSpec(name, asset=asset, blocking=True) for name in names]
 
 
 def advisory(asset: str, *names: str) -> Sequence[dg.AssetCheckSpec]:
-    """Checks that tell and stop nothing."""
+    """Return specs of checks that warn and stop nothing."""
     return [dg.AssetCheckSpec(name, asset=asset, blocking=False) for name in names]
 
 
-def results(verdicts: Sequence[CheckResult]) -> list[dg.AssetCheckResult]:
-    """A verdict that does not hold is an error; where its check is advisory, a warning."""
+def results(checks: Sequence[CheckResult]) -> list[dg.AssetCheckResult]:
+    """Return Dagster's results. A failed check is an error, or a warning where it is advisory."""
     return [
         dg.AssetCheckResult(
-            severity=dg.AssetCheckSeverity.WARN if verdict.advisory else dg.AssetCheckSeverity.ERROR,
-            passed=verdict.passed,
-            check_name=verdict.name,
-            metadata={"explanation": verdict.explanation},
-            description=verdict.explanation,
+            severity=dg.AssetCheckSeverity.WARN if check.advisory else dg.AssetCheckSeverity.ERROR,
+            passed=check.passed,
+            check_name=check.name,
+            metadata={"explanation": check.explanation},
+            description=check.explanation,
         )
-        for verdict in verdicts
+        for check in checks
     ]

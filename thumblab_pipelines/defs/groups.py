@@ -1,4 +1,4 @@
-"""What all assets of a group share: partitions, owners, retries and freshness."""
+"""Arguments that all assets of a group share: partitions, owners, retries and freshness."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,7 @@ LIBRARY: dict[str, Any] = {
     "owners": OWNERS,
     "partitions_def": niche_partitions,
     "retry_policy": RETRY,
-    # Refreshed daily at 03:00; half a day late is a failure that somebody should look at.
+    # Refreshed daily at 03:00. An asset that is half a day late fails, and a person should look at it.
     "freshness_policy": dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
     ),
@@ -28,10 +28,10 @@ COLLECTION: dict[str, Any] = {
     "owners": OWNERS,
     "retry_policy": RETRY,
 }
-"""What the library and the model draw on, beside the daily refresh. Each asset has a pace of its own."""
+"""Assets that collect data outside the daily refresh, each at its own interval."""
 
 UPKEEP: dict[str, Any] = {**COLLECTION, "group_name": "upkeep"}
-"""What keeps fresh and lawful what was collected, each at a pace of its own."""
+"""Assets that refresh and delete collected data within its legal limits, each at its own interval."""
 
 RANKING: dict[str, Any] = {
     "group_name": "ranking",

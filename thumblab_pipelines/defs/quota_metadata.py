@@ -1,4 +1,4 @@
-"""The quota in an asset's metadata: what this run spent, and what is left of the day."""
+"""The quota in an asset's metadata: the units that a run spent, and those left today."""
 
 from collections.abc import Mapping
 

@@ -20,14 +20,14 @@ def serve_what_is_held(
     opened = lab.open()
     events: list[dg.AssetMaterialization] = []
 
-    def made(asset: str, niche: str | None, rows: int) -> None:
+    def record(asset: str, niche: str | None, rows: int) -> None:
         events.append(dg.AssetMaterialization(asset, partition=niche, metadata={"dagster/row_count": rows}))
 
     with explained():
         niches = held_niches(opened)
         if not niches:
             raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
-        listener = RefreshListener(lab.progress(context), made, context.log.info, context.log.warning)
+        listener = RefreshListener(lab.progress(context), record, context.log.info, context.log.warning)
         refreshed = refresh_all(opened, niches, mlflow.connect, listener)
         yield from events  # before the error: the niches that did not fail are served
         refreshed.require_all()

@@ -1,4 +1,4 @@
-"""Promises of a PostgreSQL of the user's own: behind a pooler, with its extension anywhere, it works or is one sentence."""
+"""Promises of an external PostgreSQL: it works behind a pooler, with `vector` in any schema, or fails with a sentence."""
 
 import importlib.metadata
 import os
@@ -21,10 +21,11 @@ from sqlalchemy import create_engine, make_url, text
 from stored_library import fill
 
 from thumblab_cli.main import cli
-from thumblab_cli.servers import processes
-from thumblab_core.database import nearest, nearest_index, schema, server
+from thumblab_cli.servers.lab_servers import mlflow_server
+from thumblab_core.database import nearest, nearest_index, schema
 from thumblab_core.database.engine import make_engine
 from thumblab_core.database.nearest import Library
+from thumblab_core.database.server import database_url, named_database_url
 from thumblab_core.embedded_postgres import cluster
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.errors import LabError
@@ -40,7 +41,7 @@ def vectors(count: int) -> Vectors:
 
 
 def do(url: str, *statements: str) -> Any:
-    """As the administrator; the last one's first value."""
+    """Run the statements as the administrator, and return the first value of the last one."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         found = [connection.execute(text(statement)) for statement in statements][-1]
@@ -51,13 +52,13 @@ def do(url: str, *statements: str) -> Any:
 
 @pytest.fixture(scope="module")
 def pooler(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a PgBouncer in transaction mode, with two connections, before the server of the session."""
+    """The port of a PgBouncer in transaction mode, with two connections to the session's server."""
     if PGBOUNCER is None:
         pytest.skip("PgBouncer is not installed")
     home = Path(str(make_url(new_database()).query["host"]))
     folder = tmp_path_factory.mktemp("pooler")
     for part in (folder, *folder.parents):
-        if not part.stat().st_mode & 0o001:  # it does not run as root either
+        if not part.stat().st_mode & 0o001:  # PgBouncer does not run as root either
             part.chmod(part.stat().st_mode | 0o011)
     owner = home.stat()
     os.chown(folder, owner.st_uid, owner.st_gid)
@@ -92,7 +93,7 @@ def through(pooler: int, url: str, parameters: str = "") -> Settings:
 
 def test_many_processes_share_two_connections_of_a_transaction_pooler(pooler: int, new_database: NewDatabase) -> None:
     direct = new_database()
-    url = server.database_url(through(pooler, direct))
+    url = database_url(through(pooler, direct))
 
     def work(seed: int) -> list[int]:
         engine = schema.open_database(url)
@@ -115,7 +116,7 @@ def test_vectors_are_saved_indexed_and_found_through_a_transaction_pooler_and_no
     pooler: int, migrated_database: NewDatabase
 ) -> None:
     direct = migrated_database()
-    engine = make_engine(server.database_url(through(pooler, direct)), pool_pre_ping=True)
+    engine = make_engine(database_url(through(pooler, direct)), pool_pre_ping=True)
     fill(engine, vectors(40), "e")
     assert nearest_index.ensure_index(engine, "e", worthwhile=10)
     for _ in range(8):
@@ -135,14 +136,17 @@ def locks(url: str) -> Any:
     return do(url, f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = {database}")
 
 
-def test_a_pooler_that_leads_to_no_database_for_mlflow_is_said_at_once(pooler: int, new_database: NewDatabase) -> None:
+def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int, new_database: NewDatabase) -> None:
     with pytest.raises(LabError, match=r"The database does not answer: .*Check THUMBLAB_DATABASE_URL"):
-        server.named_database_url("hidden", settings=through(pooler, new_database()))
+        named_database_url("hidden", settings=through(pooler, new_database()))
 
 
 @pytest.fixture(scope="module")
 def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
-    """Makes a database after these statements; its URL for a role that may make tables in it and nothing else."""
+    """Return a function that makes a database with these statements, and returns its URL for a role with few rights.
+
+    The role may only create tables in it.
+    """
     admin = new_database()
     do(admin, "CREATE ROLE a_visitor LOGIN")
 
@@ -154,13 +158,13 @@ def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
     yield make
 
 
-def test_vector_in_a_schema_that_the_role_does_not_look_into_is_found(visitor: Callable[..., str]) -> None:
+def test_vector_is_found_in_a_schema_outside_the_search_path(visitor: Callable[..., str]) -> None:
     url = visitor(
         'CREATE SCHEMA "My extensions"',
         'CREATE EXTENSION vector SCHEMA "My extensions"',
         'GRANT USAGE ON SCHEMA "My extensions" TO a_visitor',
     )
-    engine = schema.open_database(server.database_url(Settings(database_url=SecretStr(url))))
+    engine = schema.open_database(database_url(Settings(database_url=SecretStr(url))))
     fill(engine, vectors(40), "e")
     assert nearest_index.ensure_index(engine, "e", worthwhile=10)
     with engine.connect() as connection:
@@ -173,26 +177,26 @@ def test_vector_in_a_schema_that_the_role_does_not_look_into_is_found(visitor: C
     engine.dispose()
 
 
-def test_a_role_that_may_not_make_the_extension_or_tables_is_told_what_its_administrator_runs(
+def test_a_role_without_rights_is_told_what_its_administrator_must_run(
     visitor: Callable[..., str],
 ) -> None:
     lacking = visitor()
     with pytest.raises(
         LabError, match=r"no extension vector.*permission denied.*run in this database: CREATE EXTENSION vector"
     ):
-        schema.migrate(server.database_url(Settings(database_url=SecretStr(lacking))))
+        schema.migrate(database_url(Settings(database_url=SecretStr(lacking))))
     there = visitor("CREATE EXTENSION vector")
     do(
-        server.database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
+        database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
         "REVOKE ALL ON SCHEMA public FROM a_visitor",
     )
     with pytest.raises(LabError, match=r"permission denied for schema public.*administrator"):
-        schema.migrate(server.database_url(Settings(database_url=SecretStr(there))))
+        schema.migrate(database_url(Settings(database_url=SecretStr(there))))
     do(
-        server.database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
+        database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
         "GRANT ALL ON SCHEMA public TO a_visitor",
     )
-    schema.migrate(server.database_url(Settings(database_url=SecretStr(there))))
+    schema.migrate(database_url(Settings(database_url=SecretStr(there))))
 
 
 @pytest.mark.parametrize(
@@ -209,8 +213,8 @@ def test_a_role_that_may_not_make_the_extension_or_tables_is_told_what_its_admin
         ("postgresql:///d?host=/run/a+b&user=x@y", "/d?host=%2Frun%2Fa%2Bb&user=x%40y"),
     ],
 )
-def test_a_url_as_people_paste_it_is_taken(given: str, taken: str) -> None:
-    found = server.database_url(Settings(database_url=SecretStr(given)))
+def test_a_url_in_the_forms_that_people_paste_is_accepted(given: str, taken: str) -> None:
+    found = database_url(Settings(database_url=SecretStr(given)))
     assert make_url(found) == make_url(f"postgresql+psycopg://{taken}")
 
 
@@ -240,7 +244,7 @@ SECRET = "hunter2"
         ("postgresql://u:hunter2@127.0.0.1/d?connect_timeout=soon", "does not answer: .*soon"),
     ],
 )
-def test_what_cannot_be_reached_by_its_url_is_one_sentence_without_the_password(
+def test_an_unreachable_database_is_one_sentence_without_the_password(
     given: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", given)
@@ -254,7 +258,7 @@ def test_what_cannot_be_reached_by_its_url_is_one_sentence_without_the_password(
         assert re.search(said, done.output), done.output
 
 
-def test_a_checkout_in_a_folder_with_a_percent_sign_and_more_is_migrated(
+def test_a_checkout_whose_path_has_special_characters_is_migrated(
     new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkout = tmp_path / "feature%2Fthumbs %(here)s #é:"
@@ -266,7 +270,7 @@ def test_a_checkout_in_a_folder_with_a_percent_sign_and_more_is_migrated(
 
 
 @pytest.mark.parametrize("name", ["a+b", "a%2Fb", "a b?c#d&e", "dé'\"$x"])
-def test_the_socket_of_a_data_folder_of_any_name_is_named_by_a_plain_path(tmp_path: Path, name: str) -> None:
+def test_the_socket_of_a_data_folder_of_any_name_has_a_plain_path(tmp_path: Path, name: str) -> None:
     home = tmp_path / name
     home.mkdir()
     link = cluster.socket_dir(home)
@@ -277,7 +281,7 @@ def test_the_socket_of_a_data_folder_of_any_name_is_named_by_a_plain_path(tmp_pa
         link.unlink()
 
 
-def test_mlflow_that_is_installed_below_a_percent_sign_is_started_by_a_path_without_one(
+def test_mlflow_installed_below_a_percent_sign_is_started_through_a_plain_path(
     new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = tmp_path / "feature%2Fthumbs"
@@ -286,7 +290,7 @@ def test_mlflow_that_is_installed_below_a_percent_sign_is_started_by_a_path_with
         importlib.metadata, "distribution", lambda name: SimpleNamespace(locate_file=lambda path: installed)
     )
     chosen = Settings(data_dir=tmp_path, database_url=SecretStr(new_database()))
-    path = Path(processes.mlflow_server(chosen, 5000).environment["PYTHONPATH"])
+    path = Path(mlflow_server(chosen, 5000).environment["PYTHONPATH"])
     try:
         assert path.resolve() == installed
         assert "%" not in str(path)

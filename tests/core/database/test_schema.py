@@ -1,4 +1,4 @@
-"""Promises of the migrations: what the code expects is what the database has."""
+"""Promises of the migrations: a migrated database has the tables that the code expects."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ def tables(url: str) -> set[str]:
     return found
 
 
-def test_the_tables_of_the_code_are_those_of_the_migrated_database(url: str) -> None:
+def test_the_tables_in_the_code_match_the_migrated_database(url: str) -> None:
     engine = create_engine(url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -71,7 +71,7 @@ def test_two_processes_that_migrate_at_once_both_find_the_schema(new_database: N
     assert tables(fresh) == {*metadata.tables, "alembic_version"}
 
 
-def test_a_migration_waits_for_the_one_that_is_under_way(new_database: NewDatabase) -> None:
+def test_a_migration_waits_for_a_running_one(new_database: NewDatabase) -> None:
     fresh = new_database()
     engine = create_engine(fresh)
     waiting = threading.Thread(target=schema.migrate, args=(fresh,))
@@ -87,7 +87,7 @@ def test_a_migration_waits_for_the_one_that_is_under_way(new_database: NewDataba
     engine.dispose()
 
 
-def test_migrating_lets_go_of_its_lock_and_its_connections(url: str) -> None:
+def test_a_migration_releases_its_lock_and_connections(url: str) -> None:
     engine = create_engine(url)
     with engine.connect() as connection:
         mine = "(SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -96,7 +96,7 @@ def test_migrating_lets_go_of_its_lock_and_its_connections(url: str) -> None:
     engine.dispose()
 
 
-def test_a_downgrade_takes_everything_back_and_an_upgrade_brings_it_again(new_database: NewDatabase) -> None:
+def test_a_downgrade_removes_everything_and_an_upgrade_restores_it(new_database: NewDatabase) -> None:
     from alembic import command
 
     fresh = new_database()
@@ -114,7 +114,7 @@ def test_a_downgrade_takes_everything_back_and_an_upgrade_brings_it_again(new_da
     assert tables(fresh) == {*metadata.tables, "alembic_version"}
 
 
-def test_what_was_measured_before_there_were_several_metrics_is_kept_and_can_be_taken_back(
+def test_evaluations_from_before_the_several_metrics_survive_upgrade_and_downgrade(
     new_database: NewDatabase,
 ) -> None:
     from alembic import command
@@ -210,7 +210,7 @@ def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(
     with engine.connect() as connection:
         rows = connection.execute(text(f"SELECT {wanted} FROM ref_thumbnails")).all()
     engine.dispose()
-    # Only what has a picture, a vector of that very picture, and a count; at its latest count.
+    # Only videos with a picture, a vector of that picture, and a count; with their latest count.
     assert [row.video_id for row in rows] == ["full"]
     row = rows[0]
     assert (row.niche, row.view_count, row.channel_title, row.collected_at) == ("tech", 5_000, "A channel", NOW)
@@ -226,7 +226,7 @@ def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(
         {"sha256": "a" * 64, "problem": "but there it is"},
     ],
 )
-def test_a_thumbnail_is_a_picture_or_a_problem_and_never_both_or_neither(url: str, bad: dict[str, str | None]) -> None:
+def test_a_thumbnail_has_either_a_picture_or_a_problem(url: str, bad: dict[str, str | None]) -> None:
     engine = create_engine(url)
     with pytest.raises(IntegrityError, match="picture_or_problem"), engine.begin() as connection:
         connection.execute(insert(channels).values(channel_id="d", title="d"))
@@ -247,7 +247,7 @@ def test_a_thumbnail_is_a_picture_or_a_problem_and_never_both_or_neither(url: st
     engine.dispose()
 
 
-def test_a_negative_count_does_not_get_in(url: str) -> None:
+def test_a_negative_count_is_refused(url: str) -> None:
     engine = create_engine(url)
     with pytest.raises(IntegrityError, match="views"), engine.begin() as connection:
         connection.execute(insert(channels).values(channel_id="n", title="n"))

@@ -1,4 +1,4 @@
-"""Promises of a data folder that two hosts reach: one of them uses it, and no committed row is lost."""
+"""Promises of a data folder that two hosts can reach: only one uses it, and no committed row is lost."""
 
 import errno
 import fcntl
@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from thumblab_cli.main import cli
-from thumblab_core.database import server
-from thumblab_core.embedded_postgres import cluster, location, owner, watcher
+from thumblab_core.database.server import database_url
+from thumblab_core.embedded_postgres import cluster, location, owner, server, watcher
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings, settings
 
@@ -31,10 +31,10 @@ OTHER_NAMESPACES = ["unshare", "--pid", "--uts", "--fork", "--mount-proc", "--ki
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     folder = tmp_path_factory.mktemp("one-host") / "lab"
     own = Settings(data_dir=folder)
-    server.database_url(own)
+    database_url(own)
     yield own
     server.take_over(own)
-    server.stop(force=True, settings=own)
+    server.stop(own, force=True)
     home = home_of(own)
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)
@@ -44,9 +44,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture
 def lab(made: Settings) -> Settings:
-    """A data folder whose server has run before, does not run now, and left nothing."""
+    """A data folder whose server has run before, does not run now, and left no record."""
     server.take_over(made)
-    server.stop(force=True, settings=made)
+    server.stop(made, force=True)
     return made
 
 
@@ -57,7 +57,7 @@ def home_of(lab: Settings) -> Path:
 
 
 def left_by(host: owner.Host, lab: Settings) -> Path:
-    """The folder as that host leaves it when its power is cut, or while it runs a server that is not seen from here."""
+    """Make the folder look as that host leaves it after a power cut, or while it runs a server; return the cluster."""
     home = home_of(lab)
     for name, text in (("host.json", json.dumps(asdict(host))), ("data/postmaster.pid", "4242\n")):
         (home / name).write_text(text)
@@ -65,25 +65,25 @@ def left_by(host: owner.Host, lab: Settings) -> Path:
     return home
 
 
-def test_a_folder_that_another_host_holds_is_refused_by_its_name_and_nothing_in_it_is_touched(lab: Settings) -> None:
+def test_a_folder_of_another_host_is_refused_with_its_name_and_not_changed(lab: Settings) -> None:
     home = left_by(ELSEWHERE, lab)
     for attempt in (
-        lambda: server.database_url(lab),
-        lambda: server.start(keep=True, settings=lab),
-        lambda: server.stop(force=True, settings=lab),
+        lambda: database_url(lab),
+        lambda: server.start(lab, keep=True),
+        lambda: server.stop(lab, force=True),
         lambda: cluster._start(home),
     ):
         with pytest.raises(LabError, match=r"in use by host elsewhere.*Stop the lab there.*thumblab db take-over"):
             attempt()
     with watcher.locked(home, "start.lock"):
-        watcher.stop(home)  # as the watcher of a user that was killed would
+        watcher.stop(home)  # as the watcher of a killed user does
     assert (home / "data" / "postmaster.pid").read_text() == "4242\n"
     assert owner.other_holder(home) == ELSEWHERE
     assert watcher.processes(home) == []
     assert not (home / "keep").exists()
 
 
-def test_a_person_who_is_sure_takes_the_folder_over(lab: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_person_can_take_the_folder_over(lab: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     left_by(ELSEWHERE, lab)
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(lab.data_dir))
     settings.cache_clear()
@@ -92,27 +92,27 @@ def test_a_person_who_is_sure_takes_the_folder_over(lab: Settings, monkeypatch: 
     assert run.invoke(cli, ["db", "take-over"], input="n\n").exit_code == 1
     assert server.other_host(lab) == "host elsewhere"
     assert "Taken over from host elsewhere." in run.invoke(cli, ["db", "take-over", "--yes"]).output
-    assert server.database_url(lab).startswith("postgresql+psycopg://")
-    assert "nothing was to do" in run.invoke(cli, ["db", "take-over", "--yes"]).output
+    assert database_url(lab).startswith("postgresql+psycopg://")
+    assert "there was nothing to do" in run.invoke(cli, ["db", "take-over", "--yes"]).output
 
 
 def test_a_host_that_was_restarted_or_renamed_since_it_started_the_server_is_the_same_host(lab: Settings) -> None:
     mine = owner.this_host()
     if not mine.machine:
-        pytest.skip("this system has no machine id, so that nothing says which host was restarted")
+        pytest.skip("this system has no machine id, so a restarted host cannot be recognised")
     for before in (replace(mine, boot="the boot before", namespace="pid:[1]"), replace(mine, name="my-old-name")):
         left_by(before, lab)
-        assert server.database_url(lab).startswith("postgresql+psycopg://")
-        server.stop(force=True, settings=lab)
+        assert database_url(lab).startswith("postgresql+psycopg://")
+        server.stop(lab, force=True)
 
 
-def test_a_host_renamed_and_restarted_or_one_with_an_unreadable_record_is_asked_about(lab: Settings) -> None:
+def test_a_host_renamed_and_restarted_or_an_unreadable_record_needs_a_take_over(lab: Settings) -> None:
     home = left_by(replace(owner.this_host(), boot="the boot before", name="my-old-name"), lab)
     with pytest.raises(LabError, match="host my-old-name"):
-        server.database_url(lab)
+        database_url(lab)
     (home / "host.json").write_text("")
     with pytest.raises(LabError, match="cannot be read"):
-        server.database_url(lab)
+        database_url(lab)
 
 
 def test_a_container_of_the_same_name_on_another_machine_is_another_host(
@@ -125,23 +125,21 @@ def test_a_container_of_the_same_name_on_another_machine_is_another_host(
     assert owner.other_holder(home) == elsewhere
     left_by(mine, lab)
     assert owner.other_holder(home) is None
-    unbooted = replace(mine, boot="", namespace="")  # as on a system that tells no boot
+    unbooted = replace(mine, boot="", namespace="")  # as on a system without a boot id
     monkeypatch.setattr(owner, "this_host", lambda: unbooted)
     left_by(unbooted, lab)
     assert owner.other_holder(home) is None
 
 
-def test_of_two_hosts_that_share_no_lock_and_claim_the_folder_at_once_one_has_it(
-    lab: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_of_two_hosts_that_claim_the_folder_at_once_gets_it(lab: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     home = home_of(lab)
-    read, saw = owner._read, []
+    read, records = owner._read, []
 
     def read_while_the_other_claims(folder: Path) -> owner.Host | None:
-        saw.append(read(folder))
-        if len(saw) == 2:  # this host has seen that nobody has it, twice, and the other one claims it
+        records.append(read(folder))
+        if len(records) == 2:  # this host has seen twice that the folder is free; now the other host claims it
             left_by(ELSEWHERE, lab)
-        return saw[-1]
+        return records[-1]
 
     monkeypatch.setattr(owner, "_read", read_while_the_other_claims)
     with pytest.raises(LabError, match="host elsewhere"):
@@ -164,14 +162,14 @@ def test_a_file_system_without_hard_links_gives_the_folder_to_the_first_host_tha
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     owner.claim(tmp_path)
     assert owner._read(tmp_path) == owner.this_host()
-    owner.let_go(tmp_path)
+    owner.remove_record(tmp_path)
     other.append(ELSEWHERE)
     with pytest.raises(LabError, match="host elsewhere"):
         owner.claim(tmp_path)
     assert [file.name for file in tmp_path.glob("host.*")] == ["host.json"]
 
 
-def test_those_who_only_look_at_a_lock_never_take_each_other_for_its_holder(tmp_path: Path) -> None:
+def test_concurrent_checks_of_a_lock_do_not_see_each_other(tmp_path: Path) -> None:
     def answers() -> set[bool]:
         looks = [lambda: owner.server_lives(tmp_path), lambda: watcher.in_use(tmp_path)]
         with ThreadPoolExecutor(8) as threads:
@@ -186,47 +184,49 @@ def test_those_who_only_look_at_a_lock_never_take_each_other_for_its_holder(tmp_
     assert answers() == {False}
 
 
-def test_a_server_that_ends_in_order_leaves_the_folder_to_whichever_host_comes(lab: Settings) -> None:
-    server.database_url(lab)
+def test_an_orderly_end_frees_the_folder_for_any_host(lab: Settings) -> None:
+    database_url(lab)
     assert json.loads((home_of(lab) / "host.json").read_text())["name"] == owner.this_host().name
-    server.stop(force=True, settings=lab)
+    server.stop(lab, force=True)
     assert not (home_of(lab) / "host.json").exists()
 
 
-def test_a_container_neither_ends_nor_doubles_the_server_of_another_one_and_takes_the_folder_once_that_is_gone(
+def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_when_it_is_gone(
     lab: Settings,
 ) -> None:
     if subprocess.run([*OTHER_NAMESPACES, "hostname", "second"], capture_output=True).returncode:
         pytest.skip("this user may not make PID and UTS namespaces")
-    script = "from thumblab_core.database import server; server.database_url(); print('here', flush=True); input()"
+    script = (
+        "from thumblab_core.database.server import database_url; database_url(); print('here', flush=True); input()"
+    )
     second = f'hostname second && exec {sys.executable} -c "{script}"'
     options = {"env": os.environ | {"THUMBLAB_DATA_DIR": str(lab.data_dir)}, "text": True}
-    server.database_url(lab)
+    database_url(lab)
     home = home_of(lab)
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
         connection.commit()
-        (home / ".s.PGSQL.5432").rename(home / "aside")  # a socket leads to its own host only
+        (home / ".s.PGSQL.5432").rename(home / "aside")  # a socket works only on its own host
         done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
         assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr
         assert (home / "data" / "postmaster.pid").exists()
         (home / "aside").rename(home / ".s.PGSQL.5432")
         connection.execute("INSERT INTO committed VALUES (501)")
-    server.stop(force=True, settings=lab)
+    server.stop(lab, force=True)
 
-    there = subprocess.Popen([*OTHER_NAMESPACES, "sh", "-c", second], stdin=-1, stdout=-1, stderr=-1, **options)
-    assert there.stdout is not None
-    assert there.stdout.readline() == "here\n"
+    container = subprocess.Popen([*OTHER_NAMESPACES, "sh", "-c", second], stdin=-1, stdout=-1, stderr=-1, **options)
+    assert container.stdout is not None
+    assert container.stdout.readline() == "here\n"
     with pytest.raises(LabError, match="in use by host second"):
-        server.database_url(lab)
+        database_url(lab)
     with pytest.raises(LabError, match="still runs, on host second"):
         server.take_over(lab)
-    there.kill()  # and with it all of its namespace, at once
-    there.communicate()
+    container.kill()  # and with it all processes of its namespace
+    container.communicate()
     deadline = time.monotonic() + 20
     while owner.server_lives(home) and time.monotonic() < deadline:
         time.sleep(0.02)
-    server.database_url(lab)
+    database_url(lab)
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         counted = connection.execute("SELECT count(*) FROM committed").fetchone()
     assert counted == (501,)

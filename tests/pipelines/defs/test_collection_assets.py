@@ -1,4 +1,4 @@
-"""Promises of the collecting assets as Dagster shows them: what they end with, what they tell, and what never leaks."""
+"""Promises of the collecting assets in Dagster: how their runs end, what metadata they show, and that no key leaks."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ SECRET = "AIzaSecretOfTheTests"
 
 @dataclass
 class Ran:
-    """A run: did it succeed, what its asset said, its checks by name, and every event and log as text."""
+    """A run: its success, the metadata of its asset, its checks by name, and every event and log as text."""
 
     success: bool
     metadata: dict[str, Any]
@@ -40,7 +40,7 @@ def definitions() -> dg.Definitions:
 def run(
     open_lab: Callable[..., Lab], definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Ran]]:
-    """Materializes one asset of the niche `tech` by its job, collecting from the emulator that is given."""
+    """Return a function that materializes one asset of the niche `tech` through its job, on the given emulator."""
     lab = open_lab()
     assert lab.settings.database_url is not None
     with dg.DagsterInstance.ephemeral() as instance:
@@ -82,12 +82,12 @@ def run(
 @pytest.mark.parametrize(
     ("job", "asset", "units"), [("refresh_library", "raw_videos", 3), ("crawl_corpus", "crawled_videos", 2)]
 )
-def test_a_quota_spent_in_mid_run_ends_in_a_clear_state_and_the_next_run_after_the_reset_completes_it(
+def test_a_run_that_exhausts_the_quota_is_completed_by_the_next_run_after_the_reset(
     run: Callable[..., Ran], catalogue: SyntheticCatalogue, job: str, asset: str, units: int, style: Any
 ) -> None:
     with Emulator(catalogue, key=SECRET, daily_units=units, quota_style=style) as emulator:
         first = run(job, asset, emulator)
-        assert first.success  # what it has is good, and what comes after may work with it
+        assert first.success  # what was collected is valid, and later assets may use it
         assert "2026-11-21 08:00 UTC" in first.metadata["state"]
         finished = first.checks["finished"]
         assert (finished.passed, finished.blocking) == (False, False)
@@ -98,7 +98,7 @@ def test_a_quota_spent_in_mid_run_ends_in_a_clear_state_and_the_next_run_after_t
         asked = sum(emulator.counts.calls.values())
         again = run(job, asset, emulator)
         assert "08:00 UTC" in again.metadata["state"]
-        assert sum(emulator.counts.calls.values()) - asked <= 1  # the search has a bucket of its own
+        assert sum(emulator.counts.calls.values()) - asked <= 1  # the search has its own quota bucket
         emulator.advance(timedelta(hours=20))
         emulator.quota.limits["units"] = None
         last = run(job, asset, emulator)
@@ -107,7 +107,7 @@ def test_a_quota_spent_in_mid_run_ends_in_a_clear_state_and_the_next_run_after_t
     assert last.metadata["dagster/row_count"] >= 20
 
 
-def test_a_run_tells_what_it_spent_and_what_is_left_of_the_day(
+def test_a_run_reports_the_quota_that_it_spent_and_what_is_left_today(
     run: Callable[..., Ran], catalogue: SyntheticCatalogue
 ) -> None:
     with Emulator(catalogue, key=SECRET) as emulator:
@@ -119,7 +119,7 @@ def test_a_run_tells_what_it_spent_and_what_is_left_of_the_day(
 
 
 class _HastyClock:
-    """Stands for the module `time`: whoever sleeps finds the time to have passed."""
+    """Replaces the module `time`: a sleep returns at once and moves the clock."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -152,7 +152,7 @@ def test_a_failure_is_a_sentence_in_the_ui_and_no_event_or_log_holds_the_key(
     says: str,
     retried: bool,
 ) -> None:
-    # Dagster waits ten seconds and more before it tries a step again; here its clock runs ahead instead.
+    # Dagster waits at least ten seconds before it retries a step; here the clock is moved instead.
     monkeypatch.setattr("dagster._core.execution.plan.active.time", _HastyClock())
     with caplog.at_level(logging.DEBUG), Emulator(catalogue, key=SECRET) as emulator:
         emulator.inject(fault, endpoint="videos", times=None)
@@ -166,7 +166,7 @@ def test_a_failure_is_a_sentence_in_the_ui_and_no_event_or_log_holds_the_key(
 
 
 @pytest.mark.parametrize(("job", "asset"), [("observe_views", "view_history"), ("apply_retention", "retention")])
-def test_what_is_watched_and_kept_is_told_too(
+def test_the_upkeep_assets_report_their_figures(
     run: Callable[..., Ran], catalogue: SyntheticCatalogue, job: str, asset: str
 ) -> None:
     with Emulator(catalogue, key=SECRET) as emulator:

@@ -1,7 +1,7 @@
-"""Promises of runs that died: they are found, marked as failed with a sentence, free their slot, and are tried again.
+"""Promises of dead runs: they are detected, marked as failed with a reason, free their slot, and are retried.
 
-What the daemon does in its intervals is called by hand, with the lab's own `dagster.yaml`, on PostgreSQL, over a real code
-server. That one, and the processes of runs, are killed.
+The tests call the daemon's periodic work by hand, with the lab's own `dagster.yaml`, on PostgreSQL and with a real code
+server. They kill that server and the processes of runs.
 """
 
 import logging
@@ -27,8 +27,10 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 
 from thumblab_core.settings import CHECKOUT, settings
 from thumblab_pipelines import run_locks
+from thumblab_pipelines.dagster_storage import run_locks_of
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.run_launcher import LabRunLauncher
+from thumblab_pipelines.run_locks import RunLocks
 
 QUEUED, STARTED = dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
@@ -48,12 +50,12 @@ def lasting() -> None:
 
 defs = dg.Definitions(jobs=[lasting])
 """
-"""A job that lasts until there is a file `go`."""
+"""A job that ends when a file `go` exists."""
 
 
 @dataclass
 class Daemon:
-    """The intervals of the daemon, by hand."""
+    """The periodic work of the daemon, called by hand."""
 
     instance: dg.DagsterInstance
     workspace: WorkspaceProcessContext
@@ -62,7 +64,7 @@ class Daemon:
     database: str
 
     def ask_for_a_run(self) -> str:
-        """As the webserver does."""
+        """Launch a run as the webserver does, and return its id."""
         launch = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
         where = {"repositoryLocationName": "lasting", "repositoryName": "__repository__", "jobName": "lasting"}
@@ -73,7 +75,7 @@ class Daemon:
         return str(answer["run"]["runId"])
 
     def dequeue(self) -> None:
-        self.now += 60  # later than whatever pause the queue has made
+        self.now += 60  # later than any pause of the queue
         list(self.queue.run_iteration(self.workspace, fixed_iteration_time=self.now))
 
     def monitor(self) -> None:
@@ -84,7 +86,7 @@ class Daemon:
         list(EventLogConsumerDaemon().run_iteration(self.workspace))
 
     def replace_code_server(self) -> None:
-        """As the daemon does once a minute."""
+        """Replace the code server, as the daemon does once a minute."""
         self.workspace.reload_code_location("lasting")
 
     @property
@@ -92,7 +94,7 @@ class Daemon:
         return Path(self.instance.root_directory)
 
     def end_runs(self) -> None:
-        """Those that wait for it, and those to come."""
+        """Let all runs end, present and later ones."""
         (self.home / "go").touch()
 
     def run(self, run_id: str) -> dg.DagsterRun:
@@ -106,7 +108,7 @@ class Daemon:
             assert time.monotonic() < deadline, f"{self.run(run_id).status} and not {status} after a minute"
             time.sleep(0.05)
 
-    def said(self, run_id: str) -> str:
+    def log_text(self, run_id: str) -> str:
         return "; ".join(str(record.message) for record in self.instance.all_logs(run_id))
 
 
@@ -140,7 +142,7 @@ def of_this_lab(daemon: Daemon, fresh_settings: None) -> Iterator[None]:
 
 
 def kill_all(home: Path) -> None:
-    """The code servers of the lab, and the processes of its runs."""
+    """Kill the code servers of the lab and the processes of its runs."""
     below = psutil.Process().children(recursive=True)
     victims = [process for process in below if process.environ().get("DAGSTER_HOME") == str(home)]
     for victim in victims:
@@ -148,18 +150,18 @@ def kill_all(home: Path) -> None:
     psutil.wait_procs(victims, timeout=10)
 
 
-def test_a_run_that_was_killed_with_its_code_server_fails_and_is_tried_again(daemon: Daemon) -> None:
-    daemon.retry()  # sets its cursor: what failed before is not tried again
+def test_a_run_killed_with_its_code_server_fails_and_is_retried(daemon: Daemon) -> None:
+    daemon.retry()  # sets the cursor, so that earlier failures are not retried
     killed = daemon.ask_for_a_run()
     daemon.dequeue()
     daemon.wait(killed, STARTED)
     daemon.monitor()
-    assert daemon.run(killed).status == STARTED, "it lives"
+    assert daemon.run(killed).status == STARTED, "the run is alive"
 
     kill_all(daemon.home)
     daemon.monitor()
     assert daemon.run(killed).status == FAILURE
-    assert "its process is gone: it was killed, ran out of memory, or the machine stopped" in daemon.said(killed)
+    assert "its process is gone: it was killed, ran out of memory, or the machine stopped" in daemon.log_text(killed)
 
     daemon.retry()
     again = daemon.run(killed).tags["dagster/auto_retry_run_id"]
@@ -170,46 +172,45 @@ def test_a_run_that_was_killed_with_its_code_server_fails_and_is_tried_again(dae
     assert list((daemon.home / "dagster" / "executing").iterdir()) == []
 
 
-def test_a_run_that_no_code_server_can_start_waits_for_the_next_one(daemon: Daemon) -> None:
+def test_a_run_waits_for_a_new_code_server_when_the_old_one_is_dead(daemon: Daemon) -> None:
     daemon.end_runs()
     asked = daemon.ask_for_a_run()
     kill_all(daemon.home)
     daemon.dequeue()
     assert daemon.run(asked).status == QUEUED
-    assert "failed to reach the user code server, re-submitting the run into the queue" in daemon.said(asked)
+    assert "failed to reach the user code server, re-submitting the run into the queue" in daemon.log_text(asked)
     daemon.replace_code_server()
     daemon.dequeue()
     daemon.wait(asked, SUCCESS)
 
 
-def test_a_dead_run_is_found_dead_also_where_its_code_server_cannot_be_replaced(
+def test_a_dead_run_fails_even_if_its_code_server_cannot_be_replaced(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = dg.DagsterRun(job_name="lasting")
-    run_locks.hold(run.run_id)
-    os.close(run_locks._held.pop(run.run_id))
+    locks = run_locks_of(daemon.instance)
+    locks.hold(run.run_id)
+    os.close(run_locks._held.pop(locks._path(run.run_id)))
 
     def broken(_self: object, _run: object) -> None:
         raise DagsterCodeLocationLoadError("syntax error in its module", load_error_infos=[])
 
-    launcher = LabRunLauncher()
+    launcher = daemon.instance.run_launcher
     monkeypatch.setattr(LabRunLauncher, "_replace_dead_code_server", broken)
     assert launcher.check_run_worker_health(run).status == WorkerStatus.FAILED
     assert f"the code server of run {run.run_id} could not be replaced" in caplog.text
     assert "syntax error in its module" in caplog.text
-    run_locks.let_go(run.run_id)
+    locks.release(run.run_id)
 
 
-def test_a_run_of_another_data_folder_is_left_to_the_daemon_of_that_one(
-    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_locks.hold("elsewhere")
-    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
-    settings.cache_clear()
-    assert not run_locks.abandoned("elsewhere")
+def test_a_run_of_another_data_folder_is_left_alone(tmp_path: Path) -> None:
+    locks = RunLocks(tmp_path / "one")
+    locks.hold("elsewhere")
+    assert not RunLocks(tmp_path / "other").abandoned("elsewhere")
+    locks.release("elsewhere")
 
 
-def test_no_run_lasts_for_good_whatever_becomes_of_its_process(daemon: Daemon) -> None:
+def test_every_run_has_a_maximum_duration(daemon: Daemon) -> None:
     assert daemon.instance.run_monitoring_max_runtime_seconds == 12 * 3_600
     assert daemon.instance.run_monitoring_start_timeout_seconds == 300
     bounds = {job.name: float((job.tags or {}).get("dagster/max_runtime", "0")) for job in defs().jobs or []}

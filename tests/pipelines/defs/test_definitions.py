@@ -1,4 +1,4 @@
-"""The exact set of what Dagster loads: an asset that vanishes silently fails here."""
+"""The exact set of definitions that Dagster loads, so that no asset can vanish unnoticed."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LIBRARY = {
 }  # fmt: skip
 COLLECTION = {"crawled_videos", "true_ctr"}
 TABLES = {"videos"}
-"""Not made by Dagster: what everything that collects writes to."""
+"""Tables that all collecting assets write to; Dagster does not materialize them."""
 UPKEEP = {"view_history", "retention"}
 RANKING = {"training_pairs", "ranking_model", "served_model"}
 
@@ -102,18 +102,18 @@ def test_these_are_the_assets(specs: dict[str, dg.AssetSpec]) -> None:
     assert set(specs) == LIBRARY | COLLECTION | TABLES | UPKEEP | RANKING == set(GRAPH)
 
 
-def test_the_graph_is_the_one_that_was_drawn(specs: dict[str, dg.AssetSpec]) -> None:
+def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
     assert {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in specs.items()} == GRAPH
 
 
-def test_data_flows_one_way_also_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
+def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    order |= dict.fromkeys(TABLES, order["raw_videos"])  # in the middle of the library: filled by it, and read by it
+    order |= dict.fromkeys(TABLES, order["raw_videos"])  # the library both writes and reads these tables
     arrows = {(dep.asset_key.to_user_string(), name) for name, spec in specs.items() for dep in spec.deps}
     assert [(a, b) for a, b in arrows if order[a] > order[b]] == []
 
 
-def test_these_are_the_checks_and_each_one_blocks_but_those_that_only_tell(graph: Any) -> None:
+def test_these_are_the_checks_and_all_but_the_advisory_ones_block(graph: Any) -> None:
     found = {(key.asset_key.to_user_string(), key.name): graph.get_check_spec(key) for key in graph.asset_check_keys}
     assert set(found) == CHECKS
     assert {name for _, name in (key for key, spec in found.items() if not spec.blocking)} == {"finished", "promoted"}
@@ -131,20 +131,20 @@ def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[st
     assert all(specs[name].partitions_def is None for name in RANKING | {"true_ctr"})
 
 
-def test_every_asset_says_what_it_is_and_whose(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
+def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
     for name, spec in specs.items():
         assert name in GROUPS[spec.group_name or ""]
         assert list(spec.owners) == ["team:thumblab"]
         assert spec.description
         assert len(spec.description) > 30
         assert spec.kinds, name
-        # The owner's CTR is imported when the owner likes; everything else has a pace to keep.
+        # The owner imports the CTR at any time; every other asset has a schedule to keep.
         assert (spec.freshness_policy is not None) == (name not in TABLES | {"true_ctr"}), name
         assert spec.automation_condition is None, "the schedules start the work; two starters would do it twice"
         assert graph.get(spec.key).is_executable == (name not in TABLES)
 
 
-def test_every_asset_is_tried_again_twice_and_ever_later(definitions: dg.Definitions) -> None:
+def test_every_asset_is_retried_twice_with_growing_delays(definitions: dg.Definitions) -> None:
     made = [asset for asset in definitions.assets or [] if isinstance(asset, dg.AssetsDefinition)]
     assert len(made) == len(GRAPH) - len(TABLES)
     for asset in made:
@@ -179,15 +179,15 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
 
 
 @pytest.mark.parametrize("name", ["refresh_library", "observe_views", "apply_retention"])
-def test_a_job_of_the_schedules_waits_for_no_crawl_which_nobody_has_to_run(graph: Any, name: str) -> None:
-    """Dagster's page asks "Are you sure?" before a job where an asset upstream of it was never materialized."""
+def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -> None:
+    """Dagster's UI asks "Are you sure?" before a job if an asset upstream of it was never materialized."""
     first = [key for parent in JOBS[name] for key in graph.get(dg.AssetKey(parent)).parent_keys]
     outside = {key.to_user_string() for key in first} - JOBS[name]
     assert outside == TABLES
     assert [key for key in outside if graph.get(dg.AssetKey(key)).is_materializable] == []
 
 
-def test_each_job_brings_the_checks_of_its_assets(definitions: dg.Definitions) -> None:
+def test_each_job_includes_the_checks_of_its_assets(definitions: dg.Definitions) -> None:
     for name, assets in JOBS.items():
         keys = definitions.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys
         assert {(k.asset_key.to_user_string(), k.name) for k in keys} == {c for c in CHECKS if c[0] in assets}

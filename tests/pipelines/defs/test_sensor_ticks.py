@@ -1,4 +1,4 @@
-"""Promises of what a tick of a sensor costs: there are eight a minute, day and night, in one process."""
+"""Promises about the cost of a sensor tick: one process has eight a minute, day and night."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,14 +12,15 @@ from dagster._grpc.impl import get_external_sensor_execution
 from sqlalchemy import event, text
 from sqlalchemy.pool import Pool
 
-from thumblab_core.settings import CHECKOUT, settings
+from thumblab_core.settings import CHECKOUT, Settings, settings
 from thumblab_pipelines.definitions import defs
+from thumblab_pipelines.defs import resources
 from thumblab_pipelines.defs.resources import LabResource
 
 
 @contextmanager
 def connections() -> Iterator[list[object]]:
-    """Those to any database that this process opens meanwhile."""
+    """Yield a list of the database connections that this process opens in the block."""
     opened: list[object] = []
 
     def note(connection: object, _: object) -> None:
@@ -41,7 +42,7 @@ def test_only_the_first_tick_of_a_process_opens_the_lab_and_dagsters_storage(
     repository = defs().get_repository_def()
 
     def tick() -> None:
-        """As the code server evaluates it, with an instance and resources of its own."""
+        """Evaluate the sensor as the code server does, with a new instance and new resources."""
         with dg.DagsterInstance.get() as instance:
             instance.get_runs(limit=1)
             done = get_external_sensor_execution(
@@ -66,7 +67,7 @@ def test_only_the_first_tick_of_a_process_opens_the_lab_and_dagsters_storage(
     assert (len(first) > 0, len(later)) == (True, 0)
 
 
-def test_a_process_whose_settings_change_opens_the_other_lab(
+def test_a_process_whose_settings_change_opens_the_lab_of_the_new_ones(
     migrated_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = []
@@ -80,3 +81,35 @@ def test_a_process_whose_settings_change_opens_the_other_lab(
             names.append(connection.scalar(text("SELECT current_database()")))
         lab.engine.dispose()
     assert names[0] != names[1]
+
+
+def test_a_lab_resource_with_a_data_folder_opens_the_lab_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Settings] = []
+    monkeypatch.setenv("THUMBLAB_DATABASE_URL", "postgresql://of-the-settings")
+    settings.cache_clear()
+    monkeypatch.setattr(resources, "database_url", lambda chosen: "url")
+    monkeypatch.setattr(resources, "_opened", lambda chosen, url: opened.append(chosen))
+    LabResource(data_dir=str(tmp_path / "other")).open()
+    LabResource().open()
+    assert [chosen.data_dir for chosen in opened] == [tmp_path / "other", settings().data_dir]
+    assert [chosen.database_url is None for chosen in opened] == [True, False]
+
+
+def test_assets_that_run_in_this_process_get_its_settings_and_report_to_its_listener(tmp_path: Path) -> None:
+    """Dagster copies a configurable resource before a run, and drops its private attributes."""
+    reports: list[tuple[str, int, int]] = []
+
+    @dg.op
+    def step(context: dg.OpExecutionContext, lab: LabResource) -> str:
+        lab.progress(context)("encoding", 1, 2)
+        assert lab._settings is not None
+        return str(lab._settings.data_dir)
+
+    @dg.job
+    def job() -> None:
+        step()
+
+    chosen = Settings(data_dir=tmp_path)
+    resource = LabResource.in_this_process(chosen, lambda *report: reports.append(report))
+    assert job.execute_in_process(resources={"lab": resource}).output_for_node("step") == str(tmp_path)
+    assert reports == [("encoding", 1, 2)]

@@ -18,8 +18,9 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, insert, make_url, text
 from stored_library import fill
 
-from thumblab_core.database import server
+from thumblab_core.database.server import running_database_url
 from thumblab_core.database.tables import library_exclusions
+from thumblab_core.embedded_postgres import server
 from thumblab_core.encoders.load import named_image_encoder
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.images import decode
@@ -278,8 +279,11 @@ def test_the_embedded_server_is_asked_while_it_runs_and_never_started(tmp_path: 
     assert not folder.exists()
     script = (
         "from thumblab_core.database.schema import migrate\n"
-        "from thumblab_core.database.server import start\n"
-        "migrate(start(keep=True))"
+        "from thumblab_core.database.server import database_url\n"
+        "from thumblab_core.embedded_postgres import server\n"
+        "from thumblab_core.settings import settings\n"
+        "server.start(settings(), keep=True)\n"
+        "migrate(database_url())"
     )
     settings = Settings(data_dir=folder)
     try:
@@ -287,17 +291,17 @@ def test_the_embedded_server_is_asked_while_it_runs_and_never_started(tmp_path: 
             [sys.executable, "-c", script], env={"THUMBLAB_DATA_DIR": str(folder), "PATH": "/usr/bin:/bin"}
         )
         assert made.returncode == 0
-        url = server.running_database_url(settings)
+        url = running_database_url(settings)
         assert url is not None
         engine = create_engine(url)
         fill(engine, vectors(50), "e", niches=("tech",))
         engine.dispose()
         assert len(libraries.placements(Niche.TECH, "e", vectors(1), 5)) == 1
-        assert server.stop(force=True, settings=settings)
+        assert server.stop(settings, force=True)
         start = time.monotonic()
         with pytest.raises(NothingStoredError, match="the database does not run"):
             libraries.placements(Niche.TECH, "e", vectors(1), 5)
         assert time.monotonic() - start < 1
         assert not server.status(settings).running
     finally:
-        server.stop(force=True, settings=settings)
+        server.stop(settings, force=True)

@@ -1,4 +1,4 @@
-"""Alembic's entry: run the migrations over the connection that `migrate` hands in."""
+"""Alembic's entry point: run the migrations over the connection that `migrate` passes."""
 
 from alembic import context
 

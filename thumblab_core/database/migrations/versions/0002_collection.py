@@ -1,4 +1,4 @@
-"""What the collection keeps: quota, the crawl, view histories, versions of thumbnails, the owner's reach."""
+"""Tables of the collection: quota, crawl, views over time, versions of thumbnails, and the owner's reach."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,7 +16,7 @@ CREATE FUNCTION age_band(hours double precision) RETURNS text IMMUTABLE PARALLEL
 $$
 """
 
-# A channel's other videos of the same age are the fairest measure; where they are too few, its views per hour at any age.
+# The fairest baseline is the channel's other videos of the same age. Where they are too few, it is views per hour.
 _REF_THUMBNAILS = """
 CREATE VIEW ref_thumbnails AS
 SELECT v.video_id, v.niche, v.title, v.thumbnail_urls[1] AS thumbnail_url, t.sha256, v.channel_id,
@@ -43,7 +43,7 @@ LEFT JOIN channel_baselines overall
 WHERE v.format = 'video'
 """
 
-# As 0001 made it.
+# The view as 0001 created it.
 _FIRST_REF_THUMBNAILS = """
 CREATE VIEW ref_thumbnails AS
 SELECT v.video_id, v.niche, v.title, v.thumbnail_url, t.sha256, v.channel_id, c.title AS channel_title, v.published_at,
@@ -65,7 +65,7 @@ CROSS JOIN LATERAL (
 ) a
 """
 
-# Each time a creator swapped the thumbnail: what was shown before and after, and the view rates on both sides of the swap.
+# A row per thumbnail swap: the picture before and after, and the view rates on both sides of the swap.
 _THUMBNAIL_CHANGES = """
 CREATE VIEW thumbnail_changes AS
 SELECT n.video_id, o.sha256 AS old_sha256, n.sha256 AS new_sha256, o.title AS old_title, n.title AS new_title,
@@ -88,7 +88,7 @@ LEFT JOIN LATERAL (
 ) after ON true
 """
 
-# One figure per video: of the source that saw the most impressions.
+# One click-through rate per video, from the source with the most impressions.
 _TRUE_CTR = """
 CREATE VIEW true_ctr AS
 SELECT DISTINCT ON (video_id) video_id, source, impressions, click_through_rate, is_short, last_day
@@ -165,7 +165,7 @@ def upgrade() -> None:
         "video_stats",
         sa.Column("era", sa.String(), comment="of the definition of a view, see thumblab_core.views"),
     )
-    # Until now every video had the format `video`.
+    # Before this migration every video had the format `video`.
     op.execute("""
         UPDATE video_stats
         SET era = CASE WHEN observed_at >= '2026-08-24 00:00+00' THEN 'playback_start' ELSE 'qualified' END
@@ -216,7 +216,7 @@ def upgrade() -> None:
         FROM thumbnails t JOIN videos v USING (video_id) WHERE t.sha256 IS NOT NULL
     """)
 
-    # Made anew by the next refresh. From now on 4:3 pictures are read without their black bars.
+    # The next refresh makes these rows again. From now on 4:3 pictures are read without their black bars.
     op.execute("""
         DELETE FROM embeddings e USING thumbnails t
         WHERE t.video_id = e.video_id AND t.sha256 = e.source_digest AND t.width * 3 = t.height * 4
@@ -351,7 +351,7 @@ def upgrade() -> None:
 
 
 def _refer(table: str, to: str, column: str, ondelete: str | None) -> None:
-    """Make the foreign key anew, with what becomes of its rows."""
+    """Replace the foreign key by one with another ON DELETE rule."""
     name = f"fk_{table}_{column}"
     op.drop_constraint(name, table, type_="foreignkey")
     op.create_foreign_key(name, table, to, [column], [column], ondelete=ondelete)

@@ -1,4 +1,4 @@
-"""What the sub-scores were measured on: text, faces, saliency, contrast."""
+"""The evidence of the sub-scores: text, faces, saliency and contrast."""
 
 import sqlalchemy as sa
 from alembic import op

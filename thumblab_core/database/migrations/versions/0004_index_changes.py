@@ -1,4 +1,4 @@
-"""What a person took out of the library, and which niches' indices are to be built anew."""
+"""Videos that a person excluded from the library, and the niches whose index is to be rebuilt."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Catalogues as people wrote them, Shorts by their length, and what an encoder makes no vector of.
+"""Names as catalogues write them, Shorts by their length, and sources that an encoder fails on.
 
 No HTML entities in titles and names, and one channel where two names differ in nothing else than entities, compatible forms,
 invisible marks and spaces. An export that tells lengths says what may be a Short; the shape that the lab knows decides.
@@ -45,7 +45,7 @@ _MAYBE_SHORT = "whether the feed of Shorts showed it, or else whether it is shor
 
 
 def _true_ctr(is_short: str) -> str:
-    """One figure per video: of the source that saw the most impressions."""
+    """Return the query for one click-through rate per video, from the source with the most impressions."""
     return f"""
     CREATE VIEW true_ctr AS
     SELECT DISTINCT ON (video_id) video_id, source, impressions, click_through_rate, {is_short} AS is_short, last_day
@@ -82,7 +82,7 @@ def upgrade() -> None:
     op.execute(_true_ctr("CASE WHEN v.format = 'short' THEN true WHEN v.aspect_ratio > 1 THEN false ELSE is_short END"))
     connection = op.get_bind()
     for row in connection.execute(sa.text("SELECT channel_id, title FROM channels ORDER BY channel_id")).all():
-        # An id that was not made of the title is YouTube's.
+        # An id that was not derived from the title is YouTube's.
         if row.channel_id != _made_of(row.title):
             continue
         title = " ".join(_written(row.title).split())
@@ -103,7 +103,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("encoding_failures")
-    # Which of two names a video came with is not known any more, and both versions read what there is.
+    # The original name of a video is no longer known. Both versions can read the present names.
     op.execute("DROP VIEW true_ctr")
     op.execute(_true_ctr("is_short"))
     op.alter_column("video_reach", "is_short", comment=_SHORT)
@@ -118,7 +118,7 @@ def _rename(connection: sa.Connection, old: str, new: str, title: str) -> None:
         connection.execute(sa.text(statement), names)
 
 
-# What follows is what `thumblab_pipelines.videos.names` was when this was written.
+# A copy of `thumblab_pipelines.videos.names` at the time of this migration.
 
 
 def _made_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A mark that the first thumbnails of a video were deleted: what is left did not earn its views."""
+"""A flag that earlier thumbnails of a video were deleted, so its views belong to pictures that are gone."""
 
 import sqlalchemy as sa
 from alembic import op

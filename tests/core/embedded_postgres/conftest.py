@@ -1,0 +1,33 @@
+"""Data folders for the tests of the embedded server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from server_processes import USE, finish, python, remove
+
+from thumblab_core.embedded_postgres import server
+from thumblab_core.settings import Settings
+
+
+@pytest.fixture
+def fresh_dir(tmp_path: Path) -> Iterator[Path]:
+    """A data folder that does not exist yet. Files outside it that belong to it are removed after the test."""
+    folder = tmp_path / "lab"
+    yield folder
+    remove(folder)
+
+
+@pytest.fixture(scope="module")
+def made_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("made") / "lab"
+    finish(python(folder, USE))
+    yield folder
+    remove(folder)
+
+
+@pytest.fixture
+def data_dir(made_dir: Path) -> Iterator[Path]:
+    """A data folder whose server has run before and does not run now."""
+    server.stop(Settings(data_dir=made_dir), force=True)
+    yield made_dir

@@ -1,0 +1,112 @@
+"""Processes that use an embedded server, and views of the server's processes from outside."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from thumblab_core.embedded_postgres import cluster, location, watcher
+
+USE = """
+    from thumblab_core.database.server import database_url
+    url = database_url()
+    print(url, flush=True)
+"""
+KEEP = """
+    from thumblab_core.embedded_postgres import server
+    from thumblab_core.settings import settings
+    server.start(settings(), keep=True)
+"""
+
+
+def remove(folder: Path) -> None:
+    home = location.find_home(folder)
+    if home is None:
+        return
+    with watcher.locked(home, "start.lock"):
+        watcher.stop(home)
+    # A watcher that is about to end opens its lock files once more, and would make them in a folder that is half removed.
+    assert soon(lambda: watchers(folder) == []), "a process still uses the server"
+    if (folder / "postgres").is_symlink():
+        shutil.rmtree(home)
+    for link in Path("/tmp").glob(f"{watcher.tag(home)}-*"):
+        link.unlink()
+
+
+def python(data_dir: Path, script: str, **options: object) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("THUMBLAB_", "XDG_"))}
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env=environment | {"THUMBLAB_DATA_DIR": str(data_dir)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def finish(process: subprocess.Popen[str], given: str = "") -> str:
+    """Wait for the process and return what it printed. It must succeed and print nothing on stderr."""
+    printed, complaints = process.communicate(given, timeout=60)
+    assert (process.returncode, complaints) == (0, "")
+    return printed.strip()
+
+
+def sql(data_dir: Path, statement: str) -> object:
+    """Return the first value of a statement on a running server. This process does not become a user of the server."""
+    folder = str(cluster.socket_dir(home_of(data_dir)))
+    with psycopg.connect(host=folder, user="postgres", dbname="thumblab", autocommit=True) as connection:
+        answer = connection.execute(statement)
+        row = answer.fetchone() if answer.description else None
+        return row[0] if row else None
+
+
+@contextmanager
+def user(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that uses the server until the block ends, or is killed in it."""
+    process = python(data_dir, USE + "    input()\n")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("postgresql+psycopg://")
+    yield process
+    if process.poll() is None:
+        finish(process, "\n")
+    process.communicate()
+
+
+def home_of(data_dir: Path) -> Path:
+    home = location.find_home(data_dir)
+    assert home is not None
+    return home
+
+
+def postmaster(data_dir: Path) -> psutil.Process:
+    first = watcher.processes(home_of(data_dir))[0]
+    assert watcher.is_postmaster(first)
+    return first
+
+
+def running(data_dir: Path) -> bool:
+    return bool(watcher.processes(home_of(data_dir)))
+
+
+def watchers(data_dir: Path) -> list[psutil.Process]:
+    home = str(home_of(data_dir))
+    return [process for process in psutil.process_iter(["cmdline"]) if home in (process.info["cmdline"] or ())]
+
+
+def soon(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,68 @@
+"""Run a Dagster job in this process, recorded in the lab's Dagster instance like any other run."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from thumblab_core.errors import LabError
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
+
+    from thumblab_core.settings import Settings
+    from thumblab_pipelines.progress import Progress
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a run that succeeded: the metadata of each asset, and the number of its checks."""
+
+    metadata: dict[str, dict[str, Any]]
+    checks_passed: int
+    checks: int
+
+
+@dataclass(frozen=True)
+class JobRunner:
+    """Runs the jobs of the definitions on the lab of the settings."""
+
+    definitions: "Definitions"
+    instance: "DagsterInstance"
+    settings: "Settings"
+
+    def run(self, job: str, listener: "Progress", niche: str | None = None) -> Outcome:
+        """Run a job, on the partition of `niche` where it has partitions. Raises LabError when a step or check fails."""
+        from thumblab_pipelines.defs.resources import LabResource, MlflowResource
+
+        result = self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            partition_key=niche,
+            tags={"dagster/max_retries": "0"},  # a daemon cannot retry it: this process is not its code server
+            resources={
+                "lab": LabResource.in_this_process(self.settings, listener),
+                "mlflow": MlflowResource(tracking_uri=self.settings.mlflow_url),
+            },
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+        _raise_on_failure(result, f"{job} {niche or ''}")
+        metadata = {
+            event.asset_key.to_user_string(): {
+                name: getattr(value, "value", None) for name, value in event.materialization.metadata.items()
+            }
+            for event in result.get_asset_materialization_events()
+            if event.asset_key is not None
+        }
+        checks = result.get_asset_check_evaluations()
+        return Outcome(metadata, sum(check.passed for check in checks), len(checks))
+
+
+def _raise_on_failure(result: "ExecuteInProcessResult", run_name: str) -> None:
+    failed_checks = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    if failed_checks:
+        reasons = [f"{c.asset_key.to_user_string()}: {c.check_name} ({c.description})" for c in failed_checks]
+        raise LabError(f"{run_name} stopped at a check: {'; '.join(reasons)}")
+    if not result.success:
+        failed = next(event for event in result.all_events if event.is_step_failure)
+        error = failed.step_failure_data.user_failure_data or failed.step_failure_data.error
+        reason = getattr(error, "description", None) or getattr(error, "message", "") or "see the run in the Dagster UI"
+        raise LabError(f"{run_name} failed in {failed.step_key}: {reason.strip()}")

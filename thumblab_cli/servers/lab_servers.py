@@ -1,0 +1,66 @@
+"""The servers of a lab: MLflow, Dagster's webserver and daemon, and the scoring service."""
+
+import importlib.metadata
+import sys
+from pathlib import Path
+
+from thumblab_cli.servers.supervisor import Server
+from thumblab_core.hosts import answering_host, host_in_url
+from thumblab_core.settings import CHECKOUT, Settings
+
+
+def mlflow_server(settings: Settings, port: int) -> Server:
+    """Return the MLflow server, on the lab's PostgreSQL, with its artifacts in the data folder."""
+    from thumblab_core.database.server import named_database_url
+    from thumblab_core.embedded_postgres.cluster import link_to
+
+    base = f"http://127.0.0.1:{port}"
+    artifacts = settings.data_dir / "mlflow-artifacts"
+    artifacts.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--artifacts-destination", artifacts.resolve().as_uri(), "--serve-artifacts"]
+    # MLflow reads these variables. The URI is not an argument, because an external database's password would then be
+    # visible in the list of processes.
+    environment = {
+        "MLFLOW_BACKEND_STORE_URI": named_database_url("mlflow", "psycopg2", settings),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    installed = Path(str(importlib.metadata.distribution("mlflow").locate_file("")))
+    if "%" in str(installed):  # MLflow's migrations read a percent sign in their own path as the start of a variable
+        environment["PYTHONPATH"] = str(link_to(installed))
+    return Server("mlflow", command, base, f"{base}/health", environment)
+
+
+def scoring_server(settings: Settings, port: int) -> Server:
+    """Return the scoring service, on the host of the settings."""
+    host = settings.serving_host
+    base = f"http://{host_in_url(answering_host(host), port)}"
+    command = [sys.executable, "-m", "thumblab_serving"]
+    return Server("scoring", [*command, "--host", host, "--port", str(port)], base, f"{base}/health")
+
+
+def dagster_servers(port: int) -> list[Server]:
+    """Return the Dagster webserver and daemon, each with its own code server."""
+    location = ["-w", str(CHECKOUT / "workspace.yaml")]
+    base = f"http://127.0.0.1:{port}"
+    webserver = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *location]
+    daemon = [sys.executable, "-m", "dagster._daemon", "run", *location]
+    # How long a busy machine may take to start the process of a run. Dagster's default of 60 s is too short for two cores.
+    environment = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "180"}
+    return [
+        Server("dagster", webserver, base, f"{base}/server_info", environment),
+        Server("dagster-daemon", daemon, None, None, environment),
+    ]
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Return the folder of Dagster's own files, made when missing, with a current copy of the lab's `dagster.yaml`.
+
+    Dagster's processes find it through the variable DAGSTER_HOME, which they get from `thumblab up`.
+    """
+    home = settings.data_dir.resolve() / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_bytes((CHECKOUT / "dagster.yaml").read_bytes())
+    return home

