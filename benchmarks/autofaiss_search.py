@@ -29,7 +29,8 @@ from thumblab_core.index import Item, NicheIndex
 from thumblab_core.index.base import Base, Rows
 from thumblab_core.index.changes import Changes
 from thumblab_core.index.kinds import parameter_of, set_parameter
-from thumblab_core.releases.release_store import INDEX, ReleaseStore
+from thumblab_core.releases.release import INDEX
+from thumblab_core.releases.release_store import ReleaseStore
 
 DIMENSION = 768
 _CLUSTERS, _LATENT = 300, 32

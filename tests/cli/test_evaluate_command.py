@@ -12,7 +12,8 @@ from planted_catalogue import FOOD, RED, plant
 
 from thumblab_cli.commands import evaluate
 from thumblab_cli.main import cli
-from thumblab_core.releases.release_store import ALL, MODEL, ReleaseStore
+from thumblab_core.releases.release import ALL, MODEL
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import settings
 
 Shell = Callable[..., Result]
@@ -26,7 +27,7 @@ def place(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> dict[str
     from thumblab_pipelines.training.config import TrainConfig
 
     lab, environment = lab_with_pairs(channels=3, videos=50)
-    lab.releases.promote(build_model(lab, TrainConfig(epochs=1)).release)
+    lab.releases.serving.promote(build_model(lab, TrainConfig(epochs=1)).release)
     return environment | {"THUMBLAB_IMAGE_ENCODER": "open_clip:ViT-L-14/not-here"}
 
 
@@ -69,7 +70,7 @@ def test_the_champion_is_judged_on_a_catalogue_with_the_encoder_it_was_trained_w
     done = shell("--catalogue", str(catalogue), "--model", "champion", "--adapt", "0.8", "--json")
     assert done.exit_code == 0, done.stderr
     said = json.loads(done.stdout)
-    assert said["release"] == store.current_id(MODEL, ALL)
+    assert said["release"] == store.serving.current_id(MODEL, ALL)
     assert (said["catalogue"]["rows"], said["catalogue"]["videos"], said["catalogue"]["channels_adapted"]) == (
         100,
         100,
@@ -111,7 +112,7 @@ def test_what_was_taken_out_of_the_folder_is_judged_no_more(shell: Shell, catalo
 def test_a_release_is_named_and_without_adapting_all_pairs_are_asked(
     shell: Shell, catalogue: Path, store: ReleaseStore
 ) -> None:
-    release = store.current_id(MODEL, ALL)
+    release = store.serving.current_id(MODEL, ALL)
     assert release is not None
     done = shell("--catalogue", str(catalogue), "--model", release, "--json")
     said = json.loads(done.stdout)
@@ -131,7 +132,7 @@ def test_the_table_is_for_people_and_obeys_no_title(shell: Shell, catalogue: Pat
 
 
 def test_without_a_catalogue_the_model_says_what_it_was_judged_by(shell: Shell, store: ReleaseStore) -> None:
-    release = str(store.current_id(MODEL, ALL))
+    release = str(store.serving.current_id(MODEL, ALL))
     for arguments in ((), ("--model", release)):
         said = json.loads(shell(*arguments, "--json").stdout)
         assert (said["release"], said["catalogue"]) == (release, None)
@@ -143,7 +144,7 @@ def test_without_a_catalogue_the_model_says_what_it_was_judged_by(shell: Shell, 
 def test_a_release_that_is_not_there_is_told_with_those_that_are(shell: Shell, store: ReleaseStore) -> None:
     done = shell("--model", "20260101T000000000000Z-00000000")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert f"there are {store.current_id(MODEL, ALL)}" in done.stderr
+    assert f"there are {store.serving.current_id(MODEL, ALL)}" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 
 from thumblab_cli.main import cli
 from thumblab_cli.printing import tables
-from thumblab_core.releases.release_store import ALL, MODEL, ReleaseStore
+from thumblab_core.releases.release import ALL, MODEL
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import settings
 
 Shell = Callable[..., Result]
@@ -62,7 +63,7 @@ def test_a_training_is_published_told_and_serves_nothing(shell: Shell, store: Re
     assert (said["reused"], said["epochs"], said["mlflow"]) == (False, 2, None)
     assert said["checks"]["alive"]["passed"]
     assert {e["split"] for e in said["evaluations"]} == {"future", "new_channels", "adapted"}
-    assert store.current(MODEL, ALL) is None
+    assert store.serving.current(MODEL, ALL) is None
     assert "Not logged: MLflow does not answer at http://127.0.0.1:9" in done.stderr
     assert "without training again" in done.stderr
     assert list((tmp_path / "logs").rglob("events.*"))
@@ -73,7 +74,7 @@ def test_a_training_is_published_told_and_serves_nothing(shell: Shell, store: Re
     assert "nothing serves it yet: materialize served_model" in again.stdout
     assert "Held-out AUC" in again.stdout
     assert len(store.all(MODEL, ALL)) == 1
-    store.promote(release)
+    store.serving.promote(release)
     assert (
         "it is what is served" in shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow").stdout
     )

@@ -194,7 +194,7 @@ def verify(niches: tuple[str, ...], as_json: bool) -> None:
 )
 def prune(niches: tuple[str, ...], keep: int | None) -> None:
     """Delete old index releases, never the served one, and what crashed writers left behind."""
-    from thumblab_core.releases.release_store import INDEX
+    from thumblab_core.releases.release import INDEX
     from thumblab_pipelines.library.build import prune_indices
 
     lab = _lab()

@@ -36,7 +36,7 @@ def choose_candidates(lab: DemoLab) -> list[DemoThumbnail]:
 def _held_out(lab: DemoLab) -> list[DemoThumbnail]:
     import pandas as pd
 
-    from thumblab_core.releases.release_store import ALL, PAIRS
+    from thumblab_core.releases.release import ALL, PAIRS
     from thumblab_pipelines.lab import Lab
 
     own = Lab.open()

@@ -144,7 +144,7 @@ def _row(niche: str, *cells: object) -> str:
 
 def _print_training(console: Console, outcome: _Outcome, lab: DemoLab) -> int:
     from demo.catalogues.synthetic import SyntheticCatalogue
-    from thumblab_core.releases.release_store import ALL, MODEL
+    from thumblab_core.releases.release import ALL, MODEL
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.models.build import BuiltModel
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:
-    from thumblab_core.releases.release_store import Release
+    from thumblab_core.releases.release import Release
     from thumblab_pipelines.evaluation.on_catalogue import CatalogueEvaluation
     from thumblab_pipelines.evaluation.questions import Evaluation
 

@@ -15,7 +15,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index.base import Base
 from thumblab_core.index.items import Item, LibraryError
 from thumblab_core.index.kinds import FLAT, Kind, faiss_module, set_parameter
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 
 INDEX, ITEMS, VECTORS, CALIBRATION = "index.faiss", "items.json", "vectors.npy", "calibration.npy"
 BASE_FILES = (INDEX, ITEMS, VECTORS, CALIBRATION)

@@ -28,7 +28,7 @@ from thumblab_core.index.items import (
     typical_neighbours,
 )
 from thumblab_core.index.kinds import AUTO, FLAT_UP_TO, Kind
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000

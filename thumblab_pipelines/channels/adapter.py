@@ -17,7 +17,7 @@ from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import MOST_VIDEOS, Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
-from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.adapter_videos import read_own
 from thumblab_pipelines.channels.collect import Channel, find_channel
 from thumblab_pipelines.channels.evaluate import AdapterEvaluation, evaluate_adapter
@@ -99,7 +99,7 @@ class Own:
 
 def served_model(lab: Lab) -> Release:
     """The release of the served model. Raises `LabError` when none is served."""
-    release = lab.releases.current(MODEL, ALL)
+    release = lab.releases.serving.current(MODEL, ALL)
     if release is None:
         raise LabError(
             "no ranking model is served yet; run train_ranker in Dagster (`thumblab up`), then add the channel"
@@ -120,7 +120,7 @@ def fit_channel_adapter(
     with histories.changing(channel.channel_id):
         # Whoever serves a new model learns all histories anew after that, each under this lock: asked for in here, what is
         # learnt for the model before can be replaced by that, and never replaces it.
-        if lab.releases.current_id(MODEL, ALL) != model.release_id:
+        if lab.releases.serving.current_id(MODEL, ALL) != model.release_id:
             raise AnotherModelError("another model is served meanwhile; run it again")
         videos, left_out = read_own(lab, channel.channel_id, model)
         if len(videos) > MOST_VIDEOS:

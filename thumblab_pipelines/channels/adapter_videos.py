@@ -17,7 +17,7 @@ from sqlalchemy import text
 from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 from thumblab_pipelines.dataset.corpus import MIN_SECONDS, whole_hashes
 from thumblab_pipelines.features.learnt_vectors import (
     PICTURE,

@@ -7,7 +7,7 @@ from pathlib import Path
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import LEAST_VIDEOS
 from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters
-from thumblab_core.releases.release_store import ALL, MODEL
+from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.channels.adapter import Fitted, fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_own
 from thumblab_pipelines.channels.collect import Channel, collect_channel, find_channel, is_name_for_youtube, niche_of
@@ -73,7 +73,7 @@ def add_channel(
 
 def list_channels(lab: Lab) -> list[Listed]:
     """Every added history, each verified; a damaged one says so."""
-    histories, model = ChannelAdapters(lab.releases), lab.releases.current_id(MODEL, ALL)
+    histories, model = ChannelAdapters(lab.releases), lab.releases.serving.current_id(MODEL, ALL)
     found = []
     for name in histories.channels():
         release = ""

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy import text
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release
+from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.lab import Lab
 
 SUCCEEDED = "succeeded"
@@ -27,7 +27,7 @@ WHERE NOT EXISTS (SELECT FROM videos v WHERE v.video_id = id) ORDER BY id
 
 def holding_pairs(lab: Lab) -> AbstractContextManager[None]:
     """While this is held no pairs release is deleted: for choosing one and reading it. Not to be held twice."""
-    return lab.releases.changing(PAIRS, ALL, _PATIENCE_S)
+    return lab.releases.serving.changing(PAIRS, ALL, _PATIENCE_S)
 
 
 def newest_pairs(lab: Lab) -> Release:
@@ -82,7 +82,7 @@ def prune_pairs(lab: Lab) -> None:
 def _needed(lab: Lab) -> set[str]:
     newest = lab.releases.latest(PAIRS, ALL)
     needed = set() if newest is None else {newest.release_id}
-    served = lab.releases.current_id(MODEL, ALL)
+    served = lab.releases.serving.current_id(MODEL, ALL)
     models = lab.releases.all(MODEL, ALL)
     return needed | {
         str(model.info.get("pairs_release")) for model in models if model.release_id == served or model is models[-1]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, title_encoder
-from thumblab_core.releases.release_store import ALL, PAIRS, Release
+from thumblab_core.releases.release import ALL, PAIRS, Release
 from thumblab_pipelines.collection.crawl_rules import OUTLIER_SIGMAS
 from thumblab_pipelines.dataset.ageing import age_exponent, fit_growth
 from thumblab_pipelines.dataset.corpus import LATER_RULES, exclude, read_corpus

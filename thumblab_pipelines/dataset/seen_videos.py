@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.encoders.load import weights_file
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 
 SEEN = "seen.npy"
 """The file of a release, of a model or a fine-tuned encoder, with the `fingerprints` of the videos it was trained on."""

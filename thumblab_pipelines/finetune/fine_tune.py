@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, ENCODER, MODEL, Release
+from thumblab_core.releases.release import ALL, ENCODER, MODEL, Release
 from thumblab_core.settings import Settings
 from thumblab_pipelines.dataset.kept_pairs import deleted_in, holding_pairs, named_pairs
 from thumblab_pipelines.lab import Lab, inputs_digest
@@ -117,7 +117,7 @@ def fine_tune(
     from_heads = start.files if start is not None else None
     inputs = inputs_digest(_VERSION, source.info["inputs"], encoder.base, asdict(config), from_heads, forgotten)
     scope = f"fine-tuned-{encoder.base}"
-    with lab.releases.changing(ENCODER, scope, patience=0):
+    with lab.releases.serving.changing(ENCODER, scope, patience=0):
         found = [release for release in lab.releases.all(ENCODER, scope) if release.info["inputs"] == inputs]
         if found:
             return found[-1]

@@ -13,7 +13,8 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.index import Change, NicheIndex
 from thumblab_core.index.files import items_json
-from thumblab_core.releases.release_store import INDEX, Hold, Release
+from thumblab_core.releases.release import INDEX, Release
+from thumblab_core.releases.serving import Hold
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.features.sub_scores import meter_version
 from thumblab_pipelines.lab import Lab, inputs_digest
@@ -117,7 +118,7 @@ def _why_empty(lab: Lab, niche: str, encoder: str) -> str:
 def check_index(lab: Lab, release: Release) -> list[CheckResult]:
     """What a person would look at before serving an index. Loads and verifies the release."""
     expected = image_encoder(lab.settings).fingerprint
-    served = lab.releases.current(INDEX, release.scope)
+    served = lab.releases.serving.current(INDEX, release.scope)
     before = int(served.info["count"]) if served is not None else 0
     try:
         index = NicheIndex.load(release)
@@ -146,8 +147,8 @@ def promote_index(lab: Lab, niche: str) -> Served:
     Where a person holds the served release (`roll_back`), it stays. Raises `LabError` when the build does not pass, or
     holds a video that was forgotten since.
     """
-    with lab.releases.changing(INDEX, niche):
-        served, held = lab.releases.current(INDEX, niche), lab.releases.held(INDEX, niche)
+    with lab.releases.serving.changing(INDEX, niche):
+        served, held = lab.releases.serving.current(INDEX, niche), lab.releases.serving.held(INDEX, niche)
         if held is not None and served is not None:
             prune_indices(lab, niche)
             return Served(served, held)
@@ -163,7 +164,7 @@ def promote_index(lab: Lab, niche: str) -> Served:
             _check_nothing_forgotten(lab, release)
         current = _caught_up(lab, release, served if newer else None)
         if current != served:
-            lab.releases.promote(current)
+            lab.releases.serving.promote(current)
         _answered(lab, niche, _answers(current))
         prune_indices(lab, niche)
     return Served(current, None)
@@ -176,7 +177,7 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
     waits to be served nor what one might roll back to. So does what a person displaced by a rollback.
     """
     builds = [release.release_id for release in lab.releases.all(INDEX, niche) if not release.info.get("changed_since")]
-    held = lab.releases.held(INDEX, niche)
+    held = lab.releases.serving.held(INDEX, niche)
     spare = {*builds[-lab.settings.releases_kept :], *([held.displaced] if held and held.displaced else [])}
     return lab.releases.prune(INDEX, niche, lab.settings.releases_kept, spare)
 
@@ -271,7 +272,7 @@ def publish_changed(lab: Lab, of: Release, index: NicheIndex, run_id: str | None
 
 def check_served_index(lab: Lab, expected: Release) -> list[CheckResult]:
     """Does the pointer name the release that was promoted, or one that a change has made of it since?"""
-    found = lab.releases.current_id(INDEX, expected.scope)
+    found = lab.releases.serving.current_id(INDEX, expected.scope)
     order = {release.release_id: release.order for release in lab.releases.all(INDEX, expected.scope)}
     return [
         CheckResult("pointer", found in order and order[found] >= expected.order, f"{expected.scope} serves {found}")

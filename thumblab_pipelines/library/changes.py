@@ -20,7 +20,7 @@ from thumblab_core.encoders.load import image_encoder
 from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.errors import LabError
 from thumblab_core.index import Change, NicheIndex, RebuildRequiredError
-from thumblab_core.releases.release_store import INDEX, Release, ReleaseError
+from thumblab_core.releases.release import INDEX, Release, ReleaseError
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import ask_for_rebuild, promote_index, prune_indices, publish_changed
@@ -52,7 +52,7 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None = 
     if any(reason == _NO_VECTOR for reason in reasons.values()):
         embed(lab, niche)
         encoder = image_encoder(lab.settings).fingerprint  # a precision may have been settled just now
-    with lab.releases.changing(INDEX, niche):
+    with lab.releases.serving.changing(INDEX, niche):
         _check_held(lab, niche)
         with lab.engine.begin() as connection:
             mine = select(videos.c.video_id).where(videos.c.video_id.in_(wanted), videos.c.niche == niche)
@@ -77,7 +77,7 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None 
     Raises `RebuildRequiredError` where the served index cannot take that in place; the rebuild, which is asked for, will.
     """
     wanted = list(dict.fromkeys(video_ids))
-    with lab.releases.changing(INDEX, niche):
+    with lab.releases.serving.changing(INDEX, niche):
         _check_held(lab, niche)
         known = _exclude(lab, niche, wanted)
         with lab.engine.connect() as connection:
@@ -85,7 +85,7 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None 
             at = now(connection)
         mark = lab.releases.mark(INDEX, niche)
         left = {video_id: f"no video of {niche} in the lab" for video_id in wanted if video_id not in known}
-        served = lab.releases.current(INDEX, niche)
+        served = lab.releases.serving.current(INDEX, niche)
         index = None if served is None else NicheIndex.load(served)
         out = [video_id for video_id in wanted if video_id in known and index is not None and video_id in index]
         left |= {
@@ -105,12 +105,12 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
 
     Raises `LabError` when there is none, or when it is damaged.
     """
-    with lab.releases.changing(INDEX, niche):
-        served = lab.releases.current_id(INDEX, niche)
+    with lab.releases.serving.changing(INDEX, niche):
+        served = lab.releases.serving.current_id(INDEX, niche)
         if served is None:
             raise LabError(f"nothing of {niche} is served, so there is nothing to roll back from")
         if release_id is None:
-            older = lab.releases.served_before(INDEX, niche)
+            older = lab.releases.serving.served_before(INDEX, niche)
             if not older:
                 raise LabError(
                     f"{niche} served no release before {served} that is still there; name one by --to "
@@ -124,24 +124,24 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
                 raise LabError(f"{error}; `thumblab index verify {niche}` lists the releases of {niche}") from None
         NicheIndex.load(release)
         # Held first: killed in between, the niche serves what it served, and says why it does not move.
-        lab.releases.hold(release, f"rolled back from {served} to {release.release_id}")
-        lab.releases.promote(release)
+        lab.releases.serving.hold(release, f"rolled back from {served} to {release.release_id}")
+        lab.releases.serving.promote(release)
     return release
 
 
 def resume(lab: Lab, niche: str) -> Release:
     """Serve again what was rolled back, or what was built since. Raises `LabError` where that does not pass its checks."""
-    with lab.releases.changing(INDEX, niche):
-        held = lab.releases.held(INDEX, niche)
+    with lab.releases.serving.changing(INDEX, niche):
+        held = lab.releases.serving.held(INDEX, niche)
         if held is not None and held.displaced is not None:
             try:
-                lab.releases.promote(lab.releases.get(INDEX, niche, held.displaced))
+                lab.releases.serving.promote(lab.releases.get(INDEX, niche, held.displaced))
             except ReleaseError as error:
                 if error.transient:
                     raise
                 # Forgotten by the retention, or damaged: what was put into it is in the database.
                 ask_for_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
-        lab.releases.resume(INDEX, niche)
+        lab.releases.serving.resume(INDEX, niche)
     return promote_index(lab, niche).release
 
 
@@ -174,7 +174,7 @@ def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
 
 def _served(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheIndex]:
     """What is served, where it can take a vector of that encoder."""
-    served = lab.releases.current(INDEX, niche)
+    served = lab.releases.serving.current(INDEX, niche)
     if served is None:
         _require_rebuild(lab, niche, f"nothing of {niche} is served yet")
     index = NicheIndex.load(served)
@@ -184,7 +184,7 @@ def _served(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheIndex]:
 
 
 def _check_held(lab: Lab, niche: str) -> None:
-    held = lab.releases.held(INDEX, niche)
+    held = lab.releases.serving.held(INDEX, niche)
     if held is not None:
         raise LabError(f"{niche} is held: {held}. `thumblab index resume {niche}` first")
 
@@ -193,7 +193,7 @@ def _publish(lab: Lab, served: Release, index: NicheIndex, run_id: str | None) -
     if index.overdue is not None:
         _require_rebuild(lab, served.scope, index.overdue)
     release = publish_changed(lab, served, index, run_id)
-    lab.releases.promote(release, served.files)  # which were verified a moment ago, and are shared
+    lab.releases.serving.promote(release, served.files)  # which were verified a moment ago, and are shared
     prune_indices(lab, served.scope)
     return release
 

@@ -9,7 +9,7 @@ from thumblab_core.encoders.protocol import Vectors, text_tower
 from thumblab_core.errors import LabError
 from thumblab_core.images import decode, read_file
 from thumblab_core.index import Item, NicheIndex, Only
-from thumblab_core.releases.release_store import INDEX, Release
+from thumblab_core.releases.release import INDEX, Release
 from thumblab_pipelines.lab import Lab
 
 
@@ -78,7 +78,7 @@ def _libraries(lab: Lab, niches: Sequence[str], remarks: list[str]) -> Libraries
     libraries: Libraries = {}
     for niche in niches:
         try:
-            release = lab.releases.current(INDEX, niche)
+            release = lab.releases.serving.current(INDEX, niche)
             if release is not None:
                 libraries[niche] = (release, NicheIndex.load(release))
         except LabError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import INDEX
+from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import as_of, newest_build, was_read_after
 from thumblab_pipelines.library.changes import rebuilds_asked_for
@@ -48,7 +48,7 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
     files = {(s.st_dev, s.st_ino): s.st_size for release in releases for s in _stats(release.path)}
     found.bytes = sum(files.values())
     try:
-        served = lab.releases.current(INDEX, niche)
+        served = lab.releases.serving.current(INDEX, niche)
     except LabError as error:
         found.remarks.append(f"what is served cannot be read: {error}")
         return found
@@ -65,7 +65,7 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
         age = datetime.now(UTC) - as_of(served)
         if age.days >= 2:
             found.remarks.append(f"it is {age.days} days old")
-    held = lab.releases.held(INDEX, niche)
+    held = lab.releases.serving.held(INDEX, niche)
     if held is not None:
         found.remarks.append(f"held: {held}; `thumblab index resume {niche}`")
     build = newest_build(lab, niche)
@@ -77,7 +77,7 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
 
 def verify_releases(lab: Lab, niche: str) -> list[Verified]:
     """Read every release that is kept as a service would; also the served one when its manifest cannot be read."""
-    served = lab.releases.current_id(INDEX, niche)
+    served = lab.releases.serving.current_id(INDEX, niche)
     names = [release.release_id for release in lab.releases.all(INDEX, niche)]
     names += [served] if served and served not in names else []
     return [Verified(niche, name, name == served, _fault(lab, niche, name)) for name in names]

@@ -7,7 +7,7 @@ which is nobody's wish: the pointer stays, and the next `served_model` brings th
 from dataclasses import dataclass
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.promotion import Decision, faults, promote_by_hand, promote_newest, prune_models
 from thumblab_pipelines.models.registry import Champion, ModelRegistry, Version
@@ -51,7 +51,7 @@ def standing(champion: Champion | None, serving: str | None) -> Standing:
 
 def watch(lab: Lab, registry: ModelRegistry) -> Standing:
     """How the alias stands now; that a person's move has been followed is noted."""
-    champion, serving = registry.champion(), lab.releases.current_id(MODEL, ALL)
+    champion, serving = registry.champion(), lab.releases.serving.current_id(MODEL, ALL)
     found = standing(champion, serving)
     if champion and champion.version.release_id == serving and champion.crowned != champion.version.number:
         registry.acknowledge(champion.version)
@@ -68,7 +68,7 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     newest = lab.releases.latest(MODEL, ALL)
     if newest is not None and registry.of_release(newest.release_id) is None:
         raise LabError(f"MLflow has no model of {newest}; materialize ranking_model again")
-    before, serving = registry.champion(), lab.releases.current_id(MODEL, ALL)
+    before, serving = registry.champion(), lab.releases.serving.current_id(MODEL, ALL)
     wish = standing(before, serving).chosen
     wished = None if wish is None else _fetched(lab, registry, wish)
     challenger, served, decision = promote_newest(lab, wished)

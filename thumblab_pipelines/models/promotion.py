@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release, require_damage
+from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release, require_damage
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.kept_pairs import SCOPES, holding_pairs
 from thumblab_pipelines.dataset.load import Dataset, in_spaces_of, load_dataset
@@ -116,7 +116,7 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         return Decision(True, "no model is served yet")
     if champion.release_id == challenger.release_id:
         return Decision(True, "a person chose it")
-    if challenger.release_id in lab.releases.promoted(MODEL, ALL):
+    if challenger.release_id in lab.releases.serving.promoted(MODEL, ALL):
         return Decision(False, f"{challenger.release_id} served before, until a person chose {champion.release_id}")
     theirs = _loaded(champion)
     if theirs is None:
@@ -171,18 +171,18 @@ def promote_newest(lab: Lab, chosen: Release | None = None) -> tuple[Release, Re
 
     Gives the challenger, what is served after it, and the decision. Raises `LabError` when the challenger does not pass.
     """
-    with lab.releases.changing(MODEL, ALL):
+    with lab.releases.serving.changing(MODEL, ALL):
         challenger = lab.releases.latest(MODEL, ALL)
         if challenger is None:
             raise LabError("there is no model release; materialize ranking_model first")
         _require_fit(lab, challenger)
-        served = lab.releases.current_id(MODEL, ALL)
+        served = lab.releases.serving.current_id(MODEL, ALL)
         if served == challenger.release_id:
             return challenger, challenger, Decision(True, "it is served already")
         decision = decide(lab, challenger, chosen or _served(lab))
         if decision.promoted:
-            lab.releases.promote(challenger)
-        return challenger, lab.releases.current(MODEL, ALL) or challenger, decision
+            lab.releases.serving.promote(challenger)
+        return challenger, lab.releases.serving.current(MODEL, ALL) or challenger, decision
 
 
 def promote_by_hand(lab: Lab, release: Release) -> None:
@@ -190,10 +190,10 @@ def promote_by_hand(lab: Lab, release: Release) -> None:
 
     Raises `LabError` when it does not pass.
     """
-    with lab.releases.changing(MODEL, ALL):
+    with lab.releases.serving.changing(MODEL, ALL):
         _require_fit(lab, release)
-        if lab.releases.current_id(MODEL, ALL) != release.release_id:
-            lab.releases.promote(release)
+        if lab.releases.serving.current_id(MODEL, ALL) != release.release_id:
+            lab.releases.serving.promote(release)
 
 
 def prune_models(lab: Lab, spare: Collection[str] = ()) -> None:
@@ -208,7 +208,7 @@ def faults(lab: Lab, release: Release) -> list[str]:
 
 def check_served_model(lab: Lab, expected: Release, decision: Decision) -> list[CheckResult]:
     """Does the pointer name the release that is to be served, and was the model that asked for its place given it?"""
-    found = lab.releases.current_id(MODEL, ALL)
+    found = lab.releases.serving.current_id(MODEL, ALL)
     return [
         CheckResult("pointer", found == expected.release_id, f"the service reads {found}"),
         CheckResult("promoted", decision.promoted, decision.reason, advisory=True),
@@ -228,7 +228,7 @@ def _require_fit(lab: Lab, release: Release) -> None:
 
 def _served(lab: Lab) -> Release | None:
     try:
-        return lab.releases.current(MODEL, ALL)
+        return lab.releases.serving.current(MODEL, ALL)
     except LabError as error:  # a pointer to what is gone serves nothing
         if error.transient:
             raise

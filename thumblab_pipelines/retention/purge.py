@@ -20,7 +20,7 @@ from thumblab_core.durable_files import age
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
-from thumblab_core.releases.release_store import ALL, INDEX, MODEL, PAIRS, Release, UnreadError, require_damage, unread
+from thumblab_core.releases.release import ALL, INDEX, MODEL, PAIRS, Release, UnreadError, require_damage, unread
 from thumblab_pipelines.channels.adapter import refit_channel_adapters
 from thumblab_pipelines.dataset.kept_pairs import SCOPES, SUCCEEDED, deleted_in, holding_pairs, is_needed, prune_pairs
 from thumblab_pipelines.dataset.load import load_dataset
@@ -65,17 +65,17 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
 
     Raises `UnreadError` where a release cannot be read now, and leaves what is served as it is.
     """
-    with lab.releases.changing(INDEX, niche):
+    with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
-        served = lab.releases.current_id(INDEX, niche)
+        served = lab.releases.serving.current_id(INDEX, niche)
         for release in stale:
             if release.release_id != served:
                 continue
             left = _without(lab, release, alive, run_id)
             if left is None:
-                lab.releases.withdraw(INDEX, niche)
+                lab.releases.serving.withdraw(INDEX, niche)
             else:
-                lab.releases.promote(left)
+                lab.releases.serving.promote(left)
         _remove(lab, stale)
         lost = lab.releases.discard_unreadable(INDEX, niche)
         prune_indices(lab, niche)  # what a writer that died left behind may hold anything
@@ -214,7 +214,7 @@ def clean_histories(lab: Lab, progress: Progress = silent) -> CleanedHistories:
     histories = ChannelAdapters(lab.releases)
     failed = {}
     try:
-        if lab.releases.current_id(MODEL, ALL) is None:
+        if lab.releases.serving.current_id(MODEL, ALL) is None:
             for channel_id in stale:
                 histories.remove(channel_id)
         else:

@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 
 from thumblab_core.encoders.protocol import ImageEncoder
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import Release, ReleaseStore
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.faults import Backoff, said
 
 T = TypeVar("T")
@@ -100,8 +101,8 @@ class Slot(Generic[T]):
 
     def _pointer(self) -> str | Refusal | None:
         try:
-            wanted = self._store.current_id(self.kind, self.scope)
-            withdrawn = wanted is None and self._store.withdrawn(self.kind, self.scope)
+            wanted = self._store.serving.current_id(self.kind, self.scope)
+            withdrawn = wanted is None and self._store.serving.withdrawn(self.kind, self.scope)
         except (OSError, ValueError) as error:
             return Refusal(None, f"the pointer of {self.kind}/{self.scope} cannot be read ({error})")
         if wanted is None and self._loaded is not None and not withdrawn:

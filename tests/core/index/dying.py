@@ -18,12 +18,13 @@ import numpy as np
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.errors import LabError
 from thumblab_core.index import Change, Item, NicheIndex
-from thumblab_core.releases.release_store import INDEX, ReleaseStore
+from thumblab_core.releases.release import INDEX
+from thumblab_core.releases.release_store import ReleaseStore
 
 IMPORTS = ["dying", "faiss", "numpy", "thumblab_core.index.niche_index", "thumblab_core.sub_scores.distribution"]
 NICHE, COUNT, D = "tech", 30, 8
 START = datetime(2026, 11, 1, tzinfo=UTC)
-TRACED = ("thumblab_core/releases.py", "thumblab_core/index/")
+TRACED = ("thumblab_core/releases/", "thumblab_core/index/")
 """The lines at which a process may die: those of the store, and those of the index."""
 
 
@@ -39,14 +40,14 @@ def publish(store: ReleaseStore, version: int) -> None:
     """Every video anew, in this version."""
     vectors = np.stack([vector_of(number, version) for number in range(COUNT)])
     index = NicheIndex.build(vectors, [item_of(number, version) for number in range(COUNT)], "encoder-1")
-    with store.changing(INDEX, NICHE):
-        store.promote(store.publish(INDEX, NICHE, index.save, index.describe() | {"version": version}))
+    with store.serving.changing(INDEX, NICHE):
+        store.serving.promote(store.publish(INDEX, NICHE, index.save, index.describe() | {"version": version}))
 
 
 def upsert(store: ReleaseStore, version: int) -> None:
     """One video anew, in this version; the first one is taken out and put in by turns."""
-    with store.changing(INDEX, NICHE):
-        served = store.current(INDEX, NICHE)
+    with store.serving.changing(INDEX, NICHE):
+        served = store.serving.current(INDEX, NICHE)
         assert served is not None
         at = START + timedelta(seconds=version)
         changes: list[tuple[Change, Vectors | None]] = [(Change("v1", at, item_of(1, version)), vector_of(1, version))]
@@ -56,7 +57,7 @@ def upsert(store: ReleaseStore, version: int) -> None:
             changes.append((Change("v0", at, item_of(0, version)), vector_of(0, version)))
         index = NicheIndex.load(served).changed(changes)
         info = served.info | index.describe() | {"version": version}
-        store.promote(store.publish(INDEX, NICHE, index.save_changes, info, sharing=served))
+        store.serving.promote(store.publish(INDEX, NICHE, index.save_changes, info, sharing=served))
 
 
 def prune(store: ReleaseStore, version: int) -> None:
@@ -97,7 +98,7 @@ def read(root: str, acknowledged: str, report: str, stop: str) -> None:
     while not Path(stop).exists() and len(faults) < 5:
         least = int(Path(acknowledged).read_text())
         try:
-            served = store.current(INDEX, NICHE)
+            served = store.serving.current(INDEX, NICHE)
             if served is None:
                 raise LabError("nothing is served")
             if served.release_id != loaded:

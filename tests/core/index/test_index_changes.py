@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.errors import LabError
 from thumblab_core.index import Change, Item, LibraryError, NicheIndex, Only
-from thumblab_core.releases.release_store import Release, ReleaseStore
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 
 D = 12
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -166,15 +167,15 @@ def test_a_change_writes_two_small_files_and_shares_the_others(tmp_path: Path) -
 
 def test_a_reader_that_has_the_base_reads_only_the_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from thumblab_core.index import niche_index
-    from thumblab_core.releases.release_store import release_store
+    from thumblab_core.releases import release as release_module
 
     store = ReleaseStore(tmp_path)
     first = released(store, build(list(range(50))))
     old = NicheIndex.load(first)
     second = released(store, old.changed([put(90, 90, 1)]), first)
     read: list[str] = []
-    checksum = release_store._checksum
-    monkeypatch.setattr(release_store, "_checksum", lambda path: read.append(path.name) or checksum(path))
+    checksum = release_module.file_checksum
+    monkeypatch.setattr(release_module, "file_checksum", lambda path: read.append(path.name) or checksum(path))
     monkeypatch.setattr(niche_index, "read_base", lambda release: pytest.fail("the base was read again"))
     assert "v90" in NicheIndex.load(second, old)
     assert set(read) == {"changes.json", "changes.npy"}

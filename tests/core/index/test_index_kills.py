@@ -16,7 +16,8 @@ import pytest
 
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import INDEX, Release, ReleaseError, ReleaseStore
+from thumblab_core.releases.release import INDEX, Release, ReleaseError
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.slot import Loaded, Slot
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -136,7 +137,7 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
 
 
 def still_serves(store: ReleaseStore, version: int) -> bool:
-    served = store.current(INDEX, dying.NICHE)
+    served = store.serving.current(INDEX, dying.NICHE)
     assert served is not None
     return NicheIndex.load(served).vector_of("v1").tolist() == dying.vector_of(1, version).tolist()
 
@@ -153,7 +154,7 @@ def test_on_a_full_disk_a_writer_is_told_and_the_old_release_serves_on(tmp_path:
             while True:
                 os.write(filler, b"x" * 1024)
         os.close(filler)
-        with pytest.raises(ReleaseError, match=r"cannot be written \(.*\); what is served stays. Make room"):
+        with pytest.raises(ReleaseError, match=r"cannot be written \(.*\); the served release stays. Make room"):
             dying.WORK[name](store, 2)
         assert still_serves(store, 1)
         (disk / "filler").unlink()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.errors import LabError
 from thumblab_core.index import MAX_NEIGHBOURS, Item, LibraryError, NicheIndex
-from thumblab_core.releases.release_store import Release, ReleaseStore
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 
 D = 16
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from thumblab_core.releases.release_store import Release, ReleaseStore, release_store
+from thumblab_core.releases import release_store
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 
 KIND, SCOPE = "model", "all"
 TODAY = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -49,7 +51,7 @@ def test_after_the_clock_stepped_back_what_is_published_is_the_newest_and_no_pru
     store: ReleaseStore, publish: Callable[..., Release]
 ) -> None:
     ahead = [publish(str(n), days=400 + n) for n in range(3)]
-    store.promote(ahead[-1])
+    store.serving.promote(ahead[-1])
     new = publish("new", days=0, inputs="x")
     assert store.latest(KIND, SCOPE) == new
     assert store.unchanged(KIND, SCOPE, "x") == new
@@ -61,12 +63,12 @@ def test_a_step_back_leads_to_what_was_published_before_and_not_to_what_an_earli
     store: ReleaseStore, publish: Callable[..., Release]
 ) -> None:
     for release in (ahead := publish("ahead", days=400), first := publish("first", days=0)):
-        store.promote(release)
-    assert store.served_before(KIND, SCOPE) == [ahead]
-    store.promote(second := publish("second", days=-10))
-    assert store.served_before(KIND, SCOPE) == [ahead, first]
+        store.serving.promote(release)
+    assert store.serving.served_before(KIND, SCOPE) == [ahead]
+    store.serving.promote(second := publish("second", days=-10))
+    assert store.serving.served_before(KIND, SCOPE) == [ahead, first]
     (second.path / "manifest.json").write_text("{")
-    assert store.served_before(KIND, SCOPE) == [ahead, first], (
+    assert store.serving.served_before(KIND, SCOPE) == [ahead, first], (
         "of a served release that cannot be read nobody knows the number"
     )
 

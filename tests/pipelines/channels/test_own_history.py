@@ -21,7 +21,7 @@ from thumblab_core.images import decode
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
 from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
-from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.adapter import fit_channel_adapter, growth_of, refit_channel_adapters
 from thumblab_pipelines.channels.adapter_videos import read_own
 from thumblab_pipelines.channels.add import add_channel, list_channels, remove_channel
@@ -89,7 +89,7 @@ def serve(drawn: Callable[..., bytes]) -> Callable[..., Release]:
         trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"seed": seed, "kept": 0.5})
         said = {"image_encoder": images.fingerprint, "title_encoder": titles.fingerprint}
         release = lab.releases.publish(MODEL, ALL, trained.save, said | {"image_encoder_name": "builtin"} | info)
-        lab.releases.promote(release)
+        lab.releases.serving.promote(release)
         return release
 
     return publish
@@ -123,7 +123,7 @@ def test_a_planted_taste_is_found_and_the_check_says_so(added: Any, lab: Lab) ->
     sure = "It helps: AUC 0." if fitted.check.low > 0 else "It seems to help, but that may be chance: AUC 0."
     assert fitted.check.verdict.startswith(sure)
     assert fitted.newest.startswith("2026-07-31")
-    assert fitted.release == lab.releases.current_id(ADAPTER, fitted.channel_id)
+    assert fitted.release == lab.releases.serving.current_id(ADAPTER, fitted.channel_id)
 
 
 def test_what_may_be_a_short_or_was_counted_before_it_was_published_is_left_out_as_at_training(
@@ -149,7 +149,7 @@ def test_what_may_be_a_short_or_was_counted_before_it_was_published_is_left_out_
 
 def test_the_history_moves_the_scores_of_new_pictures_towards_the_taste(added: Any, lab: Lab, drawn: Any) -> None:
     history = ChannelAdapters(lab.releases).load(added.fitted.channel_id, added.fitted.release)
-    ranker = TrainedRanker.load(lab.releases.current(MODEL, ALL))
+    ranker = TrainedRanker.load(lab.releases.serving.current(MODEL, ALL))
     tints, texts = ["blue", "red"] * 10, ["Episode 99"] * 20
     pictures = [decode(picture(drawn, 500 + n, tint)).pixels for n, tint in enumerate(tints)]
     images, titles = image_encoder(lab.settings).encode_images(pictures), title_encoder("minilm").encode_texts(texts)
@@ -204,7 +204,7 @@ def test_a_lab_without_a_model_says_what_makes_one(open_lab: Callable[..., Lab],
 
 
 def test_views_are_corrected_by_age_as_the_training_of_the_model_did(lab: Lab) -> None:
-    model = TrainedRanker.load(lab.releases.current(MODEL, ALL)).model
+    model = TrainedRanker.load(lab.releases.serving.current(MODEL, ALL)).model
     said = {"growth": {"half_age": 17.0, "histories": 99}}
     assert growth_of(TrainedRanker(model, Calibration(1.0, {}, 1.0), said)).half_age == 17.0
 
@@ -247,16 +247,16 @@ def test_after_a_new_model_every_history_is_learnt_anew_and_one_that_fails_stops
 
 
 def test_while_another_model_is_served_nothing_is_learnt_for_the_one_before(own: Lab, serve: Any) -> None:
-    mine, old = channel_id_of(TASTE), own.releases.current(MODEL, ALL)
+    mine, old = channel_id_of(TASTE), own.releases.serving.current(MODEL, ALL)
     channel = find_channel(own, TASTE)
     assert channel is not None
     new = serve(own, seed=1)
     refit_channel_adapters(own, new)
-    served = own.releases.current_id(ADAPTER, mine)
+    served = own.releases.serving.current_id(ADAPTER, mine)
     with pytest.raises(LabError, match="another model is served meanwhile; run it again") as raised:
         fit_channel_adapter(own, channel, old)
     assert raised.value.transient
-    assert own.releases.current_id(ADAPTER, mine) == served
+    assert own.releases.serving.current_id(ADAPTER, mine) == served
 
 
 def test_the_check_asks_for_no_video_that_the_model_was_trained_on(own: Lab, serve: Any) -> None:
@@ -265,7 +265,7 @@ def test_the_check_asks_for_no_video_that_the_model_was_trained_on(own: Lab, ser
     channel = find_channel(own, TASTE)
     assert channel is not None
     ids = ChannelAdapters(own.releases).videos(channel.channel_id)
-    before = own.releases.current(MODEL, ALL)
+    before = own.releases.serving.current(MODEL, ALL)
 
     def checked(seen: list[str]) -> Any:
         release = own.releases.publish(
@@ -275,7 +275,7 @@ def test_the_check_asks_for_no_video_that_the_model_was_trained_on(own: Lab, ser
             {**before.info, "seen": len(seen)},
             sharing=before,
         )
-        own.releases.promote(release)
+        own.releases.serving.promote(release)
         return fit_channel_adapter(own, channel, release).check
 
     everything, some = checked(["none of them"]), checked(ids[-4:])
@@ -285,7 +285,7 @@ def test_the_check_asks_for_no_video_that_the_model_was_trained_on(own: Lab, ser
 
 def test_a_hash_keeps_its_low_bits_beside_a_picture_without_one(own: Lab) -> None:
     hashes = [2**62 + 1, -(2**63) + 3]
-    model = own.releases.current(MODEL, ALL)
+    model = own.releases.serving.current(MODEL, ALL)
     ids = ChannelAdapters(own.releases).videos(channel_id_of(TASTE))[:3]
     with own.engine.begin() as connection:
         for name, phash in zip(ids, [*hashes, None], strict=True):
@@ -322,7 +322,7 @@ def test_a_history_forgets_with_its_videos(own: Lab) -> None:
 
 def test_removing_withdraws_and_deletes(own: Lab) -> None:
     assert remove_channel(own, TASTE) == channel_id_of(TASTE)
-    assert own.releases.current_id(ADAPTER, channel_id_of(TASTE)) is None
+    assert own.releases.serving.current_id(ADAPTER, channel_id_of(TASTE)) is None
     assert own.releases.all(ADAPTER, channel_id_of(TASTE)) == []
     assert [one.title for one in list_channels(own)] == [FEW]
     with pytest.raises(LabError, match="no history of 'The Blue Channel' was added"):
@@ -331,7 +331,7 @@ def test_removing_withdraws_and_deletes(own: Lab) -> None:
 
 def test_a_damaged_history_is_listed_as_such_and_mended_by_adding_it_again(own: Lab) -> None:
     mine = channel_id_of(TASTE)
-    release = own.releases.current(ADAPTER, mine)
+    release = own.releases.serving.current(ADAPTER, mine)
     (release.path / "adapters.safetensors").write_bytes(b"x")
     assert "does not match its checksum" in str({one.channel_id: one.fault for one in list_channels(own)}[mine])
     (release.path.parent / "CURRENT").write_bytes(b"\xff\xfe")
@@ -347,9 +347,8 @@ def test_of_videos_that_did_not_opt_in_nothing_is_learnt_where_the_lab_says_so(l
     strict = dataclasses.replace(lab, settings=lab.settings.model_copy(update={"train_only_on_opted_in": True}))
     channel = find_channel(lab, TASTE)
     assert channel is not None
-    assert (
-        fit_channel_adapter(strict, channel, lab.releases.current(MODEL, ALL)).left_out["not opted in to training"] == 1
-    )
+    model = lab.releases.serving.current(MODEL, ALL)
+    assert fit_channel_adapter(strict, channel, model).left_out["not opted in to training"] == 1
 
 
 def test_an_unknown_channel_is_collected_from_youtube_with_pictures_and_known_ones_only_when_asked(

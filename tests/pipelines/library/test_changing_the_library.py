@@ -16,7 +16,7 @@ from thumblab_cli.main import cli
 from thumblab_core.database.tables import embeddings, index_rebuilds, library_exclusions, videos
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex, Only, RebuildRequiredError
-from thumblab_core.releases.release_store import INDEX, Release, ReleaseError
+from thumblab_core.releases.release import INDEX, Release, ReleaseError
 from thumblab_pipelines.features import baselines
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
@@ -64,7 +64,7 @@ def ids(lab: Lab, niche: str = NICHE) -> list[str]:
 
 
 def served(lab: Lab, niche: str = NICHE) -> Release:
-    release = lab.releases.current(INDEX, niche)
+    release = lab.releases.serving.current(INDEX, niche)
     assert release is not None
     return release
 
@@ -309,7 +309,7 @@ def test_an_index_that_cannot_be_read_for_a_moment_is_served_on(
     with pytest.raises(LabError, match="Too many open files") as raised:
         clean_indices(lab, NICHE, None)
     assert raised.value.transient
-    assert lab.releases.current_id(INDEX, NICHE) == before.release_id
+    assert lab.releases.serving.current_id(INDEX, NICHE) == before.release_id
     assert before.path.is_dir()
 
 
@@ -339,7 +339,7 @@ def test_a_rollback_to_nothing_or_to_a_damaged_release_is_refused_and_changes_no
     with pytest.raises(ReleaseError, match="checksum"):
         roll_back(lab, NICHE)
     assert served(lab) == second
-    assert lab.releases.held(INDEX, NICHE) is None
+    assert lab.releases.serving.held(INDEX, NICHE) is None
 
 
 def test_an_index_of_another_encoder_takes_nothing_and_asks_to_be_built_anew(
@@ -347,7 +347,7 @@ def test_an_index_of_another_encoder_takes_nothing_and_asks_to_be_built_anew(
 ) -> None:
     before = served(lab)
     info = before.info | {"encoder": "another", "inputs": "x", "as_of": before.info["as_of"]}
-    lab.releases.promote(lab.releases.publish(INDEX, NICHE, lambda folder: None, info, sharing=before))
+    lab.releases.serving.promote(lab.releases.publish(INDEX, NICHE, lambda folder: None, info, sharing=before))
     with pytest.raises(
         RebuildRequiredError, match=r"made with another, the settings say builtin.*thumblab index rebuild"
     ):
@@ -377,7 +377,7 @@ def test_too_many_changes_ask_for_a_build_and_change_nothing(lab: Lab, monkeypat
 def test_the_second_writer_waits_for_the_first(lab: Lab) -> None:
     one, two = ids(lab)[:2]
     threads = [threading.Thread(target=take_out, args=(lab, NICHE, [video])) for video in (one, two)]
-    with lab.releases.changing(INDEX, NICHE):
+    with lab.releases.serving.changing(INDEX, NICHE):
         for thread in threads:
             thread.start()
         time.sleep(0.3)
@@ -389,9 +389,9 @@ def test_the_second_writer_waits_for_the_first(lab: Lab) -> None:
 
 def test_a_writer_that_waited_in_vain_is_told(lab: Lab) -> None:
     with (
-        lab.releases.changing(INDEX, NICHE),
+        lab.releases.serving.changing(INDEX, NICHE),
         pytest.raises(ReleaseError, match="index/tech has been changed by another process"),
-        lab.releases.changing(INDEX, NICHE, patience=0.1),
+        lab.releases.serving.changing(INDEX, NICHE, patience=0.1),
     ):
         pass
 

@@ -16,7 +16,7 @@ from thumblab_core.database.tables import index_rebuilds, video_stats, videos
 from thumblab_core.durable_files import age
 from thumblab_core.images import ImageStore
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import INDEX
+from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.features import baselines
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
@@ -68,7 +68,7 @@ def ids(lab: Lab) -> list[str]:
 
 
 def served(lab: Lab) -> NicheIndex:
-    release = lab.releases.current(INDEX, NICHE)
+    release = lab.releases.serving.current(INDEX, NICHE)
     assert release is not None
     return NicheIndex.load(release)
 

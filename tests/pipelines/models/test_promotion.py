@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.trained_ranker import TrainedRanker
-from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release
+from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.dataset.load import Dataset, in_spaces_of, load_dataset
@@ -190,7 +190,7 @@ def test_the_first_model_is_served_and_a_worse_one_is_not_promoted_over_it(lab: 
     bad = publish(30.0)
     challenger, served, decision = promote_newest(lab)
     assert (challenger, served, decision.promoted) == (bad, good, False)
-    assert lab.releases.current_id(MODEL, ALL) == good.release_id
+    assert lab.releases.serving.current_id(MODEL, ALL) == good.release_id
     pointer, promoted = check_served_model(lab, served, decision)
     assert (pointer.passed, promoted.passed, promoted.advisory) == (True, False, True)
     assert promoted.explanation.startswith(f"worse than {good.release_id}: AUC 0.")
@@ -221,7 +221,7 @@ def test_a_choice_that_is_about_to_be_served_is_what_the_newest_must_match(lab: 
     promote_by_hand(lab, weak)
     middling = publish(1.0)
     assert not promote_newest(lab, chosen=strong)[2].promoted
-    assert lab.releases.current_id(MODEL, ALL) == weak.release_id
+    assert lab.releases.serving.current_id(MODEL, ALL) == weak.release_id
     assert promote_newest(lab)[1] == middling
 
 
@@ -237,7 +237,7 @@ def test_a_choice_that_is_about_to_be_served_is_what_the_newest_must_match(lab: 
 def test_a_champion_that_cannot_be_compared_gives_way_and_that_is_said(
     lab: Lab, publish: Publish, champion: dict[str, object], why: str
 ) -> None:
-    lab.releases.promote(publish(0.1, **champion))
+    lab.releases.serving.promote(publish(0.1, **champion))
     new = publish(1.0)
     _, served, decision = promote_newest(lab)
     assert (served, decision.promoted, decision.comparison) == (new, True, None)
@@ -300,7 +300,7 @@ def test_a_model_that_is_not_fit_is_served_neither_by_itself_nor_by_hand(lab: La
         promote_newest(lab)
     with pytest.raises(Exception, match="is not promoted: as it says"):
         promote_by_hand(lab, dead)
-    assert lab.releases.current_id(MODEL, ALL) == good.release_id
+    assert lab.releases.serving.current_id(MODEL, ALL) == good.release_id
 
 
 def test_only_pairs_that_neither_has_seen_are_asked(lab: Lab, publish: Publish, data: Dataset) -> None:
@@ -401,7 +401,7 @@ def test_a_wish_that_cannot_be_had_keeps_its_alias_and_is_waited_for_where_mlflo
             serve_newest(lab, registry)  # type: ignore[arg-type]
     else:
         assert serve_newest(lab, registry).decision.promoted  # type: ignore[arg-type]
-    assert lab.releases.current_id(MODEL, ALL) == (old if away else new).release_id
+    assert lab.releases.serving.current_id(MODEL, ALL) == (old if away else new).release_id
     assert registry.alias == wish
 
 

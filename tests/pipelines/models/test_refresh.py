@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select
 
 from thumblab_core.database.tables import embeddings, library_exclusions, thumbnails
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, INDEX, MODEL
+from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.definitions import defs
@@ -86,7 +86,7 @@ def test_a_catalogue_is_taken_to_served_and_a_second_time_nothing_is_left_to_do(
     first = refresh_niche(
         lab, "tech", lambda what, *_: told.append(what), lambda asset, niche, _: made.append((asset, niche))
     )
-    assert lab.releases.current(INDEX, "tech") == first.served
+    assert lab.releases.serving.current(INDEX, "tech") == first.served
     assert (first.encoded, first.measured, first.served.info["count"]) == (4 * VIDEOS, 2 * VIDEOS, 2 * VIDEOS)
     names = ("embeddings", "visual_features", "channel_baselines", "faiss_index", "served_index")
     assert made == [(name, "tech") for name in names]
@@ -98,7 +98,7 @@ def test_a_catalogue_is_taken_to_served_and_a_second_time_nothing_is_left_to_do(
     model = refresh_model(lab, lambda: None)
     assert model.served is not None
     assert len(lab.releases.all(MODEL, ALL)) == lab.settings.releases_kept, "older models go without MLflow too"
-    assert lab.releases.current_id(MODEL, ALL) == model.served.release_id
+    assert lab.releases.serving.current_id(MODEL, ALL) == model.served.release_id
     same = refresh_model(lab, lambda: None)
     assert same.served == model.served
 
@@ -167,7 +167,7 @@ def test_one_command_serves_a_catalogue_and_says_what_it_did(
     done = command("import", str(folder), "--serve")
     assert done.returncode == 0, done.stderr
     assert f"tech: 0 encoded, 0 measured; {2 * VIDEOS} thumbnails are served by " in done.stdout
-    assert f"model: {lab.releases.current_id(MODEL, ALL)} is served" in done.stdout
+    assert f"model: {lab.releases.serving.current_id(MODEL, ALL)} is served" in done.stdout
     assert "note: the model is not logged: MLflow does not answer" in done.stderr
 
 

@@ -20,7 +20,7 @@ from demo.emulator import Emulator
 from thumblab_core.database.tables import channels, metadata, thumbnail_versions, video_reach, video_stats, videos
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import ALL, INDEX, PAIRS
+from thumblab_core.releases.release import ALL, INDEX, PAIRS
 from thumblab_core.settings import Settings
 from thumblab_pipelines.collection.crawl import crawl
 from thumblab_pipelines.collection.crawl_rules import OUTLIER
@@ -154,7 +154,7 @@ def test_a_removed_or_private_video_is_gone_from_every_table_image_and_release_w
 ) -> None:
     victim, picture = kept.ids[0], kept.picture(kept.ids[0])
     assert set(kept.rows(victim)) == EVERYWHERE
-    served = kept.lab.releases.current_id(INDEX, NICHE)
+    served = kept.lab.releases.serving.current_id(INDEX, NICHE)
     getattr(kept.emulator, how)(victim)
     kept.emulator.advance(timedelta(days=26))
     kept.age_files()
@@ -163,7 +163,7 @@ def test_a_removed_or_private_video_is_gone_from_every_table_image_and_release_w
     assert found.refreshed == len(kept.ids) - 1
     gone_without_trace(kept, victim, picture)
     # The service reads an index that lacks it and nothing else.
-    release = kept.lab.releases.current(INDEX, NICHE)
+    release = kept.lab.releases.serving.current(INDEX, NICHE)
     assert release is not None
     assert release.release_id != served
     assert NicheIndex.video_ids(release) == set(kept.ids) - {victim}
@@ -187,7 +187,7 @@ def test_a_channel_gone_private_takes_all_its_videos_with_it(kept: Kept) -> None
     with kept.lab.engine.connect() as connection:
         assert connection.execute(select(channels).where(channels.c.channel_id == channel_id)).all() == []
     if len(theirs) == len(kept.ids):  # nothing is left to serve, and nothing is served
-        assert kept.lab.releases.current_id(INDEX, NICHE) is None
+        assert kept.lab.releases.serving.current_id(INDEX, NICHE) is None
 
 
 def test_what_is_not_due_costs_nothing_and_is_not_touched(kept: Kept) -> None:
@@ -218,7 +218,7 @@ def test_without_quota_nothing_is_deleted_before_its_30_days_are_over_and_everyt
     assert found.forgotten == {"not refreshed in 30 days": len(kept.ids)}
     assert found.videos == 0
     assert list(kept.lab.images.root.glob("??/*")) == []
-    assert kept.lab.releases.current_id(INDEX, NICHE) is None
+    assert kept.lab.releases.serving.current_id(INDEX, NICHE) is None
 
 
 def test_a_quota_that_ends_on_the_way_is_gone_on_with_the_next_day(kept: Kept) -> None:
@@ -319,7 +319,7 @@ def test_what_is_30_days_old_goes_also_when_youtube_cannot_be_asked(kept: Kept, 
         retain(kept.with_settings(**changes), NICHE)
     assert "videos" in kept.rows(kept.ids[0])
     assert kept.rows(kept.ids[1]) == {}
-    release = kept.lab.releases.current(INDEX, NICHE)
+    release = kept.lab.releases.serving.current(INDEX, NICHE)
     assert release is None or NicheIndex.video_ids(release) == {kept.ids[0]}
 
 
@@ -360,14 +360,14 @@ def test_a_run_that_died_after_forgetting_is_made_up_for_by_the_next(
 
 
 def test_a_damaged_index_does_not_keep_the_rest_from_being_forgotten(kept: Kept) -> None:
-    served = kept.lab.releases.current(INDEX, NICHE)
+    served = kept.lab.releases.serving.current(INDEX, NICHE)
     assert served is not None
     (served.path / "items.json").write_text("{")
     kept.emulator.remove(kept.ids[0])
     kept.emulator.advance(timedelta(days=26))
     found = retain(kept.lab, NICHE)
     assert found.forgotten == {"removed or private": 1}
-    assert kept.lab.releases.current_id(INDEX, NICHE) is None
+    assert kept.lab.releases.serving.current_id(INDEX, NICHE) is None
     assert all(verdict.passed for verdict in check_retention(kept.lab, NICHE, found))
 
 

@@ -15,7 +15,7 @@ from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
-from thumblab_core.releases.release_store import ALL, MODEL
+from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.channels.adapter import Refitted
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
@@ -62,7 +62,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
     for channel in (ONE, OTHER):
         publish(lab, channel, [f"{channel}-0", f"{channel}-1"])
     model = lab.releases.publish(MODEL, ALL, lambda _: None, {"inputs": "none"})
-    lab.releases.promote(model)
+    lab.releases.serving.promote(model)
     return lab
 
 
@@ -118,7 +118,7 @@ def test_a_model_that_cannot_be_loaded_stops_nothing(
 
 
 def test_without_a_model_what_holds_a_forgotten_video_is_removed(lab: Lab, relearn: Any) -> None:
-    lab.releases.withdraw(MODEL, ALL)
+    lab.releases.serving.withdraw(MODEL, ALL)
     forget(lab, f"{ONE}-1")
     assert clean_histories(lab) == CleanedHistories(1, {})
     assert (named(lab, ONE), len(named(lab, OTHER)), relearn) == ([], 1, [])
@@ -134,7 +134,7 @@ def test_what_a_killed_publication_left_goes_though_the_served_history_is_clean(
 
 
 def test_a_history_that_cannot_be_read_is_learnt_anew(lab: Lab, relearn: Any) -> None:
-    release = lab.releases.current(ADAPTER, ONE)
+    release = lab.releases.serving.current(ADAPTER, ONE)
     assert release is not None
     (release.path / "manifest.json").write_text("{")
     assert stale_histories(lab) == [ONE]
@@ -145,18 +145,18 @@ def test_a_history_that_cannot_be_read_is_learnt_anew(lab: Lab, relearn: Any) ->
 def test_without_a_model_a_history_that_cannot_be_read_for_a_moment_stays(
     lab: Lab, refuse: Callable[[Path], None]
 ) -> None:
-    lab.releases.withdraw(MODEL, ALL)
-    release = lab.releases.current(ADAPTER, ONE)
+    lab.releases.serving.withdraw(MODEL, ALL)
+    release = lab.releases.serving.current(ADAPTER, ONE)
     assert release is not None
     refuse(release.path / "videos.json")
     with pytest.raises(LabError, match="Too many open files"):
         clean_histories(lab)
-    assert lab.releases.current_id(ADAPTER, ONE) == release.release_id
+    assert lab.releases.serving.current_id(ADAPTER, ONE) == release.release_id
 
 
 def test_the_history_of_a_forgotten_channel_is_removed_also_one_of_no_videos(lab: Lab) -> None:
     publish(lab, ONE, [])
-    lab.releases.withdraw(MODEL, ALL)
+    lab.releases.serving.withdraw(MODEL, ALL)
     with lab.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.channel_id == ONE))
         connection.execute(delete(channels).where(channels.c.channel_id == ONE))

@@ -151,7 +151,7 @@ def test_what_was_withdrawn_is_not_served_from_memory(new_lab, run, draw):
     lab.promote(lab.model())
     with run(lab.settings) as service:
         assert service.score(draw(1))["thumbnails"][0]["similarity_source"] == "faiss"
-        lab.store.withdraw("index", "tech")
+        lab.store.serving.withdraw("index", "tech")
         answer = service.score(draw(1))
         assert answer["releases"]["index"] is None
         assert answer["thumbnails"][0]["similarity_source"] != "faiss"

@@ -9,7 +9,7 @@ import pytest
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.ranking.trained_ranker import TrainedRanker
-from thumblab_core.releases.release_store import ALL, MODEL
+from thumblab_core.releases.release import ALL, MODEL
 
 OWN, ADDED, NEW = "UCown", "UCadded", "UCnew"
 
@@ -46,7 +46,7 @@ def test_a_channel_that_the_model_learnt_adapts_the_answer_and_is_said(known, dr
 
 
 def test_the_chances_are_of_the_adapted_scores_by_the_slope_for_known_channels(known, draw):
-    ranker = TrainedRanker.load(known.lab.store.current(MODEL, ALL))
+    ranker = TrainedRanker.load(known.lab.store.serving.current(MODEL, ALL))
     trained, quantiles = ranker.calibration, ranker.adapter(OWN).quantiles
     checked = 0
     for first in range(8):
@@ -99,18 +99,18 @@ def test_what_is_no_id_of_a_channel_is_refused_by_the_schema_and_by_the_store(kn
         with pytest.raises(LabError, match="no id of a channel"):
             method(hostile)
     with pytest.raises(LabError, match="no id of a channel"):
-        store.load(hostile, known.lab.store.current_id(MODEL, ALL))
+        store.load(hostile, known.lab.store.serving.current_id(MODEL, ALL))
 
 
 def test_too_few_videos_are_counted(known, draw):
-    known.lab.history("UCfew", known.lab.store.current(MODEL, ALL), videos=3)
+    known.lab.history("UCfew", known.lab.store.serving.current(MODEL, ALL), videos=3)
     answer = known.score(draw(1), channel_id="UCfew")
     assert answer["channel"]["adapted"] is False
     assert "3 of the 5 videos" in answer["channel"]["reason"]
 
 
 def test_a_history_that_could_not_be_opened_for_a_moment_is_used_by_the_next_request(known, draw, tmp_path):
-    release = known.lab.history("UCmoment", known.lab.store.current(MODEL, ALL), videos=8)
+    release = known.lab.history("UCmoment", known.lab.store.serving.current(MODEL, ALL), videos=8)
     file = release.path / "adapters.safetensors"
     file.rename(tmp_path / file.name)
     said = known.score(draw(1), channel_id="UCmoment")["channel"]
@@ -143,7 +143,7 @@ def damage(release, fault):
 )
 @pytest.mark.parametrize("channel", [OWN, NEW])
 def test_a_damaged_history_never_stops_an_answer_and_is_said(known, draw, fault, channel):
-    model = known.lab.store.current(MODEL, ALL)
+    model = known.lab.store.serving.current(MODEL, ALL)
     damage(known.lab.history(channel, model, videos=8), fault)
     answer = known.score(draw(1), draw(2), channel_id=channel)
     said = answer["channel"]
@@ -179,7 +179,7 @@ def test_after_another_model_was_promoted_its_own_histories_take_over_and_the_ad
 
 
 def test_a_history_is_read_once_and_not_for_every_request(known, draw):
-    model = known.lab.store.current(MODEL, ALL)
+    model = known.lab.store.serving.current(MODEL, ALL)
     known.lab.history("UCgood", model)
     damage(known.lab.history("UCbad", model), "flipped byte")
     added, loads = known.app.state.engine.histories._added, []
