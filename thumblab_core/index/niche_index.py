@@ -33,8 +33,6 @@ from thumblab_core.sub_scores.distribution import ScoreDistribution
 
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
 _CALIBRATED_ON = 5_000
-_DUPLICATES = 64
-_BLOCK = 1024
 
 
 class NicheIndex:
@@ -168,17 +166,6 @@ class NicheIndex:
         below = np.searchsorted(self._calibration, similarities.mean() + ROUNDING, side="right")
         return float(below / len(self._calibration) * 100.0)
 
-    def near_duplicates(self, threshold: float) -> dict[str, list[str]]:
-        """For each video, the other videos whose pictures have at least this cosine to its own.
-
-        In a library that is searched approximately, the 64 nearest of each are looked at.
-        """
-        ids, pairs = [item.video_id for item in self.items], self._duplicates(threshold)
-        found: dict[str, list[str]] = {}
-        for one, other in pairs:
-            found.setdefault(ids[one], []).append(ids[other])
-        return found
-
     def describe(self) -> dict[str, Any]:
         """What a manifest says of it."""
         return {
@@ -266,23 +253,6 @@ class NicheIndex:
         old = rows[rows < len(self._base)]
         new = rows[len(old) :] - len(self._base)
         return np.concatenate([self._base.vectors[old] @ query, self.changes.vectors[new] @ query])
-
-    def _duplicates(self, threshold: float) -> Iterable[tuple[int, int]]:
-        """Positions in `items`, both ways."""
-        if self.kind.exact or len(self) <= FLAT_UP_TO:
-            vectors = self.vectors()
-            for start in range(0, len(vectors), _BLOCK):
-                close = vectors[start : start + _BLOCK] @ vectors.T >= threshold
-                for one, other in np.argwhere(close).tolist():
-                    if one + start != other:
-                        yield one + start, other
-            return
-        place = {row: at for at, (row, _) in enumerate(self._numbered())}
-        for row, at in place.items():
-            similarities, rows = self._nearest(self._vector(row), _DUPLICATES)
-            for other in rows[similarities >= threshold].tolist():
-                if other != row:
-                    yield at, place[other]
 
     def _numbered(self) -> Iterable[tuple[int, Item]]:
         """Every item that is there with its position: a row of the base, or after them one of the changes."""

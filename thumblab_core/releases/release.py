@@ -104,8 +104,8 @@ def read_release(kind: str, scope: str, release_id: str, path: Path) -> Release:
         manifest = json.loads(content)
         if manifest["format"] not in _READABLE_FORMATS:
             raise ReleaseError(
-                f"{kind}/{scope}/{release_id} has format {manifest['format']}, and this version reads formats up to {FORMAT}; "
-                "update the lab"
+                f"{kind}/{scope}/{release_id} has format {manifest['format']}; this version reads up to format {FORMAT}. "
+                "Update the lab"
             )
         return Release(
             kind,

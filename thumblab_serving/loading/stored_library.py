@@ -122,7 +122,7 @@ class Stored:
         from thumblab_core.database.nearest import Library, search
         from thumblab_core.database.nearest_index import WORTHWHILE
 
-        library = Library(encoder, (niche.value,), self._settings.library_days)
+        library = Library(encoder, niche.value, self._settings.library_days)
         engine = self._engine(url)
         found = self._calibration(engine, niche, library)
         if found.count < 2:

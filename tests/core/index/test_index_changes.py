@@ -289,16 +289,11 @@ def test_what_cannot_stand_in_the_library_is_refused_and_changes_nothing() -> No
 def test_everything_can_be_taken_out_and_put_back() -> None:
     index = build([1, 2, 3])
     empty = index.changed([out(n, 1) for n in (1, 2, 3)])
-    assert (len(empty), empty.search(vector_of(1), 5), empty.near_duplicates(0.5)) == (0, [], {})
+    assert (len(empty), empty.search(vector_of(1), 5)) == (0, [])
     with pytest.raises(LibraryError, match="fewer than two"):
         empty.percentile(vector_of(1))
     full = empty.changed([put(n, n, 2) for n in (1, 2, 3)])
     assert full.percentile(vector_of(1)) == pytest.approx(index.percentile(vector_of(1)))
-
-
-def test_near_duplicates_are_found_among_what_was_changed() -> None:
-    index = build([0, 3, 6, 9]).changed([put(1, 1, 1), put(4, 4, 1), out(6, 1)])
-    assert index.near_duplicates(0.999) == {"v0": ["v1"], "v1": ["v0"], "v3": ["v4"], "v4": ["v3"]}
 
 
 def test_what_changed_since_a_moment_can_be_done_again_elsewhere() -> None:

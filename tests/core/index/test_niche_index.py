@@ -66,7 +66,6 @@ def test_a_library_of_one_finds_its_one_and_has_no_percentile() -> None:
     vectors = vectors_of(1)
     index = index_of(vectors)
     assert [n.item.video_id for n in index.search(vectors[0], 3)] == ["v0"]
-    assert index.near_duplicates(0.9) == {}
     with pytest.raises(LibraryError, match="fewer than two"):
         index.percentile(vectors[0])
 
@@ -82,7 +81,6 @@ def test_zero_vectors_are_like_nothing() -> None:
     assert [n.similarity for n in index.search(np.zeros(D, np.float32), 5)] == [0.0] * 5
     assert next(n for n in index.search(vectors[0], 5) if n.item.video_id == "v2").similarity == 0.0
     assert 0 <= index.percentile(np.zeros(D, np.float32)) <= 100
-    assert index.near_duplicates(0.99) == {}
 
 
 def naive_leave_one_out(vectors: Vectors, k: int) -> np.ndarray:
@@ -123,20 +121,6 @@ def test_what_is_at_home_ranks_above_what_is_not() -> None:
     index = index_of(vectors)
     assert index.percentile(centre) == 100
     assert index.percentile(-centre) == 0
-
-
-def test_near_duplicates_are_all_pairs_above_the_threshold_both_ways_and_never_oneself() -> None:
-    vectors = vectors_of(40, 3)
-    vectors[10] = vectors[3]
-    vectors[20] = unit(vectors[3] + 0.05 * vectors[5])
-    cosines = vectors @ vectors.T
-    np.fill_diagonal(cosines, -1)
-    expected = {
-        f"v{i}": {f"v{j}" for j in np.flatnonzero(cosines[i] > 0.9)} for i in range(40) if cosines[i].max() > 0.9
-    }
-    found = index_of(vectors).near_duplicates(0.9)
-    assert {name: set(others) for name, others in found.items()} == expected
-    assert found["v3"]
 
 
 def test_examples_are_the_nearest_winners() -> None:

@@ -150,7 +150,7 @@ def test_a_release_of_another_format_is_not_read(store: ReleaseStore) -> None:
     release = publish(store)
     path = release.path / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": FORMAT + 1}))
-    with pytest.raises(ReleaseError, match=f"has format {FORMAT + 1}, and this version reads formats up to {FORMAT}"):
+    with pytest.raises(ReleaseError, match=f"has format {FORMAT + 1}; this version reads up to format {FORMAT}"):
         store.get(KIND, SCOPE, release.release_id)
 
 

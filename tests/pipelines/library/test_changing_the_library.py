@@ -331,7 +331,7 @@ def test_a_rollback_to_nothing_or_to_a_damaged_release_is_refused_and_changes_no
         roll_back(lab, NICHE)
     with pytest.raises(LabError, match=r"no readable manifest .*`thumblab index verify \w+` lists"):
         roll_back(lab, NICHE, "20200101T000000000000Z-00000000")
-    with pytest.raises(LabError, match="is no id of a release"):
+    with pytest.raises(LabError, match="is not the id of a release"):
         roll_back(lab, NICHE, f"../{OTHER}/{served(lab, OTHER).release_id}")
     do(lab, "UPDATE video_stats SET view_count = view_count + 1000")
     second = rebuild(lab)

@@ -668,7 +668,7 @@ def test_what_the_crawl_and_a_person_brought_outlives_the_library_and_does_not_s
     with pytest.raises(LabError, match="is empty"):
         build_index(chosen, NICHE)
     encoder = str(build_pairs(chosen).release.info["image_encoder"])
-    library = Library(encoder, (NICHE,), chosen.settings.library_days)
+    library = Library(encoder, NICHE, chosen.settings.library_days)
     with kept.lab.engine.connect() as connection:
         assert sample(connection, library, 10)[0] == 0
     # And in the end they go too.

@@ -118,7 +118,7 @@ def test_a_damaged_release_is_refused_and_the_old_one_serves_on(new_lab, run, dr
         ("flipped byte", "index.faiss does not match its checksum"),
         ("wrong dimension", "holds 30x768, not 30x767"),
         ("another encoder", "made with the image encoder clip-of-elsewhere"),
-        ("newer format", "has format 99; this reads up to"),
+        ("newer format", "has format 99; this version reads up to"),
         ("edited manifest", "the manifest is not the one that was published"),
     ],
 )
