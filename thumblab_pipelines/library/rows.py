@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
-from sqlalchemy.dialects.postgresql import psycopg
 
 from thumblab_core.database.library_rows import FROM_LIBRARY, ITEM_FIELDS, SINCE, read_vectors
 from thumblab_core.encoders.protocol import Vectors
@@ -56,8 +55,8 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
         "days": lab.settings.library_days,
         "ids": None if ids is None else list(ids),
     }
-    # The driver copies, and it writes parameters as %(name)s.
-    statement = str(text(_LIBRARY).compile(dialect=psycopg.dialect()))
+    # COPY is run with the driver, which writes parameters as %(name)s.
+    statement = str(text(_LIBRARY).compile(dialect=lab.engine.dialect))
     items: list[Item] = []
     vectors: list[bytes] = []
     with lab.engine.connect() as connection:

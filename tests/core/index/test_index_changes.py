@@ -245,14 +245,14 @@ def test_many_changes_ask_for_a_build() -> None:
     index = build(list(range(50)))
     assert index.overdue is None
     assert index.changed([put(n, n, 1) for n in range(50)]).overdue is None
-    assert "51 videos changed since 50 were built at once, and 50 may" in str(
+    assert "51 videos changed since its 50 videos were built, and at most 50 changes" in str(
         index.changed([put(n, n, 1) for n in range(51)]).overdue
     )
 
 
 def test_a_library_of_one_takes_no_change_and_places_nothing() -> None:
     index = build([1]).changed([put(2, 2, 1)])
-    assert "and 0 may" in str(index.overdue)
+    assert "at most 0 changes" in str(index.overdue)
     assert not index.calibrated
     with pytest.raises(LibraryError, match="no distribution"):
         index.percentile(vector_of(1))
@@ -277,9 +277,9 @@ def test_what_cannot_stand_in_the_library_is_refused_and_changes_nothing() -> No
     assert vector is not None
     for wrong, fault in (
         ((change, vector[:-1]), r"v9: a vector of \(11,\) does not belong in a library of dimension 12"),
-        ((change, np.full(D, np.nan, np.float32)), "v9: a vector with numbers that are none"),
-        ((change, None), "v9: a vector goes with what is put in"),
-        ((replace(change, item=None), vector), "v9: a vector goes with what is put in"),
+        ((change, np.full(D, np.nan, np.float32)), "v9: the vector holds NaN or infinite numbers"),
+        ((change, None), "v9: give a vector with an item"),
+        ((replace(change, item=None), vector), "v9: give a vector with an item"),
     ):
         with pytest.raises(LibraryError, match=fault):
             index.changed([wrong])
@@ -404,7 +404,7 @@ def test_a_recall_that_no_parameter_reaches_leaves_the_library_exact(
     from thumblab_core.index import base
 
     monkeypatch.setattr(base, "factory_for", lambda count: "IVF30,PQ2x2")
-    monkeypatch.setattr(base.Base, "_asked", lambda self, k: k)
+    monkeypatch.setattr(base.Base, "_candidates", lambda self, k: k)
     vectors = clustered[:3_000]
     index = NicheIndex.build(vectors, [item_of(n) for n in range(3_000)], "encoder-1")
     assert index.kind.exact

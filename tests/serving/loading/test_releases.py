@@ -199,7 +199,7 @@ def test_a_release_that_verifies_but_makes_no_sense_is_refused(new_lab, run, dra
         lab.promote(lab.store.publish("index", "tech", lambda folder: None, {"encoder": "builtin-768-v3"}))
         assert service.score(draw(1))["releases"]["index"] == index.release_id
         assert (
-            "the manifest says nothing of its 'dimension'" in service.health()["indices"]["tech"]["refused"]["reason"]
+            "the manifest has no 'dimension'" in service.health()["indices"]["tech"]["refused"]["reason"]
         )
 
 
