@@ -91,8 +91,8 @@ def test_three_files_below_one_long_path_are_told_apart_in_a_terminal_of_80_colu
 
 
 def test_the_tables_of_large_numbers_are_whole_in_80_columns() -> None:
-    from thumblab_cli.commands.index import status_table
     from thumblab_cli.printing.collection import crawl_table, plan_table, quota_table
+    from thumblab_cli.printing.library_index import status_table
     from thumblab_pipelines.collection.crawl_plan import NichePlan, Plan
     from thumblab_pipelines.collection.crawl_state import Counted
     from thumblab_pipelines.library.status import IndexStatus

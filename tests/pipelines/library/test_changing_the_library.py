@@ -21,8 +21,8 @@ from thumblab_pipelines.features import baselines
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build
-from thumblab_pipelines.library.build import ask_for_rebuild
-from thumblab_pipelines.library.changes import put_in, rebuilds_asked_for, resume, roll_back, take_out
+from thumblab_pipelines.library.changes import put_in, resume, roll_back, take_out
+from thumblab_pipelines.library.rebuild_requests import ask_for_rebuild, rebuilds_asked_for
 from thumblab_pipelines.library.search import search_libraries
 from thumblab_pipelines.library.status import index_status, verify_releases
 
@@ -87,7 +87,7 @@ def test_what_is_taken_out_is_gone_at_once_and_from_every_index_that_is_built(la
     victim, *rest = ids(lab)
     before = served(lab)
     changed = take_out(lab, NICHE, [victim])
-    assert (changed.out, changed.left, changed.release) == ([victim], {}, served(lab))
+    assert (changed.taken_out, changed.skipped, changed.release) == ([victim], {}, served(lab))
     assert held_by(lab) == set(rest)
     assert served(lab).info["changed_since"] == 1
     assert served(lab) != before
@@ -99,7 +99,7 @@ def test_what_is_taken_out_is_gone_at_once_and_from_every_index_that_is_built(la
 def test_what_is_put_in_again_is_there_at_once_and_stays(lab: Lab) -> None:
     victim = ids(lab)[0]
     take_out(lab, NICHE, [victim])
-    assert put_in(lab, NICHE, [victim]).put == [victim]
+    assert put_in(lab, NICHE, [victim]).put_in == [victim]
     assert held_by(lab) == set(ids(lab))
     rebuild(lab)
     assert held_by(lab) == set(ids(lab))
@@ -121,7 +121,7 @@ def test_a_video_without_a_vector_is_encoded_first(lab: Lab) -> None:
     do(lab, "DELETE FROM embeddings WHERE video_id = :id", id=video)
     rebuild(lab)
     assert video not in held_by(lab)
-    assert put_in(lab, NICHE, [video]).put == [video]
+    assert put_in(lab, NICHE, [video]).put_in == [video]
     assert video in held_by(lab)
 
 
@@ -131,8 +131,8 @@ def test_each_video_that_cannot_be_put_in_says_why_and_stops_no_other(lab: Lab) 
     do(lab, "UPDATE thumbnails SET sha256 = NULL, problem = 'gone' WHERE video_id = :id", id=without_picture)
     do(lab, "UPDATE video_stats SET observed_at = observed_at - interval '99 days' WHERE video_id = :id", id=long_gone)
     changed = put_in(lab, NICHE, [good, without_picture, long_gone, stranger, "nobody", good])
-    assert changed.put == [good]
-    assert {video: why.split(";")[0] for video, why in changed.left.items()} == {
+    assert changed.put_in == [good]
+    assert {video: why.split(";")[0] for video, why in changed.skipped.items()} == {
         without_picture: "its thumbnail was not downloaded",
         long_gone: "it was first collected or last observed more than 90 days before the niche's newest observation, "
         "or is no plain video",
@@ -146,8 +146,8 @@ def test_taking_out_what_is_not_there_says_so(lab: Lab) -> None:
     take_out(lab, NICHE, [gone])
     before = served(lab)
     changed = take_out(lab, NICHE, [gone, "nobody"])
-    assert changed.left == {
-        gone: "it was not in what is served, and will not be in what is built",
+    assert changed.skipped == {
+        gone: "it was not in the served index; later builds leave it out",
         "nobody": f"no video of {NICHE} in the lab",
     }
     assert served(lab) == before
@@ -241,7 +241,7 @@ def test_what_was_taken_out_is_not_in_a_build_that_was_read_before_whatever_was_
     with lab.engine.begin() as connection:
         connection.execute(library_exclusions.delete())
     build.build_index(lab, NICHE)  # has it, and what is served has not
-    assert take_out(lab, NICHE, [late]).out == []
+    assert take_out(lab, NICHE, [late]).taken_out == []
     build.promote_index(lab, NICHE)
     assert late not in held_by(lab)
 
@@ -249,7 +249,7 @@ def test_what_was_taken_out_is_not_in_a_build_that_was_read_before_whatever_was_
 def test_putting_a_video_into_the_wrong_niche_does_not_put_it_back_into_its_own(lab: Lab) -> None:
     victim = ids(lab, OTHER)[0]
     take_out(lab, OTHER, [victim])
-    assert put_in(lab, NICHE, [victim]).put == []
+    assert put_in(lab, NICHE, [victim]).put_in == []
     with lab.engine.connect() as connection:
         assert list(connection.scalars(select(library_exclusions.c.video_id))) == [victim]
 
@@ -275,7 +275,7 @@ def test_a_build_with_a_video_that_was_forgotten_since_is_not_served_and_is_made
     do(lab, "UPDATE video_stats SET view_count = view_count + 1000")
     build.build_index(lab, NICHE)
     do(lab, "DELETE FROM videos WHERE video_id = :id", id=ids(lab)[0])
-    with pytest.raises(LabError, match="1 of its videos were forgotten since"):
+    with pytest.raises(LabError, match="deleted from the lab since: 1"):
         build.promote_index(lab, NICHE)
     assert served(lab) == before
     assert [asked.niche for asked in rebuilds_asked_for(lab)] == [NICHE]
@@ -354,7 +354,7 @@ def test_an_index_of_another_encoder_takes_nothing_and_asks_to_be_built_anew(
         put_in(lab, NICHE, ids(lab)[:1])
     (asked,) = rebuilds_asked_for(lab)
     assert (asked.niche, "made with another" in asked.reason) == (NICHE, True)
-    assert any("a rebuild is asked for" in remark for remark in index_status(lab, NICHE).remarks)
+    assert any("a rebuild is requested" in remark for remark in index_status(lab, NICHE).remarks)
     do(lab, "UPDATE video_stats SET view_count = view_count + 1000")
     rebuild(lab)
     assert rebuilds_asked_for(lab) == []

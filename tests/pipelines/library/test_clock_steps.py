@@ -21,7 +21,8 @@ from thumblab_pipelines.features import baselines
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build, changes, rows
-from thumblab_pipelines.library.changes import put_in, rebuilds_asked_for, take_out
+from thumblab_pipelines.library.changes import put_in, take_out
+from thumblab_pipelines.library.rebuild_requests import ask_for_rebuild, rebuilds_asked_for
 from thumblab_pipelines.library.status import index_status
 
 NICHE = "tech"
@@ -104,7 +105,7 @@ def test_what_is_put_in_while_an_index_is_built_is_in_it_though_the_clock_steppe
 def test_a_rebuild_is_answered_by_the_build_that_was_read_after_it_was_asked_for_and_by_no_other(
     lab: Lab, step_back: Callable[[float], None]
 ) -> None:
-    build.ask_for_rebuild(lab, NICHE, "asked by a clock that was two days ahead")
+    ask_for_rebuild(lab, NICHE, "asked by a clock that was two days ahead")
     step_back(48)
     more_views(lab)
     build.build_index(lab, NICHE)

@@ -198,9 +198,7 @@ def test_a_release_that_verifies_but_makes_no_sense_is_refused(new_lab, run, dra
     with run(lab.settings) as service:
         lab.promote(lab.store.publish("index", "tech", lambda folder: None, {"encoder": "builtin-768-v3"}))
         assert service.score(draw(1))["releases"]["index"] == index.release_id
-        assert (
-            "the manifest has no 'dimension'" in service.health()["indices"]["tech"]["refused"]["reason"]
-        )
+        assert "the manifest has no 'dimension'" in service.health()["indices"]["tech"]["refused"]["reason"]
 
 
 def test_an_index_refused_at_start_is_said_in_the_answer(new_lab, run, draw):
