@@ -157,11 +157,11 @@ def was_read_after(release: Release, other: Release) -> bool:
     return _reading_order(release) > _reading_order(other)
 
 
-def publish_changed(lab: Lab, of: Release, index: NicheIndex, run_id: str | None = None) -> Release:
+def publish_changed(lab: Lab, of: Release, index: NicheIndex) -> Release:
     """Publish `index`, which was loaded from the release `of` and changed. The two releases share files."""
     inputs = inputs_digest("changes", of.info["inputs"], [vars(entry) for entry in index.changes.entries])
     info = of.info | index.describe() | {"inputs": inputs}
-    return lab.releases.publish(INDEX, of.scope, index.save_changes, info, run_id, sharing=of)
+    return lab.releases.publish(INDEX, of.scope, index.save_changes, info, sharing=of)
 
 
 def check_served_index(lab: Lab, expected: Release) -> list[CheckResult]:

@@ -39,7 +39,7 @@ class Changed:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
-def put_in(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None = None) -> Changed:
+def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     """Add videos to the served index, or replace them, with what the database holds. Videos taken out are put back.
 
     A thumbnail without a vector is encoded first. A video that cannot be put in is skipped with the reason. Raises
@@ -65,13 +65,13 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None = 
             (Change(item.video_id, rows.read_at, item, mark), vector)
             for item, vector in zip(rows.items, rows.vectors, strict=True)
         ]
-        release = _publish(lab, served, index.changed(changes), run_id)
+        release = _publish(lab, served, index.changed(changes))
     added = [item.video_id for item in rows.items]
     missing = [video_id for video_id in wanted if video_id not in added]
     return Changed(release, put_in=added, skipped=_why_skipped(lab, niche, missing, encoder))
 
 
-def take_out(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None = None) -> Changed:
+def take_out(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     """Remove videos from the served index, and keep them out of every later build until they are put in again.
 
     Raises `RebuildRequiredError`, and requests the rebuild, if the served index cannot take the change. The rebuild then
@@ -97,7 +97,7 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str], run_id: str | None 
         if served is None or index is None or not out:
             return Changed(served, skipped=skipped)
         changes = [(Change(video_id, at, None, mark), None) for video_id in out]
-        release = _publish(lab, served, index.changed(changes), run_id)
+        release = _publish(lab, served, index.changed(changes))
     return Changed(release, taken_out=out, skipped=skipped)
 
 
@@ -175,10 +175,10 @@ def _require_not_held(lab: Lab, niche: str) -> None:
         raise LabError(f"{niche} is held: {held}. `thumblab index resume {niche}` first")
 
 
-def _publish(lab: Lab, served: Release, index: NicheIndex, run_id: str | None) -> Release:
+def _publish(lab: Lab, served: Release, index: NicheIndex) -> Release:
     if index.overdue is not None:
         _require_rebuild(lab, served.scope, index.overdue)
-    release = publish_changed(lab, served, index, run_id)
+    release = publish_changed(lab, served, index)
     lab.releases.serving.promote(release, known=served.files)  # the shared files were verified a moment ago
     prune_indices(lab, served.scope)
     return release
