@@ -26,10 +26,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from benchmarks.autofaiss_points import K, Point, Search, cheapest, recall, rising, timed
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.index import Item, NicheIndex
-from thumblab_core.index.base import Base, Rows
+from thumblab_core.index.base import Base, FaissIds
 from thumblab_core.index.changes import Changes
 from thumblab_core.index.kinds import parameter_of, set_parameter
-from thumblab_core.releases.release_store import INDEX, ReleaseStore
+from thumblab_core.releases.release import INDEX
+from thumblab_core.releases.release_store import ReleaseStore
 
 DIMENSION = 768
 _CLUSTERS, _LATENT = 300, 32
@@ -68,7 +69,7 @@ class Task:
 
     vectors: Vectors
     queries: Vectors
-    truth: Rows
+    truth: FaissIds
 
     @classmethod
     def of(cls, size: int) -> "Task":
@@ -134,10 +135,10 @@ class Lab:
 
 
 def numpy_search(task: Task) -> Contender:
-    def search(query: Vectors) -> Rows:
+    def search(query: Vectors) -> FaissIds:
         similarities = task.vectors @ query
         nearest = np.argpartition(-similarities, K)[:K]
-        found: Rows = nearest[np.argsort(-similarities[nearest])]
+        found: FaissIds = nearest[np.argsort(-similarities[nearest])]
         return found
 
     return Contender("numpy", None, [_alone(search, task)])

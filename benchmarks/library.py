@@ -31,7 +31,8 @@ from thumblab_core.embedded_postgres import server
 from thumblab_core.encoders.load import image_encoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import INDEX, Release, ReleaseStore
+from thumblab_core.releases.release import INDEX, Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_pipelines.features.baselines import compute_baselines
 from thumblab_pipelines.lab import Lab

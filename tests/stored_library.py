@@ -1,19 +1,41 @@
 """Fills a database with the library of some niches, as collecting and encoding would."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 from sqlalchemy import Engine, insert, text
 
 from thumblab_core.database.tables import channel_baselines, channels, thumbnails, video_stats, videos
 from thumblab_core.database.vectors import save_vectors
-from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.encoders.protocol import Vectors, unit
+from thumblab_core.index import Neighbour
 
+CLIP = "clip-1"
+"""An encoder."""
+DAYS = 90
+"""Days of the library."""
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
+def clustered(count: int, dimension: int, seed: int = 0) -> Vectors:
+    """Return unit vectors, float32 [count, dimension], around a centre for every 50 of them (at least two)."""
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((max(count // 50, 2), dimension))
+    noise = random.standard_normal((count, dimension))
+    return unit(centres[random.integers(0, len(centres), count)] + 0.6 * noise)
+
+
+def video_ids_of(neighbours: Iterable[Neighbour]) -> set[str]:
+    return {neighbour.item.video_id for neighbour in neighbours}
+
+
 def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...] = ("tech", "beauty")) -> None:
-    """A video per vector, of one niche after the other, published an hour after another; the last of them observed 100
-    days before the others. One in five is of a channel without a baseline; the others are winners."""
+    """Add a video for each vector, published an hour apart, of the niches in turn.
+
+    The last four videos were last observed 100 days before the others. One video in five is of a channel without a
+    baseline; the others are winners.
+    """
     count = len(vectors)
     names = [f"v{n:06d}" for n in range(count)]
     with engine.begin() as connection:
@@ -41,6 +63,7 @@ def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...]
                     "channel_id": "c1" if n % 5 == 0 else "c0",
                     "title": f"Title {n} 'é",
                     "published_at": NOW - timedelta(days=300) + timedelta(hours=n % 2_000),
+                    "collected_at": NOW,
                     "tags": [],
                     "thumbnail_urls": [f"https://i.ytimg.com/{name}.jpg"],
                     "source": "youtube",

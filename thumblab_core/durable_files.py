@@ -1,7 +1,4 @@
-"""What is on the disk, and not only written: a file first, then the folder that names it.
-
-And how old a file is, and where no hard link can be made.
-"""
+"""Write files durably, tell how old a file is, and recognise file systems without hard links."""
 
 import errno
 import os
@@ -10,11 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 
 NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
-"""What file systems answer where a hard link cannot be made."""
+"""The error numbers with which a file system refuses to make a hard link."""
 
 
 def sync(path: Path) -> None:
-    """Return when a file's bytes, or a folder's names, would outlive a power cut. Raises `OSError`."""
+    """Return when the bytes of a file, or the names in a folder, would survive a power cut. Raises `OSError`.
+
+    To make a new file durable, sync the file first and then its folder.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -23,10 +23,12 @@ def sync(path: Path) -> None:
 
 
 def age(path: Path) -> float:
-    """Seconds since a file was last written. One that is dated in the future, by a clock that was wrong, is dated now: else
-    it would stay young until the clock comes by. Raises `OSError`."""
-    found = time.time() - path.stat().st_mtime
-    if found < 0:
+    """Return the seconds since a file was last written. Raises `OSError`.
+
+    A file dated in the future, by a clock that was wrong, is dated now. Otherwise it would stay young until that time.
+    """
+    seconds = time.time() - path.stat().st_mtime
+    if seconds < 0:
         with suppress(PermissionError):
             os.utime(path)
-    return max(0.0, found)
+    return max(0.0, seconds)

@@ -16,7 +16,8 @@ from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
-from thumblab_core.releases.release_store import ALL, MODEL, ReleaseStore
+from thumblab_core.releases.release import ALL, MODEL
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import settings
 
 Shell = Callable[..., Result]
@@ -31,7 +32,7 @@ def publish_model(store: ReleaseStore) -> None:
     model.start(np.zeros(model.config.inputs, np.float32), 1.0)
     trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"kept": 0.5})
     info = {"image_encoder": images.fingerprint, "title_encoder": titles.fingerprint, "image_encoder_name": "builtin"}
-    store.promote(store.publish(MODEL, ALL, trained.save, info))
+    store.serving.promote(store.publish(MODEL, ALL, trained.save, info))
 
 
 @pytest.fixture(scope="module")

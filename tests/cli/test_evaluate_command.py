@@ -12,7 +12,8 @@ from planted_catalogue import FOOD, RED, plant
 
 from thumblab_cli.commands import evaluate
 from thumblab_cli.main import cli
-from thumblab_core.releases.release_store import ALL, MODEL, ReleaseStore
+from thumblab_core.releases.release import ALL, MODEL
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import settings
 
 Shell = Callable[..., Result]
@@ -26,7 +27,7 @@ def environment(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> di
     from thumblab_pipelines.training.config import TrainConfig
 
     lab, variables = lab_with_pairs(channels=3, videos=50)
-    lab.releases.promote(build_model(lab, TrainConfig(epochs=1)).release)
+    lab.releases.serving.promote(build_model(lab, TrainConfig(epochs=1)).release)
     return variables | {"THUMBLAB_IMAGE_ENCODER": "open_clip:ViT-L-14/missing"}
 
 
@@ -69,7 +70,7 @@ def test_the_champion_is_evaluated_on_a_catalogue_with_the_encoder_it_was_traine
     done = shell("--catalogue", str(catalogue), "--model", "champion", "--adapt", "0.8", "--json")
     assert done.exit_code == 0, done.stderr
     printed = json.loads(done.stdout)
-    assert printed["release"] == store.current_id(MODEL, ALL)
+    assert printed["release"] == store.serving.current_id(MODEL, ALL)
     counts = printed["catalogue"]
     assert (counts["rows"], counts["videos"], counts["channels_adapted"]) == (100, 100, 2)
     assert printed["seen_left_out"] == {"videos": 0, "pairs": 0}
@@ -110,7 +111,7 @@ def test_videos_that_were_removed_from_the_catalogue_are_not_evaluated(
 def test_a_named_release_is_evaluated_on_all_pairs_without_adapt(
     shell: Shell, catalogue: Path, store: ReleaseStore
 ) -> None:
-    release = store.current_id(MODEL, ALL)
+    release = store.serving.current_id(MODEL, ALL)
     assert release is not None
     done = shell("--catalogue", str(catalogue), "--model", release, "--json")
     printed = json.loads(done.stdout)
@@ -130,7 +131,7 @@ def test_the_table_prints_no_control_characters_of_titles(shell: Shell, catalogu
 
 
 def test_without_a_catalogue_the_recorded_figures_of_the_model_are_printed(shell: Shell, store: ReleaseStore) -> None:
-    release = str(store.current_id(MODEL, ALL))
+    release = str(store.serving.current_id(MODEL, ALL))
     for arguments in ((), ("--model", release)):
         printed = json.loads(shell(*arguments, "--json").stdout)
         assert (printed["release"], printed["catalogue"]) == (release, None)
@@ -142,7 +143,7 @@ def test_without_a_catalogue_the_recorded_figures_of_the_model_are_printed(shell
 def test_an_unknown_release_is_an_error_that_lists_the_existing_ones(shell: Shell, store: ReleaseStore) -> None:
     done = shell("--model", "20260101T000000000000Z-00000000")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert f"there are {store.current_id(MODEL, ALL)}" in done.stderr
+    assert f"there are {store.serving.current_id(MODEL, ALL)}" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -13,7 +13,7 @@ from tiny_clip import TinyClip
 
 from thumblab_cli.commands import evaluate
 from thumblab_cli.main import cli
-from thumblab_core.releases.release_store import ALL, MODEL
+from thumblab_core.releases.release import ALL, MODEL
 from thumblab_core.settings import settings
 
 Shell = Callable[..., Result]

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 
 from thumblab_cli.main import cli
 from thumblab_cli.printing import tables
-from thumblab_core.releases.release_store import ALL, MODEL, ReleaseStore
+from thumblab_core.releases.release import ALL, MODEL
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import settings
 
 Shell = Callable[..., Result]
@@ -62,7 +63,7 @@ def test_a_training_is_published_and_printed_but_not_served(shell: Shell, store:
     assert (printed["reused"], printed["epochs"], printed["mlflow"]) == (False, 2, None)
     assert printed["checks"]["alive"]["passed"]
     assert {e["split"] for e in printed["evaluations"]} == {"future", "new_channels", "adapted"}
-    assert store.current(MODEL, ALL) is None
+    assert store.serving.current(MODEL, ALL) is None
     assert "Not logged: MLflow does not answer at http://127.0.0.1:9" in done.stderr
     assert "without training again" in done.stderr
     assert list((tmp_path / "logs").rglob("events.*"))
@@ -73,7 +74,7 @@ def test_a_training_is_published_and_printed_but_not_served(shell: Shell, store:
     assert "is not served yet: materialize served_model" in second.stdout
     assert "Held-out AUC" in second.stdout
     assert len(store.all(MODEL, ALL)) == 1
-    store.promote(release)
+    store.serving.promote(release)
     assert (
         "It passes its checks and is served."
         in shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow").stdout

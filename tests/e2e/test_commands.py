@@ -13,7 +13,8 @@ import pytest
 from real_processes import RunningLab, environment, new_folder, thumblab, write_catalogue
 
 from demo.catalogues.synthetic import synthetic_catalogue
-from thumblab_core.releases.release_store import ALL, INDEX, MODEL, ReleaseStore
+from thumblab_core.releases.release import ALL, INDEX, MODEL
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import CHECKOUT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -158,7 +159,10 @@ def test_files_are_ranked_without_a_server_by_the_releases_that_are_served(
     bad.write_bytes(b"no picture")
     answer = score(lab, candidates, str(bad))
     store = ReleaseStore(lab.data_dir / "releases")
-    assert answer["releases"] == {"model": store.current_id(MODEL, ALL), "index": store.current_id(INDEX, "tech")}
+    assert answer["releases"] == {
+        "model": store.serving.current_id(MODEL, ALL),
+        "index": store.serving.current_id(INDEX, "tech"),
+    }
     by_id = {thumbnail["id"]: thumbnail for thumbnail in answer["thumbnails"]}
     assert sorted(by_id[file]["rank"] for file in candidates[0]) == [1, 2, 3]
     assert answer["winner"] in candidates[0]

@@ -30,7 +30,8 @@ from real_processes import (
 
 from thumblab_core.images import digest
 from thumblab_core.niches import NICHES
-from thumblab_core.releases.release_store import ALL, INDEX, MODEL, PAIRS, ReleaseError, ReleaseStore
+from thumblab_core.releases.release import ALL, INDEX, MODEL, PAIRS, ReleaseError
+from thumblab_core.releases.release_store import ReleaseStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(900)]
 
@@ -177,7 +178,7 @@ def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
     bad = []
     for pointer in pointers:
         try:
-            release = store.current(pointer.parents[1].name, pointer.parent.name)
+            release = store.serving.current(pointer.parents[1].name, pointer.parent.name)
             assert release is not None
             release.verify()
         except ReleaseError as error:
@@ -296,13 +297,13 @@ def test_every_niche_and_the_model_serve_the_only_release_that_was_made(story: S
     store = ReleaseStore(story.data_dir / "releases")
     assert bad_pointers(store) == (len(NICHES) + 1, [])
     for kind, scope in [*((INDEX, niche) for niche in NICHES), (MODEL, ALL)]:
-        assert [release.release_id for release in store.all(kind, scope)] == [store.current_id(kind, scope)]
+        assert [release.release_id for release in store.all(kind, scope)] == [store.serving.current_id(kind, scope)]
     assert len(store.all(PAIRS, ALL)) == 1
     assert list(store.root.rglob(".staging-*")) == []
 
 
 def test_mlflow_has_one_finished_run_and_one_version_of_the_model(story: Story) -> None:
-    release = ReleaseStore(story.data_dir / "releases").current_id(MODEL, ALL)
+    release = ReleaseStore(story.data_dir / "releases").serving.current_id(MODEL, ALL)
     assert story.kills["logging"].after["mlflow"] == [["RUNNING", release, 0]]
     assert sorted(story.after["mlflow"]) == [["FAILED", release, 0], ["FINISHED", release, 1]]
     assert sorted(story.after["aliases"]) == [["challenger", 1], ["champion", 1]]

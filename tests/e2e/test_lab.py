@@ -19,7 +19,8 @@ from real_processes import REPOSITORY, VIDEOS, RunningLab, environment, thumblab
 from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_cli.demo.lab import DEMO_KEY
 from thumblab_core.niches import NICHES
-from thumblab_core.releases.release_store import ALL, INDEX, MODEL, Release, ReleaseStore
+from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import CHECKOUT
 
 LIBRARY = {
@@ -37,7 +38,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def served(lab: RunningLab, kind: str, scope: str) -> Release:
-    release = ReleaseStore(lab.data_dir / "releases").current(kind, scope)
+    release = ReleaseStore(lab.data_dir / "releases").serving.current(kind, scope)
     assert release is not None
     return release
 

@@ -9,13 +9,14 @@ import pytest
 from real_processes import REPOSITORY, RunningLab, thumblab, url_from_outside
 
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import INDEX, Release, ReleaseStore
+from thumblab_core.releases.release import INDEX, Release
+from thumblab_core.releases.release_store import ReleaseStore
 
 NICHE = "beauty"
 
 
 def served(lab: RunningLab) -> Release:
-    release = ReleaseStore(lab.data_dir / "releases").current(INDEX, NICHE)
+    release = ReleaseStore(lab.data_dir / "releases").serving.current(INDEX, NICHE)
     assert release is not None
     return release
 

@@ -11,7 +11,8 @@ import pytest
 from real_processes import REPOSITORY, RunningLab, url_from_outside, wait_until
 from sqlalchemy import create_engine, text
 
-from thumblab_core.releases.release_store import ALL, MODEL, Release, ReleaseStore
+from thumblab_core.releases.release import ALL, MODEL, Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.models.build import BuiltModel
 from thumblab_pipelines.models.tracking import NAME, Tracker
 
@@ -101,7 +102,7 @@ def test_two_trainings_are_compared_by_search_runs(
 
     said = served_model(lab)
     assert said["challenger"] == two[1].release_id
-    assert said["release"] == store.current_id(MODEL, ALL)
+    assert said["release"] == store.serving.current_id(MODEL, ALL)
     assert "held-out pairs" in said["decision"]
     assert (said["check"]["status"] == "SUCCEEDED") == (said["release"] == two[1].release_id)
 
@@ -126,7 +127,7 @@ def backwards(two: list[Release], store: ReleaseStore) -> Iterator[Release]:
 def test_a_challenger_that_is_worse_is_refused_with_its_figures(
     lab: RunningLab, mlflow: Any, store: ReleaseStore, backwards: Release, drawn: Callable[..., bytes]
 ) -> None:
-    served = store.current_id(MODEL, ALL)
+    served = store.serving.current_id(MODEL, ALL)
     built = BuiltModel(backwards, reused=True)
     tracker = Tracker.connect(lab.up.url("mlflow"))
     tracked = tracker.log(backwards, built.evaluations, built.history, store, lab.up.url("dagster"))
@@ -151,7 +152,7 @@ def test_a_challenger_that_is_worse_is_refused_with_its_figures(
 def test_a_person_who_moves_the_alias_moves_the_service(
     lab: RunningLab, mlflow: Any, store: ReleaseStore, two: list[Release], drawn: Callable[..., bytes]
 ) -> None:
-    served = store.current_id(MODEL, ALL)
+    served = store.serving.current_id(MODEL, ALL)
     wanted = next(release for release in two if release.release_id != served)
     client = mlflow.MlflowClient()
     [version] = client.search_model_versions(f"name = '{NAME}' AND tags.`thumblab.release_id` = '{wanted.release_id}'")
@@ -174,4 +175,4 @@ def test_a_person_who_moves_the_alias_moves_the_service(
     assert client.get_model_version_by_alias(NAME, "champion").version == version.version
     # The choice lasts: the newest release does not come back by itself.
     launch(lab, "serve_model")
-    assert store.current_id(MODEL, ALL) == wanted.release_id
+    assert store.serving.current_id(MODEL, ALL) == wanted.release_id

@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from real_processes import RunningLab, free_ports
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, MODEL, Release, ReleaseStore
+from thumblab_core.releases.release import ALL, MODEL, Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models import promotion
@@ -57,7 +58,7 @@ def store(lab: RunningLab, trained: str) -> ReleaseStore:
 
 @pytest.fixture
 def release(store: ReleaseStore) -> Release:
-    found = store.current(MODEL, ALL)
+    found = store.serving.current(MODEL, ALL)
     assert found is not None
     return found
 
@@ -291,7 +292,7 @@ def test_the_alias_follows_the_lab_and_the_lab_follows_a_person_who_moves_it(
     assert chosen is not None
     assert chosen.release_id == three[0].release_id
     serve_chosen(own, registry, three[0].release_id, by_alias=True)
-    assert own.releases.current(MODEL, ALL) == three[0]
+    assert own.releases.serving.current(MODEL, ALL) == three[0]
     assert watch(own, registry).chosen is None
     assert "served by hand: the champion alias" in client.get_model_version(NAME, "1").tags["thumblab.promotion"]
 
@@ -306,10 +307,10 @@ def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
 ) -> None:
     registry = tracker.registry
     serve_chosen(own, registry, three[0].release_id, by_alias=False)
-    own.releases.promote(three[2])  # and the process is killed here
+    own.releases.serving.promote(three[2])  # and the process is killed here
     found = watch(own, registry)
     assert (found.chosen, "cut short" in found.explanation) == (None, True)
-    assert own.releases.current(MODEL, ALL) == three[2]
+    assert own.releases.serving.current(MODEL, ALL) == three[2]
     serve_newest(own, registry)
     assert aliases(client)["champion"] == "3"
 
@@ -366,14 +367,14 @@ def test_a_pruned_release_is_fetched_from_mlflow_unless_the_copy_is_damaged(
     own.releases.remove(three[0])
     own.releases.remove(three[1])
     served = serve_chosen(own, registry, three[0].release_id, by_alias=True)
-    assert own.releases.current(MODEL, ALL) == served.release == three[0]
+    assert own.releases.serving.current(MODEL, ALL) == served.release == three[0]
     served.release.verify()
 
     [copy] = (lab.data_dir / "mlflow-artifacts").rglob(f"{three[1].release_id}/calibration.json")
     copy.write_text(copy.read_text() + " ")
     with pytest.raises(LabError, match=r"cannot be fetched from MLflow .*checksum.*choose another version"):
         serve_chosen(own, registry, three[1].release_id, by_alias=True)
-    assert own.releases.current(MODEL, ALL) == three[0]
+    assert own.releases.serving.current(MODEL, ALL) == three[0]
     assert "refused: " in client.get_model_version(NAME, "2").tags["thumblab.promotion"]
 
 
@@ -404,4 +405,4 @@ def test_a_version_that_is_not_the_labs_is_never_served(
     assert chosen.release_id is None
     with pytest.raises(LabError, match="was not registered by the lab"):
         registry.recovered(chosen, own.releases, MODEL, ALL)
-    assert own.releases.current(MODEL, ALL) == three[2]
+    assert own.releases.serving.current(MODEL, ALL) == three[2]

@@ -24,7 +24,8 @@ from thumblab_core.model_files import face_model
 from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
 from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.ranking.familiarity import Familiarity
-from thumblab_core.releases.release_store import ALL, INDEX, MODEL, Release, ReleaseStore
+from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_core.sub_scores import NAMES, Meter
 from thumblab_core.sub_scores.distribution import ScoreDistribution
@@ -170,7 +171,7 @@ class Lab:
         return ChannelAdapters(self.store).publish(about, adapter, trained.model.config.inputs, ["v"] * videos, {})
 
     def promote(self, release: Release) -> Release:
-        self.store.promote(release)
+        self.store.serving.promote(release)
         return release
 
     def point(self, release: Release) -> None:

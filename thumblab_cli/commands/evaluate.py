@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:  # imported inside functions below, so that `thumblab --help` stays fast
     from rich.console import Console
 
-    from thumblab_core.releases.release_store import Release
+    from thumblab_core.releases.release import Release
     from thumblab_pipelines.collection.catalogue import Imported
     from thumblab_pipelines.lab import Lab
 

@@ -10,7 +10,7 @@ from thumblab_cli.config_options import options_of
 from thumblab_pipelines.finetune.fine_tune import FineTuneConfig
 
 if TYPE_CHECKING:
-    from thumblab_core.releases.release_store import Release
+    from thumblab_core.releases.release import Release
 
 _FIELDS = {
     "heads": "Start from the heads of the newest ranking model, or at random.",

@@ -56,7 +56,7 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
       accelerate launch --multi_gpu --num_processes 2 -m thumblab_cli.main train
     """
     from thumblab_cli.printing.tables import progress_bars, whole_console
-    from thumblab_core.releases.release_store import ALL, MODEL
+    from thumblab_core.releases.release import ALL, MODEL
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.models.build import build_model, check_model
     from thumblab_pipelines.training.checkpoints import TrainingStoppedError
@@ -78,7 +78,7 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
     if as_json:
         click.echo(json.dumps(_as_json(built, checks, tracked)))
     else:
-        served = lab.releases.current_id(MODEL, ALL) == built.release.release_id
+        served = lab.releases.serving.current_id(MODEL, ALL) == built.release.release_id
         _print(console, built, checks, tracked, served)
 
 

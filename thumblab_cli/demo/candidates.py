@@ -37,7 +37,7 @@ def choose_candidates(lab: DemoLab) -> list[DemoThumbnail]:
 def _held_out(demo: DemoLab) -> list[DemoThumbnail]:
     import pandas as pd
 
-    from thumblab_core.releases.release_store import ALL, PAIRS
+    from thumblab_core.releases.release import ALL, PAIRS
     from thumblab_pipelines.lab import Lab
 
     lab = Lab.open(demo.settings)

@@ -11,7 +11,7 @@ from thumblab_cli.printing.evaluation import CHANNEL_SLICE, figure_text
 from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:
-    from thumblab_core.releases.release_store import Release
+    from thumblab_core.releases.release import Release
     from thumblab_pipelines.evaluation.on_catalogue import CatalogueEvaluation
     from thumblab_pipelines.evaluation.questions import Evaluation
 

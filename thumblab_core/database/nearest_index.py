@@ -1,7 +1,7 @@
-"""The HNSW index of one encoder's vectors in PostgreSQL: made where comparing them all takes too long, and taken away.
+"""The HNSW index of one encoder's vectors in PostgreSQL. It is made when comparing all of them takes too long.
 
-The column `embeddings.vector` has no dimension, because encoders differ in it: an index is over the vectors of one encoder,
-cast to its dimension.
+The column `embeddings.vector` has no dimension, because encoders differ in it. An index therefore covers the vectors of one
+encoder, cast to its dimension.
 """
 
 import hashlib
@@ -13,14 +13,14 @@ from sqlalchemy import Connection, Engine, text
 from thumblab_core.database.engine import HELD
 
 WORTHWHILE = 10_000
-"""Vectors of an encoder from which on an index is made; up to here comparing with all of them takes milliseconds."""
+"""An encoder gets an index when it has more vectors than this. Comparing fewer with each other takes milliseconds."""
 
-_MOST_DIMENSIONS = 2_000  # that pgvector indexes at full precision
+_MOST_DIMENSIONS = 2_000  # the most that pgvector indexes at full precision
 _MOST_MEMORY_MB = 1_024
-_LOCK = 7_204_116  # any number that no other program takes as an advisory lock in this database
+_LOCK = 7_204_116  # an advisory lock number that no other program uses in this database
 
 _FACTS = """
-SELECT count(*) AS held, min(vector_dims(vector)) AS least, max(vector_dims(vector)) AS most
+SELECT count(*) AS vector_count, min(vector_dims(vector)) AS least_dimension, max(vector_dims(vector)) AS dimension
 FROM embeddings WHERE encoder = :encoder
 """
 _STATE = """
@@ -33,57 +33,49 @@ SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespa
 
 
 def index_name(encoder: str, dimension: int) -> str:
-    """Whatever characters a fingerprint holds, and however many."""
+    """Return the name of the index. It is a hash, because a fingerprint may hold any characters and be of any length."""
     return f"ix_embeddings_hnsw_{hashlib.sha256(f'{dimension} {encoder}'.encode()).hexdigest()[:20]}"
 
 
 def has_index(connection: Connection, encoder: str, dimension: int) -> bool:
-    """Whether there is one that searches can use: not while it is being made."""
+    """Return whether there is an index that searches can use. An index that is still being made does not count."""
     return connection.execute(text(_STATE), {"name": index_name(encoder, dimension)}).scalar() is True
 
 
 def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> bool:
-    """Make the index of the encoder where it has more vectors than that and none yet. Returns whether there is one now.
+    """Make the index of the encoder if it has more than `worthwhile` vectors and no index. Return whether it has one now.
 
-    Writers and readers go on meanwhile. What an interrupted attempt left is taken away first; while another process makes
-    it, this one leaves it to that one and returns False.
+    Readers and writers continue meanwhile. The remains of an interrupted attempt are dropped first. If another process is
+    making the index, this one does nothing and returns False.
     """
     with engine.begin() as connection:
         facts = connection.execute(text(_FACTS), {"encoder": encoder}).one()
-        if facts.held <= worthwhile or facts.least != facts.most or facts.most > _MOST_DIMENSIONS:
+        one_dimension = facts.least_dimension == facts.dimension
+        if facts.vector_count <= worthwhile or not one_dimension or facts.dimension > _MOST_DIMENSIONS:
             return False
-        if has_index(connection, encoder, facts.most):
+        if has_index(connection, encoder, facts.dimension):
             return True
     with engine.begin() as holder:
-        # It touches no table, and the lock is never waited for: making an index concurrently waits for whoever waits.
+        # CREATE INDEX CONCURRENTLY waits for every transaction that waits for a lock or has touched the table. So this
+        # transaction touches no table and does not wait for its lock.
         holder.execute(text(HELD))
         if not holder.execute(text("SELECT pg_try_advisory_xact_lock(:all, :one)"), lock_of(encoder)).scalar_one():
             return False
         schema = holder.execute(text(_SCHEMA)).scalar_one()
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            _drop(connection, encoder, facts.most)
-            _make(connection, schema, encoder, facts.most, facts.held)
+            _drop(connection, encoder, facts.dimension)
+            _make(connection, schema, encoder, facts.dimension, facts.vector_count)
     return True
 
 
 def lock_of(encoder: str) -> dict[str, int]:
-    """The two numbers of the advisory lock that whoever makes an index of the encoder holds."""
+    """Return the two numbers of the advisory lock that a process holds while it makes the index of the encoder."""
     return {"all": _LOCK, "one": int.from_bytes(hashlib.sha256(encoder.encode()).digest()[:4], signed=True)}
 
 
-def drop_index(engine: Engine, encoder: str) -> None:
-    """Take the index of the encoder away, where there is one; its vectors stay."""
-    with engine.begin() as connection:
-        dimensions = "SELECT DISTINCT vector_dims(vector) FROM embeddings WHERE encoder = :encoder"
-        found = connection.scalars(text(dimensions), {"encoder": encoder}).all()
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for dimension in found:
-            _drop(connection, encoder, dimension)
-
-
-def _make(connection: Connection, schema: str, encoder: str, dimension: int, count: int) -> None:
-    # In memory as long as it fits, which is many times as fast; a vector and about 32 links for each.
-    memory = min(_MOST_MEMORY_MB, 64 + count * (4 * dimension + 500) // 2**20)
+def _make(connection: Connection, schema: str, encoder: str, dimension: int, vector_count: int) -> None:
+    # Building in memory is many times as fast, as long as it fits: each vector takes its numbers and about 32 links.
+    memory = min(_MOST_MEMORY_MB, 64 + vector_count * (4 * dimension + 500) // 2**20)
     connection.execute(text(f"SET maintenance_work_mem = '{memory}MB'"))
     statement = sql.SQL(
         "CREATE INDEX CONCURRENTLY {name} ON embeddings USING hnsw "
@@ -101,7 +93,7 @@ def _make(connection: Connection, schema: str, encoder: str, dimension: int, cou
         )
     finally:
         driver: Any = connection.connection.dbapi_connection
-        if not driver.closed:  # else the error that closed it is the one to raise
+        if not driver.closed:  # if it is closed, the error that closed it must be raised
             connection.execute(text("RESET maintenance_work_mem"))
 
 
@@ -111,7 +103,10 @@ def _drop(connection: Connection, encoder: str, dimension: int) -> None:
 
 
 def _run(connection: Connection, statement: sql.Composed) -> None:
-    """By the driver: such statements take no parameters, and SQLAlchemy would look for some inside of the quotes."""
+    """Run a statement with the driver.
+
+    Such statements take no parameters, and SQLAlchemy would look for parameters inside the quotes.
+    """
     cursor: Any = connection.connection.cursor()
     with cursor:
         cursor.execute(statement)

@@ -12,7 +12,7 @@ from thumblab_core.encoders.preprocessing import Prepared, Preprocessing, stack
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.encoders.tower import CompiledTower, read_graph
 from thumblab_core.images import Pixels
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 
 Tower = Callable[[npt.NDArray[np.uint8]], Vectors]
 

@@ -8,7 +8,8 @@ from thumblab_core.encoders.learnt import LearntEncoder
 from thumblab_core.encoders.precision import settled
 from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ENCODER, Release, ReleaseStore
+from thumblab_core.releases.release import ENCODER, Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 
 _NAMES = "builtin, open_clip:MODEL/WEIGHTS or onnx:PATH"

@@ -20,7 +20,7 @@ from thumblab_core.encoders.preprocessing import Preprocessing
 from thumblab_core.encoders.tower import channels_last, read_graph, takes_bytes
 from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 
 _EXAMPLE = (
     '{"resize": "shortest", "interpolation": "bilinear", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], '

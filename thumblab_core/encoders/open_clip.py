@@ -17,7 +17,7 @@ from thumblab_core.encoders.preprocessing import Preprocessing
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 
 _PREPROCESSING = "p1"
 """Of how this module prepares pictures; mean, size and the like follow from model and weights."""

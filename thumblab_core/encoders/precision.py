@@ -20,7 +20,8 @@ from thumblab_core.encoders.preprocessing import Prepared, Preprocessing, stack
 from thumblab_core.encoders.protocol import Vectors, usable
 from thumblab_core.encoders.tower import CompiledTower, Execution, normalised
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ENCODER, Release, ReleaseStore
+from thumblab_core.releases.release import ENCODER, Release
+from thumblab_core.releases.release_store import ReleaseStore
 
 Asked = Literal["auto", "float32", "bfloat16", "int8"]
 """What the setting says: `auto` is the first of int8, bfloat16 and float32 that agrees."""

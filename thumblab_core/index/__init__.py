@@ -1,7 +1,7 @@
-"""The library of a niche: what wins there now, searched in one encoder's space, saved and loaded as a release.
+"""The library of a niche: the videos that win there now, searchable in the space of one encoder, saved as a release.
 
-`NicheIndex` is the way in. It is a base that was built at once (`base`, with the FAISS index that `kinds` chose) and what
-changed since (`changes`); the files are described in docs/release-format.md.
+Use `NicheIndex`. It consists of a base that was built at once (`base`, with a FAISS index chosen by `kinds`) and of what has
+changed since (`changes`). docs/release-format.md describes the files.
 """
 
 from thumblab_core.index.changes import Change

@@ -1,4 +1,4 @@
-"""The part of a library that was built at once: vectors, their items in the same order, and a FAISS index over them."""
+"""The part of a library that was built at once: vectors, their items in the same order, and a FAISS index of them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,14 +26,16 @@ from thumblab_core.index.kinds import (
 
 FaissIds = npt.NDArray[np.int64]
 
-_QUERIES = 256
+_MEASURED_QUERIES = 256
+"""Vectors of the library on which recall is measured."""
 _BLOCK = 1024
-_FAR = 2 * MAX_NEIGHBOURS
-"""Beyond this many neighbours an approximate index is not asked: its recall was measured for fewer."""
+"""Queries that are compared with all vectors at a time; it bounds the memory for their cosines."""
+_MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
+"""For more neighbours than this the vectors are compared: the recall of an approximate index was measured for fewer."""
 
 
 class Base:
-    """Immutable, and safe to search from many threads."""
+    """A set of vectors with their items. It never changes, and many threads may search it at once."""
 
     def __init__(self, index: Any, vectors: Vectors, items: Sequence[Item], kind: Kind) -> None:
         self.index = index
@@ -50,69 +52,71 @@ class Base:
 
     @cached_property
     def row_of(self) -> dict[str, int]:
+        """The row of each video id."""
         return {item.video_id: row for row, item in enumerate(self.items)}
 
     @classmethod
     def build(cls, vectors: Vectors, items: Sequence[Item], factory: str = AUTO, target: float = 0.99) -> "Base":
-        """From unit vectors, float32 [n, d], and n items. Raises `LibraryError` for a factory string FAISS does not know.
+        """Return a base of unit vectors, float32 [n, d], and n items.
 
-        The index is searched with the cheapest parameter that finds the share `target` of the nearest. Where none does,
-        or where the vectors are too few to train on, the library gets an exact index, and its kind says why.
+        The index gets the fastest parameter with which it finds the share `target` of the nearest vectors. The library gets
+        an exact index if there are too few vectors to train on, or if `factory` is `AUTO` and no parameter reaches the
+        target. The note of its kind then says why. Raises `LibraryError` for a factory string that FAISS does not know.
         """
         if len(vectors) != len(items):
             raise LibraryError(f"{len(vectors)} vectors but {len(items)} items")
         if len({item.video_id for item in items}) != len(items):
-            raise LibraryError("a video stands in the library twice")
-        wanted = factory_for(len(vectors)) if factory == AUTO else factory
-        if wanted == FLAT or len(vectors) < 2:
-            return cls._exact(vectors, items, None if factory in (AUTO, FLAT) else f"too few vectors for {wanted}")
+            raise LibraryError("a video is in the library twice")
+        chosen = factory_for(len(vectors)) if factory == AUTO else factory
+        if chosen == FLAT or len(vectors) < 2:
+            return cls._exact(vectors, items, None if factory in (AUTO, FLAT) else f"too few vectors for {chosen}")
         try:
-            found = cls(trained(vectors, wanted), vectors, items, Kind(wanted))._tuned(target)
+            base = cls(trained(vectors, chosen), vectors, items, Kind(chosen))._tuned(target)
         except UntrainableError as error:
             return cls._exact(vectors, items, str(error))
-        if found.kind.recall >= target:
-            return found
-        missed = f"{wanted} finds {found.kind.recall:.1%} of the nearest, not {target:.1%}"
+        if base.kind.recall >= target:
+            return base
+        shortfall = f"{chosen} finds {base.kind.recall:.1%} of the nearest, not {target:.1%}"
         if factory == AUTO:
-            return cls._exact(vectors, items, missed)
-        return cls(found.index, vectors, items, replace(found.kind, note=missed))
+            return cls._exact(vectors, items, shortfall)
+        return cls(base.index, vectors, items, replace(base.kind, note=shortfall))
 
     @classmethod
     def _exact(cls, vectors: Vectors, items: Sequence[Item], note: str | None) -> "Base":
         return cls(flat(vectors), vectors, items, Kind(FLAT, note=note))
 
     def nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
-        """Cosines and rows of the k nearest (fewer when there are fewer) to a unit vector [d], nearest first."""
+        """Return cosines and rows of the k vectors nearest to a unit vector [d], nearest first; fewer if there are fewer."""
         k = min(k, len(self))
         if not k:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
-        faiss_module()  # a thread that never searched before would share the work, whatever other threads do
+        faiss_module()  # makes FAISS use one thread also in a thread that has not searched before
         if self.kind.exact:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
             return similarities[0], rows[0]
-        if k <= _FAR:
-            similarities, rows = self.index.search(np.ascontiguousarray(query[None]), self._asked(k))
-            found = similarities[0], rows[0]
+        if k <= _MOST_APPROXIMATE:
+            similarities, rows = self.index.search(np.ascontiguousarray(query[None]), self._candidates(k))
+            nearest = similarities[0], rows[0]
             if not self.kind.faithful:
-                found = self._ordered(query, rows[0][rows[0] >= 0], k)
-            if len(found[1]) == k and found[1][-1] >= 0:
-                return found
+                nearest = self._ordered(query, rows[0][rows[0] >= 0], k)
+            if len(nearest[1]) == k and nearest[1][-1] >= 0:
+                return nearest
         return self._ordered(query, None, k)
 
     def nearest_others(self, rows: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
-        """For each of the rows, its k nearest among all the others, as `nearest` finds them."""
-        found: list[tuple[Vectors, FaissIds]] = []
+        """Return, for each row, cosines and rows of its k nearest among all other rows, found the way `nearest` finds."""
+        neighbours: list[tuple[Vectors, FaissIds]] = []
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
             queries = np.ascontiguousarray(self.vectors[block])
-            if self.kind.exact or k > _FAR:
-                found.extend(self._others_exactly(queries, block, k))
+            if self.kind.exact or k > _MOST_APPROXIMATE:
+                neighbours.extend(self._others_exactly(queries, block, k))
                 continue
             with all_cores():
-                candidates = self.index.search(queries, self._asked(k + 1))[1]
+                candidates = self.index.search(queries, self._candidates(k + 1))[1]
             for query, row, near in zip(queries, block, candidates, strict=True):
-                found.append(self._ordered(query, near[(near >= 0) & (near != row)], k))
-        return found
+                neighbours.append(self._ordered(query, near[(near >= 0) & (near != row)], k))
+        return neighbours
 
     def _others_exactly(self, queries: Vectors, block: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
         similarities = queries @ self.vectors.T
@@ -122,37 +126,40 @@ class Base:
         return [(line[near], near) for line, near in zip(similarities, nearest, strict=True)]
 
     def _ordered(self, query: Vectors, rows: FaissIds | None, k: int) -> tuple[Vectors, FaissIds]:
-        """The k nearest of these rows, or of all, by the vectors themselves: an index may hold them at reduced precision."""
+        """Return the k nearest of these rows, or of all if `rows` is None, by the cosines of the vectors themselves.
+
+        The index may hold the vectors at lower precision.
+        """
         similarities = (self.vectors if rows is None else self.vectors[rows]) @ query
         k = min(k, len(similarities))
         nearest = np.argpartition(-similarities, k - 1)[:k] if k else np.zeros(0, np.int64)
         nearest = nearest[np.argsort(-similarities[nearest], kind="stable")]
         return similarities[nearest], nearest if rows is None else rows[nearest]
 
-    def _asked(self, k: int) -> int:
-        """How many an approximate index is asked for: a quarter more, where the vectors themselves put them in order."""
+    def _candidates(self, k: int) -> int:
+        """Return how many rows to ask the index for: a quarter more than k if `_ordered` sorts them again."""
         return k if self.kind.faithful else k + k // 4 + 8
 
     def _tuned(self, target: float) -> "Base":
-        """With the cheapest parameter that meets the target, or the dearest, and the recall that was measured."""
+        """Return the base with the fastest parameter that meets the target, or the slowest, and its measured recall."""
         name, values = parameter_of(self.kind.factory, len(self))
         k = min(MAX_NEIGHBOURS, len(self) - 1)
-        rows = np.sort(np.random.default_rng(0).choice(len(self), min(_QUERIES, len(self)), replace=False))
+        rows = np.sort(np.random.default_rng(0).choice(len(self), min(_MEASURED_QUERIES, len(self)), replace=False))
         queries = np.ascontiguousarray(self.vectors[rows])
         truth = [set(near.tolist()) for _, near in self._others_exactly(queries, rows, k)]
 
-        def measured(value: int | None) -> float:
+        def recall_with(value: int | None) -> float:
             if name is not None and value is not None:
                 set_parameter(self.index, name, value)
-            found = self.nearest_others(rows, k)
-            return float(np.mean([len(truth[at] & set(near.tolist())) / k for at, (_, near) in enumerate(found)]))
+            nearest = [set(near.tolist()) for _, near in self.nearest_others(rows, k)]
+            return float(np.mean([len(true & near) / k for true, near in zip(truth, nearest, strict=True)]))
 
         low, high = 0, len(values) - 1
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if measured(values[middle]) >= target else (middle + 1, high)
+            low, high = (low, middle) if recall_with(values[middle]) >= target else (middle + 1, high)
         value = values[low] if values else None
         kind = replace(
-            self.kind, parameter=name, value=value, recall=measured(value), target=target, k=k, queries=len(rows)
+            self.kind, parameter=name, value=value, recall=recall_with(value), target=target, k=k, queries=len(rows)
         )
         return Base(self.index, self.vectors, self.items, kind)

@@ -1,7 +1,7 @@
-"""What changed in a library since its base was built: a handful of videos put in, put anew or taken out.
+"""What changed in a library since its base was built: a small number of videos added, replaced or taken out.
 
-Files of a release: `changes.json`, a list of `{"video_id", "at", "item", "mark"}` in the order of the vectors, `item` null
-for a video that was taken out; `changes.npy`, a vector for each that has an item.
+A release stores them in two files. `changes.json` is a list of `{"video_id", "at", "item", "mark"}`; `item` is null for a
+video that was taken out. `changes.npy` holds the vectors of the entries with an item, in the same order.
 """
 
 from collections.abc import Iterable
@@ -22,9 +22,10 @@ JSON, VECTORS = "changes.json", "changes.npy"
 
 @dataclass(frozen=True)
 class Change:
-    """The last word on one video; `item` is None where it was taken out. `at` has a time zone.
+    """The latest change of one video. `item` is None if the video was taken out. `at` has a time zone.
 
-    `mark` is of the release store, drawn after the change stood in the database; 0 in changes from before there were marks.
+    `mark` is a number of the release store, drawn after the change was committed to the database. It is 0 in changes made
+    before there were marks.
     """
 
     video_id: str
@@ -38,7 +39,10 @@ _FILE = TypeAdapter(list[Change])
 
 @dataclass(frozen=True)
 class Changes:
-    """Each changed video once, those with an item first to last as the rows of `vectors`, float32 [m, d]."""
+    """The latest change of each changed video.
+
+    `vectors`, float32 [m, d], has a row for each entry with an item, in the order of the entries.
+    """
 
     entries: tuple[Change, ...]
     vectors: Vectors
@@ -52,24 +56,27 @@ class Changes:
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
-        """Of the videos that are there, in the order of the vectors."""
+        """The items of the videos that were added or replaced, in the order of `vectors`."""
         return tuple(entry.item for entry in self.entries if entry.item is not None)
 
     def with_all(self, changes: Iterable[tuple[Change, Vectors | None]]) -> "Changes":
-        """With these after the others; the last word on a video counts. A change with an item has a unit vector [d]."""
-        vectors = iter(self.vectors)
-        found: dict[str, tuple[Change, Vectors | None]] = {
-            entry.video_id: (entry, None if entry.item is None else next(vectors)) for entry in self.entries
-        }
+        """Return these changes followed by others, with only the latest change of each video.
+
+        A change with an item comes with a unit vector [d], a change without one with None.
+        """
+        latest = {change.video_id: (change, vector) for change, vector in self.pairs()}
         for change, vector in changes:
-            found.pop(change.video_id, None)
-            found[change.video_id] = (change, vector)
-        rows = [vector for _, vector in found.values() if vector is not None]
+            latest.pop(change.video_id, None)  # so that the video moves to the end
+            latest[change.video_id] = (change, vector)
+        rows = [vector for _, vector in latest.values() if vector is not None]
         stacked = np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.vectors.shape[1]), np.float32)
-        return Changes(tuple(change for change, _ in found.values()), stacked)
+        return Changes(tuple(change for change, _ in latest.values()), stacked)
 
     def since(self, moment: datetime, mark: int = 0) -> list[tuple[Change, Vectors | None]]:
-        """Those made after that mark, or where one of the two has none at that moment or later, as `with_all` takes them."""
+        """Return the changes with a higher mark, in the form `with_all` takes them.
+
+        If a change or the caller has no mark, those made at `moment` or later are returned.
+        """
         return [
             (entry, vector)
             for entry, vector in self.pairs()
@@ -77,30 +84,30 @@ class Changes:
         ]
 
     def pairs(self) -> list[tuple[Change, Vectors | None]]:
-        """All, as `with_all` takes them."""
+        """Return all changes with their vectors, in the form `with_all` takes them."""
         vectors = iter(self.vectors)
         return [(entry, None if entry.item is None else next(vectors)) for entry in self.entries]
 
     def save(self, folder: Path) -> None:
-        """Write the files of a release."""
+        """Write the files of a release. Raises `OSError`."""
         (folder / JSON).write_bytes(_FILE.dump_json(list(self.entries)))
         np.save(folder / VECTORS, self.vectors)
 
     @classmethod
     def load(cls, folder: Path, dimension: int) -> Self:
-        """From a verified folder. Raises `LibraryError` when the files make no sense."""
+        """Return the changes in the folder of a verified release. Raises `LibraryError` if the files are inconsistent."""
         try:
             entries = _FILE.validate_json((folder / JSON).read_bytes(), strict=False)
             vectors = np.load(folder / VECTORS, allow_pickle=False)
         except (OSError, ValueError, ValidationError) as error:
-            raise LibraryError(f"the changes in {folder.name} make no sense ({str(error)[:160]})") from None
-        found = cls(tuple(entries), vectors)
-        if vectors.dtype != np.float32 or vectors.shape != (len(found.items), dimension):
+            raise LibraryError(f"the changes in {folder.name} cannot be read ({str(error)[:160]})") from None
+        changes = cls(tuple(entries), vectors)
+        if vectors.dtype != np.float32 or vectors.shape != (len(changes.items), dimension):
             raise LibraryError(
-                f"{VECTORS} holds {vectors.dtype} {vectors.shape}, not float32 {len(found.items)}x{dimension}"
+                f"{VECTORS} holds {vectors.dtype} {vectors.shape}, not float32 {len(changes.items)}x{dimension}"
             )
         if len({entry.video_id for entry in entries}) != len(entries):
-            raise LibraryError(f"a video stands twice in {JSON}")
+            raise LibraryError(f"a video is in {JSON} twice")
         if any(entry.item is not None and entry.item.video_id != entry.video_id for entry in entries):
-            raise LibraryError(f"an item in {JSON} stands for another video")
-        return found
+            raise LibraryError(f"an entry of {JSON} has the item of another video")
+        return changes

@@ -1,4 +1,4 @@
-"""The files of a library that was built at once, see docs/release-format.md: written into a release, read and checked."""
+"""Write the base of a library into a release, and read it. docs/release-format.md describes the files."""
 
 import gc
 import json
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index.base import Base
+from thumblab_core.index.calibration import Calibration
 from thumblab_core.index.items import Item, LibraryError
 from thumblab_core.index.kinds import FLAT, Kind, faiss_module, set_parameter
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 
 INDEX, ITEMS, VECTORS, CALIBRATION = "index.faiss", "items.json", "vectors.npy", "calibration.npy"
 BASE_FILES = (INDEX, ITEMS, VECTORS, CALIBRATION)
@@ -23,9 +23,9 @@ BASE_FILES = (INDEX, ITEMS, VECTORS, CALIBRATION)
 _ITEMS = TypeAdapter(list[Item])
 
 
-def write_base(base: Base, calibration: npt.NDArray[np.float32], folder: Path) -> None:
-    """Into an empty folder. Raises `OSError`."""
-    # Not by FAISS's own writer: on a full disk it leaves a part of the file, prints a line and says nothing.
+def write_base(base: Base, calibration: Calibration, folder: Path) -> None:
+    """Write a base into an empty folder. Raises `OSError`."""
+    # Not with FAISS's own writer: on a full disk it leaves a part of the file and raises no error.
     (folder / INDEX).write_bytes(faiss_module().serialize_index(base.index).data)
     if not base.kind.exact:
         np.save(folder / VECTORS, base.vectors)
@@ -34,31 +34,32 @@ def write_base(base: Base, calibration: npt.NDArray[np.float32], folder: Path) -
 
 
 def items_json(items: Sequence[Item]) -> bytes:
-    """As a release holds them."""
+    """Return the items as the JSON that a release holds."""
     return _ITEMS.dump_json(list(items))
 
 
 def named_videos(release: Release) -> set[str]:
-    """Of whom the files are, without reading a vector."""
+    """Return the ids of the videos in the base of a release, without reading a vector."""
     return {item["video_id"] for item in json.loads((release.path / ITEMS).read_bytes())}
 
 
 def read_base(release: Release) -> Base:
-    """Of a verified release. Raises `LibraryError` when the files make no sense, or not the same."""
+    """Return the base of a verified release. Raises `LibraryError` if its files are unreadable or disagree."""
     try:
-        with _without_collecting():
+        with _without_garbage_collection():
             items = _ITEMS.validate_json((release.path / ITEMS).read_bytes(), strict=False)
         index = faiss_module().read_index(str(release.path / INDEX))
-        said = release.info.get("search") or {"factory": FLAT}
-        kind = Kind(**said)
-        # The vectors of an approximate index are looked up a few at a time: the kernel may keep them where it likes.
-        vectors = _held(index) if kind.exact else np.load(release.path / VECTORS, mmap_mode="r", allow_pickle=False)
+        kind = Kind(**(release.info.get("search") or {"factory": FLAT}))
+        # Searches read only a few vectors of an approximate index, so they need not all be in memory.
+        vectors = (
+            _vectors_of(index) if kind.exact else np.load(release.path / VECTORS, mmap_mode="r", allow_pickle=False)
+        )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ValidationError) as error:
-        raise LibraryError(f"{release} makes no sense ({type(error).__name__}: {str(error)[:160]})") from None
+        raise LibraryError(f"{release} cannot be read ({type(error).__name__}: {str(error)[:160]})") from None
     shapes = {(index.ntotal, index.d), (len(items), index.d), vectors.shape}
     if len(shapes) > 1 or vectors.dtype != np.float32:
-        held = f"{index.ntotal}x{index.d}, {len(items)} items and {vectors.dtype} vectors of {vectors.shape}"
-        raise LibraryError(f"{release} holds {held}, not {release.info['count']}x{release.info['dimension']}")
+        content = f"{index.ntotal}x{index.d}, {len(items)} items and {vectors.dtype} vectors of {vectors.shape}"
+        raise LibraryError(f"{release} holds {content}, not {release.info['count']}x{release.info['dimension']}")
     if len({item.video_id for item in items}) != len(items):
         raise LibraryError(f"{release} holds a video twice")
     if kind.parameter is not None and kind.value is not None:
@@ -66,30 +67,30 @@ def read_base(release: Release) -> Base:
     return Base(index, vectors, items, kind)
 
 
-def read_calibration(release: Release) -> npt.NDArray[np.float32]:
-    """Of a verified release: rising, float32. Raises `LibraryError`."""
+def read_calibration(release: Release) -> Calibration:
+    """Return the calibration of a verified release. Raises `LibraryError` if it is not a rising sequence of numbers."""
     try:
-        found = np.load(release.path / CALIBRATION, allow_pickle=False)
+        calibration = np.load(release.path / CALIBRATION, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise LibraryError(f"{release}: {CALIBRATION} cannot be read ({str(error)[:160]})") from None
-    if found.ndim != 1 or not np.isfinite(found).all() or (np.diff(found) < 0).any():
-        raise LibraryError(f"{release}: {CALIBRATION} is no distribution")
-    return np.asarray(found, np.float32)
+    if calibration.ndim != 1 or not np.isfinite(calibration).all() or (np.diff(calibration) < 0).any():
+        raise LibraryError(f"{release}: {CALIBRATION} is not a rising sequence of finite numbers")
+    return np.asarray(calibration, np.float32)
 
 
 @contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Of a hundred thousand new objects the collector frees none, and takes a third of the time to find that out."""
-    collecting = gc.isenabled()
+def _without_garbage_collection() -> Iterator[None]:
+    """Pause the garbage collector. While 100,000 objects are made it frees none, and takes a third of the time."""
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if collecting:
+        if enabled:
             gc.enable()
 
 
-def _held(index: Any) -> Vectors:
-    """The vectors of an exact index, without a copy."""
-    found: Vectors = index.reconstruct_n(0, index.ntotal)
-    return found.reshape(index.ntotal, index.d)
+def _vectors_of(index: Any) -> Vectors:
+    """Return the vectors of an exact index, without a copy."""
+    vectors: Vectors = index.reconstruct_n(0, index.ntotal)
+    return vectors.reshape(index.ntotal, index.d)

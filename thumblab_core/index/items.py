@@ -1,4 +1,4 @@
-"""What a library says of a video, and which videos a search is about."""
+"""The items of a library, the neighbours that a search returns, and the days that a search is limited to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ import numpy.typing as npt
 from thumblab_core.errors import LabError
 
 MAX_NEIGHBOURS = 200
-"""No question of the lab needs more; the recall of a library is measured at this many."""
-
+"""The most neighbours that any part of the lab asks for. The recall of a library is measured at this number."""
 
 OUTLIER, LEAST_RATE, UNMEASURED_RATE = 2.0, 10.0, 1_000.0
 WINNER = (
     f"At least {OUTLIER:g} times what its channel usually gets, and {LEAST_RATE:g} views an hour; where the channel has no "
     f"baseline yet, {UNMEASURED_RATE:,.0f} views an hour."
 )
-"""What a winner is, in words."""
-
-_ROUNDING = 1e-6
-"""FAISS, numpy and PostgreSQL round the same cosine differently; equal cosines must count as equal."""
+"""The definition of a winner, for people."""
 
 
 def typical_neighbours(count: int) -> int:
-    """How many neighbours say how at home a picture is in a library of that many."""
+    """Return how many neighbours decide how typical a thumbnail is of a library of `count` items."""
     return min(MAX_NEIGHBOURS, max(1, count // 10))
+
+
+_ROUNDING = 1e-6
+"""Tolerance for comparing cosines: FAISS, numpy and PostgreSQL round the same cosine a little differently."""
 
 
 def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) -> float:
@@ -45,16 +45,16 @@ class LibraryError(LabError):
 
 
 class RebuildRequiredError(LibraryError):
-    """What is served cannot take this change in place: the library has to be built anew."""
+    """The served index cannot take this change in place; the library must be rebuilt."""
 
 
 @dataclass(frozen=True)
 class Item:
     """One video of the library.
 
-    `outlier_multiple`: its views over the median of its channel's videos in the same age band (`age_band` of the
-    database); where the channel has too few of them, its views per hour over the channel's median at any age; None where
-    the channel has no baseline. `published_on` is None in releases made before they said so.
+    `outlier_multiple` is its views over the median of its channel's videos in the same age band (`age_band` of the
+    database). If the channel has too few of them, it is its views per hour over the channel's median at any age. It is None
+    if the channel has no baseline. `published_on` is None in old releases, which did not record it.
     """
 
     video_id: str
@@ -67,8 +67,10 @@ class Item:
 
     @property
     def winner(self) -> bool:
-        """See `WINNER`: a multiple of what is next to nothing says nothing, and nor does a rate without a channel's usual
-        unless it is one that trends."""
+        """Whether the video is a winner, see `WINNER`.
+
+        A high multiple of almost no views means nothing. Without a baseline, only a rate that would trend counts.
+        """
         if self.outlier_multiple is None:
             return self.views_per_hour >= UNMEASURED_RATE
         return self.outlier_multiple >= OUTLIER and self.views_per_hour >= LEAST_RATE
@@ -82,15 +84,15 @@ class Neighbour(NamedTuple):
 
 
 def examples_of(near: Sequence[Neighbour], k: int) -> list[Neighbour]:
-    """Of neighbours, nearest first, the k nearest winners; where none of them is one, the k nearest of any kind."""
+    """Return the first k winners of neighbours sorted nearest first, or the first k of any kind if none is a winner."""
     return [neighbour for neighbour in near if neighbour.item.winner][:k] or list(near[:k])
 
 
 @dataclass(frozen=True)
 class Only:
-    """Which videos are searched: those published from `since` to `until`, both included. None: no bound.
+    """Limits a search to videos published from `since` to `until`, both included. None means no limit.
 
-    A video whose day is not known is outside of any bound.
+    A video with an unknown day is outside every limit.
     """
 
     since: date | None = None

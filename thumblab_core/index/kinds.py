@@ -1,4 +1,4 @@
-"""Which FAISS index a library gets: chosen by its size, or a factory string of FAISS as the settings say it."""
+"""Which FAISS index a library gets: chosen by its size, or given in the settings as a factory string of FAISS."""
 
 import os
 import re
@@ -14,14 +14,14 @@ from thumblab_core.index.items import LibraryError
 
 AUTO, FLAT = "auto", "Flat"
 FLAT_UP_TO = 10_000
-"""Up to here comparing with every vector takes about a millisecond, and nothing has to be trained."""
+"""Up to this many vectors, comparing with each takes about a millisecond, and no index has to be trained."""
 
-_TRAINED_ON = 30_000
-_FAITHFUL = re.compile(
-    r"(IDMap2?,)?((IVF\d+(_HNSW\d+)?|HNSW\d+),)?(Flat|SQfp16)"
-)  # nothing before it turns the vectors
-_ROUNDS = 5
-"""Of k-means, for the lists. Twice as many of both take four times as long, for a search that is no faster."""
+_TRAINING_SAMPLE = 30_000
+_KMEANS_ITERATIONS = 5
+"""Iterations for the lists. Doubling these and the training sample takes four times as long, and search gets no faster."""
+
+# The index stores the vectors at full or half precision, and no step before it transforms them.
+_FAITHFUL = re.compile(r"(IDMap2?,)?((IVF\d+(_HNSW\d+)?|HNSW\d+),)?(Flat|SQfp16)")
 
 
 class UntrainableError(LibraryError):
@@ -32,8 +32,8 @@ class UntrainableError(LibraryError):
 class Kind:
     """How a library is searched: a FAISS factory string, and the one parameter that trades time for recall.
 
-    `recall` is the share of the true `k` nearest that is found, measured on `queries` vectors of the library itself, each
-    against all others. `note` says why it is not what was asked for, where it is not.
+    `recall` is the share of the true `k` nearest vectors that is found. It is measured on `queries` vectors of the library,
+    each against all others. `note` says why the index differs from what was asked for, if it does.
     """
 
     factory: str
@@ -51,7 +51,7 @@ class Kind:
 
     @property
     def faithful(self) -> bool:
-        """Its own similarities are those of the vectors, to 1e-4; of others they are computed once more."""
+        """Whether the index returns the cosines of the vectors, to 1e-4. For other indices they are computed again."""
         return _FAITHFUL.fullmatch(self.factory) is not None
 
     def as_json(self) -> dict[str, Any]:
@@ -59,31 +59,34 @@ class Kind:
 
 
 def factory_for(count: int) -> str:
-    """What a library of that many vectors gets where nobody says otherwise."""
+    """Return the default factory string for a library of `count` vectors."""
     if count <= FLAT_UP_TO:
         return FLAT
     return f"IVF{2 * round(count**0.5)},SQfp16"
 
 
 def flat(vectors: Vectors) -> Any:
-    """An exact index of unit vectors, float32 [n, d]."""
+    """Return an exact FAISS index of unit vectors, float32 [n, d]."""
     index = faiss_module().IndexFlatIP(vectors.shape[1])
     index.add(np.ascontiguousarray(vectors))
     return index
 
 
 def trained(vectors: Vectors, factory: str) -> Any:
-    """A FAISS index of that factory string with all vectors, numbered by their rows. Raises `LibraryError`."""
+    """Return a FAISS index of all vectors, numbered by their rows.
+
+    Raises `LibraryError` for an unknown factory string, and `UntrainableError` if there are too few vectors.
+    """
     faiss = faiss_module()
     try:
         index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
         raise LibraryError(f"FAISS knows no index {factory!r} ({_short(error)}); set THUMBLAB_INDEX_FACTORY") from None
-    with suppress(RuntimeError):  # it has no lists
-        faiss.extract_index_ivf(index).cp.niter = _ROUNDS
+    with suppress(RuntimeError):  # raised by an index without lists
+        faiss.extract_index_ivf(index).cp.niter = _KMEANS_ITERATIONS
     sample = vectors
-    if len(vectors) > _TRAINED_ON:
-        sample = vectors[np.sort(np.random.default_rng(0).choice(len(vectors), _TRAINED_ON, replace=False))]
+    if len(vectors) > _TRAINING_SAMPLE:
+        sample = vectors[np.sort(np.random.default_rng(0).choice(len(vectors), _TRAINING_SAMPLE, replace=False))]
     try:
         with all_cores():
             index.train(np.ascontiguousarray(sample))
@@ -97,7 +100,7 @@ def trained(vectors: Vectors, factory: str) -> Any:
 
 
 def parameter_of(factory: str, count: int) -> tuple[str | None, list[int]]:
-    """The parameter that trades time for recall, and its values to try, cheapest first."""
+    """Return the name of the parameter that trades time for recall, and the values to try, the fastest first."""
     lists = re.search(r"\bIVF(\d+)", factory)
     if lists is not None:
         return "nprobe", _rising(1, int(lists[1]))
@@ -107,7 +110,7 @@ def parameter_of(factory: str, count: int) -> tuple[str | None, list[int]]:
 
 
 def set_parameter(index: Any, name: str, value: int) -> None:
-    """Raises `LibraryError` for an index that has no such parameter."""
+    """Set a search parameter of a FAISS index. Raises `LibraryError` if the index has no such parameter."""
     try:
         faiss_module().ParameterSpace().set_index_parameter(index, name, value)
     except RuntimeError as error:
@@ -116,7 +119,7 @@ def set_parameter(index: Any, name: str, value: int) -> None:
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """For work that is worth sharing; outside of it FAISS keeps to the thread that asks."""
+    """Let FAISS use all cores, for work that is large enough to share. Elsewhere it uses the calling thread only."""
     faiss = faiss_module()
     faiss.omp_set_num_threads(os.cpu_count() or 1)
     try:
@@ -126,19 +129,22 @@ def all_cores() -> Iterator[None]:
 
 
 def faiss_module() -> Any:
+    """Import FAISS, and make it use one thread for calls from this thread.
+
+    One query is too little work to share: waking a second thread costs up to ten times the search.
+    """
     import faiss
 
-    # Of the calling thread. One query is too little work to share: waking a second one costs up to ten times the search.
     faiss.omp_set_num_threads(1)
     return faiss
 
 
 def _rising(first: int, last: int) -> list[int]:
-    """From the first to the last, each about a fifth more than the one before."""
-    found = [first]
-    while found[-1] < last:
-        found.append(min(last, max(found[-1] + 1, round(found[-1] * 1.2))))
-    return found
+    """Return values from the first to the last, each about a fifth larger than the one before."""
+    values = [first]
+    while values[-1] < last:
+        values.append(min(last, max(values[-1] + 1, round(values[-1] * 1.2))))
+    return values
 
 
 def _short(error: Exception) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
-from thumblab_core.releases.release_store import Release, ReleaseStore
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 
 ADAPTER = "adapter"
 """The kind of the releases."""
@@ -69,7 +70,7 @@ class ChannelAdapters:
         """
         scope = _checked(channel_id)
         try:
-            return self.store.current_id(ADAPTER, scope)
+            return self.store.serving.current_id(ADAPTER, scope)
         except (OSError, ValueError) as error:
             raise LabError(f"the pointer of {ADAPTER}/{scope} cannot be read ({type(error).__name__})") from None
 
@@ -110,13 +111,13 @@ class ChannelAdapters:
 
         info = {**vars(about), "dimension": dimension, **more}
         release = self.store.publish(ADAPTER, scope, write, info, run_id)
-        self.store.promote(release)
+        self.store.serving.promote(release)
         self.store.prune(ADAPTER, scope, keep=1)
         return release
 
     def changing(self, channel_id: str) -> AbstractContextManager[None]:
         """Lock the channel's adapter against changes by others, see `ReleaseStore.changing`."""
-        return self.store.changing(ADAPTER, _checked(channel_id))
+        return self.store.serving.changing(ADAPTER, _checked(channel_id))
 
     def remove(self, channel_id: str) -> bool:
         """Withdraw the channel's adapter and delete all its releases. Return whether there was one."""
@@ -125,7 +126,7 @@ class ChannelAdapters:
             return False
         with self.changing(scope):
             existed = self._exists(scope)
-            self.store.withdraw(ADAPTER, scope)
+            self.store.serving.withdraw(ADAPTER, scope)
             for release in self.store.all(ADAPTER, scope):
                 self.store.remove(release)
             self.store.discard_unreadable(ADAPTER, scope)

@@ -21,7 +21,7 @@ from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_core.ranking.percentiles import percentile_of
 from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig, join
 from thumblab_core.ranking.skill import Skill, read_skills
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 
 ENGAGEMENT, CTR = "engagement", "click_through_rate"
 """What the absolute head was trained on: the percentile among the channel's own videos, or the owner's true click-through

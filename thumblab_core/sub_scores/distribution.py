@@ -19,7 +19,7 @@ from typing import Self
 import numpy as np
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores import NAMES
 
 FILE = "sub_scores.json"

@@ -17,7 +17,7 @@ from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import MOST_VIDEOS, Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
-from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.adapter_videos import read_own
 from thumblab_pipelines.channels.collect import Channel, find_channel
 from thumblab_pipelines.channels.evaluate import AdapterEvaluation, evaluate_adapter
@@ -104,7 +104,7 @@ class ChannelData:
 
 def served_model(lab: Lab) -> Release:
     """Return the release of the served model. Raises `LabError` when none is served."""
-    release = lab.releases.current(MODEL, ALL)
+    release = lab.releases.serving.current(MODEL, ALL)
     if release is None:
         raise LabError(
             "no ranking model is served yet; run train_ranker in Dagster (`thumblab up`), then add the channel"
@@ -125,7 +125,7 @@ def fit_channel_adapter(
     with adapters.changing(channel.channel_id):
         # After a new model is served, all adapters are fitted again, each under this lock. Checking the served model inside
         # the lock makes sure that an adapter for the old model never replaces one for the new model.
-        if lab.releases.current_id(MODEL, ALL) != model.release_id:
+        if lab.releases.serving.current_id(MODEL, ALL) != model.release_id:
             raise AnotherModelError("another model was served in the meantime; run the command again")
         videos, images, titles, left_out = _videos_with_vectors(lab, channel.channel_id, model)
         start = time.perf_counter()

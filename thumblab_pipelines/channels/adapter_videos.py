@@ -20,7 +20,7 @@ from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.errors import LabError
 from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.inclusion import SHORTEST_S
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 from thumblab_pipelines.features.learnt_vectors import (
     PICTURE,
     TITLE,

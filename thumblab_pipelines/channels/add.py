@@ -7,7 +7,7 @@ from pathlib import Path
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import LEAST_VIDEOS
 from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters
-from thumblab_core.releases.release_store import ALL, MODEL
+from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.channels.adapter import FittedAdapter, fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_own
 from thumblab_pipelines.channels.collect import Channel, collect_channel, find_channel, is_name_for_youtube, niche_of
@@ -76,7 +76,7 @@ def add_channel(
 
 def list_channels(lab: Lab) -> list[ListedAdapter]:
     """Return all added channel adapters. Each is verified; the `fault` of a damaged one says what is wrong."""
-    adapters, served = ChannelAdapters(lab.releases), lab.releases.current_id(MODEL, ALL)
+    adapters, served = ChannelAdapters(lab.releases), lab.releases.serving.current_id(MODEL, ALL)
     listed = []
     for channel_id in adapters.channels():
         release_id = ""

@@ -13,7 +13,7 @@ import numpy as np
 from thumblab_core.arrays import Flags
 from thumblab_core.errors import LabError
 from thumblab_core.images.stored_hashes import known_hashes
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.ageing import fit_growth, views_at
 from thumblab_pipelines.dataset.near_duplicates import Pictures

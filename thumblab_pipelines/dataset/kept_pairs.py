@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy import text
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release
+from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.lab import Lab
 
 SUCCEEDED = "succeeded"
@@ -34,7 +34,7 @@ def holding_pairs(lab: Lab) -> AbstractContextManager[None]:
 
     It cannot be nested. Raises `BusyError` if another process holds the pairs for more than ten minutes.
     """
-    return lab.releases.changing(PAIRS, ALL, _PATIENCE_S)
+    return lab.releases.serving.changing(PAIRS, ALL, _PATIENCE_S)
 
 
 def newest_pairs(lab: Lab) -> Release:
@@ -91,7 +91,7 @@ def _needed(lab: Lab) -> set[str]:
     """Return the ids of the needed pairs releases, as the models name them; a successor may have replaced one."""
     newest = lab.releases.latest(PAIRS, ALL)
     needed = set() if newest is None else {newest.release_id}
-    served = lab.releases.current_id(MODEL, ALL)
+    served = lab.releases.serving.current_id(MODEL, ALL)
     models = lab.releases.all(MODEL, ALL)
     return needed | {
         str(model.info.get("pairs_release")) for model in models if model.release_id == served or model is models[-1]

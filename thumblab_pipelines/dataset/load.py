@@ -10,7 +10,7 @@ import numpy as np
 
 from thumblab_core.arrays import Flags, Float32s, Rows
 from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 from thumblab_pipelines.dataset.kept_pairs import deleted_in
 from thumblab_pipelines.dataset.snapshot import Snapshot
 from thumblab_pipelines.features.vectors import digests, read_vectors

@@ -16,7 +16,7 @@ from thumblab_core.arrays import Flags
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, title_encoder
 from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.inclusion import OUTLIER_SIGMAS
-from thumblab_core.releases.release_store import ALL, PAIRS, Release
+from thumblab_core.releases.release import ALL, PAIRS, Release
 from thumblab_pipelines.dataset.ageing import age_exponent, fit_growth
 from thumblab_pipelines.dataset.corpus import LATER_RULES, exclude, read_corpus
 from thumblab_pipelines.dataset.kept_pairs import holding_pairs, prune_pairs

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from thumblab_core.arrays import Flags
 from thumblab_core.encoders.load import weights_file
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 
 SEEN = "seen.npy"
 """The file of a release (model or fine-tuned encoder) with the `fingerprints` of the videos it was trained on."""

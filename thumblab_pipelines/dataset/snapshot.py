@@ -21,7 +21,7 @@ from sqlalchemy import text
 from thumblab_core.arrays import Flags, Float32s
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.features.vectors import digests, read_vectors
 from thumblab_pipelines.lab import Lab

@@ -20,7 +20,7 @@ from thumblab_core.database.tables import channels, videos
 from thumblab_core.encoders.learnt import LearntEncoder
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, ENCODER, MODEL, Release
+from thumblab_core.releases.release import ALL, ENCODER, MODEL, Release
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
 from thumblab_pipelines.dataset.load import Dataset, load_dataset
 from thumblab_pipelines.dataset.pairs import build_pairs
@@ -80,7 +80,7 @@ def named_model(lab: Lab, name: str) -> Release:
     Raises `LabError` if there is none; the message lists the releases that exist.
     """
     if name == CHAMPION:
-        served = lab.releases.current(MODEL, ALL)
+        served = lab.releases.serving.current(MODEL, ALL)
         if served is None:
             raise LabError("no model is served yet; `thumblab refresh` trains and serves one on the videos of the lab")
         return served

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, ENCODER, MODEL, Release
+from thumblab_core.releases.release import ALL, ENCODER, MODEL, Release
 from thumblab_core.settings import Settings
 from thumblab_pipelines.dataset.kept_pairs import deleted_in, holding_pairs, named_pairs
 from thumblab_pipelines.lab import Lab, inputs_digest
@@ -143,7 +143,7 @@ def fine_tune(
     start_files = start.files if start is not None else None
     inputs = inputs_digest(_VERSION, source.info["inputs"], encoder.base, asdict(config), start_files, deleted)
     tuning = _FineTuning(data, encoder, start, config, inputs)
-    with lab.releases.changing(ENCODER, tuning.scope, patience=0):
+    with lab.releases.serving.changing(ENCODER, tuning.scope, patience=0):
         existing = [release for release in lab.releases.all(ENCODER, tuning.scope) if release.info["inputs"] == inputs]
         if existing:
             return existing[-1]

@@ -1,1 +1,1 @@
-"""The index of a niche: build, change, search, status."""
+"""The library index of a niche: build, change, search and report on it."""

@@ -1,4 +1,4 @@
-"""What each niche serves, and whether every release that is kept is whole."""
+"""Report what each niche serves, and whether its releases are undamaged."""
 
 import os
 from contextlib import suppress
@@ -8,15 +8,18 @@ from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import INDEX
+from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.library.build import as_of, newest_build, was_read_after
-from thumblab_pipelines.library.changes import rebuilds_asked_for
+from thumblab_pipelines.library.build import newest_build, was_read_after
+from thumblab_pipelines.library.rebuild_requests import as_of, rebuilds_asked_for
 
 
 @dataclass
 class IndexStatus:
-    """One niche. `changed`: videos put in or taken out since all others were built at once. `bytes`: on the disk."""
+    """The served index of a niche. `changed` counts videos put in or taken out since its base was built.
+
+    `releases` and `bytes` count all releases of the niche on the disk.
+    """
 
     niche: str
     release_id: str | None = None
@@ -33,7 +36,7 @@ class IndexStatus:
 
 @dataclass(frozen=True)
 class Verified:
-    """A release, and what is wrong with it."""
+    """A release, and its fault, or None if it is undamaged."""
 
     niche: str
     release_id: str
@@ -42,49 +45,53 @@ class Verified:
 
 
 def index_status(lab: Lab, niche: str) -> IndexStatus:
-    """What the niche serves; whatever is out of the ordinary is a remark."""
+    """Return what the niche serves, with a remark on everything unusual."""
     releases = lab.releases.all(INDEX, niche)
-    found = IndexStatus(niche, releases=len(releases))
-    files = {(s.st_dev, s.st_ino): s.st_size for release in releases for s in _stats(release.path)}
-    found.bytes = sum(files.values())
+    status = IndexStatus(niche, releases=len(releases))
+    # Releases share files as hard links, so each inode counts once.
+    sizes = {(s.st_dev, s.st_ino): s.st_size for release in releases for s in _file_stats(release.path)}
+    status.bytes = sum(sizes.values())
     try:
-        served = lab.releases.current(INDEX, niche)
+        served = lab.releases.serving.current(INDEX, niche)
     except LabError as error:
-        found.remarks.append(f"what is served cannot be read: {error}")
-        return found
+        status.remarks.append(f"the served release cannot be read: {error}")
+        return status
     if served is None:
-        found.remarks.append(f"nothing is served yet; `thumblab refresh {niche}` builds it of what the lab holds")
+        status.remarks.append(
+            f"nothing is served yet; `thumblab refresh {niche}` builds an index from what the lab holds"
+        )
     else:
         search = served.info.get("search", {})
-        found.release_id, found.created_at = served.release_id, served.created_at
-        found.count, found.encoder = int(served.info["count"]), str(served.info["encoder"])
-        found.changed, found.kind = int(served.info.get("changed_since", 0)), str(served.info["faiss"])
-        found.recall = float(search.get("recall", 1.0))
+        status.release_id, status.created_at = served.release_id, served.created_at
+        status.count, status.encoder = int(served.info["count"]), str(served.info["encoder"])
+        status.changed, status.kind = int(served.info.get("changed_since", 0)), str(served.info["faiss"])
+        status.recall = float(search.get("recall", 1.0))
         if search.get("note"):
-            found.remarks.append(str(search["note"]))
+            status.remarks.append(str(search["note"]))
         age = datetime.now(UTC) - as_of(served)
         if age.days >= 2:
-            found.remarks.append(f"it is {age.days} days old")
-    held = lab.releases.held(INDEX, niche)
+            status.remarks.append(f"it is {age.days} days old")
+    held = lab.releases.serving.held(INDEX, niche)
     if held is not None:
-        found.remarks.append(f"held: {held}; `thumblab index resume {niche}`")
+        status.remarks.append(f"held: {held}; `thumblab index resume {niche}` ends the hold")
     build = newest_build(lab, niche)
     if build is not None and served is not None and was_read_after(build, served):
-        found.remarks.append(f"{build.release_id} is built and not served")
-    found.remarks += [f"a rebuild is asked for: {a.reason}" for a in rebuilds_asked_for(lab) if a.niche == niche]
-    return found
+        status.remarks.append(f"{build.release_id} is built and not served")
+    requests = [request for request in rebuilds_asked_for(lab) if request.niche == niche]
+    status.remarks += [f"a rebuild is requested: {request.reason}" for request in requests]
+    return status
 
 
 def verify_releases(lab: Lab, niche: str) -> list[Verified]:
-    """Read every release that is kept as a service would; also the served one when its manifest cannot be read."""
-    served = lab.releases.current_id(INDEX, niche)
-    names = [release.release_id for release in lab.releases.all(INDEX, niche)]
-    names += [served] if served and served not in names else []
-    return [Verified(niche, name, name == served, _fault(lab, niche, name)) for name in names]
+    """Load every release of the niche as the service would, also a served one whose manifest cannot be read."""
+    served = lab.releases.serving.current_id(INDEX, niche)
+    ids = [release.release_id for release in lab.releases.all(INDEX, niche)]
+    ids += [served] if served and served not in ids else []
+    return [Verified(niche, release_id, release_id == served, _fault(lab, niche, release_id)) for release_id in ids]
 
 
-def _stats(folder: Path) -> list[os.stat_result]:
-    """Of its files, which several releases may share; a release may be pruned meanwhile."""
+def _file_stats(folder: Path) -> list[os.stat_result]:
+    """Return the stats of all files of a release, or none if it is pruned meanwhile."""
     with suppress(FileNotFoundError):
         return [path.stat() for path in folder.rglob("*") if path.is_file()]
     return []

@@ -9,7 +9,7 @@ import numpy as np
 
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.checks import check_pairs
 from thumblab_pipelines.dataset.kept_pairs import deleted_in, holding_pairs, newest_pairs

@@ -7,7 +7,7 @@ itself last put it. That is not a person's choice: the pointer stays, and the ne
 from dataclasses import dataclass
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.promotion import Decision, failed_checks, promote_by_hand, promote_newest, prune_models
 from thumblab_pipelines.models.registry import Champion, ModelRegistry, Version
@@ -58,7 +58,7 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
 
 def watch(lab: Lab, registry: ModelRegistry) -> AliasState:
     """Return the state of the alias now, and record in MLflow if the lab has followed a person's move."""
-    champion, serving = registry.champion(), lab.releases.current_id(MODEL, ALL)
+    champion, serving = registry.champion(), lab.releases.serving.current_id(MODEL, ALL)
     state = alias_state(champion, serving)
     if champion and champion.version.release_id == serving and champion.crowned != champion.version.number:
         registry.acknowledge(champion.version)
@@ -77,7 +77,7 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     newest = lab.releases.latest(MODEL, ALL)
     if newest is not None and registry.of_release(newest.release_id) is None:
         raise LabError(f"MLflow has no model of {newest}; materialize ranking_model again")
-    before, serving = registry.champion(), lab.releases.current_id(MODEL, ALL)
+    before, serving = registry.champion(), lab.releases.serving.current_id(MODEL, ALL)
     chosen = alias_state(before, serving).chosen
     chosen_release = None if chosen is None else _servable(lab, registry, chosen)
     challenger, served, decision = promote_newest(lab, chosen_release)

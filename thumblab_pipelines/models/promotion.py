@@ -16,7 +16,7 @@ import numpy as np
 
 from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release, require_damage
+from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release, require_damage
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.kept_pairs import SCOPES, holding_pairs
 from thumblab_pipelines.dataset.load import Dataset, in_spaces_of, load_dataset
@@ -120,7 +120,7 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         return Decision(True, "no model is served yet")
     if champion.release_id == challenger.release_id:
         return Decision(True, "a person chose it")
-    if challenger.release_id in lab.releases.promoted(MODEL, ALL):
+    if challenger.release_id in lab.releases.serving.promoted(MODEL, ALL):
         return Decision(False, f"{challenger.release_id} was replaced by a person, who chose {champion.release_id}")
     champion_model = _loaded(champion)
     if champion_model is None:
@@ -181,26 +181,26 @@ def promote_newest(lab: Lab, chosen: Release | None = None) -> tuple[Release, Re
     the challenger, the release that is served now, and the decision. Raises `LabError` when the challenger fails a
     check.
     """
-    with lab.releases.changing(MODEL, ALL):
+    with lab.releases.serving.changing(MODEL, ALL):
         challenger = lab.releases.latest(MODEL, ALL)
         if challenger is None:
             raise LabError("there is no model release; materialize ranking_model first")
         _require_fit(lab, challenger)
-        served = lab.releases.current_id(MODEL, ALL)
+        served = lab.releases.serving.current_id(MODEL, ALL)
         if served == challenger.release_id:
             return challenger, challenger, Decision(True, "it is served already")
         decision = decide(lab, challenger, chosen or _served(lab))
         if decision.promoted:
-            lab.releases.promote(challenger)
-        return challenger, lab.releases.current(MODEL, ALL) or challenger, decision
+            lab.releases.serving.promote(challenger)
+        return challenger, lab.releases.serving.current(MODEL, ALL) or challenger, decision
 
 
 def promote_by_hand(lab: Lab, release: Release) -> None:
     """Serve a release that a person has chosen, without a comparison. Raises `LabError` when it fails a check."""
-    with lab.releases.changing(MODEL, ALL):
+    with lab.releases.serving.changing(MODEL, ALL):
         _require_fit(lab, release)
-        if lab.releases.current_id(MODEL, ALL) != release.release_id:
-            lab.releases.promote(release)
+        if lab.releases.serving.current_id(MODEL, ALL) != release.release_id:
+            lab.releases.serving.promote(release)
 
 
 def prune_models(lab: Lab, spare: Collection[str] = ()) -> None:
@@ -215,7 +215,7 @@ def failed_checks(lab: Lab, release: Release) -> list[str]:
 
 def check_served_model(lab: Lab, expected: Release, decision: Decision) -> list[CheckResult]:
     """Check that the served release is the expected one, and (advisory) that the challenger was promoted."""
-    served = lab.releases.current_id(MODEL, ALL)
+    served = lab.releases.serving.current_id(MODEL, ALL)
     return [
         CheckResult("pointer", served == expected.release_id, f"the service reads {served}"),
         CheckResult("promoted", decision.promoted, decision.reason, advisory=True),
@@ -230,7 +230,7 @@ def _require_fit(lab: Lab, release: Release) -> None:
 
 def _served(lab: Lab) -> Release | None:
     try:
-        return lab.releases.current(MODEL, ALL)
+        return lab.releases.serving.current(MODEL, ALL)
     except LabError as error:  # the pointer names a release that was deleted
         if error.transient:
             raise

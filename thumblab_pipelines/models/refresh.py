@@ -12,7 +12,7 @@ from sqlalchemy import select
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
-from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.adapter import refit_channel_adapters
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.checks import check_pairs
@@ -134,7 +134,7 @@ def refresh_model(
     videos to learn from nothing is trained, and no error is raised.
     """
     progress, made = listener.progress, listener.made
-    before = lab.releases.current(MODEL, ALL)
+    before = lab.releases.serving.current(MODEL, ALL)
     progress("building the training pairs", 0, 1)
     pairs = build_pairs(lab)
     failed = _failed(check_pairs(pairs.release))

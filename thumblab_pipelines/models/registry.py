@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import Release, ReleaseStore
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 RELEASE_TAG = "thumblab.release_id"

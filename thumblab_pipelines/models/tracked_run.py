@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, PAIRS, Release, ReleaseStore
+from thumblab_core.releases.release import ALL, PAIRS, Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import CHECKOUT
 from thumblab_pipelines.evaluation.questions import SLICES, Evaluation
 from thumblab_pipelines.training.config import Epoch

@@ -19,7 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from thumblab_core.database.engine import HELD
 from thumblab_core.errors import LabError
 from thumblab_core.loopback import spare_loopback
-from thumblab_core.releases.release_store import Release, ReleaseStore
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.evaluation.questions import Evaluation
 from thumblab_pipelines.models import tracked_run
 from thumblab_pipelines.models.registry import RELEASE_TAG, ModelRegistry, Version

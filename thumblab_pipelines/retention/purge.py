@@ -16,7 +16,7 @@ from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
 from thumblab_core.durable_files import age
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import ALL, INDEX, PAIRS, Release, UnreadError, require_damage, unread
+from thumblab_core.releases.release import ALL, INDEX, PAIRS, Release, UnreadError, require_damage, unread
 from thumblab_pipelines.dataset.kept_pairs import SCOPES, SUCCEEDED, deleted_in, holding_pairs, is_needed, prune_pairs
 from thumblab_pipelines.dataset.load import load_dataset
 from thumblab_pipelines.dataset.pairs import publish_successor
@@ -60,17 +60,17 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
 
     Raises `UnreadError` if a release cannot be read now; the served index then stays as it is.
     """
-    with lab.releases.changing(INDEX, niche):
+    with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
-        served = lab.releases.current_id(INDEX, niche)
+        served = lab.releases.serving.current_id(INDEX, niche)
         for release in stale:
             if release.release_id != served:
                 continue
             trimmed = _publish_trimmed(lab, release, alive, run_id)
             if trimmed is None:
-                lab.releases.withdraw(INDEX, niche)
+                lab.releases.serving.withdraw(INDEX, niche)
             else:
-                lab.releases.promote(trimmed)
+                lab.releases.serving.promote(trimmed)
         for release in stale:
             lab.releases.remove(release)
         unreadable = lab.releases.discard_unreadable(INDEX, niche)

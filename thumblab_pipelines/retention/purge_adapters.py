@@ -9,7 +9,7 @@ from sqlalchemy import select
 from thumblab_core.database.tables import channels
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
-from thumblab_core.releases.release_store import ALL, MODEL, unread
+from thumblab_core.releases.release import ALL, MODEL, unread
 from thumblab_pipelines.channels.adapter import refit_channel_adapters
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
@@ -62,7 +62,7 @@ def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
     adapters = ChannelAdapters(lab.releases)
     failed = {}
     try:
-        if lab.releases.current_id(MODEL, ALL) is None:
+        if lab.releases.serving.current_id(MODEL, ALL) is None:
             for channel_id in stale:
                 adapters.remove(channel_id)
         else:

@@ -12,7 +12,8 @@ from thumblab_core.encoders.protocol import ImageEncoder
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
 from thumblab_core.niches import Niche
-from thumblab_core.releases.release_store import ALL, INDEX, MODEL, Release, ReleaseStore
+from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.faults import Backoff, message
@@ -141,7 +142,7 @@ class ServedReleases:
         names = set()
         for slot in self.slots:
             with suppress(LabError, OSError, ValueError):  # an unreadable release is refused later, when it is loaded
-                release = self._store.current(slot.kind, slot.scope)
+                release = self._store.serving.current(slot.kind, slot.scope)
                 if release is not None:
                     names.add(self._encoder_name(release))
         return names or {image_encoder_name(self._settings)}

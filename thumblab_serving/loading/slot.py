@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 
 from thumblab_core.encoders.protocol import ImageEncoder
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import Release, ReleaseStore
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.faults import Backoff, message
 
 T = TypeVar("T")
@@ -104,8 +105,8 @@ class Slot(Generic[T]):
     def _pointer(self) -> str | Refusal | None:
         """Return the promoted release id, None where nothing is promoted, or why the pointer cannot be followed."""
         try:
-            release_id = self._store.current_id(self.kind, self.scope)
-            withdrawn = release_id is None and self._store.withdrawn(self.kind, self.scope)
+            release_id = self._store.serving.current_id(self.kind, self.scope)
+            withdrawn = release_id is None and self._store.serving.withdrawn(self.kind, self.scope)
         except (OSError, ValueError) as error:
             return Refusal(None, f"the pointer of {self.kind}/{self.scope} cannot be read ({error})")
         if release_id is None and self._loaded is not None and not withdrawn:

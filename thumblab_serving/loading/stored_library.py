@@ -134,7 +134,7 @@ class StoredLibraries:
         from thumblab_core.database.nearest import Library, search
         from thumblab_core.database.nearest_index import WORTHWHILE
 
-        library = Library(encoder, (niche.value,), self._settings.library_days)
+        library = Library(encoder, niche.value, self._settings.library_days)
         engine = self._engine(url)
         distribution = self._distribution(engine, niche, library)
         if distribution.count < 2:

@@ -18,7 +18,8 @@ from thumblab_core.encoders.preprocessing import Prepared, Preprocessing
 from thumblab_core.encoders.protocol import text_tower, unit
 from thumblab_core.errors import LabError
 from thumblab_core.images import Pixels, decode
-from thumblab_core.releases.release_store import ENCODER, ReleaseError, ReleaseStore
+from thumblab_core.releases.release import ENCODER, ReleaseError
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 
 

@@ -1,6 +1,6 @@
-"""What a process does to an index that is killed at a chosen line of it, and what a reader sees meanwhile.
+"""A writer that is killed at a chosen line while it changes an index, and a reader that follows what is served.
 
-Both run in processes of their own: children of one that has imported what they need, and has started no thread.
+Both run in their own processes, forked from one that has imported their modules and has started no thread.
 """
 
 import json
@@ -18,13 +18,14 @@ import numpy as np
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.errors import LabError
 from thumblab_core.index import Change, Item, NicheIndex
-from thumblab_core.releases.release_store import INDEX, ReleaseStore
+from thumblab_core.releases.release import INDEX
+from thumblab_core.releases.release_store import ReleaseStore
 
 IMPORTS = ["dying", "faiss", "numpy", "thumblab_core.index.niche_index", "thumblab_core.sub_scores.distribution"]
 NICHE, COUNT, D = "tech", 30, 8
 START = datetime(2026, 11, 1, tzinfo=UTC)
-TRACED = ("thumblab_core/releases.py", "thumblab_core/index/")
-"""The lines at which a process may die: those of the store, and those of the index."""
+TRACED = ("thumblab_core/releases/", "thumblab_core/index/")
+"""Files at whose lines a writer may be killed: those of the release store and of the index."""
 
 
 def vector_of(number: int, version: int) -> Vectors:
@@ -36,17 +37,17 @@ def item_of(number: int, version: int) -> Item:
 
 
 def publish(store: ReleaseStore, version: int) -> None:
-    """Every video anew, in this version."""
+    """Publish a build with every video in this version."""
     vectors = np.stack([vector_of(number, version) for number in range(COUNT)])
     index = NicheIndex.build(vectors, [item_of(number, version) for number in range(COUNT)], "encoder-1")
-    with store.changing(INDEX, NICHE):
-        store.promote(store.publish(INDEX, NICHE, index.save, index.describe() | {"version": version}))
+    with store.serving.changing(INDEX, NICHE):
+        store.serving.promote(store.publish(INDEX, NICHE, index.save, index.describe() | {"version": version}))
 
 
 def upsert(store: ReleaseStore, version: int) -> None:
-    """One video anew, in this version; the first one is taken out and put in by turns."""
-    with store.changing(INDEX, NICHE):
-        served = store.current(INDEX, NICHE)
+    """Replace one video by this version, and by turns take out or put in the first video."""
+    with store.serving.changing(INDEX, NICHE):
+        served = store.serving.current(INDEX, NICHE)
         assert served is not None
         at = START + timedelta(seconds=version)
         changes: list[tuple[Change, Vectors | None]] = [(Change("v1", at, item_of(1, version)), vector_of(1, version))]
@@ -56,11 +57,11 @@ def upsert(store: ReleaseStore, version: int) -> None:
             changes.append((Change("v0", at, item_of(0, version)), vector_of(0, version)))
         index = NicheIndex.load(served).changed(changes)
         info = served.info | index.describe() | {"version": version}
-        store.promote(store.publish(INDEX, NICHE, index.save_changes, info, sharing=served))
+        store.serving.promote(store.publish(INDEX, NICHE, index.save_changes, info, sharing=served))
 
 
 def prune(store: ReleaseStore, version: int) -> None:
-    """Two releases more, of which one is served, and then all but the newest two go."""
+    """Publish a change, then delete all but the newest two releases."""
     upsert(store, version)
     store.prune(INDEX, NICHE, keep=2)
 
@@ -69,7 +70,7 @@ WORK = {"publish": publish, "upsert": upsert, "prune": prune}
 
 
 def work(root: str, name: str, version: int, line: int, done: str) -> None:
-    """Do it, and be killed at that line (0: at none); tell how many lines there were."""
+    """Do the work and be killed at that line, or at none if it is 0. Write the number of lines to `done`."""
     seen = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -85,19 +86,19 @@ def work(root: str, name: str, version: int, line: int, done: str) -> None:
     sys.settrace(trace)
     WORK[name](ReleaseStore(Path(root)), version)
     sys.settrace(None)
-    # Only what has returned was acknowledged.
+    # The work counts as acknowledged only after it has returned.
     Path(done).write_text(str(seen))
 
 
 def read(root: str, acknowledged: str, report: str, stop: str) -> None:
-    """Follow what is served as a service does, until told to stop; report how often, and every fault."""
+    """Follow what is served as a service does, until `stop` exists. Report the number of reads and every fault."""
     store, index, loaded, reads = ReleaseStore(Path(root)), None, None, 0
     faults: list[str] = []
     releases = set()
     while not Path(stop).exists() and len(faults) < 5:
         least = int(Path(acknowledged).read_text())
         try:
-            served = store.current(INDEX, NICHE)
+            served = store.serving.current(INDEX, NICHE)
             if served is None:
                 raise LabError("nothing is served")
             if served.release_id != loaded:
@@ -116,7 +117,7 @@ def read(root: str, acknowledged: str, report: str, stop: str) -> None:
                 faults.append(f"{served}: v1 is not of version {version}")
             if ("v0" in index) and index.vector_of("v0").tolist() != vector_of(0, version).tolist():
                 faults.append(f"{served}: v0 is not of version {version}")
-        except Exception as error:  # noqa: BLE001  whatever it is, a reader must not meet it
+        except Exception as error:  # noqa: BLE001  a reader must meet no error at all
             faults.append(f"{type(error).__name__}: {error}")
         reads += 1
         time.sleep(0.001)

@@ -1,4 +1,4 @@
-"""Promises of a library whose writers are killed at any line, run out of disk or may not write: a reader never notices."""
+"""A reader notices nothing when writers are killed at any line, run out of disk space or may not write."""
 
 import json
 import multiprocessing
@@ -16,14 +16,15 @@ import pytest
 
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import INDEX, Release, ReleaseError, ReleaseStore
+from thumblab_core.releases.release import INDEX, Release, ReleaseError
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.slot import Loaded, Slot
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(dying.IMPORTS)
 
 TRIALS = 75
-"""For each of three kinds of work; each trial dies at a line of its own, first to last."""
+"""Trials for each of three kinds of work. Each is killed at another line, from the first to the last."""
 
 
 def run(store: ReleaseStore, name: str, version: int, line: int, done: Path) -> int | None:
@@ -33,7 +34,7 @@ def run(store: ReleaseStore, name: str, version: int, line: int, done: Path) -> 
     return process.exitcode
 
 
-def test_killed_at_any_line_a_reader_sees_no_torn_missing_or_older_release(tmp_path: Path) -> None:
+def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_killed(tmp_path: Path) -> None:
     store, acknowledged, done = ReleaseStore(tmp_path / "releases"), tmp_path / "acknowledged", tmp_path / "done"
     version = 1
     dying.publish(store, version)
@@ -65,7 +66,7 @@ def test_killed_at_any_line_a_reader_sees_no_torn_missing_or_older_release(tmp_p
     print(
         f"\n  killed at {killed} lines; a reader looked {found['reads']} times and loaded {found['releases']} releases"
     )
-    # What the dead left behind is taken away by the living, and hinders nobody.
+    # The next writer deletes what killed writers left behind.
     dying.prune(store, version + 1)
     left = [
         path.name
@@ -77,7 +78,7 @@ def test_killed_at_any_line_a_reader_sees_no_torn_missing_or_older_release(tmp_p
         NicheIndex.load(release)
 
 
-def test_eight_readers_during_a_hundred_publications_meet_no_error_and_leave_nothing_behind(tmp_path: Path) -> None:
+def test_eight_readers_meet_no_error_during_a_hundred_publications_and_leave_no_open_files(tmp_path: Path) -> None:
     store, stop = ReleaseStore(tmp_path), threading.Event()
     dying.publish(store, 1)
     this = psutil.Process()
@@ -124,7 +125,7 @@ def test_eight_readers_during_a_hundred_publications_meet_no_error_and_leave_not
 
 @contextmanager
 def mounted(folder: Path, *options: str) -> Iterator[None]:
-    """A file system of its own in the folder; skipped where this process may not mount."""
+    """Mount a file system on the folder. Skip the test if this process may not mount."""
     folder.mkdir(exist_ok=True)
     done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True)
     if done.returncode:
@@ -136,14 +137,14 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
 
 
 def still_serves(store: ReleaseStore, version: int) -> bool:
-    served = store.current(INDEX, dying.NICHE)
+    served = store.serving.current(INDEX, dying.NICHE)
     assert served is not None
     return NicheIndex.load(served).vector_of("v1").tolist() == dying.vector_of(1, version).tolist()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 @pytest.mark.parametrize("name", list(dying.WORK))
-def test_on_a_full_disk_a_writer_is_told_and_the_old_release_serves_on(tmp_path: Path, name: str) -> None:
+def test_on_a_full_disk_a_writer_raises_and_the_old_release_stays_served(tmp_path: Path, name: str) -> None:
     disk = tmp_path / "disk"
     with mounted(disk, "-t", "tmpfs", "-o", "size=200k", "none"):
         store = ReleaseStore(disk)
@@ -153,7 +154,7 @@ def test_on_a_full_disk_a_writer_is_told_and_the_old_release_serves_on(tmp_path:
             while True:
                 os.write(filler, b"x" * 1024)
         os.close(filler)
-        with pytest.raises(ReleaseError, match=r"cannot be written \(.*\); what is served stays. Make room"):
+        with pytest.raises(ReleaseError, match=r"cannot be written \(.*\); the served release stays. Make room"):
             dying.WORK[name](store, 2)
         assert still_serves(store, 1)
         (disk / "filler").unlink()
@@ -163,9 +164,7 @@ def test_on_a_full_disk_a_writer_is_told_and_the_old_release_serves_on(tmp_path:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk that cannot be written")
 @pytest.mark.parametrize("name", list(dying.WORK))
-def test_in_a_store_that_cannot_be_written_a_writer_is_told_and_the_old_release_serves_on(
-    tmp_path: Path, name: str
-) -> None:
+def test_in_a_read_only_store_a_writer_raises_and_the_old_release_stays_served(tmp_path: Path, name: str) -> None:
     disk = tmp_path / "disk"
     with mounted(disk, "-t", "tmpfs", "-o", "size=1m", "none"):
         store = ReleaseStore(disk)

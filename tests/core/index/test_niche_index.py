@@ -1,4 +1,4 @@
-"""Promises of the FAISS library: what it finds, what it says of it, and what it refuses to load."""
+"""What a library finds, how typical it calls a picture, and which files it refuses to load."""
 
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.errors import LabError
 from thumblab_core.index import MAX_NEIGHBOURS, Item, LibraryError, NicheIndex
-from thumblab_core.releases.release_store import Release, ReleaseStore
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 
 D = 16
 
@@ -28,8 +29,8 @@ def index_of(vectors: Vectors) -> NicheIndex:
 
 
 def published(tmp_path: Path, index: NicheIndex, **info: object) -> Release:
-    said = {"encoder": index.encoder, "dimension": index.dimension, "count": len(index)} | info
-    return ReleaseStore(tmp_path).publish("index", "tech", index.save, said)
+    manifest_info = {"encoder": index.encoder, "dimension": index.dimension, "count": len(index)} | info
+    return ReleaseStore(tmp_path).publish("index", "tech", index.save, manifest_info)
 
 
 @settings(max_examples=60, deadline=None)
@@ -46,26 +47,23 @@ def test_search_finds_what_brute_force_finds(count: int, k: int, seed: int) -> N
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 30), st.integers(1, 6), st.integers(0, 10_000))
-def test_each_neighbour_is_named_by_the_vector_it_stands_for_also_among_duplicates(
-    count: int, copies: int, seed: int
-) -> None:
+def test_each_neighbour_has_the_item_of_its_vector_even_among_duplicates(count: int, copies: int, seed: int) -> None:
     vectors = np.repeat(vectors_of(count, seed), copies, axis=0)
     for found in index_of(vectors).search(vectors[0], len(vectors)):
         row = int(found.item.video_id[1:])
         assert found.similarity == pytest.approx(float(vectors[row] @ vectors[0]), abs=1e-6)
 
 
-def test_more_neighbours_than_there_are_gives_all_there_are_and_no_ghosts() -> None:
+def test_asking_for_more_neighbours_than_the_library_has_returns_all_of_them() -> None:
     vectors = vectors_of(5)
     found = index_of(vectors).search(vectors[2], 1_000)
     assert sorted(n.item.video_id for n in found) == ["v0", "v1", "v2", "v3", "v4"]
 
 
-def test_a_library_of_one_finds_its_one_and_has_no_percentile() -> None:
+def test_a_library_of_one_finds_its_item_and_has_no_percentile() -> None:
     vectors = vectors_of(1)
     index = index_of(vectors)
     assert [n.item.video_id for n in index.search(vectors[0], 3)] == ["v0"]
-    assert index.near_duplicates(0.9) == {}
     with pytest.raises(LibraryError, match="fewer than two"):
         index.percentile(vectors[0])
 
@@ -74,68 +72,51 @@ def test_an_empty_library_finds_nothing() -> None:
     assert index_of(vectors_of(0)).search(vectors_of(1)[0], 3) == []
 
 
-def test_zero_vectors_are_like_nothing() -> None:
+def test_a_zero_vector_has_similarity_zero_to_everything() -> None:
     vectors = vectors_of(5)
     vectors[2] = 0
     index = index_of(vectors)
     assert [n.similarity for n in index.search(np.zeros(D, np.float32), 5)] == [0.0] * 5
     assert next(n for n in index.search(vectors[0], 5) if n.item.video_id == "v2").similarity == 0.0
     assert 0 <= index.percentile(np.zeros(D, np.float32)) <= 100
-    assert index.near_duplicates(0.99) == {}
 
 
-def naive_leave_one_out(vectors: Vectors, k: int) -> np.ndarray:
-    found = []
+def brute_force_leave_one_out(vectors: Vectors, k: int) -> np.ndarray:
+    means = []
     for row in range(len(vectors)):
         others = np.delete(vectors, row, axis=0) @ vectors[row]
-        found.append(np.sort(others)[-k:].mean())
-    return np.array(found)
+        means.append(np.sort(others)[-k:].mean())
+    return np.array(means)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 90), st.integers(0, 10_000))
-def test_the_percentile_is_the_share_of_the_library_that_is_no_closer_to_its_own_neighbours(
-    count: int, seed: int
-) -> None:
+def test_the_percentile_is_the_share_of_items_that_are_no_closer_to_their_own_neighbours(count: int, seed: int) -> None:
     vectors = vectors_of(count, seed)
     k = max(1, count // 10)
     query = unit(vectors[0] + 0.7 * vectors_of(1, seed + 1)[0])
     statistic = np.sort(vectors @ query)[-k:].mean()
-    library = naive_leave_one_out(vectors, k)
+    library = brute_force_leave_one_out(vectors, k)
     if np.abs(library - statistic).min() > 1e-5:  # a tie may fall on either side
         expected = 100 * (library <= statistic).mean()
         assert index_of(vectors).percentile(query) == pytest.approx(expected)
 
 
-def test_the_percentile_holds_in_a_library_larger_than_one_block_and_k_is_capped() -> None:
+def test_the_percentile_is_right_in_a_library_larger_than_one_block_with_k_at_its_maximum() -> None:
     vectors = vectors_of(2_500, dimension=8)
-    library = naive_leave_one_out(vectors, MAX_NEIGHBOURS)
+    library = brute_force_leave_one_out(vectors, MAX_NEIGHBOURS)
     query = vectors_of(1, 9, 8)[0]
     statistic = np.sort(vectors @ query)[-MAX_NEIGHBOURS:].mean()
     expected = 100 * (library <= statistic).mean()
     assert index_of(vectors).percentile(query) == pytest.approx(expected, abs=0.1)
 
 
-def test_what_is_at_home_ranks_above_what_is_not() -> None:
+def test_a_typical_vector_has_a_higher_percentile_than_an_untypical_one() -> None:
     centre = vectors_of(1)[0]
     vectors = unit(centre + 0.3 * vectors_of(200, 1))
     index = index_of(vectors)
     assert index.percentile(centre) == 100
     assert index.percentile(-centre) == 0
-
-
-def test_near_duplicates_are_all_pairs_above_the_threshold_both_ways_and_never_oneself() -> None:
-    vectors = vectors_of(40, 3)
-    vectors[10] = vectors[3]
-    vectors[20] = unit(vectors[3] + 0.05 * vectors[5])
-    cosines = vectors @ vectors.T
-    np.fill_diagonal(cosines, -1)
-    expected = {
-        f"v{i}": {f"v{j}" for j in np.flatnonzero(cosines[i] > 0.9)} for i in range(40) if cosines[i].max() > 0.9
-    }
-    found = index_of(vectors).near_duplicates(0.9)
-    assert {name: set(others) for name, others in found.items()} == expected
-    assert found["v3"]
 
 
 def test_examples_are_the_nearest_winners() -> None:
@@ -147,7 +128,7 @@ def test_examples_are_the_nearest_winners() -> None:
     assert [n.item.video_id for n in winners] == [f"v{20 + row}" for row in np.argsort(-cosines)[:5]]
 
 
-def test_where_no_winner_is_near_the_examples_are_the_nearest_of_any_kind() -> None:
+def test_without_a_winner_the_examples_are_the_nearest_items_of_any_kind() -> None:
     vectors = vectors_of(15)
     index = index_of(vectors)
     assert not any(item.winner for item in index.items)
@@ -167,7 +148,7 @@ def test_where_no_winner_is_near_the_examples_are_the_nearest_of_any_kind() -> N
         (999.0, None, False),
     ],
 )
-def test_a_winner_got_twice_its_channels_usual_and_is_watched_at_all(
+def test_a_winner_has_twice_the_usual_views_of_its_channel_and_at_least_ten_an_hour(
     views_per_hour: float, multiple: float | None, winner: bool
 ) -> None:
     assert Item("v", "t", "c", None, views_per_hour, multiple).winner is winner
@@ -185,14 +166,14 @@ def test_saving_and_loading_changes_nothing(tmp_path: Path) -> None:
     assert loaded.percentile(query) == built.percentile(query)
 
 
-@pytest.mark.parametrize("lie", [{"dimension": D + 1}, {"count": 59}, {"count": 61}])
-def test_an_index_that_disagrees_with_its_manifest_is_refused(tmp_path: Path, lie: dict[str, int]) -> None:
+@pytest.mark.parametrize("wrong", [{"dimension": D + 1}, {"count": 59}, {"count": 61}])
+def test_an_index_that_disagrees_with_its_manifest_is_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
     with pytest.raises(LibraryError, match="not "):
-        NicheIndex.load(published(tmp_path, index_of(vectors_of(60)), **lie))
+        NicheIndex.load(published(tmp_path, index_of(vectors_of(60)), **wrong))
 
 
 @pytest.mark.parametrize(("vectors", "items"), [(59, 60), (60, 59), (61, 60)])
-def test_vectors_and_items_that_do_not_belong_together_are_refused(tmp_path: Path, vectors: int, items: int) -> None:
+def test_vectors_and_items_of_different_counts_are_refused(tmp_path: Path, vectors: int, items: int) -> None:
     def write(folder: Path) -> None:
         index_of(vectors_of(items)).save(folder)
         named = (folder / "items.json").read_text()
@@ -214,7 +195,7 @@ def test_a_damaged_file_is_refused_before_it_is_parsed(tmp_path: Path, name: str
         NicheIndex.load(release)
 
 
-def test_vectors_and_items_must_match_and_no_video_stands_twice() -> None:
+def test_building_refuses_mismatched_counts_and_repeated_videos() -> None:
     with pytest.raises(LibraryError, match="4 vectors but 3 items"):
         NicheIndex.build(vectors_of(4), items_of(3), "e")
     with pytest.raises(LibraryError, match="twice"):

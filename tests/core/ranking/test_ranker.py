@@ -17,7 +17,8 @@ from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
 from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
 from thumblab_core.ranking.title_facts import FACTS, WORDS
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
-from thumblab_core.releases.release_store import Release, ReleaseStore
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 
 CONFIG = RankerConfig("images-1", "titles-1", 12, 6, hidden=32)
 TITLES = [f"How I built {n} tiny houses, part {n % 4}!" for n in range(50)]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thumblab_core.releases.release_store import Release, ReleaseStore
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.sub_scores import NAMES
 from thumblab_core.sub_scores.distribution import FILE, LEAST, DistributionError, ScoreDistribution
 

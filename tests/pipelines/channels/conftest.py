@@ -13,7 +13,7 @@ from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import decode
 from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
-from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.add import AddedChannel, add_channel
 from thumblab_pipelines.lab import Lab
 
@@ -46,7 +46,7 @@ def serve(drawn: Callable[..., bytes]) -> Callable[..., Release]:
             "image_encoder_name": "builtin",
         }
         release = lab.releases.publish(MODEL, ALL, trained.save, info | more)
-        lab.releases.promote(release)
+        lab.releases.serving.promote(release)
         return release
 
     return publish

@@ -17,7 +17,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.images import decode
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
-from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels import adapter
 from thumblab_pipelines.channels.adapter import fit_channel_adapter, growth_of
 from thumblab_pipelines.channels.adapter_videos import read_own
@@ -46,7 +46,7 @@ def test_an_adapter_learns_the_taste_of_a_channel_and_its_evaluation_shows_it(ad
     start = "It helps: AUC 0." if fitted.check.low > 0 else "It seems to help, but that may be chance: AUC 0."
     assert fitted.check.summary.startswith(start)
     assert str(fitted.newest).startswith("2026-07-31")
-    assert fitted.release == lab.releases.current_id(ADAPTER, fitted.channel_id)
+    assert fitted.release == lab.releases.serving.current_id(ADAPTER, fitted.channel_id)
 
 
 def test_possible_shorts_and_videos_counted_before_publication_are_left_out(
@@ -74,7 +74,7 @@ def test_an_adapter_raises_the_scores_of_new_pictures_to_the_channels_taste(
     added: AddedChannel, lab: Lab, drawn: Callable[..., bytes]
 ) -> None:
     served = ChannelAdapters(lab.releases).load(added.fitted.channel_id, added.fitted.release)
-    model = lab.releases.current(MODEL, ALL)
+    model = lab.releases.serving.current(MODEL, ALL)
     assert model is not None
     ranker = TrainedRanker.load(model)
     tints, texts = ["blue", "red"] * 10, ["Episode 99"] * 20
@@ -138,7 +138,7 @@ def test_without_a_served_model_the_error_says_what_makes_one(
 
 
 def test_views_are_corrected_for_age_as_in_the_models_training(lab: Lab) -> None:
-    release = lab.releases.current(MODEL, ALL)
+    release = lab.releases.serving.current(MODEL, ALL)
     assert release is not None
     training = {"growth": {"half_age": 17.0, "histories": 99}}
     ranker = TrainedRanker(TrainedRanker.load(release).model, Calibration(1.0, {}, 1.0), training)
@@ -147,7 +147,7 @@ def test_views_are_corrected_for_age_as_in_the_models_training(lab: Lab) -> None
 
 def test_a_hash_keeps_its_low_bits_beside_a_missing_hash(own_lab: Lab) -> None:
     hashes = [2**62 + 1, -(2**63) + 3]
-    model = own_lab.releases.current(MODEL, ALL)
+    model = own_lab.releases.serving.current(MODEL, ALL)
     assert model is not None
     ids = read_own(own_lab, TASTE_ID, model)[0].video_id.tolist()[:3]
     with own_lab.engine.begin() as connection:
@@ -167,7 +167,7 @@ def test_videos_that_did_not_opt_in_are_left_out_where_the_lab_is_set_to(lab: La
     with lab.engine.begin() as connection:
         connection.execute(videos.update().where(videos.c.title == "Episode 3").values(source="youtube"))
     strict = dataclasses.replace(lab, settings=lab.settings.model_copy(update={"train_only_on_opted_in": True}))
-    model = lab.releases.current(MODEL, ALL)
+    model = lab.releases.serving.current(MODEL, ALL)
     assert model is not None
     assert fit_channel_adapter(strict, CHANNEL, model).left_out["not opted in to training"] == 1
 
@@ -209,7 +209,7 @@ def test_a_video_that_is_deleted_while_its_adapter_is_fitted_is_left_out(
         return found, left_out
 
     monkeypatch.setattr(adapter, read_own.__name__, read_and_delete)
-    model = own_lab.releases.current(MODEL, ALL)
+    model = own_lab.releases.serving.current(MODEL, ALL)
     assert model is not None
     fitted = fit_channel_adapter(own_lab, CHANNEL, model)
     assert (fitted.videos, fitted.left_out["forgotten meanwhile"]) == (59, 1)

@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
-from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels import adapter
 from thumblab_pipelines.channels.adapter import fit_channel_adapter, refit_channel_adapters
 from thumblab_pipelines.channels.add import add_channel, list_channels, remove_channel
@@ -25,14 +25,14 @@ CHANNEL = Channel(TASTE_ID, TASTE)
 
 
 def served_model(lab: Lab) -> Release:
-    model = lab.releases.current(MODEL, ALL)
+    model = lab.releases.serving.current(MODEL, ALL)
     assert model is not None
     return model
 
 
 def video_ids(lab: Lab) -> list[str]:
     """The ids of the videos in the served adapter of the channel with the taste."""
-    release = lab.releases.current(ADAPTER, TASTE_ID)
+    release = lab.releases.serving.current(ADAPTER, TASTE_ID)
     assert release is not None
     ids: list[str] = json.loads((release.path / "videos.json").read_text())
     return ids
@@ -70,11 +70,11 @@ def test_no_adapter_is_fitted_for_a_model_that_is_no_longer_served(own_lab: Lab,
     old = served_model(own_lab)
     new = serve(own_lab, seed=1)
     refit_channel_adapters(own_lab, new)
-    served = own_lab.releases.current_id(ADAPTER, TASTE_ID)
+    served = own_lab.releases.serving.current_id(ADAPTER, TASTE_ID)
     with pytest.raises(LabError, match="another model was served in the meantime; run the command again") as raised:
         fit_channel_adapter(own_lab, CHANNEL, old)
     assert raised.value.transient
-    assert own_lab.releases.current_id(ADAPTER, TASTE_ID) == served
+    assert own_lab.releases.serving.current_id(ADAPTER, TASTE_ID) == served
 
 
 def test_the_evaluation_leaves_out_videos_that_the_model_was_trained_on(own_lab: Lab) -> None:
@@ -89,7 +89,7 @@ def test_the_evaluation_leaves_out_videos_that_the_model_was_trained_on(own_lab:
             {**before.info, "seen": len(trained_on)},
             sharing=before,
         )
-        own_lab.releases.promote(release)
+        own_lab.releases.serving.promote(release)
         return fit_channel_adapter(own_lab, CHANNEL, release).check
 
     on_all, on_some = evaluation(["none of them"]), evaluation(ids[-4:])
@@ -120,7 +120,7 @@ def test_an_adapter_loses_its_deleted_videos_and_a_deleted_channel_loses_its_ada
 
 def test_removing_a_channel_withdraws_and_deletes_its_adapter(own_lab: Lab) -> None:
     assert remove_channel(own_lab, TASTE) == TASTE_ID
-    assert own_lab.releases.current_id(ADAPTER, TASTE_ID) is None
+    assert own_lab.releases.serving.current_id(ADAPTER, TASTE_ID) is None
     assert own_lab.releases.all(ADAPTER, TASTE_ID) == []
     assert [listed.title for listed in list_channels(own_lab)] == [FEW]
     with pytest.raises(LabError, match="no adapter of 'The Blue Channel' was added"):
@@ -128,7 +128,7 @@ def test_removing_a_channel_withdraws_and_deletes_its_adapter(own_lab: Lab) -> N
 
 
 def test_a_damaged_adapter_is_listed_with_its_fault_and_adding_the_channel_again_repairs_it(own_lab: Lab) -> None:
-    release = own_lab.releases.current(ADAPTER, TASTE_ID)
+    release = own_lab.releases.serving.current(ADAPTER, TASTE_ID)
     assert release is not None
     (release.path / "adapters.safetensors").write_bytes(b"x")
     assert "does not match its checksum" in str(faults(own_lab)[TASTE_ID])

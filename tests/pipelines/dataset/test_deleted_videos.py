@@ -13,7 +13,7 @@ from sqlalchemy import select, text, update
 
 from thumblab_core.database.tables import video_stats, videos
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release
+from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.dataset import kept_pairs
 from thumblab_pipelines.dataset.checks import check_pairs
@@ -135,7 +135,7 @@ def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkey
 
 def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: Lab) -> None:
     own = build_pairs(lab).release
-    lab.releases.promote(trained_on(lab, own))
+    lab.releases.serving.promote(trained_on(lab, own))
     for _ in range(3):
         count_again(lab)
         newest = build_pairs(lab).release
@@ -157,7 +157,7 @@ def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: L
     assert named_pairs(lab, own.release_id).info["succeeds"] == [own.release_id, successor.release_id]
     latest = lab.releases.latest(PAIRS, ALL)
     assert latest is not None
-    lab.releases.promote(trained_on(lab, latest))
+    lab.releases.serving.promote(trained_on(lab, latest))
     delete_one(lab, TRAIN)
     clean_pairs(lab)
     with pytest.raises(LabError, match="are not kept any more"):

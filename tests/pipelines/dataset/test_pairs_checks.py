@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from thumblab_core.encoders.protocol import unit
-from thumblab_core.releases.release_store import Release, ReleaseStore
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.ageing import fit_growth
 from thumblab_pipelines.dataset.checks import CHECKS, check_pairs

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from thumblab_core.database.tables import videos
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release
+from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.dataset.pairs import build_pairs
 from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints, seen_by, seen_by_encoder
@@ -47,7 +47,7 @@ def home(open_lab: Callable[..., Lab], drawn: Any, tmp_path_factory: pytest.Temp
     import_catalogue(lab, folder)
     embed(lab, "tech")
     build_pairs(lab)
-    lab.releases.promote(build_model(lab, TrainConfig(epochs=2)).release)
+    lab.releases.serving.promote(build_model(lab, TrainConfig(epochs=2)).release)
     return lab
 
 

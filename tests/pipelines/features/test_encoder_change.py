@@ -16,7 +16,7 @@ from thumblab_core.encoders.protocol import text_tower
 from thumblab_core.errors import LabError
 from thumblab_core.images import decode
 from thumblab_core.index import NicheIndex, Only
-from thumblab_core.releases.release_store import ENCODER, INDEX
+from thumblab_core.releases.release import ENCODER, INDEX
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.features import baselines, sub_scores
 from thumblab_pipelines.features.embed import check_embeddings, embed
@@ -73,12 +73,12 @@ def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_
     assert {name: after[name] for name in before} == before
     assert after[found.encoder] == found.images == before["builtin-768-v3"]
     assert all(verdict.passed for verdict in check_embeddings(new, NICHE))
-    assert new.releases.current_id(INDEX, NICHE) == served.release_id
+    assert new.releases.serving.current_id(INDEX, NICHE) == served.release_id
 
     built = build.build_index(new, NICHE).release
-    assert new.releases.current_id(INDEX, NICHE) == served.release_id
+    assert new.releases.serving.current_id(INDEX, NICHE) == served.release_id
     assert build.promote_index(new, NICHE).release == built
-    assert new.releases.current_id(INDEX, NICHE) == built.release_id
+    assert new.releases.serving.current_id(INDEX, NICHE) == built.release_id
 
     # Each says with which encoder it is to be asked, and that one gives vectors of its dimension.
     for release in (served, built):

@@ -22,7 +22,7 @@ from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import INDEX, Release
+from thumblab_core.releases.release import INDEX, Release
 from thumblab_core.settings import Settings
 from thumblab_core.sub_scores import meter
 from thumblab_pipelines.collection import download
@@ -279,7 +279,7 @@ def test_an_index_holds_the_library_and_is_built_once(bench: Bench) -> None:
     assert sorted(item.video_id for item in index.items) == bench.ids()
     assert all(item.outlier_multiple for item in index.items)
     assert all(verdict.passed for verdict in build.check_index(bench.lab, first.release))
-    assert bench.lab.releases.current(INDEX, NICHE) is None
+    assert bench.lab.releases.serving.current(INDEX, NICHE) is None
 
 
 def test_a_new_observation_makes_a_new_release(bench: Bench) -> None:
@@ -317,7 +317,7 @@ def served(bench: Bench) -> Release:
 
 
 def keeps(bench: Bench, release: Release) -> bool:
-    return bench.lab.releases.current(INDEX, NICHE) == release
+    return bench.lab.releases.serving.current(INDEX, NICHE) == release
 
 
 def test_promoting_serves_the_newest_and_promoting_again_changes_nothing(bench: Bench) -> None:

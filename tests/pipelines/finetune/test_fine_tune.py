@@ -27,7 +27,8 @@ from thumblab_core.errors import LabError
 from thumblab_core.images import ImageStore, decode
 from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
-from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release, ReleaseStore
+from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.dataset.load import load_dataset
 from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints, seen_by
 from thumblab_pipelines.dataset.snapshot import read_snapshot

@@ -1,4 +1,4 @@
-"""Promises of a niche's index while the database's clock steps back: nothing new is hidden, nothing asked for is lost."""
+"""When the database's clock steps back, new builds are still served and no request for a rebuild is lost."""
 
 import os
 import shutil
@@ -16,12 +16,13 @@ from thumblab_core.database.tables import index_rebuilds, video_stats, videos
 from thumblab_core.durable_files import age
 from thumblab_core.images import ImageStore
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import INDEX
+from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.features import baselines
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build, changes, rows
-from thumblab_pipelines.library.changes import put_in, rebuilds_asked_for, take_out
+from thumblab_pipelines.library.changes import put_in, take_out
+from thumblab_pipelines.library.rebuild_requests import ask_for_rebuild, rebuilds_asked_for
 from thumblab_pipelines.library.status import index_status
 
 NICHE = "tech"
@@ -29,7 +30,7 @@ NICHE = "tech"
 
 @pytest.fixture
 def lab(small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str], str], tmp_path: Path) -> Lab:
-    """A niche that is built and served."""
+    """A lab with one niche that is built and served."""
     small.lab.engine.dispose()
     url = copied_database(small.lab.engine.url.render_as_string(hide_password=False))
     lab = open_lab(data_dir=tmp_path / "lab", database_url=SecretStr(url))
@@ -43,7 +44,7 @@ def lab(small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str
 
 @pytest.fixture
 def step_back(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Has the lab read another clock of the database, so many hours behind."""
+    """Makes the lab read a clock of the database that is some hours behind."""
     real = rows.now
 
     def step(hours: float) -> None:
@@ -68,12 +69,12 @@ def ids(lab: Lab) -> list[str]:
 
 
 def served(lab: Lab) -> NicheIndex:
-    release = lab.releases.current(INDEX, NICHE)
+    release = lab.releases.serving.current(INDEX, NICHE)
     assert release is not None
     return NicheIndex.load(release)
 
 
-def test_what_is_built_after_the_clock_stepped_back_is_served(lab: Lab, step_back: Callable[[float], None]) -> None:
+def test_a_build_made_after_the_clock_stepped_back_is_served(lab: Lab, step_back: Callable[[float], None]) -> None:
     step_back(48)
     more_views(lab)
     built = build.build_index(lab, NICHE).release
@@ -83,10 +84,10 @@ def test_what_is_built_after_the_clock_stepped_back_is_served(lab: Lab, step_bac
     changed = take_out(lab, NICHE, ids(lab)[:1]).release
     assert changed is not None
     assert build.promote_index(lab, NICHE).release == changed
-    assert all(verdict.passed for verdict in build.check_served_index(lab, built))
+    assert all(check.passed for check in build.check_served_index(lab, built))
 
 
-def test_what_is_put_in_while_an_index_is_built_is_in_it_though_the_clock_stepped_back_meanwhile(
+def test_a_video_put_in_during_a_build_is_in_it_although_the_clock_stepped_back(
     lab: Lab, step_back: Callable[[float], None]
 ) -> None:
     video = ids(lab)[0]
@@ -101,10 +102,10 @@ def test_what_is_put_in_while_an_index_is_built_is_in_it_though_the_clock_steppe
     assert index.search(index.vector_of(video), 1)[0].item.views_per_hour > 10_000
 
 
-def test_a_rebuild_is_answered_by_the_build_that_was_read_after_it_was_asked_for_and_by_no_other(
+def test_a_request_is_closed_only_by_a_build_that_was_read_after_it(
     lab: Lab, step_back: Callable[[float], None]
 ) -> None:
-    build.ask_for_rebuild(lab, NICHE, "asked by a clock that was two days ahead")
+    ask_for_rebuild(lab, NICHE, "asked by a clock that was two days ahead")
     step_back(48)
     more_views(lab)
     build.build_index(lab, NICHE)
@@ -115,14 +116,16 @@ def test_a_rebuild_is_answered_by_the_build_that_was_read_after_it_was_asked_for
             )
         )
     build.promote_index(lab, NICHE)
-    assert [asked.reason for asked in rebuilds_asked_for(lab)] == ["asked again, by a clock behind"]
+    assert [request.reason for request in rebuilds_asked_for(lab)] == ["asked again, by a clock behind"]
     more_views(lab)
     build.build_index(lab, NICHE)
     build.promote_index(lab, NICHE)
     assert rebuilds_asked_for(lab) == []
 
 
-def test_a_file_of_the_future_ages_from_when_it_is_found(tmp_path: Path, drawn: Callable[..., bytes]) -> None:
+def test_a_file_dated_in_the_future_ages_from_the_moment_it_is_found(
+    tmp_path: Path, drawn: Callable[..., bytes]
+) -> None:
     images = ImageStore(tmp_path)
     path = images.path(images.put(drawn()))
     os.utime(path, (time.time() + 1e8,) * 2)

@@ -1,4 +1,4 @@
-"""Promises of the sub-scores of a library: what is measured now is in the release, and the service reads it as its own."""
+"""The release of a library holds the distribution of its sub-scores, and the service measures in the same way."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ MEASURED = [name for name in NAMES if name != "title_match"]
 
 @pytest.fixture(scope="module")
 def embedded(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue, small: Any) -> Lab:
-    """A lab of one niche with vectors, whose pictures are measured."""
+    """A lab with one niche whose thumbnails are encoded and measured."""
     with Emulator(catalogue) as emulator:
         lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key="k", data_dir=small.lab.settings.data_dir)
         lab = dataclasses.replace(lab, releases=type(lab.releases)(lab.settings.data_dir / lab.engine.url.database))
@@ -42,7 +42,7 @@ def embedded(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue, small:
 
 @pytest.fixture
 def lab(embedded: Lab) -> Iterator[Lab]:
-    """As it was measured; what a test does to the figures is undone."""
+    """The measured lab. Changes of its sub-scores are undone after the test."""
     with embedded.engine.connect() as connection:
         before = [dict(row) for row in connection.execute(select(visual_features)).mappings()]
     yield embedded
@@ -51,62 +51,64 @@ def lab(embedded: Lab) -> Iterator[Lab]:
         connection.execute(visual_features.insert(), before)
 
 
-def built(lab: Lab) -> ScoreDistribution:
-    found = NicheIndex.load(build.build_index(lab, NICHE).release).scores
-    assert found is not None
-    return found
+def built_distribution(lab: Lab) -> ScoreDistribution:
+    distribution = NicheIndex.load(build.build_index(lab, NICHE).release).scores
+    assert distribution is not None
+    return distribution
 
 
-def do(lab: Lab, statement: Any) -> None:
+def execute(lab: Lab, statement: Any) -> None:
     with lab.engine.begin() as connection:
         connection.execute(statement)
 
 
-def test_the_release_has_the_quantiles_of_what_was_measured_and_is_built_once(lab: Lab) -> None:
+def test_the_release_has_the_quantiles_of_the_sub_scores_and_is_built_once(lab: Lab) -> None:
     first, again = build.build_index(lab, NICHE), build.build_index(lab, NICHE)
     assert again.reused
-    places = built(lab)
+    distribution = built_distribution(lab)
     with lab.engine.connect() as connection:
         rows = connection.execute(select(visual_features)).all()
-    assert places.count == first.release.info["measured"] == first.release.info["count"] == len(rows)
+    assert distribution.count == first.release.info["measured"] == first.release.info["count"] == len(rows)
     for name in MEASURED:
         expected = np.quantile([getattr(row, name) for row in rows], np.linspace(0, 1, 101))
-        np.testing.assert_allclose(places.quantiles[name] or [], expected, atol=1e-6)
+        np.testing.assert_allclose(distribution.quantiles[name] or [], expected, atol=1e-6)
 
 
-def test_another_figure_makes_another_release(lab: Lab) -> None:
+def test_a_changed_sub_score_makes_a_new_release(lab: Lab) -> None:
     build.build_index(lab, NICHE)
-    do(lab, update(visual_features).values(clarity=0.5))
+    execute(lab, update(visual_features).values(clarity=0.5))
     assert not build.build_index(lab, NICHE).reused
-    assert set(built(lab).quantiles["clarity"] or []) == {0.5}
+    assert set(built_distribution(lab).quantiles["clarity"] or []) == {0.5}
 
 
 @pytest.mark.parametrize("change", ["version = 'older'", "sha256 = repeat('0', 64)"])
-def test_figures_of_other_formulas_or_of_another_picture_do_not_count(lab: Lab, change: str) -> None:
-    before = built(lab).count
-    do(lab, text(f"UPDATE visual_features SET {change} WHERE video_id = (SELECT min(video_id) FROM visual_features)"))
-    assert built(lab).count == before - 1
+def test_sub_scores_of_another_version_or_another_picture_do_not_count(lab: Lab, change: str) -> None:
+    before = built_distribution(lab).count
+    execute(
+        lab, text(f"UPDATE visual_features SET {change} WHERE video_id = (SELECT min(video_id) FROM visual_features)")
+    )
+    assert built_distribution(lab).count == before - 1
 
 
-def test_a_library_that_nobody_measured_is_built_and_places_nothing(lab: Lab) -> None:
-    do(lab, visual_features.delete())
-    places = built(lab)
-    assert places.count == 0
-    assert set(places.quantiles.values()) == {None}
+def test_a_library_without_sub_scores_is_built_without_quantiles(lab: Lab) -> None:
+    execute(lab, visual_features.delete())
+    distribution = built_distribution(lab)
+    assert distribution.count == 0
+    assert set(distribution.quantiles.values()) == {None}
 
 
-def test_the_service_measures_in_the_very_way_of_the_library(lab: Lab) -> None:
+def test_the_service_measures_the_same_sub_scores_as_the_library(lab: Lab) -> None:
     from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
     from thumblab_serving.loading.encoding import Encoders
     from thumblab_serving.loading.measuring import Measuring
 
-    places = built(lab)
+    distribution = built_distribution(lab)
     encoders = Encoders(
         title_encoder(lab.settings.title_encoder), lambda name: named_image_encoder(name, lab.settings.releases)
     )
     image = encoders.image(image_encoder_name(lab.settings)).fingerprint
     measuring = Measuring(lab.settings)
-    assert measuring.version(encoders, image) == places.version
+    assert measuring.version(encoders, image) == distribution.version
     with lab.engine.connect() as connection:
         row = connection.execute(
             select(visual_features, videos.c.title).join(videos, videos.c.video_id == visual_features.c.video_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release
+from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints

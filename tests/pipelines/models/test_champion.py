@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.defs.ranking import serve
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.lab import Lab
@@ -86,7 +86,7 @@ def test_an_unavailable_choice_keeps_its_alias_and_is_waited_for_if_mlflow_is_do
             serve_newest(scored_lab, registry)  # type: ignore[arg-type]
     else:
         assert serve_newest(scored_lab, registry).decision.promoted  # type: ignore[arg-type]
-    assert scored_lab.releases.current_id(MODEL, ALL) == (old if mlflow_is_down else new).release_id
+    assert scored_lab.releases.serving.current_id(MODEL, ALL) == (old if mlflow_is_down else new).release_id
     assert registry.alias == choice
 
 

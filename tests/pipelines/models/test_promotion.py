@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.trained_ranker import TrainedRanker
-from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, Release
+from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.dataset.load import Dataset, in_spaces_of, load_dataset
 from thumblab_pipelines.dataset.pairs import build_pairs
@@ -54,7 +54,7 @@ def test_the_first_model_is_served_and_a_worse_one_is_not_promoted_over_it(score
     bad = publish(30.0)
     challenger, served, decision = promote_newest(scored_lab)
     assert (challenger, served, decision.promoted) == (bad, good, False)
-    assert scored_lab.releases.current_id(MODEL, ALL) == good.release_id
+    assert scored_lab.releases.serving.current_id(MODEL, ALL) == good.release_id
     pointer, promoted = check_served_model(scored_lab, served, decision)
     assert (pointer.passed, promoted.passed, promoted.advisory) == (True, False, True)
     assert promoted.explanation.startswith(f"worse than {good.release_id}: AUC 0.")
@@ -87,7 +87,7 @@ def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_y
     promote_by_hand(scored_lab, weak)
     middling = publish(1.0)
     assert not promote_newest(scored_lab, chosen=strong)[2].promoted
-    assert scored_lab.releases.current_id(MODEL, ALL) == weak.release_id
+    assert scored_lab.releases.serving.current_id(MODEL, ALL) == weak.release_id
     assert promote_newest(scored_lab)[1] == middling
 
 
@@ -103,7 +103,7 @@ def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_y
 def test_a_champion_that_cannot_be_compared_is_replaced_and_the_reason_is_given(
     scored_lab: Lab, publish: Publish, champion: dict[str, object], reason: str
 ) -> None:
-    scored_lab.releases.promote(publish(0.1, **champion))
+    scored_lab.releases.serving.promote(publish(0.1, **champion))
     new = publish(1.0)
     _, served, decision = promote_newest(scored_lab)
     assert (served, decision.promoted, decision.comparison) == (new, True, None)
@@ -168,7 +168,7 @@ def test_a_model_that_fails_a_check_is_served_neither_automatically_nor_by_hand(
         promote_newest(scored_lab)
     with pytest.raises(LabError, match="is not promoted: as its info says"):
         promote_by_hand(scored_lab, dead)
-    assert scored_lab.releases.current_id(MODEL, ALL) == good.release_id
+    assert scored_lab.releases.serving.current_id(MODEL, ALL) == good.release_id
 
 
 def test_only_pairs_that_neither_model_has_seen_are_compared(

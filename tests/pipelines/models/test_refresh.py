@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select
 
 from thumblab_core.database.tables import embeddings, library_exclusions, thumbnails
 from thumblab_core.errors import LabError
-from thumblab_core.releases.release_store import ALL, INDEX, MODEL
+from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.definitions import defs
@@ -88,7 +88,7 @@ def test_a_refresh_serves_a_catalogue_and_a_second_one_has_nothing_to_do(lab: La
     steps: list[str] = []
     listener = RefreshListener(lambda what, *_: steps.append(what), lambda asset, niche, _: made.append((asset, niche)))
     first = refresh_niche(lab, "tech", listener)
-    assert lab.releases.current(INDEX, "tech") == first.served
+    assert lab.releases.serving.current(INDEX, "tech") == first.served
     assert (first.encoded, first.measured, first.served.info["count"]) == (4 * VIDEOS, 2 * VIDEOS, 2 * VIDEOS)
     names = ("embeddings", "visual_features", "channel_baselines", "faiss_index", "served_index")
     assert made == [(name, "tech") for name in names]
@@ -102,7 +102,7 @@ def test_a_refresh_serves_a_catalogue_and_a_second_one_has_nothing_to_do(lab: La
     assert len(lab.releases.all(MODEL, ALL)) == lab.settings.releases_kept, (
         "old models must be deleted without MLflow too"
     )
-    assert lab.releases.current_id(MODEL, ALL) == model.served.release_id
+    assert lab.releases.serving.current_id(MODEL, ALL) == model.served.release_id
     assert refresh_model(lab, lambda: None).served == model.served
 
 
@@ -175,7 +175,7 @@ def test_one_command_serves_a_catalogue_and_prints_what_it_did(
     done = command("import", str(folder), "--serve")
     assert done.returncode == 0, done.stderr
     assert f"tech: 0 encoded, 0 measured; {2 * VIDEOS} thumbnails are served by " in done.stdout
-    assert f"model: {lab.releases.current_id(MODEL, ALL)} is served" in done.stdout
+    assert f"model: {lab.releases.serving.current_id(MODEL, ALL)} is served" in done.stdout
     assert "note: the model is not logged: MLflow does not answer" in done.stderr
 
 

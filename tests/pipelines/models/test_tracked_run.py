@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from mlflow.utils.validation import _validate_metric_name
 
-from thumblab_core.releases.release_store import ALL, MODEL, PAIRS, ReleaseStore
+from thumblab_core.releases.release import ALL, MODEL, PAIRS
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.models import tracked_run
 from thumblab_pipelines.models.plots import plots
 from thumblab_pipelines.models.tracked_run import Figure, calibration, metrics, parameters, sources, table

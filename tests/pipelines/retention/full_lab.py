@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from demo.emulator import Emulator
 from thumblab_core.database.tables import metadata, thumbnail_versions
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import ALL, INDEX, PAIRS
+from thumblab_core.releases.release import ALL, INDEX, PAIRS
 from thumblab_core.settings import Settings
 from thumblab_pipelines.lab import Lab
 

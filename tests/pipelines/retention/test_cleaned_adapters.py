@@ -15,7 +15,7 @@ from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
-from thumblab_core.releases.release_store import ALL, MODEL
+from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.channels.adapter import Refitted
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
@@ -63,7 +63,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
     for channel in (ONE, OTHER):
         publish(lab, channel, [f"{channel}-0", f"{channel}-1"])
     model = lab.releases.publish(MODEL, ALL, lambda _: None, {"inputs": "none"})
-    lab.releases.promote(model)
+    lab.releases.serving.promote(model)
     return lab
 
 
@@ -119,7 +119,7 @@ def test_a_model_that_cannot_be_loaded_raises_nothing(
 
 
 def test_without_a_served_model_an_adapter_with_a_deleted_video_is_removed(lab: Lab, refits: Any) -> None:
-    lab.releases.withdraw(MODEL, ALL)
+    lab.releases.serving.withdraw(MODEL, ALL)
     delete_videos(lab, f"{ONE}-1")
     assert clean_adapters(lab) == CleanedAdapters(1, {})
     assert (named_videos(lab, ONE), len(named_videos(lab, OTHER)), refits) == ([], 1, [])
@@ -135,7 +135,7 @@ def test_what_a_killed_publication_left_is_removed_and_the_served_adapter_stays(
 
 
 def test_a_damaged_adapter_is_fitted_anew(lab: Lab, refits: Any) -> None:
-    release = lab.releases.current(ADAPTER, ONE)
+    release = lab.releases.serving.current(ADAPTER, ONE)
     assert release is not None
     (release.path / "manifest.json").write_text("{")
     assert stale_adapters(lab) == [ONE]
@@ -146,18 +146,18 @@ def test_a_damaged_adapter_is_fitted_anew(lab: Lab, refits: Any) -> None:
 def test_without_a_served_model_an_adapter_that_cannot_be_read_now_stays(
     lab: Lab, refuse: Callable[[Path], None]
 ) -> None:
-    lab.releases.withdraw(MODEL, ALL)
-    release = lab.releases.current(ADAPTER, ONE)
+    lab.releases.serving.withdraw(MODEL, ALL)
+    release = lab.releases.serving.current(ADAPTER, ONE)
     assert release is not None
     refuse(release.path / "videos.json")
     with pytest.raises(LabError, match="Too many open files"):
         clean_adapters(lab)
-    assert lab.releases.current_id(ADAPTER, ONE) == release.release_id
+    assert lab.releases.serving.current_id(ADAPTER, ONE) == release.release_id
 
 
 def test_the_adapter_of_a_deleted_channel_is_removed_also_if_it_names_no_video(lab: Lab) -> None:
     publish(lab, ONE, [])
-    lab.releases.withdraw(MODEL, ALL)
+    lab.releases.serving.withdraw(MODEL, ALL)
     with lab.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.channel_id == ONE))
         connection.execute(delete(channels).where(channels.c.channel_id == ONE))

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select, text, update
 from thumblab_core.database.tables import channels, metadata, thumbnail_versions, video_reach, videos
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import INDEX
+from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.collection.crawl_rules import OUTLIER
 from thumblab_pipelines.collection.observe import observe
 from thumblab_pipelines.dataset.pairs import build_pairs
@@ -23,7 +23,7 @@ from thumblab_pipelines.retention.retention import check_retention, retain
 def test_a_removed_or_private_video_is_deleted_everywhere_within_30_days(full: FullLab, how: str) -> None:
     victim, picture = full.ids[0], full.picture(full.ids[0])
     assert set(full.rows(victim)) == EVERYWHERE
-    served = full.lab.releases.current_id(INDEX, NICHE)
+    served = full.lab.releases.serving.current_id(INDEX, NICHE)
     getattr(full.emulator, how)(victim)
     full.emulator.advance(timedelta(days=26))
     full.age_files()
@@ -32,7 +32,7 @@ def test_a_removed_or_private_video_is_deleted_everywhere_within_30_days(full: F
     assert retained.refreshed == len(full.ids) - 1
     assert_deleted_everywhere(full, victim, picture)
     # The served index lacks this video and no other.
-    release = full.lab.releases.current(INDEX, NICHE)
+    release = full.lab.releases.serving.current(INDEX, NICHE)
     assert release is not None
     assert release.release_id != served
     assert NicheIndex.video_ids(release) == set(full.ids) - {victim}
@@ -56,7 +56,7 @@ def test_a_closed_channel_is_deleted_with_all_its_videos(full: FullLab) -> None:
     with full.lab.engine.connect() as connection:
         assert connection.execute(select(channels).where(channels.c.channel_id == channel_id)).all() == []
     if len(video_ids) == len(full.ids):  # no video is left to serve
-        assert full.lab.releases.current_id(INDEX, NICHE) is None
+        assert full.lab.releases.serving.current_id(INDEX, NICHE) is None
 
 
 def test_the_next_run_finishes_what_a_killed_run_left(full: FullLab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,14 +81,14 @@ def test_the_next_run_finishes_what_a_killed_run_left(full: FullLab, monkeypatch
 
 
 def test_a_damaged_index_is_deleted_and_the_rest_is_cleaned(full: FullLab) -> None:
-    served = full.lab.releases.current(INDEX, NICHE)
+    served = full.lab.releases.serving.current(INDEX, NICHE)
     assert served is not None
     (served.path / "items.json").write_text("{")
     full.emulator.remove(full.ids[0])
     full.emulator.advance(timedelta(days=26))
     retained = retain(full.lab, NICHE)
     assert retained.deleted == {"removed or private": 1}
-    assert full.lab.releases.current_id(INDEX, NICHE) is None
+    assert full.lab.releases.serving.current_id(INDEX, NICHE) is None
     assert all(check.passed for check in check_retention(full.lab, NICHE, retained))
 
 

@@ -13,7 +13,7 @@ from demo.emulator import Emulator
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release_store import INDEX
+from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.collection.crawl import crawl
 from thumblab_pipelines.collection.download import download_thumbnails
 from thumblab_pipelines.collection.observe import observe
@@ -52,7 +52,7 @@ def test_without_quota_videos_are_deleted_when_their_30_days_are_over_and_not_be
     assert retained.deleted == {"not refreshed in 30 days": len(full.ids)}
     assert retained.videos == 0
     assert list(full.lab.images.root.glob("??/*")) == []
-    assert full.lab.releases.current_id(INDEX, NICHE) is None
+    assert full.lab.releases.serving.current_id(INDEX, NICHE) is None
 
 
 def test_a_run_that_ended_with_the_quota_continues_the_next_day(full: FullLab) -> None:
@@ -108,7 +108,7 @@ def test_videos_older_than_30_days_are_deleted_also_when_youtube_cannot_be_asked
         retain(full.with_settings(**changes), NICHE)
     assert "videos" in full.rows(full.ids[0])
     assert full.rows(full.ids[1]) == {}
-    release = full.lab.releases.current(INDEX, NICHE)
+    release = full.lab.releases.serving.current(INDEX, NICHE)
     assert release is None or NicheIndex.video_ids(release) == {full.ids[0]}
 
 

@@ -15,7 +15,7 @@ from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images import decode, digest
 from thumblab_core.images.perceptual import perceptual_hash
-from thumblab_core.releases.release_store import Release
+from thumblab_core.releases.release import Release
 from thumblab_pipelines.channels import adapter_videos
 from thumblab_pipelines.channels.adapter_videos import encode_own, read_own
 from thumblab_pipelines.dataset.corpus import exclude, read_corpus

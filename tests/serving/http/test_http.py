@@ -246,7 +246,7 @@ def test_metrics_count_requests_thumbnails_and_releases(service, lab, draw):
     text, after = count()
     assert after["scored"] - before["scored"] == 2
     assert after["error"] - before["error"] == 1
-    assert f'release="{lab.store.current_id("model", "all")}"' in text
+    assert f'release="{lab.store.serving.current_id("model", "all")}"' in text
     httpx.get(f"{service.url}/some/scan")
     assert "/some/scan" not in httpx.get(f"{service.url}/metrics").text
 

@@ -9,7 +9,7 @@ import pytest
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.ranking.trained_ranker import TrainedRanker
-from thumblab_core.releases.release_store import ALL, MODEL
+from thumblab_core.releases.release import ALL, MODEL
 
 OWN, ADDED, NEW = "UCown", "UCadded", "UCnew"
 
@@ -46,7 +46,7 @@ def test_a_known_channel_adapts_the_answer(service, draw):
 
 
 def test_win_probabilities_use_the_adapted_scores_and_the_adapted_slope(service, draw):
-    ranker = TrainedRanker.load(service.lab.store.current(MODEL, ALL))
+    ranker = TrainedRanker.load(service.lab.store.serving.current(MODEL, ALL))
     trained, quantiles = ranker.calibration, ranker.adapter(OWN).quantiles
     checked = 0
     for first in range(8):
@@ -99,18 +99,18 @@ def test_an_invalid_channel_id_is_refused_by_the_schema_and_by_the_store(service
         with pytest.raises(LabError, match="is not a channel id"):
             method(hostile)
     with pytest.raises(LabError, match="is not a channel id"):
-        store.load(hostile, service.lab.store.current_id(MODEL, ALL))
+        store.load(hostile, service.lab.store.serving.current_id(MODEL, ALL))
 
 
 def test_an_adapter_with_too_few_videos_is_not_used_and_the_answer_says_so(service, draw):
-    service.lab.add_adapter("UCfew", service.lab.store.current(MODEL, ALL), videos=3)
+    service.lab.add_adapter("UCfew", service.lab.store.serving.current(MODEL, ALL), videos=3)
     answer = service.score(draw(1), channel_id="UCfew")
     assert answer["channel"]["adapted"] is False
     assert "3 of the 5 videos" in answer["channel"]["reason"]
 
 
 def test_an_adapter_that_was_unreadable_for_a_moment_is_used_by_the_next_request(service, draw, tmp_path):
-    release = service.lab.add_adapter("UCmoment", service.lab.store.current(MODEL, ALL), videos=8)
+    release = service.lab.add_adapter("UCmoment", service.lab.store.serving.current(MODEL, ALL), videos=8)
     file = release.path / "adapters.safetensors"
     file.rename(tmp_path / file.name)
     adaptation = service.score(draw(1), channel_id="UCmoment")["channel"]
@@ -143,7 +143,7 @@ def damage(release, fault):
 )
 @pytest.mark.parametrize("channel", [OWN, NEW])
 def test_a_damaged_adapter_is_reported_and_does_not_stop_the_answer(service, draw, fault, channel):
-    model = service.lab.store.current(MODEL, ALL)
+    model = service.lab.store.serving.current(MODEL, ALL)
     damage(service.lab.add_adapter(channel, model, videos=8), fault)
     answer = service.score(draw(1), draw(2), channel_id=channel)
     adaptation = answer["channel"]
@@ -179,7 +179,7 @@ def test_adapters_that_were_added_for_another_model_are_not_used(new_lab, run, d
 
 
 def test_an_adapter_is_read_once_and_not_for_every_request(service, draw):
-    model = service.lab.store.current(MODEL, ALL)
+    model = service.lab.store.serving.current(MODEL, ALL)
     service.lab.add_adapter("UCgood", model)
     damage(service.lab.add_adapter("UCbad", model), "flipped byte")
     added, loads = service.app.state.scorer.adapters._store, []

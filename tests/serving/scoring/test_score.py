@@ -44,8 +44,8 @@ def test_an_answer_has_all_its_fields(service, lab, draw):
     assert answer["degraded"] == ["no face model: run `thumblab models pull`"]
     assert answer["niche"] == "tech"
     assert answer["releases"] == {
-        "model": lab.store.current_id("model", "all"),
-        "index": lab.store.current_id("index", "tech"),
+        "model": lab.store.serving.current_id("model", "all"),
+        "index": lab.store.serving.current_id("index", "tech"),
     }
 
 

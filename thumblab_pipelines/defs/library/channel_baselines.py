@@ -1,4 +1,4 @@
-"""channel_baselines: what each channel of the niche usually gets."""
+"""channel_baselines: the views that videos of each channel of the niche usually get."""
 
 import dagster as dg
 
@@ -17,15 +17,15 @@ from thumblab_pipelines.features.baselines import check_baselines, compute_basel
 )
 def channel_baselines(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        found = compute_baselines(lab.open(), context.partition_key)
+        baselines = compute_baselines(lab.open(), context.partition_key)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": found.channels + sum(found.bands.values()),
-            "channels": found.channels,
-            "channels_without_views": found.silent,
-            "bands": found.bands,
-            "lowest_median_views_per_hour": round(found.lowest, 2),
-            "highest_median_views_per_hour": round(found.highest, 2),
+            "dagster/row_count": baselines.channels + sum(baselines.bands.values()),
+            "channels": baselines.channels,
+            "channels_without_views": baselines.silent,
+            "bands": baselines.bands,
+            "lowest_median_views_per_hour": round(baselines.lowest, 2),
+            "highest_median_views_per_hour": round(baselines.highest, 2),
         },
-        check_results=results(check_baselines(found)),
+        check_results=results(check_baselines(baselines)),
     )

@@ -12,29 +12,29 @@ from thumblab_pipelines.features.embed import check_embeddings, embed
     deps=["thumbnails"],
     kinds={"openvino", "postgres"},
     check_specs=blocking("embeddings", "complete", "unit_length"),
-    description="One vector per thumbnail and per title, keyed by the encoder's fingerprint; none is made twice.",
+    description="One vector per thumbnail and per title, by the encoder's fingerprint. No vector is made twice.",
     **LIBRARY,
 )
 def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        found = embed(lab.open(), context.partition_key, lab.progress(context))
-        verdicts = check_embeddings(lab.open(), context.partition_key)
-    for sentence in (*found.unreadable, *found.without):
+        report = embed(lab.open(), context.partition_key, lab.progress(context))
+        check_results = check_embeddings(lab.open(), context.partition_key)
+    for sentence in (*report.unreadable, *report.without):
         context.log.warning(sentence)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": found.had + found.images + found.titles,
-            "images_encoded": found.images,
-            "titles_encoded": found.titles,
-            "earlier_encoded": found.earlier,
-            "had_already": found.had,
-            "images_per_second": round(found.images_per_second, 1),
-            "encoder": found.encoder,
-            "precision_settled": found.settled or "nothing to settle",
-            "unreadable": len(found.unreadable),
-            "unreadable_first": ", ".join(found.unreadable[:10]) or "none",
-            "without_vector": len(found.without),
-            "without_vector_first": ", ".join(found.without[:10]) or "none",
+            "dagster/row_count": report.had + report.images + report.titles,
+            "images_encoded": report.images,
+            "titles_encoded": report.titles,
+            "earlier_encoded": report.earlier,
+            "had_already": report.had,
+            "images_per_second": round(report.images_per_second, 1),
+            "encoder": report.encoder,
+            "precision_settled": report.settled or "nothing to settle",
+            "unreadable": len(report.unreadable),
+            "unreadable_first": ", ".join(report.unreadable[:10]) or "none",
+            "without_vector": len(report.without),
+            "without_vector_first": ", ".join(report.without[:10]) or "none",
         },
-        check_results=results(verdicts),
+        check_results=results(check_results),
     )

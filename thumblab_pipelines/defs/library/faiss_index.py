@@ -1,4 +1,4 @@
-"""faiss_index: a release of the niche's library that nobody serves yet."""
+"""faiss_index: a release of the niche's library that is not served yet."""
 
 import dagster as dg
 
@@ -12,13 +12,13 @@ from thumblab_pipelines.library.build import build_index, check_index
     deps=["embeddings", "channel_baselines", "visual_features"],
     kinds={"faiss"},
     check_specs=blocking("faiss_index", "intact", "encoder", "finds_itself", "size"),
-    description="The FAISS index of the niche with what is needed to show a neighbour, as an immutable release.",
+    description="The FAISS index of the niche and the facts shown with a neighbour, as an immutable release.",
     **LIBRARY,
 )
 def faiss_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
         built = build_index(lab.open(), context.partition_key, context.run.run_id)
-        verdicts = check_index(lab.open(), built.release)
+        check_results = check_index(lab.open(), built.release)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": built.release.info["count"],
@@ -30,5 +30,5 @@ def faiss_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Mater
             "kind": built.release.info["faiss"],
             "recall": built.release.info["search"]["recall"],
         },
-        check_results=results(verdicts),
+        check_results=results(check_results),
     )

@@ -1,4 +1,4 @@
-"""raw_videos: what trends in the niche, and the recent uploads of the channels that trend."""
+"""raw_videos: the trending videos of the niche, and recent uploads of the channels that trend."""
 
 import dagster as dg
 
@@ -18,21 +18,21 @@ from thumblab_pipelines.defs.resources import LabResource
 )
 def raw_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        found = collect(lab.open(), context.partition_key, lab.progress(context))
-        verdicts = [*check_collection(lab.open(), context.partition_key), finished(found.stopped)]
-    for remark in found.remarks:
+        collected = collect(lab.open(), context.partition_key, lab.progress(context))
+        check_results = [*check_collection(lab.open(), context.partition_key), finished(collected.stopped)]
+    for remark in collected.remarks:
         context.log.warning(remark)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": found.seen,
-            "new_videos": found.new_videos,
-            "new_observations": found.new_observations,
-            "channels_walked": found.channels_walked,
-            "trending_from": found.trending_from,
-            "formats": found.formats,
-            "remarks": "; ".join(found.remarks) or "none",
-            "state": found.stopped or "complete",
-            **quota_metadata(found.quota),
+            "dagster/row_count": collected.seen,
+            "new_videos": collected.new_videos,
+            "new_observations": collected.new_observations,
+            "channels_walked": collected.channels_walked,
+            "trending_from": collected.trending_from,
+            "formats": collected.formats,
+            "remarks": "; ".join(collected.remarks) or "none",
+            "state": collected.stopped or "complete",
+            **quota_metadata(collected.quota),
         },
-        check_results=results(verdicts),
+        check_results=results(check_results),
     )

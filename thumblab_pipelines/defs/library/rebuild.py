@@ -7,12 +7,12 @@ import dagster as dg
 
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.defs.timing import max_runtime
-from thumblab_pipelines.library.changes import rebuilds_asked_for
+from thumblab_pipelines.library.rebuild_requests import rebuilds_asked_for
 
 rebuild_index = dg.define_asset_job(
     "rebuild_index",
     selection=dg.AssetSelection.assets("faiss_index", "served_index"),
-    description="Build the index of a niche anew from what the database holds, and serve it.",
+    description="Rebuild the index of a niche from the database, and serve it.",
     tags=max_runtime(hours=2),
 )
 
@@ -21,16 +21,16 @@ rebuild_index = dg.define_asset_job(
     job=rebuild_index,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Builds the index of a niche that could not take a change in place.",
+    description="Starts the rebuilds that were requested, such as for an index that could not take a change in place.",
 )
 def index_rebuilds(lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    asked = rebuilds_asked_for(lab.open())
-    if not asked:
+    requests = rebuilds_asked_for(lab.open())
+    if not requests:
         yield dg.SkipReason("nobody asked for a rebuild")
-    for request in asked:
+    for request in requests:
         yield dg.RunRequest(
             partition_key=request.niche,
-            # One that fails is tried again every hour.
+            # A new key every hour, so that a failed rebuild is tried again.
             run_key=f"{request.niche}/{request.asked_at.isoformat()}/{int(time.time() // 3600)}",
             tags={"thumblab/reason": request.reason[:200]},
         )

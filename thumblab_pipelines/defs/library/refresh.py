@@ -1,4 +1,4 @@
-"""The daily refresh of the library."""
+"""The daily refresh of every library."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Serve an older index of a niche, or resume."""
+"""Roll the index of a niche back, or end the hold."""
 
 import dagster as dg
 
@@ -10,14 +10,14 @@ from thumblab_pipelines.library.changes import resume, roll_back
 
 
 class RollBack(dg.Config):
-    """Which release to serve: the one before the served one where none is named."""
+    """Which release to serve. If none is named, it is the one that was served before."""
 
     release_id: str = ""
     resume: bool = False
-    """Instead: let what is newer be served again."""
+    """Whether to end the hold instead, and serve the newest release again."""
 
 
-@dg.op(description="Serves an older index of the niche and holds it, or lets what is newer be served again.")
+@dg.op(description="Serves an older index of the niche and holds it, or ends the hold.")
 def move_pointer(context: dg.OpExecutionContext, lab: LabResource, config: RollBack) -> None:
     niche = context.partition_key
     with explained():
@@ -31,7 +31,7 @@ def move_pointer(context: dg.OpExecutionContext, lab: LabResource, config: RollB
 @dg.job(
     partitions_def=niche_partitions,
     tags=max_runtime(hours=1),
-    description="Serve an older index of a niche. No refresh replaces it until it is resumed, by this job or by hand.",
+    description="Serve an older index of a niche. No refresh replaces it until this job or a command ends the hold.",
 )
 def roll_back_index() -> None:
     move_pointer()

@@ -1,4 +1,4 @@
-"""served_index: the niche's newest good index is the one that the service reads."""
+"""served_index: the service reads the newest index of the niche that passes its checks."""
 
 import dagster as dg
 
@@ -12,7 +12,7 @@ from thumblab_pipelines.library.build import check_served_index, promote_index
     deps=["faiss_index"],
     kinds={"faiss"},
     check_specs=blocking("served_index", "pointer"),
-    description="Moves the pointer to the newest build of the index, once its checks have passed; not where it is held.",
+    description="Serves the newest build of the index after its checks have passed, unless a person holds an older one.",
     **LIBRARY,
 )
 def served_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
@@ -20,7 +20,7 @@ def served_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Mate
         served = promote_index(lab.open(), context.partition_key)
     release = served.release
     if served.held is not None:
-        context.log.warning(f"{context.partition_key} is held: {served.held}; `thumblab index resume` lets it go on")
+        context.log.warning(f"{context.partition_key} is held: {served.held}; `thumblab index resume` ends the hold")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": release.info["count"],

@@ -13,29 +13,29 @@ from thumblab_pipelines.defs.resources import LabResource
     kinds={"python", "postgres"},
     check_specs=blocking("thumbnails", "mostly_readable", "stored"),
     description=(
-        "Thumbnails by the SHA-256 of their bytes, in the best size on offer; one that cannot be read is recorded with the "
-        "reason. Asked for again from time to time: what a creator changed is kept as a version of its own."
+        "Thumbnails by the SHA-256 of their bytes, in the best size on offer. One that cannot be read is recorded with the "
+        "reason. They are downloaded again from time to time, and a changed thumbnail is kept as a new version."
     ),
     **LIBRARY,
 )
 def thumbnails(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        found = download_thumbnails(lab.open(), context.partition_key, lab.progress(context))
-        verdicts = check_thumbnails(lab.open(), context.partition_key)
+        report = download_thumbnails(lab.open(), context.partition_key, lab.progress(context))
+        check_results = check_thumbnails(lab.open(), context.partition_key)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": found.had + found.downloaded,
-            "downloaded": found.downloaded,
-            "downloaded_bytes": found.bytes,
-            "had_already": found.had,
-            "rechecked": found.rechecked,
-            "unchanged": found.unchanged,
-            "changed": found.changed,
-            "gone": found.gone,
-            "duplicates": found.duplicates,
-            "near_duplicates": found.near_duplicates,
-            "unreadable": found.unreadable,
-            "postponed": found.postponed,
+            "dagster/row_count": report.had + report.downloaded,
+            "downloaded": report.downloaded,
+            "downloaded_bytes": report.bytes,
+            "had_already": report.had,
+            "rechecked": report.rechecked,
+            "unchanged": report.unchanged,
+            "changed": report.changed,
+            "gone": report.gone,
+            "duplicates": report.duplicates,
+            "near_duplicates": report.near_duplicates,
+            "unreadable": report.unreadable,
+            "postponed": report.postponed,
         },
-        check_results=results(verdicts),
+        check_results=results(check_results),
     )

@@ -1,11 +1,11 @@
-"""videos: the tables that every way of collecting writes to, and everything after reads."""
+"""videos: the tables that every way of collecting writes to, and that all later assets read."""
 
 import dagster as dg
 
 from thumblab_pipelines.defs.groups import OWNERS, niche_partitions
 
-# Dagster does not make it, it only shows where data flows. A way of collecting that nobody has used yet is therefore nothing
-# that the library waits for: as an upstream of it, the crawl made Dagster ask "Are you sure?" before every refresh.
+# Dagster does not materialize this asset; it only shows where data flows. So the library does not wait for a way of
+# collecting that was never used. When the crawl was directly upstream, Dagster asked "Are you sure?" before every refresh.
 videos = dg.AssetSpec(
     "videos",
     deps=["raw_videos", "crawled_videos"],
@@ -13,6 +13,6 @@ videos = dg.AssetSpec(
     owners=OWNERS,
     partitions_def=niche_partitions,
     kinds={"postgres"},
-    description="Videos, channels and their counts of the niche in the lab's database, whoever collected them: the daily "
-    "refresh, the crawl, or `thumblab import` of a catalogue.",
+    description="Videos, channels and their counts of the niche in the lab's database, collected by the daily refresh, by "
+    "the crawl, or by `thumblab import` of a catalogue.",
 )

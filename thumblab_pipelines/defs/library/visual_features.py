@@ -17,18 +17,18 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
 )
 def visual_features(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        found = measure_features(lab.open(), context.partition_key, lab.progress(context))
-        verdicts = check_features(lab.open(), context.partition_key)
+        report = measure_features(lab.open(), context.partition_key, lab.progress(context))
+        check_results = check_features(lab.open(), context.partition_key)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": found.had + found.measured,
-            "measured": found.measured,
-            "pictures_per_second": round(found.pictures_per_second, 1),
-            "had_already": found.had,
-            "unreadable": len(found.unreadable),
-            "unreadable_first": ", ".join(found.unreadable[:10]) or "none",
-            "title_match_by": dg.MetadataValue.json(dict(found.matched)),
-            "missing": "; ".join(found.missing) or "nothing",
+            "dagster/row_count": report.had + report.measured,
+            "measured": report.measured,
+            "pictures_per_second": round(report.pictures_per_second, 1),
+            "had_already": report.had,
+            "unreadable": len(report.unreadable),
+            "unreadable_first": ", ".join(report.unreadable[:10]) or "none",
+            "title_match_by": dg.MetadataValue.json(dict(report.matched)),
+            "missing": "; ".join(report.missing) or "nothing",
         },
-        check_results=results(verdicts),
+        check_results=results(check_results),
     )

@@ -1,0 +1,43 @@
+"""Reads and changes the library of a lab, for the tests of the library."""
+
+from sqlalchemy import select, text
+
+from thumblab_core.database.tables import videos
+from thumblab_core.index import NicheIndex
+from thumblab_core.releases.release import INDEX, Release
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library import build
+
+NICHE, OTHER = "tech", "news"
+
+
+def ids(lab: Lab, niche: str = NICHE) -> list[str]:
+    with lab.engine.connect() as connection:
+        return list(
+            connection.scalars(select(videos.c.video_id).where(videos.c.niche == niche).order_by(videos.c.video_id))
+        )
+
+
+def served(lab: Lab, niche: str = NICHE) -> Release:
+    release = lab.releases.serving.current(INDEX, niche)
+    assert release is not None
+    return release
+
+
+def served_ids(lab: Lab, niche: str = NICHE) -> set[str]:
+    return {item.video_id for item in NicheIndex.load(served(lab, niche)).items}
+
+
+def execute(lab: Lab, statement: str, **values: object) -> None:
+    with lab.engine.begin() as connection:
+        connection.execute(text(statement), values)
+
+
+def rebuild(lab: Lab) -> Release:
+    build.build_index(lab, NICHE)
+    return build.promote_index(lab, NICHE).release
+
+
+def add_views(lab: Lab) -> None:
+    """Change every count of views, so that a build has something new."""
+    execute(lab, "UPDATE video_stats SET view_count = view_count + 1000")

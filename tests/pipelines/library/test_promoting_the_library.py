@@ -1,0 +1,216 @@
+"""A build is promoted with every change made meanwhile, and never over a rollback that a person holds."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from library_helpers import NICHE, OTHER, add_views, execute, ids, rebuild, served, served_ids
+
+from thumblab_core.database.tables import library_exclusions
+from thumblab_core.errors import LabError
+from thumblab_core.index import NicheIndex, RebuildRequiredError
+from thumblab_core.releases.release import INDEX, ReleaseError
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library import build
+from thumblab_pipelines.library.changes import put_in, resume, roll_back, take_out
+from thumblab_pipelines.library.rebuild_requests import ask_for_rebuild, rebuilds_asked_for
+from thumblab_pipelines.library.status import index_status
+
+
+def test_changes_made_during_a_build_are_in_it_when_it_is_served(lab: Lab) -> None:
+    out, back = ids(lab)[:2]
+    take_out(lab, NICHE, [back])
+    build.build_index(lab, NICHE)  # read before the changes below
+    take_out(lab, NICHE, [out])
+    put_in(lab, NICHE, [back])
+    release = build.promote_index(lab, NICHE).release
+    assert release.info["changed_since"] == 2
+    assert served_ids(lab) == set(ids(lab)) - {out}
+
+
+def test_a_build_older_than_the_served_release_is_not_promoted(lab: Lab) -> None:
+    take_out(lab, NICHE, ids(lab)[:1])
+    before = served(lab)
+    assert build.promote_index(lab, NICHE).release == before
+    assert served(lab) == before
+
+
+def test_a_rolled_back_index_stays_until_a_person_resumes(lab: Lab) -> None:
+    first = served(lab)
+    add_views(lab)
+    second = rebuild(lab)
+    assert roll_back(lab, NICHE) == first
+    add_views(lab)
+    assert rebuild(lab) == first
+    assert f"rolled back from {second.release_id}" in str(build.promote_index(lab, NICHE).held)
+    for change in (put_in, take_out):
+        with pytest.raises(LabError, match=f"tech is held: .*thumblab index resume {NICHE}"):
+            change(lab, NICHE, ids(lab)[:1])
+    newest = resume(lab, NICHE)
+    assert newest == served(lab)
+    assert newest.release_id > second.release_id
+    put_in(lab, NICHE, ids(lab)[:1])
+
+
+def test_resuming_undoes_the_rollback_with_all_changes_made_before(lab: Lab) -> None:
+    video, other = ids(lab)[:2]
+    take_out(lab, NICHE, [video])
+    take_out(lab, NICHE, [other])
+    before = served(lab)
+    roll_back(lab, NICHE)
+    assert other in served_ids(lab)
+    assert resume(lab, NICHE) == before
+    assert {video, other}.isdisjoint(served_ids(lab))
+
+
+def test_resuming_undoes_two_rollbacks_together(lab: Lab) -> None:
+    add_views(lab)
+    rebuild(lab)
+    take_out(lab, NICHE, ids(lab)[:1])
+    before = served(lab)
+    first, second = roll_back(lab, NICHE), roll_back(lab, NICHE)
+    assert second.release_id < first.release_id < before.release_id
+    assert resume(lab, NICHE) == before
+
+
+def test_a_rollback_never_serves_a_build_that_failed_its_checks(lab: Lab) -> None:
+    good = served(lab)
+    execute(lab, "DELETE FROM videos WHERE niche = :niche AND video_id <> ALL(:ids)", niche=NICHE, ids=ids(lab)[:2])
+    refused = build.build_index(lab, NICHE).release
+    with pytest.raises(LabError, match="is not promoted"):
+        build.promote_index(lab, NICHE)
+    take_out(lab, NICHE, ids(lab)[:1])
+    assert served(lab).release_id > refused.release_id
+    assert roll_back(lab, NICHE) == good
+
+
+def test_many_small_changes_prune_neither_a_waiting_build_nor_the_release_served_before(lab: Lab) -> None:
+    first = served(lab)
+    add_views(lab)
+    waiting = build.build_index(lab, NICHE).release
+    for video in ids(lab)[:7]:
+        take_out(lab, NICHE, [video])
+    kept = {release.release_id for release in lab.releases.all(INDEX, NICHE)}
+    assert {first.release_id, waiting.release_id} <= kept
+    assert len(kept) <= 2 + lab.settings.releases_kept
+    build.promote_index(lab, NICHE)
+    assert served(lab).info["as_of"] == waiting.info["as_of"]
+    assert served_ids(lab) == set(ids(lab)[7:])
+
+
+def test_a_video_taken_out_is_not_served_by_a_build_that_was_read_before(lab: Lab) -> None:
+    late = ids(lab)[0]
+    take_out(lab, NICHE, [late])
+    rebuild(lab)
+    with lab.engine.begin() as connection:
+        connection.execute(library_exclusions.delete())
+    build.build_index(lab, NICHE)  # holds the video, which the served index does not
+    assert take_out(lab, NICHE, [late]).taken_out == []
+    build.promote_index(lab, NICHE)
+    assert late not in served_ids(lab)
+
+
+def test_changes_made_before_the_retention_are_still_applied_to_a_build(lab: Lab) -> None:
+    from thumblab_pipelines.retention.purge import clean_indices
+
+    deleted, out, back = ids(lab)[:3]
+    take_out(lab, NICHE, [back])
+    build.build_index(lab, NICHE)
+    take_out(lab, NICHE, [out])
+    put_in(lab, NICHE, [back])
+    execute(lab, "DELETE FROM videos WHERE video_id = :id", id=deleted)
+    clean_indices(lab, NICHE, None)
+    assert served_ids(lab) == set(ids(lab)) - {out}
+    assert all(deleted not in NicheIndex.video_ids(release) for release in lab.releases.all(INDEX, NICHE))
+    rebuild(lab)
+    assert served_ids(lab) == set(ids(lab)) - {out}
+
+
+def test_a_build_with_a_video_deleted_since_is_not_served_and_is_rebuilt(lab: Lab) -> None:
+    before = served(lab)
+    add_views(lab)
+    build.build_index(lab, NICHE)
+    execute(lab, "DELETE FROM videos WHERE video_id = :id", id=ids(lab)[0])
+    with pytest.raises(LabError, match="deleted from the lab since: 1"):
+        build.promote_index(lab, NICHE)
+    assert served(lab) == before
+    assert [request.niche for request in rebuilds_asked_for(lab)] == [NICHE]
+    rebuild(lab)
+    assert rebuilds_asked_for(lab) == []
+
+
+def test_the_retention_deletes_unreadable_releases_and_staged_files(lab: Lab) -> None:
+    from thumblab_pipelines.retention.purge import clean_indices
+
+    add_views(lab)
+    broken = build.build_index(lab, NICHE).release
+    (broken.path / "manifest.json").write_text("")
+    staged = broken.path.parent / ".staging-of-the-dead"
+    staged.mkdir()
+    (staged / "items.json").write_text("[]")
+    clean_indices(lab, NICHE, None)
+    assert not broken.path.exists()
+    assert not staged.exists()
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "items.json", "index.faiss"])
+def test_an_index_that_cannot_be_read_for_a_moment_stays_served(
+    lab: Lab, refuse: Callable[[Path], None], name: str
+) -> None:
+    from thumblab_pipelines.retention.purge import clean_indices
+
+    before = served(lab)
+    execute(lab, "DELETE FROM videos WHERE video_id = :id", id=ids(lab)[0])
+    refuse(before.path / name)
+    with pytest.raises(LabError, match="Too many open files") as raised:
+        clean_indices(lab, NICHE, None)
+    assert raised.value.transient
+    assert lab.releases.serving.current_id(INDEX, NICHE) == before.release_id
+    assert before.path.is_dir()
+
+
+def test_a_rebuild_request_stays_open_until_the_build_is_served(lab: Lab) -> None:
+    ask_for_rebuild(lab, NICHE, "a test asked")
+    add_views(lab)
+    build.build_index(lab, NICHE)
+    assert len(rebuilds_asked_for(lab)) == 1
+    build.promote_index(lab, NICHE)
+    assert rebuilds_asked_for(lab) == []
+    ask_for_rebuild(lab, NICHE, "a test asked again, and nothing is new")
+    build.build_index(lab, NICHE)
+    assert rebuilds_asked_for(lab) == []
+
+
+def test_a_rollback_to_a_missing_or_damaged_release_is_refused_and_changes_nothing(lab: Lab) -> None:
+    first = served(lab)
+    with pytest.raises(LabError, match="served no release before"):
+        roll_back(lab, NICHE)
+    with pytest.raises(LabError, match=r"no readable manifest .*`thumblab index verify \w+` lists"):
+        roll_back(lab, NICHE, "20200101T000000000000Z-00000000")
+    with pytest.raises(LabError, match="is not the id of a release"):
+        roll_back(lab, NICHE, f"../{OTHER}/{served(lab, OTHER).release_id}")
+    add_views(lab)
+    second = rebuild(lab)
+    (first.path / "items.json").write_text("[]")
+    with pytest.raises(ReleaseError, match="checksum"):
+        roll_back(lab, NICHE)
+    assert served(lab) == second
+    assert lab.releases.serving.held(INDEX, NICHE) is None
+
+
+def test_an_index_of_another_encoder_takes_no_change_and_requests_a_rebuild(
+    lab: Lab, open_lab: Callable[..., Lab]
+) -> None:
+    before = served(lab)
+    info = before.info | {"encoder": "another", "inputs": "x", "as_of": before.info["as_of"]}
+    lab.releases.serving.promote(lab.releases.publish(INDEX, NICHE, lambda folder: None, info, sharing=before))
+    with pytest.raises(
+        RebuildRequiredError, match=r"made with another, the settings say builtin.*thumblab index rebuild"
+    ):
+        put_in(lab, NICHE, ids(lab)[:1])
+    (request,) = rebuilds_asked_for(lab)
+    assert (request.niche, "made with another" in request.reason) == (NICHE, True)
+    assert any("a rebuild is requested" in remark for remark in index_status(lab, NICHE).remarks)
+    add_views(lab)
+    rebuild(lab)
+    assert rebuilds_asked_for(lab) == []

@@ -1,0 +1,40 @@
+"""Print the library index of niches: a table of what each serves, and the lines of search hits."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from thumblab_cli.printing.tables import table
+
+if TYPE_CHECKING:  # the commands import these modules when they need them
+    from thumblab_pipelines.library.search import Hit
+    from thumblab_pipelines.library.status import IndexStatus
+
+
+def status_table(statuses: "Sequence[IndexStatus]") -> Table:
+    """Return a table with a row per niche: what it serves, since when, and the size of all its releases."""
+    columns = ("niche", "since (UTC)", "pictures", "changed", "search", "recall", "MB")
+    rows = table(*columns, words=("niche", "since (UTC)", "search"))
+    for status in statuses:
+        since = "nothing" if status.created_at is None else status.created_at[:16].replace("T", " ")
+        search = (
+            (f"{status.count:,}", str(status.changed), status.kind.removeprefix("IDMap,"), f"{status.recall:.3f}")
+            if status.release_id
+            else [""] * 4
+        )
+        rows.add_row(status.niche, since, *search, f"{status.bytes / 1e6:,.1f}")
+    return rows
+
+
+def hit_line(hit: "Hit") -> str:
+    """Return one line for a hit: its cosine, niche, video, title and views."""
+    item = hit.item
+    multiple = "" if item.outlier_multiple is None else f"{item.outlier_multiple:.1f}x its channel, "
+    rate = f"{multiple}{item.views_per_hour:,.0f} views/h"
+    return f"{hit.similarity:.4f} {hit.niche:13} {item.video_id:12} {_printable(item.title[:60])} ({rate})"
+
+
+def _printable(title: str) -> str:
+    """Replace control characters, because a title may hold any, and a terminal would obey them."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in title)

@@ -1,0 +1,169 @@
+"""One release: its manifest, its files and their checksums, and the errors of reading them."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thumblab_core.errors import LabError
+
+FORMAT = 2
+"""Since format 2 an index may hold changes next to its base. Releases of format 1 have no changes; they are still read."""
+_READABLE_FORMATS = (1, FORMAT)
+
+INDEX, PAIRS, MODEL, ENCODER = "index", "pairs", "model", "encoder"
+"""Kinds of releases. An index has one scope per niche, an encoder one per model and weights; the others use `ALL`."""
+ALL = "all"
+
+_MISSING_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_RELEASE_ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
+
+
+class ReleaseError(LabError):
+    """A release is missing, damaged or of another format."""
+
+
+class UnreadError(ReleaseError):
+    """The system could not read a release this time. Its content may be good."""
+
+    transient = True
+
+
+class BusyError(ReleaseError):
+    """Another process was changing the scope, and did not finish while this one waited."""
+
+    transient = True
+
+
+@dataclass(frozen=True)
+class Release:
+    """One published release. `info` is what its producer recorded; `files` maps a file name to its SHA-256.
+
+    `number` rises with every publication in the scope. It is 0 in releases made before there were numbers.
+    """
+
+    kind: str
+    scope: str
+    release_id: str
+    path: Path
+    created_at: str
+    run_id: str | None
+    info: dict[str, Any]
+    files: dict[str, str]
+    number: int = 0
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Sort key of the releases of a scope, oldest first.
+
+        Releases are ordered by number, never by time, because a clock can step back. Releases without a number come first,
+        in the order of their ids.
+        """
+        return self.number, self.release_id
+
+    def verify(self, known: Mapping[str, str] | None = None) -> None:
+        """Raise `ReleaseError` unless the manifest is the published one and every file matches its checksum.
+
+        `known` maps names to checksums of files whose content the caller already holds. A file with the same checksum in
+        the manifest is not read again.
+        """
+        if not self.release_id.endswith(content_digest(self.files, self.info)):
+            raise ReleaseError(f"{self}: the manifest is not the one that was published; roll back or publish it again")
+        for name, expected in self.files.items():
+            if known is not None and known.get(name) == expected:
+                continue
+            with _explained_read_errors(f"{self}: {name} cannot be read"):
+                checksum = file_checksum(self.path / name)
+            if checksum != expected:
+                raise ReleaseError(f"{self}: {name} does not match its checksum; roll back or publish it again")
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file without verifying it.
+
+        Raises `ReleaseError` if the file is missing and `UnreadError` if the system could not read it.
+        """
+        with _explained_read_errors(f"{self}: {name} cannot be read"):
+            return (self.path / name).read_bytes()
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.scope}/{self.release_id}"
+
+
+def read_release(kind: str, scope: str, release_id: str, path: Path) -> Release:
+    """Return the release whose manifest is in the folder `path`. Its files are not read. Raises `ReleaseError`."""
+    if not is_release_id(release_id):
+        raise ReleaseError(f"{release_id!r} is not the id of a release")
+    unreadable = f"{kind}/{scope}/{release_id} has no readable manifest"
+    with _explained_read_errors(unreadable):
+        content = (path / "manifest.json").read_bytes()
+    try:
+        manifest = json.loads(content)
+        if manifest["format"] not in _READABLE_FORMATS:
+            raise ReleaseError(
+                f"{kind}/{scope}/{release_id} has format {manifest['format']}; this version reads up to format {FORMAT}. "
+                "Update the lab"
+            )
+        return Release(
+            kind,
+            scope,
+            release_id,
+            path,
+            manifest["created_at"],
+            manifest["run_id"],
+            dict(manifest["info"]),
+            dict(manifest["files"]),
+            int(manifest.get("number", 0)),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReleaseError(f"{unreadable} ({error})") from None
+
+
+def is_release_id(name: str) -> bool:
+    """Return whether a name has the form of a release id."""
+    return _RELEASE_ID.fullmatch(name) is not None
+
+
+def content_digest(files: Mapping[str, str], info: Mapping[str, Any]) -> str:
+    """Return eight hex digits of the SHA-256 of `files` and `info`. Every release id ends with them."""
+    return hashlib.sha256(json.dumps([files, info], sort_keys=True).encode()).hexdigest()[:8]
+
+
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, as hex digits. Raises `OSError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unread(error: BaseException | None) -> bool:
+    """Return whether an error, or one that led to it, means that the system did not read an existing file.
+
+    The content of that file is then unknown. Readers of file formats also raise `OSError` for damage, but without `errno`.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _MISSING_FILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def require_damage(release: Release, error: BaseException) -> None:
+    """Raise `UnreadError` if the release only could not be read. Call this before treating the release as damaged."""
+    if unread(error):
+        raise UnreadError(f"{release} cannot be read now ({error}); try again later") from error
+
+
+@contextmanager
+def _explained_read_errors(problem: str) -> Iterator[None]:
+    """Turn `OSError` into `ReleaseError` for a missing file, and into `UnreadError` for one that could not be read."""
+    try:
+        yield
+    except OSError as error:
+        if not unread(error):
+            raise ReleaseError(f"{problem} ({error})") from error
+        raise UnreadError(
+            f"{problem} now ({error}); try again later, and remove the release if the error stays"
+        ) from error

@@ -1,0 +1,144 @@
+"""The folder of one scope: its releases, its small state files and its locks."""
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from thumblab_core.durable_files import sync
+from thumblab_core.releases.release import BusyError, Release, ReleaseError, UnreadError, is_release_id, read_release
+
+STAGING = ".staging-"
+"""Prefix of folders that are being written or deleted."""
+ASIDE = ".aside-"
+"""Prefix of state files that are being written."""
+
+_POINTER = "CURRENT"
+
+
+@dataclass(frozen=True)
+class ScopeFolder:
+    """The folder `<root>/<kind>/<scope>`. Any number of readers; writers wait for each other."""
+
+    root: Path
+    kind: str
+    scope: str
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.kind / self.scope
+
+    def get(self, release_id: str) -> Release:
+        """Return the release of that id. Raises `ReleaseError`."""
+        return read_release(self.kind, self.scope, release_id, self.path / release_id)
+
+    def release_ids(self) -> list[str]:
+        """Return the ids of all published releases, in no order, whether their manifests can be read or not."""
+        if not self.path.is_dir():
+            return []
+        return [path.name for path in self.path.iterdir() if is_release_id(path.name)]
+
+    def all(self) -> list[Release]:
+        """Return every published release, oldest first, without those whose manifest is missing or damaged.
+
+        Raises `UnreadError` if a manifest could not be read this time. Leaving that release out could make an older one look
+        like the newest.
+        """
+        releases = []
+        for release_id in self.release_ids():
+            try:
+                releases.append(self.get(release_id))
+            except UnreadError:
+                raise
+            except ReleaseError:
+                continue
+        return sorted(releases, key=lambda release: release.order)
+
+    def pointer(self) -> str | None:
+        """Return the id of the served release, "" if serving was withdrawn, and None if nothing was ever promoted."""
+        try:
+            return (self.path / _POINTER).read_text().strip()
+        except FileNotFoundError:
+            return None
+
+    def move_pointer(self, release_id: str) -> None:
+        """Make the pointer name a release, or nothing if the id is "". The caller is inside `writing`."""
+        self.replace_file(_POINTER, release_id)
+
+    def replace_file(self, name: str, text: str) -> None:
+        """Write a small file completely or not at all. It is on the disk when this returns."""
+        path = self.path / name
+        aside = path.with_name(f"{ASIDE}{secrets.token_hex(6)}")
+        aside.write_text(text)
+        sync(aside)
+        aside.replace(path)
+        sync(path.parent)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the lock under which releases are written, promoted and deleted. Makes the folder if it is missing.
+
+        Raises `ReleaseError` for an `OSError` inside, such as a full disk.
+        """
+        with self._explained_write_errors():
+            self.path.mkdir(parents=True, exist_ok=True)
+            with (self.path / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases it, also when the process is killed
+                yield
+
+    @contextmanager
+    def changing(self, patience: float) -> Iterator[None]:
+        """Hold the lock from reading what is served to promoting what was made from it.
+
+        Raises `BusyError` if another process holds it for more than `patience` seconds.
+        """
+        with self._explained_write_errors():
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".changing.lock").open("w")
+        with lock:
+            deadline = time.monotonic() + patience
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise BusyError(
+                            f"{self} has been changed by another process for {patience:.0f} s; try again later"
+                        ) from None
+                    time.sleep(0.01)
+            yield
+
+    def next_number(self, above: int = 0) -> int:
+        """Return a number higher than `above` and than every number given before. The caller is inside `writing`.
+
+        The number is on the disk before it is used, so it is not given again after its release is pruned.
+        """
+        path = self.path / "NUMBER"
+        try:
+            last = int(path.read_text())
+        except (FileNotFoundError, ValueError):  # no number was given yet, or a power cut emptied the file
+            last = max((release.number for release in self.all()), default=0)
+        number = 1 + max(last, above)
+        with path.open("w") as file:
+            file.write(str(number))
+            file.flush()
+            os.fsync(file.fileno())
+        return number
+
+    @contextmanager
+    def _explained_write_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ReleaseError(
+                f"{self.path} cannot be written ({error.strerror or error}); the served release stays. Make room, make "
+                "the folder writable, or set THUMBLAB_RELEASE_DIR"
+            ) from error
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.scope}"

@@ -1,0 +1,125 @@
+"""Which release of a scope is served: the pointer, the history of promotions, and the hold of a person.
+
+Publishing a release does not serve it. `Serving.promote` moves the pointer atomically. A reader resolves the pointer once
+per use and verifies what it reads.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from thumblab_core.durable_files import sync
+from thumblab_core.releases.release import Release
+from thumblab_core.releases.scope_folder import ScopeFolder
+
+_HELD, _HISTORY = "HELD", "SERVED"
+_HISTORY_LENGTH = 200
+"""Promotions that the history keeps; a rollback can go back to one of them."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A person's decision to keep an older release served: since when, why, and which release it displaced."""
+
+    since: str
+    reason: str
+    displaced: str | None
+
+    def __str__(self) -> str:
+        return f"{self.reason}, since {self.since}"
+
+
+class Serving:
+    """Reads and changes which release each scope under a folder serves. Readers never wait; writers of a scope do."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def current_id(self, kind: str, scope: str) -> str | None:
+        """Return the id of the served release, or None if nothing is served. Reads one small file, so it is cheap."""
+        return self._folder(kind, scope).pointer() or None
+
+    def current(self, kind: str, scope: str) -> Release | None:
+        """Return the served release, or None if nothing is served. Raises `ReleaseError` if its manifest is unreadable."""
+        release_id = self.current_id(kind, scope)
+        return None if release_id is None else self._folder(kind, scope).get(release_id)
+
+    def withdrawn(self, kind: str, scope: str) -> bool:
+        """Return whether serving was withdrawn. A missing pointer means only that nothing was promoted yet."""
+        return self._folder(kind, scope).pointer() == ""
+
+    def promote(self, release: Release, known: Mapping[str, str] | None = None) -> None:
+        """Verify a release, except for its `known` files (see `Release.verify`), and serve it."""
+        folder = self._folder(release.kind, release.scope)
+        with folder.writing():
+            # Verified inside the lock: otherwise a prune could delete the release before it is served.
+            folder.get(release.release_id).verify(known)
+            folder.move_pointer(release.release_id)
+            # If the process is killed here, the served release is missing from the history. That is harmless: the served
+            # release is never the target of a rollback.
+            history = [*_history(folder), release.release_id]
+            folder.replace_file(_HISTORY, "\n".join(history[-_HISTORY_LENGTH:]))
+
+    def withdraw(self, kind: str, scope: str) -> None:
+        """Stop serving the scope. Its releases stay until they are removed."""
+        folder = self._folder(kind, scope)
+        with folder.writing():
+            folder.move_pointer("")
+
+    def promoted(self, kind: str, scope: str) -> list[str]:
+        """Return the ids of the promoted releases, the last promotion last, also of releases deleted since."""
+        return _history(self._folder(kind, scope))
+
+    def served_before(self, kind: str, scope: str) -> list[Release]:
+        """Return the existing releases that were promoted and are older than the served one, oldest first."""
+        served, releases = self.current_id(kind, scope), self._folder(kind, scope).all()
+        promoted = self.promoted(kind, scope)
+        order = next((release.order for release in releases if release.release_id == served), None)
+        if order is None:  # the served release is gone or unreadable: take those promoted before it
+            promoted = promoted[: promoted.index(served)] if served in promoted else []
+        return [r for r in releases if r.release_id in promoted and (order is None or r.order < order)]
+
+    def hold(self, release: Release, reason: str) -> None:
+        """Record that nothing newer than this release is to be served until `resume`. Promoters must ask `held`."""
+        folder = self._folder(release.kind, release.scope)
+        with folder.writing():
+            earlier = self.held(release.kind, release.scope)  # `resume` undoes both steps of a second rollback
+            displaced = self.current_id(release.kind, release.scope) if earlier is None else earlier.displaced
+            hold = Hold(datetime.now(UTC).isoformat(timespec="minutes"), reason, displaced)
+            folder.replace_file(_HELD, json.dumps(asdict(hold)))
+
+    def held(self, kind: str, scope: str) -> Hold | None:
+        """Return the hold of the scope, or None if there is none."""
+        try:
+            return Hold(**json.loads((self._folder(kind, scope).path / _HELD).read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            return Hold("an unknown time", f"the file {_HELD} cannot be read", None)
+
+    def resume(self, kind: str, scope: str) -> None:
+        """Remove the hold, so that newer releases can be served again."""
+        folder = self._folder(kind, scope)
+        with folder.writing():
+            (folder.path / _HELD).unlink(missing_ok=True)
+            sync(folder.path)
+
+    def changing(self, kind: str, scope: str, patience: float = 60.0) -> AbstractContextManager[None]:
+        """Keep others from changing what is served, from reading it to promoting what was made from it.
+
+        A second writer waits for at most `patience` seconds, then gets a `BusyError`. Readers never wait.
+        """
+        return self._folder(kind, scope).changing(patience)
+
+    def _folder(self, kind: str, scope: str) -> ScopeFolder:
+        return ScopeFolder(self.root, kind, scope)
+
+
+def _history(folder: ScopeFolder) -> list[str]:
+    try:
+        return (folder.path / _HISTORY).read_text().split()
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,65 @@
+"""Requests to rebuild the index of a niche. A request stays open until a build that was read after it is served."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from thumblab_core.database.tables import index_rebuilds
+from thumblab_core.releases.release import Release
+from thumblab_pipelines.lab import Lab
+
+
+@dataclass(frozen=True)
+class RebuildRequest:
+    """A niche whose index is to be rebuilt."""
+
+    niche: str
+    asked_at: datetime
+    reason: str
+
+
+def ask_for_rebuild(lab: Lab, niche: str, reason: str) -> None:
+    """Request a rebuild of the niche's index. The Dagster sensor `index_rebuilds` starts it."""
+    statement = insert(index_rebuilds).values(niche=niche, reason=reason)
+    changed = {"reason": reason, "asked_at": func.now()}
+    with lab.engine.begin() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["niche"], set_=changed))
+
+
+def rebuilds_asked_for(lab: Lab) -> list[RebuildRequest]:
+    """Return the open requests, ordered by niche."""
+    statement = select(index_rebuilds.c.niche, index_rebuilds.c.asked_at, index_rebuilds.c.reason)
+    with lab.engine.connect() as connection:
+        return [RebuildRequest(*row) for row in connection.execute(statement.order_by(index_rebuilds.c.niche))]
+
+
+def request_time(lab: Lab, niche: str) -> datetime | None:
+    """Return when the open request of the niche was made, or None if there is none."""
+    with lab.engine.connect() as connection:
+        return connection.scalar(select(index_rebuilds.c.asked_at).where(index_rebuilds.c.niche == niche))
+
+
+def close_request_made_at(lab: Lab, niche: str, asked_at: datetime | None) -> None:
+    """Close the request of the niche if it was made at that time. A later request stays open."""
+    _close(lab, niche, index_rebuilds.c.asked_at == asked_at)
+
+
+def close_request_answered_by(lab: Lab, release: Release) -> None:
+    """Close the request of the niche if it was made before the release's build was read."""
+    if "answers" in release.info:
+        asked = release.info["answers"]
+        close_request_made_at(lab, release.scope, datetime.fromisoformat(asked) if asked else None)
+    else:  # a release made before builds recorded which request they answer
+        _close(lab, release.scope, index_rebuilds.c.asked_at <= as_of(release))
+
+
+def as_of(release: Release) -> datetime:
+    """Return when the database was read for the build of a release, by the clock of the database."""
+    return datetime.fromisoformat(release.info.get("as_of", release.created_at))
+
+
+def _close(lab: Lab, niche: str, condition: ColumnElement[bool]) -> None:
+    with lab.engine.begin() as connection:
+        connection.execute(delete(index_rebuilds).where(index_rebuilds.c.niche == niche, condition))
