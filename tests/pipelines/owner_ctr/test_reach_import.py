@@ -198,7 +198,7 @@ def test_a_list_whose_token_comes_again_for_ever_is_read_once_with_a_remark(owne
     assert len(owner.stored()) == 2
     if endpoint == "reports":  # of the jobs, the first page has the one that is looked for
         assert found.remarks == [
-            "YouTube's list of reports was left after page 2: YouTube gave the same token for the next page again"
+            "YouTube's list of reports was not read beyond page 2: YouTube gave the same token for the next page again"
         ]
 
 

@@ -23,7 +23,7 @@ from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.answers import Page
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
-from thumblab_pipelines.youtube.paging import MOST_BARREN, MOST_PAGES, Paging, pages
+from thumblab_pipelines.youtube.paging import MAX_PAGES_WITHOUT_NEW_ITEMS, MAX_PAGES, Paging, pages
 
 CHANNEL, PLAYLIST = "UC" + "b" * 22, "UU" + "b" * 22
 Json = dict[str, Any]
@@ -42,12 +42,16 @@ LISTS: dict[str, tuple[Callable[[int], list[Json]], Callable[[int], str], int]] 
     "the same token, no items": (lambda page: [], lambda page: "P1", 2),
     "the same token, new items": (some, lambda page: "P1", 2),
     "two tokens in turn": (lambda page: some(page % 2), lambda page: f"P{1 + page % 2}", 3),
-    "ever new tokens, no items": (lambda page: [], lambda page: f"P{page + 1}", MOST_BARREN),
-    "ever new tokens, the same items": (lambda page: some(0), lambda page: f"P{page + 1}", MOST_BARREN + 1),
+    "ever new tokens, no items": (lambda page: [], lambda page: f"P{page + 1}", MAX_PAGES_WITHOUT_NEW_ITEMS),
+    "ever new tokens, the same items": (
+        lambda page: some(0),
+        lambda page: f"P{page + 1}",
+        MAX_PAGES_WITHOUT_NEW_ITEMS + 1,
+    ),
     "ever new tokens, private videos": (
         lambda page: [upload(50 * page + n, public=False) for n in range(50)],
         lambda page: f"P{page + 1}",
-        MOST_BARREN,
+        MAX_PAGES_WITHOUT_NEW_ITEMS,
     ),
 }
 """By what is wrong with a list: the items of its page n, the token of the next page, and the most calls that it is worth."""
@@ -210,8 +214,11 @@ def test_a_list_that_is_merely_long_is_read_to_its_end() -> None:
 def test_a_list_of_ever_new_items_ends_where_no_list_of_youtube_is_longer() -> None:
     paging = Paging[int]("a list", lambda item: item, pages=100)
     given = iter(Page([n], f"P{n}") for n in range(1_000))
-    assert len(list(pages(paging, lambda _: next(given)))) == MOST_PAGES - 100
-    assert paging.remark == f"a list was left after page {MOST_PAGES}: no such list has more than {MOST_PAGES} pages"
+    assert len(list(pages(paging, lambda _: next(given)))) == MAX_PAGES - 100
+    assert (
+        paging.remark
+        == f"a list was not read beyond page {MAX_PAGES}: no list of this kind has more than {MAX_PAGES} pages"
+    )
 
 
 def test_a_token_that_is_refused_ends_the_list_and_another_refusal_is_raised() -> None:

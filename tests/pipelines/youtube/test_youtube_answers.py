@@ -54,7 +54,7 @@ VIDEO_ANSWERS = (
 
 def test_every_recorded_video_is_read(recorded: Path) -> None:
     found = recorded_videos(recorded)
-    records = answers.parsed(found, lambda item: answers.video(item, "tech", AT))
+    records = answers.parse_items(found, lambda item: answers.parse_video(item, "tech", AT))
     assert len(records) == len(found) >= 10
     for item, record in zip(found, records, strict=True):
         told = item.get("statistics", {})
@@ -74,12 +74,12 @@ def best(item: dict[str, Any]) -> str:
 
 def test_statistics_that_are_absent_are_unknown_and_never_zero(recorded: Path) -> None:
     item = next(item for item in recorded_videos(recorded) if "statistics" in item)
-    assert answers.video(item, "tech", AT).view_count is not None
+    assert answers.parse_video(item, "tech", AT).view_count is not None
     item = {name: value for name, value in item.items() if name != "statistics"}
-    record = answers.video(item, "tech", AT)
+    record = answers.parse_video(item, "tech", AT)
     assert (record.view_count, record.like_count, record.comment_count) == (None, None, None)
     item["statistics"] = {"viewCount": "0"}
-    record = answers.video(item, "tech", AT)
+    record = answers.parse_video(item, "tech", AT)
     assert (record.view_count, record.like_count) == (0, None)
 
 
@@ -93,7 +93,7 @@ def test_statistics_that_are_absent_are_unknown_and_never_zero(recorded: Path) -
 )
 def test_every_recorded_channel_is_read(recorded: Path, name: str) -> None:
     found = items(recorded, name)
-    records = answers.parsed(found, lambda item: answers.channel(item, AT))
+    records = answers.parse_items(found, lambda item: answers.parse_channel(item, AT))
     assert [record.channel_id for record in records] == [item["id"] for item in found]
     for item, record in zip(found, records, strict=True):
         assert record.title == item["snippet"]["title"]
@@ -109,7 +109,7 @@ def test_every_recorded_channel_is_read(recorded: Path, name: str) -> None:
 )
 def test_every_recorded_upload_is_read(recorded: Path, name: str) -> None:
     found = items(recorded, f"apidata/playlist_items/{name}")
-    uploads = answers.parsed(found, answers.upload)
+    uploads = answers.parse_items(found, answers.parse_upload)
     assert [u.video_id for u in uploads] == [item["snippet"]["resourceId"]["videoId"] for item in found]
     # Recorded without the part that tells when: as of a private video, it is not known.
     told = [item.get("contentDetails", {}).get("videoPublishedAt") for item in found]
@@ -121,7 +121,7 @@ def test_every_recorded_upload_is_read(recorded: Path, name: str) -> None:
 )
 def test_every_video_of_a_recorded_search_is_read(recorded: Path, name: str) -> None:
     found = [item for item in items(recorded, f"apidata/search/{name}") if item["id"]["kind"] == "youtube#video"]
-    hits = answers.parsed(found, answers.hit)
+    hits = answers.parse_items(found, answers.parse_hit)
     assert [(h.video_id, h.channel_id) for h in hits] == [
         (item["id"]["videoId"], item["snippet"]["channelId"]) for item in found
     ]
@@ -129,11 +129,15 @@ def test_every_video_of_a_recorded_search_is_read(recorded: Path, name: str) -> 
 
 def test_a_recorded_channel_tells_its_uploads_and_a_recorded_video_its_length(recorded: Path) -> None:
     channel = json.loads((recorded / "modeldata/channels/channel_info.json").read_text())
-    assert answers.channel(channel, AT).uploads_playlist == "UU_x5XG1OV2P6uZZ5FSM9Ttw"
-    assert answers.channel(channel, AT).video_count == 5_026
+    assert answers.parse_channel(channel, AT).uploads_playlist == "UU_x5XG1OV2P6uZZ5FSM9Ttw"
+    assert answers.parse_channel(channel, AT).video_count == 5_026
     video = json.loads((recorded / "modeldata/videos/video_info.json").read_text())
-    assert answers.video(video, "tech", AT).view_count == 8_087
-    assert answers.video(video, "tech", AT).duration_s == answers.seconds(video["contentDetails"]["duration"]) > 0
+    assert answers.parse_video(video, "tech", AT).view_count == 8_087
+    assert (
+        answers.parse_video(video, "tech", AT).duration_s
+        == answers.duration_seconds(video["contentDetails"]["duration"])
+        > 0
+    )
 
 
 def test_an_item_that_cannot_be_read_is_named_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
@@ -144,7 +148,7 @@ def test_an_item_that_cannot_be_read_is_named_and_left_out(caplog: pytest.LogCap
         None,
     ]
     with caplog.at_level(logging.WARNING):
-        assert [u.video_id for u in answers.parsed([bad[0], good, *bad[1:]], answers.upload)] == ["v"]
+        assert [u.video_id for u in answers.parse_items([bad[0], good, *bad[1:]], answers.parse_upload)] == ["v"]
     assert "'bad'" in caplog.text
     assert "'worse'" in caplog.text
 
@@ -160,7 +164,7 @@ def test_odd_text_and_impossible_counts_are_made_fit_to_be_kept(open_lab: Callab
         },
         "statistics": {"viewCount": str(2**64), "likeCount": "-1", "commentCount": "7"},
     }
-    record = answers.video(item, "tech", AT)
+    record = answers.parse_video(item, "tech", AT)
     assert (record.title, record.tags) == ("ab?c \U0001f600", ("x",))
     assert (record.view_count, record.like_count, record.comment_count) == (None, None, 7)
     with open_lab().engine.begin() as connection:
@@ -182,7 +186,7 @@ def test_odd_text_and_impossible_counts_are_made_fit_to_be_kept(open_lab: Callab
     ],
 )
 def test_a_length_is_seconds_and_no_length_is_none(text: str, seconds: int | None) -> None:
-    assert answers.seconds(text) == seconds
+    assert answers.duration_seconds(text) == seconds
 
 
 @pytest.mark.parametrize(

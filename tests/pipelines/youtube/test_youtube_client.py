@@ -116,7 +116,11 @@ SHOWN: dict[str, tuple[Any, Trouble, str]] = {
     "a wrong key, as of late": (faults.refusal(400, "API_KEY_INVALID"), Trouble.KEY, "check THUMBLAB_YOUTUBE_API_KEY"),
     "the API is off": (faults.refusal(403, "accessNotConfigured"), Trouble.KEY, "Data API v3 is enabled"),
     "the key comes back": (faults.echo_key(), Trouble.KEY, "Requests with the API key [key] from this address"),
-    "no such playlist": (faults.refusal(404, "playlistNotFound"), Trouble.NOT_FOUND, "no such thing any more"),
+    "no such playlist": (
+        faults.refusal(404, "playlistNotFound"),
+        Trouble.NOT_FOUND,
+        "no longer has the requested item",
+    ),
     "a bad request": (faults.refusal(400, "invalidFilters"), Trouble.REQUEST, "refused a call (400 invalidFilters"),
     "forbidden": (faults.refusal(403, "forbidden"), Trouble.REQUEST, "refused a call (403 forbidden"),
 }
