@@ -23,7 +23,7 @@ from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.answers import Page
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
-from thumblab_pipelines.youtube.paging import MAX_PAGES_WITHOUT_NEW_ITEMS, MAX_PAGES, Paging, pages
+from thumblab_pipelines.youtube.paging import MAX_PAGES, MAX_PAGES_WITHOUT_NEW_ITEMS, Paging, pages
 
 CHANNEL, PLAYLIST = "UC" + "b" * 22, "UU" + "b" * 22
 Json = dict[str, Any]
