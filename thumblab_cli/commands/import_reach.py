@@ -11,8 +11,9 @@ import click
 def command(as_json: bool) -> None:
     """Import the reach of your own channel, day by day, from the YouTube Reporting API.
 
-    Needs a sign-in of the channel's owner in THUMBLAB_YOUTUBE_OWNER_CREDENTIALS; docs/own-channel.md says how to make it. The
-    first run requests the reports, and YouTube makes the first one up to 48 hours later. Each later run reads the new reports.
+    Needs a sign-in of the channel's owner in THUMBLAB_YOUTUBE_OWNER_CREDENTIALS; docs/own-channel.md says how to make it.
+    The first run requests the reports, and YouTube makes the first one up to 48 hours later. Each later run reads the new
+    reports.
     """
     from rich.console import Console
 
@@ -36,8 +37,8 @@ def command(as_json: bool) -> None:
         if result.reports:
             console.print(
                 f"{result.reports} reports read, {result.corrected} of them corrections: {result.first_day} to "
-                f"{result.last_day}, {result.new_days} new days, {result.videos} videos with a true CTR, {result.in_library} of "
-                f"them in the library already, {len(result.problems)} rows skipped",
+                f"{result.last_day}, {result.new_days} new days, {result.videos} videos with a true CTR, "
+                f"{result.in_library} of them in the library already, {len(result.problems)} rows skipped",
                 highlight=False,
             )
     if result.refused:

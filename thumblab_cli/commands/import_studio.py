@@ -19,9 +19,9 @@ import click
 def command(files: tuple[Path, ...], as_of: datetime | None, as_json: bool) -> None:
     """Import exports of YouTube Studio (the .zip, or its Table data.csv) into the lab.
 
-    Each video keeps the impressions and the click-through rate of its newest export. A row that cannot be read is reported and
-    skipped. If a file cannot be read, the others are imported and the exit status is not zero. docs/own-channel.md says how to
-    export.
+    Each video keeps the impressions and the click-through rate of its newest export. A row that cannot be read is
+    reported and skipped. If a file cannot be read, the others are imported and the exit status is not zero.
+    docs/own-channel.md says how to export.
     """
     from rich.console import Console
 
