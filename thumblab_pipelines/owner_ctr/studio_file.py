@@ -219,7 +219,7 @@ def _no_table(where: str, files: Sequence[zipfile.ZipInfo]) -> str:
     if any(entry.filename == "xl/workbook.xml" for entry in files):
         return f"{where} is an Excel workbook; in YouTube Studio choose the export as comma-separated values (.csv)"
     return (
-        f"{where} holds no {TABLE}, only {listed(_names(files)) or 'no files'}; import the .zip that YouTube Studio exports "
+        f"{where} holds no {TABLE}, only {listed(_names(files)) or 'other entries'}; import the .zip that YouTube Studio exports "
         f"while its language is English ({LANGUAGE_SETTING})"
     )
 
