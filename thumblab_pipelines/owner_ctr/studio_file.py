@@ -25,7 +25,7 @@ LANGUAGE_SETTING = "in Studio: Settings > General, or your picture at the top ri
 _LARGEST_ZIP = 64 * 2**20
 """Bytes. Limit for a .zip file, and for everything that is unpacked from it."""
 
-_MOST_FILES = 50
+_MAX_FILES = 50
 """Limit for the tables in a file, and for the .zip files in it."""
 
 _TABLE_NAME = re.compile(r"table data( ?\(\d+\))?\.csv")
@@ -187,9 +187,9 @@ class _ZipReader:
         return data
 
     def _check_limits(self) -> None:
-        if max(self.tables, self.archives) > _MOST_FILES or self.unpacked > _LARGEST_ZIP:
+        if max(self.tables, self.archives) > _MAX_FILES or self.unpacked > _LARGEST_ZIP:
             raise _TooMuchError(
-                f"{self.path} holds more than {_MOST_FILES} tables or .zip files, or more than "
+                f"{self.path} holds more than {_MAX_FILES} tables or .zip files, or more than "
                 f"{_LARGEST_ZIP // 2**20} MiB unpacked; import the exports in several files"
             )
 
@@ -218,9 +218,10 @@ def _base_name(entry: zipfile.ZipInfo) -> str:
 def _no_table(where: str, files: Sequence[zipfile.ZipInfo]) -> str:
     if any(entry.filename == "xl/workbook.xml" for entry in files):
         return f"{where} is an Excel workbook; in YouTube Studio choose the export as comma-separated values (.csv)"
+    contents = listed(_names(files)) or "other entries"
     return (
-        f"{where} holds no {TABLE}, only {listed(_names(files)) or 'other entries'}; import the .zip that YouTube Studio exports "
-        f"while its language is English ({LANGUAGE_SETTING})"
+        f"{where} holds no {TABLE}, only {contents}; import the .zip that YouTube Studio exports while its language is "
+        f"English ({LANGUAGE_SETTING})"
     )
 
 

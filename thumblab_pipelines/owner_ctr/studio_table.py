@@ -17,7 +17,7 @@ from thumblab_pipelines.owner_ctr.video_ids import MAX_SHOWN_ID, VIDEO_ID
 from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import not_utf8, read_rows, separator_of
 
-MOST_LINES = 20_000
+MAX_LINES = 20_000
 """Limit for the lines of a table. Studio exports at most 500 videos, one per line."""
 
 _STUDIO_NAMES = {
@@ -86,10 +86,10 @@ def read_tables(path: Path) -> tuple[dict[str, Table], list[str]]:
 
 def read_table(source: TableText) -> Table:
     """Read one table. Raises `LabError` if it is not an export of Studio, is not in English, or lacks a column."""
-    lines = list(islice(io.StringIO(source.text, newline=""), MOST_LINES + 1))
-    if len(lines) > MOST_LINES:
+    lines = list(islice(io.StringIO(source.text, newline=""), MAX_LINES + 1))
+    if len(lines) > MAX_LINES:
         raise LabError(
-            f"{source.where} has more than {MOST_LINES:,} lines, but YouTube Studio exports at most 500 videos; split it "
+            f"{source.where} has more than {MAX_LINES:,} lines, but YouTube Studio exports at most 500 videos; split it "
             "into smaller tables or import the file as Studio gave it"
         )
     # Excel may write a first line that names its separator.

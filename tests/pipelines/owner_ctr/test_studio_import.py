@@ -104,7 +104,7 @@ def test_videos_in_the_library_are_counted_and_the_others_are_stored_too(lab: La
 def test_more_videos_than_a_statement_can_have_parameters_are_imported(
     lab: Lab, export: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studio_table, "MOST_LINES", 100_000)
+    monkeypatch.setattr(studio_table, "MAX_LINES", 100_000)
     assert import_studio(lab, export([row(name) for name in ids(65_600)]), DAY).new == 65_600
 
 
