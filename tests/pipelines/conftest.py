@@ -25,6 +25,25 @@ class Small:
     downloaded: dict[str, Any]
 
 
+@pytest.fixture(scope="module")
+def module_lab(open_lab: Callable[..., Lab]) -> Lab:
+    """A lab with a database that the tests of one module share."""
+    return open_lab()
+
+
+@pytest.fixture
+def emptied_lab(module_lab: Lab) -> Callable[..., Lab]:
+    """Return the module's lab after deleting all rows of the given tables, in the given order."""
+
+    def empty(*tables: Any) -> Lab:
+        with module_lab.engine.begin() as connection:
+            for table in tables:
+                connection.execute(table.delete())
+        return module_lab
+
+    return empty
+
+
 @pytest.fixture(scope="session")
 def catalogue() -> SyntheticCatalogue:
     return synthetic_catalogue(videos=150)

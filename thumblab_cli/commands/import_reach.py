@@ -1,4 +1,4 @@
-"""thumblab import-reach: the true click-through rate of one's own videos, from the YouTube Reporting API."""
+"""thumblab import-reach: import the true click-through rates of your own videos from the YouTube Reporting API."""
 
 import json
 from dataclasses import asdict
@@ -9,10 +9,11 @@ import click
 @click.command(name="import-reach")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(as_json: bool) -> None:
-    """Read what the YouTube Reporting API tells of your own channel's reach, day by day.
+    """Import the reach of your own channel, day by day, from the YouTube Reporting API.
 
-    Needs a sign-in of the channel's owner in THUMBLAB_YOUTUBE_OWNER_CREDENTIALS; docs/own-channel.md says how to make one.
-    The first run asks YouTube for the reports, which come up to 48 hours later; each later one reads those that are new.
+    Needs a sign-in of the channel's owner in THUMBLAB_YOUTUBE_OWNER_CREDENTIALS; docs/own-channel.md says how to make it.
+    The first run requests the reports, and YouTube makes the first one up to 48 hours later. Each later run reads the new
+    reports.
     """
     from rich.console import Console
 
@@ -24,21 +25,21 @@ def command(as_json: bool) -> None:
 
     console = Console(stderr=as_json)
     with progress_bars(console) as listener:
-        found = import_reach(Lab.open(), listener)
+        result = import_reach(Lab.open(), listener)
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=2, default=str))
+        click.echo(json.dumps(asdict(result), indent=2, default=str))
     else:
-        print_problems(console, found.problems)
-        for remark in found.remarks:
+        print_problems(console, result.problems)
+        for remark in result.remarks:
             console.print(f"note: {remark}", markup=False, highlight=False)
-        if found.note:
-            console.print(found.note, markup=False, highlight=False)
-        if found.reports:
+        if result.note:
+            console.print(result.note, markup=False, highlight=False)
+        if result.reports:
             console.print(
-                f"{found.reports} reports read, {found.corrected} of them corrections: {found.first_day} to "
-                f"{found.last_day}, {found.new_days} new days, {found.videos} videos with a true CTR, {found.in_library} of "
-                f"them in the library already, {len(found.problems)} rows skipped",
+                f"{result.reports} reports read, {result.corrected} of them corrections: {result.first_day} to "
+                f"{result.last_day}, {result.new_days} new days, {result.videos} videos with a true CTR, "
+                f"{result.in_library} of them in the library already, {len(result.problems)} rows skipped",
                 highlight=False,
             )
-    if found.refused:
-        raise LabError("; ".join(found.refused))
+    if result.refused:
+        raise LabError("; ".join(result.refused))

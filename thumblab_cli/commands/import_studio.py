@@ -1,4 +1,4 @@
-"""thumblab import-studio: the true click-through rate of one's own videos, from YouTube Studio's exports."""
+"""thumblab import-studio: import the true click-through rates of your own videos from exports of YouTube Studio."""
 
 import json
 from dataclasses import asdict
@@ -13,15 +13,15 @@ import click
 @click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="The day (YYYY-MM-DD) that the exports were made; by default that of each file's last change.",
+    help="The day (YYYY-MM-DD) on which the exports were made; the default is the day of each file's last change.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(files: tuple[Path, ...], as_of: datetime | None, as_json: bool) -> None:
-    """Read exports of YouTube Studio (the .zip, or its Table data.csv) into the lab.
+    """Import exports of YouTube Studio (the .zip, or its Table data.csv) into the lab.
 
-    Each video keeps the impressions and the click-through rate of its newest export. A row that cannot be read is named and
-    skipped. Exits non-zero when a file could not be read; the others are imported all the same. docs/own-channel.md says how
-    to export.
+    Each video keeps the impressions and the click-through rate of its newest export. A row that cannot be read is
+    reported and skipped. If a file cannot be read, the others are imported and the exit status is not zero.
+    docs/own-channel.md says how to export.
     """
     from rich.console import Console
 
@@ -39,30 +39,34 @@ def command(files: tuple[Path, ...], as_of: datetime | None, as_json: bool) -> N
             reports.append(import_studio(lab, file, as_of.date() if as_of else None))
         except LabError as error:
             refused.append(str(error))
-    known = {video_id for report in reports for video_id in report.video_ids}
-    collected = in_library(lab, known)
+    video_ids = {video_id for report in reports for video_id in report.video_ids}
+    collected = in_library(lab, video_ids)
     if as_json:
-        totals = {"with_ctr": len(known), "in_library": collected}
+        totals = {"with_ctr": len(video_ids), "in_library": collected}
         click.echo(
-            json.dumps({"files": [asdict(r) for r in reports], "refused": refused, **totals}, indent=2, default=str)
+            json.dumps(
+                {"files": [asdict(report) for report in reports], "refused": refused, **totals}, indent=2, default=str
+            )
         )
     elif reports:
         for report in reports:
             for remark in report.remarks:
                 console.print(f"note: {remark}", markup=False, highlight=False, soft_wrap=True)
             print_problems(console, report.problems)
-            nothing = "" if report.new or report.changed else "; nothing has changed"
+            unchanged = "" if report.new or report.changed else "; nothing has changed"
             tables = f" ({report.tables} tables)" if report.tables > 1 else ""
             console.print(
                 f"{report.file}{tables}, as of {report.as_of}: {report.with_ctr} of {report.rows} videos got a true CTR "
                 f"({report.new} new, {report.changed} changed, {report.unchanged} unchanged, {report.older} kept from a "
-                f"newer export; {report.shorts} Shorts), {len(report.problems)} skipped{nothing}",
+                f"newer export; {report.shorts} Shorts), {len(report.problems)} skipped{unchanged}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
-        console.print(f"In all {len(known)} videos with a true CTR; {collected} of them are in the library already.")
-        if len(known) > collected:
+        console.print(
+            f"In all {len(video_ids)} videos with a true CTR; {collected} of them are in the library already."
+        )
+        if len(video_ids) > collected:
             console.print("The CTR of the others is kept until the lab collects them.")
     if refused:
         raise LabError("; ".join(refused))

@@ -1,4 +1,7 @@
-"""Import the reach of the owner's own videos, day by day, from the YouTube Reporting API. Nothing is read twice."""
+"""Import the reach of the owner's own videos from the YouTube Reporting API, one report per day.
+
+Reports that are stored already are not downloaded again.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,18 +23,25 @@ from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 
 REACH = "reach"
-"""`video_reach.source` of these rows."""
+"""Value of `video_reach.source` for rows of the Reporting API."""
 
-_MOST_SKIPPED = 0.01
-_ENOUGH = 1_000
+_MAX_SKIPPED_SHARE = 0.01
+"""The check `readable` fails if a larger share of the rows was skipped."""
+
+_MIN_IMPRESSIONS = 1_000
+"""The check `plausible` needs at least this many impressions; with fewer it passes."""
+
+_MAX_CLICK_THROUGH_RATE = 0.5
+"""The check `plausible` fails above this rate over all impressions."""
 
 
 @dataclass
 class ReachImport:
-    """What one run brought. `corrected` counts reports of a day that was known already; `note` says why nothing came.
+    """What one run imported.
 
-    `refused` has a sentence for each report that could not be read at all: it is tried again by the next run. `remarks` name
-    each list that was left before its end, since YouTube did not end it.
+    `corrected` counts reports that replaced an older report of the same day. `note` says why no report was imported.
+    `refused` has a sentence for each report that could not be read; the next run tries it again. `remarks` name each list
+    that was not read to its end, because YouTube did not end it.
     """
 
     reports: int = 0
@@ -53,82 +63,83 @@ class ReachImport:
 
 
 def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
-    """Place the reporting job if there is none, and read every report that is new. Each is stored whole or not at all.
+    """Create the reporting job if there is none, and import every new report. A report is stored whole or not at all.
 
-    Raises `LabError` when there is no sign-in, when YouTube refuses it, and when not one of the new reports could be read.
+    Raises `LabError` if no sign-in is set, if YouTube refuses it, or if every new report was unreadable.
     """
-    found = ReachImport()
+    result = ReachImport()
     video_ids: set[str] = set()
     days: set[date] = set()
     with ReachReports.connect(lab.settings) as client:
         job = client.ensure_job()
-        found.job_is_new = job.new
-        listed = client.reports(job)
-        found.remarks = client.remarks
-        wanted = _unread(lab, listed)
-        for done, report in enumerate(wanted):
-            progress("reading reports", done, len(wanted))
+        result.job_is_new = job.new
+        available = client.reports(job)
+        result.remarks = client.remarks
+        new_reports = _new_reports(lab, available)
+        for done, report in enumerate(new_reports):
+            progress("reading reports", done, len(new_reports))
             try:
-                table = read_report(_called(report), client.download(report))
+                table = read_report(_name_of(report), client.download(report))
             except LabError as error:
                 if isinstance(error, YouTubeError) and error.trouble is not Trouble.NOT_FOUND:
                     raise
-                found.refused.append(f"{_called(report)}: {error}")
+                result.refused.append(f"{_name_of(report)}: {error}")
                 continue
             with lab.engine.begin() as connection:
-                _save(connection, report, table.rows, found)
-            found.rows += table.lines
-            found.without_impressions += table.without_impressions
-            found.problems += table.problems
+                _save(connection, report, table.rows, result)
+            result.rows += table.lines
+            result.without_impressions += table.without_impressions
+            result.problems += table.problems
             video_ids |= {row.video_id for row in table.rows}
             days |= {row.day for row in table.rows}
-    if found.refused and not found.reports:
-        raise LabError(found.refused[0])
-    if not listed:
-        found.note = (
-            f"YouTube has made no report yet. The job for it was placed at {job.created_at:%Y-%m-%d %H:%M} UTC; the first "
+    if result.refused and not result.reports:
+        raise LabError(result.refused[0])
+    if not available:
+        result.note = (
+            f"YouTube has made no report yet. The job for it was created at {job.created_at:%Y-%m-%d %H:%M} UTC; the first "
             "report comes up to 48 hours later. Run this again then."
         )
-    elif not wanted:
-        found.note = f"All {len(listed)} reports that YouTube has are imported already."
-    found.first_day, found.last_day = (min(days), max(days)) if days else (None, None)
-    found.videos, found.in_library = len(video_ids), in_library(lab, video_ids)
-    return found
+    elif not new_reports:
+        result.note = f"All {len(available)} reports that YouTube has are imported already."
+    result.first_day, result.last_day = (min(days), max(days)) if days else (None, None)
+    result.videos, result.in_library = len(video_ids), in_library(lab, video_ids)
+    return result
 
 
-def check_reach(found: ReachImport) -> list[CheckResult]:
-    """Whether the reports could be read, and whether their rates are fractions as documented."""
-    read = len(found.problems) <= _MOST_SKIPPED * found.rows and not found.refused
-    rate = found.clicks / found.impressions if found.impressions else 0.0
-    skipped = f"{len(found.problems)} of {found.rows} rows skipped, {len(found.refused)} reports refused"
-    first = next(iter([*found.refused, *(p.problem for p in found.problems)]), "")
+def check_reach(result: ReachImport) -> list[CheckResult]:
+    """Check that the reports could be read, and that their rates are fractions as documented."""
+    readable = len(result.problems) <= _MAX_SKIPPED_SHARE * result.rows and not result.refused
+    rate = result.clicks / result.impressions if result.impressions else 0.0
+    skipped = f"{len(result.problems)} of {result.rows} rows skipped, {len(result.refused)} reports refused"
+    first = next(iter([*result.refused, *(problem.problem for problem in result.problems)]), "")
     return [
-        CheckResult("readable", read, skipped + (f"; the first: {first}" if first else "")),
+        CheckResult("readable", readable, skipped + (f"; the first: {first}" if first else "")),
         CheckResult(
             "plausible",
-            found.impressions < _ENOUGH or rate <= 0.5,
-            f"{rate:.2%} of {found.impressions:,} impressions were clicked",
+            result.impressions < _MIN_IMPRESSIONS or rate <= _MAX_CLICK_THROUGH_RATE,
+            f"{rate:.2%} of {result.impressions:,} impressions were clicked",
         ),
     ]
 
 
-def _unread(lab: Lab, listed: Sequence[Report]) -> list[Report]:
-    """The newest report of each day, where it is not stored yet, the oldest first."""
+def _new_reports(lab: Lab, available: Sequence[Report]) -> list[Report]:
+    """Return the newest report of each period, oldest first, without those stored or older than a stored one."""
     with lab.engine.connect() as connection:
-        known = set(connection.scalars(select(reach_reports.c.report_id)))
-        newest = {
+        stored_ids = set(connection.scalars(select(reach_reports.c.report_id)))
+        newest_stored = {
             (row.job_id, row.starts_at, row.ends_at): row.created_at
             for row in connection.execute(select(reach_reports).order_by(reach_reports.c.created_at))
         }
-    wanted = []
-    for period, of_day in groupby(sorted(listed, key=_period), key=_period):
-        report = max(of_day, key=lambda report: report.created_at)
-        if report.report_id not in known and not (period in newest and newest[period] > report.created_at):
-            wanted.append(report)
-    return sorted(wanted, key=lambda report: report.created_at)
+    new_reports = []
+    for period, reports in groupby(sorted(available, key=_period), key=_period):
+        report = max(reports, key=lambda report: report.created_at)
+        outdated = period in newest_stored and newest_stored[period] > report.created_at
+        if report.report_id not in stored_ids and not outdated:
+            new_reports.append(report)
+    return sorted(new_reports, key=lambda report: report.created_at)
 
 
-def _called(report: Report) -> str:
+def _name_of(report: Report) -> str:
     return f"report {report.report_id} of {report.starts_at:%Y-%m-%d}"
 
 
@@ -136,29 +147,34 @@ def _period(report: Report) -> tuple[str, datetime, datetime]:
     return report.job_id, report.starts_at, report.ends_at
 
 
-def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], found: ReachImport) -> None:
-    """Put the report in the place of those that it corrects. What another run has stored meanwhile is left."""
+def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], result: ReachImport) -> None:
+    """Store a report in place of the reports that it corrects, and count it in `result`.
+
+    Do nothing if another run has stored this report or a newer one meanwhile.
+    """
     connection.execute(text("LOCK TABLE reach_reports IN SHARE ROW EXCLUSIVE MODE"))
-    same_day = (
+    same_period = (
         (reach_reports.c.job_id == report.job_id)
         & (reach_reports.c.starts_at == report.starts_at)
         & (reach_reports.c.ends_at == report.ends_at)
     )
-    before = connection.execute(select(reach_reports).where(same_day)).all()
-    if any(row.created_at > report.created_at or row.report_id == report.report_id for row in before):
+    replaced = connection.execute(select(reach_reports).where(same_period)).all()
+    if any(row.created_at > report.created_at or row.report_id == report.report_id for row in replaced):
         return
     now = datetime.now(UTC)
-    facts = ("report_id", "job_id", "starts_at", "ends_at", "created_at")
-    values = {name: getattr(report, name) for name in facts}
+    columns = ("report_id", "job_id", "starts_at", "ends_at", "created_at")
+    values = {name: getattr(report, name) for name in columns}
     connection.execute(insert(reach_reports).values(**values, imported_at=now))
     days = {row.day for row in rows}
-    of_days = (video_reach.c.source == REACH) & video_reach.c.day.in_(days)
-    known_days = set(connection.scalars(select(video_reach.c.day).where(of_days).distinct()))
-    # A video that the correction no longer names has no reach on that day.
-    connection.execute(delete(video_reach).where(video_reach.c.report_id.in_([row.report_id for row in before])))
+    on_these_days = (video_reach.c.source == REACH) & video_reach.c.day.in_(days)
+    known_days = set(connection.scalars(select(video_reach.c.day).where(on_these_days).distinct()))
+    # Delete all rows first: a video that the correction does not name has no reach on that day.
+    connection.execute(delete(video_reach).where(video_reach.c.report_id.in_([row.report_id for row in replaced])))
     if rows:
         statement = insert(video_reach)
-        of_stored = select(reach_reports.c.created_at).where(reach_reports.c.report_id == video_reach.c.report_id)
+        created_at_of_stored = select(reach_reports.c.created_at).where(
+            reach_reports.c.report_id == video_reach.c.report_id
+        )
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["video_id", "source", "day"],
@@ -166,8 +182,8 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], foun
                     name: statement.excluded[name]
                     for name in ("impressions", "click_through_rate", "report_id", "imported_at")
                 },
-                # A job that was placed anew tells days that an earlier one has told: the later word counts.
-                where=func.coalesce(of_stored.scalar_subquery(), report.created_at) <= report.created_at,
+                # A new job reports days that an earlier job has reported already: the report that was created later counts.
+                where=func.coalesce(created_at_of_stored.scalar_subquery(), report.created_at) <= report.created_at,
             ),
             [
                 {
@@ -182,8 +198,8 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], foun
                 for row in rows
             ],
         )
-    found.reports += 1
-    found.corrected += bool(before)
-    found.new_days += len(days - known_days)
-    found.impressions += sum(row.impressions for row in rows)
-    found.clicks += sum(row.impressions * row.click_through_rate for row in rows)
+    result.reports += 1
+    result.corrected += bool(replaced)
+    result.new_days += len(days - known_days)
+    result.impressions += sum(row.impressions for row in rows)
+    result.clicks += sum(row.impressions * row.click_through_rate for row in rows)

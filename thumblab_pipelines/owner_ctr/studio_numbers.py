@@ -1,61 +1,70 @@
-"""Numbers of a Studio export, also as a spreadsheet of any country saved them. Each raises `ValueError` with a sentence."""
+"""Parse the numbers of a Studio export, also after a spreadsheet has saved them in another country's notation.
+
+`count` and `number` raise `ValueError` with a sentence for the report.
+"""
 
 import re
 from collections.abc import Iterable
 
 _GROUPED = re.compile(r"[0-9]{1,3}(?:G[0-9]{2,3})*G[0-9]{3}|[0-9]+")
+"""A whole number. `G` stands for the thousands separator. Indian numbers have groups of two digits, such as 1,00,95,064."""
+
 _SPACES = re.compile("(?<=[0-9])[ \u00a0\u202f\u2009'\u2019](?=[0-9])")
+"""Spaces and apostrophes between digits, which some countries use as thousands separators."""
+
 _CLOCK = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,3}):([0-9]{2})")
 _NOTHING = {"", "-", "–", "—", "nan", "null", "n/a"}
 
 
 def is_nothing(cell: str) -> bool:
-    """Whether the cell has no figure."""
+    """Return whether the cell is empty or holds a placeholder for a missing number."""
     return cell.casefold() in _NOTHING
 
 
 def has_decimal_commas(rates: Iterable[str]) -> bool:
-    """Whether a table of these percentages writes 4,2 for 4.2: some have a comma, none a point.
+    """Return whether these percentages are written like 4,2 instead of 4.2: a comma occurs, and no point.
 
-    A percentage has no thousands, so its comma can be nothing else.
+    A percentage has no thousands, so a comma in it can only be a decimal comma.
     """
-    written = "".join(rates)
-    return "," in written and "." not in written
+    text = "".join(rates)
+    return "," in text and "." not in text
 
 
 def count(cell: str, name: str, decimal_commas: bool) -> int:
-    """A count, with or without marks between thousands."""
-    found = number(cell, name, decimal_commas)
-    if not found < 2**53 or found != int(found):
-        raise ValueError(f"{name} {cell[:40]} is no count")
-    return int(found)
+    """Parse a count, with or without thousands separators. `name` names the number in errors."""
+    value = number(cell, name, decimal_commas)
+    if not value < 2**53 or value != int(value):
+        raise ValueError(f"{name} {cell[:40]} is not a count")
+    return int(value)
 
 
 def number(cell: str, name: str, decimal_commas: bool) -> float:
-    """A figure of 0 or more."""
+    """Parse a number of 0 or more. `name` names the number in errors."""
     if is_nothing(cell):
         raise ValueError(f"has no {name}")
-    found = _read(cell, decimal_commas)
-    if found is None and cell.startswith(("-", "−")) and _read(cell[1:], decimal_commas) is not None:
+    value = _read(cell, decimal_commas)
+    if value is None and cell.startswith(("-", "−")) and _read(cell[1:], decimal_commas) is not None:
         raise ValueError(f"{name} {cell[:40]} is negative")
-    if found is None and re.fullmatch(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+", cell):
+    if value is None and re.fullmatch(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+", cell):
         raise ValueError(f"{name} {cell[:40]} was rounded by a spreadsheet; import the file as YouTube Studio gave it")
-    if found is None:
+    if value is None:
         raise ValueError(f"{name} {cell[:40]!r} is not a number")
-    return found
+    return value
 
 
 def seconds(cell: str, decimal_commas: bool) -> float | None:
-    """A length in seconds, or as 1:02:03; None where the cell has none that can be read."""
+    """Parse a duration in seconds or as 1:02:03 and return seconds, or None if the cell cannot be read."""
     if clock := _CLOCK.fullmatch(cell):
-        hours, minutes, rest = (int(part or 0) for part in clock.groups())
-        return (hours * 60 + minutes) * 60 + rest
+        hours, minutes, remainder = (int(part or 0) for part in clock.groups())
+        return (hours * 60 + minutes) * 60 + remainder
     return _read(cell, decimal_commas)
 
 
 def _read(cell: str, decimal_commas: bool) -> float | None:
-    mark, groups = (",", ".") if decimal_commas else (".", ",")
-    whole, _, rest = _SPACES.sub("", cell).partition(mark)
-    if not re.fullmatch(_GROUPED.pattern.replace("G", re.escape(groups)), whole) or not re.fullmatch("[0-9]*", rest):
+    """Return the number in a cell, or None if the cell is not a number of 0 or more without an exponent."""
+    decimal_mark, separator = (",", ".") if decimal_commas else (".", ",")
+    whole, _, decimals = _SPACES.sub("", cell).partition(decimal_mark)
+    grouped = _GROUPED.pattern.replace("G", re.escape(separator))
+    if not re.fullmatch(grouped, whole) or not re.fullmatch("[0-9]*", decimals):
         return None
-    return float(f"{whole.replace(groups, '')}.{rest or 0}")
+    return float(f"{whole.replace(separator, '')}.{decimals or 0}")

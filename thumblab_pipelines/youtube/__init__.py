@@ -1,1 +1,1 @@
-"""YouTube's public API: the client, its errors, its answers as records, and the ledger of what it may still be asked."""
+"""YouTube's Data API: the client, its errors, its answers as records, and the quota ledger."""

@@ -1,4 +1,7 @@
-"""From the JSON of the YouTube Data API v3 to records. Counts are strings and may be absent: absent is None, never 0."""
+"""Convert JSON of the YouTube Data API v3 into records.
+
+The API sends counts as strings and may leave them out. A missing count becomes None, never 0.
+"""
 
 import logging
 import re
@@ -16,12 +19,13 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 _SIZES = ("maxres", "standard", "high", "medium", "default")
-"""Best first. `standard` and `high` are 4:3 with black bars, which are cut away on reading: 640x360 beats 320x180."""
+"""Thumbnail sizes, best first. `standard` and `high` are 4:3 with black bars. The bars are cut off when a picture is read,
+so the 640x360 pixels left of `standard` still beat the 320x180 of `medium`."""
 
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """A page of a list; `cursor` is the token of the next one, None on the last."""
+    """One page of a list. `cursor` is the token of the next page, None on the last page."""
 
     items: list[T]
     cursor: str | None
@@ -29,7 +33,7 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True)
 class Hit:
-    """A video that a search found, and its channel."""
+    """A video in the results of a search, with its channel."""
 
     video_id: str
     channel_id: str
@@ -38,7 +42,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Upload:
-    """An entry of an uploads playlist; `published_at` is None of a video that is private or gone."""
+    """An entry of an uploads playlist. `published_at` is None if the video is private or deleted."""
 
     video_id: str
     published_at: datetime | None
@@ -54,31 +58,39 @@ class Counts:
     comment_count: int | None
 
 
-def parsed(items: Iterable[Json], parse: Callable[[Json], T]) -> list[T]:
-    """Every item that can be read; one that cannot is logged by its id and left out, and never stops the rest."""
-    found = []
+def parse_items(items: Iterable[Json], parse: Callable[[Json], T]) -> list[T]:
+    """Parse every item that can be read. An unreadable item is logged with its id and left out."""
+    records = []
     for item in items:
         try:
-            found.append(parse(item))
+            records.append(parse(item))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             name = item.get("id") if isinstance(item, dict) else item
-            _log.warning("left out an item of YouTube's answer that cannot be read: %r (%r)", str(name)[:80], error)
-    return found
+            _log.warning("left out an unreadable item of YouTube's answer: %r (%r)", str(name)[:80], error)
+    return records
 
 
-def hit(item: Json) -> Hit:
-    """A `youtube#searchResult`: the only resource whose texts come with HTML entities, once escaped."""
+def next_page_token(answer: Json) -> str | None:
+    """Return the token of the next page, or None if the answer has no usable token."""
+    token = answer.get("nextPageToken")
+    return token if isinstance(token, str) and token else None
+
+
+def parse_hit(item: Json) -> Hit:
+    """Parse a `youtube#searchResult`. It is the only resource whose texts contain HTML entities, escaped once."""
     snippet = item["snippet"]
     return Hit(_id(item["id"]["videoId"]), _id(snippet["channelId"]), _text(unescaped(snippet.get("channelTitle", ""))))
 
 
-def upload(item: Json) -> Upload:
+def parse_upload(item: Json) -> Upload:
+    """Parse a `youtube#playlistItem` of an uploads playlist."""
     details = item.get("contentDetails") or item["snippet"]["resourceId"]
     published = details.get("videoPublishedAt")
-    return Upload(_id(details["videoId"]), None if published is None else _moment(published))
+    return Upload(_id(details["videoId"]), None if published is None else _timestamp(published))
 
 
-def channel(item: Json, at: datetime) -> ChannelRecord:
+def parse_channel(item: Json, at: datetime) -> ChannelRecord:
+    """Parse a `youtube#channel`. `at` is the time of the answer."""
     playlists = item.get("contentDetails", {}).get("relatedPlaylists", {})
     statistics = item.get("statistics", {})
     hidden = statistics.get("hiddenSubscriberCount") is True
@@ -92,20 +104,23 @@ def channel(item: Json, at: datetime) -> ChannelRecord:
     )
 
 
-def video(item: Json, niche: str, at: datetime) -> VideoRecord:
-    """A `youtube#video` with the parts snippet, contentDetails, statistics and player, where it has them."""
+def parse_video(item: Json, niche: str, at: datetime) -> VideoRecord:
+    """Parse a `youtube#video`. `at` is the time of the answer.
+
+    The item needs the part `snippet`; the parts contentDetails, statistics and player are used if present.
+    """
     snippet = item["snippet"]
-    counts = statistics(item)
+    counts = parse_counts(item)
     broadcast = snippet.get("liveBroadcastContent", "none")
-    # The length of what is not over is no length.
-    duration = seconds(item.get("contentDetails", {}).get("duration", "")) if broadcast == "none" else None
+    # A live or upcoming broadcast has no final length yet.
+    duration = duration_seconds(item.get("contentDetails", {}).get("duration", "")) if broadcast == "none" else None
     shape = _aspect_ratio(item.get("player", {}))
     return VideoRecord(
         video_id=_id(item["id"]),
         niche=niche,
         channel_id=_id(snippet["channelId"]),
         title=_text(snippet["title"]),
-        published_at=_moment(snippet["publishedAt"]),
+        published_at=_timestamp(snippet["publishedAt"]),
         duration_s=duration,
         tags=tuple(_text(tag) for tag in snippet.get("tags", ())),
         thumbnail_urls=tuple(
@@ -122,56 +137,62 @@ def video(item: Json, niche: str, at: datetime) -> VideoRecord:
     )
 
 
-def statistics(item: Json) -> Counts:
-    """The counts of a `youtube#video` or a `youtube#videoStats`."""
-    told = item.get("statistics", {})
-    return Counts(_id(item["id"]), *(_count(told, name) for name in ("viewCount", "likeCount", "commentCount")))
+def parse_counts(item: Json) -> Counts:
+    """Parse the counts of a `youtube#video` or a `youtube#videoStats`."""
+    statistics = item.get("statistics", {})
+    return Counts(_id(item["id"]), *(_count(statistics, name) for name in ("viewCount", "likeCount", "commentCount")))
 
 
-def seconds(duration: str) -> int | None:
-    """Seconds of an ISO 8601 duration such as `PT1H2M3S`; None for nothing, nonsense, or the `P0D` of a live stream."""
-    found = _DURATION.fullmatch(duration)
-    if not found or not any(found.groups()):
+def duration_seconds(duration: str) -> int | None:
+    """Convert an ISO 8601 duration such as `PT1H2M3S` to seconds.
+
+    Return None for an empty or invalid text, and for zero: a live stream has the duration `P0D`.
+    """
+    match = _DURATION.fullmatch(duration)
+    if not match or not any(match.groups()):
         return None
-    weeks, days, hours, minutes, rest = (int(part or 0) for part in found.groups())
-    total = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + rest
+    weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    total = (((weeks * 7 + days) * 24 + hours) * 60 + minutes) * 60 + seconds
     return total if 0 < total < 2**31 else None
 
 
 def may_train(answer: Json) -> bool:
-    """Whether a `youtube#videoTrainability` lets everybody train on the video."""
+    """Return whether a `youtube#videoTrainability` allows everybody to train on the video."""
     permitted: str | Sequence[str] = answer.get("permitted", ())
     return "all" in ([permitted] if isinstance(permitted, str) else permitted)
 
 
-def _count(told: Json, name: str) -> int | None:
-    """A count as PostgreSQL can keep it; what no count can be is not known."""
-    value = told.get(name)
+def _count(statistics: Json, name: str) -> int | None:
+    """Return a count that fits a PostgreSQL bigint, or None if it is missing, negative or too large."""
+    value = statistics.get(name)
     if value is None:
         return None
     count = int(value)
     return count if 0 <= count < 2**63 else None
 
 
-def _id(told: str) -> str:
-    """An id, a playlist or a token: raises `ValueError` for what cannot be one."""
-    if not isinstance(told, str) or not told or _text(told) != told:
-        raise ValueError(f"{told!r} is no id")
-    return told
+def _id(value: str) -> str:
+    """Return the id of a video, channel or playlist unchanged. Raises `ValueError` if it cannot be an id."""
+    if not isinstance(value, str) or not value or _text(value) != value:
+        raise ValueError(f"{value!r} is not an id")
+    return value
 
 
-def _moment(told: str) -> datetime:
-    """YouTube tells moments in UTC, also where it does not say so."""
-    moment = datetime.fromisoformat(told)
+def _timestamp(value: str) -> datetime:
+    """Parse a time. YouTube sends UTC, sometimes without saying so."""
+    moment = datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _text(told: str) -> str:
-    """Text as PostgreSQL can keep it: JSON may hold NUL and halves of surrogate pairs, a text column neither."""
-    return told.replace("\0", "").encode("utf-8", "replace").decode()
+def _text(value: str) -> str:
+    """Remove NUL and replace lone surrogates: JSON may contain both, a PostgreSQL text column neither."""
+    return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _aspect_ratio(player: Json) -> float | None:
-    """Of the player that YouTube fits into the square asked for: the only place that tells a video's shape."""
+    """Return width divided by height of the embedded player, which YouTube fits into the square that was requested.
+
+    No other part of the API tells a video's shape.
+    """
     width, height = (_count(player, name) for name in ("embedWidth", "embedHeight"))
     return width / height if width and height else None

@@ -1,4 +1,4 @@
-"""The calls of the YouTube Data API v3 that the lab makes, and their answers as records."""
+"""The client for the YouTube Data API v3. Its methods return records."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,16 +16,17 @@ from thumblab_pipelines.youtube.quota import SEARCHES, STATS, UNITS, Ledger
 from thumblab_pipelines.youtube.transport import Answer, Transport, new_http
 
 PAGE = 50
-"""Ids and items per call, the most the API takes."""
+"""Ids or items per call: the maximum of the API."""
 
 _REAL_ENDPOINT = "https://youtube.googleapis.com/"
+_CHANNEL_PARTS = "snippet,statistics,contentDetails"
 _VIDEO_PARTS = "snippet,contentDetails,statistics,player"
 _SQUARE = 640
-"""Pixels of the box that the player is to fit into; its sides then tell the shape of the video."""
+"""Side in pixels of the square that YouTube fits the player into. The size of the fitted player gives the video's shape."""
 
 
 class YouTube:
-    """A client that any number of threads may share."""
+    """Client for the YouTube Data API. Any number of threads may share it."""
 
     def __init__(self, service: Any, transport: Transport, ledger: Ledger) -> None:
         self._service = service
@@ -35,15 +36,15 @@ class YouTube:
 
     @classmethod
     def connect(cls, settings: Settings, engine: Engine, keep: dict[str, int] | None = None) -> Self:
-        """A client of the settings, which first asks YouTube what time it is.
+        """Return a client for these settings, after reading the current time from YouTube.
 
-        `keep` leaves so many calls per bucket to others, see `Ledger`. Raises `LabError` when no API key is set and
-        `YouTubeError` when there is no way to YouTube.
+        `keep` reserves calls per bucket for other runs, see `Ledger`. Raises `LabError` if no API key is set, and
+        `YouTubeError` if YouTube cannot be reached.
         """
         if settings.youtube_api_key is None:
             raise LabError(
-                "no YouTube API key is set; put THUMBLAB_YOUTUBE_API_KEY=... into .env, or bring a catalogue, which needs "
-                "none: `thumblab import FOLDER --serve`"
+                "no YouTube API key is set; put THUMBLAB_YOUTUBE_API_KEY=... into .env, or import a catalogue, which needs "
+                "no key: `thumblab import FOLDER --serve`"
             )
         from googleapiclient.discovery import build
 
@@ -51,7 +52,8 @@ class YouTube:
         service = build(
             "youtube",
             "v3",
-            http=new_http(endpoint),  # stands for credentials, so that none are looked for on this machine
+            # Given instead of credentials, so that the library does not search this machine for credentials.
+            http=new_http(endpoint),
             client_options={"api_endpoint": endpoint},
             static_discovery=True,
             cache_discovery=False,
@@ -59,7 +61,7 @@ class YouTube:
         secret = settings.youtube_api_key.get_secret_value()
         ledger = Ledger.of(engine, settings, keep)
         transport = Transport(endpoint, secret, ledger, settings.youtube_first_wait_s)
-        transport.ask_the_time()
+        transport.fetch_server_time()
         return cls(service, transport, ledger)
 
     def __enter__(self) -> Self:
@@ -74,29 +76,17 @@ class YouTube:
 
     @property
     def now(self) -> datetime:
-        """The server's time as of its last answer (UTC): the lab goes by it, whatever this machine's clock says."""
+        """The server's time at its last answer (UTC). The lab uses it instead of this machine's clock."""
         return self._transport.now
 
     def chart(self, category_id: int, region: str, niche: str) -> list[VideoRecord] | None:
-        """The most popular videos of a category, None where the API no longer keeps such a chart."""
+        """Return the most popular videos of a category, or None if the API has no chart for it."""
         try:
-            answer = self._call(
-                UNITS,
-                self._service.videos().list(
-                    part=_VIDEO_PARTS,
-                    chart="mostPopular",
-                    videoCategoryId=str(category_id),
-                    regionCode=region,
-                    maxResults=PAGE,
-                    maxWidth=_SQUARE,
-                    maxHeight=_SQUARE,
-                ),
-            )
+            return self._list_videos(niche, chart="mostPopular", videoCategoryId=str(category_id), regionCode=region)
         except YouTubeError as error:
             if error.trouble is Trouble.NOT_FOUND:
                 return None
             raise
-        return answers.parsed(_items(answer), lambda item: answers.video(item, niche, answer.at))
 
     def search(
         self,
@@ -108,12 +98,12 @@ class YouTube:
         language: str | None = None,
         order: str = "viewCount",
     ) -> Page[Hit]:
-        """A page of the most viewed (or, by `date`, the newest) videos of a category published in a stretch of time.
+        """Return one page of the videos of a category published from `after` on and, if given, before `before`.
 
-        A search reaches 500 deep at most.
+        `order` is "viewCount" for the most viewed first or "date" for the newest first. A search returns at most 500 items.
         """
-        more = {"publishedBefore": _moment(before)} if before else {}
-        more |= {"relevanceLanguage": language} if language else {}
+        filters = {"publishedBefore": _utc_text(before)} if before else {}
+        filters |= {"relevanceLanguage": language} if language else {}
         answer = self._call(
             SEARCHES,
             self._service.search().list(
@@ -122,68 +112,70 @@ class YouTube:
                 order=order,
                 videoCategoryId=str(category_id),
                 regionCode=region,
-                publishedAfter=_moment(after),
+                publishedAfter=_utc_text(after),
                 pageToken=cursor,
                 maxResults=PAGE,
-                **more,
+                **filters,
             ),
         )
-        return Page(answers.parsed(_items(answer), answers.hit), _next(answer))
+        return Page(answers.parse_items(_items(answer), answers.parse_hit), answers.next_page_token(answer.body))
 
     def channels(self, channel_ids: Sequence[str]) -> list[ChannelRecord]:
-        """The channels that exist among at most 50 ids."""
+        """Return the channels that exist. Takes at most 50 ids."""
         answer = self._call(
             UNITS,
-            self._service.channels().list(
-                part="snippet,statistics,contentDetails", id=",".join(channel_ids), maxResults=PAGE
-            ),
+            self._service.channels().list(part=_CHANNEL_PARTS, id=",".join(channel_ids), maxResults=PAGE),
         )
-        return answers.parsed(_items(answer), lambda item: answers.channel(item, answer.at))
+        return answers.parse_items(_items(answer), lambda item: answers.parse_channel(item, answer.at))
 
     def channel_of(self, handle: str) -> ChannelRecord | None:
-        """The channel of a handle such as `@name`, None where there is none."""
-        answer = self._call(
-            UNITS, self._service.channels().list(part="snippet,statistics,contentDetails", forHandle=handle)
-        )
-        found = answers.parsed(_items(answer), lambda item: answers.channel(item, answer.at))
-        return found[0] if found else None
+        """Return the channel with a handle such as `@name`, or None if there is none."""
+        answer = self._call(UNITS, self._service.channels().list(part=_CHANNEL_PARTS, forHandle=handle))
+        records = answers.parse_items(_items(answer), lambda item: answers.parse_channel(item, answer.at))
+        return records[0] if records else None
 
     def uploads(self, playlist: str, cursor: str | None = None) -> Page[Upload]:
-        """A page of an uploads playlist, the newest first. Raises `YouTubeError` (`NOT_FOUND`) when it is gone."""
+        """Return one page of an uploads playlist, newest first.
+
+        Raises `YouTubeError` with `Trouble.NOT_FOUND` if the playlist no longer exists.
+        """
         answer = self._call(
             UNITS,
             self._service.playlistItems().list(
                 part="contentDetails", playlistId=playlist, pageToken=cursor, maxResults=PAGE
             ),
         )
-        return Page(answers.parsed(_items(answer), answers.upload), _next(answer))
+        return Page(answers.parse_items(_items(answer), answers.parse_upload), answers.next_page_token(answer.body))
 
     def videos(self, video_ids: Sequence[str], niche: str) -> list[VideoRecord]:
-        """The videos that exist and are public among at most 50 ids, as the API sees them now."""
-        answer = self._call(
-            UNITS,
-            self._service.videos().list(
-                part=_VIDEO_PARTS,
-                id=",".join(video_ids),
-                maxResults=PAGE,
-                maxWidth=_SQUARE,
-                maxHeight=_SQUARE,
-            ),
+        """Return the current facts of the videos that exist and are public. Takes at most 50 ids."""
+        return self._list_videos(niche, id=",".join(video_ids))
+
+    def _list_videos(self, niche: str, **selection: str) -> list[VideoRecord]:
+        request = self._service.videos().list(
+            part=_VIDEO_PARTS, maxResults=PAGE, maxWidth=_SQUARE, maxHeight=_SQUARE, **selection
         )
-        return answers.parsed(_items(answer), lambda item: answers.video(item, niche, answer.at))
+        answer = self._call(UNITS, request)
+        return answers.parse_items(_items(answer), lambda item: answers.parse_video(item, niche, answer.at))
 
     def statistics(self, video_ids: Sequence[str]) -> tuple[list[Counts], datetime]:
-        """The counts of those that exist among at most 50 ids, and when they were true. Has a quota of its own."""
+        """Return the counts of the videos that exist, and the time of the counts.
+
+        Takes at most 50 ids. This call has a quota bucket of its own.
+        """
         request = self._service.videos().batchGetStats(part="statistics", id=",".join(video_ids))
         answer = self._call(STATS, request)
-        return answers.parsed(_items(answer), answers.statistics), answer.at
+        return answers.parse_items(_items(answer), answers.parse_counts), answer.at
 
     def existing_videos(self, video_ids: Sequence[str]) -> set[str]:
-        """Which of at most 50 videos are public: by the ids alone, so also those whose facts cannot be read."""
+        """Return the ids of the videos that are public. Takes at most 50 ids.
+
+        Only ids are read, so a video whose other facts are unreadable still counts as existing.
+        """
         return self._existing(self._service.videos(), video_ids)
 
     def existing_channels(self, channel_ids: Sequence[str]) -> set[str]:
-        """The same of channels."""
+        """Return the ids of the channels that exist. Takes at most 50 ids."""
         return self._existing(self._service.channels(), channel_ids)
 
     def _existing(self, resource: Any, ids: Sequence[str]) -> set[str]:
@@ -191,7 +183,7 @@ class YouTube:
         return {str(item["id"]) for item in _items(answer) if isinstance(item, dict) and "id" in item}
 
     def may_train(self, video_id: str) -> bool:
-        """Whether the uploader lets everybody train on the video; False where YouTube does not know it."""
+        """Return whether the uploader allows everybody to train on the video. False if YouTube does not know the video."""
         try:
             return answers.may_train(self._call(UNITS, self._service.videoTrainability().get(id=video_id)).body)
         except YouTubeError as error:
@@ -201,16 +193,10 @@ class YouTube:
 
 
 def _items(answer: Answer) -> list[Json]:
-    """An answer without results may have no `items` at all."""
+    """Return the items of an answer. An answer without results may lack the key `items`."""
     items = answer.body.get("items", [])
     return items if isinstance(items, list) else []
 
 
-def _next(answer: Answer) -> str | None:
-    """The token of the page that follows; None on the last, and where it is no token."""
-    token = answer.body.get("nextPageToken")
-    return token if isinstance(token, str) and token else None
-
-
-def _moment(moment: datetime) -> str:
+def _utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,7 @@
-"""What can go wrong between the lab and YouTube, told apart by what helps: waiting, tomorrow, another key, or nothing."""
+"""Errors of calls to YouTube, sorted by what helps.
+
+What helps is a short wait, the next day, another API key, or nothing.
+"""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from thumblab_core.errors import LabError
 
 
 class Trouble(StrEnum):
-    """Kinds of trouble. Waiting a little helps `RATE`, `SERVER` and `TIMEOUT`; for `DAILY_QUOTA` only the reset does."""
+    """Kinds of error. A short wait helps with `RATE`, `SERVER` and `TIMEOUT`; `DAILY_QUOTA` lasts until the daily reset."""
 
     DAILY_QUOTA = "daily quota"
     RATE = "rate"
@@ -21,8 +24,9 @@ class Trouble(StrEnum):
     REQUEST = "request"
 
 
-PASSING = frozenset({Trouble.RATE, Trouble.SERVER, Trouble.TIMEOUT})
+_TRANSIENT = frozenset({Trouble.RATE, Trouble.SERVER, Trouble.TIMEOUT})
 
+# Reasons that Google sends in error bodies, by the kind of error they mean.
 _DAILY = {"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"}
 _RATE = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
 _KEY = {
@@ -53,7 +57,7 @@ _SERVER = {"backendError", "internalError", "processingFailure"}
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error answer of the API: its HTTP status, the API's own word for why, and its message, without any key."""
+    """An error answer of the API: its HTTP status, reason and message. The API key is removed from the texts."""
 
     trouble: Trouble
     status: int
@@ -62,41 +66,45 @@ class Refusal:
 
 
 class YouTubeError(LabError):
-    """YouTube refused a call or could not be reached; `reason` is its own word for why, such as `playlistNotFound`."""
+    """YouTube refused a call or could not be reached.
+
+    `reason` is the API's own code for the refusal, such as `playlistNotFound`, or empty. `transient` is True if trying again
+    may help.
+    """
 
     def __init__(self, message: str, trouble: Trouble, reason: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.trouble = trouble
         self.reason = reason
         self.retry_after_s = retry_after_s
-        self.transient = trouble in PASSING
+        self.transient = trouble in _TRANSIENT
 
 
 def redact(text: str, secret: str) -> str:
-    """The text without the key, however it was written into a URL."""
-    for written in {secret, quote(secret, safe="")}:
-        text = text.replace(written, "[key]")
+    """Replace the key in a text by `[key]`, also where the key is percent-encoded as in a URL."""
+    for spelling in {secret, quote(secret, safe="")}:
+        text = text.replace(spelling, "[key]")
     return text
 
 
 def classify(status: int, content: bytes, secret: str) -> Refusal:
-    """What an error answer means. Its body decides, its HTTP status where the body says nothing that is known.
+    """Classify an error answer by its body, or by its HTTP status if the body has no known reason.
 
-    `str(HttpError)` is never used: it holds the URL of the call.
+    `str(HttpError)` is never used, because it contains the URL of the call.
     """
     reasons, message, limits = _read(content)
     daily_limit = any("perday" in limit.lower() or limit.startswith("1/d") for limit in limits)
     reason = reasons[0] if reasons else ""
-    found = set(reasons)
-    if found & _DAILY or (daily_limit and (status == 429 or found & _RATE)):
+    known = set(reasons)
+    if known & _DAILY or (daily_limit and (status == 429 or known & _RATE)):
         trouble = Trouble.DAILY_QUOTA
-    elif found & _RATE or status == 429:
+    elif known & _RATE or status == 429:
         trouble = Trouble.RATE
-    elif (found & _KEY and status < 500) or status == 401:
+    elif (known & _KEY and status < 500) or status == 401:
         trouble = Trouble.KEY
-    elif found & _GONE or (status in (404, 410) and found):
+    elif known & _GONE or (status in (404, 410) and known):
         trouble = Trouble.NOT_FOUND
-    elif status >= 500 or found & _SERVER:
+    elif status >= 500 or known & _SERVER:
         trouble = Trouble.SERVER
     elif status == 408:
         trouble = Trouble.TIMEOUT
@@ -106,33 +114,33 @@ def classify(status: int, content: bytes, secret: str) -> Refusal:
 
 
 def explain(refusal: Refusal, tries: int) -> str:
-    """One sentence for a person, and what to do."""
-    said = " ".join(str(part) for part in (refusal.status, refusal.reason) if part)
-    said += f": {refusal.message}" if refusal.message else ""
+    """Return one sentence for the user that says what happened and what to do. `tries` is the number of tries made."""
+    details = " ".join(str(part) for part in (refusal.status, refusal.reason) if part)
+    details += f": {refusal.message}" if refusal.message else ""
     match refusal.trouble:
         case Trouble.KEY:
             return (
-                f"YouTube refused the API key ({said}); check THUMBLAB_YOUTUBE_API_KEY, its restrictions, and that the "
+                f"YouTube refused the API key ({details}); check THUMBLAB_YOUTUBE_API_KEY, its restrictions, and that the "
                 "YouTube Data API v3 is enabled for its project"
             )
         case Trouble.RATE:
-            return f"YouTube asks the lab to slow down ({said}), also at try {tries}; run again in a few minutes"
+            return f"YouTube asks the lab to slow down ({details}) and {tries} tries failed; run again in a few minutes"
         case Trouble.SERVER:
-            return f"YouTube has trouble of its own ({said}), also at try {tries}; run again later"
+            return f"YouTube has trouble of its own ({details}) and {tries} tries failed; run again later"
         case Trouble.TIMEOUT:
-            return f"YouTube took too long ({said}), also at try {tries}; run again later"
+            return f"YouTube took too long ({details}) and {tries} tries failed; run again later"
         case Trouble.NOT_FOUND:
-            return f"YouTube has no such thing any more ({said})"
+            return f"YouTube no longer has the requested item ({details})"
         case Trouble.DAILY_QUOTA:
-            return f"YouTube's quota of the day is spent ({said})"
+            return f"YouTube's quota for today is spent ({details})"
         case Trouble.REQUEST if not refusal.reason and not refusal.message:
-            return f"what answered ({said}) does not speak YouTube's API; check THUMBLAB_YOUTUBE_ENDPOINT"
+            return f"the server that answered ({details}) does not speak YouTube's API; check THUMBLAB_YOUTUBE_ENDPOINT"
         case Trouble.REQUEST:
-            return f"YouTube refused a call ({said})"
+            return f"YouTube refused a call ({details})"
 
 
 def _read(content: bytes) -> tuple[list[str], str, list[str]]:
-    """Reasons, message and the names and units of quota limits, of whatever form of error body this is."""
+    """Return the reasons, the message, and the names and units of quota limits. Accepts every form of error body."""
     try:
         error = json.loads(content)["error"]
     except (ValueError, KeyError, TypeError):
@@ -153,4 +161,5 @@ def _read(content: bytes) -> tuple[list[str], str, list[str]]:
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
+    """Return the dictionaries in a list, and an empty list for any other value."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []

@@ -1,6 +1,7 @@
-"""One guard for every list that YouTube gives page by page.
+"""Read lists that YouTube gives page by page, with a guard against lists that never end.
 
-A token can come again for ever, and pages can go on without an item: following such a list would spend the day's quota.
+YouTube may send the same page token again and again, or page after page without items. Reading such a list to its end would
+spend the day's quota.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -9,28 +10,34 @@ from typing import Generic
 from thumblab_pipelines.youtube.answers import Page, T
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 
-MOST_BARREN = 5
-"""Pages in a row without anything new after which a list is at its end."""
+MAX_PAGES_WITHOUT_NEW_ITEMS = 5
+"""Reading stops after this many pages in a row without a new item."""
 
-MOST_PAGES = 400
-"""No list is longer: uploads end at 20,000 videos, 50 a page."""
+MAX_PAGES = 400
+"""No list is longer: an uploads playlist ends at 20,000 videos, with 50 on a page."""
 
 MOST_PAGES_OF_A_SEARCH = 10
-"""A search reaches 500 deep, 50 a page."""
+"""A search returns at most 500 items, with 50 on a page."""
 
 
 class Paging(Generic[T]):
-    """Follows one list, from its first page or from where an earlier process left it (`pages`, `cursor`).
+    """The reading position in one list, and the keys of the items that were read.
 
-    An item is new where no page before had its key; one whose key is None, such as a private video, never is. `cursor` is
-    the token to read next, None at the end; `remark` says why the list was left before YouTube ended it, where it was.
+    `what` names the list in remarks. `key` returns the key of an item: an item is new if no earlier page had its key. An
+    item with the key None, such as a private video, is never new. Reading starts at the first page, or where an earlier
+    process stopped: after `pages` pages, at the token `cursor`. `most` limits the number of pages.
+
+    Attributes
+    ----------
+    cursor : token of the next page to read; None at the end of the list.
+    remark : why reading stopped before YouTube ended the list, else None.
     """
 
     def __init__(
         self,
         what: str,
         key: Callable[[T], Hashable | None],
-        most: int = MOST_PAGES,
+        most: int = MAX_PAGES,
         pages: int = 0,
         cursor: str | None = None,
     ) -> None:
@@ -40,41 +47,41 @@ class Paging(Generic[T]):
         self._key = key
         self._most = most
         self._pages = pages
-        self._barren = 0
+        self._pages_without_new_items = 0
         self._tokens = {cursor}
         self._known: set[Hashable] = set()
 
     def take(self, page: Page[T]) -> list[T]:
-        """The new items of the page that `cursor` named, which now names the one after it."""
+        """Return the new items of the page at `cursor`, and move `cursor` to the page after it."""
         keyed = {key: item for item in page.items if (key := self._key(item)) is not None}
         fresh = {key: item for key, item in keyed.items() if key not in self._known}
         self._known |= fresh.keys()
         self._pages += 1
-        self._barren = 0 if fresh else self._barren + 1
+        self._pages_without_new_items = 0 if fresh else self._pages_without_new_items + 1
         self.cursor = page.cursor
         if page.cursor is not None:
             if page.cursor in self._tokens:
-                self._leave("YouTube gave the same token for the next page again")
-            elif self._barren >= MOST_BARREN:
-                self._leave(f"{MOST_BARREN} pages in a row had nothing new")
+                self._stop("YouTube gave the same token for the next page again")
+            elif self._pages_without_new_items >= MAX_PAGES_WITHOUT_NEW_ITEMS:
+                self._stop(f"{MAX_PAGES_WITHOUT_NEW_ITEMS} pages in a row had no new item")
             elif self._pages >= self._most:
-                self._leave(f"no such list has more than {self._most} pages")
+                self._stop(f"no list of this kind has more than {self._most} pages")
         self._tokens.add(page.cursor)
         return list(fresh.values())
 
     def refused(self, error: YouTubeError) -> None:
-        """End the list where YouTube refuses the token that it gave. Raises any other error."""
+        """End the list if YouTube refused a token that it gave itself. Raise any other error again."""
         if error.trouble is not Trouble.REQUEST or not error.reason or self.cursor is None:
             raise error
-        self._leave(f"YouTube refused its own token for the next one ({error.reason})")
+        self._stop(f"YouTube refused its own token for the next page ({error.reason})")
 
-    def _leave(self, why: str) -> None:
+    def _stop(self, reason: str) -> None:
         self.cursor = None
-        self.remark = f"{self._what} was left after page {self._pages}: {why}"
+        self.remark = f"{self._what} was not read beyond page {self._pages}: {reason}"
 
 
 def pages(paging: Paging[T], ask: Callable[[str | None], Page[T]]) -> Iterator[list[T]]:
-    """The new items of each page, until the list ends or the caller has enough."""
+    """Yield the new items of each page until the list ends. `ask` returns the page for a token."""
     while True:
         try:
             page = ask(paging.cursor)

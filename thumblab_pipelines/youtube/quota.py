@@ -1,7 +1,7 @@
-"""The quota ledger: what the lab may still ask of YouTube today, shared by every run through PostgreSQL.
+"""The quota ledger: the calls that the lab may still make to YouTube today. All runs share it through PostgreSQL.
 
-A call is reserved before it is made, so two runs never plan with the same unit, and a run that is killed has at worst
-reserved what it did not ask. Days are those of California, where YouTube resets the quota at midnight.
+A call is reserved before it is made, so two runs never use the same unit. If a run is killed, at worst its last reserved
+calls were not made. Days are days in California, where YouTube resets the quota at midnight.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
 UNITS, SEARCHES, STATS = "units", "searches", "stats"
-"""The buckets since June 2026: search.list and videos.batchGetStats have their own, all else shares the units."""
+"""The quota buckets since June 2026. search.list and videos.batchGetStats have one each; all other calls share the units."""
 BUCKETS = (UNITS, SEARCHES, STATS)
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
@@ -26,7 +26,7 @@ _PACIFIC = ZoneInfo("America/Los_Angeles")
 _RESERVE = text("""
 INSERT INTO quota_ledger (day, bucket, spent) VALUES (:day, :bucket, 1)
 ON CONFLICT (day, bucket) DO UPDATE SET spent = quota_ledger.spent + 1
-WHERE quota_ledger.spent < :most AND quota_ledger.exhausted_at IS NULL
+WHERE quota_ledger.spent < :limit AND quota_ledger.exhausted_at IS NULL
 RETURNING spent
 """)
 _GIVE_BACK = text("UPDATE quota_ledger SET spent = greatest(spent - 1, 0) WHERE day = :day AND bucket = :bucket")
@@ -36,19 +36,20 @@ UPDATE quota_ledger SET exhausted_at = :now WHERE day = :day AND bucket = :bucke
 
 
 class QuotaError(LabError):
-    """The quota of a bucket is spent; it is whole again at `until` (UTC)."""
+    """The quota of a bucket is spent. YouTube resets it at `until` (UTC)."""
 
     def __init__(self, bucket: str, until: datetime, why: str) -> None:
-        super().__init__(
-            f"{why}; what was collected is kept. Run again after {until:%Y-%m-%d %H:%M} UTC and it goes on from there"
-        )
+        super().__init__(f"{why}; what was collected is kept. Run again after {until:%Y-%m-%d %H:%M} UTC to continue")
         self.bucket = bucket
         self.until = until
 
 
 @dataclass(frozen=True)
 class Balance:
-    """A bucket on one day. `exhausted` is YouTube's own word, which counts whatever was reserved here."""
+    """The state of a bucket on one day.
+
+    `exhausted` is True if YouTube said that the bucket is empty. Then no call is left, whatever `spent` says.
+    """
 
     bucket: str
     limit: int
@@ -57,22 +58,23 @@ class Balance:
 
     @property
     def left(self) -> int:
+        """Calls that can still be made on this day."""
         return 0 if self.exhausted else max(0, self.limit - self.spent)
 
 
 @dataclass(frozen=True)
 class Spending:
-    """What a run spent by bucket, and how the buckets stood when it ended."""
+    """The calls that a run spent per bucket, and the balances at its end."""
 
     spent: dict[str, int]
     balances: list[Balance]
 
 
 class Ledger:
-    """Reserves calls in the database of the lab.
+    """Reserves calls in the lab's database. `spent` counts the reservations of this object, per bucket.
 
-    `keep` leaves so many calls of a bucket alone: a crawl must not eat what the daily refresh needs. Counts its own
-    reservations in `spent`.
+    `keep` is the number of calls per bucket that this ledger leaves to others. A crawl uses it to leave enough calls for the
+    daily refresh.
     """
 
     def __init__(self, engine: Engine, limits: Mapping[str, int], keep: Mapping[str, int] | None = None) -> None:
@@ -84,41 +86,43 @@ class Ledger:
 
     @classmethod
     def of(cls, engine: Engine, settings: Settings, keep: Mapping[str, int] | None = None) -> Self:
+        """Return a ledger with the limits of the settings."""
         limits = {UNITS: settings.quota_units, SEARCHES: settings.quota_searches, STATS: settings.quota_stats}
         return cls(engine, limits, keep)
 
     def reserve(self, bucket: str, now: datetime) -> None:
-        """Take one call of the bucket. Raises `QuotaError` when there is none left today."""
-        most = self._limits[bucket] - self._keep.get(bucket, 0)
-        taken = None
-        if most > 0:
+        """Reserve one call of the bucket. Raises `QuotaError` if no call is left today."""
+        limit = self._limits[bucket] - self._keep.get(bucket, 0)
+        spent = None
+        if limit > 0:
             with self._engine.begin() as connection:
-                parameters = {"day": pacific_day(now), "bucket": bucket, "most": most}
-                taken = connection.execute(_RESERVE, parameters).scalar()
-        if taken is None:
-            kept = f" ({self._keep[bucket]} are kept for the daily refresh)" if self._keep.get(bucket) else ""
-            why = f"today's {self._limits[bucket]:,} {bucket} of YouTube's quota are spent{kept}"
+                parameters = {"day": pacific_day(now), "bucket": bucket, "limit": limit}
+                spent = connection.execute(_RESERVE, parameters).scalar()
+        if spent is None:
+            reserve = f" ({self._keep[bucket]} are kept for the daily refresh)" if self._keep.get(bucket) else ""
+            why = f"today's {self._limits[bucket]:,} {bucket} of YouTube's quota are spent{reserve}"
             raise QuotaError(bucket, next_reset(now), why)
         self._count(bucket, 1)
 
     def give_back(self, bucket: str, now: datetime) -> None:
-        """Return a reservation of a call that YouTube did not count."""
+        """Cancel one reservation, for a call that YouTube did not count."""
         with self._engine.begin() as connection:
             connection.execute(_GIVE_BACK, {"day": pacific_day(now), "bucket": bucket})
         self._count(bucket, -1)
 
     def exhaust(self, bucket: str, now: datetime) -> QuotaError:
-        """Note that YouTube itself says the bucket is empty, so that no run asks in vain; returns what to raise."""
+        """Record that YouTube says the bucket is empty, so that no run calls again today. Return the error to raise."""
         self.give_back(bucket, now)
         with self._engine.begin() as connection:
             connection.execute(_EXHAUST, {"day": pacific_day(now), "bucket": bucket, "now": now})
         return QuotaError(bucket, next_reset(now), f"YouTube says that today's {bucket} of its quota are spent")
 
     def spending(self, now: datetime) -> Spending:
+        """Return what this object spent, and the balances on the day of `now`."""
         return Spending(dict(self.spent), self.balances(now))
 
     def balances(self, now: datetime) -> list[Balance]:
-        """Every bucket on the day of `now`."""
+        """Return the balance of every bucket on the day of `now`."""
         statement = select(quota_ledger).where(quota_ledger.c.day == pacific_day(now))
         with self._engine.connect() as connection:
             rows = {row.bucket: row for row in connection.execute(statement)}
@@ -138,10 +142,10 @@ class Ledger:
 
 
 def pacific_day(now: datetime) -> date:
-    """The day that it is in California at an aware moment."""
+    """Return the date in California at a timezone-aware moment."""
     return now.astimezone(_PACIFIC).date()
 
 
 def next_reset(now: datetime) -> datetime:
-    """The next midnight in California, in UTC."""
+    """Return the next midnight in California, in UTC."""
     return datetime.combine(pacific_day(now) + timedelta(days=1), time(), _PACIFIC).astimezone(UTC)

@@ -1,4 +1,7 @@
-"""Making a call over google-api-python-client: reserved first, made again where waiting helps, dated by the server."""
+"""Make calls with google-api-python-client.
+
+Each call is reserved in the quota ledger first and repeated if waiting may help. Its answer is dated by the server.
+"""
 
 import threading
 from collections.abc import Callable
@@ -20,17 +23,17 @@ _LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class Answer:
-    """The body of one answer, and when the server says it was given (the moment its counts were true)."""
+    """The body of an answer, and the server's time of the answer, which is the time of its counts (UTC)."""
 
     body: Json
     at: datetime
 
 
 class Transport:
-    """The way to one endpoint. Any number of threads may share it: httplib2 is not safe between them, so each has its own
-    connections.
+    """Makes calls to one endpoint. Any number of threads may share it.
 
-    The API key travels in a header. URLs end up in logs, errors and proxies; this one never holds a secret.
+    Each thread has its own connections, because httplib2 is not thread-safe. The API key is sent in a header and never in a
+    URL, because URLs end up in logs, errors and proxies.
     """
 
     def __init__(self, endpoint: str, secret: str, ledger: Ledger, first_wait_s: float) -> None:
@@ -38,31 +41,31 @@ class Transport:
         self._secret = secret
         self._ledger = ledger
         self._first_wait_s = first_wait_s
-        self._of_thread = threading.local()
-        self._opened: list[Any] = []
+        self._thread_local = threading.local()
+        self._connections: list[Any] = []
         self._lock = threading.Lock()
-        self._clock: datetime | None = None
+        self._now: datetime | None = None
 
     @property
     def now(self) -> datetime:
-        """The server's time as of its last answer (UTC)."""
-        assert self._clock is not None, "ask_the_time() comes first"
-        return self._clock
+        """The server's time at its last answer (UTC)."""
+        assert self._now is not None, "call fetch_server_time() first"
+        return self._now
 
     def close(self) -> None:
         """Close the connections of every thread."""
         with self._lock:
-            for http in self._opened:
+            for http in self._connections:
                 http.close()
-            self._opened.clear()
-        self._of_thread = threading.local()
+            self._connections.clear()
+        self._thread_local = threading.local()
 
     def call(self, bucket: str, request: Any) -> Answer:
-        """Reserve the call, make it, and try again where waiting helps. Raises `YouTubeError` or `QuotaError`."""
+        """Reserve a call, make it, and try again if waiting may help. Raises `YouTubeError` or `QuotaError`."""
         request.headers["X-Goog-Api-Key"] = self._secret
-        request.add_response_callback(self._read_clock)
+        request.add_response_callback(self._read_server_time)
 
-        def once() -> Answer:
+        def attempt() -> Answer:
             self._ledger.reserve(bucket, self.now)
             try:
                 return self._execute(request)
@@ -73,7 +76,7 @@ class Transport:
                     self._ledger.give_back(bucket, self.now)
                 raise
 
-        answer: Answer = self._patiently(once)
+        answer: Answer = self._retry(attempt)
         return answer
 
     def _execute(self, request: Any) -> Answer:
@@ -82,92 +85,99 @@ class Transport:
         try:
             body = request.execute(http=self._http(), num_retries=0)
         except HttpError as error:
-            raise self._refused(error.resp, error.content) from None
+            raise self._refusal_error(error.resp, error.content) from None
         except UnicodeDecodeError:
             body = None
-        except _unreachable() as error:
-            raise self._lost(error) from None
-        if not isinstance(body, dict):  # what is no JSON is handed through as it came
+        except _connection_errors() as error:
+            raise self._connection_error(error) from None
+        if not isinstance(body, dict):  # the library returns a body that is not JSON unchanged
             raise YouTubeError(
-                f"what answers at {self._endpoint} does not speak YouTube's API (no JSON); is a proxy or a sign-in page "
-                "in between?",
+                f"the server at {self._endpoint} does not speak YouTube's API (no JSON); check whether a proxy or a "
+                "sign-in page answers instead",
                 Trouble.SERVER,
             )
-        return Answer(body, self._of_thread.answered_at)
+        return Answer(body, self._thread_local.answered_at)
 
-    def _refused(self, response: Any, content: bytes) -> YouTubeError:
+    def _refusal_error(self, response: Any, content: bytes) -> YouTubeError:
         refusal = classify(int(response.status), content, self._secret)
         wait = str(response.get("retry-after", ""))
         retry_after_s = float(wait) if wait.isascii() and wait.isdigit() else None
         return YouTubeError(explain(refusal, _TRIES), refusal.trouble, refusal.reason, retry_after_s)
 
-    def _lost(self, error: Exception) -> YouTubeError:
-        said = redact(f"{type(error).__name__}: {error}", self._secret)
+    def _connection_error(self, error: Exception) -> YouTubeError:
+        details = redact(f"{type(error).__name__}: {error}", self._secret)
         return YouTubeError(
-            f"YouTube could not be reached at {self._endpoint} ({said}), also at try {_TRIES}; check the network and run "
-            "again",
+            f"YouTube could not be reached at {self._endpoint} ({details}) and {_TRIES} tries failed; check the network "
+            "and run again",
             Trouble.TIMEOUT,
         )
 
-    def _patiently(self, once: Callable[[], Any]) -> Any:
-        """Full jitter between tries, as the clients of many runs must not come back in step; never less than was asked."""
+    def _retry(self, attempt: Callable[[], Any]) -> Any:
+        """Call `attempt` until it succeeds, raises a lasting error, or has failed `_TRIES` times.
+
+        Waits have full jitter, so that many clients do not return at the same moment. A wait is at least what the server
+        asked for, up to one minute.
+        """
         from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
         jitter = wait_random_exponential(multiplier=self._first_wait_s, max=_LONGEST_WAIT_S)
 
         def wait(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
-            asked = error.retry_after_s if isinstance(error, YouTubeError) and error.retry_after_s else 0.0
-            return max(jitter(state), min(asked, _LONGEST_WAIT_S))
+            requested_s = error.retry_after_s if isinstance(error, YouTubeError) and error.retry_after_s else 0.0
+            return max(jitter(state), min(requested_s, _LONGEST_WAIT_S))
 
         return Retrying(
             stop=stop_after_attempt(_TRIES),
             wait=wait,
             retry=retry_if_exception(lambda error: isinstance(error, YouTubeError) and error.transient),
             reraise=True,
-        )(once)
+        )(attempt)
 
     def _http(self) -> Any:
-        """The connections of this thread."""
-        http = getattr(self._of_thread, "http", None)
+        """Return the connections of this thread."""
+        http = getattr(self._thread_local, "http", None)
         if http is None:
-            http = self._of_thread.http = new_http(self._endpoint)
+            http = self._thread_local.http = new_http(self._endpoint)
             with self._lock:
-                self._opened.append(http)
+                self._connections.append(http)
         return http
 
-    def ask_the_time(self) -> None:
-        """Any answer has a date, also the 404 of a path that is no part of the API; it costs no quota."""
+    def fetch_server_time(self) -> None:
+        """Read the server's time from the `Date` header of any answer.
 
-        def once() -> None:
+        The request names a path outside the API, so it costs no quota. Its answer is a 404, which has a date too.
+        """
+
+        def attempt() -> None:
             try:
                 response, _ = self._http().request(self._endpoint, "HEAD")
-            except _unreachable() as error:
-                raise self._lost(error) from None
-            self._read_clock(response)
+            except _connection_errors() as error:
+                raise self._connection_error(error) from None
+            self._read_server_time(response)
 
-        self._patiently(once)
+        self._retry(attempt)
 
-    def _read_clock(self, response: Any) -> None:
+    def _read_server_time(self, response: Any) -> None:
         try:
             at = parsedate_to_datetime(response.get("date") or "").astimezone(UTC)
         except (ValueError, TypeError, OverflowError):
             at = datetime.now(UTC)
-        self._of_thread.answered_at = self._clock = at
+        self._thread_local.answered_at = self._now = at
 
 
 def new_http(endpoint: str) -> Any:
-    """Connections for one thread."""
+    """Return connections for one thread."""
     import httplib2
 
-    # httplib2 wants support for proxies as soon as one is set, also where `no_proxy` says that none is used.
+    # httplib2 requires proxy support as soon as a proxy is set, even if `no_proxy` excludes this host.
     local = is_loopback(urlsplit(endpoint).hostname or "")
     http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=None if local else httplib2.proxy_info_from_environment)
-    http.follow_redirects = False  # the key would follow them, to whatever host they name
+    http.follow_redirects = False  # a redirect would send the key to another host
     return http
 
 
-def _unreachable() -> tuple[type[Exception], ...]:
+def _connection_errors() -> tuple[type[Exception], ...]:
     from http.client import HTTPException
 
     from httplib2 import HttpLib2Error

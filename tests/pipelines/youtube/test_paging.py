@@ -1,4 +1,4 @@
-"""Promises about lists that YouTube does not end: they cost a few calls, once, over real sockets."""
+"""Lists that YouTube does not end cost a few calls, once. Tested over real sockets."""
 
 import dataclasses
 import json
@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import insert, select
 
-from thumblab_core.database.tables import channels, crawl_channels
+from thumblab_core.database.tables import channels, crawl_channels, crawl_searches, quota_ledger, videos
 from thumblab_core.settings import Settings
 from thumblab_pipelines.channels.collect import collect_channel
 from thumblab_pipelines.collection.crawl import crawl
@@ -23,7 +24,7 @@ from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.answers import Page
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
-from thumblab_pipelines.youtube.paging import MOST_BARREN, MOST_PAGES, Paging, pages
+from thumblab_pipelines.youtube.paging import MAX_PAGES, MAX_PAGES_WITHOUT_NEW_ITEMS, Paging, pages
 
 CHANNEL, PLAYLIST = "UC" + "b" * 22, "UU" + "b" * 22
 Json = dict[str, Any]
@@ -34,36 +35,40 @@ def upload(number: int, public: bool = True) -> Json:
     return {"contentDetails": {"videoId": f"v{number:010d}", **published}}
 
 
-def some(page: int) -> list[Json]:
+def full_page(page: int) -> list[Json]:
     return [upload(50 * page + n) for n in range(50)]
 
 
 LISTS: dict[str, tuple[Callable[[int], list[Json]], Callable[[int], str], int]] = {
     "the same token, no items": (lambda page: [], lambda page: "P1", 2),
-    "the same token, new items": (some, lambda page: "P1", 2),
-    "two tokens in turn": (lambda page: some(page % 2), lambda page: f"P{1 + page % 2}", 3),
-    "ever new tokens, no items": (lambda page: [], lambda page: f"P{page + 1}", MOST_BARREN),
-    "ever new tokens, the same items": (lambda page: some(0), lambda page: f"P{page + 1}", MOST_BARREN + 1),
+    "the same token, new items": (full_page, lambda page: "P1", 2),
+    "two tokens in turn": (lambda page: full_page(page % 2), lambda page: f"P{1 + page % 2}", 3),
+    "ever new tokens, no items": (lambda page: [], lambda page: f"P{page + 1}", MAX_PAGES_WITHOUT_NEW_ITEMS),
+    "ever new tokens, the same items": (
+        lambda page: full_page(0),
+        lambda page: f"P{page + 1}",
+        MAX_PAGES_WITHOUT_NEW_ITEMS + 1,
+    ),
     "ever new tokens, private videos": (
         lambda page: [upload(50 * page + n, public=False) for n in range(50)],
         lambda page: f"P{page + 1}",
-        MOST_BARREN,
+        MAX_PAGES_WITHOUT_NEW_ITEMS,
     ),
 }
-"""By what is wrong with a list: the items of its page n, the token of the next page, and the most calls that it is worth."""
+"""For each kind of endless list: the items of page n, the token after page n, and the most calls that may be spent on it."""
 
 
 class Stub:
-    """A YouTube with one channel, whose uploads are one of these lists, and so are its search results."""
+    """A YouTube with one channel. Its uploads and its search results are one of the endless lists."""
 
     def __init__(self, name: str, first: list[Json]) -> None:
         self.calls: Counter[str] = Counter()
         self._items, self._token, _ = LISTS[name]
-        self._first = first  # of the list of uploads, so that the crawl does not leave it out as inactive
+        self._first = first  # extra uploads on page 0, so that the crawl does not leave the channel out as inactive
 
-    def answer(self, name: str, asked: dict[str, str]) -> tuple[int, Json]:
+    def answer(self, name: str, query: dict[str, str]) -> tuple[int, Json]:
         self.calls[name] += 1
-        page = int(asked.get("pageToken", "P0")[1:])
+        page = int(query.get("pageToken", "P0")[1:])
         if name == "channels":
             statistics = {"subscriberCount": "1000", "videoCount": "6000"}
             details = {"relatedPlaylists": {"uploads": PLAYLIST}}
@@ -73,19 +78,23 @@ class Stub:
             first = self._first if page == 0 else []
             return 200, {"items": first + self._items(page), "nextPageToken": self._token(page)}
         if name == "search":
-            found = [
-                item["contentDetails"] for item in self._items(page) if "videoPublishedAt" in item["contentDetails"]
-            ]
+            details = [item["contentDetails"] for item in self._items(page)]
             snippet = {"channelId": CHANNEL, "channelTitle": "Bench"}
-            hits = [{"id": {"videoId": one["videoId"]}, "snippet": snippet} for one in found]
+            hits = [
+                {"id": {"videoId": video["videoId"]}, "snippet": snippet}
+                for video in details
+                if "videoPublishedAt" in video
+            ]
             return 200, {"items": hits, "nextPageToken": self._token(page)}
-        if name == "videos" and "id" in asked:
-            return 200, {"items": []}  # listed, and gone when they are looked at
+        if name == "videos" and "id" in query:
+            return 200, {"items": []}  # the listed videos have been deleted
         return 404, {"error": {"code": 404, "errors": [{"reason": "videoChartNotFound"}]}}
 
 
 @contextmanager
 def serving(stub: Stub) -> Iterator[str]:
+    """Serve the stub over HTTP and yield its address."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
@@ -117,82 +126,77 @@ def serving(stub: Stub) -> Iterator[str]:
             thread.join()
 
 
-@pytest.fixture(scope="module")
-def module_lab(open_lab: Callable[..., Lab]) -> Lab:
-    return open_lab()
-
-
 @pytest.fixture
-def lab(module_lab: Lab) -> Lab:
-    from thumblab_core.database.tables import crawl_searches, quota_ledger
-
-    with module_lab.engine.begin() as connection:
-        for table in (crawl_searches, quota_ledger, channels):
-            connection.execute(table.delete())
-    return module_lab
+def lab(emptied_lab: Callable[..., Lab]) -> Lab:
+    return emptied_lab(crawl_searches, quota_ledger, channels)
 
 
-def at(lab: Lab, endpoint: str) -> Lab:
-    """The lab with so little quota that a list without an end would spend it."""
-    chosen = {"youtube_endpoint": endpoint, "youtube_api_key": SecretStr("k"), "youtube_first_wait_s": 0.01}
-    few = {"quota_units": 60, "quota_kept_units": 0, "quota_searches": 40, "quota_kept_searches": 0, "crawl_threads": 2}
-    return dataclasses.replace(lab, settings=Settings(**(lab.settings.model_dump(exclude_unset=True) | chosen | few)))
+def connected(lab: Lab, endpoint: str) -> Lab:
+    """Return the lab with this endpoint, and with so little quota that an endless list would spend it."""
+    connection = {"youtube_endpoint": endpoint, "youtube_api_key": SecretStr("k"), "youtube_first_wait_s": 0.01}
+    quota = {
+        "quota_units": 60,
+        "quota_kept_units": 0,
+        "quota_searches": 40,
+        "quota_kept_searches": 0,
+        "crawl_threads": 2,
+    }
+    return dataclasses.replace(
+        lab, settings=Settings(**(lab.settings.model_dump(exclude_unset=True) | connection | quota))
+    )
 
 
-def walked(lab: Lab, table: Any) -> Any:
+def read_to_the_end_at(lab: Lab, table: Any) -> Any:
+    """Return when the channel's list of uploads was read to its end, or None."""
     with lab.engine.connect() as connection:
         return connection.scalar(select(table.c.walked_at))
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_an_endless_list_costs_the_daily_refresh_a_few_calls_and_counts_as_walked(lab: Lab, name: str) -> None:
+def test_endless_list_costs_the_daily_refresh_a_few_calls_and_counts_as_read(lab: Lab, name: str) -> None:
     with lab.engine.begin() as connection:
         connection.execute(insert(channels).values(channel_id=CHANNEL, title="Bench", uploads_playlist=PLAYLIST))
-        connection.execute(_one_video())
+        connection.execute(_insert_video())
     stub = Stub(name, [])
     with serving(stub) as endpoint:
-        found = collect(at(lab, endpoint), "tech")
-    assert found.stopped is None
+        result = collect(connected(lab, endpoint), "tech")
+    assert result.stopped is None
     assert stub.calls["playlistItems"] <= LISTS[name][2]
     assert stub.calls["search"] <= min(LISTS[name][2], 2)
-    assert walked(lab, channels) is not None
-    if "new items" not in name:  # thirty of these were enough
-        assert any(CHANNEL in remark for remark in found.remarks) or stub.calls["playlistItems"] == 1
+    assert read_to_the_end_at(lab, channels) is not None
+    if "new items" not in name:  # the refresh stops reading new items after thirty
+        assert any(CHANNEL in remark for remark in result.remarks) or stub.calls["playlistItems"] == 1
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_an_endless_list_costs_the_channel_that_somebody_adds_a_few_calls_and_is_told(lab: Lab, name: str) -> None:
+def test_endless_list_costs_an_added_channel_a_few_calls_and_is_remarked(lab: Lab, name: str) -> None:
     stub = Stub(name, [])
     with serving(stub) as endpoint:
-        channel, told = collect_channel(at(lab, endpoint), CHANNEL, "tech")
+        channel, remark = collect_channel(connected(lab, endpoint), CHANNEL, "tech")
     assert channel.channel_id == CHANNEL
     assert stub.calls["playlistItems"] <= LISTS[name][2]
-    assert told is not None
-    assert "the list of uploads" in told
-    assert "quota" not in told
+    assert remark is not None
+    assert "the list of uploads" in remark
+    assert "quota" not in remark
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_an_endless_list_costs_the_crawl_a_few_calls_and_its_walk_is_done(lab: Lab, name: str) -> None:
+def test_endless_list_costs_the_crawl_a_few_calls_and_counts_as_read(lab: Lab, name: str) -> None:
     stub = Stub(name, [upload(9_000 + n) for n in range(12)])
     with serving(stub) as endpoint:
-        chosen = at(lab, endpoint)
-        add_channels(chosen, "tech", [CHANNEL])
-        first = crawl(chosen, "tech")
+        crawling_lab = connected(lab, endpoint)
+        add_channels(crawling_lab, "tech", [CHANNEL])
+        first = crawl(crawling_lab, "tech")
         spent = stub.calls["playlistItems"]
-        crawl(chosen, "tech")
+        crawl(crawling_lab, "tech")
     assert first.stopped is None or "searches" in first.stopped
-    assert spent <= LISTS[name][2] + 1  # the first page has something of its own
+    assert spent <= LISTS[name][2] + 1  # the first page has extra items
     assert any(CHANNEL in remark for remark in first.remarks)
-    assert stub.calls["playlistItems"] == spent  # the next run does not begin it anew
-    assert walked(lab, crawl_channels) is not None
+    assert stub.calls["playlistItems"] == spent  # the next run does not read the list again
+    assert read_to_the_end_at(lab, crawl_channels) is not None
 
 
-def _one_video() -> Any:
-    from datetime import UTC, datetime
-
-    from thumblab_core.database.tables import videos
-
+def _insert_video() -> Any:
     at = datetime(2026, 11, 1, tzinfo=UTC)
     return insert(videos).values(
         video_id="known", niche="tech", channel_id=CHANNEL, title="T", published_at=at, tags=[], source="youtube",
@@ -200,21 +204,24 @@ def _one_video() -> Any:
     )  # fmt: skip
 
 
-def test_a_list_that_is_merely_long_is_read_to_its_end() -> None:
+def test_long_list_is_read_to_its_end() -> None:
     paging = Paging[int]("a list", lambda item: item)
-    given = iter(Page([n], f"P{n}" if n < 300 else None) for n in range(301))
-    assert [item for items in pages(paging, lambda _: next(given)) for item in items] == list(range(301))
+    list_pages = iter(Page([n], f"P{n}" if n < 300 else None) for n in range(301))
+    assert [item for items in pages(paging, lambda _: next(list_pages)) for item in items] == list(range(301))
     assert paging.remark is None
 
 
-def test_a_list_of_ever_new_items_ends_where_no_list_of_youtube_is_longer() -> None:
+def test_list_of_ever_new_items_ends_at_the_page_limit() -> None:
     paging = Paging[int]("a list", lambda item: item, pages=100)
-    given = iter(Page([n], f"P{n}") for n in range(1_000))
-    assert len(list(pages(paging, lambda _: next(given)))) == MOST_PAGES - 100
-    assert paging.remark == f"a list was left after page {MOST_PAGES}: no such list has more than {MOST_PAGES} pages"
+    list_pages = iter(Page([n], f"P{n}") for n in range(1_000))
+    assert len(list(pages(paging, lambda _: next(list_pages)))) == MAX_PAGES - 100
+    assert (
+        paging.remark
+        == f"a list was not read beyond page {MAX_PAGES}: no list of this kind has more than {MAX_PAGES} pages"
+    )
 
 
-def test_a_token_that_is_refused_ends_the_list_and_another_refusal_is_raised() -> None:
+def test_refused_token_ends_the_list_and_any_other_refusal_is_raised() -> None:
     def ask(cursor: str | None) -> Page[int]:
         if cursor is None:
             return Page([1], "P1")

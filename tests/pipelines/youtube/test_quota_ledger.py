@@ -1,4 +1,4 @@
-"""Promises of the quota ledger, on a real database."""
+"""The quota ledger, tested on a real database."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 
 def spend(ledger: Ledger, bucket: str, calls: int, now: datetime = NOON) -> int:
-    """How many of the calls were granted."""
+    """Try to reserve that many calls and return how many were granted."""
     granted = 0
     for _ in range(calls):
         try:
@@ -30,62 +30,62 @@ def spend(ledger: Ledger, bucket: str, calls: int, now: datetime = NOON) -> int:
     return granted
 
 
-def test_a_bucket_gives_its_limit_and_no_more_and_the_others_are_their_own(lab: Lab) -> None:
+def test_each_bucket_grants_its_own_limit_and_no_more(lab: Lab) -> None:
     ledger = Ledger(lab.engine, LIMITS)
     assert [spend(ledger, bucket, 20) for bucket in (UNITS, SEARCHES, STATS)] == [10, 2, 5]
     assert ledger.spent == LIMITS
     assert [balance.left for balance in ledger.balances(NOON)] == [0, 0, 0]
 
 
-def test_what_is_spent_says_until_when(lab: Lab) -> None:
+def test_error_of_a_spent_bucket_names_the_reset_time(lab: Lab) -> None:
     ledger = Ledger(lab.engine, LIMITS | {UNITS: 0})
-    with pytest.raises(QuotaError, match=r"2026-11-21 08:00 UTC.*goes on from there") as caught:
+    with pytest.raises(QuotaError, match=r"2026-11-21 08:00 UTC to continue") as caught:
         ledger.reserve(UNITS, NOON)
     assert (caught.value.bucket, caught.value.until) == (UNITS, datetime(2026, 11, 21, 8, tzinfo=UTC))
 
 
-def test_runs_at_once_share_the_quota_and_never_spend_a_call_twice(lab: Lab) -> None:
+def test_concurrent_runs_share_the_quota_and_never_reserve_a_call_twice(lab: Lab) -> None:
     limits = LIMITS | {UNITS: 100}
     with ThreadPoolExecutor(8) as threads:
         granted = list(threads.map(lambda _: spend(Ledger(lab.engine, limits), UNITS, 25), range(8)))
     assert sum(granted) == 100
-    assert [b.spent for b in Ledger(lab.engine, limits).balances(NOON) if b.bucket == UNITS] == [100]
+    assert [balance.spent for balance in Ledger(lab.engine, limits).balances(NOON) if balance.bucket == UNITS] == [100]
 
 
-def test_one_ledger_of_many_threads_counts_its_own_calls(lab: Lab) -> None:
+def test_ledger_shared_by_threads_counts_its_own_calls(lab: Lab) -> None:
     ledger = Ledger(lab.engine, LIMITS | {UNITS: 400})
     with ThreadPoolExecutor(8) as threads:
         granted = list(threads.map(lambda _: spend(ledger, UNITS, 50), range(8)))
     assert sum(granted) == ledger.spent[UNITS] == 400
 
 
-def test_the_crawl_leaves_what_the_refresh_needs(lab: Lab) -> None:
+def test_crawl_leaves_the_calls_that_the_refresh_needs(lab: Lab) -> None:
     assert spend(Ledger(lab.engine, LIMITS, {UNITS: 3}), UNITS, 20) == 7
     assert spend(Ledger(lab.engine, LIMITS), UNITS, 20) == 3
 
 
-def test_once_youtube_says_that_there_is_no_more_nobody_asks_in_vain(lab: Lab) -> None:
-    one, other = Ledger(lab.engine, LIMITS), Ledger(lab.engine, LIMITS)
-    one.reserve(UNITS, NOON)
-    one.reserve(UNITS, NOON)
-    error = one.exhaust(UNITS, NOON)
+def test_no_call_is_reserved_after_youtube_says_that_a_bucket_is_empty(lab: Lab) -> None:
+    first, second = Ledger(lab.engine, LIMITS), Ledger(lab.engine, LIMITS)
+    first.reserve(UNITS, NOON)
+    first.reserve(UNITS, NOON)
+    error = first.exhaust(UNITS, NOON)
     assert "YouTube says" in str(error)
-    assert one.spent[UNITS] == 1  # the refused call was not counted
+    assert first.spent[UNITS] == 1  # the refused call was not counted
     with pytest.raises(QuotaError):
-        other.reserve(UNITS, NOON)
-    units = other.balances(NOON)[0]
+        second.reserve(UNITS, NOON)
+    units = second.balances(NOON)[0]
     assert (units.spent, units.exhausted, units.left) == (1, True, 0)
-    assert spend(other, SEARCHES, 1) == 1
+    assert spend(second, SEARCHES, 1) == 1
 
 
-def test_a_call_that_youtube_did_not_count_is_given_back(lab: Lab) -> None:
+def test_call_that_youtube_did_not_count_can_be_reserved_again(lab: Lab) -> None:
     ledger = Ledger(lab.engine, LIMITS)
     assert spend(ledger, SEARCHES, 5) == 2
     ledger.give_back(SEARCHES, NOON)
     assert spend(ledger, SEARCHES, 5) == 1
 
 
-def test_midnight_in_california_makes_the_quota_whole(lab: Lab) -> None:
+def test_quota_is_reset_at_midnight_in_california(lab: Lab) -> None:
     ledger = Ledger(lab.engine, LIMITS)
     reset = next_reset(NOON)
     assert spend(ledger, UNITS, 20, reset - timedelta(seconds=1)) == 10
@@ -97,13 +97,13 @@ def test_midnight_in_california_makes_the_quota_whole(lab: Lab) -> None:
     [
         ("2026-11-20T07:59:59+00:00", date(2026, 11, 19), "2026-11-20T08:00:00+00:00"),
         ("2026-11-20T08:00:00+00:00", date(2026, 11, 20), "2026-11-21T08:00:00+00:00"),
-        # Summer time begins on 8 March and ends on 1 November 2026: days of 23 and of 25 hours.
+        # Daylight saving time begins on 8 March and ends on 1 November 2026: days of 23 and of 25 hours.
         ("2026-03-08T08:00:00+00:00", date(2026, 3, 8), "2026-03-09T07:00:00+00:00"),
         ("2026-11-01T07:00:00+00:00", date(2026, 11, 1), "2026-11-02T08:00:00+00:00"),
         ("2026-07-01T03:00:00+10:00", date(2026, 6, 30), "2026-07-01T07:00:00+00:00"),
     ],
 )
-def test_a_day_is_californias_also_when_the_clocks_change(now: str, day: date, reset: str) -> None:
+def test_day_is_californian_also_when_daylight_saving_time_changes(now: str, day: date, reset: str) -> None:
     moment = datetime.fromisoformat(now)
     assert pacific_day(moment) == day
     assert next_reset(moment) == datetime.fromisoformat(reset)

@@ -1,4 +1,4 @@
-"""Promises of reading YouTube's answers: recorded ones, and odd ones."""
+"""Parsing answers of YouTube: recorded answers and unusual ones."""
 
 import json
 import logging
@@ -31,13 +31,14 @@ def recorded(shared_data: Path) -> Path:
 
 
 def items(folder: Path, name: str) -> list[dict[str, Any]]:
-    found = json.loads((folder / name).read_text()).get("items", [])
-    assert found, name
-    return found
+    """Return the items of a recorded answer."""
+    recorded_items = json.loads((folder / name).read_text()).get("items", [])
+    assert recorded_items, name
+    return recorded_items
 
 
 def recorded_videos(folder: Path) -> list[dict[str, Any]]:
-    """Every answer of videos.list with the parts that the lab asks for."""
+    """Return the items of recorded videos.list answers that have the parts that the lab requests."""
     return [item for name in VIDEO_ANSWERS for item in items(folder, name) if "snippet" in item]
 
 
@@ -53,33 +54,33 @@ VIDEO_ANSWERS = (
 
 
 def test_every_recorded_video_is_read(recorded: Path) -> None:
-    found = recorded_videos(recorded)
-    records = answers.parsed(found, lambda item: answers.video(item, "tech", AT))
-    assert len(records) == len(found) >= 10
-    for item, record in zip(found, records, strict=True):
-        told = item.get("statistics", {})
+    recorded_items = recorded_videos(recorded)
+    records = answers.parse_items(recorded_items, lambda item: answers.parse_video(item, "tech", AT))
+    assert len(records) == len(recorded_items) >= 10
+    for item, record in zip(recorded_items, records, strict=True):
+        statistics = item.get("statistics", {})
         assert record.video_id == item["id"]
         assert record.title == item["snippet"]["title"]
-        assert record.view_count == (int(told["viewCount"]) if "viewCount" in told else None)
-        assert record.like_count == (int(told["likeCount"]) if "likeCount" in told else None)
+        assert record.view_count == (int(statistics["viewCount"]) if "viewCount" in statistics else None)
+        assert record.like_count == (int(statistics["likeCount"]) if "likeCount" in statistics else None)
         assert record.published_at.tzinfo is not None
-        assert record.thumbnail_urls[0] == item["snippet"]["thumbnails"][best(item)]["url"]
+        assert record.thumbnail_urls[0] == item["snippet"]["thumbnails"][largest_size(item)]["url"]
 
 
-def best(item: dict[str, Any]) -> str:
-    """By the pixels that the answer states, the largest; of the 4:3 sizes the black bars do not count."""
+def largest_size(item: dict[str, Any]) -> str:
+    """Return the name of the largest size by the pixels in the answer, without the black bars of the 4:3 sizes."""
     sizes = item["snippet"]["thumbnails"]
     return max(sizes, key=lambda name: min(sizes[name]["height"], sizes[name]["width"] * 9 / 16))
 
 
-def test_statistics_that_are_absent_are_unknown_and_never_zero(recorded: Path) -> None:
+def test_missing_statistics_are_none_and_never_zero(recorded: Path) -> None:
     item = next(item for item in recorded_videos(recorded) if "statistics" in item)
-    assert answers.video(item, "tech", AT).view_count is not None
+    assert answers.parse_video(item, "tech", AT).view_count is not None
     item = {name: value for name, value in item.items() if name != "statistics"}
-    record = answers.video(item, "tech", AT)
+    record = answers.parse_video(item, "tech", AT)
     assert (record.view_count, record.like_count, record.comment_count) == (None, None, None)
     item["statistics"] = {"viewCount": "0"}
-    record = answers.video(item, "tech", AT)
+    record = answers.parse_video(item, "tech", AT)
     assert (record.view_count, record.like_count) == (0, None)
 
 
@@ -92,15 +93,15 @@ def test_statistics_that_are_absent_are_unknown_and_never_zero(recorded: Path) -
     ],
 )
 def test_every_recorded_channel_is_read(recorded: Path, name: str) -> None:
-    found = items(recorded, name)
-    records = answers.parsed(found, lambda item: answers.channel(item, AT))
-    assert [record.channel_id for record in records] == [item["id"] for item in found]
-    for item, record in zip(found, records, strict=True):
+    recorded_items = items(recorded, name)
+    records = answers.parse_items(recorded_items, lambda item: answers.parse_channel(item, AT))
+    assert [record.channel_id for record in records] == [item["id"] for item in recorded_items]
+    for item, record in zip(recorded_items, records, strict=True):
         assert record.title == item["snippet"]["title"]
         count = item.get("statistics", {}).get("subscriberCount")
         assert record.subscriber_count == (None if count is None else int(count))
-        told = item.get("contentDetails", {}).get("relatedPlaylists", {})
-        assert record.uploads_playlist == told.get("uploads")
+        playlists = item.get("contentDetails", {}).get("relatedPlaylists", {})
+        assert record.uploads_playlist == playlists.get("uploads")
 
 
 @pytest.mark.parametrize(
@@ -108,35 +109,43 @@ def test_every_recorded_channel_is_read(recorded: Path, name: str) -> None:
     ["playlist_items_paged_1.json", "playlist_items_paged_2.json", "playlist_items_single.json"],
 )
 def test_every_recorded_upload_is_read(recorded: Path, name: str) -> None:
-    found = items(recorded, f"apidata/playlist_items/{name}")
-    uploads = answers.parsed(found, answers.upload)
-    assert [u.video_id for u in uploads] == [item["snippet"]["resourceId"]["videoId"] for item in found]
-    # Recorded without the part that tells when: as of a private video, it is not known.
-    told = [item.get("contentDetails", {}).get("videoPublishedAt") for item in found]
-    assert [u.published_at is None for u in uploads] == [moment is None for moment in told]
+    recorded_items = items(recorded, f"apidata/playlist_items/{name}")
+    uploads = answers.parse_items(recorded_items, answers.parse_upload)
+    assert [upload.video_id for upload in uploads] == [
+        item["snippet"]["resourceId"]["videoId"] for item in recorded_items
+    ]
+    # Some were recorded without the part contentDetails, so their publication time is unknown, as for a private video.
+    published = [item.get("contentDetails", {}).get("videoPublishedAt") for item in recorded_items]
+    assert [upload.published_at is None for upload in uploads] == [moment is None for moment in published]
 
 
 @pytest.mark.parametrize(
     "name", ["search_by_keywords_p1.json", "search_by_event.json", "search_videos_by_channel.json"]
 )
 def test_every_video_of_a_recorded_search_is_read(recorded: Path, name: str) -> None:
-    found = [item for item in items(recorded, f"apidata/search/{name}") if item["id"]["kind"] == "youtube#video"]
-    hits = answers.parsed(found, answers.hit)
-    assert [(h.video_id, h.channel_id) for h in hits] == [
-        (item["id"]["videoId"], item["snippet"]["channelId"]) for item in found
+    recorded_items = [
+        item for item in items(recorded, f"apidata/search/{name}") if item["id"]["kind"] == "youtube#video"
+    ]
+    hits = answers.parse_items(recorded_items, answers.parse_hit)
+    assert [(hit.video_id, hit.channel_id) for hit in hits] == [
+        (item["id"]["videoId"], item["snippet"]["channelId"]) for item in recorded_items
     ]
 
 
-def test_a_recorded_channel_tells_its_uploads_and_a_recorded_video_its_length(recorded: Path) -> None:
+def test_recorded_channel_has_its_uploads_and_recorded_video_its_duration(recorded: Path) -> None:
     channel = json.loads((recorded / "modeldata/channels/channel_info.json").read_text())
-    assert answers.channel(channel, AT).uploads_playlist == "UU_x5XG1OV2P6uZZ5FSM9Ttw"
-    assert answers.channel(channel, AT).video_count == 5_026
+    assert answers.parse_channel(channel, AT).uploads_playlist == "UU_x5XG1OV2P6uZZ5FSM9Ttw"
+    assert answers.parse_channel(channel, AT).video_count == 5_026
     video = json.loads((recorded / "modeldata/videos/video_info.json").read_text())
-    assert answers.video(video, "tech", AT).view_count == 8_087
-    assert answers.video(video, "tech", AT).duration_s == answers.seconds(video["contentDetails"]["duration"]) > 0
+    assert answers.parse_video(video, "tech", AT).view_count == 8_087
+    assert (
+        answers.parse_video(video, "tech", AT).duration_s
+        == answers.duration_seconds(video["contentDetails"]["duration"])
+        > 0
+    )
 
 
-def test_an_item_that_cannot_be_read_is_named_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_item_is_logged_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
     good = {"id": "good", "contentDetails": {"videoId": "v", "videoPublishedAt": "2026-11-01T00:00:00Z"}}
     bad: list[Any] = [
         {"id": "bad"},
@@ -144,12 +153,14 @@ def test_an_item_that_cannot_be_read_is_named_and_left_out(caplog: pytest.LogCap
         None,
     ]
     with caplog.at_level(logging.WARNING):
-        assert [u.video_id for u in answers.parsed([bad[0], good, *bad[1:]], answers.upload)] == ["v"]
+        assert [upload.video_id for upload in answers.parse_items([bad[0], good, *bad[1:]], answers.parse_upload)] == [
+            "v"
+        ]
     assert "'bad'" in caplog.text
     assert "'worse'" in caplog.text
 
 
-def test_odd_text_and_impossible_counts_are_made_fit_to_be_kept(open_lab: Callable[..., Lab]) -> None:
+def test_unusual_text_and_impossible_counts_can_be_stored(open_lab: Callable[..., Lab]) -> None:
     item: dict[str, Any] = {
         "id": "odd",
         "snippet": {
@@ -160,7 +171,7 @@ def test_odd_text_and_impossible_counts_are_made_fit_to_be_kept(open_lab: Callab
         },
         "statistics": {"viewCount": str(2**64), "likeCount": "-1", "commentCount": "7"},
     }
-    record = answers.video(item, "tech", AT)
+    record = answers.parse_video(item, "tech", AT)
     assert (record.title, record.tags) == ("ab?c \U0001f600", ("x",))
     assert (record.view_count, record.like_count, record.comment_count) == (None, None, 7)
     with open_lab().engine.begin() as connection:
@@ -181,8 +192,8 @@ def test_odd_text_and_impossible_counts_are_made_fit_to_be_kept(open_lab: Callab
         ("soon", None),
     ],
 )
-def test_a_length_is_seconds_and_no_length_is_none(text: str, seconds: int | None) -> None:
-    assert answers.seconds(text) == seconds
+def test_duration_is_seconds_and_missing_duration_is_none(text: str, seconds: int | None) -> None:
+    assert answers.duration_seconds(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -207,5 +218,5 @@ def test_shorts_live_and_upcoming_are_recognised(
 @pytest.mark.parametrize(
     ("permitted", "may"), [(["all"], True), ("all", True), (["none"], False), (["party"], False), (None, False)]
 )
-def test_only_who_lets_everybody_train_has_opted_in(permitted: Any, may: bool) -> None:
+def test_only_permission_for_everybody_allows_training(permitted: Any, may: bool) -> None:
     assert answers.may_train({} if permitted is None else {"permitted": permitted}) is may

@@ -1,8 +1,10 @@
-"""Promises of the client, kept with Google's own library over real sockets: threads, faults, quota, and the key."""
+"""The client with Google's own library over real sockets: threads, faults, quota and the API key."""
 
 import dataclasses
+import http.server
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,6 +19,7 @@ from demo.emulator import Emulator
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.youtube import transport
 from thumblab_pipelines.youtube.client import YouTube
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.youtube.quota import Ledger, QuotaError
@@ -36,27 +39,28 @@ def emulator(catalogue: SyntheticCatalogue) -> Iterator[Emulator]:
 
 
 def connect(lab: Lab, emulator: Emulator, **changes: Any) -> YouTube:
+    """Return a client for the emulator, with other settings in `changes`."""
     chosen = {"youtube_endpoint": emulator.endpoint, "youtube_api_key": SECRET, "youtube_first_wait_s": 0.01} | changes
     return YouTube.connect(Settings(**(lab.settings.model_dump(exclude_unset=True) | chosen)), lab.engine)
 
 
-def test_in_eight_threads_every_one_of_2000_answers_belongs_to_its_question(
+def test_eight_threads_get_2000_answers_each_to_its_own_request(
     lab: Lab, emulator: Emulator, catalogue: SyntheticCatalogue
 ) -> None:
     videos, channels = list(catalogue.videos.values()), list(catalogue.channels.values())
     barrier = threading.Barrier(8)
 
-    def ask(number: int, youtube: YouTube) -> bool:
+    def answer_matches(number: int, youtube: YouTube) -> bool:
         if number < 8:
-            barrier.wait()  # all eight at once
+            barrier.wait()  # all eight threads start at the same time
         video, channel = videos[number % len(videos)], channels[number % len(channels)]
         match number % 4:
             case 0:
                 [record] = youtube.videos([video.video_id], "tech")
                 return (record.video_id, record.title) == (video.video_id, video.title)
             case 1:
-                [found] = youtube.channels([channel.channel_id])
-                return (found.channel_id, found.title) == (channel.channel_id, channel.title)
+                [channel_record] = youtube.channels([channel.channel_id])
+                return (channel_record.channel_id, channel_record.title) == (channel.channel_id, channel.title)
             case 2:
                 page = youtube.uploads(channel.uploads_playlist)
                 return {item.video_id for item in page.items} <= {v.video_id for v in channel.videos} and bool(
@@ -67,15 +71,15 @@ def test_in_eight_threads_every_one_of_2000_answers_belongs_to_its_question(
                 return (counts.video_id, counts.view_count) == (video.video_id, video.views)
 
     with connect(lab, emulator) as youtube, ThreadPoolExecutor(8) as threads:
-        right = list(threads.map(lambda number: ask(number, youtube), range(2_000)))
-    assert len(right) == 2_000
-    assert all(right)
+        matches = list(threads.map(lambda number: answer_matches(number, youtube), range(2_000)))
+    assert len(matches) == 2_000
+    assert all(matches)
     assert sum(emulator.counts.calls.values()) == 2_000
     balances = Ledger.of(lab.engine, lab.settings).balances(emulator.now)
     assert {balance.bucket: balance.spent for balance in balances} == emulator.counts.spent
 
 
-HEALED: dict[str, Any] = {
+TRANSIENT: dict[str, Any] = {
     "rate, 403": faults.refusal(403, "rateLimitExceeded"),
     "rate of a user": faults.refusal(403, "userRateLimitExceeded"),
     "rate, 429 per minute": faults.refusal(429, "rateLimitExceeded", quota_limit="defaultPerMinutePerProject"),
@@ -89,58 +93,66 @@ HEALED: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", HEALED)
-def test_what_passes_is_asked_again_until_it_has_passed(
+@pytest.mark.parametrize("name", TRANSIENT)
+def test_transient_errors_are_retried_until_they_pass(
     lab: Lab, emulator: Emulator, catalogue: SyntheticCatalogue, name: str
 ) -> None:
-    emulator_times = 2
+    failures = 2
     video_id = next(iter(catalogue.videos))
     with connect(lab, emulator) as youtube:
-        emulator.inject(HEALED[name], endpoint="videos", times=emulator_times)
+        emulator.inject(TRANSIENT[name], endpoint="videos", times=failures)
         assert [record.video_id for record in youtube.videos([video_id], "tech")] == [video_id]
-    assert emulator.counts.calls["videos"] >= emulator_times + 1
+    assert emulator.counts.calls["videos"] >= failures + 1
 
 
-SHOWN: dict[str, tuple[Any, Trouble, str]] = {
-    "rate, 403": (HEALED["rate, 403"], Trouble.RATE, "YouTube asks the lab to slow down (403 rateLimitExceeded"),
-    "rate of a user": (HEALED["rate of a user"], Trouble.RATE, "slow down (403 userRateLimitExceeded"),
-    "rate, 429 per minute": (HEALED["rate, 429 per minute"], Trouble.RATE, "slow down (429 rateLimitExceeded"),
-    "500": (HEALED["500"], Trouble.SERVER, "YouTube has trouble of its own (500 backendError"),
-    "503": (HEALED["503"], Trouble.SERVER, "trouble of its own (503 backendError"),
-    "502 in HTML": (HEALED["502 in HTML"], Trouble.SERVER, "trouble of its own (502)"),
-    "a sign-in page": (HEALED["a sign-in page"], Trouble.SERVER, "does not speak YouTube's API (no JSON); is a proxy"),
-    "no JSON": (HEALED["no JSON"], Trouble.SERVER, "does not speak YouTube's API (no JSON); is a proxy"),
-    "half an answer": (HEALED["half an answer"], Trouble.TIMEOUT, "could not be reached at"),
-    "no answer": (HEALED["no answer"], Trouble.TIMEOUT, "could not be reached at"),
+LASTING: dict[str, tuple[Any, Trouble, str]] = {
+    "rate, 403": (TRANSIENT["rate, 403"], Trouble.RATE, "YouTube asks the lab to slow down (403 rateLimitExceeded"),
+    "rate of a user": (TRANSIENT["rate of a user"], Trouble.RATE, "slow down (403 userRateLimitExceeded"),
+    "rate, 429 per minute": (TRANSIENT["rate, 429 per minute"], Trouble.RATE, "slow down (429 rateLimitExceeded"),
+    "500": (TRANSIENT["500"], Trouble.SERVER, "YouTube has trouble of its own (500 backendError"),
+    "503": (TRANSIENT["503"], Trouble.SERVER, "trouble of its own (503 backendError"),
+    "502 in HTML": (TRANSIENT["502 in HTML"], Trouble.SERVER, "trouble of its own (502)"),
+    "a sign-in page": (
+        TRANSIENT["a sign-in page"],
+        Trouble.SERVER,
+        "does not speak YouTube's API (no JSON)",
+    ),
+    "no JSON": (TRANSIENT["no JSON"], Trouble.SERVER, "does not speak YouTube's API (no JSON)"),
+    "half an answer": (TRANSIENT["half an answer"], Trouble.TIMEOUT, "could not be reached at"),
+    "no answer": (TRANSIENT["no answer"], Trouble.TIMEOUT, "could not be reached at"),
     "a wrong key": (faults.refusal(400, "keyInvalid"), Trouble.KEY, "refused the API key (400 keyInvalid"),
     "a wrong key, as of late": (faults.refusal(400, "API_KEY_INVALID"), Trouble.KEY, "check THUMBLAB_YOUTUBE_API_KEY"),
     "the API is off": (faults.refusal(403, "accessNotConfigured"), Trouble.KEY, "Data API v3 is enabled"),
     "the key comes back": (faults.echo_key(), Trouble.KEY, "Requests with the API key [key] from this address"),
-    "no such playlist": (faults.refusal(404, "playlistNotFound"), Trouble.NOT_FOUND, "no such thing any more"),
+    "no such playlist": (
+        faults.refusal(404, "playlistNotFound"),
+        Trouble.NOT_FOUND,
+        "no longer has the requested item",
+    ),
     "a bad request": (faults.refusal(400, "invalidFilters"), Trouble.REQUEST, "refused a call (400 invalidFilters"),
     "forbidden": (faults.refusal(403, "forbidden"), Trouble.REQUEST, "refused a call (403 forbidden"),
 }
 
 
-@pytest.mark.parametrize("name", SHOWN)
-def test_what_does_not_pass_is_one_sentence_that_names_it_and_never_the_key(
+@pytest.mark.parametrize("name", LASTING)
+def test_lasting_error_is_one_line_that_names_it_and_never_the_key(
     lab: Lab, emulator: Emulator, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    fault, trouble, says = SHOWN[name]
+    fault, trouble, sentence = LASTING[name]
     with connect(lab, emulator) as youtube, caplog.at_level(logging.DEBUG):
         emulator.inject(fault, endpoint="videos", times=None)
         with pytest.raises(YouTubeError) as caught:
             youtube.videos(["aaaaaaaaaaa"], "tech")
     error = caught.value
     assert error.trouble is trouble
-    assert says in str(error)
+    assert sentence in str(error)
     assert str(error).count("\n") == 0
     assert error.transient == (trouble in (Trouble.RATE, Trouble.SERVER, Trouble.TIMEOUT))
-    for told in (str(error), str(caught.getrepr(style="long", showlocals=False)), caplog.text):
-        assert SECRET not in told
+    for text in (str(error), str(caught.getrepr(style="long", showlocals=False)), caplog.text):
+        assert SECRET not in text
 
 
-def test_a_wrong_key_costs_no_quota_and_is_not_tried_again(lab: Lab, emulator: Emulator) -> None:
+def test_wrong_key_costs_no_quota_and_is_not_retried(lab: Lab, emulator: Emulator) -> None:
     with connect(lab, emulator, youtube_api_key="AIzaAnother") as youtube:
         with pytest.raises(YouTubeError, match="keyInvalid"):
             youtube.videos(["aaaaaaaaaaa"], "tech")
@@ -149,7 +161,7 @@ def test_a_wrong_key_costs_no_quota_and_is_not_tried_again(lab: Lab, emulator: E
 
 
 @pytest.mark.parametrize("limit", [None, "defaultPerDayPerProject"])
-def test_a_spent_day_is_not_tried_again_also_where_the_ledger_still_had_units(
+def test_spent_daily_quota_is_not_retried_even_if_the_ledger_has_units_left(
     lab: Lab, emulator: Emulator, limit: str | None
 ) -> None:
     fault = (
@@ -159,7 +171,7 @@ def test_a_spent_day_is_not_tried_again_also_where_the_ledger_still_had_units(
         emulator.inject(fault, endpoint="videos", times=1)
         with pytest.raises(QuotaError, match=r"YouTube says.*2026-11-21 08:00 UTC"):
             youtube.videos(["aaaaaaaaaaa"], "tech")
-        with pytest.raises(QuotaError):  # known by now: no call is made
+        with pytest.raises(QuotaError):  # the ledger knows it now, so no call is made
             youtube.channels(["UCaaaaaaaaaaaaaaaaaaaaaa"])
         assert emulator.counts.calls == {"videos": 1}
         emulator.advance(timedelta(days=1))
@@ -167,9 +179,7 @@ def test_a_spent_day_is_not_tried_again_also_where_the_ledger_still_had_units(
         assert youtube.videos(["aaaaaaaaaaa"], "tech") == []
 
 
-def test_a_wait_that_youtube_asks_for_is_kept(lab: Lab, emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
-    import time
-
+def test_requested_wait_is_observed(lab: Lab, emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
     with connect(lab, emulator) as youtube:
         emulator.inject(faults.refusal(429, "rateLimitExceeded", retry_after=1), endpoint="videos")
         started = time.monotonic()
@@ -177,11 +187,7 @@ def test_a_wait_that_youtube_asks_for_is_kept(lab: Lab, emulator: Emulator, cata
     assert time.monotonic() - started >= 1
 
 
-def test_an_answer_that_takes_too_long_is_given_up(
-    lab: Lab, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from thumblab_pipelines.youtube import transport
-
+def test_slow_answer_times_out(lab: Lab, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "_TIMEOUT_S", 0.1)
     monkeypatch.setattr(transport, "_TRIES", 2)
     with connect(lab, emulator) as youtube:
@@ -191,25 +197,23 @@ def test_an_answer_that_takes_too_long_is_given_up(
     assert caught.value.trouble is Trouble.TIMEOUT
 
 
-def test_no_url_holds_the_key_not_even_what_googles_library_logs(
+def test_key_is_in_no_url_not_even_in_the_log_of_googles_library(
     lab: Lab, emulator: Emulator, catalogue: SyntheticCatalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG), connect(lab, emulator) as youtube:
         youtube.videos([next(iter(catalogue.videos))], "tech")
         assert youtube.search(28, "US", emulator.now - timedelta(days=90)).items
-    assert "/youtube/v3/videos" in caplog.text  # the library did log the URL
+    assert "/youtube/v3/videos" in caplog.text  # the library has logged the URL
     assert SECRET not in caplog.text
     assert "key=" not in caplog.text
 
 
-def test_a_redirect_is_not_followed_for_the_key_would_follow_it(lab: Lab, emulator: Emulator) -> None:
-    import http.server
-
-    asked: list[str] = []
+def test_redirect_is_not_followed_because_it_would_send_the_key_elsewhere(lab: Lab, emulator: Emulator) -> None:
+    requests: list[str] = []
 
     class Elsewhere(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(str(self.headers))
+            requests.append(str(self.headers))
             self.send_response(200)
             self.end_headers()
 
@@ -238,10 +242,10 @@ def test_a_redirect_is_not_followed_for_the_key_would_follow_it(lab: Lab, emulat
         for server in (elsewhere, redirecting):
             server.shutdown()
             server.server_close()
-    assert asked == []
+    assert requests == []
 
 
-def test_the_time_is_youtubes_and_follows_it(lab: Lab, emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
+def test_time_is_that_of_youtubes_server(lab: Lab, emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
     with connect(lab, emulator) as youtube:
         assert youtube.now == catalogue.observed_at
         assert emulator.counts.spent["units"] == 0
@@ -250,12 +254,10 @@ def test_the_time_is_youtubes_and_follows_it(lab: Lab, emulator: Emulator, catal
         assert at == youtube.now == catalogue.observed_at + timedelta(hours=5)
 
 
-def test_what_youtube_leaves_out_is_left_out_and_what_it_hides_is_unknown(
-    lab: Lab, catalogue: SyntheticCatalogue
-) -> None:
+def test_missing_videos_are_left_out_and_hidden_counts_are_none(lab: Lab, catalogue: SyntheticCatalogue) -> None:
     first, hidden, gone, *_ = catalogue.videos.values()
-    shy = Edited(catalogue, lambda v: dataclasses.replace(v, hidden_counts=True) if v == hidden else v)
-    with Emulator(shy, key=SECRET) as emulator:
+    with_hidden_counts = Edited(catalogue, lambda v: dataclasses.replace(v, hidden_counts=True) if v == hidden else v)
+    with Emulator(with_hidden_counts, key=SECRET) as emulator:
         emulator.remove(gone.video_id)
         with connect(lab, emulator) as youtube:
             ids = [first.video_id, hidden.video_id, gone.video_id]
@@ -266,12 +268,12 @@ def test_what_youtube_leaves_out_is_left_out_and_what_it_hides_is_unknown(
     assert by_id[hidden.video_id].like_count is counted[hidden.video_id].like_count is None
 
 
-def test_without_a_key_the_setting_is_named(lab: Lab) -> None:
+def test_missing_key_is_an_error_that_names_the_setting(lab: Lab) -> None:
     with pytest.raises(LabError, match="THUMBLAB_YOUTUBE_API_KEY"):
         YouTube.connect(lab.settings, lab.engine)
 
 
-def test_an_aware_moment_is_asked_for_in_utc(lab: Lab, emulator: Emulator) -> None:
+def test_search_times_are_sent_in_utc(lab: Lab, emulator: Emulator) -> None:
     with connect(lab, emulator) as youtube:
         after = datetime(2026, 11, 1, 10, tzinfo=UTC)
         before = datetime(2026, 11, 8, 10, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Promises of telling errors apart, on bodies as Google sends them; no network here."""
+"""Classifying errors by bodies as Google sends them. These tests use no network."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ PER_MINUTE = info("RATE_LIMIT_EXCEEDED", quota_limit="defaultPerMinutePerProject
         (404, b"<html>Not Found</html>", Trouble.REQUEST),
     ],
 )
-def test_every_error_is_of_one_kind(status: int, content: bytes, trouble: Trouble) -> None:
+def test_error_is_classified(status: int, content: bytes, trouble: Trouble) -> None:
     assert classify(status, content, KEY).trouble is trouble
 
 
@@ -73,24 +73,24 @@ def test_every_error_is_of_one_kind(status: int, content: bytes, trouble: Troubl
         b'{"error": {"errors": [{"reason": {"deep": []}}], "message": {"a": 1}}}',
     ],
 )
-def test_no_body_however_odd_stops_the_telling_apart(content: bytes) -> None:
+def test_unusual_bodies_are_classified(content: bytes) -> None:
     assert classify(500, content, KEY).trouble is Trouble.SERVER
     assert explain(classify(400, content, KEY), 5)
 
 
-def test_only_what_may_pass_is_tried_again() -> None:
+def test_only_transient_errors_are_retried() -> None:
     transient = {trouble for trouble in Trouble if YouTubeError("x", trouble).transient}
     assert transient == {Trouble.RATE, Trouble.SERVER, Trouble.TIMEOUT}
 
 
-def test_each_kind_of_trouble_is_explained_with_what_to_do() -> None:
-    said = {t: explain(classify(403, body(403, reason), KEY), 5) for t, reason in KINDS.items()}
-    assert "THUMBLAB_YOUTUBE_API_KEY" in said[Trouble.KEY]
-    assert "slow down" in said[Trouble.RATE]
-    assert "run again in a few minutes" in said[Trouble.RATE]
+def test_each_kind_of_error_is_explained_with_what_to_do() -> None:
+    sentences = {trouble: explain(classify(403, body(403, reason), KEY), 5) for trouble, reason in KINDS.items()}
+    assert "THUMBLAB_YOUTUBE_API_KEY" in sentences[Trouble.KEY]
+    assert "slow down" in sentences[Trouble.RATE]
+    assert "run again in a few minutes" in sentences[Trouble.RATE]
     assert "run again later" in explain(classify(500, body(500, "backendError"), KEY), 5)
     assert "does not speak YouTube's API" in explain(classify(404, b"<html>", KEY), 5)
-    assert len(set(said.values())) == len(KINDS)
+    assert len(set(sentences.values())) == len(KINDS)
 
 
 KINDS = {
@@ -102,12 +102,12 @@ KINDS = {
 }
 
 
-def test_a_key_is_taken_out_of_whatever_is_said_also_where_a_url_has_encoded_it() -> None:
-    odd = "a+b/c=d e"
-    assert redact(f"x {odd} y a%2Bb%2Fc%3Dd%20e z", odd) == "x [key] y [key] z"
-    found = classify(403, body(403, KEY, f"key {KEY} is blocked"), KEY)
-    assert KEY not in explain(found, 5)
-    assert "[key]" in explain(found, 5)
+def test_key_is_removed_from_texts_also_if_percent_encoded() -> None:
+    key = "a+b/c=d e"
+    assert redact(f"x {key} y a%2Bb%2Fc%3Dd%20e z", key) == "x [key] y [key] z"
+    refusal = classify(403, body(403, KEY, f"key {KEY} is blocked"), KEY)
+    assert KEY not in explain(refusal, 5)
+    assert "[key]" in explain(refusal, 5)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,7 @@ def test_a_key_is_taken_out_of_whatever_is_said_also_where_a_url_has_encoded_it(
         ("apidata/error_permission_resp.json", 403, Trouble.REQUEST, "does not have permission"),
     ],
 )
-def test_the_recorded_errors_are_understood(
-    shared_data: Path, name: str, status: int, trouble: Trouble, says: str
-) -> None:
-    found = classify(status, (shared_data / "api_responses" / name).read_bytes(), KEY)
-    assert found.trouble is trouble
-    assert says in explain(found, 5)
+def test_recorded_errors_are_classified(shared_data: Path, name: str, status: int, trouble: Trouble, says: str) -> None:
+    refusal = classify(status, (shared_data / "api_responses" / name).read_bytes(), KEY)
+    assert refusal.trouble is trouble
+    assert says in explain(refusal, 5)

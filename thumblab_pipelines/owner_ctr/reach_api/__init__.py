@@ -1,1 +1,1 @@
-"""The YouTube Reporting API, which tells a channel's owner the reach of each video: sign-in, calls and downloads."""
+"""Sign in to the YouTube Reporting API as a channel's owner, and list and download its reach reports."""

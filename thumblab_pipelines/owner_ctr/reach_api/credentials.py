@@ -1,4 +1,7 @@
-"""How a channel's owner lets the lab read the channel's own figures: an `authorized_user` file with a refresh token."""
+"""The credentials with which the lab reads a channel's own figures.
+
+They come from an `authorized_user` file with a refresh token, which the channel's owner made by signing in.
+"""
 
 import json
 from dataclasses import dataclass, field
@@ -9,14 +12,14 @@ from urllib.parse import urlsplit
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
-GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - where tokens are got, no token
+GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a token
 _LARGEST_FILE = 64 * 2**10
 _GUIDE = "docs/own-channel.md says how to make one"
 
 
 @dataclass(frozen=True)
 class OwnerCredentials:
-    """What a sign-in of the owner left. The two secrets are kept out of its `repr`."""
+    """Credentials of a channel's owner. Its `repr` contains neither of the two secrets."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -25,10 +28,10 @@ class OwnerCredentials:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Those that `THUMBLAB_YOUTUBE_OWNER_CREDENTIALS` names.
+        """Read the file that `THUMBLAB_YOUTUBE_OWNER_CREDENTIALS` names.
 
-        With `THUMBLAB_YOUTUBE_ENDPOINT` set, tokens come from there whatever the file says. Raises `LabError`, whose message
-        holds nothing of what is in the file.
+        If `THUMBLAB_YOUTUBE_ENDPOINT` is set, tokens come from that endpoint, whatever `token_uri` the file has. Raises
+        `LabError` if the file cannot be used. The message never quotes the content of the file.
         """
         path = settings.youtube_owner_credentials
         if path is None:
@@ -41,11 +44,11 @@ class OwnerCredentials:
         if settings.youtube_endpoint:
             token_uri = settings.youtube_endpoint.rstrip("/") + "/token"
         elif urlsplit(token_uri).scheme != "https":
-            raise LabError(f"token_uri in {path} is no https:// address; leave it out, then Google's own is used")
+            raise LabError(f"token_uri in {path} is not an https:// address; leave it out to use Google's own address")
         return cls(fields["client_id"], fields["client_secret"], fields["refresh_token"], token_uri)
 
     def redact(self, text: str, *more: str | None) -> str:
-        """The text without the secrets, and without `more` of them."""
+        """Replace the secrets, and those in `more`, by `[secret]` in a text."""
         for secret in (self.client_secret, self.refresh_token, *more):
             if secret:
                 text = text.replace(secret, "[secret]")
@@ -53,6 +56,7 @@ class OwnerCredentials:
 
 
 def _read(path: Path) -> dict[str, str]:
+    """Return the fields of the file. Raises `LabError` if it is not a usable `authorized_user` file."""
     try:
         with path.expanduser().open("rb") as file:
             data = file.read(_LARGEST_FILE + 1)
@@ -61,20 +65,26 @@ def _read(path: Path) -> dict[str, str]:
             f"THUMBLAB_YOUTUBE_OWNER_CREDENTIALS names {path}, which cannot be read ({error.strerror}); {_GUIDE}"
         ) from None
     try:
-        found = json.loads(data) if len(data) <= _LARGEST_FILE else None
-    except (ValueError, RecursionError):  # `from None`: the error would quote the file
-        found = None
-    if not isinstance(found, dict):
-        raise LabError(f"{path} is no JSON file of a sign-in; {_GUIDE}") from None
-    if "installed" in found or "web" in found:
-        raise LabError(f"{path} is an OAuth client, with which nobody has signed in yet; {_GUIDE}")
-    kind = found.get("type", "authorized_user")  # google-auth itself writes such files without their type
+        content = json.loads(data) if len(data) <= _LARGEST_FILE else None
+    except (ValueError, RecursionError):  # raised with `from None` below, because this error quotes the file
+        content = None
+    if not isinstance(content, dict):
+        raise LabError(f"{path} is not a JSON file with credentials; {_GUIDE}") from None
+    if "installed" in content or "web" in content:
+        raise LabError(
+            f"{path} is an OAuth client file, but the file of a sign-in with this client is needed; {_GUIDE}"
+        )
+    kind = content.get("type", "authorized_user")  # google-auth writes such files without `type`
     if kind == "service_account":
-        raise LabError(f"{path} is a service account, which YouTube does not let in; the owner signs in: {_GUIDE}")
+        raise LabError(
+            f"{path} is a service account, which YouTube does not accept; the channel's owner must sign in: {_GUIDE}"
+        )
     if kind != "authorized_user":
-        raise LabError(f"{path} is of another type than authorized_user; {_GUIDE}")
+        raise LabError(f"{path} has another type than authorized_user; {_GUIDE}")
     needed = ("client_id", "client_secret", "refresh_token")
-    missing = [name for name in needed if not isinstance(found.get(name), str) or not found[name].strip()]
+    missing = [name for name in needed if not isinstance(content.get(name), str) or not content[name].strip()]
     if missing:
         raise LabError(f"{path} lacks {', '.join(missing)}; {_GUIDE}")
-    return {name: found[name] for name in (*needed, "token_uri") if isinstance(found.get(name), str) and found[name]}
+    return {
+        name: content[name] for name in (*needed, "token_uri") if isinstance(content.get(name), str) and content[name]
+    }

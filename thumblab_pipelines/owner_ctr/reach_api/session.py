@@ -1,4 +1,7 @@
-"""HTTP in the name of a channel's owner: access tokens, tries again where waiting helps, and no secret in any error."""
+"""HTTP calls signed in as a channel's owner.
+
+The session gets access tokens, repeats calls if waiting may help, and keeps secrets out of every error.
+"""
 
 import json
 from collections.abc import Callable
@@ -16,6 +19,8 @@ from thumblab_pipelines.youtube.errors import Refusal, Trouble, YouTubeError, cl
 SCOPE = "https://www.googleapis.com/auth/yt-analytics.readonly"
 _REAL_ENDPOINT = "https://youtubereporting.googleapis.com/"
 _LARGEST_ERROR = 64 * 2**10
+"""Bytes of an error answer that are read."""
+
 _TIMEOUT_S = 30
 _TRIES = 5
 _LONGEST_WAIT_S = 60.0
@@ -25,11 +30,14 @@ T = TypeVar("T")
 
 
 class SignInError(YouTubeError):
-    """No access token could be had. google-auth has tried again already where that may help."""
+    """No access token could be obtained. google-auth has already tried again if that may help."""
 
 
 class OwnerSession:
-    """A signed-in session for one thread. Aimed at the real API, or at the emulator by `THUMBLAB_YOUTUBE_ENDPOINT`."""
+    """A signed-in session for one thread.
+
+    It calls the real API, or the endpoint that `THUMBLAB_YOUTUBE_ENDPOINT` names, such as the emulator.
+    """
 
     def __init__(self, settings: Settings, owner: OwnerCredentials) -> None:
         import google_auth_httplib2  # type: ignore[import-untyped]
@@ -49,16 +57,17 @@ class OwnerSession:
         )
         proxy = None if self._local else httplib2.proxy_info_from_environment
         self._http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=proxy)
-        # The API sends nobody elsewhere; whoever does is not to be given the token or the secrets.
+        # The API never redirects. A redirect could send the token or the secrets to another host.
         self._http.follow_redirects = False
         self._token_request = google_auth_httplib2.Request(self._http)
         self._signed_http = google_auth_httplib2.AuthorizedHttp(self._credentials, http=self._http)
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def build(self, name: str, version: str) -> Any:
-        """A Google API whose requests this session signs."""
+        """Return a Google API client whose requests this session signs."""
         from googleapiclient.discovery import build
 
         return build(
@@ -71,91 +80,89 @@ class OwnerSession:
         )
 
     def call(self, request: Any) -> dict[str, Any]:
-        """The answer to a request of an API that was built here. Raises `YouTubeError`."""
-        return self._patiently(lambda: self._execute(request))
+        """Execute a request of a client from `build` and return the JSON of its answer. Raises `YouTubeError`."""
+        return self._retry(lambda: self._execute(request))
 
     def read(self, url: str, largest: int) -> bytes:
-        """The body of a URL of this API, at most `largest` bytes.
+        """Download a URL of this API, at most `largest` bytes.
 
-        Raises `YouTubeError`, and `LabError` when the URL leads elsewhere or the body is larger.
+        Raises `YouTubeError` if the call fails, and `LabError` if the URL is not of this API or the body is larger.
         """
         if not self._is_own(url):
             raise LabError(
-                f"a report is to be downloaded from {url[:100]!r} and not from {self.endpoint}; it is left alone, since "
-                "that would give the owner's token away"
+                f"YouTube named {url[:100]!r} as the address of a report, which is not at {self.endpoint}; it was not "
+                "downloaded, because that would give the owner's token away"
             )
-        return self._patiently(lambda: self._download(url, largest))
+        return self._retry(lambda: self._download(url, largest))
 
     def _execute(self, request: Any) -> dict[str, Any]:
-        # Not request.execute(): it logs the reason of a refusal as the server words it, before anybody could redact it.
+        # request.execute() is not used, because it logs the server's error text before secrets can be removed from it.
         try:
             response, content = self._signed_http.request(
                 request.uri, method=request.method, body=request.body, headers=request.headers
             )
-        except _failures() as error:
-            raise self._failed(error) from None
+        except _connection_errors() as error:
+            raise self._connection_error(error) from None
         if not 200 <= int(response.status) < 300:
-            raise self._refused(int(response.status), content)
+            raise self._refusal_error(int(response.status), content)
         try:
             body = json.loads(content)
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            raise YouTubeError(
-                f"what answers at {self.endpoint} does not speak YouTube's Reporting API", Trouble.SERVER
-            )
+            raise YouTubeError(f"the server at {self.endpoint} does not speak YouTube's Reporting API", Trouble.SERVER)
         return body
 
     def _download(self, url: str, largest: int) -> bytes:
-        headers = {"Accept-Encoding": "identity"}  # so that the bytes that are counted are the bytes that there are
+        headers = {"Accept-Encoding": "identity"}  # no compression, so that the size limit applies to the bytes read
         body = bytearray()
         try:
             self._credentials.before_request(self._token_request, "GET", url, headers)
             client = httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=not self._local)
             with client, client.stream("GET", url, headers=headers) as answer:
-                wanted = answer.status_code == httpx.codes.OK
+                ok = answer.status_code == httpx.codes.OK
                 for chunk in answer.iter_raw():
                     body += chunk
-                    if len(body) > (largest if wanted else _LARGEST_ERROR):
+                    if len(body) > (largest if ok else _LARGEST_ERROR):
                         break
-        except _failures() as error:
-            raise self._failed(error) from None
-        if not wanted:
-            raise self._refused(answer.status_code, bytes(body))
+        except _connection_errors() as error:
+            raise self._connection_error(error) from None
+        if not ok:
+            raise self._refusal_error(answer.status_code, bytes(body))
         if len(body) > largest:
-            raise LabError(f"a report is larger than {largest / 2**20:g} MiB; it is left alone")
+            raise LabError(f"a report is larger than {largest / 2**20:g} MiB; it was not imported")
         return bytes(body)
 
     def _is_own(self, url: str) -> bool:
-        """The token goes to the API's own address and to no other."""
+        """Return whether the URL has the address of this API, so that it may get the token."""
         try:
-            asked, own = urlsplit(url), urlsplit(self.endpoint)
-            return _address(asked) == _address(own) and asked.username is None and asked.password is None
+            requested, own = urlsplit(url), urlsplit(self.endpoint)
+            return _address(requested) == _address(own) and requested.username is None and requested.password is None
         except ValueError:
             return False
 
-    def _refused(self, status: int, content: bytes) -> YouTubeError:
+    def _refusal_error(self, status: int, content: bytes) -> YouTubeError:
         refusal = classify(status, content, self._credentials.token or "[no token]")
-        said = " ".join(part for part in (str(refusal.status), refusal.reason) if part)
-        said = self._redact(said + (f": {refusal.message}" if refusal.message else ""))
-        message = f"YouTube's Reporting API refused a call ({said}); {_advice(refusal, content)}"
+        details = " ".join(part for part in (str(refusal.status), refusal.reason) if part)
+        details = self._redact(details + (f": {refusal.message}" if refusal.message else ""))
+        message = f"YouTube's Reporting API refused a call ({details}); {_advice(refusal, content)}"
         return YouTubeError(message, refusal.trouble, refusal.reason)
 
-    def _failed(self, error: Exception) -> YouTubeError:
+    def _connection_error(self, error: Exception) -> YouTubeError:
         from google.auth.exceptions import RefreshError
 
         if not isinstance(error, RefreshError):
-            said = self._redact(f"{type(error).__name__}: {error}")
+            details = self._redact(f"{type(error).__name__}: {error}")
             return YouTubeError(
-                f"YouTube's Reporting API could not be reached at {self.endpoint} ({said}), also at try {_TRIES}; check "
-                "the network and run again",
+                f"YouTube's Reporting API could not be reached at {self.endpoint} ({details}) and {_TRIES} tries failed; "
+                "check the network and run again",
                 Trouble.TIMEOUT,
             )
-        # Its text is what the server sent, which may be anything; its code is one of a few words.
-        sent = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
-        code = self._redact(str(sent.get("error", "no reason given")))[:60]
+        # Only the error code is shown, because the text comes from the server and may contain anything.
+        answer = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
+        code = self._redact(str(answer.get("error", "no reason given")))[:60]
         if error.retryable:
-            return SignInError(f"Google gave no access token ({code}); run again later", Trouble.SERVER, code)
+            return SignInError(f"Google returned no access token ({code}); run again later", Trouble.SERVER, code)
         advice = _SIGN_IN
         if code in ("invalid_client", "unauthorized_client"):
             advice = "client_id and client_secret must be those of the OAuth client that the owner signed in with"
@@ -164,23 +171,23 @@ class OwnerSession:
     def _redact(self, text: str) -> str:
         return self._owner.redact(text, self._credentials.token)
 
-    def _patiently(self, once: Callable[[], T]) -> T:
+    def _retry(self, attempt: Callable[[], T]) -> T:
         from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-        def helps(error: BaseException) -> bool:
+        def may_pass(error: BaseException) -> bool:
             return isinstance(error, YouTubeError) and error.transient and not isinstance(error, SignInError)
 
         wait = wait_random_exponential(multiplier=self._first_wait_s, max=_LONGEST_WAIT_S)
-        tries = Retrying(stop=stop_after_attempt(_TRIES), wait=wait, retry=retry_if_exception(helps), reraise=True)
-        return tries(once)
+        tries = Retrying(stop=stop_after_attempt(_TRIES), wait=wait, retry=retry_if_exception(may_pass), reraise=True)
+        return tries(attempt)
 
 
 def _address(url: SplitResult) -> tuple[str, str | None, int | None]:
     return url.scheme, url.hostname, url.port or {"https": 443, "http": 80}.get(url.scheme)
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """What a call may end in besides an answer."""
+def _connection_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions of a call that gets no answer."""
     from http.client import HTTPException
 
     from google.auth.exceptions import GoogleAuthError

@@ -1,0 +1,64 @@
+"""A channel's owner for tests of the reach import: a lab, an emulator, and the reports that the emulator offers."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from demo.emulator import Emulator
+from demo.reporting import ReachReport, reach_csv
+from thumblab_core.database.tables import video_reach
+from thumblab_core.errors import LabError
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.owner_ctr.reach import ReachImport, import_reach
+
+CLIENT_SECRET, REFRESH_TOKEN = "GOCSPX-SecretOfTheClient", "1//RefreshTokenOfTheOwner"
+CHANNEL = "UC0123456789012345678901"
+DAY = date(2026, 11, 1)
+A, B, C = "video_aaaaa", "video_bbbbb", "video_ccccc"
+
+Row = tuple[str, int, float]
+
+
+def report(day: date, *rows: Row, later: int = 0) -> ReachReport:
+    """Return the report of a day. A correction is made `later` hours after the first report of the day."""
+    created_at = datetime.fromisoformat(f"{day + timedelta(days=1)}T12:00:00+00:00") + timedelta(hours=later)
+    table = reach_csv((day, CHANNEL, video_id, impressions, rate) for video_id, impressions, rate in rows)
+    return ReachReport(day, day + timedelta(days=1), table, created_at)
+
+
+@dataclass
+class Owner:
+    """A lab with the credentials of a channel's owner, and the emulator that it calls."""
+
+    lab: Lab
+    emulator: Emulator
+
+    def run(self) -> ReachImport:
+        return import_reach(self.lab)
+
+    def import_reports(self, *reports: ReachReport) -> ReachImport:
+        """Import these reports, and no others, from the emulator."""
+        self.emulator.reach_reports = list(reports)
+        return self.run()
+
+    def stored(self) -> dict[tuple[str, date], tuple[int, float]]:
+        """Return impressions and rate by video and day."""
+        with self.lab.engine.connect() as connection:
+            rows = connection.execute(select(video_reach).where(video_reach.c.source == "reach")).all()
+        return {(row.video_id, row.day): (row.impressions, row.click_through_rate) for row in rows}
+
+
+def lab_with(owner: Owner, **changed: Any) -> Lab:
+    """Return the owner's lab with other settings."""
+    return replace(owner.lab, settings=owner.lab.settings.model_copy(update=changed))
+
+
+def import_error(owner: Owner) -> LabError:
+    """Return the error with which an import fails."""
+    with pytest.raises(LabError) as caught:
+        owner.run()
+    assert "\n" not in str(caught.value)
+    return caught.value
