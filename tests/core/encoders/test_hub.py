@@ -83,9 +83,20 @@ def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
         server.server_close()
 
 
-@pytest.mark.parametrize("kind", ["refusing", "silent", "failing"])
-def test_a_hub_that_does_not_answer_is_asked_once_and_the_alternatives_are_named(
-    kind: str, endpoint: Callable[[int], str], answering: Callable[..., tuple[int, list[str]]]
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("refusing", "cannot be reached: ConnectError"),
+        ("silent", "did not answer within 0.5 s"),
+        ("failing", "answered 503"),
+    ],
+)
+def test_an_unreachable_hub_is_asked_once_and_the_error_names_alternatives(
+    kind: str,
+    problem: str,
+    endpoint: Callable[[int], str],
+    answering: Callable[..., tuple[int, list[str]]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port, asked = silent.getsockname()[1], []
@@ -101,10 +112,11 @@ def test_a_hub_that_does_not_answer_is_asked_once_and_the_alternatives_are_named
             asked.clear()
             with pytest.raises(LabError) as error:
                 load()
-            assert f"the hub {url} gave" in str(error.value)
+            assert f"the hub {url} {problem}" in str(error.value)
             assert "local" in str(error.value)
             assert ("THUMBLAB_IMAGE_ENCODER=builtin" in str(error.value)) or ("minilm" in str(error.value))
             assert len(asked) == (kind == "failing")
+    assert [line.message for line in caplog.records if line.levelname == "ERROR"] == [], "the exception has the reason"
     assert constants.HF_HUB_OFFLINE is False
 
 
@@ -141,7 +153,7 @@ def test_local_weights_whose_tokenizer_is_the_hubs_are_an_error_at_once_where_it
     port, asked = answering({}, 503)
     url = endpoint(port)
     try:
-        with pytest.raises(LabError, match=f"the hub {url} gave 503"):
+        with pytest.raises(LabError, match=f"the hub {url} answered 503"):
             new_image_encoder(f"open_clip:{name}/{tiny.weights}", Path()).encode_texts(["a"])  # type: ignore[attr-defined]
         assert len(asked) == 1
         asked.clear()

@@ -111,19 +111,19 @@ def test_channels_may_come_last_and_a_fixed_batch_may_be_any(tmp_path: Path, pic
 @pytest.mark.parametrize(
     ("shape", "kind", "said", "complaint"),
     [
-        ([-1, 3, 32, 32], "float32", None, r"model\.json is missing; it says how pictures are prepared, such as \{"),
+        ([-1, 3, 32, 32], "float32", None, r"model\.json is missing; create it .*, for example \{"),
         ([-1, 3, 32, 32], "float32", "{", r"model\.json cannot be read"),
-        ([-1, 3, 32, 32], "float32", [], "near_duplicate is a cosine"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"near_duplicate": 2}, "near_duplicate is a cosine"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"extra": 1}, "names exactly"),
+        ([-1, 3, 32, 32], "float32", [], "near_duplicate must be a cosine"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"near_duplicate": 2}, "near_duplicate must be a cosine"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"extra": 1}, "must have exactly the fields"),
         ([-1, 3, 32, 32], "float32", FLOATS | {"height": 64}, "height is 64, but the model takes 32"),
-        ([-1, 3, -1, -1], "float32", FLOATS, "names exactly height, width"),
-        ([-1, 3, -1, -1], "float32", FLOATS | {"height": 1e9, "width": 1}, "height is a whole number of pixels"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"resize": "crop"}, "resize is shortest or squash, not 'crop'"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"std": [1, 1, 0]}, "every std is above 0"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"mean": [1]}, "mean is three numbers"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"mean": None}, "given together"),
-        ([-1, 3, 32, 32], "uint8", FLOATS, "the model takes bytes, so mean and std are null"),
+        ([-1, 3, -1, -1], "float32", FLOATS, "must have exactly the fields height, width"),
+        ([-1, 3, -1, -1], "float32", FLOATS | {"height": 1e9, "width": 1}, "height must be a whole number of pixels"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"resize": "crop"}, "resize must be shortest or squash, not 'crop'"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"std": [1, 1, 0]}, "every std must be above 0"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"mean": [1]}, "mean must be three numbers"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"mean": None}, "must both be given"),
+        ([-1, 3, 32, 32], "uint8", FLOATS, "the model takes uint8, so mean and std must be null"),
         ([-1, 3, 32, 32], "int64", FLOATS, "takes i64; an image encoder takes uint8 or float32"),
         ([-1, 4, 32, 32], "float32", FLOATS, "an image encoder takes"),
     ],
@@ -141,7 +141,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path, pictures: list[Pixels]
     with pytest.raises(LabError, match=r"model\.onnx cannot be read \(No such file"):
         OnnxEncoder(tmp_path / "model.onnx")
     (tmp_path / "model.onnx").write_bytes(b"not a model")
-    with pytest.raises(LabError, match=r"model\.onnx is no model that OpenVINO can read"):
+    with pytest.raises(LabError, match=r"model\.onnx is not a model that OpenVINO can read"):
         OnnxEncoder(tmp_path / "model.onnx").encode_images(pictures[:1])
 
 
@@ -186,7 +186,7 @@ def test_in_the_service_such_a_picture_is_an_error_of_its_own_and_the_warm_up_is
     white, black = files_of(255, 0)
     assert usable(encoders.picture(fingerprint, "white", white))
     for _ in range(2):  # also where the first answer was remembered
-        with pytest.raises(ImageError, match="no vector for it"):
+        with pytest.raises(ImageError, match="no vector for this input"):
             encoders.picture(fingerprint, "black", black)
 
 

@@ -141,7 +141,7 @@ def test_a_precision_that_was_asked_for_and_does_not_agree_is_an_error_and_nothi
 
 
 def test_too_few_pictures_are_no_ground_to_judge_on(plain: OpenClipEncoder, store: ReleaseStore) -> None:
-    with pytest.raises(LabError, match=f"0 pictures .* {CALIBRATION + HELD_OUT} are needed"):
+    with pytest.raises(LabError, match=f"0 pictures are too few .* {CALIBRATION + HELD_OUT} are needed"):
         settle(plain, store, "auto", [])
 
 
@@ -180,7 +180,7 @@ def test_an_encoder_release_that_is_not_there_is_named(tiny: TinyClip, tmp_path:
 def test_half_precision_on_cuda_is_refused_where_there_is_none(tiny: TinyClip, tmp_path: Path) -> None:
     if Path("/dev/nvidiactl").exists():
         pytest.skip("this machine may have CUDA")
-    with pytest.raises(LabError, match="on CUDA, which this machine has not"):
+    with pytest.raises(LabError, match="on CUDA, which this machine does not have"):
         named_image_encoder(f"{tiny.setting}@bfloat16", tmp_path)
 
 
