@@ -80,9 +80,9 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
         except QuotaError as error:
             stopped = str(error)
         finally:
-            forgetting.forget(GONE, gone, asked)
+            forgetting.delete(GONE, gone, asked)
         spent = youtube.ledger.spending(youtube.now)
-        return Observed(due, observed, len(gone), spent, stopped, forgetting.verdict())
+        return Observed(due, observed, len(gone), spent, stopped, forgetting.check())
 
 
 def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:

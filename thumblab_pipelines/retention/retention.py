@@ -130,14 +130,14 @@ def retain(
     return Retained(
         left,
         refreshed.videos,
-        {reason: count for reason, count in forgetting.forgotten.items() if count},
+        {reason: count for reason, count in forgetting.deleted.items() if count},
         images_deleted,
         indices_deleted + pairs_deleted,
         histories,
         unfinished_deleted,
         refreshed.quota,
         refreshed.stopped,
-        forgetting.verdict(),
+        forgetting.check(),
     )
 
 
@@ -167,7 +167,7 @@ def _raise(failures: list[Exception], forgetting: Deletion) -> NoReturn:
 
 def _pairs_rest(lab: Lab, forgetting: Deletion) -> timedelta:
     """How long pairs may name a forgotten video: not at all if its 30 days are over, or soon will be."""
-    if forgetting.forgotten[STALE]:
+    if forgetting.deleted[STALE]:
         return timedelta(0)
     return min(_PAIRS_REST, LONGEST - timedelta(days=lab.settings.refresh_days))
 
@@ -197,7 +197,7 @@ def _refresh(lab: Lab, youtube: YouTube, niche: str, forgetting: Deletion, progr
     except QuotaError as error:
         stopped = str(error)
     finally:
-        forgetting.forget(GONE, gone, asked)
+        forgetting.delete(GONE, gone, asked)
     return _Refreshed(refreshed, youtube.ledger.spending(youtube.now), stopped)
 
 
@@ -217,9 +217,9 @@ def _expire(lab: Lab, niche: str, now: datetime, forgetting: Deletion, oldest: b
     with lab.engine.connect() as connection:
         old = list(connection.scalars(_EXPIRED, parameters))
     if oldest:
-        forgetting.forget_oldest(EXPIRED, old)
+        forgetting.delete_oldest(EXPIRED, old)
     else:
-        forgetting.forget(EXPIRED, old)
+        forgetting.delete(EXPIRED, old)
     if settings.history_days is not None:
         with lab.engine.begin() as connection:
             _shorten_histories(connection, niche, now - timedelta(days=settings.history_days))
@@ -284,7 +284,7 @@ def _refresh_channels(
         theirs = connection.scalars(select(videos.c.video_id).where(videos.c.channel_id.in_(closed))).all()
     if forgetting.allows(CLOSED, len(theirs)):
         with lab.engine.begin() as connection:
-            forgetting.forgotten[CLOSED] += _forget_channels(connection, closed)
+            forgetting.deleted[CLOSED] += _forget_channels(connection, closed)
 
 
 def _forget_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
@@ -318,7 +318,7 @@ def _forget_stale(lab: Lab, niche: str, now: datetime, forgetting: Deletion) -> 
                 "outlier": OUTLIER,
             },
         )
-    forgetting.forget(STALE, _due(lab, niche, before))
+    forgetting.delete(STALE, _due(lab, niche, before))
     with lab.engine.begin() as connection:
         connection.execute(
             text("""

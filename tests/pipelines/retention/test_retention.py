@@ -577,7 +577,7 @@ def test_of_too_many_whose_days_are_over_the_oldest_are_forgotten_up_to_the_shar
     assert kept.rows(kept.ids[1]) == {}
     assert not found.withheld.passed
     assert found.withheld.explanation.startswith(
-        "1 out of the library's days. At most 8 of 40 videos are forgotten at once unless a person confirms; these were kept"
+        "1 out of the library's days. At most 8 of 40 videos are deleted at once unless a person confirms; these were kept"
     )
     assert retain(careful, NICHE).forgotten == {"out of the library's days": 1}
 
@@ -607,7 +607,7 @@ def test_more_than_a_share_of_a_niche_is_forgotten_only_with_a_persons_word(kept
     (withheld,) = [verdict for verdict in check_retention(kept.lab, NICHE, found) if not verdict.passed]
     assert withheld.name == "not_too_many"
     assert (
-        "At most 8 of 40 videos are forgotten at once unless a person confirms; these were kept."
+        "At most 8 of 40 videos are deleted at once unless a person confirms; these were kept."
         in withheld.explanation
     )
     assert "materialize retention with the config confirmed: true" in withheld.explanation
