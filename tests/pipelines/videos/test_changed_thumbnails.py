@@ -22,11 +22,11 @@ from thumblab_pipelines.dataset.corpus import exclude, read_corpus
 from thumblab_pipelines.dataset.snapshot import read_snapshot
 from thumblab_pipelines.features import embed as embed_step
 from thumblab_pipelines.features.embed import embed
-from thumblab_pipelines.features.learnt_vectors import forget_failures, vectors
-from thumblab_pipelines.features.vectors import read_vectors
+from thumblab_pipelines.features.learnt_vectors import forget_failures
+from thumblab_pipelines.features.vectors import read_vectors, stored_vectors_query
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.retention.retention import _shorten_histories
-from thumblab_pipelines.videos.versions import Shown, Unchanged, learnt, record
+from thumblab_pipelines.videos.versions import Shown, Unchanged, first_versions_query, record
 
 PUBLISHED = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -280,7 +280,7 @@ def test_the_history_of_a_channel_counts_what_was_encoded_and_names_what_was_not
 
 def test_the_history_of_a_channel_is_looked_for_among_its_own_videos(changing: Changing) -> None:
     with changing.lab.engine.connect() as connection:
-        for query in (learnt("v.channel_id = 'd'"), vectors("video_id IN (SELECT 'd')")):
+        for query in (first_versions_query("v.channel_id = 'd'"), stored_vectors_query("video_id IN (SELECT 'd')")):
             assert connection.execute(text(query)).all() == []
-        mine = learnt("v.channel_id = 'c'")
+        mine = first_versions_query("v.channel_id = 'c'")
         assert connection.execute(text(f"SELECT count(*) FROM ({mine}) p")).scalar() == 3
