@@ -1,4 +1,4 @@
-"""The base class of neural image encoders: prepares pictures, runs an image tower, and identifies both by a fingerprint."""
+"""The base class of neural image encoders, which prepares pictures, runs the image tower and makes the fingerprint."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

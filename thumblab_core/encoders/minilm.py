@@ -33,7 +33,7 @@ class SentenceEncoder:
 
     @cached_property
     def _model(self) -> Any:
-        import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  must come before transformers imports torchvision
+        import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before transformers imports torchvision
 
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
@@ -73,7 +73,7 @@ def _carried_weights() -> str:
 
 
 def _weights_digest(folder: str) -> str:
-    """Return eight hexadecimal digits that identify the weights: of the file, or of the hub name without a local folder."""
+    """Return eight hexadecimal digits that identify the weights, from the local file or else from the hub name."""
     weights = Path(folder) / "model.safetensors"
     if not weights.is_file():
         return hashlib.sha256(folder.encode()).hexdigest()[:8]

@@ -29,7 +29,10 @@ _EXAMPLE = (
 
 
 class OnnxEncoder(LearntEncoder):
-    """A neural image encoder from the ONNX file `path`. Its preprocessing is read from the .json file of the same name."""
+    """A neural image encoder from the ONNX file `path`.
+
+    Its preprocessing is read from the .json file of the same name.
+    """
 
     def __init__(self, path: Path, compiled: Release | None = None) -> None:
         self._path = path

@@ -58,7 +58,7 @@ class OpenClipEncoder(LearntEncoder):
 
     @cached_property
     def _loaded(self) -> _Loaded:
-        import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  must come before open_clip imports torchvision
+        import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before open_clip imports torchvision
 
         import open_clip
         import torch
@@ -92,11 +92,14 @@ class OpenClipEncoder(LearntEncoder):
 
     @property
     def torch_model(self) -> Any:
-        """The whole CLIP model in torch and float32; `.visual` is its image tower. To train it, create another encoder."""
+        """The whole CLIP model in torch and float32; `.visual` is its image tower.
+
+        Create another encoder to train it.
+        """
         return self._loaded.model
 
     def save_checkpoint(self, path: Path) -> None:
-        """Write the current weights to a `.safetensors` file, which `open_clip:MODEL/PATH` loads as an equal encoder."""
+        """Write the current weights to a `.safetensors` file. `open_clip:MODEL/PATH` loads it as an equal encoder."""
         from safetensors.torch import save_file
 
         # Cloned, because the format refuses tensors that share memory.

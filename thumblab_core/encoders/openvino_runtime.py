@@ -1,4 +1,4 @@
-"""Import OpenVINO safely: take `ov` from here, and import this module before NNCF or anything else that imports OpenVINO.
+"""Import OpenVINO safely. Import `ov` from here, and import this module before NNCF or other users of OpenVINO.
 
 The import order and the `Core` class below avoid four problems:
 

@@ -60,7 +60,10 @@ class Convertible(Protocol):
 
 @dataclass(frozen=True)
 class Settled:
-    """The published choice for one encoder. `refused` gives the reason for each faster precision that was not chosen."""
+    """The published choice for one encoder.
+
+    `refused` gives the reason for each faster precision that was not chosen.
+    """
 
     release: Release
     precision: str
@@ -152,7 +155,7 @@ def _choose(
 
 
 def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    """Quantise a float32 graph after training with NNCF: int8 weights and activations, ranges measured on `pictures`."""
+    """Quantise a float32 graph with NNCF to int8 weights and activations, with ranges measured on `pictures`."""
     import thumblab_core.encoders.openvino_runtime  # noqa: F401, I001  must be imported before NNCF
 
     import nncf
@@ -203,7 +206,10 @@ def _publish(encoder: Convertible, store: ReleaseStore, asked: PrecisionSetting,
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Hold a lock file in `folder`, so that one process at a time chooses. Raises `LabError` if it cannot be written."""
+    """Hold a lock file in `folder`, so that one process at a time chooses.
+
+    Raises `LabError` if it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / ".settling", os.O_RDWR | os.O_CREAT, 0o600)

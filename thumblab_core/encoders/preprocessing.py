@@ -1,4 +1,4 @@
-"""Prepare pictures for a neural encoder: resize them to the model's input size. They are normalised inside the model."""
+"""Resize pictures to the input size of a neural encoder. The model itself normalises them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -75,7 +75,10 @@ NO_VECTOR = "the encoder gives no vector for this input (the output is all zeros
 
 
 def usable(vectors: Vectors) -> npt.NDArray[np.bool_]:
-    """Return which rows of [n, d] are unit vectors, bool [n]. For some pictures a model gives NaN, infinities or zeros."""
+    """Return which rows of [n, d] are unit vectors, bool [n].
+
+    For some pictures a model gives NaN, infinities or zeros.
+    """
     with np.errstate(invalid="ignore"):
         is_unit: npt.NDArray[np.bool_] = np.abs(np.linalg.norm(vectors, axis=-1) - 1) < 1e-3
     return is_unit

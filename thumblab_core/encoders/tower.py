@@ -70,7 +70,7 @@ def read_graph(path: Path) -> Any:
 
 
 def takes_bytes(graph: Any) -> bool:
-    """Return whether the graph takes pictures as uint8, so that it normalises them itself and is not quantised further."""
+    """Return whether the graph takes pictures as uint8. It then normalises them itself and is not quantised further."""
     return str(graph.input(0).get_element_type().get_type_name()) == "u8"
 
 

@@ -1,4 +1,4 @@
-"""Decode pictures from untrusted files, check their limits before decoding, and store them under the hash of their bytes.
+"""Check and decode pictures from untrusted files, and store them under the hash of their bytes.
 
 docs/pictures.md describes the formats, sizes and colours that are read, and the most memory that a picture can take.
 """

@@ -25,7 +25,10 @@ class Raster:
     rows: Callable[[int, int], Image.Image]
 
     def reduced(self, factor: int) -> Image.Image:
-        """Return the picture with both sides divided by `factor`. Each pixel is the mean of the pixels that it replaces."""
+        """Return the picture with both sides divided by `factor`.
+
+        Each pixel is the mean of the pixels that it replaces.
+        """
         width, height = self.size
         step = max(1, _STRIP // (width * factor)) * factor
         whole: Image.Image | None = None
@@ -49,7 +52,7 @@ class ParsedFile:
     Attributes:
         size: width and height in pixels, within the limits of `limits.check_size`.
         profile: the ICC profile of the colours, not checked yet, or None for sRGB.
-        exif: the EXIF data, a TIFF block with or without the prefix of JPEG, not checked yet. Empty or None without any.
+        exif: the EXIF data, a TIFF block with or without the prefix of JPEG, not checked yet; empty or None if absent.
         load: decodes the pixels. `load(scale)` reduces both sides by a factor of at most `scale`, where the format can
             do so while decoding. Returns the raster and the factor, which is 1 for most formats.
     """

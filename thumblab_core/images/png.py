@@ -135,7 +135,10 @@ def _averageable(strip: Image.Image) -> Image.Image:
 
 
 def _profile(notes: dict[bytes, bytes]) -> bytes | None:
-    """Return the ICC profile, or None for sRGB. The order is that of the specification: cICP, iCCP, sRGB, gAMA and cHRM."""
+    """Return the ICC profile, or None for sRGB.
+
+    The order is that of the specification: cICP, iCCP, sRGB, gAMA and cHRM.
+    """
     if (profile := cicp_profile(notes.get(b"cICP", b""))) is not None:
         return profile
     if (profile := _inflated(notes.get(b"iCCP", b""))) is not None:

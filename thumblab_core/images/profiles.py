@@ -25,7 +25,10 @@ _SPACES = {"L": (b"GRAY", b"RGB "), "RGB": (b"RGB ",), "CMYK": (b"CMYK",)}
 _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")
 """Accepted profile classes: input, display, output, colour space."""
 _FLOATING = (b"D2B0", b"D2B1", b"D2B2", b"D2B3")
-"""Tables with any number of stages, each of which takes time for every colour. Profiles with them have others as well."""
+"""Tables with any number of stages, each of which takes time for every colour.
+
+Profiles with them have others as well.
+"""
 _LEVELS = 9
 """Levels a channel of the colours that test whether a profile changes anything."""
 _INVISIBLE = 2

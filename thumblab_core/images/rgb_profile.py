@@ -30,7 +30,10 @@ _TRANSFERS: dict[int, _Curve] = {
     8: (1.0,),
     13: _SRGB_CURVE,
 }
-"""Curves by their code point in cICP. PQ and HLG (high dynamic range) are missing, as their look depends on the screen."""
+"""Curves by their code point in cICP.
+
+PQ and HLG (high dynamic range) are missing, as their look depends on the screen.
+"""
 _NEAR = 0.02
 """A gamma within this share of 1/2.2 means sRGB. PNG's specification tells encoders to write 45455 for it."""
 _D50 = np.array([0.9642, 1.0, 0.8249])
@@ -59,7 +62,7 @@ def gamma_profile(gamma: bytes, chromaticities: bytes) -> bytes | None:
 
 
 def _profile(points: tuple[float, ...], curve: _Curve) -> bytes | None:
-    """Return an ICC 4.3 profile with these primaries and this curve to linear light, or None for impossible primaries."""
+    """Return an ICC 4.3 profile with these primaries and this curve to linear light; None for impossible primaries."""
     colorants = _colorants(points)
     if colorants is None:
         return None
@@ -79,7 +82,7 @@ def _profile(points: tuple[float, ...], curve: _Curve) -> bytes | None:
 
 
 def _colorants(points: tuple[float, ...]) -> _Array | None:
-    """Return XYZ of red, green and blue as columns [3, 3], adapted to D50 by Bradford; None for impossible primaries."""
+    """Return XYZ of red, green and blue as columns, adapted to D50 by Bradford; None for impossible primaries."""
     x, y = np.array(points[::2]), np.array(points[1::2])
     if (y <= 0).any():
         return None

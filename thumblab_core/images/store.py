@@ -50,7 +50,10 @@ class ImageStore:
         return sha256
 
     def get(self, sha256: str) -> bytes:
-        """Return the bytes stored under `sha256`. Raises `ImageError` if the file is missing or its bytes have changed."""
+        """Return the bytes stored under `sha256`.
+
+        Raises `ImageError` if the file is missing or its bytes have changed.
+        """
         try:
             data = self.path(sha256).read_bytes()
         except FileNotFoundError:

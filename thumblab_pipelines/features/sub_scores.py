@@ -80,7 +80,10 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
 
 
 def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
-    """Yield the samples of the rows. Pictures are decoded when needed; vectors are included if there is a text tower."""
+    """Yield the samples of the rows.
+
+    Pictures are decoded when needed; vectors are included if there is a text tower.
+    """
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
         images: dict[str, Vectors] = {}
@@ -147,7 +150,10 @@ def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
 
 
 def _version(meter: Meter, tower: CrossModalEncoder | None) -> str:
-    """Return the version of a measurement. It includes the encoder with a text tower, whose space title_match depends on."""
+    """Return the version of a measurement.
+
+    It includes the encoder with a text tower, whose space title_match depends on.
+    """
     return meter.version if tower is None else f"{meter.version}/{tower.fingerprint}"
 
 

@@ -91,7 +91,10 @@ class Deletion:
                 self.deleted[reason] += delete_videos(connection, video_ids)
 
     def delete_oldest(self, reason: str, video_ids: Sequence[str]) -> None:
-        """Delete as many of these videos as the share still allows, and withhold the rest. The oldest must come first."""
+        """Delete as many of these videos as the share still allows, and withhold the rest.
+
+        The oldest must come first.
+        """
         allowed = video_ids if self._confirmed else video_ids[: max(0, self._most - self.deleted.total())]
         self.withheld.pop(reason, None)
         self.delete(reason, allowed)
@@ -105,8 +108,8 @@ class Deletion:
             return f"{self.deleted.total()} of {self._count} videos deleted; the limit is {self._most} at once"
         withheld = ", ".join(f"{count} {reason}" for reason, count in self.withheld.items())
         return (
-            f"{withheld}. At most {self._most} of {self._count} videos are deleted at once unless a person confirms; these "
-            "were kept. Check the clock, the settings and YouTube's answers. To delete these videos anyway, "
+            f"{withheld}. At most {self._most} of {self._count} videos are deleted at once unless a person confirms; "
+            "these were kept. Check the clock, the settings and YouTube's answers. To delete these videos anyway, "
             f"materialize {self._asset} with the config confirmed: true"
         )
 

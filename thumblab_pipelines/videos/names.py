@@ -43,7 +43,10 @@ def channel_key(name: str) -> str:
 
 
 def channel_id_of(name: str) -> str:
-    """Return a channel id in YouTube's form for a catalogue, which has names only. Equal `channel_key`s give equal ids."""
+    """Return a channel id in YouTube's form for a catalogue, which has names only.
+
+    Equal `channel_key`s give equal ids.
+    """
     return "UC" + base64.urlsafe_b64encode(hashlib.sha256(channel_key(name).encode()).digest()).decode()[:22]
 
 

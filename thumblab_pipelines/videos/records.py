@@ -19,7 +19,10 @@ LONGEST_SHORT_S = 180
 
 @dataclass(frozen=True)
 class ChannelRecord:
-    """A channel. `subscriber_count` is None if hidden; `refreshed_at` is None if the record does not come from the API."""
+    """A channel.
+
+    `subscriber_count` is None if hidden; `refreshed_at` is None if the record does not come from the API.
+    """
 
     channel_id: str
     title: str
@@ -159,9 +162,10 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
 
 
 def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None) -> str:
-    """Return the format of a video. YouTube has no flag for a Short, so it is at most 180 s long and no wider than high.
+    """Return the format of a video.
 
-    A video of unknown shape counts as `video`; `training_pairs` leaves out the videos that may be Shorts.
+    YouTube has no flag for a Short. A video counts as one if it is at most 180 s long and no wider than high. A video
+    of unknown shape counts as `video`; `training_pairs` leaves out the videos that may be Shorts.
     """
     if broadcast in (LIVE, UPCOMING):
         return broadcast

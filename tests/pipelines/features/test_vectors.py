@@ -219,15 +219,15 @@ def test_a_picture_and_a_title_without_a_vector_are_named_left_out_and_not_encod
     for again in (False, True):
         found = embed.embed(bench.lab, NICHE)
         assert [name.split(":")[0] for name in found.without] == [dark, lost]
-        assert "its thumbnail: the encoder has no vector" in found.without[0]
-        assert "its title: the encoder has no vector" in found.without[1]
+        assert "its thumbnail: the encoder gives no vector" in found.without[0]
+        assert "its title: the encoder gives no vector" in found.without[1]
         assert (found.images, found.titles) == ((0, 0) if again else (len(others) + 1,) * 2)
     assert sum(bench.pictures.batches) == len(others) + 2
     assert bench.titles.encoded.count(title) == 1
     judged = {verdict.name: verdict for verdict in embed.check_embeddings(bench.lab, NICHE)}
     assert judged["complete"].passed
     assert judged["complete"].explanation.endswith(
-        f"the encoder makes no vector of {dark}, {lost} (`thumblab index rebuild {NICHE}` has it try again)"
+        f"the encoder gives no vector for {dark}, {lost} (`thumblab index rebuild {NICHE}` tries again)"
     )
     baselines.compute_baselines(bench.lab, NICHE)
     assert build.build_index(bench.lab, NICHE).release.info["count"] == len(others) + 1

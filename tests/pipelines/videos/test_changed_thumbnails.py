@@ -254,7 +254,7 @@ def test_what_the_encoder_makes_no_vector_of_is_tried_once_and_again_when_a_pers
     monkeypatch.setattr(embed_step, "image_encoder", lambda _: blind)
     found = embed(lab, "tech")
     assert (found.images, found.earlier, blind.seen) == (0, 2, 4)  # of pictures, one is shown no more
-    assert "picture: an earlier thumbnail of it: the encoder has no vector" in "; ".join(found.without)
+    assert "picture: its earlier thumbnail: the encoder gives no vector" in "; ".join(found.without)
     assert embed(lab, "tech").earlier == 0
     assert blind.seen == 4
     (complete, _) = embed_step.check_embeddings(lab, "tech")
@@ -273,7 +273,7 @@ def test_the_history_of_a_channel_counts_what_was_encoded_and_names_what_was_not
     monkeypatch.setattr(adapter_videos._log, "warning", lambda line, *values: told.append(line % values))
     monkeypatch.setattr(adapter_videos, "named_image_encoder", lambda *_: blind)
     assert encode_own(lab, "c", model) == 3
-    assert sum("the encoder has no vector" in sentence for sentence in told) == 3
+    assert sum("the encoder gives no vector" in sentence for sentence in told) == 3
     assert encode_own(lab, "c", model) == 0
     assert blind.seen == 3
 
