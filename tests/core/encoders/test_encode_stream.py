@@ -28,7 +28,7 @@ def reading(files: Sequence[bytes]) -> Iterator[tuple[int, Callable[[], bytes]]]
     return ((place, lambda data=data: data) for place, data in enumerate(files))
 
 
-def test_every_picture_comes_back_once_in_order_and_with_its_own_vector(files: list[bytes]) -> None:
+def test_every_picture_is_returned_once_in_order_with_its_own_vector(files: list[bytes]) -> None:
     encoder = BuiltinEncoder()
     batches = list(encode_stream(encoder, reading(files)))
     assert [key for batch in batches for key in batch.keys] == list(range(30))
@@ -37,7 +37,7 @@ def test_every_picture_comes_back_once_in_order_and_with_its_own_vector(files: l
     np.testing.assert_array_equal(vectors, expected)
 
 
-def test_a_picture_that_cannot_be_read_is_named_and_the_others_go_on(files: list[bytes]) -> None:
+def test_an_unreadable_picture_is_reported_and_the_others_are_encoded(files: list[bytes]) -> None:
     def missing() -> bytes:
         raise ImageError("the image store has none")
 
@@ -85,7 +85,7 @@ class Slow(BuiltinEncoder):
         return super().encode_prepared(prepared)
 
 
-def test_the_next_pictures_are_prepared_while_the_model_works_and_never_more_than_two_batches(
+def test_pictures_are_prepared_while_the_model_runs_at_most_two_batches_ahead(
     files: list[bytes],
 ) -> None:
     encoder = Slow()
@@ -94,7 +94,7 @@ def test_the_next_pictures_are_prepared_while_the_model_works_and_never_more_tha
     assert encoder.most_ahead <= 3 * Slow.largest_batch
 
 
-def test_whoever_stops_listening_stops_the_work(files: list[bytes]) -> None:
+def test_closing_the_stream_stops_the_work(files: list[bytes]) -> None:
     drawn: list[int] = []
 
     def pictures() -> Iterator[tuple[int, Any]]:
@@ -118,14 +118,14 @@ def test_an_error_of_the_encoder_ends_the_stream(files: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize(("fastest", "expected"), [(1, 4), (8, 8), (16, 16), (1_000, 64)])
-def test_the_batch_grows_for_as_long_as_it_pays(fastest: int, expected: int) -> None:
+def test_the_batch_grows_as_long_as_that_is_faster(fastest: int, expected: int) -> None:
     size = BatchSize(largest=64)
     for _ in range(20):
         size.took(size.now, size.now / min(size.now, fastest))
     assert size.now == expected
 
 
-def test_a_batch_that_was_not_full_says_nothing() -> None:
+def test_a_batch_that_is_not_full_is_ignored() -> None:
     size = BatchSize(largest=64)
     size.took(3, 1e9)
     assert size.now == 4
@@ -181,6 +181,6 @@ for thread in threads:
 """
 
 
-def test_threads_that_use_openvino_for_the_first_time_at_once_do_not_wait_for_each_other_for_ever() -> None:
+def test_threads_that_first_use_openvino_at_the_same_time_do_not_deadlock() -> None:
     done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

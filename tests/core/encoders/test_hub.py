@@ -120,7 +120,7 @@ def test_an_unreachable_hub_is_asked_once_and_the_error_names_alternatives(
     assert constants.HF_HUB_OFFLINE is False
 
 
-def test_a_slow_hub_may_take_its_time_to_send_the_weights_and_then_is_not_needed_any_more(
+def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
     tiny: TinyClip,
     endpoint: Callable[[int], str],
     answering: Callable[..., tuple[int, list[str]]],
@@ -141,7 +141,7 @@ def test_a_slow_hub_may_take_its_time_to_send_the_weights_and_then_is_not_needed
     assert (first == again).all()
 
 
-def test_local_weights_whose_tokenizer_is_the_hubs_are_an_error_at_once_where_it_does_not_answer(
+def test_local_weights_with_a_tokenizer_on_an_unreachable_hub_fail_at_once(
     tiny: TinyClip, endpoint: Callable[[int], str], answering: Callable[..., tuple[int, list[str]]], tmp_path: Path
 ) -> None:
     import open_clip  # made importable by the encoder that is tiny

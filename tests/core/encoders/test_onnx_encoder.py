@@ -52,7 +52,7 @@ def written(folder: Path, shape: list[int], kind: str = "float32", said: dict[st
     return folder / "model.xml"
 
 
-def test_a_model_that_takes_bytes_one_at_a_time_gives_unit_vectors_in_order(
+def test_a_uint8_model_with_batch_size_one_gives_unit_vectors_in_order(
     mobilenet: Path, pictures: list[Pixels], tmp_path: Path
 ) -> None:
     encoder = named_image_encoder(f"onnx:{mobilenet}", tmp_path)
@@ -65,7 +65,7 @@ def test_a_model_that_takes_bytes_one_at_a_time_gives_unit_vectors_in_order(
     assert encoder.encode_images([]).shape == (0, 1024)
 
 
-def test_its_features_are_learnt_ones(mobilenet: Path, pictures: list[Pixels]) -> None:
+def test_the_features_of_the_trained_model_recognise_a_narrower_copy(mobilenet: Path, pictures: list[Pixels]) -> None:
     """A picture a tenth narrower is nearer to itself than to every other, which an untrained model does not promise."""
     encoder = OnnxEncoder(mobilenet)
     vectors = encoder.encode_images(pictures)
@@ -73,7 +73,7 @@ def test_its_features_are_learnt_ones(mobilenet: Path, pictures: list[Pixels]) -
     assert (np.argmax(cut @ vectors.T, axis=1) == np.arange(20)).all()
 
 
-def test_a_model_that_was_quantised_by_its_maker_is_left_as_it_is(mobilenet: Path, tmp_path: Path) -> None:
+def test_a_model_that_its_maker_quantised_is_not_quantised_again(mobilenet: Path, tmp_path: Path) -> None:
     assert not OnnxEncoder(mobilenet).quantisable
     settings = Settings(image_encoder=f"onnx:{mobilenet}", data_dir=tmp_path)
     assert image_encoder(settings).fingerprint == OnnxEncoder(mobilenet).fingerprint
@@ -91,7 +91,7 @@ def test_the_fingerprint_follows_the_weights_and_the_preprocessing(mobilenet: Pa
     assert len({same, fingerprint(BYTES | {"resize": "squash"}), fingerprint(BYTES, b"\0")}) == 3
 
 
-def test_pictures_are_normalised_as_the_file_says(tmp_path: Path, pictures: list[Pixels]) -> None:
+def test_pictures_are_normalised_by_mean_and_std_of_the_json_file(tmp_path: Path, pictures: list[Pixels]) -> None:
     path = written(tmp_path, [-1, 3, 32, 48], said=FLOATS | {"resize": "squash"})
     encoder = OnnxEncoder(path)
     prepared = encoder.prepare(pictures[0])
@@ -100,7 +100,7 @@ def test_pictures_are_normalised_as_the_file_says(tmp_path: Path, pictures: list
     np.testing.assert_allclose(encoder.encode_prepared([prepared])[0], expected / np.linalg.norm(expected), atol=1e-4)
 
 
-def test_channels_may_come_last_and_a_fixed_batch_may_be_any(tmp_path: Path, pictures: list[Pixels]) -> None:
+def test_channels_may_be_last_and_a_fixed_batch_may_have_any_size(tmp_path: Path, pictures: list[Pixels]) -> None:
     path = written(tmp_path, [3, 32, 32, 3], said=FLOATS)
     encoder = OnnxEncoder(path)
     vectors = encoder.encode_images(pictures[:7])
@@ -128,7 +128,7 @@ def test_channels_may_come_last_and_a_fixed_batch_may_be_any(tmp_path: Path, pic
         ([-1, 4, 32, 32], "float32", FLOATS, "an image encoder takes"),
     ],
 )
-def test_what_does_not_fit_is_named(
+def test_the_error_names_what_is_wrong_with_the_model_or_its_json_file(
     shape: list[int], kind: str, said: Any, complaint: str, tmp_path: Path, pictures: list[Pixels]
 ) -> None:
     path = written(tmp_path, shape, kind, said)
@@ -136,7 +136,7 @@ def test_what_does_not_fit_is_named(
         OnnxEncoder(path).encode_images(pictures[:1])
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path: Path, pictures: list[Pixels]) -> None:
+def test_a_missing_or_invalid_model_file_is_named(tmp_path: Path, pictures: list[Pixels]) -> None:
     (tmp_path / "model.json").write_text(json.dumps(FLOATS))
     with pytest.raises(LabError, match=r"model\.onnx cannot be read \(No such file"):
         OnnxEncoder(tmp_path / "model.onnx")
@@ -168,7 +168,7 @@ def files_of(*shades: int) -> list[bytes]:
     return files
 
 
-def test_a_picture_that_a_model_makes_nan_of_is_named_and_costs_no_other(relative: Path) -> None:
+def test_a_picture_with_a_nan_vector_is_reported_and_does_not_affect_the_others(relative: Path) -> None:
     white, black, grey = files_of(255, 0, 128)
     pictures = [(name, lambda data=data: data) for name, data in (("white", white), ("black", black), ("grey", grey))]
     [batch] = encode_stream(OnnxEncoder(relative), pictures)
@@ -177,7 +177,7 @@ def test_a_picture_that_a_model_makes_nan_of_is_named_and_costs_no_other(relativ
     assert len(batch) == 3
 
 
-def test_in_the_service_such_a_picture_is_an_error_of_its_own_and_the_warm_up_is_none(relative: Path) -> None:
+def test_a_nan_vector_is_an_error_of_its_picture_in_the_service_but_not_in_the_warm_up(relative: Path) -> None:
     from thumblab_core.encoders.minilm import SentenceEncoder
     from thumblab_serving.loading.encoding import Encoders
 
@@ -191,12 +191,12 @@ def test_in_the_service_such_a_picture_is_an_error_of_its_own_and_the_warm_up_is
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0])
-def test_nan_infinities_and_zeros_are_no_vectors(bad: float) -> None:
+def test_nan_infinities_and_zeros_are_not_usable_vectors(bad: float) -> None:
     vectors = unit(np.array([[1, 2], [bad, bad], [3, 4]], np.float32))
     assert usable(vectors).tolist() == [True, False, True]
 
 
-def test_a_float_model_can_be_quantised_as_open_clip_can(tiny: TinyClip, tmp_path: Path) -> None:
+def test_a_float32_model_can_be_quantised(tiny: TinyClip, tmp_path: Path) -> None:
     import openvino as ov
 
     ov.save_model(OpenClipEncoder(tiny.name, str(tiny.weights)).graph(), tmp_path / "model.xml")

@@ -41,12 +41,12 @@ print((used[599] - used[349]) >> 20)
 """
 
 
-def test_a_model_that_meets_ever_new_shapes_does_not_grow_with_each() -> None:
+def test_memory_does_not_grow_with_every_new_input_shape() -> None:
     done = subprocess.run([sys.executable, "-c", SHAPES], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 15  # MiB; 60 where each shape is kept
 
 
-def test_a_signal_is_heard_after_models_have_ended_in_the_order_in_which_they_began() -> None:
+def test_signals_are_handled_after_models_are_destroyed_in_the_order_of_creation() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

@@ -52,7 +52,7 @@ def never(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing
     raise AssertionError("it was quantised again")
 
 
-def test_the_fastest_precision_that_agrees_with_float32_is_taken(
+def test_the_fastest_precision_that_agrees_with_float32_is_chosen(
     tiny: TinyClip, plain: OpenClipEncoder, store: ReleaseStore, int8: Settled, pictures: list[Pixels]
 ) -> None:
     assert (int8.precision, int8.refused) == ("int8", ())
@@ -68,7 +68,7 @@ def test_the_fastest_precision_that_agrees_with_float32_is_taken(
     np.testing.assert_array_equal(tower.encode_texts(["a phone"]), plain.encode_texts(["a phone"]))
 
 
-def test_a_settled_encoder_needs_its_weights_no_more(
+def test_an_encoder_with_a_settled_precision_does_not_load_its_weights(
     tiny: TinyClip, store: ReleaseStore, int8: Settled, plain: OpenClipEncoder, pictures: list[Pixels]
 ) -> None:
     settled = OpenClipEncoder(tiny.name, str(tiny.weights), int8.release)
@@ -87,13 +87,13 @@ def test_every_precision_has_a_fingerprint_of_its_own(
     assert all(fingerprint.startswith(plain.base) for fingerprint in fingerprints)
 
 
-def test_what_was_settled_is_not_settled_again(
+def test_a_settled_precision_is_not_chosen_again(
     plain: OpenClipEncoder, store: ReleaseStore, int8: Settled, prepared: list[Prepared]
 ) -> None:
     assert settle(plain, store, "auto", prepared, quantise=never) == int8
 
 
-def test_of_two_that_settle_at_once_one_works_and_both_get_the_same(
+def test_two_threads_that_settle_at_once_quantise_once_and_get_the_same_result(
     plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
 ) -> None:
     quantised: list[int] = []
@@ -122,7 +122,7 @@ def on_black(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocess
     return quantise_int8(graph, [np.zeros_like(picture) for picture in pictures], preprocessing)
 
 
-def test_a_broken_quantisation_is_refused_with_its_figures_and_the_next_precision_taken(
+def test_a_bad_quantisation_is_refused_with_its_figures_and_the_next_precision_is_chosen(
     plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
 ) -> None:
     found = settle(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=on_black)
@@ -131,7 +131,7 @@ def test_a_broken_quantisation_is_refused_with_its_figures_and_the_next_precisio
     assert float(found.refused[0].split()[3].rstrip(",")) < 0.99
 
 
-def test_a_precision_that_was_asked_for_and_does_not_agree_is_an_error_and_nothing_is_published(
+def test_a_requested_precision_that_does_not_agree_is_an_error_and_not_published(
     plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
 ) -> None:
     store = ReleaseStore(tmp_path)
@@ -140,19 +140,17 @@ def test_a_precision_that_was_asked_for_and_does_not_agree_is_an_error_and_nothi
     assert store.all(ENCODER, plain.base) == []
 
 
-def test_too_few_pictures_are_no_ground_to_judge_on(plain: OpenClipEncoder, store: ReleaseStore) -> None:
+def test_too_few_pictures_are_an_error(plain: OpenClipEncoder, store: ReleaseStore) -> None:
     with pytest.raises(LabError, match=f"0 pictures are too few .* {CALIBRATION + HELD_OUT} are needed"):
         settle(plain, store, "auto", [])
 
 
-def test_the_setting_float32_is_float32_whatever_was_settled(
-    tiny: TinyClip, store: ReleaseStore, int8: Settled
-) -> None:
+def test_the_setting_float32_ignores_a_settled_precision(tiny: TinyClip, store: ReleaseStore, int8: Settled) -> None:
     settings = Settings(image_encoder=tiny.setting, release_dir=store.root, encoder_precision="float32")
     assert image_encoder(settings).fingerprint.endswith("-float32")
 
 
-def test_a_settled_graph_that_was_tampered_with_is_refused(
+def test_a_published_graph_that_was_changed_is_refused(
     tiny: TinyClip, plain: OpenClipEncoder, int8: Settled, pictures: list[Pixels], tmp_path: Path
 ) -> None:
     store = ReleaseStore(tmp_path)
@@ -172,12 +170,12 @@ def test_a_settled_graph_that_was_tampered_with_is_refused(
         encoder.encode_images(pictures[:1])
 
 
-def test_an_encoder_release_that_is_not_there_is_named(tiny: TinyClip, tmp_path: Path) -> None:
+def test_a_missing_encoder_release_is_named(tiny: TinyClip, tmp_path: Path) -> None:
     with pytest.raises(LabError, match="20260101T000000000000Z-01234567 has no readable manifest"):
         named_image_encoder(f"{tiny.setting}@20260101T000000000000Z-01234567", tmp_path)
 
 
-def test_half_precision_on_cuda_is_refused_where_there_is_none(tiny: TinyClip, tmp_path: Path) -> None:
+def test_half_precision_is_refused_without_cuda(tiny: TinyClip, tmp_path: Path) -> None:
     if Path("/dev/nvidiactl").exists():
         pytest.skip("this machine may have CUDA")
     with pytest.raises(LabError, match="on CUDA, which this machine does not have"):
@@ -201,12 +199,12 @@ def noisy(share: float) -> Damage:
     [(lambda v: v, True), (noisy(0.01), True), (noisy(0.3), False), (rotated, False), (lambda v: v[::-1], False)],
     ids=["none", "little noise", "much noise", "another space", "another picture's"],
 )
-def test_agreement_is_of_vectors_and_of_neighbours(damage: Damage, good: bool) -> None:
+def test_agreement_compares_vectors_and_the_order_of_neighbours(damage: Damage, good: bool) -> None:
     vectors = unit(np.random.default_rng(0).standard_normal((64, 64)))
     assert agreement(vectors, unit(damage(vectors))).good is good
 
 
-def test_vectors_that_hardly_differ_must_still_keep_their_order() -> None:
+def test_vectors_with_high_cosines_must_also_keep_their_order() -> None:
     """An untrained model has every cosine above 0.99, so a mean cosine alone would let anything pass."""
     random = np.random.default_rng(0)
     vectors = unit(random.standard_normal(64) + 0.05 * random.standard_normal((64, 64)))
@@ -216,6 +214,6 @@ def test_vectors_that_hardly_differ_must_still_keep_their_order() -> None:
     assert not found.good
 
 
-def test_pictures_that_are_all_the_same_promise_nothing() -> None:
+def test_identical_pictures_do_not_show_agreement() -> None:
     vectors = unit(np.ones((8, 4)))
     assert not agreement(vectors, vectors).good

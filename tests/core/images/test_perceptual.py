@@ -45,14 +45,14 @@ def real(shared_data: Path) -> list[Pixels]:
         return [decode((folder / row["image"]).read_bytes()).pixels for row in list(csv.DictReader(file))[::20]]
 
 
-def test_a_hash_fits_a_signed_64_bit_column_and_the_same_pixels_have_the_same(drawn: Draw) -> None:
+def test_a_hash_fits_a_signed_64_bit_column_and_equal_pixels_have_equal_hashes(drawn: Draw) -> None:
     hashes = [perceptual_hash(decode(drawn(seed)).pixels) for seed in range(40)]
     assert all(-(2**63) <= number < 2**63 for number in hashes)
     assert any(number < 0 for number in hashes)
     assert hashes[3] == perceptual_hash(decode(drawn(3)).pixels)
 
 
-def test_the_distance_counts_the_bits_that_differ_whatever_the_sign() -> None:
+def test_the_distance_counts_differing_bits_including_the_sign() -> None:
     assert distance(0, 0) == distance(-1, -1) == 0
     assert distance(0, -1) == 64
     assert distance(-(2**63), 2**63 - 1) == 64
@@ -70,7 +70,9 @@ def test_a_real_picture_in_another_size_or_encoding_is_the_same_picture(
         assert same_picture(pixels, other)
 
 
-def test_a_text_on_a_real_picture_makes_it_another_even_where_the_hash_hardly_sees_it(real: list[Pixels]) -> None:
+def test_text_on_a_real_picture_makes_it_a_different_picture_even_if_the_hash_hardly_changes(
+    real: list[Pixels],
+) -> None:
     random = np.random.default_rng(0)
     unseen = 0
     for pixels in real:
@@ -87,7 +89,7 @@ def test_real_pictures_of_different_videos_are_far_apart(real: list[Pixels]) -> 
     assert 30 < np.mean(apart) < 32
 
 
-def test_near_duplicates_are_found_exactly_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_duplicates_are_found_exactly_at_any_position(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     hashes = random.integers(-(2**63), 2**63 - 1, 700)
     hashes[650] = hashes[3]
@@ -102,7 +104,7 @@ def test_near_duplicates_are_found_exactly_wherever_they_stand(monkeypatch: pyte
     assert near_duplicates([5], 6).tolist() == [False]
 
 
-def test_a_large_library_is_compared_in_little_memory() -> None:
+def test_comparing_a_large_library_uses_little_memory() -> None:
     hashes = np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 20_000)
     hashes[19_999] = hashes[0]
     tracemalloc.start()

@@ -71,7 +71,7 @@ def scans(count: int, width: int = 64, height: int = 64, between: bytes = b"") -
 @pytest.mark.parametrize(
     "between", [b"", b"\xff" * 99, b"\0" * 99, b"\xff\xd0\xff\xd7", b"\xff\xfe\0\4ab", b"\xff\xe1\0\6\xff\xd9\xff\xd8"]
 )
-def test_a_jpeg_of_hundreds_of_scans_is_refused_however_they_are_hidden(between: bytes) -> None:
+def test_a_jpeg_with_hundreds_of_scans_is_refused_however_they_are_hidden(between: bytes) -> None:
     for count in (33, 400):
         with pytest.raises(ImageError, match=f"^{count} scans of 64x64 pixels; the limit at this size is 32"):
             decode(scans(count, between=between))
@@ -85,7 +85,7 @@ def test_scans_and_pixels_are_limited_together() -> None:
         decode(scans(2, 7_000, 7_000))
 
 
-def test_the_recorded_picture_of_400_scans_is_refused_by_counting_them(shared_data: Path) -> None:
+def test_the_recorded_picture_with_400_scans_is_refused(shared_data: Path) -> None:
     path = shared_data.parent / "cases" / "23-progressive" / "progressive_400scans.jpg"
     if not path.is_file():
         pytest.skip(f"the recorded case is not here ({path})")
@@ -93,14 +93,14 @@ def test_the_recorded_picture_of_400_scans_is_refused_by_counting_them(shared_da
         decode(path.read_bytes())
 
 
-def test_what_progressive_encoders_write_is_read() -> None:
+def test_the_scans_that_progressive_encoders_write_are_accepted() -> None:
     for mode in ("L", "RGB", "CMYK"):
         for options in ({}, {"quality": 100}, {"restart_marker_blocks": 1}):
             data = encoded(Image.new(mode, (320, 180)), "JPEG", progressive=True, **options)
             assert decode(data).width == 320
 
 
-def test_a_file_of_a_million_parts_is_refused_before_they_are_looked_at() -> None:
+def test_a_file_of_a_million_parts_is_refused_early() -> None:
     plain = encoded(Image.new("RGB", (64, 64)))
     with pytest.raises(ImageError, match="more than 100,000 parts"):
         decode(plain[:33] + chunk(b"tEXt", b"") * 1_000_000 + plain[33:])
@@ -112,7 +112,7 @@ def test_a_file_of_a_million_parts_is_refused_before_they_are_looked_at() -> Non
         decode(plain[:12] + b"none\0\0\0\0" * 1_000_000 + plain[12:])
 
 
-def test_what_is_packed_behind_the_last_pixel_is_never_unpacked() -> None:
+def test_compressed_data_after_the_last_pixel_is_never_inflated() -> None:
     endless = zlib.compress(bytes(2**26), 9)
     head = png(bytes(192), 64, 64, 8, RGB)
     bomb = head[:33] + chunk(b"IDAT", endless) + chunk(b"IEND", b"")
@@ -123,7 +123,9 @@ def test_what_is_packed_behind_the_last_pixel_is_never_unpacked() -> None:
     ("kind", "options"),
     [("PNG", {"compress_level": 1}), ("WEBP", {"method": 0, "quality": 90}), ("JPEG", {"quality": 95})],
 )
-def test_a_large_picture_looks_as_it_does_in_full_and_keeps_its_stated_size(kind: str, options: dict[str, int]) -> None:
+def test_a_reduced_large_picture_looks_like_the_full_one_and_keeps_its_stated_size(
+    kind: str, options: dict[str, int]
+) -> None:
     small = np.random.default_rng(1).integers(0, 256, (27, 48, 3), dtype=np.uint8)
     full = Image.fromarray(small).resize((3_841, 2_161), Image.Resampling.BICUBIC)
     picture = decode(encoded(full, kind, **options))
@@ -139,7 +141,7 @@ def test_a_large_picture_with_transparency_has_no_dark_edges() -> None:
     assert decode(encoded(image)).pixels.min() >= 249
 
 
-def test_a_large_letterbox_loses_its_bars_and_says_the_size_that_is_left() -> None:
+def test_a_large_letterboxed_picture_is_cropped_and_states_the_cropped_size() -> None:
     full = Image.new("RGB", (4_000, 3_000))
     full.paste((200, 60, 60), (0, 375, 4_000, 2_625))
     picture = decode(encoded(full, "JPEG", quality=90))
@@ -147,7 +149,7 @@ def test_a_large_letterbox_loses_its_bars_and_says_the_size_that_is_left() -> No
     assert picture.pixels.shape == (1_125, 2_000, 3)
 
 
-def test_a_fixed_size_is_kept_to_whichever_way_the_picture_lies() -> None:
+def test_at_least_is_respected_in_every_orientation() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     lying = encoded(Image.new("RGB", (1_920, 1_080)), "JPEG", exif=exif)

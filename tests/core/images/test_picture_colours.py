@@ -48,7 +48,7 @@ def only_colour(data: bytes) -> list[int]:
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
 @pytest.mark.parametrize("space", SPACES)
-def test_pictures_that_look_the_same_are_the_same_whatever_profile_they_are_in(space: str, kind: str) -> None:
+def test_pictures_that_look_the_same_decode_alike_whatever_their_profile(space: str, kind: str) -> None:
     options = {"PNG": {}, "WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}[kind]
     srgb = painted()
     other = Image.fromarray(as_if_in(srgb, space))
@@ -62,7 +62,7 @@ def test_pictures_that_look_the_same_are_the_same_whatever_profile_they_are_in(s
         assert np.percentile(apart, 99) <= 8
 
 
-def test_the_recorded_display_p3_picture_looks_like_its_srgb_twin(shared_data: Path) -> None:
+def test_the_recorded_display_p3_picture_decodes_like_its_srgb_copy(shared_data: Path) -> None:
     folder = shared_data.parent / "cases" / "22-icc"
     if not folder.is_dir():
         pytest.skip(f"the recorded cases are not here ({folder})")
@@ -70,13 +70,13 @@ def test_the_recorded_display_p3_picture_looks_like_its_srgb_twin(shared_data: P
     assert np.abs(one - other).max() <= 6
 
 
-def test_a_profile_of_srgb_changes_no_pixel() -> None:
+def test_an_srgb_profile_changes_no_pixel() -> None:
     image = Image.fromarray(painted())
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert (decode(encoded(image, icc_profile=srgb)).pixels == painted()).all()
 
 
-def test_grey_pictures_follow_a_profile_of_grey_and_one_of_rgb() -> None:
+def test_grey_pictures_follow_a_grey_or_rgb_profile() -> None:
     grey = flat(128, "L")
     linear = [188, 188, 188]  # half the light: 255 * (1.055 * 0.502 ** (1 / 2.4) - 0.055)
     assert only_colour(encoded(grey, icc_profile=grey_profile(1.0))) == pytest.approx(linear, abs=1)
@@ -85,7 +85,7 @@ def test_grey_pictures_follow_a_profile_of_grey_and_one_of_rgb() -> None:
     assert found == pytest.approx(with_rgb, abs=2)
 
 
-def test_cmyk_follows_its_profile_and_without_one_is_ink_on_white() -> None:
+def test_cmyk_follows_its_profile_and_is_ink_on_white_without_one() -> None:
     image = flat((255, 0, 0, 0), "CMYK")
     found = only_colour(encoded(image, "JPEG", icc_profile=cmyk_profile((128, 128, 128))))
     assert found == pytest.approx([119, 119, 119], abs=3)  # L* 50
@@ -118,7 +118,7 @@ good = rgb_profile("ProPhoto")
     ],
     ids=["text", "short", "table", "space", "link", "grey", "cmyk", "empty", "huge"],
 )
-def test_a_profile_that_is_broken_or_of_other_colours_is_left_aside(broken: bytes) -> None:
+def test_a_broken_or_unsuitable_profile_is_ignored(broken: bytes) -> None:
     image = Image.fromarray(painted())
     for kind, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("JPEG", {})):
         assert (
@@ -127,7 +127,7 @@ def test_a_profile_that_is_broken_or_of_other_colours_is_left_aside(broken: byte
         ).all()
 
 
-def test_a_profile_with_stages_without_end_costs_nothing() -> None:
+def test_a_profile_with_endless_stages_takes_no_time() -> None:
     stages = struct.pack(">4s4xHHI", b"mpet", 3, 3, 60_000)
     matrix = struct.pack(">4s4xHH12f", b"matf", 3, 3, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)
     at = 16 + 8 * 60_000
@@ -145,7 +145,7 @@ def test_a_profile_with_stages_without_end_costs_nothing() -> None:
     assert only_colour(encoded(image, icc_profile=hostile)) == pytest.approx([145, 145, 145], abs=2)
 
 
-def test_png_says_its_colours_in_chunks_too_and_the_first_that_counts_wins() -> None:
+def test_the_colour_chunks_of_png_apply_in_the_order_of_the_specification() -> None:
     data = encoded(flat((128, 128, 128)))
     gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
     icc = chunk(b"iCCP", b"p\0\0" + zlib.compress(rgb_profile("ProPhoto")))
@@ -170,7 +170,7 @@ def test_png_says_its_colours_in_chunks_too_and_the_first_that_counts_wins() -> 
         assert apart.mean() < 2
 
 
-def test_a_cameras_note_of_adobe_rgb_without_a_profile_is_passed_over_as_browsers_do() -> None:
+def test_the_exif_colour_space_adobe_rgb_without_a_profile_is_ignored_as_in_browsers() -> None:
     exif = Image.Exif()
     exif[0x8769] = {0xA001: 0xFFFF, 0xA005: {1: "R03"}}
     assert only_colour(encoded(flat((200, 60, 60)), "JPEG", exif=exif)) == only_colour(

@@ -36,7 +36,7 @@ def lying(orientation: int) -> bytes:
 
 
 @pytest.mark.parametrize("options", [{}, {"quality": 60, "progressive": True}])
-def test_a_phones_jpeg_with_a_second_picture_is_its_first(options: dict[str, object]) -> None:
+def test_the_first_picture_of_a_phone_jpeg_with_two_is_read(options: dict[str, object]) -> None:
     second = Image.new("RGB", (48, 32), "white")
     phone = encoded(painted(), "MPO", save_all=True, append_images=[second], **options)
     with Image.open(io.BytesIO(phone)) as image:
@@ -45,7 +45,7 @@ def test_a_phones_jpeg_with_a_second_picture_is_its_first(options: dict[str, obj
     assert decode(phone, (32, 32)).format == "JPEG"
 
 
-def test_the_recorded_phone_picture_and_pngs_are_read(shared_data: Path) -> None:
+def test_recorded_phone_pictures_and_pngs_are_read(shared_data: Path) -> None:
     cases = shared_data.parent / "cases"
     if not cases.is_dir():
         pytest.skip(f"the recorded cases are not here ({cases})")
@@ -75,7 +75,7 @@ def test_the_recorded_phone_picture_and_pngs_are_read(shared_data: Path) -> None
         [chunk(b"quIT", os.urandom(99))],
     ],
 )
-def test_no_chunk_beside_the_pixels_of_a_png_stops_it(notes: list[bytes]) -> None:
+def test_no_other_chunk_keeps_a_png_from_being_read(notes: list[bytes]) -> None:
     plain = encoded(painted())
     assert same(with_chunks(plain, *notes), plain)
     assert same(plain[:-12] + b"".join(notes) + plain[-12:], plain)
@@ -96,7 +96,7 @@ def test_no_chunk_beside_the_pixels_of_a_png_stops_it(notes: list[bytes]) -> Non
         [b"\xff" * 5_000 + segment(0xFE, b"after fill bytes")],
     ],
 )
-def test_no_segment_beside_the_pixels_of_a_jpeg_stops_it(notes: list[bytes]) -> None:
+def test_no_other_segment_keeps_a_jpeg_from_being_read(notes: list[bytes]) -> None:
     plain = encoded(painted(), "JPEG")
     assert same(with_segments(plain, *notes), plain)
     assert same(plain + b"".join(notes) + os.urandom(999), plain)
@@ -107,7 +107,7 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def test_no_chunk_beside_the_pixels_of_a_webp_stops_it() -> None:
+def test_no_other_chunk_keeps_a_webp_from_being_read() -> None:
     plain = encoded(painted(), "WEBP", lossless=True)
     pixels = (plain[12:16], plain[20:])
     header = (b"VP8X", b"\x2c\0\0\0" + (95).to_bytes(3, "little") + (63).to_bytes(3, "little"))
@@ -130,7 +130,7 @@ def test_no_chunk_beside_the_pixels_of_a_webp_stops_it() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_the_way_up_is_read_where_the_rest_of_the_exif_is_broken(kind: str) -> None:
+def test_the_orientation_is_read_even_if_the_rest_of_the_exif_is_broken(kind: str) -> None:
     exif = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHIHH", 3, 0x0112, 3, 1, 3, 0)
     exif += struct.pack(">HHII", 0x010F, 2, 2**31, 2**31) + b"\xff" * 30
     options = {"quality": 100} if kind == "JPEG" else {"lossless": True}
@@ -144,7 +144,7 @@ def test_the_way_up_is_read_where_the_rest_of_the_exif_is_broken(kind: str) -> N
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_each_of_the_eight_ways_that_a_picture_can_lie_is_set_upright(orientation: int) -> None:
+def test_each_of_the_eight_orientations_is_turned_upright(orientation: int) -> None:
     corner = Image.new("RGB", (96, 64), "black")
     corner.paste("white", (0, 0, 48, 16))
     turned = {
@@ -163,7 +163,7 @@ def test_each_of_the_eight_ways_that_a_picture_can_lie_is_set_upright(orientatio
         assert np.abs(picture.pixels.astype(int) - np.asarray(corner)).mean() < 2
 
 
-def test_what_is_read_of_an_animation_is_what_stands_still() -> None:
+def test_the_still_picture_of_an_animation_is_read() -> None:
     red, blue = Image.new("RGB", (64, 64), "red"), Image.new("RGB", (64, 64), "blue")
     for default in (False, True):
         moving = encoded(red, save_all=True, append_images=[blue], default_image=default)
@@ -195,14 +195,14 @@ def test_what_is_read_of_an_animation_is_what_stands_still() -> None:
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG file"),
     ],
 )
-def test_a_format_that_is_not_read_is_named(data: bytes, what: str) -> None:
+def test_the_error_names_a_format_that_is_not_supported(data: bytes, what: str) -> None:
     with pytest.raises(ImageError) as refusal:
         decode(data)
     assert str(refusal.value) == f"{what}, not a JPEG, PNG or WebP picture; save it as one of these"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_pixels_that_are_cut_off_are_damage(drawn: Callable[..., bytes], kind: str) -> None:
+def test_a_file_with_missing_pixels_is_damaged(drawn: Callable[..., bytes], kind: str) -> None:
     data = drawn(2, size=(1280, 720), kind=kind)
     end = data.rindex({"JPEG": b"\xff\xd9", "PNG": b"IEND", "WEBP": b""}[kind])
     for cut in (end // 2, end - 40):
@@ -210,7 +210,7 @@ def test_pixels_that_are_cut_off_are_damage(drawn: Callable[..., bytes], kind: s
             decode(data[:cut])
 
 
-def test_a_png_whose_pixels_end_with_a_chunk_is_damaged_too() -> None:
+def test_a_png_with_too_few_pixel_chunks_is_damaged() -> None:
     row = np.random.default_rng(0).integers(0, 256, 192, dtype=np.uint8).tobytes()
     data = png(row, 64, 64, 8, RGB)
     start = data.index(b"IDAT")
@@ -222,7 +222,7 @@ def test_a_png_whose_pixels_end_with_a_chunk_is_damaged_too() -> None:
             decode(first + rest)
 
 
-def test_a_file_that_is_too_long_is_refused_by_its_size_and_not_read(tmp_path: Path) -> None:
+def test_a_file_that_is_too_long_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "huge.jpg"
     with path.open("wb") as file:
         file.truncate(2**31)

@@ -49,7 +49,7 @@ def rows(lab: Lab) -> dict[str, int]:
         return dict(connection.execute(statement).tuples().all())
 
 
-def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_new_one_is_promoted(
+def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_one_is_promoted(
     labs: tuple[Lab, Lab],
 ) -> None:
     old, new = labs
@@ -104,7 +104,7 @@ def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(labs: tuple[Lab
     assert not {"_loaded", "_tower"} & set(vars(encoder))
 
 
-def test_with_a_text_tower_the_service_measures_in_the_very_way_of_the_library(labs: tuple[Lab, Lab]) -> None:
+def test_with_a_text_tower_the_service_and_the_library_measure_alike(labs: tuple[Lab, Lab]) -> None:
     from thumblab_core.encoders.load import title_encoder
     from thumblab_serving.loading.encoding import Encoders
     from thumblab_serving.loading.measuring import Measuring
@@ -130,7 +130,7 @@ def test_with_a_text_tower_the_service_measures_in_the_very_way_of_the_library(l
         assert found.scores[name].value == pytest.approx(row[name], abs=1e-3), name
 
 
-def test_words_and_pictures_are_searched_in_the_space_that_they_share(labs: tuple[Lab, Lab], tmp_path: Path) -> None:
+def test_words_and_pictures_are_searched_in_their_common_space(labs: tuple[Lab, Lab], tmp_path: Path) -> None:
     new = labs[1]
     embed(new, NICHE)
     baselines.compute_baselines(new, NICHE)
@@ -151,7 +151,7 @@ def test_words_and_pictures_are_searched_in_the_space_that_they_share(labs: tupl
     assert (nearest.item.video_id, nearest.similarity > 0.999) == (row["video_id"], True)
 
 
-def test_a_library_too_small_to_judge_by_stays_in_float32_for_now(
+def test_a_library_too_small_to_choose_a_precision_stays_in_float32(
     labs: tuple[Lab, Lab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from thumblab_pipelines.features import embed as step

@@ -14,7 +14,7 @@ from thumblab_core.settings import Settings
 from thumblab_pipelines.library import build
 
 
-def test_an_index_holds_the_library_and_is_built_once(bench: Bench) -> None:
+def test_an_index_holds_the_whole_library_and_is_built_once(bench: Bench) -> None:
     bench.ready()
     first, again = build.build_index(bench.lab, NICHE, "run"), build.build_index(bench.lab, NICHE)
     assert (first.reused, again.reused) == (False, True)
@@ -35,7 +35,7 @@ def test_a_new_observation_makes_a_new_release(bench: Bench) -> None:
     assert bench.lab.releases.get(INDEX, NICHE, first.release.release_id) == first.release
 
 
-def test_a_video_that_was_long_not_seen_leaves_the_library(bench: Bench) -> None:
+def test_a_video_that_was_not_observed_for_91_days_leaves_the_library(bench: Bench) -> None:
     bench.ready()
     bench.do(text("UPDATE video_stats SET observed_at = observed_at - interval '91 days'"))
     latest = bench.ids()[:4]
@@ -49,7 +49,7 @@ def test_a_video_that_was_long_not_seen_leaves_the_library(bench: Bench) -> None
         build.build_index(bench.lab, NICHE)
 
 
-def test_an_empty_library_is_an_error_that_says_what_to_do(bench: Bench) -> None:
+def test_the_error_of_an_empty_library_says_what_to_do(bench: Bench) -> None:
     with pytest.raises(LabError, match="library of tech is empty: none of its"):
         build.build_index(bench.lab, NICHE)
     with pytest.raises(LabError, match="has no index release; `thumblab refresh tech` makes one"):
@@ -65,7 +65,7 @@ def keeps(bench: Bench, release: Release) -> bool:
     return bench.lab.releases.current(INDEX, NICHE) == release
 
 
-def test_promoting_serves_the_newest_and_promoting_again_changes_nothing(bench: Bench) -> None:
+def test_promoting_serves_the_newest_release_and_promoting_again_changes_nothing(bench: Bench) -> None:
     release = served(bench)
     assert keeps(bench, release)
     assert passed(build.check_served_index(bench.lab, release)) == {"pointer": True}
@@ -75,7 +75,7 @@ def test_promoting_serves_the_newest_and_promoting_again_changes_nothing(bench: 
     assert pointer.stat().st_mtime_ns == before
 
 
-def test_a_damaged_release_is_not_promoted_and_the_old_one_stays(bench: Bench) -> None:
+def test_a_damaged_release_is_not_promoted_and_the_old_one_is_still_served(bench: Bench) -> None:
     release = served(bench)
     bench.do(update(video_stats).values(view_count=77))
     newer = build.build_index(bench.lab, NICHE).release
@@ -88,7 +88,7 @@ def test_a_damaged_release_is_not_promoted_and_the_old_one_stays(bench: Bench) -
     assert keeps(bench, release)
 
 
-def test_a_release_of_another_encoder_than_the_settings_say_is_not_promoted(bench: Bench) -> None:
+def test_a_release_of_a_different_encoder_than_the_settings_name_is_not_promoted(bench: Bench) -> None:
     release = served(bench)
     bench.pictures = CountingPictures("another-768")
     with pytest.raises(LabError, match="made with builtin-768-v3, the settings say another-768"):
@@ -96,7 +96,7 @@ def test_a_release_of_another_encoder_than_the_settings_say_is_not_promoted(benc
     assert keeps(bench, release)
 
 
-def test_a_library_that_lost_more_than_half_is_not_promoted_and_one_that_lost_less_is(bench: Bench) -> None:
+def test_a_library_that_lost_more_than_half_is_not_promoted(bench: Bench) -> None:
     release = served(bench)
     half = len(bench.ids()) // 2
     bench.do(delete(videos).where(videos.c.video_id.in_(bench.ids()[: half + 1])))
@@ -113,7 +113,7 @@ def test_a_library_that_lost_a_few_is_promoted(bench: Bench) -> None:
     assert build.promote_index(bench.lab, NICHE).release != release
 
 
-def test_after_a_change_of_encoder_the_size_is_not_compared(bench: Bench) -> None:
+def test_the_size_is_not_compared_after_a_change_of_encoder(bench: Bench) -> None:
     served(bench)
     bench.do(delete(videos).where(videos.c.video_id.in_(bench.ids()[4:])))
     bench.pictures = CountingPictures("another-768")
@@ -121,7 +121,7 @@ def test_after_a_change_of_encoder_the_size_is_not_compared(bench: Bench) -> Non
     assert build.promote_index(bench.lab, NICHE).release.info["encoder"] == "another-768"
 
 
-def test_old_releases_are_removed_and_the_settings_say_how_many_stay(bench: Bench) -> None:
+def test_old_releases_are_deleted_except_for_the_number_in_the_settings(bench: Bench) -> None:
     bench.ready()
     kept = dataclasses.replace(
         bench.lab, settings=Settings(**(bench.lab.settings.model_dump(exclude_unset=True) | {"releases_kept": 2}))

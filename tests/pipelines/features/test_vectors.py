@@ -11,7 +11,7 @@ from thumblab_pipelines.features import baselines, embed, learnt_vectors, sub_sc
 from thumblab_pipelines.library import build
 
 
-def test_every_picture_and_title_gets_its_vector_and_nothing_is_encoded_twice(bench: Bench) -> None:
+def test_every_picture_and_title_gets_a_vector_and_nothing_is_encoded_twice(bench: Bench) -> None:
     count = len(bench.ids())
     first, again = embed.embed(bench.lab, NICHE), embed.embed(bench.lab, NICHE)
     assert (first.had, first.images, first.titles) == (0, count, count)
@@ -20,9 +20,7 @@ def test_every_picture_and_title_gets_its_vector_and_nothing_is_encoded_twice(be
     assert passed(embed.check_embeddings(bench.lab, NICHE)) == {"complete": True, "unit_length": True}
 
 
-def test_batches_that_were_committed_survive_a_crash_in_the_middle(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_committed_batches_survive_a_crash(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learnt_vectors, "_SAVED_AT_ONCE", 8)
     bench.pictures = CountingPictures(fails_at_batch=3)
     with pytest.raises(ZeroDivisionError):
@@ -35,7 +33,7 @@ def test_batches_that_were_committed_survive_a_crash_in_the_middle(
     assert sum(bench.pictures.batches) == len(bench.ids()) - 12
 
 
-def test_a_title_that_changed_is_encoded_again_and_the_others_are_not(bench: Bench) -> None:
+def test_only_a_changed_title_is_encoded_again(bench: Bench) -> None:
     embed.embed(bench.lab, NICHE)
     bench.titles.encoded.clear()
     bench.do(update(videos).where(videos.c.video_id == bench.ids()[0]).values(title="Another title"))
@@ -44,7 +42,7 @@ def test_a_title_that_changed_is_encoded_again_and_the_others_are_not(bench: Ben
     assert bench.titles.encoded == ["Another title"]
 
 
-def test_a_picture_that_changed_is_encoded_again_and_until_then_not_in_the_library(bench: Bench) -> None:
+def test_a_changed_picture_leaves_the_library_until_it_is_encoded_again(bench: Bench) -> None:
     bench.ready()
     one, other = bench.ids()[:2]
     sha256 = bench.rows(select(thumbnails.c.sha256).where(thumbnails.c.video_id == other))[0][0]
@@ -54,7 +52,7 @@ def test_a_picture_that_changed_is_encoded_again_and_until_then_not_in_the_libra
     assert len(bench.rows(text(f"SELECT 1 FROM ref_thumbnails WHERE video_id = '{one}'"))) == 1
 
 
-def test_another_encoder_adds_its_own_vectors_and_mixes_with_none(bench: Bench) -> None:
+def test_vectors_of_two_encoders_are_kept_apart(bench: Bench) -> None:
     bench.ready()
     count = len(bench.ids())
     first = bench.pictures.fingerprint
@@ -65,7 +63,9 @@ def test_another_encoder_adds_its_own_vectors_and_mixes_with_none(bench: Bench) 
     assert (built.release.info["encoder"], built.release.info["count"]) == ("another-768", count)
 
 
-def test_a_damaged_picture_is_named_and_does_not_stop_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_picture_is_reported_and_the_others_are_encoded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bad = bench.rows(select(thumbnails.c.sha256).order_by(thumbnails.c.video_id))[0][0]
     real = bench.lab.images.get
     monkeypatch.setattr(bench.lab.images, "get", lambda name: real("0" * 64 if name == bad else name))
@@ -75,7 +75,7 @@ def test_a_damaged_picture_is_named_and_does_not_stop_the_others(bench: Bench, m
     assert len(measured.unreadable) == 1
 
 
-def test_a_picture_and_a_title_without_a_vector_are_named_left_out_and_not_encoded_again_by_the_same_encoder(
+def test_inputs_without_a_vector_are_reported_left_out_and_not_tried_again_by_the_same_encoder(
     bench: Bench,
 ) -> None:
     dark, lost, *others = bench.ids()
@@ -103,7 +103,7 @@ def test_a_picture_and_a_title_without_a_vector_are_named_left_out_and_not_encod
     assert embed.embed(bench.lab, NICHE).titles == 1  # and so is the same one of another title
 
 
-def test_an_encoder_that_fails_at_most_pictures_fails_the_check(bench: Bench) -> None:
+def test_the_check_fails_if_the_encoder_gives_no_vector_for_most_pictures(bench: Bench) -> None:
     bench.pictures = FailingPictures(range(len(bench.ids()) - 2))
     embed.embed(bench.lab, NICHE)
     judged = {verdict.name: verdict for verdict in embed.check_embeddings(bench.lab, NICHE)}
@@ -111,7 +111,7 @@ def test_an_encoder_that_fails_at_most_pictures_fails_the_check(bench: Bench) ->
     assert "its model is damaged" in judged["complete"].explanation
 
 
-def test_a_vector_of_another_length_is_noticed(bench: Bench) -> None:
+def test_the_check_fails_for_a_vector_that_is_not_of_length_one(bench: Bench) -> None:
     embed.embed(bench.lab, NICHE)
     bench.do(text("UPDATE embeddings SET vector = (SELECT array_fill(0.5, ARRAY[768])::vector) WHERE encoder <> 'x'"))
     assert not passed(embed.check_embeddings(bench.lab, NICHE))["unit_length"]
@@ -135,6 +135,6 @@ def test_every_picture_is_measured_once_and_again_when_the_formulas_change(
     assert not passed(sub_scores.check_features(bench.lab, NICHE))["in_range"]
 
 
-def test_the_download_finds_nothing_to_do_here(bench: Bench) -> None:
+def test_the_fixture_leaves_nothing_to_download(bench: Bench) -> None:
     """The fixture of this module stands in for a download that was made: there must be nothing left of it to make."""
     assert download.download_thumbnails(bench.lab, NICHE).had == len(bench.ids())

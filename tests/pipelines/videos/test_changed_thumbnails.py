@@ -101,7 +101,7 @@ def encoders(lab: Lab) -> tuple[str, str]:
     return image_encoder(lab.settings).fingerprint, title_encoder(lab.settings.title_encoder).fingerprint
 
 
-def test_a_row_is_of_what_was_shown_while_its_views_were_earned(changing: Changing) -> None:
+def test_a_training_row_holds_the_version_shown_while_its_views_were_counted(changing: Changing) -> None:
     found = read_corpus(changing.lab, "i", "t").set_index("video_id")
     assert found.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
     assert found.title.to_dict() == {name: f"The old {name}" for name in ("picture", "title", "same")}
@@ -113,7 +113,7 @@ def test_a_row_is_of_what_was_shown_while_its_views_were_earned(changing: Changi
     assert found.views_at_168["same"] == 90 * 168
 
 
-def test_what_a_video_shows_no_more_has_vectors_of_its_own_and_is_encoded_once(changing: Changing) -> None:
+def test_earlier_versions_have_their_own_vectors_and_are_encoded_once(changing: Changing) -> None:
     lab = changing.lab
     image, title = encoders(lab)
     found = embed(lab, "tech")
@@ -135,7 +135,7 @@ def test_what_a_video_shows_no_more_has_vectors_of_its_own_and_is_encoded_once(c
     np.testing.assert_allclose(now[0], expected[1], atol=1e-5)
 
 
-def test_a_title_that_changed_alone_is_a_version_and_no_swap_of_the_thumbnail(changing: Changing) -> None:
+def test_a_new_title_alone_is_a_new_version_but_not_a_thumbnail_swap(changing: Changing) -> None:
     with changing.lab.engine.connect() as connection:
         rows = connection.execute(
             text(
@@ -154,7 +154,7 @@ def test_a_title_that_changed_alone_is_a_version_and_no_swap_of_the_thumbnail(ch
     assert swaps == ["picture"]
 
 
-def test_the_history_of_a_channel_is_of_what_was_shown_too(changing: Changing) -> None:
+def test_a_channel_adapter_uses_the_versions_shown_while_views_were_counted(changing: Changing) -> None:
     lab = changing.lab
     model = model_of(lab)
     assert encode_own(lab, "c", model) == 6
@@ -173,7 +173,7 @@ def model_of(lab: Lab) -> Release:
     return Release("model", "all", "m", lab.settings.data_dir, "", None, info, {})
 
 
-def test_of_a_video_whose_first_thumbnails_were_deleted_nothing_is_learnt_and_that_is_counted(
+def test_a_video_whose_first_versions_were_deleted_is_excluded_and_counted(
     changing: Changing,
 ) -> None:
     lab = changing.lab
@@ -190,7 +190,7 @@ def test_of_a_video_whose_first_thumbnails_were_deleted_nothing_is_learnt_and_th
             _shorten_histories(connection, "tech", after(250))
 
 
-def test_a_title_that_is_known_to_have_changed_ends_what_is_learnt_before_the_picture_is_looked_at(
+def test_a_changed_title_ends_the_first_version_before_the_picture_is_fetched_again(
     changing: Changing,
 ) -> None:
     lab = changing.lab
@@ -200,7 +200,7 @@ def test_a_title_that_is_known_to_have_changed_ends_what_is_learnt_before_the_pi
     assert (found.title, found.views) == ("The old same", 3_000)
 
 
-def test_of_two_titles_of_one_moment_the_first_was_never_shown(changing: Changing) -> None:
+def test_the_second_of_two_titles_at_the_same_moment_replaces_the_first(changing: Changing) -> None:
     lab = changing.lab
     with lab.engine.begin() as connection:
         # "title" was first seen with its newest title at 100, "same" was seen at 20 too.
@@ -216,7 +216,7 @@ def test_of_two_titles_of_one_moment_the_first_was_never_shown(changing: Changin
     assert told == [("same", "The old same"), ("same", "Corrected"), ("title", "The old title"), ("title", "Corrected")]
 
 
-def test_a_video_that_changed_before_it_was_counted_is_left_out_and_counted(changing: Changing) -> None:
+def test_a_video_that_changed_before_its_first_count_is_excluded_and_counted(changing: Changing) -> None:
     lab = changing.lab
     before = read_corpus(lab, "i", "t").set_index("video_id").loc[["same"]]
     with lab.engine.begin() as connection:
@@ -247,7 +247,7 @@ class Blind(BuiltinEncoder):
         return super().encode_prepared(prepared) * 0
 
 
-def test_what_the_encoder_makes_no_vector_of_is_tried_once_and_again_when_a_person_asks(
+def test_a_failed_picture_is_tried_once_and_again_only_on_request(
     changing: Changing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab, blind = changing.lab, Blind()
@@ -264,7 +264,7 @@ def test_what_the_encoder_makes_no_vector_of_is_tried_once_and_again_when_a_pers
     assert blind.seen == 8
 
 
-def test_the_history_of_a_channel_counts_what_was_encoded_and_names_what_was_not(
+def test_a_channel_adapter_counts_encoded_inputs_and_reports_failures(
     changing: Changing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab, blind, model = changing.lab, Blind(), model_of(changing.lab)
@@ -278,7 +278,7 @@ def test_the_history_of_a_channel_counts_what_was_encoded_and_names_what_was_not
     assert blind.seen == 3
 
 
-def test_the_history_of_a_channel_is_looked_for_among_its_own_videos(changing: Changing) -> None:
+def test_queries_for_one_channel_read_only_its_own_videos(changing: Changing) -> None:
     with changing.lab.engine.connect() as connection:
         for query in (first_versions_query("v.channel_id = 'd'"), stored_vectors_query("video_id IN (SELECT 'd')")):
             assert connection.execute(text(query)).all() == []

@@ -36,11 +36,11 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("text", WRITTEN)
-def test_a_catalogues_text_is_read_as_a_person_wrote_it(text: str) -> None:
+def test_the_text_of_a_catalogue_is_read_as_a_person_wrote_it(text: str) -> None:
     assert written(text) == WRITTEN[text]
 
 
-def test_what_the_search_escapes_is_decoded_once_and_no_other_answer_is() -> None:
+def test_results_of_the_search_are_decoded_once_and_other_answers_are_not() -> None:
     item = {"id": {"videoId": "v"}, "snippet": {"channelId": "UCx", "channelTitle": "Learn &amp;amp; &#39;HTML&#39;"}}
     assert answers.hit(item).channel_title == "Learn &amp; 'HTML'"
     assert answers.channel({"id": "UCx", "snippet": {"title": "A &amp; B"}}, datetime.now(UTC)).title == "A &amp; B"
@@ -55,18 +55,18 @@ SAME = [
 ]
 
 
-def test_one_channel_has_one_id_however_its_name_was_written_and_case_counts() -> None:
+def test_a_channel_has_one_id_for_all_spellings_but_case_counts() -> None:
     assert len({channel_id_of(name) for name in SAME}) == 1
     assert len({channel_id_of(name) for name in ("Été", "E\u0301te\u0301")}) == 1
     assert channel_id_of("MrBeast") != channel_id_of("MRBEAST")
 
 
-def test_a_title_of_marks_that_nobody_sees_is_no_title() -> None:
+def test_a_title_of_invisible_marks_does_not_count_as_visible() -> None:
     assert not any(map(visible, ["", " ", "\u200b", "\u2060\ufeff", "\u00a0"]))
     assert all(map(visible, ["a", "👨‍👩‍👧", "\u200b!", "مراجعة"]))
 
 
-def test_a_catalogue_with_two_spellings_of_a_name_gives_one_channel_and_says_what_it_decoded(
+def test_two_spellings_in_a_catalogue_give_one_channel_and_the_import_reports_the_decoding(
     open_lab: Callable[..., Lab], tmp_path: Path, drawn: Callable[..., bytes]
 ) -> None:
     lab = open_lab()
@@ -99,7 +99,7 @@ def old_id(name: str) -> str:
     return "UC" + base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()[:22]
 
 
-def test_channels_of_two_spellings_that_were_imported_before_become_one_with_all_that_names_them(
+def test_the_migration_merges_channels_of_two_spellings_with_their_references(
     new_database: Callable[[], str],
 ) -> None:
     engine = create_engine(new_database())
@@ -167,7 +167,7 @@ def test_channels_of_two_spellings_that_were_imported_before_become_one_with_all
     engine.dispose()
 
 
-def test_the_migration_reads_names_as_the_import_does() -> None:
+def test_the_migration_and_the_import_read_names_alike() -> None:
     import importlib
 
     migration = importlib.import_module("thumblab_core.database.migrations.versions.0006_names_and_shorts")
