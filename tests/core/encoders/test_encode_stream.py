@@ -1,4 +1,4 @@
-"""Promises of encoding many: in order, bounded, each failure its own, and nothing waits for what could be done meanwhile."""
+"""Encoding a stream of pictures: the order is kept, memory is bounded, and a failure concerns only its own picture."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ def test_pictures_that_are_all_unreadable_give_no_vectors() -> None:
 
 
 class Slow(BuiltinEncoder):
-    """An encoder whose model takes its time; counts what is prepared and not yet encoded."""
+    """An encoder with a slow model. It counts pictures that are prepared and not yet encoded."""
 
     largest_batch = 8
 
@@ -143,7 +143,7 @@ found = [len(batch.keys) for batch in encode_stream(encoder, ((file, file.read_b
 (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
 print(sum(found), int(peak.split()[1]) / 2**20)
 """
-"""Not by `ru_maxrss`, which begins at that of whoever started the process."""
+"""Prints the pictures and the peak memory in GiB. `ru_maxrss` would start at the value of the parent process."""
 
 
 def test_encoding_2252_thumbnails_stays_under_2_gb(shared_data: Path) -> None:

@@ -1,4 +1,4 @@
-"""Promises of the encoders: unit vectors, the same on every day, and from the weights that were asked for."""
+"""The encoders give unit vectors, reproducibly, and from the requested weights."""
 
 import io
 import os
@@ -75,20 +75,20 @@ def test_a_picture_at_another_size_is_a_near_duplicate_and_another_picture_is_no
 
 
 def test_global_properties_of_a_picture_are_linear_in_the_builtin_vector() -> None:
-    """Along a straight line, on pictures that the line was not fitted to."""
+    """A linear model, evaluated on pictures that it was not fitted to, predicts them."""
     catalogue = synthetic_catalogue(videos=490)
     vectors = BuiltinEncoder().encode_images(
         [decode(catalogue.image(video_id)).pixels for video_id in catalogue.videos]
     )
-    drawn_from = np.array([catalogue.attributes(video_id) for video_id in catalogue.videos])
-    known = np.arange(len(vectors)) % 5 > 0
-    inputs = (vectors - vectors[known].mean(axis=0)) / (vectors[known].std(axis=0) + 1e-6) / np.sqrt(vectors.shape[1])
-    read = {}
-    for name, values in zip(ATTRIBUTES, drawn_from.T, strict=True):
-        line = Ridge(0.3).fit(inputs[known], values[known])
-        read[name] = float(np.corrcoef(line.predict(inputs[~known]), values[~known])[0, 1])
+    attributes = np.array([catalogue.attributes(video_id) for video_id in catalogue.videos])
+    train = np.arange(len(vectors)) % 5 > 0
+    inputs = (vectors - vectors[train].mean(axis=0)) / (vectors[train].std(axis=0) + 1e-6) / np.sqrt(vectors.shape[1])
+    correlations = {}
+    for name, values in zip(ATTRIBUTES, attributes.T, strict=True):
+        model = Ridge(0.3).fit(inputs[train], values[train])
+        correlations[name] = float(np.corrcoef(model.predict(inputs[~train]), values[~train])[0, 1])
     least = {"subject_size": 0.9, "warmth": 0.92, "saturation": 0.85, "contrast": 0.95, "calm": 0.84, "text_size": 0.87}
-    assert all(read[name] > least[name] for name in least), read
+    assert all(correlations[name] > least[name] for name in least), correlations
 
 
 def test_flat_pictures_have_finite_vectors() -> None:
@@ -213,7 +213,7 @@ def test_the_error_of_a_file_that_is_not_a_checkpoint_names_the_next_step(tiny: 
 def test_weights_trained_with_quickgelu_are_run_with_it(
     tiny: TinyClip, pictures: list[Pixels], monkeypatch: pytest.MonkeyPatch, quick: bool
 ) -> None:
-    """OpenAI's are; open_clip only warns when the model is asked for by its plain name, as spec 1's ViT-L-14 is."""
+    """OpenAI's weights are. If the name of the model lacks QuickGELU, as ViT-L-14 does, open_clip only warns."""
     import open_clip
     import torch
 

@@ -1,4 +1,4 @@
-"""Promises of the ONNX encoder: any model with a small file beside it, and a sentence for what does not fit."""
+"""The ONNX encoder runs any image model with a JSON file beside it, and names what does not fit."""
 
 import io
 import json
@@ -38,8 +38,8 @@ def pictures(shared_data: Path) -> list[Pixels]:
     return [decode(file.read_bytes()).pixels for file in files]
 
 
-def written(folder: Path, shape: list[int], kind: str = "float32", said: dict[str, Any] | str | None = None) -> Path:
-    """An ONNX model that averages what it is given over height and width."""
+def written(folder: Path, shape: list[int], kind: str = "float32", options: dict[str, Any] | str | None = None) -> Path:
+    """Write a model that averages its input over height and width, and its JSON file; return the model's path."""
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -47,8 +47,8 @@ def written(folder: Path, shape: list[int], kind: str = "float32", said: dict[st
     given = ops.parameter(shape, {"float32": np.float32, "uint8": np.uint8, "int64": np.int64}[kind])
     mean = ops.reduce_mean(ops.convert(given, "f32"), ops.constant(np.array(axes)), False)
     ov.save_model(ov.Model([mean], [given]), folder / "model.xml")
-    if said is not None:
-        (folder / "model.json").write_text(said if isinstance(said, str) else json.dumps(said))
+    if options is not None:
+        (folder / "model.json").write_text(options if isinstance(options, str) else json.dumps(options))
     return folder / "model.xml"
 
 
@@ -66,7 +66,7 @@ def test_a_uint8_model_with_batch_size_one_gives_unit_vectors_in_order(
 
 
 def test_the_features_of_the_trained_model_recognise_a_narrower_copy(mobilenet: Path, pictures: list[Pixels]) -> None:
-    """A picture a tenth narrower is nearer to itself than to every other, which an untrained model does not promise."""
+    """A copy that is a tenth narrower is nearest to its original. An untrained model does not achieve that."""
     encoder = OnnxEncoder(mobilenet)
     vectors = encoder.encode_images(pictures)
     cut = encoder.encode_images([picture[:, picture.shape[1] // 10 :] for picture in pictures])
@@ -80,19 +80,19 @@ def test_a_model_that_its_maker_quantised_is_not_quantised_again(mobilenet: Path
 
 
 def test_the_fingerprint_follows_the_weights_and_the_preprocessing(mobilenet: Path, tmp_path: Path) -> None:
-    def fingerprint(said: dict[str, Any], tail: bytes = b"") -> str:
+    def fingerprint(options: dict[str, Any], tail: bytes = b"") -> str:
         (tmp_path / "model.onnx").write_bytes(mobilenet.read_bytes() + tail)
-        (tmp_path / "model.json").write_text(json.dumps(said))
+        (tmp_path / "model.json").write_text(json.dumps(options))
         return OnnxEncoder(tmp_path / "model.onnx").fingerprint
 
     same = fingerprint(BYTES)
     assert same == OnnxEncoder(mobilenet).fingerprint
-    assert fingerprint(BYTES | {"near_duplicate": 0.9}) == same  # says what counts as the same, not what a vector is
+    assert fingerprint(BYTES | {"near_duplicate": 0.9}) == same  # it does not change the vectors
     assert len({same, fingerprint(BYTES | {"resize": "squash"}), fingerprint(BYTES, b"\0")}) == 3
 
 
 def test_pictures_are_normalised_by_mean_and_std_of_the_json_file(tmp_path: Path, pictures: list[Pixels]) -> None:
-    path = written(tmp_path, [-1, 3, 32, 48], said=FLOATS | {"resize": "squash"})
+    path = written(tmp_path, [-1, 3, 32, 48], options=FLOATS | {"resize": "squash"})
     encoder = OnnxEncoder(path)
     prepared = encoder.prepare(pictures[0])
     expected = ((prepared / 255 - 0.5) / 0.25).mean(axis=(0, 1))
@@ -101,7 +101,7 @@ def test_pictures_are_normalised_by_mean_and_std_of_the_json_file(tmp_path: Path
 
 
 def test_channels_may_be_last_and_a_fixed_batch_may_have_any_size(tmp_path: Path, pictures: list[Pixels]) -> None:
-    path = written(tmp_path, [3, 32, 32, 3], said=FLOATS)
+    path = written(tmp_path, [3, 32, 32, 3], options=FLOATS)
     encoder = OnnxEncoder(path)
     vectors = encoder.encode_images(pictures[:7])
     assert vectors.shape == (7, 3)
@@ -109,7 +109,7 @@ def test_channels_may_be_last_and_a_fixed_batch_may_have_any_size(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("shape", "kind", "said", "complaint"),
+    ("shape", "kind", "options", "complaint"),
     [
         ([-1, 3, 32, 32], "float32", None, r"model\.json is missing; create it .*, for example \{"),
         ([-1, 3, 32, 32], "float32", "{", r"model\.json cannot be read"),
@@ -129,9 +129,9 @@ def test_channels_may_be_last_and_a_fixed_batch_may_have_any_size(tmp_path: Path
     ],
 )
 def test_the_error_names_what_is_wrong_with_the_model_or_its_json_file(
-    shape: list[int], kind: str, said: Any, complaint: str, tmp_path: Path, pictures: list[Pixels]
+    shape: list[int], kind: str, options: Any, complaint: str, tmp_path: Path, pictures: list[Pixels]
 ) -> None:
-    path = written(tmp_path, shape, kind, said)
+    path = written(tmp_path, shape, kind, options)
     with pytest.raises(LabError, match=complaint):
         OnnxEncoder(path).encode_images(pictures[:1])
 
@@ -147,7 +147,7 @@ def test_a_missing_or_invalid_model_file_is_named(tmp_path: Path, pictures: list
 
 @pytest.fixture
 def relative(tmp_path: Path) -> Path:
-    """A model that divides by how bright the picture is: NaN where it is black."""
+    """A model that divides by the brightness of the picture, so that a black picture gives NaN."""
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -182,10 +182,10 @@ def test_a_nan_vector_is_an_error_of_its_picture_in_the_service_but_not_in_the_w
     from thumblab_serving.loading.encoding import Encoders
 
     encoders = Encoders(SentenceEncoder(), lambda _: OnnxEncoder(relative))
-    fingerprint = encoders.image("any").fingerprint  # warmed up with a black picture
+    fingerprint = encoders.image("any").fingerprint  # the warm-up encodes a black picture
     white, black = files_of(255, 0)
     assert usable(encoders.picture(fingerprint, "white", white))
-    for _ in range(2):  # also where the first answer was remembered
+    for _ in range(2):  # the second time from the cache
         with pytest.raises(ImageError, match="no vector for this input"):
             encoders.picture(fingerprint, "black", black)
 

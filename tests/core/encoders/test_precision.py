@@ -1,4 +1,4 @@
-"""Promises of a settled precision: faster only where it agrees, decided once, and never mixed with another."""
+"""The settled precision: the fastest one that agrees with float32, chosen once, never mixed with another."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ def int8(plain: OpenClipEncoder, store: ReleaseStore, prepared: list[Prepared]) 
 
 
 def never(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    raise AssertionError("it was quantised again")
+    raise AssertionError("the model was quantised again")
 
 
 def test_the_fastest_precision_that_agrees_with_float32_is_chosen(
@@ -61,7 +61,7 @@ def test_the_fastest_precision_that_agrees_with_float32_is_chosen(
     assert image_encoder_name(settings) == f"{tiny.setting}@{int8.release.release_id}"
     found = agreement(plain.encode_images(pictures), fast.encode_images(pictures))
     assert found.good
-    assert found.mean_cosine < 0.99999, "it computes as float32 does"
+    assert found.mean_cosine < 0.99999, "the vectors must not be those of float32"
     assert fast.dimension == plain.dimension
     tower = text_tower(fast)
     assert tower is not None
@@ -79,7 +79,7 @@ def test_an_encoder_with_a_settled_precision_does_not_load_its_weights(
 def test_every_precision_has_a_fingerprint_of_its_own(
     tiny: TinyClip, plain: OpenClipEncoder, int8: Settled, prepared: list[Prepared], tmp_path: Path
 ) -> None:
-    # The same pictures in another order calibrate other ranges: another encoder, by a hair.
+    # The same pictures in another order give other calibration pictures, and so slightly different vectors.
     other = settle(plain, ReleaseStore(tmp_path), "int8", prepared[::-1])
     encoders = [OpenClipEncoder(tiny.name, str(tiny.weights), one.release) for one in (int8, other)]
     fingerprints = {plain.fingerprint, *(encoder.fingerprint for encoder in encoders)}
@@ -118,7 +118,7 @@ def test_two_threads_that_settle_at_once_quantise_once_and_get_the_same_result(
 
 
 def on_black(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    """Ranges measured on black pictures: everything brighter is cut off."""
+    """Measure the ranges on black pictures, so that all brighter values are clipped."""
     return quantise_int8(graph, [np.zeros_like(picture) for picture in pictures], preprocessing)
 
 
@@ -186,7 +186,7 @@ Damage = Callable[[np.ndarray], np.ndarray]
 
 
 def rotated(vectors: np.ndarray) -> np.ndarray:
-    """Every vector by the same rotation: another space with the very same cosines inside it."""
+    """Rotate all vectors alike: they are in another space, with the same cosines between them."""
     return vectors @ np.linalg.qr(np.random.default_rng(1).standard_normal((vectors.shape[1],) * 2))[0]
 
 
@@ -205,11 +205,11 @@ def test_agreement_compares_vectors_and_the_order_of_neighbours(damage: Damage, 
 
 
 def test_vectors_with_high_cosines_must_also_keep_their_order() -> None:
-    """An untrained model has every cosine above 0.99, so a mean cosine alone would let anything pass."""
+    """All cosines of an untrained model are above 0.99, so the mean cosine alone would accept anything."""
     random = np.random.default_rng(0)
     vectors = unit(random.standard_normal(64) + 0.05 * random.standard_normal((64, 64)))
-    shaken = unit(vectors + 0.005 * random.standard_normal((64, 64)))
-    found = agreement(vectors, shaken)
+    candidate = unit(vectors + 0.005 * random.standard_normal((64, 64)))
+    found = agreement(vectors, candidate)
     assert found.mean_cosine > 0.99
     assert not found.good
 

@@ -1,4 +1,4 @@
-"""Promises of decoding and of the image store."""
+"""Decoding pictures, and the image store."""
 
 import io
 import os
@@ -22,7 +22,7 @@ Draw = Callable[..., bytes]
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims this size and holds next to nothing."""
+    """Return a PNG that claims this size and has hardly any pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -125,7 +125,7 @@ def test_a_picture_is_turned_upright_by_its_exif_orientation() -> None:
     image = Image.new("RGB", (60, 40), "black")
     image.paste("white", (0, 0, 60, 10))  # a light upper edge
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned a quarter to the right
+    exif[0x0112] = 6  # to be shown turned clockwise by 90 degrees
     upright = decode(encoded(image, "JPEG", exif=exif, quality=95)).pixels
     assert upright.shape == (60, 40, 3)
     assert upright[:, -8:].mean() > 240
@@ -212,7 +212,7 @@ def test_a_sweep_deletes_files_of_killed_writers_but_not_of_running_ones(tmp_pat
 
 
 def letterboxed(image: Image.Image, size: tuple[int, int] = (640, 480), quality: int = 75) -> bytes:
-    """As YouTube offers a 16:9 picture in 4:3."""
+    """Return the 16:9 picture as YouTube offers it in 4:3."""
     height = round(size[0] * 9 / 16)
     frame = Image.new("RGB", size)
     frame.paste(image.convert("RGB").resize((size[0], height)), (0, (size[1] - height) // 2))
@@ -220,7 +220,7 @@ def letterboxed(image: Image.Image, size: tuple[int, int] = (640, 480), quality:
 
 
 def test_the_bars_of_real_letterboxed_pictures_are_cropped_and_no_other_picture_is(shared_data: Path) -> None:
-    bare = {"2Vv-BfVoq4g", "astISOttCQ0"}  # the two that fill their 4:3, looked at by eye
+    bare = {"2Vv-BfVoq4g", "astISOttCQ0"}  # checked by eye: these two fill their 4:3
     cropped = 0
     for path in sorted((shared_data / "thumbnails" / "images").iterdir()):
         with Image.open(path) as image:
@@ -264,7 +264,7 @@ def test_dark_pictures_without_clean_bars_are_not_cropped() -> None:
     for top, bottom in ((night, night), (0, night), (0, lettering), (0, 30), (lettering, 0), (20, 20)):
         assert shape(top, bottom) == (480, 640)
     assert shape(0, 0, height=470) == (470, 640)  # 1.36: not 4:3
-    assert shape(0, 0, height=360) == (360, 640)  # a wide film's own bars
+    assert shape(0, 0, height=360) == (360, 640)  # 16:9: these bars belong to the picture
 
 
 def test_bars_at_the_sides_are_kept() -> None:

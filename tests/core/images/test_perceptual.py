@@ -1,4 +1,4 @@
-"""Promises of telling whether pictures look alike."""
+"""Perceptual hashes and the comparison of pictures."""
 
 import csv
 import io
@@ -16,8 +16,8 @@ from thumblab_core.images.perceptual import NEAR, distance, near_duplicates, per
 Draw = Callable[..., bytes]
 
 
-def again(pixels: Pixels, quality: int = 75, width: int | None = None) -> Pixels:
-    """The picture in another size and encoding."""
+def reencoded(pixels: Pixels, quality: int = 75, width: int | None = None) -> Pixels:
+    """Return the picture in another size and encoding."""
     image = Image.fromarray(pixels)
     if width is not None:
         image = image.resize((width, round(width * image.height / image.width)))
@@ -26,8 +26,8 @@ def again(pixels: Pixels, quality: int = 75, width: int | None = None) -> Pixels
     return decode(out.getvalue()).pixels
 
 
-def lettered(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """The picture with a box of text of 4 % of its area somewhere."""
+def with_text(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Return the picture with a box of text on 4 % of its area, at a random place."""
     image = Image.fromarray(pixels)
     width, height = image.width // 4, image.height // 6
     x, y = int(random.integers(0, image.width - width)), int(random.integers(0, image.height - height))
@@ -39,7 +39,7 @@ def lettered(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 @pytest.fixture(scope="module")
 def real(shared_data: Path) -> list[Pixels]:
-    """Every 20th real thumbnail."""
+    """Return every 20th real thumbnail."""
     folder = shared_data / "thumbnails"
     with (folder / "videos.csv").open(encoding="utf-8-sig", newline="") as file:
         return [decode((folder / row["image"]).read_bytes()).pixels for row in list(csv.DictReader(file))[::20]]
@@ -65,7 +65,7 @@ def test_a_real_picture_in_another_size_or_encoding_is_the_same_picture(
     real: list[Pixels], quality: int, width: int | None
 ) -> None:
     for pixels in real:
-        other = again(pixels, quality, width)
+        other = reencoded(pixels, quality, width)
         assert distance(perceptual_hash(pixels), perceptual_hash(other)) <= 4
         assert same_picture(pixels, other)
 
@@ -76,7 +76,7 @@ def test_text_on_a_real_picture_makes_it_a_different_picture_even_if_the_hash_ha
     random = np.random.default_rng(0)
     unseen = 0
     for pixels in real:
-        other = again(lettered(pixels, random))
+        other = reencoded(with_text(pixels, random))
         unseen += distance(perceptual_hash(pixels), perceptual_hash(other)) <= 4
         assert not same_picture(pixels, other)
     assert unseen > len(real) // 10

@@ -1,4 +1,4 @@
-"""Promises of cost: no file makes the decoder take more memory or time than is stated in docs/pictures.md."""
+"""No picture file makes decoding take more memory or time than docs/pictures.md states."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from PIL import Image
 from thumblab_core.images import ImageError, decode
 
 SIDE = 6_320
-"""40 million pixels, just within what is decoded."""
+"""Pixels: a square of this side is just below the limit of 40 million pixels."""
 
 MEASURE = """
 import json, resource, sys
@@ -42,7 +42,7 @@ def large(kind: str) -> bytes:
 
 
 def measured(folder: Path, data: bytes) -> tuple[int, list[int]]:
-    """MiB by which a process of its own grows when it decodes this, and width, height and shape of what comes of it."""
+    """Decode in a new process. Return by how many MiB it grows, and width, height and shape of the picture."""
     (folder / "warm.png").write_bytes(encoded(Image.new("RGB", (64, 64))))
     (folder / "large").write_bytes(data)
     script = [sys.executable, "-c", MEASURE, str(folder / "warm.png"), str(folder / "large")]
@@ -60,7 +60,7 @@ def test_forty_megapixels_of_any_format_stay_within_400_mib(tmp_path: Path, kind
 
 
 def scans(count: int, width: int = 64, height: int = 64, between: bytes = b"") -> bytes:
-    """A progressive JPEG whose last scan comes again and again, and that claims to be of another size."""
+    """Return a progressive JPEG that repeats its last scan and claims another size."""
     data = encoded(Image.linear_gradient("L").resize((64, 64)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     data = data[:last] + between.join([data[last:-2]] * (count - data[:last].count(b"\xff\xda"))) + b"\xff\xd9"
@@ -152,10 +152,10 @@ def test_a_large_letterboxed_picture_is_cropped_and_states_the_cropped_size() ->
 def test_at_least_is_respected_in_every_orientation() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    lying = encoded(Image.new("RGB", (1_920, 1_080)), "JPEG", exif=exif)
-    height, width = decode(lying, (540, 400)).pixels.shape[:2]
+    sideways = encoded(Image.new("RGB", (1_920, 1_080)), "JPEG", exif=exif)
+    height, width = decode(sideways, (540, 400)).pixels.shape[:2]
     assert (width, height) == (540, 960)
     for kind in ("PNG", "JPEG"):
         height, width = decode(encoded(Image.new("RGB", (6_000, 1_000)), kind), (5_000, 900)).pixels.shape[:2]
         assert (width, height) == (6_000, 1_000)
-    assert Image.open(io.BytesIO(lying)).size == (1_920, 1_080)
+    assert Image.open(io.BytesIO(sideways)).size == (1_920, 1_080)

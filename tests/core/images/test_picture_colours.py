@@ -1,4 +1,4 @@
-"""Promises of colours: a picture is what a browser shows, whatever profile or mode its file has."""
+"""Pictures decode to the colours that a browser shows, whatever the profile or mode of the file."""
 
 import io
 import struct
@@ -30,7 +30,7 @@ from thumblab_core.images import decode
 
 
 def painted() -> np.ndarray:  # type: ignore[type-arg]
-    """Colours of every hue, none of them very dark: there ProPhoto's 8 bits are far apart."""
+    """Return colours of every hue. None is very dark, because dark levels of 8-bit ProPhoto are far apart."""
     hue, light = np.meshgrid(np.linspace(0, 255, 96), np.linspace(90, 250, 64))
     hsv = np.stack([hue, np.full_like(hue, 170), light], axis=-1).astype(np.uint8)
     return np.asarray(Image.fromarray(hsv, "HSV").convert("RGB"))
@@ -52,7 +52,7 @@ def test_pictures_that_look_the_same_decode_alike_whatever_their_profile(space: 
     options = {"PNG": {}, "WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}[kind]
     srgb = painted()
     other = Image.fromarray(as_if_in(srgb, space))
-    assert np.abs(np.asarray(other, int) - srgb).mean() > 3  # so that a decoder without profiles fails
+    assert np.abs(np.asarray(other, int) - srgb).mean() > 3  # so that a decoder that ignores profiles fails
     data = encoded(other, kind, icc_profile=rgb_profile(space), **options)
     for at_least in (None, (32, 32)):
         found = decode(data, at_least).pixels
@@ -157,15 +157,15 @@ def test_the_colour_chunks_of_png_apply_in_the_order_of_the_specification() -> N
         (prophoto, [gamma, chunk(b"sRGB", b"\0"), icc]),
         (linear, [icc, chunk(b"cICP", bytes([1, 8, 0, 1]))]),
         (as_it_is, [icc, chunk(b"cICP", bytes([1, 13, 0, 1]))]),
-        (prophoto, [icc, chunk(b"cICP", bytes([9, 16, 0, 1]))]),  # PQ: what it looks like depends on the screen
+        (prophoto, [icc, chunk(b"cICP", bytes([9, 16, 0, 1]))]),  # PQ: its look depends on the screen
         (as_it_is, [chunk(b"gAMA", b"\0"), chunk(b"cHRM", bytes(32))]),
         (as_it_is, [gamma[:-1] + bytes([gamma[-1] ^ 1])]),
     ):
         assert only_colour(with_chunks(data, *notes)) == pytest.approx(expected, abs=2), notes
     p3 = [31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000]
-    said = chunk(b"cHRM", struct.pack(">8I", *p3))
+    chromaticities = chunk(b"cHRM", struct.pack(">8I", *p3))
     data = encoded(Image.fromarray(as_if_in(painted(), "Display P3")))
-    for notes in ([said], [chunk(b"cICP", bytes([12, 13, 0, 1]))]):
+    for notes in ([chromaticities], [chunk(b"cICP", bytes([12, 13, 0, 1]))]):
         apart = np.abs(decode(with_chunks(data, *notes)).pixels.astype(int) - painted())
         assert apart.mean() < 2
 

@@ -1,4 +1,4 @@
-"""Promises of files: what is beside the pixels never decides whether they are read, and a refusal says what was sent."""
+"""Parts of a file other than the pixels never decide whether it is read, and errors name the format that was sent."""
 
 import io
 import os
@@ -18,7 +18,7 @@ LARGE = os.urandom(3 * 2**20)
 
 
 def painted(mode: str = "RGB") -> Image.Image:
-    """Light above, dark below, so that it shows which way up it is."""
+    """Return a picture that is light above and dark below, which shows its orientation."""
     image = Image.new("RGB", (96, 64), (200, 40, 40))
     image.paste((20, 20, 90), (0, 40, 96, 64))
     return image.convert(mode)
@@ -29,7 +29,7 @@ def same(one: bytes, other: bytes) -> bool:
     return first.format == second.format and bool((first.pixels == second.pixels).all())
 
 
-def lying(orientation: int) -> bytes:
+def exif_of(orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     return exif.tobytes()
@@ -116,15 +116,15 @@ def test_no_other_chunk_keeps_a_webp_from_being_read() -> None:
         [(b"EXIF", b"Exif\0\0MM\0*" + b"\xff" * 99), (b"XMP ", LARGE)],
         [(b"ICCP", b"broken")],
         [(b"ICCP", LARGE * 2)],
-        [],  # its header speaks of notes that are not there
+        [],  # the header announces chunks that are missing
         [(b"what", b"")],
     ):
         assert same(riff(header, *notes, pixels), plain)
         whole = riff(header, pixels, *notes)
         assert same(whole, plain)
-        assert same(whole[:-1] if notes else whole, plain)  # cut off in its last note
+        assert same(whole[:-1] if notes else whole, plain)  # cut off inside the last chunk
     assert same(
-        encoded(painted(), "WEBP", lossless=True, exif=lying(6)),
+        encoded(painted(), "WEBP", lossless=True, exif=exif_of(6)),
         encoded(painted().rotate(-90, expand=True), "WEBP", lossless=True),
     )
 
@@ -158,7 +158,7 @@ def test_each_of_the_eight_orientations_is_turned_upright(orientation: int) -> N
     }
     stored = corner.transpose(turned[orientation]) if orientation in turned else corner
     for kind in ("PNG", "JPEG"):
-        picture = decode(encoded(stored, kind, exif=lying(orientation)))
+        picture = decode(encoded(stored, kind, exif=exif_of(orientation)))
         assert (picture.width, picture.height) == (96, 64)
         assert np.abs(picture.pixels.astype(int) - np.asarray(corner)).mean() < 2
 
@@ -166,12 +166,12 @@ def test_each_of_the_eight_orientations_is_turned_upright(orientation: int) -> N
 def test_the_still_picture_of_an_animation_is_read() -> None:
     red, blue = Image.new("RGB", (64, 64), "red"), Image.new("RGB", (64, 64), "blue")
     for default in (False, True):
-        moving = encoded(red, save_all=True, append_images=[blue], default_image=default)
-        assert decode(moving).pixels[9, 9].tolist() == [255, 0, 0]
+        animation = encoded(red, save_all=True, append_images=[blue], default_image=default)
+        assert decode(animation).pixels[9, 9].tolist() == [255, 0, 0]
     small = Image.new("RGBA", (64, 64))
     small.paste("red", (20, 30, 40, 50))
-    moving = encoded(small, "WEBP", save_all=True, append_images=[blue.convert("RGBA")], lossless=True)
-    pixels = decode(moving).pixels
+    animation = encoded(small, "WEBP", save_all=True, append_images=[blue.convert("RGBA")], lossless=True)
+    pixels = decode(animation).pixels
     assert pixels.shape == (64, 64, 3)
     assert pixels[40, 30].tolist() == [255, 0, 0]
     assert pixels[5, 5].tolist() == [255, 255, 255]
@@ -229,5 +229,5 @@ def test_a_file_that_is_too_long_is_refused_without_reading_it(tmp_path: Path) -
     with pytest.raises(ImageError, match=r"has 2048\.0 MiB; at most 50 MiB"):
         read_file(path)
     with path.open("wb") as file:
-        file.truncate(50_000_000)  # what YouTube calls 50 MB
+        file.truncate(50_000_000)  # YouTube's 50 MB
     assert len(read_file(path)) == 50_000_000 < MAX_BYTES

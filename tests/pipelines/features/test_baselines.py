@@ -1,4 +1,4 @@
-"""Promises of the channel baselines: medians of the latest counts, per age band, and the outlier multiple made of them."""
+"""Channel baselines, medians of the latest counts per age band, and the outlier multiples that use them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,9 +29,9 @@ def multiples(seen: Observed) -> dict[str, float | None]:
 
 
 def passed(found: Baselines) -> bool:
-    (verdict,) = check_baselines(found)
-    assert verdict.name == "positive"
-    return verdict.passed
+    (check,) = check_baselines(found)
+    assert check.name == "positive"
+    return check.passed
 
 
 def test_baselines_are_medians_of_the_latest_counts_over_all_ages_and_per_band(seen: Observed) -> None:
@@ -135,7 +135,7 @@ def test_the_multiple_uses_views_per_hour_if_the_band_has_no_views(seen: Observe
     for name in "def":
         seen.video(name, (1_000, 2_000))
     compute_baselines(seen.lab, "tech")
-    # Views per hour: 0, 0, 10, and three times 2.
+    # Views per hour: 0, 0, 10, 2, 2 and 2.
     assert [row.age_band for row in seen.rows(STORED)] == ["30-90 days", "all"]
     assert multiples(seen) == {"a": 0, "b": 0, "c": 5, "d": 1, "e": 1, "f": 1}
 

@@ -1,4 +1,4 @@
-"""Promises of views at a fixed age: between what was seen, never beyond it, never across a change of what a view is."""
+"""Views at a fixed age are interpolated between observations of one era, and never extrapolated."""
 
 import itertools
 import math
@@ -23,7 +23,7 @@ ANY_HISTORY = st.lists(st.tuples(AGES, COUNTS | st.just(math.nan), st.sampled_fr
 
 @st.composite
 def growing(draw: st.DrawFn) -> list[Observation]:
-    """At least two observations of one era, in order, of which no two are close enough to be one."""
+    """Draw at least two observations of one era, in order, at clearly different ages."""
     steps = draw(st.lists(st.tuples(st.floats(1.001, 1.9), st.integers(0, 10**7)), min_size=1, max_size=10))
     age, count = draw(st.floats(1, 100)), float(draw(st.integers(0, 10**6)))
     seen = [(age, count, "new")]
@@ -66,10 +66,10 @@ def test_an_estimate_lies_between_its_two_observations(seen: list[Observation], 
 @given(ANY_HISTORY, AGES)
 def test_an_age_without_close_observations_on_both_sides_is_left_out(seen: list[Observation], at: float) -> None:
     for estimate in estimates([at], seen).values():
-        mine = [age for age, count, era in seen if era == estimate.era and not math.isnan(count)]
-        assert {estimate.before, estimate.after} <= set(mine)
+        ages = [age for age, count, era in seen if era == estimate.era and not math.isnan(count)]
+        assert {estimate.before, estimate.after} <= set(ages)
         assert estimate.before <= at <= estimate.after <= MAX_AGE_RATIO * estimate.before
-        assert not any(estimate.before < age < estimate.after for age in mine)
+        assert not any(estimate.before < age < estimate.after for age in ages)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_later_count_of_another_era_corrects_no_count() -> None:
 
 
 def test_the_closer_observations_are_used_if_two_eras_enclose_an_age() -> None:
-    """A video that was taken for a Short at first has counts of two definitions."""
+    """A video that was first taken for a Short has counts of two eras."""
     seen: list[Observation] = [(20, 100, "new"), (22, 5, "old"), (26, 5, "old"), (30, 100, "new")]
     assert estimates([24], seen)[24] == Estimate(24, 5, "old", 22, 26)
 
@@ -155,7 +155,10 @@ def histories(shared_data: Path) -> Path:
 
 
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
-    """Every count of the trending list, from those before and after it that are at least 1.35 times apart from it."""
+    """Return the relative errors on the trending list.
+
+    Each count is estimated from the counts before and after it whose ages differ by a factor of at least 1.35.
+    """
     import pandas as pd
 
     rows = pd.read_csv(folder / "trending_hourly_2025-02.csv")
@@ -182,11 +185,11 @@ def test_errors_on_real_view_series_stay_within_the_documented_bound(histories: 
 
 
 def test_the_documented_figures_are_the_figures_of_the_benchmark(histories: Path) -> None:
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-m", "benchmarks.fixed_age", str(histories)],
         cwd=ROOT, capture_output=True, text=True, check=True, timeout=120,
     ).stdout  # fmt: skip
-    printed = {" ".join(line.split()) for line in said.splitlines()}
+    printed = {" ".join(line.split()) for line in output.splitlines()}
     blocks = (ROOT / "docs" / "view-histories.md").read_text().split("```")[1::2]
     figures = [
         " ".join(line.split()) for block in blocks if block.startswith("text\n") for line in block.splitlines()[1:]
@@ -196,9 +199,9 @@ def test_the_documented_figures_are_the_figures_of_the_benchmark(histories: Path
 
 
 def test_the_benchmark_without_data_names_the_folder(tmp_path: Path) -> None:
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "benchmarks.fixed_age", str(tmp_path / "nowhere")],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert said.returncode == 1
-    assert "There are no view histories in" in said.stderr
+    assert done.returncode == 1
+    assert "There are no view histories in" in done.stderr

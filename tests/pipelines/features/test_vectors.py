@@ -82,33 +82,33 @@ def test_inputs_without_a_vector_are_reported_left_out_and_not_tried_again_by_th
     (title,) = bench.rows(select(videos.c.title).where(videos.c.video_id == lost))[0]
     bench.pictures = FailingPictures([0])
     bench.titles = FailingTitles(title)
-    for again in (False, True):
+    for second_run in (False, True):
         found = embed.embed(bench.lab, NICHE)
         assert [name.split(":")[0] for name in found.without] == [dark, lost]
         assert "its thumbnail: the encoder gives no vector" in found.without[0]
         assert "its title: the encoder gives no vector" in found.without[1]
-        assert (found.images, found.titles) == ((0, 0) if again else (len(others) + 1,) * 2)
+        assert (found.images, found.titles) == ((0, 0) if second_run else (len(others) + 1,) * 2)
     assert sum(bench.pictures.batches) == len(others) + 2
     assert bench.titles.encoded.count(title) == 1
-    judged = {verdict.name: verdict for verdict in embed.check_embeddings(bench.lab, NICHE)}
-    assert judged["complete"].passed
-    assert judged["complete"].explanation.endswith(
+    checks = {check.name: check for check in embed.check_embeddings(bench.lab, NICHE)}
+    assert checks["complete"].passed
+    assert checks["complete"].explanation.endswith(
         f"the encoder gives no vector for {dark}, {lost} (`thumblab index rebuild {NICHE}` tries again)"
     )
     baselines.compute_baselines(bench.lab, NICHE)
     assert build.build_index(bench.lab, NICHE).release.info["count"] == len(others) + 1
     bench.pictures = CountingPictures("another-768")
-    assert embed.embed(bench.lab, NICHE).images == len(others) + 2  # another encoder is asked
+    assert embed.embed(bench.lab, NICHE).images == len(others) + 2  # another encoder tries them
     bench.do(update(videos).where(videos.c.video_id == lost).values(title=f"{title}!"))
-    assert embed.embed(bench.lab, NICHE).titles == 1  # and so is the same one of another title
+    assert embed.embed(bench.lab, NICHE).titles == 1  # the same encoder tries another title
 
 
 def test_the_check_fails_if_the_encoder_gives_no_vector_for_most_pictures(bench: Bench) -> None:
     bench.pictures = FailingPictures(range(len(bench.ids()) - 2))
     embed.embed(bench.lab, NICHE)
-    judged = {verdict.name: verdict for verdict in embed.check_embeddings(bench.lab, NICHE)}
-    assert not judged["complete"].passed
-    assert "its model is damaged" in judged["complete"].explanation
+    checks = {check.name: check for check in embed.check_embeddings(bench.lab, NICHE)}
+    assert not checks["complete"].passed
+    assert "its model is damaged" in checks["complete"].explanation
 
 
 def test_the_check_fails_for_a_vector_that_is_not_of_length_one(bench: Bench) -> None:
@@ -136,5 +136,5 @@ def test_every_picture_is_measured_once_and_again_when_the_formulas_change(
 
 
 def test_the_fixture_leaves_nothing_to_download(bench: Bench) -> None:
-    """The fixture of this module stands in for a download that was made: there must be nothing left of it to make."""
+    """The fixture `bench` stands for a finished download."""
     assert download.download_thumbnails(bench.lab, NICHE).had == len(bench.ids())

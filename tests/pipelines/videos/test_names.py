@@ -1,4 +1,4 @@
-"""Promises about texts with HTML entities: they read as people wrote them, and two spellings are one channel."""
+"""Texts with HTML entities are read as people wrote them, and two spellings of a name are one channel."""
 
 import base64
 import csv
@@ -87,15 +87,15 @@ def test_two_spellings_in_a_catalogue_give_one_channel_and_the_import_reports_th
         [(channel_id, title)] = connection.execute(select(channels.c.channel_id, channels.c.title)).all()
         found = set(connection.execute(select(videos.c.title, videos.c.tags[1])).all())
     assert channel_id == channel_id_of(SAME[0])
-    assert title == "Tom & Jerry's Ｌab"  # as the last row shows it
+    assert title == "Tom & Jerry's Ｌab"  # from the last row
     assert found == {("Q & A", "r&b")}
-    said = [remark for remark in report.remarks if "HTML entities" in remark]
-    assert len(said) == 3
-    assert "HTML entities in title of 3 rows were decoded, such as on line 3, 'Q &amp; A' is read as 'Q & A'" in said
+    remarks = [remark for remark in report.remarks if "HTML entities" in remark]
+    assert len(remarks) == 3
+    assert "HTML entities in title of 3 rows were decoded, such as on line 3, 'Q &amp; A' is read as 'Q & A'" in remarks
 
 
 def old_id(name: str) -> str:
-    """As an id was made of a name before names were compared as they are read."""
+    """Return the id that was made from a name before names were decoded for comparison."""
     return "UC" + base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()[:22]
 
 
@@ -143,7 +143,7 @@ def test_the_migration_merges_channels_of_two_spellings_with_their_references(
         of_titles = [
             statement for statement in sent if " SET title = " in statement and "UPDATE channels" not in statement
         ]
-        assert len(of_titles) == 2, "one for each table, however many titles there are"
+        assert len(of_titles) == 2, "one statement for each table, whatever the number of titles"
         one, other, third = (channel_id_of(name) for name in (plain, "Q&A", "Bench Channel"))
         found = dict(connection.execute(text("SELECT channel_id, title FROM channels")).all())
         assert found == {one: plain, other: "Q&A", third: "Bench Channel", youtube: "Real &amp; Co"}
@@ -159,7 +159,7 @@ def test_the_migration_merges_channels_of_two_spellings_with_their_references(
         assert connection.execute(text("SELECT channel_id FROM crawl_channels")).scalars().all() == [one]
         slices = set(connection.execute(text("SELECT slice FROM model_evaluations")).scalars())
         assert slices >= {f"channel:{name}" for name in (one, other, third, youtube)}
-    with engine.begin() as connection:  # nothing is left to do
+    with engine.begin() as connection:  # a second run changes nothing
         config.attributes["connection"] = connection
         command.downgrade(config, "0005")
         command.upgrade(config, "0006")

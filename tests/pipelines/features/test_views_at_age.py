@@ -1,4 +1,4 @@
-"""Promises of `views_at_age`: what the observations say now, for every video of the niche, and nothing of another."""
+"""`views_at_age` holds the estimates from the current observations, for every video of the niche."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,7 +27,7 @@ def test_the_fixed_ages_are_a_day_three_days_a_week_and_thirty_days() -> None:
 def test_views_are_saved_for_each_age_that_the_observations_enclose(seen: Observed) -> None:
     seen.video("a", (18, 1_000), (32, 2_000), (72, 5_000), (160, None), (200, 9_000), (900, 10_000))
     found = compute_views_at_age(seen.lab, "tech")
-    # 168 h stands between 72 h and 200 h, 720 h between 200 h and 900 h: too far apart.
+    # 168 h lies between 72 h and 200 h, and 720 h between 200 h and 900 h. Both gaps are too wide.
     assert seen.rows(STORED) == [("a", 24, pytest.approx(1_500), ERA, 18, 32), ("a", 72, 5_000, ERA, 72, 72)]
     assert (found.videos, found.observed_again, found.known) == (1, 1, {24: 1, 72: 1, 168: 0, 720: 0})
 
@@ -70,7 +70,7 @@ def test_estimates_that_the_observations_no_longer_support_are_deleted(seen: Obs
     seen.video("moved", (20, 1_000), (30, 1_100))
     assert compute_views_at_age(seen.lab, "tech").known[24] == 2
     seen.do(delete(video_stats).where(video_stats.c.video_id == "a"))
-    # Published 15 hours later than was thought, so observed at 5 and 15 hours.
+    # The publication moves by 15 hours, so the video was observed at 5 and 15 hours.
     seen.do(update(videos).where(videos.c.video_id == "moved").values(published_at=PUBLISHED + timedelta(hours=15)))
     assert compute_views_at_age(seen.lab, "tech").known[24] == 0
     assert seen.rows(STORED) == []

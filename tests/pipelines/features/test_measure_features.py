@@ -1,4 +1,4 @@
-"""Promises of measuring a library: once each, with evidence, whatever single pictures are like."""
+"""Measuring a library: each thumbnail once, with evidence, whatever the other pictures are like."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ TEXTS = ("BEST PHONE", "", "CAMERA TEST", "42")
 
 
 class Tower(BuiltinEncoder):
-    """The built-in encoder, with a text tower that puts every text where one colour lies."""
+    """The built-in encoder with a text tower that gives the same vector for every text."""
 
     fingerprint = "tower-768"
 
@@ -56,7 +56,7 @@ class Tower(BuiltinEncoder):
 
 @pytest.fixture
 def lab(open_lab: Callable[..., Lab], tmp_path: Path) -> Lab:
-    """A library of four pictures, three of which say something."""
+    """Return a library of four pictures, three of which show a text."""
     (tmp_path / "images").mkdir()
     with (tmp_path / "videos.csv").open("w", newline="") as file:
         rows = csv.writer(file)
@@ -144,8 +144,8 @@ def test_the_asset_metadata_report_what_was_measured_and_what_was_missing(
     monkeypatch.setattr(LabResource, "open", lambda self: lab)  # Dagster copies a resource, so it cannot carry a lab
     with dg.build_asset_context(partition_key=NICHE) as context:
         result = visual_features_asset(context, LabResource())
-    said = {name: getattr(value, "value", value) for name, value in result.metadata.items()}
-    assert (said["measured"], said["had_already"], said["unreadable"]) == (4, 0, 0)
-    assert said["title_match_by"] == {"text": 2, "nothing": 2}
-    assert "thumblab models pull" in said["missing"]
-    assert said["pictures_per_second"] > 0
+    metadata = {name: getattr(value, "value", value) for name, value in result.metadata.items()}
+    assert (metadata["measured"], metadata["had_already"], metadata["unreadable"]) == (4, 0, 0)
+    assert metadata["title_match_by"] == {"text": 2, "nothing": 2}
+    assert "thumblab models pull" in metadata["missing"]
+    assert metadata["pictures_per_second"] > 0
