@@ -1,4 +1,14 @@
-"""The only way the lab reads a URL that came from outside: allowed hosts, no redirects, counted bytes, a deadline."""
+"""Read URLs that come from outside. All code of the lab that reads such a URL uses this module.
+
+What protects against a hostile URL or host:
+
+    hosts            only those that the fetcher was given, on their port; no credentials in the URL
+    redirects        not followed
+    proxies          not used
+    size             at most the given number of bytes
+    compression      not requested and never unpacked
+    time             one deadline from the connection to the last byte
+"""
 
 import ssl
 import threading
@@ -18,13 +28,16 @@ from thumblab_core.hosts import USUAL_PORTS, host_in_url, host_name
 from thumblab_core.images import MAX_BYTES
 
 CONNECT_S, READ_S, DEADLINE_S = 5.0, 20.0, 30.0
-"""Seconds for a connection, for the next bytes, and for everything together."""
+"""Seconds for a connection, for the next bytes, and for the whole request."""
 
 _OK, _NOT_MODIFIED = 200, 304
 _MAX_CONNECTIONS, _MAX_IDLE, _IDLE_S = 64, 16, 5.0
 _SMALL = 2**16
+"""Bytes: the body of a refused answer is read to its end only up to this size."""
 _LONGEST_TAG = 1_000
+"""Characters: a longer ETag or Last-Modified is ignored."""
 _UNRESERVED = "/%:@!$&'()*+,;=~?"
+"""Characters that are not escaped in paths and queries, beside letters and digits."""
 _FAILURES = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
@@ -36,9 +49,10 @@ _FAILURES = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What a host answered: 200 with the bytes, or 304 without any, when what was known still holds.
+    """The answer of a host: 200 with the bytes, or 304 without a body if nothing has changed.
 
-    `etag` and `last_modified` are to be sent along next time; `date` is the host's clock. None where it does not tell.
+    Pass `etag` and `last_modified` to the next request. `date` is the host's clock. Each is None if the host does not
+    send it.
     """
 
     status: int
@@ -53,9 +67,10 @@ class Answer:
 
 
 class FetchError(LabError):
-    """The URL was refused or did not give its bytes.
+    """The URL was refused or could not be read.
 
-    Where a host answered, `status` is its HTTP status, `date` its clock and `retry_after` the seconds that it asks for.
+    If a host answered, `status` is the HTTP status, `date` the host's clock and `retry_after` the seconds that it asks
+    to wait.
     """
 
     def __init__(
@@ -72,23 +87,25 @@ class FetchError(LabError):
 
 
 class RefusedError(FetchError):
-    """The lab itself does not read such a URL; nobody was asked."""
+    """The lab does not read such a URL. No request was sent."""
 
 
 class Fetcher:
-    """Reads files from the hosts it is told to trust, over one pool of connections; safe to use from many threads.
+    """Reads files from allowed hosts over one pool of connections. Many threads may use it at once.
 
     Args:
-        hosts: `name` (https on its usual port) or `name:port` (plain http too: the emulator), as `host_in_url` writes them.
-        deadline_s: seconds for one file, from the connection to the last byte, however slowly it drips.
-        accept: the media types that are asked for.
+        hosts: `name` (https on its usual port) or `name:port` (also plain http, for the emulator), in the form of
+            `host_in_url`.
+        deadline_s: seconds for one file, from the connection to the last byte.
+        accept: the media types to request.
     """
 
     def __init__(self, hosts: Collection[str], deadline_s: float = DEADLINE_S, accept: str = "image/*") -> None:
         self._hosts = frozenset(hosts)
         self._deadline_s = deadline_s
         self._deadline = _Deadline()
-        # httpcore itself, not httpx: it takes the address apart as it was checked, and follows, unpacks and proxies nothing.
+        # httpcore, not httpx: it connects to exactly the address that was checked. It does not follow redirects, unpack
+        # bodies or use proxies.
         self._pool = httpcore.ConnectionPool(
             max_connections=_MAX_CONNECTIONS,
             max_keepalive_connections=_MAX_IDLE,
@@ -97,7 +114,7 @@ class Fetcher:
         )
         self._headers = {
             "User-Agent": f"thumbnail-lab/{metadata.version('thumblab')}",
-            # A picture is not compressed once more; a body that claims to be could swell past what was counted.
+            # Pictures do not need further compression, and a compressed body could unpack to more than was counted.
             "Accept-Encoding": "identity",
             "Accept": accept,
         }
@@ -112,19 +129,23 @@ class Fetcher:
         self._pool.close()
 
     def check(self, url: str) -> httpcore.URL:
-        """The URL in parts, to be dialled as they are. Raises `RefusedError` unless this fetcher may read it."""
+        """Return the parts of the URL, to be used as they are.
+
+        Raises `RefusedError` unless this fetcher may read it.
+        """
         try:
             parts = urlsplit(url)
             host, port = host_name(parts.hostname or ""), parts.port
-            target = quote(parts.path or "/", _UNRESERVED) + ("?" + quote(parts.query, _UNRESERVED)) * bool(parts.query)
+            query = "?" + quote(parts.query, _UNRESERVED) if parts.query else ""
+            target = quote(parts.path or "/", _UNRESERVED) + query
         except ValueError:
             raise RefusedError(f"not a URL: {url[:200]!r}") from None
         if parts.username is not None or parts.password is not None:
             raise RefusedError("URLs with credentials are refused")
-        asked = USUAL_PORTS.get(parts.scheme) if port is None else port
-        usual = (parts.scheme, asked) == ("https", 443) and host_in_url(host) in self._hosts
-        named = parts.scheme in USUAL_PORTS and host_in_url(host, asked) in self._hosts
-        if not usual and not named:
+        actual_port = USUAL_PORTS.get(parts.scheme) if port is None else port
+        allowed_by_name = (parts.scheme, actual_port) == ("https", 443) and host_in_url(host) in self._hosts
+        allowed_with_port = parts.scheme in USUAL_PORTS and host_in_url(host, actual_port) in self._hosts
+        if not allowed_by_name and not allowed_with_port:
             raise RefusedError(
                 f"{parts.scheme}://{parts.netloc[:100]} is not among the image hosts; "
                 "send the picture itself, or name the host in THUMBLAB_EXTRA_IMAGE_HOSTS"
@@ -139,9 +160,10 @@ class Fetcher:
         last_modified: str | None = None,
         within_s: float | None = None,
     ) -> Answer:
-        """What `url` answers, at most `max_bytes` of it, `within_s` seconds where that is sooner. Raises `FetchError`.
+        """Return the answer to a request for `url`. Raises `FetchError`, also for a body of more than `max_bytes`.
 
-        With the `etag` or `last_modified` of an earlier answer the host may say that nothing changed, and send nothing.
+        `within_s` shortens the deadline, in seconds. With the `etag` or `last_modified` of an earlier answer, the host
+        can answer that nothing has changed, without a body.
         """
         headers = dict(self._headers)
         if etag:
@@ -153,9 +175,10 @@ class Fetcher:
         return replace(answer, body=bytes(body))
 
     def download(self, url: str, file: BinaryIO, max_bytes: int) -> None:
-        """Write what `url` answers to `file` as it arrives, at most `max_bytes` of it.
+        """Write the body of the answer to `file` as it arrives.
 
-        Raises `FetchError`; the file may then hold a part, so write aside and rename.
+        Raises `FetchError`, also for a body of more than `max_bytes`. The file may then hold a part of the body, so
+        write to a temporary file and rename it.
         """
         self._read(url, dict(self._headers), max_bytes, file.write)
 
@@ -167,27 +190,27 @@ class Fetcher:
         keep: Callable[[bytes], object],
         within_s: float | None = None,
     ) -> Answer:
-        """The answer without its body, which `keep` is given in pieces."""
-        asked = self.check(url)
-        # By hand: httpcore leaves an IPv6 address without its brackets.
-        headers["Host"] = host_in_url(asked.host.decode("ascii", "replace"), asked.port)
+        """Return the answer without its body, which is passed to `keep` in pieces."""
+        target = self.check(url)
+        # Set here, because httpcore writes an IPv6 address without its brackets.
+        headers["Host"] = host_in_url(target.host.decode("ascii", "replace"), target.port)
         seconds = self._deadline_s if within_s is None else min(within_s, self._deadline_s)
         self._deadline.begin(seconds)
         try:
-            return self._stream(url, asked, headers, max_bytes, keep)
+            return self._stream(url, target, headers, max_bytes, keep)
         except _FAILURES as error:
             if self._deadline.passed():
                 raise FetchError(f"{url[:200]} did not arrive within {seconds:.3g} s") from None
             raise FetchError(f"{url[:200]} could not be read ({type(error).__name__}: {error})") from None
 
     def _stream(
-        self, url: str, asked: httpcore.URL, headers: dict[str, str], max_bytes: int, keep: Callable[[bytes], object]
+        self, url: str, target: httpcore.URL, headers: dict[str, str], max_bytes: int, keep: Callable[[bytes], object]
     ) -> Answer:
         wire = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
         timeout = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": READ_S}
-        with self._pool.stream("GET", asked, headers=wire, extensions={"timeout": timeout}) as answer:
-            told = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
-            date = _moment(told.get("date"))
+        with self._pool.stream("GET", target, headers=wire, extensions={"timeout": timeout}) as answer:
+            fields = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+            date = _moment(fields.get("date"))
             conditional = "If-None-Match" in headers or "If-Modified-Since" in headers
             good = answer.status == _OK or (answer.status == _NOT_MODIFIED and conditional)
             count = 0
@@ -198,15 +221,16 @@ class Fetcher:
                     raise FetchError(message, answer.status, date)
                 if good:
                     keep(chunk)
-                elif count > _SMALL:  # what is short is read to its end, to keep the connection
+                elif count > _SMALL:  # a short body is read to its end, so that the connection can be reused
                     break
             if not good:
-                retry_after = _seconds(told.get("retry-after"), date)
+                retry_after = _seconds(fields.get("retry-after"), date)
                 raise FetchError(f"{url[:200]} answered {answer.status}", answer.status, date, retry_after)
-            return Answer(answer.status, b"", _tag(told.get("etag")), _tag(told.get("last-modified")), date)
+            return Answer(answer.status, b"", _tag(fields.get("etag")), _tag(fields.get("last-modified")), date)
 
 
 def _moment(text: str | None) -> datetime | None:
+    """Return the moment in an HTTP header, or None without a valid one."""
     try:
         moment = parsedate_to_datetime(text or "")
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -215,7 +239,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _seconds(text: str | None, now: datetime | None) -> float | None:
-    """`Retry-After`: seconds, or a moment by the host's own clock."""
+    """Return the seconds in a `Retry-After` header, which holds seconds or a moment by the host's clock."""
     if text is None:
         return None
     if text.strip().isascii() and text.strip().isdigit():
@@ -229,7 +253,7 @@ def _tag(text: str | None) -> str | None:
 
 
 class _Deadline(threading.local):
-    """When the request of this thread has to be over."""
+    """The moment at which the request of the current thread must end."""
 
     ends = float("inf")
 
@@ -240,7 +264,7 @@ class _Deadline(threading.local):
         return time.monotonic() >= self.ends
 
     def at_most(self, timeout: float | None) -> float:
-        """The part of a timeout that is left before the end. Raises `httpcore.ReadTimeout` when there is none."""
+        """Return the timeout, shortened to the deadline. Raises `httpcore.ReadTimeout` after the deadline."""
         left = self.ends - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout("the deadline has passed")
@@ -248,7 +272,7 @@ class _Deadline(threading.local):
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A connection on which no wait lasts longer than the deadline: not for headers either, which may drip as well."""
+    """A connection that waits for nothing beyond the deadline, including headers that arrive byte by byte."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._stream = stream
@@ -274,7 +298,7 @@ class _TimedStream(httpcore.NetworkStream):
 
 
 class _TimedBackend(httpcore.SyncBackend):
-    """Makes the connections of a pool."""
+    """Opens the connections of a pool, each with the deadline."""
 
     def __init__(self, deadline: _Deadline) -> None:
         self._deadline = deadline

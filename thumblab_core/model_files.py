@@ -1,7 +1,7 @@
-"""Small model files that the lab may fetch: what they are, where from, and whether what is here is what was meant.
+"""Fetch small model files, and check that each file is the expected one.
 
-A file is known by its SHA-256 and nothing else. It is written aside and takes its place in `data_dir/models` only once
-its bytes have that digest, so a reader finds the whole file or none.
+A file is identified by its SHA-256 alone. It is written to a temporary file and moved to `data_dir/models` only if its
+bytes have that digest, so a reader finds the whole file or none.
 """
 
 import hashlib
@@ -22,16 +22,26 @@ from thumblab_core.settings import settings as current_settings
 _DEADLINE_S = 300.0
 _BLOCK = 2**20
 _ONNX_STARTS_WITH = b"\x08"
-"""The tag of `ir_version`, the first field of an ONNX file; a Git LFS pointer or a web page starts otherwise."""
+"""The tag of `ir_version`, the first field of an ONNX file. A Git LFS pointer or a web page starts with other bytes."""
 
 
 class ModelFileError(LabError):
-    """A model file cannot be had, or is not the one that was meant. Whatever was there before still is."""
+    """A model file is not available or not the expected one. An existing file was not changed."""
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One file that the lab may fetch. `size` in bytes; `url` answers without a redirect."""
+    """A model file that the lab can fetch.
+
+    Attributes:
+        name: the name for `thumblab models pull`.
+        file: the name of the file.
+        what: what the model does.
+        licence: its licence.
+        url: where it is fetched from, without a redirect.
+        size: its size in bytes.
+        sha256: the SHA-256 of its bytes.
+    """
 
     name: str
     file: str
@@ -47,7 +57,7 @@ YUNET = ModelFile(
     file="face_detection_yunet_2026may.onnx",
     what="finds the faces in a thumbnail (YuNet, OpenCV Zoo)",
     licence="MIT",
-    # Of one commit, so that upstream can change nothing; from the host that answers with the file, not with its LFS pointer.
+    # Pinned to one commit, so that upstream cannot change it. This host sends the file and not its Git LFS pointer.
     url="https://media.githubusercontent.com/media/opencv/opencv_zoo/47534e27c9851bb1128ccc0102f1145e27f23f98"
     "/models/face_detection_yunet/face_detection_yunet_2026may.onnx",
     size=229_738,
@@ -55,11 +65,11 @@ YUNET = ModelFile(
 )
 
 REGISTRY = {YUNET.name: YUNET}
-"""Every file that the lab knows, by name."""
+"""All model files, by name."""
 
 
 class Presence(StrEnum):
-    """Whether a model file is in its place."""
+    """Whether a model file is in its place, and whole."""
 
     PRESENT = "present"
     MISSING = "missing"
@@ -67,19 +77,19 @@ class Presence(StrEnum):
 
 
 def named(name: str) -> ModelFile:
-    """The file of that name. Raises `ModelFileError`."""
+    """Return the model file of that name. Raises `ModelFileError` if there is none."""
     if name not in REGISTRY:
-        raise ModelFileError(f"the lab knows no model file {name!r}; it knows {', '.join(REGISTRY)}")
+        raise ModelFileError(f"there is no model file {name!r}; use one of {', '.join(REGISTRY)}")
     return REGISTRY[name]
 
 
 def path_of(model: ModelFile, settings: Settings | None = None) -> Path:
-    """Its place in the data folder, whether it is there or not."""
+    """Return the path of the file in the data folder, whether it exists or not."""
     return (settings or current_settings()).data_dir / "models" / model.file
 
 
 def presence(model: ModelFile, settings: Settings | None = None) -> Presence:
-    """Whether the file is in its place with the bytes that were meant."""
+    """Return whether the file exists with the expected bytes. Raises `ModelFileError` if it cannot be read."""
     path = path_of(model, settings)
     try:
         return Presence.PRESENT if _digest_of(path) == model.sha256 else Presence.DAMAGED
@@ -90,24 +100,24 @@ def presence(model: ModelFile, settings: Settings | None = None) -> Presence:
 
 
 def face_model(settings: Settings | None = None) -> Path | None:
-    """The face detector to use: `THUMBLAB_FACE_MODEL`, else what `thumblab models pull` left, else None.
+    """Return the path of the face detector: `THUMBLAB_FACE_MODEL`, else the file of `thumblab models pull`, else None.
 
-    Raises `ModelFileError` where the setting names no ONNX file, or the pulled file is no longer what was pulled: a
-    detector that was meant to be there is never left out silently.
+    Raises `ModelFileError` if the setting does not name an ONNX file, or if the fetched file has changed. A detector
+    that should be present is never left out silently.
     """
     settings = settings or current_settings()
     if settings.face_model is not None:
         return _onnx(settings.face_model)
-    found = presence(YUNET, settings)
-    if found is Presence.DAMAGED:
+    state = presence(YUNET, settings)
+    if state is Presence.DAMAGED:
         raise ModelFileError(f"{path_of(YUNET, settings)} is damaged; `thumblab models pull` replaces it")
-    return path_of(YUNET, settings) if found is Presence.PRESENT else None
+    return path_of(YUNET, settings) if state is Presence.PRESENT else None
 
 
 def pull(model: ModelFile, source: Path | None = None, settings: Settings | None = None) -> bool:
-    """Put the file in its place: from upstream, or from a copy at `source`. False when it was there already.
+    """Fetch the file from upstream, or copy it from `source`. Returns False if it was in its place already.
 
-    Raises `ModelFileError` when it cannot be had or is not the one that was meant; nothing is changed then.
+    Raises `ModelFileError` if it is not available or not the expected file. Nothing is changed then.
     """
     if presence(model, settings) is Presence.PRESENT and source is None:
         return False
@@ -118,7 +128,7 @@ def pull(model: ModelFile, source: Path | None = None, settings: Settings | None
 
 
 def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], origin: str) -> bool:
-    """Write aside, check, rename. False when the very bytes were there already."""
+    """Write a temporary file, check it and rename it to `path`. Returns False if the same bytes were there already."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
@@ -126,52 +136,53 @@ def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], orig
         raise ModelFileError(
             f"{path.parent} cannot be written ({error.strerror}); make room or make it writable"
         ) from None
-    aside = Path(name)
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        found, size = _digest_of(aside), aside.stat().st_size
-        if (size, found) != (model.size, model.sha256):
+        digest, size = _digest_of(temporary), temporary.stat().st_size
+        if (size, digest) != (model.size, model.sha256):
             raise ModelFileError(
                 f"{origin} is not {model.file}: expected {model.size} bytes with SHA-256 {model.sha256}, "
-                f"got {size} bytes with {found}; nothing was changed"
+                f"got {size} bytes with {digest}; nothing was changed"
             )
         if path.is_file() and _digest_of(path) == model.sha256:
             return False
-        aside.chmod(0o644)  # a temporary file is its maker's alone; the service may be another user's
-        aside.replace(path)
+        temporary.chmod(0o644)  # only its owner can read a temporary file; the service may run as another user
+        temporary.replace(path)
         return True
     except OSError as error:
         raise ModelFileError(f"{path} cannot be written ({error.strerror}); nothing was changed") from None
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _download(model: ModelFile, file: BinaryIO) -> None:
     parts = urlsplit(model.url)
-    # The registry's own host and no other: `name` is https on its usual port, `name:port` is what a test serves.
+    # Only the host in the URL is allowed: `name` means https on its usual port; tests serve from `name:port`.
     with Fetcher([parts.netloc], deadline_s=_DEADLINE_S, accept="application/octet-stream") as fetcher:
         try:
             fetcher.download(model.url, file, max_bytes=model.size)
         except FetchError as error:
             raise ModelFileError(
-                f"{model.file} cannot be fetched ({error}); nothing was changed. Fetch it elsewhere and give it to "
+                f"{model.file} cannot be fetched ({error}); nothing was changed. Fetch it elsewhere and run "
                 f"`thumblab models pull {model.name} --from PATH`"
             ) from None
 
 
 def _copy(source: Path, model: ModelFile, file: BinaryIO) -> None:
-    """At most one byte more than is meant: a wrong file may be of any size."""
+    """Copy at most one byte more than expected, because a wrong file may have any size."""
     try:
-        with source.open("rb") as given:
-            file.write(given.read(model.size + 1))
+        with source.open("rb") as original:
+            file.write(original.read(model.size + 1))
     except OSError as error:
         raise ModelFileError(f"{source} cannot be read ({error.strerror}); nothing was changed") from None
 
 
 def _onnx(path: Path) -> Path:
+    """Return the path. Raises `ModelFileError` unless the file can be read and starts like an ONNX file."""
     try:
         with path.open("rb") as file:
             start = file.read(1)
@@ -180,7 +191,7 @@ def _onnx(path: Path) -> Path:
             f"THUMBLAB_FACE_MODEL names {path}, which cannot be read ({error.strerror}); correct it or unset it"
         ) from None
     if start != _ONNX_STARTS_WITH:
-        raise ModelFileError(f"THUMBLAB_FACE_MODEL names {path}, which is no ONNX file; correct it or unset it")
+        raise ModelFileError(f"THUMBLAB_FACE_MODEL names {path}, which is not an ONNX file; correct it or unset it")
     return path
 
 

@@ -59,7 +59,7 @@ def test_the_json_output_says_what_changed(model: ModelFile, tmp_path: Path) -> 
     ("arguments", "message"),
     [
         (("pull",), "cannot be fetched"),
-        (("pull", "eyes"), "knows no model file 'eyes'; it knows faces"),
+        (("pull", "eyes"), "there is no model file 'eyes'; use one of faces"),
         (("pull", "--from", "wrong"), "expected 10 bytes"),
         (("pull", "--from", "none"), "cannot be read"),
     ],

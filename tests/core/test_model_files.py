@@ -188,9 +188,9 @@ class TestFaceModel:
         ("content", "why"),
         [
             (None, "No such file"),
-            (b"", "is no ONNX file"),
-            (b"version https://git-lfs.github.com/spec/v1", "is no ONNX file"),
-            (b"<!doctype html>", "is no ONNX file"),
+            (b"", "is not an ONNX file"),
+            (b"version https://git-lfs.github.com/spec/v1", "is not an ONNX file"),
+            (b"<!doctype html>", "is not an ONNX file"),
         ],
     )
     def test_a_setting_that_names_no_model_is_an_error(self, tmp_path: Path, content: bytes | None, why: str) -> None:

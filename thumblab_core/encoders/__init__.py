@@ -1,1 +1,1 @@
-"""Pictures and titles in, unit vectors out."""
+"""Encoders, which turn pictures and titles into unit vectors."""

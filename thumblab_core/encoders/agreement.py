@@ -1,4 +1,4 @@
-"""Do two encoders, one of them faster and less exact, say the same of the same pictures?"""
+"""Measure how well the vectors of a faster, less exact encoder agree with those of the float32 encoder."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,26 @@ import numpy as np
 from thumblab_core.encoders.protocol import Vectors
 
 LEAST_COSINE = 0.99
+"""The smallest mean cosine at which two encoders agree."""
 LEAST_ORDER = 0.98
+"""The smallest share of neighbour pairs in the same order at which two encoders agree."""
 NEIGHBOURS = 10
+"""Nearest neighbours of a picture whose order is compared."""
 TOLERANCE = 0.1
+"""Two neighbours are told apart when their cosines differ by more than this share of the standard deviation."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well a candidate's vectors of the same pictures agree with float32's.
+    """How well a candidate encoder's vectors agree with the float32 vectors of the same pictures.
 
-    `mean_cosine`: of each picture's two vectors. `order`: of every two of a picture's ten nearest which float32 tells
-    apart (their cosines to it differ by more than a tenth of the standard deviation of all cosines), the share that the
-    candidate puts in the same order. That tolerance follows the encoder: an untrained one has all its cosines above 0.99.
+    Attributes:
+        mean_cosine: mean cosine between the two vectors of each picture.
+        order: share of neighbour pairs that the candidate puts in the same order as float32. A neighbour pair is two of
+            the ten nearest neighbours of a picture that float32 tells apart: their cosines to the picture differ by
+            more than a tenth of the standard deviation of all cosines. The tolerance is relative because the cosines of
+            an untrained encoder are all above 0.99.
+        pictures: number of pictures compared.
     """
 
     mean_cosine: float
@@ -27,6 +35,7 @@ class Agreement:
 
     @property
     def good(self) -> bool:
+        """Whether both figures reach their limits, `LEAST_COSINE` and `LEAST_ORDER`."""
         return self.mean_cosine >= LEAST_COSINE and self.order >= LEAST_ORDER
 
     def __str__(self) -> str:
@@ -34,21 +43,27 @@ class Agreement:
 
 
 def agreement(reference: Vectors, candidate: Vectors) -> Agreement:
-    """Compare unit vectors, float32 [n, d], of the same n pictures (n of 3 or more) in two encoders."""
+    """Compare the unit vectors of the same n pictures (n of 3 or more) in two encoders, float32 [n, d] each.
+
+    Raises `ValueError` when the shapes differ or n is below 3.
+    """
     if reference.shape != candidate.shape or len(reference) < 3:
-        raise ValueError(f"two arrays of one shape with 3 rows or more, not {reference.shape} and {candidate.shape}")
+        raise ValueError(
+            f"reference {reference.shape} and candidate {candidate.shape} must have the same shape and at least 3 rows"
+        )
     mean_cosine = float((reference * candidate).sum(axis=1).mean())
     count = len(reference)
-    exact, found = reference @ reference.T, candidate @ candidate.T
+    reference_cosines, candidate_cosines = reference @ reference.T, candidate @ candidate.T
     others = ~np.eye(count, dtype=bool)
-    tolerance = TOLERANCE * float(exact[others].std())
-    kept = told_apart = 0
+    tolerance = TOLERANCE * float(reference_cosines[others].std())
+    same_order = told_apart = 0
     for row in range(count):
-        near = np.argsort(-np.where(others[row], exact[row], -np.inf), kind="stable")[: min(NEIGHBOURS, count - 1)]
-        before = exact[row, near][:, None] - exact[row, near][None, :]
-        after = found[row, near][:, None] - found[row, near][None, :]
-        counted = before > tolerance
+        cosines = np.where(others[row], reference_cosines[row], -np.inf)
+        near = np.argsort(-cosines, kind="stable")[: min(NEIGHBOURS, count - 1)]
+        reference_gaps = reference_cosines[row, near][:, None] - reference_cosines[row, near][None, :]
+        candidate_gaps = candidate_cosines[row, near][:, None] - candidate_cosines[row, near][None, :]
+        counted = reference_gaps > tolerance
         told_apart += int(counted.sum())
-        kept += int((after[counted] > 0).sum())
-    # Pictures that float32 itself cannot tell apart say nothing of the order, so nothing is promised of it.
-    return Agreement(mean_cosine, kept / told_apart if told_apart else 0.0, count)
+        same_order += int((candidate_gaps[counted] > 0).sum())
+    # If float32 tells no two pictures apart, the order cannot be measured. It then counts as 0, so the candidate fails.
+    return Agreement(mean_cosine, same_order / told_apart if told_apart else 0.0, count)

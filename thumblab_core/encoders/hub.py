@@ -1,21 +1,21 @@
-"""Hugging Face's hub, asked once and briefly whether it is there before a model is loaded by a name that it knows."""
+"""Check quickly that Hugging Face's hub can be reached before a model is loaded from it."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 PATIENCE = 8.0
-"""Seconds for an answer of any kind. A download that has begun may take as long as it takes."""
+"""Seconds to wait for any answer. A download that has begun has no time limit."""
 
 _loading = threading.RLock()
 
 
 @contextmanager
 def hub_in_reach() -> Iterator[str | None]:
-    """Load models from the hub, or from its local cache when the hub does not answer.
+    """Load models inside this context from the hub, or only from its local cache when the hub does not answer.
 
-    Gives None, or why the hub is not asked. The hub's own client tries each of several files again for a minute.
+    Yields None, or the reason why the hub is not used. Without this check the hub's own client would retry each of
+    several files for a minute.
     """
     from huggingface_hub import constants
 
@@ -30,24 +30,22 @@ def hub_in_reach() -> Iterator[str | None]:
 
 
 def _unreachable() -> str | None:
-    """Why the hub cannot be asked; asks it as its client would: the same address, proxies and certificates."""
+    """Return why the hub cannot be reached, or None. Uses the same address, proxies and certificates as its client."""
     from huggingface_hub import constants, get_session
 
-    answers: list[Any] = []
+    problems: list[str | None] = []
 
     def ask() -> None:
         try:
-            # GET, because mirrors exist that know no HEAD; the body is not read.
+            # GET, because some mirrors do not support HEAD. The body is not read.
             with get_session().stream("GET", constants.ENDPOINT, timeout=PATIENCE) as answer:
-                answers.append(answer.status_code)
-        except Exception as error:  # noqa: BLE001  whatever it is, nothing can be downloaded
-            answers.append(type(error).__name__)
+                problems.append(f"answered {answer.status_code}" if answer.status_code >= 500 else None)
+        except Exception as error:  # noqa: BLE001  whatever the error, nothing can be downloaded
+            problems.append(f"cannot be reached: {type(error).__name__}")
 
-    # A thread, because a resolver or an answer that drips keeps to no timeout.
+    # In a thread, because no timeout covers name resolution or an answer that arrives byte by byte.
     asking = threading.Thread(target=ask, name="hub", daemon=True)
     asking.start()
     asking.join(PATIENCE)
-    found = answers[0] if answers else f"nothing within {PATIENCE:g} s"
-    if isinstance(found, int) and found < 500:
-        return None
-    return f"the hub {constants.ENDPOINT} gave {found}"
+    problem = problems[0] if problems else f"did not answer within {PATIENCE:g} s"
+    return None if problem is None else f"the hub {constants.ENDPOINT} {problem}"

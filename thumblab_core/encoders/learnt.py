@@ -1,4 +1,4 @@
-"""What learnt image encoders share: preparing, running a tower at some precision, and a fingerprint that tells both."""
+"""The base class of neural image encoders, which prepares pictures, runs the image tower and makes the fingerprint."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,10 +20,11 @@ _BATCH = 16
 
 
 class LearntEncoder(ABC):
-    """An image encoder whose tower runs in OpenVINO: as `compiled` (a release that `precision.settle` made) holds it, or
-    else converted in this process and computed in float32.
+    """A neural image encoder, whose image tower runs in OpenVINO.
 
-    Where `_torch_tower` offers one (CUDA), it is used instead, in `precision`.
+    The tower is loaded from `compiled`, a release that `precision.settle` published. Without one, the model is
+    converted in this process and computed in float32. Where `_torch_tower` returns a tower (on CUDA), that one is used
+    instead, computed in `precision`.
     """
 
     base: str
@@ -35,9 +36,9 @@ class LearntEncoder(ABC):
         self.base = base
         self.precision = str(compiled.info["precision"]) if compiled is not None else precision
         self._compiled = compiled
-        # Two quantisations of one model differ by the pictures that their ranges were measured on.
-        which = f"-{compiled.files['model.bin'][:8]}" if compiled is not None and self.precision == "int8" else ""
-        self.fingerprint = f"{base}-{self.precision}{which}"
+        # Two int8 graphs of one model differ if their ranges were measured on different pictures.
+        weights = f"-{compiled.files['model.bin'][:8]}" if compiled is not None and self.precision == "int8" else ""
+        self.fingerprint = f"{base}-{self.precision}{weights}"
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -66,7 +67,7 @@ class LearntEncoder(ABC):
 
     @property
     def tower(self) -> Tower:
-        """What runs: uint8 [n, h, w, 3] to unit vectors [n, d]. For one caller at a time."""
+        """The tower in use: uint8 [n, h, w, 3] to unit vectors [n, d]. Only one thread at a time may call it."""
         return self._tower
 
     def prepare(self, image: Pixels) -> Prepared:
@@ -78,7 +79,7 @@ class LearntEncoder(ABC):
         return self._tower(stack(prepared, self.preprocessing))
 
     def encode_images(self, images: Sequence[Pixels]) -> Vectors:
-        """Encode n pictures (uint8 [h, w, 3] RGB, any sizes) to float32 [n, d]."""
+        """Encode n pictures, uint8 [h, w, 3] RGB of any sizes, to float32 [n, d]."""
         starts = range(0, len(images), _BATCH)
         batches = [self.encode_prepared([self.prepare(image) for image in images[s : s + _BATCH]]) for s in starts]
         return np.concatenate(batches) if batches else self.encode_prepared([])
@@ -86,16 +87,16 @@ class LearntEncoder(ABC):
     @property
     @abstractmethod
     def quantisable(self) -> bool:
-        """Whether there is a faster precision to try; may load the model."""
+        """Whether a faster precision can be tried. Reading it may load the model."""
 
     @abstractmethod
     def _read_preprocessing(self) -> Preprocessing:
-        """How the model was trained to see pictures."""
+        """Return the preprocessing that the model was trained with."""
 
     @abstractmethod
     def graph(self) -> Any:
-        """The tower as an openvino.Model in float32: pictures in, vectors [n, d] out."""
+        """Return the tower as an openvino.Model in float32: pictures in, vectors [n, d] out."""
 
     def _torch_tower(self) -> Tower | None:
-        """The tower outside OpenVINO, where the machine has something faster than its processor."""
+        """Return a tower outside OpenVINO if this machine has something faster than its CPU, else None."""
         return None

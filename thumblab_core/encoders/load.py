@@ -1,4 +1,4 @@
-"""From the name in the settings, or in a release, to the encoder; one of each per process."""
+"""Create the encoder that the settings or a release name. A process shares one encoder per name."""
 
 import re
 from functools import lru_cache
@@ -17,41 +17,43 @@ _PRECISION = re.compile(r"(.+)@(bfloat16|float16|\d{8}T\d{12}Z-[0-9a-f]{8})")
 
 
 def image_encoder(settings: Settings) -> ImageEncoder:
-    """The image encoder that the settings ask for, at the precision that was settled for it; loads no model.
+    """Return the image encoder that the settings name, at the precision that was settled for it. Loads no model.
 
-    Float32 while nothing was settled: the step that embeds does that, see `precision.settle`. Raises `LabError` when no
-    encoder has that name.
+    The precision is float32 until one is settled, which happens when pictures are embedded; see `precision.settle`.
+    Raises `LabError` when no encoder has that name.
     """
     return named_image_encoder(image_encoder_name(settings), settings.releases)
 
 
 def image_encoder_name(settings: Settings) -> str:
-    """The encoder of the settings with its precision: what a release says, so that its readers load the same."""
-    name, asked = settings.image_encoder, settings.encoder_precision
+    """Return the name of the encoder with its precision. A release stores it, so that readers load the same encoder."""
+    name, precision = settings.image_encoder, settings.encoder_precision
     plain = named_image_encoder(name, settings.releases)
-    if not isinstance(plain, LearntEncoder) or asked == "float32":
+    if not isinstance(plain, LearntEncoder) or precision == "float32":
         return name
     half = cuda_precision() if name.startswith("open_clip:") else None
-    if half is not None and asked in ("auto", half):
+    if half is not None and precision in ("auto", half):
         return f"{name}@{half}"
-    release = settled(ReleaseStore(settings.releases), plain.base, asked)
+    release = settled(ReleaseStore(settings.releases), plain.base, precision)
     return name if release is None else f"{name}@{release.release_id}"
 
 
 @lru_cache(maxsize=4)
 def named_image_encoder(name: str, releases: Path) -> ImageEncoder:
-    """The encoder of that name that this process shares, see `new_image_encoder`."""
+    """Return the shared encoder of that name; see `new_image_encoder`."""
     return new_image_encoder(name, releases)
 
 
 def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
-    """`builtin`, `open_clip:MODEL/WEIGHTS` or `onnx:PATH`, the latter two in float32 or at a precision.
+    """Create an image encoder by name. Raises `LabError` for any other name, or if the encoder is not available here.
 
-    `NAME@RELEASE`: as the encoder release of that id in the store `releases` holds it. `NAME@bfloat16`, `NAME@float16`: by
-    autocast, on CUDA only. Raises `LabError` when it is none of them, or not to be had here.
+    - `builtin`
+    - `open_clip:MODEL/WEIGHTS` or `onnx:PATH`, in float32
+    - one of these two with `@RELEASE`: the encoder release of that id in the store `releases`
+    - `open_clip:MODEL/WEIGHTS` with `@bfloat16` or `@float16`: by autocast, on CUDA only
     """
-    found = _PRECISION.fullmatch(name)
-    name, precision = found.groups() if found else (name, None)
+    match = _PRECISION.fullmatch(name)
+    name, precision = match.groups() if match else (name, None)
     kind, _, rest = name.partition(":")
     if name == "builtin":
         from thumblab_core.encoders.builtin import BuiltinEncoder
@@ -65,13 +67,16 @@ def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
         path = Path(rest).expanduser()
         plain = OnnxEncoder(path)
         return OnnxEncoder(path, _release(releases, plain.base, precision)) if precision else plain
-    raise LabError(f"no image encoder is called {name!r}; THUMBLAB_IMAGE_ENCODER is {_NAMES}")
+    raise LabError(f"no image encoder is called {name!r}; set THUMBLAB_IMAGE_ENCODER to {_NAMES}")
 
 
 def weights_file(name: str) -> Path | None:
-    """The file that an open_clip encoder of that name, with a precision or not, has its weights from; None for others."""
-    found = _PRECISION.fullmatch(name)
-    kind, _, rest = (found[1] if found else name).partition(":")
+    """Return the file of weights that an open_clip encoder of that name reads, or None if it reads none.
+
+    The name may include a precision.
+    """
+    match = _PRECISION.fullmatch(name)
+    kind, _, rest = (match[1] if match else name).partition(":")
     weights = rest.partition("/")[2]
     return Path(weights) if kind == "open_clip" and weights and Path(weights).is_file() else None
 
@@ -84,10 +89,13 @@ def _open_clip(rest: str, precision: str | None, releases: Path) -> ImageEncoder
         return OpenClipEncoder(model, weights)
     if precision in ("bfloat16", "float16"):
         if cuda_precision() is None:
-            raise LabError(f"open_clip:{rest} was computed in {precision} on CUDA, which this machine has not")
+            raise LabError(
+                f"open_clip:{rest} was computed in {precision} on CUDA, which this machine does not have; run it on a "
+                "machine with CUDA, or embed and train again here"
+            )
         return OpenClipEncoder(model, weights, precision=precision)
     base = OpenClipEncoder(model, weights).base
-    if is_path(weights) and not Path(weights).is_file():  # nothing tells what it was made of but the release itself
+    if is_path(weights) and not Path(weights).is_file():  # then only the release tells which weights it was made from
         base = next((path.parent.name for path in (releases / ENCODER).glob(f"open_clip-{model}-*/{precision}")), base)
     return OpenClipEncoder(model, weights, _release(releases, base, precision))
 
@@ -97,7 +105,7 @@ def _release(releases: Path, base: str, release_id: str) -> Release:
 
 
 def cuda_precision() -> str | None:
-    """The half precision that this machine's CUDA computes in; None without CUDA, which is seen without loading torch."""
+    """Return the half precision that this machine's CUDA supports, or None without CUDA. Loads torch only with CUDA."""
     if not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg")):
         return None
     import torch
@@ -109,7 +117,10 @@ def cuda_precision() -> str | None:
 
 @lru_cache(maxsize=2)
 def title_encoder(name: str) -> TextEncoder:
-    """`minilm`, or a path or hub name for sentence-transformers. Raises `LabError` when it cannot be loaded."""
+    """Return the shared title encoder: `minilm`, or a path or hub name for sentence-transformers.
+
+    Raises `LabError` when the package with the weights of `minilm` is missing.
+    """
     from thumblab_core.encoders.minilm import SentenceEncoder
 
     return SentenceEncoder(name)

@@ -1,12 +1,12 @@
-"""Any image encoder in an ONNX file, with a small JSON file beside it that says how to prepare pictures for it.
+"""An image encoder from an ONNX file, with a JSON file beside it that describes how to prepare pictures for it.
 
-    model.onnx    one input, pictures: [n, 3, h, w] or [n, h, w, 3], float32 or uint8; n free or fixed
+    model.onnx    one input, pictures: [n, 3, h, w] or [n, h, w, 3], float32 or uint8; n is free or fixed
                   one output: d numbers per picture, in any shape
     model.json    {"resize": "shortest", "interpolation": "bilinear", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
                    "near_duplicate": 0.97}
 
-`mean` and `std` are of channels from 0 to 1, and null for a model that takes bytes. `height` and `width` are needed where
-the model leaves them free. `near_duplicate` is the cosine from which on two pictures count as the same.
+`mean` and `std` refer to channels from 0 to 1, and are null for a model that takes uint8. `height` and `width` are
+required where the model leaves them free. `near_duplicate` is the cosine from which two pictures count as the same.
 """
 
 import hashlib
@@ -29,22 +29,31 @@ _EXAMPLE = (
 
 
 class OnnxEncoder(LearntEncoder):
-    """`path` is the .onnx file; its preprocessing lies beside it under the same name with .json."""
+    """A neural image encoder from the ONNX file `path`.
+
+    Its preprocessing is read from the .json file of the same name.
+    """
 
     def __init__(self, path: Path, compiled: Release | None = None) -> None:
         self._path = path
-        self._said = _read_json(path.with_suffix(".json"))
-        self.near_duplicate = self._said.pop("near_duplicate")
+        self._json_path = path.with_suffix(".json")
         try:
-            weights = weights_digest(path)
+            weights = weights_digest(
+                path
+            )  # first, so that a wrong path is reported as such, not as a missing .json file
         except OSError as error:
-            raise LabError(f"the image encoder {path} cannot be read ({error.strerror})") from None
-        said = hashlib.sha256(json.dumps(self._said, sort_keys=True).encode()).hexdigest()[:8]
-        super().__init__(f"onnx-{weights}-{said}", compiled)
+            raise LabError(
+                f"the image encoder {path} cannot be read ({error.strerror}); restore the file or correct "
+                "THUMBLAB_IMAGE_ENCODER"
+            ) from None
+        self._options = _read_json(self._json_path)
+        self.near_duplicate = self._options.pop("near_duplicate")
+        options = hashlib.sha256(json.dumps(self._options, sort_keys=True).encode()).hexdigest()[:8]
+        super().__init__(f"onnx-{weights}-{options}", compiled)
 
     @property
     def quantisable(self) -> bool:
-        return not takes_bytes(self._graph)  # such a model was quantised by its maker
+        return not takes_bytes(self._graph)  # a model that takes uint8 was quantised by its maker
 
     def graph(self) -> Any:
         return self._graph
@@ -65,30 +74,32 @@ class OnnxEncoder(LearntEncoder):
     def _read_preprocessing(self) -> Preprocessing:
         shape = self._graph.input(0).get_partial_shape()
         first = 1 if channels_last(self._graph) else 2
-        said = dict(self._said)
+        options = dict(self._options)
         for name, axis in (("height", first), ("width", first + 1)):
             length = shape[axis].get_length() if shape[axis].is_static else None
-            if length is not None and said.setdefault(name, length) != length:
-                raise LabError(
-                    f"{self._path.with_suffix('.json')}: {name} is {said[name]}, but the model takes {length}"
-                )
-        if takes_bytes(self._graph) and said.get("mean") is not None:
-            raise LabError(f"{self._path.with_suffix('.json')}: the model takes bytes, so mean and std are null")
+            if length is not None and options.setdefault(name, length) != length:
+                raise LabError(f"{self._json_path}: {name} is {options[name]}, but the model takes {length}")
+        if takes_bytes(self._graph) and options.get("mean") is not None:
+            raise LabError(f"{self._json_path}: the model takes uint8, so mean and std must be null")
         try:
-            return Preprocessing.from_json(said)
+            return Preprocessing.from_json(options)
         except LabError as error:
-            raise LabError(f"{self._path.with_suffix('.json')}: {error}") from None
+            raise LabError(f"{self._json_path}: {error}") from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    """Return the options in the JSON file. Raises `LabError` unless it is an object with a valid `near_duplicate`."""
     try:
-        said = json.loads(path.read_text())
+        options: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
-        raise LabError(f"{path} is missing; it says how pictures are prepared, such as {_EXAMPLE}") from None
+        raise LabError(
+            f"{path} is missing; create it to describe how pictures are prepared, for example {_EXAMPLE}"
+        ) from None
     except (OSError, ValueError) as error:
-        raise LabError(f"{path} cannot be read ({error}); it looks like {_EXAMPLE}") from None
-    threshold = said.get("near_duplicate") if isinstance(said, dict) else None
+        raise LabError(f"{path} cannot be read ({error}); it should look like {_EXAMPLE}") from None
+    threshold = options.get("near_duplicate") if isinstance(options, dict) else None
     if not isinstance(threshold, int | float) or not 0 < threshold <= 1:
-        raise LabError(f"{path}: near_duplicate is a cosine above 0 and up to 1; the file looks like {_EXAMPLE}")
-    found: dict[str, Any] = said
-    return found
+        raise LabError(
+            f"{path}: near_duplicate must be a cosine above 0 and up to 1; the file should look like {_EXAMPLE}"
+        )
+    return options

@@ -1,9 +1,10 @@
-"""CLIP image and text towers through open_clip, with weights from its hub or from a local file."""
+"""Image and text towers of CLIP models through open_clip, with weights from the hub or a local file."""
 
 import json
+import logging
 import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,25 +21,29 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases.release import Release
 
 _PREPROCESSING = "p1"
-"""Of how this module prepares pictures; mean, size and the like follow from model and weights."""
+"""Version of how this module prepares pictures. Size, mean and the like follow from the model and its weights."""
 
 _METADATA = "thumblab"
-"""The entry of a checkpoint's safetensors header that says what open_clip would know only of its own hub's weights."""
+"""The entry in the header of a local safetensors checkpoint with what open_clip knows only about weights on the hub."""
 
 
 class _Loaded(NamedTuple):
+    """A loaded model. `metadata` is what `save_checkpoint` wrote beside the weights; empty for other weights."""
+
     model: Any
     tokenizer: Any
     device: str
     quick_gelu: bool
-    said: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 class OpenClipEncoder(LearntEncoder):
-    """`model` is an open_clip model name (`ViT-L-14`), `weights` a tag of its hub (`openai`) or a local checkpoint.
+    """A CLIP model of open_clip.
 
-    The image tower runs as `compiled` says, else in float32; on CUDA in torch, with `precision` by autocast. The text
-    tower, which sees a title now and then, always runs in torch and float32.
+    `model` is an open_clip model name (`ViT-L-14`), `weights` a tag on the hub (`openai`) or a local checkpoint.
+
+    The image tower runs from `compiled` if given, else in float32. On CUDA it runs in torch, in `precision` by
+    autocast. The text tower, which encodes few titles, always runs in torch and float32.
     """
 
     near_duplicate = 0.97
@@ -46,8 +51,8 @@ class OpenClipEncoder(LearntEncoder):
     def __init__(self, model: str, weights: str, compiled: Release | None = None, precision: str = "float32") -> None:
         self._name = model
         self._weights = weights
-        # Known without loading the model: a run with nothing new to encode must not pay for it. What was compiled knows it
-        # by itself: the file of the weights, which only the text tower needs then, may be gone.
+        # Computed without loading the model, so that a run with nothing new to encode stays fast. A compiled release
+        # knows its base: the file of the weights, which only the text tower still needs, may be gone.
         base = f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}" if compiled is None else compiled.scope
         super().__init__(base, compiled, precision)
 
@@ -63,13 +68,13 @@ class OpenClipEncoder(LearntEncoder):
         try:
             if is_path(self._weights) and not Path(self._weights).is_file():
                 raise FileNotFoundError("no such file")
-            # OpenAI's weights were trained with QuickGELU, which open_clip only warns of when the model's name lacks it.
-            tag, said = open_clip.get_pretrained_cfg(self._name, self._weights), _said(Path(self._weights))
-            quick_gelu = bool(tag.get("quick_gelu") or said.get("quick_gelu"))
+            # OpenAI's weights were trained with QuickGELU. If the model's name lacks it, open_clip only warns.
+            tag, metadata = open_clip.get_pretrained_cfg(self._name, self._weights), _metadata(Path(self._weights))
+            quick_gelu = bool(tag.get("quick_gelu") or metadata.get("quick_gelu"))
             text = (open_clip.get_model_config(self._name) or {}).get("text_cfg", {}) if is_path(self._weights) else {}
-            # With local weights too: the texts of SigLIP and of multilingual models are cut by a tokenizer of the hub.
+            # Local weights may need the hub too: SigLIP and multilingual models use a tokenizer from the hub.
             asks_hub = not is_path(self._weights) or text.get("hf_tokenizer_name") or text.get("hf_model_name")
-            with hub_in_reach() if asks_hub else nullcontext() as unreachable:
+            with _without_error_lines(), hub_in_reach() if asks_hub else nullcontext() as unreachable:
                 model, _, _ = open_clip.create_model_and_transforms(
                     self._name,
                     pretrained=self._weights,
@@ -83,39 +88,42 @@ class OpenClipEncoder(LearntEncoder):
                 f"({unreachable or f'{type(error).__name__}: {str(error)[:200]}'}); give a local checkpoint "
                 "(THUMBLAB_IMAGE_ENCODER=open_clip:MODEL//path/to/file) or set THUMBLAB_IMAGE_ENCODER=builtin"
             ) from error
-        return _Loaded(model.eval(), tokenizer, device, quick_gelu, said)
+        return _Loaded(model.eval(), tokenizer, device, quick_gelu, metadata)
 
     @property
     def torch_model(self) -> Any:
-        """The whole CLIP in torch and float32; `.visual` is its image tower. Whoever trains it makes one of his own."""
+        """The whole CLIP model in torch and float32; `.visual` is its image tower.
+
+        Create another encoder to train it.
+        """
         return self._loaded.model
 
     def save_checkpoint(self, path: Path) -> None:
-        """Write the weights as they are now to a `.safetensors` file, which `open_clip:MODEL/PATH` computes alike."""
+        """Write the current weights to a `.safetensors` file. `open_clip:MODEL/PATH` loads it as an equal encoder."""
         from safetensors.torch import save_file
 
-        # Copied: the format refuses tensors that share their memory.
+        # Cloned, because the format refuses tensors that share memory.
         tensors = {n: value.detach().cpu().clone().contiguous() for n, value in self.torch_model.state_dict().items()}
-        said = {"quick_gelu": self._loaded.quick_gelu, "preprocessing": self.preprocessing.as_json()}
-        save_file(tensors, path, {_METADATA: json.dumps(said)})
+        metadata = {"quick_gelu": self._loaded.quick_gelu, "preprocessing": self.preprocessing.as_json()}
+        save_file(tensors, path, {_METADATA: json.dumps(metadata)})
 
     def _read_preprocessing(self) -> Preprocessing:
-        model = self._loaded.model  # first: it makes open_clip importable
-        if "preprocessing" in self._loaded.said:
-            return Preprocessing.from_json(self._loaded.said["preprocessing"])
+        model = self._loaded.model  # loading it also makes open_clip importable
+        if "preprocessing" in self._loaded.metadata:
+            return Preprocessing.from_json(self._loaded.metadata["preprocessing"])
 
         import open_clip
 
-        said = open_clip.get_model_preprocess_cfg(model)
-        height, width = (said["size"],) * 2 if isinstance(said["size"], int) else said["size"]
+        config = open_clip.get_model_preprocess_cfg(model)
+        height, width = (config["size"],) * 2 if isinstance(config["size"], int) else config["size"]
         return Preprocessing.from_json(
             {
                 "height": height,
                 "width": width,
-                "resize": said["resize_mode"],
-                "interpolation": said["interpolation"],
-                "mean": said["mean"],
-                "std": said["std"],
+                "resize": config["resize_mode"],
+                "interpolation": config["interpolation"],
+                "mean": config["mean"],
+                "std": config["std"],
             }
         )
 
@@ -125,19 +133,19 @@ class OpenClipEncoder(LearntEncoder):
         from thumblab_core.encoders.openvino_runtime import ov
 
         size = self.preprocessing
-        # Attention's fast path is one fused operator, which the converter does not know.
-        fast = torch.backends.mha.get_fastpath_enabled()
+        # The fast path of attention is one fused operator, which OpenVINO's converter does not support.
+        fast_path = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
         try:
             with torch.inference_mode(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of torch, about tracing, which is the converter's affair
+                warnings.simplefilter("ignore")  # torch warns about tracing, which the converter handles
                 return ov.convert_model(
                     self._loaded.model.visual.cpu(),
                     example_input=torch.zeros(2, 3, size.height, size.width),
                     input=[-1, 3, size.height, size.width],
                 )
         finally:
-            torch.backends.mha.set_fastpath_enabled(fast)
+            torch.backends.mha.set_fastpath_enabled(fast_path)
 
     @property
     def quantisable(self) -> bool:
@@ -158,7 +166,7 @@ class OpenClipEncoder(LearntEncoder):
             return unit(self._loaded.model.encode_image((pixels - mean) / std).float().cpu().numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode n texts to float32 [n, d], in the pictures' own space; texts past the model's context are cut."""
+        """Encode n texts to float32 [n, d], in the same space as the pictures. Texts are cut to the model's context."""
         import torch
 
         loaded = self._loaded
@@ -168,21 +176,39 @@ class OpenClipEncoder(LearntEncoder):
 
 
 def is_path(weights: str) -> bool:
-    """Whether the weights are a file, there or not; the tags of the hub have no slash."""
+    """Return whether the weights name a file, which may be missing. Tags on the hub have no slash."""
     return "/" in weights or Path(weights).is_file()
 
 
 def _weights_name(weights: str) -> str:
-    """A hub tag stands for itself."""
+    """Return the part of the fingerprint for the weights: the digest of a local file, or the tag on the hub."""
     return weights_digest(Path(weights)) if Path(weights).is_file() else weights
 
 
-def _said(weights: Path) -> dict[str, Any]:
-    """What `save_checkpoint` wrote into a local checkpoint beside its tensors; nothing of any other."""
+@contextmanager
+def _without_error_lines() -> Iterator[None]:
+    """Drop the errors that open_clip logs on the root logger before it raises; the exception holds the same reason."""
+    import open_clip
+
+    package = str(Path(open_clip.__file__).parent)
+
+    def keep(line: logging.LogRecord) -> bool:
+        return line.levelno < logging.ERROR or not line.pathname.startswith(package)
+
+    root = logging.getLogger()
+    root.addFilter(keep)
+    try:
+        yield
+    finally:
+        root.removeFilter(keep)
+
+
+def _metadata(weights: Path) -> dict[str, Any]:
+    """Return what `save_checkpoint` wrote beside the tensors of a local checkpoint; empty for any other weights."""
     if weights.suffix != ".safetensors" or not weights.is_file():
         return {}
     from safetensors import safe_open
 
     with safe_open(weights, "pt") as file:
-        said: dict[str, Any] = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
-    return said
+        metadata: dict[str, Any] = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
+    return metadata

@@ -1,17 +1,26 @@
-"""OpenVINO as the lab uses it: import `ov` from here, and this module before NNCF or anything that imports OpenVINO itself.
+"""Import OpenVINO safely. Import `ov` from here, and import this module before NNCF or other users of OpenVINO.
 
-Three things have to come first. OpenVINO's converter and NNCF report what they are used for to their makers where the
-package openvino-telemetry can be imported, and it is installed with OpenVINO; the lab reports to nobody, and without that
-package both go on silently. And OpenVINO's bindings set up what they need of numpy when an array first meets a tensor: two
-threads that do so at once wait for each other for ever. The import lock lets one thread do it, before any other can.
+The import order and the `Core` class below avoid four problems:
 
-And no `Core` may ever end. Its CPU plugin gives the thread that first compiles a model another stack for signals. When it
-ends it takes that memory back, and the stack of before comes back: of two that end in the order in which they began, the
-second brings back the first one's, which is gone. The next signal with a handler in Python, such as SIGTERM or Ctrl-C,
-then kills the process with a segmentation fault (seen with OpenVINO 2026.4; `SigAltStackSetup` in its CPU plugin).
+Telemetry
+    OpenVINO's converter and NNCF report their use to their makers if the package openvino-telemetry can be imported,
+    which is installed with OpenVINO. The lab reports to nobody. Without that package, both go on silently.
 
-And a model keeps what it compiled for each of 5,000 shapes that it met: the text reader, whose pictures and lines have many
-shapes, grew by 2.4 MB a picture without an end in sight.
+Deadlock
+    OpenVINO's bindings set up their part of numpy when an array first meets a tensor. Two threads that do so at the
+    same time wait for each other forever. Doing it here, under the import lock, means that one thread does it before
+    any other.
+
+Crash on a signal
+    No `Core` may be destroyed while the process runs. Its CPU plugin gives the thread that first compiles a model
+    another signal stack. When a `Core` is destroyed, it frees that memory and restores the stack from before. If two
+    are destroyed in the order of their creation, the second restores the stack of the first, which has been freed. The
+    next signal with a handler in Python, such as SIGTERM or Ctrl-C, then kills the process with a segmentation fault.
+    Seen with OpenVINO 2026.4; see `SigAltStackSetup` in its CPU plugin.
+
+Memory
+    A model caches what it compiled for each of the last 5,000 input shapes. The text reader, whose pictures and lines
+    have many shapes, grew by 2.4 MB per picture without limit.
 """
 
 import sys
@@ -25,14 +34,17 @@ import openvino as ov  # noqa: E402
 _ = ov.Tensor(np.zeros(1, np.float32)).data
 
 _cores: list[ov.Core] = []
-
+"""Keeps every `Core` alive until the process ends."""
 
 _SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": 64}
-"""From 64 on a text reader is hardly faster: 7% of its time, for memory that has no end."""
+"""Cached shapes. With more than 64 the text reader gains at most 7% of its time, for memory without limit."""
 
 
-class _LastingCore(ov.Core):  # type: ignore[misc]  # it has no types
-    """A `Core` for the rest of the process that remembers few shapes, also for RapidOCR and NNCF, which make their own."""
+class _LastingCore(ov.Core):  # type: ignore[misc]  # OpenVINO has no types
+    """A `Core` that lasts until the process ends and caches few shapes.
+
+    It replaces `ov.Core`, so that RapidOCR and NNCF, which make their own, use it as well.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -1,7 +1,8 @@
-"""Settle how exactly an encoder computes: the fastest precision that agrees with float32, decided once and published.
+"""Choose the precision in which an encoder computes: the fastest one whose vectors agree with float32.
 
-The decision is a release (kind `encoder`, scope: model, weights and preprocessing) with the graph in OpenVINO's format, so
-every process that reads the release store computes the very same vectors, and the weights need not be there any more.
+The choice is made once and published as a release of kind `encoder`, whose scope is the model, weights and
+preprocessing. The release holds the graph in OpenVINO's format. Every process that reads the release store therefore
+computes exactly the same vectors, and the original weights are no longer needed.
 """
 
 import contextlib
@@ -23,14 +24,16 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ENCODER, Release
 from thumblab_core.releases.release_store import ReleaseStore
 
-Asked = Literal["auto", "float32", "bfloat16", "int8"]
-"""What the setting says: `auto` is the first of int8, bfloat16 and float32 that agrees."""
+PrecisionSetting = Literal["auto", "float32", "bfloat16", "int8"]
+"""Values of the setting. `auto` is the first of int8, bfloat16 and float32 that agrees with float32."""
 
 CALIBRATION, HELD_OUT = 32, 64
-"""Pictures that ranges are measured on, and the twice as many others that the result is judged on."""
+"""Pictures on which the int8 ranges are measured, and other pictures on which every precision is evaluated."""
 
 Listener = Callable[[str, int, int], None]
+"""Called with a message, the number of finished steps and the number of all steps."""
 Quantise = Callable[[Any, Sequence[Prepared], Preprocessing], Any]
+"""Turns a float32 graph into an int8 graph; the pictures are those to measure the ranges on."""
 
 _LADDER: dict[str, tuple[str, ...]] = {
     "auto": ("int8", "bfloat16", "float32"),
@@ -38,11 +41,12 @@ _LADDER: dict[str, tuple[str, ...]] = {
     "bfloat16": ("bfloat16",),
     "int8": ("int8",),
 }
+"""The precisions that each value of the setting allows, fastest first."""
 _BATCH = 8
 
 
 class Convertible(Protocol):
-    """An encoder whose image tower can be had as a float32 graph."""
+    """An encoder whose image tower is available as a float32 graph."""
 
     base: str
     """Model, weights and preprocessing: the fingerprint without the precision."""
@@ -51,67 +55,83 @@ class Convertible(Protocol):
     def preprocessing(self) -> Preprocessing: ...
 
     def graph(self) -> Any:
-        """The tower as an openvino.Model: normalised float32 [n, 3, h, w] in, vectors [n, d] out."""
+        """Return the tower as an openvino.Model: normalised float32 [n, 3, h, w] in, vectors [n, d] out."""
         ...
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What was decided for one encoder. `refused` says of each faster precision why it was not taken."""
+    """The published choice for one encoder.
+
+    `refused` gives the reason for each faster precision that was not chosen.
+    """
 
     release: Release
     precision: str
     refused: tuple[str, ...]
 
 
-def settled(store: ReleaseStore, base: str, asked: Asked) -> Release | None:
-    """What was decided for that setting; None while nothing was. Reads manifests only."""
-    found = [release for release in store.all(ENCODER, base) if release.info["asked"] == asked]
-    return found[-1] if found else None
+@dataclass(frozen=True)
+class _Choice:
+    """A precision that was chosen and is not published yet.
+
+    `graph` computes in it and gives vectors of `dimension` numbers; `agreement` compares these with float32.
+    """
+
+    precision: str
+    graph: Any
+    dimension: int
+    agreement: Agreement
+    refused: list[str]
+
+
+def settled(store: ReleaseStore, base: str, asked: PrecisionSetting) -> Release | None:
+    """Return the published choice for that setting, or None before there is one. Reads manifests only."""
+    releases = [release for release in store.all(ENCODER, base) if release.info["asked"] == asked]
+    return releases[-1] if releases else None
 
 
 def settle(
     encoder: Convertible,
     store: ReleaseStore,
-    asked: Asked,
+    asked: PrecisionSetting,
     pictures: Sequence[Prepared],
     listener: Listener = lambda *_: None,
     quantise: Quantise | None = None,
 ) -> Settled:
-    """Try the precisions that `asked` allows, fastest first, and publish the first that agrees with float32.
+    """Try the precisions that `asked` allows, fastest first, and publish the first one that agrees with float32.
 
-    `pictures`: `CALIBRATION + HELD_OUT` real ones, prepared. Minutes of work for a large model, once; a second process
-    that asks meanwhile waits and takes what was decided. Raises `LabError` when none of them agrees.
+    `pictures` are `CALIBRATION + HELD_OUT` real pictures, prepared for the encoder. A large model takes minutes, once.
+    A second process that calls this meanwhile waits and returns the same choice. Raises `LabError` when there are too
+    few pictures, the encoder gives no vectors for most of them, or no allowed precision agrees.
     """
     if len(pictures) < CALIBRATION + HELD_OUT:
-        raise LabError(f"{len(pictures)} pictures to judge a precision by; {CALIBRATION + HELD_OUT} are needed")
+        raise LabError(
+            f"{len(pictures)} pictures are too few to choose a precision; {CALIBRATION + HELD_OUT} are needed"
+        )
     with _one_at_a_time(store.root / ENCODER / encoder.base):
         release = settled(store, encoder.base, asked)
         if release is None:
-            release = _decide(encoder, store, asked, pictures, listener, quantise or quantise_int8)
+            choice = _choose(encoder, asked, pictures, listener, quantise or quantise_int8)
+            release = _publish(encoder, store, asked, choice)
     return Settled(release, str(release.info["precision"]), tuple(release.info["refused"]))
 
 
-def _decide(
-    encoder: Convertible,
-    store: ReleaseStore,
-    asked: Asked,
-    pictures: Sequence[Prepared],
-    listener: Listener,
-    quantise: Quantise,
-) -> Release:
-    # One to calibrate, two to judge: whatever their order, both get a share of everything.
+def _choose(
+    encoder: Convertible, asked: PrecisionSetting, pictures: Sequence[Prepared], listener: Listener, quantise: Quantise
+) -> _Choice:
+    # Every third picture calibrates. Whatever the order of the pictures, both parts get a share of every kind.
     calibration = pictures[::3][:CALIBRATION]
     held_out = [picture for place, picture in enumerate(pictures) if place % 3][:HELD_OUT]
     graph, preprocessing = encoder.graph(), encoder.preprocessing
     steps = len(_LADDER[asked]) + 1
-    listener(f"{encoder.base}: float32 vectors to compare with", 0, steps)
+    listener(f"{encoder.base}: computing float32 vectors to compare with", 0, steps)
     reference = _encode(CompiledTower(graph, preprocessing), held_out, preprocessing)
-    real = usable(reference)
-    if real.sum() < len(real) / 2:
+    has_vector = usable(reference)
+    if has_vector.sum() < len(has_vector) / 2:
         raise LabError(
-            f"{encoder.base} has no vector for {len(real) - real.sum()} of {len(real)} pictures; its model is damaged: set "
-            "THUMBLAB_IMAGE_ENCODER to another one"
+            f"{encoder.base} gives no vector for {len(has_vector) - has_vector.sum()} of {len(has_vector)} pictures, "
+            "so its model is damaged; set THUMBLAB_IMAGE_ENCODER to another encoder"
         )
     refused: list[str] = []
     for place, precision in enumerate(_LADDER[asked], start=1):
@@ -119,16 +139,16 @@ def _decide(
         candidate = quantise(graph, calibration, preprocessing) if precision == "int8" else graph
         execution: Execution = "bfloat16" if precision == "bfloat16" else "float32"
         if execution == "bfloat16" and not bfloat16_here():
-            refused.append("bfloat16: this processor does not compute in it")
+            refused.append("bfloat16: this processor does not support it")
             continue
         vectors = reference
         if precision != "float32":
             vectors = _encode(CompiledTower(candidate, preprocessing, execution), held_out, preprocessing)
-        found = agreement(reference[real], vectors[real])
-        if precision == "float32" or found.good:
-            listener(f"{encoder.base}: {precision} it is", steps, steps)
-            return _publish(encoder, store, asked, candidate, precision, found, reference.shape[1], refused)
-        refused.append(f"{precision}: {found}")
+        result = agreement(reference[has_vector], vectors[has_vector])
+        if precision == "float32" or result.good:
+            listener(f"{encoder.base}: chose {precision}", steps, steps)
+            return _Choice(precision, candidate, reference.shape[1], result, refused)
+        refused.append(f"{precision}: {result}")
     raise LabError(
         f"{encoder.base} cannot be computed in {asked} ({'; '.join(refused)}); "
         "set THUMBLAB_ENCODER_PRECISION to auto or float32"
@@ -136,12 +156,12 @@ def _decide(
 
 
 def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    """Post-training quantisation by NNCF: int8 weights and activations, ranges measured on `pictures`."""
-    import thumblab_core.encoders.openvino_runtime  # noqa: F401, I001  before NNCF
+    """Quantise a float32 graph with NNCF to int8 weights and activations, with ranges measured on `pictures`."""
+    import thumblab_core.encoders.openvino_runtime  # noqa: F401, I001  must be imported before NNCF
 
     import nncf
 
-    with contextlib.redirect_stdout(io.StringIO()):  # NNCF draws progress bars and has no switch for them
+    with contextlib.redirect_stdout(io.StringIO()):  # NNCF prints progress bars and has no option against it
         nncf.set_log_level(40)
         inputs = [normalised(picture[None], preprocessing) for picture in pictures]
         return nncf.quantize(
@@ -154,7 +174,7 @@ def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Prepr
 
 
 def bfloat16_here() -> bool:
-    """Whether this processor computes in bfloat16: elsewhere OpenVINO would compute in float32 without a word."""
+    """Return whether this processor computes in bfloat16. On others, OpenVINO silently computes in float32 instead."""
     from thumblab_core.encoders.openvino_runtime import ov
 
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -165,42 +185,39 @@ def _encode(tower: CompiledTower, pictures: Sequence[Prepared], preprocessing: P
     return np.concatenate([tower(stack(batch, preprocessing)) for batch in batches])
 
 
-def _publish(
-    encoder: Convertible,
-    store: ReleaseStore,
-    asked: Asked,
-    graph: Any,
-    precision: str,
-    found: Agreement,
-    dimension: int,
-    refused: list[str],
-) -> Release:
+def _publish(encoder: Convertible, store: ReleaseStore, asked: PrecisionSetting, choice: _Choice) -> Release:
     from thumblab_core.encoders.openvino_runtime import ov
 
     info = {
         "asked": asked,
-        "precision": precision,
+        "precision": choice.precision,
         "preprocessing": encoder.preprocessing.as_json(),
-        "dimension": dimension,
-        "agreement": asdict(found),
-        "refused": refused,
+        "dimension": choice.dimension,
+        "agreement": asdict(choice.agreement),
+        "refused": choice.refused,
         "openvino": ov.__version__,
     }
 
     def write(folder: Path) -> None:
-        # Uncompressed: halves of the weights would be another precision than the one that was judged.
-        ov.save_model(graph, folder / "model.xml", compress_to_fp16=False)
+        # Half-precision weights, the default, would not be the weights that were evaluated.
+        ov.save_model(choice.graph, folder / "model.xml", compress_to_fp16=False)
 
     return store.publish(ENCODER, encoder.base, write, info)
 
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Hold a lock file in `folder`, so that one process at a time chooses.
+
+    Raises `LabError` if it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / ".settling", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise LabError(f"{folder} cannot be written ({error.strerror or error}); set THUMBLAB_RELEASE_DIR") from error
+        raise LabError(
+            f"{folder} cannot be written ({error.strerror or error}); make it writable or set THUMBLAB_RELEASE_DIR"
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

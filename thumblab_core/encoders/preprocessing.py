@@ -1,4 +1,4 @@
-"""How a picture becomes the input of a learnt encoder: brought to the model's size here, normalised inside the model."""
+"""Resize pictures to the input size of a neural encoder. The model itself normalises them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,16 +14,21 @@ Prepared = npt.NDArray[np.uint8]
 """One picture at the model's size, uint8 [height, width, 3] RGB."""
 
 _MARGIN = 1.5
-"""A picture is decoded to no less than this many times the size it is brought to: see docs/encoders.md for what it costs."""
+"""A picture is decoded to at least this many times the size of the model's input; docs/encoders.md gives the loss."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """The size and the normalisation that a model was trained with.
 
-    `shortest` scales the shorter side to the model's and cuts the middle out, as CLIP's own transform does: of a 16:9
-    thumbnail the outer 22 % on either side are not seen. `squash` brings both sides to the model's without cutting.
-    `mean` and `std` are of channels from 0 to 1; both are None for a model that takes bytes and normalises by itself.
+    Attributes:
+        height, width: the size of the model's input in pixels.
+        resize: `shortest` scales the shorter side to the model's and crops the middle, as CLIP's own transform does.
+            The model then does not see the outer 22 % on either side of a 16:9 thumbnail. `squash` scales both sides
+            without cropping.
+        interpolation: the filter of the resize.
+        mean, std: normalisation of channels from 0 to 1. Both are None for a model that takes uint8 and normalises
+            itself.
     """
 
     height: int
@@ -34,36 +39,36 @@ class Preprocessing:
     std: tuple[float, float, float] | None
 
     @classmethod
-    def from_json(cls, said: Any) -> Self:
-        """From the values that `as_json` gives. Raises `LabError` that names the first thing wrong."""
-        if not isinstance(said, dict) or set(said) != set(cls.__dataclass_fields__):
-            raise LabError(f"a preprocessing names exactly {', '.join(cls.__dataclass_fields__)}")
+    def from_json(cls, values: Any) -> Self:
+        """Create it from the values that `as_json` returns. Raises `LabError` for the first wrong value."""
+        if not isinstance(values, dict) or set(values) != set(cls.__dataclass_fields__):
+            raise LabError(f"the preprocessing must have exactly the fields {', '.join(cls.__dataclass_fields__)}")
         for name in ("height", "width"):
-            if not isinstance(said[name], int) or not 8 <= said[name] <= 4096:
-                raise LabError(f"{name} is a whole number of pixels from 8 to 4096, not {said[name]!r}")
+            if not isinstance(values[name], int) or not 8 <= values[name] <= 4096:
+                raise LabError(f"{name} must be a whole number of pixels from 8 to 4096, not {values[name]!r}")
         for name, allowed in (("resize", ("shortest", "squash")), ("interpolation", ("bicubic", "bilinear"))):
-            if said[name] not in allowed:
-                raise LabError(f"{name} is {' or '.join(allowed)}, not {said[name]!r}")
-        mean, std = (_channels(name, said[name]) for name in ("mean", "std"))
+            if values[name] not in allowed:
+                raise LabError(f"{name} must be {' or '.join(allowed)}, not {values[name]!r}")
+        mean, std = (_channels(name, values[name]) for name in ("mean", "std"))
         if (mean is None) != (std is None):
-            raise LabError("mean and std are given together, or both are null")
+            raise LabError("mean and std must both be given, or both be null")
         if std is not None and min(std) <= 0:
-            raise LabError("every std is above 0")
-        return cls(said["height"], said["width"], said["resize"], said["interpolation"], mean, std)
+            raise LabError("every std must be above 0")
+        return cls(values["height"], values["width"], values["resize"], values["interpolation"], mean, std)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @property
     def decode_size(self) -> tuple[int, int]:
-        """Width and height that a picture should have at least when it comes to `prepare`."""
+        """The smallest width and height that a picture should be decoded to before `prepare`."""
         return round(self.width * _MARGIN), round(self.height * _MARGIN)
 
     def prepare(self, image: Pixels) -> Prepared:
-        """Bring a picture, uint8 [h, w, 3] RGB of any size, to uint8 [height, width, 3]. From any thread.
+        """Resize a picture, uint8 [h, w, 3] RGB of any size, to uint8 [height, width, 3]. Any thread may call this.
 
-        The same pixels as torchvision's Resize and CenterCrop of a Pillow image, which open_clip uses, but only those
-        that stay are computed.
+        The result has the same pixels as torchvision's Resize and CenterCrop of a Pillow image, which open_clip uses,
+        but pixels outside the crop are not computed.
         """
         from PIL import Image
 
@@ -73,7 +78,7 @@ class Preprocessing:
         return np.asarray(picture.resize((self.width, self.height), filters[self.interpolation], box=box))
 
     def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """The part of the picture that the model sees, rounded as torchvision rounds."""
+        """Return the part of the picture that the model sees (left, top, right, bottom), rounded as in torchvision."""
         scaled_width, scaled_height = self.width, self.height
         if width * self.height > height * self.width:
             scaled_width = int(self.height * width / height)
@@ -86,15 +91,15 @@ class Preprocessing:
 
 
 def stack(pictures: Sequence[Prepared], preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
-    """n prepared pictures as uint8 [n, height, width, 3]."""
+    """Stack n prepared pictures to uint8 [n, height, width, 3]."""
     if not pictures:
         return np.zeros((0, preprocessing.height, preprocessing.width, 3), np.uint8)
     return np.stack(pictures)
 
 
-def _channels(name: str, said: Any) -> tuple[float, float, float] | None:
-    if said is None:
+def _channels(name: str, values: Any) -> tuple[float, float, float] | None:
+    if values is None:
         return None
-    if not isinstance(said, list | tuple) or len(said) != 3 or not all(isinstance(x, int | float) for x in said):
-        raise LabError(f"{name} is three numbers, one per channel, or null; not {said!r}")
-    return float(said[0]), float(said[1]), float(said[2])
+    if not isinstance(values, list | tuple) or len(values) != 3 or not all(isinstance(x, int | float) for x in values):
+        raise LabError(f"{name} must be three numbers, one per channel, or null; not {values!r}")
+    return float(values[0]), float(values[1]), float(values[2])

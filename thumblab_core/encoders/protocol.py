@@ -1,4 +1,4 @@
-"""What an encoder is to the rest of the lab."""
+"""The interfaces of image and text encoders, and the operations on their vectors."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
@@ -13,38 +13,41 @@ Vectors = npt.NDArray[np.float32]
 
 
 class ImageEncoder(Protocol):
-    """Pictures in, unit vectors out, in two parts, so that one thread can run the model while others prepare."""
+    """Encodes pictures to unit vectors.
+
+    Preparing and encoding are separate steps, so that one thread can run the model while others prepare pictures.
+    """
 
     fingerprint: str
-    """Model, weights, preprocessing and precision; two vectors are comparable only when theirs are equal."""
+    """Identifies model, weights, preprocessing and precision. Only vectors of equal fingerprints are comparable."""
     near_duplicate: float
-    """The cosine from which on two pictures count as the same picture, in this encoder's space."""
+    """The cosine from which two pictures count as the same picture in this encoder's space."""
     largest_batch: int
-    """Pictures that one call of `encode_prepared` may be given without memory becoming a question."""
+    """The largest number of pictures to pass to `encode_prepared` at once, so that memory stays small."""
 
     @property
     def dimension(self) -> int: ...
 
     @property
     def decode_size(self) -> tuple[int, int]:
-        """Width and height that a picture needs to be decoded to at least; more is thrown away in preparing."""
+        """The smallest width and height to decode a picture to. `prepare` discards any further detail."""
         ...
 
     def prepare(self, image: Pixels) -> npt.NDArray[Any]:
-        """What is done to a picture (uint8 [h, w, 3] RGB, any size) before the model sees it. From any thread."""
+        """Prepare a picture, uint8 [h, w, 3] RGB of any size, for the model. Any thread may call this."""
         ...
 
     def encode_prepared(self, prepared: Sequence[npt.NDArray[Any]]) -> Vectors:
-        """Encode n prepared pictures to float32 [n, d], see `usable`. For one caller at a time."""
+        """Encode n prepared pictures to float32 [n, d]; `usable` tells which rows are vectors. One thread at a time."""
         ...
 
     def encode_images(self, images: Sequence[Pixels]) -> Vectors:
-        """Prepare and encode n pictures (uint8 [h, w, 3] RGB, any sizes) to float32 [n, d]."""
+        """Prepare and encode n pictures, uint8 [h, w, 3] RGB of any sizes, to float32 [n, d]."""
         ...
 
 
 class TextEncoder(Protocol):
-    """Texts in, unit vectors out."""
+    """Encodes texts to unit vectors."""
 
     fingerprint: str
 
@@ -57,26 +60,32 @@ class TextEncoder(Protocol):
 
 
 class CrossModalEncoder(ImageEncoder, TextEncoder, Protocol):
-    """An encoder with a text tower: its pictures and texts share one space."""
+    """An image encoder with a text tower. Its pictures and texts share one vector space."""
 
 
 def text_tower(encoder: ImageEncoder) -> CrossModalEncoder | None:
-    """The encoder itself where it has a text tower. Loads nothing, which `isinstance` would: it evaluates properties."""
+    """Return the encoder itself if it has a text tower, else None.
+
+    Loads no model. `isinstance` would, because it evaluates the properties of a protocol.
+    """
     return cast(CrossModalEncoder, encoder) if hasattr(type(encoder), "encode_texts") else None
 
 
-NO_VECTOR = "the encoder has no vector for it: it answered with zeros, or with NaN"
+NO_VECTOR = "the encoder gives no vector for this input (the output is all zeros or not finite)"
 
 
 def usable(vectors: Vectors) -> npt.NDArray[np.bool_]:
-    """Which rows of [n, d] are unit vectors, [n]. Of some pictures a model makes NaN, infinities or nothing but zeros."""
+    """Return which rows of [n, d] are unit vectors, bool [n].
+
+    For some pictures a model gives NaN, infinities or zeros.
+    """
     with np.errstate(invalid="ignore"):
-        found: npt.NDArray[np.bool_] = np.abs(np.linalg.norm(vectors, axis=-1) - 1) < 1e-3
-    return found
+        is_unit: npt.NDArray[np.bool_] = np.abs(np.linalg.norm(vectors, axis=-1) - 1) < 1e-3
+    return is_unit
 
 
 def unit(vectors: npt.ArrayLike) -> Vectors:
-    """Rows scaled to length 1; a row of zeros stays as it is, and one with NaN or an infinity is none any more."""
+    """Scale every row to length 1. A row of zeros stays zero; a row with NaN or an infinity does not become usable."""
     array = np.asarray(vectors, dtype=np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         norms = np.linalg.norm(array, axis=-1, keepdims=True)

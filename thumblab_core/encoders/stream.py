@@ -1,4 +1,4 @@
-"""Encode many pictures: other threads read, decode and prepare the next ones while the model works on these."""
+"""Encode many pictures in batches: threads read, decode and prepare the next pictures while the model runs."""
 
 import os
 import time
@@ -19,15 +19,19 @@ K = TypeVar("K")
 Read = Callable[[], bytes]
 
 _THREADS = min(4, os.cpu_count() or 1)
-_WORTH = 1.05
-"""A larger batch is kept when it is this much faster: timings of a busy machine differ by less for no reason."""
+_WORTHWHILE_SPEEDUP = 1.05
+"""A larger batch is kept when it is this many times as fast. Timings on a busy machine vary by less than that."""
 
 
 @dataclass(frozen=True)
 class EncodedBatch(Generic[K]):
-    """What became of some of the pictures: their unit vectors [len(keys), d], and the sentences why others have none.
+    """The result for a batch of pictures.
 
-    `unreadable` pictures can be read another day; of those `without` one the encoder makes none, however often it is asked.
+    Attributes:
+        keys: pictures that have a vector.
+        vectors: their unit vectors, float32 [len(keys), d].
+        unreadable: pictures that could not be read, each with the reason. A later attempt may succeed.
+        without: pictures for which the encoder gives no vector. It never will, so they need no further attempt.
     """
 
     keys: list[K]
@@ -40,7 +44,7 @@ class EncodedBatch(Generic[K]):
 
 
 class BatchSize:
-    """Finds the batch that encodes fastest, by doubling it for as long as that pays, up to `largest`."""
+    """Finds the batch size that encodes fastest: doubles it, up to `largest`, as long as that is faster."""
 
     def __init__(self, largest: int, first: int = 4) -> None:
         self.now = min(first, largest)
@@ -49,11 +53,11 @@ class BatchSize:
         self._fastest = 0.0
 
     def took(self, pictures: int, seconds: float) -> None:
-        """Learn from a full batch of `now`; a smaller one, such as the last, says nothing."""
+        """Update the size from the time of one batch. Batches smaller than `now`, such as the last one, are ignored."""
         if self._settled or pictures < self.now:
             return
         rate = pictures / max(seconds, 1e-9)
-        if rate < self._fastest * _WORTH:
+        if rate < self._fastest * _WORTHWHILE_SPEEDUP:
             self.now, self._settled = self.now // 2, True
             return
         self._fastest = rate
@@ -64,43 +68,45 @@ class BatchSize:
 
 
 def encode_stream(encoder: ImageEncoder, pictures: Iterable[tuple[K, Read]]) -> Iterator[EncodedBatch[K]]:
-    """Encode pictures, each a key and what reads its bytes, in order and in batches.
+    """Encode pictures, each given as a key and a function that reads its bytes. Yields batches in the order given.
 
-    `pictures` is drawn from in the calling thread, the bytes are read in others. At most two batches of prepared pictures
-    and one per thread of decoded ones are in memory, however many there are. A picture that cannot be read is reported in
-    its batch; any other error ends the stream.
+    `pictures` is iterated in the calling thread; the bytes are read in other threads. Whatever the number of pictures,
+    at most two batches of prepared pictures and one decoded picture per thread are in memory. A picture that cannot be
+    read is reported in its batch. Any other error ends the stream.
     """
     size = BatchSize(encoder.largest_batch)
     source = iter(pictures)
     waiting: deque[tuple[K, Future[npt.NDArray[Any]]]] = deque()
 
-    def prepared(read: Read) -> npt.NDArray[Any]:
+    def prepare(read: Read) -> npt.NDArray[Any]:
         return encoder.prepare(decode(read(), encoder.decode_size).pixels)
 
     with ThreadPoolExecutor(_THREADS, "prepare") as threads:
 
-        def draw(count: int) -> None:
-            waiting.extend((key, threads.submit(prepared, read)) for key, read in islice(source, count))
+        def submit(count: int) -> None:
+            waiting.extend((key, threads.submit(prepare, read)) for key, read in islice(source, count))
 
         try:
-            draw(2 * size.now)
+            submit(2 * size.now)
             while waiting:
-                keys, ready, unreadable = [], [], []
+                keys, prepared, unreadable = [], [], []
                 for _ in range(min(size.now, len(waiting))):
                     key, future = waiting.popleft()
                     try:
-                        ready.append(future.result())
+                        prepared.append(future.result())
                         keys.append(key)
                     except ImageError as error:
                         unreadable.append((key, str(error)))
-                draw(max(0, 2 * size.now - len(waiting)))  # before the model starts: these are prepared while it runs
+                submit(max(0, 2 * size.now - len(waiting)))  # before the model runs, so that both happen at once
                 start = time.perf_counter()
-                vectors = encoder.encode_prepared(ready) if ready else np.zeros((0, encoder.dimension), np.float32)
-                size.took(len(ready), time.perf_counter() - start)
-                real = usable(vectors)
-                chosen = [key for key, is_real in zip(keys, real, strict=True) if is_real]
-                without = [key for key, is_real in zip(keys, real, strict=True) if not is_real]
-                yield EncodedBatch(chosen, vectors[real], unreadable, without)
+                vectors = (
+                    encoder.encode_prepared(prepared) if prepared else np.zeros((0, encoder.dimension), np.float32)
+                )
+                size.took(len(prepared), time.perf_counter() - start)
+                has_vector = usable(vectors)
+                encoded = [key for key, good in zip(keys, has_vector, strict=True) if good]
+                without = [key for key, good in zip(keys, has_vector, strict=True) if not good]
+                yield EncodedBatch(encoded, vectors[has_vector], unreadable, without)
         finally:
             for _, future in waiting:
                 future.cancel()

@@ -1,8 +1,8 @@
-"""Import this before anything that imports torchvision.
+"""Make torchvision importable beside a CPU-only torch. Import this module before anything that imports torchvision.
 
-PyPI's torchvision is built for CUDA. Beside a CPU-only torch its compiled operators do not load, and importing it, which
-open_clip and transformers do, stops with "operator torchvision::nms does not exist". Declaring the two operators that
-its Python code refers to is enough: nothing here ever calls them.
+PyPI's torchvision is built for CUDA, and its compiled operators do not load beside a CPU-only torch. Importing it, as
+open_clip and transformers do, then fails with "operator torchvision::nms does not exist". Declaring the two operators
+that its Python code refers to is enough, because the lab never calls them.
 """
 
 import contextlib
@@ -13,5 +13,5 @@ _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 for _name in ("nms", "qnms"):
     if not hasattr(torch.ops.torchvision, _name):
-        with contextlib.suppress(RuntimeError):  # another thread declared it meanwhile
+        with contextlib.suppress(RuntimeError):  # another thread has declared it in the meantime
             torch.library.define(f"torchvision::{_name}", _SIGNATURE)

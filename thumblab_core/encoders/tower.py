@@ -1,4 +1,4 @@
-"""An image tower in OpenVINO, compiled for this CPU: uint8 pictures in, unit vectors out."""
+"""An image tower compiled by OpenVINO for this CPU: uint8 pictures in, unit vectors out."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -11,49 +11,51 @@ from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.errors import LabError
 
 Execution = Literal["float32", "bfloat16"]
-"""What the operations that are not quantised are computed in."""
+"""The number format in which operations that are not quantised are computed."""
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class CompiledTower:
-    """A graph (one input: pictures as bytes or as normalised float32; one output) ready to run. For one caller at a time."""
+    """A compiled graph that encodes batches of pictures. Only one thread at a time may call it.
+
+    The graph has one input, pictures as uint8 or as normalised float32, and one output.
+    """
 
     def __init__(self, graph: Any, preprocessing: Preprocessing, execution: Execution = "float32") -> None:
         from thumblab_core.encoders.openvino_runtime import ov
 
-        self._preprocessing = preprocessing
-        self._fixed = _fixed_batch(graph)
-        hint = "THROUGHPUT" if self._fixed else "LATENCY"
+        self._fixed_batch = _fixed_batch(graph)
+        hint = "THROUGHPUT" if self._fixed_batch else "LATENCY"
         config = {"INFERENCE_PRECISION_HINT": _HINTS[execution], "PERFORMANCE_HINT": hint}
-        self._compiled = ov.Core().compile_model(_taking_bytes(graph, preprocessing), "CPU", config)
-        # A graph whose batch cannot be changed is run several times at once instead.
-        self._queue = ov.AsyncInferQueue(self._compiled) if self._fixed else None
+        self._compiled = ov.Core().compile_model(_with_uint8_input(graph, preprocessing), "CPU", config)
+        # A graph with a fixed batch size cannot take larger batches, so several runs go in parallel instead.
+        self._queue = ov.AsyncInferQueue(self._compiled) if self._fixed_batch else None
 
     def __call__(self, batch: npt.NDArray[np.uint8]) -> Vectors:
-        """uint8 [n, h, w, 3] to float32 [n, d], every row of length 1 that is `usable`."""
-        found = self._one_by_one(batch) if self._queue is not None else self.forward(batch)
-        return unit(found.reshape(len(batch), -1))
+        """Encode uint8 [n, h, w, 3] to float32 [n, d]. Every row that is `usable` has length 1."""
+        outputs = self._in_fixed_batches(batch) if self._queue is not None else self.forward(batch)
+        return unit(outputs.reshape(len(batch), -1))
 
     def forward(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """The bare forward pass, as the benchmarks measure it."""
-        found: npt.NDArray[Any] = self._compiled(batch)[0]
-        return found
+        """Run the bare forward pass, without scaling to unit length. The benchmarks measure this."""
+        outputs: npt.NDArray[Any] = self._compiled(batch)[0]
+        return outputs
 
-    def _one_by_one(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        assert self._fixed is not None and self._queue is not None
-        # Whole runs of the fixed size: the last one is filled up with its own last picture.
-        padded = np.concatenate([batch, np.repeat(batch[-1:], -len(batch) % self._fixed, axis=0)])
-        found: list[npt.NDArray[Any] | None] = [None] * (len(padded) // self._fixed)
+    def _in_fixed_batches(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        assert self._fixed_batch is not None and self._queue is not None
+        # The last run is padded to the fixed size by repeating the last picture.
+        padded = np.concatenate([batch, np.repeat(batch[-1:], -len(batch) % self._fixed_batch, axis=0)])
+        outputs: list[npt.NDArray[Any] | None] = [None] * (len(padded) // self._fixed_batch)
 
-        def keep(request: Any, place: int) -> None:
-            found[place] = request.get_output_tensor(0).data.reshape(self._fixed, -1).copy()
+        def keep(request: Any, run: int) -> None:
+            outputs[run] = request.get_output_tensor(0).data.reshape(self._fixed_batch, -1).copy()
 
         self._queue.set_callback(keep)
-        for place in range(len(found)):
-            self._queue.start_async(padded[place * self._fixed : (place + 1) * self._fixed], place)
+        for run in range(len(outputs)):
+            self._queue.start_async(padded[run * self._fixed_batch : (run + 1) * self._fixed_batch], run)
         self._queue.wait_all()
-        return np.concatenate([part for part in found if part is not None])[: len(batch)]
+        return np.concatenate([output for output in outputs if output is not None])[: len(batch)]
 
 
 def read_graph(path: Path) -> Any:
@@ -63,18 +65,17 @@ def read_graph(path: Path) -> Any:
     try:
         return ov.Core().read_model(path)
     except RuntimeError as error:
-        raise LabError(
-            f"{path} is no model that OpenVINO can read ({str(error).strip().splitlines()[-1][:200]})"
-        ) from None
+        reason = str(error).strip().splitlines()[-1][:200]
+        raise LabError(f"{path} is not a model that OpenVINO can read ({reason})") from None
 
 
 def takes_bytes(graph: Any) -> bool:
-    """Whether the graph takes pictures as uint8, so that there is nothing left to normalise or to quantise."""
+    """Return whether the graph takes pictures as uint8. It then normalises them itself and is not quantised further."""
     return str(graph.input(0).get_element_type().get_type_name()) == "u8"
 
 
 def channels_last(graph: Any) -> bool:
-    """Whether the pictures are [n, h, w, 3] and not [n, 3, h, w]. Raises `LabError` when they are neither."""
+    """Return True for an input of [n, h, w, 3] and False for [n, 3, h, w]. Raises `LabError` for any other shape."""
     shape = graph.input(0).get_partial_shape()
     sides = [shape[axis].get_length() if shape[axis].is_static else None for axis in range(len(shape))]
     if len(sides) == 4 and sides[1] == 3:
@@ -85,16 +86,17 @@ def channels_last(graph: Any) -> bool:
 
 
 def _fixed_batch(graph: Any) -> int | None:
+    """Return the batch size that the graph requires, or None when any size will do."""
     first = graph.input(0).get_partial_shape()[0]
     return int(first.get_length()) if first.is_static else None
 
 
-def _taking_bytes(graph: Any, preprocessing: Preprocessing) -> Any:
-    """The graph with uint8 [n, h, w, 3] as its input, normalising inside: a quarter of the bytes to move."""
+def _with_uint8_input(graph: Any, preprocessing: Preprocessing) -> Any:
+    """Return the graph with input uint8 [n, h, w, 3] and the normalisation inside: a quarter of the bytes to move."""
     from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
 
-    model = graph.clone()  # the processor changes what it is given
+    model = graph.clone()  # PrePostProcessor changes the model that it is given
     pipeline = PrePostProcessor(model)
     pipeline.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
     pipeline.input().model().set_layout(Layout("NHWC" if channels_last(graph) else "NCHW"))
@@ -107,7 +109,7 @@ def _taking_bytes(graph: Any, preprocessing: Preprocessing) -> Any:
 
 
 def normalised(batch: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
-    """uint8 [n, h, w, 3] as the float32 [n, 3, h, w] that a graph takes which does not take bytes."""
+    """Convert uint8 [n, h, w, 3] to normalised float32 [n, 3, h, w], the input of a graph that does not take bytes."""
     pixels: npt.NDArray[Any] = batch.astype(np.float32)
     if preprocessing.mean is not None and preprocessing.std is not None:
         mean, std = np.array(preprocessing.mean, np.float32), np.array(preprocessing.std, np.float32)

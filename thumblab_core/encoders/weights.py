@@ -1,4 +1,4 @@
-"""Weights in a file are named by what is in them, because a file's name promises nothing."""
+"""Identify a file of weights by its contents, because its name says nothing reliable about them."""
 
 import hashlib
 from functools import lru_cache
@@ -6,13 +6,13 @@ from pathlib import Path
 
 
 def weights_digest(path: Path) -> str:
-    """The first eight hexadecimal digits of the file's SHA-256. Raises `OSError` when it cannot be read."""
+    """Return the first eight hexadecimal digits of the file's SHA-256. Raises `OSError` when it cannot be read."""
     status = path.stat()
     return _digest(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=16)
 def _digest(path: Path, size: int, modified: int) -> str:
-    """Remembered for as long as the file looks untouched: ViT-L/14 has 1.7 GB to read."""
+    """Cached by size and modification time, because ViT-L/14 has 1.7 GB to read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:8]

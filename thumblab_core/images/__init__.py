@@ -1,6 +1,6 @@
-"""Pictures: decode what somebody sent, check it before it costs anything, and keep it under the hash of its bytes.
+"""Check and decode pictures from untrusted files, and store them under the hash of their bytes.
 
-Which formats and sizes are read, in which colours, and what a picture costs at most, is in docs/pictures.md.
+docs/pictures.md describes the formats, sizes and colours that are read, and the most memory that a picture can take.
 """
 
 from thumblab_core.images.decode import Picture, decode
@@ -15,7 +15,7 @@ from thumblab_core.images.limits import (
     read_file,
     too_long,
 )
-from thumblab_core.images.opened import Pixels
+from thumblab_core.images.parsed_file import Pixels
 from thumblab_core.images.store import ImageStore, digest
 
 __all__ = [

@@ -1,4 +1,14 @@
-"""What is read and what is refused, before a pixel is decoded: formats, bytes, pixels, and the parts of a file."""
+"""Limits on picture files, all checked before a pixel is decoded.
+
+A file outside these limits is refused with an `ImageError`:
+
+    format             JPEG, PNG or WebP, by the first bytes
+    bytes              at most 50 MiB
+    pixels             at most 40 million
+    sides              at least 32 pixels; one at most 10 times the other
+    scans of a JPEG    at most 32, and at most 800 million pixels in all scans together
+    parts of a file    at most 100,000 chunks (PNG, WebP) or segments (JPEG)
+"""
 
 import math
 from pathlib import Path
@@ -6,21 +16,23 @@ from pathlib import Path
 from thumblab_core.errors import LabError
 
 MAX_BYTES = 50 * 2**20
-"""YouTube takes thumbnails of 50 MB; of the two meanings of that this is the larger, 52,428,800 bytes."""
+"""YouTube accepts thumbnails of 50 MB. This is the larger of the two meanings of MB: 52,428,800 bytes."""
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 32
 MAX_RATIO = 10
+"""The longer side may be at most this many times the shorter side."""
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+"""The media type of each format."""
 
 MAX_SCANS = 32
-"""Encoders write up to 14 scans of a progressive JPEG, and 18 of one in CMYK."""
+"""Encoders write up to 14 scans for a progressive JPEG, and 18 for one in CMYK."""
 _MAX_SCANNED = 20 * MAX_PIXELS
-"""Pixels times scans: each scan of a progressive JPEG goes over the whole picture, however few bytes it has."""
+"""Pixels times scans. Each scan of a progressive JPEG visits the whole picture, however few bytes the scan has."""
 _MAX_PARTS = 100_000
-"""Chunks of a PNG or WebP, segments of a JPEG: each costs time, however short it is."""
+"""Chunks of a PNG or WebP, or segments of a JPEG. Each takes time to parse, however short it is."""
 
-_OURS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
-_OTHERS = (
+_SIGNATURES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
+_OTHER_SIGNATURES = (
     (0, b"GIF8", "a GIF"),
     (0, b"BM", "a BMP"),
     (0, b"II*\0", "a TIFF"),
@@ -40,21 +52,23 @@ _OTHERS = (
     (4, b"ftypmsf1", "a HEIC"),
     (4, b"ftyp", "a video"),
 )
+"""Offset, signature and name of formats that are refused by name."""
 
 
 class ImageError(LabError):
-    """The bytes are no picture that the lab can read; the message says why."""
+    """The bytes are not a picture that the lab can read. The message gives the reason."""
 
 
-def damaged(why: object) -> ImageError:
-    return ImageError(f"the picture is damaged ({str(why)[:120]})")
+def damaged(reason: object) -> ImageError:
+    """Return the error for a damaged file, with at most 120 characters of the reason."""
+    return ImageError(f"the picture is damaged ({str(reason)[:120]})")
 
 
 def format_of(data: bytes) -> str:
-    """One of `FORMATS`, by the first bytes and never by a name. Raises `ImageError`, which says what it is instead."""
+    """Return one of `FORMATS`, by the first bytes alone. Raises `ImageError`, which names other known formats."""
     if not data:
         raise ImageError("the file is empty")
-    for name, start in _OURS.items():
+    for name, start in _SIGNATURES.items():
         if data.startswith(start):
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -63,25 +77,29 @@ def format_of(data: bytes) -> str:
     if head.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"<svg" in head:
         what = "an SVG"
     else:
-        what = next((what for at, start, what in _OTHERS if data[at : at + len(start)] == start), "")
+        what = next((what for at, start, what in _OTHER_SIGNATURES if data[at : at + len(start)] == start), "")
     if what:
         raise ImageError(f"{what} file, not a JPEG, PNG or WebP picture; save it as one of these")
     raise ImageError("not a JPEG, PNG or WebP picture")
 
 
 def check_length(size: int) -> None:
+    """Raise `ImageError` if a file of `size` bytes is too long."""
     if size > MAX_BYTES:
         raise ImageError(too_long(size))
 
 
 def too_long(size: int) -> str:
-    """Why a file of `size` bytes is not read."""
-    mib = math.ceil(size / 2**20 * 10) / 10  # rounded up: what is over the limit never looks like the limit
+    """Return the sentence that a file of `size` bytes is too long."""
+    mib = math.ceil(size / 2**20 * 10) / 10  # rounded up, so that a size above the limit never looks equal to it
     return f"the file has {mib:.1f} MiB; at most {MAX_BYTES // 2**20} MiB are read"
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a picture's file. Raises `ImageError` for one that is too long, without reading it, and `OSError`."""
+    """Return the bytes of a picture file. Raises `OSError`, and `ImageError` for a file that is too long.
+
+    Never reads more than `MAX_BYTES + 1` bytes.
+    """
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
         check_length(max(len(data), path.stat().st_size))
@@ -89,22 +107,27 @@ def read_file(path: Path) -> bytes:
 
 
 def check_parts(count: int) -> None:
+    """Raise `ImageError` if a file has too many chunks or segments."""
     if count > _MAX_PARTS:
-        raise ImageError(f"the file is made of more than {_MAX_PARTS:,} parts; save the picture again")
+        raise ImageError(f"the file has more than {_MAX_PARTS:,} parts; save the picture again")
 
 
 def check_size(width: int, height: int) -> None:
+    """Raise `ImageError` if a picture has too many pixels, or is too small or too narrow."""
     if width * height > MAX_PIXELS:
-        raise ImageError(f"{width}x{height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded")
+        raise ImageError(f"{width}x{height} pixels; the limit is {MAX_PIXELS / 1e6:.0f} million")
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"{width}x{height} pixels; both sides need at least {MIN_SIDE}")
-    if max(width, height) > MAX_RATIO * min(width, height):  # brought to a fixed width, a strip would be a tower
+    if max(width, height) > MAX_RATIO * min(
+        width, height
+    ):  # resized to a fixed width, a narrow strip would become very high
         raise ImageError(f"{width}x{height} pixels; one side may be at most {MAX_RATIO} times the other")
 
 
 def check_scans(scans: int, width: int, height: int) -> None:
+    """Raise `ImageError` if a JPEG of this size has too many scans."""
     if scans > MAX_SCANS or scans * width * height > _MAX_SCANNED:
         most = min(MAX_SCANS, _MAX_SCANNED // (width * height))
         raise ImageError(
-            f"{scans} scans of {width}x{height} pixels; at most {most} of this size are decoded: save the JPEG again"
+            f"{scans} scans of {width}x{height} pixels; the limit at this size is {most} scans; save the JPEG again"
         )

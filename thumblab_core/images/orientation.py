@@ -1,4 +1,11 @@
-"""How a picture lies, by its EXIF: of that nothing else is read, so nothing else in it can be broken or too much."""
+"""Read the orientation from EXIF data, and turn a picture upright.
+
+Only the orientation tag is read, so nothing else in the EXIF data can break the decoding. What is checked:
+
+    byte order          `II*` or `MM*`; otherwise upright
+    number of entries   at most 65,535 (two bytes), and never past the end of the block
+    value               1 to 8; any other value leaves the picture as it is
+"""
 
 from typing import Literal
 
@@ -16,12 +23,15 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-LYING = (5, 6, 7, 8)
-"""In these the width of the file is the height of the picture."""
+SIDEWAYS = (5, 6, 7, 8)
+"""Orientations in which the width of the file is the height of the upright picture."""
 
 
 def orientation(exif: bytes | None) -> int:
-    """1 to 8 as EXIF numbers them, of a TIFF block with or without JPEG's prefix; 1, upright, where it says nothing."""
+    """Return the value of the orientation tag, which EXIF defines from 1 to 8; 1, upright, without a readable tag.
+
+    `exif` is a TIFF block, with or without the prefix of JPEG.
+    """
     block = exif or b""
     if block.startswith(b"Exif\0"):
         block = block[6:]
@@ -37,5 +47,6 @@ def orientation(exif: bytes | None) -> int:
     return 1
 
 
-def upright(image: Image.Image, lies: int) -> Image.Image:
-    return image.transpose(_UPRIGHT[lies]) if lies in _UPRIGHT else image
+def upright(image: Image.Image, turn: int) -> Image.Image:
+    """Return the image turned and mirrored upright; `turn` is a value that `orientation` returned."""
+    return image.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else image

@@ -1,4 +1,15 @@
-"""PNG: a row of chunks. Only those that the pixels depend on reach the decoder, whatever the others hold."""
+"""Parse PNG files. Only the chunks that the pixels depend on are passed to the decoder.
+
+A PNG file is a sequence of chunks. What the other chunks hold never decides whether the picture is read. What is
+checked before decoding:
+
+    chunks                at most 100,000 (`limits.check_parts`)
+    size                  `limits.check_size`
+    transparency,         used only if the chunk is whole and its checksum is right; the first one of each kind counts,
+    colours, EXIF         and, except for EXIF, only before the pixels
+    ICC profile           at most 4 MiB are inflated (`MAX_PROFILE`); a longer or broken one is ignored
+    text                  never inflated
+"""
 
 import io
 import zlib
@@ -9,34 +20,37 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from thumblab_core.images import limits
-from thumblab_core.images.opened import Opened, Raster
+from thumblab_core.images.parsed_file import ParsedFile, Raster
 from thumblab_core.images.profiles import MAX_PROFILE
 from thumblab_core.images.rgb_profile import cicp_profile, gamma_profile
 
 _Mask = npt.NDArray[np.bool_]
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
+"""Chunks that are passed to the decoder as they are."""
 _NOTES = {b"tRNS", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"}
+"""Chunks that are read here: transparency, colours and EXIF."""
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _GREY, _RGB, _PALETTE = 0, 2, 3
+"""Colour types in the header."""
 
 
-def open_png(data: bytes) -> Opened:
-    """Take a PNG file apart; of an animation the picture that stands for it is read. Raises `ImageError`."""
+def parse_png(data: bytes) -> ParsedFile:
+    """Parse a PNG file; for an animation, its default image. Raises `ImageError` if it exceeds a limit."""
     kept, notes = _chunks(data)
-    depth, colours = data[24], data[25]
-    key = notes.get(b"tRNS", b"")
+    depth, colour_type = data[24], data[25]
+    transparent_colour = notes.get(b"tRNS", b"")
     file = b"".join(kept)
     image = PngImageFile(io.BytesIO(file))
     limits.check_size(*image.size)
-    low = _low_bytes(file) if key and colours == _RGB and depth == 16 else None
+    low = _low_bytes(file) if transparent_colour and colour_type == _RGB and depth == 16 else None
 
     def rows(top: int, bottom: int) -> Image.Image:
         box = (0, top, image.width, bottom)
         strip = image.crop(box)
         clear = None
-        if key and colours in (_GREY, _RGB):
-            clear = _clear(strip, None if low is None else low.crop(box), key, depth)
-        strip = _plain(strip)
+        if transparent_colour and colour_type in (_GREY, _RGB):
+            clear = _clear(strip, None if low is None else low.crop(box), transparent_colour, depth)
+        strip = _averageable(strip)
         if clear is not None:
             strip.putalpha(Image.fromarray(np.where(clear, 0, 255).astype(np.uint8)))
         return strip
@@ -47,11 +61,11 @@ def open_png(data: bytes) -> Opened:
             low.load()
         return Raster(image.size, rows), 1
 
-    return Opened(image.size, _profile(notes), notes.get(b"eXIf"), load)
+    return ParsedFile(image.size, _profile(notes), notes.get(b"eXIf"), load)
 
 
 def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
-    """The parts to decode, and the first note of each kind that comes before the pixels and is whole."""
+    """Return the parts to decode, and the contents of the first valid chunk of each kind in `_NOTES`."""
     view = memoryview(data)
     kept: list[bytes | memoryview] = [view[:8]]
     notes: dict[bytes, bytes] = {}
@@ -63,7 +77,7 @@ def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
         limits.check_parts(parts)
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + length
-        if kind == b"IEND" or (end > len(data) and kind not in _CRITICAL):  # what is cut off is no pixel
+        if kind == b"IEND" or (end > len(data) and kind not in _CRITICAL):  # a chunk that is cut off holds no pixels
             kept.append(_END)
             break
         if kind in _CRITICAL:
@@ -81,23 +95,27 @@ def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
+    """Return a chunk with its length and checksum."""
     return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(body, zlib.crc32(kind)).to_bytes(4, "big")
 
 
 def _low_bytes(file: bytes) -> PngImageFile:
-    """A picture of 16 bits a channel whose lower 8 are decoded: Pillow keeps the upper ones only."""
+    """Return a 16-bit RGB picture that decodes to its lower 8 bits. By itself, Pillow keeps only the upper 8."""
     image = PngImageFile(io.BytesIO(file))
     image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
     return image
 
 
-def _clear(strip: Image.Image, low: Image.Image | None, key: bytes, depth: int) -> _Mask | None:
-    """Where a picture without alpha has the one colour that is transparent; None where the note of it is broken."""
+def _clear(strip: Image.Image, low: Image.Image | None, transparent_colour: bytes, depth: int) -> _Mask | None:
+    """Return where a grey or RGB picture is transparent, bool [h, w], or None if the tRNS chunk has the wrong length.
+
+    `transparent_colour` is that chunk, two bytes a channel. `low` holds the lower 8 bits of a 16-bit RGB picture.
+    """
     channels = strip.split()
-    wanted = [int.from_bytes(key[at : at + 2], "big") for at in range(0, len(key), 2)]
+    wanted = [int.from_bytes(transparent_colour[at : at + 2], "big") for at in range(0, len(transparent_colour), 2)]
     if len(wanted) != len(channels):
         return None
-    if strip.mode == "L":  # Pillow spreads 2 and 4 bits over 8
+    if strip.mode == "L":  # Pillow scales values of 2 and 4 bits to 8 bits
         wanted = [wanted[0] * 255 // (2**depth - 1)]
     clear = np.ones((strip.height, strip.width), bool)
     for at, channel in enumerate(channels):
@@ -107,9 +125,9 @@ def _clear(strip: Image.Image, low: Image.Image | None, key: bytes, depth: int) 
     return clear
 
 
-def _plain(strip: Image.Image) -> Image.Image:
-    """In a mode whose values can be averaged: L, LA, RGB or RGBA."""
-    if strip.mode.startswith("I"):  # Pillow would clip its 65,536 levels to 255
+def _averageable(strip: Image.Image) -> Image.Image:
+    """Return the strip in a mode whose values can be averaged: L, LA, RGB or RGBA."""
+    if strip.mode.startswith("I"):  # Pillow would clip the 65,536 levels at 255
         return Image.fromarray((np.asarray(strip) >> 8).astype(np.uint8))
     if strip.mode == "P":
         return strip.convert("RGBA" if "transparency" in strip.info else "RGB")
@@ -117,18 +135,24 @@ def _plain(strip: Image.Image) -> Image.Image:
 
 
 def _profile(notes: dict[bytes, bytes]) -> bytes | None:
-    """The ICC profile of the colours, by the specification's order: cICP, iCCP, sRGB, then gAMA and cHRM."""
-    if (found := cicp_profile(notes.get(b"cICP", b""))) is not None:
-        return found
-    if (found := _inflated(notes.get(b"iCCP", b""))) is not None:
-        return found
+    """Return the ICC profile, or None for sRGB.
+
+    The order is that of the specification: cICP, iCCP, sRGB, gAMA and cHRM.
+    """
+    if (profile := cicp_profile(notes.get(b"cICP", b""))) is not None:
+        return profile
+    if (profile := _inflated(notes.get(b"iCCP", b""))) is not None:
+        return profile
     if b"sRGB" in notes:
         return None
     return gamma_profile(notes.get(b"gAMA", b""), notes.get(b"cHRM", b""))
 
 
 def _inflated(note: bytes) -> bytes | None:
-    """The profile of an iCCP chunk: a name, a method and a zlib stream, of which no more is inflated than is read."""
+    """Return the profile in an iCCP chunk, or None if it is broken or above `MAX_PROFILE`.
+
+    The chunk holds a name, a method and a zlib stream. At most `MAX_PROFILE + 1` bytes are inflated.
+    """
     _, _, packed = note.partition(b"\0")
     inflate = zlib.decompressobj()
     try:

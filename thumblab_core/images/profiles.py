@@ -1,8 +1,15 @@
-"""ICC profiles: colours as they are meant, brought to sRGB by littleCMS.
+"""Convert pictures with an ICC profile to sRGB, with littleCMS.
 
-Relative colorimetric with black point compensation: what both can show stays as it is, and the rest is clipped.
-A profile that is broken, of another kind of colours than the picture or larger than is read is left aside, and the picture
-is read as browsers then do: as sRGB.
+The conversion is relative colorimetric with black point compensation: colours that both spaces can show stay the same,
+the rest are clipped. Profiles come from untrusted files. A profile is ignored, and the picture read as sRGB as browsers
+do, if any of these checks fails:
+
+    size            at most 4 MiB (`MAX_PROFILE`), checked by the parser of each format
+    class           input, display, output or colour space
+    colour space    matches the mode of the picture
+    contents        littleCMS accepts them
+
+Its floating-point tables (`_FLOATING`) are never used, because their cost has no bound.
 """
 
 import io
@@ -11,19 +18,25 @@ import numpy as np
 from PIL import Image, ImageCms
 
 MAX_PROFILE = 4 * 2**20
-"""Bytes. Profiles of displays have some kilobytes, those of presses up to about 3 MiB."""
+"""Bytes. Display profiles have a few kilobytes, printing press profiles up to about 3 MiB."""
 
-_OF_MODE = {"L": (b"GRAY", b"RGB "), "RGB": (b"RGB ",), "CMYK": (b"CMYK",)}
-"""Grey pictures come with profiles of RGB too: grey is then equal parts of its three."""
+_SPACES = {"L": (b"GRAY", b"RGB "), "RGB": (b"RGB ",), "CMYK": (b"CMYK",)}
+"""Colour spaces of profiles that suit each mode. Grey pictures may have an RGB profile: grey is then R = G = B."""
 _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")
+"""Accepted profile classes: input, display, output, colour space."""
 _FLOATING = (b"D2B0", b"D2B1", b"D2B2", b"D2B3")
-"""Tables of stages without end, each of which would cost time for every colour; a profile with them has others beside."""
+"""Tables with any number of stages, each of which takes time for every colour.
+
+Profiles with them have others as well.
+"""
 _LEVELS = 9
-_NOTHING = 2
+"""Levels a channel of the colours that test whether a profile changes anything."""
+_INVISIBLE = 2
+"""A profile that moves no tested colour by more than this (of 255) counts as sRGB."""
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An L, LA, RGB, RGBA or CMYK image as sRGB: L, LA, RGB or RGBA. Alpha stays as it is."""
+    """Convert an L, LA, RGB, RGBA or CMYK image to sRGB, as L, LA, RGB or RGBA. Alpha is unchanged."""
     if image.mode in ("LA", "RGBA"):
         colours = to_srgb(image.convert(image.mode[:-1]), profile)
         colours.putalpha(image.getchannel("A"))
@@ -35,29 +48,29 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What brings colours of the profile to sRGB; None where it is of no use, or moves none of them visibly."""
+    """Return the transform from the profile to sRGB, or None if it is unusable or changes no colour visibly."""
     space = profile[16:20]
-    if profile[12:16] not in _CLASSES or space not in _OF_MODE[mode]:
+    if profile[12:16] not in _CLASSES or space not in _SPACES[mode]:
         return None
-    entering = "RGB" if space == b"RGB " else mode
+    input_mode = "RGB" if space == b"RGB " else mode
     try:
         transform = ImageCms.buildTransform(
-            ImageCms.ImageCmsProfile(io.BytesIO(_finite(profile))),
+            ImageCms.ImageCmsProfile(io.BytesIO(_without_floating_tables(profile))),
             ImageCms.createProfile("sRGB"),
-            entering,
+            input_mode,
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
             ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
-        probe = _probe(entering)
+        probe = _probe(input_mode)
         moved = np.asarray(transform.apply(probe), np.int16) - np.asarray(probe.convert("RGB"), np.int16)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
-    return transform if np.abs(moved).max() > _NOTHING else None
+    return transform if np.abs(moved).max() > _INVISIBLE else None
 
 
-def _finite(profile: bytes) -> bytes:
-    """The profile with its floating point tables renamed, so that they are not found."""
+def _without_floating_tables(profile: bytes) -> bytes:
+    """Return the profile with its floating-point tables renamed, so that littleCMS does not find them."""
     changed = bytearray(profile)
     for at in range(132, min(132 + 12 * int.from_bytes(profile[128:132], "big"), len(profile) - 3), 12):
         if changed[at : at + 4] in _FLOATING:
@@ -66,7 +79,7 @@ def _finite(profile: bytes) -> bytes:
 
 
 def _probe(mode: str) -> Image.Image:
-    """One row of colours from all over the space of a mode."""
+    """Return one row of colours that covers the space of a mode evenly."""
     levels = np.linspace(0, 255, _LEVELS).astype(np.uint8)
     channels = len(mode)
     grid = np.stack(np.meshgrid(*[levels] * channels), axis=-1).reshape(1, -1, channels)

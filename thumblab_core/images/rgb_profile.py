@@ -1,4 +1,8 @@
-"""ICC profiles for what PNG says in a few numbers instead: gamma, chromaticities, and code points of video (cICP)."""
+"""Build ICC profiles for the PNG chunks that describe colours with a few numbers: gAMA, cHRM and cICP.
+
+What is checked: the length of each chunk, that code points are known, a gamma from 0.1 to 10, and that the primaries
+span a colour space with finite coordinates below 100.
+"""
 
 import struct
 
@@ -8,13 +12,15 @@ import numpy.typing as npt
 _Array = npt.NDArray[np.float64]
 
 _SRGB = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
-"""x and y of white, red, green and blue."""
+"""Chromaticities x and y of white, red, green and blue."""
 _PRIMARIES = {
     1: _SRGB,
     9: (0.3127, 0.3290, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),  # BT.2020
     12: (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),  # Display P3
 }
+"""Chromaticities by their code point in cICP."""
 _Curve = tuple[float, ...]
+"""Parameters of an ICC parametric curve: g alone, or g, a, b, c and d."""
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _BT709_CURVE = (1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081)
 _TRANSFERS: dict[int, _Curve] = {
@@ -24,26 +30,29 @@ _TRANSFERS: dict[int, _Curve] = {
     8: (1.0,),
     13: _SRGB_CURVE,
 }
-"""PQ and HLG, for screens of high dynamic range, are missing: what they look like depends on the screen."""
+"""Curves by their code point in cICP.
+
+PQ and HLG (high dynamic range) are missing, as their look depends on the screen.
+"""
 _NEAR = 0.02
-"""A gamma of 1/2.2 within this share is how PNG says sRGB; its specification has encoders write 45455."""
+"""A gamma within this share of 1/2.2 means sRGB. PNG's specification tells encoders to write 45455 for it."""
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
 def cicp_profile(chunk: bytes) -> bytes | None:
-    """Of PNG's cICP chunk; None where it is broken, for video levels, or of high dynamic range."""
+    """Return the profile for a cICP chunk, or None if the chunk is broken, uses video levels or high dynamic range."""
     if len(chunk) != 4 or chunk[2:] != b"\0\1" or chunk[0] not in _PRIMARIES or chunk[1] not in _TRANSFERS:
         return None
     return _profile(_PRIMARIES[chunk[0]], _TRANSFERS[chunk[1]])
 
 
 def gamma_profile(gamma: bytes, chromaticities: bytes) -> bytes | None:
-    """Of PNG's gAMA and cHRM chunks; what is missing or broken is as in sRGB. None where both are."""
+    """Return the profile for the gAMA and cHRM chunks, or None for sRGB. A missing or broken chunk counts as sRGB's."""
     curve: _Curve = _SRGB_CURVE
-    said = int.from_bytes(gamma, "big") / 100_000 if len(gamma) == 4 else 0.0
-    if 0.1 <= said <= 10 and abs(said * 2.2 - 1) > _NEAR:
-        curve = (1 / said,)
+    exponent = int.from_bytes(gamma, "big") / 100_000 if len(gamma) == 4 else 0.0
+    if 0.1 <= exponent <= 10 and abs(exponent * 2.2 - 1) > _NEAR:
+        curve = (1 / exponent,)
     points = _SRGB
     if len(chromaticities) == 32:
         points = tuple(value / 100_000 for value in struct.unpack(">8I", chromaticities))
@@ -53,7 +62,7 @@ def gamma_profile(gamma: bytes, chromaticities: bytes) -> bytes | None:
 
 
 def _profile(points: tuple[float, ...], curve: _Curve) -> bytes | None:
-    """ICC 4.3, with these primaries and this curve to linear light; None for primaries of no colour space."""
+    """Return an ICC 4.3 profile with these primaries and this curve to linear light; None for impossible primaries."""
     colorants = _colorants(points)
     if colorants is None:
         return None
@@ -73,7 +82,7 @@ def _profile(points: tuple[float, ...], curve: _Curve) -> bytes | None:
 
 
 def _colorants(points: tuple[float, ...]) -> _Array | None:
-    """XYZ of red, green and blue as columns, adapted to D50 by Bradford."""
+    """Return XYZ of red, green and blue as columns, adapted to D50 by Bradford; None for impossible primaries."""
     x, y = np.array(points[::2]), np.array(points[1::2])
     if (y <= 0).any():
         return None
@@ -82,10 +91,10 @@ def _colorants(points: tuple[float, ...]) -> _Array | None:
     if abs(np.linalg.det(primaries)) < 1e-4:
         return None
     adapt = np.linalg.solve(_BRADFORD, np.diag((_BRADFORD @ _D50) / (_BRADFORD @ white)) @ _BRADFORD)
-    found = adapt @ (primaries * np.linalg.solve(primaries, white))
-    return found if np.isfinite(found).all() and np.abs(found).max() < 100 else None
+    colorants = adapt @ (primaries * np.linalg.solve(primaries, white))
+    return colorants if np.isfinite(colorants).all() and np.abs(colorants).max() < 100 else None
 
 
 def _fixed(*values: float) -> bytes:
-    """s15Fixed16."""
+    """Return the numbers in ICC's format s15Fixed16."""
     return struct.pack(f">{len(values)}i", *(round(value * 65_536) for value in values))

@@ -1,4 +1,4 @@
-"""Pictures on the disk: each is kept once, under the hash of its bytes."""
+"""Store pictures on disk, each one once, under the hash of its bytes."""
 
 import contextlib
 import hashlib
@@ -10,16 +10,17 @@ from pathlib import Path
 from thumblab_core.durable_files import age
 from thumblab_core.images.limits import ImageError
 
-_LEFTOVER = ".new-"
+_UNFINISHED = ".new-"
+"""Prefix of files that are still being written."""
 
 
 def digest(data: bytes) -> str:
-    """SHA-256 in hexadecimal: the name of a picture."""
+    """Return the SHA-256 in hexadecimal, which is the name of a picture."""
     return hashlib.sha256(data).hexdigest()
 
 
 class ImageStore:
-    """Content-addressed files: a picture is stored once, under the SHA-256 of its bytes, and never changes."""
+    """A folder of pictures, each stored once under the SHA-256 of its bytes. A stored picture never changes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -28,38 +29,41 @@ class ImageStore:
         return self.root / sha256[:2] / sha256[2:]
 
     def put(self, data: bytes) -> str:
-        """Store the bytes and return their SHA-256; a crash leaves either the whole file or none."""
+        """Store the bytes and return their SHA-256. After a crash, either the whole file exists or none of it."""
         sha256 = digest(data)
         path = self.path(sha256)
         with contextlib.suppress(FileNotFoundError):
-            os.utime(path)  # what is put again is as young as what is new: the retention spares it until a row names it
+            os.utime(path)  # its age restarts, so that retention keeps it until a database row names it
             return sha256
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_LEFTOVER)
-        aside = Path(name)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
+        unfinished = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(path)
+            unfinished.replace(path)
         except BaseException:
-            aside.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
         return sha256
 
     def get(self, sha256: str) -> bytes:
-        """The bytes stored under `sha256`. Raises `ImageError` when they are missing or no longer what was stored."""
+        """Return the bytes stored under `sha256`.
+
+        Raises `ImageError` if the file is missing or its bytes have changed.
+        """
         try:
             data = self.path(sha256).read_bytes()
         except FileNotFoundError:
-            raise ImageError(f"the image store has no {sha256[:12]}…") from None
+            raise ImageError(f"the image store has no picture {sha256[:12]}…") from None
         if digest(data) != sha256:
-            raise ImageError(f"the image store's {sha256[:12]}… is damaged: its bytes no longer match its name")
+            raise ImageError(f"picture {sha256[:12]}… in the image store is damaged: its bytes do not match its name")
         return data
 
     def remove(self, sha256: str) -> bool:
-        """Let a picture go; False when it was not there."""
+        """Delete a picture. Returns False if it was not there."""
         try:
             self.path(sha256).unlink()
         except FileNotFoundError:
@@ -67,23 +71,23 @@ class ImageStore:
         return True
 
     def older_than(self, seconds: float) -> Iterator[str]:
-        """The SHA-256 of every picture that was last put so long ago."""
+        """Yield the SHA-256 of every picture that was last put more than `seconds` ago."""
         for path in self.root.glob("??/*"):
             with contextlib.suppress(FileNotFoundError):
-                if not path.name.startswith(_LEFTOVER) and age(path) > seconds:
+                if not path.name.startswith(_UNFINISHED) and age(path) > seconds:
                     yield path.parent.name + path.name
 
     def sweep(self, older_than_s: float = 3_600) -> int:
-        """Remove what killed writers left half written, and return how many files it was.
+        """Delete unfinished files of writers that were killed, and return how many.
 
-        A writer needs seconds for its file, so one that was last written to an hour ago has none any more.
+        A writer needs seconds for a file, so a file that nothing has written to for an hour has lost its writer.
         """
         removed = 0
-        for leftover in self.root.glob(f"*/{_LEFTOVER}*"):
+        for unfinished in self.root.glob(f"*/{_UNFINISHED}*"):
             try:
-                if age(leftover) > older_than_s:
-                    leftover.unlink()
+                if age(unfinished) > older_than_s:
+                    unfinished.unlink()
                     removed += 1
-            except FileNotFoundError:  # its writer, or another sweep, was faster
+            except FileNotFoundError:  # its writer finished it, or another sweep deleted it
                 continue
         return removed

@@ -1,4 +1,13 @@
-"""WebP: chunks in a RIFF file. The first picture is decoded by OpenCV; Pillow keeps four copies of it at a time."""
+"""Parse WebP files, which are chunks in a RIFF file, and decode the first picture.
+
+OpenCV decodes it, because Pillow keeps four copies of the picture in memory. What is checked before decoding:
+
+    chunks                 at most 100,000 (`limits.check_parts`); reading stops at a chunk that ends after the file
+    size of the canvas     `limits.check_size`
+    place of the frame     inside the canvas
+    size of the picture    from the encoded picture itself; the decoder must return exactly this size
+    ICC profile            at most 4 MiB (`MAX_PROFILE`); a longer one is ignored
+"""
 
 import struct
 from dataclasses import dataclass
@@ -8,17 +17,18 @@ import numpy.typing as npt
 from PIL import Image
 
 from thumblab_core.images import limits
-from thumblab_core.images.opened import Opened, Raster
+from thumblab_core.images.parsed_file import ParsedFile, Raster
 from thumblab_core.images.profiles import MAX_PROFILE
 
 _Chunks = dict[bytes, memoryview]
 _NONE = memoryview(b"")
 _ALPHA = 0x10
+"""Flag in the header of a file with an alpha chunk."""
 
 
 @dataclass(frozen=True)
 class _Still:
-    """The chunks of one picture, and where it lies on its canvas, which is None where it is as large as the picture."""
+    """The chunks of one picture and its place on the canvas. `canvas` is None if it has the size of the picture."""
 
     chunks: _Chunks
     left: int
@@ -26,8 +36,8 @@ class _Still:
     canvas: tuple[int, int] | None
 
 
-def open_webp(data: bytes) -> Opened:
-    """Take a WebP file apart; of an animation the first frame. Raises `ImageError`."""
+def parse_webp(data: bytes) -> ParsedFile:
+    """Parse a WebP file; for an animation, its first frame. Raises `ImageError` if it exceeds a limit or is damaged."""
     chunks = _chunks(memoryview(data)[12:])
     still = _still(chunks)
     size = _size(still.chunks)
@@ -41,12 +51,12 @@ def open_webp(data: bytes) -> Opened:
 
     profile = chunks.get(b"ICCP", _NONE)
     exif = bytes(chunks.get(b"EXIF", _NONE))
-    return Opened(canvas, bytes(profile) if len(profile) <= MAX_PROFILE else None, exif, load)
+    return ParsedFile(canvas, bytes(profile) if len(profile) <= MAX_PROFILE else None, exif, load)
 
 
 def _chunks(data: memoryview) -> _Chunks:
-    """The first chunk of each kind. Nothing is read of a chunk that ends after the file, and of what comes behind it."""
-    found: _Chunks = {}
+    """Return the first chunk of each kind, up to a chunk that ends after the file."""
+    chunks: _Chunks = {}
     at = parts = 0
     while at + 8 <= len(data):
         parts += 1
@@ -54,12 +64,13 @@ def _chunks(data: memoryview) -> _Chunks:
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         if at + 8 + length > len(data):
             break
-        found.setdefault(bytes(data[at : at + 4]), data[at + 8 : at + 8 + length])
+        chunks.setdefault(bytes(data[at : at + 4]), data[at + 8 : at + 8 + length])
         at += 8 + length + length % 2
-    return found
+    return chunks
 
 
 def _still(chunks: _Chunks) -> _Still:
+    """Return the first frame of an animation, or else the picture itself."""
     header, frame = chunks.get(b"VP8X", _NONE), chunks.get(b"ANMF", _NONE)
     canvas = (_int24(header, 4) + 1, _int24(header, 7) + 1) if len(header) >= 10 else None
     if len(frame) >= 16:
@@ -68,7 +79,7 @@ def _still(chunks: _Chunks) -> _Still:
 
 
 def _size(chunks: _Chunks) -> tuple[int, int]:
-    """Width and height that the encoded picture itself says. Raises `ImageError` where there is none."""
+    """Return the width and height in the encoded picture itself. Raises `ImageError` if there is none."""
     lossy, lossless = chunks.get(b"VP8 ", _NONE), chunks.get(b"VP8L", _NONE)
     if len(lossy) >= 10 and bytes(lossy[3:6]) == b"\x9d\x01\x2a":
         width, height = struct.unpack_from("<HH", lossy, 6)
@@ -80,7 +91,7 @@ def _size(chunks: _Chunks) -> tuple[int, int]:
 
 
 def _decoded(chunks: _Chunks, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """The pixels [height, width, 3 or 4], blue first, of a file with this picture and nothing else."""
+    """Decode a file with this picture and nothing else, to uint8 [height, width, 3 or 4] in the order BGR or BGRA."""
     import cv2
 
     written: list[tuple[bytes, bytes | memoryview]] = []
@@ -101,6 +112,7 @@ def _decoded(chunks: _Chunks, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
 
 
 def _raster(pixels: npt.NDArray[np.uint8], still: _Still, canvas: tuple[int, int]) -> Raster:
+    """Return the canvas with the picture in its place; the rest of it is transparent."""
     import cv2
 
     height, width = pixels.shape[:2]
@@ -113,10 +125,10 @@ def _raster(pixels: npt.NDArray[np.uint8], still: _Still, canvas: tuple[int, int
             strip = Image.fromarray(cv2.cvtColor(pixels[first - still.top : last - still.top], order))
         if strip is not None and (width, height) == canvas:
             return strip
-        ground = Image.new("RGBA", (canvas[0], bottom - top))
+        background = Image.new("RGBA", (canvas[0], bottom - top))
         if strip is not None:
-            ground.paste(strip, (still.left, first - top))
-        return ground
+            background.paste(strip, (still.left, first - top))
+        return background
 
     return Raster(canvas, rows)
 

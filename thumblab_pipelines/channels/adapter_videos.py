@@ -27,13 +27,13 @@ from thumblab_pipelines.features.learnt_vectors import (
     Made,
     encode_pictures,
     encode_titles,
-    vectors,
     without_vector,
 )
+from thumblab_pipelines.features.vectors import stored_vectors_query
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.records import LONGEST_SHORT_S, VIDEO
-from thumblab_pipelines.videos.versions import CHANGED_FIRST, LACKS_COUNT, NEVER_COUNTED, NOT_KEPT, learnt
+from thumblab_pipelines.videos.versions import CHANGED_FIRST, LACKS_COUNT, NEVER_COUNTED, NOT_KEPT, first_versions_query
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +43,8 @@ _log = logging.getLogger(__name__)
 
 _CHANNELS = "video_id IN (SELECT video_id FROM videos WHERE channel_id = :channel)"
 _VIDEOS = f"""
-WITH learnt AS ({learnt("v.channel_id = :channel")}),
-vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({vectors(_CHANNELS)}) of_channel)
+WITH learnt AS ({first_versions_query("v.channel_id = :channel")}),
+vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({stored_vectors_query(_CHANNELS)}) of_channel)
 SELECT v.video_id, v.niche, v.channel_id, COALESCE(p.title, v.title) AS title, v.published_at,
        v.format, v.duration_s, v.aspect_ratio,
        s.view_count AS views, s.era, s.observed_at,

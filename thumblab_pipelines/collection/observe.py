@@ -85,9 +85,9 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
         except QuotaError as error:
             stopped = str(error)
         finally:
-            deletion.forget(GONE, gone, asked)
+            deletion.delete(GONE, gone, asked)
         spent = youtube.ledger.spending(youtube.now)
-        return Observed(due, observed, len(gone), spent, stopped, deletion.verdict())
+        return Observed(due, observed, len(gone), spent, stopped, deletion.check())
 
 
 def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:

@@ -12,11 +12,11 @@ from thumblab_core.inclusion import LEAST_SUBSCRIBERS, LEAST_VIEWS, LONGEST_S, S
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.collection.crawl_rules import GONE, OUTLIER
 from thumblab_pipelines.dataset.ageing import views_at
-from thumblab_pipelines.features.learnt_vectors import vectors
+from thumblab_pipelines.features.vectors import stored_vectors_query
 from thumblab_pipelines.features.views_at_age import FIXED_AGES
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.videos.records import LONGEST_SHORT_S, SHORT, VIDEO
-from thumblab_pipelines.videos.versions import CHANGED_FIRST, LACKS_COUNT, NEVER_COUNTED, NOT_KEPT, learnt
+from thumblab_pipelines.videos.versions import CHANGED_FIRST, LACKS_COUNT, NEVER_COUNTED, NOT_KEPT, first_versions_query
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +32,8 @@ _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_c
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
-WITH learnt AS ({learnt()}),
-vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({vectors()}) encoded_videos)
+WITH learnt AS ({first_versions_query()}),
+vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({stored_vectors_query()}) encoded_videos)
 SELECT v.video_id, v.niche, v.channel_id, p.title, v.published_at, v.duration_s, s.view_count AS views,
        s.observed_at, s.era,
        GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,

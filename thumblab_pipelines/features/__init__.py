@@ -1,1 +1,1 @@
-"""What is computed from a video: vectors, sub-scores, channel baselines, views at a fixed age."""
+"""Features computed from videos: vectors, sub-scores, channel baselines and views at a fixed age."""

@@ -1,4 +1,4 @@
-"""What a channel usually gets: the measure of an outlier."""
+"""Compute channel baselines: the median views of a channel's videos, against which outliers are measured."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,15 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.videos.records import VIDEO
 
 MIN_VIDEOS = 3
-"""A median of fewer videos says nothing of a channel."""
+"""A channel with fewer videos has no baseline."""
 
 ALL_AGES = "all"
-"""Beside the bands of the SQL function `age_band`."""
+"""The age band of the median over all ages, beside the bands of the SQL function `age_band`."""
 
 _MOST_SILENT = 0.5
+"""The check fails if the median video has no views in more than this share of the channels."""
 
-# The age is the one of the view `ref_thumbnails`, which looks these medians up.
+# Ages are computed as in the view `ref_thumbnails`, which reads these medians.
 _MEDIANS = f"""
 SELECT channel_id, COALESCE(age_band, :all_ages) AS age_band, count(*) AS video_count,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY view_count) AS median_views,
@@ -30,18 +31,21 @@ FROM (
   ) a
   WHERE v.niche = :niche AND v.format = :format AND (v.source <> 'youtube' OR v.collected_at > (
     SELECT max(o.observed_at) - make_interval(days => :days) FROM video_stats o JOIN videos w USING (video_id)
-    WHERE w.niche = :niche AND w.format = :format AND o.view_count IS NOT NULL)) -- others are kept for the training alone
+    WHERE w.niche = :niche AND w.format = :format AND o.view_count IS NOT NULL)) -- other videos are for training only
 ) latest
 GROUP BY GROUPING SETS ((channel_id, age_band), (channel_id)) HAVING count(*) >= :least
-"""  # noqa: S608  (no value of anybody's goes into it)
+"""  # noqa: S608  (values are passed as parameters)
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """What was found of the niche.
+    """A summary of the baselines of a niche.
 
-    `channels` with a baseline at any age, `bands`: how many have one in each age band too; `silent`: channels whose
-    median video has no views; the smallest and largest median views per hour at any age.
+    Attributes:
+        channels: channels with a baseline over all ages.
+        bands: channels with a baseline in each age band.
+        silent: channels whose median video has no views, so that they have no baseline.
+        lowest, highest: the smallest and largest median views per hour over all ages.
     """
 
     channels: int
@@ -52,21 +56,22 @@ class Baselines:
 
 
 def compute_baselines(lab: Lab, niche: str) -> Baselines:
-    """Replace `channel_baselines` of the niche: medians of the latest counts of each channel's videos that are in the
-    library's days, per age band.
+    """Replace the rows of `channel_baselines` of the niche.
 
-    A row for every age band, and for all ages, in which the channel has at least 3 videos with a count. Only videos of
-    the format `video`: Shorts and live streams live on other traffic. A median of zero is left out, as nothing can be
-    measured by it.
+    A row holds the medians of the latest counts of a channel's videos in one age band, or over all ages, if the channel
+    has at least 3 videos with a count there. Only videos within the library's days count, and only the format `video`,
+    because Shorts and live streams get their views in other ways. A median of zero is left out, because nothing can be
+    compared with it.
     """
-    # After a large import nobody has counted the rows yet, and the planner compares each with all: minutes for seconds.
+    # After a large import the planner has no statistics and chooses nested loops, which take minutes instead of
+    # seconds.
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE videos, video_stats"))
     days = lab.settings.library_days
     parameters = {"niche": niche, "format": VIDEO, "least": MIN_VIDEOS, "all_ages": ALL_AGES, "days": days}
     with lab.engine.begin() as connection:
-        found = [dict(row) for row in connection.execute(text(_MEDIANS), parameters).mappings()]
-        rows = [row for row in found if row["median_views"] > 0]
+        medians = [dict(row) for row in connection.execute(text(_MEDIANS), parameters).mappings()]
+        rows = [row for row in medians if row["median_views"] > 0]
         connection.execute(delete(channel_baselines).where(channel_baselines.c.niche == niche))
         if rows:
             connection.execute(insert(channel_baselines), [{**row, "niche": niche} for row in rows])
@@ -75,16 +80,17 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
     return Baselines(
         channels=len(overall),
         bands={band: banded.count(band) for band in sorted(set(banded))},
-        silent=sum(row["age_band"] == ALL_AGES for row in found) - len(overall),
+        silent=sum(row["age_band"] == ALL_AGES for row in medians) - len(overall),
         lowest=min(overall, default=0.0),
         highest=max(overall, default=0.0),
     )
 
 
-def check_baselines(found: Baselines) -> list[CheckResult]:
-    """A few channels that nobody watches are the way of the world; more of them than others is a failed collection."""
+def check_baselines(baselines: Baselines) -> list[CheckResult]:
+    """Check that at most half of the channels have no views. A few are normal; more mean that the collection failed."""
     explanation = (
-        f"{found.channels} channels, {found.lowest:.1f} to {found.highest:.1f} views per hour; "
-        f"{found.silent} more whose median video has no views"
+        f"{baselines.channels} channels, {baselines.lowest:.1f} to {baselines.highest:.1f} views per hour; "
+        f"{baselines.silent} more whose median video has no views"
     )
-    return [CheckResult("positive", found.silent <= (found.channels + found.silent) * _MOST_SILENT, explanation)]
+    most = (baselines.channels + baselines.silent) * _MOST_SILENT
+    return [CheckResult("positive", baselines.silent <= most, explanation)]

@@ -1,11 +1,9 @@
-"""Encode the thumbnails and titles that have no vector of the current encoders yet."""
+"""Encode the thumbnails and titles of a niche that have no vector of the current encoders yet."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, func, select, text
+from sqlalchemy import ColumnElement, FromClause, Table, and_, func, select, text
 
 from thumblab_core.database.nearest_index import ensure_index
 from thumblab_core.database.tables import embeddings, encoding_failures, thumbnails, videos
@@ -29,16 +27,23 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 
 _NAMED = 10
+"""Videos that an explanation names."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """How many vectors were there already, how many were made, and which pictures could not be read. `earlier` are those of
-    pictures and titles that a video shows no more, and is learnt by.
+    """The result of embedding a niche.
 
-    `without` names the videos whose picture or title the encoder makes no vector of, also those that it failed at before.
-    `images_per_second` is of reading, decoding, encoding and saving together; `settled` says why the encoder computes as
-    it does, where this run found that out.
+    Attributes:
+        had: thumbnails and titles that had a vector already.
+        images: thumbnails that were encoded.
+        titles: titles that were encoded.
+        earlier: earlier thumbnails and titles that were encoded. Videos no longer show them, but training uses them.
+        images_per_second: thumbnails a second, including reading, decoding, encoding and saving.
+        unreadable: a sentence for each thumbnail that could not be read.
+        without: a sentence for each thumbnail or title for which the encoder gives no vector, now or in an earlier run.
+        encoder: the fingerprint of the image encoder.
+        settled: why the encoder computes in its precision, if this run chose it; else None.
     """
 
     had: int
@@ -53,46 +58,49 @@ class Encoded:
 
 
 def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
-    """Write a vector per thumbnail and per title of the niche. Commits every batch; encodes nothing twice.
+    """Save a vector for every thumbnail and title of the niche. Commits every batch, and encodes nothing twice.
 
-    Where the lab has so many that it is worth it, PostgreSQL has them indexed then.
+    PostgreSQL then indexes the vectors, if the lab has so many that an index is worthwhile.
     """
     pictures = _pictures(lab, niche)
-    decided = settle_precision(lab, progress) if pictures.missing else None
-    if decided is not None:  # of another precision, so none of these vectors is there
+    precision = settle_precision(lab, progress) if pictures.missing else None
+    if precision is not None:  # a new precision is another encoder, which has no vectors yet
         pictures = _pictures(lab, niche)
     titles = _titles(lab, niche)
-    images, words = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
-    made_pictures = encode_pictures(lab, images, pictures.missing, progress, niche)
-    made_titles = encode_titles(lab, words, titles.missing, progress, niche)
-    ensure_index(lab.engine, images.fingerprint)
-    # Skip what is shown now: it has just been tried.
-    earlier_pictures = _earlier(lab, PICTURE, images.fingerprint, niche)
-    earlier_titles = _earlier(lab, TITLE, words.fingerprint, niche)
-    made_earlier = encode_pictures(lab, images, earlier_pictures, progress, niche)
-    made_earlier_titles = encode_titles(lab, words, earlier_titles, progress, niche)
+    image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
+    made_pictures = encode_pictures(lab, image_model, pictures.missing, progress, niche)
+    made_titles = encode_titles(lab, title_model, titles.missing, progress, niche)
+    ensure_index(lab.engine, image_model.fingerprint)
+    # Only earlier ones: what the videos show now has just been tried.
+    earlier_pictures = _earlier(lab, PICTURE, image_model.fingerprint, niche)
+    earlier_titles = _earlier(lab, TITLE, title_model.fingerprint, niche)
+    made_earlier = encode_pictures(lab, image_model, earlier_pictures, progress, niche)
+    made_earlier_titles = encode_titles(lab, title_model, earlier_titles, progress, niche)
     without = {
         "its thumbnail": pictures.without + made_pictures.without,
         "its title": titles.without + made_titles.without,
-        "an earlier thumbnail of it": made_earlier.without,
-        "an earlier title of it": made_earlier_titles.without,
+        "its earlier thumbnail": made_earlier.without,
+        "its earlier title": made_earlier_titles.without,
     }
     return Encoded(
-        pictures.had + titles.had,
-        made_pictures.count,
-        made_titles.count,
-        made_earlier.count + made_earlier_titles.count,
-        made_pictures.per_second,
-        (*made_pictures.unreadable, *made_earlier.unreadable),
-        tuple(f"{video_id}: {what}: {NO_VECTOR}" for what, ids in without.items() for video_id in ids),
-        images.fingerprint,
-        decided,
+        had=pictures.had + titles.had,
+        images=made_pictures.count,
+        titles=made_titles.count,
+        earlier=made_earlier.count + made_earlier_titles.count,
+        images_per_second=made_pictures.per_second,
+        unreadable=(*made_pictures.unreadable, *made_earlier.unreadable),
+        without=tuple(f"{video_id}: {what}: {NO_VECTOR}" for what, ids in without.items() for video_id in ids),
+        encoder=image_model.fingerprint,
+        settled=precision,
     )
 
 
 @dataclass
 class _Work:
-    """What of a niche is to be encoded, how many have a vector, and `without`, the videos that the encoder makes none of."""
+    """The pictures or titles of a niche, for one encoder.
+
+    `missing` are to be encoded and `had` have a vector. `without` are the videos that the encoder gives no vector for.
+    """
 
     missing: list[Source]
     had: int
@@ -100,83 +108,66 @@ class _Work:
 
 
 def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
-    """Find the fastest precision that the encoder can be trusted at, and say which; None when there is nothing to find.
+    """Choose the fastest precision that agrees with float32 for the encoder of the settings, and return the reason.
 
-    Judged on pictures of the library itself, drawn over all niches; a library of fewer than are needed stays with float32
-    for now, and makes its few vectors anew when it has grown.
+    Returns None if there is nothing to choose. The choice is made on pictures of the library, drawn from all niches. A
+    library with too few pictures stays with float32 for now, and encodes its few pictures again when it has grown.
     """
-    encoder, asked = image_encoder(lab.settings), lab.settings.encoder_precision
-    # Whatever was settled, or cannot be, shows in the name.
-    if not isinstance(encoder, LearntEncoder) or asked == "float32" or "@" in image_encoder_name(lab.settings):
+    encoder, precision = image_encoder(lab.settings), lab.settings.encoder_precision
+    # A precision in the name is already chosen.
+    if not isinstance(encoder, LearntEncoder) or precision == "float32" or "@" in image_encoder_name(lab.settings):
         return None
     needed = CALIBRATION + HELD_OUT
-    # In the order of their hashes: as good as drawn by lot, and the same on every day.
+    # Ordered by their hashes: as good as a random sample, and the same every time.
     statement = select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None)).order_by(thumbnails.c.sha256)
     with lab.engine.connect() as connection:
-        known = connection.execute(statement.distinct().limit(2 * needed)).scalars().all()
-    if len(known) < needed or not encoder.quantisable:
+        hashes = connection.execute(statement.distinct().limit(2 * needed)).scalars().all()
+    if len(hashes) < needed or not encoder.quantisable:
         return None
     prepared = []
-    for sha256 in known:
-        with suppress(ImageError):  # one that cannot be read is reported where it is encoded
+    for sha256 in hashes:
+        with suppress(ImageError):  # an unreadable picture is reported when it is encoded
             prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
         if len(prepared) == needed:
-            found = settle(encoder, lab.releases, asked, prepared, progress)
-            named_image_encoder.cache_clear()  # the model in float32 is not needed any more: 1.7 GB of ViT-L/14
-            refused = "".join(f"; not {reason}" for reason in found.refused)
-            return f"{found.precision} ({Agreement(**found.release.info['agreement'])}){refused}"
+            chosen = settle(encoder, lab.releases, precision, prepared, progress)
+            named_image_encoder.cache_clear()  # frees the float32 model, which is 1.7 GB for ViT-L/14
+            refused = "".join(f"; not {reason}" for reason in chosen.refused)
+            return f"{chosen.precision} ({Agreement(**chosen.release.info['agreement'])}){refused}"
     return None
 
 
 def _pictures(lab: Lab, niche: str) -> _Work:
-    """The thumbnails of the niche, before the encoder of the settings."""
+    """Return the thumbnails of the niche, for the image encoder of the settings."""
     encoder = image_encoder(lab.settings).fingerprint
-    had, failed = _by(embeddings, encoder, thumbnails.c.sha256), _by(encoding_failures, encoder, thumbnails.c.sha256)
-    statement = (
-        select(
-            videos.c.video_id,
-            thumbnails.c.sha256.label("digest"),
-            videos.c.title,
-            embeddings.c.video_id.label("had"),
-            encoding_failures.c.video_id.label("failed"),
-        )
-        .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
-        .outerjoin(embeddings, had)
-        .outerjoin(encoding_failures, failed)
-        .where(videos.c.niche == niche, thumbnails.c.sha256.is_not(None))
-        .order_by(videos.c.video_id)
-    )
-    with lab.engine.connect() as connection:
-        return _work(connection.execute(statement).all())
+    has_picture = and_(thumbnails.c.video_id == videos.c.video_id, thumbnails.c.sha256.is_not(None))
+    return _work(lab, niche, encoder, thumbnails.c.sha256, videos.join(thumbnails, has_picture))
 
 
 def _titles(lab: Lab, niche: str) -> _Work:
-    """The titles of the niche, before the encoder of the settings."""
+    """Return the titles of the niche, for the title encoder of the settings."""
     encoder = title_encoder(lab.settings.title_encoder).fingerprint
-    of_now = func.encode(func.sha256(func.convert_to(videos.c.title, "UTF8")), "hex")
+    digest = func.encode(func.sha256(func.convert_to(videos.c.title, "UTF8")), "hex")
+    return _work(lab, niche, encoder, digest, videos)
+
+
+def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source: FromClause) -> _Work:
+    """Return the rows of `source` in the niche; `digest` identifies the picture or title of a row."""
     statement = (
         select(
             videos.c.video_id,
-            of_now.label("digest"),
+            digest.label("digest"),
             videos.c.title,
             embeddings.c.video_id.label("had"),
             encoding_failures.c.video_id.label("failed"),
         )
-        .outerjoin(embeddings, _by(embeddings, encoder, of_now))
-        .outerjoin(encoding_failures, _by(encoding_failures, encoder, of_now))
+        .select_from(source)
+        .outerjoin(embeddings, _of_source(embeddings, encoder, digest))
+        .outerjoin(encoding_failures, _of_source(encoding_failures, encoder, digest))
         .where(videos.c.niche == niche)
         .order_by(videos.c.video_id)
     )
     with lab.engine.connect() as connection:
-        return _work(connection.execute(statement).all())
-
-
-def _by(table: Table, encoder: str, source: ColumnElement[str]) -> ColumnElement[bool]:
-    """What the table knows of that encoder and the very picture or title."""
-    return and_(table.c.video_id == videos.c.video_id, table.c.encoder == encoder, table.c.source_digest == source)
-
-
-def _work(rows: Sequence[Any]) -> _Work:
+        rows = connection.execute(statement).all()
     missing = [
         Source(row.video_id, row.digest, row.title, CURRENT) for row in rows if row.had is None and row.failed is None
     ]
@@ -184,12 +175,18 @@ def _work(rows: Sequence[Any]) -> _Work:
     return _Work(missing, len(rows) - len(missing) - len(without), without)
 
 
+def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a row of the table belongs to that encoder and to exactly this picture or title."""
+    return and_(table.c.video_id == videos.c.video_id, table.c.encoder == encoder, table.c.source_digest == digest)
+
+
 def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
+    """Return the earlier pictures or titles of the niche that have no vector of this encoder yet."""
     return [source for source in without_vector(lab, what, encoder, niche) if source.table == EARLIER]
 
 
 def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
-    """Has every picture and title its vector, and has every vector length 1?"""
+    """Check that every picture and title of the niche has a vector, and that every vector has length 1."""
     statement = text("""
         SELECT count(t.sha256) AS pictures, count(*) AS titles,
                count(i.vector) AS image_vectors, count(n.vector) AS title_vectors,
@@ -212,18 +209,18 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
     with lab.engine.connect() as connection:
         parameters = {"niche": niche, "image": image.fingerprint, "title": title.fingerprint}
         row = connection.execute(statement, parameters).one()
-    # A picture that no longer decodes is reported by the step; one in a hundred is not a reason to stop the rest. Nor are
-    # those that the encoder makes no vector of, unless it fails at most of them.
+    # Unreadable pictures are reported by the step, and one in a hundred does not stop the rest. Neither do pictures and
+    # titles that the encoder gives no vector for, unless these are the majority.
     pictures, titles = row.pictures - row.images_without, row.titles - row.titles_without
     broken = row.images_without * 2 > row.pictures or row.titles_without * 2 > row.titles
     explanation = f"{row.image_vectors} of {row.pictures} thumbnails and {row.title_vectors} of {row.titles} titles"
     if row.without:
         explanation += (
-            f"; the encoder makes no vector of {_shortened(row.without)} "
-            f"(`thumblab index rebuild {niche}` has it try again)"
+            f"; the encoder gives no vector for {_first_names(row.without)} "
+            f"(`thumblab index rebuild {niche}` tries again)"
         )
     if broken:
-        explanation += "; its model is damaged: set THUMBLAB_IMAGE_ENCODER or THUMBLAB_TITLE_ENCODER to another one"
+        explanation += "; its model is damaged: set THUMBLAB_IMAGE_ENCODER or THUMBLAB_TITLE_ENCODER to another encoder"
     return [
         CheckResult(
             "complete",
@@ -231,12 +228,14 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
             explanation,
         ),
         CheckResult(
-            "unit_length", row.odd_images + row.odd_titles == 0, f"{row.odd_images + row.odd_titles} of another length"
+            "unit_length",
+            row.odd_images + row.odd_titles == 0,
+            f"{row.odd_images + row.odd_titles} vectors have another length",
         ),
     ]
 
 
-def _shortened(names: str) -> str:
-    """The first few of many names."""
-    several = names.split(", ")
-    return ", ".join(several[:_NAMED]) + (f" and {len(several) - _NAMED} more" if len(several) > _NAMED else "")
+def _first_names(names: str) -> str:
+    """Return the first of many names, and how many follow. `names` are separated by commas."""
+    parts = names.split(", ")
+    return ", ".join(parts[:_NAMED]) + (f" and {len(parts) - _NAMED} more" if len(parts) > _NAMED else "")

@@ -1,6 +1,7 @@
-"""The vectors that videos are learnt by: of the picture and title that they showed while their views were counted.
+"""Encode pictures and titles, and save their vectors: find those without a vector, encode them, and record failures.
 
-Most videos show them still, and have them in `embeddings`. Of the others the vectors are in `earlier_embeddings`.
+Training uses the picture and title that a video showed while its views were counted. Most videos still show them, and
+their vectors are in `embeddings`. The vectors of the other videos are in `earlier_embeddings`.
 """
 
 import time
@@ -17,28 +18,20 @@ from thumblab_core.database.tables import encoding_failures, videos
 from thumblab_core.database.vectors import CURRENT, EARLIER, save_vectors
 from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder, Vectors, usable
 from thumblab_core.encoders.stream import encode_stream
+from thumblab_pipelines.features.vectors import stored_vectors_query
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
-from thumblab_pipelines.videos.versions import learnt
+from thumblab_pipelines.videos.versions import first_versions_query
+
+PICTURE, TITLE = "p.sha256", "p.title_digest"
+"""What `without_vector` looks for. Each is the column of `first_versions_query` with the digest."""
 
 _BATCH = 64
 _SAVED_AT_ONCE = 32
 
 
-def vectors(where: str = "true") -> str:
-    """A query: every vector of what a video shows or has shown. `where` chooses among their rows."""
-    return f"""
-        SELECT video_id, encoder, source_digest, vector FROM embeddings WHERE {where}
-        UNION ALL
-        SELECT video_id, encoder, source_digest, vector FROM earlier_embeddings WHERE {where}
-    """  # noqa: S608  (conditions of ours)
-
-
-PICTURE, TITLE = "p.sha256", "p.title_digest"
-
-
 class Source(NamedTuple):
-    """A picture or title that is to be encoded; `table` is where its vector belongs."""
+    """A picture or title to encode. `table` is the table for its vector."""
 
     video_id: str
     digest: str
@@ -48,8 +41,13 @@ class Source(NamedTuple):
 
 @dataclass
 class Made:
-    """How many vectors were made, and how many a second with reading, decoding and saving; a sentence for each picture that
-    could not be read, and the videos `without`: the encoder makes no vector of what was tried.
+    """The result of encoding pictures or titles.
+
+    Attributes:
+        count: vectors that were saved.
+        per_second: vectors a second, including reading, decoding and saving.
+        unreadable: a sentence for each picture that could not be read.
+        without: ids of the videos for whose picture or title the encoder gives no vector.
     """
 
     count: int = 0
@@ -61,88 +59,100 @@ class Made:
 def without_vector(
     lab: Lab, what: str, encoder: str, niche: str | None = None, channel: str | None = None
 ) -> list[Source]:
-    """The first pictures or titles (`PICTURE`, `TITLE`) of a niche or a channel of which the encoder has made no vector,
-    save those of which it makes none.
+    """Return the first picture or title of each video of a niche or channel that has no vector of this encoder yet.
+
+    `what` is `PICTURE` or `TITLE`, `encoder` a fingerprint. Leaves out what the encoder has tried and gives no vector
+    for.
     """
-    chosen = "video_id IN (SELECT video_id FROM videos WHERE niche = :niche OR channel_id = :channel)"
+    of_scope = "video_id IN (SELECT video_id FROM videos WHERE niche = :niche OR channel_id = :channel)"
+    stored = stored_vectors_query(f"encoder = :encoder AND {of_scope}")
     statement = text(f"""
-        WITH learnt AS ({learnt(f"v.{chosen}")}),
-        tried AS (SELECT video_id, source_digest FROM ({vectors(f"encoder = :encoder AND {chosen}")}) made
+        WITH first_versions AS ({first_versions_query(f"v.{of_scope}")}),
+        tried AS (SELECT video_id, source_digest FROM ({stored}) stored
                   UNION ALL
-                  SELECT video_id, source_digest FROM encoding_failures WHERE encoder = :encoder AND {chosen})
+                  SELECT video_id, source_digest FROM encoding_failures WHERE encoder = :encoder AND {of_scope})
         SELECT p.video_id, {what} AS digest, p.title, {what} = t.sha256 OR p.title = v.title AND :titles AS shown
-        FROM learnt p JOIN videos v USING (video_id) LEFT JOIN thumbnails t USING (video_id)
+        FROM first_versions p JOIN videos v USING (video_id) LEFT JOIN thumbnails t USING (video_id)
         WHERE p.until > '-infinity'
           AND NOT EXISTS (SELECT 1 FROM tried e WHERE e.video_id = p.video_id AND e.source_digest = {what})
         ORDER BY p.video_id
-    """)  # noqa: S608  (columns of ours)
-    asked = {"niche": niche, "channel": channel, "encoder": encoder, "titles": what == TITLE}
+    """)  # noqa: S608  (columns and conditions come from this project's code)
+    parameters = {"niche": niche, "channel": channel, "encoder": encoder, "titles": what == TITLE}
     with lab.engine.connect() as connection:
-        rows = connection.execute(statement, asked).all()
+        rows = connection.execute(statement, parameters).all()
     return [Source(row.video_id, row.digest, row.title, CURRENT if row.shown else EARLIER) for row in rows]
 
 
 def encode_pictures(
     lab: Lab, encoder: ImageEncoder, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
 ) -> Made:
-    """Save the vectors of these pictures, batch by batch, and of which of them the encoder makes none."""
+    """Encode these pictures and commit their vectors in batches. Records the pictures without a vector as failures.
+
+    `niche` appears in the progress messages.
+    """
     made = Made()
     if not sources:
         return made
-    what = "encoding thumbnails" if niche is None else f"{niche}: encoding thumbnails"
+    step = "encoding thumbnails" if niche is None else f"{niche}: encoding thumbnails"
     good: list[Source] = []
     failed: list[Source] = []
     encoded: list[Vectors] = []
     done, start = 0, time.perf_counter()
-    progress(what, 0, len(sources))
+    progress(step, 0, len(sources))
     for batch in encode_stream(encoder, ((source, partial(lab.images.get, source.digest)) for source in sources)):
-        made.unreadable += [f"{source.video_id}: {sentence}" for source, sentence in batch.unreadable]
+        made.unreadable += [f"{source.video_id}: {reason}" for source, reason in batch.unreadable]
         made.without += [source.video_id for source in batch.without]
         made.count += len(batch.keys)
         good += batch.keys
         failed += batch.without
         encoded.append(batch.vectors)
         done += len(batch)
-        # A batch of a large model is four pictures: a commit for each would cost more than a crash may lose.
+        # A batch of a large model has four pictures. A commit for each would cost more time than a crash can lose.
         if len(good) + len(failed) >= _SAVED_AT_ONCE or done == len(sources):
             _save(lab, encoder.fingerprint, good, np.concatenate(encoded), failed)
             good, failed, encoded = [], [], []
         made.per_second = made.count / max(time.perf_counter() - start, 1e-9)
-        progress(f"{what}, {made.per_second:,.1f} a second", done, len(sources))
+        progress(f"{step}, {made.per_second:,.1f} a second", done, len(sources))
     return made
 
 
 def encode_titles(
     lab: Lab, encoder: TextEncoder, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
 ) -> Made:
-    """Save the vectors of these titles, batch by batch, and of which of them the encoder makes none."""
+    """Encode these titles and commit their vectors in batches. Records the titles without a vector as failures.
+
+    `niche` appears in the progress messages.
+    """
     made = Made()
-    what = "encoding titles" if niche is None else f"{niche}: encoding titles"
-    for batch in batches(sources, _BATCH, what, progress):
+    step = "encoding titles" if niche is None else f"{niche}: encoding titles"
+    for batch in batches(sources, _BATCH, step, progress):
         encoded = encoder.encode_texts([source.title for source in batch])
-        real = usable(encoded)
-        good = [source for source, is_real in zip(batch, real, strict=True) if is_real]
-        failed = [source for source, is_real in zip(batch, real, strict=True) if not is_real]
-        _save(lab, encoder.fingerprint, good, encoded[real], failed)
+        has_vector = usable(encoded)
+        good = [source for source, is_good in zip(batch, has_vector, strict=True) if is_good]
+        failed = [source for source, is_good in zip(batch, has_vector, strict=True) if not is_good]
+        _save(lab, encoder.fingerprint, good, encoded[has_vector], failed)
         made.count += len(good)
         made.without += [source.video_id for source in failed]
     return made
 
 
 def forget_failures(lab: Lab, niche: str) -> None:
-    """Have every encoder try again what it has made no vector of."""
+    """Delete the recorded failures of the niche, so that every encoder tries those pictures and titles again."""
     of_niche = select(videos.c.video_id).where(videos.c.niche == niche)
     with lab.engine.begin() as connection:
         connection.execute(delete(encoding_failures).where(encoding_failures.c.video_id.in_(of_niche)))
 
 
 def _save(lab: Lab, encoder: str, good: Sequence[Source], vectors: Vectors, failed: Sequence[Source]) -> None:
+    """Save the vectors of the `good` sources, and record the `failed` ones, in one transaction."""
     with lab.engine.begin() as connection:
         for table in (CURRENT, EARLIER):
             rows = [row for row, source in enumerate(good) if source.table == table]
-            named = [(good[row].video_id, good[row].digest) for row in rows]
-            if named:
-                save_vectors(connection, encoder, named, vectors[rows], table)
+            keys = [(good[row].video_id, good[row].digest) for row in rows]
+            if keys:
+                save_vectors(connection, encoder, keys, vectors[rows], table)
         if failed:
-            tried = [{"video_id": one.video_id, "encoder": encoder, "source_digest": one.digest} for one in failed]
-            connection.execute(insert(encoding_failures).values(tried).on_conflict_do_nothing())
+            failures = [
+                {"video_id": source.video_id, "encoder": encoder, "source_digest": source.digest} for source in failed
+            ]
+            connection.execute(insert(encoding_failures).values(failures).on_conflict_do_nothing())

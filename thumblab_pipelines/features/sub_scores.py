@@ -1,4 +1,4 @@
-"""Measure the six sub-scores, with their evidence, of the thumbnails that have none of the current version yet."""
+"""Measure the six sub-scores and their evidence for thumbnails without sub-scores of the current version."""
 
 import time
 from collections import Counter
@@ -27,10 +27,15 @@ _BATCH = 64
 
 @dataclass
 class Measured:
-    """How many thumbnails had their sub-scores already, how many were measured, and which could not be read.
+    """The result of measuring a niche.
 
-    `matched` counts what the title was compared with (the picture, its text, or nothing); `missing` says what could not be
-    looked for, and what to do.
+    Attributes:
+        had: thumbnails that had their sub-scores already.
+        measured: thumbnails that were measured.
+        unreadable: a sentence for each thumbnail that could not be read.
+        pictures_per_second: thumbnails measured a second.
+        matched: what titles were compared with (the picture, its text, or nothing), counted.
+        missing: sentences about what could not be searched for, and what to do.
     """
 
     had: int
@@ -42,7 +47,7 @@ class Measured:
 
 
 def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measured:
-    """Write `visual_features` of the niche. Commits every batch; measures nothing twice."""
+    """Save the `visual_features` of the niche. Commits every batch, and measures nothing twice."""
     meter, tower = _meter(lab)
     version = meter.version_with(tower)
     statement = (
@@ -55,7 +60,7 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
     with lab.engine.connect() as connection:
         rows = connection.execute(statement).all()
     waiting = [row for row in rows if row.had is None]
-    found = Measured(len(rows) - len(waiting))
+    result = Measured(len(rows) - len(waiting))
     start = time.perf_counter()
     measurements = meter.measure_many(_samples(lab, tower, waiting))
     for batch in batches(waiting, _BATCH, f"{niche}: measuring", progress):
@@ -63,33 +68,36 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
         for row in batch:
             measurement = next(measurements)
             if not isinstance(measurement, Measurement):
-                found.unreadable.append(f"{row.video_id}: {measurement}")
+                result.unreadable.append(f"{row.video_id}: {measurement}")
                 continue
             values.append({"video_id": row.video_id, "sha256": row.sha256, "version": version, **_columns(measurement)})
-            found.matched[measurement.evidence.title_match_by or "nothing"] += 1
-            found.missing = measurement.evidence.missing
+            result.matched[measurement.evidence.title_match_by or "nothing"] += 1
+            result.missing = measurement.evidence.missing
         _save(lab, values)
-        found.measured += len(values)
-    found.pictures_per_second = found.measured / max(time.perf_counter() - start, 1e-9)
-    return found
+        result.measured += len(values)
+    result.pictures_per_second = result.measured / max(time.perf_counter() - start, 1e-9)
+    return result
 
 
 def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
-    """The pictures of the rows, each decoded when its turn comes; with vectors where there is a space to compare them in."""
+    """Yield the samples of the rows.
+
+    Pictures are decoded when needed; vectors are included if there is a text tower.
+    """
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
         images: dict[str, Vectors] = {}
-        words: Sequence[Vectors | None] = [None] * len(batch)
+        title_vectors: Sequence[Vectors | None] = [None] * len(batch)
         if tower is not None:
             images = _image_vectors(lab, tower, batch)
-            words = list(tower.encode_texts([row.title for row in batch]))
-        for row, vector in zip(batch, words, strict=True):
-            # Where the encoder makes no vector of either, there is nothing to compare.
-            title = Title(row.title, _real(images.get(row.video_id)), _real(vector))
+            title_vectors = list(tower.encode_texts([row.title for row in batch]))
+        for row, vector in zip(batch, title_vectors, strict=True):
+            # Without a vector of both, the picture and the title are not compared.
+            title = Title(row.title, _usable_or_none(images.get(row.video_id)), _usable_or_none(vector))
             yield Sample(partial(_pixels, lab, row.sha256), title)
 
 
-def _real(vector: Vectors | None) -> Vectors | None:
+def _usable_or_none(vector: Vectors | None) -> Vectors | None:
     return vector if vector is not None and usable(vector) else None
 
 
@@ -98,7 +106,7 @@ def _pixels(lab: Lab, sha256: str) -> Pixels:
 
 
 def _image_vectors(lab: Lab, tower: CrossModalEncoder, rows: Sequence[Any]) -> dict[str, Vectors]:
-    """By video: those that `embeddings` has, and the others made now."""
+    """Return the image vectors by video id: those stored in `embeddings`, and the others encoded now."""
     statement = (
         select(embeddings.c.video_id, embeddings.c.vector)
         .join(thumbnails, thumbnails.c.video_id == embeddings.c.video_id)
@@ -109,15 +117,16 @@ def _image_vectors(lab: Lab, tower: CrossModalEncoder, rows: Sequence[Any]) -> d
         )
     )
     with lab.engine.connect() as connection:
-        found = {row.video_id: np.asarray(row.vector, np.float32) for row in connection.execute(statement)}
+        vectors = {row.video_id: np.asarray(row.vector, np.float32) for row in connection.execute(statement)}
     for row in rows:
-        if row.video_id not in found:
-            with suppress(ImageError):  # one that cannot be read is reported where it is measured
-                found[row.video_id] = tower.encode_images([_pixels(lab, row.sha256)])[0]
-    return found
+        if row.video_id not in vectors:
+            with suppress(ImageError):  # an unreadable picture is reported when it is measured
+                vectors[row.video_id] = tower.encode_images([_pixels(lab, row.sha256)])[0]
+    return vectors
 
 
 def _columns(measurement: Measurement) -> dict[str, Any]:
+    """Return the columns of `visual_features` that hold the measurement."""
     scores = {name: measurement.scores[name].value for name in NAMES}
     return {**scores, "evidence": measurement.evidence.as_json()}
 
@@ -132,7 +141,7 @@ def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
 
 
 def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
-    """The meter of the settings, and the image encoder where it has a text tower; neither loads a model yet."""
+    """Return the meter of the settings, and the image encoder if it has a text tower. Loads no model."""
     encoder = image_encoder(lab.settings)
     tower = text_tower(encoder)
     if tower is not None:
@@ -141,13 +150,13 @@ def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
 
 
 def meter_version(lab: Lab) -> str:
-    """Of what would measure a thumbnail now: rows of another version count as not measured."""
+    """Return the version that a measurement would have now. Rows of another version count as not measured."""
     meter, tower = _meter(lab)
     return meter.version_with(tower)
 
 
 def _current(version: str) -> ColumnElement[bool]:
-    """The sub-scores of the thumbnail that is there now, of the version of now."""
+    """Return the condition that sub-scores belong to the current thumbnail and have this version."""
     return and_(
         visual_features.c.video_id == thumbnails.c.video_id,
         visual_features.c.sha256 == thumbnails.c.sha256,
@@ -156,7 +165,7 @@ def _current(version: str) -> ColumnElement[bool]:
 
 
 def check_features(lab: Lab, niche: str) -> list[CheckResult]:
-    """Has every picture its sub-scores, and are they between 0 and 1?"""
+    """Check that every picture has its sub-scores, and that they are between 0 and 1."""
     columns = [visual_features.c[name] for name in NAMES]
     outside = or_(*(not_(column.between(0, 1)) for column in columns))
     statement = (

@@ -1,4 +1,4 @@
-"""Read the vectors of many pictures or titles at once."""
+"""Read stored vectors: a query for all of them, and the vectors of given pictures or titles as arrays."""
 
 from __future__ import annotations
 
@@ -10,50 +10,69 @@ import numpy.typing as npt
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images import digest
-from thumblab_pipelines.features.learnt_vectors import vectors
 from thumblab_pipelines.lab import Lab
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Binary, because a vector of 768 numbers takes five times as long to read when it is written in decimals.
-_QUERY = f"""
-COPY (SELECT asked.video_id, found.vector
+
+def stored_vectors_query(where: str = "true") -> str:
+    """Return a query for every vector of what a video shows or has shown. `where` filters the rows of both tables."""
+    return f"""
+        SELECT video_id, encoder, source_digest, vector FROM embeddings WHERE {where}
+        UNION ALL
+        SELECT video_id, encoder, source_digest, vector FROM earlier_embeddings WHERE {where}
+    """  # noqa: S608  (conditions come from this project's code)
+
+
+# Binary, because a vector of 768 numbers takes five times as long to read in decimals.
+_COPY = f"""
+COPY (SELECT asked.video_id, stored.vector
       FROM unnest(%(ids)s::text[], %(digests)s::text[]) AS asked (video_id, source_digest)
-      JOIN ({vectors()}) found USING (video_id, source_digest)
-      WHERE found.encoder = %(encoder)s)
+      JOIN ({stored_vectors_query()}) stored USING (video_id, source_digest)
+      WHERE stored.encoder = %(encoder)s)
 TO STDOUT (FORMAT BINARY)
-"""  # noqa: S608  (a query of ours)
-_HEADER = 4  # bytes before the numbers in pgvector's binary form: how many there are, and two that are unused
+"""  # noqa: S608  (the query comes from this project's code)
+_HEADER = 4
+"""Bytes before the numbers in pgvector's binary form: two for their count, two unused."""
 _CHUNK = 5_000
+"""Videos that one query asks for."""
 
 
 def digests(videos: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Of the pictures and of the titles of videos, each [n], as `read_vectors` is to be asked."""
+    """Return the digests of the pictures and of the titles of n videos, [n] each, for `read_vectors`."""
     return videos.sha256.tolist(), [digest(title.encode()) for title in videos.title]
 
 
 def read_vectors(
     lab: Lab, ids: Sequence[str], digests: Sequence[str], encoder: str
 ) -> tuple[Vectors, npt.NDArray[np.bool_]]:
-    """What an encoder made of pictures or titles that videos show or have shown: float32 [n, d], and of which of them there
-    is a vector [n]. Zeros where there is none, because the video was forgotten meanwhile say.
+    """Return the stored vectors of pictures or titles that videos show or have shown.
 
-    `ids` [n] name the videos, `digests` [n] the pictures or titles, by their SHA-256.
+    Args:
+        lab: the lab.
+        ids: the videos, [n].
+        digests: the SHA-256 of their pictures or titles, [n].
+        encoder: the fingerprint of the encoder.
+
+    Returns:
+        The vectors, float32 [n, d], and which of them are stored, bool [n]. A vector that is not stored is all zeros,
+        for example because the video was deleted in the meantime.
     """
-    found: dict[str, bytes] = {}
+    stored: dict[str, bytes] = {}
     with lab.engine.connect() as connection:
         cursor: Any = connection.connection.cursor()
         for start in range(0, len(ids), _CHUNK):
             part = {"ids": list(ids[start : start + _CHUNK]), "digests": list(digests[start : start + _CHUNK])}
-            with cursor.copy(_QUERY, {**part, "encoder": encoder}) as copy:
+            with cursor.copy(_COPY, {**part, "encoder": encoder}) as copy:
                 copy.set_types(("text", "bytea"))
-                found |= {video_id: vector[_HEADER:] for video_id, vector in copy.rows()}
-    there = np.array([video_id in found for video_id in ids], bool)
-    zeros = bytes(len(next(iter(found.values()), b"")))
-    return _numbers([found.get(video_id, zeros) for video_id in ids]), there
+                stored |= {video_id: vector[_HEADER:] for video_id, vector in copy.rows()}
+    is_stored = np.array([video_id in stored for video_id in ids], bool)
+    zeros = bytes(len(next(iter(stored.values()), b"")))
+    return _as_array([stored.get(video_id, zeros) for video_id in ids]), is_stored
 
 
-def _numbers(vectors: Sequence[bytes]) -> Vectors:
+def _as_array(vectors: Sequence[bytes]) -> Vectors:
+    """Return vectors, each as big-endian float32 bytes, as float32 [n, d]."""
     numbers = np.frombuffer(b"".join(vectors), ">f4").astype(np.float32)
     return numbers.reshape(len(vectors), -1) if len(numbers) else np.zeros((len(vectors), 0), np.float32)

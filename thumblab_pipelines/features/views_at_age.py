@@ -1,4 +1,4 @@
-"""Fill `views_at_age` from the observations of a niche."""
+"""Fill the table `views_at_age` from the observations of a niche."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ from thumblab_pipelines.features.fixed_age import Estimate, views_at_ages
 from thumblab_pipelines.lab import Lab
 
 FIXED_AGES = (24, 72, 168, 720)
-"""Hours: a day, three days, a week, thirty days. The lab observes young videos often enough for them."""
+"""Hours: a day, three days, a week and thirty days. The lab observes young videos often enough for these ages."""
 
 _BLOCK = 2_000
-"""Videos whose observations are in memory at a time."""
+"""Videos whose observations are in memory at the same time."""
 
-_HISTORIES = """
+_VIEW_SERIES = """
 SELECT s.video_id,
        array_agg(EXTRACT(EPOCH FROM s.observed_at - v.published_at)::float8 / 3600) AS ages,
        array_agg(s.view_count::float8) AS views,
@@ -29,7 +29,13 @@ GROUP BY s.video_id
 
 @dataclass(frozen=True)
 class ViewsAtAge:
-    """Videos of the niche, those seen more than once, and for how many the views at each fixed age (hours) are known."""
+    """A summary of the views at fixed ages in a niche.
+
+    Attributes:
+        videos: videos of the niche.
+        observed_again: videos that were observed more than once.
+        known: for each fixed age in hours, the number of videos whose views are known.
+    """
 
     videos: int
     observed_again: int
@@ -37,9 +43,9 @@ class ViewsAtAge:
 
 
 def compute_views_at_age(lab: Lab, niche: str) -> ViewsAtAge:
-    """Replace `views_at_age` of the niche by what its observations say now, in one transaction.
+    """Replace the rows of `views_at_age` of the niche from its observations, in one transaction.
 
-    Videos of every format, each at the ages of `FIXED_AGES` that its history allows, see `views_at_ages`.
+    Includes videos of every format, each at the ages of `FIXED_AGES` that its observations cover; see `views_at_ages`.
     """
     known = dict.fromkeys(FIXED_AGES, 0)
     observed_again = 0
@@ -50,10 +56,10 @@ def compute_views_at_age(lab: Lab, niche: str) -> ViewsAtAge:
         for start in range(0, len(video_ids), _BLOCK):
             block = {"video_ids": video_ids[start : start + _BLOCK]}
             rows = []
-            for video_id, ages, views, eras in connection.execute(text(_HISTORIES), block):
+            for video_id, ages, views, eras in connection.execute(text(_VIEW_SERIES), block):
                 observed_again += len(ages) > 1
-                found = views_at_ages(FIXED_AGES, np.array(ages), np.array(views), eras)
-                rows += [_row(video_id, estimate) for estimate in found]
+                estimates = views_at_ages(FIXED_AGES, np.array(ages), np.array(views), eras)
+                rows += [_row(video_id, estimate) for estimate in estimates]
             if rows:
                 connection.execute(insert(views_at_age), rows)
             for row in rows:

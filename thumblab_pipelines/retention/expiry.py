@@ -66,9 +66,9 @@ def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool
     with lab.engine.connect() as connection:
         expired = list(connection.scalars(_EXPIRED, parameters))
     if oldest:
-        deletion.forget_oldest(EXPIRED, expired)
+        deletion.delete_oldest(EXPIRED, expired)
     else:
-        deletion.forget(EXPIRED, expired)
+        deletion.delete(EXPIRED, expired)
     if settings.history_days is not None:
         with lab.engine.begin() as connection:
             shorten_histories(connection, niche, now - timedelta(days=settings.history_days))
@@ -102,6 +102,6 @@ def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> Non
         connection.execute(
             _DELETE_EXCLUDED, {"niche": niche, "before": before, "window": window, "kept": KEPT, "outlier": OUTLIER}
         )
-    deletion.forget(STALE, due_videos(lab, niche, before))
+    deletion.delete(STALE, due_videos(lab, niche, before))
     with lab.engine.begin() as connection:
         connection.execute(_DELETE_UNUSED_CHANNELS, {"before": before})

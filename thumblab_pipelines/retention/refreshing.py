@@ -79,7 +79,7 @@ def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, prog
     except QuotaError as error:
         stopped = str(error)
     finally:
-        deletion.forget(GONE, gone, asked)
+        deletion.delete(GONE, gone, asked)
     return Refreshed(refreshed, youtube.ledger.spending(youtube.now), stopped)
 
 
@@ -107,7 +107,7 @@ def _refresh_channels(
         videos_of_closed = _videos_of(connection, closed)
     if deletion.allows(CLOSED, len(videos_of_closed)):
         with lab.engine.begin() as connection:
-            deletion.forgotten[CLOSED] += _delete_channels(connection, closed)
+            deletion.deleted[CLOSED] += _delete_channels(connection, closed)
 
 
 def _videos_of(connection: Connection, channel_ids: Sequence[str]) -> Sequence[str]:

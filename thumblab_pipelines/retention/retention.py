@@ -110,14 +110,14 @@ def retain(
     return Retained(
         remaining,
         refreshed.videos,
-        {reason: count for reason, count in deletion.forgotten.items() if count},
+        {reason: count for reason, count in deletion.deleted.items() if count},
         images_deleted,
         indices_deleted + pairs_deleted,
         adapters,
         unfinished_deleted,
         refreshed.quota,
         refreshed.stopped,
-        deletion.verdict(),
+        deletion.check(),
     )
 
 
@@ -147,7 +147,7 @@ def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
 
 def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
     """Return how long pairs may still name a deleted video: no time if its 30 days are over, less if they soon are."""
-    if deletion.forgotten[STALE]:
+    if deletion.deleted[STALE]:
         return timedelta(0)
     return min(_PAIRS_REST, LONGEST - timedelta(days=lab.settings.refresh_days))
 

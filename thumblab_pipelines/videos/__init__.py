@@ -1,1 +1,1 @@
-"""What the database holds about videos and channels: records, names, thumbnail versions, deletion."""
+"""Videos and channels in the database: records, names, thumbnail versions and deletion."""

@@ -1,7 +1,9 @@
-"""Delete videos, never too many at once: what a clock or an answer got wrong must not empty a niche.
+"""Delete videos, but never too many at once, so that a wrong clock or a wrong answer of YouTube cannot empty a niche.
 
-A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`), of each reason all or none (`forget_oldest`: the
-oldest), and more only where a person confirms it. What is withheld stays as it is, and the run says so.
+A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`). The videos of one reason are deleted all or
+not at all; `delete_oldest` instead deletes the oldest of them. A person can confirm a larger deletion. Videos above the
+share
+are withheld: they stay as they are, and the run reports them.
 """
 
 from collections import Counter
@@ -14,9 +16,10 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 
 CHECK = "not_too_many"
+"""The name of the asset check."""
 
 _FEW = 5
-"""So many may go at once, whatever share of a small niche that is."""
+"""As many videos may always be deleted at once, whatever their share of a small niche."""
 
 _COUNT = text("SELECT count(*) FROM videos WHERE niche = :niche AND source = 'youtube'")
 
@@ -25,80 +28,91 @@ SELECT max(moment) FROM (
   SELECT max(refreshed_at) AS moment FROM videos WHERE source = 'youtube'
   UNION ALL
   SELECT max(s.observed_at) FROM video_stats s JOIN videos v USING (video_id) WHERE v.source = 'youtube'
-) told
+) heard
 """)
 
 
 def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
-    """Delete the videos and all that the tables know of them; how many there were.
+    """Delete the videos with everything that the tables hold about them, and return how many there were.
 
-    Their pictures and their places in releases go with the next `retain`. The owner's own reach (`video_reach`) stays: it
-    was given by the owner, not told by the public API.
+    The next `retain` deletes their pictures and removes them from releases. The owner's own reach (`video_reach`)
+    stays, because the owner gave it and not the public API.
     """
     if not video_ids:
         return 0
-    # The rows of the crawl first: its workers hold theirs while they write to `videos`.
+    # The crawl's rows first: its workers lock theirs while they write to `videos`.
     ids = {"ids": list(video_ids)}
     connection.execute(text("DELETE FROM crawl_videos WHERE video_id = ANY(:ids)"), ids)
     return connection.execute(text("DELETE FROM videos WHERE video_id = ANY(:ids)"), ids).rowcount
 
 
 def last_heard(lab: Lab) -> datetime:
-    """The newest moment that YouTube told the lab, which no clock of this machine moves; now where it told none."""
+    """Return when YouTube last told the lab anything, or now if it never did or that moment lies in the future.
+
+    Unlike the clock of this machine, this moment cannot jump ahead.
+    """
     now = datetime.now(UTC)
     with lab.engine.connect() as connection:
-        told: datetime | None = connection.scalar(_LAST_HEARD)
-    return now if told is None else min(told, now)
+        heard: datetime | None = connection.scalar(_LAST_HEARD)
+    return now if heard is None else min(heard, now)
 
 
 class Deletion:
-    """What one run forgets of a niche: `forgotten` and `withheld` count videos by reason."""
+    """The videos that one run deletes from a niche. `deleted` and `withheld` count them by reason.
+
+    `asset` is the asset that the run materializes. `confirmed` means that a person allowed any number of deletions.
+    """
 
     def __init__(self, lab: Lab, niche: str, asset: str, confirmed: bool = False) -> None:
         self._lab, self._asset, self._confirmed = lab, asset, confirmed
         with lab.engine.connect() as connection:
             self._count = int(connection.execute(_COUNT, {"niche": niche}).scalar_one())
         self._most = max(_FEW, int(self._count * lab.settings.forget_share))
-        self.forgotten: Counter[str] = Counter()
+        self.deleted: Counter[str] = Counter()
         self.withheld: Counter[str] = Counter()
 
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
-        """Whether so many more may be forgotten; they are withheld if not.
+        """Return whether `count` more videos may be deleted. If not, they are recorded as withheld.
 
-        `asked`: of how many YouTube was asked. That it has lost most of them is not believed either.
+        `asked` is the number of videos that YouTube was asked about. An answer that most of them are gone is not
+        believed.
         """
-        too_many = self.forgotten.total() + count > self._most
+        too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked
         allowed = self._confirmed or not count or not (too_many or lost_most)
         if not allowed:
             self.withheld[reason] = count
         return allowed
 
-    def forget(self, reason: str, video_ids: Sequence[str], asked: int | None = None) -> None:
-        """Forget these videos, all or none; see `allows`."""
+    def delete(self, reason: str, video_ids: Sequence[str], asked: int | None = None) -> None:
+        """Delete all of these videos or none; see `allows`."""
         if self.allows(reason, len(video_ids), asked):
             with self._lab.engine.begin() as connection:
-                self.forgotten[reason] += delete_videos(connection, video_ids)
+                self.deleted[reason] += delete_videos(connection, video_ids)
 
-    def forget_oldest(self, reason: str, video_ids: Sequence[str]) -> None:
-        """Forget as many of these videos, the oldest first, as are left of the share; the rest is withheld."""
-        going = video_ids if self._confirmed else video_ids[: max(0, self._most - self.forgotten.total())]
+    def delete_oldest(self, reason: str, video_ids: Sequence[str]) -> None:
+        """Delete as many of these videos as the share still allows, and withhold the rest.
+
+        The oldest must come first.
+        """
+        allowed = video_ids if self._confirmed else video_ids[: max(0, self._most - self.deleted.total())]
         self.withheld.pop(reason, None)
-        self.forget(reason, going)
-        if len(going) < len(video_ids):
-            self.withheld[reason] = len(video_ids) - len(going)
+        self.delete(reason, allowed)
+        if len(allowed) < len(video_ids):
+            self.withheld[reason] = len(video_ids) - len(allowed)
 
     @property
     def explanation(self) -> str:
-        """What is withheld and what to do about it."""
+        """What was withheld and what to do about it, or else how many videos were deleted."""
         if not self.withheld:
-            return f"{self.forgotten.total()} of {self._count} videos forgotten, at most {self._most} may be at once"
-        said = ", ".join(f"{count} {reason}" for reason, count in self.withheld.items())
+            return f"{self.deleted.total()} of {self._count} videos deleted; the limit is {self._most} at once"
+        withheld = ", ".join(f"{count} {reason}" for reason, count in self.withheld.items())
         return (
-            f"{said}. At most {self._most} of {self._count} videos are forgotten at once unless a person confirms; these "
-            "were kept. See whether the clock, the settings and YouTube's answers are right; to forget them all the "
-            f"same, materialize {self._asset} with the config confirmed: true"
+            f"{withheld}. At most {self._most} of {self._count} videos are deleted at once unless a person confirms; "
+            "these were kept. Check the clock, the settings and YouTube's answers. To delete these videos anyway, "
+            f"materialize {self._asset} with the config confirmed: true"
         )
 
-    def verdict(self) -> CheckResult:
+    def check(self) -> CheckResult:
+        """Return the asset check, which fails if any video was withheld."""
         return CheckResult(CHECK, not self.withheld, self.explanation)

@@ -1,4 +1,4 @@
-"""Titles and names as people wrote them, and which names are one channel's."""
+"""Restore titles and names as people wrote them, and find which names belong to the same channel."""
 
 import base64
 import hashlib
@@ -8,22 +8,23 @@ import unicodedata
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MOST_LAYERS = 5
+"""Rounds of escaping that `written` undoes."""
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 
 def unescaped(text: str) -> str:
-    """The text with its HTML entities decoded once, as `search.list` of YouTube's API wants it.
+    """Return the text with its HTML entities decoded once, as results of `search.list` of YouTube's API require.
 
-    An entity ends with a semicolon. One that HTML does not know, or that stands for a control character, stays as it is.
+    An entity ends with a semicolon. Unknown entities, and entities for control characters, stay as they are.
     """
     return _ENTITY.sub(_decoded, text)
 
 
 def written(text: str) -> str:
-    """The text of a catalogue as a person wrote it: entities decoded however often some tool escaped them, and no space at
-    the ends.
+    """Return the text of a catalogue as a person wrote it: all entities decoded, and no spaces at the ends.
 
-    A title that is about an entity loses it: `&amp;` says `&`. Such titles are far rarer than tools that escape twice.
+    Entities are decoded repeatedly, because some tools escape text more than once. A title about an entity loses it:
+    `&amp;` becomes `&`. Such titles are far rarer than tools that escape twice.
     """
     for _ in range(_MOST_LAYERS):
         before, text = text, unescaped(text)
@@ -33,24 +34,28 @@ def written(text: str) -> str:
 
 
 def channel_key(name: str) -> str:
-    """What makes two names one channel: equal but for entities, Unicode's compatible forms, invisible marks and spaces.
+    """Return a key that is equal for two names of the same channel.
 
-    Case counts: YouTube has channels whose names differ in nothing else.
+    It ignores entities, Unicode compatibility forms, invisible marks and extra spaces. It keeps upper and lower case,
+    because YouTube has channels whose names differ in nothing else.
     """
     return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", written(name))).split())
 
 
 def channel_id_of(name: str) -> str:
-    """A catalogue names channels by title only: an id of YouTube's form, the same for the same `channel_key`."""
+    """Return a channel id in YouTube's form for a catalogue, which has names only.
+
+    Equal `channel_key`s give equal ids.
+    """
     return "UC" + base64.urlsafe_b64encode(hashlib.sha256(channel_key(name).encode()).digest()).decode()[:22]
 
 
 def visible(text: str) -> bool:
-    """Whether there is anything to see: a title of one zero-width space is no title."""
+    """Return whether the text has a visible character. A title of one zero-width space, for example, has none."""
     return any(letter.isprintable() and not letter.isspace() for letter in text)
 
 
 def _decoded(entity: re.Match[str]) -> str:
     text = html.unescape(entity[0])
-    odd = not text or any(letter == "\ufffd" or unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
-    return entity[0] if odd else text
+    unusable = not text or any(letter == "\ufffd" or unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
+    return entity[0] if unusable else text

@@ -1,4 +1,4 @@
-"""Channels, videos and observations as they go into the database, whichever way they came in."""
+"""Save channels, videos and observations to the database, wherever they come from."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,14 +11,18 @@ from thumblab_core.database.tables import channels, video_stats, videos
 from thumblab_core.views import era
 
 VIDEO, SHORT, LIVE, UPCOMING = "video", "short", "live", "upcoming"
-"""The formats of a video. Only `video` stands in the library: the others are not picked by their thumbnails, or not yet."""
+"""The formats of a video. The library holds only `video`: viewers do not choose the others by thumbnail, or not yet."""
 
 LONGEST_SHORT_S = 180
+"""Seconds."""
 
 
 @dataclass(frozen=True)
 class ChannelRecord:
-    """A channel; `subscriber_count` is None where it is hidden, `refreshed_at` where the API did not tell it."""
+    """A channel.
+
+    `subscriber_count` is None if hidden; `refreshed_at` is None if the record does not come from the API.
+    """
 
     channel_id: str
     title: str
@@ -30,9 +34,10 @@ class ChannelRecord:
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """A video as it was seen once. Counts are None where YouTube does not tell them; `duration_s` where it is live.
+    """A video at the moment `observed_at`.
 
-    `thumbnail_urls` has the sizes on offer, the best first; `aspect_ratio` is width over height of the video itself.
+    Counts are None if YouTube does not give them; `duration_s` is None for a live video. `thumbnail_urls` lists the
+    available sizes, the best first. `aspect_ratio` is width divided by height of the video itself.
     """
 
     video_id: str
@@ -55,7 +60,7 @@ class VideoRecord:
 
 @dataclass(frozen=True)
 class Saved:
-    """How much of what was saved was new."""
+    """The number of new rows among those that were saved."""
 
     new_videos: int = 0
     new_observations: int = 0
@@ -65,10 +70,10 @@ class Saved:
 
 
 def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> None:
-    """Insert the channels or bring them up to date; a fact that is None now keeps what was known."""
+    """Insert or update the channels. A field that is None does not overwrite a known value."""
     if not records:
         return
-    # Once each, and in one order, so that two runs that meet at the same rows wait for each other and never in a ring.
+    # Each row once and in a fixed order, so that two runs that save the same rows cannot deadlock.
     records = [record for _, record in sorted({r.channel_id: r for r in records}.items())]
     statement = insert(channels).values([asdict(r) for r in records])
     connection.execute(
@@ -86,10 +91,10 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
 
 
 def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved:
-    """Insert the videos or bring them up to date, and add one observation each.
+    """Insert or update the videos, and add one observation for each.
 
-    A video keeps the niche it was first found in, and what is not told now keeps what was known. Seeing
-    it again at the same moment adds nothing.
+    A video keeps the niche in which it was first found. A missing value does not overwrite a known one. A second
+    observation of the same moment is ignored.
     """
     if not records:
         return Saved()
@@ -119,7 +124,7 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
             index_elements=["video_id"],
             set_={
                 "title": statement.excluded.title,
-                "published_at": statement.excluded.published_at,  # of a premiere, first announced, then held
+                "published_at": statement.excluded.published_at,  # changes when a premiere takes place
                 "tags": statement.excluded.tags,
                 "duration_s": func.coalesce(statement.excluded.duration_s, videos.c.duration_s),
                 "aspect_ratio": func.coalesce(statement.excluded.aspect_ratio, videos.c.aspect_ratio),
@@ -128,8 +133,8 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
                     (func.cardinality(statement.excluded.thumbnail_urls) > 0, statement.excluded.thumbnail_urls),
                     else_=videos.c.thumbnail_urls,
                 ),
-                # What was live becomes an ordinary video, what was upcoming goes live. A Short whose shape is not told this
-                # time is one still.
+                # The format changes when a live video ends or an upcoming one starts. A Short stays a Short if its
+                # aspect ratio is missing this time.
                 "format": case(
                     (
                         and_(
@@ -157,9 +162,10 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
 
 
 def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None) -> str:
-    """The format of a video: a Short is at most 180 s long and no wider than high, for YouTube has no flag for it.
+    """Return the format of a video.
 
-    Where its shape is unknown it counts as a video; `training_pairs` leaves out what may be a Short.
+    YouTube has no flag for a Short. A video counts as one if it is at most 180 s long and no wider than high. A video
+    of unknown shape counts as `video`; `training_pairs` leaves out the videos that may be Shorts.
     """
     if broadcast in (LIVE, UPCOMING):
         return broadcast
@@ -169,5 +175,6 @@ def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None
 
 
 def _column(record: VideoRecord, name: str) -> object:
+    """Return a field as the database stores it."""
     value = getattr(record, name)
     return list(value) if isinstance(value, tuple) else value

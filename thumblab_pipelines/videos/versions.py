@@ -1,7 +1,9 @@
-"""The thumbnails of a video: the one of now in `thumbnails`, every one with its time and title in `thumbnail_versions`.
+"""Record which thumbnails and titles a video shows, and when.
 
-What a video got was earned by what it showed meanwhile. So whoever learns from its views takes them with its first version,
-and only up to when that was last seen: see `learnt`.
+`thumbnails` holds the current thumbnail of a video. `thumbnail_versions` holds every version, with its title and times.
+
+A version earns views only while it is shown. Training therefore uses the first version of a video, with the views up to
+the moment at which that version was last seen; see `first_versions_query`.
 """
 
 from collections.abc import Sequence
@@ -18,18 +20,19 @@ from thumblab_core.images.perceptual import same_picture
 NOT_KEPT = "what it showed first is not kept"
 CHANGED_FIRST = "changed before it was first counted"
 NEVER_COUNTED = "no count of views"
+"""Reasons why a video has no count of views to train on."""
 
 LACKS_COUNT = f"""CASE WHEN p.until = '-infinity' THEN '{NOT_KEPT}'
      WHEN s.view_count IS NULL AND p.until < 'infinity' THEN '{CHANGED_FIRST}'
      WHEN s.view_count IS NULL THEN '{NEVER_COUNTED}' END"""
-"""An expression: why a video has no count that can be learnt from; `p` is of `learnt`, `s` its count up to `until`."""
+"""SQL expression for the reason. `p` is a row of `first_versions_query`, `s` the video's last count up to `until`."""
 
 
-def learnt(where: str = "true") -> str:
-    """A query: of each video the first picture and title, and until when (at least) it showed them.
+def first_versions_query(where: str = "true") -> str:
+    """Return a query for the first picture and title of each video, and until when, at least, the video showed them.
 
-    That is "never" where earlier ones were deleted: what the views were earned by is not known. `where` chooses among the
-    videos `v`.
+    `where` filters the videos `v`. The column `until` is infinity if the video has not changed. It is -infinity if
+    earlier versions were deleted, because it is then not known which version earned the views.
     """
     return f"""
         SELECT DISTINCT ON (n.video_id) n.video_id, n.sha256, n.phash, n.title,
@@ -40,12 +43,12 @@ def learnt(where: str = "true") -> str:
         FROM thumbnail_versions n JOIN videos v ON v.video_id = n.video_id
         WHERE {where}
         ORDER BY n.video_id, n.first_seen
-    """  # noqa: S608  (conditions of ours)
+    """  # noqa: S608  (conditions come from this project's code)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a picture was read, and what its host calls this version of it; None where there is no such thing."""
+    """The URL that a picture was read from, and the host's identifiers of this version. None if there is none."""
 
     url: str | None = None
     etag: str | None = None
@@ -54,7 +57,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Shown:
-    """A video shows a picture that it did not show before; the picture is in the image store."""
+    """A video shows a picture that it did not show before. The picture is in the image store."""
 
     video_id: str
     at: datetime
@@ -67,7 +70,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """A video still shows what it showed."""
+    """A video still shows the same picture."""
 
     video_id: str
     at: datetime
@@ -76,7 +79,7 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Missing:
-    """There is no picture, or none that can be read. One that was known is kept."""
+    """A video has no readable picture. A picture that was recorded before is kept."""
 
     video_id: str
     at: datetime
@@ -87,9 +90,9 @@ Sighting = Shown | Unchanged | Missing
 
 
 def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool:
-    """Whether a picture is the known one: the same bytes, or the same to look at because its host encoded it anew.
+    """Return whether a picture is the known one: the same bytes, or the same image that its host encoded again.
 
-    What is not in the store any more cannot be looked at, so other bytes count as another picture then.
+    If the known picture is no longer in the store, different bytes count as a different picture.
     """
     if picture.sha256 == known_sha256:
         return True
@@ -101,60 +104,61 @@ def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool
 
 
 def record(connection: Connection, sightings: Sequence[Sighting]) -> None:
-    """Write what was seen, at most one sighting per video. Videos that were forgotten in the meantime are passed over."""
-    ids = sorted(seen.video_id for seen in sightings)
-    # Locked as a foreign key would lock them, so that no row of a video can go while its picture is written.
-    named = select(videos.c.video_id, videos.c.title).where(videos.c.video_id.in_(ids)).order_by(videos.c.video_id)
+    """Save sightings, at most one per video. Videos that were deleted in the meantime are skipped."""
+    ids = sorted(sighting.video_id for sighting in sightings)
+    # Locked as for a foreign key, so that no video is deleted while its picture is saved.
+    statement = select(videos.c.video_id, videos.c.title).where(videos.c.video_id.in_(ids)).order_by(videos.c.video_id)
     titles = {
-        row.video_id: row.title for row in connection.execute(named.with_for_update(read=True, key_share=True)).all()
+        row.video_id: row.title
+        for row in connection.execute(statement.with_for_update(read=True, key_share=True)).all()
     }
-    present = [seen for seen in sightings if seen.video_id in titles]
-    _show(connection, [seen for seen in present if isinstance(seen, Shown)], titles)
-    _prolong(connection, [seen for seen in present if isinstance(seen, Unchanged)], titles)
-    _miss(connection, [seen for seen in present if isinstance(seen, Missing)])
+    present = [sighting for sighting in sightings if sighting.video_id in titles]
+    _save_shown(connection, [sighting for sighting in present if isinstance(sighting, Shown)], titles)
+    _save_unchanged(connection, [sighting for sighting in present if isinstance(sighting, Unchanged)], titles)
+    _save_missing(connection, [sighting for sighting in present if isinstance(sighting, Missing)])
 
 
-def _show(connection: Connection, seen: Sequence[Shown], titles: dict[str, str]) -> None:
-    if not seen:
+def _save_shown(connection: Connection, sightings: Sequence[Shown], titles: dict[str, str]) -> None:
+    if not sightings:
         return
-    now = [
+    rows = [
         {
-            "video_id": one.video_id,
-            "sha256": one.sha256,
-            "width": one.width,
-            "height": one.height,
-            "phash": one.phash,
+            "video_id": sighting.video_id,
+            "sha256": sighting.sha256,
+            "width": sighting.width,
+            "height": sighting.height,
+            "phash": sighting.phash,
             "problem": None,
-            "url": one.origin.url,
-            "etag": one.origin.etag,
-            "last_modified": one.origin.last_modified,
-            "fetched_at": one.at,
-            "checked_at": one.at,
+            "url": sighting.origin.url,
+            "etag": sighting.origin.etag,
+            "last_modified": sighting.origin.last_modified,
+            "fetched_at": sighting.at,
+            "checked_at": sighting.at,
         }
-        for one in seen
+        for sighting in sightings
     ]
-    statement = insert(thumbnails).values(now)
-    replaced = {name: statement.excluded[name] for name in now[0] if name != "video_id"}
+    statement = insert(thumbnails).values(rows)
+    replaced = {name: statement.excluded[name] for name in rows[0] if name != "video_id"}
     connection.execute(statement.on_conflict_do_update(index_elements=["video_id"], set_=replaced))
     versions = [
         {
-            "video_id": one.video_id,
-            "first_seen": one.at,
-            "last_seen": one.at,
-            "sha256": one.sha256,
-            "phash": one.phash,
-            "title": titles[one.video_id],
+            "video_id": sighting.video_id,
+            "first_seen": sighting.at,
+            "last_seen": sighting.at,
+            "sha256": sighting.sha256,
+            "phash": sighting.phash,
+            "title": titles[sighting.video_id],
         }
-        for one in seen
+        for sighting in sightings
     ]
-    # Two pictures of one moment: the first was never shown for any time.
-    added = insert(thumbnail_versions).values(versions)
-    replaced = {name: added.excluded[name] for name in ("last_seen", "sha256", "phash", "title")}
-    connection.execute(added.on_conflict_do_update(index_elements=["video_id", "first_seen"], set_=replaced))
+    # Of two pictures at the same moment, the first was shown for no time, so the second replaces it.
+    statement = insert(thumbnail_versions).values(versions)
+    replaced = {name: statement.excluded[name] for name in ("last_seen", "sha256", "phash", "title")}
+    connection.execute(statement.on_conflict_do_update(index_elements=["video_id", "first_seen"], set_=replaced))
 
 
-def _prolong(connection: Connection, seen: Sequence[Unchanged], titles: dict[str, str]) -> None:
-    if not seen:
+def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titles: dict[str, str]) -> None:
+    if not sightings:
         return
     connection.execute(
         update(thumbnails)
@@ -162,7 +166,7 @@ def _prolong(connection: Connection, seen: Sequence[Unchanged], titles: dict[str
         .values(
             checked_at=func.greatest(thumbnails.c.checked_at, bindparam("at")),
             url=func.coalesce(bindparam("at_url"), thumbnails.c.url),
-            # What a host called its version at another address means nothing at this one.
+            # An ETag or Last-Modified is only valid at the URL that gave it.
             etag=case((bindparam("at_url").is_(None), thumbnails.c.etag), else_=bindparam("tag")),
             last_modified=case(
                 (bindparam("at_url").is_(None), thumbnails.c.last_modified), else_=bindparam("modified")
@@ -170,17 +174,17 @@ def _prolong(connection: Connection, seen: Sequence[Unchanged], titles: dict[str
         ),
         [
             {
-                "of": one.video_id,
-                "at": one.at,
-                "at_url": one.origin.url,
-                "tag": one.origin.etag,
-                "modified": one.origin.last_modified,
+                "of": sighting.video_id,
+                "at": sighting.at,
+                "at_url": sighting.origin.url,
+                "tag": sighting.origin.etag,
+                "modified": sighting.origin.last_modified,
             }
-            for one in seen
+            for sighting in sightings
         ],
     )
-    # Under another title it is another version, as it is with another picture. Of two titles of one moment the first was
-    # never shown for any time.
+    # A new title makes a new version, as a new picture does. Of two titles at the same moment, the first was shown for
+    # no time, so the second replaces it.
     connection.execute(
         text("""
             WITH newest AS (
@@ -196,15 +200,23 @@ def _prolong(connection: Connection, seen: Sequence[Unchanged], titles: dict[str
             WHERE title <> :title AND last_seen <= CAST(:at AS timestamptz)
             ON CONFLICT (video_id, first_seen) DO UPDATE SET title = excluded.title
         """),
-        [{"of": one.video_id, "at": one.at, "title": titles[one.video_id]} for one in seen],
+        [{"of": sighting.video_id, "at": sighting.at, "title": titles[sighting.video_id]} for sighting in sightings],
     )
 
 
-def _miss(connection: Connection, seen: Sequence[Missing]) -> None:
-    if not seen:
+def _save_missing(connection: Connection, sightings: Sequence[Missing]) -> None:
+    if not sightings:
         return
     statement = insert(thumbnails).values(
-        [{"video_id": one.video_id, "problem": one.problem, "fetched_at": one.at, "checked_at": one.at} for one in seen]
+        [
+            {
+                "video_id": sighting.video_id,
+                "problem": sighting.problem,
+                "fetched_at": sighting.at,
+                "checked_at": sighting.at,
+            }
+            for sighting in sightings
+        ]
     )
     connection.execute(
         statement.on_conflict_do_update(

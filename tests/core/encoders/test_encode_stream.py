@@ -1,4 +1,4 @@
-"""Promises of encoding many: in order, bounded, each failure its own, and nothing waits for what could be done meanwhile."""
+"""Encoding a stream of pictures: the order is kept, memory is bounded, and a failure concerns only its own picture."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def reading(files: Sequence[bytes]) -> Iterator[tuple[int, Callable[[], bytes]]]
     return ((place, lambda data=data: data) for place, data in enumerate(files))
 
 
-def test_every_picture_comes_back_once_in_order_and_with_its_own_vector(files: list[bytes]) -> None:
+def test_every_picture_is_returned_once_in_order_with_its_own_vector(files: list[bytes]) -> None:
     encoder = BuiltinEncoder()
     batches = list(encode_stream(encoder, reading(files)))
     assert [key for batch in batches for key in batch.keys] == list(range(30))
@@ -37,7 +37,7 @@ def test_every_picture_comes_back_once_in_order_and_with_its_own_vector(files: l
     np.testing.assert_array_equal(vectors, expected)
 
 
-def test_a_picture_that_cannot_be_read_is_named_and_the_others_go_on(files: list[bytes]) -> None:
+def test_an_unreadable_picture_is_reported_and_the_others_are_encoded(files: list[bytes]) -> None:
     def missing() -> bytes:
         raise ImageError("the image store has none")
 
@@ -60,7 +60,7 @@ def test_pictures_that_are_all_unreadable_give_no_vectors() -> None:
 
 
 class Slow(BuiltinEncoder):
-    """An encoder whose model takes its time; counts what is prepared and not yet encoded."""
+    """An encoder with a slow model. It counts pictures that are prepared and not yet encoded."""
 
     largest_batch = 8
 
@@ -85,7 +85,7 @@ class Slow(BuiltinEncoder):
         return super().encode_prepared(prepared)
 
 
-def test_the_next_pictures_are_prepared_while_the_model_works_and_never_more_than_two_batches(
+def test_pictures_are_prepared_while_the_model_runs_at_most_two_batches_ahead(
     files: list[bytes],
 ) -> None:
     encoder = Slow()
@@ -94,7 +94,7 @@ def test_the_next_pictures_are_prepared_while_the_model_works_and_never_more_tha
     assert encoder.most_ahead <= 3 * Slow.largest_batch
 
 
-def test_whoever_stops_listening_stops_the_work(files: list[bytes]) -> None:
+def test_closing_the_stream_stops_the_work(files: list[bytes]) -> None:
     drawn: list[int] = []
 
     def pictures() -> Iterator[tuple[int, Any]]:
@@ -118,14 +118,14 @@ def test_an_error_of_the_encoder_ends_the_stream(files: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize(("fastest", "expected"), [(1, 4), (8, 8), (16, 16), (1_000, 64)])
-def test_the_batch_grows_for_as_long_as_it_pays(fastest: int, expected: int) -> None:
+def test_the_batch_grows_as_long_as_that_is_faster(fastest: int, expected: int) -> None:
     size = BatchSize(largest=64)
     for _ in range(20):
         size.took(size.now, size.now / min(size.now, fastest))
     assert size.now == expected
 
 
-def test_a_batch_that_was_not_full_says_nothing() -> None:
+def test_a_batch_that_is_not_full_is_ignored() -> None:
     size = BatchSize(largest=64)
     size.took(3, 1e9)
     assert size.now == 4
@@ -143,7 +143,7 @@ found = [len(batch.keys) for batch in encode_stream(encoder, ((file, file.read_b
 (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
 print(sum(found), int(peak.split()[1]) / 2**20)
 """
-"""Not by `ru_maxrss`, which begins at that of whoever started the process."""
+"""Prints the pictures and the peak memory in GiB. `ru_maxrss` would start at the value of the parent process."""
 
 
 def test_encoding_2252_thumbnails_stays_under_2_gb(shared_data: Path) -> None:
@@ -181,6 +181,6 @@ for thread in threads:
 """
 
 
-def test_threads_that_use_openvino_for_the_first_time_at_once_do_not_wait_for_each_other_for_ever() -> None:
+def test_threads_that_first_use_openvino_at_the_same_time_do_not_deadlock() -> None:
     done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

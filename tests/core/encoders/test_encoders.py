@@ -1,4 +1,4 @@
-"""Promises of the encoders: unit vectors, the same on every day, and from the weights that were asked for."""
+"""The encoders give unit vectors, reproducibly, and from the requested weights."""
 
 import io
 import os
@@ -31,7 +31,7 @@ def pictures(drawn: Draw) -> list[Pixels]:
     return [decode(drawn(seed, kind="PNG")).pixels for seed in range(12)]
 
 
-def test_the_builtin_encoder_gives_768_numbers_of_length_one(pictures: list[Pixels]) -> None:
+def test_the_builtin_encoder_gives_unit_vectors_of_768_numbers(pictures: list[Pixels]) -> None:
     encoder = BuiltinEncoder()
     vectors = encoder.encode_images(pictures)
     assert vectors.shape == (12, encoder.dimension) == (12, 768)
@@ -41,7 +41,7 @@ def test_the_builtin_encoder_gives_768_numbers_of_length_one(pictures: list[Pixe
     assert text_tower(encoder) is None
 
 
-def test_the_builtin_encoder_gives_the_same_alone_and_in_any_company(pictures: list[Pixels]) -> None:
+def test_the_builtin_encoder_does_not_depend_on_the_batch(pictures: list[Pixels]) -> None:
     encoder = BuiltinEncoder()
     together = encoder.encode_images(pictures)
     np.testing.assert_array_equal(encoder.encode_images(pictures), together)
@@ -49,7 +49,7 @@ def test_the_builtin_encoder_gives_the_same_alone_and_in_any_company(pictures: l
     np.testing.assert_array_equal(np.concatenate([encoder.encode_images([p]) for p in pictures]), together)
 
 
-def test_the_builtin_encoder_gives_the_same_in_another_process(pictures: list[Pixels], tmp_path: Path) -> None:
+def test_the_builtin_encoder_gives_the_same_vectors_in_another_process(pictures: list[Pixels], tmp_path: Path) -> None:
     np.save(tmp_path / "picture.npy", pictures[0])
     script = (
         "import numpy, sys; from thumblab_core.encoders.builtin import BuiltinEncoder;"
@@ -74,21 +74,21 @@ def test_a_picture_at_another_size_is_a_near_duplicate_and_another_picture_is_no
         assert min(resized, recompressed) > encoder.near_duplicate
 
 
-def test_what_a_picture_is_like_as_a_whole_can_be_read_off_the_builtin_vector() -> None:
-    """Along a straight line, on pictures that the line was not fitted to."""
+def test_global_properties_of_a_picture_are_linear_in_the_builtin_vector() -> None:
+    """A linear model, evaluated on pictures that it was not fitted to, predicts them."""
     catalogue = synthetic_catalogue(videos=490)
     vectors = BuiltinEncoder().encode_images(
         [decode(catalogue.image(video_id)).pixels for video_id in catalogue.videos]
     )
-    drawn_from = np.array([catalogue.attributes(video_id) for video_id in catalogue.videos])
-    known = np.arange(len(vectors)) % 5 > 0
-    inputs = (vectors - vectors[known].mean(axis=0)) / (vectors[known].std(axis=0) + 1e-6) / np.sqrt(vectors.shape[1])
-    read = {}
-    for name, values in zip(ATTRIBUTES, drawn_from.T, strict=True):
-        line = Ridge(0.3).fit(inputs[known], values[known])
-        read[name] = float(np.corrcoef(line.predict(inputs[~known]), values[~known])[0, 1])
+    attributes = np.array([catalogue.attributes(video_id) for video_id in catalogue.videos])
+    train = np.arange(len(vectors)) % 5 > 0
+    inputs = (vectors - vectors[train].mean(axis=0)) / (vectors[train].std(axis=0) + 1e-6) / np.sqrt(vectors.shape[1])
+    correlations = {}
+    for name, values in zip(ATTRIBUTES, attributes.T, strict=True):
+        model = Ridge(0.3).fit(inputs[train], values[train])
+        correlations[name] = float(np.corrcoef(model.predict(inputs[~train]), values[~train])[0, 1])
     least = {"subject_size": 0.9, "warmth": 0.92, "saturation": 0.85, "contrast": 0.95, "calm": 0.84, "text_size": 0.87}
-    assert all(read[name] > least[name] for name in least), read
+    assert all(correlations[name] > least[name] for name in least), correlations
 
 
 def test_flat_pictures_have_finite_vectors() -> None:
@@ -99,7 +99,7 @@ def test_flat_pictures_have_finite_vectors() -> None:
         np.testing.assert_allclose(np.linalg.norm(vector), 1, atol=1e-5)
 
 
-def test_titles_are_384_numbers_of_length_one_and_alike_when_they_mean_alike() -> None:
+def test_titles_are_unit_vectors_of_384_numbers_and_close_when_they_mean_the_same() -> None:
     encoder = title_encoder("minilm")
     vectors = encoder.encode_texts(
         ["I tested every budget phone", "Reviewing cheap smartphones", "How to bake sourdough bread", ""]
@@ -110,7 +110,7 @@ def test_titles_are_384_numbers_of_length_one_and_alike_when_they_mean_alike() -
     assert encoder.encode_texts([]).shape == (0, 384)
 
 
-def test_a_title_gives_the_same_alone_and_in_company() -> None:
+def test_the_vector_of_a_title_does_not_depend_on_the_batch() -> None:
     encoder = title_encoder("minilm")
     titles = ["short", "a much longer title about phones " * 10, "第三 🎬"]
     together = encoder.encode_texts(titles)
@@ -137,17 +137,17 @@ def test_fingerprints_are_known_without_loading_any_model(tmp_path: Path) -> Non
     "name",
     ["", "clip", "open_clip", "open_clip:", "open_clip:ViT-L-14", "open_clip:/x", "Builtin", "onnx:", "@bfloat16"],
 )
-def test_an_unknown_encoder_is_refused_with_the_names_there_are(name: str, tmp_path: Path) -> None:
+def test_an_unknown_encoder_is_refused_with_the_known_names(name: str, tmp_path: Path) -> None:
     with pytest.raises(LabError, match="builtin, open_clip:MODEL/WEIGHTS or onnx:PATH"):
         image_encoder(Settings(image_encoder=name, data_dir=tmp_path))
 
 
-def test_a_title_encoder_that_cannot_be_loaded_names_the_way_out(tmp_path: Path) -> None:
+def test_the_error_of_a_title_encoder_that_cannot_be_loaded_names_the_next_step(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="THUMBLAB_TITLE_ENCODER=minilm"):
         title_encoder(str(tmp_path)).encode_texts(["a"])
 
 
-def test_a_hub_that_cannot_be_reached_is_an_error_that_names_the_alternatives() -> None:
+def test_the_error_of_an_unreachable_hub_names_the_alternatives() -> None:
     script = """
 import numpy
 from thumblab_core.encoders.open_clip import OpenClipEncoder
@@ -168,7 +168,7 @@ except LabError as error:
     assert "open_clip:MODEL//path/to/file" in done.stdout
 
 
-def test_a_local_checkpoint_gives_what_open_clip_itself_gives(
+def test_a_local_checkpoint_gives_the_vectors_of_open_clip_itself(
     tiny: TinyClip, pictures: list[Pixels], tmp_path: Path
 ) -> None:
     import open_clip
@@ -188,13 +188,13 @@ def test_a_local_checkpoint_gives_what_open_clip_itself_gives(
     assert encoder.encode_images([]).shape == (0, 32)
 
 
-def test_more_pictures_than_a_batch_come_back_in_order(tiny: TinyClip, pictures: list[Pixels]) -> None:
+def test_more_pictures_than_a_batch_are_returned_in_order(tiny: TinyClip, pictures: list[Pixels]) -> None:
     encoder = OpenClipEncoder(tiny.name, str(tiny.weights))
     many = encoder.encode_images(pictures * 3)
     np.testing.assert_allclose(many, np.tile(encoder.encode_images(pictures), (3, 1)), atol=1e-5)
 
 
-def test_a_checkpoint_is_named_by_what_is_in_it(tiny: TinyClip, tmp_path: Path) -> None:
+def test_the_fingerprint_of_a_checkpoint_follows_its_contents(tiny: TinyClip, tmp_path: Path) -> None:
     name, weights = tiny.name, tiny.weights
     (tmp_path / "copy.pt").write_bytes(weights.read_bytes())
     (tmp_path / "other.pt").write_bytes(weights.read_bytes() + b"\0")
@@ -203,17 +203,17 @@ def test_a_checkpoint_is_named_by_what_is_in_it(tiny: TinyClip, tmp_path: Path) 
     assert other.fingerprint != same.fingerprint
 
 
-def test_a_checkpoint_that_is_none_is_an_error_with_a_way_out(tiny: TinyClip, tmp_path: Path) -> None:
+def test_the_error_of_a_file_that_is_not_a_checkpoint_names_the_next_step(tiny: TinyClip, tmp_path: Path) -> None:
     (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(LabError, match="could not be loaded"):
         OpenClipEncoder(tiny.name, str(tmp_path / "bad.pt")).encode_images([np.zeros((64, 64, 3), np.uint8)])
 
 
 @pytest.mark.parametrize("quick", [True, False])
-def test_weights_that_were_trained_with_quickgelu_run_with_it(
+def test_weights_trained_with_quickgelu_are_run_with_it(
     tiny: TinyClip, pictures: list[Pixels], monkeypatch: pytest.MonkeyPatch, quick: bool
 ) -> None:
-    """OpenAI's are; open_clip only warns when the model is asked for by its plain name, as spec 1's ViT-L-14 is."""
+    """OpenAI's weights are. If the name of the model lacks QuickGELU, as ViT-L-14 does, open_clip only warns."""
     import open_clip
     import torch
 

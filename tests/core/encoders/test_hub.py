@@ -1,4 +1,4 @@
-"""Promises of an encoder that a hub knows by name: where the hub does not answer, that is said at once, and what to do."""
+"""Encoders from a hub: an unreachable hub is reported at once, with the alternatives."""
 
 import http.server
 import json
@@ -21,7 +21,7 @@ PATIENCE = 0.5
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def short_patience(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(hub, "PATIENCE", PATIENCE)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     for proxy in ("http_proxy", "https_proxy", "all_proxy"):
@@ -31,7 +31,7 @@ def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
-    """Makes the hub be on that port."""
+    """Return a function that moves the hub to a local port and returns its URL."""
 
     def at(port: int) -> str:
         url = f"http://127.0.0.1:{port}"
@@ -45,7 +45,10 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
 
 @pytest.fixture
 def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
-    """Starts a hub that has these files, or answers everything with this status; gives its port and what it was asked."""
+    """Return a function that starts a hub, and returns its port and the requests that it gets.
+
+    The hub has the given files, and answers all other requests with the given status.
+    """
     servers: list[http.server.ThreadingHTTPServer] = []
 
     def start(files: dict[str, bytes], status: int = 404) -> tuple[int, list[str]]:
@@ -64,7 +67,7 @@ def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
                 self.end_headers()
                 if self.command == "GET" and body:
                     self.wfile.write(body[:1000])
-                    time.sleep(2 * PATIENCE)  # a slow line
+                    time.sleep(2 * PATIENCE)  # a slow connection
                     self.wfile.write(body[1000:])
 
             def do_HEAD(self) -> None:
@@ -83,9 +86,20 @@ def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
         server.server_close()
 
 
-@pytest.mark.parametrize("kind", ["refusing", "silent", "failing"])
-def test_a_hub_that_does_not_answer_is_asked_once_and_the_alternatives_are_named(
-    kind: str, endpoint: Callable[[int], str], answering: Callable[..., tuple[int, list[str]]]
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("refusing", "cannot be reached: ConnectError"),
+        ("silent", "did not answer within 0.5 s"),
+        ("failing", "answered 503"),
+    ],
+)
+def test_an_unreachable_hub_is_asked_once_and_the_error_names_alternatives(
+    kind: str,
+    problem: str,
+    endpoint: Callable[[int], str],
+    answering: Callable[..., tuple[int, list[str]]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port, asked = silent.getsockname()[1], []
@@ -101,20 +115,21 @@ def test_a_hub_that_does_not_answer_is_asked_once_and_the_alternatives_are_named
             asked.clear()
             with pytest.raises(LabError) as error:
                 load()
-            assert f"the hub {url} gave" in str(error.value)
+            assert f"the hub {url} {problem}" in str(error.value)
             assert "local" in str(error.value)
             assert ("THUMBLAB_IMAGE_ENCODER=builtin" in str(error.value)) or ("minilm" in str(error.value))
             assert len(asked) == (kind == "failing")
+    assert [line.message for line in caplog.records if line.levelname == "ERROR"] == [], "the exception has the reason"
     assert constants.HF_HUB_OFFLINE is False
 
 
-def test_a_slow_hub_may_take_its_time_to_send_the_weights_and_then_is_not_needed_any_more(
+def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
     tiny: TinyClip,
     endpoint: Callable[[int], str],
     answering: Callable[..., tuple[int, list[str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import open_clip.pretrained  # made importable by the encoder that is tiny
+    import open_clip.pretrained  # importable because the fixture `tiny` has prepared it
 
     tags = {tiny.name: {"slow": {"hf_hub": "lab/tiny/"}}}
     monkeypatch.setattr(open_clip.pretrained, "_PRETRAINED", tags)
@@ -129,10 +144,10 @@ def test_a_slow_hub_may_take_its_time_to_send_the_weights_and_then_is_not_needed
     assert (first == again).all()
 
 
-def test_local_weights_whose_tokenizer_is_the_hubs_are_an_error_at_once_where_it_does_not_answer(
+def test_local_weights_with_a_tokenizer_on_an_unreachable_hub_fail_at_once(
     tiny: TinyClip, endpoint: Callable[[int], str], answering: Callable[..., tuple[int, list[str]]], tmp_path: Path
 ) -> None:
-    import open_clip  # made importable by the encoder that is tiny
+    import open_clip  # importable because the fixture `tiny` has prepared it
 
     named = {"hf_tokenizer_name": "lab/multilingual"}
     name = "tiny-test-of-the-hub"
@@ -141,11 +156,11 @@ def test_local_weights_whose_tokenizer_is_the_hubs_are_an_error_at_once_where_it
     port, asked = answering({}, 503)
     url = endpoint(port)
     try:
-        with pytest.raises(LabError, match=f"the hub {url} gave 503"):
+        with pytest.raises(LabError, match=f"the hub {url} answered 503"):
             new_image_encoder(f"open_clip:{name}/{tiny.weights}", Path()).encode_texts(["a"])  # type: ignore[attr-defined]
         assert len(asked) == 1
         asked.clear()
         new_image_encoder(tiny.setting, Path()).encode_texts(["a"])  # type: ignore[attr-defined]
-        assert asked == [], "what needs no hub does not wait for it"
+        assert asked == [], "weights that need no hub must not ask it"
     finally:
         open_clip.factory._MODEL_CONFIGS.pop(name)

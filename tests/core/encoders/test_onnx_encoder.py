@@ -1,4 +1,4 @@
-"""Promises of the ONNX encoder: any model with a small file beside it, and a sentence for what does not fit."""
+"""The ONNX encoder runs any image model with a JSON file beside it, and names what does not fit."""
 
 import io
 import json
@@ -38,8 +38,8 @@ def pictures(shared_data: Path) -> list[Pixels]:
     return [decode(file.read_bytes()).pixels for file in files]
 
 
-def written(folder: Path, shape: list[int], kind: str = "float32", said: dict[str, Any] | str | None = None) -> Path:
-    """An ONNX model that averages what it is given over height and width."""
+def written(folder: Path, shape: list[int], kind: str = "float32", options: dict[str, Any] | str | None = None) -> Path:
+    """Write a model that averages its input over height and width, and its JSON file; return the model's path."""
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -47,12 +47,12 @@ def written(folder: Path, shape: list[int], kind: str = "float32", said: dict[st
     given = ops.parameter(shape, {"float32": np.float32, "uint8": np.uint8, "int64": np.int64}[kind])
     mean = ops.reduce_mean(ops.convert(given, "f32"), ops.constant(np.array(axes)), False)
     ov.save_model(ov.Model([mean], [given]), folder / "model.xml")
-    if said is not None:
-        (folder / "model.json").write_text(said if isinstance(said, str) else json.dumps(said))
+    if options is not None:
+        (folder / "model.json").write_text(options if isinstance(options, str) else json.dumps(options))
     return folder / "model.xml"
 
 
-def test_a_model_that_takes_bytes_one_at_a_time_gives_unit_vectors_in_order(
+def test_a_uint8_model_with_batch_size_one_gives_unit_vectors_in_order(
     mobilenet: Path, pictures: list[Pixels], tmp_path: Path
 ) -> None:
     encoder = named_image_encoder(f"onnx:{mobilenet}", tmp_path)
@@ -65,34 +65,34 @@ def test_a_model_that_takes_bytes_one_at_a_time_gives_unit_vectors_in_order(
     assert encoder.encode_images([]).shape == (0, 1024)
 
 
-def test_its_features_are_learnt_ones(mobilenet: Path, pictures: list[Pixels]) -> None:
-    """A picture a tenth narrower is nearer to itself than to every other, which an untrained model does not promise."""
+def test_the_features_of_the_trained_model_recognise_a_narrower_copy(mobilenet: Path, pictures: list[Pixels]) -> None:
+    """A copy that is a tenth narrower is nearest to its original. An untrained model does not achieve that."""
     encoder = OnnxEncoder(mobilenet)
     vectors = encoder.encode_images(pictures)
     cut = encoder.encode_images([picture[:, picture.shape[1] // 10 :] for picture in pictures])
     assert (np.argmax(cut @ vectors.T, axis=1) == np.arange(20)).all()
 
 
-def test_a_model_that_was_quantised_by_its_maker_is_left_as_it_is(mobilenet: Path, tmp_path: Path) -> None:
+def test_a_model_that_its_maker_quantised_is_not_quantised_again(mobilenet: Path, tmp_path: Path) -> None:
     assert not OnnxEncoder(mobilenet).quantisable
     settings = Settings(image_encoder=f"onnx:{mobilenet}", data_dir=tmp_path)
     assert image_encoder(settings).fingerprint == OnnxEncoder(mobilenet).fingerprint
 
 
 def test_the_fingerprint_follows_the_weights_and_the_preprocessing(mobilenet: Path, tmp_path: Path) -> None:
-    def fingerprint(said: dict[str, Any], tail: bytes = b"") -> str:
+    def fingerprint(options: dict[str, Any], tail: bytes = b"") -> str:
         (tmp_path / "model.onnx").write_bytes(mobilenet.read_bytes() + tail)
-        (tmp_path / "model.json").write_text(json.dumps(said))
+        (tmp_path / "model.json").write_text(json.dumps(options))
         return OnnxEncoder(tmp_path / "model.onnx").fingerprint
 
     same = fingerprint(BYTES)
     assert same == OnnxEncoder(mobilenet).fingerprint
-    assert fingerprint(BYTES | {"near_duplicate": 0.9}) == same  # says what counts as the same, not what a vector is
+    assert fingerprint(BYTES | {"near_duplicate": 0.9}) == same  # it does not change the vectors
     assert len({same, fingerprint(BYTES | {"resize": "squash"}), fingerprint(BYTES, b"\0")}) == 3
 
 
-def test_pictures_are_normalised_as_the_file_says(tmp_path: Path, pictures: list[Pixels]) -> None:
-    path = written(tmp_path, [-1, 3, 32, 48], said=FLOATS | {"resize": "squash"})
+def test_pictures_are_normalised_by_mean_and_std_of_the_json_file(tmp_path: Path, pictures: list[Pixels]) -> None:
+    path = written(tmp_path, [-1, 3, 32, 48], options=FLOATS | {"resize": "squash"})
     encoder = OnnxEncoder(path)
     prepared = encoder.prepare(pictures[0])
     expected = ((prepared / 255 - 0.5) / 0.25).mean(axis=(0, 1))
@@ -100,8 +100,8 @@ def test_pictures_are_normalised_as_the_file_says(tmp_path: Path, pictures: list
     np.testing.assert_allclose(encoder.encode_prepared([prepared])[0], expected / np.linalg.norm(expected), atol=1e-4)
 
 
-def test_channels_may_come_last_and_a_fixed_batch_may_be_any(tmp_path: Path, pictures: list[Pixels]) -> None:
-    path = written(tmp_path, [3, 32, 32, 3], said=FLOATS)
+def test_channels_may_be_last_and_a_fixed_batch_may_have_any_size(tmp_path: Path, pictures: list[Pixels]) -> None:
+    path = written(tmp_path, [3, 32, 32, 3], options=FLOATS)
     encoder = OnnxEncoder(path)
     vectors = encoder.encode_images(pictures[:7])
     assert vectors.shape == (7, 3)
@@ -109,45 +109,45 @@ def test_channels_may_come_last_and_a_fixed_batch_may_be_any(tmp_path: Path, pic
 
 
 @pytest.mark.parametrize(
-    ("shape", "kind", "said", "complaint"),
+    ("shape", "kind", "options", "complaint"),
     [
-        ([-1, 3, 32, 32], "float32", None, r"model\.json is missing; it says how pictures are prepared, such as \{"),
+        ([-1, 3, 32, 32], "float32", None, r"model\.json is missing; create it .*, for example \{"),
         ([-1, 3, 32, 32], "float32", "{", r"model\.json cannot be read"),
-        ([-1, 3, 32, 32], "float32", [], "near_duplicate is a cosine"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"near_duplicate": 2}, "near_duplicate is a cosine"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"extra": 1}, "names exactly"),
+        ([-1, 3, 32, 32], "float32", [], "near_duplicate must be a cosine"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"near_duplicate": 2}, "near_duplicate must be a cosine"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"extra": 1}, "must have exactly the fields"),
         ([-1, 3, 32, 32], "float32", FLOATS | {"height": 64}, "height is 64, but the model takes 32"),
-        ([-1, 3, -1, -1], "float32", FLOATS, "names exactly height, width"),
-        ([-1, 3, -1, -1], "float32", FLOATS | {"height": 1e9, "width": 1}, "height is a whole number of pixels"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"resize": "crop"}, "resize is shortest or squash, not 'crop'"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"std": [1, 1, 0]}, "every std is above 0"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"mean": [1]}, "mean is three numbers"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"mean": None}, "given together"),
-        ([-1, 3, 32, 32], "uint8", FLOATS, "the model takes bytes, so mean and std are null"),
+        ([-1, 3, -1, -1], "float32", FLOATS, "must have exactly the fields height, width"),
+        ([-1, 3, -1, -1], "float32", FLOATS | {"height": 1e9, "width": 1}, "height must be a whole number of pixels"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"resize": "crop"}, "resize must be shortest or squash, not 'crop'"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"std": [1, 1, 0]}, "every std must be above 0"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"mean": [1]}, "mean must be three numbers"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"mean": None}, "must both be given"),
+        ([-1, 3, 32, 32], "uint8", FLOATS, "the model takes uint8, so mean and std must be null"),
         ([-1, 3, 32, 32], "int64", FLOATS, "takes i64; an image encoder takes uint8 or float32"),
         ([-1, 4, 32, 32], "float32", FLOATS, "an image encoder takes"),
     ],
 )
-def test_what_does_not_fit_is_named(
-    shape: list[int], kind: str, said: Any, complaint: str, tmp_path: Path, pictures: list[Pixels]
+def test_the_error_names_what_is_wrong_with_the_model_or_its_json_file(
+    shape: list[int], kind: str, options: Any, complaint: str, tmp_path: Path, pictures: list[Pixels]
 ) -> None:
-    path = written(tmp_path, shape, kind, said)
+    path = written(tmp_path, shape, kind, options)
     with pytest.raises(LabError, match=complaint):
         OnnxEncoder(path).encode_images(pictures[:1])
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path: Path, pictures: list[Pixels]) -> None:
+def test_a_missing_or_invalid_model_file_is_named(tmp_path: Path, pictures: list[Pixels]) -> None:
     (tmp_path / "model.json").write_text(json.dumps(FLOATS))
     with pytest.raises(LabError, match=r"model\.onnx cannot be read \(No such file"):
         OnnxEncoder(tmp_path / "model.onnx")
     (tmp_path / "model.onnx").write_bytes(b"not a model")
-    with pytest.raises(LabError, match=r"model\.onnx is no model that OpenVINO can read"):
+    with pytest.raises(LabError, match=r"model\.onnx is not a model that OpenVINO can read"):
         OnnxEncoder(tmp_path / "model.onnx").encode_images(pictures[:1])
 
 
 @pytest.fixture
 def relative(tmp_path: Path) -> Path:
-    """A model that divides by how bright the picture is: NaN where it is black."""
+    """A model that divides by the brightness of the picture, so that a black picture gives NaN."""
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -168,7 +168,7 @@ def files_of(*shades: int) -> list[bytes]:
     return files
 
 
-def test_a_picture_that_a_model_makes_nan_of_is_named_and_costs_no_other(relative: Path) -> None:
+def test_a_picture_with_a_nan_vector_is_reported_and_does_not_affect_the_others(relative: Path) -> None:
     white, black, grey = files_of(255, 0, 128)
     pictures = [(name, lambda data=data: data) for name, data in (("white", white), ("black", black), ("grey", grey))]
     [batch] = encode_stream(OnnxEncoder(relative), pictures)
@@ -177,26 +177,26 @@ def test_a_picture_that_a_model_makes_nan_of_is_named_and_costs_no_other(relativ
     assert len(batch) == 3
 
 
-def test_in_the_service_such_a_picture_is_an_error_of_its_own_and_the_warm_up_is_none(relative: Path) -> None:
+def test_a_nan_vector_is_an_error_of_its_picture_in_the_service_but_not_in_the_warm_up(relative: Path) -> None:
     from thumblab_core.encoders.minilm import SentenceEncoder
     from thumblab_serving.loading.encoding import Encoders
 
     encoders = Encoders(SentenceEncoder(), lambda _: OnnxEncoder(relative))
-    fingerprint = encoders.image("any").fingerprint  # warmed up with a black picture
+    fingerprint = encoders.image("any").fingerprint  # the warm-up encodes a black picture
     white, black = files_of(255, 0)
     assert usable(encoders.picture(fingerprint, "white", white))
-    for _ in range(2):  # also where the first answer was remembered
-        with pytest.raises(ImageError, match="no vector for it"):
+    for _ in range(2):  # the second time from the cache
+        with pytest.raises(ImageError, match="no vector for this input"):
             encoders.picture(fingerprint, "black", black)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0])
-def test_nan_infinities_and_zeros_are_no_vectors(bad: float) -> None:
+def test_nan_infinities_and_zeros_are_not_usable_vectors(bad: float) -> None:
     vectors = unit(np.array([[1, 2], [bad, bad], [3, 4]], np.float32))
     assert usable(vectors).tolist() == [True, False, True]
 
 
-def test_a_float_model_can_be_quantised_as_open_clip_can(tiny: TinyClip, tmp_path: Path) -> None:
+def test_a_float32_model_can_be_quantised(tiny: TinyClip, tmp_path: Path) -> None:
     import openvino as ov
 
     ov.save_model(OpenClipEncoder(tiny.name, str(tiny.weights)).graph(), tmp_path / "model.xml")

@@ -1,4 +1,4 @@
-"""Promises of a settled precision: faster only where it agrees, decided once, and never mixed with another."""
+"""The settled precision: the fastest one that agrees with float32, chosen once, never mixed with another."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -50,10 +50,10 @@ def int8(plain: OpenClipEncoder, store: ReleaseStore, prepared: list[Prepared]) 
 
 
 def never(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    raise AssertionError("it was quantised again")
+    raise AssertionError("the model was quantised again")
 
 
-def test_the_fastest_precision_that_agrees_with_float32_is_taken(
+def test_the_fastest_precision_that_agrees_with_float32_is_chosen(
     tiny: TinyClip, plain: OpenClipEncoder, store: ReleaseStore, int8: Settled, pictures: list[Pixels]
 ) -> None:
     assert (int8.precision, int8.refused) == ("int8", ())
@@ -62,14 +62,14 @@ def test_the_fastest_precision_that_agrees_with_float32_is_taken(
     assert image_encoder_name(settings) == f"{tiny.setting}@{int8.release.release_id}"
     found = agreement(plain.encode_images(pictures), fast.encode_images(pictures))
     assert found.good
-    assert found.mean_cosine < 0.99999, "it computes as float32 does"
+    assert found.mean_cosine < 0.99999, "the vectors must not be those of float32"
     assert fast.dimension == plain.dimension
     tower = text_tower(fast)
     assert tower is not None
     np.testing.assert_array_equal(tower.encode_texts(["a phone"]), plain.encode_texts(["a phone"]))
 
 
-def test_a_settled_encoder_needs_its_weights_no_more(
+def test_an_encoder_with_a_settled_precision_does_not_load_its_weights(
     tiny: TinyClip, store: ReleaseStore, int8: Settled, plain: OpenClipEncoder, pictures: list[Pixels]
 ) -> None:
     settled = OpenClipEncoder(tiny.name, str(tiny.weights), int8.release)
@@ -80,7 +80,7 @@ def test_a_settled_encoder_needs_its_weights_no_more(
 def test_every_precision_has_a_fingerprint_of_its_own(
     tiny: TinyClip, plain: OpenClipEncoder, int8: Settled, prepared: list[Prepared], tmp_path: Path
 ) -> None:
-    # The same pictures in another order calibrate other ranges: another encoder, by a hair.
+    # The same pictures in another order give other calibration pictures, and so slightly different vectors.
     other = settle(plain, ReleaseStore(tmp_path), "int8", prepared[::-1])
     encoders = [OpenClipEncoder(tiny.name, str(tiny.weights), one.release) for one in (int8, other)]
     fingerprints = {plain.fingerprint, *(encoder.fingerprint for encoder in encoders)}
@@ -88,13 +88,13 @@ def test_every_precision_has_a_fingerprint_of_its_own(
     assert all(fingerprint.startswith(plain.base) for fingerprint in fingerprints)
 
 
-def test_what_was_settled_is_not_settled_again(
+def test_a_settled_precision_is_not_chosen_again(
     plain: OpenClipEncoder, store: ReleaseStore, int8: Settled, prepared: list[Prepared]
 ) -> None:
     assert settle(plain, store, "auto", prepared, quantise=never) == int8
 
 
-def test_of_two_that_settle_at_once_one_works_and_both_get_the_same(
+def test_two_threads_that_settle_at_once_quantise_once_and_get_the_same_result(
     plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
 ) -> None:
     quantised: list[int] = []
@@ -119,11 +119,11 @@ def test_of_two_that_settle_at_once_one_works_and_both_get_the_same(
 
 
 def on_black(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    """Ranges measured on black pictures: everything brighter is cut off."""
+    """Measure the ranges on black pictures, so that all brighter values are clipped."""
     return quantise_int8(graph, [np.zeros_like(picture) for picture in pictures], preprocessing)
 
 
-def test_a_broken_quantisation_is_refused_with_its_figures_and_the_next_precision_taken(
+def test_a_bad_quantisation_is_refused_with_its_figures_and_the_next_precision_is_chosen(
     plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
 ) -> None:
     found = settle(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=on_black)
@@ -132,7 +132,7 @@ def test_a_broken_quantisation_is_refused_with_its_figures_and_the_next_precisio
     assert float(found.refused[0].split()[3].rstrip(",")) < 0.99
 
 
-def test_a_precision_that_was_asked_for_and_does_not_agree_is_an_error_and_nothing_is_published(
+def test_a_requested_precision_that_does_not_agree_is_an_error_and_not_published(
     plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
 ) -> None:
     store = ReleaseStore(tmp_path)
@@ -141,19 +141,17 @@ def test_a_precision_that_was_asked_for_and_does_not_agree_is_an_error_and_nothi
     assert store.all(ENCODER, plain.base) == []
 
 
-def test_too_few_pictures_are_no_ground_to_judge_on(plain: OpenClipEncoder, store: ReleaseStore) -> None:
-    with pytest.raises(LabError, match=f"0 pictures .* {CALIBRATION + HELD_OUT} are needed"):
+def test_too_few_pictures_are_an_error(plain: OpenClipEncoder, store: ReleaseStore) -> None:
+    with pytest.raises(LabError, match=f"0 pictures are too few .* {CALIBRATION + HELD_OUT} are needed"):
         settle(plain, store, "auto", [])
 
 
-def test_the_setting_float32_is_float32_whatever_was_settled(
-    tiny: TinyClip, store: ReleaseStore, int8: Settled
-) -> None:
+def test_the_setting_float32_ignores_a_settled_precision(tiny: TinyClip, store: ReleaseStore, int8: Settled) -> None:
     settings = Settings(image_encoder=tiny.setting, release_dir=store.root, encoder_precision="float32")
     assert image_encoder(settings).fingerprint.endswith("-float32")
 
 
-def test_a_settled_graph_that_was_tampered_with_is_refused(
+def test_a_published_graph_that_was_changed_is_refused(
     tiny: TinyClip, plain: OpenClipEncoder, int8: Settled, pictures: list[Pixels], tmp_path: Path
 ) -> None:
     store = ReleaseStore(tmp_path)
@@ -173,15 +171,15 @@ def test_a_settled_graph_that_was_tampered_with_is_refused(
         encoder.encode_images(pictures[:1])
 
 
-def test_an_encoder_release_that_is_not_there_is_named(tiny: TinyClip, tmp_path: Path) -> None:
+def test_a_missing_encoder_release_is_named(tiny: TinyClip, tmp_path: Path) -> None:
     with pytest.raises(LabError, match="20260101T000000000000Z-01234567 has no readable manifest"):
         named_image_encoder(f"{tiny.setting}@20260101T000000000000Z-01234567", tmp_path)
 
 
-def test_half_precision_on_cuda_is_refused_where_there_is_none(tiny: TinyClip, tmp_path: Path) -> None:
+def test_half_precision_is_refused_without_cuda(tiny: TinyClip, tmp_path: Path) -> None:
     if Path("/dev/nvidiactl").exists():
         pytest.skip("this machine may have CUDA")
-    with pytest.raises(LabError, match="on CUDA, which this machine has not"):
+    with pytest.raises(LabError, match="on CUDA, which this machine does not have"):
         named_image_encoder(f"{tiny.setting}@bfloat16", tmp_path)
 
 
@@ -189,7 +187,7 @@ Damage = Callable[[np.ndarray], np.ndarray]
 
 
 def rotated(vectors: np.ndarray) -> np.ndarray:
-    """Every vector by the same rotation: another space with the very same cosines inside it."""
+    """Rotate all vectors alike: they are in another space, with the same cosines between them."""
     return vectors @ np.linalg.qr(np.random.default_rng(1).standard_normal((vectors.shape[1],) * 2))[0]
 
 
@@ -202,21 +200,21 @@ def noisy(share: float) -> Damage:
     [(lambda v: v, True), (noisy(0.01), True), (noisy(0.3), False), (rotated, False), (lambda v: v[::-1], False)],
     ids=["none", "little noise", "much noise", "another space", "another picture's"],
 )
-def test_agreement_is_of_vectors_and_of_neighbours(damage: Damage, good: bool) -> None:
+def test_agreement_compares_vectors_and_the_order_of_neighbours(damage: Damage, good: bool) -> None:
     vectors = unit(np.random.default_rng(0).standard_normal((64, 64)))
     assert agreement(vectors, unit(damage(vectors))).good is good
 
 
-def test_vectors_that_hardly_differ_must_still_keep_their_order() -> None:
-    """An untrained model has every cosine above 0.99, so a mean cosine alone would let anything pass."""
+def test_vectors_with_high_cosines_must_also_keep_their_order() -> None:
+    """All cosines of an untrained model are above 0.99, so the mean cosine alone would accept anything."""
     random = np.random.default_rng(0)
     vectors = unit(random.standard_normal(64) + 0.05 * random.standard_normal((64, 64)))
-    shaken = unit(vectors + 0.005 * random.standard_normal((64, 64)))
-    found = agreement(vectors, shaken)
+    candidate = unit(vectors + 0.005 * random.standard_normal((64, 64)))
+    found = agreement(vectors, candidate)
     assert found.mean_cosine > 0.99
     assert not found.good
 
 
-def test_pictures_that_are_all_the_same_promise_nothing() -> None:
+def test_identical_pictures_do_not_show_agreement() -> None:
     vectors = unit(np.ones((8, 4)))
     assert not agreement(vectors, vectors).good

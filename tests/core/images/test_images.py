@@ -1,4 +1,4 @@
-"""Promises of decoding and of the image store."""
+"""Decoding pictures, and the image store."""
 
 import io
 import os
@@ -22,7 +22,7 @@ Draw = Callable[..., bytes]
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims this size and holds next to nothing."""
+    """Return a PNG that claims this size and has hardly any pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -38,7 +38,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_each_format_is_read_as_what_it_is_whatever_it_is_called(drawn: Draw, kind: str) -> None:
+def test_each_format_is_recognised_by_its_bytes(drawn: Draw, kind: str) -> None:
     data = drawn(1, kind=kind)
     picture = decode(data)
     assert (picture.format, picture.width, picture.height) == (kind, 320, 180)
@@ -63,23 +63,23 @@ def test_other_formats_are_refused(drawn: Draw, kind: str) -> None:
         b"\0" * 2_000,
     ],
 )
-def test_what_is_no_picture_is_said_to_be_none(data: bytes) -> None:
+def test_bytes_that_are_not_a_picture_are_refused(data: bytes) -> None:
     with pytest.raises(ImageError, match="not a JPEG, PNG or WebP"):
         decode(data)
 
 
-def test_an_empty_file_is_called_empty() -> None:
+def test_the_error_of_an_empty_file_says_that_it_is_empty() -> None:
     with pytest.raises(ImageError, match="empty"):
         decode(b"")
 
 
-def test_a_file_that_is_too_long_is_refused_before_it_is_looked_at() -> None:
+def test_a_file_that_is_too_long_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(ImageError, match=r"has 50\.1 MiB; at most 50 MiB"):
         decode(b"\xff\xd8" + b"\0" * MAX_BYTES)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_truncated_file_is_damaged_wherever_it_was_cut(drawn: Draw, kind: str) -> None:
+def test_a_truncated_file_is_damaged_wherever_it_is_cut(drawn: Draw, kind: str) -> None:
     data = drawn(2, kind=kind)
     for share in (0.1, 0.5, 0.9):
         with pytest.raises(ImageError):
@@ -100,14 +100,14 @@ def test_no_flipped_byte_raises_anything_but_an_image_error(drawn: Draw) -> None
 
 
 @pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (10_000, 10_000), (2**31 - 1, 2**31 - 1)])
-def test_a_bomb_is_refused_by_its_header_and_costs_no_memory(width: int, height: int) -> None:
+def test_a_decompression_bomb_is_refused_by_its_header_without_using_memory(width: int, height: int) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ImageError, match="million are decoded"):
+    with pytest.raises(ImageError, match="the limit is 40 million"):
         decode(png_header(width, height))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
 
 
-def test_a_strip_is_refused_because_brought_to_a_width_it_would_be_a_tower() -> None:
+def test_a_narrow_strip_is_refused() -> None:
     with pytest.raises(ImageError, match="at most 10 times the other"):
         decode(png_header(32, 1_000_000))
     with pytest.raises(ImageError, match="at most 10 times the other"):
@@ -115,17 +115,17 @@ def test_a_strip_is_refused_because_brought_to_a_width_it_would_be_a_tower() -> 
     assert decode(encoded(Image.new("RGB", (400, 40)))).width == 400
 
 
-def test_a_tiny_picture_is_refused_and_the_smallest_allowed_is_not() -> None:
+def test_a_picture_below_the_smallest_size_is_refused() -> None:
     with pytest.raises(ImageError, match="at least 32"):
         decode(encoded(Image.new("RGB", (31, 200))))
     assert decode(encoded(Image.new("RGB", (32, 32)))).height == 32
 
 
-def test_a_picture_lying_on_its_side_by_exif_is_set_upright() -> None:
+def test_a_picture_is_turned_upright_by_its_exif_orientation() -> None:
     image = Image.new("RGB", (60, 40), "black")
     image.paste("white", (0, 0, 60, 10))  # a light upper edge
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned a quarter to the right
+    exif[0x0112] = 6  # to be shown turned clockwise by 90 degrees
     upright = decode(encoded(image, "JPEG", exif=exif, quality=95)).pixels
     assert upright.shape == (60, 40, 3)
     assert upright[:, -8:].mean() > 240
@@ -133,7 +133,7 @@ def test_a_picture_lying_on_its_side_by_exif_is_set_upright() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_what_is_transparent_is_white(kind: str) -> None:
+def test_transparent_pixels_are_white(kind: str) -> None:
     image = Image.new("RGBA", (40, 40), (255, 0, 0, 0))
     image.paste((0, 0, 255, 255), (0, 0, 20, 40))
     options = {"lossless": True} if kind == "WEBP" else {}
@@ -142,7 +142,7 @@ def test_what_is_transparent_is_white(kind: str) -> None:
     assert pixels[20, 10].tolist() == [0, 0, 255]
 
 
-def test_a_palette_with_a_transparent_colour_is_white_there() -> None:
+def test_a_transparent_palette_colour_is_white() -> None:
     image = Image.new("P", (40, 40), 0)
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.paste(1, (0, 0, 20, 40))
@@ -158,13 +158,13 @@ def test_a_picture_of_16_bits_keeps_its_tones() -> None:
     assert abs(float(pixels.mean()) - 127.5) < 1
 
 
-def test_of_an_animation_the_first_frame_is_read() -> None:
+def test_the_first_frame_of_an_animation_is_read() -> None:
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     assert decode(data).pixels[0, 0].tolist() == [255, 0, 0]
 
 
-def test_storing_twice_stores_once_and_gives_the_bytes_back(tmp_path: Path, drawn: Draw) -> None:
+def test_a_picture_stored_twice_is_kept_once_and_can_be_read(tmp_path: Path, drawn: Draw) -> None:
     store = ImageStore(tmp_path)
     data = drawn(1)
     name = store.put(data)
@@ -175,7 +175,7 @@ def test_storing_twice_stores_once_and_gives_the_bytes_back(tmp_path: Path, draw
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [store.path(name)]
 
 
-def test_what_is_put_again_is_young_again_so_that_nobody_takes_it_for_forgotten(tmp_path: Path, drawn: Draw) -> None:
+def test_storing_a_picture_again_restarts_its_age_for_retention(tmp_path: Path, drawn: Draw) -> None:
     store = ImageStore(tmp_path)
     path = store.path(store.put(drawn(1)))
     os.utime(path, (0, 0))
@@ -187,7 +187,7 @@ def test_what_is_put_again_is_young_again_so_that_nobody_takes_it_for_forgotten(
     assert list(store.older_than(3_600)) == []
 
 
-def test_a_picture_that_is_removed_is_gone_and_removing_it_again_is_no_error(tmp_path: Path, drawn: Draw) -> None:
+def test_a_removed_picture_is_gone_and_removing_it_again_is_not_an_error(tmp_path: Path, drawn: Draw) -> None:
     store = ImageStore(tmp_path)
     kept, name = store.put(drawn(1)), store.put(drawn(2))
     assert store.remove(name)
@@ -197,7 +197,7 @@ def test_a_picture_that_is_removed_is_gone_and_removing_it_again_is_no_error(tmp
     assert store.put(drawn(2)) == name
 
 
-def test_what_a_killed_writer_left_vanishes_and_what_a_living_one_writes_does_not(tmp_path: Path, drawn: Draw) -> None:
+def test_a_sweep_deletes_files_of_killed_writers_but_not_of_running_ones(tmp_path: Path, drawn: Draw) -> None:
     store = ImageStore(tmp_path)
     path = store.path(store.put(drawn(1)))
     dead, living = path.parent / ".new-dead", path.parent / ".new-living"
@@ -212,15 +212,15 @@ def test_what_a_killed_writer_left_vanishes_and_what_a_living_one_writes_does_no
 
 
 def letterboxed(image: Image.Image, size: tuple[int, int] = (640, 480), quality: int = 75) -> bytes:
-    """As YouTube offers a 16:9 picture in 4:3."""
+    """Return the 16:9 picture as YouTube offers it in 4:3."""
     height = round(size[0] * 9 / 16)
     frame = Image.new("RGB", size)
     frame.paste(image.convert("RGB").resize((size[0], height)), (0, (size[1] - height) // 2))
     return encoded(frame, "JPEG", quality=quality)
 
 
-def test_the_bars_of_every_real_letterboxed_picture_are_cropped_and_nothing_of_any_other(shared_data: Path) -> None:
-    bare = {"2Vv-BfVoq4g", "astISOttCQ0"}  # the two that fill their 4:3, looked at by eye
+def test_the_bars_of_real_letterboxed_pictures_are_cropped_and_no_other_picture_is(shared_data: Path) -> None:
+    bare = {"2Vv-BfVoq4g", "astISOttCQ0"}  # checked by eye: these two fill their 4:3
     cropped = 0
     for path in sorted((shared_data / "thumbnails" / "images").iterdir()):
         with Image.open(path) as image:
@@ -236,7 +236,9 @@ def test_the_bars_of_every_real_letterboxed_picture_are_cropped_and_nothing_of_a
 
 
 @pytest.mark.parametrize(("size", "quality"), [((640, 480), 20), ((640, 480), 90), ((480, 360), 50), ((120, 90), 90)])
-def test_youtubes_letterbox_is_undone_at_any_size_and_quality(drawn: Draw, size: tuple[int, int], quality: int) -> None:
+def test_the_letterbox_of_youtube_is_removed_at_any_size_and_quality(
+    drawn: Draw, size: tuple[int, int], quality: int
+) -> None:
     for seed in range(8):
         original = Image.open(io.BytesIO(drawn(seed, size=(640, 360), kind="PNG")))
         pixels = decode(letterboxed(original, size, quality)).pixels
@@ -246,7 +248,7 @@ def test_youtubes_letterbox_is_undone_at_any_size_and_quality(drawn: Draw, size:
         assert np.abs(pixels[2:-2] - expected[2:-2]).mean() < 8
 
 
-def test_dark_pictures_that_have_no_clean_bars_are_left_alone() -> None:
+def test_dark_pictures_without_clean_bars_are_not_cropped() -> None:
     random = np.random.default_rng(0)
     scene = random.integers(0, 256, (480, 640, 3)).astype(np.uint8)
 
@@ -262,16 +264,16 @@ def test_dark_pictures_that_have_no_clean_bars_are_left_alone() -> None:
     for top, bottom in ((night, night), (0, night), (0, lettering), (0, 30), (lettering, 0), (20, 20)):
         assert shape(top, bottom) == (480, 640)
     assert shape(0, 0, height=470) == (470, 640)  # 1.36: not 4:3
-    assert shape(0, 0, height=360) == (360, 640)  # a wide film's own bars
+    assert shape(0, 0, height=360) == (360, 640)  # 16:9: these bars belong to the picture
 
 
-def test_bars_at_the_sides_stay() -> None:
+def test_bars_at_the_sides_are_kept() -> None:
     pixels = np.full((480, 640, 3), 200, np.uint8)
     pixels[:, :80] = pixels[:, -80:] = 0
     assert decode(encoded(Image.fromarray(pixels))).pixels.shape == (480, 640, 3)
 
 
-def test_a_file_that_was_damaged_in_the_store_is_never_given_out(tmp_path: Path, drawn: Draw) -> None:
+def test_a_file_that_was_damaged_in_the_store_is_not_returned(tmp_path: Path, drawn: Draw) -> None:
     store = ImageStore(tmp_path)
     name = store.put(drawn(1))
     bad = bytearray(drawn(1))
@@ -283,7 +285,7 @@ def test_a_file_that_was_damaged_in_the_store_is_never_given_out(tmp_path: Path,
         store.get(digest(b"never stored"))
 
 
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path, drawn: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_no_file(tmp_path: Path, drawn: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -295,7 +297,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, drawn: Draw, monkeypa
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_kill_while_writing_leaves_no_half_picture_and_the_next_write_succeeds(
+def test_a_kill_while_writing_leaves_no_partial_picture_and_the_next_write_succeeds(
     tmp_path: Path, drawn: Draw, step: str
 ) -> None:
     data = drawn(4)

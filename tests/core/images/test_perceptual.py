@@ -1,4 +1,4 @@
-"""Promises of telling whether pictures look alike."""
+"""Perceptual hashes and the comparison of pictures."""
 
 import csv
 import io
@@ -16,8 +16,8 @@ from thumblab_core.images.perceptual import NEAR, distance, near_duplicates, per
 Draw = Callable[..., bytes]
 
 
-def again(pixels: Pixels, quality: int = 75, width: int | None = None) -> Pixels:
-    """The picture in another size and encoding."""
+def reencoded(pixels: Pixels, quality: int = 75, width: int | None = None) -> Pixels:
+    """Return the picture in another size and encoding."""
     image = Image.fromarray(pixels)
     if width is not None:
         image = image.resize((width, round(width * image.height / image.width)))
@@ -26,8 +26,8 @@ def again(pixels: Pixels, quality: int = 75, width: int | None = None) -> Pixels
     return decode(out.getvalue()).pixels
 
 
-def lettered(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """The picture with a box of text of 4 % of its area somewhere."""
+def with_text(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Return the picture with a box of text on 4 % of its area, at a random place."""
     image = Image.fromarray(pixels)
     width, height = image.width // 4, image.height // 6
     x, y = int(random.integers(0, image.width - width)), int(random.integers(0, image.height - height))
@@ -39,20 +39,20 @@ def lettered(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 @pytest.fixture(scope="module")
 def real(shared_data: Path) -> list[Pixels]:
-    """Every 20th real thumbnail."""
+    """Return every 20th real thumbnail."""
     folder = shared_data / "thumbnails"
     with (folder / "videos.csv").open(encoding="utf-8-sig", newline="") as file:
         return [decode((folder / row["image"]).read_bytes()).pixels for row in list(csv.DictReader(file))[::20]]
 
 
-def test_a_hash_fits_a_signed_64_bit_column_and_the_same_pixels_have_the_same(drawn: Draw) -> None:
+def test_a_hash_fits_a_signed_64_bit_column_and_equal_pixels_have_equal_hashes(drawn: Draw) -> None:
     hashes = [perceptual_hash(decode(drawn(seed)).pixels) for seed in range(40)]
     assert all(-(2**63) <= number < 2**63 for number in hashes)
     assert any(number < 0 for number in hashes)
     assert hashes[3] == perceptual_hash(decode(drawn(3)).pixels)
 
 
-def test_the_distance_counts_the_bits_that_differ_whatever_the_sign() -> None:
+def test_the_distance_counts_differing_bits_including_the_sign() -> None:
     assert distance(0, 0) == distance(-1, -1) == 0
     assert distance(0, -1) == 64
     assert distance(-(2**63), 2**63 - 1) == 64
@@ -65,16 +65,18 @@ def test_a_real_picture_in_another_size_or_encoding_is_the_same_picture(
     real: list[Pixels], quality: int, width: int | None
 ) -> None:
     for pixels in real:
-        other = again(pixels, quality, width)
+        other = reencoded(pixels, quality, width)
         assert distance(perceptual_hash(pixels), perceptual_hash(other)) <= 4
         assert same_picture(pixels, other)
 
 
-def test_a_text_on_a_real_picture_makes_it_another_even_where_the_hash_hardly_sees_it(real: list[Pixels]) -> None:
+def test_text_on_a_real_picture_makes_it_a_different_picture_even_if_the_hash_hardly_changes(
+    real: list[Pixels],
+) -> None:
     random = np.random.default_rng(0)
     unseen = 0
     for pixels in real:
-        other = again(lettered(pixels, random))
+        other = reencoded(with_text(pixels, random))
         unseen += distance(perceptual_hash(pixels), perceptual_hash(other)) <= 4
         assert not same_picture(pixels, other)
     assert unseen > len(real) // 10
@@ -87,7 +89,7 @@ def test_real_pictures_of_different_videos_are_far_apart(real: list[Pixels]) -> 
     assert 30 < np.mean(apart) < 32
 
 
-def test_near_duplicates_are_found_exactly_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_duplicates_are_found_exactly_at_any_position(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     hashes = random.integers(-(2**63), 2**63 - 1, 700)
     hashes[650] = hashes[3]
@@ -102,7 +104,7 @@ def test_near_duplicates_are_found_exactly_wherever_they_stand(monkeypatch: pyte
     assert near_duplicates([5], 6).tolist() == [False]
 
 
-def test_a_large_library_is_compared_in_little_memory() -> None:
+def test_comparing_a_large_library_uses_little_memory() -> None:
     hashes = np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 20_000)
     hashes[19_999] = hashes[0]
     tracemalloc.start()

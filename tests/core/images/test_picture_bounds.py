@@ -1,4 +1,4 @@
-"""Promises of cost: no file makes the decoder take more memory or time than is stated in docs/pictures.md."""
+"""No picture file makes decoding take more memory or time than docs/pictures.md states."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from PIL import Image
 from thumblab_core.images import ImageError, decode
 
 SIDE = 6_320
-"""40 million pixels, just within what is decoded."""
+"""Pixels: a square of this side is just below the limit of 40 million pixels."""
 
 MEASURE = """
 import json, resource, sys
@@ -42,7 +42,7 @@ def large(kind: str) -> bytes:
 
 
 def measured(folder: Path, data: bytes) -> tuple[int, list[int]]:
-    """MiB by which a process of its own grows when it decodes this, and width, height and shape of what comes of it."""
+    """Decode in a new process. Return by how many MiB it grows, and width, height and shape of the picture."""
     (folder / "warm.png").write_bytes(encoded(Image.new("RGB", (64, 64))))
     (folder / "large").write_bytes(data)
     script = [sys.executable, "-c", MEASURE, str(folder / "warm.png"), str(folder / "large")]
@@ -60,7 +60,7 @@ def test_forty_megapixels_of_any_format_stay_within_400_mib(tmp_path: Path, kind
 
 
 def scans(count: int, width: int = 64, height: int = 64, between: bytes = b"") -> bytes:
-    """A progressive JPEG whose last scan comes again and again, and that claims to be of another size."""
+    """Return a progressive JPEG that repeats its last scan and claims another size."""
     data = encoded(Image.linear_gradient("L").resize((64, 64)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     data = data[:last] + between.join([data[last:-2]] * (count - data[:last].count(b"\xff\xda"))) + b"\xff\xd9"
@@ -71,21 +71,21 @@ def scans(count: int, width: int = 64, height: int = 64, between: bytes = b"") -
 @pytest.mark.parametrize(
     "between", [b"", b"\xff" * 99, b"\0" * 99, b"\xff\xd0\xff\xd7", b"\xff\xfe\0\4ab", b"\xff\xe1\0\6\xff\xd9\xff\xd8"]
 )
-def test_a_jpeg_of_hundreds_of_scans_is_refused_however_they_are_hidden(between: bytes) -> None:
+def test_a_jpeg_with_hundreds_of_scans_is_refused_however_they_are_hidden(between: bytes) -> None:
     for count in (33, 400):
-        with pytest.raises(ImageError, match=f"^{count} scans of 64x64 pixels; at most 32 of this size"):
+        with pytest.raises(ImageError, match=f"^{count} scans of 64x64 pixels; the limit at this size is 32"):
             decode(scans(count, between=between))
     assert decode(scans(32, between=between)).width == 64
 
 
 def test_scans_and_pixels_are_limited_together() -> None:
-    with pytest.raises(ImageError, match=r"^21 scans of 6320x6320 pixels; at most 20 of this size"):
+    with pytest.raises(ImageError, match=r"^21 scans of 6320x6320 pixels; the limit at this size is 20"):
         decode(scans(21, SIDE, SIDE))
-    with pytest.raises(ImageError, match="at most 40 million"):
+    with pytest.raises(ImageError, match="the limit is 40 million"):
         decode(scans(2, 7_000, 7_000))
 
 
-def test_the_recorded_picture_of_400_scans_is_refused_by_counting_them(shared_data: Path) -> None:
+def test_the_recorded_picture_with_400_scans_is_refused(shared_data: Path) -> None:
     path = shared_data.parent / "cases" / "23-progressive" / "progressive_400scans.jpg"
     if not path.is_file():
         pytest.skip(f"the recorded case is not here ({path})")
@@ -93,14 +93,14 @@ def test_the_recorded_picture_of_400_scans_is_refused_by_counting_them(shared_da
         decode(path.read_bytes())
 
 
-def test_what_progressive_encoders_write_is_read() -> None:
+def test_the_scans_that_progressive_encoders_write_are_accepted() -> None:
     for mode in ("L", "RGB", "CMYK"):
         for options in ({}, {"quality": 100}, {"restart_marker_blocks": 1}):
             data = encoded(Image.new(mode, (320, 180)), "JPEG", progressive=True, **options)
             assert decode(data).width == 320
 
 
-def test_a_file_of_a_million_parts_is_refused_before_they_are_looked_at() -> None:
+def test_a_file_of_a_million_parts_is_refused_early() -> None:
     plain = encoded(Image.new("RGB", (64, 64)))
     with pytest.raises(ImageError, match="more than 100,000 parts"):
         decode(plain[:33] + chunk(b"tEXt", b"") * 1_000_000 + plain[33:])
@@ -112,7 +112,7 @@ def test_a_file_of_a_million_parts_is_refused_before_they_are_looked_at() -> Non
         decode(plain[:12] + b"none\0\0\0\0" * 1_000_000 + plain[12:])
 
 
-def test_what_is_packed_behind_the_last_pixel_is_never_unpacked() -> None:
+def test_compressed_data_after_the_last_pixel_is_never_inflated() -> None:
     endless = zlib.compress(bytes(2**26), 9)
     head = png(bytes(192), 64, 64, 8, RGB)
     bomb = head[:33] + chunk(b"IDAT", endless) + chunk(b"IEND", b"")
@@ -123,7 +123,9 @@ def test_what_is_packed_behind_the_last_pixel_is_never_unpacked() -> None:
     ("kind", "options"),
     [("PNG", {"compress_level": 1}), ("WEBP", {"method": 0, "quality": 90}), ("JPEG", {"quality": 95})],
 )
-def test_a_large_picture_looks_as_it_does_in_full_and_keeps_its_stated_size(kind: str, options: dict[str, int]) -> None:
+def test_a_reduced_large_picture_looks_like_the_full_one_and_keeps_its_stated_size(
+    kind: str, options: dict[str, int]
+) -> None:
     small = np.random.default_rng(1).integers(0, 256, (27, 48, 3), dtype=np.uint8)
     full = Image.fromarray(small).resize((3_841, 2_161), Image.Resampling.BICUBIC)
     picture = decode(encoded(full, kind, **options))
@@ -139,7 +141,7 @@ def test_a_large_picture_with_transparency_has_no_dark_edges() -> None:
     assert decode(encoded(image)).pixels.min() >= 249
 
 
-def test_a_large_letterbox_loses_its_bars_and_says_the_size_that_is_left() -> None:
+def test_a_large_letterboxed_picture_is_cropped_and_states_the_cropped_size() -> None:
     full = Image.new("RGB", (4_000, 3_000))
     full.paste((200, 60, 60), (0, 375, 4_000, 2_625))
     picture = decode(encoded(full, "JPEG", quality=90))
@@ -147,13 +149,13 @@ def test_a_large_letterbox_loses_its_bars_and_says_the_size_that_is_left() -> No
     assert picture.pixels.shape == (1_125, 2_000, 3)
 
 
-def test_a_fixed_size_is_kept_to_whichever_way_the_picture_lies() -> None:
+def test_at_least_is_respected_in_every_orientation() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    lying = encoded(Image.new("RGB", (1_920, 1_080)), "JPEG", exif=exif)
-    height, width = decode(lying, (540, 400)).pixels.shape[:2]
+    sideways = encoded(Image.new("RGB", (1_920, 1_080)), "JPEG", exif=exif)
+    height, width = decode(sideways, (540, 400)).pixels.shape[:2]
     assert (width, height) == (540, 960)
     for kind in ("PNG", "JPEG"):
         height, width = decode(encoded(Image.new("RGB", (6_000, 1_000)), kind), (5_000, 900)).pixels.shape[:2]
         assert (width, height) == (6_000, 1_000)
-    assert Image.open(io.BytesIO(lying)).size == (1_920, 1_080)
+    assert Image.open(io.BytesIO(sideways)).size == (1_920, 1_080)

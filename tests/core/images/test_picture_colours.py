@@ -1,4 +1,4 @@
-"""Promises of colours: a picture is what a browser shows, whatever profile or mode its file has."""
+"""Pictures decode to the colours that a browser shows, whatever the profile or mode of the file."""
 
 import io
 import struct
@@ -30,7 +30,7 @@ from thumblab_core.images import decode
 
 
 def painted() -> np.ndarray:  # type: ignore[type-arg]
-    """Colours of every hue, none of them very dark: there ProPhoto's 8 bits are far apart."""
+    """Return colours of every hue. None is very dark, because dark levels of 8-bit ProPhoto are far apart."""
     hue, light = np.meshgrid(np.linspace(0, 255, 96), np.linspace(90, 250, 64))
     hsv = np.stack([hue, np.full_like(hue, 170), light], axis=-1).astype(np.uint8)
     return np.asarray(Image.fromarray(hsv, "HSV").convert("RGB"))
@@ -48,11 +48,11 @@ def only_colour(data: bytes) -> list[int]:
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
 @pytest.mark.parametrize("space", SPACES)
-def test_pictures_that_look_the_same_are_the_same_whatever_profile_they_are_in(space: str, kind: str) -> None:
+def test_pictures_that_look_the_same_decode_alike_whatever_their_profile(space: str, kind: str) -> None:
     options = {"PNG": {}, "WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}[kind]
     srgb = painted()
     other = Image.fromarray(as_if_in(srgb, space))
-    assert np.abs(np.asarray(other, int) - srgb).mean() > 3  # so that a decoder without profiles fails
+    assert np.abs(np.asarray(other, int) - srgb).mean() > 3  # so that a decoder that ignores profiles fails
     data = encoded(other, kind, icc_profile=rgb_profile(space), **options)
     for at_least in (None, (32, 32)):
         found = decode(data, at_least).pixels
@@ -62,7 +62,7 @@ def test_pictures_that_look_the_same_are_the_same_whatever_profile_they_are_in(s
         assert np.percentile(apart, 99) <= 8
 
 
-def test_the_recorded_display_p3_picture_looks_like_its_srgb_twin(shared_data: Path) -> None:
+def test_the_recorded_display_p3_picture_decodes_like_its_srgb_copy(shared_data: Path) -> None:
     folder = shared_data.parent / "cases" / "22-icc"
     if not folder.is_dir():
         pytest.skip(f"the recorded cases are not here ({folder})")
@@ -70,13 +70,13 @@ def test_the_recorded_display_p3_picture_looks_like_its_srgb_twin(shared_data: P
     assert np.abs(one - other).max() <= 6
 
 
-def test_a_profile_of_srgb_changes_no_pixel() -> None:
+def test_an_srgb_profile_changes_no_pixel() -> None:
     image = Image.fromarray(painted())
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert (decode(encoded(image, icc_profile=srgb)).pixels == painted()).all()
 
 
-def test_grey_pictures_follow_a_profile_of_grey_and_one_of_rgb() -> None:
+def test_grey_pictures_follow_a_grey_or_rgb_profile() -> None:
     grey = flat(128, "L")
     linear = [188, 188, 188]  # half the light: 255 * (1.055 * 0.502 ** (1 / 2.4) - 0.055)
     assert only_colour(encoded(grey, icc_profile=grey_profile(1.0))) == pytest.approx(linear, abs=1)
@@ -85,7 +85,7 @@ def test_grey_pictures_follow_a_profile_of_grey_and_one_of_rgb() -> None:
     assert found == pytest.approx(with_rgb, abs=2)
 
 
-def test_cmyk_follows_its_profile_and_without_one_is_ink_on_white() -> None:
+def test_cmyk_follows_its_profile_and_is_ink_on_white_without_one() -> None:
     image = flat((255, 0, 0, 0), "CMYK")
     found = only_colour(encoded(image, "JPEG", icc_profile=cmyk_profile((128, 128, 128))))
     assert found == pytest.approx([119, 119, 119], abs=3)  # L* 50
@@ -118,7 +118,7 @@ good = rgb_profile("ProPhoto")
     ],
     ids=["text", "short", "table", "space", "link", "grey", "cmyk", "empty", "huge"],
 )
-def test_a_profile_that_is_broken_or_of_other_colours_is_left_aside(broken: bytes) -> None:
+def test_a_broken_or_unsuitable_profile_is_ignored(broken: bytes) -> None:
     image = Image.fromarray(painted())
     for kind, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("JPEG", {})):
         assert (
@@ -127,7 +127,7 @@ def test_a_profile_that_is_broken_or_of_other_colours_is_left_aside(broken: byte
         ).all()
 
 
-def test_a_profile_with_stages_without_end_costs_nothing() -> None:
+def test_a_profile_with_endless_stages_takes_no_time() -> None:
     stages = struct.pack(">4s4xHHI", b"mpet", 3, 3, 60_000)
     matrix = struct.pack(">4s4xHH12f", b"matf", 3, 3, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)
     at = 16 + 8 * 60_000
@@ -145,7 +145,7 @@ def test_a_profile_with_stages_without_end_costs_nothing() -> None:
     assert only_colour(encoded(image, icc_profile=hostile)) == pytest.approx([145, 145, 145], abs=2)
 
 
-def test_png_says_its_colours_in_chunks_too_and_the_first_that_counts_wins() -> None:
+def test_the_colour_chunks_of_png_apply_in_the_order_of_the_specification() -> None:
     data = encoded(flat((128, 128, 128)))
     gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
     icc = chunk(b"iCCP", b"p\0\0" + zlib.compress(rgb_profile("ProPhoto")))
@@ -157,20 +157,20 @@ def test_png_says_its_colours_in_chunks_too_and_the_first_that_counts_wins() -> 
         (prophoto, [gamma, chunk(b"sRGB", b"\0"), icc]),
         (linear, [icc, chunk(b"cICP", bytes([1, 8, 0, 1]))]),
         (as_it_is, [icc, chunk(b"cICP", bytes([1, 13, 0, 1]))]),
-        (prophoto, [icc, chunk(b"cICP", bytes([9, 16, 0, 1]))]),  # PQ: what it looks like depends on the screen
+        (prophoto, [icc, chunk(b"cICP", bytes([9, 16, 0, 1]))]),  # PQ: its look depends on the screen
         (as_it_is, [chunk(b"gAMA", b"\0"), chunk(b"cHRM", bytes(32))]),
         (as_it_is, [gamma[:-1] + bytes([gamma[-1] ^ 1])]),
     ):
         assert only_colour(with_chunks(data, *notes)) == pytest.approx(expected, abs=2), notes
     p3 = [31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000]
-    said = chunk(b"cHRM", struct.pack(">8I", *p3))
+    chromaticities = chunk(b"cHRM", struct.pack(">8I", *p3))
     data = encoded(Image.fromarray(as_if_in(painted(), "Display P3")))
-    for notes in ([said], [chunk(b"cICP", bytes([12, 13, 0, 1]))]):
+    for notes in ([chromaticities], [chunk(b"cICP", bytes([12, 13, 0, 1]))]):
         apart = np.abs(decode(with_chunks(data, *notes)).pixels.astype(int) - painted())
         assert apart.mean() < 2
 
 
-def test_a_cameras_note_of_adobe_rgb_without_a_profile_is_passed_over_as_browsers_do() -> None:
+def test_the_exif_colour_space_adobe_rgb_without_a_profile_is_ignored_as_in_browsers() -> None:
     exif = Image.Exif()
     exif[0x8769] = {0xA001: 0xFFFF, 0xA005: {1: "R03"}}
     assert only_colour(encoded(flat((200, 60, 60)), "JPEG", exif=exif)) == only_colour(

@@ -1,4 +1,4 @@
-"""Promises of files: what is beside the pixels never decides whether they are read, and a refusal says what was sent."""
+"""Parts of a file other than the pixels never decide whether it is read, and errors name the format that was sent."""
 
 import io
 import os
@@ -18,7 +18,7 @@ LARGE = os.urandom(3 * 2**20)
 
 
 def painted(mode: str = "RGB") -> Image.Image:
-    """Light above, dark below, so that it shows which way up it is."""
+    """Return a picture that is light above and dark below, which shows its orientation."""
     image = Image.new("RGB", (96, 64), (200, 40, 40))
     image.paste((20, 20, 90), (0, 40, 96, 64))
     return image.convert(mode)
@@ -29,14 +29,14 @@ def same(one: bytes, other: bytes) -> bool:
     return first.format == second.format and bool((first.pixels == second.pixels).all())
 
 
-def lying(orientation: int) -> bytes:
+def exif_of(orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     return exif.tobytes()
 
 
 @pytest.mark.parametrize("options", [{}, {"quality": 60, "progressive": True}])
-def test_a_phones_jpeg_with_a_second_picture_is_its_first(options: dict[str, object]) -> None:
+def test_the_first_picture_of_a_phone_jpeg_with_two_is_read(options: dict[str, object]) -> None:
     second = Image.new("RGB", (48, 32), "white")
     phone = encoded(painted(), "MPO", save_all=True, append_images=[second], **options)
     with Image.open(io.BytesIO(phone)) as image:
@@ -45,7 +45,7 @@ def test_a_phones_jpeg_with_a_second_picture_is_its_first(options: dict[str, obj
     assert decode(phone, (32, 32)).format == "JPEG"
 
 
-def test_the_recorded_phone_picture_and_pngs_are_read(shared_data: Path) -> None:
+def test_recorded_phone_pictures_and_pngs_are_read(shared_data: Path) -> None:
     cases = shared_data.parent / "cases"
     if not cases.is_dir():
         pytest.skip(f"the recorded cases are not here ({cases})")
@@ -75,7 +75,7 @@ def test_the_recorded_phone_picture_and_pngs_are_read(shared_data: Path) -> None
         [chunk(b"quIT", os.urandom(99))],
     ],
 )
-def test_no_chunk_beside_the_pixels_of_a_png_stops_it(notes: list[bytes]) -> None:
+def test_no_other_chunk_keeps_a_png_from_being_read(notes: list[bytes]) -> None:
     plain = encoded(painted())
     assert same(with_chunks(plain, *notes), plain)
     assert same(plain[:-12] + b"".join(notes) + plain[-12:], plain)
@@ -96,7 +96,7 @@ def test_no_chunk_beside_the_pixels_of_a_png_stops_it(notes: list[bytes]) -> Non
         [b"\xff" * 5_000 + segment(0xFE, b"after fill bytes")],
     ],
 )
-def test_no_segment_beside_the_pixels_of_a_jpeg_stops_it(notes: list[bytes]) -> None:
+def test_no_other_segment_keeps_a_jpeg_from_being_read(notes: list[bytes]) -> None:
     plain = encoded(painted(), "JPEG")
     assert same(with_segments(plain, *notes), plain)
     assert same(plain + b"".join(notes) + os.urandom(999), plain)
@@ -107,7 +107,7 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def test_no_chunk_beside_the_pixels_of_a_webp_stops_it() -> None:
+def test_no_other_chunk_keeps_a_webp_from_being_read() -> None:
     plain = encoded(painted(), "WEBP", lossless=True)
     pixels = (plain[12:16], plain[20:])
     header = (b"VP8X", b"\x2c\0\0\0" + (95).to_bytes(3, "little") + (63).to_bytes(3, "little"))
@@ -116,21 +116,21 @@ def test_no_chunk_beside_the_pixels_of_a_webp_stops_it() -> None:
         [(b"EXIF", b"Exif\0\0MM\0*" + b"\xff" * 99), (b"XMP ", LARGE)],
         [(b"ICCP", b"broken")],
         [(b"ICCP", LARGE * 2)],
-        [],  # its header speaks of notes that are not there
+        [],  # the header announces chunks that are missing
         [(b"what", b"")],
     ):
         assert same(riff(header, *notes, pixels), plain)
         whole = riff(header, pixels, *notes)
         assert same(whole, plain)
-        assert same(whole[:-1] if notes else whole, plain)  # cut off in its last note
+        assert same(whole[:-1] if notes else whole, plain)  # cut off inside the last chunk
     assert same(
-        encoded(painted(), "WEBP", lossless=True, exif=lying(6)),
+        encoded(painted(), "WEBP", lossless=True, exif=exif_of(6)),
         encoded(painted().rotate(-90, expand=True), "WEBP", lossless=True),
     )
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_the_way_up_is_read_where_the_rest_of_the_exif_is_broken(kind: str) -> None:
+def test_the_orientation_is_read_even_if_the_rest_of_the_exif_is_broken(kind: str) -> None:
     exif = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHIHH", 3, 0x0112, 3, 1, 3, 0)
     exif += struct.pack(">HHII", 0x010F, 2, 2**31, 2**31) + b"\xff" * 30
     options = {"quality": 100} if kind == "JPEG" else {"lossless": True}
@@ -144,7 +144,7 @@ def test_the_way_up_is_read_where_the_rest_of_the_exif_is_broken(kind: str) -> N
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_each_of_the_eight_ways_that_a_picture_can_lie_is_set_upright(orientation: int) -> None:
+def test_each_of_the_eight_orientations_is_turned_upright(orientation: int) -> None:
     corner = Image.new("RGB", (96, 64), "black")
     corner.paste("white", (0, 0, 48, 16))
     turned = {
@@ -158,20 +158,20 @@ def test_each_of_the_eight_ways_that_a_picture_can_lie_is_set_upright(orientatio
     }
     stored = corner.transpose(turned[orientation]) if orientation in turned else corner
     for kind in ("PNG", "JPEG"):
-        picture = decode(encoded(stored, kind, exif=lying(orientation)))
+        picture = decode(encoded(stored, kind, exif=exif_of(orientation)))
         assert (picture.width, picture.height) == (96, 64)
         assert np.abs(picture.pixels.astype(int) - np.asarray(corner)).mean() < 2
 
 
-def test_what_is_read_of_an_animation_is_what_stands_still() -> None:
+def test_the_still_picture_of_an_animation_is_read() -> None:
     red, blue = Image.new("RGB", (64, 64), "red"), Image.new("RGB", (64, 64), "blue")
     for default in (False, True):
-        moving = encoded(red, save_all=True, append_images=[blue], default_image=default)
-        assert decode(moving).pixels[9, 9].tolist() == [255, 0, 0]
+        animation = encoded(red, save_all=True, append_images=[blue], default_image=default)
+        assert decode(animation).pixels[9, 9].tolist() == [255, 0, 0]
     small = Image.new("RGBA", (64, 64))
     small.paste("red", (20, 30, 40, 50))
-    moving = encoded(small, "WEBP", save_all=True, append_images=[blue.convert("RGBA")], lossless=True)
-    pixels = decode(moving).pixels
+    animation = encoded(small, "WEBP", save_all=True, append_images=[blue.convert("RGBA")], lossless=True)
+    pixels = decode(animation).pixels
     assert pixels.shape == (64, 64, 3)
     assert pixels[40, 30].tolist() == [255, 0, 0]
     assert pixels[5, 5].tolist() == [255, 255, 255]
@@ -195,14 +195,14 @@ def test_what_is_read_of_an_animation_is_what_stands_still() -> None:
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG file"),
     ],
 )
-def test_a_format_that_is_not_read_is_named(data: bytes, what: str) -> None:
+def test_the_error_names_a_format_that_is_not_supported(data: bytes, what: str) -> None:
     with pytest.raises(ImageError) as refusal:
         decode(data)
     assert str(refusal.value) == f"{what}, not a JPEG, PNG or WebP picture; save it as one of these"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_pixels_that_are_cut_off_are_damage(drawn: Callable[..., bytes], kind: str) -> None:
+def test_a_file_with_missing_pixels_is_damaged(drawn: Callable[..., bytes], kind: str) -> None:
     data = drawn(2, size=(1280, 720), kind=kind)
     end = data.rindex({"JPEG": b"\xff\xd9", "PNG": b"IEND", "WEBP": b""}[kind])
     for cut in (end // 2, end - 40):
@@ -210,7 +210,7 @@ def test_pixels_that_are_cut_off_are_damage(drawn: Callable[..., bytes], kind: s
             decode(data[:cut])
 
 
-def test_a_png_whose_pixels_end_with_a_chunk_is_damaged_too() -> None:
+def test_a_png_with_too_few_pixel_chunks_is_damaged() -> None:
     row = np.random.default_rng(0).integers(0, 256, 192, dtype=np.uint8).tobytes()
     data = png(row, 64, 64, 8, RGB)
     start = data.index(b"IDAT")
@@ -222,12 +222,12 @@ def test_a_png_whose_pixels_end_with_a_chunk_is_damaged_too() -> None:
             decode(first + rest)
 
 
-def test_a_file_that_is_too_long_is_refused_by_its_size_and_not_read(tmp_path: Path) -> None:
+def test_a_file_that_is_too_long_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "huge.jpg"
     with path.open("wb") as file:
         file.truncate(2**31)
     with pytest.raises(ImageError, match=r"has 2048\.0 MiB; at most 50 MiB"):
         read_file(path)
     with path.open("wb") as file:
-        file.truncate(50_000_000)  # what YouTube calls 50 MB
+        file.truncate(50_000_000)  # YouTube's 50 MB
     assert len(read_file(path)) == 50_000_000 < MAX_BYTES

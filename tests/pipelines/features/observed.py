@@ -1,4 +1,4 @@
-"""A lab of videos that were observed as a test says, without collecting anything."""
+"""A lab with videos and observations that a test chooses, without collecting anything."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from thumblab_pipelines.lab import Lab
 PUBLISHED = datetime(2026, 9, 1, 12, tzinfo=UTC)
 ERA = "playback_start"
 Observation = tuple[float, int | None] | tuple[float, int | None, str]
-"""Age in hours, count, and its era where it matters."""
+"""Age in hours, count of views and, if it matters, the era of the count."""
 
 
 class Observed:
@@ -24,7 +24,7 @@ class Observed:
     def video(
         self, video_id: str, *seen: Observation, channel: str = "c", niche: str = "tech", kind: str = "video"
     ) -> None:
-        """A video with a picture in the library, seen at these ages."""
+        """Add a video whose picture is in the library, observed at these ages."""
         row: dict[str, Any] = {
             "video_id": video_id,
             "niche": niche,

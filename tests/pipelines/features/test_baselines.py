@@ -1,4 +1,4 @@
-"""Promises of the channel baselines: medians of the latest counts, per age band, and the outlier multiple made of them."""
+"""Channel baselines, medians of the latest counts per age band, and the outlier multiples that use them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,12 +29,12 @@ def multiples(seen: Observed) -> dict[str, float | None]:
 
 
 def passed(found: Baselines) -> bool:
-    (verdict,) = check_baselines(found)
-    assert verdict.name == "positive"
-    return verdict.passed
+    (check,) = check_baselines(found)
+    assert check.name == "positive"
+    return check.passed
 
 
-def test_baselines_are_the_medians_of_the_latest_counts_at_any_age_and_per_band(seen: Observed) -> None:
+def test_baselines_are_medians_of_the_latest_counts_over_all_ages_and_per_band(seen: Observed) -> None:
     seen.video("a", (10, 5), (20, 200), (21, None))
     seen.video("b", (10, 100))
     seen.video("c", (40, 1_200))
@@ -68,7 +68,7 @@ def test_only_ordinary_videos_count(seen: Observed, kind: str) -> None:
     assert {(row.video_count, row.median_views) for row in seen.rows(STORED)} == {(3, 100)}
 
 
-def test_a_channel_of_two_videos_has_no_baseline_and_one_that_lost_its_videos_loses_it(seen: Observed) -> None:
+def test_a_channel_with_fewer_than_three_videos_has_no_baseline(seen: Observed) -> None:
     for name in "abc":
         seen.video(name, (10, 100))
     seen.video("uncounted", (10, None))
@@ -91,7 +91,7 @@ def test_another_niche_keeps_its_baselines(seen: Observed) -> None:
     ]
 
 
-def test_a_channel_that_nobody_watches_measures_nothing_and_stops_nobody(seen: Observed) -> None:
+def test_a_channel_without_views_has_no_baseline_and_does_not_fail_the_check(seen: Observed) -> None:
     for name in "abc":
         seen.video(f"dead-{name}", (10, 0), channel="dead")
         seen.video(f"live-{name}", (10, 100), channel="live")
@@ -102,7 +102,7 @@ def test_a_channel_that_nobody_watches_measures_nothing_and_stops_nobody(seen: O
     assert multiples(seen)["dead-a"] is None
 
 
-def test_a_niche_in_which_most_channels_have_no_views_is_noticed(seen: Observed) -> None:
+def test_the_check_fails_if_most_channels_of_a_niche_have_no_views(seen: Observed) -> None:
     for name in "abc":
         seen.video(name, (10, 0))
     found = compute_baselines(seen.lab, "tech")
@@ -111,7 +111,7 @@ def test_a_niche_in_which_most_channels_have_no_views_is_noticed(seen: Observed)
     assert passed(NONE)
 
 
-def test_a_video_is_measured_by_its_channels_videos_of_the_same_age(seen: Observed) -> None:
+def test_the_multiple_compares_a_video_with_its_channels_videos_of_the_same_age(seen: Observed) -> None:
     for name, views in (("a", 100), ("b", 200), ("c", 600)):
         seen.video(name, (10, views))
     for name, views in (("d", 5_000), ("e", 10_000), ("f", 20_000)):
@@ -120,7 +120,7 @@ def test_a_video_is_measured_by_its_channels_videos_of_the_same_age(seen: Observ
     assert multiples(seen) == {"a": 0.5, "b": 1, "c": 3, "d": 0.5, "e": 1, "f": 2}
 
 
-def test_where_they_are_too_few_by_views_per_hour_at_any_age(seen: Observed) -> None:
+def test_the_multiple_uses_views_per_hour_if_the_band_has_too_few_videos(seen: Observed) -> None:
     for name, views in (("a", 100), ("b", 200), ("c", 600)):
         seen.video(name, (10, views))
     seen.video("old", (1_000, 100_000))
@@ -129,13 +129,13 @@ def test_where_they_are_too_few_by_views_per_hour_at_any_age(seen: Observed) -> 
     assert multiples(seen) == {"a": 0.5, "b": 1, "c": 3, "old": 2.5}
 
 
-def test_where_the_band_has_no_views_by_views_per_hour_at_any_age(seen: Observed) -> None:
+def test_the_multiple_uses_views_per_hour_if_the_band_has_no_views(seen: Observed) -> None:
     for name, views in (("a", 0), ("b", 0), ("c", 100)):
         seen.video(name, (10, views))
     for name in "def":
         seen.video(name, (1_000, 2_000))
     compute_baselines(seen.lab, "tech")
-    # Views per hour: 0, 0, 10, and three times 2.
+    # Views per hour: 0, 0, 10, 2, 2 and 2.
     assert [row.age_band for row in seen.rows(STORED)] == ["30-90 days", "all"]
     assert multiples(seen) == {"a": 0, "b": 0, "c": 5, "d": 1, "e": 1, "f": 1}
 

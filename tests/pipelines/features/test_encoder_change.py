@@ -1,4 +1,4 @@
-"""Promises of a change of encoder in the pipelines: new rows, the old index until the new one is promoted, nothing twice."""
+"""A change of encoder makes new rows, and the old index is served until the new one is promoted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,11 +35,11 @@ def labs(
     tiny: TinyClip,
     tmp_path: Path,
 ) -> tuple[Lab, Lab]:
-    """A copy of the small laboratory under two settings: the built-in encoder, then a CLIP."""
+    """Return a copy of the small lab with two settings: the built-in encoder, and a CLIP model."""
     small.lab.engine.dispose()
     url = small.lab.engine.url.render_as_string(hide_password=False)
-    mine = {"database_url": SecretStr(copied_database(url)), "release_dir": tmp_path / "releases"}
-    old = open_lab(data_dir=small.lab.settings.data_dir, **mine)
+    own_settings = {"database_url": SecretStr(copied_database(url)), "release_dir": tmp_path / "releases"}
+    old = open_lab(data_dir=small.lab.settings.data_dir, **own_settings)
     return old, open_lab(beside=old, image_encoder=tiny.setting)
 
 
@@ -49,7 +49,7 @@ def rows(lab: Lab) -> dict[str, int]:
         return dict(connection.execute(statement).tuples().all())
 
 
-def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_new_one_is_promoted(
+def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_one_is_promoted(
     labs: tuple[Lab, Lab],
 ) -> None:
     old, new = labs
@@ -59,7 +59,7 @@ def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_
     served = build.promote_index(old, NICHE).release
     before = rows(old)
 
-    # The settings say another encoder: what is there is not comparable, and is not promoted again as if it were.
+    # The settings name another encoder, so the existing release is not comparable and is not promoted.
     with pytest.raises(LabError, match="made with builtin-768-v3, the settings say open_clip-tiny"):
         build.promote_index(new, NICHE)
     with pytest.raises(LabError, match="is empty: none of its"):
@@ -72,7 +72,7 @@ def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_
     after = rows(new)
     assert {name: after[name] for name in before} == before
     assert after[found.encoder] == found.images == before["builtin-768-v3"]
-    assert all(verdict.passed for verdict in check_embeddings(new, NICHE))
+    assert all(check.passed for check in check_embeddings(new, NICHE))
     assert new.releases.serving.current_id(INDEX, NICHE) == served.release_id
 
     built = build.build_index(new, NICHE).release
@@ -80,13 +80,13 @@ def test_changing_the_encoder_makes_new_rows_and_the_old_index_serves_until_the_
     assert build.promote_index(new, NICHE).release == built
     assert new.releases.serving.current_id(INDEX, NICHE) == built.release_id
 
-    # Each says with which encoder it is to be asked, and that one gives vectors of its dimension.
+    # Each release names the encoder for its queries, whose vectors have the dimension of the index.
     for release in (served, built):
         encoder = named_image_encoder(release.info["encoder_name"], new.settings.releases)
         index = NicheIndex.load(release)
         assert (index.encoder, index.dimension) == (encoder.fingerprint, encoder.dimension)
 
-    # A precision that was settled is settled: going back and forth makes nothing anew.
+    # Changing back and forth encodes nothing again and chooses no precision again.
     assert embed(old, NICHE).images == embed(new, NICHE).images == 0
     assert len(new.releases.all(ENCODER, found.encoder.rpartition("-int8-")[0])) == 1
 
@@ -95,7 +95,7 @@ def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(labs: tuple[Lab
     new = labs[1]
     embed(new, NICHE)
     assert sub_scores.measure_features(new, NICHE).measured > 0
-    named_image_encoder.cache_clear()  # as in a process of its own
+    named_image_encoder.cache_clear()  # as in a new process
     again, measured = embed(new, NICHE), sub_scores.measure_features(new, NICHE)
     assert (again.images, again.titles, again.settled, measured.measured) == (0, 0, None, 0)
     assert again.had > 0 < measured.had
@@ -104,7 +104,7 @@ def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(labs: tuple[Lab
     assert not {"_loaded", "_tower"} & set(vars(encoder))
 
 
-def test_with_a_text_tower_the_service_measures_in_the_very_way_of_the_library(labs: tuple[Lab, Lab]) -> None:
+def test_with_a_text_tower_the_service_and_the_library_measure_alike(labs: tuple[Lab, Lab]) -> None:
     from thumblab_core.encoders.load import title_encoder
     from thumblab_serving.loading.encoding import Encoders
     from thumblab_serving.loading.measuring import Measuring
@@ -130,7 +130,7 @@ def test_with_a_text_tower_the_service_measures_in_the_very_way_of_the_library(l
         assert found.scores[name].value == pytest.approx(row[name], abs=1e-3), name
 
 
-def test_words_and_pictures_are_searched_in_the_space_that_they_share(labs: tuple[Lab, Lab], tmp_path: Path) -> None:
+def test_words_and_pictures_are_searched_in_their_common_space(labs: tuple[Lab, Lab], tmp_path: Path) -> None:
     new = labs[1]
     embed(new, NICHE)
     baselines.compute_baselines(new, NICHE)
@@ -151,7 +151,7 @@ def test_words_and_pictures_are_searched_in_the_space_that_they_share(labs: tupl
     assert (nearest.item.video_id, nearest.similarity > 0.999) == (row["video_id"], True)
 
 
-def test_a_library_too_small_to_judge_by_stays_in_float32_for_now(
+def test_a_library_too_small_to_choose_a_precision_stays_in_float32(
     labs: tuple[Lab, Lab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from thumblab_pipelines.features import embed as step

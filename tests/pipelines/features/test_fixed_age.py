@@ -1,4 +1,4 @@
-"""Promises of views at a fixed age: between what was seen, never beyond it, never across a change of what a view is."""
+"""Views at a fixed age are interpolated between observations of one era, and never extrapolated."""
 
 import itertools
 import math
@@ -23,7 +23,7 @@ ANY_HISTORY = st.lists(st.tuples(AGES, COUNTS | st.just(math.nan), st.sampled_fr
 
 @st.composite
 def growing(draw: st.DrawFn) -> list[Observation]:
-    """At least two observations of one era, in order, of which no two are close enough to be one."""
+    """Draw at least two observations of one era, in order, at clearly different ages."""
     steps = draw(st.lists(st.tuples(st.floats(1.001, 1.9), st.integers(0, 10**7)), min_size=1, max_size=10))
     age, count = draw(st.floats(1, 100)), float(draw(st.integers(0, 10**6)))
     seen = [(age, count, "new")]
@@ -49,13 +49,13 @@ def test_views_grow_linearly_with_the_logarithm_of_age() -> None:
 
 
 @given(growing())
-def test_an_observation_of_exactly_that_age_is_the_answer(seen: list[Observation]) -> None:
+def test_an_observation_of_exactly_the_right_age_is_used_as_it_is(seen: list[Observation]) -> None:
     found = estimates([age for age, _, _ in seen], seen)
     assert [(e.views, e.before, e.after) for e in found.values()] == [(count, age, age) for age, count, _ in seen]
 
 
 @given(growing(), st.floats(0, 1))
-def test_the_answer_lies_between_its_neighbours(seen: list[Observation], share: float) -> None:
+def test_an_estimate_lies_between_its_two_observations(seen: list[Observation], share: float) -> None:
     for (before, least, _), (after, most, _) in itertools.pairwise(seen):
         at = min(before + share * (after - before), after)
         estimate = estimates([at], seen)[at]
@@ -64,14 +64,12 @@ def test_the_answer_lies_between_its_neighbours(seen: list[Observation], share: 
 
 
 @given(ANY_HISTORY, AGES)
-def test_nothing_is_said_of_an_age_that_the_history_does_not_enclose_closely(
-    seen: list[Observation], at: float
-) -> None:
+def test_an_age_without_close_observations_on_both_sides_is_left_out(seen: list[Observation], at: float) -> None:
     for estimate in estimates([at], seen).values():
-        mine = [age for age, count, era in seen if era == estimate.era and not math.isnan(count)]
-        assert {estimate.before, estimate.after} <= set(mine)
+        ages = [age for age, count, era in seen if era == estimate.era and not math.isnan(count)]
+        assert {estimate.before, estimate.after} <= set(ages)
         assert estimate.before <= at <= estimate.after <= MAX_AGE_RATIO * estimate.before
-        assert not any(estimate.before < age < estimate.after for age in mine)
+        assert not any(estimate.before < age < estimate.after for age in ages)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +91,7 @@ def test_nothing_is_said_of_an_age_that_the_history_does_not_enclose_closely(
         "not counted", "not counted between", "before publication",
     ],
 )  # fmt: skip
-def test_what_a_day_can_be_known_from(seen: list[Observation], known: bool) -> None:
+def test_which_observations_give_the_views_at_one_day(seen: list[Observation], known: bool) -> None:
     assert (views_at(24, *seen) is not None) is known
 
 
@@ -106,36 +104,36 @@ def test_eras_never_mix(seen: list[Observation], at: float) -> None:
         assert together[at] in [found[at] for found in apart if found]
 
 
-def test_two_observations_on_both_sides_of_a_change_say_nothing() -> None:
+def test_observations_of_different_eras_on_both_sides_give_no_estimate() -> None:
     assert views_at(24, (20, 1_000, "old"), (28, 2_000, "new")) is None
     assert views_at(24, (20, 1_000, "new"), (28, 2_000, "new")) is not None
 
 
-def test_a_later_count_of_another_era_corrects_nothing() -> None:
+def test_a_later_count_of_another_era_corrects_no_count() -> None:
     assert views_at(24, (20, 1_000, "old"), (28, 1_000, "old"), (100, 3, "new")) == 1_000
 
 
-def test_of_two_eras_around_one_age_the_closer_observations_count() -> None:
-    """A video that was taken for a Short at first has counts of two definitions."""
+def test_the_closer_observations_are_used_if_two_eras_enclose_an_age() -> None:
+    """A video that was first taken for a Short has counts of two eras."""
     seen: list[Observation] = [(20, 100, "new"), (22, 5, "old"), (26, 5, "old"), (30, 100, "new")]
     assert estimates([24], seen)[24] == Estimate(24, 5, "old", 22, 26)
 
 
 @given(st.lists(st.tuples(AGES, COUNTS, st.just("new")), max_size=12), st.lists(AGES, min_size=2, max_size=20))
-def test_an_older_video_never_has_fewer_views_whatever_was_counted(seen: list[Observation], at: list[float]) -> None:
+def test_estimates_never_decrease_with_age(seen: list[Observation], at: list[float]) -> None:
     found = estimates(sorted(at), seen, max_ratio=math.inf)
     views = [estimate.views for estimate in found.values()]
     assert all(later >= earlier * (1 - 1e-12) for earlier, later in itertools.pairwise(views))
 
 
-def test_a_count_that_was_taken_back_stands_for_the_lower_one() -> None:
+def test_a_count_that_youtube_lowered_later_is_replaced_by_the_lower_one() -> None:
     assert views_at(24, (20, 1_000, "new"), (22, 5_000, "new"), (26, 1_200, "new")) == 1_200
     assert views_at(22, (20, 1_000, "new"), (22, 5_000, "new"), (26, 1_200, "new")) == 1_200
     assert views_at(24, (20, 1_000, "new"), (24, 1_100, "new"), (24, 1_050, "new")) == 1_050
 
 
 @given(growing(), st.integers(1, 1_000), st.floats(0.01, 100), st.floats(0.1, 0.9))
-def test_ten_times_the_views_and_another_unit_of_time_change_nothing_else(
+def test_estimates_scale_with_views_and_do_not_depend_on_the_unit_of_time(
     seen: list[Observation], more: int, unit: float, share: float
 ) -> None:
     at = seen[0][0] + share * (seen[1][0] - seen[0][0])
@@ -157,7 +155,10 @@ def histories(shared_data: Path) -> Path:
 
 
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
-    """Every count of the trending list, from those before and after it that are at least 1.35 times apart from it."""
+    """Return the relative errors on the trending list.
+
+    Each count is estimated from the counts before and after it whose ages differ by a factor of at least 1.35.
+    """
     import pandas as pd
 
     rows = pd.read_csv(folder / "trending_hourly_2025-02.csv")
@@ -174,7 +175,7 @@ def errors_on_real_histories(folder: Path) -> "np.ndarray":
     return np.array(found)
 
 
-def test_on_real_histories_the_error_stays_within_the_documented_bound(histories: Path) -> None:
+def test_errors_on_real_view_series_stay_within_the_documented_bound(histories: Path) -> None:
     errors = errors_on_real_histories(histories)
     assert len(errors) > 500
     half, most, nearly_all = np.quantile(errors, [0.5, 0.9, 0.99])
@@ -183,12 +184,12 @@ def test_on_real_histories_the_error_stays_within_the_documented_bound(histories
     assert nearly_all < 0.10
 
 
-def test_the_documented_figures_are_those_of_the_benchmark(histories: Path) -> None:
-    said = subprocess.run(
+def test_the_documented_figures_are_the_figures_of_the_benchmark(histories: Path) -> None:
+    output = subprocess.run(
         [sys.executable, "-m", "benchmarks.fixed_age", str(histories)],
         cwd=ROOT, capture_output=True, text=True, check=True, timeout=120,
     ).stdout  # fmt: skip
-    printed = {" ".join(line.split()) for line in said.splitlines()}
+    printed = {" ".join(line.split()) for line in output.splitlines()}
     blocks = (ROOT / "docs" / "view-histories.md").read_text().split("```")[1::2]
     figures = [
         " ".join(line.split()) for block in blocks if block.startswith("text\n") for line in block.splitlines()[1:]
@@ -197,10 +198,10 @@ def test_the_documented_figures_are_those_of_the_benchmark(histories: Path) -> N
     assert [line for line in figures if line not in printed] == []
 
 
-def test_the_benchmark_says_where_it_looked(tmp_path: Path) -> None:
-    said = subprocess.run(
+def test_the_benchmark_without_data_names_the_folder(tmp_path: Path) -> None:
+    done = subprocess.run(
         [sys.executable, "-m", "benchmarks.fixed_age", str(tmp_path / "nowhere")],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert said.returncode == 1
-    assert "There are no view histories in" in said.stderr
+    assert done.returncode == 1
+    assert "There are no view histories in" in done.stderr

@@ -1,4 +1,4 @@
-"""Promises about changed thumbnails and titles: what is learnt is what was shown while the views were earned."""
+"""Changed thumbnails and titles: training uses the version that was shown while the views were counted."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -22,11 +22,11 @@ from thumblab_pipelines.dataset.corpus import exclude, read_corpus
 from thumblab_pipelines.dataset.snapshot import read_snapshot
 from thumblab_pipelines.features import embed as embed_step
 from thumblab_pipelines.features.embed import embed
-from thumblab_pipelines.features.learnt_vectors import forget_failures, vectors
-from thumblab_pipelines.features.vectors import read_vectors
+from thumblab_pipelines.features.learnt_vectors import forget_failures
+from thumblab_pipelines.features.vectors import read_vectors, stored_vectors_query
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.retention.expiry import shorten_histories
-from thumblab_pipelines.videos.versions import Shown, Unchanged, learnt, record
+from thumblab_pipelines.videos.versions import Shown, Unchanged, first_versions_query, record
 
 PUBLISHED = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -46,17 +46,20 @@ OLD, NEW, OTHER = drawn(1), drawn(2), drawn(3)
 
 
 class Changing:
-    """Three videos of one channel: one changes its picture, one its title, one nothing; each counted at 30 and 200 hours."""
+    """A lab with three videos of one channel, each counted at the ages of 30 and 200 hours.
+
+    One changes its picture and title, one its title, and one does not change.
+    """
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         facts = {"niche": "tech", "channel_id": "c", "published_at": PUBLISHED, "duration_s": 600, "aspect_ratio": 1.78}
-        told = {"tags": [], "source": "catalogue", "refreshed_at": PUBLISHED, "format": "video"}
+        more_facts = {"tags": [], "source": "catalogue", "refreshed_at": PUBLISHED, "format": "video"}
         names = ("picture", "title", "same")
         with lab.engine.begin() as connection:
             connection.execute(insert(channels).values(channel_id="c", title="c"))
             connection.execute(
-                insert(videos), [{"video_id": n, "title": f"The old {n}", **facts, **told} for n in names]
+                insert(videos), [{"video_id": n, "title": f"The old {n}", **facts, **more_facts} for n in names]
             )
             connection.execute(
                 insert(video_stats),
@@ -101,11 +104,11 @@ def encoders(lab: Lab) -> tuple[str, str]:
     return image_encoder(lab.settings).fingerprint, title_encoder(lab.settings.title_encoder).fingerprint
 
 
-def test_a_row_is_of_what_was_shown_while_its_views_were_earned(changing: Changing) -> None:
+def test_a_training_row_holds_the_version_shown_while_its_views_were_counted(changing: Changing) -> None:
     found = read_corpus(changing.lab, "i", "t").set_index("video_id")
     assert found.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
     assert found.title.to_dict() == {name: f"The old {name}" for name in ("picture", "title", "same")}
-    # The counts of 30 hours came before the change, those of 200 after it.
+    # The counts at 30 hours are from before the change, those at 200 hours from after it.
     assert found.views.to_dict() == {"picture": 3_000, "title": 3_000, "same": 20_000}
     assert found.age_hours.to_dict() == {"picture": 30, "title": 30, "same": 200}
     assert found.views_at_24.to_dict() == dict.fromkeys(("picture", "title", "same"), 90 * 24)
@@ -113,11 +116,11 @@ def test_a_row_is_of_what_was_shown_while_its_views_were_earned(changing: Changi
     assert found.views_at_168["same"] == 90 * 168
 
 
-def test_what_a_video_shows_no_more_has_vectors_of_its_own_and_is_encoded_once(changing: Changing) -> None:
+def test_earlier_versions_have_their_own_vectors_and_are_encoded_once(changing: Changing) -> None:
     lab = changing.lab
     image, title = encoders(lab)
     found = embed(lab, "tech")
-    assert (found.images, found.titles, found.earlier) == (3, 3, 3)  # the old picture, and two old titles
+    assert (found.images, found.titles, found.earlier) == (3, 3, 3)  # one earlier picture and two earlier titles
     again = embed(lab, "tech")
     assert (again.images, again.titles, again.earlier) == (0, 0, 0)
     corpus = read_corpus(lab, image, title)
@@ -130,12 +133,12 @@ def test_what_a_video_shows_no_more_has_vectors_of_its_own_and_is_encoded_once(c
         np.testing.assert_allclose(by_name[name], vector, atol=1e-5)
     words = title_encoder(lab.settings.title_encoder).encode_texts(corpus.title.tolist())
     np.testing.assert_allclose(snapshot.titles, words, atol=1e-5)
-    # The library goes on to show, and to compare with, what is shown now.
+    # The library still shows and compares the current picture.
     now, _ = read_vectors(lab, ["picture"], [digest(NEW)], image)
     np.testing.assert_allclose(now[0], expected[1], atol=1e-5)
 
 
-def test_a_title_that_changed_alone_is_a_version_and_no_swap_of_the_thumbnail(changing: Changing) -> None:
+def test_a_new_title_alone_is_a_new_version_but_not_a_thumbnail_swap(changing: Changing) -> None:
     with changing.lab.engine.connect() as connection:
         rows = connection.execute(
             text(
@@ -143,8 +146,8 @@ def test_a_title_that_changed_alone_is_a_version_and_no_swap_of_the_thumbnail(ch
             )
         ).all()
         swaps = connection.execute(text("SELECT video_id FROM thumbnail_changes")).scalars().all()
-    told = [(row.video_id, row.title, row.first_seen, row.last_seen) for row in rows]
-    assert told == [
+    versions = [(row.video_id, row.title, row.first_seen, row.last_seen) for row in rows]
+    assert versions == [
         ("picture", "The old picture", after(20), after(50)),
         ("picture", "The new picture", after(100), after(100)),
         ("same", "The old same", after(20), after(100)),
@@ -154,7 +157,7 @@ def test_a_title_that_changed_alone_is_a_version_and_no_swap_of_the_thumbnail(ch
     assert swaps == ["picture"]
 
 
-def test_the_history_of_a_channel_is_of_what_was_shown_too(changing: Changing) -> None:
+def test_a_channel_adapter_uses_the_versions_shown_while_views_were_counted(changing: Changing) -> None:
     lab = changing.lab
     model = model_of(lab)
     assert encode_own(lab, "c", model) == 6
@@ -173,7 +176,7 @@ def model_of(lab: Lab) -> Release:
     return Release("model", "all", "m", lab.settings.data_dir, "", None, info, {})
 
 
-def test_of_a_video_whose_first_thumbnails_were_deleted_nothing_is_learnt_and_that_is_counted(
+def test_a_video_whose_first_versions_were_deleted_is_excluded_and_counted(
     changing: Changing,
 ) -> None:
     lab = changing.lab
@@ -185,12 +188,12 @@ def test_of_a_video_whose_first_thumbnails_were_deleted_nothing_is_learnt_and_th
         assert kept.video_id.tolist() == ["same"]
         assert excluded["what it showed first is not kept"] == 2
         assert read_own(lab, "c", model_of(lab))[1] == {"what it showed first is not kept": 2, "not encoded": 1}
-        with lab.engine.begin() as connection:  # what comes later changes nothing of that
+        with lab.engine.begin() as connection:  # later versions do not change that
             record(connection, [changing.shown("picture", 300, OTHER)])
             shorten_histories(connection, "tech", after(250))
 
 
-def test_a_title_that_is_known_to_have_changed_ends_what_is_learnt_before_the_picture_is_looked_at(
+def test_a_changed_title_ends_the_first_version_before_the_picture_is_fetched_again(
     changing: Changing,
 ) -> None:
     lab = changing.lab
@@ -200,10 +203,10 @@ def test_a_title_that_is_known_to_have_changed_ends_what_is_learnt_before_the_pi
     assert (found.title, found.views) == ("The old same", 3_000)
 
 
-def test_of_two_titles_of_one_moment_the_first_was_never_shown(changing: Changing) -> None:
+def test_the_second_of_two_titles_at_the_same_moment_replaces_the_first(changing: Changing) -> None:
     lab = changing.lab
     with lab.engine.begin() as connection:
-        # "title" was first seen with its newest title at 100, "same" was seen at 20 too.
+        # "title" was first seen with its newest title at 100 hours; "same" was also seen at 20 hours.
         connection.execute(update(videos).where(videos.c.video_id != "picture").values(title="Corrected"))
         for _ in range(2):
             record(connection, [Unchanged("title", after(100)), Unchanged("same", after(100))])
@@ -212,11 +215,16 @@ def test_of_two_titles_of_one_moment_the_first_was_never_shown(changing: Changin
                 "SELECT video_id, title FROM thumbnail_versions WHERE video_id <> 'picture' ORDER BY video_id, first_seen"
             )
         ).all()
-    told = [tuple(row) for row in rows]
-    assert told == [("same", "The old same"), ("same", "Corrected"), ("title", "The old title"), ("title", "Corrected")]
+    versions = [tuple(row) for row in rows]
+    assert versions == [
+        ("same", "The old same"),
+        ("same", "Corrected"),
+        ("title", "The old title"),
+        ("title", "Corrected"),
+    ]
 
 
-def test_a_video_that_changed_before_it_was_counted_is_left_out_and_counted(changing: Changing) -> None:
+def test_a_video_that_changed_before_its_first_count_is_excluded_and_counted(changing: Changing) -> None:
     lab = changing.lab
     before = read_corpus(lab, "i", "t").set_index("video_id").loc[["same"]]
     with lab.engine.begin() as connection:
@@ -237,8 +245,8 @@ def test_a_video_that_changed_before_it_was_counted_is_left_out_and_counted(chan
     assert left_out == {"changed before it was first counted": 1, "no count of views": 1, "not encoded": 1}
 
 
-class Blind(BuiltinEncoder):
-    """Makes zeros of every picture, and counts them."""
+class FailingPictures(BuiltinEncoder):
+    """Gives zeros for every picture, and counts the pictures."""
 
     seen = 0
 
@@ -247,40 +255,40 @@ class Blind(BuiltinEncoder):
         return super().encode_prepared(prepared) * 0
 
 
-def test_what_the_encoder_makes_no_vector_of_is_tried_once_and_again_when_a_person_asks(
+def test_a_failed_picture_is_tried_once_and_again_only_on_request(
     changing: Changing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab, blind = changing.lab, Blind()
-    monkeypatch.setattr(embed_step, "image_encoder", lambda _: blind)
+    lab, encoder = changing.lab, FailingPictures()
+    monkeypatch.setattr(embed_step, "image_encoder", lambda _: encoder)
     found = embed(lab, "tech")
-    assert (found.images, found.earlier, blind.seen) == (0, 2, 4)  # of pictures, one is shown no more
-    assert "picture: an earlier thumbnail of it: the encoder has no vector" in "; ".join(found.without)
+    assert (found.images, found.earlier, encoder.seen) == (0, 2, 4)  # one of the 4 pictures is an earlier one
+    assert "picture: its earlier thumbnail: the encoder gives no vector" in "; ".join(found.without)
     assert embed(lab, "tech").earlier == 0
-    assert blind.seen == 4
+    assert encoder.seen == 4
     (complete, _) = embed_step.check_embeddings(lab, "tech")
     assert "`thumblab index rebuild tech`" in complete.explanation
     forget_failures(lab, "tech")
     embed(lab, "tech")
-    assert blind.seen == 8
+    assert encoder.seen == 8
 
 
-def test_the_history_of_a_channel_counts_what_was_encoded_and_names_what_was_not(
+def test_a_channel_adapter_counts_encoded_inputs_and_reports_failures(
     changing: Changing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab, blind, model = changing.lab, Blind(), model_of(changing.lab)
-    told: list[str] = []
-    # Not caplog: what configures logging in other tests of the process may have switched this logger off.
-    monkeypatch.setattr(adapter_videos._log, "warning", lambda line, *values: told.append(line % values))
-    monkeypatch.setattr(adapter_videos, "named_image_encoder", lambda *_: blind)
+    lab, encoder, model = changing.lab, FailingPictures(), model_of(changing.lab)
+    warnings: list[str] = []
+    # Not caplog: other tests in this process may configure logging so that this logger is disabled.
+    monkeypatch.setattr(adapter_videos._log, "warning", lambda line, *values: warnings.append(line % values))
+    monkeypatch.setattr(adapter_videos, "named_image_encoder", lambda *_: encoder)
     assert encode_own(lab, "c", model) == 3
-    assert sum("the encoder has no vector" in sentence for sentence in told) == 3
+    assert sum("the encoder gives no vector" in sentence for sentence in warnings) == 3
     assert encode_own(lab, "c", model) == 0
-    assert blind.seen == 3
+    assert encoder.seen == 3
 
 
-def test_the_history_of_a_channel_is_looked_for_among_its_own_videos(changing: Changing) -> None:
+def test_queries_for_one_channel_read_only_its_own_videos(changing: Changing) -> None:
     with changing.lab.engine.connect() as connection:
-        for query in (learnt("v.channel_id = 'd'"), vectors("video_id IN (SELECT 'd')")):
+        for query in (first_versions_query("v.channel_id = 'd'"), stored_vectors_query("video_id IN (SELECT 'd')")):
             assert connection.execute(text(query)).all() == []
-        mine = learnt("v.channel_id = 'c'")
-        assert connection.execute(text(f"SELECT count(*) FROM ({mine}) p")).scalar() == 3
+        query = first_versions_query("v.channel_id = 'c'")
+        assert connection.execute(text(f"SELECT count(*) FROM ({query}) p")).scalar() == 3

@@ -1,4 +1,4 @@
-"""Promises about texts with HTML entities: they read as people wrote them, and two spellings are one channel."""
+"""Texts with HTML entities are read as people wrote them, and two spellings of a name are one channel."""
 
 import base64
 import csv
@@ -36,11 +36,11 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("text", WRITTEN)
-def test_a_catalogues_text_is_read_as_a_person_wrote_it(text: str) -> None:
+def test_the_text_of_a_catalogue_is_read_as_a_person_wrote_it(text: str) -> None:
     assert written(text) == WRITTEN[text]
 
 
-def test_what_the_search_escapes_is_decoded_once_and_no_other_answer_is() -> None:
+def test_results_of_the_search_are_decoded_once_and_other_answers_are_not() -> None:
     item = {"id": {"videoId": "v"}, "snippet": {"channelId": "UCx", "channelTitle": "Learn &amp;amp; &#39;HTML&#39;"}}
     assert answers.hit(item).channel_title == "Learn &amp; 'HTML'"
     assert answers.channel({"id": "UCx", "snippet": {"title": "A &amp; B"}}, datetime.now(UTC)).title == "A &amp; B"
@@ -55,18 +55,18 @@ SAME = [
 ]
 
 
-def test_one_channel_has_one_id_however_its_name_was_written_and_case_counts() -> None:
+def test_a_channel_has_one_id_for_all_spellings_but_case_counts() -> None:
     assert len({channel_id_of(name) for name in SAME}) == 1
     assert len({channel_id_of(name) for name in ("Été", "E\u0301te\u0301")}) == 1
     assert channel_id_of("MrBeast") != channel_id_of("MRBEAST")
 
 
-def test_a_title_of_marks_that_nobody_sees_is_no_title() -> None:
+def test_a_title_of_invisible_marks_does_not_count_as_visible() -> None:
     assert not any(map(visible, ["", " ", "\u200b", "\u2060\ufeff", "\u00a0"]))
     assert all(map(visible, ["a", "👨‍👩‍👧", "\u200b!", "مراجعة"]))
 
 
-def test_a_catalogue_with_two_spellings_of_a_name_gives_one_channel_and_says_what_it_decoded(
+def test_two_spellings_in_a_catalogue_give_one_channel_and_the_import_reports_the_decoding(
     open_lab: Callable[..., Lab], tmp_path: Path, drawn: Callable[..., bytes]
 ) -> None:
     lab = open_lab()
@@ -87,19 +87,19 @@ def test_a_catalogue_with_two_spellings_of_a_name_gives_one_channel_and_says_wha
         [(channel_id, title)] = connection.execute(select(channels.c.channel_id, channels.c.title)).all()
         found = set(connection.execute(select(videos.c.title, videos.c.tags[1])).all())
     assert channel_id == channel_id_of(SAME[0])
-    assert title == "Tom & Jerry's Ｌab"  # as the last row shows it
+    assert title == "Tom & Jerry's Ｌab"  # from the last row
     assert found == {("Q & A", "r&b")}
-    said = [remark for remark in report.remarks if "HTML entities" in remark]
-    assert len(said) == 3
-    assert "HTML entities in title of 3 rows were decoded, such as on line 3, 'Q &amp; A' is read as 'Q & A'" in said
+    remarks = [remark for remark in report.remarks if "HTML entities" in remark]
+    assert len(remarks) == 3
+    assert "HTML entities in title of 3 rows were decoded, such as on line 3, 'Q &amp; A' is read as 'Q & A'" in remarks
 
 
 def old_id(name: str) -> str:
-    """As an id was made of a name before names were compared as they are read."""
+    """Return the id that was made from a name before names were decoded for comparison."""
     return "UC" + base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()[:22]
 
 
-def test_channels_of_two_spellings_that_were_imported_before_become_one_with_all_that_names_them(
+def test_the_migration_merges_channels_of_two_spellings_with_their_references(
     new_database: Callable[[], str],
 ) -> None:
     engine = create_engine(new_database())
@@ -143,7 +143,7 @@ def test_channels_of_two_spellings_that_were_imported_before_become_one_with_all
         of_titles = [
             statement for statement in sent if " SET title = " in statement and "UPDATE channels" not in statement
         ]
-        assert len(of_titles) == 2, "one for each table, however many titles there are"
+        assert len(of_titles) == 2, "one statement for each table, whatever the number of titles"
         one, other, third = (channel_id_of(name) for name in (plain, "Q&A", "Bench Channel"))
         found = dict(connection.execute(text("SELECT channel_id, title FROM channels")).all())
         assert found == {one: plain, other: "Q&A", third: "Bench Channel", youtube: "Real &amp; Co"}
@@ -159,7 +159,7 @@ def test_channels_of_two_spellings_that_were_imported_before_become_one_with_all
         assert connection.execute(text("SELECT channel_id FROM crawl_channels")).scalars().all() == [one]
         slices = set(connection.execute(text("SELECT slice FROM model_evaluations")).scalars())
         assert slices >= {f"channel:{name}" for name in (one, other, third, youtube)}
-    with engine.begin() as connection:  # nothing is left to do
+    with engine.begin() as connection:  # a second run changes nothing
         config.attributes["connection"] = connection
         command.downgrade(config, "0005")
         command.upgrade(config, "0006")
@@ -167,7 +167,7 @@ def test_channels_of_two_spellings_that_were_imported_before_become_one_with_all
     engine.dispose()
 
 
-def test_the_migration_reads_names_as_the_import_does() -> None:
+def test_the_migration_and_the_import_read_names_alike() -> None:
     import importlib
 
     migration = importlib.import_module("thumblab_core.database.migrations.versions.0006_names_and_shorts")

@@ -1,4 +1,4 @@
-"""Promises of `views_at_age`: what the observations say now, for every video of the niche, and nothing of another."""
+"""`views_at_age` holds the estimates from the current observations, for every video of the niche."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,10 +24,10 @@ def test_the_fixed_ages_are_a_day_three_days_a_week_and_thirty_days() -> None:
     assert [hours / 24 for hours in FIXED_AGES] == [1, 3, 7, 30]
 
 
-def test_views_are_kept_at_each_age_that_the_observations_enclose(seen: Observed) -> None:
+def test_views_are_saved_for_each_age_that_the_observations_enclose(seen: Observed) -> None:
     seen.video("a", (18, 1_000), (32, 2_000), (72, 5_000), (160, None), (200, 9_000), (900, 10_000))
     found = compute_views_at_age(seen.lab, "tech")
-    # 168 h stands between 72 h and 200 h, 720 h between 200 h and 900 h: too far apart.
+    # 168 h lies between 72 h and 200 h, and 720 h between 200 h and 900 h. Both gaps are too wide.
     assert seen.rows(STORED) == [("a", 24, pytest.approx(1_500), ERA, 18, 32), ("a", 72, 5_000, ERA, 72, 72)]
     assert (found.videos, found.observed_again, found.known) == (1, 1, {24: 1, 72: 1, 168: 0, 720: 0})
 
@@ -39,7 +39,7 @@ def test_counts_of_two_definitions_of_a_view_are_never_mixed(seen: Observed) -> 
     assert [(row.video_id, row.era) for row in seen.rows(STORED)] == [("before", "qualified")]
 
 
-def test_a_video_counted_once_or_never_has_no_views_at_another_age(seen: Observed) -> None:
+def test_a_video_with_at_most_one_count_has_no_views_at_another_age(seen: Observed) -> None:
     seen.video("once", (23, 1_000), (30, None))
     seen.video("never")
     seen.video("uncounted", (20, None), (24, None), (30, None))
@@ -54,7 +54,7 @@ def test_the_format_of_a_video_makes_no_difference(seen: Observed, kind: str) ->
     assert compute_views_at_age(seen.lab, "tech").known[24] == 1
 
 
-def test_computing_again_changes_nothing_and_a_closer_observation_replaces(seen: Observed) -> None:
+def test_computing_again_changes_nothing_and_a_closer_observation_replaces_an_estimate(seen: Observed) -> None:
     seen.video("a", (16, 1_000), (32, 1_000))
     first = compute_views_at_age(seen.lab, "tech")
     stored = seen.rows(STORED)
@@ -65,25 +65,25 @@ def test_computing_again_changes_nothing_and_a_closer_observation_replaces(seen:
     assert [row.views for row in seen.rows(STORED)] == [900]
 
 
-def test_what_the_observations_no_longer_say_is_forgotten(seen: Observed) -> None:
+def test_estimates_that_the_observations_no_longer_support_are_deleted(seen: Observed) -> None:
     seen.video("a", (20, 1_000), (30, 1_100))
     seen.video("moved", (20, 1_000), (30, 1_100))
     assert compute_views_at_age(seen.lab, "tech").known[24] == 2
     seen.do(delete(video_stats).where(video_stats.c.video_id == "a"))
-    # Published 15 hours later than was thought, so observed at 5 and 15 hours.
+    # The publication moves by 15 hours, so the video was observed at 5 and 15 hours.
     seen.do(update(videos).where(videos.c.video_id == "moved").values(published_at=PUBLISHED + timedelta(hours=15)))
     assert compute_views_at_age(seen.lab, "tech").known[24] == 0
     assert seen.rows(STORED) == []
 
 
-def test_another_niche_keeps_its_own(seen: Observed) -> None:
+def test_another_niche_keeps_its_views_at_age(seen: Observed) -> None:
     seen.video("a", (20, 1_000), (30, 1_100), niche="news")
     compute_views_at_age(seen.lab, "news")
     assert compute_views_at_age(seen.lab, "tech").known[24] == 0
     assert [row.video_id for row in seen.rows(STORED)] == ["a"]
 
 
-def test_many_videos_are_read_in_blocks_and_none_is_lost(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_videos_are_read_in_blocks_without_losing_any(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views_at_age, "_BLOCK", 2)
     for number in range(5):
         seen.video(f"v{number}", (20, number), (30, number))
@@ -91,7 +91,7 @@ def test_many_videos_are_read_in_blocks_and_none_is_lost(seen: Observed, monkeyp
     assert [(row.video_id, row.views) for row in seen.rows(STORED)] == [(f"v{n}", n) for n in range(5)]
 
 
-def test_a_crash_in_the_middle_leaves_what_was_there(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_leaves_the_previous_rows(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         seen.video(f"v{number}", (20, 100), (30, 100))
     compute_views_at_age(seen.lab, "tech")

@@ -1,4 +1,4 @@
-"""Promises of measuring a library: once each, with evidence, whatever single pictures are like."""
+"""Measuring a library: each thumbnail once, with evidence, whatever the other pictures are like."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ TEXTS = ("BEST PHONE", "", "CAMERA TEST", "42")
 
 
 class Tower(BuiltinEncoder):
-    """The built-in encoder, with a text tower that puts every text where one colour lies."""
+    """The built-in encoder with a text tower that gives the same vector for every text."""
 
     fingerprint = "tower-768"
 
@@ -56,7 +56,7 @@ class Tower(BuiltinEncoder):
 
 @pytest.fixture
 def lab(open_lab: Callable[..., Lab], tmp_path: Path) -> Lab:
-    """A library of four pictures, three of which say something."""
+    """Return a library of four pictures, three of which show a text."""
     (tmp_path / "images").mkdir()
     with (tmp_path / "videos.csv").open("w", newline="") as file:
         rows = csv.writer(file)
@@ -78,7 +78,7 @@ def measured(lab: Lab) -> list[Any]:
         return list(connection.execute(select(visual_features).order_by(visual_features.c.video_id)))
 
 
-def test_every_row_has_its_evidence_and_title_match_says_what_it_was_measured_on(lab: Lab) -> None:
+def test_every_row_has_evidence_and_says_what_title_match_was_compared_with(lab: Lab) -> None:
     found = sub_scores.measure_features(lab, NICHE)
     assert (found.measured, dict(found.matched)) == (4, {"text": 2, "nothing": 2})
     assert found.pictures_per_second > 0
@@ -99,7 +99,7 @@ def test_a_second_run_loads_no_engine_and_measures_nothing(lab: Lab, monkeypatch
     assert (again.had, again.measured, measured(lab)) == (4, 0, before)
 
 
-def test_a_face_model_that_appears_makes_all_be_measured_again(
+def test_a_new_face_model_makes_all_thumbnails_be_measured_again(
     lab: Lab, open_lab: Callable[..., Lab], shared_data: Path
 ) -> None:
     sub_scores.measure_features(lab, NICHE)
@@ -109,7 +109,7 @@ def test_a_face_model_that_appears_makes_all_be_measured_again(
     assert all(row.evidence["faces"] == [] for row in measured(lab))
 
 
-def test_a_picture_that_is_damaged_is_named_and_the_others_go_on(lab: Lab) -> None:
+def test_a_damaged_picture_is_reported_and_the_others_are_measured(lab: Lab) -> None:
     with lab.engine.connect() as connection:
         sha256 = connection.execute(select(thumbnails.c.sha256).order_by(thumbnails.c.video_id)).scalars().first()
     lab.images.path(str(sha256)).write_bytes(b"rotten")
@@ -120,9 +120,7 @@ def test_a_picture_that_is_damaged_is_named_and_the_others_go_on(lab: Lab) -> No
     assert "damaged" in found.unreadable[0]
 
 
-def test_where_there_is_a_text_tower_the_vectors_of_the_library_are_used(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_with_a_text_tower_the_stored_vectors_are_used(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     tower = Tower()
     for module in (embed, sub_scores):
         monkeypatch.setattr(module, "image_encoder", lambda _: tower)
@@ -140,12 +138,14 @@ def test_where_there_is_a_text_tower_the_vectors_of_the_library_are_used(
     assert [row.title_match for row in measured(lab)] == pytest.approx(expected)
 
 
-def test_the_asset_tells_what_was_measured_and_what_was_missing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_asset_metadata_report_what_was_measured_and_what_was_missing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(LabResource, "open", lambda self: lab)  # Dagster copies a resource, so it cannot carry a lab
     with dg.build_asset_context(partition_key=NICHE) as context:
         result = visual_features_asset(context, LabResource())
-    said = {name: getattr(value, "value", value) for name, value in result.metadata.items()}
-    assert (said["measured"], said["had_already"], said["unreadable"]) == (4, 0, 0)
-    assert said["title_match_by"] == {"text": 2, "nothing": 2}
-    assert "thumblab models pull" in said["missing"]
-    assert said["pictures_per_second"] > 0
+    metadata = {name: getattr(value, "value", value) for name, value in result.metadata.items()}
+    assert (metadata["measured"], metadata["had_already"], metadata["unreadable"]) == (4, 0, 0)
+    assert metadata["title_match_by"] == {"text": 2, "nothing": 2}
+    assert "thumblab models pull" in metadata["missing"]
+    assert metadata["pictures_per_second"] > 0

@@ -1,4 +1,4 @@
-"""A picture whose file has been taken apart and of which no pixel has been decoded yet."""
+"""What the parser of a picture format returns: the facts of the file, and a function that decodes its pixels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,21 +11,24 @@ Pixels = npt.NDArray[np.uint8]
 """A decoded picture: uint8 [height, width, 3], RGB."""
 
 _STRIP = 2**20
-"""Pixels that are brought from the file's layout to ours at a time."""
+"""Pixels that are converted from the file's layout at a time."""
 
 
 @dataclass(frozen=True)
 class Raster:
-    """A decoded picture in its file's own layout, which is the one thing of its full size in memory.
+    """A decoded picture in the layout of its file. Nothing else in memory has its full size.
 
-    `rows(top, bottom)` gives some of them as an image of mode L, LA, RGB, RGBA or CMYK.
+    `size` is width and height. `rows(top, bottom)` returns these rows as an image of mode L, LA, RGB, RGBA or CMYK.
     """
 
     size: tuple[int, int]
     rows: Callable[[int, int], Image.Image]
 
     def reduced(self, factor: int) -> Image.Image:
-        """The picture with each side divided by `factor`: every pixel the mean of those that it stands for."""
+        """Return the picture with both sides divided by `factor`.
+
+        Each pixel is the mean of the pixels that it replaces.
+        """
         width, height = self.size
         step = max(1, _STRIP // (width * factor)) * factor
         whole: Image.Image | None = None
@@ -43,12 +46,15 @@ class Raster:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What a file says of its picture.
+class ParsedFile:
+    """A picture file after parsing. No pixel is decoded yet.
 
-    `profile` is the ICC profile its colours are meant in, and None for sRGB; it has not been checked. `exif` is a TIFF
-    block, with or without the prefix that JPEG gives it. `load(scale)` decodes, at a scale of 1/`scale` or the next larger
-    one that the format has without decoding the whole; most have 1 only. It gives the raster and the scale.
+    Attributes:
+        size: width and height in pixels, within the limits of `limits.check_size`.
+        profile: the ICC profile of the colours, not checked yet, or None for sRGB.
+        exif: the EXIF data, a TIFF block with or without the prefix of JPEG, not checked yet; empty or None if absent.
+        load: decodes the pixels. `load(scale)` reduces both sides by a factor of at most `scale`, where the format can
+            do so while decoding. Returns the raster and the factor, which is 1 for most formats.
     """
 
     size: tuple[int, int]
