@@ -26,7 +26,7 @@ from rich.table import Table
 from sqlalchemy import text
 
 from benchmarks.autofaiss_search import DIMENSION, Space, binary, searches
-from thumblab_core.database.server import named_database_url
+from thumblab_core.database.urls import named_database_url
 from thumblab_core.embedded_postgres import server
 from thumblab_core.encoders.load import image_encoder
 from thumblab_core.encoders.protocol import Vectors
@@ -38,7 +38,7 @@ from thumblab_pipelines.features.baselines import compute_baselines
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build
 from thumblab_pipelines.library.changes import put_in
-from thumblab_serving.loading.slot import Slot
+from thumblab_serving.loading.served_release import ServedRelease
 
 SIZES = (150, 10_000, 100_000)
 _NICHE = "tech"
@@ -124,13 +124,13 @@ def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
         yield seconds
 
 
-def reader(lab: Lab) -> Slot[NicheIndex]:
+def reader(lab: Lab) -> ServedRelease[NicheIndex]:
     """Follows the pointer, and reads of a new release what it does not hold already."""
 
     def load(release: Release) -> NicheIndex:
         return NicheIndex.load(release, slot.loaded.value if slot.loaded is not None else None)
 
-    slot: Slot[NicheIndex] = Slot(lab.releases, INDEX, _NICHE, load)
+    slot: ServedRelease[NicheIndex] = ServedRelease(lab.releases, INDEX, _NICHE, load)
     return slot
 
 

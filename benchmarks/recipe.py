@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thumblab_core.arrays import Floats
-from thumblab_core.database import server
+from thumblab_core.database import urls
 from thumblab_core.niches import NICHES
 from thumblab_core.ranking import adapters
 from thumblab_core.ranking.title_facts import FACTS, WORDS
@@ -230,7 +230,7 @@ def prepared(catalogue: Path, encoder: str, sub_scores: bool, console: Console) 
         return load_dataset(lab, build_pairs(lab).release)
     finally:
         lab.engine.dispose()
-        server.stop(settings=own)
+        urls.stop(settings=own)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from thumblab_core.encoders.protocol import unit
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
+from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import Epoch, TrainConfig
@@ -51,7 +51,7 @@ def planted(pairs: int, seed: int = 0) -> TrainingArrays:
     rows = channels * _PER_CHANNEL
     images, titles = (unit(random.standard_normal((rows, dimension))) for dimension in (IMAGE, TITLE))
     texts = [" ".join(f"word{number}" for number in numbers) for numbers in random.zipf(1.3, (rows, 8)) % 5_000]
-    inputs = join(images, titles, texts)
+    inputs = model_inputs(images, titles, texts)
     quality = np.sqrt(IMAGE) * images[:, :8].sum(axis=1) / np.sqrt(8)
     quality += _NOISE * random.standard_normal(rows)
     one, other = np.triu_indices(_PER_CHANNEL, 1)

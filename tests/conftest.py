@@ -147,7 +147,7 @@ def _keep_in_memory(url: str) -> None:
 @pytest.fixture(scope="session")
 def new_database(session_folder: Path) -> Callable[[], str]:
     """Return a function that makes an empty database on the session's server and returns its URL."""
-    from thumblab_core.database.server import named_database_url
+    from thumblab_core.database.urls import named_database_url
 
     own = Settings(data_dir=session_folder)
     made = 0

@@ -43,7 +43,7 @@ def tables_with_a_secret(data_dir: Path) -> list[str]:
 
     These are the labs' own tables, and the events of Dagster instances on the same server. Empty where no server ran.
     """
-    from thumblab_core.database.server import named_database_url
+    from thumblab_core.database.urls import named_database_url
     from thumblab_core.embedded_postgres import location
     from thumblab_core.settings import Settings
 

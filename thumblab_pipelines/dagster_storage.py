@@ -16,7 +16,7 @@ from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.storage import DagsterPostgresStorage
 from sqlalchemy import Engine, create_engine
 
-from thumblab_core.database.server import named_database_url
+from thumblab_core.database.urls import named_database_url
 from thumblab_core.settings import settings
 from thumblab_pipelines.run_locks import RunLocks
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 from sqlalchemy import Engine
 
 from thumblab_core.database.schema import open_database
-from thumblab_core.database.server import database_url
+from thumblab_core.database.urls import database_url
 from thumblab_core.images import ImageStore
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings, settings

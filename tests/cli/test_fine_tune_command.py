@@ -76,7 +76,7 @@ def test_a_model_on_the_new_encoder_is_evaluated_without_videos_that_it_has_seen
     from pydantic import SecretStr
 
     from thumblab_pipelines.dataset.pairs import build_pairs
-    from thumblab_pipelines.dataset.seen_videos import SEEN, seen_by_encoder
+    from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, encoder_fingerprints
     from thumblab_pipelines.features.embed import embed
 
     chosen = {"image_encoder": tuned["setting"], "encoder_precision": "float32"}
@@ -91,9 +91,9 @@ def test_a_model_on_the_new_encoder_is_evaluated_without_videos_that_it_has_seen
     )
     assert trained.exit_code == 0, trained.stderr
     release = json.loads(trained.stdout)["release"]
-    seen_first = set(seen_by_encoder(tuned["setting"]))
+    seen_first = set(encoder_fingerprints(tuned["setting"]))
     assert seen_first
-    assert seen_first <= set(np.load(lab.releases.get(MODEL, ALL, release).path / SEEN))
+    assert seen_first <= set(np.load(lab.releases.get(MODEL, ALL, release).path / FINGERPRINTS_FILE))
 
     folder = tmp_path / "catalogue"
     plant(folder, drawn, {f"home {n}": RED for n in range(2)} | {"elsewhere": RED}, 40)

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from thumblab_cli.printing.evaluation import print_evaluation
-from thumblab_cli.printing.tables import table, whole_console
-from thumblab_pipelines.evaluation.questions import Evaluation
+from thumblab_cli.printing.tables import table, wide_console
+from thumblab_pipelines.evaluation.figures import Evaluation
 
 CHANNEL = "channel:UC0123456789abcdefghijkl"
 
@@ -136,5 +136,5 @@ def test_output_that_is_not_a_terminal_has_unwrapped_lines(
     monkeypatch.setenv("COLUMNS", "80")
     made = table("thumbnail", "winner", words=("thumbnail", "winner"))
     made.add_row(f"{LONG}/a.jpg", f"{LONG}/b.jpg")
-    whole_console().print(made)
+    wide_console().print(made)
     assert f"{LONG}/a.jpg {LONG}/b.jpg" in " ".join(capsys.readouterr().out.split())

@@ -41,7 +41,7 @@ TABLES = ("videos", "video_stats", "channels", "thumbnails", "embeddings", "visu
 LOOK = """
     import json
     from sqlalchemy import create_engine, text
-    from thumblab_core.database.server import database_url, named_database_url
+    from thumblab_core.database.urls import database_url, named_database_url
 
     def ask(url, statement):
         with create_engine(url).connect() as connection:

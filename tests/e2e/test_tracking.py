@@ -22,7 +22,7 @@ from thumblab_core.settings import Settings
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models import promotion
 from thumblab_pipelines.models.build import BuiltModel
-from thumblab_pipelines.models.champion import serve_chosen, serve_newest, watch
+from thumblab_pipelines.models.champion import check_alias, serve_chosen, serve_newest
 from thumblab_pipelines.models.tracking import Tracked, Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -281,25 +281,25 @@ def test_the_alias_follows_the_lab_and_the_lab_follows_a_person_who_moves_it(
     own: Lab, tracker: Tracker, client: Any, three: list[Release]
 ) -> None:
     registry = tracker.registry
-    assert watch(own, registry).explanation == "MLflow has no champion"
+    assert check_alias(own, registry).explanation == "MLflow has no champion"
     assert serve_newest(own, registry).release == three[2]
     assert aliases(client) == {"challenger": "3", "champion": "3"}
-    assert watch(own, registry).chosen is None
+    assert check_alias(own, registry).chosen is None
     assert client.get_model_version(NAME, "3").tags["thumblab.promotion"] == "promoted: over None"
 
     client.set_registered_model_alias(NAME, "champion", "1")
-    chosen = watch(own, registry).chosen
+    chosen = check_alias(own, registry).chosen
     assert chosen is not None
     assert chosen.release_id == three[0].release_id
     serve_chosen(own, registry, three[0].release_id, by_alias=True)
     assert own.releases.serving.current(MODEL, ALL) == three[0]
-    assert watch(own, registry).chosen is None
+    assert check_alias(own, registry).chosen is None
     assert "served by hand: the champion alias" in client.get_model_version(NAME, "1").tags["thumblab.promotion"]
 
     # When served_model is told to serve a release, the alias follows.
     serve_chosen(own, registry, three[1].release_id, by_alias=False)
     assert aliases(client)["champion"] == "2"
-    assert watch(own, registry).chosen is None
+    assert check_alias(own, registry).chosen is None
 
 
 def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
@@ -308,7 +308,7 @@ def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
     registry = tracker.registry
     serve_chosen(own, registry, three[0].release_id, by_alias=False)
     own.releases.serving.promote(three[2])  # and the process is killed here
-    found = watch(own, registry)
+    found = check_alias(own, registry)
     assert (found.chosen, "cut short" in found.explanation) == (None, True)
     assert own.releases.serving.current(MODEL, ALL) == three[2]
     serve_newest(own, registry)
@@ -316,9 +316,9 @@ def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
 
     # Killed after the alias was moved and before the move was recorded as the lab's own.
     client.delete_registered_model_tag(NAME, "thumblab.champion_version")
-    assert watch(own, registry).chosen is None
+    assert check_alias(own, registry).chosen is None
     client.set_registered_model_alias(NAME, "champion", "2")
-    assert watch(own, registry).chosen is not None, "the watch had noted it"
+    assert check_alias(own, registry).chosen is not None, "the watch had noted it"
 
 
 def test_a_person_who_moves_the_alias_during_a_promotion_wins(
@@ -334,7 +334,7 @@ def test_a_person_who_moves_the_alias_during_a_promotion_wins(
     monkeypatch.setattr(promotion, "decide", decide)
     serve_newest(own, registry)
     assert aliases(client)["champion"] == "2"
-    chosen = watch(own, registry).chosen
+    chosen = check_alias(own, registry).chosen
     assert chosen is not None
     assert chosen.release_id == three[1].release_id
 
@@ -355,7 +355,7 @@ def test_a_moved_alias_survives_a_training_that_is_not_better(
     assert serve_newest(own, registry).release == three[0]
     assert asked == [(three[2], three[1])], "the newest has to be as good as what the person wants"
     assert aliases(client)["champion"] == "2"
-    assert watch(own, registry).chosen is not None
+    assert check_alias(own, registry).chosen is not None
     assert client.get_model_version(NAME, "3").tags["thumblab.promotion"] == "not promoted: worse"
 
 
@@ -400,7 +400,7 @@ def test_a_version_that_is_not_the_labs_is_never_served(
     source = client.get_model_version(NAME, "1").source
     strange = client.create_model_version(NAME, source, model_id=source.removeprefix("models:/"))
     client.set_registered_model_alias(NAME, "champion", strange.version)
-    chosen = watch(own, registry).chosen
+    chosen = check_alias(own, registry).chosen
     assert chosen is not None
     assert chosen.release_id is None
     with pytest.raises(LabError, match="was not registered by the lab"):

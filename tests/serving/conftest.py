@@ -29,7 +29,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_core.sub_scores import NAMES, Meter
 from thumblab_core.sub_scores.distribution import ScoreDistribution
-from thumblab_pipelines.evaluation.questions import Evaluation
+from thumblab_pipelines.evaluation.figures import Evaluation
 
 KEY = "key-of-the-tests-0123456789"
 TITLE = "I tested every phone under $200"
@@ -53,11 +53,11 @@ def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -
 
 def adapter_of(model: Any, channel: str, videos: int = 24) -> Adapter:
     """Return an adapter of a channel whose views follow a random taste, drawn from the name of the channel."""
-    from thumblab_core.ranking.ranker import join
+    from thumblab_core.ranking.ranker import model_inputs
 
     images, titles = named_image_encoder("builtin", Path()), title_encoder("minilm")
     vectors = images.encode_images([decode(picture(n)).pixels for n in range(videos)])
-    inputs = join(vectors, np.repeat(titles.encode_texts([TITLE]), videos, axis=0), [TITLE] * videos)
+    inputs = model_inputs(vectors, np.repeat(titles.encode_texts([TITLE]), videos, axis=0), [TITLE] * videos)
     scores = model.predict(inputs).score
     taste = scores.std() * np.random.default_rng(sum(channel.encode())).standard_normal(videos)
     fitted = fit_adapter(model.standardise(inputs), scores, taste, 0.5)
@@ -135,7 +135,7 @@ class Lab:
         model = ranker.Ranker(config)
         vectors = images.encode_images([decode(picture(n)).pixels for n in range(24)])
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
-        inputs = ranker.join(vectors, title_vectors, [TITLE] * len(vectors))
+        inputs = ranker.model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
         model.scale.clamp_max_(2.0)  # all titles are equal here, so any other title would get huge inputs
         scores = model.predict(inputs).score

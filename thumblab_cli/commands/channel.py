@@ -42,12 +42,12 @@ def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh:
     Prints whether the adapter helps: fitted on the first 80 % of the channel's videos, it orders pairs of the last 20 %.
     """
     from thumblab_cli.printing.imports import print_import
-    from thumblab_cli.printing.tables import progress_bars, whole_console
+    from thumblab_cli.printing.tables import progress_bars, wide_console
     from thumblab_core.ranking.adapters import LEAST_VIDEOS
     from thumblab_pipelines.channels.add import add_channel
     from thumblab_pipelines.lab import Lab
 
-    console = whole_console(stderr=as_json)
+    console = wide_console(stderr=as_json)
     with progress_bars(console) as listener:
         added = add_channel(Lab.open(), channel, catalogue, niche, refresh, listener)
     if as_json:

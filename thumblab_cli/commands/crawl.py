@@ -32,7 +32,7 @@ def command() -> None:
 def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: float | None, as_json: bool) -> None:
     """Print the quota and the days that the crawl will take. Makes no call to YouTube."""
     from thumblab_cli.printing.collection import plan_table, quota_table
-    from thumblab_cli.printing.tables import whole_console
+    from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.collection.crawl_plan import plan_crawl
     from thumblab_pipelines.lab import Lab
 
@@ -40,7 +40,7 @@ def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: floa
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(planned)))
         return
-    console = whole_console()
+    console = wide_console()
     console.print(plan_table(planned))
     console.print(quota_table(planned.balances, "Quota today"))
     if planned.units == 0 and planned.searches == 0:
@@ -84,7 +84,7 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
     from datetime import UTC, datetime, timedelta
 
     from thumblab_cli.printing.collection import crawl_table, reasons_table
-    from thumblab_cli.printing.tables import whole_console
+    from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.collection import crawl_state
     from thumblab_pipelines.lab import Lab
 
@@ -95,7 +95,7 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({niche: dataclasses.asdict(state) for niche, state in counted.items()}))
         return
-    console = whole_console()
+    console = wide_console()
     console.print(crawl_table(counted))
     if any(state.channels for state in counted.values()):
         console.print(reasons_table(counted))

@@ -18,7 +18,7 @@ def command() -> None:
 @command.command()
 def start() -> None:
     """Start the lab's own server and keep it running until `thumblab db stop`."""
-    from thumblab_core.database.server import database_url
+    from thumblab_core.database.urls import database_url
     from thumblab_core.embedded_postgres import server
     from thumblab_core.settings import settings
 
@@ -66,7 +66,7 @@ def url(database: str | None, driver: str) -> None:
 
     The lab's own server runs only while something uses it: run `thumblab db start` first.
     """
-    from thumblab_core.database.server import database_url, named_database_url
+    from thumblab_core.database.urls import database_url, named_database_url
 
     click.echo(named_database_url(database, driver) if database else database_url())
 
@@ -75,7 +75,7 @@ def url(database: str | None, driver: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
     """Show whether the database runs, where it is, and whether something keeps it running."""
-    from thumblab_core.database.server import status as database_status
+    from thumblab_core.database.urls import status as database_status
     from thumblab_core.embedded_postgres.server import other_host
     from thumblab_core.settings import settings
 
@@ -100,7 +100,7 @@ def status(as_json: bool) -> None:
 def migrate() -> None:
     """Bring the tables to the current schema."""
     from thumblab_core.database import schema
-    from thumblab_core.database.server import database_url
+    from thumblab_core.database.urls import database_url
 
     schema.migrate(database_url())
     click.echo("The database is at the current schema.")

@@ -17,6 +17,6 @@ def command(catalogue: Path | None) -> None:
     A second run finds the results of the first: nothing is downloaded, encoded or trained twice.
     """
     from thumblab_cli.demo.walkthrough import walk_through
-    from thumblab_cli.printing.tables import whole_console
+    from thumblab_cli.printing.tables import wide_console
 
-    walk_through(whole_console(), catalogue)
+    walk_through(wide_console(), catalogue)

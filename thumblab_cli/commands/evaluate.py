@@ -50,7 +50,7 @@ def command(
     With --catalogue and --model: evaluate that model, with the encoders it was trained with. Pairs of videos that it
     was trained on are left out and counted.
     """
-    from thumblab_cli.printing.tables import whole_console
+    from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.lab import Lab
 
     if encoder is not None and (catalogue is None or model is not None):
@@ -61,7 +61,7 @@ def command(
         raise click.UsageError(
             f"A model that is trained here is adapted on {_SHARE}; for another --adapt use --catalogue and --model."
         )
-    console = whole_console(stderr=as_json)
+    console = wide_console(stderr=as_json)
     if catalogue is None:
         lab = Lab.open()
         _print_recorded(console, as_json, lab, _named(lab, model or "champion"))
@@ -99,9 +99,9 @@ def _print_recorded(
     """Print the figures that the release of a model records; none of their pairs was trained on."""
     from thumblab_cli.printing.catalogue_evaluation import as_object
     from thumblab_cli.printing.evaluation import print_evaluation
-    from thumblab_pipelines.dataset.kept_pairs import named_pairs
+    from thumblab_pipelines.dataset.retained_pairs import named_pairs
+    from thumblab_pipelines.evaluation.figures import FUTURE
     from thumblab_pipelines.evaluation.on_catalogue import channel_names
-    from thumblab_pipelines.evaluation.questions import FUTURE
     from thumblab_pipelines.models.build import BuiltModel
 
     evaluations = BuiltModel(model, reused=True).evaluations

@@ -54,12 +54,12 @@ def command(as_json: bool, **chosen: Any) -> None:
     the command is killed, the same command resumes after the last complete epoch. If nothing has changed since the last
     fine-tuning, it shows that encoder again. See docs/encoders.md.
     """
-    from thumblab_cli.printing.tables import progress_bars, whole_console
-    from thumblab_pipelines.dataset.kept_pairs import newest_pairs
+    from thumblab_cli.printing.tables import progress_bars, wide_console
+    from thumblab_pipelines.dataset.retained_pairs import newest_pairs
     from thumblab_pipelines.finetune.fine_tune import fine_tune
     from thumblab_pipelines.lab import Lab
 
-    lab, config, console = Lab.open(), FineTuneConfig(**chosen), whole_console(stderr=as_json)
+    lab, config, console = Lab.open(), FineTuneConfig(**chosen), wide_console(stderr=as_json)
     with progress_bars(console) as listener:
         release = fine_tune(lab, newest_pairs(lab), config, listener)
     summary = _summary(release)
@@ -72,12 +72,12 @@ def command(as_json: bool, **chosen: Any) -> None:
 
 def _summary(release: "Release") -> dict[str, Any]:
     """Return what is printed of an encoder release, as JSON."""
-    from thumblab_pipelines.finetune.fine_tune import setting_of
+    from thumblab_pipelines.finetune.fine_tune import encoder_setting
 
     facts = ["base", "blocks", "pairs_release", "forgotten", "pictures", "unreadable", "pairs", "validation_auc_before"]
     return {
         "release": str(release),
-        "setting": setting_of(release),
+        "setting": encoder_setting(release),
         **{name: release.info[name] for name in facts},
         "history": json.loads((release.path / "history.json").read_text()),
     }

@@ -48,14 +48,14 @@ def command() -> None:
 def status(niches: tuple[str, ...], as_json: bool) -> None:
     """Show what each niche serves: how many thumbnails, since when, how it is searched, and what waits."""
     from thumblab_cli.printing.library_index import status_table
-    from thumblab_cli.printing.tables import whole_console
+    from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.library.status import index_status
 
     statuses = [index_status(_lab(), niche) for niche in niches or NICHES]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(niche_status) for niche_status in statuses], default=str))
         return
-    console = whole_console()
+    console = wide_console()
     console.print(status_table(statuses))
     for niche_status in statuses:
         for remark in niche_status.remarks:
@@ -74,15 +74,15 @@ def rebuild(niches: tuple[str, ...]) -> None:
 
     from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.features.embed import embed
-    from thumblab_pipelines.features.learnt_vectors import forget_failures
+    from thumblab_pipelines.features.learnt_vectors import delete_encoding_failures
     from thumblab_pipelines.library.build import build_index, promote_index
-    from thumblab_pipelines.models.refresh import held_niches
+    from thumblab_pipelines.models.refresh import niches_with_videos
 
     lab = _lab()
     console = Console(stderr=True)
 
     def rebuild_niche(niche: str) -> str:
-        forget_failures(lab, niche)
+        delete_encoding_failures(lab, niche)
         with progress_bars(console) as listener:
             embedded = embed(lab, niche, listener)
         for sentence in (*embedded.unreadable, *embedded.without):
@@ -94,7 +94,7 @@ def rebuild(niches: tuple[str, ...]) -> None:
         held = "" if served.held is None else f"; not served, because it is held: {served.held}"
         return f"{built.release.release_id} ({summary}){held}"
 
-    chosen = niches or held_niches(lab)
+    chosen = niches or niches_with_videos(lab)
     if not chosen:
         raise LabError("the lab has no videos yet; `thumblab import FOLDER --serve` imports a catalogue and serves it")
     _for_each(chosen, rebuild_niche)
@@ -208,12 +208,12 @@ def search(
 ) -> None:
     """Find the thumbnails most like a picture, a video or words, in all niches or in those named."""
     from thumblab_cli.printing.library_index import hit_line
-    from thumblab_core.index import Only
+    from thumblab_core.index import PublishedBetween
     from thumblab_pipelines.library.search import search_libraries
 
     if sum(value is not None for value in query.values()) != 1:
         raise click.UsageError("Give one of --image, --video and --text.")
-    found = search_libraries(_lab(), niches or NICHES, count, Only(_day(since), _day(until)), **query)
+    found = search_libraries(_lab(), niches or NICHES, count, PublishedBetween(_day(since), _day(until)), **query)
     if as_json:
         hits = [
             {"niche": hit.niche, "similarity": hit.similarity, **dataclasses.asdict(hit.item)} for hit in found.hits

@@ -17,7 +17,7 @@ def command(as_json: bool) -> None:
     from datetime import UTC, datetime
 
     from thumblab_cli.printing.collection import quota_table
-    from thumblab_cli.printing.tables import whole_console
+    from thumblab_cli.printing.tables import wide_console
     from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.youtube.quota import Ledger, next_reset, pacific_day
@@ -30,7 +30,7 @@ def command(as_json: bool) -> None:
         day = pacific_day(now).isoformat()
         click.echo(json.dumps({"day": day, "resets_at": next_reset(now).isoformat(), "buckets": rows}))
         return
-    console = whole_console()
+    console = wide_console()
     console.print(quota_table(balances, f"YouTube quota of {pacific_day(now)} (California)"))
     console.print(f"Reset at {next_reset(now):%Y-%m-%d %H:%M} UTC, in {_hours_and_minutes(next_reset(now) - now)}.")
 

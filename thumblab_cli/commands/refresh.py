@@ -26,10 +26,10 @@ def command(niches: tuple[str, ...], no_train: bool) -> None:
     from rich.console import Console
 
     from thumblab_pipelines.lab import Lab
-    from thumblab_pipelines.models.refresh import held_niches
+    from thumblab_pipelines.models.refresh import niches_with_videos
 
     lab = Lab.open()
-    wanted = list(niches) or held_niches(lab)
+    wanted = list(niches) or niches_with_videos(lab)
     if not wanted:
         raise LabError("the lab has no videos yet; `thumblab import FOLDER --serve` imports a catalogue and serves it")
     serve(Console(), lab, wanted, train=not no_train)

@@ -55,7 +55,7 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
     Several processes:
       accelerate launch --multi_gpu --num_processes 2 -m thumblab_cli.main train
     """
-    from thumblab_cli.printing.tables import progress_bars, whole_console
+    from thumblab_cli.printing.tables import progress_bars, wide_console
     from thumblab_core.releases.release import ALL, MODEL
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.models.build import build_model, check_model
@@ -63,7 +63,7 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
     from thumblab_pipelines.training.distributed import ProcessGroup
 
     lab, config, main = Lab.open(chosen), TrainConfig(**fields), ProcessGroup().main
-    console = whole_console(stderr=as_json, quiet=not main)
+    console = wide_console(stderr=as_json, quiet=not main)
     try:
         with progress_bars(console) as listener:
             built = build_model(lab, config, listener, logs=logs)

@@ -37,7 +37,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     A server that ends by itself is started again, at most three times in ten minutes. `up` ends when the database ends.
     """
     from thumblab_cli.demo.lab import demo_lab
-    from thumblab_cli.printing.tables import whole_console
+    from thumblab_cli.printing.tables import wide_console
     from thumblab_cli.servers import lab_servers, ports
     from thumblab_cli.servers.supervisor import Supervisor
     from thumblab_cli.servers.waiting import wait_for
@@ -45,7 +45,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     from thumblab_core.running import Running, announced
 
     chosen = lab_settings(demo, catalogue)
-    console = whole_console()
+    console = wide_console()
     # Both signals, whatever this process inherited: a shell starts background jobs with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -108,7 +108,7 @@ def _print_addresses(console: "Console", running: "Running", chosen: "Settings")
 
 def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings") -> None:
     """Start servers again that end, for ever. Raises LabError when the database ends, or a server keeps ending."""
-    from thumblab_core.database.server import running_database_url
+    from thumblab_core.database.urls import running_database_url
     from thumblab_core.errors import LabError
 
     def print_line(line: str) -> None:

@@ -22,7 +22,7 @@ from thumblab_cli.servers.waiting import wait_for
 from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:
-    from thumblab_pipelines.evaluation.questions import Evaluation
+    from thumblab_pipelines.evaluation.figures import Evaluation
 
 
 def walk_through(console: Console, folder: Path | None) -> None:
@@ -159,9 +159,9 @@ def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
     import pandas as pd
 
     from demo.catalogues.synthetic import SyntheticCatalogue
-    from thumblab_pipelines.dataset.kept_pairs import named_pairs
+    from thumblab_pipelines.dataset.retained_pairs import named_pairs
     from thumblab_pipelines.evaluation.evaluate import evaluate_scores
-    from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, NEW_CHANNELS
+    from thumblab_pipelines.evaluation.figures import ADAPTED, FUTURE, NEW_CHANNELS
     from thumblab_pipelines.lab import Lab
 
     if not isinstance(lab.catalogue, SyntheticCatalogue):

@@ -12,8 +12,8 @@ from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:
     from thumblab_core.releases.release import Release
+    from thumblab_pipelines.evaluation.figures import Evaluation
     from thumblab_pipelines.evaluation.on_catalogue import CatalogueEvaluation
-    from thumblab_pipelines.evaluation.questions import Evaluation
 
 _ADAPTED = "adapted"
 _AUCS = ("auc_all", "auc_2x")

@@ -9,7 +9,7 @@ from rich.table import Table
 from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:
-    from thumblab_pipelines.evaluation.questions import Evaluation
+    from thumblab_pipelines.evaluation.figures import Evaluation
 
 CHANNEL_SLICE = "channel:"
 """How the slice of a single channel starts; the id of the channel follows."""

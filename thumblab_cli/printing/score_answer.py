@@ -3,7 +3,7 @@
 from rich.markup import escape
 from rich.table import Table
 
-from thumblab_cli.printing.tables import table, whole_console
+from thumblab_cli.printing.tables import table, wide_console
 from thumblab_core.ranking.confidence import percent
 from thumblab_serving.schemas.answer import ScoreAnswer, ThumbnailScore, Verdict
 
@@ -15,7 +15,7 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
 
     `answered_by` says who answered. `note` says what the library is made of, where that has to be known.
     """
-    console = whole_console()
+    console = wide_console()
     console.print(_table(answer))
     if answer.verdict is not None:
         console.print(_verdict(answer), soft_wrap=True)

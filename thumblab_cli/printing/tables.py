@@ -16,7 +16,7 @@ _NO_WIDTH = 100_000
 """Columns of a console that is not a terminal: more than any line has."""
 
 
-def whole_console(stderr: bool = False, quiet: bool = False) -> Console:
+def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
     """Return a console that does not wrap lines if its output is not a terminal, such as a pipe or a file."""
     console = Console(stderr=stderr, quiet=quiet)
     if not console.is_terminal:

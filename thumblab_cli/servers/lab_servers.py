@@ -11,7 +11,7 @@ from thumblab_core.settings import CHECKOUT, Settings
 
 def mlflow_server(settings: Settings, port: int) -> Server:
     """Return the MLflow server, on the lab's PostgreSQL, with its artifacts in the data folder."""
-    from thumblab_core.database.server import named_database_url
+    from thumblab_core.database.urls import named_database_url
     from thumblab_core.embedded_postgres.cluster import link_to
 
     base = f"http://127.0.0.1:{port}"

@@ -7,29 +7,29 @@ changed since (`changes`). docs/release-format.md describes the files.
 from thumblab_core.index.changes import Change
 from thumblab_core.index.items import (
     MAX_NEIGHBOURS,
-    WINNER,
+    WINNER_RULE,
     Item,
     LibraryError,
     Neighbour,
-    Only,
+    PublishedBetween,
     RebuildRequiredError,
     examples_of,
     percentile_among,
     typical_neighbours,
 )
-from thumblab_core.index.kinds import Kind
+from thumblab_core.index.kinds import IndexKind
 from thumblab_core.index.niche_index import NicheIndex
 
 __all__ = [
     "MAX_NEIGHBOURS",
-    "WINNER",
+    "WINNER_RULE",
     "Change",
+    "IndexKind",
     "Item",
-    "Kind",
     "LibraryError",
     "Neighbour",
     "NicheIndex",
-    "Only",
+    "PublishedBetween",
     "RebuildRequiredError",
     "examples_of",
     "percentile_among",

@@ -13,7 +13,7 @@ from thumblab_core.index.items import MAX_NEIGHBOURS, Item, LibraryError
 from thumblab_core.index.kinds import (
     AUTO,
     FLAT,
-    Kind,
+    IndexKind,
     UntrainableError,
     all_cores,
     factory_for,
@@ -37,7 +37,7 @@ _MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
 class Base:
     """A set of vectors with their items. It never changes, and many threads may search it at once."""
 
-    def __init__(self, index: Any, vectors: Vectors, items: Sequence[Item], kind: Kind) -> None:
+    def __init__(self, index: Any, vectors: Vectors, items: Sequence[Item], kind: IndexKind) -> None:
         self.index = index
         self.vectors = vectors
         self.items = tuple(items)
@@ -71,7 +71,7 @@ class Base:
         if chosen == FLAT or len(vectors) < 2:
             return cls._exact(vectors, items, None if factory in (AUTO, FLAT) else f"too few vectors for {chosen}")
         try:
-            base = cls(trained(vectors, chosen), vectors, items, Kind(chosen))._tuned(target)
+            base = cls(trained(vectors, chosen), vectors, items, IndexKind(chosen))._tuned(target)
         except UntrainableError as error:
             return cls._exact(vectors, items, str(error))
         if base.kind.recall >= target:
@@ -83,7 +83,7 @@ class Base:
 
     @classmethod
     def _exact(cls, vectors: Vectors, items: Sequence[Item], note: str | None) -> "Base":
-        return cls(flat(vectors), vectors, items, Kind(FLAT, note=note))
+        return cls(flat(vectors), vectors, items, IndexKind(FLAT, note=note))
 
     def nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
         """Return cosines and rows of the k vectors nearest to a unit vector [d], nearest first; fewer if there are fewer."""

@@ -14,7 +14,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index.base import Base
 from thumblab_core.index.calibration import Calibration
 from thumblab_core.index.items import Item, LibraryError
-from thumblab_core.index.kinds import FLAT, Kind, faiss_module, set_parameter
+from thumblab_core.index.kinds import FLAT, IndexKind, faiss_module, set_parameter
 from thumblab_core.releases.release import Release
 
 INDEX, ITEMS, VECTORS, CALIBRATION = "index.faiss", "items.json", "vectors.npy", "calibration.npy"
@@ -49,7 +49,7 @@ def read_base(release: Release) -> Base:
         with _without_garbage_collection():
             items = _ITEMS.validate_json((release.path / ITEMS).read_bytes(), strict=False)
         index = faiss_module().read_index(str(release.path / INDEX))
-        kind = Kind(**(release.info.get("search") or {"factory": FLAT}))
+        kind = IndexKind(**(release.info.get("search") or {"factory": FLAT}))
         # Searches read only a few vectors of an approximate index, so they need not all be in memory.
         vectors = (
             _vectors_of(index) if kind.exact else np.load(release.path / VECTORS, mmap_mode="r", allow_pickle=False)

@@ -14,7 +14,7 @@ MAX_NEIGHBOURS = 200
 """The most neighbours that any part of the lab asks for. The recall of a library is measured at this number."""
 
 OUTLIER, LEAST_RATE, UNMEASURED_RATE = 2.0, 10.0, 1_000.0
-WINNER = (
+WINNER_RULE = (
     f"At least {OUTLIER:g} times what its channel usually gets, and {LEAST_RATE:g} views an hour; where the channel has no "
     f"baseline yet, {UNMEASURED_RATE:,.0f} views an hour."
 )
@@ -89,7 +89,7 @@ def examples_of(near: Sequence[Neighbour], k: int) -> list[Neighbour]:
 
 
 @dataclass(frozen=True)
-class Only:
+class PublishedBetween:
     """Limits a search to videos published from `since` to `until`, both included. None means no limit.
 
     A video with an unknown day is outside every limit.

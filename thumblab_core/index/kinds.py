@@ -29,7 +29,7 @@ class UntrainableError(LibraryError):
 
 
 @dataclass(frozen=True)
-class Kind:
+class IndexKind:
     """How a library is searched: a FAISS factory string, and the one parameter that trades time for recall.
 
     `recall` is the share of the true `k` nearest vectors that is found. It is measured on `queries` vectors of the library,

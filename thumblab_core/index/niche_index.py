@@ -23,12 +23,12 @@ from thumblab_core.index.items import (
     Item,
     LibraryError,
     Neighbour,
-    Only,
+    PublishedBetween,
     examples_of,
     percentile_among,
     typical_neighbours,
 )
-from thumblab_core.index.kinds import AUTO, Kind
+from thumblab_core.index.kinds import AUTO, IndexKind
 from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 
@@ -75,7 +75,7 @@ class NicheIndex:
         return len(self) > 1 and len(self._calibration) > 0
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> IndexKind:
         return self._base.kind
 
     @cached_property
@@ -142,13 +142,13 @@ class NicheIndex:
             "are taken in place"
         )
 
-    def search(self, vector: Vectors, k: int, only: Only | None = None) -> list[Neighbour]:
+    def search(self, vector: Vectors, k: int, only: PublishedBetween | None = None) -> list[Neighbour]:
         """Return the k items nearest to a unit vector [d], nearest first; fewer if there are fewer.
 
         With `only`, every admitted video is compared, so that few admitted ones are found too.
         """
         self._require_valid(vector, "the query")
-        if only is None or only == Only():
+        if only is None or only == PublishedBetween():
             similarities, positions = self._nearest(vector, k)
         else:
             admitted = np.array([position for position, item in self._numbered() if only.admits(item)], np.int64)

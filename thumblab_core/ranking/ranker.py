@@ -1,6 +1,6 @@
 """The ranking model: a network over [picture; title; the title's facts and words], with three kinds of heads.
 
-    inputs      picture d_i; title d_t; FACTS; WORDS: see `join`; standardised, each block to length 1
+    inputs      picture d_i; title d_t; FACTS; WORDS: see `model_inputs`; standardised, each block to length 1
     linear      d -> 1                      a linear model, which is all that a few thousand videos can teach
     trunk       d without WORDS -> 512      it would only memorise two thousand columns of words
     pairwise    512 -> 256 -> 128 -> 1      what the linear model misses; the score is the sum of both
@@ -175,7 +175,7 @@ class Ranker(nn.Module):
         return Predictions(score.numpy(), engagement.numpy(), auxiliary.numpy())
 
 
-def join(images: Vectors, titles: Vectors, texts: Sequence[str], facts: int = VERSION) -> Float32s:
+def model_inputs(images: Vectors, titles: Vectors, texts: Sequence[str], facts: int = VERSION) -> Float32s:
     """Return the model's inputs, float32 [n, d], from image vectors [n, d_i], title vectors [n, d_t] and the n titles.
 
     `facts`: the version of the title facts that the model was trained with, `RankerConfig.title_facts`.

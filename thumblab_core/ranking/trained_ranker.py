@@ -19,7 +19,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_core.ranking.percentiles import percentile_of
-from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig, join
+from thumblab_core.ranking.ranker import Predictions, Ranker, RankerConfig, model_inputs
 from thumblab_core.ranking.skill import Skill, read_skills
 from thumblab_core.releases.release import Release
 
@@ -32,7 +32,7 @@ _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
 
 
 @dataclass(frozen=True)
-class Informed:
+class EngagementAccuracy:
     """How informative the absolute head is, measured on `videos` held-out videos.
 
     `correlation`: rank correlation of its predictions with the true values; `low`: the lower end of its 95 % interval.
@@ -106,7 +106,7 @@ class TrainedRanker:
 
         `adapter`: of the channel that the scores are adapted to, if any.
         """
-        return self.predict_inputs(join(images, titles, texts, self.model.config.title_facts), adapter)
+        return self.predict_inputs(model_inputs(images, titles, texts, self.model.config.title_facts), adapter)
 
     def predict_inputs(self, inputs: npt.NDArray[np.float32], adapter: Adapter | None = None) -> Predictions:
         """Return predictions from inputs [n, d], see `thumblab_core.ranking.ranker.join`."""
@@ -122,10 +122,10 @@ class TrainedRanker:
         return str(self.training.get("absolute", ENGAGEMENT))
 
     @property
-    def informed(self) -> Informed | None:
+    def informed(self) -> EngagementAccuracy | None:
         """How informative the predicted engagement is; None where it was not measured."""
         figures = self.training.get("informed")
-        return None if figures is None else Informed(**figures)
+        return None if figures is None else EngagementAccuracy(**figures)
 
     @property
     def uninformed(self) -> str | None:

@@ -138,7 +138,7 @@ def file_checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def unread(error: BaseException | None) -> bool:
+def was_not_read(error: BaseException | None) -> bool:
     """Return whether an error, or one that led to it, means that the system did not read an existing file.
 
     The content of that file is then unknown. Readers of file formats also raise `OSError` for damage, but without `errno`.
@@ -152,7 +152,7 @@ def unread(error: BaseException | None) -> bool:
 
 def require_damage(release: Release, error: BaseException) -> None:
     """Raise `UnreadError` if the release only could not be read. Call this before treating the release as damaged."""
-    if unread(error):
+    if was_not_read(error):
         raise UnreadError(f"{release} cannot be read now ({error}); try again later") from error
 
 
@@ -162,7 +162,7 @@ def _explained_read_errors(problem: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not unread(error):
+        if not was_not_read(error):
             raise ReleaseError(f"{problem} ({error})") from error
         raise UnreadError(
             f"{problem} now ({error}); try again later, and remove the release if the error stays"

@@ -28,7 +28,7 @@ Sentences = tuple[str, str]
 """The reason for a value, and what would raise it."""
 
 
-def explained(name: str, value: float, evidence: Evidence, weak: bool | None = None) -> SubScore:
+def explain(name: str, value: float, evidence: Evidence, weak: bool | None = None) -> SubScore:
     """Return the sub-score with its reason, and a fix where it is weak or the evidence shows what to change.
 
     `weak`: whether it is weak among the thumbnails of a niche; None compares it with `WEAK`.

@@ -18,7 +18,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.images import Pixels
 from thumblab_core.sub_scores import title_match
 from thumblab_core.sub_scores.evidence import Evidence, Measurement, SubScore, UnreadLine
-from thumblab_core.sub_scores.explanations import explained
+from thumblab_core.sub_scores.explanations import explain
 from thumblab_core.sub_scores.faces import FaceFinder
 from thumblab_core.sub_scores.picture_measurement import Engines, PictureMeasurement, measure_picture
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
@@ -162,11 +162,11 @@ class Meter:
         match = self._title_match(title, result, vectors)
         if not isinstance(match, str):
             evidence = replace(evidence, title_match_by=match[1])
-        scores = {name: explained(name, value, evidence) for name, value in result.values.items()}
+        scores = {name: explain(name, value, evidence) for name, value in result.values.items()}
         scores["title_match"] = (
             SubScore("title_match", None, match, None)
             if isinstance(match, str)
-            else explained("title_match", match[0], evidence)
+            else explain("title_match", match[0], evidence)
         )
         return Measurement(scores, evidence)
 

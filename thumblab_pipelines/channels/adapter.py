@@ -18,11 +18,11 @@ from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import MOST_VIDEOS, Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.releases.release import ALL, MODEL, Release
-from thumblab_pipelines.channels.adapter_videos import read_own
+from thumblab_pipelines.channels.adapter_videos import read_channel_videos
 from thumblab_pipelines.channels.collect import Channel, find_channel
 from thumblab_pipelines.channels.evaluate import AdapterEvaluation, evaluate_adapter
 from thumblab_pipelines.dataset.ageing import Growth
-from thumblab_pipelines.dataset.seen_videos import seen_by
+from thumblab_pipelines.dataset.video_fingerprints import was_trained_on
 from thumblab_pipelines.features.vectors import digests, read_vectors
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
@@ -69,7 +69,7 @@ class FittedAdapter:
 
 
 @dataclass(frozen=True)
-class Refitted:
+class RefitResult:
     """The result of fitting all added adapters again: channels by result, and the error of each that failed."""
 
     fitted: list[str] = field(default_factory=list)
@@ -129,11 +129,11 @@ def fit_channel_adapter(
             raise AnotherModelError("another model was served in the meantime; run the command again")
         videos, images, titles, left_out = _videos_with_vectors(lab, channel.channel_id, model)
         start = time.perf_counter()
-        data = prepare(ranker, videos, images, titles, growth_of(ranker))
+        data = channel_data(ranker, videos, images, titles, growth_of(ranker))
         adapter = data.fit(np.arange(len(videos)))
         seconds = time.perf_counter() - start
         ids = videos.video_id.tolist()
-        trained_on = seen_by(model, ids) if ids else None
+        trained_on = was_trained_on(model, ids) if ids else None
         evaluation = evaluate_adapter(
             data, images, ranker.training.get("near_duplicate"), lab.settings.pair_days, trained_on
         )
@@ -161,13 +161,13 @@ def fit_channel_adapter(
     )
 
 
-def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Progress = silent) -> Refitted:
+def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Progress = silent) -> RefitResult:
     """Fit every added adapter again for a model, by default the served one, from the videos that its channel still has.
 
     An adapter for which nothing has changed stays as it is. One that fails does not stop the others: it stays as it was and
     is reported. Raises `LabError` when the model cannot be loaded.
     """
-    result = Refitted()
+    result = RefitResult()
     channel_ids = ChannelAdapters(lab.releases).channels()
     if not channel_ids:
         return result
@@ -192,19 +192,21 @@ def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Pro
     return result
 
 
-def prepare(ranker: TrainedRanker, videos: pd.DataFrame, images: Floats, titles: Floats, growth: Growth) -> ChannelData:
+def channel_data(
+    ranker: TrainedRanker, videos: pd.DataFrame, images: Floats, titles: Floats, growth: Growth
+) -> ChannelData:
     """Return the channel's videos as the model sees them.
 
     `videos`: as `read_own` returns them. `images`, `titles`: their vectors, [n, d_i] and [n, d_t], in the same order.
     """
-    from thumblab_core.ranking.ranker import join
+    from thumblab_core.ranking.ranker import model_inputs
 
     score_slope = float(ranker.training.get("kept", 1.0))
     if videos.empty:
         nothing = np.zeros((0, ranker.model.config.inputs), np.float32)
         return ChannelData(videos.assign(target=[]), nothing, np.zeros(0, np.float32), score_slope)
     facts = ranker.model.config.title_facts
-    inputs = join(images.astype(np.float32), titles.astype(np.float32), videos.title.tolist(), facts)
+    inputs = model_inputs(images.astype(np.float32), titles.astype(np.float32), videos.title.tolist(), facts)
     scores = ranker.model.predict(inputs).score
     with_target = videos.assign(target=growth.target(videos))
     return ChannelData(with_target, ranker.model.standardise(inputs), scores, score_slope)
@@ -219,7 +221,7 @@ def _videos_with_vectors(
     lab: Lab, channel_id: str, model: Release
 ) -> tuple[pd.DataFrame, Floats, Floats, dict[str, int]]:
     """Return the channel's videos, the vectors of their pictures and titles, and the number of videos left out by reason."""
-    videos, left_out = read_own(lab, channel_id, model)
+    videos, left_out = read_channel_videos(lab, channel_id, model)
     if len(videos) > MOST_VIDEOS:
         left_out["older than the newest thousand"] = len(videos) - MOST_VIDEOS
         videos = videos[-MOST_VIDEOS:].reset_index(drop=True)

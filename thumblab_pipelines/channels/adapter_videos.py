@@ -64,10 +64,10 @@ ORDER BY v.published_at, v.video_id
 """  # noqa: S608  (only constants are formatted in)
 
 
-def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, dict[str, int]]:
+def read_channel_videos(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the channel's usable videos in order of publication, and the number of videos that each rule left out.
 
-    A video counts under the first rule that applies to it. Videos without vectors are left out, see `encode_own`.
+    A video counts under the first rule that applies to it. Videos without vectors are left out, see `encode_channel_videos`.
     """
     import pandas as pd
 
@@ -105,7 +105,7 @@ def read_own(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, d
     return corpus[kept].drop(columns="lacks_count").reset_index(drop=True), left_out
 
 
-def encode_own(lab: Lab, channel_id: str, model: Release, progress: Progress = silent) -> int:
+def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: Progress = silent) -> int:
     """Make the missing vectors of the channel's pictures and titles with the model's encoders. Return how many were made.
 
     A picture that cannot be read gets no vector, nor does one for which the encoder returns no valid vector. Each is logged.

@@ -9,12 +9,12 @@ from thumblab_core.ranking.adapters import LEAST_VIDEOS
 from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.channels.adapter import FittedAdapter, fit_channel_adapter, served_model
-from thumblab_pipelines.channels.adapter_videos import encode_own
+from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
 from thumblab_pipelines.channels.collect import Channel, collect_channel, find_channel, is_name_for_youtube, niche_of
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
-from thumblab_pipelines.videos.names import channel_id_of, channel_key, written
+from thumblab_pipelines.videos.names import channel_id_of, channel_key, plain_text
 
 _NAMED = 5
 """Maximum number of channels that an error names."""
@@ -70,7 +70,7 @@ def add_channel(
         raise LabError("name the channel by its id (UC...), its exact title or its @handle, or give a --catalogue")
     else:
         channel, stopped = _known_or_collected(lab, name, niche, refresh, progress)
-    encoded = encode_own(lab, channel.channel_id, model, progress)
+    encoded = encode_channel_videos(lab, channel.channel_id, model, progress)
     return AddedChannel(fit_channel_adapter(lab, channel, model), encoded, imported, stopped)
 
 
@@ -140,7 +140,7 @@ def _known_or_collected(
 def _channel_of_catalogue(folder: Path, name: str | None) -> Channel:
     """Return the catalogue's channel of that id or title, or its only channel."""
     with (folder / "videos.csv").open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        titles = dict.fromkeys(written(row.get("channel") or "") for row in csv.DictReader(file))
+        titles = dict.fromkeys(plain_text(row.get("channel") or "") for row in csv.DictReader(file))
     # Titles that differ only in spelling have the same id; the last of them names the channel.
     title_by_id = {channel_id_of(title): title for title in titles if title}
     channels = [Channel(channel_id, title) for channel_id, title in title_by_id.items()]

@@ -14,7 +14,7 @@ from thumblab_pipelines.collection.uploads import newest_uploads
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.records import VIDEO, ChannelRecord, save_channels, save_videos
-from thumblab_pipelines.youtube.client import PAGE, YouTube
+from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError
 
 MOST_UPLOADS = 200
@@ -95,11 +95,11 @@ def _collect(
         # Other formats, such as an upcoming video, may have changed since and are read again.
         is_video = videos.c.format == VIDEO
         known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(uploads), is_video)))
-    for batch in batches([v for v in uploads if v not in known], PAGE, f"{record.title}: uploads", progress):
+    for batch in batches([v for v in uploads if v not in known], PAGE_SIZE, f"{record.title}: uploads", progress):
         records = youtube.videos(batch, niche)
         with lab.engine.begin() as connection:
             save_videos(connection, [video for video in records if video.channel_id == record.channel_id])
-    for batch in batches([v for v in uploads if v in known], PAGE, f"{record.title}: counts", progress):
+    for batch in batches([v for v in uploads if v in known], PAGE_SIZE, f"{record.title}: counts", progress):
         observe_counts(lab, youtube, batch)
 
 

@@ -11,7 +11,7 @@ from thumblab_core.niches import NICHES
 from thumblab_pipelines.tables.cells import is_nothing, moment, seconds, whole
 from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import not_utf8, read_rows, separator_of
-from thumblab_pipelines.videos.names import channel_id_of, visible, written
+from thumblab_pipelines.videos.names import channel_id_of, plain_text, visible
 from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
 
 REQUIRED = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "image")
@@ -122,7 +122,7 @@ class Table:
             if bad:
                 raise ValueError(f"{', '.join(bad)} holds bytes that are no text; save the file in UTF-8")
             texts = {name: "" if name in _VALUES and is_nothing(text) else text for name, text in texts.items()}
-            plain = texts | {name: written(texts[name]) for name in _FREE_TEXT if name in texts}
+            plain = texts | {name: plain_text(texts[name]) for name in _FREE_TEXT if name in texts}
             empty = [name for name in REQUIRED if not visible(plain[name])]
             if empty:
                 raise ValueError(f"{', '.join(empty)} is missing")

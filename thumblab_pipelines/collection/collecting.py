@@ -10,7 +10,7 @@ from thumblab_core.database.tables import channels
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import batches, silent
 from thumblab_pipelines.videos.records import Saved, VideoRecord, save_channels, save_videos
-from thumblab_pipelines.youtube.client import PAGE, YouTube
+from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 
 
 @dataclass
@@ -37,7 +37,9 @@ class Collecting:
         )
         with lab.engine.connect() as connection:
             unknown = sorted(wanted - set(connection.scalars(playlist_known)))
-        new_channels = [record for batch in batches(unknown, PAGE, "", silent) for record in youtube.channels(batch)]
+        new_channels = [
+            record for batch in batches(unknown, PAGE_SIZE, "", silent) for record in youtube.channels(batch)
+        ]
         with lab.engine.begin() as connection:
             save_channels(connection, new_channels)
             known = set(connection.scalars(select(channels.c.channel_id).where(channels.c.channel_id.in_(wanted))))

@@ -26,7 +26,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.records import save_videos
 from thumblab_pipelines.youtube.answers import Upload
-from thumblab_pipelines.youtube.client import PAGE, YouTube
+from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.youtube.paging import Paging
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, QuotaError, Spending
@@ -129,7 +129,7 @@ class _Run:
         last."""
         try:
             while not self._stop.is_set():
-                if self._examine(at_least=PAGE) or self._walk():
+                if self._examine(at_least=PAGE_SIZE) or self._walk():
                     continue
                 with self._engine.connect() as connection:
                     others_walk = crawl_channels.any_to_walk(connection, self._niche, self.walk_before)
@@ -147,7 +147,7 @@ class _Run:
         A call costs a unit, whatever the number of its videos.
         """
         with self._engine.begin() as connection:
-            channels = crawl_state.take_videos(connection, self._niche, PAGE)
+            channels = crawl_state.take_videos(connection, self._niche, PAGE_SIZE)
             if len(channels) < at_least:
                 return False
             records = {record.video_id: record for record in self._youtube.videos(list(channels), self._niche)}

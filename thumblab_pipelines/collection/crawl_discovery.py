@@ -10,10 +10,10 @@ from thumblab_core.settings import Settings
 from thumblab_pipelines.collection import crawl_channels, crawl_rules, crawl_searches
 from thumblab_pipelines.progress import Progress
 from thumblab_pipelines.videos.records import save_channels
-from thumblab_pipelines.youtube.answers import Hit
-from thumblab_pipelines.youtube.client import PAGE, YouTube
+from thumblab_pipelines.youtube.answers import SearchHit
+from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
-from thumblab_pipelines.youtube.paging import MOST_PAGES_OF_A_SEARCH, Paging
+from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging
 from thumblab_pipelines.youtube.quota import SEARCHES
 
 _MOST_BARREN = 4
@@ -68,7 +68,7 @@ class Discovery:
             self.progress(f"{self.niche}: channels found", min(known, wanted), wanted)
         return None
 
-    def _search(self, search: crawl_searches.Search) -> tuple[list[Hit], str | None]:
+    def _search(self, search: crawl_searches.Search) -> tuple[list[SearchHit], str | None]:
         """Return the new hits of the search's next page and the token of the page after it."""
         try:
             page = self.youtube.search(
@@ -85,7 +85,7 @@ class Discovery:
                 return [], None  # the token of an earlier day is no longer valid, which ends this search
             raise
         what = f"the search of {self.niche} from {search.published_after:%Y-%m-%d}"
-        paging = Paging[Hit](what, lambda hit: hit.video_id, MOST_PAGES_OF_A_SEARCH, search.pages, search.cursor)
+        paging = Paging[SearchHit](what, lambda hit: hit.video_id, MAX_SEARCH_PAGES, search.pages, search.cursor)
         hits = paging.take(page)
         if paging.remark is not None:
             self.remarks.append(paging.remark)
@@ -96,7 +96,7 @@ class Discovery:
         while True:
             with self.engine.begin() as connection:
                 before = self.youtube.now - _RECHECK_AFTER
-                ids = crawl_channels.take_unchecked(connection, self.niche, PAGE, before)
+                ids = crawl_channels.take_unchecked(connection, self.niche, PAGE_SIZE, before)
                 if not ids:
                     return
                 records = {record.channel_id: record for record in self.youtube.channels(ids)}

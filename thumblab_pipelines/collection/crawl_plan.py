@@ -10,7 +10,7 @@ from sqlalchemy import text
 from thumblab_pipelines.collection import crawl_state
 from thumblab_pipelines.collection.crawl_searches import pages_searched
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.youtube.client import PAGE
+from thumblab_pipelines.youtube.client import PAGE_SIZE
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, Balance, Ledger
 
 VIDEOS_PER_CHANNEL = 133
@@ -85,7 +85,7 @@ def plan_crawl(lab: Lab, niches: Sequence[str], channels: int | None = None, per
         _days(searches, by_bucket[SEARCHES], settings.quota_kept_searches),
     )
     videos = sum(p.videos_expected for p in planned)
-    naive = math.ceil(videos / PAGE / max(settings.quota_searches, 1))
+    naive = math.ceil(videos / PAGE_SIZE / max(settings.quota_searches, 1))
     return Plan(planned, mean, searches, units, days, naive, balances)
 
 
@@ -99,8 +99,8 @@ def _plan_niche(lab: Lab, niche: str, wanted: int, mean: float, walk_before: dat
     to_walk = to_check + counted.channels_to_walk
     new_videos = to_walk * mean
     # The last page is rarely full, and a walk may read one page more to see that it was the last: one page on average.
-    upload_pages = to_walk * (mean / PAGE + 1)
-    video_pages = (new_videos + counted.videos_waiting) / PAGE
+    upload_pages = to_walk * (mean / PAGE_SIZE + 1)
+    video_pages = (new_videos + counted.videos_waiting) / PAGE_SIZE
     listed = sum(counted.videos.values()) + counted.videos_waiting
     return NichePlan(
         niche,
@@ -110,7 +110,7 @@ def _plan_niche(lab: Lab, niche: str, wanted: int, mean: float, walk_before: dat
         listed,
         round(listed + new_videos),
         math.ceil(to_find / max(found_per_search, 1)),
-        math.ceil(to_check / PAGE) + math.ceil(upload_pages) + math.ceil(video_pages),
+        math.ceil(to_check / PAGE_SIZE) + math.ceil(upload_pages) + math.ceil(video_pages),
     )
 
 

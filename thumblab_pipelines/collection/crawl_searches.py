@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import crawl_searches
 from thumblab_pipelines.collection import crawl_channels
-from thumblab_pipelines.youtube.answers import Hit
+from thumblab_pipelines.youtube.answers import SearchHit
 
 _WEEK = timedelta(days=7)
 _A_MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -67,7 +67,7 @@ def take_search(connection: Connection, niche: str) -> Search | None:
 
 
 def save_search(
-    connection: Connection, niche: str, search: Search, hits: Sequence[Hit], cursor: str | None, now: datetime
+    connection: Connection, niche: str, search: Search, hits: Sequence[SearchHit], cursor: str | None, now: datetime
 ) -> int:
     """Store the channels of a page and the token of the next page; return how many channels are new."""
     new = crawl_channels.add(connection, niche, {hit.channel_id: hit.channel_title for hit in hits}, now)

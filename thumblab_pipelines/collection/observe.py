@@ -12,7 +12,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.deletion import Deletion
 from thumblab_pipelines.videos.records import SHORT, VIDEO
-from thumblab_pipelines.youtube.client import PAGE, YouTube
+from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 
 # Views come fast at first and rarely after some weeks, so young videos are observed more often. The intervals are a
@@ -72,13 +72,15 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
             # A live or upcoming video becomes something else, which its counts alone would not show.
             unsettled = [video_id for video_id, kind in formats.items() if kind not in (VIDEO, SHORT)]
             missing: list[str] = []
-            for batch in batches(settled, PAGE, f"{niche}: observing", progress):
+            for batch in batches(settled, PAGE_SIZE, f"{niche}: observing", progress):
                 asked += len(batch)
                 counted = observe_counts(lab, youtube, batch).video_ids
                 observed += len(counted)
                 missing += sorted(set(batch) - set(counted))
             asked += len(unsettled)
-            for batch in batches(unsettled + missing, PAGE, f"{niche}: fetching live and missing videos", progress):
+            for batch in batches(
+                unsettled + missing, PAGE_SIZE, f"{niche}: fetching live and missing videos", progress
+            ):
                 refetched = refetch(lab, youtube, niche, batch)
                 observed += refetched.present
                 gone += refetched.gone

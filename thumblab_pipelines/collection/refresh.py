@@ -16,7 +16,7 @@ from thumblab_pipelines.collection.uploads import newest_uploads
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.records import SHORT, VIDEO, Saved
-from thumblab_pipelines.youtube.client import PAGE, YouTube
+from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 
 # Only the latest observation of a video counts: a premiere that was postponed was rightly seen before its date of now.
@@ -113,7 +113,7 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
         progress(f"{niche}: channels", done, len(chosen))
     # A list that grows while it is read gives an upload twice.
     _save_new(lab, youtube, niche, list(dict.fromkeys(new)), collecting, progress)
-    for batch in batches(list(dict.fromkeys(known)), PAGE, f"{niche}: known uploads", progress):
+    for batch in batches(list(dict.fromkeys(known)), PAGE_SIZE, f"{niche}: known uploads", progress):
         observed = observe_counts(lab, youtube, batch)
         collecting.video_ids.update(observed.video_ids)
         collecting.saved += Saved(0, observed.new)
@@ -139,9 +139,9 @@ def _save_new(
     """Save new uploads in batches, first those whose facts the search has given already."""
     fetched = [video_id for video_id in video_ids if video_id in collecting.records]
     unfetched = [video_id for video_id in video_ids if video_id not in collecting.records]
-    for batch in batches(fetched, PAGE, f"{niche}: uploads", progress):
+    for batch in batches(fetched, PAGE_SIZE, f"{niche}: uploads", progress):
         collecting.save(lab, youtube, [collecting.records[video_id] for video_id in batch])
-    for batch in batches(unfetched, PAGE, f"{niche}: uploads", progress):
+    for batch in batches(unfetched, PAGE_SIZE, f"{niche}: uploads", progress):
         collecting.save(lab, youtube, youtube.videos(batch, niche))
 
 

@@ -12,9 +12,9 @@ from thumblab_pipelines.collection.collecting import Collecting
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress
 from thumblab_pipelines.videos.records import VIDEO, VideoRecord
-from thumblab_pipelines.youtube.answers import Hit, Page
-from thumblab_pipelines.youtube.client import PAGE, YouTube
-from thumblab_pipelines.youtube.paging import MOST_PAGES_OF_A_SEARCH, Paging, pages
+from thumblab_pipelines.youtube.answers import Page, SearchHit
+from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
+from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging, pages
 
 _PROBE_AGAIN = timedelta(days=30)
 """A category that had no chart is asked for one again after this time."""
@@ -34,9 +34,9 @@ def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collect
     settings = lab.settings
     after = youtube.now - timedelta(days=settings.search_days)
     progress(f"{niche}: trending", collecting.formats[VIDEO], wanted)
-    paging = Paging[Hit](f"the search of {niche}", lambda hit: hit.video_id, MOST_PAGES_OF_A_SEARCH)
+    paging = Paging[SearchHit](f"the search of {niche}", lambda hit: hit.video_id, MAX_SEARCH_PAGES)
 
-    def ask(cursor: str | None) -> Page[Hit]:
+    def ask(cursor: str | None) -> Page[SearchHit]:
         return youtube.search(
             Niche(niche).category_id, settings.region, after, cursor=cursor, language=settings.language
         )
@@ -59,7 +59,7 @@ def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collect
 
 def _most_pages(wanted: int) -> int:
     """Return how many pages of a search are read: where most results are Shorts, the last videos are not worth more."""
-    return max(2, -(-wanted // PAGE))
+    return max(2, -(-wanted // PAGE_SIZE))
 
 
 def _chart(lab: Lab, youtube: YouTube, niche: str) -> list[VideoRecord] | None:

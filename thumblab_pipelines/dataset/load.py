@@ -11,7 +11,7 @@ import numpy as np
 from thumblab_core.arrays import Flags, Float32s, Rows
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.releases.release import Release
-from thumblab_pipelines.dataset.kept_pairs import deleted_in
+from thumblab_pipelines.dataset.retained_pairs import deleted_videos
 from thumblab_pipelines.dataset.snapshot import Snapshot
 from thumblab_pipelines.features.vectors import digests, read_vectors
 from thumblab_pipelines.lab import Lab
@@ -80,7 +80,7 @@ def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None =
     videos = pd.read_parquet(release.path / "videos.parquet")
     pairs = pd.read_parquet(release.path / "pairs.parquet")
     snapshot = Snapshot.load(release, len(videos))
-    deleted_ids = deleted_in(lab, release) if forgotten is None else forgotten
+    deleted_ids = deleted_videos(lab, release) if forgotten is None else forgotten
     deleted = videos.video_id.isin(list(deleted_ids)).to_numpy(bool)
     if deleted.any():
         winner, loser = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
@@ -92,7 +92,7 @@ def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None =
     )
 
 
-def in_spaces_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, Flags]:
+def with_vectors_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, Flags]:
     """Return the dataset with the vectors of the model's encoders, and which videos [n] have both of their vectors.
 
     The vectors of the other videos are zeros.

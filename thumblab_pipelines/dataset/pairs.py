@@ -19,11 +19,11 @@ from thumblab_core.inclusion import OUTLIER_SIGMAS
 from thumblab_core.releases.release import ALL, PAIRS, Release
 from thumblab_pipelines.dataset.ageing import age_exponent, fit_growth
 from thumblab_pipelines.dataset.corpus import LATER_RULES, exclude, read_corpus
-from thumblab_pipelines.dataset.kept_pairs import holding_pairs, prune_pairs
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.near_duplicates import Pictures
 from thumblab_pipelines.dataset.outliers import training_outliers
 from thumblab_pipelines.dataset.pairing import pair_up
+from thumblab_pipelines.dataset.retained_pairs import holding_pairs, prune_pairs
 from thumblab_pipelines.dataset.snapshot import Snapshot, read_snapshot
 from thumblab_pipelines.dataset.splits import PARTS, TRAIN, split_by_channel, split_by_time
 from thumblab_pipelines.lab import Lab, inputs_digest

@@ -8,7 +8,7 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.groups import RETRY
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
-from thumblab_pipelines.models.refresh import RefreshListener, held_niches, refresh_all
+from thumblab_pipelines.models.refresh import RefreshListener, niches_with_videos, refresh_all
 
 
 @dg.op(
@@ -24,7 +24,7 @@ def serve_what_is_held(
         events.append(dg.AssetMaterialization(asset, partition=niche, metadata={"dagster/row_count": rows}))
 
     with explained():
-        niches = held_niches(opened)
+        niches = niches_with_videos(opened)
         if not niches:
             raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
         listener = RefreshListener(lab.progress(context), record, context.log.info, context.log.warning)

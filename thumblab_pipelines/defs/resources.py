@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from thumblab_core.database.server import database_url
+from thumblab_core.database.urls import database_url
 from thumblab_core.settings import Settings, settings
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.tracking import Tracker

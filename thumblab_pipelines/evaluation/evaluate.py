@@ -22,10 +22,10 @@ from thumblab_core.arrays import Floats, Rows
 from thumblab_core.database.tables import model_evaluations
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TEST, TRAIN, VALIDATION
-from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, MODEL, NEW_CHANNELS, Evaluation, HeldOutPairs
+from thumblab_pipelines.evaluation.figures import ADAPTED, FUTURE, MODEL, NEW_CHANNELS, Evaluation, HeldOutPairs
 from thumblab_pipelines.evaluation.reference_models import LINEAR, POOLED, references
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.statistics.held_out import HeldOut
+from thumblab_pipelines.statistics.held_out_scores import HeldOutScores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ GLOBAL = "global"
 """The scorer that is the model without channel adapters."""
 
 
-def evaluate(data: Dataset, held: HeldOut) -> list[Evaluation]:
+def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
     """Return the figures of the model and of its reference models on all three splits.
 
     docs/evaluation.md lists the figures. Splits of unseen channels are left out if no model could be trained for them.

@@ -24,10 +24,10 @@ from thumblab_core.releases.release import ALL, ENCODER, MODEL, Release
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
 from thumblab_pipelines.dataset.load import Dataset, load_dataset
 from thumblab_pipelines.dataset.pairs import build_pairs
-from thumblab_pipelines.dataset.seen_videos import seen_by
 from thumblab_pipelines.dataset.splits import place_in_channel
-from thumblab_pipelines.evaluation.questions import ADAPTED, Evaluation, HeldOutPairs
-from thumblab_pipelines.evaluation.questions import MODEL as SCORER
+from thumblab_pipelines.dataset.video_fingerprints import was_trained_on
+from thumblab_pipelines.evaluation.figures import ADAPTED, Evaluation, HeldOutPairs
+from thumblab_pipelines.evaluation.figures import MODEL as SCORER
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
@@ -157,7 +157,7 @@ def evaluate_on_catalogue(
     data = load_dataset(lab, pairs_release)
     known = _first(data.videos, share or 0.0)
     pairs = _outside(data.pairs, known)
-    trained_on = seen_by(model, data.videos.video_id.tolist())
+    trained_on = was_trained_on(model, data.videos.video_id.tolist())
     evaluated = pairs if trained_on is None else _outside(pairs, trained_on)
     if evaluated.empty:
         raise LabError(_no_pair_left(data, pairs, known))
@@ -180,10 +180,10 @@ class _ScoredCatalogue:
     """The scores of a model for the videos of a catalogue, and their figures on the given pairs."""
 
     def __init__(self, data: Dataset, trained: TrainedRanker, pairs: pd.DataFrame) -> None:
-        from thumblab_core.ranking.ranker import join
+        from thumblab_core.ranking.ranker import model_inputs
 
         self._data, self._trained, self._pairs = data, trained, pairs
-        inputs = join(data.images, data.titles, data.videos.title.tolist(), trained.model.config.title_facts)
+        inputs = model_inputs(data.images, data.titles, data.videos.title.tolist(), trained.model.config.title_facts)
         self._inputs, self._scores = inputs, trained.predict_inputs(inputs).score
 
     def unadapted(self) -> Iterator[Evaluation]:

@@ -136,7 +136,7 @@ def encode_titles(
     return made
 
 
-def forget_failures(lab: Lab, niche: str) -> None:
+def delete_encoding_failures(lab: Lab, niche: str) -> None:
     """Delete the recorded failures of the niche, so that every encoder tries those pictures and titles again."""
     of_niche = select(videos.c.video_id).where(videos.c.niche == niche)
     with lab.engine.begin() as connection:

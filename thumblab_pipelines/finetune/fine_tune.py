@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, ENCODER, MODEL, Release
 from thumblab_core.settings import Settings
-from thumblab_pipelines.dataset.kept_pairs import deleted_in, holding_pairs, named_pairs
+from thumblab_pipelines.dataset.retained_pairs import deleted_videos, holding_pairs, named_pairs
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
 
@@ -118,7 +118,7 @@ def fine_tune(
 
     A checkpoint is written after every epoch. A call after a crash with the same pairs and configuration resumes from
     it, and a call after the end returns the release that exists. An unreadable picture leaves out the pairs that it is
-    in; the release counts them. `setting_of` returns the setting that uses the encoder.
+    in; the release counts them. `encoder_setting` returns the setting that uses the encoder.
 
     Raises `LabError` when the encoder is not a ViT of open_clip, when the pairs were made with another encoder, and
     when there is no ranking model to start from.
@@ -138,7 +138,7 @@ def fine_tune(
     with holding_pairs(lab):
         # The release is replaced by a successor when one of its videos is deleted.
         source = pairs_release if pairs_release.path.is_dir() else named_pairs(lab, pairs_release.release_id)
-        deleted = deleted_in(lab, source)
+        deleted = deleted_videos(lab, source)
         data = load_dataset(lab, source, deleted)
     start_files = start.files if start is not None else None
     inputs = inputs_digest(_VERSION, source.info["inputs"], encoder.base, asdict(config), start_files, deleted)
@@ -154,7 +154,7 @@ def fine_tune(
     return release
 
 
-def setting_of(release: Release) -> str:
+def encoder_setting(release: Release) -> str:
     """Return the value of THUMBLAB_IMAGE_ENCODER that uses a fine-tuned encoder."""
     return f"open_clip:{release.info['model']}/{release.path.resolve() / WEIGHTS}"
 
@@ -187,8 +187,8 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
     import numpy as np
 
     from thumblab_core.images import decode
-    from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints, seen_by_encoder
     from thumblab_pipelines.dataset.splits import TEST
+    from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, encoder_fingerprints, fingerprints
     from thumblab_pipelines.finetune.tower_blocks import TrainableTower
     from thumblab_pipelines.finetune.tower_inputs import tower_inputs
     from thumblab_pipelines.finetune.tower_training import TowerTraining
@@ -234,8 +234,8 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
         # The validation videos count as seen, because they chose the epoch.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
-        seen_before = seen_by_encoder(lab.settings.image_encoder)  # if that is a fine-tuned encoder itself
-        np.save(release_folder / SEEN, np.union1d(own, seen_before), allow_pickle=False)
+        seen_before = encoder_fingerprints(lab.settings.image_encoder)  # if that is a fine-tuned encoder itself
+        np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)
 
     return lab.releases.publish(ENCODER, tuning.scope, write, info, run_id)
 
@@ -244,7 +244,7 @@ def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
     """Return the ranker of the release `start`, or a new one, standardised by the training videos."""
     import torch
 
-    from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
+    from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
     from thumblab_core.ranking.trained_ranker import TrainedRanker
     from thumblab_pipelines.dataset.splits import TRAIN
 
@@ -255,5 +255,5 @@ def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
     sizes = data.images.shape[1], data.titles.shape[1]
     heads = Ranker(RankerConfig(info["image_encoder"], info["title_encoder"], *sizes))
     rows = data.learnt(TRAIN)
-    heads.fit_scale(join(data.images[rows], data.titles[rows], data.videos.title.iloc[rows].tolist()))
+    heads.fit_scale(model_inputs(data.images[rows], data.titles[rows], data.videos.title.iloc[rows].tolist()))
     return heads

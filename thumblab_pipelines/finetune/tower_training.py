@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from thumblab_core.arrays import Rows
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.ranker import Ranker, join
+from thumblab_core.ranking.ranker import Ranker, model_inputs
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TRAIN, VALIDATION
 from thumblab_pipelines.finetune.fine_tune import FineTuneConfig, TunedEpoch
@@ -77,7 +77,9 @@ class TowerTraining:
         self._position = np.full(len(data.videos), -1, np.intp)  # of each row in `inputs`; -1: it has no picture there
         self._position[rows] = np.arange(len(rows))
         self._position[rows[sorted(inputs.unreadable)]] = -1
-        without_pictures = join(data.images[:, :0], data.titles, data.videos.title.tolist(), heads.config.title_facts)
+        without_pictures = model_inputs(
+            data.images[:, :0], data.titles, data.videos.title.tolist(), heads.config.title_facts
+        )
         self._titles = torch.from_numpy(without_pictures).to(self.tower.device)
         self._channel = np.unique(data.videos.channel_id.to_numpy(str), return_inverse=True)[1]
         self._train, dropped = self._readable(pairs_of(data, TRAIN, config.least_margin))

@@ -20,9 +20,9 @@ from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.library.empty import why_empty
 from thumblab_pipelines.library.rebuild_requests import (
     as_of,
-    ask_for_rebuild,
     close_request_answered_by,
     close_request_made_at,
+    request_rebuild,
     request_time,
 )
 from thumblab_pipelines.library.rows import now, read_library, read_scores
@@ -194,7 +194,7 @@ def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
     missed = [] if served is None else NicheIndex.load(served).changes.since(as_of(release), mark)
     added = [(change, vector) for change, vector in missed if vector is not None]
     if added and served is not None and served.info["encoder"] != release.info["encoder"]:
-        ask_for_rebuild(lab, release.scope, "videos were put in while it was built for another encoder")
+        request_rebuild(lab, release.scope, "videos were put in while it was built for another encoder")
         added = []
     with_added = index.changed(added)
     taken_out: list[tuple[Change, Vectors | None]] = [
@@ -211,7 +211,7 @@ def _require_no_deleted_videos(lab: Lab, release: Release) -> None:
         existing = set(connection.scalars(select(videos.c.video_id).where(videos.c.niche == release.scope)))
     deleted = NicheIndex.video_ids(release) - existing
     if deleted:
-        ask_for_rebuild(lab, release.scope, f"videos were deleted while it was built: {len(deleted)}")
+        request_rebuild(lab, release.scope, f"videos were deleted while it was built: {len(deleted)}")
         raise LabError(
             f"{release} is not promoted: videos of it that were deleted from the lab since: {len(deleted)}. "
             "A rebuild was requested"

@@ -22,7 +22,7 @@ from thumblab_core.releases.release import INDEX, Release, ReleaseError
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import promote_index, prune_indices, publish_changed
-from thumblab_pipelines.library.rebuild_requests import ask_for_rebuild
+from thumblab_pipelines.library.rebuild_requests import request_rebuild
 from thumblab_pipelines.library.rows import now, read_library
 
 
@@ -142,7 +142,7 @@ def resume(lab: Lab, niche: str) -> Release:
                 if error.transient:
                     raise
                 # Deleted by the retention, or damaged. A rebuild finds the videos put into it in the database.
-                ask_for_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
+                request_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
         lab.releases.serving.resume(INDEX, niche)
     return promote_index(lab, niche).release
 
@@ -185,7 +185,7 @@ def _publish(lab: Lab, served: Release, index: NicheIndex) -> Release:
 
 
 def _require_rebuild(lab: Lab, niche: str, why: str) -> NoReturn:
-    ask_for_rebuild(lab, niche, why)
+    request_rebuild(lab, niche, why)
     raise RebuildRequiredError(
         f"rebuild required: {why}. It was requested, and starts within half a minute if Dagster runs (`thumblab up`); "
         f"to build it now: `thumblab index rebuild {niche}`"

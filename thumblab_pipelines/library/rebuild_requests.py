@@ -20,7 +20,7 @@ class RebuildRequest:
     reason: str
 
 
-def ask_for_rebuild(lab: Lab, niche: str, reason: str) -> None:
+def request_rebuild(lab: Lab, niche: str, reason: str) -> None:
     """Request a rebuild of the niche's index. The Dagster sensor `index_rebuilds` starts it."""
     statement = insert(index_rebuilds).values(niche=niche, reason=reason)
     changed = {"reason": reason, "asked_at": func.now()}
@@ -28,7 +28,7 @@ def ask_for_rebuild(lab: Lab, niche: str, reason: str) -> None:
         connection.execute(statement.on_conflict_do_update(index_elements=["niche"], set_=changed))
 
 
-def rebuilds_asked_for(lab: Lab) -> list[RebuildRequest]:
+def open_rebuild_requests(lab: Lab) -> list[RebuildRequest]:
     """Return the open requests, ordered by niche."""
     statement = select(index_rebuilds.c.niche, index_rebuilds.c.asked_at, index_rebuilds.c.reason)
     with lab.engine.connect() as connection:

@@ -8,7 +8,7 @@ from thumblab_core.encoders.load import image_encoder_name, named_image_encoder
 from thumblab_core.encoders.protocol import Vectors, text_tower
 from thumblab_core.errors import LabError
 from thumblab_core.images import decode, read_file
-from thumblab_core.index import Item, NicheIndex, Only
+from thumblab_core.index import Item, NicheIndex, PublishedBetween
 from thumblab_core.releases.release import INDEX, Release
 from thumblab_pipelines.lab import Lab
 
@@ -34,7 +34,7 @@ def search_libraries(
     lab: Lab,
     niches: Sequence[str],
     count: int,
-    only: Only,
+    only: PublishedBetween,
     image: Path | None = None,
     video_id: str | None = None,
     words: str | None = None,

@@ -11,7 +11,7 @@ from thumblab_core.index import NicheIndex
 from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import newest_build, was_read_after
-from thumblab_pipelines.library.rebuild_requests import as_of, rebuilds_asked_for
+from thumblab_pipelines.library.rebuild_requests import as_of, open_rebuild_requests
 
 
 @dataclass
@@ -77,7 +77,7 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
     build = newest_build(lab, niche)
     if build is not None and served is not None and was_read_after(build, served):
         status.remarks.append(f"{build.release_id} is built and not served")
-    requests = [request for request in rebuilds_asked_for(lab) if request.niche == niche]
+    requests = [request for request in open_rebuild_requests(lab) if request.niche == niche]
     status.remarks += [f"a rebuild is requested: {request.reason}" for request in requests]
     return status
 

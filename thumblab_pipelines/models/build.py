@@ -12,10 +12,10 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.checks import check_pairs
-from thumblab_pipelines.dataset.kept_pairs import deleted_in, holding_pairs, newest_pairs
-from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints, seen_by_encoder
+from thumblab_pipelines.dataset.retained_pairs import deleted_videos, holding_pairs, newest_pairs
+from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, encoder_fingerprints, fingerprints
 from thumblab_pipelines.evaluation.evaluate import evaluate, figure, save_evaluations
-from thumblab_pipelines.evaluation.questions import FUTURE, Evaluation
+from thumblab_pipelines.evaluation.figures import FUTURE, Evaluation
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.statistics.calibration import calibration_curve
@@ -75,7 +75,7 @@ def build_model(
     config, group = config or TrainConfig(), ProcessGroup()
     with holding_pairs(lab):
         source = newest_pairs(lab)
-        deleted = deleted_in(lab, source)
+        deleted = deleted_videos(lab, source)
         inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config), deleted)
         release = lab.releases.unchanged(MODEL, ALL, inputs)
         reused = release is not None
@@ -112,14 +112,14 @@ def _publish(lab: Lab, data: "Dataset", trained: "Trained", inputs: str, run_id:
     test = data.pairs[data.pairs.part == TEST]
     gaps = held.future[test.winner.to_numpy()] - held.future[test.loser.to_numpy()]
     own = fingerprints(data.videos.video_id[data.videos.part != TEST])
-    seen = np.union1d(own, seen_by_encoder(source.info.get("image_encoder_name") or ""))
+    seen = np.union1d(own, encoder_fingerprints(source.info.get("image_encoder_name") or ""))
 
     def write(folder: Path) -> None:
         trained.ranker.save(folder)
         (folder / "evaluation.json").write_text(json.dumps([asdict(e) for e in evaluations], indent=1))
         (folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history]))
         (folder / "calibration_curve.json").write_text(json.dumps(calibration_curve(gaps, held.slope_adapted)))
-        np.save(folder / SEEN, seen, allow_pickle=False)
+        np.save(folder / FINGERPRINTS_FILE, seen, allow_pickle=False)
 
     info: dict[str, Any] = {
         "inputs": inputs,

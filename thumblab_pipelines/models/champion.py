@@ -56,7 +56,7 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 
-def watch(lab: Lab, registry: ModelRegistry) -> AliasState:
+def check_alias(lab: Lab, registry: ModelRegistry) -> AliasState:
     """Return the state of the alias now, and record in MLflow if the lab has followed a person's move."""
     champion, serving = registry.champion(), lab.releases.serving.current_id(MODEL, ALL)
     state = alias_state(champion, serving)

@@ -18,10 +18,10 @@ from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release, require_damage
 from thumblab_pipelines.checks import CheckResult
-from thumblab_pipelines.dataset.kept_pairs import SCOPES, holding_pairs
-from thumblab_pipelines.dataset.load import Dataset, in_spaces_of, load_dataset
-from thumblab_pipelines.dataset.seen_videos import seen_by
+from thumblab_pipelines.dataset.load import Dataset, load_dataset, with_vectors_of
+from thumblab_pipelines.dataset.retained_pairs import SCOPES, holding_pairs
 from thumblab_pipelines.dataset.splits import TEST
+from thumblab_pipelines.dataset.video_fingerprints import was_trained_on
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.build import check_model
 from thumblab_pipelines.statistics.metrics import interval_over_videos, pair_wins
@@ -98,9 +98,9 @@ def compare(champion: Floats, challenger: Floats, pairs: pd.DataFrame) -> Compar
 
 def model_scores(trained: TrainedRanker, data: Dataset) -> Floats:
     """Return the model's score [n] of each video of the dataset, with its channel's adapter if the model has one."""
-    from thumblab_core.ranking.ranker import join
+    from thumblab_core.ranking.ranker import model_inputs
 
-    inputs = join(data.images, data.titles, data.videos.title.tolist(), trained.model.config.title_facts)
+    inputs = model_inputs(data.images, data.titles, data.videos.title.tolist(), trained.model.config.title_facts)
     scores = trained.predict_inputs(inputs).score
     for channel, rows in data.videos.groupby("channel_id").indices.items():
         adapter = trained.adapter(str(channel))
@@ -140,7 +140,7 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         caveat += f"; {data.forgotten} videos of these pairs have been deleted since they were made"
     champion_data = data
     if other_encoders and len(pairs) >= LEAST_PAIRS:
-        champion_data, has_vectors = in_spaces_of(lab, data, champion)
+        champion_data, has_vectors = with_vectors_of(lab, data, champion)
         pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
         if len(pairs) < LEAST_PAIRS:  # new videos get vectors of the new encoders only, so waiting would not help
@@ -166,7 +166,7 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
     pairs = data.pairs[data.pairs.part == TEST]
     caveat = ""
     for release in models:
-        seen = seen_by(release, data.videos.video_id.tolist())
+        seen = was_trained_on(release, data.videos.video_id.tolist())
         if seen is None:
             caveat += f"; {release.release_id} does not record its training videos, so it may have seen some of these"
         else:

@@ -92,7 +92,7 @@ class Refreshed:
         raise error
 
 
-def held_niches(lab: Lab) -> list[str]:
+def niches_with_videos(lab: Lab) -> list[str]:
     """Return the niches that the lab has videos of, in the order of `NICHES`."""
     with lab.engine.connect() as connection:
         held = set(connection.scalars(select(videos.c.niche).distinct()))

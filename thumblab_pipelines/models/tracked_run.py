@@ -15,7 +15,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, PAIRS, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import CHECKOUT
-from thumblab_pipelines.evaluation.questions import SLICES, Evaluation
+from thumblab_pipelines.evaluation.figures import SLICES, Evaluation
 from thumblab_pipelines.training.config import Epoch
 
 if TYPE_CHECKING:
@@ -151,14 +151,16 @@ def example(release: Release) -> Any:
     import numpy as np
 
     from thumblab_core.encoders.protocol import unit
-    from thumblab_core.ranking.ranker import join
+    from thumblab_core.ranking.ranker import model_inputs
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
     config = TrainedRanker.load(release).model.config
     random = np.random.default_rng(0)
     sides = (config.image_dimension, config.title_dimension)
     images, titles = (unit(random.standard_normal((2, side)).astype(np.float32)) for side in sides)
-    return join(images, titles, ["I tested every phone under $200", "Five ways to ruin a sauce"], config.title_facts)
+    return model_inputs(
+        images, titles, ["I tested every phone under $200", "Five ways to ruin a sauce"], config.title_facts
+    )
 
 
 def _pairs(release_id: str, store: ReleaseStore) -> Source:

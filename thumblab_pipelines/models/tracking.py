@@ -21,7 +21,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.loopback import spare_loopback
 from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
-from thumblab_pipelines.evaluation.questions import Evaluation
+from thumblab_pipelines.evaluation.figures import Evaluation
 from thumblab_pipelines.models import tracked_run
 from thumblab_pipelines.models.registry import RELEASE_TAG, ModelRegistry, Version
 from thumblab_pipelines.training.config import Epoch

@@ -16,10 +16,17 @@ from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
 from thumblab_core.durable_files import age
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release import ALL, INDEX, PAIRS, Release, UnreadError, require_damage, unread
-from thumblab_pipelines.dataset.kept_pairs import SCOPES, SUCCEEDED, deleted_in, holding_pairs, is_needed, prune_pairs
+from thumblab_core.releases.release import ALL, INDEX, PAIRS, Release, UnreadError, require_damage, was_not_read
 from thumblab_pipelines.dataset.load import load_dataset
 from thumblab_pipelines.dataset.pairs import publish_successor
+from thumblab_pipelines.dataset.retained_pairs import (
+    SCOPES,
+    SUCCEEDED,
+    deleted_videos,
+    holding_pairs,
+    is_needed,
+    prune_pairs,
+)
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.library.build import prune_indices
 
@@ -127,15 +134,15 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
         for release in [release for scope in SCOPES for release in lab.releases.all(PAIRS, scope)]:
             remaining = None
             try:
-                deleted_videos = deleted_in(lab, release)
-                if not deleted_videos:
+                deleted = deleted_videos(lab, release)
+                if not deleted:
                     continue
                 if successors and is_needed(lab, release):
                     if _is_younger(release, rest):
                         continue
-                    remaining = load_dataset(lab, release, deleted_videos)
+                    remaining = load_dataset(lab, release, deleted)
             except LabError as error:
-                if unread(error):
+                if was_not_read(error):
                     failed = error
                     continue
                 _log.warning("%s is deleted without a successor: %s", release, error)  # it may hold a deleted video

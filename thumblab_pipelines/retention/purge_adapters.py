@@ -9,7 +9,7 @@ from sqlalchemy import select
 from thumblab_core.database.tables import channels
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
-from thumblab_core.releases.release import ALL, MODEL, unread
+from thumblab_core.releases.release import ALL, MODEL, was_not_read
 from thumblab_pipelines.channels.adapter import refit_channel_adapters
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
@@ -42,7 +42,7 @@ def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
         served = ChannelAdapters(lab.releases).current_id(channel_id)
         named = {video_id for release in releases for video_id in json.loads(release.read("videos.json"))}
     except (LabError, ValueError, TypeError) as error:
-        if unread(error):
+        if was_not_read(error):
             raise
         return True  # a damaged release may hold a deleted video
     if served is None and not releases:

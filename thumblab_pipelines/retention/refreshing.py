@@ -13,7 +13,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches
 from thumblab_pipelines.videos.deletion import Deletion, delete_videos
 from thumblab_pipelines.videos.records import save_channels
-from thumblab_pipelines.youtube.client import PAGE, YouTube
+from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 
@@ -69,7 +69,7 @@ def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, prog
     stopped = None
     try:
         _refresh_channels(lab, youtube, niche, before, deletion, progress)
-        for batch in batches(due_videos(lab, niche, before), PAGE, f"{niche}: refreshing", progress):
+        for batch in batches(due_videos(lab, niche, before), PAGE_SIZE, f"{niche}: refreshing", progress):
             refetched = refetch(lab, youtube, niche, batch)
             refreshed += refetched.present
             asked += len(batch)
@@ -90,7 +90,7 @@ def _refresh_channels(
     with lab.engine.connect() as connection:
         due = list(connection.scalars(_DUE_CHANNELS, {"before": before, "niche": niche}))
     closed: list[str] = []
-    for batch in batches(due, PAGE, f"{niche}: refreshing channels", progress):
+    for batch in batches(due, PAGE_SIZE, f"{niche}: refreshing channels", progress):
         records = youtube.channels(batch)
         missing = sorted(set(batch) - {record.channel_id for record in records})
         gone = sorted(set(missing) - youtube.existing_channels(missing)) if missing else []

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
-from thumblab_core.ranking.ranker import join
+from thumblab_core.ranking.ranker import model_inputs
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TRAIN, VALIDATION
 from thumblab_pipelines.statistics.trend import publication_days
@@ -42,7 +42,7 @@ class Corpus:
         validation = data.rows(VALIDATION)
         return cls(
             data,
-            inputs=join(data.images, data.titles, data.videos.title.tolist()),
+            inputs=model_inputs(data.images, data.titles, data.videos.title.tolist()),
             channel=data.videos.channel_id.to_numpy(str),
             target=data.videos.target.to_numpy(float),
             published=publication_days(data.videos),

@@ -12,11 +12,11 @@ from thumblab_core.arrays import Flags, Floats, Rows
 from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_core.ranking.percentiles import LEAST_PLACED, percentiles
-from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, Calibration, Informed, TrainedRanker
+from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, Calibration, EngagementAccuracy, TrainedRanker
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TRAIN
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
-from thumblab_pipelines.statistics.held_out import HeldOut
+from thumblab_pipelines.statistics.held_out_scores import HeldOutScores
 from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores, fit_adapters
 from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.corpus import Corpus
@@ -35,7 +35,7 @@ class Trained:
 
     ranker: TrainedRanker
     history: list[Epoch]
-    held: HeldOut
+    held: HeldOutScores
 
 
 def train(
@@ -75,7 +75,7 @@ def train(
     familiarity = Familiarity.of(data.images[learnt], corpus.channel[learnt])
     ranker = TrainedRanker(model.model, calibration, facts, Adapters(adapters), familiarity)
     slopes = calibration.slope, calibration.slope_adapted
-    held = HeldOut(future, model.scores.astype(np.float64), unseen, adapted, *slopes)
+    held = HeldOutScores(future, model.scores.astype(np.float64), unseen, adapted, *slopes)
     return Trained(ranker, model.history, held)
 
 
@@ -190,4 +190,4 @@ def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     rank = 0.0 if constant else float(spearmanr(expected[rows], target[rows]).statistic)
     # The lower 95 % bound by Fisher's transformation, which is infinite for a correlation of 1.
     least = float(np.tanh(np.arctanh(np.clip(rank, -1 + 1e-9, 1 - 1e-9)) - 1.96 / np.sqrt(len(rows) - 3)))
-    return asdict(Informed(rank, least, len(rows), float(high - low)))
+    return asdict(EngagementAccuracy(rank, least, len(rows), float(high - low)))

@@ -8,7 +8,7 @@ import unicodedata
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MOST_LAYERS = 5
-"""Rounds of escaping that `written` undoes."""
+"""Rounds of escaping that `plain_text` undoes."""
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 
@@ -20,7 +20,7 @@ def unescaped(text: str) -> str:
     return _ENTITY.sub(_decoded, text)
 
 
-def written(text: str) -> str:
+def plain_text(text: str) -> str:
     """Return the text of a catalogue as a person wrote it: all entities decoded, and no spaces at the ends.
 
     Entities are decoded repeatedly, because some tools escape text more than once. A title about an entity loses it:
@@ -39,7 +39,7 @@ def channel_key(name: str) -> str:
     It ignores entities, Unicode compatibility forms, invisible marks and extra spaces. It keeps upper and lower case,
     because YouTube has channels whose names differ in nothing else.
     """
-    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", written(name))).split())
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", plain_text(name))).split())
 
 
 def channel_id_of(name: str) -> str:

@@ -32,7 +32,7 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Hit:
+class SearchHit:
     """A video in the results of a search, with its channel."""
 
     video_id: str
@@ -76,10 +76,12 @@ def next_page_token(answer: Json) -> str | None:
     return token if isinstance(token, str) and token else None
 
 
-def parse_hit(item: Json) -> Hit:
+def parse_hit(item: Json) -> SearchHit:
     """Parse a `youtube#searchResult`. It is the only resource whose texts contain HTML entities, escaped once."""
     snippet = item["snippet"]
-    return Hit(_id(item["id"]["videoId"]), _id(snippet["channelId"]), _text(unescaped(snippet.get("channelTitle", ""))))
+    return SearchHit(
+        _id(item["id"]["videoId"]), _id(snippet["channelId"]), _text(unescaped(snippet.get("channelTitle", "")))
+    )
 
 
 def parse_upload(item: Json) -> Upload:

@@ -10,12 +10,12 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
 from thumblab_pipelines.youtube import answers
-from thumblab_pipelines.youtube.answers import Counts, Hit, Json, Page, Upload
+from thumblab_pipelines.youtube.answers import Counts, Json, Page, SearchHit, Upload
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.youtube.quota import SEARCHES, STATS, UNITS, Ledger
 from thumblab_pipelines.youtube.transport import Answer, Transport, new_http
 
-PAGE = 50
+PAGE_SIZE = 50
 """Ids or items per call: the maximum of the API."""
 
 _REAL_ENDPOINT = "https://youtube.googleapis.com/"
@@ -97,7 +97,7 @@ class YouTube:
         cursor: str | None = None,
         language: str | None = None,
         order: str = "viewCount",
-    ) -> Page[Hit]:
+    ) -> Page[SearchHit]:
         """Return one page of the videos of a category published from `after` on and, if given, before `before`.
 
         `order` is "viewCount" for the most viewed first or "date" for the newest first. A search returns at most 500 items.
@@ -114,7 +114,7 @@ class YouTube:
                 regionCode=region,
                 publishedAfter=_utc_text(after),
                 pageToken=cursor,
-                maxResults=PAGE,
+                maxResults=PAGE_SIZE,
                 **filters,
             ),
         )
@@ -124,7 +124,7 @@ class YouTube:
         """Return the channels that exist. Takes at most 50 ids."""
         answer = self._call(
             UNITS,
-            self._service.channels().list(part=_CHANNEL_PARTS, id=",".join(channel_ids), maxResults=PAGE),
+            self._service.channels().list(part=_CHANNEL_PARTS, id=",".join(channel_ids), maxResults=PAGE_SIZE),
         )
         return answers.parse_items(_items(answer), lambda item: answers.parse_channel(item, answer.at))
 
@@ -142,7 +142,7 @@ class YouTube:
         answer = self._call(
             UNITS,
             self._service.playlistItems().list(
-                part="contentDetails", playlistId=playlist, pageToken=cursor, maxResults=PAGE
+                part="contentDetails", playlistId=playlist, pageToken=cursor, maxResults=PAGE_SIZE
             ),
         )
         return Page(answers.parse_items(_items(answer), answers.parse_upload), answers.next_page_token(answer.body))
@@ -153,7 +153,7 @@ class YouTube:
 
     def _list_videos(self, niche: str, **selection: str) -> list[VideoRecord]:
         request = self._service.videos().list(
-            part=_VIDEO_PARTS, maxResults=PAGE, maxWidth=_SQUARE, maxHeight=_SQUARE, **selection
+            part=_VIDEO_PARTS, maxResults=PAGE_SIZE, maxWidth=_SQUARE, maxHeight=_SQUARE, **selection
         )
         answer = self._call(UNITS, request)
         return answers.parse_items(_items(answer), lambda item: answers.parse_video(item, niche, answer.at))
@@ -179,7 +179,7 @@ class YouTube:
         return self._existing(self._service.channels(), channel_ids)
 
     def _existing(self, resource: Any, ids: Sequence[str]) -> set[str]:
-        answer = self._call(UNITS, resource.list(part="id", id=",".join(ids), maxResults=PAGE))
+        answer = self._call(UNITS, resource.list(part="id", id=",".join(ids), maxResults=PAGE_SIZE))
         return {str(item["id"]) for item in _items(answer) if isinstance(item, dict) and "id" in item}
 
     def may_train(self, video_id: str) -> bool:

@@ -16,7 +16,7 @@ MAX_PAGES_WITHOUT_NEW_ITEMS = 5
 MAX_PAGES = 400
 """No list is longer: an uploads playlist ends at 20,000 videos, with 50 on a page."""
 
-MOST_PAGES_OF_A_SEARCH = 10
+MAX_SEARCH_PAGES = 10
 """A search returns at most 500 items, with 50 on a page."""
 
 

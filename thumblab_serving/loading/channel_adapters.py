@@ -14,7 +14,7 @@ from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapte
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.faults import is_transient, message
-from thumblab_serving.loading.slot import Loaded
+from thumblab_serving.loading.served_release import Loaded
 
 if TYPE_CHECKING:  # importing the ranker imports torch
     from thumblab_core.ranking.trained_ranker import TrainedRanker

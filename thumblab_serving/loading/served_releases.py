@@ -17,7 +17,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.faults import Backoff, message
-from thumblab_serving.loading.slot import Loaded, Slot
+from thumblab_serving.loading.served_release import Loaded, ServedRelease
 
 if TYPE_CHECKING:  # importing the ranker imports torch
     from thumblab_core.ranking.trained_ranker import TrainedRanker
@@ -51,15 +51,15 @@ class ServedReleases:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = ReleaseStore(settings.releases)
-        self.model: Slot[TrainedRanker] = Slot(self._store, MODEL, ALL, self._load_model)
-        self.indices = {niche: Slot(self._store, INDEX, niche.value, self._load_index) for niche in Niche}
+        self.model: ServedRelease[TrainedRanker] = ServedRelease(self._store, MODEL, ALL, self._load_model)
+        self.indices = {niche: ServedRelease(self._store, INDEX, niche.value, self._load_index) for niche in Niche}
         self._encoders: Encoders | None = None
         self._failure: str | None = None
         self._backoff = Backoff()
         self._warming = threading.Lock()
 
     @property
-    def slots(self) -> list["Slot[TrainedRanker] | Slot[NicheIndex]"]:
+    def slots(self) -> list["ServedRelease[TrainedRanker] | ServedRelease[NicheIndex]"]:
         """The slots of the model and of each niche's index."""
         return [self.model, *self.indices.values()]
 
@@ -187,7 +187,7 @@ def _check_same_encoder(kind: str, release_encoder: str, service_encoder: str) -
         )
 
 
-def _no_model(slot: "Slot[TrainedRanker]") -> str:
+def _no_model(slot: "ServedRelease[TrainedRanker]") -> str:
     if slot.refusal is not None:
         return f"the promoted model {slot.refusal.release_id or ''} was refused: {slot.refusal.reason}"
     return NO_MODEL

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.database.server import running_database_url
+from thumblab_core.database.urls import running_database_url
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.index import MAX_NEIGHBOURS, Neighbour, examples_of, percentile_among, typical_neighbours

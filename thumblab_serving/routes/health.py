@@ -9,8 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.loading.served_release import ServedRelease
 from thumblab_serving.loading.served_releases import NO_MODEL, ServedReleases
-from thumblab_serving.loading.slot import Slot
 from thumblab_serving.schemas.health import (
     DatabaseOut,
     EncodersOut,
@@ -71,7 +71,7 @@ def describe(scorer: Scorer) -> HealthOut:
     )
 
 
-def _served(slot: Slot[Any]) -> ServedOut:
+def _served(slot: ServedRelease[Any]) -> ServedOut:
     loaded, refusal = slot.loaded, slot.refusal
     refused = None
     if refusal is not None:

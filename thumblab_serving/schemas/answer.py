@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from thumblab_core.index import WINNER
+from thumblab_core.index import WINNER_RULE
 from thumblab_core.niches import Niche
 from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
 from thumblab_serving.schemas.strict import StrictModel
@@ -59,7 +59,7 @@ class NeighbourOut(StrictModel):
             "channel's median at any age; null where the channel has no baseline."
         )
     )
-    winner: bool = Field(description=WINNER)
+    winner: bool = Field(description=WINNER_RULE)
     similarity: float = Field(description="Cosine, -1 to 1.")
 
 

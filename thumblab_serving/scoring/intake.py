@@ -16,7 +16,7 @@ from thumblab_core.fetch import Fetcher
 from thumblab_core.images import MAX_BYTES, ImageError, decode, too_long
 from thumblab_core.sub_scores import Measurement
 from thumblab_serving.loading.encoding import Encoders
-from thumblab_serving.loading.measuring import Measuring
+from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 
 EXAMINING = min(4, os.cpu_count() or 1)
 """Pictures that are decoded, encoded and measured at a time."""
@@ -69,7 +69,7 @@ class Intake:
     request together have `patience` seconds to arrive.
     """
 
-    def __init__(self, fetcher: Fetcher, measuring: Measuring, patience: float) -> None:
+    def __init__(self, fetcher: Fetcher, measuring: SubScoreMeters, patience: float) -> None:
         self._fetcher = fetcher
         self._measuring = measuring
         self._patience = patience

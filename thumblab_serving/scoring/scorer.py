@@ -16,9 +16,9 @@ from thumblab_core.settings import Settings
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.channel_adapters import ServedAdapters
 from thumblab_serving.loading.faults import Backoff, message
-from thumblab_serving.loading.measuring import Measuring
 from thumblab_serving.loading.served_releases import NotReadyError, ServedReleases
 from thumblab_serving.loading.stored_library import StoredLibraries
+from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.schemas.request import ScoreForm
 from thumblab_serving.scoring.answer import compose_answer
@@ -35,7 +35,7 @@ class Scorer:
     def __init__(self, settings: Settings) -> None:
         self.library_note = read_note(settings.data_dir)
         self.releases = ServedReleases(settings)
-        self.measuring = Measuring(settings)
+        self.measuring = SubScoreMeters(settings)
         self.stored_libraries = StoredLibraries(settings)
         self.adapters = ServedAdapters(ReleaseStore(settings.releases))
         self._intake = Intake(Fetcher(settings.image_hosts), self.measuring, settings.serving_fetch_s)

@@ -2,7 +2,7 @@
 
 from thumblab_core.sub_scores import Evidence, Measurement, SubScore
 from thumblab_core.sub_scores.distribution import WEAK_BELOW, ScoreDistribution
-from thumblab_core.sub_scores.explanations import WEAK, explained
+from thumblab_core.sub_scores.explanations import WEAK, explain
 from thumblab_core.sub_scores.layout import BADGE
 from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
 
@@ -23,7 +23,7 @@ def _present(score: SubScore, evidence: Evidence, library: ScoreDistribution | N
         return SubScoreOut(value=None, niche_percentile=None, weak=False, reason=score.reason, fix=None)
     percentile = None if library is None else library.percentile(score.name, score.value)
     weak = score.value < WEAK[score.name] if percentile is None else percentile < WEAK_BELOW
-    explanation = explained(score.name, score.value, evidence, weak)
+    explanation = explain(score.name, score.value, evidence, weak)
     return SubScoreOut(
         value=score.value, niche_percentile=percentile, weak=weak, reason=explanation.reason, fix=explanation.fix
     )

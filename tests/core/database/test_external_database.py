@@ -25,7 +25,7 @@ from thumblab_cli.servers.lab_servers import mlflow_server
 from thumblab_core.database import nearest, nearest_index, schema
 from thumblab_core.database.engine import make_engine
 from thumblab_core.database.nearest import Library
-from thumblab_core.database.server import database_url, named_database_url
+from thumblab_core.database.urls import database_url, named_database_url
 from thumblab_core.embedded_postgres import cluster
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.errors import LabError

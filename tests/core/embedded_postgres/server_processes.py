@@ -16,7 +16,7 @@ import psycopg
 from thumblab_core.embedded_postgres import cluster, location, watcher
 
 USE = """
-    from thumblab_core.database.server import database_url
+    from thumblab_core.database.urls import database_url
     url = database_url()
     print(url, flush=True)
 """

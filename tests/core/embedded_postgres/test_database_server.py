@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from server_processes import KEEP, USE, finish, home_of, postmaster, python, running, soon, sql, user, watchers
 
-from thumblab_core.database.server import named_database_url, status
+from thumblab_core.database.urls import named_database_url, status
 from thumblab_core.embedded_postgres import cluster, location, owner, server, watcher
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
@@ -172,7 +172,7 @@ def test_ctrl_c_in_a_terminal_does_not_reach_the_server(data_dir: Path) -> None:
 
 
 def test_another_named_database_is_created_once_on_the_same_server(data_dir: Path) -> None:
-    script = "from thumblab_core.database.server import named_database_url as url\nprint(url('mlflow', 'psycopg2'))"
+    script = "from thumblab_core.database.urls import named_database_url as url\nprint(url('mlflow', 'psycopg2'))"
     urls = {finish(process) for process in [python(data_dir, script) for _ in range(3)]}
     assert len(urls) == 1
     assert urls.pop().startswith("postgresql+psycopg2://postgres@/mlflow?host=/")

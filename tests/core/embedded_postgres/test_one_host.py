@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from thumblab_cli.main import cli
-from thumblab_core.database.server import database_url
+from thumblab_core.database.urls import database_url
 from thumblab_core.embedded_postgres import cluster, location, owner, server, watcher
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings, settings
@@ -196,9 +196,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
 ) -> None:
     if subprocess.run([*OTHER_NAMESPACES, "hostname", "second"], capture_output=True).returncode:
         pytest.skip("this user may not make PID and UTS namespaces")
-    script = (
-        "from thumblab_core.database.server import database_url; database_url(); print('here', flush=True); input()"
-    )
+    script = "from thumblab_core.database.urls import database_url; database_url(); print('here', flush=True); input()"
     second = f'hostname second && exec {sys.executable} -c "{script}"'
     options = {"env": os.environ | {"THUMBLAB_DATA_DIR": str(lab.data_dir)}, "text": True}
     database_url(lab)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 from server_processes import home_of, postmaster, remove, sql, user
 
-from thumblab_core.database.server import database_url, named_database_url, status
+from thumblab_core.database.urls import database_url, named_database_url, status
 from thumblab_core.embedded_postgres import cluster, location, server
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings

@@ -8,7 +8,7 @@ import pytest
 from index_helpers import build, item_of, out, released, vector_of
 
 from thumblab_core.encoders.protocol import Vectors, unit
-from thumblab_core.index import Kind, LibraryError, NicheIndex, base
+from thumblab_core.index import IndexKind, LibraryError, NicheIndex, base
 from thumblab_core.releases.release_store import ReleaseStore
 
 
@@ -18,7 +18,7 @@ from thumblab_core.releases.release_store import ReleaseStore
      ("PCA16,Flat", False), ("OPQ8_16,IVF16,Flat", False), ("PCA16,IVF16,SQfp16", False), ("IVF30,SQ8", False)],
 )  # fmt: skip
 def test_an_index_is_faithful_if_it_neither_transforms_nor_quantizes_the_vectors(factory: str, faithful: bool) -> None:
-    assert Kind(factory).faithful is faithful
+    assert IndexKind(factory).faithful is faithful
 
 
 @pytest.fixture(scope="module")

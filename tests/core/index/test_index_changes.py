@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from index_helpers import START, D, build, item_of, out, put, released, vector_of
 
 from thumblab_core.errors import LabError
-from thumblab_core.index import LibraryError, NicheIndex, Only, niche_index
+from thumblab_core.index import LibraryError, NicheIndex, PublishedBetween, niche_index
 from thumblab_core.releases import release as release_module
 from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
@@ -92,7 +92,7 @@ class Library(RuleBasedStateMachine):
 
     @invariant()
     def a_search_limited_to_days_finds_the_videos_of_these_days(self) -> None:
-        only = Only(since=date(2026, 1, 11), until=date(2026, 1, 20))
+        only = PublishedBetween(since=date(2026, 1, 11), until=date(2026, 1, 20))
         found = {n.item.video_id for n in self.index.search(vector_of(3), 1_000, only)}
         assert found == {f"v{number}" for number in self.truth if 10 <= number <= 19}
 

@@ -18,7 +18,7 @@ from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.index import NicheIndex
 from thumblab_core.releases.release import INDEX, Release, ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
-from thumblab_serving.loading.slot import Loaded, Slot
+from thumblab_serving.loading.served_release import Loaded, ServedRelease
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(dying.IMPORTS)
@@ -89,7 +89,7 @@ def test_eight_readers_meet_no_error_during_a_hundred_publications_and_leave_no_
         index = NicheIndex.load(release, None if slot.loaded is None else slot.loaded.value)
         return Loaded(release.release_id, index, BuiltinEncoder())
 
-    slot = Slot(store, INDEX, dying.NICHE, load)
+    slot = ServedRelease(store, INDEX, dying.NICHE, load)
 
     def read() -> None:
         reads = last = 0

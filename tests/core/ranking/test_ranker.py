@@ -14,7 +14,7 @@ from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
 from thumblab_core.ranking import ranker
 from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
+from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
 from thumblab_core.ranking.title_facts import FACTS, WORDS
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import Release
@@ -28,7 +28,9 @@ FILES = ["adapters.safetensors", "calibration.json", "config.json", "model.safet
 def random_inputs(count: int, seed: int = 0) -> npt.NDArray[np.float32]:
     """Return the inputs of `count` videos."""
     random = np.random.default_rng(seed)
-    return join(unit(random.standard_normal((count, 12))), unit(random.standard_normal((count, 6))), TITLES[:count])
+    return model_inputs(
+        unit(random.standard_normal((count, 12))), unit(random.standard_normal((count, 6))), TITLES[:count]
+    )
 
 
 INPUTS = random_inputs(9)
@@ -62,7 +64,7 @@ def published(root: Path, trained: TrainedRanker) -> Release:
 def test_the_inputs_are_picture_title_and_title_features() -> None:
     assert INPUTS.shape == (9, CONFIG.inputs) == (9, 12 + 6 + FACTS + WORDS)
     assert INPUTS.dtype == np.float32
-    other = join(IMAGES, VECTORS, ["another title altogether?"] * 9)
+    other = model_inputs(IMAGES, VECTORS, ["another title altogether?"] * 9)
     np.testing.assert_array_equal(other[:, :18], INPUTS[:, :18])
     assert (other[:, 18:] != INPUTS[:, 18:]).any(axis=1).all()
 

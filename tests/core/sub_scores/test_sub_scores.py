@@ -17,7 +17,7 @@ from thumblab_core.encoders.load import title_encoder
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageError, Pixels, decode
 from thumblab_core.sub_scores import NAMES, Box, Face, Measurement, Meter, Sample, TextLine, Title, meter
-from thumblab_core.sub_scores.explanations import WEAK, explained
+from thumblab_core.sub_scores.explanations import WEAK, explain
 from thumblab_core.sub_scores.layout import BADGE, badge_overlap
 
 Values = dict[str, float]
@@ -252,7 +252,7 @@ def test_title_match_rises_with_the_cosine_with_a_text_tower(plain: Meter) -> No
 def test_only_a_weak_score_has_a_fix(plain: Meter) -> None:
     evidence = plain.measure(np.full((180, 320, 3), 90, np.uint8)).evidence
     for name in NAMES:
-        weak, strong = explained(name, WEAK[name] - 0.01, evidence), explained(name, WEAK[name], evidence)
+        weak, strong = explain(name, WEAK[name] - 0.01, evidence), explain(name, WEAK[name], evidence)
         assert weak.reason
         assert weak.fix
         assert strong.reason

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import Pixels
 from thumblab_core.sub_scores import Box, Meter, TextLine, Title, UnreadLine
-from thumblab_core.sub_scores.explanations import explained
+from thumblab_core.sub_scores.explanations import explain
 from thumblab_core.sub_scores.layout import legibility
 from thumblab_core.sub_scores.title_match import doubtful, latin
 
@@ -133,8 +133,8 @@ def test_a_match_is_claimed_only_above_what_other_titles_reach(meter: Meter) -> 
     for score in (other, nonsense):
         assert not score.reason.endswith(" goes with the title")
     evidence = meter.measure(picture, Title("The best camera phone")).evidence
-    assert "cannot be told" in explained("title_match", 0.07, evidence, weak=False).reason
-    assert "shares little" in explained("title_match", 0.0, evidence, weak=True).reason
+    assert "cannot be told" in explain("title_match", 0.07, evidence, weak=False).reason
+    assert "shares little" in explain("title_match", 0.0, evidence, weak=True).reason
 
 
 def test_no_match_is_claimed_for_pictures_because_it_was_not_measured(meter: Meter) -> None:
@@ -150,7 +150,7 @@ def test_the_height_of_small_text_is_rounded_down(meter: Meter, height: float) -
     evidence = meter.measure(written("HELLO")).evidence
     line = TextLine(Box(0.1, 0.1, 0.4, 0.1), "HELLO", 0.99, height, 21.0)
     small = type(evidence)(**{**vars(evidence), "texts": (line,), "unread": (), "legibility": 0.4})
-    hierarchy = explained("hierarchy", 0.5, small)
+    hierarchy = explain("hierarchy", 0.5, small)
     assert f"is {int(10 * height) / 10:.1f} px high" in hierarchy.reason
     assert "at least 8 px" in (hierarchy.fix or "")
 

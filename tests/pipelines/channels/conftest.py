@@ -11,7 +11,7 @@ from channel_catalogue import FEW, TASTE, picture, write_catalogue
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import decode
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
+from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.add import AddedChannel, add_channel
@@ -37,7 +37,7 @@ def serve(drawn: Callable[..., bytes]) -> Callable[..., Release]:
     def publish(lab: Lab, seed: int = 0, **more: Any) -> Release:
         torch.manual_seed(seed)
         model = Ranker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
-        model.fit_scale(join(vectors, titles.encode_texts(texts), texts))
+        model.fit_scale(model_inputs(vectors, titles.encode_texts(texts), texts))
         model.start(np.zeros(model.config.inputs, np.float32), 1.0)
         trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"seed": seed, "kept": 0.5})
         info = {

@@ -20,7 +20,7 @@ from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels import adapter
 from thumblab_pipelines.channels.adapter import fit_channel_adapter, growth_of
-from thumblab_pipelines.channels.adapter_videos import read_own
+from thumblab_pipelines.channels.adapter_videos import read_channel_videos
 from thumblab_pipelines.channels.add import AddedChannel, add_channel, list_channels
 from thumblab_pipelines.channels.collect import Channel
 from thumblab_pipelines.dataset.corpus import read_corpus
@@ -65,7 +65,7 @@ def test_possible_shorts_and_videos_counted_before_publication_are_left_out(
     with lab.engine.begin() as connection:
         for video_id, values in changes.items():
             connection.execute(update(videos).where(videos.c.video_id == video_id).values(**values))
-    _, left_out = read_own(lab, TASTE_ID, model)
+    _, left_out = read_channel_videos(lab, TASTE_ID, model)
     assert left_out["up to 180 s and of unknown shape (may be a Short)"] == 2  # the catalogue has one of 30 s already
     assert left_out["counted before it was published"] == 1
 
@@ -149,12 +149,12 @@ def test_a_hash_keeps_its_low_bits_beside_a_missing_hash(own_lab: Lab) -> None:
     hashes = [2**62 + 1, -(2**63) + 3]
     model = own_lab.releases.serving.current(MODEL, ALL)
     assert model is not None
-    ids = read_own(own_lab, TASTE_ID, model)[0].video_id.tolist()[:3]
+    ids = read_channel_videos(own_lab, TASTE_ID, model)[0].video_id.tolist()[:3]
     with own_lab.engine.begin() as connection:
         for video_id, phash in zip(ids, [*hashes, None], strict=True):
             row = thumbnail_versions.c.video_id == video_id
             connection.execute(thumbnail_versions.update().where(row).values(phash=phash))
-    channel_videos = read_own(own_lab, TASTE_ID, model)[0]
+    channel_videos = read_channel_videos(own_lab, TASTE_ID, model)[0]
     corpus = read_corpus(own_lab, model.info["image_encoder"], model.info["title_encoder"])
     for table in (channel_videos, corpus):
         stored = table.set_index("video_id").phash[ids]
@@ -203,12 +203,12 @@ def test_a_video_that_is_deleted_while_its_adapter_is_fitted_is_left_out(
     own_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_and_delete(lab: Lab, channel_id: str, model: Release) -> Any:
-        found, left_out = read_own(lab, channel_id, model)
+        found, left_out = read_channel_videos(lab, channel_id, model)
         with lab.engine.begin() as connection:
             connection.execute(delete(videos).where(videos.c.video_id == found.video_id[0]))
         return found, left_out
 
-    monkeypatch.setattr(adapter, read_own.__name__, read_and_delete)
+    monkeypatch.setattr(adapter, read_channel_videos.__name__, read_and_delete)
     model = own_lab.releases.serving.current(MODEL, ALL)
     assert model is not None
     fitted = fit_channel_adapter(own_lab, CHANNEL, model)

@@ -18,7 +18,7 @@ from thumblab_pipelines.channels.adapter import fit_channel_adapter, refit_chann
 from thumblab_pipelines.channels.add import add_channel, list_channels, remove_channel
 from thumblab_pipelines.channels.collect import Channel
 from thumblab_pipelines.channels.evaluate import AdapterEvaluation
-from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints
+from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, fingerprints
 from thumblab_pipelines.lab import Lab
 
 CHANNEL = Channel(TASTE_ID, TASTE)
@@ -85,7 +85,7 @@ def test_the_evaluation_leaves_out_videos_that_the_model_was_trained_on(own_lab:
         release = own_lab.releases.publish(
             MODEL,
             ALL,
-            lambda folder: np.save(folder / SEEN, fingerprints(trained_on)),
+            lambda folder: np.save(folder / FINGERPRINTS_FILE, fingerprints(trained_on)),
             {**before.info, "seen": len(trained_on)},
             sharing=before,
         )

@@ -15,11 +15,11 @@ from thumblab_core.database.tables import video_stats, videos
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.collection.catalogue import import_catalogue
-from thumblab_pipelines.dataset import kept_pairs
+from thumblab_pipelines.dataset import retained_pairs
 from thumblab_pipelines.dataset.checks import check_pairs
-from thumblab_pipelines.dataset.kept_pairs import SUCCEEDED, named_pairs
-from thumblab_pipelines.dataset.load import Dataset, in_spaces_of, load_dataset
+from thumblab_pipelines.dataset.load import Dataset, load_dataset, with_vectors_of
 from thumblab_pipelines.dataset.pairs import build_pairs
+from thumblab_pipelines.dataset.retained_pairs import SUCCEEDED, named_pairs
 from thumblab_pipelines.dataset.snapshot import FILE, Snapshot
 from thumblab_pipelines.dataset.splits import TEST, TRAIN
 from thumblab_pipelines.features.embed import embed
@@ -175,7 +175,7 @@ def test_pictures_that_are_replaced_or_encoded_again_do_not_change_existing_pair
     np.testing.assert_array_equal(after.titles, before.titles)
     assert not build_pairs(lab).reused, "new vectors make new pairs"
     # The vectors for another model are read from the database, which lacks one of them now.
-    assert in_spaces_of(lab, before, release)[1].sum() == len(before.videos) - 1
+    assert with_vectors_of(lab, before, release)[1].sum() == len(before.videos) - 1
 
 
 def test_a_deleted_video_is_left_out_with_its_pairs_and_the_other_pairs_stay(
@@ -292,8 +292,8 @@ def set_created_at(release: Release, moment: datetime) -> None:
 def test_no_pairs_are_published_while_another_process_holds_the_pairs(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_pairs, "_PATIENCE_S", 0.0)
-    with kept_pairs.holding_pairs(lab), pytest.raises(LabError, match="try again later") as raised:
+    monkeypatch.setattr(retained_pairs, "_PATIENCE_S", 0.0)
+    with retained_pairs.holding_pairs(lab), pytest.raises(LabError, match="try again later") as raised:
         build_pairs(lab)
     assert raised.value.transient
     assert lab.releases.all(PAIRS, ALL) == []

@@ -15,10 +15,10 @@ from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION
 from thumblab_pipelines.evaluation import evaluate as evaluate_module
 from thumblab_pipelines.evaluation.evaluate import evaluate, evaluate_scores, figure, save_evaluations
-from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, NEW_CHANNELS, Evaluation, HeldOutPairs
+from thumblab_pipelines.evaluation.figures import ADAPTED, FUTURE, NEW_CHANNELS, Evaluation, HeldOutPairs
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
-from thumblab_pipelines.statistics.held_out import HeldOut
+from thumblab_pipelines.statistics.held_out_scores import HeldOutScores
 
 Plant = Callable[..., Dataset]
 ByKey = dict[tuple[str, str, str, str], Evaluation]
@@ -27,12 +27,12 @@ MARGIN_SLICES = ("margin 0-0.1", "margin 0.1-0.25", "margin 0.25-0.5", "margin 0
 REFERENCES = {FUTURE: "partial_pooling", NEW_CHANNELS: "linear", ADAPTED: "partial_pooling"}
 
 
-def constant(data: Dataset, **scores: Any) -> HeldOut:
+def constant(data: Dataset, **scores: Any) -> HeldOutScores:
     """Return the scores of a model that gives every video 0, except for the given ones."""
     zeros = np.zeros(len(data.videos))
     slopes = {"slope": 1.0, "slope_adapted": 1.0}
     names = ("future", "future_unadapted", "new", "adapted")
-    return HeldOut(**{**dict.fromkeys(names, zeros), **slopes, **scores})
+    return HeldOutScores(**{**dict.fromkeys(names, zeros), **slopes, **scores})
 
 
 def by_key(evaluations: list[Evaluation]) -> ByKey:
@@ -54,7 +54,7 @@ def data(plant: Plant) -> Dataset:
 def figures(data: Dataset) -> ByKey:
     truth = target(data)
     noisy = truth + np.random.default_rng(0).standard_normal(len(truth))
-    return by_key(evaluate(data, HeldOut(truth, noisy, noisy, truth, 2.0, 3.0)))
+    return by_key(evaluate(data, HeldOutScores(truth, noisy, noisy, truth, 2.0, 3.0)))
 
 
 def test_each_split_has_figures_of_the_scorers_that_know_no_more_than_the_model(figures: ByKey) -> None:

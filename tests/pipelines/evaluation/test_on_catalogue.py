@@ -17,7 +17,13 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.dataset.pairs import build_pairs
-from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints, seen_by, seen_by_encoder
+from thumblab_pipelines.dataset.video_fingerprints import (
+    FINGERPRINTS_FILE,
+    encoder_fingerprints,
+    fingerprints,
+    was_trained_on,
+)
+from thumblab_pipelines.evaluation.figures import ADAPTED, Evaluation
 from thumblab_pipelines.evaluation.on_catalogue import (
     UNADAPTED,
     CatalogueEvaluation,
@@ -27,7 +33,6 @@ from thumblab_pipelines.evaluation.on_catalogue import (
     mirror_catalogue,
     named_model,
 )
-from thumblab_pipelines.evaluation.questions import ADAPTED, Evaluation
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models import build
@@ -159,7 +164,7 @@ def test_pairs_of_videos_that_the_model_was_trained_on_are_left_out_and_counted(
     import_catalogue(lab, tmp_path)
     evaluated = evaluate_on_catalogue(home, model, lab)
     assert evaluated.trained_on is not None
-    trained_on = seen_by(model, ids)
+    trained_on = was_trained_on(model, ids)
     assert trained_on is not None
     assert evaluated.trained_on["videos"] == trained_on.sum() > 100
     test = evaluated.pairs_release.info["pairs"]["test"]
@@ -168,7 +173,7 @@ def test_pairs_of_videos_that_the_model_was_trained_on_are_left_out_and_counted(
 
     def without_fingerprints(folder: Path) -> None:
         for name in model.files:
-            if name != SEEN:
+            if name != FINGERPRINTS_FILE:
                 (folder / name).write_bytes((model.path / name).read_bytes())
 
     unrecorded = home.releases.publish(MODEL, ALL, without_fingerprints, model.info)
@@ -186,21 +191,21 @@ def test_the_training_videos_of_a_fine_tuned_encoder_are_read_from_beside_its_we
     for encoder_folder in (folder, other):
         encoder_folder.mkdir()
         (encoder_folder / "weights.safetensors").touch()
-    np.save(folder / SEEN, fingerprints(["one", "two"]))
-    trained_on = seen_by_encoder(f"open_clip:ViT-L-14/{folder / 'weights.safetensors'}{precision}")
+    np.save(folder / FINGERPRINTS_FILE, fingerprints(["one", "two"]))
+    trained_on = encoder_fingerprints(f"open_clip:ViT-L-14/{folder / 'weights.safetensors'}{precision}")
     assert trained_on.tolist() == fingerprints(["two", "one"]).tolist()
     others = f"open_clip:ViT-L-14/{other / 'weights.safetensors'}", f"onnx:{folder / 'weights.safetensors'}"
     for name in ("builtin", "", "open_clip:ViT-L-14/openai", f"open_clip:ViT-L-14/{folder / 'gone.pt'}", *others):
-        assert len(seen_by_encoder(name + precision)) == 0
+        assert len(encoder_fingerprints(name + precision)) == 0
 
 
 def test_a_model_release_records_the_training_videos_of_its_encoder(
     home: Lab, model: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "seen_by_encoder", lambda name: fingerprints([f"video of {name}"]))
+    monkeypatch.setattr(build, "encoder_fingerprints", lambda name: fingerprints([f"video of {name}"]))
     built = build_model(home, TrainConfig(epochs=1)).release
-    assert seen_by(model, ["video of builtin"]) == [False]
-    assert seen_by(built, ["video of builtin"]) == [True]
+    assert was_trained_on(model, ["video of builtin"]) == [False]
+    assert was_trained_on(built, ["video of builtin"]) == [True]
     home.releases.remove(built)
 
 
@@ -226,7 +231,7 @@ def test_a_catalogue_that_the_model_was_wholly_trained_on_is_an_error(
 ) -> None:
     from thumblab_pipelines.evaluation import on_catalogue
 
-    monkeypatch.setattr(on_catalogue, "seen_by", lambda release, ids: np.ones(len(ids), bool))
+    monkeypatch.setattr(on_catalogue, "was_trained_on", lambda release, ids: np.ones(len(ids), bool))
     with pytest.raises(LabError, match=r"trained on a video of each of the \d+ pairs"):
         evaluate_on_catalogue(home, model, elsewhere)
 

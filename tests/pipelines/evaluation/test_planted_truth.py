@@ -27,7 +27,7 @@ from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, Title
 from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.evaluation.evaluate import evaluate, figure
-from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, NEW_CHANNELS, Evaluation
+from thumblab_pipelines.evaluation.figures import ADAPTED, FUTURE, NEW_CHANNELS, Evaluation
 from thumblab_pipelines.training.config import TrainConfig
 from thumblab_pipelines.training.train import Trained, train
 

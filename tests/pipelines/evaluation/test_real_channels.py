@@ -15,7 +15,7 @@ from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.dataset.load import Dataset, load_dataset
 from thumblab_pipelines.dataset.pairs import build_pairs
 from thumblab_pipelines.evaluation.evaluate import evaluate, figure
-from thumblab_pipelines.evaluation.questions import ADAPTED, FUTURE, SLICES, Evaluation
+from thumblab_pipelines.evaluation.figures import ADAPTED, FUTURE, SLICES, Evaluation
 from thumblab_pipelines.evaluation.reference_models import POOLED
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab

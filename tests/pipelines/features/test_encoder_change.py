@@ -15,7 +15,7 @@ from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.encoders.protocol import text_tower
 from thumblab_core.errors import LabError
 from thumblab_core.images import decode
-from thumblab_core.index import NicheIndex, Only
+from thumblab_core.index import NicheIndex, PublishedBetween
 from thumblab_core.releases.release import ENCODER, INDEX
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.features import baselines, sub_scores
@@ -107,7 +107,7 @@ def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(labs: tuple[Lab
 def test_with_a_text_tower_the_service_and_the_library_measure_alike(labs: tuple[Lab, Lab]) -> None:
     from thumblab_core.encoders.load import title_encoder
     from thumblab_serving.loading.encoding import Encoders
-    from thumblab_serving.loading.measuring import Measuring
+    from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 
     new = labs[1]
     embed(new, NICHE)
@@ -116,7 +116,7 @@ def test_with_a_text_tower_the_service_and_the_library_measure_alike(labs: tuple
         title_encoder(new.settings.title_encoder), lambda name: named_image_encoder(name, new.settings.releases)
     )
     image = encoders.image(image_encoder_name(new.settings)).fingerprint
-    measuring = Measuring(new.settings)
+    measuring = SubScoreMeters(new.settings)
     statement = select(visual_features, videos.c.title).join(videos, videos.c.video_id == visual_features.c.video_id)
     with new.engine.connect() as connection:
         row = connection.execute(statement.where(visual_features.c.version.endswith(image))).mappings().first()
@@ -138,7 +138,7 @@ def test_words_and_pictures_are_searched_in_their_common_space(labs: tuple[Lab, 
     index = NicheIndex.load(build.promote_index(new, NICHE).release)
     tower = text_tower(image_encoder(new.settings))
     assert tower is not None
-    found = search_libraries(new, (NICHE,), 5, Only(), words="a red phone")
+    found = search_libraries(new, (NICHE,), 5, PublishedBetween(), words="a red phone")
     expected = index.search(tower.encode_texts(["a red phone"])[0], 5)
     assert [hit.item for hit in found.hits] == [neighbour.item for neighbour in expected]
     assert found.remarks == []
@@ -147,7 +147,7 @@ def test_words_and_pictures_are_searched_in_their_common_space(labs: tuple[Lab, 
     assert row is not None
     picture = tmp_path / "picture.jpg"
     picture.write_bytes(new.images.get(row["sha256"]))
-    nearest = search_libraries(new, (NICHE,), 1, Only(), image=picture).hits[0]
+    nearest = search_libraries(new, (NICHE,), 1, PublishedBetween(), image=picture).hits[0]
     assert (nearest.item.video_id, nearest.similarity > 0.999) == (row["video_id"], True)
 
 

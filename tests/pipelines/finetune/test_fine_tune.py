@@ -25,15 +25,15 @@ from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.encoders.tower import normalised
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageStore, decode
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, join
+from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.dataset.load import load_dataset
-from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints, seen_by
 from thumblab_pipelines.dataset.snapshot import read_snapshot
+from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, fingerprints, was_trained_on
 from thumblab_pipelines.features.embed import embed
-from thumblab_pipelines.finetune.fine_tune import WEIGHTS, FineTuneConfig, fine_tune, setting_of
+from thumblab_pipelines.finetune.fine_tune import WEIGHTS, FineTuneConfig, encoder_setting, fine_tune
 from thumblab_pipelines.lab import Lab
 
 NICHE = "tech"
@@ -177,13 +177,13 @@ def test_with_all_blocks_the_whole_image_tower_changes_and_the_text_tower_does_n
 def test_videos_seen_by_an_earlier_fine_tuning_count_as_seen(
     coloured: Coloured, tiny: TinyClip, tmp_path: Path
 ) -> None:
-    seen_file = tiny.weights.parent / SEEN
+    seen_file = tiny.weights.parent / FINGERPRINTS_FILE
     np.save(seen_file, fingerprints(["earlier"]))
     try:
         release = fine_tune(coloured.with_data_in(tmp_path), coloured.pairs, dataclasses.replace(QUICK, epochs=1))
     finally:
         seen_file.unlink()
-    seen = seen_by(release, ["earlier", "v0", "v19"])
+    seen = was_trained_on(release, ["earlier", "v0", "v19"])
     assert seen is not None
     assert seen.tolist() == [True, True, False]
 
@@ -202,7 +202,7 @@ def test_a_fine_tuned_encoder_is_loaded_like_any_other_and_computes_what_was_tra
     lab = coloured.with_data_in(tmp_path)
     release = fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, accumulate=2, layer_decay=0.5))
     base = image_encoder(coloured.lab.settings)
-    new = open_lab(beside=coloured.lab, image_encoder=setting_of(release))
+    new = open_lab(beside=coloured.lab, image_encoder=encoder_setting(release))
     encoder = image_encoder(new.settings)
     with coloured.lab.engine.connect() as connection:
         rows = connection.execute(thumbnails.select().limit(8)).mappings().all()
@@ -282,7 +282,7 @@ def test_the_heads_start_from_the_newest_ranking_model(coloured: Coloured, tmp_p
     heads = Ranker(RankerConfig(info["image_encoder"], info["title_encoder"], 32, 384))
     model = lab.releases.publish(MODEL, ALL, TrainedRanker(heads, Calibration(1.0, {}, 1.0), {}).save, info)
     data = load_dataset(lab, coloured.pairs)
-    scores = heads.predict(join(data.images, data.titles, data.videos.title.tolist())).score
+    scores = heads.predict(model_inputs(data.images, data.titles, data.videos.title.tolist())).score
     held = data.pairs[data.pairs.part == "validation"]
     expected = float((scores[held.winner] > scores[held.loser]).mean())
     release = fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, heads="trained", epochs=1))

@@ -13,11 +13,11 @@ from sqlalchemy import select
 from thumblab_cli.main import cli
 from thumblab_core.database.tables import embeddings, index_rebuilds, library_exclusions
 from thumblab_core.errors import LabError
-from thumblab_core.index import NicheIndex, Only, RebuildRequiredError
+from thumblab_core.index import NicheIndex, PublishedBetween, RebuildRequiredError
 from thumblab_core.releases.release import INDEX, ReleaseError
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.changes import put_in, take_out
-from thumblab_pipelines.library.rebuild_requests import rebuilds_asked_for
+from thumblab_pipelines.library.rebuild_requests import open_rebuild_requests
 from thumblab_pipelines.library.search import search_libraries
 from thumblab_pipelines.library.status import verify_releases
 
@@ -113,7 +113,7 @@ def test_too_many_changes_request_a_rebuild_and_change_nothing(lab: Lab, monkeyp
     with pytest.raises(RebuildRequiredError, match=r"3 videos changed since .* built, and at most 2 changes"):
         take_out(lab, NICHE, ids(lab)[2:3])
     assert served(lab) == before
-    assert len(rebuilds_asked_for(lab)) == 1
+    assert len(open_rebuild_requests(lab)) == 1
     rebuild(lab)
     assert served_ids(lab) == set(ids(lab)[3:])
 
@@ -142,19 +142,19 @@ def test_a_writer_that_waits_too_long_gets_an_error(lab: Lab) -> None:
 
 def test_a_search_by_video_finds_similar_ones_in_all_niches_and_within_days(lab: Lab) -> None:
     video = ids(lab)[0]
-    found = search_libraries(lab, (OTHER, NICHE), 200, Only(), video_id=video)
+    found = search_libraries(lab, (OTHER, NICHE), 200, PublishedBetween(), video_id=video)
     assert {hit.niche for hit in found.hits} == {NICHE, OTHER}
     assert len(found.hits) == len(ids(lab)) + len(ids(lab, OTHER)) - 1
     assert [hit.similarity for hit in found.hits] == sorted((hit.similarity for hit in found.hits), reverse=True)
     days = sorted(hit.item.published_on for hit in found.hits if hit.item.published_on)
-    since = search_libraries(lab, (NICHE, OTHER), 200, Only(since=days[-3]), video_id=video)
+    since = search_libraries(lab, (NICHE, OTHER), 200, PublishedBetween(since=days[-3]), video_id=video)
     assert {hit.item.published_on for hit in since.hits} <= set(days[-3:])
     assert since.hits
 
 
 def test_words_cannot_be_searched_without_a_text_tower(lab: Lab) -> None:
     with pytest.raises(LabError, match="builtin-768-v3 has no text tower"):
-        search_libraries(lab, (NICHE,), 5, Only(), words="a red car")
+        search_libraries(lab, (NICHE,), 5, PublishedBetween(), words="a red car")
 
 
 def test_a_damaged_release_is_reported_with_its_fault(lab: Lab) -> None:

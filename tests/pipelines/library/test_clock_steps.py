@@ -22,7 +22,7 @@ from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build, changes, rows
 from thumblab_pipelines.library.changes import put_in, take_out
-from thumblab_pipelines.library.rebuild_requests import ask_for_rebuild, rebuilds_asked_for
+from thumblab_pipelines.library.rebuild_requests import open_rebuild_requests, request_rebuild
 from thumblab_pipelines.library.status import index_status
 
 NICHE = "tech"
@@ -105,7 +105,7 @@ def test_a_video_put_in_during_a_build_is_in_it_although_the_clock_stepped_back(
 def test_a_request_is_closed_only_by_a_build_that_was_read_after_it(
     lab: Lab, step_back: Callable[[float], None]
 ) -> None:
-    ask_for_rebuild(lab, NICHE, "asked by a clock that was two days ahead")
+    request_rebuild(lab, NICHE, "asked by a clock that was two days ahead")
     step_back(48)
     more_views(lab)
     build.build_index(lab, NICHE)
@@ -116,11 +116,11 @@ def test_a_request_is_closed_only_by_a_build_that_was_read_after_it(
             )
         )
     build.promote_index(lab, NICHE)
-    assert [request.reason for request in rebuilds_asked_for(lab)] == ["asked again, by a clock behind"]
+    assert [request.reason for request in open_rebuild_requests(lab)] == ["asked again, by a clock behind"]
     more_views(lab)
     build.build_index(lab, NICHE)
     build.promote_index(lab, NICHE)
-    assert rebuilds_asked_for(lab) == []
+    assert open_rebuild_requests(lab) == []
 
 
 def test_a_file_dated_in_the_future_ages_from_the_moment_it_is_found(

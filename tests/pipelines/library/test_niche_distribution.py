@@ -100,14 +100,14 @@ def test_a_library_without_sub_scores_is_built_without_quantiles(lab: Lab) -> No
 def test_the_service_measures_the_same_sub_scores_as_the_library(lab: Lab) -> None:
     from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
     from thumblab_serving.loading.encoding import Encoders
-    from thumblab_serving.loading.measuring import Measuring
+    from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 
     distribution = built_distribution(lab)
     encoders = Encoders(
         title_encoder(lab.settings.title_encoder), lambda name: named_image_encoder(name, lab.settings.releases)
     )
     image = encoders.image(image_encoder_name(lab.settings)).fingerprint
-    measuring = Measuring(lab.settings)
+    measuring = SubScoreMeters(lab.settings)
     assert measuring.version(encoders, image) == distribution.version
     with lab.engine.connect() as connection:
         row = connection.execute(

@@ -13,7 +13,7 @@ from thumblab_core.releases.release import INDEX, ReleaseError
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build
 from thumblab_pipelines.library.changes import put_in, resume, roll_back, take_out
-from thumblab_pipelines.library.rebuild_requests import ask_for_rebuild, rebuilds_asked_for
+from thumblab_pipelines.library.rebuild_requests import open_rebuild_requests, request_rebuild
 from thumblab_pipelines.library.status import index_status
 
 
@@ -134,9 +134,9 @@ def test_a_build_with_a_video_deleted_since_is_not_served_and_is_rebuilt(lab: La
     with pytest.raises(LabError, match="deleted from the lab since: 1"):
         build.promote_index(lab, NICHE)
     assert served(lab) == before
-    assert [request.niche for request in rebuilds_asked_for(lab)] == [NICHE]
+    assert [request.niche for request in open_rebuild_requests(lab)] == [NICHE]
     rebuild(lab)
-    assert rebuilds_asked_for(lab) == []
+    assert open_rebuild_requests(lab) == []
 
 
 def test_the_retention_deletes_unreadable_releases_and_staged_files(lab: Lab) -> None:
@@ -170,15 +170,15 @@ def test_an_index_that_cannot_be_read_for_a_moment_stays_served(
 
 
 def test_a_rebuild_request_stays_open_until_the_build_is_served(lab: Lab) -> None:
-    ask_for_rebuild(lab, NICHE, "a test asked")
+    request_rebuild(lab, NICHE, "a test asked")
     add_views(lab)
     build.build_index(lab, NICHE)
-    assert len(rebuilds_asked_for(lab)) == 1
+    assert len(open_rebuild_requests(lab)) == 1
     build.promote_index(lab, NICHE)
-    assert rebuilds_asked_for(lab) == []
-    ask_for_rebuild(lab, NICHE, "a test asked again, and nothing is new")
+    assert open_rebuild_requests(lab) == []
+    request_rebuild(lab, NICHE, "a test asked again, and nothing is new")
     build.build_index(lab, NICHE)
-    assert rebuilds_asked_for(lab) == []
+    assert open_rebuild_requests(lab) == []
 
 
 def test_a_rollback_to_a_missing_or_damaged_release_is_refused_and_changes_nothing(lab: Lab) -> None:
@@ -208,9 +208,9 @@ def test_an_index_of_another_encoder_takes_no_change_and_requests_a_rebuild(
         RebuildRequiredError, match=r"made with another, the settings say builtin.*thumblab index rebuild"
     ):
         put_in(lab, NICHE, ids(lab)[:1])
-    (request,) = rebuilds_asked_for(lab)
+    (request,) = open_rebuild_requests(lab)
     assert (request.niche, "made with another" in request.reason) == (NICHE, True)
     assert any("a rebuild is requested" in remark for remark in index_status(lab, NICHE).remarks)
     add_views(lab)
     rebuild(lab)
-    assert rebuilds_asked_for(lab) == []
+    assert open_rebuild_requests(lab) == []

@@ -11,7 +11,7 @@ import pytest
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.load import Dataset
-from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints
+from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, fingerprints
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models import promotion
 
@@ -51,7 +51,7 @@ def publish(scored_lab: Lab, newest_pairs: Dataset) -> Callable[..., Release]:
         def write(folder: Path) -> None:
             np.save(folder / "scores.npy", target + noise * np.random.default_rng(seed).standard_normal(len(target)))
             if seen is not None:
-                np.save(folder / SEEN, fingerprints(seen))
+                np.save(folder / FINGERPRINTS_FILE, fingerprints(seen))
 
         info = {"image_encoder": "i", "title_encoder": "t", "noise": noise, "seed": seed, **facts}
         return scored_lab.releases.publish(MODEL, ALL, write, json.loads(json.dumps(info)))

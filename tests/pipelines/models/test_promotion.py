@@ -13,10 +13,10 @@ from thumblab_core.errors import LabError
 from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.collection.catalogue import import_catalogue
-from thumblab_pipelines.dataset.load import Dataset, in_spaces_of, load_dataset
+from thumblab_pipelines.dataset.load import Dataset, load_dataset, with_vectors_of
 from thumblab_pipelines.dataset.pairs import build_pairs
-from thumblab_pipelines.dataset.seen_videos import SEEN, fingerprints, seen_by
 from thumblab_pipelines.dataset.splits import TEST
+from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, fingerprints, was_trained_on
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models import promotion
@@ -37,15 +37,18 @@ Publish = Callable[..., Release]
 
 def test_a_release_records_which_videos_it_has_seen(scored_lab: Lab) -> None:
     def write(folder: Path) -> None:
-        np.save(folder / SEEN, fingerprints(["b", "a", "b"]))
+        np.save(folder / FINGERPRINTS_FILE, fingerprints(["b", "a", "b"]))
 
     seen = fingerprints(["b", "a", "b"])
     assert (seen.dtype, len(seen), bool(np.all(seen[:-1] < seen[1:]))) == (np.uint64, 2, True)
     release = scored_lab.releases.publish(MODEL, ALL, write, {})
-    flags = seen_by(release, ["c", "a", "b", "a"])
+    flags = was_trained_on(release, ["c", "a", "b", "a"])
     assert flags is not None
     assert flags.tolist() == [False, True, True, True]
-    assert seen_by(scored_lab.releases.publish(MODEL, ALL, lambda folder: (folder / "x").touch(), {}), ["a"]) is None
+    assert (
+        was_trained_on(scored_lab.releases.publish(MODEL, ALL, lambda folder: (folder / "x").touch(), {}), ["a"])
+        is None
+    )
 
 
 def test_the_first_model_is_served_and_a_worse_one_is_not_promoted_over_it(scored_lab: Lab, publish: Publish) -> None:
@@ -142,7 +145,7 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
         MODEL, ALL, copy, first.info | {"image_encoder": "another", "image_encoder_name": "onnx:another"}
     )
     data = load_dataset(lab, lab.releases.get(PAIRS, ALL, str(first.info["pairs_release"])))
-    other_data, has_vectors = in_spaces_of(lab, data, other)
+    other_data, has_vectors = with_vectors_of(lab, data, other)
     assert set(data.videos.video_id[~has_vectors]) == (without_vector | {swapped}) & set(data.videos.video_id)
     np.testing.assert_array_equal(other_data.images[has_vectors], -data.images[has_vectors])
     assert not other_data.images[~has_vectors].any()

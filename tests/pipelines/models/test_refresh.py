@@ -22,7 +22,7 @@ from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import build_index
-from thumblab_pipelines.models.refresh import RefreshListener, held_niches, refresh_model, refresh_niche
+from thumblab_pipelines.models.refresh import RefreshListener, niches_with_videos, refresh_model, refresh_niche
 
 VIDEOS = 60
 """Videos of each of two channels: enough for a hundred held-out pairs."""
@@ -45,7 +45,7 @@ def lab(open_lab: Callable[..., Lab], folder: Path) -> Lab:
 
 def test_an_empty_library_names_the_missing_step(open_lab: Callable[..., Lab], folder: Path) -> None:
     lab = open_lab()
-    assert held_niches(lab) == []
+    assert niches_with_videos(lab) == []
     with pytest.raises(LabError, match=r"the lab has no video of it; `thumblab import` a catalogue"):
         build_index(lab, "tech")
     few = folder.parent / "few"

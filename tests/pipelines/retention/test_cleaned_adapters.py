@@ -16,7 +16,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.releases.release import ALL, MODEL
-from thumblab_pipelines.channels.adapter import Refitted
+from thumblab_pipelines.channels.adapter import RefitResult
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.retention import purge_adapters, retention
@@ -72,10 +72,10 @@ def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
     """Fit the first channel to its first video and fail for the other; hold the labs that asked for it."""
     calls = []
 
-    def refit(lab: Lab, **_: Any) -> Refitted:
+    def refit(lab: Lab, **_: Any) -> RefitResult:
         calls.append(lab)
         publish(lab, ONE, [f"{ONE}-0"])
-        return Refitted([ONE], [], {OTHER: "a bad day"})
+        return RefitResult([ONE], [], {OTHER: "a bad day"})
 
     monkeypatch.setattr(purge_adapters, "refit_channel_adapters", refit)
     return calls
@@ -107,7 +107,7 @@ def test_an_adapter_that_cannot_be_cleaned_is_named_and_fails_the_check(lab: Lab
 def test_a_model_that_cannot_be_loaded_raises_nothing(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def broken(*_: Any, **__: Any) -> Refitted:
+    def broken(*_: Any, **__: Any) -> RefitResult:
         raise error
 
     monkeypatch.setattr(purge_adapters, "refit_channel_adapters", broken)

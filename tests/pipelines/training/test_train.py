@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from thumblab_core.errors import LabError
-from thumblab_core.ranking.ranker import join
+from thumblab_core.ranking.ranker import model_inputs
 from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.dataset.load import Dataset
@@ -105,7 +105,7 @@ def test_the_scores_are_log_views(data: Dataset, trained: Trained) -> None:
 
 
 def test_held_out_scores_are_those_of_the_released_model(data: Dataset, trained: Trained) -> None:
-    inputs = join(data.images, data.titles, data.videos.title.tolist())
+    inputs = model_inputs(data.images, data.titles, data.videos.title.tolist())
     unadapted = trained.ranker.predict_inputs(inputs).score
     np.testing.assert_allclose(unadapted, trained.held.future_unadapted, atol=1e-5)
     for channel, rows in data.videos.groupby("channel_id").indices.items():
@@ -291,7 +291,7 @@ def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: 
     assert loaded.training == brief.ranker.training
     assert loaded.training["pairs_release"] == little.release.release_id
     assert loaded.calibration == brief.ranker.calibration
-    inputs = join(little.images, little.titles, little.videos.title.tolist())
+    inputs = model_inputs(little.images, little.titles, little.videos.title.tolist())
     for channel in (None, "c0"):
         before, after = (r.predict_inputs(inputs, channel and r.adapter(channel)) for r in (brief.ranker, loaded))
         np.testing.assert_allclose(before.score, after.score, atol=1e-6)

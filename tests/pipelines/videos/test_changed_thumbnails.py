@@ -17,12 +17,12 @@ from thumblab_core.images import decode, digest
 from thumblab_core.images.perceptual import perceptual_hash
 from thumblab_core.releases.release import Release
 from thumblab_pipelines.channels import adapter_videos
-from thumblab_pipelines.channels.adapter_videos import encode_own, read_own
+from thumblab_pipelines.channels.adapter_videos import encode_channel_videos, read_channel_videos
 from thumblab_pipelines.dataset.corpus import exclude, read_corpus
 from thumblab_pipelines.dataset.snapshot import read_snapshot
 from thumblab_pipelines.features import embed as embed_step
 from thumblab_pipelines.features.embed import embed
-from thumblab_pipelines.features.learnt_vectors import forget_failures
+from thumblab_pipelines.features.learnt_vectors import delete_encoding_failures
 from thumblab_pipelines.features.vectors import read_vectors, stored_vectors_query
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.retention.expiry import shorten_histories
@@ -160,9 +160,9 @@ def test_a_new_title_alone_is_a_new_version_but_not_a_thumbnail_swap(changing: C
 def test_a_channel_adapter_uses_the_versions_shown_while_views_were_counted(changing: Changing) -> None:
     lab = changing.lab
     model = model_of(lab)
-    assert encode_own(lab, "c", model) == 6
-    assert encode_own(lab, "c", model) == 0
-    found, left_out = read_own(lab, "c", model)
+    assert encode_channel_videos(lab, "c", model) == 6
+    assert encode_channel_videos(lab, "c", model) == 0
+    found, left_out = read_channel_videos(lab, "c", model)
     assert left_out == {}
     found = found.set_index("video_id")
     assert found.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
@@ -187,7 +187,10 @@ def test_a_video_whose_first_versions_were_deleted_is_excluded_and_counted(
         kept, excluded = exclude(read_corpus(lab, "i", "t").assign(encoded=True), only_opted_in=False)
         assert kept.video_id.tolist() == ["same"]
         assert excluded["what it showed first is not kept"] == 2
-        assert read_own(lab, "c", model_of(lab))[1] == {"what it showed first is not kept": 2, "not encoded": 1}
+        assert read_channel_videos(lab, "c", model_of(lab))[1] == {
+            "what it showed first is not kept": 2,
+            "not encoded": 1,
+        }
         with lab.engine.begin() as connection:  # later versions do not change that
             record(connection, [changing.shown("picture", 300, OTHER)])
             shorten_histories(connection, "tech", after(250))
@@ -241,7 +244,7 @@ def test_a_video_that_changed_before_its_first_count_is_excluded_and_counted(cha
     assert (excluded["changed before it was first counted"], excluded["no count of views"]) == (1, 1)
     expected, _ = exclude(before.reset_index().assign(encoded=True), only_opted_in=False)
     assert kept.equals(expected[kept.columns])
-    left_out = read_own(lab, "c", model_of(lab))[1]
+    left_out = read_channel_videos(lab, "c", model_of(lab))[1]
     assert left_out == {"changed before it was first counted": 1, "no count of views": 1, "not encoded": 1}
 
 
@@ -267,7 +270,7 @@ def test_a_failed_picture_is_tried_once_and_again_only_on_request(
     assert encoder.seen == 4
     (complete, _) = embed_step.check_embeddings(lab, "tech")
     assert "`thumblab index rebuild tech`" in complete.explanation
-    forget_failures(lab, "tech")
+    delete_encoding_failures(lab, "tech")
     embed(lab, "tech")
     assert encoder.seen == 8
 
@@ -280,9 +283,9 @@ def test_a_channel_adapter_counts_encoded_inputs_and_reports_failures(
     # Not caplog: other tests in this process may configure logging so that this logger is disabled.
     monkeypatch.setattr(adapter_videos._log, "warning", lambda line, *values: warnings.append(line % values))
     monkeypatch.setattr(adapter_videos, "named_image_encoder", lambda *_: encoder)
-    assert encode_own(lab, "c", model) == 3
+    assert encode_channel_videos(lab, "c", model) == 3
     assert sum("the encoder gives no vector" in sentence for sentence in warnings) == 3
-    assert encode_own(lab, "c", model) == 0
+    assert encode_channel_videos(lab, "c", model) == 0
     assert encoder.seen == 3
 
 

@@ -18,7 +18,7 @@ from thumblab_core.database.tables import channels, videos
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.collection.catalogue_rows import REQUIRED
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.videos.names import channel_id_of, unescaped, visible, written
+from thumblab_pipelines.videos.names import channel_id_of, plain_text, unescaped, visible
 from thumblab_pipelines.youtube import answers
 
 WRITTEN = {
@@ -37,7 +37,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("text", WRITTEN)
 def test_the_text_of_a_catalogue_is_read_as_a_person_wrote_it(text: str) -> None:
-    assert written(text) == WRITTEN[text]
+    assert plain_text(text) == WRITTEN[text]
 
 
 def test_results_of_the_search_are_decoded_once_and_other_answers_are_not() -> None:
@@ -172,5 +172,5 @@ def test_the_migration_and_the_import_read_names_alike() -> None:
 
     migration = importlib.import_module("thumblab_core.database.migrations.versions.0006_names_and_shorts")
     for name in (*WRITTEN, *SAME):
-        assert migration._written(name) == written(name)
+        assert migration._written(name) == plain_text(name)
         assert migration._made_of(migration._key(name)) == channel_id_of(name)

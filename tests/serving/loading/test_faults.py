@@ -130,7 +130,7 @@ def test_a_meter_that_failed_is_not_retried_before_the_backoff(lab, monkeypatch)
     from types import SimpleNamespace
 
     from thumblab_core.errors import LabError
-    from thumblab_serving.loading import measuring
+    from thumblab_serving.loading import sub_score_meters
 
     tries = []
 
@@ -138,8 +138,8 @@ def test_a_meter_that_failed_is_not_retried_before_the_backoff(lab, monkeypatch)
         tries.append(1)
         raise RuntimeError("the device is lost")
 
-    monkeypatch.setattr(measuring, "Meter", broken)
-    meters = measuring.Measuring(lab.settings)
+    monkeypatch.setattr(sub_score_meters, "Meter", broken)
+    meters = sub_score_meters.SubScoreMeters(lab.settings)
     title = SimpleNamespace(fingerprint="t")
     encoders = SimpleNamespace(by_fingerprint=lambda _: None, title=title)
     for _ in range(3):

@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, insert, make_url, text
 from stored_library import fill
 
-from thumblab_core.database.server import running_database_url
 from thumblab_core.database.tables import library_exclusions
+from thumblab_core.database.urls import running_database_url
 from thumblab_core.embedded_postgres import server
 from thumblab_core.encoders.load import named_image_encoder
 from thumblab_core.encoders.protocol import Vectors, unit
@@ -279,7 +279,7 @@ def test_the_embedded_server_is_asked_while_it_runs_and_never_started(tmp_path: 
     assert not folder.exists()
     script = (
         "from thumblab_core.database.schema import migrate\n"
-        "from thumblab_core.database.server import database_url\n"
+        "from thumblab_core.database.urls import database_url\n"
         "from thumblab_core.embedded_postgres import server\n"
         "from thumblab_core.settings import settings\n"
         "server.start(settings(), keep=True)\n"

@@ -7,7 +7,7 @@ import dagster as dg
 
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.defs.timing import max_runtime
-from thumblab_pipelines.library.rebuild_requests import rebuilds_asked_for
+from thumblab_pipelines.library.rebuild_requests import open_rebuild_requests
 
 rebuild_index = dg.define_asset_job(
     "rebuild_index",
@@ -24,7 +24,7 @@ rebuild_index = dg.define_asset_job(
     description="Starts the rebuilds that were requested, such as for an index that could not take a change in place.",
 )
 def index_rebuilds(lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    requests = rebuilds_asked_for(lab.open())
+    requests = open_rebuild_requests(lab.open())
     if not requests:
         yield dg.SkipReason("nobody asked for a rebuild")
     for request in requests:

@@ -8,7 +8,7 @@ import dagster as dg
 from thumblab_core.errors import LabError
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.defs.timing import max_runtime
-from thumblab_pipelines.models.champion import watch
+from thumblab_pipelines.models.champion import check_alias
 
 serve_model = dg.define_asset_job(
     "serve_model",
@@ -28,7 +28,7 @@ def champion_moved(
     context: dg.SensorEvaluationContext, lab: LabResource, mlflow: MlflowResource
 ) -> dg.SensorResult | dg.SkipReason:
     try:
-        state = watch(lab.open(), mlflow.connect().registry)
+        state = check_alias(lab.open(), mlflow.connect().registry)
     except LabError as error:
         return dg.SkipReason(str(error))
     chosen = state.chosen

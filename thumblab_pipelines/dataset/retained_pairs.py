@@ -54,7 +54,7 @@ def named_pairs(lab: Lab, release_id: str) -> Release:
     raise LabError(f"the training pairs {release_id} are not kept any more; materialize training_pairs again")
 
 
-def deleted_in(lab: Lab, release: Release) -> list[str]:
+def deleted_videos(lab: Lab, release: Release) -> list[str]:
     """Return the ids of the videos of a pairs release that were deleted from the lab since.
 
     Raises `UnreadError` if the release cannot be read at the moment, and another `LabError` if it is damaged.

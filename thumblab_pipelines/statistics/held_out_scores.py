@@ -6,7 +6,7 @@ from thumblab_core.arrays import Floats
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutScores:
     """Scores [n] of the n videos of a dataset, by the trained model and by models trained without a fold of channels.
 
     Parameters

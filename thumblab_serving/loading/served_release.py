@@ -37,7 +37,7 @@ class Refusal:
     reason: str
 
 
-class Slot(Generic[T]):
+class ServedRelease(Generic[T]):
     """The served release of one scope. `load` verifies and reads a release; any exception of it refuses the release.
 
     While a release is refused, the one before it stays served. The refused one is tried again when the pointer moves,

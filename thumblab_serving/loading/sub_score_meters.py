@@ -22,7 +22,7 @@ _CACHED = 2048
 _BLANK = np.full((36, 64, 3), 127, np.uint8)
 
 
-class Measuring:
+class SubScoreMeters:
     """Measures pictures with one meter per way to compare titles. Safe from many threads.
 
     Image encoders with a text tower share one meter, and those without share another, which has the title encoder.

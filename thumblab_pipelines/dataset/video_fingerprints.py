@@ -13,7 +13,7 @@ from thumblab_core.arrays import Flags
 from thumblab_core.encoders.load import weights_file
 from thumblab_core.releases.release import Release
 
-SEEN = "seen.npy"
+FINGERPRINTS_FILE = "seen.npy"
 """The file of a release (model or fine-tuned encoder) with the `fingerprints` of the videos it was trained on."""
 
 
@@ -25,27 +25,27 @@ def fingerprints(video_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
     return np.unique(_digests(list(video_ids)))
 
 
-def seen_by_encoder(name: str) -> npt.NDArray[np.uint64]:
+def encoder_fingerprints(name: str) -> npt.NDArray[np.uint64]:
     """Return the fingerprints of the videos that an image encoder was fine-tuned on, from the file beside its weights.
 
     `name` is a value of `THUMBLAB_IMAGE_ENCODER`, with or without a precision. The result is empty for encoders that
     this lab did not fine-tune.
     """
     weights = weights_file(name)
-    if weights is None or not (weights.parent / SEEN).is_file():
+    if weights is None or not (weights.parent / FINGERPRINTS_FILE).is_file():
         return np.empty(0, np.uint64)
-    return np.asarray(np.load(weights.parent / SEEN, allow_pickle=False), np.uint64)
+    return np.asarray(np.load(weights.parent / FINGERPRINTS_FILE, allow_pickle=False), np.uint64)
 
 
-def seen_by(release: Release, video_ids: Sequence[str]) -> Flags | None:
+def was_trained_on(release: Release, video_ids: Sequence[str]) -> Flags | None:
     """Return which videos [n] the model or its encoder was trained on; None if its release does not record it.
 
     Two different videos can share a fingerprint: among a billion videos this happens with a chance of one in forty. A
     video wrongly taken for a training video only costs the pairs that are then not evaluated.
     """
-    if SEEN not in release.files:
+    if FINGERPRINTS_FILE not in release.files:
         return None
-    trained_on = np.load(release.path / SEEN, allow_pickle=False)
+    trained_on = np.load(release.path / FINGERPRINTS_FILE, allow_pickle=False)
     return np.isin(_digests(video_ids), trained_on)
 
 
