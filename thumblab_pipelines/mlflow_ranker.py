@@ -1,7 +1,7 @@
 """The ranking model for MLflow, which loads this file and the release's safetensors, and no pickle.
 
 `mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion").predict(inputs)` returns the scores, float32 [n]. The inputs
-are float32 [n, d], as `thumblab_core.ranking.ranker.join` makes them. No channel adapter is applied.
+are float32 [n, d], as `thumblab_core.ranking.ranker.model_inputs` makes them. No channel adapter is applied.
 """
 
 from pathlib import Path

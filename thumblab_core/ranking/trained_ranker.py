@@ -109,7 +109,7 @@ class TrainedRanker:
         return self.predict_inputs(model_inputs(images, titles, texts, self.model.config.title_facts), adapter)
 
     def predict_inputs(self, inputs: npt.NDArray[np.float32], adapter: Adapter | None = None) -> Predictions:
-        """Return predictions from inputs [n, d], see `thumblab_core.ranking.ranker.join`."""
+        """Return predictions from inputs [n, d], see `thumblab_core.ranking.ranker.model_inputs`."""
         predictions = self.model.predict(inputs)
         if adapter is None:
             return predictions

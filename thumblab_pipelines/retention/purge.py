@@ -134,13 +134,13 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
         for release in [release for scope in SCOPES for release in lab.releases.all(PAIRS, scope)]:
             remaining = None
             try:
-                deleted = deleted_videos(lab, release)
-                if not deleted:
+                deleted_ids = deleted_videos(lab, release)
+                if not deleted_ids:
                     continue
                 if successors and is_needed(lab, release):
                     if _is_younger(release, rest):
                         continue
-                    remaining = load_dataset(lab, release, deleted)
+                    remaining = load_dataset(lab, release, deleted_ids)
             except LabError as error:
                 if was_not_read(error):
                     failed = error
