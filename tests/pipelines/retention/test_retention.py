@@ -607,8 +607,7 @@ def test_more_than_a_share_of_a_niche_is_forgotten_only_with_a_persons_word(kept
     (withheld,) = [verdict for verdict in check_retention(kept.lab, NICHE, found) if not verdict.passed]
     assert withheld.name == "not_too_many"
     assert (
-        "At most 8 of 40 videos are deleted at once unless a person confirms; these were kept."
-        in withheld.explanation
+        "At most 8 of 40 videos are deleted at once unless a person confirms; these were kept." in withheld.explanation
     )
     assert "materialize retention with the config confirmed: true" in withheld.explanation
     assert all("videos" in kept.rows(video_id) for video_id in victims)
