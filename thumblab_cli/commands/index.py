@@ -74,7 +74,7 @@ def rebuild(niches: tuple[str, ...]) -> None:
 
     from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.features.embed import embed
-    from thumblab_pipelines.features.learnt_vectors import delete_encoding_failures
+    from thumblab_pipelines.features.encoding import delete_encoding_failures
     from thumblab_pipelines.library.build import build_index, promote_index
     from thumblab_pipelines.models.refresh import niches_with_videos
 

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from thumblab_core.encoders.learnt import LearntEncoder
+from thumblab_core.encoders.neural import NeuralEncoder
 from thumblab_core.encoders.precision import settled
 from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder
 from thumblab_core.errors import LabError
@@ -29,7 +29,7 @@ def image_encoder_name(settings: Settings) -> str:
     """Return the name of the encoder with its precision. A release stores it, so that readers load the same encoder."""
     name, precision = settings.image_encoder, settings.encoder_precision
     plain = named_image_encoder(name, settings.releases)
-    if not isinstance(plain, LearntEncoder) or precision == "float32":
+    if not isinstance(plain, NeuralEncoder) or precision == "float32":
         return name
     half = cuda_precision() if name.startswith("open_clip:") else None
     if half is not None and precision in ("auto", half):

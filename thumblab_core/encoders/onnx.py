@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from thumblab_core.encoders.learnt import LearntEncoder
+from thumblab_core.encoders.neural import NeuralEncoder
 from thumblab_core.encoders.preprocessing import Preprocessing
 from thumblab_core.encoders.tower import channels_last, read_graph, takes_bytes
 from thumblab_core.encoders.weights import weights_digest
@@ -28,7 +28,7 @@ _EXAMPLE = (
 )
 
 
-class OnnxEncoder(LearntEncoder):
+class OnnxEncoder(NeuralEncoder):
     """A neural image encoder from the ONNX file `path`.
 
     Its preprocessing is read from the .json file of the same name.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.encoders.hub import hub_in_reach
-from thumblab_core.encoders.learnt import LearntEncoder, Tower
+from thumblab_core.encoders.neural import NeuralEncoder, Tower
 from thumblab_core.encoders.preprocessing import Preprocessing
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.encoders.weights import weights_digest
@@ -37,7 +37,7 @@ class _Loaded(NamedTuple):
     metadata: dict[str, Any]
 
 
-class OpenClipEncoder(LearntEncoder):
+class OpenClipEncoder(NeuralEncoder):
     """A CLIP model of open_clip.
 
     `model` is an open_clip model name (`ViT-L-14`), `weights` a tag on the hub (`openai`) or a local checkpoint.

@@ -85,21 +85,21 @@ class _Choice:
     refused: list[str]
 
 
-def settled(store: ReleaseStore, base: str, asked: PrecisionSetting) -> Release | None:
+def settled(store: ReleaseStore, base: str, setting: PrecisionSetting) -> Release | None:
     """Return the published choice for that setting, or None before there is one. Reads manifests only."""
-    releases = [release for release in store.all(ENCODER, base) if release.info["asked"] == asked]
+    releases = [release for release in store.all(ENCODER, base) if release.info["asked"] == setting]
     return releases[-1] if releases else None
 
 
 def settle(
     encoder: Convertible,
     store: ReleaseStore,
-    asked: PrecisionSetting,
+    setting: PrecisionSetting,
     pictures: Sequence[Prepared],
     listener: Listener = lambda *_: None,
     quantise: Quantise | None = None,
 ) -> Settled:
-    """Try the precisions that `asked` allows, fastest first, and publish the first one that agrees with float32.
+    """Try the precisions that `setting` allows, fastest first, and publish the first one that agrees with float32.
 
     `pictures` are `CALIBRATION + HELD_OUT` real pictures, prepared for the encoder. A large model takes minutes, once.
     A second process that calls this meanwhile waits and returns the same choice. Raises `LabError` when there are too
@@ -110,21 +110,25 @@ def settle(
             f"{len(pictures)} pictures are too few to choose a precision; {CALIBRATION + HELD_OUT} are needed"
         )
     with _one_at_a_time(store.root / ENCODER / encoder.base):
-        release = settled(store, encoder.base, asked)
+        release = settled(store, encoder.base, setting)
         if release is None:
-            choice = _choose(encoder, asked, pictures, listener, quantise or quantise_int8)
-            release = _publish(encoder, store, asked, choice)
+            choice = _choose(encoder, setting, pictures, listener, quantise or quantise_int8)
+            release = _publish(encoder, store, setting, choice)
     return Settled(release, str(release.info["precision"]), tuple(release.info["refused"]))
 
 
 def _choose(
-    encoder: Convertible, asked: PrecisionSetting, pictures: Sequence[Prepared], listener: Listener, quantise: Quantise
+    encoder: Convertible,
+    setting: PrecisionSetting,
+    pictures: Sequence[Prepared],
+    listener: Listener,
+    quantise: Quantise,
 ) -> _Choice:
     # Every third picture calibrates. Whatever the order of the pictures, both parts get a share of every kind.
     calibration = pictures[::3][:CALIBRATION]
     held_out = [picture for place, picture in enumerate(pictures) if place % 3][:HELD_OUT]
     graph, preprocessing = encoder.graph(), encoder.preprocessing
-    steps = len(_LADDER[asked]) + 1
+    steps = len(_LADDER[setting]) + 1
     listener(f"{encoder.base}: computing float32 vectors to compare with", 0, steps)
     reference = _encode(CompiledTower(graph, preprocessing), held_out, preprocessing)
     has_vector = usable(reference)
@@ -134,7 +138,7 @@ def _choose(
             "so its model is damaged; set THUMBLAB_IMAGE_ENCODER to another encoder"
         )
     refused: list[str] = []
-    for place, precision in enumerate(_LADDER[asked], start=1):
+    for place, precision in enumerate(_LADDER[setting], start=1):
         listener(f"{encoder.base}: trying {precision}", place, steps)
         candidate = quantise(graph, calibration, preprocessing) if precision == "int8" else graph
         execution: Execution = "bfloat16" if precision == "bfloat16" else "float32"
@@ -150,7 +154,7 @@ def _choose(
             return _Choice(precision, candidate, reference.shape[1], result, refused)
         refused.append(f"{precision}: {result}")
     raise LabError(
-        f"{encoder.base} cannot be computed in {asked} ({'; '.join(refused)}); "
+        f"{encoder.base} cannot be computed in {setting} ({'; '.join(refused)}); "
         "set THUMBLAB_ENCODER_PRECISION to auto or float32"
     )
 
@@ -185,11 +189,11 @@ def _encode(tower: CompiledTower, pictures: Sequence[Prepared], preprocessing: P
     return np.concatenate([tower(stack(batch, preprocessing)) for batch in batches])
 
 
-def _publish(encoder: Convertible, store: ReleaseStore, asked: PrecisionSetting, choice: _Choice) -> Release:
+def _publish(encoder: Convertible, store: ReleaseStore, setting: PrecisionSetting, choice: _Choice) -> Release:
     from thumblab_core.encoders.openvino_runtime import ov
 
     info = {
-        "asked": asked,
+        "asked": setting,
         "precision": choice.precision,
         "preprocessing": encoder.preprocessing.as_json(),
         "dimension": choice.dimension,

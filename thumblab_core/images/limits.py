@@ -115,7 +115,7 @@ def check_parts(count: int) -> None:
 def check_size(width: int, height: int) -> None:
     """Raise `ImageError` if a picture has too many pixels, or is too small or too narrow."""
     if width * height > MAX_PIXELS:
-        raise ImageError(f"{width}x{height} pixels; the limit is {MAX_PIXELS / 1e6:.0f} million")
+        raise ImageError(f"{width}x{height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded")
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"{width}x{height} pixels; both sides need at least {MIN_SIDE}")
     if max(width, height) > MAX_RATIO * min(
@@ -129,5 +129,5 @@ def check_scans(scans: int, width: int, height: int) -> None:
     if scans > MAX_SCANS or scans * width * height > _MAX_SCANNED:
         most = min(MAX_SCANS, _MAX_SCANNED // (width * height))
         raise ImageError(
-            f"{scans} scans of {width}x{height} pixels; the limit at this size is {most} scans; save the JPEG again"
+            f"{scans} scans of {width}x{height} pixels; at most {most} of this size are decoded; save the JPEG again"
         )

@@ -23,7 +23,7 @@ from thumblab_pipelines.channels.collect import Channel, find_channel
 from thumblab_pipelines.channels.evaluate import AdapterEvaluation, evaluate_adapter
 from thumblab_pipelines.dataset.ageing import Growth
 from thumblab_pipelines.dataset.video_fingerprints import was_trained_on
-from thumblab_pipelines.features.vectors import digests, read_vectors
+from thumblab_pipelines.features.stored_vectors import digests, read_vectors
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.statistics.trend import publication_days

@@ -21,15 +21,8 @@ from thumblab_core.errors import LabError
 from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.inclusion import SHORTEST_S
 from thumblab_core.releases.release import Release
-from thumblab_pipelines.features.learnt_vectors import (
-    PICTURE,
-    TITLE,
-    Made,
-    encode_pictures,
-    encode_titles,
-    without_vector,
-)
-from thumblab_pipelines.features.vectors import stored_vectors_query
+from thumblab_pipelines.features.encoding import PICTURE, TITLE, Made, encode_pictures, encode_titles, without_vector
+from thumblab_pipelines.features.stored_vectors import stored_vectors_query
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.records import LONGEST_SHORT_S, VIDEO

@@ -13,7 +13,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.releases.release import Release
 from thumblab_pipelines.dataset.retained_pairs import deleted_videos
 from thumblab_pipelines.dataset.snapshot import Snapshot
-from thumblab_pipelines.features.vectors import digests, read_vectors
+from thumblab_pipelines.features.stored_vectors import digests, read_vectors
 from thumblab_pipelines.lab import Lab
 
 if TYPE_CHECKING:

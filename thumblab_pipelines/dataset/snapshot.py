@@ -23,7 +23,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores import NAMES
-from thumblab_pipelines.features.vectors import digests, read_vectors
+from thumblab_pipelines.features.stored_vectors import digests, read_vectors
 from thumblab_pipelines.lab import Lab
 
 if TYPE_CHECKING:

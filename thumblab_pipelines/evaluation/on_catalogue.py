@@ -17,8 +17,8 @@ from sqlalchemy import select
 
 from thumblab_core.arrays import Flags, Float64s
 from thumblab_core.database.tables import channels, videos
-from thumblab_core.encoders.learnt import LearntEncoder
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
+from thumblab_core.encoders.neural import NeuralEncoder
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, ENCODER, MODEL, Release
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
@@ -213,7 +213,7 @@ def _copy_encoder(home: Lab, model: Release, lab: Lab) -> None:
     name = str(model.info["image_encoder_name"])
     compiled = _COMPILED.fullmatch(name)
     encoder = named_image_encoder(name, home.settings.releases)
-    if compiled is not None and isinstance(encoder, LearntEncoder):
+    if compiled is not None and isinstance(encoder, NeuralEncoder):
         release = home.releases.get(ENCODER, encoder.base, compiled[1])
         lab.releases.restore(ENCODER, encoder.base, compiled[1], release.path)
 

@@ -9,20 +9,13 @@ from thumblab_core.database.nearest_index import ensure_index
 from thumblab_core.database.tables import embeddings, encoding_failures, thumbnails, videos
 from thumblab_core.database.vectors import CURRENT, EARLIER
 from thumblab_core.encoders.agreement import Agreement
-from thumblab_core.encoders.learnt import LearntEncoder
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder, title_encoder
+from thumblab_core.encoders.neural import NeuralEncoder
 from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, settle
 from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.images import ImageError, decode
 from thumblab_pipelines.checks import CheckResult
-from thumblab_pipelines.features.learnt_vectors import (
-    PICTURE,
-    TITLE,
-    Source,
-    encode_pictures,
-    encode_titles,
-    without_vector,
-)
+from thumblab_pipelines.features.encoding import PICTURE, TITLE, Source, encode_pictures, encode_titles, without_vector
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 
@@ -115,7 +108,7 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
     """
     encoder, precision = image_encoder(lab.settings), lab.settings.encoder_precision
     # A precision in the name is already chosen.
-    if not isinstance(encoder, LearntEncoder) or precision == "float32" or "@" in image_encoder_name(lab.settings):
+    if not isinstance(encoder, NeuralEncoder) or precision == "float32" or "@" in image_encoder_name(lab.settings):
         return None
     needed = CALIBRATION + HELD_OUT
     # Ordered by their hashes: as good as a random sample, and the same every time.

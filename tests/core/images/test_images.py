@@ -102,7 +102,7 @@ def test_no_flipped_byte_raises_anything_but_an_image_error(drawn: Draw) -> None
 @pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (10_000, 10_000), (2**31 - 1, 2**31 - 1)])
 def test_a_decompression_bomb_is_refused_by_its_header_without_using_memory(width: int, height: int) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ImageError, match="the limit is 40 million"):
+    with pytest.raises(ImageError, match="at most 40 million are decoded"):
         decode(png_header(width, height))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
 

@@ -7,7 +7,7 @@ from sqlalchemy import select, text, update
 from thumblab_core.database.tables import thumbnails, videos, visual_features
 from thumblab_core.sub_scores import meter
 from thumblab_pipelines.collection import download
-from thumblab_pipelines.features import baselines, embed, learnt_vectors, sub_scores
+from thumblab_pipelines.features import baselines, embed, encoding, sub_scores
 from thumblab_pipelines.library import build
 
 
@@ -21,7 +21,7 @@ def test_every_picture_and_title_gets_a_vector_and_nothing_is_encoded_twice(benc
 
 
 def test_committed_batches_survive_a_crash(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learnt_vectors, "_SAVED_AT_ONCE", 8)
+    monkeypatch.setattr(encoding, "_SAVED_AT_ONCE", 8)
     bench.pictures = CountingPictures(fails_at_batch=3)
     with pytest.raises(ZeroDivisionError):
         embed.embed(bench.lab, NICHE)

@@ -22,8 +22,8 @@ from thumblab_pipelines.dataset.corpus import exclude, read_corpus
 from thumblab_pipelines.dataset.snapshot import read_snapshot
 from thumblab_pipelines.features import embed as embed_step
 from thumblab_pipelines.features.embed import embed
-from thumblab_pipelines.features.learnt_vectors import delete_encoding_failures
-from thumblab_pipelines.features.vectors import read_vectors, stored_vectors_query
+from thumblab_pipelines.features.encoding import delete_encoding_failures
+from thumblab_pipelines.features.stored_vectors import read_vectors, stored_vectors_query
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.retention.expiry import shorten_histories
 from thumblab_pipelines.videos.versions import Shown, Unchanged, first_versions_query, record

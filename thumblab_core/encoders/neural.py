@@ -19,7 +19,7 @@ Tower = Callable[[npt.NDArray[np.uint8]], Vectors]
 _BATCH = 16
 
 
-class LearntEncoder(ABC):
+class NeuralEncoder(ABC):
     """A neural image encoder, whose image tower runs in OpenVINO.
 
     The tower is loaded from `compiled`, a release that `precision.settle` published. Without one, the model is

@@ -18,7 +18,7 @@ from thumblab_core.database.tables import encoding_failures, videos
 from thumblab_core.database.vectors import CURRENT, EARLIER, save_vectors
 from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder, Vectors, usable
 from thumblab_core.encoders.stream import encode_stream
-from thumblab_pipelines.features.vectors import stored_vectors_query
+from thumblab_pipelines.features.stored_vectors import stored_vectors_query
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.versions import first_versions_query
