@@ -6,7 +6,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -33,8 +33,13 @@ from thumblab_pipelines.evaluation.figures import Evaluation
 
 KEY = "key-of-the-tests-0123456789"
 TITLE = "I tested every phone under $200"
-SKILLED = dict.fromkeys(("future", "new_channels", "adapted"), (0.7, 0.65, 0.75))
-INFORMED = {"correlation": 0.4, "low": 0.3, "videos": 100, "spread": 0.5}
+
+
+EVALUATED: dict[str, Any] = {
+    "skills": dict.fromkeys(("future", "new_channels", "adapted"), (0.7, 0.65, 0.75)),
+    "engagement": {"correlation": 0.4, "low": 0.3, "videos": 100, "spread": 0.5},
+}
+"""The accuracy of a model: its AUC and interval by question, and that of its predicted engagement."""
 
 
 def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -> bytes:
@@ -108,19 +113,17 @@ class Lab:
     def model(
         self,
         seed: int = 0,
-        image: str | None = None,
-        title: str | None = None,
         niches: tuple[str, ...] = ("tech",),
         name: str | None = None,
         channels: tuple[str, ...] = (),
-        skills: dict[str, tuple[float, float, float]] = SKILLED,
-        informed: dict[str, float] | None = INFORMED,
+        evaluated: Mapping[str, Any] | None = None,
         familiar: Familiarity | Literal["anything"] | None = "anything",
+        fingerprints: Mapping[str, str] | None = None,
     ) -> Release:
         """Publish a model of random weights with channel adapters of its own for `channels`.
 
-        `skills` has the AUC of its evaluation and its interval, by question. With `familiar` "anything", every picture is
-        familiar to it.
+        With `familiar` "anything", every picture is familiar to it. `evaluated` and
+        `fingerprints` (of the "image" and the "title" encoder) replace the defaults.
         """
         import torch
 
@@ -128,9 +131,9 @@ class Lab:
         from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 
         images, titles = named_image_encoder(name or "builtin", self.settings.releases), title_encoder("minilm")
-        config = ranker.RankerConfig(
-            image or images.fingerprint, title or titles.fingerprint, images.dimension, 384, hidden=32
-        )
+        evaluated = EVALUATED | dict(evaluated or {})
+        spaces = {"image": images.fingerprint, "title": titles.fingerprint} | dict(fingerprints or {})
+        config = ranker.RankerConfig(spaces["image"], spaces["title"], images.dimension, 384, hidden=32)
         torch.manual_seed(seed)
         model = ranker.Ranker(config)
         vectors = images.encode_images([decode(picture(n)).pixels for n in range(24)])
@@ -146,7 +149,7 @@ class Lab:
         trained = TrainedRanker(
             model,
             Calibration(slope, dict.fromkeys(niches, quantiles), 2 * slope),
-            {"seed": seed, "informed": informed},
+            {"seed": seed, "informed": evaluated["engagement"]},
             Adapters({channel: adapter_of(model, channel) for channel in channels}),
             familiar,
         )
@@ -155,7 +158,7 @@ class Lab:
             trained.save(folder)
             rows = [
                 Evaluation(question, "all", "model", "auc", *figures, pairs=1_000, channels=40)
-                for question, figures in skills.items()
+                for question, figures in evaluated["skills"].items()
             ]
             (folder / "evaluation.json").write_text(json.dumps([asdict(row) for row in rows]))
 

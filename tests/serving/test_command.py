@@ -212,17 +212,19 @@ def test_the_running_service_of_the_lab_answers_and_is_named(within, lab, servic
     assert (afterwards.stderr, len(here)) == ("", 2)
 
 
-@pytest.mark.parametrize("trouble", ["gone", "of another lab", "not ready"])
-def test_this_process_answers_where_the_service_does_not_and_says_so(
-    within, run, new_lab, lab, service, files, here, trouble
-):
-    if trouble == "not ready":
+@pytest.fixture(params=["gone", "of another lab", "not ready"])
+def unusable_service(request, run, new_lab, lab, service):
+    """Announce a service that cannot answer, and yield the environment of the command."""
+    if request.param == "not ready":
         with run(new_lab().settings, wait=False) as empty, up(lab, empty.url):
-            done = within(*files, *ASKED)
+            yield {}
     else:
-        other = {"THUMBLAB_API_KEY": "another"} if trouble == "of another lab" else {}
-        with up(lab, CLOSED if trouble == "gone" else service.url):
-            done = within(*files, *ASKED, **other)
+        with up(lab, CLOSED if request.param == "gone" else service.url):
+            yield {"THUMBLAB_API_KEY": "another"} if request.param == "of another lab" else {}
+
+
+def test_this_process_answers_where_the_service_does_not_and_says_so(within, files, here, unusable_service):
+    done = within(*files, *ASKED, **unusable_service)
     assert (done.exit_code, len(here)) == (0, 1)
     assert "scoring in this process instead" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -1,5 +1,7 @@
 """Run a Dagster job in this process, recorded in the lab's Dagster instance like any other run."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +27,11 @@ class Outcome:
 class JobRunner:
     """Runs the jobs of the definitions on the lab of the settings."""
 
-    definitions: "Definitions"
-    instance: "DagsterInstance"
-    settings: "Settings"
+    definitions: Definitions
+    instance: DagsterInstance
+    settings: Settings
 
-    def run(self, job: str, listener: "Progress", niche: str | None = None) -> Outcome:
+    def run(self, job: str, listener: Progress, niche: str | None = None) -> Outcome:
         """Run a job, on the partition of `niche` where it has partitions. Raises LabError when a step or check fails."""
         from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 
@@ -56,7 +58,7 @@ class JobRunner:
         return Outcome(metadata, sum(check.passed for check in checks), len(checks))
 
 
-def _raise_on_failure(result: "ExecuteInProcessResult", run_name: str) -> None:
+def _raise_on_failure(result: ExecuteInProcessResult, run_name: str) -> None:
     failed_checks = [check for check in result.get_asset_check_evaluations() if not check.passed]
     if failed_checks:
         reasons = [f"{c.asset_key.to_user_string()}: {c.check_name} ({c.description})" for c in failed_checks]

@@ -12,7 +12,7 @@ def weights_digest(path: Path) -> str:
 
 
 @lru_cache(maxsize=16)
-def _digest(path: Path, size: int, modified: int) -> str:
-    """Cached by size and modification time, because ViT-L/14 has 1.7 GB to read."""
+def _digest(path: Path, *_status: int) -> str:
+    """Return the digest, cached by size and modification time, because ViT-L/14 has 1.7 GB to read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:8]

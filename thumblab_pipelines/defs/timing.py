@@ -1,10 +1,14 @@
-"""The time zone of the schedules, the maximum duration of a run, and a run request for every niche."""
+"""The time zone of the schedules, the schedule of a job that runs for every niche, and the maximum duration of a run."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from thumblab_core.niches import NICHES
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 HOBART = "Australia/Hobart"
 
@@ -14,7 +18,32 @@ def max_runtime(hours: float) -> dict[str, str]:
     return {"dagster/max_runtime": str(round(3_600 * hours))}
 
 
-def every_niche(moment: str) -> Iterator[dg.RunRequest]:
-    """Yield a run request for every niche, with a run key that allows one run of each at `moment`."""
-    for niche in NICHES:
-        yield dg.RunRequest(partition_key=niche, run_key=f"{moment}/{niche}")
+def niche_schedule(
+    name: str,
+    job: "UnresolvedAssetJobDefinition",
+    cron: str,
+    description: str,
+    running: bool = True,
+    timespec: str = "day",
+) -> dg.ScheduleDefinition:
+    """Return a schedule that runs a job for every niche.
+
+    `cron` is in the time of Hobart. `running` is the default status. At most one run per niche is started per `timespec`:
+    "day" or "minutes".
+    """
+
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=HOBART,
+        default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
+        description=description,
+    )
+    def run_every_niche(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        due = context.scheduled_execution_time
+        moment = due.date().isoformat() if timespec == "day" else due.isoformat(timespec=timespec)
+        for niche in NICHES:
+            yield dg.RunRequest(partition_key=niche, run_key=f"{moment}/{niche}")
+
+    return run_every_niche

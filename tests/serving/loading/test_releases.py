@@ -180,8 +180,8 @@ def test_a_release_of_another_encoder_is_refused_and_the_old_one_stays_served(ne
     lab = new_lab()
     index, model = lab.promote(lab.index()), lab.promote(lab.model())
     with run(lab.settings) as service:
-        for other in (lab.model(seed=1, image="clip-of-elsewhere"), lab.model(seed=1, title="words-of-elsewhere")):
-            lab.promote(other)
+        for encoder in ("image", "title"):
+            other = lab.promote(lab.model(seed=1, fingerprints={encoder: "of-elsewhere"}))
             assert service.score(draw(1))["releases"]["model"] == model.release_id
             refused = service.health()["model"]["refused"]
             assert refused["release"] == other.release_id

@@ -183,7 +183,7 @@ def test_unranked_pictures_have_no_rank_and_no_chance(browser, run, lab_at, file
     lab = lab_at(tmp_path / "lab")
     lab.promote(lab.index("tech", count=12))  # so small that no video is a winner
     no_picture = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)  # no cosine reaches 1.5
-    lab.promote(lab.model(familiar=no_picture, informed=None))
+    lab.promote(lab.model(familiar=no_picture, evaluated={"engagement": None}))
     with run(lab.settings) as service:
         fill(browser, service, *files[:2])
         assert browser.evaluate("document.getElementById('verdict').textContent") == "No verdict"

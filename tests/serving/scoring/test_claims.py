@@ -56,7 +56,7 @@ def test_the_verdict_follows_the_percentage_that_is_shown(chance, word):
 
 def test_the_answer_says_so_where_a_model_is_not_better_than_chance(changing, draw):
     lab = changing.lab
-    lab.promote(lab.model(skills={"future": GOOD, "new_channels": CHANCE}, channels=("UCown",)))
+    lab.promote(lab.model(evaluated={"skills": {"future": GOOD, "new_channels": CHANCE}}, channels=("UCown",)))
     for asked in ({}, {"channel_id": "UCstranger"}):
         answer = changing.score(draw(1), draw(2), **asked)
         [sentence] = degraded_with(answer, "not shown to be better than chance")
@@ -71,14 +71,14 @@ def test_the_answer_says_so_where_a_model_is_not_better_than_chance(changing, dr
 
 
 def test_a_model_that_ranks_unseen_channels_gets_no_doubt(changing, draw):
-    changing.lab.promote(changing.lab.model(skills={"new_channels": GOOD}))
+    changing.lab.promote(changing.lab.model(evaluated={"skills": {"new_channels": GOOD}}))
     answer = changing.score(draw(1), draw(2))
     assert answer["degraded"] == ["no face model: run `thumblab models pull`"]
     assert answer["skill"]["auc"] == 0.769
 
 
 def test_the_answer_says_so_where_a_model_was_not_evaluated(changing, draw):
-    changing.lab.promote(changing.lab.model(skills={}))
+    changing.lab.promote(changing.lab.model(evaluated={"skills": {}}))
     answer = changing.score(draw(1), draw(2))
     assert degraded_with(answer, "was not evaluated on unseen channels")
     assert answer["skill"] is None
@@ -93,7 +93,7 @@ def test_the_answer_says_so_where_a_model_was_not_evaluated(changing, draw):
     ],
 )
 def test_an_uninformative_engagement_is_left_out(changing, draw, informed, why):
-    changing.lab.promote(changing.lab.model(informed=informed))
+    changing.lab.promote(changing.lab.model(evaluated={"engagement": informed}))
     answer = changing.score(draw(1), draw(2))
     assert [t["predicted_engagement"] for t in answer["thumbnails"]] == [None, None]
     [sentence] = degraded_with(answer, "predicted engagement is left out: ")

@@ -1,10 +1,8 @@
 """The job and the schedule of the crawl for training videos."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
-from thumblab_pipelines.defs.timing import HOBART, every_niche
+from thumblab_pipelines.defs.timing import niche_schedule
 
 crawl_corpus = dg.define_asset_job(
     "crawl_corpus",
@@ -12,15 +10,12 @@ crawl_corpus = dg.define_asset_job(
     description="Continue the crawl for training videos, as far as today's quota reaches.",
 )
 
-
-@dg.schedule(
-    job=crawl_corpus,
+daily_crawl = niche_schedule(
+    "daily_crawl",
+    crawl_corpus,
     # After midnight in California, when the quota is reset: 17:00, 18:00 or 19:00 in Hobart, by the season.
-    cron_schedule="30 19 * * *",
-    execution_timezone=HOBART,
+    "30 19 * * *",
+    "Crawls every niche, daily at 19:30 in Hobart; turn it on to crawl.",
     # Off by default, because it may spend most of a day's quota.
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Crawls every niche, daily at 19:30 in Hobart; turn it on to crawl.",
+    running=False,
 )
-def daily_crawl(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    yield from every_niche(context.scheduled_execution_time.date().isoformat())
