@@ -67,7 +67,7 @@ class Item:
 
     @property
     def winner(self) -> bool:
-        """Whether the video is a winner, see `WINNER`.
+        """Whether the video is a winner, see `WINNER_RULE`.
 
         A high multiple of almost no views means nothing. Without a baseline, only a rate that would trend counts.
         """
