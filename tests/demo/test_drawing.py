@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from demo.catalogues.drawing import _graded
+from demo.catalogues.drawing import _grade
 from demo.catalogues.motifs import HEIGHT, WIDTH, spread
 
 
@@ -21,8 +21,8 @@ def test_shapes_are_spread_over_the_canvas_and_never_heap_up(count: int) -> None
 
 def test_warm_light_is_red_cold_light_is_blue_and_neither_wraps_round() -> None:
     canvas = np.stack([np.arange(256, dtype=np.uint8)] * 3, axis=-1)[None]
-    np.testing.assert_array_equal(_graded(canvas, 0.0), canvas)
-    warm, cold = (_graded(canvas, warmth)[0].astype(int) for warmth in (1.0, -1.0))
+    np.testing.assert_array_equal(_grade(canvas, 0.0), canvas)
+    warm, cold = (_grade(canvas, warmth)[0].astype(int) for warmth in (1.0, -1.0))
     assert (warm[100:, 0] > warm[100:, 2]).all()
     assert (cold[100:, 0] < cold[100:, 2]).all()
     for light in (warm, cold):

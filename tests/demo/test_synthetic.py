@@ -188,5 +188,5 @@ def test_the_best_candidate_is_found_from_the_pixels(
 
 
 def test_an_unknown_niche_has_no_candidates(catalogue: SyntheticCatalogue) -> None:
-    with pytest.raises(ValueError, match="no niche"):
+    with pytest.raises(ValueError, match="not a niche"):
         catalogue.candidates("cooking", 1)
