@@ -1,1 +1,1 @@
-"""What costs what, measured side by side in one run: `make bench`."""
+"""Benchmarks of the lab beside its alternatives, each pair measured in the same run: `make bench`."""

@@ -1,8 +1,10 @@
-"""Each stage beside the bare decode, encoding beside open_clip, the library from PostgreSQL to its readers, searching it
-beside numpy, autofaiss and pgvector, and training beside a plain PyTorch loop. Ratios travel, seconds do not.
+"""Run the benchmarks of `make bench`.
 
-Asked for by name: `python -m benchmarks.recipe CATALOGUE`, what of the training recipe pays on data of yours, and
-`python -m benchmarks.planted`, how near the model comes to a truth that is known.
+They measure each stage beside the bare decode, encoding beside open_clip, the library from PostgreSQL to its readers, search
+beside numpy, autofaiss and pgvector, and training beside a plain PyTorch loop. Compare ratios across machines, not seconds.
+
+Two more benchmarks are run by name. `python -m benchmarks.recipe CATALOGUE` compares variants of the training recipe on your
+data. `python -m benchmarks.planted` compares the model with a known truth.
 """
 
 import time
@@ -26,7 +28,7 @@ _REPEATS = 3
 
 
 def best(work: Callable[[], object]) -> float:
-    """Seconds of the fastest of three runs: the one that was disturbed least."""
+    """Return the seconds of the fastest of three runs, which was disturbed least."""
     times = []
     for _ in range(_REPEATS):
         start = time.perf_counter()
@@ -36,13 +38,14 @@ def best(work: Callable[[], object]) -> float:
 
 
 def stages() -> Table:
+    """Measure the stages that every thumbnail passes, beside the bare decode."""
     catalogue = synthetic_catalogue(_IMAGES)
     files = [catalogue.image(video_id) for video_id in catalogue.videos]
     titles = [video.title for video in catalogue.videos.values()]
     pictures = [decode(data).pixels for data in files]
     encoder, sentences, meter = BuiltinEncoder(), title_encoder("minilm"), Meter(None)
     sentences.encode_texts(titles[:1])  # loads the model
-    found = {
+    seconds_by_stage = {
         "decode and check JPEG": best(lambda: [decode(data) for data in files]),
         "encode, built-in": best(lambda: encoder.encode_images(pictures)),
         "six sub-scores, no face model": best(
@@ -53,8 +56,8 @@ def stages() -> Table:
     table = Table(title=f"{_IMAGES} thumbnails of 640x360", title_justify="left", box=SIMPLE_HEAD)
     for column in ("stage", "per second", "times the decode"):
         table.add_column(column, justify="left" if column == "stage" else "right")
-    decoding = found["decode and check JPEG"]
-    for stage, seconds in found.items():
+    decoding = seconds_by_stage["decode and check JPEG"]
+    for stage, seconds in seconds_by_stage.items():
         table.add_row(stage, f"{_IMAGES / seconds:,.0f}", f"{seconds / decoding:.2f}")
     return table
 

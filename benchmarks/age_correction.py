@@ -1,7 +1,9 @@
-"""What orders lifetime counts of different ages like views at one age would: `python -m benchmarks.age_correction [DIR]`.
+"""Compare corrections for age, which should order lifetime counts as views at one age would order the videos.
 
-DIR holds the view histories that `benchmarks.fixed_age` reads. Each correction is fitted to half of the videos and tried on
-the other half, and the other way round. The second table is of the synthetic catalogue, seen once, where growth is planted.
+    python -m benchmarks.age_correction [DIR]
+
+DIR holds the view series that `benchmarks.fixed_age` reads. Each correction is fitted to half of the videos and evaluated on
+the other half, and vice versa. The last table is of the synthetic catalogue, observed once, with planted growth.
 """
 
 import sys
@@ -25,23 +27,24 @@ from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, split_by_time
 
 Points = tuple[Float64s, Float64s]
-"""Ages (hours) and counts of one video, in order."""
+"""Ages (hours) and view counts of a video, sorted by age."""
 Curve = Callable[[Float64s], Float64s]
-"""What to take from ln views at each age (hours)."""
+"""What a correction subtracts from ln views at each age (hours)."""
 Fit = Callable[[Sequence[Points]], Curve]
+"""Fits the curve of a correction to view series."""
 
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
-_HALF_AGES = np.geomspace(3, 4_320, 60)
+_HALF_AGES = np.geomspace(3, 4_320, 60)  # hours; the candidates of `fit_saturating`
 _SPREAD = 1.0
-"""Standard deviation of ln views at one age within a channel: of the real catalogue's channels it is 0.9 to 1.3."""
-_DRAWN = 200_000
-_POINTS = 12
-_CLOSE = 2.0
-_SEEDS = (7, 1, 2)
+"""Standard deviation of ln views at one age within a channel; the channels of the real catalogue have 0.9 to 1.3."""
+_DRAWN = 200_000  # pairs
+_POINTS = 12  # observations kept of a video, at most
+_CLOSE = 2.0  # the largest ratio of ages of a close pair
+_SEEDS = (7, 1, 2)  # of the synthetic catalogues
 
 
-def once(points: Points) -> Points:
-    """Counts about equally far apart in log age, so that a year of old age does not outweigh the first week."""
+def thinned(points: Points) -> Points:
+    """Return observations about evenly spaced in log age, so that a late year does not outweigh the first week."""
     ages, views = points
     steps = np.searchsorted(ages, np.geomspace(ages[0], ages[-1], _POINTS)).clip(0, len(ages) - 1)
     chosen = np.unique(steps)
@@ -49,7 +52,7 @@ def once(points: Points) -> Points:
 
 
 def _within(histories: Sequence[Points], curve: Curve) -> tuple[Float64s, Float64s]:
-    """The curve and ln views at all points, each less its video's mean."""
+    """Return the curve and ln views at all points, each minus its mean over the video."""
     shapes = [curve(ages) for ages, _ in histories]
     logs = [np.log(views) for _, views in histories]
     centred = [np.concatenate([part - part.mean() for part in parts]) for parts in (shapes, logs)]
@@ -57,12 +60,15 @@ def _within(histories: Sequence[Points], curve: Curve) -> tuple[Float64s, Float6
 
 
 def fit_power(histories: Sequence[Points]) -> Curve:
+    """Fit views proportional to a power of age between 0 and 1."""
     shape, logs = _within(histories, np.log)
     power = float(np.clip((shape @ logs) / (shape @ shape), 0, 1))
     return lambda ages: power * np.log(ages)
 
 
 def fit_saturating(histories: Sequence[Points]) -> Curve:
+    """Fit views proportional to age / (age + half age)."""
+
     def error(half: float) -> float:
         shape, logs = _within(histories, Growth(half).log_share)
         return float(((logs - shape) ** 2).sum())
@@ -71,6 +77,7 @@ def fit_saturating(histories: Sequence[Points]) -> Curve:
 
 
 def fit_square(histories: Sequence[Points]) -> Curve:
+    """Fit ln views as a quadratic function of ln age."""
     columns = [_within(histories, curve)[0] for curve in (np.log, lambda ages: np.log(ages) ** 2)]
     logs = _within(histories, np.log)[1]
     (first, second), *_ = np.linalg.lstsq(np.stack(columns, axis=1), logs, rcond=None)
@@ -78,7 +85,7 @@ def fit_square(histories: Sequence[Points]) -> Curve:
 
 
 def fit_isotonic(histories: Sequence[Points]) -> Curve:
-    """The rising curve of best fit and the level of each video, in turns."""
+    """Fit a monotone curve and the level of each video in turns."""
     from sklearn.isotonic import IsotonicRegression
 
     ages = np.concatenate([np.log(points[0]) for points in histories])
@@ -104,23 +111,31 @@ METHODS: dict[str, Fit] = {
 
 
 def list_of_2017(folder: Path) -> list[Points]:
-    """The list of 2017, by days: a video is taken to be half a day old on the day that it is first seen."""
+    """Read the daily trending list of 2017. A video counts as half a day old on the day of its first observation."""
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
-    # Written as numbers, so that October's days end in .1; a few lines are damaged.
+    # Dates are written as numbers, so October ends in .1 instead of .10. A few lines are damaged.
     rows = rows[rows.date.str.fullmatch(r"\d{1,2}\.(09|1)") & rows.video_id.str.fullmatch(r"[\w-]{11}").fillna(False)]
     day = pd.to_datetime(rows.date.str.replace(r"\.1$", ".10", regex=True) + ".2017", format="%d.%m.%Y")
     rows = rows.assign(day=day, views=pd.to_numeric(rows.views, errors="coerce")).dropna(subset=["views"])
     rows = rows.drop_duplicates(["video_id", "day"]).sort_values(["video_id", "day"])
     rows["age"] = ((rows.day - rows.groupby("video_id").day.transform("first")).dt.days + 0.5) * 24.0
     return [
-        (seen.age.to_numpy(float), seen.views.to_numpy(float)) for _, seen in rows.groupby("video_id") if len(seen) > 2
+        (video.age.to_numpy(float), video.views.to_numpy(float))
+        for _, video in rows.groupby("video_id")
+        if len(video) > 2
     ]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Of pairs with a known truth: how many, the share that is ordered right, of those with a 2x gap too, and how often
-    the older one wins (0.5 where the corrected views do not tell the age)."""
+class Evaluation:
+    """How a correction orders pairs with a known truth.
+
+    Args:
+        pairs: number of pairs.
+        right: share of pairs in the right order.
+        right_2x: the same for pairs with a twofold gap of the true views.
+        older: share of pairs in which the older video wins; 0.5 if the corrected views do not depend on age.
+    """
 
     pairs: int
     right: float
@@ -128,51 +143,53 @@ class Judged:
     older: float
 
 
-def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Judged, Judged]]:
-    """Two videos that grow as real ones did, one count of each at ages of their own, against their views at one age.
+def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Evaluation, Evaluation]]:
+    """Evaluate each method on pairs of real growth curves, each observed once at an age of its own.
 
-    The videos of the files are of many channels, so their levels are drawn anew: at the age `at` their ln views are normal,
-    as those of one channel are. Each method on all pairs, and on those whose ages differ at most twofold.
+    The truth is the order of views at the age `at` (hours). The videos come from many channels, so their levels are drawn
+    anew: ln views at that age are normal, as within a channel. The result has all pairs, and pairs whose ages differ at most
+    twofold.
     """
     random = np.random.default_rng(0)
-    every = [once(points) for points in histories]
-    covered = [points for points in every if points[0][0] <= at <= points[0][-1]]
-    found: dict[str, list[list[Float64s]]] = {name: [] for name in METHODS}
+    all_series = [thinned(points) for points in histories]
+    covered = [points for points in all_series if points[0][0] <= at <= points[0][-1]]
+    differences: dict[str, list[list[Float64s]]] = {name: [] for name in METHODS}
     for side in (0, 1):
-        judged = covered[side::2]
-        others = [points for points in every if not any(points is one for one in judged)]
-        fitted = {name: fit(others) for name, fit in METHODS.items()}
-        ages = [points[0] for points in judged]
-        growths = [np.log(v) - np.interp(np.log(at), np.log(a), np.log(v)) for a, v in judged]
-        videos = random.integers(0, len(judged), (2, _DRAWN // 2))
+        evaluated = covered[side::2]
+        training = [points for points in all_series if not any(points is other for other in evaluated)]
+        fitted = {name: fit(training) for name, fit in METHODS.items()}
+        ages = [points[0] for points in evaluated]
+        growths = [np.log(v) - np.interp(np.log(at), np.log(a), np.log(v)) for a, v in evaluated]
+        videos = random.integers(0, len(evaluated), (2, _DRAWN // 2))
         videos = videos[:, videos[0] != videos[1]]
         truth = _SPREAD * random.standard_normal(videos.shape)
         place = [(random.random(videos.shape[1]) * np.array([len(ages[v]) for v in row])).astype(int) for row in videos]
         age = np.array([[ages[v][p] for v, p in zip(*both, strict=True)] for both in zip(videos, place, strict=True)])
-        growth_then = np.array(
+        log_growth = np.array(
             [[growths[v][p] for v, p in zip(*both, strict=True)] for both in zip(videos, place, strict=True)]
         )
         for name, curve in fitted.items():
-            corrected = truth + growth_then - curve(age.ravel()).reshape(age.shape)
-            found[name].append([truth[0] - truth[1], corrected[0] - corrected[1], np.log(age[0] / age[1])])
+            corrected = truth + log_growth - curve(age.ravel()).reshape(age.shape)
+            differences[name].append([truth[0] - truth[1], corrected[0] - corrected[1], np.log(age[0] / age[1])])
     return {
-        name: _judged(*(np.concatenate(parts) for parts in zip(*sides, strict=True))) for name, sides in found.items()
+        name: _evaluate(*(np.concatenate(parts) for parts in zip(*sides, strict=True)))
+        for name, sides in differences.items()
     }
 
 
-def _judged(truth: Float64s, corrected: Float64s, log_ratio: Float64s) -> tuple[Judged, Judged]:
-    def of(chosen: npt.NDArray[np.bool_]) -> Judged:
+def _evaluate(truth: Float64s, corrected: Float64s, log_ratio: Float64s) -> tuple[Evaluation, Evaluation]:
+    def evaluate(chosen: npt.NDArray[np.bool_]) -> Evaluation:
         right, wide = truth * corrected > 0, np.abs(truth) >= np.log(2)
         older = (corrected * log_ratio > 0)[chosen & (log_ratio != 0)]
-        return Judged(
+        return Evaluation(
             int(chosen.sum()), float(right[chosen].mean()), float(right[chosen & wide].mean()), float(older.mean())
         )
 
-    return of(np.ones(len(truth), bool)), of(np.abs(log_ratio) <= np.log(_CLOSE))
+    return evaluate(np.ones(len(truth), bool)), evaluate(np.abs(log_ratio) <= np.log(_CLOSE))
 
 
 def synthetic(seed: int) -> pd.DataFrame:
-    """The synthetic catalogue as the lab sees it, with the views of the planted growth taken away as `truth`."""
+    """Return the synthetic catalogue as the lab sees it, with `truth`: ln views without the planted growth."""
     videos = list(synthetic_catalogue(seed=seed).videos.values())
     corpus = pd.DataFrame(
         {
@@ -188,8 +205,8 @@ def synthetic(seed: int) -> pd.DataFrame:
     return corpus
 
 
-def on_synthetic(corpora: Sequence[pd.DataFrame]) -> Iterator[tuple[str, Judged, Judged]]:
-    """Each method, fitted within the channels of the training part of one snapshot, on the future pairs."""
+def on_synthetic(corpora: Sequence[pd.DataFrame]) -> Iterator[tuple[str, Evaluation, Evaluation]]:
+    """Evaluate each method on the future pairs, fitted within the channels of the training part."""
     for name, fit in (METHODS | {"power of age": _channel_power}).items():
         sides: list[list[Float64s]] = []
         for corpus in corpora:
@@ -203,7 +220,7 @@ def on_synthetic(corpora: Sequence[pd.DataFrame]) -> Iterator[tuple[str, Judged,
             first, second = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
             truth, ages = corpus.truth.to_numpy(float), np.log(corpus.age_hours.to_numpy(float))
             sides.append([side[first] - side[second] for side in (truth, target, ages)])
-        yield name, *_judged(*(np.concatenate(parts) for parts in zip(*sides, strict=True)))
+        yield name, *_evaluate(*(np.concatenate(parts) for parts in zip(*sides, strict=True)))
 
 
 def _channel_power(channels: Sequence[Points]) -> Curve:
@@ -212,13 +229,16 @@ def _channel_power(channels: Sequence[Points]) -> Curve:
     return lambda ages: power * np.log(ages)
 
 
-def table(title: str, rows: Iterator[tuple[str, Judged, Judged]]) -> Table:
+def table(title: str, rows: Iterator[tuple[str, Evaluation, Evaluation]]) -> Table:
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     columns = ("ordered right", "2x gap", "older wins")
     for number, column in enumerate(("", *columns, f"ages within {_CLOSE:g}x", *columns)):
         shown.add_column(column, justify="right" if number else "left", no_wrap=True)
     for name, every, close in rows:
-        cells = [[f"{one.right:.3f}", f"{one.right_2x:.3f}", f"{one.older:.3f}"] for one in (every, close)]
+        cells = [
+            [f"{evaluation.right:.3f}", f"{evaluation.right_2x:.3f}", f"{evaluation.older:.3f}"]
+            for evaluation in (every, close)
+        ]
         shown.add_row(name, *cells[0], f"{close.pairs / every.pairs:.0%} of pairs", *cells[1])
     return shown
 
@@ -233,22 +253,22 @@ def main() -> None:
             ("daily 2025 to 2026, against views at 720 h", 720.0): [(h.ages, h.views) for h in daily(folder)],
         }
         for (title, at), histories in real.items():
-            found = on_histories(histories, at)
-            half = fit_saturating([once(points) for points in histories])
+            evaluations = on_histories(histories, at)
+            half = fit_saturating([thinned(points) for points in histories])
             title = (
                 f"{title}; {sum(a[0] <= at <= a[-1] for a, _ in histories)} videos, half age {_half_age(half):.0f} h"
             )
-            console.print(table(title, ((name, *both) for name, both in found.items())))
+            console.print(table(title, ((name, *both) for name, both in evaluations.items())))
     else:
         console.print(
-            f"There are no view histories in {folder}: name their folder, python -m benchmarks.age_correction DIR"
+            f"There are no view series in {folder}. Name their folder: python -m benchmarks.age_correction DIR"
         )
     corpora = [synthetic(seed) for seed in _SEEDS]
-    console.print(table("synthetic catalogue seen once, future pairs, three seeds", on_synthetic(corpora)))
+    console.print(table("synthetic catalogue observed once, future pairs, three seeds", on_synthetic(corpora)))
 
 
 def _half_age(curve: Curve) -> float:
-    """Of the saturating law: exp(curve(1)) = 1 / (1 + half age)."""
+    """Return the half age of a saturating curve: exp(curve(1)) = 1 / (1 + half age)."""
     return float(np.exp(-curve(np.ones(1))[0]) - 1)
 
 

@@ -1,9 +1,9 @@
-"""Runs in autofaiss's own environment: builds its index of `vectors.npy` as it chooses, and searches it with `queries.npy`.
+"""Build autofaiss's index of `vectors.npy` and search it with `queries.npy`, in autofaiss's own environment.
 
     python -m benchmarks.autofaiss_child FOLDER TARGET
 
-Writes `autofaiss.json`: the seconds it took to build, its kind, and two points: with the parameter that autofaiss chose,
-and with the cheapest that reaches the recall TARGET.
+Writes `autofaiss.json`: the seconds of the build, the kind of index, and two measurements: with the parameter that autofaiss
+chose, and with the cheapest one that reaches the recall TARGET.
 """
 
 import json
@@ -27,7 +27,7 @@ def main(folder: Path, target: float) -> None:
     logging.disable(logging.WARNING)
     vectors, queries, truth = (np.load(folder / f"{name}.npy") for name in ("vectors", "queries", "truth"))
     start = time.perf_counter()
-    index, said = autofaiss.build_index(
+    index, info = autofaiss.build_index(
         vectors, save_on_disk=False, min_nearest_neighbors_to_retrieve=K, nb_cores=os.cpu_count(), verbose=logging.ERROR
     )
     seconds = time.perf_counter() - start
@@ -36,18 +36,18 @@ def main(folder: Path, target: float) -> None:
     def search(query: Any) -> Any:
         return index.search(query[None], K)[1][0]
 
-    def reached(value: int) -> float:
+    def recall_at(value: int) -> float:
         faiss.ParameterSpace().set_index_parameter(index, name, value)
         return recall(search, queries, truth)
 
-    points = [timed(search, queries, truth, said["index_param"])]
-    name = said["index_param"].partition("=")[0]
+    points = [timed(search, queries, truth, info["index_param"])]
+    name = info["index_param"].partition("=")[0]
     if name:
-        value = cheapest(rising(16, 16_384) if name == "efSearch" else rising(1, index.nlist), reached, target)
-        reached(value)
+        value = cheapest(rising(16, 16_384) if name == "efSearch" else rising(1, index.nlist), recall_at, target)
+        recall_at(value)
         points.append(timed(search, queries, truth, f"{name}={value}"))
-    found = {"seconds": seconds, "kind": said["index_key"], "points": [asdict(point) for point in points]}
-    (folder / "autofaiss.json").write_text(json.dumps(found))
+    result = {"seconds": seconds, "kind": info["index_key"], "points": [asdict(point) for point in points]}
+    (folder / "autofaiss.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
-"""How well and how fast a library is searched, one query at a time; needs nothing but numpy, so that autofaiss's own
-environment can ask it the same way."""
+"""Measure recall and time of a search, one query at a time.
+
+The module needs only numpy, so that autofaiss's own environment can import it.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,15 +11,16 @@ from typing import Any
 import numpy as np
 
 K = 200
+"""The number of nearest neighbours that a search returns."""
 _ROUNDS = 3
 
 Search = Callable[[Any], Any]
-"""A unit vector, float32 [d], to the rows of the K nearest."""
+"""Maps a unit vector, float32 [d], to the rows of the K nearest vectors."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """The share of the true nearest that was found, and milliseconds a query; `setting` is the parameter of the search."""
+    """Recall, and percentiles of the milliseconds per query; `setting` is the parameter of the search."""
 
     setting: str
     recall: float
@@ -26,9 +29,9 @@ class Point:
 
 
 def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Search | None = None) -> Point:
-    """Of three rounds the one that was disturbed least, each percentile by itself.
+    """Measure a search in three rounds and return the lowest value of each percentile.
 
-    `work` is timed in place of `search`, where it answers with something else than rows.
+    `work` is timed in place of `search` if it is given; it need not return rows.
     """
     work = work or search
     rounds = []
@@ -44,26 +47,26 @@ def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Sea
 
 
 def recall(search: Search, queries: Any, truth: Any) -> float:
-    """`truth`: the rows of the K nearest of each query."""
-    found = [
+    """Return the mean share of true neighbours that a search finds. `truth` has the rows of the K nearest of each query."""
+    shares = [
         len(np.intersect1d(search(query), nearest)) / len(nearest)
         for query, nearest in zip(queries, truth, strict=True)
     ]
-    return float(np.mean(found))
+    return float(np.mean(shares))
 
 
-def cheapest(values: Sequence[int], reached: Callable[[int], float], target: float) -> int:
-    """The first of the rising values whose recall meets the target to four decimals, or the last."""
+def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: float) -> int:
+    """Return the first of the increasing values whose recall reaches the target to four decimals, or the last value."""
     low, high = 0, len(values) - 1
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if reached(values[middle]) >= target - 0.00005 else (middle + 1, high)
+        low, high = (low, middle) if recall_at(values[middle]) >= target - 0.00005 else (middle + 1, high)
     return values[low]
 
 
 def rising(first: int, last: int) -> list[int]:
-    """From the first to the last, each about a tenth more than the one before."""
-    found = [first]
-    while found[-1] < last:
-        found.append(min(last, max(found[-1] + 1, round(found[-1] * 1.1))))
-    return found
+    """Return values from the first to the last, each about 10% larger than the previous one."""
+    values = [first]
+    while values[-1] < last:
+        values.append(min(last, max(values[-1] + 1, round(values[-1] * 1.1))))
+    return values

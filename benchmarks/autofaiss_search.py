@@ -1,7 +1,7 @@
-"""The 200 nearest of a library, one query at a time on one thread: the lab's, numpy's, autofaiss's and pgvector's.
+"""Compare the lab, numpy, autofaiss and pgvector: the 200 nearest vectors, one query at a time, on one thread.
 
-Vectors are drawn like an image encoder's: they lie near few dimensions, in clusters, with noise around. Queries are drawn
-with them and held out.
+The vectors imitate an image encoder's: clusters in a space of few dimensions, with noise. The queries have the same
+distribution and are held out.
 """
 
 import json
@@ -24,9 +24,10 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.autofaiss_points import K, Point, Search, cheapest, recall, rising, timed
+from thumblab_core.arrays import Rows
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.index import Item, NicheIndex
-from thumblab_core.index.base import Base, FaissIds
+from thumblab_core.index.base import Base
 from thumblab_core.index.changes import Changes
 from thumblab_core.index.kinds import parameter_of, set_parameter
 from thumblab_core.releases.release import INDEX
@@ -35,16 +36,17 @@ from thumblab_core.releases.release_store import ReleaseStore
 DIMENSION = 768
 _CLUSTERS, _LATENT = 300, 32
 _QUERIES = 500
-_ENOUGH = 0.99  # the setting `index_recall`
-_PGVECTOR_MOST = 1_000  # hnsw.ef_search takes no more
+_TARGET_RECALL = 0.99  # the setting `index_recall`
+_PGVECTOR_MAX = 1_000  # the maximum of hnsw.ef_search
 
-# autofaiss needs numpy 1, for which no newer pyarrow is; the FAISS beneath is the lab's, so that it is not what differs.
+# autofaiss needs numpy 1, which newer versions of pyarrow do not support. The version of FAISS is the lab's, so that both
+# use the same.
 _AUTOFAISS = ["autofaiss==2.18.0", "pyarrow<20", f"faiss-cpu=={version('faiss-cpu')}"]
 _VECTOR_HEADER = DIMENSION.to_bytes(2, "big") + bytes(2)
 
 
 class Space:
-    """Where vectors are drawn from; the same seed draws the same."""
+    """A distribution of vectors; the same seed gives the same vectors."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = np.random.default_rng(seed)
@@ -52,27 +54,28 @@ class Space:
         self._centres = self._random.standard_normal((_CLUSTERS, _LATENT)).astype(np.float32)
 
     def draw(self, count: int) -> Vectors:
-        """Unit vectors, float32 [count, 768]."""
-        found = np.empty((count, DIMENSION), np.float32)
+        """Return random unit vectors, float32 [count, 768]."""
+        vectors = np.empty((count, DIMENSION), np.float32)
         for start in range(0, count, 10_000):
-            block = found[start : start + 10_000]
+            block = vectors[start : start + 10_000]
             centres = self._centres[self._random.integers(0, _CLUSTERS, len(block))]
             latent = centres + np.float32(0.6) * self._random.standard_normal((len(block), _LATENT), np.float32)
             noise = np.float32(0.3) * self._random.standard_normal((len(block), DIMENSION), np.float32)
             block[:] = unit(latent @ self._basis + noise)
-        return found
+        return vectors
 
 
 @dataclass(frozen=True)
 class Task:
-    """A library, what is asked of it and the right answers: the rows of the 200 nearest of each query."""
+    """Vectors of a library, queries, and the true rows of the 200 nearest vectors of each query."""
 
     vectors: Vectors
     queries: Vectors
-    truth: FaissIds
+    truth: Rows
 
     @classmethod
     def of(cls, size: int) -> "Task":
+        """Return a task with `size` vectors."""
         space = Space()
         vectors, queries = space.draw(size), space.draw(_QUERIES)
         k = min(K, size - 1)
@@ -81,7 +84,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Contender:
-    """`seconds`: to build, its tuning included; None where nothing is built. `trouble`: why there are no points."""
+    """The measurements of one search method.
+
+    `seconds` is the time to build and tune the index, or None if there is no index. `trouble` says why there are no points.
+    """
 
     name: str
     seconds: float | None
@@ -90,7 +96,7 @@ class Contender:
 
 
 class Lab:
-    """The library of a niche as a reader has it: loaded from a release, in the folder `releases`."""
+    """The lab's library of a niche as a reader has it: loaded from a release in the folder `releases`."""
 
     def __init__(self, task: Task, folder: Path) -> None:
         self._task = task
@@ -101,71 +107,75 @@ class Lab:
         index = NicheIndex(built, Changes.none(DIMENSION), np.zeros(0, np.float32), "bench")
         store = ReleaseStore(folder / "releases")
         self._index = NicheIndex.load(store.publish(INDEX, str(len(items)), index.save, index.describe()))
-        self.own = self._timed(self._index.kind.value)
+        self.default = self._timed(self._index.kind.value)
 
     @property
     def name(self) -> str:
+        """The name of the method and its index."""
         return f"lab, {self._index.kind.factory}"
 
     @property
     def exact(self) -> bool:
+        """Whether the index finds the true neighbours."""
         return self._index.kind.exact
 
     def at(self, target: float) -> Point:
-        """With the cheapest parameter that finds as many."""
+        """Measure with the cheapest parameter that reaches the target recall."""
         name, values = parameter_of(self._index.kind.factory, len(self._index))
         if name is None:
-            return self.own
-        faiss_index = self._index._base.index  # nobody else changes the parameter of a library that was loaded
+            return self.default
+        faiss_index = self._index._base.index  # the lab never changes the parameter of a loaded library
 
-        def reached(value: int) -> float:
+        def recall_at(value: int) -> float:
             set_parameter(faiss_index, name, value)
             return recall(self._search, self._task.queries, self._task.truth)
 
-        value = cheapest(values, reached, target)
+        value = cheapest(values, recall_at, target)
         set_parameter(faiss_index, name, value)
         return self._timed(value)
 
     def _timed(self, value: int | None) -> Point:
         setting = "" if value is None else f"{self._index.kind.parameter}={value}"
-        return _alone(self._search, self._task, setting, lambda query: self._index.search(query, K))
+        return _on_one_thread(self._search, self._task, setting, lambda query: self._index.search(query, K))
 
     def _search(self, query: Vectors) -> list[int]:
-        return [int(found.item.video_id) for found in self._index.search(query, K)]
+        return [int(neighbour.item.video_id) for neighbour in self._index.search(query, K)]
 
 
 def numpy_search(task: Task) -> Contender:
-    def search(query: Vectors) -> FaissIds:
+    """Measure a plain matrix product and a partial sort."""
+
+    def search(query: Vectors) -> Rows:
         similarities = task.vectors @ query
         nearest = np.argpartition(-similarities, K)[:K]
-        found: FaissIds = nearest[np.argsort(-similarities[nearest])]
-        return found
+        rows: Rows = nearest[np.argsort(-similarities[nearest])]
+        return rows
 
-    return Contender("numpy", None, [_alone(search, task)])
+    return Contender("numpy", None, [_on_one_thread(search, task)])
 
 
-def _alone(search: Search, task: Task, setting: str = "", work: Search | None = None) -> Point:
-    """On one thread; FAISS keeps to one by itself, but numpy shares the product of a matrix and a vector."""
+def _on_one_thread(search: Search, task: Task, setting: str = "", work: Search | None = None) -> Point:
+    """Measure on one thread. FAISS uses one for a single query; numpy would use several for a matrix-vector product."""
     with threadpool_limits(1, user_api="blas"):
         return timed(search, task.queries, task.truth, setting, work)
 
 
 def autofaiss(task: Task, target: float, folder: Path) -> Contender:
-    """By itself, in an environment of its own, which is made inside the lab's once."""
+    """Measure autofaiss in an environment of its own, which is created once inside the lab's environment."""
     python = Path(sys.prefix) / "autofaiss" / "bin" / "python"
     try:
-        # Asked of the environment, and not of the folder: an installation that was cut short is done again.
+        # Importing, rather than looking for the folder, detects an interrupted installation, which is then repeated.
         if not python.exists() or subprocess.run([python, "-c", "import autofaiss"], capture_output=True).returncode:
             _run([sys.executable, "-m", "venv", "--clear", str(python.parents[1])])
             _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_AUTOFAISS])
         for name in ("vectors", "queries", "truth"):
             np.save(folder / f"{name}.npy", getattr(task, name))
         _run([str(python), "-m", "benchmarks.autofaiss_child", str(folder), str(target)])
-        said = json.loads((folder / "autofaiss.json").read_text())
+        result = json.loads((folder / "autofaiss.json").read_text())
     except (OSError, subprocess.CalledProcessError) as error:
-        told = getattr(error, "stderr", "") or str(error)
-        return Contender("autofaiss", None, [], f"cannot be measured here: {told.strip().splitlines()[-1][:100]}")
-    return Contender(f"autofaiss, {said['kind']}", said["seconds"], [Point(**point) for point in said["points"]])
+        message = getattr(error, "stderr", "") or str(error)
+        return Contender("autofaiss", None, [], f"cannot be measured here: {message.strip().splitlines()[-1][:100]}")
+    return Contender(f"autofaiss, {result['kind']}", result["seconds"], [Point(**point) for point in result["points"]])
 
 
 def _run(command: list[str]) -> None:
@@ -174,7 +184,7 @@ def _run(command: list[str]) -> None:
 
 
 def pgvector(task: Task, target: float, url: str) -> Contender:
-    """Its HNSW index with the parameters it has by itself, in an empty database."""
+    """Measure pgvector's HNSW index with its default build parameters, in an empty database."""
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         connection.execute(f"CREATE TABLE library (row int, vector vector({DIMENSION}))")
@@ -195,42 +205,43 @@ def pgvector(task: Task, target: float, url: str) -> Contender:
         cursor = connection.cursor(binary=True)
 
         def search(query: Vectors) -> list[int]:
-            statement = f"SELECT row FROM library ORDER BY vector <#> %b LIMIT {K}"  # noqa: S608  (a number of ours)
+            statement = f"SELECT row FROM library ORDER BY vector <#> %b LIMIT {K}"  # noqa: S608  (a constant)
             return [row for (row,) in cursor.execute(statement, (Vector(query),), prepare=True)]
 
-        def reached(value: int) -> float:
+        def recall_at(value: int) -> float:
             connection.execute(f"SET hnsw.ef_search = {value}")
             return recall(search, task.queries, task.truth)
 
-        value = cheapest(rising(K, _PGVECTOR_MOST), reached, target)
-        reached(value)
+        value = cheapest(rising(K, _PGVECTOR_MAX), recall_at, target)
+        recall_at(value)
         point = timed(search, task.queries, task.truth, f"ef_search={value}")
         connection.execute("DROP TABLE library")
     return Contender("pgvector, HNSW", seconds, [point])
 
 
 def binary(vector: Vectors) -> bytes:
-    """As PostgreSQL takes it from a binary COPY."""
+    """Return a vector in the format of PostgreSQL's binary COPY."""
     return _VECTOR_HEADER + vector.astype(">f4").tobytes()
 
 
 def compare(size: int, folder: Path, url: str | None, with_autofaiss: bool, console: Console) -> list[Contender]:
-    """All of them on one library; those that have a parameter also where they find as many as the lab does.
+    """Measure all methods on one library.
 
-    Where the lab is exact, it is as many as it would be content with: an approximate index is not made to find them all.
+    Methods with a parameter are also measured at the recall of the lab. If the lab's index is exact, the target is the
+    setting `index_recall` instead, because an approximate index is not meant to find every neighbour.
     """
     console.print(f"searching {size:,}", style="dim")
     task = Task.of(size)
-    built = Lab(task, folder)
-    found = [numpy_search(task)]
-    points = [built.own]
-    target = _ENOUGH if built.exact else built.own.recall
+    lab = Lab(task, folder)
+    others = [numpy_search(task)]
+    points = [lab.default]
+    target = _TARGET_RECALL if lab.exact else lab.default.recall
     if with_autofaiss:
-        found.append(autofaiss(task, target, folder))
-        points += [built.at(point.recall) for point in found[-1].points[:1] if not built.exact]
+        others.append(autofaiss(task, target, folder))
+        points += [lab.at(point.recall) for point in others[-1].points[:1] if not lab.exact]
     if url is not None:
-        found.append(pgvector(task, target, url))
-    return [Contender(built.name, built.seconds, points), *found]
+        others.append(pgvector(task, target, url))
+    return [Contender(lab.name, lab.seconds, points), *others]
 
 
 def searches(sizes: Sequence[int], folder: Path, urls: dict[int, str], with_autofaiss: bool, console: Console) -> Table:
@@ -247,9 +258,9 @@ def searches(sizes: Sequence[int], folder: Path, urls: dict[int, str], with_auto
             if contender.trouble is not None:
                 troubles.append(f"{size:,}: {contender.name} {contender.trouble}")
             seconds = "" if contender.seconds is None else f"{contender.seconds:.1f}"
-            for at, point in enumerate(contender.points):
-                who = ("", "", "") if at else (f"{size:,}", contender.name, seconds)
-                table.add_row(*who, point.setting, f"{point.recall:.4f}", f"{point.p50:.2f}", f"{point.p99:.2f}")
+            for number, point in enumerate(contender.points):
+                labels = ("", "", "") if number else (f"{size:,}", contender.name, seconds)
+                table.add_row(*labels, point.setting, f"{point.recall:.4f}", f"{point.p50:.2f}", f"{point.p99:.2f}")
         table.add_section()
     table.caption = "\n".join(troubles) or None
     return table

@@ -1,7 +1,7 @@
-"""JPEG files to vectors: open_clip as its README uses it, the lab's encoding, and the bare forward pass of the same graph.
+"""Compare three ways from JPEG files to vectors: open_clip as in its README, the lab, and the bare forward pass.
 
-Models are randomly initialised, which computes as long as trained ones do. The three take turns, round by round, so that
-whatever else the machine does hits all of them; each is given by its fastest round.
+The bare forward pass uses the lab's graph. Models are randomly initialised, which does not change the time. The three take
+turns in each round, so that other load on the machine affects all of them. The fastest round of each counts.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _EAGER_BATCH = 8
 
 @dataclass(frozen=True)
 class Model:
-    """How many pictures a round encodes: by open_clip, and by the other two."""
+    """A model, and how many pictures a round encodes: `eager` by open_clip, `pictures` by the other two."""
 
     name: str
     eager: int
@@ -44,7 +44,7 @@ MODELS = {"ViT-B-32": Model("ViT-B-32", 64, 384), "ViT-L-14": Model("ViT-L-14", 
 
 
 def measure(model: Model, files: Sequence[Path], folder: Path, console: Console) -> list[str]:
-    """A row of the table: pictures a second of the three, their ratios, and how well int8 agrees."""
+    """Return a row of the table: pictures per second of the three, their ratios, and the agreement of the precision."""
     from thumblab_core.encoders import torchvision_operators  # noqa: F401, I001
 
     import open_clip
@@ -57,26 +57,26 @@ def measure(model: Model, files: Sequence[Path], folder: Path, console: Console)
     encoder = OpenClipEncoder(model.name, str(folder / f"{model.name}.pt"))
     pictures = [decode(file.read_bytes(), encoder.decode_size).pixels for file in files[: CALIBRATION + HELD_OUT]]
     start = time.perf_counter()
-    found = settle(encoder, ReleaseStore(folder), "auto", [encoder.prepare(picture) for picture in pictures])
+    settled = settle(encoder, ReleaseStore(folder), "auto", [encoder.prepare(picture) for picture in pictures])
     settling = time.perf_counter() - start
-    console.print(f"{model.name}: {found.precision} settled in {settling:.0f} s", style="dim")
-    settled = OpenClipEncoder(model.name, str(folder / f"{model.name}.pt"), found.release)
-    settled.encode_images(pictures[:1])  # compiles
-    tower = settled.tower
+    console.print(f"{model.name}: {settled.precision} settled in {settling:.0f} s", style="dim")
+    lab_encoder = OpenClipEncoder(model.name, str(folder / f"{model.name}.pt"), settled.release)
+    lab_encoder.encode_images(pictures[:1])  # compiles
+    tower = lab_encoder.tower
     assert isinstance(tower, CompiledTower)
-    ready = stack([settled.prepare(picture) for picture in pictures[: max(_BATCHES)]], settled.preprocessing)
+    ready = stack([lab_encoder.prepare(picture) for picture in pictures[: max(_BATCHES)]], lab_encoder.preprocessing)
 
     def eager() -> int:
         from PIL import Image
 
-        for at in range(0, model.eager, _EAGER_BATCH):
-            batch = torch.stack([preprocess(Image.open(file)) for file in files[at : at + _EAGER_BATCH]])
+        for start in range(0, model.eager, _EAGER_BATCH):
+            batch = torch.stack([preprocess(Image.open(file)) for file in files[start : start + _EAGER_BATCH]])
             with torch.no_grad():
                 torch.nn.functional.normalize(plain.encode_image(batch), dim=-1).numpy()
         return model.eager
 
     def lab() -> int:
-        return sum(len(b) for b in encode_stream(settled, ((f, f.read_bytes) for f in files[: model.pictures])))
+        return sum(len(b) for b in encode_stream(lab_encoder, ((f, f.read_bytes) for f in files[: model.pictures])))
 
     def bare(batch: int) -> Callable[[], int]:
         def work() -> int:
@@ -93,7 +93,7 @@ def measure(model: Model, files: Sequence[Path], folder: Path, console: Console)
             start = time.perf_counter()
             rates[name] = max(rates[name], work() / (time.perf_counter() - start))
     fastest = max(rates[f"bare {batch}"] for batch in _BATCHES)
-    agreed = Agreement(**found.release.info["agreement"])
+    agreement = Agreement(**settled.release.info["agreement"])
     return [
         model.name,
         f"{rates['eager']:.2f}",
@@ -101,12 +101,12 @@ def measure(model: Model, files: Sequence[Path], folder: Path, console: Console)
         f"{fastest:.2f}",
         f"{rates['lab'] / rates['eager']:.2f}",
         f"{rates['lab'] / fastest:.2f}",
-        f"{found.precision} {agreed.mean_cosine:.4f} {agreed.order:.3f}",
+        f"{settled.precision} {agreement.mean_cosine:.4f} {agreement.order:.3f}",
     ]
 
 
 def synthetic_files(folder: Path, count: int) -> list[Path]:
-    """Synthetic thumbnails at the size YouTube serves, 1280x720."""
+    """Write synthetic thumbnails at YouTube's size, 1280x720, and return their paths."""
     from PIL import Image
 
     catalogue = synthetic_catalogue(count)
@@ -114,7 +114,7 @@ def synthetic_files(folder: Path, count: int) -> list[Path]:
         picture = Image.fromarray(decode(catalogue.image(video_id)).pixels).resize(
             (1280, 720), Image.Resampling.BICUBIC
         )
-        # A photograph's grain: without it the files would be smaller and faster to decode than real ones.
+        # Photographs have noise. Without it the files would be smaller and faster to decode than real ones.
         noise = np.random.default_rng(0).normal(0, 4, (720, 1280, 3))
         noisy = np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8)
         Image.fromarray(noisy).save(folder / f"{video_id}.jpg", quality=85)
@@ -122,6 +122,7 @@ def synthetic_files(folder: Path, count: int) -> list[Path]:
 
 
 def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> Table:
+    """Measure the models on the JPEG files in a folder, or on synthetic ones if `pictures` is None."""
     title = "JPEG files from disk to vectors, pictures a second" + (" (1280x720)" if pictures is None else "")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in ("model", "eager", "lab", "bare", "lab/eager", "lab/bare", "cosine, order"):
@@ -141,11 +142,13 @@ def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encoding", description=__doc__)
-    parser.add_argument("models", nargs="*", default=list(MODELS), choices=[*MODELS, []], help="default: both")
-    parser.add_argument("--pictures", type=Path, help="a folder of JPEG files; default: synthetic ones")
-    said = parser.parse_args()
+    parser.add_argument(
+        "models", nargs="*", default=list(MODELS), choices=[*MODELS, []], help="models to measure (default: both)"
+    )
+    parser.add_argument("--pictures", type=Path, help="a folder of JPEG files (default: synthetic ones)")
+    options = parser.parse_args()
     console = Console()
-    console.print(encoding(said.models, said.pictures, console))
+    console.print(encoding(options.models, options.pictures, console))
 
 
 if __name__ == "__main__":

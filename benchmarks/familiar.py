@@ -1,7 +1,8 @@
-"""Which pictures a model would call unlike all it has learnt: `python -m benchmarks.familiar CATALOGUE`.
+"""Measure which pictures count as unlike the training pictures: `python -m benchmarks.familiar CATALOGUE`.
 
 CATALOGUE is a folder with `videos.csv` and `images/`. It and the synthetic catalogue are encoded with the built-in encoder.
-Of each, half of the channels are learnt; asked are the pictures of the other half, those of the other catalogue, and noise.
+Half of the channels of each catalogue are the training pictures. They are compared with the pictures of the other half, of
+the other catalogue, and with noise.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from thumblab_core.ranking.familiarity import Familiarity
 
 
 def encoded(catalogue: Catalogue, encoder: ImageEncoder) -> tuple[Vectors, npt.NDArray[np.str_]]:
-    """The vectors of a catalogue, and their channels."""
+    """Return the vectors of a catalogue's pictures, and the channel of each."""
     pictures = (decode(catalogue.image(name), encoder.decode_size).pixels for name in catalogue.videos)
     vectors = encoder.encode_prepared([encoder.prepare(picture) for picture in pictures])
     return vectors, np.array([video.channel_id for video in catalogue.videos.values()])
@@ -30,26 +31,26 @@ def encoded(catalogue: Catalogue, encoder: ImageEncoder) -> tuple[Vectors, npt.N
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("catalogue", type=Path)
-    given = parser.parse_args()
+    parser.add_argument("catalogue", type=Path, help="a folder with videos.csv and images/")
+    options = parser.parse_args()
     encoder = named_image_encoder("builtin", Path())
     random = np.random.default_rng(0)
     noise = encoder.encode_images([random.integers(0, 256, (180, 320, 3), np.uint8) for _ in range(20)])
     sets = {
         "synthetic": encoded(synthetic_catalogue(), encoder),
-        given.catalogue.name: encoded(read_catalogue(given.catalogue), encoder),
+        options.catalogue.name: encoded(read_catalogue(options.catalogue), encoder),
     }
-    table = Table(title="Pictures unlike all that was learnt", title_justify="left", box=SIMPLE_HEAD)
-    for column in ("learnt", "least cosine", "channels not learnt", "the other catalogue", "noise"):
+    table = Table(title="Pictures unlike the training pictures", title_justify="left", box=SIMPLE_HEAD)
+    for column in ("training pictures of", "least cosine", "other channels", "the other catalogue", "noise"):
         table.add_column(column, justify="right")
     for name, (vectors, channels) in sets.items():
-        every = random.permutation(np.unique(channels))
-        learnt = np.isin(channels, every[: len(every) // 2])
-        familiar = Familiarity.of(vectors[learnt], channels[learnt])
+        shuffled = random.permutation(np.unique(channels))
+        trained = np.isin(channels, shuffled[: len(shuffled) // 2])
+        familiar = Familiarity.of(vectors[trained], channels[trained])
         assert familiar is not None
-        (other,) = (found for found, _ in (sets[key] for key in sets if key != name))
-        asked = (vectors[~learnt], other, noise)
-        shares = (f"{(familiar.nearest(queries) < familiar.least).mean():.1%}" for queries in asked)
+        (other_vectors,) = (other for key, (other, _) in sets.items() if key != name)
+        query_sets = (vectors[~trained], other_vectors, noise)
+        shares = (f"{(familiar.nearest(queries) < familiar.least).mean():.1%}" for queries in query_sets)
         table.add_row(name, f"{familiar.least:.2f}", *shares)
     Console().print(table)
 

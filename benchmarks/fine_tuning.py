@@ -1,4 +1,4 @@
-"""What it saves to run the frozen blocks once: an epoch of fine-tuning on kept activations beside one on kept pictures."""
+"""Compare an epoch of fine-tuning on stored activations of the frozen blocks with one on stored pictures."""
 
 import argparse
 import tempfile
@@ -21,7 +21,7 @@ _REPEATS = 3
 
 
 def epoch_seconds(inputs: TowerInputs) -> float:
-    """Forward, backward and a step of AdamW for every picture, once."""
+    """Return the seconds of an epoch: forward, backward and AdamW steps, once for every picture."""
     optimiser = torch.optim.AdamW(inputs.tower.parameters.values(), 1e-5)
     rows = np.arange(len(inputs.kept))
     start = time.perf_counter()
@@ -33,10 +33,10 @@ def epoch_seconds(inputs: TowerInputs) -> float:
 
 
 def measure(model: str, pictures: int, trained: list[int]) -> Table:
-    """An epoch over `pictures` random pictures, for each number of trained blocks; weights are random, times are not."""
-    encoder = OpenClipEncoder(model, "")  # no weights: they are as they were initialised
+    """Measure an epoch over `pictures` random pictures for each number of trained blocks. Weights are random."""
+    encoder = OpenClipEncoder(model, "")  # no file of weights: they are random
     size, visual = encoder.preprocessing, encoder.torch_model.visual
-    drawn = np.random.default_rng(0).integers(0, 255, (pictures, size.height, size.width, 3), np.uint8)
+    random_pictures = np.random.default_rng(0).integers(0, 255, (pictures, size.height, size.width, 3), np.uint8)
     names = [str(number) for number in range(pictures)]
     table = Table(
         title=f"{model}, {pictures} pictures, {torch.get_num_threads()} threads", title_justify="left", box=SIMPLE_HEAD
@@ -47,26 +47,35 @@ def measure(model: str, pictures: int, trained: list[int]) -> Table:
     for blocks in trained:
         tower = TrainableTower(visual, blocks)
         with tempfile.TemporaryDirectory() as name:
-            kept = []
-            for most in (2**40, 0):
-                folder = Path(name) / str(most)
+            kept = []  # activations, then pictures
+            for byte_limit in (2**40, 0):
+                folder = Path(name) / str(byte_limit)
                 folder.mkdir()
-                kept.append(tower_inputs(tower, size, names, lambda n: drawn[int(n)], folder, most, silent))
-            # In turns, and the fastest of each: the one that was disturbed least.
+                kept.append(
+                    tower_inputs(tower, size, names, lambda n: random_pictures[int(n)], folder, byte_limit, silent)
+                )
+            # The two take turns, and the fastest epoch of each counts, because it was disturbed least.
             fast, slow = np.min([[epoch_seconds(inputs) for inputs in kept] for _ in range(_REPEATS)], axis=0)
-            room = kept[0].kept[0].nbytes / 2**20
-        of = f"{blocks} of {depth}"
-        table.add_row(of, f"{room:.2f}", f"{pictures / fast:.1f}", f"{pictures / slow:.1f}", f"{slow / fast:.2f}")
+            mebibytes = kept[0].kept[0].nbytes / 2**20
+        table.add_row(
+            f"{blocks} of {depth}",
+            f"{mebibytes:.2f}",
+            f"{pictures / fast:.1f}",
+            f"{pictures / slow:.1f}",
+            f"{slow / fast:.2f}",
+        )
     return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fine_tuning", description=__doc__)
     parser.add_argument("--model", default="ViT-B-32", help="an open_clip model")
-    parser.add_argument("--pictures", type=int, default=128)
-    parser.add_argument("--blocks", type=int, nargs="+", default=[2, 4])
-    said = parser.parse_args()
-    Console().print(measure(said.model, said.pictures, said.blocks))
+    parser.add_argument("--pictures", type=int, default=128, help="number of random pictures (default: %(default)s)")
+    parser.add_argument(
+        "--blocks", type=int, nargs="+", default=[2, 4], help="numbers of trained blocks (default: 2 4)"
+    )
+    options = parser.parse_args()
+    Console().print(measure(options.model, options.pictures, options.blocks))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A library of thumbnails from PostgreSQL to its readers: `python -m benchmarks.library [--sizes 150 10000 100000]`.
+"""Measure a library from PostgreSQL to its readers: `python -m benchmarks.library [--sizes 150 10000 100000]`.
 
-How long a build takes until a reader serves it, how long one new video takes until a running reader finds it, and how long
-a search takes beside numpy, autofaiss and pgvector. All on a server and in folders that are thrown away. autofaiss is
-installed once, into an environment of its own inside the lab's.
+It measures how long it takes to build a library until a reader serves it, how long until a running reader finds one new
+video, and how long a search takes beside numpy, autofaiss and pgvector. The database server and the folders are temporary.
+autofaiss is installed once, into an environment of its own inside the lab's.
 """
 
 import argparse
@@ -38,15 +38,15 @@ from thumblab_pipelines.features.baselines import compute_baselines
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build
 from thumblab_pipelines.library.changes import put_in
-from thumblab_serving.loading.served_release import ServedRelease
+from thumblab_serving.loading.served_release import Loaded, ServedRelease
 
 SIZES = (150, 10_000, 100_000)
 _NICHE = "tech"
 _ROUNDS = 3
-_UPSERTS = 7
-_PER_CHANNEL = 30
-_LEAST_SEARCHED = 1_000
-_LOOKS_EVERY_S = 0.005
+_UPSERTS = 7  # new videos, one after the other
+_PER_CHANNEL = 30  # videos
+_LEAST_SEARCHED = 1_000  # a smaller library is searched at this size
+_POLL_INTERVAL_S = 0.005
 
 _ROWS = f"""
 INSERT INTO channels (channel_id, title)
@@ -62,11 +62,11 @@ SELECT lpad(n::text, 11, '0'), now(), 1000 + n * 7919 % 100000, 'legacy' FROM ge
 INSERT INTO thumbnails (video_id, sha256, fetched_at, checked_at)
 SELECT lpad(n::text, 11, '0'), encode(sha256(lpad(n::text, 11, '0')::bytea), 'hex'), now(), now()
 FROM generate_series(CAST(:first AS int), :last) n;
-"""  # noqa: S608  (names of ours)
+"""  # noqa: S608  (constants)
 
 
 def insert(lab: Lab, vectors: Vectors, first: int = 0) -> list[str]:
-    """Videos with their counts, thumbnails and vectors, numbered from `first` on; their ids."""
+    """Insert videos with counts, thumbnails and vectors, numbered from `first` on, and return their ids."""
     encoder = image_encoder(lab.settings).fingerprint
     ids = [f"{number:011d}" for number in range(first, first + len(vectors))]
     with lab.engine.begin() as connection:
@@ -81,11 +81,11 @@ def insert(lab: Lab, vectors: Vectors, first: int = 0) -> list[str]:
     return ids
 
 
-def open_lab(own: Settings, size: int) -> Lab:
-    """A lab with a folder and a database of its own, and so many videos in it."""
-    folder = own.data_dir / str(size)
-    url = named_database_url(f"library_{size}", settings=own)
-    chosen = Settings(
+def open_lab(server_settings: Settings, size: int) -> Lab:
+    """Return a lab with `size` videos, and with a folder and a database of its own."""
+    folder = server_settings.data_dir / str(size)
+    url = named_database_url(f"library_{size}", settings=server_settings)
+    lab_settings = Settings(
         data_dir=folder,
         release_dir=folder / "releases",
         database_url=SecretStr(url),
@@ -93,10 +93,10 @@ def open_lab(own: Settings, size: int) -> Lab:
         index_factory="auto",
         index_recall=0.99,
     )
-    lab = Lab.open(chosen)
+    lab = Lab.open(lab_settings)
     insert(lab, Space().draw(size))
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        # What PostgreSQL does by itself within minutes; it plans badly for tables that it has not looked at.
+        # PostgreSQL analyses tables by itself within minutes. Without statistics it plans badly.
         connection.execute(text("VACUUM ANALYZE"))
         connection.execute(text("CHECKPOINT"))
     compute_baselines(lab, _NICHE)
@@ -105,14 +105,17 @@ def open_lab(own: Settings, size: int) -> Lab:
 
 @contextmanager
 def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
-    """Seconds spent in functions while they are called by others: a name, and the object and attribute where it lies."""
+    """Measure the seconds spent in functions inside the block.
+
+    A keyword names the measurement; its value is the owner of the function and the attribute that holds it.
+    """
     seconds: Counter[str] = Counter()
 
     def clocked(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*given: Any, **named: Any) -> Any:
+        def timed(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
             try:
-                return work(*given, **named)
+                return work(*args, **kwargs)
             finally:
                 seconds[name] += time.perf_counter() - start  # type: ignore[assignment]
 
@@ -125,17 +128,20 @@ def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
 
 
 def reader(lab: Lab) -> ServedRelease[NicheIndex]:
-    """Follows the pointer, and reads of a new release what it does not hold already."""
+    """Return a reader that follows the served release and loads only what is new in it."""
 
-    def load(release: Release) -> NicheIndex:
-        return NicheIndex.load(release, slot.loaded.value if slot.loaded is not None else None)
+    encoder = image_encoder(lab.settings)
+
+    def load(release: Release) -> Loaded[NicheIndex]:
+        index = NicheIndex.load(release, slot.loaded.value if slot.loaded is not None else None)
+        return Loaded(release.release_id, index, encoder)
 
     slot: ServedRelease[NicheIndex] = ServedRelease(lab.releases, INDEX, _NICHE, load)
     return slot
 
 
 def serve(lab: Lab) -> tuple[Counter[str], NicheIndex]:
-    """Seconds of each part of building, promoting and loading, from nothing; and what was loaded."""
+    """Build, promote and load the library from scratch; return the seconds of each step and the loaded index."""
     shutil.rmtree(lab.settings.releases, ignore_errors=True)
     with clocks(
         read=(build, "read_library"),
@@ -156,6 +162,7 @@ def serve(lab: Lab) -> tuple[Counter[str], NicheIndex]:
 
 
 def serving(labs: dict[int, Lab], console: Console) -> Table:
+    """Measure the way from PostgreSQL to a served library, for each size."""
     parts = ("read", "digest", "build", "publish", "promote", "load", "total")
     title = f"From PostgreSQL to served, seconds; {DIMENSION}-d vectors, synthetic. The fastest of {_ROUNDS}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
@@ -163,13 +170,13 @@ def serving(labs: dict[int, Lab], console: Console) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for size, lab in labs.items():
         console.print(f"serving {size:,}", style="dim")
-        seconds, index = min((serve(lab) for _ in range(_ROUNDS)), key=lambda found: found[0]["total"])
+        seconds, index = min((serve(lab) for _ in range(_ROUNDS)), key=lambda result: result[0]["total"])
         table.add_row(f"{size:,}", *(f"{seconds[part]:.2f}" for part in parts), f"{index.kind.recall:.4f}")
     return table
 
 
 def upserts(lab: Lab, size: int, console: Console) -> Table:
-    """Into the library that `serving` left."""
+    """Measure the time until a running reader finds a new video, in the library that `serving` built."""
     console.print(f"one more into {size:,}", style="dim")
     slot = reader(lab)
     slot.current()
@@ -181,17 +188,17 @@ def upserts(lab: Lab, size: int, console: Console) -> Table:
             assert serving is not None
             if serving.value.search(vector, 1)[0].item.video_id == video_id:
                 return time.perf_counter()
-            time.sleep(_LOOKS_EVERY_S)
+            time.sleep(_POLL_INTERVAL_S)
 
     with ThreadPoolExecutor(1) as pool:
         for number, vector in enumerate(Space(seed=1).draw(_UPSERTS), start=size):
-            found = pool.submit(found_at, f"{number:011d}", vector)
+            search = pool.submit(found_at, f"{number:011d}", vector)
             start = time.perf_counter()
             ids = insert(lab, vector[None], number)
             inserted = time.perf_counter()
             put_in(lab, _NICHE, ids)
             put = time.perf_counter()
-            rounds.append((inserted - start, put - inserted, found.result() - start))
+            rounds.append((inserted - start, put - inserted, search.result() - start))
     title = f"One more of {size:,}, {_UPSERTS} times: seconds until a running reader finds it"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in ("", "its rows", "put_in", "found"):
@@ -202,31 +209,31 @@ def upserts(lab: Lab, size: int, console: Console) -> Table:
 
 
 @contextmanager
-def thrown_away() -> Iterator[Settings]:
-    """Of a lab in a folder, with a server, that are both gone afterwards."""
+def temporary_settings() -> Iterator[Settings]:
+    """Yield the settings of a lab whose folder and database server are deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="thumblab-bench-") as name:
-        Path(name).chmod(0o755)  # the server of a root is another user's
-        own = Settings(data_dir=Path(name), release_dir=None, database_url=None)
+        Path(name).chmod(0o755)  # started by root, the server runs as another user
+        server_settings = Settings(data_dir=Path(name), release_dir=None, database_url=None)
         try:
-            yield own
+            yield server_settings
         finally:
-            server.stop(own, force=True)
+            server.stop(server_settings, force=True)
             home = Path(name) / "postgres"
             if home.is_symlink():
                 shutil.rmtree(home.resolve())
 
 
 def measure(sizes: Sequence[int], with_autofaiss: bool, with_pgvector: bool, console: Console) -> None:
-    """Print the three tables."""
-    with thrown_away() as own:
-        labs = {size: open_lab(own, size) for size in sorted(sizes)}
+    """Measure and print the three tables."""
+    with temporary_settings() as server_settings:
+        labs = {size: open_lab(server_settings, size) for size in sorted(sizes)}
         console.print(serving(labs, console))
         console.print(upserts(labs[max(sizes)], max(sizes), console))
         searched = sorted({max(size, _LEAST_SEARCHED) for size in sizes})
         urls = {}
         if with_pgvector:
-            urls = {size: named_database_url(f"pgvector_{size}", settings=own) for size in searched}
-        folder = own.data_dir / "exchange"
+            urls = {size: named_database_url(f"pgvector_{size}", settings=server_settings) for size in searched}
+        folder = server_settings.data_dir / "exchange"
         folder.mkdir()
         console.print(searches(searched, folder, urls, with_autofaiss, console))
         for lab in labs.values():
@@ -236,12 +243,16 @@ def measure(sizes: Sequence[int], with_autofaiss: bool, with_pgvector: bool, con
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.library", description=__doc__)
     parser.add_argument(
-        "--sizes", nargs="+", type=int, default=list(SIZES), help="vectors; fewer than 1,000 are searched as 1,000"
+        "--sizes",
+        nargs="+",
+        type=int,
+        default=list(SIZES),
+        help="numbers of vectors; sizes below 1,000 are searched as 1,000 (default: 150 10000 100000)",
     )
-    parser.add_argument("--without-autofaiss", action="store_true")
-    parser.add_argument("--without-pgvector", action="store_true")
-    said = parser.parse_args()
-    measure(said.sizes, not said.without_autofaiss, not said.without_pgvector, Console())
+    parser.add_argument("--without-autofaiss", action="store_true", help="do not compare with autofaiss")
+    parser.add_argument("--without-pgvector", action="store_true", help="do not compare with pgvector")
+    options = parser.parse_args()
+    measure(options.sizes, not options.without_autofaiss, not options.without_pgvector, Console())
 
 
 if __name__ == "__main__":

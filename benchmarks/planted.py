@@ -1,9 +1,8 @@
-"""How near the model comes to what is planted: `python -m benchmarks.planted [--videos 1800 20000] [--seed 7]`.
+"""Compare the model with the planted quality: `python -m benchmarks.planted [--videos 1800 20000] [--seed 7]`.
 
-Drawn pictures, written titles and views by a formula (`demo.catalogues.synthetic`): what anybody could know is known.
-For each size of catalogue the lab's training is run with its defaults, once on the pictures by the built-in descriptor and
-once on the very attributes that they are drawn from: the one says what the lab reaches, the other what it would with a
-perfect eye.
+In the synthetic catalogue (`demo.catalogues.synthetic`) views follow a formula, so the best possible AUC is known. For each
+size of catalogue the lab trains with its defaults twice: on the pictures, encoded by the built-in encoder, and on the
+attributes from which they are drawn. The second shows what a perfect encoder would reach.
 """
 
 import argparse
@@ -45,81 +44,87 @@ _PENALTIES = (0.03, 0.1, 0.3, 1.0)
 
 @dataclass(frozen=True)
 class PlantedData:
-    """A catalogue, and what the lab would make of it: nothing here goes through the database."""
+    """A synthetic catalogue and the training data that the lab makes of it, without a database."""
 
     catalogue: SyntheticCatalogue
     data: Dataset
 
     @property
     def ids(self) -> list[str]:
+        """[n] the video ids, in the order of the rows."""
         return list(self.data.videos.video_id)
 
     @property
     def quality(self) -> npt.NDArray[np.float64]:
-        """[n] what the views follow but for noise."""
+        """[n] the planted quality, which determines views except for noise."""
         return np.array([self.catalogue.planted_quality(video_id) for video_id in self.ids])
 
     @property
     def attributes(self) -> npt.NDArray[np.float64]:
-        """[n, 6] what each picture is drawn from."""
+        """[n, 6] the attributes from which each picture is drawn."""
         return np.array([self.catalogue.attributes(video_id) for video_id in self.ids])
 
     def way(self, scores: Floats, part: str | None) -> float:
-        """How far the scores [n] come from 0.5 to what the planted quality itself reaches on the same pairs."""
+        """Return (AUC of the scores - 0.5) / (AUC of the planted quality - 0.5) on the same pairs.
+
+        Args:
+            scores: [n], one for each video.
+            part: the part of the pairs; None takes all pairs.
+        """
         pairs = self.data.pairs if part is None else self.data.pairs[self.data.pairs.part == part]
         sides = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
         return (pair_auc(scores, *sides) - 0.5) / (pair_auc(self.quality, *sides) - 0.5)
 
     def with_perfect_eye(self) -> Dataset:
-        """The same with the attributes themselves in place of pictures."""
+        """Return the training data with the attributes in place of the image vectors."""
         return dataclasses.replace(self.data, images=self.attributes.astype(np.float32))
 
     def legible(self) -> npt.NDArray[np.float64]:
-        """[6] how well each attribute can be read off the vectors along a straight line: correlations on held-out pictures.
+        """Return how well each attribute is predicted linearly from the image vectors: [6] correlations on test pictures.
 
-        Attributes carry no noise, so this is of the vectors and of how many there are to learn from, not of views. The best
-        of four penalties, each by itself: what can be read, not what a model would.
+        Attributes have no noise, so the result depends on the vectors and their number, not on views. The best of four
+        penalties counts for each attribute, which gives an upper bound rather than the result of one model.
         """
-        known, asked = self.data.rows(TRAIN), self.data.rows(TEST)
-        images = self.data.images - self.data.images[known].mean(axis=0)
-        images /= np.maximum(images[known].std(axis=0), 1e-6) * np.sqrt(images.shape[1])
-        found = np.zeros((len(_PENALTIES), len(ATTRIBUTES)))
+        train_rows, test_rows = self.data.rows(TRAIN), self.data.rows(TEST)
+        images = self.data.images - self.data.images[train_rows].mean(axis=0)
+        images /= np.maximum(images[train_rows].std(axis=0), 1e-6) * np.sqrt(images.shape[1])
+        correlations = np.zeros((len(_PENALTIES), len(ATTRIBUTES)))
         for column, attribute in enumerate(self.attributes.T):
             for row, penalty in enumerate(_PENALTIES):
-                read = images[asked] @ fit_ridge(images[known], attribute[known], penalty)
-                found[row, column] = np.corrcoef(read, attribute[asked])[0, 1]
-        best: npt.NDArray[np.float64] = found.max(axis=0)
+                predicted = images[test_rows] @ fit_ridge(images[train_rows], attribute[train_rows], penalty)
+                correlations[row, column] = np.corrcoef(predicted, attribute[test_rows])[0, 1]
+        best: npt.NDArray[np.float64] = correlations.max(axis=0)
         return best
 
 
 def planted_data(videos: int, seed: int, folder: Path) -> PlantedData:
-    """Draw the pictures, encode them, pair the videos; the release of the pairs lies in the folder."""
+    """Draw and encode the pictures and pair the videos. The release of the pairs is written below `folder`."""
     catalogue = synthetic_catalogue(videos, seed)
-    shown = sorted(catalogue.videos.values(), key=lambda video: (video.published_at, video.video_id))
+    by_date = sorted(catalogue.videos.values(), key=lambda video: (video.published_at, video.video_id))
     fields = ("video_id", "niche", "channel_id", "title", "published_at", "duration_s", "views")
-    corpus = pd.DataFrame({name: [getattr(video, name) for video in shown] for name in fields})
+    corpus = pd.DataFrame({name: [getattr(video, name) for video in by_date] for name in fields})
     corpus["age_hours"] = (pd.Timestamp(CLOCK) - corpus.published_at).dt.total_seconds() / 3_600
     corpus = corpus.assign(target=Growth().target(corpus), learnt=True, era="one")
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
 
-    def write(into: Path) -> None:
-        corpus.to_parquet(into / "videos.parquet")
+    def write(release_folder: Path) -> None:
+        corpus.to_parquet(release_folder / "videos.parquet")
 
     info = {"image_encoder": BuiltinEncoder.fingerprint, "title_encoder": "minilm", "inputs": "planted"}
     release = ReleaseStore(folder).publish("pairs", "all", write, info)
     titles = title_encoder("minilm").encode_texts(corpus.title.tolist())
-    unknown = np.full((len(corpus), len(NAMES)), np.nan, np.float32)
-    images = looked_at(catalogue, corpus.video_id.tolist())
-    return PlantedData(catalogue, Dataset(release, corpus, pair_up(corpus, 30.0), images, titles, unknown))
+    sub_scores = np.full((len(corpus), len(NAMES)), np.nan, np.float32)
+    images = encoded(catalogue, corpus.video_id.tolist())
+    return PlantedData(catalogue, Dataset(release, corpus, pair_up(corpus, 30.0), images, titles, sub_scores))
 
 
 def pixels(catalogue: SyntheticCatalogue, video_id: str) -> Pixels:
-    """A drawn thumbnail, decoded."""
+    """Return the pixels of a drawn thumbnail."""
     return decode(catalogue.image(video_id)).pixels
 
 
-def looked_at(catalogue: SyntheticCatalogue, ids: Sequence[str]) -> Vectors:
-    """The vectors of drawn thumbnails by the built-in descriptor."""
+def encoded(catalogue: SyntheticCatalogue, ids: Sequence[str]) -> Vectors:
+    """Return the vectors of drawn thumbnails by the built-in encoder."""
     encoder = BuiltinEncoder()
     with ThreadPoolExecutor(2) as pool:
         prepared = list(pool.map(lambda video_id: encoder.prepare(pixels(catalogue, video_id)), ids))
@@ -127,7 +132,7 @@ def looked_at(catalogue: SyntheticCatalogue, ids: Sequence[str]) -> Vectors:
 
 
 def planted(sizes: Sequence[int], seed: int, console: Console) -> list[Table]:
-    """The way from chance to the ceiling, and what of the pictures is legible."""
+    """Return two tables: the share of the planted ceiling that is reached, and the correlations of `legible`."""
     ways = Table(title="share of the way from 0.5 to the planted ceiling", title_justify="left", box=SIMPLE_HEAD)
     for column in ("videos", "pictures", "test pairs", "known channels", "not adapted", "never seen"):
         ways.add_column(column, justify="left" if column == "pictures" else "right")
@@ -137,23 +142,23 @@ def planted(sizes: Sequence[int], seed: int, console: Console) -> list[Table]:
         legible.add_column(name, justify="right")
     for videos in sizes:
         with TemporaryDirectory() as folder, console.status(f"{videos:,} videos"):
-            made = planted_data(videos, seed, Path(folder))
-            legible.add_row(f"{videos:,}", *(f"{value:.2f}" for value in made.legible()))
-            held_out = int((made.data.pairs.part == TEST).sum())
-            for eye, data in (("built-in", made.data), ("perfect eye", made.with_perfect_eye())):
-                held = train(data, TrainConfig()).held
-                said = (made.way(held.future, TEST), made.way(held.future_unadapted, TEST), made.way(held.new, None))
-                ways.add_row(f"{videos:,}", eye, f"{held_out:,}", *(f"{100 * one:.1f} %" for one in said))
+            data = planted_data(videos, seed, Path(folder))
+            legible.add_row(f"{videos:,}", *(f"{value:.2f}" for value in data.legible()))
+            held_out = int((data.data.pairs.part == TEST).sum())
+            for encoder, dataset in (("built-in", data.data), ("perfect eye", data.with_perfect_eye())):
+                held = train(dataset, TrainConfig()).held
+                shares = (data.way(held.future, TEST), data.way(held.future_unadapted, TEST), data.way(held.new, None))
+                ways.add_row(f"{videos:,}", encoder, f"{held_out:,}", *(f"{100 * share:.1f} %" for share in shares))
     return [ways, legible]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--seed", type=int, default=7, help="of the catalogue")
-    said = parser.parse_args()
+    parser.add_argument("--videos", type=int, nargs="+", default=SIZES, help="sizes of the catalogues")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the catalogue (default: %(default)s)")
+    options = parser.parse_args()
     console = Console()
-    for table in planted(said.videos, said.seed, console):
+    for table in planted(options.videos, options.seed, console):
         console.print(table)
 
 

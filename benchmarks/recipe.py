@@ -1,11 +1,13 @@
-"""What of the training recipe pays: `python -m benchmarks.recipe CATALOGUE [--encoder onnx:PATH] [--seeds 3] [--json]`.
+"""Compare variants of the training recipe.
 
-CATALOGUE is a folder with `videos.csv` and `images/`; it is imported, encoded and paired once, in a lab of its own below the
-data folder. Then every variant of the recipe is trained on four windows, the first 55 %, 70 %, 85 % and all of each channel
-by date, each divided anew 68/12/20, and judged on the last 20 % of the window: no choice is made on one window alone.
+    python -m benchmarks.recipe CATALOGUE [--encoder onnx:PATH] [--seeds 3] [--json]
 
-Only the main model is trained per variant. What a model is worth to a channel that it never saw (`kept`) takes three models
-more: it is measured once per window, with the default recipe and the first seed, and taken for all.
+CATALOGUE is a folder with `videos.csv` and `images/`. It is imported, encoded and paired once, in a lab of its own below the
+data folder. Then every variant is trained on four windows: the first 55 %, 70 %, 85 % and all of each channel by date. Each
+window is split anew 68/12/20, and the variant is evaluated on its last 20 %, so that no choice depends on a single window.
+
+Only the main model is trained for each variant. The worth of a model to an unseen channel (`kept`) needs three more models,
+so it is measured once for each window, with the default recipe and the first seed, and used for all variants.
 """
 
 import argparse
@@ -25,7 +27,6 @@ from rich.console import Console
 from rich.table import Table
 
 from thumblab_core.arrays import Floats
-from thumblab_core.database import urls
 from thumblab_core.niches import NICHES
 from thumblab_core.ranking import adapters
 from thumblab_core.ranking.title_facts import FACTS, WORDS
@@ -50,16 +51,22 @@ SHARES = (0.55, 0.7, 0.85, 1.0)
 _TWICE = 0.5  # the margin of a pair with a twofold gap: 1 - loser/winner
 
 Figures = tuple[float, float, float, float]
-"""AUC on all held-out pairs and on those with a twofold gap: with the channels' histories, and of the global part alone."""
+"""AUC on all held-out pairs and on those with a twofold gap: with the channel adapters, then of the global model alone."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One thing that is other than in the default recipe.
+    """One change of the default recipe.
 
-    Trained anew: `config`, fields of `TrainConfig`; `without`, a block of the inputs that is zeroed; `components`, pictures
-    become 64 principal components of the training part. The others take the models of the default: `kernel`, constants
-    of `thumblab_core.ranking.adapters`; `kept`, in place of the measured one; `together`, the mean of all seeds.
+    The first three fields train new models; the others reuse those of the default.
+
+    Args:
+        config: fields of `TrainConfig`.
+        without: a block of the inputs that is set to zero.
+        components: replace the image vectors by 64 principal components of the training part.
+        kernel: constants of `thumblab_core.ranking.adapters`.
+        kept: replaces the measured worth of a model to an unseen channel.
+        together: average the scores of all seeds.
     """
 
     config: dict[str, Any] = field(default_factory=dict)
@@ -70,6 +77,7 @@ class Variant:
     together: bool = False
 
     def trained(self) -> bool:
+        """Return whether the variant trains new models."""
         return bool(self.config or self.without or self.components)
 
 
@@ -108,9 +116,9 @@ VARIANTS: dict[str, Variant] = {
 
 
 def truncated(data: Dataset, share: float) -> Dataset:
-    """The first `share` of each channel by date, divided and paired anew.
+    """Return the first `share` of each channel by date, split and paired anew.
 
-    Which videos are outliers, and how views grow with age, stays as the whole catalogue's training part said.
+    Outliers and the growth of views with age stay as estimated on the training part of the whole catalogue.
     """
     by_channel = data.videos.groupby("channel_id")
     place = (by_channel.cumcount() + 0.5) / by_channel.channel_id.transform("size")
@@ -123,7 +131,7 @@ def truncated(data: Dataset, share: float) -> Dataset:
 
 
 class Window:
-    """One truncated dataset, and everything that variants share on it."""
+    """A truncated dataset and what all variants share on it."""
 
     def __init__(self, data: Dataset, seeds: Sequence[int]) -> None:
         self.data, self.seeds = data, seeds
@@ -135,8 +143,8 @@ class Window:
         self.kept = measure_kept(self.usual, scores_of_unseen_channels(self.usual, others))
         self.models = [self._fit(Variant(), seed) for seed in seeds]
 
-    def judge(self, variant: Variant) -> list[Figures]:
-        """The figures at each seed."""
+    def evaluate(self, variant: Variant) -> list[Figures]:
+        """Return the figures of a variant for each seed."""
         models = [self._fit(variant, seed) for seed in self.seeds] if variant.trained() else self.models
         if variant.together:
             models = [(models[0][0], replace(models[0][1], scores=np.mean([m.scores for _, m in models], axis=0)))]
@@ -144,7 +152,7 @@ class Window:
         unchanged: dict[str, Any] = {"_LENGTH": adapters._LENGTH, "_NOISE": adapters._NOISE}
         with patch.multiple(adapters, **unchanged | variant.kernel):
             adapted = [adapt(corpus, model, self.usual.known, kept)[1] for corpus, model in models]
-        return [self.figures(own, model.scores) for own, (_, model) in zip(adapted, models, strict=True)]
+        return [self.figures(scores, model.scores) for scores, (_, model) in zip(adapted, models, strict=True)]
 
     def _fit(self, variant: Variant, seed: int) -> tuple[Corpus, GlobalModel]:
         corpus = self.usual
@@ -163,9 +171,12 @@ class Window:
         return corpus, training.fit(corpus, learnt, corpus.validation, "", "")
 
     def figures(self, adapted: Floats, unadapted: Floats) -> Figures:
+        """Return the figures of scores with and without the channel adapters."""
         wide = self.winners[self.twice], self.losers[self.twice]
-        own, of_all = ((pair_auc(s, self.winners, self.losers), pair_auc(s, *wide)) for s in (adapted, unadapted))
-        return *own, *of_all
+        with_adapters, without_adapters = (
+            (pair_auc(s, self.winners, self.losers), pair_auc(s, *wide)) for s in (adapted, unadapted)
+        )
+        return *with_adapters, *without_adapters
 
 
 def _training(config: TrainConfig) -> Training:
@@ -174,39 +185,42 @@ def _training(config: TrainConfig) -> Training:
 
 
 def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -> dict[str, npt.NDArray[np.float64]]:
-    """By name of variant or reference model: figures [windows, seeds, 4]; what has no seeds has one."""
-    found = defaultdict(list)
-    remembered: dict[bytes, Any] = {}
+    """Return figures [windows, seeds, 4] by name of variant or reference model; a reference model has one seed."""
+    figures_by_name = defaultdict(list)
+    cache: dict[bytes, Any] = {}
 
     def choose_once(*arrays: Any) -> Any:
-        """What the line takes of the pictures depends on the inputs only: most variants and seeds have the same."""
+        """Cache `linear.choose`, which depends only on its inputs; most variants and seeds share them."""
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).digest()
-        if digest not in remembered:
-            remembered[digest] = linear.choose_line(*arrays)
-        return remembered[digest]
+        if digest not in cache:
+            cache[digest] = linear.choose_line(*arrays)
+        return cache[digest]
 
     with patch.object(global_model, "choose_line", choose_once):
         for number, share in enumerate(SHARES, 1):
             window = Window(truncated(data, share), range(TrainConfig.seed, TrainConfig.seed + seeds))
             pooled = references(window.data, window.usual.known)
-            found[POOLED].append([window.figures(pooled[POOLED], pooled[LINEAR])])
+            figures_by_name[POOLED].append([window.figures(pooled[POOLED], pooled[LINEAR])])
             for name in names:
                 console.print(f"window {number} of {len(SHARES)}: {name}", style="dim")
-                found[name].append(window.judge(VARIANTS[name]))
-    return {name: np.array(figures) for name, figures in found.items()}
+                figures_by_name[name].append(window.evaluate(VARIANTS[name]))
+    return {name: np.array(figures) for name, figures in figures_by_name.items()}
 
 
-def table(found: dict[str, npt.NDArray[np.float64]], title: str) -> Table:
-    """Means over windows and seeds, and of the last window alone; the lead over the default, in how many windows, and how
-    far the seeds are apart."""
+def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Table:
+    """Return a table of the variants.
+
+    It has means over windows and seeds, means of the last window, the lead over the default, the number of windows with a
+    lead, and the range over the seeds.
+    """
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for number, column in enumerate(
         ("variant", "all", "2x", "lead", "windows", "seeds", "global: all", "2x", "last: all", "2x")
     ):
         shown.add_column(column, justify="right" if number else "left", no_wrap=True)
-    for name, figures in found.items():
+    for name, figures in figures_by_name.items():
         means = [f"{mean:.3f}" for mean in figures.mean(axis=(0, 1))]
-        ahead = figures[:, :, 0].mean(axis=1) - found[DEFAULT][:, :, 0].mean(axis=1)
+        ahead = figures[:, :, 0].mean(axis=1) - figures_by_name[DEFAULT][:, :, 0].mean(axis=1)
         lead = (f"{ahead.mean():+.3f}", f"{int((ahead > 0).sum())}/{len(ahead)}") if name != DEFAULT else ("", "")
         apart = f"{np.ptp(figures[:, :, 0].mean(axis=0)):.3f}" if figures.shape[1] > 1 else ""
         last = [f"{mean:.3f}" for mean in figures[-1].mean(axis=0)[:2]]
@@ -215,12 +229,12 @@ def table(found: dict[str, npt.NDArray[np.float64]], title: str) -> Table:
 
 
 def prepared(catalogue: Path, encoder: str, sub_scores: bool, console: Console) -> Dataset:
-    """Import, encode and pair the catalogue, once; what is there already costs little."""
+    """Import, encode and pair the catalogue. A repeated call reuses the stored results."""
     name = hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]
     folder = settings().data_dir.resolve() / f"recipe-{name}"
     changed = {"data_dir": folder, "database_url": None, "release_dir": None, "image_encoder": encoder}
-    own = settings().model_copy(update=changed)
-    lab = Lab.open(own)
+    lab_settings = settings().model_copy(update=changed)
+    lab = Lab.open(lab_settings)
     try:
         console.print(f"{import_catalogue(lab, catalogue).good} videos imported; encoding", style="dim")
         for niche in NICHES:
@@ -230,31 +244,40 @@ def prepared(catalogue: Path, encoder: str, sub_scores: bool, console: Console) 
         return load_dataset(lab, build_pairs(lab).release)
     finally:
         lab.engine.dispose()
-        urls.stop(settings=own)
+        server.stop(lab_settings)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recipe", description=__doc__)
     parser.add_argument("catalogue", type=Path, help="a folder with videos.csv and images/")
-    parser.add_argument("--encoder", default=settings().image_encoder, help="as THUMBLAB_IMAGE_ENCODER")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--sub-scores", action="store_true", help="measure what the auxiliary heads learn: minutes")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
-    parser.add_argument("--json", action="store_true", help="every figure instead of the table")
-    said = parser.parse_args()
+    parser.add_argument(
+        "--encoder",
+        default=settings().image_encoder,
+        help="the image encoder, in the format of THUMBLAB_IMAGE_ENCODER (default: %(default)s)",
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default: %(default)s)")
+    parser.add_argument(
+        "--sub-scores",
+        action="store_true",
+        help="measure the sub-scores that the auxiliary heads learn (takes minutes)",
+    )
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME", help="variants to measure"
+    )
+    parser.add_argument("--json", action="store_true", help="print every figure as JSON instead of the table")
+    options = parser.parse_args()
     console = Console(stderr=True)
-    data = prepared(said.catalogue, said.encoder, said.sub_scores, console)
-    names = [DEFAULT, *(name for name in said.variants if name != DEFAULT)]
-    found = measure(data, max(1, said.seeds), names, console)
+    data = prepared(options.catalogue, options.encoder, options.sub_scores, console)
+    names = [DEFAULT, *(name for name in options.variants if name != DEFAULT)]
+    figures = measure(data, max(1, options.seeds), names, console)
     measured = float(np.isfinite(data.sub_scores).mean())
-    if said.json:
-        facts = {"windows": SHARES, "seeds": said.seeds, "videos": len(data.videos), "sub_scores": measured}
-        print(json.dumps(facts | {"figures": {name: figures.tolist() for name, figures in found.items()}}))
+    if options.json:
+        facts = {"windows": SHARES, "seeds": options.seeds, "videos": len(data.videos), "sub_scores": measured}
+        print(json.dumps(facts | {"figures": {name: values.tolist() for name, values in figures.items()}}))
     else:
-        title = (
-            f"{len(data.videos)} videos, {measured:.0%} of sub-scores known, {len(SHARES)} windows, {said.seeds} seeds"
-        )
-        Console(width=130).print(table(found, title))
+        sizes = f"{len(SHARES)} windows, {options.seeds} seeds"
+        title = f"{len(data.videos)} videos, {measured:.0%} of sub-scores known, {sizes}"
+        Console(width=130).print(table(figures, title))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What decoding a JPEG at a reduced scale costs in exactness and saves in time: the same pictures, decoded both ways."""
+"""Compare decoding JPEG files at a reduced scale with decoding them whole: time, and change of the vectors."""
 
 import argparse
 import tempfile
@@ -17,28 +17,31 @@ _PICTURES = 200
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reduced_decode", description=__doc__)
-    parser.add_argument("--encoder", default="builtin", help="builtin, onnx:PATH or open_clip:MODEL/WEIGHTS")
-    parser.add_argument("--pictures", type=Path, help="a folder of JPEG files; default: synthetic ones of 1280x720")
-    said = parser.parse_args()
+    parser.add_argument(
+        "--encoder", default="builtin", help="builtin, onnx:PATH or open_clip:MODEL/WEIGHTS (default: %(default)s)"
+    )
+    parser.add_argument("--pictures", type=Path, help="a folder of JPEG files (default: synthetic ones of 1280x720)")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        if said.pictures is None:
+        if options.pictures is None:
             files = synthetic_files(Path(name), _PICTURES)
         else:
-            files = sorted(said.pictures.rglob("*.jpg"))
+            files = sorted(options.pictures.rglob("*.jpg"))
             np.random.default_rng(0).shuffle(files)  # type: ignore[arg-type]
         data = [file.read_bytes() for file in files[:_PICTURES]]
-    encoder = named_image_encoder(said.encoder, Path(name))
+    encoder = named_image_encoder(options.encoder, Path(name))
     times, vectors = [], []
     for size in (None, encoder.decode_size):
         start = time.perf_counter()
-        pictures = [decode(one, size).pixels for one in data]
+        pictures = [decode(jpeg, size).pixels for jpeg in data]
         times.append(time.perf_counter() - start)
         vectors.append(encoder.encode_images(pictures))
     cosines = (vectors[0] * vectors[1]).sum(axis=1)
-    reduced = sum(decode(one, encoder.decode_size).pixels.size < decode(one).pixels.size for one in data)
+    reduced = sum(decode(jpeg, encoder.decode_size).pixels.size < decode(jpeg).pixels.size for jpeg in data)
     Console().print(
-        f"{said.encoder}: {reduced} of {len(data)} JPEG files decoded at a reduced scale, {times[0] / times[1]:.2f} times "
-        f"as fast; cosine to the vector of the whole picture: mean {cosines.mean():.5f}, least {cosines.min():.5f}"
+        f"{options.encoder}: {reduced} of {len(data)} JPEG files decoded at a reduced scale, "
+        f"{times[0] / times[1]:.2f} times as fast; "
+        f"cosine to the vector of the whole picture: mean {cosines.mean():.5f}, least {cosines.min():.5f}"
     )
 
 

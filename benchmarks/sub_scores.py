@@ -1,9 +1,11 @@
-"""What the sub-scores cost, and how they go with views: `python -m benchmarks.sub_scores [CATALOGUE] [--faces MODEL]`.
+"""Measure the cost of the sub-scores and their correlation with views.
 
-CATALOGUE is a folder with `videos.csv` and `images/`; without one the synthetic catalogue is measured, whose views are made
-up, so that only the costs mean something. MODEL is the face model; unset, that of the settings.
+    python -m benchmarks.sub_scores [CATALOGUE] [--faces MODEL]
 
-Milliseconds are of processor time (all threads), which neighbours on the machine disturb less than the clock.
+CATALOGUE is a folder with `videos.csv` and `images/`. The default is the synthetic catalogue, whose views are invented, so
+that only the costs are meaningful. MODEL is the face model; the default is that of the settings.
+
+Milliseconds are processor time of all threads, which other load on the machine disturbs less than elapsed time.
 """
 
 import argparse
@@ -30,21 +32,22 @@ from thumblab_core.encoders.load import title_encoder
 from thumblab_core.images import Pixels, decode
 from thumblab_core.model_files import face_model
 from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, TextLine, Title
+from thumblab_core.sub_scores.evidence import Line
 from thumblab_core.sub_scores.faces import FaceFinder
 from thumblab_core.sub_scores.picture_measurement import Engines, measure_picture
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
 
 _PICTURES = 80
-_SIDES = (320, 384, 512, 640, 736)
-_REFERENCE = 1280
-_LEGIBLE = 5.0
-_FEWEST = 20
-_NEIGHBOURS = 10
+_SIDES = (320, 384, 512, 640, 736)  # inputs of the text detector: pixels of the longer side
+_REFERENCE = 1280  # the input that finds the reference words
+_LEGIBLE = 5.0  # pixels of height at a width of 120
+_FEWEST = 20  # videos of a channel
+_NEIGHBOURS = 10  # videos before and after that give the local level of views
 _RESAMPLES = 400
 
 
 def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -> float:
-    """Processor time of one picture, of the second of two passes: the first compiles for the shapes it meets."""
+    """Return the processor time per picture of the second of two passes; the first compiles for the shapes."""
     for _ in range(2):
         start = time.process_time()
         for picture in pictures:
@@ -52,14 +55,15 @@ def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -
     return (time.process_time() - start) / len(pictures) * 1e3
 
 
-def words(lines: Sequence[TextLine], small: bool) -> set[str]:
-    """The words of three letters and more, in lines under 5 pixels high at 120 or in the others."""
-    said = " ".join(line.text for line in lines if (line.height_at_120 < _LEGIBLE) == small)
-    return set(re.findall(r"[^\W\d_]{3,}", said.casefold()))
+def words(lines: Sequence[Line], small: bool) -> set[str]:
+    """Return the words of at least three letters in the lines under 5 pixels high at 120, or in the other lines."""
+    readable = (line for line in lines if isinstance(line, TextLine))
+    text = " ".join(line.text for line in readable if (line.height_at_120 < _LEGIBLE) == small)
+    return set(re.findall(r"[^\W\d_]{3,}", text.casefold()))
 
 
 def reading(pictures: Sequence[Pixels]) -> Table:
-    """What a smaller detector input saves, and which share of the words found at 1280 pixels it still reads."""
+    """Measure the cost of each detector input, and the share of the words found at 1280 pixels that it still reads."""
     columns = ("longer side", "ms", "words", "of them found", "others found", "words under 5 px", "of them found")
     table = _table(f"Reading text, {len(pictures)} pictures, words found at {_REFERENCE} and here", *columns)
     reference = TextReader(_REFERENCE)
@@ -81,24 +85,25 @@ def reading(pictures: Sequence[Pixels]) -> Table:
 
 
 def stages(pictures: Sequence[Pixels], faces: Path | None) -> Table:
+    """Measure the cost of each stage; without a face model, faces are not measured."""
     reader, blind = TextReader(), Engines(None, None)
-    found = {"light, saliency, layout": milliseconds(lambda picture: measure_picture(picture, blind), pictures)}
-    found["text"] = milliseconds(reader.read, pictures)
+    costs = {"light, saliency, layout": milliseconds(lambda picture: measure_picture(picture, blind), pictures)}
+    costs["text"] = milliseconds(reader.read, pictures)
     if faces is not None:
-        found["faces"] = milliseconds(FaceFinder(faces).find, pictures)
+        costs["faces"] = milliseconds(FaceFinder(faces).find, pictures)
     table = _table(f"One picture, {len(pictures)} pictures", "stage", "ms")
-    for stage, cost in found.items():
+    for stage, cost in costs.items():
         table.add_row(stage, f"{cost:.1f}")
     return table
 
 
 def measured(catalogue: Catalogue, meter: Meter, console: Console) -> dict[str, Measurement]:
-    """Every picture of the catalogue as `visual_features` measures it."""
+    """Measure every picture of the catalogue as the asset `visual_features` does; unreadable ones are left out."""
     videos = list(catalogue.videos.values())
     clock, cpu = time.perf_counter(), time.process_time()
-    found = list(meter.measure_many(Sample(partial(_pixels, catalogue, v.video_id), Title(v.title)) for v in videos))
+    results = list(meter.measure_many(Sample(partial(_pixels, catalogue, v.video_id), Title(v.title)) for v in videos))
     clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
-    good = {v.video_id: one for v, one in zip(videos, found, strict=True) if isinstance(one, Measurement)}
+    good = {v.video_id: result for v, result in zip(videos, results, strict=True) if isinstance(result, Measurement)}
     console.print(
         f"{len(videos)} pictures, {len(videos) - len(good)} unreadable, on {os.cpu_count()} cores: "
         f"{len(videos) / clock:.1f} a second by the clock ({clock / len(videos) * 1e3:.0f} ms a picture), "
@@ -107,66 +112,72 @@ def measured(catalogue: Catalogue, meter: Meter, console: Console) -> dict[str, 
     return good
 
 
-def spread(found: dict[str, Measurement]) -> Table:
+def spread(measurements: dict[str, Measurement]) -> Table:
+    """Return the number of values and the percentiles of each sub-score."""
     table = _table(
         "Spread of the sub-scores", "sub-score", "measured", "lowest tenth below", "median", "highest tenth above"
     )
     for name in NAMES:
-        values = [v for one in found.values() if (v := one.scores[name].value) is not None]
+        values = [v for measurement in measurements.values() if (v := measurement.scores[name].value) is not None]
         tenth, median, top = np.percentile(values, [10, 50, 90]) if values else (np.nan,) * 3
         table.add_row(name, str(len(values)), f"{tenth:.3f}", f"{median:.3f}", f"{top:.3f}")
     return table
 
 
-def with_views(catalogue: Catalogue, found: dict[str, Measurement]) -> Table:
-    """Spearman's rank correlation of each sub-score with views, over all videos and within the channels."""
+def with_views(catalogue: Catalogue, measurements: dict[str, Measurement]) -> Table:
+    """Return Spearman's rank correlation of each sub-score with views, over all videos and within channels."""
     channels: defaultdict[str, list[CatalogueVideo]] = defaultdict(list)
-    for video_id in found:
+    for video_id in measurements:
         video = catalogue.videos[video_id]
         channels[video.channel_id].append(video)
-    deep = [videos for videos in channels.values() if len(videos) >= _FEWEST]
+    large_channels = [videos for videos in channels.values() if len(videos) >= _FEWEST]
     table = _table(
         "Rank correlation with views (95 % interval)", "sub-score", "all", "videos", "within channel", "videos"
     )
     for name in NAMES:
-        rows = [_daily(videos, found, name, catalogue.observed_at) for videos in channels.values()]
-        whole = _bootstrapped([row for row in rows if row.size], over_groups=True)
-        inner = [row for videos in deep if len(row := _untrended(videos, found, name)) >= _FEWEST]
-        within = _bootstrapped(inner, over_groups=False)
-        table.add_row(name, whole, str(sum(map(len, rows))), within, str(sum(map(len, inner))))
+        rows = [_daily(videos, measurements, name, catalogue.observed_at) for videos in channels.values()]
+        overall = _bootstrapped([row for row in rows if row.size], over_groups=True)
+        channel_rows = [
+            row for videos in large_channels if len(row := _untrended(videos, measurements, name)) >= _FEWEST
+        ]
+        within = _bootstrapped(channel_rows, over_groups=False)
+        table.add_row(name, overall, str(sum(map(len, rows))), within, str(sum(map(len, channel_rows))))
     table.caption = (
-        "all: with lifetime views per day of age, bootstrap over channels. within channel: with ln views less the median of "
-        f"the {2 * _NEIGHBOURS} videos published nearest, mean over channels of at least {_FEWEST} videos by their size, "
-        "bootstrap over videos"
+        "all: with lifetime views per day of age, bootstrap over channels. within channel: with ln views minus the median "
+        f"of the {2 * _NEIGHBOURS} videos published nearest, mean over channels of at least {_FEWEST} videos, "
+        "weighted by size, bootstrap over videos"
     )
     return table
 
 
-def _daily(videos: Sequence[CatalogueVideo], found: dict[str, Measurement], name: str, now: datetime) -> Float64s:
-    """[n, 2]: the sub-score and ln views per day."""
+def _daily(
+    videos: Sequence[CatalogueVideo], measurements: dict[str, Measurement], name: str, now: datetime
+) -> Float64s:
+    """Return [n, 2]: the sub-score and ln views per day."""
     return np.array(
         [
             (value, np.log1p(video.views / max(1.0, (now - video.published_at).total_seconds() / 86_400)))
             for video in videos
-            if (value := found[video.video_id].scores[name].value) is not None
+            if (value := measurements[video.video_id].scores[name].value) is not None
         ]
     )
 
 
-def _untrended(videos: Sequence[CatalogueVideo], found: dict[str, Measurement], name: str) -> Float64s:
-    """[n, 2]: the sub-score and ln views less the local level of the channel, so that age and growth drop out."""
+def _untrended(videos: Sequence[CatalogueVideo], measurements: dict[str, Measurement], name: str) -> Float64s:
+    """Return [n, 2]: the sub-score, and ln views minus the local level of the channel, which removes age and growth."""
     ordered = sorted(videos, key=lambda video: video.published_at)
     views = np.log1p([video.views for video in ordered])
     rows = []
-    for at, video in enumerate(ordered):
-        near = np.r_[views[max(0, at - _NEIGHBOURS) : at], views[at + 1 : at + 1 + _NEIGHBOURS]]
-        value = found[video.video_id].scores[name].value
+    for index, video in enumerate(ordered):
+        near = np.r_[views[max(0, index - _NEIGHBOURS) : index], views[index + 1 : index + 1 + _NEIGHBOURS]]
+        value = measurements[video.video_id].scores[name].value
         if value is not None:
-            rows.append((value, views[at] - np.median(near)))
+            rows.append((value, views[index] - np.median(near)))
     return np.array(rows)
 
 
 def _bootstrapped(groups: Sequence[Float64s], over_groups: bool) -> str:
+    """Return the rank correlation and its 95 % interval, from resampled groups or from resampled rows of each group."""
     if not groups:
         return "-"
     random = np.random.default_rng(0)
@@ -174,7 +185,7 @@ def _bootstrapped(groups: Sequence[Float64s], over_groups: bool) -> str:
     for resample in range(_RESAMPLES + 1):
         chosen = list(groups)
         if resample and over_groups:
-            chosen = [groups[at] for at in random.integers(0, len(groups), len(groups))]
+            chosen = [groups[index] for index in random.integers(0, len(groups), len(groups))]
         elif resample:
             chosen = [group[random.integers(0, len(group), len(group))] for group in groups]
         figures.append(_spearman([np.concatenate(chosen)] if over_groups else chosen))
@@ -183,8 +194,8 @@ def _bootstrapped(groups: Sequence[Float64s], over_groups: bool) -> str:
 
 
 def _spearman(groups: Sequence[Float64s]) -> float:
-    found = [spearmanr(group[:, 0], group[:, 1]).statistic for group in groups]
-    return float(np.average(found, weights=[len(group) for group in groups]))
+    correlations = [spearmanr(group[:, 0], group[:, 1]).statistic for group in groups]
+    return float(np.average(correlations, weights=[len(group) for group in groups]))
 
 
 def _pixels(catalogue: Catalogue, video_id: str) -> Pixels:
@@ -200,19 +211,21 @@ def _table(title: str, *columns: str) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("catalogue", type=Path, nargs="?")
-    parser.add_argument("--faces", type=Path)
-    given = parser.parse_args()
-    catalogue: Catalogue = read_catalogue(given.catalogue) if given.catalogue else synthetic_catalogue()
-    faces = given.faces or face_model()
+    parser.add_argument(
+        "catalogue", type=Path, nargs="?", help="a folder with videos.csv and images/ (default: synthetic)"
+    )
+    parser.add_argument("--faces", type=Path, help="the face model (default: that of the settings)")
+    options = parser.parse_args()
+    catalogue: Catalogue = read_catalogue(options.catalogue) if options.catalogue else synthetic_catalogue()
+    faces = options.faces or face_model()
     console = Console()
     chosen = np.random.default_rng(0).permutation(sorted(catalogue.videos))[:_PICTURES]
     pictures = [_pixels(catalogue, str(video_id)) for video_id in chosen]
     console.print(reading(pictures))
     console.print(stages(pictures, faces))
-    found = measured(catalogue, Meter(faces, title_encoder("minilm")), console)
-    console.print(spread(found))
-    console.print(with_views(catalogue, found))
+    measurements = measured(catalogue, Meter(faces, title_encoder("minilm")), console)
+    console.print(spread(measurements))
+    console.print(with_views(catalogue, measurements))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""From where on a text goes with a title: `python -m benchmarks.title_match CATALOGUE [--most N]`.
+"""Measure which values of `title_match` separate matching texts from others.
 
-CATALOGUE is a folder with `videos.csv` and `images/`. Prints which share of the texts reaches each value of `title_match`
-with the title of their own video, with that of another video, and with that of another video of their channel.
+    python -m benchmarks.title_match CATALOGUE [--most N]
+
+CATALOGUE is a folder with `videos.csv` and `images/`. The table shows the share of texts that reach each value of
+`title_match` with the title of their own video, of another video, and of another video of their channel.
 """
 
 import argparse
@@ -26,12 +28,12 @@ _VALUES = (0.03, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
 
 
 def read(catalogue: Catalogue, videos: list[CatalogueVideo]) -> Iterator[tuple[CatalogueVideo, str]]:
-    """The videos whose pictures have text that can be compared, with it."""
+    """Yield each video whose picture has comparable text, with that text."""
     titled = (Sample(partial(_pixels, catalogue, v.video_id), Title(v.title)) for v in videos)
-    found = Meter(None, title_encoder("minilm")).measure_many(titled)
-    for video, one in zip(videos, found, strict=True):
-        if isinstance(one, Measurement) and one.scores["title_match"].value is not None:
-            yield video, str(words(one.evidence.texts or ()))
+    measurements = Meter(None, title_encoder("minilm")).measure_many(titled)
+    for video, measurement in zip(videos, measurements, strict=True):
+        if isinstance(measurement, Measurement) and measurement.scores["title_match"].value is not None:
+            yield video, str(words(measurement.evidence.texts or ()))
 
 
 def _pixels(catalogue: Catalogue, video_id: str) -> Pixels:
@@ -40,25 +42,27 @@ def _pixels(catalogue: Catalogue, video_id: str) -> Pixels:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("catalogue", type=Path)
-    parser.add_argument("--most", type=int, default=1_200, help="Pictures, drawn by lot.")
-    given = parser.parse_args()
-    catalogue = read_catalogue(given.catalogue)
+    parser.add_argument("catalogue", type=Path, help="a folder with videos.csv and images/")
+    parser.add_argument("--most", type=int, default=1_200, help="the number of random pictures (default: %(default)s)")
+    options = parser.parse_args()
+    catalogue = read_catalogue(options.catalogue)
     videos = sorted(catalogue.videos.values(), key=lambda video: video.video_id)
     random.Random(1).shuffle(videos)
-    found = list(read(catalogue, videos[: given.most]))
+    texts_by_video = list(read(catalogue, videos[: options.most]))
     encoder = title_encoder("minilm")
-    texts = encoder.encode_texts([text for _, text in found])
-    titles = encoder.encode_texts([video.title for video, _ in found])
+    texts = encoder.encode_texts([text for _, text in texts_by_video])
+    titles = encoder.encode_texts([video.title for video, _ in texts_by_video])
     match = np.clip((texts @ titles.T - TEXT_RANGE[0]) / (TEXT_RANGE[1] - TEXT_RANGE[0]), 0, 1)
-    channel = np.array([video.channel_id for video, _ in found])
-    own = np.eye(len(found), dtype=bool)
+    channel = np.array([video.channel_id for video, _ in texts_by_video])
+    own = np.eye(len(texts_by_video), dtype=bool)
     groups = {
         "its own": match[own],
         "another video's": match[~own],
         "another of its channel": match[(channel[:, None] == channel[None]) & ~own],
     }
-    table = Table(title=f"Texts that reach a match, of {len(found):,} with text", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"Texts that reach a match, of {len(texts_by_video):,} with text", title_justify="left", box=SIMPLE_HEAD
+    )
     for column in ("title_match", *groups):
         table.add_column(column, justify="right")
     for value in _VALUES:

@@ -1,8 +1,10 @@
-"""Training beside a plain PyTorch loop: `python -m benchmarks.training [--pairs 50000] [--epochs 200] [--plain-epochs 10]`.
+"""Compare training with a plain PyTorch loop.
 
-Same model, losses, vectors, pairs, pairs per step, learning rates and threads. The plain loop is what one writes first: a
-DataLoader of pairs, and both sides of every pair through the model. It is timed for a few epochs, since all of its epochs
-cost the same; the validation AUC of both after just as many epochs of training stands beside the time.
+    python -m benchmarks.training [--pairs 50000] [--epochs 200] [--plain-epochs 10]
+
+Both have the same model, losses, vectors, pairs, pairs per step, learning rates and threads. The plain loop is the obvious
+one: a DataLoader of pairs, with both sides of every pair through the model. It is timed for a few epochs, because all its
+epochs cost the same. The table also shows the validation AUC of both after the same number of epochs.
 """
 
 import argparse
@@ -38,14 +40,17 @@ _NOISE = 1.0
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds of each epoch, and the validation AUC after it."""
+    """The seconds of each epoch and the validation AUC after it."""
 
     seconds: list[float]
     aucs: list[float | None]
 
 
 def planted(pairs: int, seed: int = 0) -> TrainingArrays:
-    """Channels of 50 videos, ten pairs to a video, won by the vectors and chance; a tenth of the channels validates."""
+    """Return random data: channels of 50 videos, ten pairs per video, decided by the vectors and noise.
+
+    A tenth of the channels is for validation; `pairs` is the number of training pairs.
+    """
     random = np.random.default_rng(seed)
     channels = max(2, round(pairs / _PAIRS_PER_VIDEO / _PER_CHANNEL / 0.9))
     rows = channels * _PER_CHANNEL
@@ -54,10 +59,10 @@ def planted(pairs: int, seed: int = 0) -> TrainingArrays:
     inputs = model_inputs(images, titles, texts)
     quality = np.sqrt(IMAGE) * images[:, :8].sum(axis=1) / np.sqrt(8)
     quality += _NOISE * random.standard_normal(rows)
-    one, other = np.triu_indices(_PER_CHANNEL, 1)
-    chosen = [random.choice(len(one), _PER_CHANNEL * _PAIRS_PER_VIDEO, replace=False) for _ in range(channels)]
-    first = np.concatenate([one[c] + _PER_CHANNEL * i for i, c in enumerate(chosen)])
-    second = np.concatenate([other[c] + _PER_CHANNEL * i for i, c in enumerate(chosen)])
+    lower, upper = np.triu_indices(_PER_CHANNEL, 1)
+    chosen = [random.choice(len(lower), _PER_CHANNEL * _PAIRS_PER_VIDEO, replace=False) for _ in range(channels)]
+    first = np.concatenate([lower[c] + _PER_CHANNEL * i for i, c in enumerate(chosen)])
+    second = np.concatenate([upper[c] + _PER_CHANNEL * i for i, c in enumerate(chosen)])
     ahead = quality[first] > quality[second]
     winners, losers = np.where(ahead, first, second), np.where(ahead, second, first)
     held = len(winners) - pairs
@@ -70,7 +75,7 @@ def planted(pairs: int, seed: int = 0) -> TrainingArrays:
 
 
 def plain(problem: TrainingArrays, config: TrainConfig, epochs: int, threads: int) -> Run:
-    """The loop that one writes first. Its learning rate follows the schedule of a training of `config.epochs`."""
+    """Run the plain loop for `epochs` epochs. Its learning rate follows the schedule of `config.epochs` epochs."""
     torch.set_num_threads(threads)
     model = fresh(config)
     pairs = TensorDataset(torch.from_numpy(problem.winners), torch.from_numpy(problem.losers))
@@ -86,9 +91,9 @@ def plain(problem: TrainingArrays, config: TrainConfig, epochs: int, threads: in
             optimiser.param_groups[0]["lr"] = learning_rate(config, epoch + step / len(loader), len(loader))
             won, lost = model(inputs[winners]), model(inputs[losers])
             loss = pair_loss(won[0] - lost[0], config).mean()
-            for found, rows in ((won, winners), (lost, losers)):
-                loss = loss + config.absolute_weight / 2 * nn.functional.mse_loss(found[1], engagement[rows])
-                loss = loss + config.auxiliary_weight / 2 * nn.functional.mse_loss(found[2], sub_scores[rows])
+            for outputs, rows in ((won, winners), (lost, losers)):
+                loss = loss + config.absolute_weight / 2 * nn.functional.mse_loss(outputs[1], engagement[rows])
+                loss = loss + config.auxiliary_weight / 2 * nn.functional.mse_loss(outputs[2], sub_scores[rows])
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
@@ -99,7 +104,7 @@ def plain(problem: TrainingArrays, config: TrainConfig, epochs: int, threads: in
 
 
 def fitted(problem: TrainingArrays, config: TrainConfig, threads: int) -> Run:
-    """The lab's own training."""
+    """Run the lab's training."""
     run = Run([], [])
     last = time.perf_counter()
 
@@ -115,32 +120,34 @@ def fitted(problem: TrainingArrays, config: TrainConfig, threads: int) -> Run:
 
 
 def fresh(config: TrainConfig) -> Ranker:
+    """Return a model with the initial weights of the config's seed."""
     torch.manual_seed(config.seed)
     return Ranker(_ARCHITECTURE)
 
 
 @torch.inference_mode()
 def validate(model: nn.Module, inputs: Tensor, problem: TrainingArrays) -> float:
+    """Return the AUC of the model on the validation pairs."""
     model.eval()
     return pair_auc(model(inputs)[0].numpy(), problem.held_winners, problem.held_losers)
 
 
 def training(pairs: int, epochs: int, plain_epochs: int, threads: int) -> Table:
-    """The comparison. `plain_epochs` of both are run as whole trainings, then the `epochs` of the lab's own."""
+    """Train both for `plain_epochs`, each as a complete training, then the lab for `epochs`; return the comparison."""
     problem = planted(pairs)
     short = dataclasses.replace(RECIPE, epochs=min(plain_epochs, epochs))
-    beside = plain(problem, short, short.epochs, threads)
-    ours = fitted(problem, short, threads)
-    full = fitted(problem, dataclasses.replace(RECIPE, epochs=epochs), threads)
-    slow, quick = float(np.median(beside.seconds)), float(np.median(ours.seconds))
+    plain_run = plain(problem, short, short.epochs, threads)
+    lab_run = fitted(problem, short, threads)
+    full_run = fitted(problem, dataclasses.replace(RECIPE, epochs=epochs), threads)
+    slow, quick = float(np.median(plain_run.seconds)), float(np.median(lab_run.seconds))
     title = f"{pairs:,} pairs of {len(np.union1d(problem.winners, problem.losers)):,} videos, {threads} thread(s)"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in ("training", "epochs", "s an epoch", "s in all", "best validation AUC"):
         table.add_column(column, justify="left" if column == "training" else "right")
     for name, run, per_epoch in (
-        ("plain PyTorch loop", beside, slow),
-        ("thumblab", ours, quick),
-        ("thumblab", full, float(np.median(full.seconds))),
+        ("plain PyTorch loop", plain_run, slow),
+        ("thumblab", lab_run, quick),
+        ("thumblab", full_run, float(np.median(full_run.seconds))),
     ):
         best = max(auc or 0.0 for auc in run.aucs)
         table.add_row(name, f"{len(run.seconds)}", f"{per_epoch:.2f}", f"{sum(run.seconds):.0f}", f"{best:.4f}")
@@ -151,10 +158,12 @@ def training(pairs: int, epochs: int, plain_epochs: int, threads: int) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=PAIRS)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--plain-epochs", type=int, default=PLAIN_EPOCHS)
-    parser.add_argument("--threads", type=int, default=THREADS)
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="training pairs (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="epochs of the lab (default: %(default)s)")
+    parser.add_argument(
+        "--plain-epochs", type=int, default=PLAIN_EPOCHS, help="epochs of the comparison (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=int, default=THREADS, help="threads of both (default: %(default)s)")
     options = parser.parse_args(arguments)
     Console().print(training(options.pairs, options.epochs, options.plain_epochs, options.threads))
 

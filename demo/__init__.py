@@ -1,1 +1,1 @@
-"""A YouTube emulator and a synthetic catalogue: the lab with no key and no network."""
+"""A YouTube emulator and synthetic catalogues, to run the lab without an API key or a network."""

@@ -1,20 +1,21 @@
-"""The endpoints of the YouTube Data API v3 that the lab calls, answered from a world. No sockets here."""
+"""The endpoints of the YouTube Data API v3 that the lab calls, answered from a `World`, without sockets."""
 
 from collections.abc import Callable
 
-from demo import params as read
+from demo import params as query_params
 from demo.catalogues.source import Order, Query
 from demo.categories import CATEGORIES, category
 from demo.errors import ApiError, Json
-from demo.params import Params, bad
+from demo.params import Params, bad_request
 from demo.player import Box
 from demo.wire import Wire
 from demo.world import World
 
 SEARCH_DEPTH = 500
-"""A search never reaches further than this many results, whatever `totalResults` says."""
+"""Paging through a search never reaches more results than this, even if `totalResults` is larger."""
 
 CHART_DEPTH = 200
+"""The number of videos in a chart."""
 
 CHARTS = {
     "": frozenset({"10", "1", "30", "20"}),
@@ -24,17 +25,20 @@ CHARTS = {
     "30": frozenset({"30"}),
     "20": frozenset({"20"}),
 }
-"""Since July 2025 `mostPopular` serves music, movies and gaming; without a category it mixes these three."""
+"""Categories of the videos in the `mostPopular` chart, by the requested category.
+
+Since July 2025 the chart exists for music, movies and gaming; without a category it mixes these three.
+"""
 
 ORDERS: dict[str, Order] = {"viewCount": "viewCount", "relevance": "relevance", "date": "date"}
 
 
 class Api:
-    """Answers queries. Every method raises `ApiError` where the real service would send one.
+    """The endpoints as methods. Each raises `ApiError` where the real service answers with an error.
 
     Args:
-        world: what there is.
-        wire: how it is described.
+        world: the videos and channels.
+        wire: writes them as JSON resources.
     """
 
     def __init__(self, world: World, wire: Wire) -> None:
@@ -51,99 +55,102 @@ class Api:
         }
 
     def search(self, params: Params) -> Json:
-        """`search.list` over videos: order, channelId, videoCategoryId, publishedAfter (inclusive), publishedBefore, q.
+        """Answer `search.list` for videos.
 
-        `regionCode` and `relevanceLanguage` are checked and change nothing: every video here may be seen everywhere, and
-        the real service too returns other languages.
+        It supports order, channelId, videoCategoryId, publishedAfter (inclusive), publishedBefore and q. `regionCode` and
+        `relevanceLanguage` are validated but have no effect: every video is available in every region, and the real
+        service returns other languages too.
         """
-        read.parts(params)
-        category_id = read.one(params, "videoCategoryId")
-        if category_id and read.one(params, "type") != "video":
-            raise bad("invalidSearchFilter", "A video filter needs type=video.", "type")
-        order = read.one(params, "order") or "relevance"
+        query_params.parts(params)
+        category_id = query_params.text(params, "videoCategoryId")
+        if category_id and query_params.text(params, "type") != "video":
+            raise bad_request("invalidSearchFilter", "A video filter needs type=video.", "type")
+        order = query_params.text(params, "order") or "relevance"
         if order not in ORDERS:
-            raise bad("invalidParameter", f"Invalid value for the parameter order: {order}", "order")
-        region = read.code(params, "regionCode") or "US"
-        read.code(params, "relevanceLanguage")
+            raise bad_request("invalidParameter", f"Invalid value for the parameter order: {order}", "order")
+        region = query_params.region_or_language(params, "regionCode") or "US"
+        query_params.region_or_language(params, "relevanceLanguage")
         query = Query(
             ORDERS[order],
-            read.one(params, "channelId") or None,
+            query_params.text(params, "channelId") or None,
             frozenset({category_id}) if category_id else None,
-            read.moment(params, "publishedAfter"),
-            read.moment(params, "publishedBefore"),
+            query_params.moment(params, "publishedAfter"),
+            query_params.moment(params, "publishedBefore"),
         )
-        page = read.page(params)
-        found = self._world.search(query, read.one(params, "q"))
-        reachable = found.videos[:SEARCH_DEPTH]
+        page = query_params.page(params)
+        result = self._world.search(query, query_params.text(params, "q"))
+        reachable = result.videos[:SEARCH_DEPTH]
         return {
             "kind": "youtube#searchListResponse",
             "regionCode": region,
-            **page.envelope(found.total, len(reachable)),
+            **page.envelope(result.total, len(reachable)),
             "items": [self._wire.search_result(video) for video in reachable[page.start : page.stop]],
         }
 
     def videos(self, params: Params) -> Json:
-        """`videos.list` by id, or the `mostPopular` chart. Unknown ids are left out without a word, as there.
+        """Answer `videos.list` by id, or with the `mostPopular` chart. Unknown ids are left out, as YouTube does.
 
-        `maxWidth` and `maxHeight` give the part `player` its size, in pixels.
+        `maxWidth` and `maxHeight` set the size of the part `player`, in pixels.
         """
-        parts = read.parts(params)
-        box = Box(read.number(params, "maxWidth"), read.number(params, "maxHeight"))
-        if chart := read.one(params, "chart"):
+        parts = query_params.parts(params)
+        box = Box(query_params.player_side(params, "maxWidth"), query_params.player_side(params, "maxHeight"))
+        if chart := query_params.text(params, "chart"):
             if chart != "mostPopular":
-                raise bad("invalidChart", f"Invalid value for the parameter chart: {chart}", "chart")
-            served = CHARTS.get(read.one(params, "videoCategoryId") or "")
-            if served is None:
-                raise bad(
+                raise bad_request("invalidChart", f"Invalid value for the parameter chart: {chart}", "chart")
+            categories = CHARTS.get(query_params.text(params, "videoCategoryId") or "")
+            if categories is None:
+                raise bad_request(
                     "videoChartNotFound", "The requested video chart is not supported or is not available.", "chart"
                 )
-            page = read.page(params)
-            charted = self._world.search(Query("viewCount", categories=served)).videos[:CHART_DEPTH]
-            envelope = page.envelope(len(charted))
-            videos = charted[page.start : page.stop]
+            page = query_params.page(params)
+            chart_videos = self._world.search(Query("viewCount", categories=categories)).videos[:CHART_DEPTH]
+            envelope = page.envelope(len(chart_videos))
+            videos = chart_videos[page.start : page.stop]
         else:
-            videos = self._world.videos(read.ids(params, "id, chart, myRating"))
-            envelope = read.whole(len(videos))
+            videos = self._world.videos(query_params.ids(params, "id, chart, myRating"))
+            envelope = query_params.single_page(len(videos))
         items = [self._wire.video(video, parts, box) for video in videos]
         return {"kind": "youtube#videoListResponse", **envelope, "items": items}
 
     def batch_get_stats(self, params: Params) -> Json:
-        """`videos.batchGetStats` by id; unknown ids are left out."""
-        parts = read.parts(params)
-        videos = self._world.videos(read.ids(params, "id"))
+        """Answer `videos.batchGetStats` by id. Unknown ids are left out."""
+        parts = query_params.parts(params)
+        videos = self._world.videos(query_params.ids(params, "id"))
         return {
             "kind": "youtube#batchGetStatsResponse",
             "items": [self._wire.video_stats(video, parts) for video in videos],
         }
 
     def video_trainability(self, params: Params) -> Json:
-        """`videoTrainability.get` of one id: who may train on the video."""
-        wanted = read.one(params, "id")
-        if not wanted:
-            raise bad("missingRequiredParameter", "Required parameter: id", "id")
-        video = self._world.video(wanted)
+        """Answer `videoTrainability.get` for one id: who may train on the video."""
+        video_id = query_params.text(params, "id")
+        if not video_id:
+            raise bad_request("missingRequiredParameter", "Required parameter: id", "id")
+        video = self._world.video(video_id)
         if video is None:
             raise ApiError(404, "videoNotFound", "The video cannot be found.", "youtube.video", "id")
         return {"kind": "youtube#videoTrainability", "videoId": video.video_id, "permitted": list(video.trainable)}
 
     def channels(self, params: Params) -> Json:
-        """`channels.list` by id or by handle. With no channel found the answer has no `items` at all, as there."""
-        parts = read.parts(params)
-        if handle := read.one(params, "forHandle"):
-            found = [self._world.channel_by_handle(handle)]
+        """Answer `channels.list` by id or by handle. Without a match the answer has no key `items`, as on YouTube."""
+        parts = query_params.parts(params)
+        if handle := query_params.text(params, "forHandle"):
+            channels = [self._world.channel_by_handle(handle)]
         else:
-            wanted = read.ids(params, "id, forHandle, forUsername, mine")
-            found = [self._world.channel(channel_id) for channel_id in dict.fromkeys(wanted)]
-        items = [self._wire.channel(channel, parts) for channel in found if channel is not None]
-        answer: Json = {"kind": "youtube#channelListResponse", **read.whole(len(items))}
+            channel_ids = query_params.ids(params, "id, forHandle, forUsername, mine")
+            channels = [self._world.channel(channel_id) for channel_id in dict.fromkeys(channel_ids)]
+        items = [self._wire.channel(channel, parts) for channel in channels if channel is not None]
+        answer: Json = {"kind": "youtube#channelListResponse", **query_params.single_page(len(items))}
         return answer | ({"items": items} if items else {})
 
     def playlist_items(self, params: Params) -> Json:
-        """`playlistItems.list` of a channel's uploads, newest first."""
-        parts = read.parts(params)
-        playlist = read.one(params, "playlistId")
+        """Answer `playlistItems.list` for the uploads of a channel, newest first."""
+        parts = query_params.parts(params)
+        playlist = query_params.text(params, "playlistId")
         if not playlist:
-            raise bad("missingRequiredParameter", "No filter selected. Expected one of: id, playlistId", "parameters.")
+            raise bad_request(
+                "missingRequiredParameter", "No filter selected. Expected one of: id, playlistId", "parameters."
+            )
         channel = self._world.channel("UC" + playlist[2:]) if playlist.startswith("UU") else None
         if channel is None:
             raise ApiError(
@@ -153,7 +160,7 @@ class Api:
                 "youtube.playlistItem",
                 "playlistId",
             )
-        page = read.page(params)
+        page = query_params.page(params)
         videos = self._world.uploads(channel, page.start, page.stop)
         return {
             "kind": "youtube#playlistItemListResponse",
@@ -164,10 +171,14 @@ class Api:
         }
 
     def video_categories(self, params: Params) -> Json:
-        """`videoCategories.list` by id or of a region (every region has the same here)."""
-        read.parts(params)
-        if read.one(params, "regionCode"):
-            known = list(CATEGORIES)
+        """Answer `videoCategories.list` by id or by region; every region has the same categories."""
+        query_params.parts(params)
+        if query_params.text(params, "regionCode"):
+            category_ids = list(CATEGORIES)
         else:
-            known = [wanted for wanted in read.ids(params, "id, regionCode") if wanted in CATEGORIES]
-        return {"kind": "youtube#videoCategoryListResponse", "items": [category(found) for found in known]}
+            requested = query_params.ids(params, "id, regionCode")
+            category_ids = [category_id for category_id in requested if category_id in CATEGORIES]
+        return {
+            "kind": "youtube#videoCategoryListResponse",
+            "items": [category(category_id) for category_id in category_ids],
+        }

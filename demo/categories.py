@@ -21,11 +21,11 @@ CATEGORIES = {
     "29": "Nonprofits & Activism",
     "30": "Movies",
 }
-"""YouTube's video categories by id; only Movies cannot be chosen by an uploader."""
+"""YouTube's video categories by id. An uploader can choose any of them except Movies."""
 
 
 def category(category_id: str) -> Json:
-    """A `youtube#videoCategory`."""
+    """Return a `youtube#videoCategory` resource."""
     return {
         "kind": "youtube#videoCategory",
         "etag": etag("category", category_id),

@@ -1,4 +1,4 @@
-"""The emulator's time: it stands still until a test moves it on."""
+"""The emulator's clock, which stands still until it is advanced."""
 
 import threading
 from datetime import UTC, date, datetime, timedelta
@@ -6,14 +6,14 @@ from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
-"""Where YouTube's quotas begin their day."""
+"""The time zone whose midnight resets YouTube's quotas."""
 
 
 class Clock:
-    """A moment that only `advance` changes.
+    """A simulated clock that only `advance` moves.
 
     Args:
-        start: aware; the first moment.
+        start: the first moment, with a time zone.
     """
 
     def __init__(self, start: datetime) -> None:
@@ -22,27 +22,27 @@ class Clock:
 
     @property
     def now(self) -> datetime:
-        """Aware, UTC."""
+        """The simulated moment, in UTC."""
         return self._now
 
     @property
     def http_date(self) -> str:
-        """As a `Date` header writes it; whole seconds."""
+        """The simulated moment in the format of a `Date` header, in whole seconds."""
         return http_date(self._now)
 
     @property
     def quota_day(self) -> date:
-        """The calendar day in America/Los_Angeles."""
+        """The simulated calendar day in America/Los_Angeles."""
         return self._now.astimezone(PACIFIC).date()
 
     def advance(self, by: timedelta) -> None:
-        """Move on; raises ValueError for a step back, as no count may shrink."""
+        """Move the clock forward. Raises ValueError for a negative step, because view counts must never shrink."""
         if by < timedelta(0):
-            raise ValueError(f"the clock goes forward only; got {by}")
+            raise ValueError(f"the clock only moves forward; got a step of {by}")
         with self._lock:
             self._now += by
 
 
 def http_date(moment: datetime) -> str:
-    """`Fri, 20 Nov 2026 12:00:00 GMT`."""
+    """Return a moment as an HTTP date, such as `Fri, 20 Nov 2026 12:00:00 GMT`."""
     return format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)

@@ -1,8 +1,8 @@
-"""A YouTube Data API v3 on a socket of this machine, good enough for the unmodified google-api-python-client.
+"""An emulator of the YouTube Data API v3 on a local socket, for the unmodified google-api-python-client.
 
-Run it with `python -m demo.emulator`, or hold it in a `with` block. It serves the API below `/youtube/v3/`, the thumbnails
-below `/vi/`, the Reporting API below `/v1/` and its tokens at `/token`. Its clock starts at the catalogue's `observed_at`,
-stands still until `advance`, and is the `Date` of every answer.
+Run it with `python -m demo.emulator`, or use it as a context manager. It serves the Data API below `/youtube/v3/`, the
+thumbnails below `/vi/`, the Reporting API below `/v1/` and OAuth tokens at `/token`. Its clock starts at the catalogue's
+`observed_at`, stands still until `advance`, and sets the `Date` of every answer.
 """
 
 import sys
@@ -10,16 +10,16 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import TracebackType
+from typing import Unpack
 
 from demo.api import Api
 from demo.catalogues.source import Source
 from demo.clock import Clock
-from demo.errors import ApiError, invalid_key, no_such_thing
+from demo.errors import ApiError, invalid_key, not_found
 from demo.faults import Fault, Faults
 from demo.images import Images
 from demo.messages import Reply, Request, error_reply, json_reply
-from demo.quota import Quota, Style
+from demo.quota import Quota, QuotaOptions
 from demo.reporting import REPORTING, ReachReport, Reporting
 from demo.server import Server
 from demo.wire import Wire
@@ -31,10 +31,11 @@ _IMAGE = "image"
 
 @dataclass(frozen=True)
 class Counts:
-    """What was asked of the emulator since it started.
+    """The requests that the emulator received since it was created.
 
-    `calls` has the API calls by endpoint, refused ones included; `spent` has what was paid, by quota bucket, and
-    `spent_today` the part of it since the last midnight Pacific.
+    `calls` counts API calls by endpoint, including refused ones. `spent` counts the calls charged to each quota bucket, and
+    `spent_today` those since the last midnight in Los Angeles. `images` counts thumbnails that were sent,
+    `images_not_modified` answers with 304, and `images_missing` answers with 404.
     """
 
     calls: dict[str, int] = field(default_factory=dict)
@@ -46,23 +47,19 @@ class Counts:
 
 
 class Emulator:
-    """Serves a catalogue on 127.0.0.1 from a `with` block, or between `start` and `stop`.
+    """A server of a catalogue on 127.0.0.1, run in a `with` block or between `start` and `stop`.
 
     Args:
         catalogue: channels, videos and pictures to serve.
-        port: where to listen; 0 takes a free one, see `endpoint`.
-        key: the only API key accepted; None accepts any that is not empty.
-        daily_units: calls a day of all endpoints that the other two do not pay for; None is unlimited. YouTube's own default
-            is 10,000.
-        daily_searches: search.list calls a day; None is unlimited. YouTube's own default is 100.
-        daily_stats: videos.batchGetStats calls a day; None is unlimited. YouTube's own default is 10,000.
-        quota_style: whether a spent quota answers 403 `quotaExceeded` or 429 RESOURCE_EXHAUSTED.
-        refresh_token: the only OAuth refresh token that `/token` accepts; None accepts any that is not empty.
+        port: the port to listen on; 0 chooses a free one (see `endpoint`).
+        key: the only API key that is accepted; None accepts any key that is not empty.
+        refresh_token: the only OAuth refresh token that `/token` accepts; None accepts any token that is not empty.
+        quota: keywords `daily_units`, `daily_searches`, `daily_stats` and `quota_style`; see `QuotaOptions`.
 
-    `reach_reports` is what the Reporting API has to tell; it may be changed at any time.
+    `reach_reports` holds the reports of the Reporting API and may be changed at any time.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
 
     def __init__(
@@ -71,17 +68,13 @@ class Emulator:
         port: int = 0,
         *,
         key: str | None = None,
-        daily_units: int | None = None,
-        daily_searches: int | None = None,
-        daily_stats: int | None = None,
-        quota_style: Style = "403",
         refresh_token: str | None = None,
+        **quota: Unpack[QuotaOptions],
     ) -> None:
         self._key = key
         self._clock = Clock(catalogue.observed_at)
         self._world = World(catalogue, self._clock)
-        limits = {"units": daily_units, "searches": daily_searches, "stats": daily_stats}
-        self.quota = Quota(self._clock, limits, quota_style)
+        self.quota = Quota(self._clock, quota)
         self.reach_reports: list[ReachReport] = []
         self._faults = Faults()
         self._images = Images(self._world)
@@ -96,12 +89,12 @@ class Emulator:
 
     @property
     def endpoint(self) -> str:
-        """The `api_endpoint` for the client, such as `http://127.0.0.1:8090/`."""
+        """The value of the client's option `api_endpoint`, such as `http://127.0.0.1:8090/`."""
         return f"http://127.0.0.1:{self._server.server_port}/"
 
     @property
     def now(self) -> datetime:
-        """The simulated moment, aware, UTC."""
+        """The simulated moment, in UTC."""
         return self._clock.now
 
     @property
@@ -111,7 +104,7 @@ class Emulator:
 
     @property
     def counts(self) -> Counts:
-        """A snapshot; it does not change any more."""
+        """A snapshot of the counts."""
         with self._lock:
             calls = dict(self._calls)
         images = self._images
@@ -120,58 +113,62 @@ class Emulator:
         )
 
     def advance(self, by: timedelta) -> None:
-        """Move the clock on: views grow, and a midnight in Los Angeles brings the quotas back."""
+        """Move the clock forward. Views grow, and each midnight in Los Angeles resets the quotas."""
         self._clock.advance(by)
 
     def inject(self, fault: Fault, *, endpoint: str | None = None, times: int | None = 1, after: int = 0) -> None:
-        """Let a fault hit requests; each request takes the oldest fault that is due.
+        """Let a fault hit requests. Each request takes the oldest fault that is due.
 
         Args:
-            fault: made by a function of `demo.faults`.
+            fault: the result of a function of `demo.faults`.
             endpoint: `search`, `videos`, `videos:batchGetStats`, ...; `image`; `token`, `jobs`, `reports` or
                 `download` of the Reporting API; None for any request.
-            times: how many requests; None for all until `heal`.
-            after: how many requests get away before.
+            times: the number of requests to hit; None hits all until `heal`.
+            after: the number of requests to skip first.
 
         Raises:
-            ValueError: there is no such endpoint, or a count makes no sense.
+            ValueError: the endpoint is unknown, `times` is below 1 or `after` is below 0.
         """
         known = {_IMAGE, *REPORTING, *self._api.endpoints}
         if endpoint is not None and endpoint not in known:
-            raise ValueError(f"there is no endpoint {endpoint!r}; there are {', '.join(sorted(known))}")
+            raise ValueError(f"there is no endpoint {endpoint!r}; use one of {', '.join(sorted(known))}")
         self._faults.inject(fault, endpoint, times, after)
 
     def heal(self) -> None:
-        """Take back every fault."""
+        """Remove every fault."""
         self._faults.heal()
 
     def remove(self, video_id: str) -> None:
-        """Delete a video: it is in no list any more and its pictures are 404. KeyError for an unknown id, here and below."""
+        """Delete a video: no list contains it, and its pictures answer 404.
+
+        This method and the four below raise KeyError for an unknown id.
+        """
         self._world.remove(video_id)
 
     def make_private(self, video_id: str) -> None:
-        """Hide a video: as removed, but its channel's uploads still list it as "Private video"."""
+        """Hide a video like `remove`, except that its channel's uploads list it as "Private video"."""
         self._world.make_private(video_id)
 
     def close_channel(self, channel_id: str) -> None:
-        """Close a channel: it, its playlist, its videos and their pictures are gone."""
+        """Close a channel: it disappears with its playlist, its videos and their pictures."""
         self._world.close_channel(channel_id)
 
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
-        """Put another picture at a video's addresses; OSError when it is no picture."""
+        """Replace the picture of a video. Raises OSError if the bytes are not a picture."""
         self._world.change_thumbnail(video_id, jpeg)
 
     def rename(self, video_id: str, title: str) -> None:
-        """Give a video another title."""
+        """Change the title of a video."""
         self._world.rename(video_id, title)
 
     def start(self) -> "Emulator":
+        """Serve in a thread of its own and return the emulator."""
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="emulator", daemon=True)
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Stop listening and hang up on every client."""
+        """Stop listening and close every connection."""
         self._stopping.set()
         if self._thread is not None:
             self._server.shutdown()
@@ -183,13 +180,11 @@ class Emulator:
     def __enter__(self) -> "Emulator":
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def respond(self, request: Request) -> Reply:
-        """The answer to a request, with the fault that is due."""
+        """Return the answer to a request, after applying the fault that is due."""
         endpoint = _endpoint(request.path)
         fault = self._faults.take(endpoint)
         self._stopping.wait(fault.delay_s)
@@ -207,21 +202,24 @@ class Emulator:
         return fault.upon(reply)
 
     def picture(self, video_id: str, file: str) -> bytes | None:
-        """The thumbnail as JPEG bytes, or None where YouTube would answer 404."""
+        """Return a thumbnail as JPEG bytes, or None where YouTube would answer 404."""
         return self._images.picture(video_id, file)
 
     def _call(self, request: Request, endpoint: str, fault: Fault) -> Reply:
-        """An answer of the Data API; raises ApiError. Any call with a good key is paid for, unless its quota is spent."""
+        """Answer a call of the Data API, or raise ApiError.
+
+        Every call with a valid key costs quota, unless the quota is spent.
+        """
         with self._lock:
             self._calls[endpoint] += 1
-        if fault.instead is not None and fault.unheard:
+        if fault.instead is not None and fault.unpaid:
             return fault.instead(request)
         if request.method != "GET":
             raise ApiError(401, "required", "Login Required.", "global")
         if not request.key or self._key not in (None, request.key):
             raise invalid_key()
         if endpoint not in self._api.endpoints:
-            raise no_such_thing()
+            raise not_found()
         self.quota.spend(endpoint)
         if fault.instead is not None:
             return fault.instead(request)
@@ -231,11 +229,14 @@ class Emulator:
         match request.path.split("/"):
             case ["", "vi", video_id, file] if request.method == "GET":
                 return self._images.reply(request, video_id, file, self.picture)
-        raise no_such_thing()
+        raise not_found()
 
 
 def _endpoint(path: str) -> str:
-    """What a path asks for, by the names that `inject` and `Counts.calls` know; of the Data API, whatever is named."""
+    """Return the endpoint name of a path, as `inject` and `Counts.calls` use it, or an empty string.
+
+    For the Data API it is the rest of the path, whether or not such an endpoint exists.
+    """
     if path.startswith(_API):
         return path.removeprefix(_API)
     match path.split("/"):

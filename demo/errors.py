@@ -1,4 +1,4 @@
-"""Refusals in Google's error shape, the older one with reasons and the newer one with `status` and `details`."""
+"""API errors in Google's formats: the older one has reasons, the newer one adds `status` and `details`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +15,20 @@ STATUS_NAMES = {
     500: "INTERNAL",
     503: "UNAVAILABLE",
 }
-"""Google's canonical name of each HTTP status that carries one."""
+"""Google's canonical name of an HTTP status."""
 
 
 class ApiError(Exception):
-    """An answer in Google's error shape; `reason` is what clients decide by.
+    """An error that is sent to the client in Google's format; clients act on its `reason`.
 
     Args:
         status: HTTP status.
-        reason: such as `quotaExceeded`, in `errors[0].reason`.
-        message: for people.
-        domain: such as `youtube.quota`.
-        location: the parameter that is wrong.
-        details: entries of `error.details`; with any, and with 429, the error also carries its canonical `status` name.
-        retry_after: seconds in a `Retry-After` header.
+        reason: a code such as `quotaExceeded`, in `errors[0].reason`.
+        message: the sentence for people.
+        domain: the source of the error, such as `youtube.quota`.
+        location: the name of the wrong parameter.
+        details: entries of `error.details`. An error with details, or with status 429, also has its canonical `status` name.
+        retry_after: seconds of the `Retry-After` header; None sends no such header.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
     def body(self) -> Json:
+        """Return the JSON body of the answer."""
         entry: Json = {"message": str(self), "domain": self.domain, "reason": self.reason}
         if self.location is not None:
             entry |= {"location": self.location, "locationType": "parameter"}
@@ -63,7 +64,7 @@ class ApiError(Exception):
 
 
 def error_info(reason: str, **metadata: str) -> Json:
-    """A `google.rpc.ErrorInfo` of the YouTube service, an entry of `details`."""
+    """Return an entry of `details`: a `google.rpc.ErrorInfo` of the YouTube service."""
     return {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": reason,
@@ -73,7 +74,7 @@ def error_info(reason: str, **metadata: str) -> Json:
 
 
 def rate_details(quota_limit: str, value: str, unit: str) -> list[Json]:
-    """What a 429 says about the limit that was hit, `unit` such as `1/d/{project}`."""
+    """Return the `details` of a 429: the limit that was reached. `unit` is for example `1/d/{project}`."""
     return [
         error_info(
             "RATE_LIMIT_EXCEEDED",
@@ -86,8 +87,10 @@ def rate_details(quota_limit: str, value: str, unit: str) -> list[Json]:
 
 
 def invalid_key() -> ApiError:
+    """Return the error for a missing or wrong API key."""
     return ApiError(400, "keyInvalid", "API key not valid. Please pass a valid API key.", "usageLimits")
 
 
-def no_such_thing() -> ApiError:
+def not_found() -> ApiError:
+    """Return the error for a path that does not exist."""
     return ApiError(404, "notFound", "The requested resource cannot be found.", "global")

@@ -1,4 +1,4 @@
-"""Thumbnails over HTTP: validators, 304 for a picture that has not changed, 404 with a small JPEG."""
+"""Thumbnails over HTTP, with validators, 304 for an unchanged picture, and 404 with a small JPEG."""
 
 import threading
 from collections import Counter
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from demo.clock import http_date
-from demo.etags import etag as tag
+from demo.etags import etag as make_etag
 from demo.messages import JPEG, Reply, Request
 from demo.pictures import missing, offered_sizes, render
 from demo.world import World
@@ -16,10 +16,10 @@ _SERVED, _NOT_MODIFIED, _MISSING = "served", "not modified", "missing"
 
 
 class Images:
-    """Answers for `/vi/<video>/<file>`.
+    """Answers requests for `/vi/<video>/<file>`.
 
     Args:
-        world: whose pictures they are.
+        world: the videos and their pictures.
     """
 
     def __init__(self, world: World) -> None:
@@ -40,19 +40,19 @@ class Images:
         return self._counts[_MISSING]
 
     def picture(self, video_id: str, file: str) -> bytes | None:
-        """JPEG bytes in one of YouTube's sizes, None where there is none."""
+        """Return a thumbnail as JPEG bytes, or None if there is no such video, size or readable picture."""
         try:
             return render(self._world.image(video_id), file)
         except (KeyError, OSError):
             return None
 
     def reply(self, request: Request, video_id: str, file: str, picture: Callable[[str, str], bytes | None]) -> Reply:
-        """The answer to a request; `picture` is asked only when the client has no good copy."""
+        """Return the answer to a request. `picture` is called only if the client has no current copy."""
         video = self._world.video(video_id)
         headers = {}
         if video is not None and file in self._offered(video_id):
             version, since = self._world.image_version(video)
-            etag = f'"{tag(video_id, file, version)}"'
+            etag = f'"{make_etag(video_id, file, version)}"'
             headers = {"ETag": etag, "Last-Modified": http_date(since)}
             if _unchanged(request, etag, since):
                 self._count(_NOT_MODIFIED)
@@ -64,17 +64,17 @@ class Images:
     def _offered(self, video_id: str) -> set[str]:
         return {size.file for size in offered_sizes(*self._world.image_size(video_id)).values()}
 
-    def _count(self, what: str) -> None:
+    def _count(self, outcome: str) -> None:
         with self._lock:
-            self._counts[what] += 1
+            self._counts[outcome] += 1
 
 
 def _unchanged(request: Request, etag: str, since: datetime) -> bool:
-    """RFC 9110, 13.2.2: with `If-None-Match`, the date does not count."""
-    if known := request.headers.get("If-None-Match"):
-        return known.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]
+    """Return whether the client's copy is current (RFC 9110, 13.2.2: `If-None-Match` overrides the date)."""
+    if client_tags := request.headers.get("If-None-Match"):
+        return client_tags.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in client_tags.split(",")]
     try:
-        seen = parsedate_to_datetime(request.headers.get("If-Modified-Since", ""))
+        client_date = parsedate_to_datetime(request.headers.get("If-Modified-Since", ""))
     except ValueError:
         return False
-    return since.replace(microsecond=0) <= (seen if seen.tzinfo else seen.replace(tzinfo=UTC))
+    return since.replace(microsecond=0) <= (client_date if client_date.tzinfo else client_date.replace(tzinfo=UTC))

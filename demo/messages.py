@@ -1,4 +1,4 @@
-"""What comes in and what goes out: an HTTP request and the reply to it, before any socket."""
+"""HTTP requests and replies as plain objects, independent of sockets."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ JPEG = "image/jpeg"
 
 
 class Delivery(Enum):
-    """How much of a reply reaches the client before the connection goes."""
+    """How much of a reply is sent before the connection closes."""
 
     WHOLE = "whole"
     HALF = "half"
@@ -21,7 +21,11 @@ class Delivery(Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """`params` is the query, with a form that came in place of one, as `parse_qs` reads it; `headers` ignore case."""
+    """An HTTP request.
+
+    `params` holds the parameters as `parse_qs` returns them, from the query or from a form that replaces it. Names of
+    `headers` are case-insensitive.
+    """
 
     method: str
     path: str
@@ -31,13 +35,13 @@ class Request:
 
     @property
     def key(self) -> str:
-        """The API key from the `X-Goog-Api-Key` header or the parameter `key`; empty for none."""
+        """The API key from the `X-Goog-Api-Key` header or the parameter `key`; empty if there is none."""
         return self.headers.get("X-Goog-Api-Key") or self.params.get("key", [""])[-1]
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP answer; its `Date` and `Content-Length` are the server's business."""
+    """An HTTP answer. The server adds `Date` and `Content-Length`."""
 
     status: int
     content_type: str
@@ -47,9 +51,11 @@ class Reply:
 
 
 def json_reply(status: int, body: Json) -> Reply:
+    """Return a reply with a JSON body."""
     return Reply(status, JSON, json.dumps(body, ensure_ascii=False).encode())
 
 
 def error_reply(error: ApiError) -> Reply:
+    """Return the reply that reports an error."""
     headers = {} if error.retry_after is None else {"Retry-After": f"{error.retry_after:g}"}
     return Reply(error.status, JSON, json.dumps(error.body(), ensure_ascii=False).encode(), headers)

@@ -1,4 +1,4 @@
-"""Reading a query's parameters and cutting a result into pages; what cannot be read is refused as YouTube does."""
+"""Read the parameters of a query and divide results into pages. Invalid values raise YouTube's own errors."""
 
 import base64
 import binascii
@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from demo.errors import ApiError, Json
 
 Params = Mapping[str, Sequence[str]]
-"""A query as `urllib.parse.parse_qs` reads it: every parameter may be repeated."""
+"""A query as `urllib.parse.parse_qs` returns it: every parameter may be repeated."""
 
-MOST = 50
-"""Ids in a call, and results on a page."""
+PAGE_LIMIT = 50
+"""The largest number of ids in a call and of results on a page."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Which stretch of a result the caller asked for: `size` items from `start` on."""
+    """The part of a result that the caller asked for: `size` items from `start` on."""
 
     start: int
     size: int
@@ -27,7 +27,7 @@ class Page:
         return self.start + self.size
 
     def envelope(self, total: int, reachable: int | None = None) -> Json:
-        """Tokens and `pageInfo`; `reachable` is how far one can page, where that is not to the `total`."""
+        """Return the page tokens and `pageInfo`. `reachable` is the number of results that paging reaches; None: `total`."""
         answer: Json = {}
         if self.size and self.stop < (total if reachable is None else reachable):
             answer["nextPageToken"] = _token(self.stop)
@@ -37,76 +37,84 @@ class Page:
 
 
 def page(params: Params) -> Page:
-    size = one(params, "maxResults") or "5"
-    if not size.isascii() or not size.isdigit() or int(size) > MOST:
-        message = f"Invalid value '{size}'. Values must be within the range: [0, {MOST}]"
-        raise bad("invalidParameter", message, "maxResults")
-    token = one(params, "pageToken")
+    """Return the page that `maxResults` and `pageToken` ask for; 5 results by default."""
+    size = text(params, "maxResults") or "5"
+    if not size.isascii() or not size.isdigit() or int(size) > PAGE_LIMIT:
+        message = f"Invalid value '{size}'. Values must be within the range: [0, {PAGE_LIMIT}]"
+        raise bad_request("invalidParameter", message, "maxResults")
+    token = text(params, "pageToken")
     return Page(_start(token) if token else 0, int(size))
 
 
-def whole(count: int) -> Json:
-    """The `pageInfo` of an answer that has no pages."""
+def single_page(count: int) -> Json:
+    """Return the `pageInfo` of an answer that is not divided into pages."""
     return {"pageInfo": {"totalResults": count, "resultsPerPage": count}}
 
 
-def many(params: Params, name: str) -> list[str]:
-    """A list comes as one value with commas, as a repeated parameter, or as a mixture."""
+def text_list(params: Params, name: str) -> list[str]:
+    """Return the values of a parameter, which may be repeated or hold several values separated by commas."""
     return [part.strip() for value in params.get(name, ()) for part in value.split(",") if part.strip()]
 
 
-def one(params: Params, name: str) -> str | None:
+def text(params: Params, name: str) -> str | None:
+    """Return the last value of a parameter, or None if it is missing."""
     values = params.get(name, ())
     return values[-1] if values else None
 
 
 def parts(params: Params) -> list[str]:
-    found = many(params, "part")
-    if not found:
-        raise bad("missingRequiredParameter", "Required parameter: part", "part")
-    return found
+    """Return the values of the required parameter `part`."""
+    names = text_list(params, "part")
+    if not names:
+        raise bad_request("missingRequiredParameter", "Required parameter: part", "part")
+    return names
 
 
 def ids(params: Params, filters: str) -> list[str]:
-    found = many(params, "id")
-    if not found:
+    """Return the required ids, at most 50. `filters` names the accepted parameters in the error for missing ids."""
+    values = text_list(params, "id")
+    if not values:
         message = f"No filter selected. Expected one of: {filters}"
-        raise bad("missingRequiredParameter", message, "parameters.")
-    if len(found) > MOST:
-        raise bad("invalidFilters", "The request specifies an invalid filter parameter.", "id")
-    return found
+        raise bad_request("missingRequiredParameter", message, "parameters.")
+    if len(values) > PAGE_LIMIT:
+        raise bad_request("invalidFilters", "The request specifies an invalid filter parameter.", "id")
+    return values
 
 
-def number(params: Params, name: str) -> int | None:
-    text = one(params, name)
-    if text is None:
+def player_side(params: Params, name: str) -> int | None:
+    """Return a side of the embedded player, 72 to 8192 pixels, or None if the parameter is missing."""
+    value = text(params, name)
+    if value is None:
         return None
-    if not text.isascii() or not text.isdigit() or not 72 <= int(text) <= 8192:
-        raise bad("invalidParameter", f"Invalid value '{text}'. Values must be within the range: [72, 8192]", name)
-    return int(text)
+    if not value.isascii() or not value.isdigit() or not 72 <= int(value) <= 8192:
+        raise bad_request(
+            "invalidParameter", f"Invalid value '{value}'. Values must be within the range: [72, 8192]", name
+        )
+    return int(value)
 
 
 def moment(params: Params, name: str) -> datetime | None:
-    """An RFC 3339 time, UTC where it has no offset."""
-    text = one(params, name)
-    if not text:
+    """Return an RFC 3339 time, or None if the parameter is missing. A time without an offset is UTC."""
+    value = text(params, name)
+    if not value:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(value)
     except ValueError:
-        raise bad("invalidParameter", f"Invalid value for the parameter {name}: {text}", name) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        raise bad_request("invalidParameter", f"Invalid value for the parameter {name}: {value}", name) from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def code(params: Params, name: str) -> str | None:
-    """A region or a language: two letters, with a script or region after a hyphen for some languages."""
-    text = one(params, name)
-    if text and not (text.isascii() and len(text.partition("-")[0]) == 2 and text.replace("-", "").isalnum()):
-        raise bad("invalidParameter", f"Invalid value for the parameter {name}: {text}", name)
-    return text
+def region_or_language(params: Params, name: str) -> str | None:
+    """Return a code of two letters. A language may add a script or a region after a hyphen."""
+    code = text(params, name)
+    if code and not (code.isascii() and len(code.partition("-")[0]) == 2 and code.replace("-", "").isalnum()):
+        raise bad_request("invalidParameter", f"Invalid value for the parameter {name}: {code}", name)
+    return code
 
 
-def bad(reason: str, message: str, location: str) -> ApiError:
+def bad_request(reason: str, message: str, location: str) -> ApiError:
+    """Return the error 400 for a parameter, whose name is `location`."""
     return ApiError(400, reason, message, "youtube.parameter", location)
 
 
@@ -116,9 +124,9 @@ def _token(start: int) -> str:
 
 def _start(token: str) -> int:
     try:
-        text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
-        if text.startswith("at:") and text[3:].isdigit():
-            return int(text[3:])
+        decoded = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
+        if decoded.startswith("at:") and decoded[3:].isdigit():
+            return int(decoded[3:])
     except (binascii.Error, ValueError):
         pass
-    raise bad("invalidPageToken", "The request specifies an invalid page token.", "pageToken")
+    raise bad_request("invalidPageToken", "The request specifies an invalid page token.", "pageToken")

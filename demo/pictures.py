@@ -1,4 +1,4 @@
-"""The sizes in which YouTube offers a thumbnail, made from the catalogue's picture."""
+"""Resize a catalogue's picture to the thumbnail sizes that YouTube offers."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,13 +7,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-_QUALITY = 90
-_WIDE = 16 / 9
+_QUALITY = 90  # of the JPEG files
+_WIDE = 16 / 9  # width over height
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A file name and its pixels."""
+    """A thumbnail file and its size in pixels."""
 
     file: str
     width: int
@@ -31,16 +31,19 @@ MAXRES = "maxresdefault.jpg"
 
 
 def offered_sizes(width: int, height: int) -> dict[str, Size]:
-    """The API's thumbnail keys for a picture of so many pixels.
+    """Return the thumbnail sizes of a picture of `width` x `height` pixels, by the key that the API uses.
 
-    `maxres` is the picture as it is and is offered of 16:9 pictures only; the real one is 1280x720, this one states the true
-    pixels. The 4:3 sizes are letterboxed, `medium` is 16:9 and cuts the bars of a 4:3 picture away.
+    `maxres` is the unchanged picture and exists only for 16:9 pictures. On YouTube it is 1280x720; here it has the size of
+    the picture. The 4:3 sizes are letterboxed. `medium` is 16:9, so the bars of a 4:3 picture are cropped.
     """
     return _SIZES | ({"maxres": Size(MAXRES, width, height)} if _is_wide(width, height) else {})
 
 
 def render(picture: bytes, file: str) -> bytes | None:
-    """The picture in one of YouTube's sizes as JPEG bytes; None for a size that is not offered or an unreadable picture."""
+    """Return the picture as JPEG bytes in the size of `file`.
+
+    Returns None if the size is not offered or the picture cannot be read.
+    """
     if file != MAXRES and file not in _BY_FILE:
         return None
     pixels: Any = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR) if picture else None
@@ -56,7 +59,7 @@ def render(picture: bytes, file: str) -> bytes | None:
 
 @lru_cache(maxsize=1)
 def missing() -> bytes:
-    """What YouTube sends with its 404: a grey 120x90 JPEG, valid but nobody's thumbnail."""
+    """Return the grey 120x90 placeholder JPEG that YouTube sends with a 404."""
     pixels = np.full((90, 120, 3), 204, np.uint8)
     cv2.rectangle(pixels, (35, 27), (85, 63), (236, 236, 236), -1)
     cv2.fillPoly(pixels, [np.array([[53, 35], [53, 55], [71, 45]], np.int32)], (160, 160, 160), cv2.LINE_AA)
@@ -68,7 +71,7 @@ def _is_wide(width: int, height: int) -> bool:
 
 
 def _crop(pixels: Any, width: int, height: int) -> Any:
-    """Fill the frame, cutting what stands over on both sides alike."""
+    """Scale the picture to fill the frame and crop the excess equally on both sides."""
     scale = max(width / pixels.shape[1], height / pixels.shape[0])
     large = _resize(pixels, max(width, round(pixels.shape[1] * scale)), max(height, round(pixels.shape[0] * scale)))
     top, left = (large.shape[0] - height) // 2, (large.shape[1] - width) // 2
@@ -76,7 +79,7 @@ def _crop(pixels: Any, width: int, height: int) -> Any:
 
 
 def _letterbox(pixels: Any, width: int, height: int) -> Any:
-    """Fit into the frame, with black bars where it does not fill it."""
+    """Scale the picture to fit into the frame and fill the rest with black bars."""
     scale = min(width / pixels.shape[1], height / pixels.shape[0])
     small = _resize(pixels, max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     frame = np.zeros((height, width, 3), np.uint8)
@@ -95,5 +98,5 @@ def _resize(pixels: Any, width: int, height: int) -> Any:
 def _encode(pixels: Any) -> bytes:
     ok, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not ok:
-        raise RuntimeError("OpenCV could not encode a thumbnail")
+        raise RuntimeError("OpenCV could not encode a thumbnail as JPEG")
     return bytes(encoded.tobytes())

@@ -1,4 +1,4 @@
-"""The embedded player of a video: the one place where the API shows a video's shape."""
+"""The embedded player of a video. Only here does the API reveal the aspect ratio of a video."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,27 @@ from demo.errors import Json
 
 @dataclass(frozen=True)
 class Box:
-    """The room for an embedded player, in pixels; None leaves a side free."""
+    """The largest allowed size of an embedded player, in pixels; None means no limit."""
 
     width: int | None = None
     height: int | None = None
 
     def fit(self, ratio: float) -> tuple[int, int] | None:
-        """The largest player of that width over height that the box holds; None for a box without sides."""
-        wide = [float(self.width)] if self.width else []
+        """Return width and height of the largest player in the box, or None for a box without limits.
+
+        `ratio` is the player's width over height.
+        """
+        widths = [float(self.width)] if self.width else []
         if self.height:
-            wide.append(self.height * ratio)
-        return (round(min(wide)), round(min(wide) / ratio)) if wide else None
+            widths.append(self.height * ratio)
+        return (round(min(widths)), round(min(widths) / ratio)) if widths else None
 
 
 def player(video: CatalogueVideo, box: Box) -> Json:
-    """The size is told only to those who gave a box, and only where the ratio is known."""
+    """Return the part `player` of a video.
+
+    It states its size only if the box has a limit and the aspect ratio of the video is known.
+    """
     size = box.fit(video.aspect_ratio) if video.aspect_ratio else None
     width, height = size or (480, 270)
     frame = f'<iframe width="{width}" height="{height}" src="//www.youtube.com/embed/{video.video_id}"></iframe>'

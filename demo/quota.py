@@ -1,19 +1,19 @@
-"""The three daily quotas of an API project, and what was spent of them."""
+"""The three daily quotas of an API project and the calls charged to them."""
 
 import threading
 from collections import Counter
-from typing import Literal
+from typing import Literal, TypedDict
 
 from demo.clock import Clock
 from demo.errors import ApiError, rate_details
 
-Style = Literal["403", "429"]
-"""How a spent quota is refused: the older `quotaExceeded`, or the newer RESOURCE_EXHAUSTED."""
+QuotaStyle = Literal["403", "429"]
+"""The error for a spent quota: 403 `quotaExceeded` (the older format) or 429 RESOURCE_EXHAUSTED (the newer one)."""
 
 BUCKETS = ("units", "searches", "stats")
-"""`searches` pays for search.list, `stats` for videos.batchGetStats, `units` for everything else; a call costs one."""
+"""search.list is charged to `searches`, videos.batchGetStats to `stats`, every other call to `units`. A call costs 1."""
 
-_OF_ENDPOINT = {"search": "searches", "videos:batchGetStats": "stats"}
+_BUCKETS_BY_ENDPOINT = {"search": "searches", "videos:batchGetStats": "stats"}
 _LIMIT_NAMES = {
     "units": "defaultPerDayPerProject",
     "searches": "SearchPerDayPerProject",
@@ -25,49 +25,67 @@ _EXCEEDED = (
 )
 
 
-class Quota:
-    """Counts calls by bucket; what was spent today is forgotten when the clock crosses midnight in Los Angeles.
+class QuotaOptions(TypedDict, total=False):
+    """The limits of an API project: calls per day, None or absent for unlimited, and the error for a spent quota.
 
-    Args:
-        clock: whose days count.
-        limits: calls a day by bucket; None is unlimited. May be changed while the emulator runs.
-        style: how a spent quota is refused.
+    `daily_searches` limits search.list, `daily_stats` videos.batchGetStats, and `daily_units` all other calls. YouTube's own
+    defaults are 100, 10,000 and 10,000. `quota_style` is "403" by default.
     """
 
-    def __init__(self, clock: Clock, limits: dict[str, int | None], style: Style) -> None:
-        self.limits = limits
+    daily_units: int | None
+    daily_searches: int | None
+    daily_stats: int | None
+    quota_style: QuotaStyle
+
+
+class Quota:
+    """Counts calls by bucket. The count of today restarts at midnight in Los Angeles.
+
+    `limits` holds the calls per day by bucket, None for unlimited, and may be changed at any time.
+
+    Args:
+        clock: its days are the days of the quotas.
+        options: the limits and the error for a spent quota.
+    """
+
+    def __init__(self, clock: Clock, options: QuotaOptions) -> None:
+        self.limits = {
+            "units": options.get("daily_units"),
+            "searches": options.get("daily_searches"),
+            "stats": options.get("daily_stats"),
+        }
         self._clock = clock
-        self._style = style
+        self._style = options.get("quota_style", "403")
         self._day = clock.quota_day
-        self._ever = Counter(dict.fromkeys(BUCKETS, 0))
+        self._total = Counter(dict.fromkeys(BUCKETS, 0))
         self._today = Counter(dict.fromkeys(BUCKETS, 0))
         self._lock = threading.Lock()
 
     @property
     def spent(self) -> dict[str, int]:
-        """By bucket, since the emulator was made."""
+        """The calls charged to each bucket since the emulator was created."""
         with self._lock:
-            return dict(self._ever)
+            return dict(self._total)
 
     @property
     def spent_today(self) -> dict[str, int]:
-        """By bucket, since the last midnight Pacific."""
+        """The calls charged to each bucket since the last midnight in Los Angeles."""
         with self._lock:
-            self._turn_the_day()
+            self._start_new_day()
             return dict(self._today)
 
     def spend(self, endpoint: str) -> None:
-        """Pay for one call; raises ApiError, at no cost, when its bucket is spent."""
-        bucket = _OF_ENDPOINT.get(endpoint, "units")
+        """Charge one call. If its bucket is spent, raise ApiError and charge nothing."""
+        bucket = _BUCKETS_BY_ENDPOINT.get(endpoint, "units")
         with self._lock:
-            self._turn_the_day()
+            self._start_new_day()
             limit = self.limits[bucket]
             if limit is not None and self._today[bucket] >= limit:
                 raise self._refusal(bucket, limit)
-            self._ever[bucket] += 1
+            self._total[bucket] += 1
             self._today[bucket] += 1
 
-    def _turn_the_day(self) -> None:
+    def _start_new_day(self) -> None:
         if self._clock.quota_day != self._day:
             self._day = self._clock.quota_day
             self._today = Counter(dict.fromkeys(BUCKETS, 0))

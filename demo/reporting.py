@@ -1,7 +1,7 @@
-"""The YouTube Reporting API v1, as far as an owner's click-through rates need it, and the OAuth endpoint before it.
+"""The parts of the YouTube Reporting API v1 that deliver an owner's click-through rates, and the OAuth token endpoint.
 
-A client sends a refresh token to `POST /token`, makes a job of the reach report, lists the job's reports and downloads
-them as CSV. Every report that the emulator has is in every job.
+A client sends a refresh token to `POST /token`, creates a job for the reach report, lists the job's reports and downloads
+them as CSV. Every job lists all reports of the emulator.
 """
 
 import csv
@@ -14,28 +14,31 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import parse_qs
 
-from demo import params as read
+from demo import params as query_params
 from demo.clock import PACIFIC, Clock
 from demo.errors import STATUS_NAMES, Json
 from demo.messages import Reply, Request, json_reply
 
 REPORTING = ("token", "jobs", "reports", "download")
-"""The endpoints' names."""
+"""The names of the endpoints."""
 
 REACH = "channel_reach_basic_a1"
-"""The one report type that is offered."""
+"""The only report type that is offered."""
 
 COLUMNS = ("date", "channel_id", "video_id", "video_thumbnail_impressions", "video_thumbnail_impressions_ctr")
-"""`date` is YYYYMMDD and the rate a fraction."""
+"""The columns of a report. `date` is YYYYMMDD, and the click-through rate (`..._ctr`) is a fraction."""
 
 _SCOPE = "https://www.googleapis.com/auth/yt-analytics.readonly"
-_LIFE = timedelta(seconds=3599)
-_PAGE = 50
+_TOKEN_LIFETIME = timedelta(seconds=3599)
+_PAGE_SIZE = 50  # reports on a page, by default
 
 
 @dataclass(frozen=True)
 class ReachReport:
-    """A report from the start of one Pacific day to the start of another, as CSV text; `created` None is at its end."""
+    """A report as CSV text, from the start of the day `start` to the start of the day `end`, in Los Angeles.
+
+    `created` is the moment of creation; None means the end of the report's time span.
+    """
 
     start: date
     end: date
@@ -44,43 +47,46 @@ class ReachReport:
 
     @property
     def created_at(self) -> datetime:
+        """The moment of creation."""
         return self.created or _midnight(self.end)
 
 
 def reach_csv(rows: Iterable[tuple[date, str, str, int, float]]) -> str:
-    """CSV text of rows of day, channel id, video id, impressions and click-through rate (a fraction)."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    """Return the CSV text of rows of day, channel id, video id, impressions and click-through rate (a fraction)."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows([f"{day:%Y%m%d}", *rest] for day, *rest in rows)
-    return text.getvalue()
+    return buffer.getvalue()
 
 
 class _RefusedError(Exception):
+    """An error of the Reporting API with its HTTP status."""
+
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
 class Reporting:
-    """Tokens, jobs and reports.
+    """Answers requests for tokens, jobs and reports.
 
     Args:
-        clock: tokens expire by it.
-        base: where the downloads are, such as `http://127.0.0.1:8090`.
-        refresh_token: the only one accepted; None accepts any that is not empty.
+        clock: decides when tokens expire.
+        base: the start of the download addresses, such as `http://127.0.0.1:8090`.
+        refresh_token: the only refresh token that is accepted; None accepts any token that is not empty.
     """
 
     def __init__(self, clock: Clock, base: str, refresh_token: str | None) -> None:
         self._clock = clock
         self._base = base
         self._refresh_token = refresh_token
-        self._tokens: dict[str, datetime] = {}  # until when each is good
+        self._tokens: dict[str, datetime] = {}  # expiry time by access token
         self._jobs: dict[str, Json] = {}
         self._lock = threading.Lock()
 
     def reply(self, request: Request, endpoint: str, reports: Sequence[ReachReport]) -> Reply:
-        """The answer of one of `REPORTING`."""
+        """Return the answer to a request for one of the endpoints in `REPORTING`."""
         if endpoint == "token":
             return self._token(request)
         try:
@@ -100,26 +106,28 @@ class Reporting:
             return json_reply(400, {"error": "unsupported_grant_type", "error_description": "Invalid grant_type"})
         if not form.get("client_id") or not form.get("client_secret"):
             return json_reply(401, {"error": "invalid_client", "error_description": "The OAuth client was not found."})
-        sent = form.get("refresh_token")
-        if not sent or self._refresh_token not in (None, sent):
+        refresh_token = form.get("refresh_token")
+        if not refresh_token or self._refresh_token not in (None, refresh_token):
             message = "Token has been expired or revoked."
             return json_reply(400, {"error": "invalid_grant", "error_description": message})
         with self._lock:
-            token = "ya29." + hashlib.sha256(f"{sent}/{len(self._tokens)}".encode()).hexdigest()
-            self._tokens[token] = self._clock.now + _LIFE
-        life = int(_LIFE.total_seconds())
-        return json_reply(200, {"access_token": token, "expires_in": life, "scope": _SCOPE, "token_type": "Bearer"})
+            token = "ya29." + hashlib.sha256(f"{refresh_token}/{len(self._tokens)}".encode()).hexdigest()
+            self._tokens[token] = self._clock.now + _TOKEN_LIFETIME
+        lifetime_s = int(_TOKEN_LIFETIME.total_seconds())
+        return json_reply(
+            200, {"access_token": token, "expires_in": lifetime_s, "scope": _SCOPE, "token_type": "Bearer"}
+        )
 
     def _authorize(self, request: Request) -> None:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        until = self._tokens.get(token)
-        if kind != "Bearer" or until is None or self._clock.now >= until:
+        expires_at = self._tokens.get(token)
+        if kind != "Bearer" or expires_at is None or self._clock.now >= expires_at:
             raise _RefusedError(401, "Request had invalid authentication credentials.")
 
     def _make_job(self, request: Request) -> Json:
         try:
-            wanted = json.loads(request.body)
-            report_type, name = wanted["reportTypeId"], wanted["name"]
+            job = json.loads(request.body)
+            report_type, name = job["reportTypeId"], job["name"]
         except (ValueError, KeyError, TypeError):
             raise _RefusedError(400, "A job needs a reportTypeId and a name.") from None
         if report_type != REACH:
@@ -144,7 +152,7 @@ class Reporting:
             raise _RefusedError(404, "The job does not exist.")
         after = _moment(request, "createdAfter")
         since, before = _moment(request, "startTimeAtOrAfter"), _moment(request, "startTimeBefore")
-        found = [
+        listed = [
             {
                 "id": str(number),
                 "jobId": job_id,
@@ -158,9 +166,9 @@ class Reporting:
             and (since is None or _midnight(report.start) >= since)
             and (before is None or _midnight(report.start) < before)
         ]
-        size, start = _count(request, "pageSize", _PAGE), _count(request, "pageToken", 0)
-        more = {"nextPageToken": str(start + size)} if start + size < len(found) else {}
-        return {"reports": found[start : start + size], **more} if found else {}
+        size, start = _count(request, "pageSize", _PAGE_SIZE), _count(request, "pageToken", 0)
+        next_page = {"nextPageToken": str(start + size)} if start + size < len(listed) else {}
+        return {"reports": listed[start : start + size], **next_page} if listed else {}
 
     def _download(self, name: str, reports: Sequence[ReachReport]) -> Reply:
         if not name.isdigit() or not 1 <= int(name) <= len(reports):
@@ -169,7 +177,7 @@ class Reporting:
 
 
 def _moment(request: Request, name: str) -> datetime | None:
-    text = read.one(request.params, name)
+    text = query_params.text(request.params, name)
     try:
         return datetime.fromisoformat(text) if text else None
     except ValueError:
@@ -177,7 +185,7 @@ def _moment(request: Request, name: str) -> datetime | None:
 
 
 def _count(request: Request, name: str, default: int) -> int:
-    text = read.one(request.params, name)
+    text = query_params.text(request.params, name)
     if text and not text.isdigit():
         raise _RefusedError(400, f"Invalid value at '{name}'.")
     return int(text) if text and int(text) else default

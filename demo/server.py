@@ -1,4 +1,4 @@
-"""The HTTP/1.1 side of the emulator: a thread per connection, connections kept alive."""
+"""The HTTP/1.1 server of the emulator, with keep-alive and one thread per connection."""
 
 import socket
 import sys
@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from demo.errors import ApiError
 from demo.messages import Delivery, Reply, Request, error_reply
 
-_LARGEST_BODY = 1 << 20
+_LARGEST_BODY = 1 << 20  # bytes
 
 
 class Site(Protocol):
-    """What is served."""
+    """What a `Server` serves: it answers requests and states the date."""
 
     @property
     def date(self) -> str: ...
@@ -23,7 +23,7 @@ class Site(Protocol):
 
 
 class Server(ThreadingHTTPServer):
-    """Listens on 127.0.0.1; port 0 takes a free one."""
+    """A server on 127.0.0.1; port 0 chooses a free port."""
 
     daemon_threads = True
     block_on_close = False
@@ -35,7 +35,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer's own would look its name up in the DNS, which takes seconds where there is no network
+        # HTTPServer.server_bind looks up the host name in the DNS, which takes seconds without a network.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
 
@@ -48,25 +48,27 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):  # a client may go away at any time
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):  # a client may disconnect at any time
             super().handle_error(request, client_address)
 
     def hang_up(self) -> None:
-        """End the connections that clients keep alive."""
+        """Close all open connections."""
         for connection in list(self._connections):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # the client was faster
+                continue  # the client has already closed it
 
 
 class _Handler(BaseHTTPRequestHandler):
+    """Translates between HTTP and the objects `Request` and `Reply`."""
+
     server: Server
     protocol_version = "HTTP/1.1"
     server_version = "thumblab-demo"
     sys_version = ""
     timeout = 60
-    wbufsize = -1  # an answer leaves in one piece; head and body apart would wait for each other's acknowledgement
+    wbufsize = -1  # send head and body in one piece: separate pieces would wait for an acknowledgement
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
@@ -74,10 +76,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(Request("GET", unquote(url.path), parse_qs(url.query), self.headers))
 
     def do_POST(self) -> None:
-        """A query too long for a URL comes as a form, with a header that says it means GET."""
+        """Serve a POST. With the header `X-HTTP-Method-Override: GET` it is a query that is too long for a URL."""
         length = self.headers.get("Content-Length") or ""
         if not length.isascii() or not length.isdigit() or int(length) > _LARGEST_BODY:
-            self.close_connection = True  # the body stays unread, so nothing after it can be understood
+            self.close_connection = True  # the body stays unread, so the next request could not be parsed
             self._send(
                 error_reply(ApiError(411, "contentLengthRequired", "A form of at most 1 MiB is needed.", "global"))
             )
@@ -113,4 +115,4 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.site.date
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Silent: the counts say what was asked."""
+        """Print nothing; `Emulator.counts` counts the requests."""

@@ -1,7 +1,7 @@
-"""The JSON that the YouTube Data API v3 answers with: resources and their parts.
+"""The JSON of the YouTube Data API v3: resources and their parts.
 
-Shapes follow the public reference and recorded answers: counts are strings, lengths ISO 8601, a search result's title is
-HTML-escaped while a video's is not.
+Formats follow the public reference and recorded answers: counts are strings, durations are ISO 8601, and titles are
+HTML-escaped in search results but not in videos.
 """
 
 import base64
@@ -18,11 +18,11 @@ from demo.world import World
 
 
 class Wire:
-    """Turns a world's videos and channels into resources.
+    """Writes a world's videos and channels as JSON resources.
 
     Args:
-        world: what is described.
-        base: where the pictures are, such as `http://127.0.0.1:8090`.
+        world: the videos and channels.
+        base: the start of the picture addresses, such as `http://127.0.0.1:8090`.
     """
 
     def __init__(self, world: World, base: str) -> None:
@@ -30,27 +30,30 @@ class Wire:
         self._base = base
 
     def video(self, video: CatalogueVideo, parts: Collection[str], box: Box) -> Json:
-        """A `youtube#video` with those of the asked parts that the catalogue can fill."""
+        """Return a `youtube#video` with those of the requested parts that the catalogue can fill."""
         item = _resource("youtube#video", video.video_id, parts, _VIDEO_PARTS, video, self)
         return item | ({"player": player(video, box)} if "player" in parts else {})
 
     def video_stats(self, video: CatalogueVideo, parts: Collection[str]) -> Json:
-        """A `youtube#videoStats`: lengths are written as `google.protobuf.Duration` does, `61s`."""
+        """Return a `youtube#videoStats`. It writes durations like `google.protobuf.Duration`, such as `61s`."""
         item = _resource("youtube#videoStats", video.video_id, parts, {}, video, self)
         if "snippet" in parts:
             item["snippet"] = {"publishTime": iso_time(video.published_at)}
         if "contentDetails" in parts:
-            item["contentDetails"] = {"duration": f"{_length(video)}s", "durationMillis": str(_length(video) * 1000)}
+            item["contentDetails"] = {
+                "duration": f"{_duration_s(video)}s",
+                "durationMillis": str(_duration_s(video) * 1000),
+            }
         if "statistics" in parts:
             item["statistics"] = _counts(video, self)
         return item
 
     def channel(self, channel: CatalogueChannel, parts: Collection[str]) -> Json:
-        """A `youtube#channel`."""
+        """Return a `youtube#channel`."""
         return _resource("youtube#channel", channel.channel_id, parts, _CHANNEL_PARTS, channel, self)
 
     def playlist_item(self, video: CatalogueVideo, position: int, parts: Collection[str]) -> Json:
-        """A `youtube#playlistItem` of the channel's uploads; of a private video it says little more than that."""
+        """Return a `youtube#playlistItem` of the channel's uploads; a private video has neither its title nor its date."""
         playlist = "UU" + video.channel_id[2:]
         private = self.world.is_private(video)
         item_id = base64.b64encode(f"{playlist}.{video.video_id}".encode()).decode()
@@ -74,7 +77,7 @@ class Wire:
         return item
 
     def search_result(self, video: CatalogueVideo) -> Json:
-        """A `youtube#searchResult`: the title and the channel's name escaped, the three small thumbnails only."""
+        """Return a `youtube#searchResult`: title and channel title are HTML-escaped, with the three small thumbnails."""
         snippet = self.snippet(video)
         for name in ("title", "channelTitle"):
             snippet[name] = html.escape(snippet[name]).replace("&#x27;", "&#39;")
@@ -91,8 +94,8 @@ class Wire:
         }
 
     def snippet(self, video: CatalogueVideo) -> Json:
-        """What every description of a video has in common."""
-        offered = offered_sizes(*self.world.image_size(video.video_id))
+        """Return the fields that every snippet of a video has."""
+        sizes = offered_sizes(*self.world.image_size(video.video_id))
         return {
             "publishedAt": iso_time(video.published_at),
             "channelId": video.channel_id,
@@ -104,7 +107,7 @@ class Wire:
                     "width": size.width,
                     "height": size.height,
                 }
-                for key, size in offered.items()
+                for key, size in sizes.items()
             },
             "channelTitle": video.channel_title,
         }
@@ -122,27 +125,33 @@ class Wire:
 
 
 def iso_time(moment: datetime) -> str:
-    """As the API writes a moment: `2026-11-20T12:00:00Z`."""
+    """Return a moment in the API's format, such as `2026-11-20T12:00:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def iso_duration(seconds: int) -> str:
-    """As the API writes a length: `PT1H2M3S`, units that are zero left out, `P0D` for none at all."""
+    """Return a duration in the API's format, such as `PT1H2M3S`: without units that are zero, `P0D` for 0 seconds."""
     days, rest = divmod(seconds, 86_400)
-    clock = [(rest // 3600, "H"), (rest % 3600 // 60, "M"), (rest % 60, "S")]
-    time = "".join(f"{count}{unit}" for count, unit in clock if count)
+    units = [(rest // 3600, "H"), (rest % 3600 // 60, "M"), (rest % 60, "S")]
+    time = "".join(f"{count}{unit}" for count, unit in units if count)
     return "P" + (f"{days}D" if days or not time else "") + (f"T{time}" if time else "")
 
 
 def _resource(
-    kind: str, item_id: str, parts: Collection[str], known: dict[str, Callable[..., Json]], about: object, wire: Wire
+    kind: str,
+    item_id: str,
+    parts: Collection[str],
+    writers: dict[str, Callable[..., Json]],
+    subject: object,
+    wire: Wire,
 ) -> Json:
+    """Return a resource with those of the requested parts for which there is a writer."""
     item: Json = {"kind": kind, "etag": etag(item_id, *sorted(parts)), "id": item_id}
-    return item | {part: known[part](about, wire) for part in known if part in parts}
+    return item | {part: writers[part](subject, wire) for part in writers if part in parts}
 
 
-def _length(video: CatalogueVideo) -> int:
-    """Seconds; what is not finished has none."""
+def _duration_s(video: CatalogueVideo) -> int:
+    """Return the duration in seconds; 0 for a live or upcoming video."""
     return video.duration_s if video.broadcast == "none" else 0
 
 
@@ -169,7 +178,7 @@ def _video_snippet(video: CatalogueVideo, wire: Wire) -> Json:
 
 def _video_details(video: CatalogueVideo, _: Wire) -> Json:
     return {
-        "duration": iso_duration(_length(video)),
+        "duration": iso_duration(_duration_s(video)),
         "dimension": "2d",
         "definition": "hd",
         "caption": "false",

@@ -1,4 +1,4 @@
-"""A catalogue as the public finds it now: views at the clock's moment, without what was removed, hidden or changed since."""
+"""The public state of a catalogue at the clock's moment, after videos were removed, hidden or changed."""
 
 import dataclasses
 import hashlib
@@ -10,13 +10,13 @@ from datetime import datetime
 
 from PIL import Image
 
-from demo.catalogues.source import CatalogueChannel, CatalogueVideo, Found, Query, Source
+from demo.catalogues.source import CatalogueChannel, CatalogueVideo, Query, SearchResult, Source
 from demo.clock import Clock
 
 
 @dataclasses.dataclass(frozen=True)
 class _Thumbnail:
-    """A picture put in the place of the catalogue's, `size` in pixels."""
+    """A picture that replaces the catalogue's; `size` is width and height in pixels, `since` the time of the change."""
 
     jpeg: bytes
     size: tuple[int, int]
@@ -24,28 +24,28 @@ class _Thumbnail:
 
 
 class World:
-    """A source, a clock, and what has happened to the videos. Every query reads the present state.
+    """A catalogue, a clock and the changes made to the videos. Every query returns the present state.
+
+    The methods that change a video or a channel raise KeyError for an unknown id.
 
     Args:
         source: the videos as they were observed.
-        clock: the present.
+        clock: states the present moment.
     """
 
     def __init__(self, source: Source, clock: Clock) -> None:
         self._source = source
         self._clock = clock
         self._removed: set[str] = set()
-        self._removed_at: dict[str, list[int]] = {}  # by channel, the positions in its uploads, sorted
-        self._private: dict[str, set[str]] = {}  # by channel
+        self._removed_at: dict[str, list[int]] = {}  # by channel: sorted positions in its uploads
+        self._private: dict[str, set[str]] = {}  # ids of private videos by channel
         self._closed: set[str] = set()
         self._titles: dict[str, str] = {}
         self._thumbnails: dict[str, _Thumbnail] = {}
         self._lock = threading.Lock()
 
-    # what happens
-
     def remove(self, video_id: str) -> None:
-        """As if it had never been."""
+        """Remove a video from every answer."""
         video = self._existing(video_id)
         channel = self._source.channel(video.channel_id)
         assert channel is not None
@@ -56,21 +56,21 @@ class World:
                 insort(self._removed_at.setdefault(video.channel_id, []), channel.videos.index(video))
 
     def make_private(self, video_id: str) -> None:
-        """Absent everywhere but from its channel's uploads, where it stands as a private video."""
+        """Hide a video everywhere except in its channel's uploads, which list it as a private video."""
         video = self._existing(video_id)
         with self._lock:
             if video_id not in self._removed:
                 self._private.setdefault(video.channel_id, set()).add(video_id)
 
     def close_channel(self, channel_id: str) -> None:
-        """The channel, its uploads and its videos are gone."""
+        """Remove a channel with its uploads and its videos."""
         if self._source.channel(channel_id) is None:
             raise KeyError(channel_id)
         with self._lock:
             self._closed.add(channel_id)
 
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
-        """Another picture at the same addresses; raises OSError when it cannot be read."""
+        """Replace the picture of a video. Raises OSError if the bytes are not a readable picture."""
         self._existing(video_id)
         with Image.open(io.BytesIO(jpeg)) as picture:
             size = picture.size
@@ -78,80 +78,90 @@ class World:
             self._thumbnails[video_id] = _Thumbnail(jpeg, size, self._clock.now)
 
     def rename(self, video_id: str, title: str) -> None:
+        """Change the title of a video."""
         self._existing(video_id)
         with self._lock:
             self._titles[video_id] = title
 
-    # what is found
-
     def video(self, video_id: str) -> CatalogueVideo | None:
-        """None for one that the public does not see."""
+        """Return a video, or None if it is not public."""
         video = self._source.video(video_id)
         return None if video is None or not self._public(video) else self._current(video)
 
     def videos(self, ids: Iterable[str]) -> list[CatalogueVideo]:
-        """Those of them that the public sees, each once."""
+        """Return the public videos among the ids, each once."""
         return [video for video in map(self.video, dict.fromkeys(ids)) if video is not None]
 
     def channel(self, channel_id: str) -> CatalogueChannel | None:
+        """Return a channel, or None if it is unknown or closed."""
         return None if channel_id in self._closed else self._source.channel(channel_id)
 
     def channel_by_handle(self, handle: str) -> CatalogueChannel | None:
+        """Return a channel by its handle, in any case and with or without @; None if it is unknown or closed."""
         channel = self._source.channel_by_handle(handle.removeprefix("@").casefold())
         return None if channel is None or channel.channel_id in self._closed else channel
 
     def uploads(self, channel: CatalogueChannel, start: int, stop: int) -> list[CatalogueVideo]:
-        """A stretch of a channel's uploads, newest first, the private ones (`is_private`) among them."""
+        """Return the uploads of a channel from position `start` to before `stop`, newest first, including private ones."""
         removed = list(self._removed_at.get(channel.channel_id, ()))
         if not removed:
             return [self._current(video) for video in channel.videos[start:stop]]
-        found = []
+        uploads = []
         for position in range(start, min(stop, len(channel.videos) - len(removed))):
-            for gone in removed:  # sorted, so each one passed shifts the rest by one
-                position += gone <= position
-            found.append(self._current(channel.videos[position]))
-        return found
+            for removed_position in removed:  # sorted: each removed upload before a position shifts it by one
+                position += removed_position <= position
+            uploads.append(self._current(channel.videos[position]))
+        return uploads
 
     def upload_count(self, channel: CatalogueChannel) -> int:
-        """Entries in the uploads playlist."""
+        """Return the number of entries in the uploads playlist."""
         return len(channel.videos) - len(self._removed_at.get(channel.channel_id, ()))
 
     def public_count(self, channel: CatalogueChannel) -> int:
-        """Videos that the public sees."""
+        """Return the number of public videos of a channel."""
         return self.upload_count(channel) - len(self._private.get(channel.channel_id, ()))
 
     def is_private(self, video: CatalogueVideo) -> bool:
+        """Return whether a video was made private."""
         return video.video_id in self._private.get(video.channel_id, ())
 
     def views(self, video: CatalogueVideo) -> int:
+        """Return the present view count of a video."""
         return self._source.views(video, self._clock.now)
 
     def channel_views(self, channel: CatalogueChannel) -> int:
+        """Return the present view count of a channel."""
         return self._source.channel_views(channel, self._clock.now)
 
-    def search(self, query: Query, text: str | None = None) -> Found:
-        """What the source finds and the public sees; `text` must occur in the title, in any case."""
-        found = self._source.search(query, self._clock.now)
-        public = [self._current(video) for video in found.videos if self._public(video)]
-        gone = len(found.videos) - len(public)
+    def search(self, query: Query, text: str | None = None) -> SearchResult:
+        """Return the public videos among the source's results. `text` must occur in the title, in any case."""
+        result = self._source.search(query, self._clock.now)
+        public = [self._current(video) for video in result.videos if self._public(video)]
+        hidden = len(result.videos) - len(public)
         if text:
             public = [video for video in public if text.casefold() in video.title.casefold()]
-            return Found(public, len(public))
-        return Found(public, found.total - gone)
+            return SearchResult(public, len(public))
+        return SearchResult(public, result.total - hidden)
 
     def image(self, video_id: str) -> bytes:
-        """JPEG bytes; KeyError for a video that the public does not see, OSError for a picture that cannot be read."""
+        """Return a picture as JPEG bytes.
+
+        Raises:
+            KeyError: the video is not public.
+            OSError: the picture cannot be read.
+        """
         if self.video(video_id) is None:
             raise KeyError(video_id)
         changed = self._thumbnails.get(video_id)
         return self._source.image(video_id) if changed is None else changed.jpeg
 
     def image_size(self, video_id: str) -> tuple[int, int]:
+        """Return width and height of a picture in pixels."""
         changed = self._thumbnails.get(video_id)
         return self._source.image_size(video_id) if changed is None else changed.size
 
     def image_version(self, video: CatalogueVideo) -> tuple[str, datetime]:
-        """A name that changes with the picture, and since when it is the picture."""
+        """Return a name that changes with the picture, and the time since when it is the picture."""
         changed = self._thumbnails.get(video.video_id)
         if changed is None:
             return "first", video.published_at

@@ -1,1 +1,1 @@
-"""The catalogues that the emulator shows: drawn, and of any size."""
+"""The catalogues that the emulator serves: from a folder, synthetic with drawn pictures, or vast."""

@@ -1,4 +1,4 @@
-"""Catalogues held in memory: channels, their videos and their pictures, seen at one moment."""
+"""Catalogues held in memory, and the reader of a catalogue folder."""
 
 import base64
 import csv
@@ -10,36 +10,37 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from demo.catalogues.source import CATEGORY_OF, CatalogueChannel, CatalogueVideo, Found, Query, Source
+from demo.catalogues.source import CATEGORY_OF, CatalogueChannel, CatalogueVideo, Query, SearchResult, Source
 from thumblab_core.errors import LabError
 from thumblab_core.niches import Niche
 
 
 class Catalogue(Source):
-    """A catalogue held in memory, its videos and channels in dictionaries by id.
+    """A catalogue in memory, with `videos` and `channels` in dictionaries by id.
 
     Args:
-        videos: every video, ids distinct.
-        observed_at: the moment the view counts are of (UTC).
+        videos: all videos, with distinct ids.
+        observed_at: the time of the view counts (UTC).
     """
 
     def __init__(self, videos: Iterable[CatalogueVideo], observed_at: datetime) -> None:
         self.observed_at = observed_at
         self.videos: dict[str, CatalogueVideo] = {video.video_id: video for video in videos}
-        of_channel: defaultdict[str, list[CatalogueVideo]] = defaultdict(list)
+        videos_by_channel: defaultdict[str, list[CatalogueVideo]] = defaultdict(list)
         for video in self.videos.values():
-            of_channel[video.channel_id].append(video)
+            videos_by_channel[video.channel_id].append(video)
         self.channels: dict[str, CatalogueChannel] = {}
         self._handles: dict[str, str] = {}
-        for channel_id, group in of_channel.items():
+        for channel_id, group in videos_by_channel.items():
             title = group[0].channel_title
             handle = "".join(letter for letter in title.casefold() if letter.isalnum())
             if not handle or handle in self._handles:
                 handle = f"{handle}-{channel_id[2:8].lower()}"
             self._handles[handle] = channel_id
-            fans = int(float(f"{sum(video.views for video in group) / 20:.2e}"))  # three significant digits are public
+            # YouTube shows subscribers with three significant digits.
+            subscribers = int(float(f"{sum(video.views for video in group) / 20:.2e}"))
             newest = tuple(newest_first(group))
-            self.channels[channel_id] = CatalogueChannel(channel_id, title, group[0].niche, newest, handle, fans)
+            self.channels[channel_id] = CatalogueChannel(channel_id, title, group[0].niche, newest, handle, subscribers)
 
     @property
     def video_count(self) -> int:
@@ -58,8 +59,8 @@ class Catalogue(Source):
     def channel_by_handle(self, handle: str) -> CatalogueChannel | None:
         return self.channels.get(self._handles.get(handle, ""))
 
-    def search(self, query: Query, now: datetime) -> Found:
-        found = [
+    def search(self, query: Query, now: datetime) -> SearchResult:
+        matches = [
             video
             for video in self.videos.values()
             if query.channel_id in (None, video.channel_id)
@@ -68,16 +69,20 @@ class Catalogue(Source):
             and (query.before is None or video.published_at < query.before)
         ]
         if query.order == "date":
-            found = newest_first(found)
+            matches = newest_first(matches)
         else:
-            found.sort(key=lambda video: (-self.views(video, now), video.video_id))
-        return Found(found, len(found))
+            matches.sort(key=lambda video: (-self.views(video, now), video.video_id))
+        return SearchResult(matches, len(matches))
 
 
 class FolderCatalogue(Catalogue):
-    """A catalogue on disk; pictures are read when asked for.
+    """A catalogue from a folder. Pictures are read on request.
 
-    `skipped` counts the rows that were left out: unreadable fields, an unknown niche, an id seen before, or no picture.
+    Args:
+        videos: all videos, with distinct ids.
+        observed_at: the time of the view counts (UTC).
+        images: path, and width and height in pixels, of each picture by video id.
+        skipped: the number of rows left out: unreadable fields, an unknown niche, a repeated id or a missing picture.
     """
 
     def __init__(
@@ -99,57 +104,57 @@ class FolderCatalogue(Catalogue):
 
 
 def newest_first(videos: Iterable[CatalogueVideo]) -> list[CatalogueVideo]:
-    """By publication time, latest first; ids decide ties."""
+    """Return videos sorted by publication time, latest first; ids decide ties."""
     return sorted(videos, key=lambda video: (-video.published_at.timestamp(), video.video_id))
 
 
 def channel_id_of(name: str) -> str:
-    """A YouTube-shaped channel id (`UC` and 22 URL-safe characters) that a name always gets again."""
+    """Return the channel id of a name, always the same, in YouTube's format: `UC` and 22 URL-safe characters."""
     digest = hashlib.sha256(f"channel:{name}".encode()).digest()
     return "UC" + base64.urlsafe_b64encode(digest).decode()[:22]
 
 
 def read_catalogue(folder: Path) -> FolderCatalogue:
-    """Read `videos.csv` and the headers of the pictures it names.
+    """Read `videos.csv` and the headers of the pictures that it names.
 
-    A row that cannot be read is skipped and counted. The clock is the latest `observed_at` of the rows that were read;
-    a publication date without a time counts as its midnight, UTC.
+    Invalid rows are skipped and counted. `observed_at` of the catalogue is the latest one of the valid rows. A publication
+    date without a time means midnight UTC.
 
     Raises:
-        LabError: there is no `videos.csv`, or no row of it can be read.
+        LabError: `videos.csv` is missing or has no valid row.
     """
     table = folder / "videos.csv"
     if not table.is_file():
         raise LabError(f"There is no videos.csv in {folder}. Name a folder that holds videos.csv and its images.")
     videos: dict[str, CatalogueVideo] = {}
     images: dict[str, tuple[Path, tuple[int, int]]] = {}
-    clocks: list[datetime] = []
+    observation_times: list[datetime] = []
     skipped = 0
     with table.open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
             try:
                 video, observed_at = _video(row)
                 if video.video_id in videos:
-                    raise ValueError("seen before")
+                    raise ValueError("repeated id")
                 path = folder / row["image"]
                 with Image.open(path) as picture:
-                    if picture.format not in ("JPEG", "MPO"):  # a JPEG with a second picture, as phones write
+                    if picture.format not in ("JPEG", "MPO"):  # MPO: a JPEG with a second picture, from phones
                         raise ValueError("not a JPEG")
                     images[video.video_id] = (path, picture.size)
             except (KeyError, TypeError, ValueError, OverflowError, OSError, UnidentifiedImageError, csv.Error):
                 skipped += 1
                 continue
             videos[video.video_id] = video
-            clocks.append(observed_at)
+            observation_times.append(observed_at)
     if not videos:
-        raise LabError(f"No row of {table} can be read. It needs the columns of a catalogue and a JPEG for each row.")
-    return FolderCatalogue(videos.values(), max(clocks), images, skipped)
+        raise LabError(f"{table} has no valid row. Give it the columns of a catalogue and a JPEG for each row.")
+    return FolderCatalogue(videos.values(), max(observation_times), images, skipped)
 
 
 def _video(row: dict[str, str]) -> tuple[CatalogueVideo, datetime]:
     views, duration_s = int(row["views"]), int(row["duration_s"])
     if views < 0 or duration_s < 0 or not row["video_id"] or not row["channel"]:
-        raise ValueError("a count below zero or an empty name")
+        raise ValueError("a negative number or an empty name")
     video = CatalogueVideo(
         video_id=row["video_id"],
         niche=Niche(row["niche"]).value,
@@ -160,7 +165,7 @@ def _video(row: dict[str, str]) -> tuple[CatalogueVideo, datetime]:
         published_at=_utc(row["published_on"]),
         duration_s=duration_s,
         tags=tuple(tag.strip() for tag in (row["tags"] or "").split(",") if tag.strip()),
-        aspect_ratio=None,  # no column tells it, and a wide thumbnail may well be a Short's
+        aspect_ratio=None,  # unknown: there is no such column, and a Short may have a wide thumbnail
     )
     return video, _utc(row["observed_at"])
 

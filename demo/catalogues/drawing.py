@@ -1,7 +1,7 @@
-"""Draws a thumbnail from six standardised attributes and a seed: everything else in the picture is nuisance.
+"""Draw a thumbnail from six standardised attributes and random variation.
 
-The attributes are the whole planted signal, so each one moves something large and plain: areas, colours, edges. What is not
-planted hides little of it: the catalogue asks whether a lab finds what is there to be seen, and is no eye test.
+Only the attributes affect views, so each one changes something large and plain: areas, colours, edges. The random variation
+hides little of them: the catalogue tests whether the lab finds a visible signal, not how well an encoder sees.
 """
 
 import threading
@@ -19,10 +19,13 @@ from demo.catalogues.motifs import HEIGHT, MOTIFS, WIDTH, Canvas, Colour, lit, r
 JPEG_QUALITY = 88
 
 ATTRIBUTES = ("subject_size", "warmth", "saturation", "contrast", "calm", "text_size")
-"""What is planted, in the order of every attribute vector: head radius, blue to orange, grey to vivid, dark ground
-behind a bright subject, few clutter shapes, height of the letters. All are standard normal over a channel's videos."""
+"""The planted attributes, in the order of every attribute vector: head radius, blue to orange, grey to vivid, dark
+background behind a bright subject, few clutter shapes, height of the letters.
 
-_LIMIT = 2.5  # attributes are drawn as if clipped here: beyond it a head would fill the frame
+Each is standard normal over the videos of a channel.
+"""
+
+_LIMIT = 2.5  # attributes are clipped to +-2.5: beyond it a head would fill the frame
 
 _SKINS = ((250, 214, 186), (238, 190, 152), (214, 158, 116), (176, 118, 82), (124, 80, 56))
 _HAIRS = ((38, 28, 26), (74, 46, 30), (128, 84, 44), (206, 168, 98), (150, 62, 34), (112, 112, 118))
@@ -35,11 +38,11 @@ class Style:
     """What the thumbnails of one channel share.
 
     Args:
-        hue: the channel's colour, as an angle in radians on the colour wheel.
+        hue: the channel's colour as an angle on the colour wheel, in radians.
         motif: the niche's clutter shape, a key of `motifs.MOTIFS`.
-        subject_right: where the subject stands, nearly always.
-        rays: whether a sunburst lies on the ground.
-        ink: of the large text.
+        subject_right: whether the subject is on the right, in 95% of the pictures.
+        rays: whether the background has a sunburst.
+        ink: colour of the large text.
     """
 
     hue: float
@@ -50,13 +53,13 @@ class Style:
 
 
 def draw(attributes: npt.NDArray[np.float64], style: Style, words: tuple[str, str], rng: np.random.Generator) -> bytes:
-    """A 640x360 JPEG.
+    """Return a drawn thumbnail as a 640x360 JPEG.
 
     Args:
         attributes: float64 (6,), standardised, in the order of `ATTRIBUTES`.
         style: what the channel's pictures share.
-        words: two lines of large text; their height is an attribute, their wording is not.
-        rng: source of all nuisance: pose, skin, hair, clothes, clutter, shades.
+        words: two lines of large text. Their height is an attribute, their wording has no effect.
+        rng: source of the random variation: pose, skin, hair, clothes, clutter, shades.
     """
     size, warmth, saturation, contrast, calm, text = np.clip(attributes, -_LIMIT, _LIMIT) / _LIMIT
     paint = _Paint(style.hue + float(rng.normal(0, 0.12)), float(warmth), float(saturation))
@@ -74,22 +77,22 @@ def draw(attributes: npt.NDArray[np.float64], style: Style, words: tuple[str, st
         MOTIFS[style.motif](canvas, place, colour, rng)
     _subject(canvas, (centre_x, centre_y), radius, paint, 1.0 + 0.22 * float(contrast), rng)
     _banner(canvas, words, 62 + 40 * float(text), side, style.ink, rng)
-    graded = _graded(canvas, float(warmth))
+    graded = _grade(canvas, float(warmth))
     ok, encoded = cv2.imencode(".jpg", graded[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not ok:
-        raise RuntimeError("OpenCV could not encode a drawn thumbnail")
+        raise RuntimeError("OpenCV could not encode a drawn thumbnail as JPEG")
     return bytes(encoded.tobytes())
 
 
-def _graded(canvas: Canvas, warmth: float) -> Canvas:
-    """The picture as under another light: of candles where warm, of an overcast sky where not."""
+def _grade(canvas: Canvas, warmth: float) -> Canvas:
+    """Return the canvas with red scaled up and blue scaled down by `warmth` (-1 to 1; negative is cold)."""
     steps = np.arange(256)[None, :, None] * np.array([1.0 + 0.16 * warmth, 1.0, 1.0 - 0.22 * warmth])
     graded: Canvas = cv2.LUT(canvas, steps.clip(0, 255).astype(np.uint8))
     return graded
 
 
 class _Paint:
-    """Mixes colours of a given luminance: saturation scales the colourfulness, warmth shifts blue towards orange."""
+    """A mixer of colours of a given luminance. Saturation scales the chroma; warmth shifts blue towards orange."""
 
     def __init__(self, hue: float, warmth: float, saturation: float) -> None:
         self.hue = hue
@@ -97,7 +100,7 @@ class _Paint:
         self.chroma = 50.0 * (1.0 + 0.75 * saturation)
 
     def colour(self, turn: float, luminance: float) -> Colour:
-        """RGB at `turn` radians from the channel's hue."""
+        """Return the RGB colour at `turn` radians from the channel's hue."""
         angle = self.hue + turn
         red = self.chroma * np.cos(angle) + 42 * self.warmth
         blue = self.chroma * np.cos(angle + 2.094) - 42 * self.warmth
@@ -115,12 +118,12 @@ def _background(paint: _Paint, ground: float, rng: np.random.Generator) -> Canva
         ],
         dtype=np.uint8,
     )
-    # four corners enlarged, the flat rim cut away: a smooth two-way gradient; small first, as that is faster
+    # Enlarging four corners and cropping the flat rim gives a smooth two-way gradient. Two steps are faster than one.
     small: Any = cv2.resize(np.ascontiguousarray(corners), (128, 72), interpolation=cv2.INTER_LINEAR)
-    ground_: Canvas = cv2.resize(
+    background: Canvas = cv2.resize(
         np.ascontiguousarray(small[18:54, 32:96]), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR
     )
-    return ground_
+    return background
 
 
 def _sunburst(canvas: Canvas, centre: tuple[float, float], rng: np.random.Generator) -> None:
@@ -136,7 +139,7 @@ def _sunburst(canvas: Canvas, centre: tuple[float, float], rng: np.random.Genera
 def _subject(
     canvas: Canvas, centre: tuple[float, float], radius: float, paint: _Paint, gain: float, rng: np.random.Generator
 ) -> None:
-    """Head and shoulders with a white cut-out rim; `radius` is half the height of the head, in pixels."""
+    """Draw head and shoulders with a white rim; `radius` is half the height of the head, in pixels."""
     x, y = centre
     skin = lit(_SKINS[int(rng.integers(len(_SKINS)))], 0.9 * gain)
     hair = lit(_HAIRS[int(rng.integers(len(_HAIRS)))], gain)
@@ -184,17 +187,20 @@ _font_lock = threading.Lock()
 
 @lru_cache(maxsize=2048)
 def _lettering(word: str, size: int, ink: Colour) -> tuple[Canvas, Canvas]:
-    """What a rimmed word leaves of the ground (255: all of it) and what it adds: two uint8 (height, width, 3)."""
-    with _font_lock:  # FreeType faces are not to be used by two threads at once
+    """Return how much of the background a rimmed word keeps (255: all) and the colour that it adds.
+
+    Both are uint8 (height, width, 3).
+    """
+    with _font_lock:  # a FreeType face is not thread-safe
         font = ImageFont.load_default(size)
-        rim, fat = max(2, size // 11), max(1, size // 34)
-        left, top, right, bottom = font.getbbox(word, stroke_width=rim + fat)
-        cover = []
-        for stroke in (rim + fat, fat):
+        rim, weight = max(2, size // 11), max(1, size // 34)
+        left, top, right, bottom = font.getbbox(word, stroke_width=rim + weight)
+        masks = []
+        for stroke in (rim + weight, weight):
             mask = Image.new("L", (int(right - left) + 1, int(bottom - top) + 1))
             ImageDraw.Draw(mask).text((-left, -top), word, fill=255, font=font, stroke_width=stroke)
-            cover.append((np.asarray(mask, dtype=np.float32) / 255.0)[:HEIGHT, :WIDTH, None])
-    outer, inner = cover
+            masks.append((np.asarray(mask, dtype=np.float32) / 255.0)[:HEIGHT, :WIDTH, None])
+    outer, inner = masks
     added = np.array(ink, dtype=np.float32) * inner + 14.0 * (outer - inner)
     kept = np.repeat(255.0 * (1.0 - outer), 3, axis=2)
     return kept.astype(np.uint8), added.clip(0, 255).astype(np.uint8)

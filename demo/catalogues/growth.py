@@ -1,25 +1,25 @@
-"""How views come with age: quickly at first, hardly any after some weeks."""
+"""The growth of views with age: fast at first, nearly none after some weeks."""
 
 from datetime import datetime
 
 from demo.catalogues.source import CatalogueVideo
 
 GROWTH_DAYS = 3.0
-"""The age at which a video has half of the views it will ever have."""
+"""The age at which a video has half of its final views."""
 
-_YOUNGEST_DAYS = 1 / 1440  # a video of no age would have all its growth before it
+_YOUNGEST_DAYS = 1 / 1440  # one minute; at age 0 the share of views would be 0
 
 
 def growth(age_days: float) -> float:
-    """The share of its final views that a video has at an age in days: age / (age + `GROWTH_DAYS`)."""
+    """Return the share of its final views that a video has at an age: age / (age + `GROWTH_DAYS`)."""
     return age_days / (age_days + GROWTH_DAYS)
 
 
-def grown(video: CatalogueVideo, observed_at: datetime, now: datetime) -> int:
-    """Views at `now` of a video that had `video.views` at `observed_at`, by the law of `growth`; never fewer than then."""
+def views_at(video: CatalogueVideo, observed_at: datetime, now: datetime) -> int:
+    """Return the views at `now` of a video that had `video.views` at `observed_at`, never fewer than `video.views`."""
     if now <= observed_at:
         return video.views
-    then, later = (
+    age_observed, age_now = (
         max((moment - video.published_at).total_seconds() / 86_400, _YOUNGEST_DAYS) for moment in (observed_at, now)
     )
-    return max(video.views, round(video.views * growth(later) / growth(then)))
+    return max(video.views, round(video.views * growth(age_now) / growth(age_observed)))

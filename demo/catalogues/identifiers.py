@@ -1,4 +1,4 @@
-"""Ids that look like YouTube's and lead back to a number, with nothing remembered: a keyed permutation of 64 bits."""
+"""Ids in YouTube's format that encode a number with a keyed permutation of 64 bits, so no table of ids is needed."""
 
 import base64
 import hashlib
@@ -9,61 +9,68 @@ _ROUNDS = 3
 
 
 class Permutation:
-    """A bijection of the numbers below 2^64 that looks random; each key gives another.
+    """A pseudorandom bijection of the numbers below 2^64; each key gives a different one.
 
-    Each round folds the high half onto the low one (its own inverse), multiplies by an odd number (which has an inverse
-    modulo 2^64) and adds a key by exclusive or.
+    Each round combines the high half with the low one by exclusive or (its own inverse), multiplies by an odd number (which
+    has an inverse modulo 2^64) and applies a mask by exclusive or.
     """
 
     def __init__(self, key: str) -> None:
         seeds = struct.unpack(f"<{2 * _ROUNDS}Q", hashlib.blake2b(key.encode(), digest_size=16 * _ROUNDS).digest())
         self._rounds = [(factor | 1, mask) for factor, mask in zip(seeds[::2], seeds[1::2], strict=True)]
-        self._back = [(pow(factor, -1, 1 << 64), mask) for factor, mask in reversed(self._rounds)]
+        self._inverse_rounds = [(pow(factor, -1, 1 << 64), mask) for factor, mask in reversed(self._rounds)]
 
     def forward(self, number: int) -> int:
+        """Return the image of a number."""
         for factor, mask in self._rounds:
             number ^= number >> 32
             number = (number * factor & _BITS) ^ mask
         return number ^ number >> 32
 
     def backward(self, number: int) -> int:
+        """Return the number whose image is `number`."""
         number ^= number >> 32
-        for factor, mask in self._back:
+        for factor, mask in self._inverse_rounds:
             number = (number ^ mask) * factor & _BITS
             number ^= number >> 32
         return number
 
 
 class VideoIds:
-    """Ids of 11 URL-safe characters, one for each number."""
+    """Video ids of 11 URL-safe characters, one for each number."""
 
     def __init__(self, seed: int) -> None:
         self._permutation = Permutation(f"video:{seed}")
 
     def of(self, index: int) -> str:
+        """Return the id of a number."""
         return base64.urlsafe_b64encode(struct.pack(">Q", self._permutation.forward(index))).decode()[:11]
 
     def index(self, video_id: str) -> int | None:
-        """The number that the id was made of (any text of the right shape has one); None for another shape."""
+        """Return the number that an id encodes, or None if it is not a valid id.
+
+        The number may be one that was never used, because nearly every text in the right format encodes a number.
+        """
         raw = _decoded(video_id, 11)
         if raw is None:
             return None
         index = self._permutation.backward(int.from_bytes(raw, "big"))
-        return index if self.of(index) == video_id else None  # the last character has bits to spare
+        return index if self.of(index) == video_id else None  # the last character has unused bits
 
 
 class ChannelIds:
-    """Ids of `UC` and 22 URL-safe characters, one for each number."""
+    """Channel ids of `UC` and 22 URL-safe characters, one for each number."""
 
     def __init__(self, seed: int) -> None:
         self._halves = Permutation(f"channel a:{seed}"), Permutation(f"channel b:{seed}")
 
     def of(self, index: int) -> str:
+        """Return the id of a number."""
         raw = struct.pack(">2Q", *(half.forward(index) for half in self._halves))
         return "UC" + base64.urlsafe_b64encode(raw).decode()[:22]
 
     def index(self, channel_id: str) -> int | None:
-        """The number that the id was made of; None for an id that was made of none."""
+        """Return the number that an id encodes, or None if the id encodes none."""
         raw = _decoded(channel_id[2:], 22)
         if raw is None:
             return None

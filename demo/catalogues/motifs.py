@@ -1,11 +1,11 @@
-"""The shapes that clutter the ground of a thumbnail, one kind for each niche."""
+"""The clutter shapes in the background of a thumbnail, one kind for each niche."""
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 WIDTH, HEIGHT = 640, 360
-"""Pixels of a drawn thumbnail."""
+"""Size of a drawn thumbnail in pixels."""
 
 Colour = tuple[int, int, int]
 Place = tuple[int, int]
@@ -13,19 +13,19 @@ Canvas = npt.NDArray[np.uint8]
 
 
 def rgb(red: float, green: float, blue: float) -> Colour:
-    """Cut to what a pixel can hold."""
+    """Return a colour, each channel clipped to 0..255 and truncated."""
     return tuple(int(min(255.0, max(0.0, value))) for value in (red, green, blue))  # type: ignore[return-value]
 
 
 def lit(colour: Colour, gain: float) -> Colour:
-    """Brighter or darker by a factor."""
+    """Return the colour multiplied by `gain`."""
     return rgb(*(value * gain for value in colour))
 
 
 def spread(count: int, rng: np.random.Generator) -> list[Place]:
-    """Places all over the canvas, evenly: the R2 sequence of Roberts (2018) from a random start.
+    """Return `count` evenly spread places on the canvas: the R2 sequence of Roberts (2018) from a random start.
 
-    By pure chance shapes would heap up, and how many there are could not be told from the picture.
+    Independent random places would overlap, so that the number of shapes would not be visible in the picture.
     """
     start, step = rng.random(2), np.array([0.7548776662466927, 0.5698402909980532])
     points = (start + np.arange(count)[:, None] * step) % 1.0
@@ -95,4 +95,4 @@ MOTIFS = {
     "flower": _flower,
     "stripe": _stripe,
 }
-"""By name; each draws one shape at a place on the canvas (uint8 RGB), in about the colour given."""
+"""Drawing functions by name. Each draws one shape at a place on the canvas (uint8 RGB) in about the given colour."""

@@ -1,4 +1,4 @@
-"""What the emulator asks of a catalogue, however it holds its videos."""
+"""The interface between the emulator and its catalogues."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ CATEGORY_OF: dict[str, str] = {niche.value: str(niche.category_id) for niche in 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueVideo:
-    """A video as it stood at the catalogue's `observed_at`; times are UTC, views lifetime totals.
+    """A video as it was at the catalogue's `observed_at`. Times are UTC and views are lifetime totals.
 
-    `aspect_ratio` is width over height, None where nobody knows; a video that is no finished recording (`broadcast`) has no
-    length, whatever `duration_s` says; `hidden_counts` keeps views and likes from the public; `language` is the BCP-47 code
-    that its owner stated; `trainable` says who may train on it: `all`, `none`, or parties by name.
+    `aspect_ratio` is width over height, or None if unknown. A live or upcoming video (`broadcast`) has no duration, whatever
+    `duration_s` is. `hidden_counts` hides views and likes from the public. `language` is the BCP-47 code that the owner
+    stated. `trainable` states who may train on the video: `all`, `none`, or parties by name.
     """
 
     video_id: str
@@ -42,9 +42,9 @@ class CatalogueVideo:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueChannel:
-    """A channel and its videos, newest first (equal times: by id, so that paging is stable).
+    """A channel and its videos, newest first. Videos of equal time are ordered by id, so that paging is stable.
 
-    `handle` is without its @; `videos` may be drawn up on demand.
+    `handle` has no leading @. `videos` may be computed on access.
     """
 
     channel_id: str
@@ -56,13 +56,13 @@ class CatalogueChannel:
 
     @property
     def uploads_playlist(self) -> str:
-        """YouTube's rule: the uploads of channel `UC...` are the playlist `UU...`."""
+        """The id of the uploads playlist: YouTube replaces the `UC` of the channel id by `UU`."""
         return "UU" + self.channel_id[2:]
 
 
 @dataclass(frozen=True)
 class Query:
-    """A search. `after` is inclusive, `before` is not; None leaves a condition out."""
+    """A search for videos published from `after` (inclusive) to `before` (exclusive). None omits a condition."""
 
     order: Order
     channel_id: str | None = None
@@ -72,56 +72,60 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The best of what a query asks for, in its order; `total` says how many there are."""
+class SearchResult:
+    """The first videos that match a query, in its order, and the `total` number of matches."""
 
     videos: Sequence[CatalogueVideo]
     total: int
 
 
 class Source(ABC):
-    """Videos and channels by id, and the pictures on demand.
+    """A catalogue: videos and channels by id, and pictures on request.
 
-    `observed_at` is the moment the view counts are of (UTC), where the emulator's clock starts.
+    `observed_at` is the time of the view counts (UTC). The emulator's clock starts there.
     """
 
     observed_at: datetime
 
     @property
     @abstractmethod
-    def video_count(self) -> int: ...
+    def video_count(self) -> int:
+        """The number of videos."""
 
     @property
     @abstractmethod
-    def channel_count(self) -> int: ...
+    def channel_count(self) -> int:
+        """The number of channels."""
 
     @abstractmethod
-    def video(self, video_id: str) -> CatalogueVideo | None: ...
+    def video(self, video_id: str) -> CatalogueVideo | None:
+        """Return a video, or None for an unknown id."""
 
     @abstractmethod
-    def channel(self, channel_id: str) -> CatalogueChannel | None: ...
+    def channel(self, channel_id: str) -> CatalogueChannel | None:
+        """Return a channel, or None for an unknown id."""
 
     @abstractmethod
     def channel_by_handle(self, handle: str) -> CatalogueChannel | None:
-        """By a handle in small letters without its @."""
+        """Return a channel by its handle, in lower case and without @, or None for an unknown handle."""
 
     @abstractmethod
-    def search(self, query: Query, now: datetime) -> Found:
-        """The same query gives the same videos in the same order while `now` is the same."""
+    def search(self, query: Query, now: datetime) -> SearchResult:
+        """Return the videos that match. Equal queries at an equal `now` return the same videos in the same order."""
 
     @abstractmethod
     def image(self, video_id: str) -> bytes:
-        """The picture as JPEG bytes; KeyError for an unknown id, OSError when it cannot be read any more."""
+        """Return a picture as JPEG bytes. Raises KeyError for an unknown id, OSError for an unreadable file."""
 
     @abstractmethod
     def image_size(self, video_id: str) -> tuple[int, int]:
-        """Width and height of `image(video_id)` in pixels, without drawing or reading it."""
+        """Return width and height of `image(video_id)` in pixels, without drawing or reading the picture."""
 
     def views(self, video: CatalogueVideo, now: datetime) -> int:
-        """Views at a moment: `video.views` at `observed_at`, and never fewer later."""
+        """Return the views at `now`: `video.views` at `observed_at`, never fewer later."""
         del now
         return video.views
 
     def channel_views(self, channel: CatalogueChannel, now: datetime) -> int:
-        """All views of a channel at a moment; never fewer later."""
+        """Return the views of a channel at `now`, never fewer later."""
         return sum(self.views(video, now) for video in channel.videos)

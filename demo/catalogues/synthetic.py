@@ -1,24 +1,24 @@
-"""A synthetic catalogue whose thumbnails are drawn, and whose views follow from what is drawn by a known formula.
+"""A synthetic catalogue with drawn thumbnails. A known formula computes views from picture and title.
 
 **The planted relation.** Each video has a latent quality, standard normal within its channel,
 
     q = sqrt(0.7) * picture + sqrt(0.3) * title
 
 `picture` is a weighted sum of the six standard normal attributes that `drawing.draw` turns into areas, colours and edges
-(`PICTURE_WEIGHTS`); `title` is a weighted sum of three standardised facts of the wording (`TITLE_WEIGHTS`). Then
+(`PICTURE_WEIGHTS`). `title` is a weighted sum of three standardised facts about the wording (`TITLE_WEIGHTS`). Then
 
     ln views = channel level + ln(age / (age + 3 days)) + SIGMA_Q * q + SIGMA_N * noise,    noise ~ N(0, 1)
 
-so age brings views quickly at first and hardly any after some weeks, in every channel alike.
+so in every channel views grow fast at first and hardly after some weeks.
 
-**The ceiling.** Take two videos of a channel, their views corrected for age. The difference of their ln views and the
+**The ceiling.** Take two videos of a channel, with views corrected for age. The difference of their ln views and the
 difference of their q are jointly Gaussian with correlation rho = SIGMA_Q / sqrt(SIGMA_Q^2 + SIGMA_N^2), and two such
 variables have the same sign with probability 1/2 + arcsin(rho)/pi (Sheppard 1899). As arcsin(rho) =
-atan(SIGMA_Q / SIGMA_N), a ranker that knew q would reach
+atan(SIGMA_Q / SIGMA_N), a ranker that knows q reaches
 
     AUC = 1/2 + atan(SIGMA_Q / SIGMA_N) / pi = 0.80
 
-and none can do better from picture and title. The title's facts are discrete, so q is Gaussian only nearly; the
+and no ranker can do better from picture and title. The title facts are discrete, so q is only nearly Gaussian; the
 difference is far below the sampling error of a catalogue of this size. By the same formula the picture alone reaches
 1/2 + arcsin(sqrt(0.7) * rho)/pi = 0.74 and the title alone 0.65.
 """
@@ -34,21 +34,21 @@ import numpy.typing as npt
 
 from demo.catalogues.catalogue import Catalogue, channel_id_of
 from demo.catalogues.drawing import ATTRIBUTES, INKS, Style, draw
-from demo.catalogues.growth import grown, growth
+from demo.catalogues.growth import growth, views_at
 from demo.catalogues.motifs import HEIGHT, WIDTH
 from demo.catalogues.source import CatalogueVideo
 from demo.catalogues.titles import VOCABULARY, compose, title_facts
 from thumblab_core.niches import NICHES
 
 CLOCK = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-"""When the synthetic catalogue is observed."""
+"""The time at which the synthetic and the vast catalogue are observed."""
 
 SIGMA_Q = 0.62
 SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""Standard deviations of ln views within a channel, from quality and from noise; chosen for a ceiling of 0.80."""
+"""Standard deviations of ln views within a channel, due to quality and to noise. They give a ceiling of 0.80."""
 
 PICTURE_SHARE = 0.7
-"""The part of the variance of q that comes from the picture; the rest comes from the title."""
+"""The share of the variance of q that comes from the picture; the rest comes from the title."""
 
 
 def _unit(*weights: float) -> npt.NDArray[np.float64]:
@@ -57,18 +57,18 @@ def _unit(*weights: float) -> npt.NDArray[np.float64]:
 
 
 PICTURE_WEIGHTS = _unit(0.50, 0.50, 0.30, 0.45, 0.25, 0.40)
-"""Weights of `drawing.ATTRIBUTES`, float64 (6,), of length 1."""
+"""Weights of `drawing.ATTRIBUTES`, float64 (6,), a unit vector."""
 
 TITLE_WEIGHTS = _unit(0.60, 0.50, 0.60)
-"""Weights of `titles.FACTS`, float64 (3,), of length 1."""
+"""Weights of `titles.FACTS`, float64 (3,), a unit vector."""
 
 _CHANNELS_PER_NICHE = 6
-_FEWEST_VIDEOS = 20  # a channel with fewer has too few pairs to learn from, so small catalogues have fewer channels
+_FEWEST_VIDEOS = 20  # fewer give too few pairs to learn from, so a small catalogue has fewer channels
 
 
 @dataclass(frozen=True)
 class PlantedThumbnail:
-    """A fresh thumbnail for a title: `image` is JPEG bytes, `quality` the planted q (1 is one standard deviation)."""
+    """A candidate that is not in the catalogue: `image` is JPEG bytes, `quality` the planted q in standard deviations."""
 
     name: str
     image: bytes
@@ -77,8 +77,8 @@ class PlantedThumbnail:
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """What a picture is drawn from: the seed's key, the attributes, the channel's style and the two lines of text."""
+class _Drawing:
+    """The input of a drawing: key of the random generator, attributes, style of the channel, two lines of text."""
 
     key: str
     attributes: npt.NDArray[np.float64]
@@ -87,25 +87,25 @@ class _Drawn:
 
 
 class SyntheticCatalogue(Catalogue):
-    """A `Catalogue` that knows the truth about itself; made by `synthetic_catalogue`.
+    """A catalogue with known quality of each video; created by `synthetic_catalogue`.
 
     Args:
-        videos: number of videos, over all niches.
+        videos: number of videos over all niches.
         seed: the same seed gives the same catalogue in every process.
 
     Raises:
-        ValueError: fewer videos than niches.
+        ValueError: there are fewer videos than niches.
     """
 
     def __init__(self, videos: int, seed: int) -> None:
         if videos < len(NICHES):
             raise ValueError(
-                f"a synthetic catalogue has at least {len(NICHES)} videos, one for each niche; got {videos}"
+                f"a synthetic catalogue needs at least {len(NICHES)} videos, one for each niche; got {videos}"
             )
         self.seed = seed
         per_niche = min(_CHANNELS_PER_NICHE, max(1, videos // (len(NICHES) * _FEWEST_VIDEOS)))
         channels = [(niche, VOCABULARY[niche].channels[index]) for index in range(per_niche) for niche in NICHES]
-        self._drawn: dict[str, _Drawn] = {}
+        self._drawings: dict[str, _Drawing] = {}
         self._quality: dict[str, float] = {}
         drafts = [
             draft
@@ -114,60 +114,61 @@ class SyntheticCatalogue(Catalogue):
         ]
         facts = np.stack([title_facts(draft.title) for draft in drafts])
         self._fact_mean, self._fact_std = facts.mean(axis=0), np.maximum(facts.std(axis=0), 1e-9)
-        super().__init__((self._grown(draft) for draft in drafts), CLOCK)
+        super().__init__((self._with_views(draft) for draft in drafts), CLOCK)
 
     def image(self, video_id: str) -> bytes:
-        drawn = self._drawn[video_id]
-        return draw(drawn.attributes, drawn.style, drawn.words, _rng(self.seed, drawn.key))
+        drawing = self._drawings[video_id]
+        return draw(drawing.attributes, drawing.style, drawing.words, _rng(self.seed, drawing.key))
 
     def image_size(self, video_id: str) -> tuple[int, int]:
         del video_id
         return WIDTH, HEIGHT
 
     def views(self, video: CatalogueVideo, now: datetime) -> int:
-        return grown(video, self.observed_at, now)
+        return views_at(video, self.observed_at, now)
 
     def planted_quality(self, video_id: str) -> float:
-        """q of a video, in standard deviations within its channel; KeyError for an unknown id."""
+        """Return q of a video, in standard deviations within its channel. Raises KeyError for an unknown id."""
         return self._quality[video_id]
 
     def attributes(self, video_id: str) -> npt.NDArray[np.float64]:
-        """What a picture is drawn from, float64 (6,) in the order of `ATTRIBUTES`; KeyError for an unknown id."""
-        return self._drawn[video_id].attributes
+        """Return the attributes of a picture, float64 (6,), ordered as `ATTRIBUTES`. Raises KeyError for an unknown id."""
+        return self._drawings[video_id].attributes
 
     def planted_picture(self, video_id: str) -> float:
-        """The picture's part of q before its share is applied: standard normal; KeyError for an unknown id."""
-        return float(self._drawn[video_id].attributes @ PICTURE_WEIGHTS)
+        """Return the term `picture` of q, standard normal. Raises KeyError for an unknown id."""
+        return float(self._drawings[video_id].attributes @ PICTURE_WEIGHTS)
 
     def ceiling(self) -> float:
-        """The best AUC any ranker can reach on age-corrected pairs of one channel: 1/2 + atan(SIGMA_Q / SIGMA_N) / pi."""
+        """Return the best possible AUC on age-corrected pairs of a channel: 1/2 + atan(SIGMA_Q / SIGMA_N) / pi."""
         return 0.5 + math.atan(SIGMA_Q / SIGMA_N) / math.pi
 
     def candidates(self, niche: str, seed: int) -> list[PlantedThumbnail]:
-        """Three thumbnails that no video has, for one title, of planted quality 1.5, 0 and -1.5, in shuffled order.
+        """Return three new thumbnails for one title, with planted quality 1.5, 0 and -1.5, in random order.
 
         Raises:
-            ValueError: the niche is none of the lab's.
+            ValueError: the niche is unknown.
         """
         if niche not in NICHES:
-            raise ValueError(f"{niche!r} is no niche; the niches are {', '.join(NICHES)}")
+            raise ValueError(f"{niche!r} is not a niche; use one of {', '.join(NICHES)}")
         rng = _rng(self.seed, f"candidates:{niche}:{seed}")
         title = min((compose(niche, rng) for _ in range(20)), key=lambda text: abs(self._title_part(text)))
         style = _style(niche, rng)
         words = VOCABULARY[niche].banners[int(rng.integers(len(VOCABULARY[niche].banners)))]
-        found = []
+        candidates = []
         for letter, quality in zip("abc", rng.permutation([1.5, 0.0, -1.5]), strict=True):
             picture = (float(quality) - math.sqrt(1 - PICTURE_SHARE) * self._title_part(title)) / math.sqrt(
                 PICTURE_SHARE
             )
-            free = 0.5 * rng.standard_normal(len(ATTRIBUTES))  # half the usual spread keeps the shifted ones drawable
-            attributes = free + (picture - free @ PICTURE_WEIGHTS) * PICTURE_WEIGHTS
+            # Half the usual spread keeps the shifted attributes within the drawable range.
+            unshifted = 0.5 * rng.standard_normal(len(ATTRIBUTES))
+            attributes = unshifted + (picture - unshifted @ PICTURE_WEIGHTS) * PICTURE_WEIGHTS
             image = draw(attributes, style, words, rng)
-            found.append(PlantedThumbnail(f"candidate-{letter}.jpg", image, title, float(quality)))
-        return found
+            candidates.append(PlantedThumbnail(f"candidate-{letter}.jpg", image, title, float(quality)))
+        return candidates
 
     def _drafts(self, niche: str, name: str, count: int) -> list[CatalogueVideo]:
-        """The videos of one channel with its level of views only; pictures are noted, not drawn."""
+        """Return the videos of a channel, all with the channel's level as views, and store the input of their drawings."""
         rng = _rng(self.seed, f"channel:{name}")
         style = _style(niche, rng)
         level = float(np.exp(rng.normal(11.0, 1.0)))
@@ -183,7 +184,7 @@ class SyntheticCatalogue(Catalogue):
             video_id = _video_id(f"{self.seed}:{key}")
             banners = VOCABULARY[niche].banners
             words = banners[int(rng.integers(len(banners)))]
-            self._drawn[video_id] = _Drawn(key, rng.standard_normal(len(ATTRIBUTES)), style, words)
+            self._drawings[video_id] = _Drawing(key, rng.standard_normal(len(ATTRIBUTES)), style, words)
             drafts.append(
                 CatalogueVideo(
                     video_id=video_id,
@@ -199,8 +200,8 @@ class SyntheticCatalogue(Catalogue):
             )
         return drafts
 
-    def _grown(self, draft: CatalogueVideo) -> CatalogueVideo:
-        """The draft with the views that its quality and its age bring."""
+    def _with_views(self, draft: CatalogueVideo) -> CatalogueVideo:
+        """Return the draft with the views that follow from its quality and age, and store its quality."""
         quality = math.sqrt(PICTURE_SHARE) * self.planted_picture(draft.video_id)
         quality += math.sqrt(1 - PICTURE_SHARE) * self._title_part(draft.title)
         self._quality[draft.video_id] = quality
@@ -215,7 +216,10 @@ class SyntheticCatalogue(Catalogue):
 
 
 def synthetic_catalogue(videos: int = 1800, seed: int = 7) -> SyntheticCatalogue:
-    """A catalogue of `videos` videos over all niches, six channels each: fewer where those had under 20 videos each."""
+    """Return a catalogue of `videos` videos over all niches.
+
+    A niche has six channels, or fewer if six would have under 20 videos each.
+    """
     return SyntheticCatalogue(videos, seed)
 
 
@@ -234,5 +238,5 @@ def _video_id(key: str) -> str:
 
 
 def _rng(seed: int, key: str) -> np.random.Generator:
-    """A generator of its own for every key, the same in every process."""
+    """Return the random generator of a key, the same in every process."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8]))

@@ -1,4 +1,4 @@
-"""Plausible titles per niche, and the three plain facts about a title that are planted."""
+"""Plausible titles by niche, and the three facts about a title that affect views."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from thumblab_core.niches import Niche
 
 FACTS = ("starts_with_number", "is_short", "strong_word")
-"""What is planted, in the order of `title_facts`: a leading number, few words, a word that promises much."""
+"""The planted facts, in the order of `title_facts`: a leading number, few words, a strong word."""
 
 STRONG_WORDS = ("Insane", "Shocking", "Incredible", "Ultimate", "Unbelievable", "Perfect", "Secret", "Terrifying")
 _NEUTRAL_WORDS = ("Common", "Usual", "Simple", "Recent", "Ordinary", "Quiet", "Typical", "Basic")
@@ -17,7 +17,16 @@ _NEUTRAL_WORDS = ("Common", "Usual", "Simple", "Recent", "Ordinary", "Quiet", "T
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words of one niche. `plurals` are what a list counts, `deeds` open a sentence, `topics` are its object."""
+    """The words of a niche.
+
+    Args:
+        motif: a key of `motifs.MOTIFS`.
+        channels: names of channels.
+        plurals: nouns that follow a number.
+        deeds: verbs that open a title.
+        topics: what a title is about.
+        banners: pairs of lines for the large text in the picture.
+    """
 
     motif: str
     channels: tuple[str, ...]
@@ -134,7 +143,7 @@ VOCABULARY: dict[str, Vocabulary] = {
 
 
 def compose(niche: str, rng: np.random.Generator) -> str:
-    """A title of 4 to 18 words: half of them start with a number, half carry a strong word, in every combination."""
+    """Return a random title of 4 to 18 words. Half start with a number and, independently, half have a strong word."""
     words = VOCABULARY[niche]
 
     def pick(options: tuple[str, ...]) -> str:
@@ -145,12 +154,12 @@ def compose(niche: str, rng: np.random.Generator) -> str:
         title = f"{int(rng.integers(3, 31))} {adjective} {pick(words.plurals)} About {pick(words.topics)}"
     else:
         title = f"{pick(words.deeds)} {pick(words.topics)}: {adjective} {pick(words.plurals)}"
-    tails = int(rng.integers(0, 4))  # one bit for each of the two
+    tails = int(rng.integers(0, 4))  # one bit for each of the two endings
     return " ".join([title, *([pick(_HOW)] if tails & 1 else []), *([pick(_WHY)] if tails & 2 else [])])
 
 
 def title_facts(title: str) -> npt.NDArray[np.float64]:
-    """The planted facts of a title, float64 (3,) in the order of `FACTS`: 0 or 1, minus the number of words, 0 or 1."""
+    """Return the facts of a title, float64 (3,) in the order of `FACTS`: 0 or 1, minus the number of words, 0 or 1."""
     words = re.findall(r"\w+", title)
     return np.array(
         [title[:1].isdigit(), -len(title.split()), any(word in STRONG_WORDS for word in words)], dtype=np.float64

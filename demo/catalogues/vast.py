@@ -1,8 +1,8 @@
-"""A catalogue of any size that exists only where one looks: every video follows from the seed and its number.
+"""A catalogue of any size whose videos are computed on request, each from the seed and its number.
 
-Memory grows with the channels, not with the videos. The k-th newest of a channel's n videos was published
-`89 * (k + jitter) / n` days before the clock, so that a window of time is a stretch of numbers.
-There is no planted relation between pictures and views here; what is planted is what a collector should tell apart.
+Memory grows with the number of channels, not of videos. The k-th newest of a channel's n videos was published
+`89 * (k + jitter) / n` days before the clock, so a time window is a range of numbers. Pictures and views are unrelated. The
+catalogue contains the kinds of videos that a collector must tell apart (`vast_fields.KINDS`).
 """
 
 import heapq
@@ -17,42 +17,43 @@ from typing import overload
 import cv2
 import numpy as np
 
-from demo.catalogues.growth import grown
+from demo.catalogues.growth import views_at
 from demo.catalogues.identifiers import ChannelIds, VideoIds
 from demo.catalogues.motifs import HEIGHT, WIDTH
-from demo.catalogues.source import CATEGORY_OF, CatalogueChannel, CatalogueVideo, Found, Query, Source
+from demo.catalogues.source import CATEGORY_OF, CatalogueChannel, CatalogueVideo, Query, SearchResult, Source
 from demo.catalogues.synthetic import CLOCK
 from demo.catalogues.titles import VOCABULARY
-from demo.catalogues.vast_fields import KINDS, PLAIN, kind_of, made_up
+from demo.catalogues.vast_fields import KINDS, PLAIN, kind_of, make_video
 from demo.catalogues.vast_numbers import Numbers, Plan
 from thumblab_core.niches import NICHES
 
 _FEWEST_UPLOADS = 10
-_UNEVENNESS = 1.3  # standard deviation of the logarithm of a channel's size
-_SMALL_EVERY = 50  # one channel in so many has under 100 subscribers
-_RANKED = 600  # how deep a search is answered
-_CANDIDATES = 2_000  # and among how many it looks for the most viewed
+_UNEVENNESS = 1.3  # standard deviation of ln(videos of a channel)
+_SMALL_EVERY = 50  # one channel in 50 has under 100 subscribers
+_RANKED = 600  # the largest number of results of a search
+_CANDIDATES = 2_000  # size of the sample in which a search looks for the most viewed videos
 
 
 @dataclass(frozen=True)
 class Planted:
-    """What there is to be found, by kind (`vast_fields.KINDS` and `plain`; each video is of one).
+    """The number of videos of each kind (`vast_fields.KINDS` and `plain`), and of channels with under 100 subscribers.
 
-    A video that is `upcoming` has no views and one that is not finished has no length, which makes them no other kind.
+    Each video has one kind. An `upcoming` video has no views and a `live` or `upcoming` one no duration, but they do not
+    count as `few_views` or `under_a_minute`.
     """
 
     videos: dict[str, int]
-    of_small_channels: dict[str, int]
     small_channels: int
 
 
 class VastCatalogue(Source):
-    """Channels of very unequal size over all niches; made by `vast_catalogue`."""
+    """A computed catalogue with channels of very unequal size in all niches; created by `vast_catalogue`."""
 
     def __init__(self, channels: int, videos: int, seed: int) -> None:
         if not len(NICHES) <= channels <= videos:
             raise ValueError(
-                f"at least {len(NICHES)} channels and a video for each are needed; got {channels}, {videos}"
+                f"a vast catalogue needs at least {len(NICHES)} channels and a video for each channel; "
+                f"got {channels} channels and {videos} videos"
             )
         self.observed_at = CLOCK
         self._seed = seed
@@ -60,9 +61,9 @@ class VastCatalogue(Source):
         rng = np.random.default_rng(seed)
         levels = np.exp(rng.normal(10.0, 1.2, channels)).tolist()
         self._numbers = Numbers(_sizes(channels, videos, rng), levels, seed)
-        self._channels = [self._made_channel(index, int(rng.integers(1, 100))) for index in range(channels)]
+        self._channels = [self._make_channel(index, int(rng.integers(1, 100))) for index in range(channels)]
         self._handles = {channel.handle: index for index, channel in enumerate(self._channels)}
-        self._find = lru_cache(maxsize=16)(self._found)
+        self._cached_search = lru_cache(maxsize=16)(self._search)
 
     @property
     def video_count(self) -> int:
@@ -74,6 +75,7 @@ class VastCatalogue(Source):
 
     @property
     def channel_ids(self) -> list[str]:
+        """The ids of all channels."""
         return [channel.channel_id for channel in self._channels]
 
     def video(self, video_id: str) -> CatalogueVideo | None:
@@ -88,20 +90,20 @@ class VastCatalogue(Source):
         index = self._handles.get(handle)
         return None if index is None else self._channels[index]
 
-    def search(self, query: Query, now: datetime) -> Found:
-        """Views are compared as they were at `observed_at`, among an even sample of every channel's videos."""
+    def search(self, query: Query, now: datetime) -> SearchResult:
+        """Return the newest matches, or the most viewed at `observed_at` in an even sample of each channel's matches."""
         del now
-        return self._find(query)
+        return self._cached_search(query)
 
     def image(self, video_id: str) -> bytes:
-        """640x360: a random pattern of soft colours, another one for each video."""
-        colours = np.random.default_rng([self._seed, self._known(video_id)]).integers(
+        """Return a 640x360 JPEG: a random pattern of soft colours, different for each video."""
+        colours = np.random.default_rng([self._seed, self._number(video_id)]).integers(
             0, 256, (9, 16, 3), dtype=np.uint8
         )
         picture = cv2.resize(colours, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
         ok, encoded = cv2.imencode(".jpg", picture)
         if not ok:
-            raise RuntimeError("OpenCV could not encode a pattern")
+            raise RuntimeError("OpenCV could not encode a random pattern as JPEG")
         return bytes(encoded.tobytes())
 
     def image_size(self, video_id: str) -> tuple[int, int]:
@@ -109,72 +111,66 @@ class VastCatalogue(Source):
         return WIDTH, HEIGHT
 
     def views(self, video: CatalogueVideo, now: datetime) -> int:
-        return grown(video, self.observed_at, now)
+        return views_at(video, self.observed_at, now)
 
     def channel_views(self, channel: CatalogueChannel, now: datetime) -> int:
-        """About what its videos come to: the sum is not worth making every one of them up."""
+        """Return the channel's level times its number of videos, because an exact sum would compute every video."""
         del now
         plan = self._numbers.plans[self._handles[channel.handle]]
         return round(plan.level * plan.size)
 
     def planted(self) -> Planted:
-        """Counts by kind; looks at every video, which takes some microseconds each."""
-        every: Counter[str] = Counter(dict.fromkeys((*KINDS, PLAIN), 0))
-        small: Counter[str] = every.copy()
-        small_channels = [index for index, channel in enumerate(self._channels) if channel.subscribers < 100]
-        for index, plan in enumerate(self._numbers.plans):
-            kinds = Counter(kind_of(self._numbers.dice(number)) for number in range(plan.start, plan.stop))
-            every.update(kinds)
-            if index in small_channels:
-                small.update(kinds)
-        return Planted(dict(every), dict(small), len(small_channels))
+        """Count the videos by kind. This takes some microseconds for each video."""
+        kinds: Counter[str] = Counter(dict.fromkeys((*KINDS, PLAIN), 0))
+        kinds.update(kind_of(self._numbers.dice(number)) for number in range(self.video_count))
+        return Planted(dict(kinds), sum(channel.subscribers < 100 for channel in self._channels))
 
     def kind(self, video_id: str) -> str:
-        """One of `vast_fields.KINDS`, or `plain`; KeyError for an unknown id."""
-        return kind_of(self._numbers.dice(self._known(video_id)))
+        """Return the kind of a video, one of `vast_fields.KINDS` or `plain`. Raises KeyError for an unknown id."""
+        return kind_of(self._numbers.dice(self._number(video_id)))
 
     def at(self, index: int) -> CatalogueVideo:
-        """The video of a number below `video_count`."""
-        number = self._numbers.channel(index)
-        plan = self._numbers.plans[number]
+        """Return the video with a number below `video_count`."""
+        channel = self._numbers.channel(index)
+        plan = self._numbers.plans[channel]
         published_at, dice = self._numbers.published(plan, index), self._numbers.dice(index)
-        return made_up(self._video_ids.of(index), self._channels[number], plan.level, published_at, dice)
+        return make_video(self._video_ids.of(index), self._channels[channel], plan.level, published_at, dice)
 
     def position(self, video: CatalogueVideo) -> int:
-        """Where it stands in its channel's uploads; KeyError for one of another catalogue."""
-        index = self._known(video.video_id)
+        """Return the position of a video in its channel's uploads. Raises KeyError for an unknown video."""
+        index = self._number(video.video_id)
         return index - self._numbers.plans[self._numbers.channel(index)].start
 
-    def _known(self, video_id: str) -> int:
+    def _number(self, video_id: str) -> int:
         index = self._video_ids.index(video_id)
         if index is None or index >= self.video_count:
             raise KeyError(video_id)
         return index
 
-    def _made_channel(self, index: int, few: int) -> CatalogueChannel:
+    def _make_channel(self, index: int, few_subscribers: int) -> CatalogueChannel:
         niche = NICHES[index % len(NICHES)]
         plan = self._numbers.plans[index]
         names = VOCABULARY[niche].channels
         title = f"{names[index // len(NICHES) % len(names)]} {index}"
         handle = "".join(letter for letter in title.casefold() if letter.isalnum())
         small = index % _SMALL_EVERY == _SMALL_EVERY - 1
-        subscribers = few if small else max(100, int(float(f"{plan.level * 4:.2e}")))
+        subscribers = few_subscribers if small else max(100, int(float(f"{plan.level * 4:.2e}")))
         uploads = _Uploads(self, plan.start, plan.size)
         return CatalogueChannel(self._channel_ids.of(index), title, niche, uploads, handle, subscribers)
 
-    def _found(self, query: Query) -> Found:
-        spans = [self._numbers.window(plan, query.after, query.before) for plan in self._asked(query)]
+    def _search(self, query: Query) -> SearchResult:
+        spans = [self._numbers.window(plan, query.after, query.before) for plan in self._matching_plans(query)]
         spans = [span for span in spans if span]
         if query.order == "date":
-            best = [self.at(index) for index in itertools.islice(self._numbers.newest(spans), _RANKED)]
+            videos = [self.at(index) for index in itertools.islice(self._numbers.newest(spans), _RANKED)]
         else:
-            each = max(1, _CANDIDATES // max(1, len(spans)))
-            sample = (self.at(index) for span in spans for index in span[:: max(1, len(span) // each)])
-            best = heapq.nsmallest(_RANKED, sample, key=lambda video: (-video.views, video.video_id))
-        return Found(best, sum(map(len, spans)))
+            per_channel = max(1, _CANDIDATES // max(1, len(spans)))
+            sample = (self.at(index) for span in spans for index in span[:: max(1, len(span) // per_channel)])
+            videos = heapq.nsmallest(_RANKED, sample, key=lambda video: (-video.views, video.video_id))
+        return SearchResult(videos, sum(map(len, spans)))
 
-    def _asked(self, query: Query) -> list[Plan]:
-        """The channels that can have what is asked for."""
+    def _matching_plans(self, query: Query) -> list[Plan]:
+        """Return the plans of the channels that match the query's channel and categories."""
         if query.channel_id is None:
             numbers: Iterable[int] = range(self.channel_count)
         else:
@@ -189,7 +185,7 @@ class VastCatalogue(Source):
 
 
 class _Uploads(Sequence[CatalogueVideo]):
-    """A channel's videos, made up when they are looked at."""
+    """The videos of a channel, computed on access."""
 
     def __init__(self, catalogue: VastCatalogue, start: int, size: int) -> None:
         self._catalogue = catalogue
@@ -210,26 +206,31 @@ class _Uploads(Sequence[CatalogueVideo]):
         return self._catalogue.at(self._numbers[at])
 
     def index(self, value: object, start: int = 0, stop: int | None = None) -> int:
-        """O(1), where a sequence would look at one after another."""
+        """Return the position of a video in constant time; `Sequence.index` would compare one video after another."""
         del start, stop
-        if not isinstance(value, CatalogueVideo):  # as a sequence's own `index` says it
-            raise ValueError(f"{value!r} is no video")
+        if not isinstance(value, CatalogueVideo):  # ValueError, as `Sequence.index` raises
+            raise ValueError(f"{value!r} is not a video of this channel")
         return self._catalogue.position(value)
 
 
 def vast_catalogue(channels: int = 1500, videos: int = 200_000, seed: int = 7) -> VastCatalogue:
-    """A catalogue of exactly so many videos, at least ten in each channel where there are enough.
+    """Return a catalogue of exactly `videos` videos in `channels` channels.
+
+    Each channel has at least ten videos if there are enough.
 
     Raises:
-        ValueError: fewer channels than niches, or fewer videos than channels.
+        ValueError: there are fewer channels than niches, or fewer videos than channels.
     """
     return VastCatalogue(channels, videos, seed)
 
 
 def _sizes(channels: int, videos: int, rng: np.random.Generator) -> list[int]:
-    """Very unequal numbers that add up: the same few to each channel, the rest by a log-normal law."""
-    few = min(_FEWEST_UPLOADS, videos // channels)
+    """Return the number of videos of each channel: an equal minimum, and a log-normal share of the rest.
+
+    The sizes add up to `videos`.
+    """
+    minimum = min(_FEWEST_UPLOADS, videos // channels)
     weights = rng.lognormal(0.0, _UNEVENNESS, channels)
-    sizes = few + np.floor((videos - few * channels) * weights / weights.sum()).astype(int)
+    sizes = minimum + np.floor((videos - minimum * channels) * weights / weights.sum()).astype(int)
     sizes[int(np.argmax(weights))] += videos - int(sizes.sum())
     return [int(size) for size in sizes]

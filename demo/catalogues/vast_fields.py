@@ -1,4 +1,4 @@
-"""What a video of the vast catalogue is like, from eight random numbers of its own."""
+"""The fields of a video of the vast catalogue, computed from its eight random numbers."""
 
 import math
 from datetime import datetime
@@ -14,19 +14,23 @@ SPAN_DAYS = 89.0
 
 PLAIN = "plain"
 KINDS = ("few_views", "under_a_minute", "over_an_hour", "short", "live", "upcoming", "other_language")
-"""Planted, `SHARE` of all videos each: under 1,000 views, under 60 s, over 3,600 s, up to 180 s and portrait, live,
-upcoming, not in English. A `plain` video is none of these: English, landscape, 181 to 1,980 s, 1,000 views or more."""
+"""The special kinds, each a `SHARE` of all videos: under 1,000 views, under 60 s, over 3,600 s, up to 180 s and portrait,
+live, upcoming, not in English.
+
+A `PLAIN` video is English and landscape, lasts 181 to 1,980 s and has at least 1,000 views.
+"""
 
 SHARE = 0.03
+"""The share of each special kind among all videos."""
 
 Dice = tuple[int, ...]
-"""Eight numbers below 2^64: age, kind, and what else is made up."""
+"""Eight random numbers below 2^64. They determine age, kind, views, duration, wording and language; two are unused."""
 
-_WHOLE = float(1 << 64)
+_RANGE = float(1 << 64)  # dice divided by it are uniform in [0, 1)
 _SPREAD = 0.7  # standard deviation of ln views within a channel
 _NORMAL = NormalDist()
 
-_ELSEWHERE = {
+_FOREIGN_TITLES = {
     "es": ("Cómo aprender esto en una semana", "Diez errores que todos cometemos", "Lo que nadie te cuenta"),
     "de": ("Warum das niemand richtig macht", "Zehn Dinge, die du wissen musst", "Mein ehrliches Fazit"),
     "fr": ("Ce que personne ne vous dit", "Dix erreurs à ne pas faire", "Mon avis après un mois"),
@@ -36,20 +40,20 @@ _ELSEWHERE = {
 
 
 def kind_of(dice: Dice) -> str:
-    """One of `KINDS`, or `PLAIN`."""
-    number = int(dice[1] / _WHOLE / SHARE)
+    """Return the kind of a video: one of `KINDS`, or `PLAIN`."""
+    number = int(dice[1] / _RANGE / SHARE)
     return KINDS[number] if number < len(KINDS) else PLAIN
 
 
 def age_seconds(position: int, size: int, dice: Dice) -> int:
-    """The age of the video at a position in a channel of `size`; it grows with the position."""
-    return int(SPAN_DAYS * 86_400 * (position + dice[0] / _WHOLE) / size)
+    """Return the age of the video at a position in a channel of `size` videos; it grows with the position."""
+    return int(SPAN_DAYS * 86_400 * (position + dice[0] / _RANGE) / size)
 
 
-def made_up(
+def make_video(
     video_id: str, channel: CatalogueChannel, level: float, published_at: datetime, dice: Dice
 ) -> CatalogueVideo:
-    """The video itself; `level` is what its channel's videos come to on the long run, in views."""
+    """Return the video. `level` is the usual final number of views in its channel."""
     kind = kind_of(dice)
     language, title = _wording(channel.niche, kind, dice)
     return CatalogueVideo(
@@ -60,7 +64,7 @@ def made_up(
         title,
         _views(kind, level, published_at, dice),
         published_at,
-        _length(kind, dice[3]),
+        _duration_s(kind, dice[3]),
         tags=tuple(title.lower().split()[:4]),
         aspect_ratio=9 / 16 if kind == "short" else 16 / 9,
         broadcast=_broadcast(kind),
@@ -77,13 +81,13 @@ def _views(kind: str, level: float, published_at: datetime, dice: Dice) -> int:
         return 0
     if kind == "few_views":
         return 10 + dice[2] % 990
-    luck = _NORMAL.inv_cdf(min(max(dice[2] / _WHOLE, 1e-6), 1 - 1e-6))
+    luck = _NORMAL.inv_cdf(min(max(dice[2] / _RANGE, 1e-6), 1 - 1e-6))
     share = growth((CLOCK - published_at).total_seconds() / 86_400)
     return max(1_000 + dice[2] % 500, round(level * share * math.exp(_SPREAD * luck)))
 
 
-def _length(kind: str, number: int) -> int:
-    """Seconds."""
+def _duration_s(kind: str, number: int) -> int:
+    """Return the duration in seconds."""
     if kind in ("live", "upcoming"):
         return 0
     if kind == "under_a_minute":
@@ -94,16 +98,16 @@ def _length(kind: str, number: int) -> int:
 
 
 def _wording(niche: str, kind: str, dice: Dice) -> tuple[str | None, str]:
-    """Language and title; a third of the videos in English do not say so."""
+    """Return language and title. A third of the English videos state no language."""
     first, second, third, fourth = (dice[4] >> shift & 0xFFFF for shift in (0, 16, 32, 48))
     if kind == "other_language":
-        language = tuple(_ELSEWHERE)[first % len(_ELSEWHERE)]
-        titles = _ELSEWHERE[language]
+        language = tuple(_FOREIGN_TITLES)[first % len(_FOREIGN_TITLES)]
+        titles = _FOREIGN_TITLES[language]
         return language, f"{titles[second % len(titles)]} {third % 100}"
     words = VOCABULARY[niche]
-    language_told = None if dice[5] % 3 == 0 else "en"
+    stated_language = None if dice[5] % 3 == 0 else "en"
     topic, plural = words.topics[first % len(words.topics)], words.plurals[second % len(words.plurals)]
     strong = STRONG_WORDS[third % len(STRONG_WORDS)]
     if fourth % 2:
-        return language_told, f"{3 + fourth % 28} {strong} {plural} About {topic}"
-    return language_told, f"{words.deeds[fourth // 2 % len(words.deeds)]} {topic}: {strong} {plural}"
+        return stated_language, f"{3 + fourth % 28} {strong} {plural} About {topic}"
+    return stated_language, f"{words.deeds[fourth // 2 % len(words.deeds)]} {topic}: {strong} {plural}"

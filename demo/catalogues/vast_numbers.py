@@ -1,4 +1,4 @@
-"""How the videos of the vast catalogue are numbered: channel by channel, each channel's newest first, without gaps."""
+"""The numbering of the videos of the vast catalogue: channel by channel, newest first, without gaps."""
 
 import heapq
 import itertools
@@ -15,7 +15,7 @@ from demo.catalogues.vast_fields import SPAN_DAYS, Dice, age_seconds
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where a channel's videos begin in the numbering, how many they are, and the views they come to on the long run."""
+    """The first number of a channel's videos, how many there are, and `level`, the usual final number of views."""
 
     start: int
     size: int
@@ -23,16 +23,17 @@ class Plan:
 
     @property
     def stop(self) -> int:
+        """The number after the channel's last video."""
         return self.start + self.size
 
 
 class Numbers:
-    """What can be said of a video from its number alone.
+    """Computes channel, publication time and random numbers of a video from its number.
 
     Args:
-        sizes: videos by channel.
-        levels: views that a video comes to on the long run, by channel.
-        seed: of everything.
+        sizes: number of videos of each channel.
+        levels: usual final number of views in each channel.
+        seed: determines all random numbers.
     """
 
     def __init__(self, sizes: Sequence[int], levels: Sequence[float], seed: int) -> None:
@@ -43,26 +44,29 @@ class Numbers:
         self._starts = starts
 
     def channel(self, index: int) -> int:
-        """The number of a video's channel."""
+        """Return the number of the channel of a video."""
         return bisect_right(self._starts, index) - 1
 
     def dice(self, index: int) -> Dice:
+        """Return the random numbers of a video."""
         return struct.unpack("<8Q", blake2b(struct.pack("<Q", index), key=self._key).digest())
 
     def published(self, plan: Plan, index: int) -> datetime:
+        """Return the publication time of a video of the channel."""
         return CLOCK - timedelta(seconds=age_seconds(index - plan.start, plan.size, self.dice(index)))
 
     def window(self, plan: Plan, after: datetime | None, before: datetime | None) -> range:
-        """A channel's videos that were published at or after the one moment and before the other."""
+        """Return the numbers of a channel's videos published from `after` (inclusive) to `before` (exclusive)."""
         first, last = plan.start, plan.stop
         if before is not None:
             first = self._first_before(plan, before)
         if after is not None:
-            last = self._first_before(plan, after)  # the first that is older: one of that very moment is in
+            # The first video older than `after`, so that a video published exactly then is included.
+            last = self._first_before(plan, after)
         return range(first, max(first, last))
 
     def newest(self, spans: Sequence[range]) -> Iterator[int]:
-        """The videos of several windows, latest first, looked at no further than one goes on."""
+        """Yield the videos of several windows, latest first, and compute only as many as are requested."""
         return (index for _, index in heapq.merge(*map(self._dated, spans)))
 
     def _dated(self, span: range) -> Iterator[tuple[float, int]]:
@@ -71,7 +75,10 @@ class Numbers:
             yield -self.published(plan, index).timestamp(), index
 
     def _first_before(self, plan: Plan, moment: datetime) -> int:
-        """The newest video that is older than the moment: guessed from the even spacing, then found among neighbours."""
+        """Return the newest video that is older than the moment.
+
+        The even spacing of videos gives a guess, from which a short scan finds the video.
+        """
         days = (CLOCK - moment).total_seconds() / 86_400
         index = plan.start + min(plan.size, max(0, int(plan.size * days / SPAN_DAYS) - 1))
         while index < plan.stop and self.published(plan, index) >= moment:

@@ -1,4 +1,4 @@
-"""A small synthetic catalogue, and an emulator of its own for each test."""
+"""Fixtures: a small synthetic catalogue, and for each test a running emulator of it."""
 
 from collections.abc import Iterator
 

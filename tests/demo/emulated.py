@@ -1,4 +1,4 @@
-"""How the tests of the emulator talk to it: Google's own client, and bare HTTP over a socket."""
+"""Clients of the emulator for tests: Google's own client, and plain HTTP."""
 
 import http.client
 import json
@@ -21,17 +21,17 @@ def client(emulator: Emulator, key: str = "any key") -> Any:
 
 
 def error(request: Any) -> tuple[HttpError, dict[str, Any]]:
-    """The client's exception, and the error in the body."""
+    """Return the client's exception and the error in the body."""
     with pytest.raises(HttpError) as caught:
         request.execute()
-    found = json.loads(caught.value.content)["error"]
-    assert found["code"] == caught.value.resp.status
-    return caught.value, found
+    body_error = json.loads(caught.value.content)["error"]
+    assert body_error["code"] == caught.value.resp.status
+    return caught.value, body_error
 
 
 def refusal(request: Any) -> tuple[int, str]:
-    found = error(request)[1]
-    return found["code"], found["errors"][0]["reason"]
+    body_error = error(request)[1]
+    return body_error["code"], body_error["errors"][0]["reason"]
 
 
 def send(

@@ -1,28 +1,28 @@
-"""Promises of the drawn pictures: what is planted is there to be seen."""
+"""The planted attributes are visible in the drawn pictures."""
 
 import numpy as np
 import pytest
 
-from demo.catalogues.drawing import _graded
+from demo.catalogues.drawing import _grade
 from demo.catalogues.motifs import HEIGHT, WIDTH, spread
 
 
 @pytest.mark.parametrize("count", [2, 9, 34])
-def test_shapes_are_spread_over_the_canvas_and_never_heap_up(count: int) -> None:
+def test_shapes_are_spread_over_the_canvas_and_keep_their_distance(count: int) -> None:
     for seed in range(50):
         places = np.array(spread(count, np.random.default_rng(seed)))
         assert places.shape == (count, 2)
         assert (places >= 0).all()
         assert (places < (WIDTH, HEIGHT)).all()
-        apart = np.abs(places[:, None] - places[None]) / (WIDTH, HEIGHT)
-        distance = np.hypot(*np.minimum(apart, 1 - apart).transpose(2, 0, 1)) + np.eye(count)
+        offsets = np.abs(places[:, None] - places[None]) / (WIDTH, HEIGHT)
+        distance = np.hypot(*np.minimum(offsets, 1 - offsets).transpose(2, 0, 1)) + np.eye(count)
         assert distance.min() > 0.4 / np.sqrt(count)
 
 
-def test_warm_light_is_red_cold_light_is_blue_and_neither_wraps_round() -> None:
+def test_warm_pictures_are_redder_and_cold_ones_bluer_without_overflow() -> None:
     canvas = np.stack([np.arange(256, dtype=np.uint8)] * 3, axis=-1)[None]
-    np.testing.assert_array_equal(_graded(canvas, 0.0), canvas)
-    warm, cold = (_graded(canvas, warmth)[0].astype(int) for warmth in (1.0, -1.0))
+    np.testing.assert_array_equal(_grade(canvas, 0.0), canvas)
+    warm, cold = (_grade(canvas, warmth)[0].astype(int) for warmth in (1.0, -1.0))
     assert (warm[100:, 0] > warm[100:, 2]).all()
     assert (cold[100:, 0] < cold[100:, 2]).all()
     for light in (warm, cold):

@@ -1,4 +1,4 @@
-"""The emulator speaks YouTube's wire: the unmodified google client pages through it over real sockets."""
+"""Google's unmodified client works with the emulator over real sockets."""
 
 import http.client
 import json
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -16,16 +15,12 @@ import httplib2
 import numpy as np
 import pytest
 from emulated import client, get, refusal, size_of, walk
-from PIL import Image
 
-from demo.catalogues.catalogue import Catalogue, channel_id_of, read_catalogue
+from demo.catalogues.catalogue import Catalogue, channel_id_of
 from demo.catalogues.source import CatalogueVideo
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.emulator import Emulator
 from demo.wire import iso_duration
-from thumblab_core.errors import LabError
-
-THUMBNAILS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "thumbnails"
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +34,16 @@ def emulator(catalogue: SyntheticCatalogue) -> Iterator[Emulator]:
         yield running
 
 
-def test_a_search_pages_through_a_niche_from_the_most_viewed_down(
-    emulator: Emulator, catalogue: SyntheticCatalogue
-) -> None:
+def test_a_search_pages_through_a_niche_in_order_of_views(emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
     search = client(emulator).search()
     request = search.list(part="snippet", type="video", order="viewCount", videoCategoryId="28", maxResults=25)
-    found = [item["id"]["videoId"] for item in walk(search, request)]
+    video_ids = [item["id"]["videoId"] for item in walk(search, request)]
     tech = [video for video in catalogue.videos.values() if video.niche == "tech"]
-    assert found == [video.video_id for video in sorted(tech, key=lambda video: -video.views)]
+    assert video_ids == [video.video_id for video in sorted(tech, key=lambda video: -video.views)]
     assert emulator.counts.calls == {"search": 4}
 
 
-def test_a_search_by_date_keeps_to_its_window(emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
+def test_a_search_by_date_stays_in_its_time_window(emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
     after = (catalogue.observed_at - timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
     before = (catalogue.observed_at - timedelta(days=10)).strftime("%Y-%m-%dT%H:%M:%SZ")
     search = client(emulator).search()
@@ -75,9 +68,9 @@ def test_the_uploads_of_a_channel_come_newest_first_in_pages(emulator: Emulator,
     uploads = item["contentDetails"]["relatedPlaylists"]["uploads"]
     assert uploads == "UU" + channel.channel_id[2:]
     entries = youtube.playlistItems()
-    found = walk(entries, entries.list(part="snippet,contentDetails", playlistId=uploads, maxResults=7))
-    assert [entry["contentDetails"]["videoId"] for entry in found] == [video.video_id for video in channel.videos]
-    assert [entry["snippet"]["position"] for entry in found] == list(range(len(channel.videos)))
+    uploaded = walk(entries, entries.list(part="snippet,contentDetails", playlistId=uploads, maxResults=7))
+    assert [entry["contentDetails"]["videoId"] for entry in uploaded] == [video.video_id for video in channel.videos]
+    assert [entry["snippet"]["position"] for entry in uploaded] == list(range(len(channel.videos)))
 
 
 def test_a_video_has_its_counts_as_strings_and_its_length_in_iso_8601(
@@ -96,13 +89,11 @@ def test_a_video_has_its_counts_as_strings_and_its_length_in_iso_8601(
 
 
 @pytest.mark.parametrize("joined", [True, False], ids=["commas", "repeated"])
-def test_missing_ids_are_left_out_without_a_word(
-    emulator: Emulator, catalogue: SyntheticCatalogue, joined: bool
-) -> None:
+def test_unknown_ids_are_left_out(emulator: Emulator, catalogue: SyntheticCatalogue, joined: bool) -> None:
     known = list(catalogue.videos)[:3]
-    wanted = [known[0], "nosuchvideo", known[1], known[2]]
+    requested = [known[0], "nosuchvideo", known[1], known[2]]
     videos = client(emulator).videos()
-    answer = videos.list(part="snippet", id=",".join(wanted) if joined else wanted).execute()
+    answer = videos.list(part="snippet", id=",".join(requested) if joined else requested).execute()
     assert [item["id"] for item in answer["items"]] == known
     assert answer["pageInfo"]["totalResults"] == 3
     channels = client(emulator).channels().list(part="snippet", id="UCnobodynobodynobodynobo").execute()
@@ -118,8 +109,11 @@ def test_a_query_too_long_for_a_url_arrives_as_a_form(emulator: Emulator, catalo
             sent.append(method)
             return super().request(uri, method=method, **rest)
 
-    padded = [f"{'x' * 80}{number:04}" for number in range(50 - len(ids))]  # unknown ids bring it over 2,048 characters
+    padded = [
+        f"{'x' * 80}{number:04}" for number in range(50 - len(ids))
+    ]  # unknown ids make the URL longer than 2,048 characters
     request = client(emulator).channels().list(part="snippet", id=ids + padded)
+    # Unknown ids make the URL longer than 2,048 characters.
     answer = request.execute(http=Recording())
     assert sent == ["POST"]
     assert [item["id"] for item in answer["items"]] == ids
@@ -144,7 +138,7 @@ def test_a_chart_is_served_for_gaming_and_refused_for_tech(emulator: Emulator, c
     assert refusal(tech) == (400, "videoChartNotFound")
 
 
-def test_every_error_says_its_reason(emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
+def test_errors_have_the_reasons_of_youtube(emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
     youtube = client(emulator)
     uploads = next(iter(catalogue.channels.values())).uploads_playlist
     entries = youtube.playlistItems()
@@ -158,7 +152,7 @@ def test_every_error_says_its_reason(emulator: Emulator, catalogue: SyntheticCat
     assert get(emulator, "/youtube/v3/comments?key=k")[0] == 404
 
 
-def test_a_wrong_or_missing_key_is_refused_and_costs_nothing(catalogue: SyntheticCatalogue) -> None:
+def test_a_wrong_or_missing_key_is_refused_and_costs_no_quota(catalogue: SyntheticCatalogue) -> None:
     with Emulator(catalogue, key="right") as emulator:
         listing = {"part": "snippet", "id": next(iter(catalogue.videos))}
         assert refusal(client(emulator, "wrong").videos().list(**listing)) == (400, "keyInvalid")
@@ -168,7 +162,7 @@ def test_a_wrong_or_missing_key_is_refused_and_costs_nothing(catalogue: Syntheti
         assert emulator.counts.spent["units"] == 1
 
 
-def test_a_spent_quota_answers_403_and_searches_have_their_own(catalogue: SyntheticCatalogue) -> None:
+def test_a_spent_quota_answers_403_and_searches_have_their_own_quota(catalogue: SyntheticCatalogue) -> None:
     with Emulator(catalogue, daily_units=2, daily_searches=1) as emulator:
         youtube = client(emulator)
         videos = youtube.videos().list(part="snippet", id=next(iter(catalogue.videos)))
@@ -185,19 +179,17 @@ def test_a_spent_quota_answers_403_and_searches_have_their_own(catalogue: Synthe
 
 def test_categories_are_listed_by_id_and_by_region(emulator: Emulator) -> None:
     categories = client(emulator).videoCategories()
-    some = categories.list(part="snippet", id="20,999,28").execute()["items"]
-    assert [item["snippet"]["title"] for item in some] == ["Gaming", "Science & Technology"]
+    selected = categories.list(part="snippet", id="20,999,28").execute()["items"]
+    assert [item["snippet"]["title"] for item in selected] == ["Gaming", "Science & Technology"]
     assert len(categories.list(part="snippet", regionCode="AU").execute()["items"]) > 10
 
 
-def test_every_answer_carries_the_frozen_clock_as_its_date(emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
+def test_the_clock_is_the_date_of_every_answer(emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
     for path in ("/youtube/v3/search?part=snippet&key=k", "/youtube/v3/none", "/vi/nosuchvideo/hqdefault.jpg"):
         assert parsedate_to_datetime(get(emulator, path)[1]["Date"]) == catalogue.observed_at
 
 
-def test_every_thumbnail_named_in_an_answer_has_the_pixels_stated(
-    emulator: Emulator, catalogue: SyntheticCatalogue
-) -> None:
+def test_every_thumbnail_in_an_answer_has_the_stated_size(emulator: Emulator, catalogue: SyntheticCatalogue) -> None:
     video_id = next(iter(catalogue.videos))
     [item] = client(emulator).videos().list(part="snippet", id=video_id).execute()["items"]
     offered = item["snippet"]["thumbnails"]
@@ -224,14 +216,14 @@ def test_eight_threads_get_the_bytes_they_asked_for_on_kept_connections(
 ) -> None:
     ids = list(catalogue.videos)[:240]
 
-    def download(mine: list[str]) -> dict[str, bytes]:
+    def download(video_ids: list[str]) -> dict[str, bytes]:
         connection = http.client.HTTPConnection(urlsplit(emulator.endpoint).netloc, timeout=30)
         bodies = {}
-        for video_id in mine:
+        for video_id in video_ids:
             connection.request("GET", f"/vi/{video_id}/maxresdefault.jpg")
-            kept = connection.sock
+            socket = connection.sock
             bodies[video_id] = connection.getresponse().read()
-            assert connection.sock is kept is not None
+            assert connection.sock is socket is not None
         connection.close()
         return bodies
 
@@ -241,7 +233,7 @@ def test_eight_threads_get_the_bytes_they_asked_for_on_kept_connections(
     assert all(body == catalogue.image(video_id) for video_id, body in received)
 
 
-def test_stopping_hangs_up_and_frees_the_port(catalogue: SyntheticCatalogue) -> None:
+def test_stopping_closes_connections_and_frees_the_port(catalogue: SyntheticCatalogue) -> None:
     with Emulator(catalogue) as emulator:
         address = urlsplit(emulator.endpoint)
         connection = http.client.HTTPConnection(address.netloc, timeout=5)
@@ -258,7 +250,7 @@ def test_stopping_hangs_up_and_frees_the_port(catalogue: SyntheticCatalogue) -> 
 
 
 class OnePicture(Catalogue):
-    """A catalogue of one video with the picture given."""
+    """A catalogue of one video with a given picture."""
 
     def __init__(self, picture: np.ndarray[Any, Any], title: str = "A title") -> None:
         moment = datetime(2025, 3, 5, 12, tzinfo=UTC)
@@ -273,7 +265,7 @@ class OnePicture(Catalogue):
         return self.picture.shape[1], self.picture.shape[0]
 
 
-def test_a_letterboxed_source_loses_its_bars_in_the_wide_size_and_offers_no_maxres() -> None:
+def test_a_4_to_3_picture_is_cropped_in_the_wide_size_and_has_no_maxres() -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
     picture[60:420] = 200
     with Emulator(OnePicture(picture)) as emulator:
@@ -287,7 +279,7 @@ def test_a_letterboxed_source_loses_its_bars_in_the_wide_size_and_offers_no_maxr
         assert wide[2:-2].min() > 190
 
 
-def test_a_wide_source_gets_bars_in_the_4_to_3_sizes() -> None:
+def test_a_wide_picture_has_bars_in_the_4_to_3_sizes() -> None:
     with Emulator(OnePicture(np.full((360, 640, 3), 200, np.uint8))) as emulator:
         body = get(emulator, "/vi/abcdefghijk/hqdefault.jpg")[2]
     high = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
@@ -295,69 +287,10 @@ def test_a_wide_source_gets_bars_in_the_4_to_3_sizes() -> None:
     assert high[:40].max() < 15 and high[-40:].max() < 15 and high[50:-50].min() > 190
 
 
-def test_a_search_escapes_a_title_and_a_video_does_not() -> None:
+def test_titles_are_escaped_in_search_results_but_not_in_videos() -> None:
     with Emulator(OnePicture(np.zeros((360, 640, 3), np.uint8), title='It\'s <b> & "b"')) as emulator:
         youtube = client(emulator)
-        [found] = youtube.search().list(part="snippet", type="video").execute()["items"]
+        [result] = youtube.search().list(part="snippet", type="video").execute()["items"]
         [item] = youtube.videos().list(part="snippet", id="abcdefghijk").execute()["items"]
-    assert found["snippet"]["title"] == "It&#39;s &lt;b&gt; &amp; &quot;b&quot;"
+    assert result["snippet"]["title"] == "It&#39;s &lt;b&gt; &amp; &quot;b&quot;"
     assert item["snippet"]["title"] == 'It\'s <b> & "b"'
-
-
-def test_a_folder_is_read_and_its_bad_rows_are_counted(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((36, 64, 3), np.uint8))
-    (tmp_path / "empty.jpg").write_bytes(b"")
-    cv2.imwrite(str(tmp_path / "webp.jpg.png"), np.zeros((36, 64, 3), np.uint8))
-    header = "video_id,niche,channel,title,views,published_on,observed_at,duration_s,tags,image\n"
-    good = 'aaaaaaaaaaa,tech,One,T,5,2025-02-01,2025-03-05T12:00:00Z,61,"x, y",a.jpg\n'
-    bad = "".join(
-        good.replace("aaaaaaaaaaa", name).replace(old, new)
-        for name, old, new in [
-            ("aaaaaaaaaaa", "T", "again"),
-            ("bbbbbbbbbbb", ",5,", ",-5,"),
-            ("ccccccccccc", "tech", "cooking"),
-            ("ddddddddddd", "a.jpg", "none.jpg"),
-            ("eeeeeeeeeee", "a.jpg", "empty.jpg"),
-            ("fffffffffff", "2025-02-01", "soon"),
-            ("ggggggggggg", "a.jpg", "webp.jpg.png"),
-        ]
-    )
-    (tmp_path / "videos.csv").write_text(header + good + bad + "hhhhhhhhhhh,tech\n", encoding="utf-8")
-    catalogue = read_catalogue(tmp_path)
-    assert (list(catalogue.videos), catalogue.skipped) == (["aaaaaaaaaaa"], 8)
-    video = catalogue.videos["aaaaaaaaaaa"]
-    assert (video.tags, video.published_at) == (("x", "y"), datetime(2025, 2, 1, tzinfo=UTC))
-    assert video.aspect_ratio is None  # nobody told it
-    assert catalogue.observed_at == datetime(2025, 3, 5, 12, tzinfo=UTC)
-    assert catalogue.image_size("aaaaaaaaaaa") == (64, 36)
-
-
-def test_a_phones_picture_with_a_second_one_inside_is_a_jpeg_too(tmp_path: Path) -> None:
-    picture = Image.new("RGB", (64, 36))
-    picture.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[picture])
-    (tmp_path / "videos.csv").write_text(
-        "video_id,niche,channel,title,views,published_on,observed_at,image,duration_s,tags\n"
-        "aaaaaaaaaaa,tech,C,T,5,2025-02-01,2025-03-05T12:00:00Z,a.jpg,600,x\n",
-        encoding="utf-8",
-    )
-    assert read_catalogue(tmp_path).skipped == 0
-
-
-def test_a_folder_without_a_table_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match=r"no videos\.csv.*Name a folder"):
-        read_catalogue(tmp_path)
-
-
-@pytest.mark.skipif(not THUMBNAILS.is_dir(), reason="the real catalogue is not on this machine")
-def test_the_real_catalogue_is_served_whole() -> None:
-    catalogue = read_catalogue(THUMBNAILS)
-    assert (len(catalogue.videos), len(catalogue.channels), catalogue.skipped) == (2252, 371, 0)
-    deep = max(catalogue.channels.values(), key=lambda channel: len(channel.videos))
-    with Emulator(catalogue) as emulator:
-        entries = client(emulator).playlistItems()
-        request = entries.list(part="contentDetails", playlistId=deep.uploads_playlist, maxResults=50)
-        found = [entry["contentDetails"]["videoId"] for entry in walk(entries, request)]
-        assert found == [video.video_id for video in deep.videos]
-        assert emulator.counts.spent["units"] == -(-len(found) // 50)
-        for video_id in found[::100]:
-            assert size_of(get(emulator, f"/vi/{video_id}/mqdefault.jpg")[2]) == (320, 180)

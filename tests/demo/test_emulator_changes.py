@@ -1,4 +1,4 @@
-"""What happens to videos while a collector watches, and how their pictures are fetched again."""
+"""Changes of videos and channels in the emulator, and conditional requests for their pictures."""
 
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -35,8 +35,8 @@ def searched(emulator: Emulator, channel: CatalogueChannel) -> set[str]:
     return {item["id"]["videoId"] for item in walk(search, request)}
 
 
-def seen(emulator: Emulator, video_id: str) -> bool:
-    """By its id, in its two lists; whether they agree is looked at too."""
+def is_public(emulator: Emulator, video_id: str) -> bool:
+    """Return whether a video is public, and check that the endpoints and the picture agree."""
     videos = client(emulator).videos()
     listed = bool(videos.list(part="id", id=video_id).execute()["items"])
     assert bool(videos.batchGetStats(part="id", id=video_id).execute()["items"]) == listed
@@ -44,23 +44,21 @@ def seen(emulator: Emulator, video_id: str) -> bool:
     return listed
 
 
-def test_a_removed_video_is_nowhere_and_the_pages_close_the_gap(running: Emulator, channel: CatalogueChannel) -> None:
+def test_a_removed_video_appears_nowhere_and_pages_have_no_gap(running: Emulator, channel: CatalogueChannel) -> None:
     ids = [video.video_id for video in channel.videos]
-    gone = {ids[0], ids[6], ids[7], ids[-1]}
-    for video_id in gone:
+    removed = {ids[0], ids[6], ids[7], ids[-1]}
+    for video_id in removed:
         running.remove(video_id)
-        running.remove(video_id)  # twice is once
-    left = [video_id for video_id in ids if video_id not in gone]
+        running.remove(video_id)  # a second removal changes nothing
+    left = [video_id for video_id in ids if video_id not in removed]
     assert uploaded(running, channel) == left
     assert searched(running, channel) == set(left)
-    assert [seen(running, video_id) for video_id in (ids[0], ids[1])] == [False, True]
+    assert [is_public(running, video_id) for video_id in (ids[0], ids[1])] == [False, True]
     [item] = client(running).channels().list(part="statistics", id=channel.channel_id).execute()["items"]
     assert item["statistics"]["videoCount"] == str(len(left))
 
 
-def test_a_private_video_still_stands_in_the_uploads_without_its_name(
-    running: Emulator, channel: CatalogueChannel
-) -> None:
+def test_the_uploads_list_a_private_video_without_its_title(running: Emulator, channel: CatalogueChannel) -> None:
     hidden = channel.videos[3].video_id
     running.make_private(hidden)
     entries = uploads(running, channel)
@@ -71,58 +69,58 @@ def test_a_private_video_still_stands_in_the_uploads_without_its_name(
     assert entry["status"]["privacyStatus"] == "private"
     assert "videoPublishedAt" not in entry["contentDetails"]
     assert entries[2]["status"]["privacyStatus"] == "public"
-    assert not seen(running, hidden)
+    assert not is_public(running, hidden)
     assert hidden not in searched(running, channel)
 
 
-def test_a_closed_channel_takes_its_videos_with_it(running: Emulator, channel: CatalogueChannel) -> None:
+def test_closing_a_channel_removes_its_videos(running: Emulator, channel: CatalogueChannel) -> None:
     running.close_channel(channel.channel_id)
     youtube = client(running)
     assert "items" not in youtube.channels().list(part="id", id=channel.channel_id).execute()
     assert "items" not in youtube.channels().list(part="id", forHandle=channel.handle).execute()
     request = youtube.playlistItems().list(part="id", playlistId=channel.uploads_playlist)
     assert refusal(request) == (404, "playlistNotFound")
-    assert not seen(running, channel.videos[0].video_id)
+    assert not is_public(running, channel.videos[0].video_id)
     assert searched(running, channel) == set()
 
 
-def test_a_new_title_is_told_everywhere(running: Emulator, channel: CatalogueChannel) -> None:
+def test_a_changed_title_appears_in_every_endpoint(running: Emulator, channel: CatalogueChannel) -> None:
     video_id = channel.videos[2].video_id
     running.rename(video_id, "A wholly new title")
     youtube = client(running)
     [item] = youtube.videos().list(part="snippet", id=video_id).execute()["items"]
-    [found] = youtube.search().list(part="snippet", type="video", q="wholly NEW").execute()["items"]
-    titles = [item["snippet"]["title"], found["snippet"]["title"], uploads(running, channel)[2]["snippet"]["title"]]
+    [result] = youtube.search().list(part="snippet", type="video", q="wholly NEW").execute()["items"]
+    titles = [item["snippet"]["title"], result["snippet"]["title"], uploads(running, channel)[2]["snippet"]["title"]]
     assert titles == ["A wholly new title"] * 3
 
 
-def test_a_picture_that_has_not_changed_is_not_sent_again(running: Emulator, channel: CatalogueChannel) -> None:
+def test_an_unchanged_picture_is_not_sent_again(running: Emulator, channel: CatalogueChannel) -> None:
     path = f"/vi/{channel.videos[0].video_id}/mqdefault.jpg"
     status, headers, body = get(running, path)
     assert status == 200 and body
     assert parsedate_to_datetime(headers["Last-Modified"]) == channel.videos[0].published_at
     etag, date = headers["ETag"], headers["Last-Modified"]
-    for known in (
+    for current in (
         {"If_None_Match": etag},
         {"If_None_Match": f'"other", W/{etag}'},
         {"If_None_Match": "*"},
         {"If_Modified_Since": date},
         {"If_None_Match": etag, "If_Modified_Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
     ):
-        status, headers, body = get(running, path, **known)
+        status, headers, body = get(running, path, **current)
         assert (status, headers["ETag"], body) == (304, etag, b"")
-    for unknown in (
-        {"If_None_Match": '"other"', "If_Modified_Since": date},  # a date says nothing beside a tag
+    for outdated in (
+        {"If_None_Match": '"other"', "If_Modified_Since": date},  # the tag overrides the date
         {"If_Modified_Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
         {"If_Modified_Since": "yesterday"},
     ):
-        assert get(running, path, **unknown)[0] == 200
+        assert get(running, path, **outdated)[0] == 200
     assert get(running, path.replace("mqdefault", "hq720"), If_None_Match="*")[0] == 404
     counts = running.counts
     assert (counts.images, counts.images_not_modified, counts.images_missing) == (4, 5, 1)
 
 
-def test_a_changed_picture_has_another_tag_a_later_date_and_its_own_sizes(
+def test_a_changed_picture_has_a_new_etag_a_later_date_and_its_own_sizes(
     running: Emulator, channel: CatalogueChannel
 ) -> None:
     video_id = channel.videos[0].video_id

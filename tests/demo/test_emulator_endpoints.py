@@ -1,4 +1,4 @@
-"""What the endpoints say about videos and channels that are not of the everyday kind."""
+"""Answers of the endpoints for unusual videos and channels, and the growth of views."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,7 +17,7 @@ EVERY_PART = "snippet,contentDetails,statistics"
 
 
 class Edited(Catalogue):
-    """Another catalogue with its first video changed."""
+    """A copy of a catalogue with changes to its first video."""
 
     def __init__(self, source: Catalogue, **changes: Any) -> None:
         first, *rest = source.videos.values()
@@ -63,7 +63,9 @@ def test_statistics_come_fifty_at_a_time_and_missing_videos_are_left_out(
 
 
 @pytest.mark.parametrize("parties", [("none",), ("all",), ("One Ltd", "Another Inc")])
-def test_who_may_train_on_a_video_is_told(small_catalogue: SyntheticCatalogue, parties: tuple[str, ...]) -> None:
+def test_trainability_lists_who_may_train_on_a_video(
+    small_catalogue: SyntheticCatalogue, parties: tuple[str, ...]
+) -> None:
     catalogue = Edited(small_catalogue, trainable=parties)
     with Emulator(catalogue) as emulator:
         call = client(emulator).videoTrainability()
@@ -86,7 +88,7 @@ def test_who_may_train_on_a_video_is_told(small_catalogue: SyntheticCatalogue, p
         (None, {"maxWidth": 720, "maxHeight": 720}, None),
     ],
 )
-def test_the_player_shows_the_shape_of_a_video_to_whom_names_a_size(
+def test_the_player_reveals_the_aspect_ratio_if_a_size_is_requested(
     small_catalogue: SyntheticCatalogue, ratio: float | None, box: dict[str, int], size: tuple[str, str] | None
 ) -> None:
     player = first_item(Edited(small_catalogue, aspect_ratio=ratio), part="player", **box)["player"]
@@ -95,22 +97,22 @@ def test_the_player_shows_the_shape_of_a_video_to_whom_names_a_size(
 
 
 @pytest.mark.parametrize("broadcast", ["live", "upcoming"])
-def test_what_is_not_finished_has_no_length(small_catalogue: SyntheticCatalogue, broadcast: str) -> None:
+def test_a_live_or_upcoming_video_has_no_duration(small_catalogue: SyntheticCatalogue, broadcast: str) -> None:
     item = first_item(Edited(small_catalogue, broadcast=broadcast, duration_s=600))
     assert item["snippet"]["liveBroadcastContent"] == broadcast
     assert item["contentDetails"]["duration"] == "P0D"
 
 
-def test_hidden_counts_are_absent_keys(small_catalogue: SyntheticCatalogue) -> None:
+def test_hidden_counts_are_missing_from_the_statistics(small_catalogue: SyntheticCatalogue) -> None:
     item = first_item(Edited(small_catalogue, hidden_counts=True))
     assert set(item["statistics"]) == {"commentCount", "favoriteCount"}
 
 
-def test_a_language_is_told_when_it_was_stated(small_catalogue: SyntheticCatalogue) -> None:
-    told = first_item(Edited(small_catalogue, language="de"))["snippet"]
-    assert (told["defaultLanguage"], told["defaultAudioLanguage"]) == ("de", "de")
-    silent = first_item(Edited(small_catalogue))["snippet"]
-    assert "defaultLanguage" not in silent and "defaultAudioLanguage" not in silent
+def test_the_language_appears_only_if_the_owner_stated_it(small_catalogue: SyntheticCatalogue) -> None:
+    german = first_item(Edited(small_catalogue, language="de"))["snippet"]
+    assert (german["defaultLanguage"], german["defaultAudioLanguage"]) == ("de", "de")
+    unstated = first_item(Edited(small_catalogue))["snippet"]
+    assert "defaultLanguage" not in unstated and "defaultAudioLanguage" not in unstated
 
 
 def test_a_channel_is_found_by_its_handle(running: Emulator, small_catalogue: SyntheticCatalogue) -> None:
@@ -124,7 +126,7 @@ def test_a_channel_is_found_by_its_handle(running: Emulator, small_catalogue: Sy
     assert "items" not in call.list(part="id", forHandle="@nobody").execute()
 
 
-def test_a_search_takes_a_region_and_a_language_and_refuses_nonsense(running: Emulator) -> None:
+def test_a_search_validates_region_and_language(running: Emulator) -> None:
     def search(**query: Any) -> Any:
         return client(running).search().list(part="snippet", type="video", **query)
 
@@ -134,18 +136,16 @@ def test_a_search_takes_a_region_and_a_language_and_refuses_nonsense(running: Em
     assert refusal(search(relevanceLanguage="english")) == (400, "invalidParameter")
 
 
-def test_a_search_keeps_to_a_channel_and_pages_through_it(
-    running: Emulator, small_catalogue: SyntheticCatalogue
-) -> None:
+def test_a_search_in_a_channel_pages_through_its_videos(running: Emulator, small_catalogue: SyntheticCatalogue) -> None:
     channel = next(iter(small_catalogue.channels.values()))
     search = client(running).search()
     request = search.list(part="snippet", type="video", order="date", channelId=channel.channel_id, maxResults=8)
-    found = []
+    video_ids = []
     while request is not None:
         answer = request.execute()
-        found += [item["id"]["videoId"] for item in answer["items"]]
+        video_ids += [item["id"]["videoId"] for item in answer["items"]]
         request = search.list_next(request, answer)
-    assert found == [video.video_id for video in channel.videos]
+    assert video_ids == [video.video_id for video in channel.videos]
 
 
 def views_of(emulator: Emulator, ids: list[str]) -> list[int]:
@@ -153,24 +153,26 @@ def views_of(emulator: Emulator, ids: list[str]) -> list[int]:
     return [int(item["statistics"]["viewCount"]) for item in items]
 
 
-def test_views_grow_with_the_clock_by_the_planted_law(running: Emulator, small_catalogue: SyntheticCatalogue) -> None:
+def test_views_grow_with_the_clock_by_the_planted_formula(
+    running: Emulator, small_catalogue: SyntheticCatalogue
+) -> None:
     videos = list(small_catalogue.videos.values())[:50]
     ids = [video.video_id for video in videos]
     assert views_of(running, ids) == [video.views for video in videos]
     running.advance(timedelta(days=2))
 
     def expected(video: CatalogueVideo, now: datetime) -> float:
-        then, later = (
+        age_observed, age_now = (
             (moment - video.published_at) / timedelta(days=1) for moment in (small_catalogue.observed_at, now)
         )
-        return video.views * (later / (later + 3)) / (then / (then + 3))
+        return video.views * (age_now / (age_now + 3)) / (age_observed / (age_observed + 3))
 
     grown = views_of(running, ids)
     assert grown == [pytest.approx(expected(video, running.now), abs=1) for video in videos]
     assert max(later / video.views for later, video in zip(grown, videos, strict=True)) > 1.15
 
 
-def test_no_count_ever_shrinks_as_the_clock_moves_on(running: Emulator, small_catalogue: SyntheticCatalogue) -> None:
+def test_no_view_count_shrinks_when_the_clock_advances(running: Emulator, small_catalogue: SyntheticCatalogue) -> None:
     ids = list(small_catalogue.videos)[:50]
     before = views_of(running, ids)
     for step in (timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=7), timedelta(days=400)):
@@ -180,7 +182,7 @@ def test_no_count_ever_shrinks_as_the_clock_moves_on(running: Emulator, small_ca
         before = now
 
 
-def test_a_catalogue_that_knows_no_growth_stays_as_it_was_seen(small_catalogue: SyntheticCatalogue) -> None:
+def test_views_of_a_catalogue_without_growth_stay_constant(small_catalogue: SyntheticCatalogue) -> None:
     catalogue = Edited(small_catalogue)
     with Emulator(catalogue) as emulator:
         emulator.advance(timedelta(days=30))
@@ -188,7 +190,7 @@ def test_a_catalogue_that_knows_no_growth_stays_as_it_was_seen(small_catalogue: 
 
 
 @pytest.mark.parametrize("change", [lambda e, v: e.rename(v, "x"), lambda e, v: e.remove(v)], ids=["rename", "remove"])
-def test_what_does_not_exist_cannot_be_changed(running: Emulator, change: Callable[[Emulator, str], None]) -> None:
+def test_changing_an_unknown_video_raises_key_error(running: Emulator, change: Callable[[Emulator, str], None]) -> None:
     with pytest.raises(KeyError):
         change(running, "nosuchvideo")
     assert get(running, "/vi/nosuchvideo/default.jpg")[0] == 404

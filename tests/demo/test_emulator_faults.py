@@ -1,4 +1,4 @@
-"""Every fault as it looks from the other side of the socket."""
+"""Every fault as a client sees it."""
 
 import http.client
 import json
@@ -33,31 +33,38 @@ def videos(emulator: Emulator, key: str = "any key") -> Any:
         (503, "backendError"),
     ],
 )
-def test_a_refusal_has_the_status_and_the_reason_of_the_real_one(running: Emulator, status: int, reason: str) -> None:
+def test_a_refusal_has_the_given_status_reason_message_and_retry_after(
+    running: Emulator, status: int, reason: str
+) -> None:
     running.inject(faults.refusal(status, reason, "A sentence.", retry_after=7))
-    caught, found = error(videos(running))
-    assert (found["code"], found["errors"][0]["reason"], found["message"]) == (status, reason, "A sentence.")
+    caught, body_error = error(videos(running))
+    assert (body_error["code"], body_error["errors"][0]["reason"], body_error["message"]) == (
+        status,
+        reason,
+        "A sentence.",
+    )
     assert caught.resp["retry-after"] == "7"
     videos(running).execute()
 
 
-def test_a_limit_by_the_minute_names_its_unit(running: Emulator) -> None:
+def test_a_per_minute_limit_names_its_unit(running: Emulator) -> None:
     running.inject(faults.refusal(429, "rateLimitExceeded", quota_limit="defaultPerMinutePerProject"))
-    found = error(videos(running))[1]
-    assert found["status"] == "RESOURCE_EXHAUSTED"
-    metadata = found["details"][0]["metadata"]
+    body_error = error(videos(running))[1]
+    assert body_error["status"] == "RESOURCE_EXHAUSTED"
+    metadata = body_error["details"][0]["metadata"]
     assert metadata["quota_limit"] == "defaultPerMinutePerProject"
     assert metadata["quota_unit"] == "1/min/{project}"
 
 
-def test_a_bad_key_can_be_refused_in_the_newer_way(running: Emulator) -> None:
+def test_a_reason_in_capitals_selects_the_newer_error_format(running: Emulator) -> None:
     running.inject(faults.refusal(400, "API_KEY_INVALID"))
-    found = error(videos(running))[1]
-    assert (found["code"], found["status"], found["errors"][0]["reason"]) == (400, "INVALID_ARGUMENT", "badRequest")
-    assert found["details"][0]["reason"] == "API_KEY_INVALID"
+    body_error = error(videos(running))[1]
+    assert (body_error["code"], body_error["status"]) == (400, "INVALID_ARGUMENT")
+    assert body_error["errors"][0]["reason"] == "badRequest"
+    assert body_error["details"][0]["reason"] == "API_KEY_INVALID"
 
 
-def test_a_refusal_over_quota_or_key_costs_nothing_and_any_other_its_unit(running: Emulator) -> None:
+def test_only_refusals_over_quota_or_key_and_proxy_answers_cost_no_quota(running: Emulator) -> None:
     for fault, spent in (
         (faults.refusal(403, "rateLimitExceeded"), 0),
         (faults.refusal(403, "accessNotConfigured"), 0),
@@ -74,7 +81,7 @@ def test_a_refusal_over_quota_or_key_costs_nothing_and_any_other_its_unit(runnin
 
 
 @pytest.mark.parametrize("status", [502, 503])
-def test_a_proxy_answers_with_a_page(running: Emulator, status: int) -> None:
+def test_html_error_answers_with_an_html_page(running: Emulator, status: int) -> None:
     running.inject(faults.html_error(status))
     with pytest.raises(HttpError) as caught:
         videos(running).execute()
@@ -82,7 +89,7 @@ def test_a_proxy_answers_with_a_page(running: Emulator, status: int) -> None:
     assert caught.value.content.startswith(b"<!DOCTYPE html>")
 
 
-def test_a_captive_portal_says_200_and_sends_a_page(running: Emulator) -> None:
+def test_wrong_content_type_answers_200_with_html(running: Emulator) -> None:
     running.inject(faults.wrong_content_type())
     status, headers, body = get(running, PATH)
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=UTF-8")
@@ -90,7 +97,7 @@ def test_a_captive_portal_says_200_and_sends_a_page(running: Emulator) -> None:
         json.loads(body)
 
 
-def test_garbage_says_it_is_json_or_a_picture(running: Emulator) -> None:
+def test_garbage_claims_to_be_json_or_a_picture(running: Emulator) -> None:
     running.inject(faults.garbage(), times=2)
     status, headers, body = get(running, PATH)
     assert status == 200 and headers["Content-Type"].startswith("application/json")
@@ -100,7 +107,7 @@ def test_garbage_says_it_is_json_or_a_picture(running: Emulator) -> None:
     assert headers["Content-Type"] == "image/jpeg" and len(body) < 50
 
 
-def test_a_slow_answer_is_late_and_good(running: Emulator) -> None:
+def test_a_slow_answer_is_late_but_valid(running: Emulator) -> None:
     running.inject(faults.slow(0.3))
     start = time.monotonic()
     videos(running).execute()
@@ -123,7 +130,7 @@ def test_stopping_ends_a_slow_answer(running: Emulator) -> None:
     connection.close()
 
 
-def test_a_cut_off_answer_states_its_whole_length(running: Emulator) -> None:
+def test_a_cut_off_answer_announces_its_full_length(running: Emulator) -> None:
     running.inject(faults.cut_off())
     connection = http.client.HTTPConnection(urlsplit(running.endpoint).netloc, timeout=10)
     connection.request("GET", PATH)
@@ -134,21 +141,21 @@ def test_a_cut_off_answer_states_its_whole_length(running: Emulator) -> None:
     connection.close()
 
 
-def test_a_hang_up_sends_not_a_byte(running: Emulator) -> None:
+def test_a_hang_up_sends_no_byte(running: Emulator) -> None:
     running.inject(faults.hang_up())
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
         get(running, PATH)
     assert get(running, PATH)[0] == 200
 
 
-def test_an_error_can_give_the_key_away(running: Emulator) -> None:
+def test_echo_key_repeats_the_api_key(running: Emulator) -> None:
     running.inject(faults.echo_key(), times=2)
     assert "AIzaSecret" in error(videos(running, "AIzaSecret"))[1]["message"]
     body = get(running, "/youtube/v3/videos?part=id&id=x", X_Goog_Api_Key="AIzaHeader")[2]
     assert b"AIzaHeader" in body
 
 
-def test_a_fault_waits_its_turn_hits_its_endpoint_and_leaves(running: Emulator) -> None:
+def test_a_fault_hits_only_its_endpoint_after_a_delay_for_a_number_of_times(running: Emulator) -> None:
     running.inject(faults.refusal(500, "backendError"), endpoint="videos", after=1, times=2)
     search = client(running).search().list(part="snippet", type="video")
     outcomes = []
@@ -158,27 +165,27 @@ def test_a_fault_waits_its_turn_hits_its_endpoint_and_leaves(running: Emulator) 
     assert outcomes == [200, 500, 500, 200]
 
 
-def test_a_fault_without_end_stays_until_it_is_healed(running: Emulator) -> None:
+def test_a_permanent_fault_lasts_until_heal(running: Emulator) -> None:
     running.inject(faults.refusal(500, "backendError"), times=None)
     assert {get(running, PATH)[0] for _ in range(5)} == {500}
     running.heal()
     assert get(running, PATH)[0] == 200
 
 
-def test_two_faults_are_taken_one_after_the_other(running: Emulator) -> None:
+def test_two_faults_hit_one_request_each(running: Emulator) -> None:
     running.inject(faults.refusal(500, "backendError"))
     running.inject(faults.refusal(403, "forbidden"))
     assert [refusal(videos(running))[0] for _ in range(2)] == [500, 403]
 
 
-def test_faults_reach_the_pictures_too(running: Emulator, small_catalogue: Any) -> None:
+def test_faults_can_hit_pictures(running: Emulator, small_catalogue: Any) -> None:
     path = f"/vi/{next(iter(small_catalogue.videos))}/mqdefault.jpg"
     running.inject(faults.html_error(503), endpoint="image")
     assert get(running, PATH)[0] == 200
     assert [get(running, path)[0] for _ in range(2)] == [503, 200]
 
 
-def test_a_fault_for_nowhere_is_a_mistake(running: Emulator) -> None:
+def test_inject_rejects_unknown_endpoints_and_counts_below_one(running: Emulator) -> None:
     with pytest.raises(ValueError, match="no endpoint 'vidoes'"):
         running.inject(faults.hang_up(), endpoint="vidoes")
     with pytest.raises(ValueError, match="at least 1"):

@@ -1,4 +1,4 @@
-"""The key, the clock and the three daily quotas."""
+"""The API key, the clock and the three daily quotas of the emulator."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from demo.emulator import Emulator
 NOTHING = {"units": 0, "searches": 0, "stats": 0}
 
 
-def test_the_key_is_taken_from_the_header_as_well_as_from_the_query(small_catalogue: SyntheticCatalogue) -> None:
+def test_the_key_may_come_in_the_header_or_in_the_query(small_catalogue: SyntheticCatalogue) -> None:
     path = f"/youtube/v3/videos?part=id&id={next(iter(small_catalogue.videos))}"
     with Emulator(small_catalogue, key="right") as emulator:
         assert get(emulator, path, X_Goog_Api_Key="right")[0] == 200
@@ -28,7 +28,7 @@ def test_the_key_is_taken_from_the_header_as_well_as_from_the_query(small_catalo
         assert emulator.counts.spent["units"] == 2
 
 
-def test_the_clock_stands_still_until_it_is_moved_and_dates_every_answer(running: Emulator) -> None:
+def test_the_clock_stands_still_until_advanced_and_dates_every_answer(running: Emulator) -> None:
     def date() -> datetime:
         return parsedate_to_datetime(get(running, "/youtube/v3/none")[1]["Date"])
 
@@ -40,7 +40,7 @@ def test_the_clock_stands_still_until_it_is_moved_and_dates_every_answer(running
         running.advance(timedelta(seconds=-1))
 
 
-def test_each_bucket_pays_for_its_own_endpoints(running: Emulator) -> None:
+def test_each_endpoint_is_charged_to_its_bucket(running: Emulator) -> None:
     youtube = client(running)
     video, channel = "nosuchvideo", "UCnobodynobodynobodynobo"
     youtube.videos().list(part="id", id=video).execute()
@@ -52,7 +52,7 @@ def test_each_bucket_pays_for_its_own_endpoints(running: Emulator) -> None:
     assert running.counts.spent == running.counts.spent_today == {"units": 3, "searches": 1, "stats": 1}
 
 
-def test_a_bad_request_costs_its_unit_and_a_refused_one_nothing(small_catalogue: SyntheticCatalogue) -> None:
+def test_an_invalid_request_costs_quota_and_a_quota_refusal_does_not(small_catalogue: SyntheticCatalogue) -> None:
     with Emulator(small_catalogue, daily_units=2, daily_searches=0, daily_stats=0) as emulator:
         youtube = client(emulator)
         assert refusal(youtube.videos().list(part="snippet"))[0] == 400
@@ -67,13 +67,13 @@ def test_a_bad_request_costs_its_unit_and_a_refused_one_nothing(small_catalogue:
         assert emulator.counts.spent == {**NOTHING, "units": 2}
 
 
-def test_a_spent_quota_comes_back_at_midnight_pacific(small_catalogue: SyntheticCatalogue) -> None:
+def test_quotas_reset_at_midnight_in_los_angeles(small_catalogue: SyntheticCatalogue) -> None:
     with Emulator(small_catalogue, daily_units=1) as emulator:
         request = client(emulator).videos().list(part="id", id="nosuchvideo")
         request.execute()
         emulator.advance(datetime(2026, 11, 21, 7, 59, 59, tzinfo=UTC) - emulator.now)
         assert refusal(request) == (403, "quotaExceeded")
-        emulator.advance(timedelta(seconds=1))  # 08:00 UTC is midnight in a Californian winter
+        emulator.advance(timedelta(seconds=1))  # 08:00 UTC is midnight in Los Angeles in winter
         assert emulator.counts.spent_today == NOTHING
         request.execute()
         assert refusal(request) == (403, "quotaExceeded")
@@ -81,7 +81,7 @@ def test_a_spent_quota_comes_back_at_midnight_pacific(small_catalogue: Synthetic
         assert emulator.counts.spent_today == {**NOTHING, "units": 1}
 
 
-def test_a_spent_quota_can_answer_in_the_newer_way(small_catalogue: SyntheticCatalogue) -> None:
+def test_a_spent_quota_can_answer_429_with_details(small_catalogue: SyntheticCatalogue) -> None:
     with Emulator(small_catalogue, daily_units=0, daily_searches=0, daily_stats=0, quota_style="429") as emulator:
         youtube = client(emulator)
         for request, name in (
@@ -89,10 +89,10 @@ def test_a_spent_quota_can_answer_in_the_newer_way(small_catalogue: SyntheticCat
             (youtube.search().list(part="snippet"), "SearchPerDayPerProject"),
             (youtube.videos().batchGetStats(part="id", id="x"), "StatsPerDayPerProject"),
         ):
-            found = error(request)[1]
-            assert (found["code"], found["status"]) == (429, "RESOURCE_EXHAUSTED")
-            assert found["errors"][0]["reason"] == "rateLimitExceeded"
-            [detail] = found["details"]
+            body_error = error(request)[1]
+            assert (body_error["code"], body_error["status"]) == (429, "RESOURCE_EXHAUSTED")
+            assert body_error["errors"][0]["reason"] == "rateLimitExceeded"
+            [detail] = body_error["details"]
             assert detail["reason"] == "RATE_LIMIT_EXCEEDED"
             assert detail["metadata"]["quota_limit"] == name
             assert detail["metadata"]["quota_unit"] == "1/d/{project}"

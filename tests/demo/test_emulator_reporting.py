@@ -1,4 +1,4 @@
-"""The owner's click-through rates: OAuth, a job, its reports, their CSV, with Google's own client."""
+"""The Reporting API of the emulator with Google's own client: OAuth, jobs, reports and CSV."""
 
 import csv
 import io
@@ -50,14 +50,14 @@ def token(emulator: Emulator) -> str:
     return str(json.loads(body)["access_token"])
 
 
-def test_a_job_is_made_once_and_lists_its_reports_in_pages(emulator: Emulator) -> None:
+def test_a_job_is_created_once_and_lists_its_reports_in_pages(emulator: Emulator) -> None:
     jobs = reporting(emulator).jobs()
     assert jobs.list().execute() == {}
-    made = jobs.create(body={"reportTypeId": REACH, "name": "reach"}).execute()
-    assert jobs.list().execute() == {"jobs": [made]}
+    job = jobs.create(body={"reportTypeId": REACH, "name": "reach"}).execute()
+    assert jobs.list().execute() == {"jobs": [job]}
     assert error(jobs.create(body={"reportTypeId": REACH, "name": "reach"}))[1]["status"] == "ALREADY_EXISTS"
     reports = []
-    request = jobs.reports().list(jobId=made["id"], pageSize=2)
+    request = jobs.reports().list(jobId=job["id"], pageSize=2)
     pages = 0
     while request is not None:
         answer = request.execute()
@@ -70,19 +70,19 @@ def test_a_job_is_made_once_and_lists_its_reports_in_pages(emulator: Emulator) -
     assert len({report["id"] for report in reports}) == 5
 
 
-def test_only_reports_made_since_are_listed(emulator: Emulator) -> None:
+def test_reports_are_filtered_by_creation_and_start_time(emulator: Emulator) -> None:
     jobs = reporting(emulator).jobs()
     job = jobs.create(body={"reportTypeId": REACH, "name": "reach"}).execute()
-    all_of_them = jobs.reports().list(jobId=job["id"]).execute()["reports"]
-    after = all_of_them[2]["createTime"]
-    assert jobs.reports().list(jobId=job["id"], createdAfter=after).execute()["reports"] == all_of_them[3:]
+    all_reports = jobs.reports().list(jobId=job["id"]).execute()["reports"]
+    after = all_reports[2]["createTime"]
+    assert jobs.reports().list(jobId=job["id"], createdAfter=after).execute()["reports"] == all_reports[3:]
     window = {"startTimeAtOrAfter": "2026-11-11T08:00:00Z", "startTimeBefore": "2026-11-12T08:00:00Z"}
-    assert jobs.reports().list(jobId=job["id"], **window).execute()["reports"] == [all_of_them[1]]
+    assert jobs.reports().list(jobId=job["id"], **window).execute()["reports"] == [all_reports[1]]
     emulator.reach_reports = []
     assert jobs.reports().list(jobId=job["id"]).execute() == {}
 
 
-def test_a_report_is_downloaded_as_csv_with_the_token_only(emulator: Emulator) -> None:
+def test_a_report_download_needs_a_token_and_is_csv(emulator: Emulator) -> None:
     jobs = reporting(emulator).jobs()
     job = jobs.create(body={"reportTypeId": REACH, "name": "reach"}).execute()
     [report, *_] = jobs.reports().list(jobId=job["id"]).execute()["reports"]
@@ -103,7 +103,7 @@ def test_a_report_is_downloaded_as_csv_with_the_token_only(emulator: Emulator) -
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/any/reports", "/v1/media/1?alt=media"])
-def test_without_a_good_token_nothing_is_told(emulator: Emulator, path: str) -> None:
+def test_without_a_valid_token_every_endpoint_answers_401(emulator: Emulator, path: str) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {token(emulator)}"}):
         status, _, body = send(emulator, path, headers)
         assert (status, json.loads(body)["error"]["status"]) == (401, "UNAUTHENTICATED")
@@ -130,14 +130,14 @@ def test_a_wrong_refresh_token_is_an_invalid_grant(emulator: Emulator) -> None:
         assert (status, json.loads(body)["error"]) == (code, reason)
 
 
-def test_what_makes_no_sense_is_refused(emulator: Emulator) -> None:
+def test_invalid_jobs_are_refused(emulator: Emulator) -> None:
     jobs = reporting(emulator).jobs()
     assert error(jobs.create(body={"reportTypeId": "channel_basic_a3", "name": "x"}))[1]["code"] == 400
     assert error(jobs.create(body={"name": "x"}))[1]["code"] == 400
     assert error(jobs.reports().list(jobId="nosuchjob"))[1]["code"] == 404
 
 
-def test_faults_reach_the_reports_too(emulator: Emulator) -> None:
+def test_faults_can_hit_the_reporting_api(emulator: Emulator) -> None:
     bearer = {"Authorization": f"Bearer {token(emulator)}"}
     emulator.inject(faults.refusal(503, "backendError"), endpoint="jobs")
     assert [send(emulator, "/v1/jobs", bearer)[0] for _ in range(2)] == [503, 200]

@@ -1,4 +1,4 @@
-"""The synthetic catalogue keeps its word: what is planted is in the pixels, the titles and the views."""
+"""The planted quality of the synthetic catalogue is in the pixels, the titles and the views."""
 
 import math
 import re
@@ -25,7 +25,7 @@ def catalogue() -> SyntheticCatalogue:
 
 
 def look(jpeg: bytes) -> Float64s:
-    """Plain statistics of a picture: Lab colour and edge energy on an 8x5 grid, and four histograms; float64 (200,)."""
+    """Return statistics of a picture: Lab colour and edges on an 8x5 grid, and four histograms; float64 (200,)."""
     pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
     assert pixels is not None and pixels.shape == (180, 320, 3)
     lab, hsv = cv2.cvtColor(pixels, cv2.COLOR_BGR2LAB), cv2.cvtColor(pixels, cv2.COLOR_BGR2HSV)
@@ -38,7 +38,7 @@ def look(jpeg: bytes) -> Float64s:
 
 
 class Probe:
-    """A ridge on `look`, fitted to some pictures."""
+    """A ridge regression on the statistics of `look`."""
 
     def __init__(self, looks: Float64s, target: Float64s) -> None:
         self.mean, self.spread = looks.mean(axis=0), looks.std(axis=0) + 1e-6
@@ -50,32 +50,32 @@ class Probe:
 
 @pytest.fixture(scope="module")
 def looks(catalogue: SyntheticCatalogue) -> tuple[Float64s, Float64s]:
-    """Of every second video, shuffled: what its picture looks like (900, 200) and the planted picture part (900,)."""
-    some = np.random.default_rng(0).permutation(list(catalogue.videos)[::2])
-    seen = np.stack([look(catalogue.image(video_id)) for video_id in some])
-    return seen, np.array([catalogue.planted_picture(video_id) for video_id in some])
+    """Return the statistics (900, 200) and the planted picture quality (900,) of every second video, shuffled."""
+    video_ids = np.random.default_rng(0).permutation(list(catalogue.videos)[::2])
+    statistics = np.stack([look(catalogue.image(video_id)) for video_id in video_ids])
+    return statistics, np.array([catalogue.planted_picture(video_id) for video_id in video_ids])
 
 
 def corrected_views(catalogue: SyntheticCatalogue) -> Float64s:
-    """ln views with the growth by age taken out, float64 (n,)."""
+    """Return ln views without the growth by age, float64 (n,)."""
     ages = [(CLOCK - video.published_at).total_seconds() / 86_400 for video in catalogue.videos.values()]
     views = [video.views for video in catalogue.videos.values()]
     return np.log(views) - np.log([growth(age) for age in ages])
 
 
 def auc_by_channel(catalogue: SyntheticCatalogue, score: Float64s, truth: Float64s) -> Float64s:
-    """The share of same-channel pairs that a score orders as the truth does, for each channel."""
+    """Return, for each channel, the share of its pairs that a score orders as the truth does."""
     channels = np.array([video.channel_id for video in catalogue.videos.values()])
-    found = []
+    aucs = []
     for channel in catalogue.channels:
-        mine = np.flatnonzero(channels == channel)
-        first, second = np.triu_indices(len(mine), 1)
-        gap = [values[mine][first] - values[mine][second] for values in (score, truth)]
-        found.append(float(np.mean(np.sign(gap[0]) == np.sign(gap[1]))))
-    return np.array(found)
+        rows = np.flatnonzero(channels == channel)
+        first, second = np.triu_indices(len(rows), 1)
+        gap = [values[rows][first] - values[rows][second] for values in (score, truth)]
+        aucs.append(float(np.mean(np.sign(gap[0]) == np.sign(gap[1]))))
+    return np.array(aucs)
 
 
-def test_the_planted_quality_reaches_the_ceiling_and_no_more(catalogue: SyntheticCatalogue) -> None:
+def test_the_planted_quality_reaches_the_ceiling_but_not_more(catalogue: SyntheticCatalogue) -> None:
     quality = np.array([catalogue.planted_quality(video_id) for video_id in catalogue.videos])
     auc = auc_by_channel(catalogue, quality, corrected_views(catalogue))
     error = auc.std(ddof=1) / math.sqrt(len(auc))
@@ -84,14 +84,14 @@ def test_the_planted_quality_reaches_the_ceiling_and_no_more(catalogue: Syntheti
     assert error < 0.01
 
 
-def test_quality_is_standard_normal_and_seven_tenths_of_it_are_in_the_picture(catalogue: SyntheticCatalogue) -> None:
+def test_quality_is_standard_normal_with_70_percent_of_it_in_the_picture(catalogue: SyntheticCatalogue) -> None:
     quality = np.array([catalogue.planted_quality(video_id) for video_id in catalogue.videos])
     picture = np.array([catalogue.planted_picture(video_id) for video_id in catalogue.videos])
     assert abs(quality.mean()) < 0.1 and abs(quality.std() - 1) < 0.06
     assert np.corrcoef(quality, picture)[0, 1] ** 2 == pytest.approx(PICTURE_SHARE, abs=0.05)
 
 
-def test_the_picture_part_can_be_read_off_the_pixels(looks: tuple[Float64s, Float64s]) -> None:
+def test_pixels_predict_the_picture_quality(looks: tuple[Float64s, Float64s]) -> None:
     seen, picture = looks
 
     def explained(target: Float64s) -> float:
@@ -102,7 +102,7 @@ def test_the_picture_part_can_be_read_off_the_pixels(looks: tuple[Float64s, Floa
     assert explained(np.random.default_rng(1).permutation(picture[:650])) < 0.05
 
 
-def test_the_title_part_can_be_read_off_the_words(catalogue: SyntheticCatalogue) -> None:
+def test_words_predict_the_title_quality(catalogue: SyntheticCatalogue) -> None:
     quality = np.array([catalogue.planted_quality(video_id) for video_id in catalogue.videos])
     picture = np.array([catalogue.planted_picture(video_id) for video_id in catalogue.videos])
     facts = np.stack([title_facts(video.title) for video in catalogue.videos.values()])
@@ -125,7 +125,7 @@ def test_age_alone_orders_corrected_views_no_better_than_chance(catalogue: Synth
         assert abs(auc.mean() - 0.5) < 3.5 * auc.std(ddof=1) / math.sqrt(len(auc))
 
 
-def test_the_catalogue_has_the_shape_it_promises(catalogue: SyntheticCatalogue) -> None:
+def test_the_catalogue_has_the_documented_sizes_and_formats(catalogue: SyntheticCatalogue) -> None:
     assert len(catalogue.videos) == 1800 and len(catalogue.channels) == 6 * len(NICHES)
     assert set(Counter(channel.niche for channel in catalogue.channels.values()).values()) == {6}
     sizes = [len(channel.videos) for channel in catalogue.channels.values()]
@@ -146,7 +146,7 @@ def test_a_small_catalogue_keeps_enough_videos_in_each_channel() -> None:
         synthetic_catalogue(videos=6)
 
 
-def test_another_process_makes_the_same_catalogue_and_another_seed_does_not() -> None:
+def test_only_the_seed_determines_the_catalogue() -> None:
     program = (
         "import hashlib; from demo.catalogues.synthetic import synthetic_catalogue as make; c = make(70, 5); "
         "d = hashlib.sha256(repr(list(c.videos.values())).encode()); "
@@ -163,30 +163,33 @@ def test_another_process_makes_the_same_catalogue_and_another_seed_does_not() ->
     assert digest(program, "1") == digest(program, "2") != digest(program.replace("70, 5", "70, 6"), "1")
 
 
-def test_pictures_of_a_video_are_equal_and_of_two_videos_are_not(catalogue: SyntheticCatalogue) -> None:
+def test_drawing_a_picture_is_repeatable_and_pictures_of_videos_differ(catalogue: SyntheticCatalogue) -> None:
     first, second = list(catalogue.videos)[:2]
     assert catalogue.image(first) == catalogue.image(first) != catalogue.image(second)
 
 
 @pytest.mark.parametrize("niche", NICHES)
-def test_candidates_are_fresh_share_a_title_and_lie_clearly_apart(catalogue: SyntheticCatalogue, niche: str) -> None:
-    found = catalogue.candidates(niche, seed=4)
-    assert sorted(candidate.quality for candidate in found) == [-1.5, 0.0, 1.5]
-    assert len({candidate.title for candidate in found}) == 1
-    assert [candidate.name for candidate in found] == ["candidate-a.jpg", "candidate-b.jpg", "candidate-c.jpg"]
-    assert len({candidate.image for candidate in found}) == 3
-    assert found == catalogue.candidates(niche, seed=4) != catalogue.candidates(niche, seed=5)
+def test_candidates_are_new_share_a_title_and_differ_in_quality(catalogue: SyntheticCatalogue, niche: str) -> None:
+    candidates = catalogue.candidates(niche, seed=4)
+    assert sorted(candidate.quality for candidate in candidates) == [-1.5, 0.0, 1.5]
+    assert len({candidate.title for candidate in candidates}) == 1
+    assert [candidate.name for candidate in candidates] == ["candidate-a.jpg", "candidate-b.jpg", "candidate-c.jpg"]
+    assert len({candidate.image for candidate in candidates}) == 3
+    assert candidates == catalogue.candidates(niche, seed=4) != catalogue.candidates(niche, seed=5)
 
 
-def test_the_best_candidate_is_found_from_the_pixels(
+def test_the_best_candidate_can_be_chosen_from_its_pixels(
     catalogue: SyntheticCatalogue, looks: tuple[Float64s, Float64s]
 ) -> None:
     probe = Probe(*looks)
     sets = [catalogue.candidates(niche, seed) for niche in NICHES for seed in range(4)]
-    best = [found[int(np.argmax(probe(np.stack([look(each.image) for each in found]))))] for found in sets]
-    assert np.mean([each.quality == 1.5 for each in best]) >= 0.9
+    best = []
+    for candidates in sets:
+        statistics = np.stack([look(candidate.image) for candidate in candidates])
+        best.append(candidates[int(np.argmax(probe(statistics)))])
+    assert np.mean([candidate.quality == 1.5 for candidate in best]) >= 0.9
 
 
 def test_an_unknown_niche_has_no_candidates(catalogue: SyntheticCatalogue) -> None:
-    with pytest.raises(ValueError, match="no niche"):
+    with pytest.raises(ValueError, match="not a niche"):
         catalogue.candidates("cooking", 1)

@@ -81,8 +81,8 @@ class RefitResult:
 class ChannelData:
     """The n videos of a channel as the model sees them, oldest first.
 
-    `videos` [n]: as `read_channel_videos` returns them, with their `target`. `inputs`: standardised, [n, d]. `scores` [n]: the model's.
-    `score_slope`: see `thumblab_core.ranking.adapters.Adapter`.
+    `videos` [n]: as `read_channel_videos` returns them, with their `target`. `inputs`: standardised, [n, d]. `scores` [n]: the
+    model's. `score_slope`: see `thumblab_core.ranking.adapters.Adapter`.
     """
 
     videos: pd.DataFrame
@@ -197,7 +197,8 @@ def channel_data(
 ) -> ChannelData:
     """Return the channel's videos as the model sees them.
 
-    `videos`: as `read_channel_videos` returns them. `images`, `titles`: their vectors, [n, d_i] and [n, d_t], in the same order.
+    `videos`: as `read_channel_videos` returns them. `images`, `titles`: their vectors, [n, d_i] and [n, d_t], in the same
+    order.
     """
     from thumblab_core.ranking.ranker import model_inputs
 
