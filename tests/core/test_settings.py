@@ -167,10 +167,10 @@ def test_a_taken_port_is_detected_on_ipv6_too(tmp_path: Path) -> None:
         except OSError:
             pytest.skip("this machine has no IPv6")
         server = scoring_server(chosen, taken.getsockname()[1])
-        refuse_taken(server)
+        refuse_taken("scoring", str(server.url))
         taken.listen()
-        with pytest.raises(LabError, match=r"something listens on \[::1\]:\d+ already"):
-            refuse_taken(server)
+        with pytest.raises(LabError, match=r"something listens on \[::1\]:\d+ already.* with THUMBLAB_SERVING_PORT"):
+            refuse_taken("scoring", str(server.url))
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]", "127.0.0.1", "127.9.9.9", "LOCALHOST"])
