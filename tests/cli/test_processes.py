@@ -232,7 +232,7 @@ def test_an_up_that_is_refused_for_a_taken_port_names_what_changes_it_and_writes
         taken = other.getsockname()[1]
         with socket.create_server(("127.0.0.1", 0)) as listener:
             free = listener.getsockname()[1]
-        ports = {name: free for name in ("--dagster-port", "--mlflow-port", "THUMBLAB_SERVING_PORT")} | {which: taken}
+        ports = dict.fromkeys(("--dagster-port", "--mlflow-port", "THUMBLAB_SERVING_PORT"), free) | {which: taken}
         monkeypatch.setenv("THUMBLAB_SERVING_PORT", str(ports.pop("THUMBLAB_SERVING_PORT")))
         settings.cache_clear()
         done = CliRunner().invoke(cli, ["up", *(str(word) for option in ports.items() for word in option)])
