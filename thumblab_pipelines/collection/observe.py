@@ -9,13 +9,13 @@ from sqlalchemy import text
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection.crawl_rules import GONE
 from thumblab_pipelines.collection.refetch import observe_counts, refetch
-from thumblab_pipelines.collection.without_key import reason_not_to_ask
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.deletion import Deletion
 from thumblab_pipelines.videos.records import SHORT, VIDEO
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
+from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
 # Views come fast at first and rarely after some weeks, so young videos are observed more often. The intervals are a
 # little shorter than the schedule's, because a run that starts seconds early would otherwise skip a round.

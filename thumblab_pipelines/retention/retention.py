@@ -14,7 +14,6 @@ from typing import NoReturn, TypeVar
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import ADAPTER
 from thumblab_pipelines.checks import CheckResult
-from thumblab_pipelines.collection.without_key import reason_not_to_ask
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.retention.expiry import LONGEST, STALE, delete_stale, expire
@@ -31,6 +30,7 @@ from thumblab_pipelines.retention.refreshing import Refreshed, due_videos, refre
 from thumblab_pipelines.videos.deletion import Deletion, last_heard
 from thumblab_pipelines.youtube.client import YouTube
 from thumblab_pipelines.youtube.quota import Spending
+from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
 T = TypeVar("T")
 

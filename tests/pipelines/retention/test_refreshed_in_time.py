@@ -108,7 +108,7 @@ def test_videos_older_than_30_days_are_deleted_also_when_youtube_cannot_be_asked
         "key refused": {"youtube_api_key": "wrong"},
         "no key": {"youtube_api_key": None},
     }
-    with pytest.raises(LabError, match="no YouTube API key is set" if how == "no key" else ""):
+    with pytest.raises(LabError, match="no YouTube API key is set" if how == "no key" else None):
         retain(full.with_settings(**changes[how]), NICHE)
     assert "videos" in full.rows(full.ids[0])
     assert full.rows(full.ids[1]) == {}
