@@ -50,9 +50,15 @@ COMMANDS = {
 }
 """For the name of each subcommand: its module in `thumblab_cli.commands`, and its help in one line."""
 
+_RESUMED = {"demo", "import", "refresh", "train", "fine-tune"}
+"""Subcommands that, run again after they were stopped, do only what is left."""
+
 
 class LazyGroup(click.Group):
-    """A group with the subcommands of `COMMANDS`. A LabError becomes one line on stderr, and exit status 1."""
+    """A group with the subcommands of `COMMANDS`. A LabError becomes one line on stderr, and exit status 1.
+
+    Ctrl-C becomes one line too, and exit status 130.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -74,6 +80,9 @@ class LazyGroup(click.Group):
             click.echo(f"thumblab: {error}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
+            resumes = ctx.invoked_subcommand in _RESUMED
+            more = "; the same command continues where it was stopped" if resumes else ""
+            click.echo(f"thumblab: stopped{more}", err=True)
             ctx.exit(130)
 
 

@@ -36,14 +36,24 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
         deadline = time.monotonic() + _PATIENCE
         while not _locked(record, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
-                other = _read(record)
-                where = f": Dagster is at {other.dagster}" if other else ""
-                raise LabError(f"another `thumblab up` runs on {data_dir}{where}; use it, or stop it first")
+                raise _already_runs(data_dir, _read(record))
             time.sleep(0.05)
         record.truncate(0)
         record.write(json.dumps(asdict(running)))
         record.flush()
         yield
+
+
+def refuse_second(data_dir: Path) -> None:
+    """Raise LabError when a `thumblab up` runs on the folder. Changes nothing."""
+    running = running_lab(data_dir)
+    if running is not None:
+        raise _already_runs(data_dir, running)
+
+
+def _already_runs(data_dir: Path, running: Running | None) -> LabError:
+    where = f": Dagster is at {running.dagster}" if running else ""
+    return LabError(f"another `thumblab up` runs on {data_dir}{where}; use it, or stop it first")
 
 
 def running_lab(data_dir: Path) -> Running | None:

@@ -4,10 +4,11 @@
 """
 
 import difflib
+import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Self
@@ -36,6 +37,11 @@ MLFLOW_PORT = 5000
 
 YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", "i1.ytimg.com", "i2.ytimg.com", "i3.ytimg.com", "i4.ytimg.com", "img.youtube.com")
 
+_PREFIX = "THUMBLAB_"
+
+_ALIKE = 0.7
+"""How alike an unknown name and a setting must be (difflib's ratio, 0 to 1) for the setting to be suggested."""
+
 _TEST_VARIABLES = {"THUMBLAB_TEST_PICTURES"}
 """Variables that only the tests read."""
 
@@ -51,7 +57,7 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     """What may differ between two installations of the lab. Each process reads its values once, see `settings()`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="THUMBLAB_",
+        env_prefix=_PREFIX,
         env_file=".env",
         env_file_encoding="utf-8-sig",  # UTF-8 with or without a byte-order mark
         extra="ignore",
@@ -162,14 +168,16 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
 def settings() -> Settings:
     """Return the settings of this process.
 
-    Raises LabError where a setting has a bad value. Warns once, on stderr, of each misspelt name.
+    Raises LabError where a setting has a bad value. Warns once, on stderr, of each misspelt name and unreadable line.
     """
     file = Settings.model_config.get("env_file")
     try:
-        in_file = DotEnvSettingsSource(Settings).env_vars
-        if any("\0" in name for name in in_file):
-            raise UnicodeError  # ASCII text in UTF-16 is valid UTF-8 with a null byte beside each letter
-        values = Settings()
+        with _without_warnings_of_dotenv():
+            in_file = DotEnvSettingsSource(Settings).env_vars
+            if any("\0" in name for name in in_file):
+                raise UnicodeError  # ASCII text in UTF-16 is valid UTF-8 with a null byte beside each letter
+            values = Settings()
+        unreadable = _unreadable_lines(Path(str(file)))
     except ValidationError as error:
         problems = "; ".join(f"{variable(str(problem['loc'][0]))}: {problem['msg']}" for problem in error.errors())
         # `from None`: the ValidationError shows the values, which may be secret.
@@ -178,9 +186,34 @@ def settings() -> Settings:
         raise LabError(f"{Path(str(file)).resolve()} is not UTF-8; save it as UTF-8") from None
     except OSError as error:
         raise LabError(f"{Path(str(file)).resolve()} cannot be read ({error.strerror}); make it readable") from None
+    for number in unreadable:
+        _warn(f"{Path(str(file)).resolve()} line {number} is skipped; write NAME=value, or # before a comment")
     for line in _misspelt([*os.environ, *in_file]):
         _warn(line)
     return values
+
+
+@contextmanager
+def _without_warnings_of_dotenv() -> Iterator[None]:
+    """Keep quiet about lines of `.env` in the block; `_unreadable_lines` finds them, and the file is named with them."""
+    logger = logging.getLogger("dotenv.main")
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+
+
+def _unreadable_lines(file: Path) -> list[int]:
+    """Return the numbers, from 1, of the lines of a `.env` file that are no setting and no comment."""
+    from dotenv.parser import parse_stream
+
+    if not file.is_file():
+        return []
+    with file.open(encoding="utf-8-sig") as stream:
+        failed = [binding.original for binding in parse_stream(stream) if binding.error]
+    # The text of a failed line starts with the blank lines above it.
+    return [text.line + text.string[: -len(text.string.lstrip())].count("\n") for text in failed]
 
 
 def variable(field: str) -> str:
@@ -197,10 +230,12 @@ def _as_text(value: object) -> str:
 def _misspelt(names: Iterable[str]) -> Sequence[str]:
     """Return a sentence for each `THUMBLAB_*` name that is not a setting."""
     known = {*map(variable, Settings.model_fields), *_TEST_VARIABLES}
+    own_parts = [name.removeprefix(_PREFIX) for name in known]
     sentences = []
-    for name in sorted({name.upper() for name in names if name.upper().startswith("THUMBLAB_")} - known):
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"; do you mean {near[0]}?" if near else ""
+    for name in sorted({name.upper() for name in names if name.upper().startswith(_PREFIX)} - known):
+        # Without the prefix, which would make any two names alike.
+        near = difflib.get_close_matches(name.removeprefix(_PREFIX), own_parts, 1, _ALIKE)
+        hint = f"; do you mean {_PREFIX}{near[0]}?" if near else ""
         sentences.append(f"{name} is not a setting and has no effect{hint}")
     return sentences
 

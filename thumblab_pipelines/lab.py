@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from sqlalchemy import Engine
 
+from thumblab_core.data_folder import make_data_folder
 from thumblab_core.database.schema import open_database
 from thumblab_core.database.urls import database_url
 from thumblab_core.images import ImageStore
@@ -26,9 +27,12 @@ class Lab:
 
     @classmethod
     def open(cls, chosen: Settings | None = None) -> Self:
-        """Open the lab of the settings (by default this process's), and migrate its database."""
+        """Open the lab of the settings (by default this process's), and migrate its database.
+
+        Raises LabError if the data folder or the database cannot be used.
+        """
         chosen = chosen or settings()
-        chosen.data_dir.mkdir(parents=True, exist_ok=True)
+        make_data_folder(chosen.data_dir)
         engine = open_database(database_url(chosen))
         return cls(chosen, engine, ImageStore(chosen.images), ReleaseStore(chosen.releases))
 

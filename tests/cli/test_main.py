@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from thumblab_cli import main
 from thumblab_core.errors import LabError
@@ -20,13 +20,15 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, errors="replace")
 
 
-def fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
+def failed_with(monkeypatch: pytest.MonkeyPatch, error: BaseException, name: str = "key") -> Result:
+    """Run a subcommand of this name that raises the error."""
+
     @click.command()
     def command() -> None:
         raise error
 
     monkeypatch.setattr(main.LazyGroup, "get_command", lambda *_: command)
-    return CliRunner().invoke(main.cli, ["key"]).exit_code
+    return CliRunner().invoke(main.cli, [name])
 
 
 def test_help_names_every_command_within_half_a_second_of_cpu() -> None:
@@ -81,8 +83,18 @@ def test_a_lab_error_is_one_line_on_stderr(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_with_130_and_an_error_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fails_with(monkeypatch, KeyboardInterrupt()) == 130
-    assert fails_with(monkeypatch, LabError("Something is wrong. Do this.")) == 1
+    assert failed_with(monkeypatch, KeyboardInterrupt()).exit_code == 130
+    assert failed_with(monkeypatch, LabError("Something is wrong. Do this.")).exit_code == 1
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_ctrl_c_prints_one_line_that_says_whether_the_same_command_continues(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    done = failed_with(monkeypatch, KeyboardInterrupt(), name)
+    continues = name in {"demo", "import", "refresh", "train", "fine-tune"}
+    more = "; the same command continues where it was stopped" if continues else ""
+    assert (done.stdout, done.stderr) == ("", f"thumblab: stopped{more}\n")
 
 
 def test_a_closed_pipe_prints_no_error() -> None:

@@ -38,8 +38,12 @@ def test_a_missing_file_is_pulled_once(model: ModelFile, tmp_path: Path) -> None
     assert "faces: missing" in before.stdout
     assert "Faces are not detected: run `thumblab models pull`" in before.stdout
     assert not (tmp_path / "lab").exists()  # `status` creates nothing
-    assert "now at" in run("pull", "--from", str(tmp_path / "copy")).stdout
-    assert "already at" in run("pull", "faces").stdout
+    pulled = run("pull", "--from", str(tmp_path / "copy")).stdout
+    assert "now at" in pulled
+    assert "Next: run `thumblab refresh --no-train`" in pulled
+    again = run("pull", "faces").stdout
+    assert "already at" in again
+    assert "Next" not in again
     after = json.loads(run("status", "--json").stdout)
     assert after["files"][0]["state"] == "present"
     assert after["face_model"] == str(tmp_path / "lab" / "models" / "faces.onnx")

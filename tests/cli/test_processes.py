@@ -212,8 +212,6 @@ def test_an_invalid_kept_port_is_replaced(tmp_path: Path, content: bytes) -> Non
 
 
 def test_a_given_port_that_is_taken_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab_servers, "mlflow_server", lambda _, port: mlflow(f"http://127.0.0.1:{port}"))
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
     (tmp_path / "mlflow-port").write_text("5432")
     settings.cache_clear()
@@ -225,8 +223,24 @@ def test_a_given_port_that_is_taken_is_not_kept(tmp_path: Path, monkeypatch: pyt
     assert mlflow_port(tmp_path) == 5432
 
 
-def mlflow(url: str) -> Server:
-    return Server("mlflow", [], url, None)
+@pytest.mark.parametrize("which", ["--dagster-port", "--mlflow-port", "THUMBLAB_SERVING_PORT"])
+def test_an_up_that_is_refused_for_a_taken_port_names_what_changes_it_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            free = listener.getsockname()[1]
+        ports = dict.fromkeys(("--dagster-port", "--mlflow-port", "THUMBLAB_SERVING_PORT"), free) | {which: taken}
+        monkeypatch.setenv("THUMBLAB_SERVING_PORT", str(ports.pop("THUMBLAB_SERVING_PORT")))
+        settings.cache_clear()
+        done = CliRunner().invoke(cli, ["up", *(str(word) for option in ports.items() for word in option)])
+    settings.cache_clear()
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert f"something listens on 127.0.0.1:{taken} already; stop it, or give " in done.stderr
+    assert done.stderr.endswith(f" another port with {which}\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mlflow_is_the_running_labs_unless_the_setting_names_another(tmp_path: Path) -> None:

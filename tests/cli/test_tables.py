@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from thumblab_cli.printing.evaluation import print_evaluation
+from thumblab_cli.printing.evaluation import ceiling_lines, print_evaluation
 from thumblab_cli.printing.tables import table, wide_console
 from thumblab_pipelines.evaluation.figures import Evaluation
 
@@ -138,3 +138,15 @@ def test_output_that_is_not_a_terminal_has_unwrapped_lines(
     made.add_row(f"{LONG}/a.jpg", f"{LONG}/b.jpg")
     wide_console().print(made)
     assert f"{LONG}/a.jpg {LONG}/b.jpg" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_ceiling_is_the_planted_qualitys_own_auc_on_the_pairs_of_the_model() -> None:
+    planted = [
+        Evaluation("future", "all", "planted", "auc", 0.8304, 0.81, 0.85, 1_288, 30),
+        Evaluation("future", "2x", "planted", "auc", 0.93, 0.9, 0.95, 704, 30),
+        Evaluation("new_channels", "all", "planted", "auc", 0.79, 0.77, 0.81, 900, 9),
+    ]
+    assert ceiling_lines(planted, 0.8) == [
+        "On these pairs of known channels the planted quality itself reaches 0.830 (0.80 in expectation)."
+    ]
+    assert ceiling_lines(planted[1:], 0.8) == []

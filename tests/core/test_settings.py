@@ -116,13 +116,28 @@ def test_a_misspelt_variable_is_named_once_with_the_nearest_setting_and_without_
     monkeypatch.setenv("THUMBLAB_VIDEO_PER_NICHE", "7")
     monkeypatch.setenv("thumblab_region", "DE")
     monkeypatch.setenv("THUMBLAB_QQQQQQQQQQQQ", "1")
+    monkeypatch.setenv("THUMBLAB_FOOBAR", "1")  # nearest to THUMBLAB_FORGET_SHARE, and not near
     for _ in range(2):
         assert settings().region == "DE"
         settings.cache_clear()
     assert capsys.readouterr().err.splitlines() == [
         "thumblab: THUMBLAB_APIKEY is not a setting and has no effect; do you mean THUMBLAB_API_KEY?",
+        "thumblab: THUMBLAB_FOOBAR is not a setting and has no effect",
         "thumblab: THUMBLAB_QQQQQQQQQQQQ is not a setting and has no effect",
         "thumblab: THUMBLAB_VIDEO_PER_NICHE is not a setting and has no effect; do you mean THUMBLAB_VIDEOS_PER_NICHE?",
+    ]
+
+
+def test_a_line_of_the_env_file_that_is_no_setting_is_named_once_with_the_file_and_not_shown(
+    dot_env: Callable[[bytes], None], capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    dot_env(f"# a comment\nTHUMBLAB_REGION=FR\n\n\n{SECRET} is here\nTHUMBLAB_LANGUAGE=fr\n = 3\n".encode())
+    for _ in range(2):
+        assert (settings().region, settings().language) == ("FR", "fr")
+        settings.cache_clear()
+    assert capfd.readouterr().err.splitlines() == [
+        f"thumblab: {tmp_path / '.env'} line {number} is skipped; write NAME=value, or # before a comment"
+        for number in (5, 7)
     ]
 
 
@@ -167,10 +182,10 @@ def test_a_taken_port_is_detected_on_ipv6_too(tmp_path: Path) -> None:
         except OSError:
             pytest.skip("this machine has no IPv6")
         server = scoring_server(chosen, taken.getsockname()[1])
-        refuse_taken(server)
+        refuse_taken("scoring", str(server.url))
         taken.listen()
-        with pytest.raises(LabError, match=r"something listens on \[::1\]:\d+ already"):
-            refuse_taken(server)
+        with pytest.raises(LabError, match=r"something listens on \[::1\]:\d+ already.* with THUMBLAB_SERVING_PORT"):
+            refuse_taken("scoring", str(server.url))
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]", "127.0.0.1", "127.9.9.9", "LOCALHOST"])

@@ -44,6 +44,11 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
         return
     for row in rows:
         click.echo(f"{row['name']}: {'now at' if row['changed'] else 'already at'} {row['path']}")
+    if any(changed):
+        click.echo(
+            "Next: run `thumblab refresh --no-train`, which measures the videos of the lab again, and restart the "
+            "scoring service"
+        )
 
 
 @command.command()

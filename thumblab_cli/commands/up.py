@@ -3,6 +3,7 @@
 import signal
 import time
 from contextlib import ExitStack
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,37 +43,36 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     from thumblab_cli.servers.supervisor import Supervisor
     from thumblab_cli.servers.waiting import wait_for
     from thumblab_cli.which_lab import lab_settings
-    from thumblab_core.running import Running, announced
+    from thumblab_core.data_folder import make_writable_data_folder
+    from thumblab_core.running import Running, announced, refuse_second
 
     chosen = lab_settings(demo, catalogue)
     console = wide_console()
+    refuse_second(chosen.data_dir)
+    port = mlflow_port or ports.next_mlflow_port(chosen.data_dir)
+    dagster = lab_servers.dagster_servers(dagster_port)
+    scoring = lab_servers.scoring_server(chosen, chosen.serving_port)
+    running = Running(str(dagster[0].url), lab_servers.mlflow_url(port), str(scoring.url))
+    _refuse_taken_ports(running)  # before anything is written
+    make_writable_data_folder(chosen.data_dir)
     # Both signals, whatever this process inherited: a shell starts background jobs with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
-        port = mlflow_port or ports.mlflow_port(chosen.data_dir)
         environment: dict[str, str] = {}
         if demo:
             lab = stack.enter_context(demo_lab(catalogue, port))
             chosen, environment = lab.settings, lab.environment
-        chosen.data_dir.mkdir(parents=True, exist_ok=True)
         environment |= {
             "DAGSTER_HOME": str(lab_servers.dagster_home(chosen)),
             "THUMBLAB_DATA_DIR": str(chosen.data_dir.resolve()),
-            "THUMBLAB_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
-            "THUMBLAB_DAGSTER_URL": f"http://127.0.0.1:{dagster_port}",
+            "THUMBLAB_MLFLOW_TRACKING_URI": running.mlflow,
+            "THUMBLAB_DAGSTER_URL": running.dagster,
         }
         console.print("starting the database")
-        servers = [
-            lab_servers.mlflow_server(chosen, port),
-            *lab_servers.dagster_servers(dagster_port),
-            lab_servers.scoring_server(chosen, chosen.serving_port),
-        ]
-        urls = {server.name: server.url for server in servers if server.url}
-        running = Running(urls["dagster"], urls["mlflow"], urls["scoring"])
+        servers = [lab_servers.mlflow_server(chosen, port), *dagster, scoring]
         stack.enter_context(announced(chosen.data_dir, running))
-        for server in servers:
-            ports.refuse_taken(server)
+        _refuse_taken_ports(running)  # again, because the database may have taken seconds to start
         ports.keep_mlflow_port(chosen.data_dir, port)
         supervisor = stack.enter_context(Supervisor(chosen.data_dir, environment))
         for server in servers:
@@ -87,6 +87,13 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
             console.print("stopping")
+
+
+def _refuse_taken_ports(running: "Running") -> None:
+    from thumblab_cli.servers import ports
+
+    for name, url in asdict(running).items():
+        ports.refuse_taken(name, url)
 
 
 def _print_addresses(console: "Console", running: "Running", chosen: "Settings") -> None:

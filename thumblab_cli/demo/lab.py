@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from thumblab_cli.servers import ports
 from thumblab_cli.which_lab import demo_settings
+from thumblab_core.data_folder import make_writable_data_folder
 from thumblab_core.errors import LabError
 from thumblab_core.library_note import DRAWN, write_note
 from thumblab_core.running import running_lab
@@ -65,7 +66,7 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
 
     base = demo_settings(folder)
     catalogue = read_catalogue(folder) if folder else synthetic_catalogue(settings().demo_videos)
-    base.data_dir.mkdir(parents=True, exist_ok=True)
+    make_writable_data_folder(base.data_dir)
     if folder is None:
         write_note(base.data_dir, DRAWN)
     running = running_lab(base.data_dir)

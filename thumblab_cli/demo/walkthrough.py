@@ -14,7 +14,7 @@ from thumblab_cli.demo.candidates import choose_candidates
 from thumblab_cli.demo.lab import DemoLab, demo_lab, only_demo
 from thumblab_cli.demo.ranking import rank_candidates
 from thumblab_cli.demo.runs import JobRunner, Outcome
-from thumblab_cli.printing.evaluation import print_evaluation
+from thumblab_cli.printing.evaluation import ceiling_lines, print_evaluation
 from thumblab_cli.printing.tables import progress_bars
 from thumblab_cli.servers import lab_servers, ports
 from thumblab_cli.servers.supervisor import Server, Supervisor
@@ -146,10 +146,11 @@ def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
     served = outcome.metadata["served_model"]
     console.print(f"Served is release {served['release']}: {served['decision']}")
     release = Lab.open(lab.settings).releases.get(MODEL, ALL, model["release"])
-    evaluations = BuiltModel(release, reused=True).evaluations + _ceiling(lab, release.info["pairs_release"])
-    print_evaluation(console, evaluations)
+    planted = _ceiling(lab, release.info["pairs_release"])
+    print_evaluation(console, BuiltModel(release, reused=True).evaluations + planted)
     if isinstance(lab.catalogue, SyntheticCatalogue):
-        console.print(f"By construction the best reachable AUC on all pairs is {lab.catalogue.ceiling():.2f}.")
+        for line in ceiling_lines(planted, lab.catalogue.ceiling()):
+            console.print(line, highlight=False, soft_wrap=True)
     return 0 if model["reused"] else 1
 
 

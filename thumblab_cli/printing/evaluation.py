@@ -45,6 +45,19 @@ def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> N
         console.print(line, highlight=False)
 
 
+def ceiling_lines(planted: Sequence["Evaluation"], expected: float) -> list[str]:
+    """Return a line on the AUC of the planted quality on the pairs of known channels; none if it was not measured.
+
+    `expected` is the AUC that it has in expectation. No model is expected to exceed the AUC on these very pairs.
+    """
+    return [
+        f"On these pairs of {_SHORT_SPLITS[e.split]} the planted quality itself reaches {e.value:.3f} "
+        f"({expected:.2f} in expectation)."
+        for e in planted
+        if (e.split, e.slice, e.metric) == ("future", "all", "auc") and e.value is not None
+    ]
+
+
 def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
     """Return a table with a row per scorer: AUC and its 95 % interval, on all pairs and on those with a twofold gap."""
     of_split = [e for e in evaluations if e.split == split and e.metric == "auc" and e.slice in ("all", "2x")]

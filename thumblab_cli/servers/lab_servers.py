@@ -9,12 +9,17 @@ from thumblab_core.hosts import answering_host, host_in_url
 from thumblab_core.settings import CHECKOUT, Settings
 
 
+def mlflow_url(port: int) -> str:
+    """Return the address of the MLflow server on this port."""
+    return f"http://127.0.0.1:{port}"
+
+
 def mlflow_server(settings: Settings, port: int) -> Server:
     """Return the MLflow server, on the lab's PostgreSQL, with its artifacts in the data folder."""
     from thumblab_core.database.urls import named_database_url
     from thumblab_core.embedded_postgres.cluster import link_to
 
-    base = f"http://127.0.0.1:{port}"
+    base = mlflow_url(port)
     artifacts = settings.data_dir / "mlflow-artifacts"
     artifacts.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]

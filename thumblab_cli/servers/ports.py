@@ -6,17 +6,24 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from thumblab_cli.servers.supervisor import Server
 from thumblab_core.errors import LabError
 from thumblab_core.settings import MLFLOW_PORT
 
 _MLFLOW_PORT = "mlflow-port"
 """The file in the data folder that keeps MLflow's port."""
 
+_OTHER_PORT = {"dagster": "--dagster-port", "mlflow": "--mlflow-port", "scoring": "THUMBLAB_SERVING_PORT"}
+"""What gives each server of `thumblab up` another port: an option or a setting."""
+
 
 def mlflow_port(data_dir: Path) -> int:
     """Return the port of the lab's MLflow, the same at every start so that links to it stay valid; at first 5000."""
     return kept_port(data_dir / _MLFLOW_PORT, MLFLOW_PORT)
+
+
+def next_mlflow_port(data_dir: Path) -> int:
+    """Return the port that `mlflow_port` would return, without keeping it."""
+    return _read_port(data_dir / _MLFLOW_PORT) or free_port(MLFLOW_PORT)
 
 
 def keep_mlflow_port(data_dir: Path, port: int) -> None:
@@ -29,13 +36,20 @@ def kept_port(memory: Path, preferred: int = 0) -> int:
 
     The preferred port is chosen if it is free.
     """
-    with suppress(OSError, ValueError):  # a file without a valid port is treated as missing
+    port = _read_port(memory)
+    if port is None:
+        port = free_port(preferred)
+        _keep_port(memory, port)
+    return port
+
+
+def _read_port(memory: Path) -> int | None:
+    """Return the port kept in the file; None where there is no file, or no valid port in it."""
+    with suppress(OSError, ValueError):
         port = int(memory.read_text())
         if 0 < port < 2**16:
             return port
-    port = free_port(preferred)
-    _keep_port(memory, port)
-    return port
+    return None
 
 
 def _keep_port(memory: Path, port: int) -> None:
@@ -55,16 +69,16 @@ def free_port(preferred: int = 0) -> int:
     raise LabError("no port of 127.0.0.1 is free; stop some servers")
 
 
-def refuse_taken(server: Server) -> None:
-    """Raise LabError when another program listens on the server's port: its answers would be taken for the server's."""
-    if server.url is None:
-        return
-    address = urlsplit(server.url)
+def refuse_taken(name: str, url: str) -> None:
+    """Raise LabError when another program listens at the server's URL: its answers would be taken for the server's.
+
+    `name` is that of the server, one of `_OTHER_PORT`.
+    """
+    address = urlsplit(url)
     try:
         socket.create_connection((address.hostname or "", address.port or 80), 2).close()
     except OSError:
         return
     raise LabError(
-        f"something listens on {address.netloc} already; stop it, or give {server.name} another port "
-        "(see thumblab up --help and THUMBLAB_SERVING_PORT)"
+        f"something listens on {address.netloc} already; stop it, or give {name} another port with {_OTHER_PORT[name]}"
     )

@@ -1,5 +1,6 @@
 """Observe the counts of videos again when they are due, so that views at a fixed age can be computed from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from thumblab_pipelines.videos.deletion import Deletion
 from thumblab_pipelines.videos.records import SHORT, VIDEO
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
+from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
 # Views come fast at first and rarely after some weeks, so young videos are observed more often. The intervals are a
 # little shorter than the schedule's, because a run that starts seconds early would otherwise skip a round.
@@ -40,7 +42,7 @@ class Observed:
 
     `due` videos were to be observed, `observed` were, and `gone` are at YouTube no more. `quota` is what the run spent.
     `stopped` says why it ended early, or is None. `withheld` fails if deletions were withheld, because they were too
-    many at once.
+    many at once. `remarks` say that YouTube was not asked, and why.
     """
 
     due: int
@@ -49,6 +51,7 @@ class Observed:
     quota: Spending
     stopped: str | None
     withheld: CheckResult
+    remarks: Sequence[str] = ()
 
 
 def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool = False) -> Observed:
@@ -58,12 +61,16 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
     YouTube leaves out is asked for twice more before it is deleted. Never more than a share of the niche is deleted at
     once, unless a person has `confirmed` it; see `Deletion`.
 
-    Ends early if the quota is spent, which `stopped` then says. Raises `LabError` if no key is set or YouTube refuses.
+    Ends early if the quota is spent, which `stopped` then says. Asks nothing if no key is set and the niche has nothing
+    of YouTube's. Raises `LabError` if no key is set otherwise, or if YouTube refuses.
     """
     observed = due = asked = 0
     gone: list[str] = []
     stopped = None
     deletion = Deletion(lab, niche, "view_history", confirmed)
+    not_asked = reason_not_to_ask(lab, niche)
+    if not_asked is not None:
+        return Observed(0, 0, 0, Spending({}, []), None, deletion.check(), [not_asked])
     with YouTube.connect(lab.settings, lab.engine) as youtube:
         try:
             formats = _due(lab, niche, youtube.now)

@@ -117,7 +117,7 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     compare on.
     """
     if champion is None:
-        return Decision(True, "no model is served yet")
+        return Decision(True, "no model was served before")
     if champion.release_id == challenger.release_id:
         return Decision(True, "a person chose it")
     if challenger.release_id in lab.releases.serving.promoted(MODEL, ALL):

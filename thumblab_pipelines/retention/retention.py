@@ -6,7 +6,7 @@ except those of models. Each part compares what is stored with what the `videos`
 finishes what a killed run left. docs/retention.md states the rules in plain words, and what stays in models.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
@@ -30,6 +30,7 @@ from thumblab_pipelines.retention.refreshing import Refreshed, due_videos, refre
 from thumblab_pipelines.videos.deletion import Deletion, last_heard
 from thumblab_pipelines.youtube.client import YouTube
 from thumblab_pipelines.youtube.quota import Spending
+from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class Retained:
 
     `videos` are left, `refreshed` were brought up to date, `deleted` counts the deleted videos by reason. The next four
     count what was deleted or cleaned with them. `stopped` says why the run ended early, or is None. `withheld` fails if
-    deletions were withheld, because they were too many at once.
+    deletions were withheld, because they were too many at once. `remarks` say that YouTube was not asked, and why.
     """
 
     videos: int
@@ -60,6 +61,7 @@ class Retained:
     quota: Spending
     stopped: str | None
     withheld: CheckResult
+    remarks: Sequence[str] = ()
 
 
 def retain(
@@ -71,21 +73,27 @@ def retain(
     niche is deleted at once, unless a person has `confirmed` it; see `Deletion`.
 
     If YouTube cannot be asked, deletions follow the newest moment that YouTube gave the lab, or this machine's clock in
-    a `confirmed` run. The other clean-ups are done even if one of them fails.
+    a `confirmed` run. The other clean-ups are done even if one of them fails. YouTube is not asked if no key is set and
+    the niche has nothing of YouTube's.
 
     Raises:
-        LabError: No key is set, or YouTube refuses or cannot be reached; what is certainly too old is deleted first.
+        LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached; what is
+            certainly too old is deleted first.
         Exception: The first failure of a clean-up, after all clean-ups were tried.
     """
     deletion = Deletion(lab, niche, "retention", confirmed)
     now: datetime | None = None
     refreshed: Refreshed | None = None
     failures: list[Exception] = []
+    not_asked = reason_not_to_ask(lab, niche)
     try:
-        with YouTube.connect(lab.settings, lab.engine) as youtube:
-            now = youtube.now
-            expire(lab, niche, now, deletion)  # before quota is spent on videos that leave
-            refreshed = refresh_due(lab, youtube, niche, deletion, progress)
+        if not_asked is not None:
+            refreshed = Refreshed(0, Spending({}, []), None)
+        else:
+            with YouTube.connect(lab.settings, lab.engine) as youtube:
+                now = youtube.now
+                expire(lab, niche, now, deletion)  # before quota is spent on videos that leave
+                refreshed = refresh_due(lab, youtube, niche, deletion, progress)
     except Exception as error:  # noqa: BLE001  old facts are deleted whatever went wrong; raised below
         failures.append(error)
     clock = datetime.now(UTC)
@@ -118,6 +126,7 @@ def retain(
         refreshed.quota,
         refreshed.stopped,
         deletion.check(),
+        [] if not_asked is None else [not_asked],
     )
 
 

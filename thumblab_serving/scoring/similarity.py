@@ -58,8 +58,8 @@ class IndexSimilarity:
             return Placements(SimilaritySource.FAISS, placements, scores)
         why = "holds no sub-scores" if scores is None else "was measured by another version of the sub-scores"
         sentence = (
-            f"the library of {self.niche} {why}: sub-scores have no percentiles until visual_features and faiss_index are "
-            "materialized again"
+            f"the library of {self.niche} {why}: sub-scores have no percentiles until its pictures are measured again; "
+            f"run `thumblab refresh {self.niche} --no-train`, or materialize visual_features and faiss_index"
         )
         return Placements(SimilaritySource.FAISS, placements, degraded=[sentence])
 

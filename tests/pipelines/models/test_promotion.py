@@ -53,7 +53,8 @@ def test_a_release_records_which_videos_it_has_seen(scored_lab: Lab) -> None:
 
 def test_the_first_model_is_served_and_a_worse_one_is_not_promoted_over_it(scored_lab: Lab, publish: Publish) -> None:
     good = publish(0.5)
-    assert promote_newest(scored_lab)[1] == good
+    _, served, decision = promote_newest(scored_lab)
+    assert (served, decision.reason) == (good, "no model was served before")
     bad = publish(30.0)
     challenger, served, decision = promote_newest(scored_lab)
     assert (challenger, served, decision.promoted) == (bad, good, False)

@@ -17,12 +17,14 @@ from thumblab_core.database.tables import embeddings, library_exclusions, thumbn
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_pipelines.collection.catalogue import import_catalogue
+from thumblab_pipelines.collection.observe import check_observation, observe
 from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import build_index
 from thumblab_pipelines.models.refresh import RefreshListener, niches_with_videos, refresh_model, refresh_niche
+from thumblab_pipelines.retention.retention import check_retention, retain
 
 VIDEOS = 60
 """Videos of each of two channels: enough for a hundred held-out pairs."""
@@ -81,6 +83,26 @@ def test_without_a_key_an_imported_niche_is_kept_and_another_is_an_error(lab: La
     ]
     with pytest.raises(LabError, match=r"THUMBLAB_YOUTUBE_API_KEY.*`thumblab import FOLDER --serve`"):
         collect(lab, "news")
+
+
+@pytest.mark.parametrize("niche", ["tech", "news"])
+def test_without_a_key_a_niche_without_videos_from_youtube_is_upkept_and_says_so(lab: Lab, niche: str) -> None:
+    remark = f"no YouTube API key is set, and {niche} has no videos from YouTube: YouTube was not asked"
+    observed, retained = observe(lab, niche), retain(lab, niche)
+    assert (observed.due, observed.stopped, list(observed.remarks)) == (0, None, [remark])
+    assert (retained.refreshed, retained.deleted, list(retained.remarks)) == (0, {}, [remark])
+    assert retained.videos == (2 * VIDEOS if niche == "tech" else 0)
+    assert all(check.passed for check in [*check_observation(observed), *check_retention(lab, niche, retained)])
+
+
+@pytest.mark.parametrize(("job", "asset"), [("observe_views", "view_history"), ("apply_retention", "retention")])
+def test_the_scheduled_upkeep_succeeds_without_a_key_and_its_metadata_says_so(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, job: str, asset: str
+) -> None:
+    monkeypatch.setattr(LabResource, "open", lambda _: lab)
+    result = defs().resolve_job_def(job).execute_in_process(partition_key="tech", resources={"lab": LabResource()})
+    (made,) = result.asset_materializations_for_node(asset)
+    assert "YouTube was not asked" in str(made.metadata["remarks"].value)
 
 
 def test_a_refresh_serves_a_catalogue_and_a_second_one_has_nothing_to_do(lab: Lab) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from full_lab import NICHE, SECRET, FullLab
 from sqlalchemy import select, text
 
@@ -12,6 +13,7 @@ from demo import faults
 from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
 from thumblab_core.database.tables import video_stats, videos
+from thumblab_core.errors import LabError
 from thumblab_pipelines.collection.observe import check_observation, observe
 from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.features.views_at_age import compute_views_at_age
@@ -40,6 +42,11 @@ def test_only_videos_that_are_due_are_observed(full: FullLab) -> None:
         eras = set(connection.scalars(select(video_stats.c.era).distinct()))
     assert shrunk == 0
     assert eras == {"playback_start"}
+
+
+def test_without_a_key_videos_from_youtube_cannot_be_observed_and_that_is_an_error(full: FullLab) -> None:
+    with pytest.raises(LabError, match="no YouTube API key is set"):
+        observe(full.with_settings(youtube_api_key=None), NICHE)
 
 
 def test_views_at_a_fixed_age_are_computed_from_daily_observations(

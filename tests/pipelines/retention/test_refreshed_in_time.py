@@ -95,7 +95,7 @@ def test_a_video_that_left_the_library_is_not_collected_again(full: FullLab) -> 
     assert all(full.emulator.now - moment <= timedelta(days=20) for moment in published)
 
 
-@pytest.mark.parametrize("how", ["unreachable", "key refused"])
+@pytest.mark.parametrize("how", ["unreachable", "key refused", "no key"])
 def test_videos_older_than_30_days_are_deleted_also_when_youtube_cannot_be_asked(full: FullLab, how: str) -> None:
     # A server that refuses the key still gives the time; if none can be reached, the lab's own clock counts.
     clocks = (full.emulator.now, datetime.now(UTC))
@@ -103,9 +103,13 @@ def test_videos_older_than_30_days_are_deleted_also_when_youtube_cannot_be_asked
     with full.lab.engine.begin() as connection:
         connection.execute(update(videos).values(refreshed_at=long_ago, collected_at=long_ago))
         connection.execute(update(videos).where(videos.c.video_id == full.ids[0]).values(refreshed_at=max(clocks)))
-    changes = {"youtube_endpoint": "http://127.0.0.1:9/"} if how == "unreachable" else {"youtube_api_key": "wrong"}
-    with pytest.raises(LabError):
-        retain(full.with_settings(**changes), NICHE)
+    changes: dict[str, dict[str, str | None]] = {
+        "unreachable": {"youtube_endpoint": "http://127.0.0.1:9/"},
+        "key refused": {"youtube_api_key": "wrong"},
+        "no key": {"youtube_api_key": None},
+    }
+    with pytest.raises(LabError, match="no YouTube API key is set" if how == "no key" else None):
+        retain(full.with_settings(**changes[how]), NICHE)
     assert "videos" in full.rows(full.ids[0])
     assert full.rows(full.ids[1]) == {}
     release = full.lab.releases.serving.current(INDEX, NICHE)

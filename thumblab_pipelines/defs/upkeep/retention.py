@@ -31,6 +31,8 @@ def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabR
         checks = check_retention(lab.open(), context.partition_key, retained)
     for channel_id, reason in retained.adapters.failed.items():
         context.log.warning(f"the adapter of channel {channel_id} still holds deleted videos: {reason}")
+    for remark in retained.remarks:
+        context.log.info(remark)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": retained.videos,
@@ -41,6 +43,7 @@ def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabR
             "histories_cleaned": retained.adapters.cleaned,
             "histories_failed": len(retained.adapters.failed),
             "unfinished_trainings_deleted": retained.unfinished_deleted,
+            "remarks": "; ".join(retained.remarks) or "none",
             "state": retained.stopped or "complete",
             **quota_metadata(retained.quota),
         },

@@ -28,12 +28,15 @@ def view_history(context: dg.AssetExecutionContext, config: Confirmation, lab: L
     with explained():
         observed = observe(lab.open(), context.partition_key, lab.progress(context), config.confirmed)
         at_age = compute_views_at_age(lab.open(), context.partition_key)
+    for remark in observed.remarks:
+        context.log.info(remark)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": observed.observed,
             "due": observed.due,
             "gone": observed.gone,
             **{f"views_at_{age}_h": count for age, count in at_age.known.items()},
+            "remarks": "; ".join(observed.remarks) or "none",
             "state": observed.stopped or "complete",
             **quota_metadata(observed.quota),
         },

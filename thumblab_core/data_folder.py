@@ -1,0 +1,30 @@
+"""Make the data folder of a lab, with an error that names the folder and its setting."""
+
+import tempfile
+from pathlib import Path
+
+from thumblab_core.errors import LabError
+
+
+def make_data_folder(folder: Path) -> None:
+    """Make the data folder if it is missing. Raises LabError if that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise _unusable(folder, "is not a folder") from None
+    except OSError as error:
+        raise _unusable(folder, f"cannot be made ({error.strerror})") from None
+
+
+def make_writable_data_folder(folder: Path) -> None:
+    """Make the data folder if it is missing. Raises LabError if that is not possible, or if files cannot be made in it."""
+    make_data_folder(folder)
+    try:
+        # Permission bits alone do not tell: the file system may be read-only.
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _unusable(folder, f"cannot be written ({error.strerror})") from None
+
+
+def _unusable(folder: Path, problem: str) -> LabError:
+    return LabError(f"the data folder {folder} {problem}; set THUMBLAB_DATA_DIR to a folder that you can write")
