@@ -3,7 +3,6 @@
 `docs/settings.md` is generated from them; see `thumblab_core.settings_page`.
 """
 
-import difflib
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -16,8 +15,10 @@ import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
 
+from thumblab_core.encoders.names import is_encoder_name, name_help
 from thumblab_core.errors import LabError
 from thumblab_core.hosts import bare_host, named_host
+from thumblab_core.near_names import nearest
 from thumblab_core.running import running_lab
 from thumblab_core.setting_groups import (
     CollectionSettings,
@@ -123,6 +124,14 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     def _normal_hosts(cls, value: str) -> str:
         return ",".join(named_host(host) for host in value.split(",") if host.strip())
 
+    @field_validator("image_encoder")
+    @classmethod
+    def _is_an_encoder(cls, value: str) -> str:
+        """Refuse a misspelt name here, before a command works with it. Whether the encoder can be loaded shows later."""
+        if not is_encoder_name(value):
+            raise ValueError(f"no image encoder has this name; {name_help(value)}")
+        return value
+
     def in_folder(self, data_dir: Path) -> Self:
         """Return the settings of another lab, in `data_dir`, with its own database, releases, MLflow and service."""
         own = {"database_url": None, "release_dir": None, "mlflow_tracking_uri": None, "serving_url": None}
@@ -171,7 +180,10 @@ def settings() -> Settings:
             raise UnicodeError  # ASCII text in UTF-16 is valid UTF-8 with a null byte beside each letter
         values = Settings()
     except ValidationError as error:
-        problems = "; ".join(f"{variable(str(problem['loc'][0]))}: {problem['msg']}" for problem in error.errors())
+        problems = "; ".join(
+            f"{variable(str(problem['loc'][0]))}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        )
         # `from None`: the ValidationError shows the values, which may be secret.
         raise LabError(f"A setting cannot be used: {problems}") from None
     except UnicodeError:
@@ -199,8 +211,8 @@ def _misspelt(names: Iterable[str]) -> Sequence[str]:
     known = {*map(variable, Settings.model_fields), *_TEST_VARIABLES}
     sentences = []
     for name in sorted({name.upper() for name in names if name.upper().startswith("THUMBLAB_")} - known):
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"; do you mean {near[0]}?" if near else ""
+        near = nearest(name, known)
+        hint = "" if near is None else f"; do you mean {near}?"
         sentences.append(f"{name} is not a setting and has no effect{hint}")
     return sentences
 

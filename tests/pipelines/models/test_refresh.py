@@ -20,9 +20,16 @@ from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.features.embed import load_encoders
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import build_index
-from thumblab_pipelines.models.refresh import RefreshListener, niches_with_videos, refresh_model, refresh_niche
+from thumblab_pipelines.models.refresh import (
+    RefreshListener,
+    niches_with_videos,
+    refresh_all,
+    refresh_model,
+    refresh_niche,
+)
 
 VIDEOS = 60
 """Videos of each of two channels: enough for a hundred held-out pairs."""
@@ -81,6 +88,18 @@ def test_without_a_key_an_imported_niche_is_kept_and_another_is_an_error(lab: La
     ]
     with pytest.raises(LabError, match=r"THUMBLAB_YOUTUBE_API_KEY.*`thumblab import FOLDER --serve`"):
         collect(lab, "news")
+
+
+def test_an_encoder_that_cannot_be_loaded_stops_a_refresh_once_before_any_niche(
+    lab: Lab, open_lab: Callable[..., Lab]
+) -> None:
+    broken = open_lab(beside=lab, image_encoder="open_clip:ViT-B-32//nowhere/weights.pt")
+    sentences: list[str] = []
+    listener = RefreshListener(info=sentences.append, warn=sentences.append)
+    with pytest.raises(LabError, match=r"^the image encoder ViT-B-32//nowhere/weights.pt could not be loaded"):
+        refresh_all(broken, ["tech", "news"], lambda: pytest.fail("MLflow was asked"), listener)
+    assert sentences == []
+    load_encoders(broken, ["news"])  # has nothing to encode
 
 
 def test_a_refresh_serves_a_catalogue_and_a_second_one_has_nothing_to_do(lab: Lab) -> None:
