@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thumblab_core.arrays import Floats
+from thumblab_core.embedded_postgres import server
 from thumblab_core.niches import NICHES
 from thumblab_core.ranking import adapters
 from thumblab_core.ranking.title_facts import FACTS, WORDS

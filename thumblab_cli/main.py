@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from thumblab_core.errors import LabError
+from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.loopback import spare_loopback
 
 COMMANDS = {
@@ -77,13 +77,24 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except LabError as error:
-            click.echo(f"thumblab: {error}", err=True)
+            hint = _other_lab(ctx, error) if isinstance(error, NoServedModelError) else ""
+            click.echo(f"thumblab: {error}{hint}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             resumes = ctx.invoked_subcommand in _RESUMED
             more = "; the same command continues where it was stopped" if resumes else ""
             click.echo(f"thumblab: stopped{more}", err=True)
             ctx.exit(130)
+
+
+def _other_lab(ctx: click.Context, error: NoServedModelError) -> str:
+    """Return half a sentence on a related lab that runs now, and how the subcommand uses it; empty where none runs."""
+    from thumblab_cli.servers.running_services import running_related_lab
+
+    command = cli.get_command(ctx, ctx.invoked_subcommand or "")
+    has_demo_option = command is not None and any(parameter.name == "demo" for parameter in command.params)
+    hint = running_related_lab(error.data_dir, has_demo_option)
+    return "" if hint is None else f"; {hint}"
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, requested: bool) -> None:

@@ -48,7 +48,8 @@ def demo_settings(catalogue: Path | None) -> Settings:
     if catalogue is not None:
         name = f"demo-{hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]}"
     changes = {
-        # Only the environment chooses the demo's encoder: `.env` is for the user's own lab.
+        # Only the environment chooses the demo's service and encoder: `.env` is for the user's own lab.
+        "serving_url": os.environ.get("THUMBLAB_SERVING_URL") or None,
         "image_encoder": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
         # A model file that was pulled into the user's lab serves the demo too.
         "face_model": face_model(own),

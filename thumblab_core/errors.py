@@ -1,8 +1,18 @@
 """The error whose message is for the user."""
 
+from pathlib import Path
+
 
 class LabError(Exception):
     """An error that the user can act on. The message says what is wrong, and what to do next."""
 
     transient = False
     """Whether the same action may succeed later."""
+
+
+class NoServedModelError(LabError):
+    """The lab in `data_dir` serves no ranking model. Another lab on this machine may serve one."""
+
+    def __init__(self, message: str, data_dir: Path) -> None:
+        super().__init__(message)
+        self.data_dir = data_dir

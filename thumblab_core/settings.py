@@ -3,7 +3,6 @@
 `docs/settings.md` is generated from them; see `thumblab_core.settings_page`.
 """
 
-import difflib
 import logging
 import os
 import sys
@@ -17,8 +16,10 @@ import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
 
+from thumblab_core.encoders.names import is_encoder_name, name_help
 from thumblab_core.errors import LabError
 from thumblab_core.hosts import bare_host, named_host
+from thumblab_core.near_names import nearest
 from thumblab_core.running import running_lab
 from thumblab_core.setting_groups import (
     CollectionSettings,
@@ -38,9 +39,6 @@ MLFLOW_PORT = 5000
 YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", "i1.ytimg.com", "i2.ytimg.com", "i3.ytimg.com", "i4.ytimg.com", "img.youtube.com")
 
 _PREFIX = "THUMBLAB_"
-
-_ALIKE = 0.7
-"""How alike an unknown name and a setting must be (difflib's ratio, 0 to 1) for the setting to be suggested."""
 
 _TEST_VARIABLES = {"THUMBLAB_TEST_PICTURES"}
 """Variables that only the tests read."""
@@ -129,6 +127,14 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     def _normal_hosts(cls, value: str) -> str:
         return ",".join(named_host(host) for host in value.split(",") if host.strip())
 
+    @field_validator("image_encoder")
+    @classmethod
+    def _is_an_encoder(cls, value: str) -> str:
+        """Refuse a misspelt name here, before a command works with it. Whether the encoder can be loaded shows later."""
+        if not is_encoder_name(value):
+            raise ValueError(f"no image encoder has this name; {name_help(value)}")
+        return value
+
     def in_folder(self, data_dir: Path) -> Self:
         """Return the settings of another lab, in `data_dir`, with its own database, releases, MLflow and service."""
         own = {"database_url": None, "release_dir": None, "mlflow_tracking_uri": None, "serving_url": None}
@@ -179,7 +185,10 @@ def settings() -> Settings:
             values = Settings()
         unreadable = _unreadable_lines(Path(str(file)))
     except ValidationError as error:
-        problems = "; ".join(f"{variable(str(problem['loc'][0]))}: {problem['msg']}" for problem in error.errors())
+        problems = "; ".join(
+            f"{variable(str(problem['loc'][0]))}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        )
         # `from None`: the ValidationError shows the values, which may be secret.
         raise LabError(f"A setting cannot be used: {problems}") from None
     except UnicodeError:
@@ -233,9 +242,8 @@ def _misspelt(names: Iterable[str]) -> Sequence[str]:
     own_parts = [name.removeprefix(_PREFIX) for name in known]
     sentences = []
     for name in sorted({name.upper() for name in names if name.upper().startswith(_PREFIX)} - known):
-        # Without the prefix, which would make any two names alike.
-        near = difflib.get_close_matches(name.removeprefix(_PREFIX), own_parts, 1, _ALIKE)
-        hint = f"; do you mean {_PREFIX}{near[0]}?" if near else ""
+        near = nearest(name.removeprefix(_PREFIX), own_parts)  # the common prefix would make any two names alike
+        hint = "" if near is None else f"; do you mean {_PREFIX}{near}?"
         sentences.append(f"{name} is not a setting and has no effect{hint}")
     return sentences
 

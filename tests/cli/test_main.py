@@ -54,6 +54,7 @@ def test_h_is_short_for_help_in_every_command_and_subcommand() -> None:
         for given in ([name], *below, *([*one, "tech"] for one in below)):
             done = CliRunner().invoke(main.cli, [*given, "-h"])
             assert (done.exit_code, done.output[:6]) == (0, "Usage:"), given
+            assert "  -h, --help " in done.output, given
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])

@@ -48,6 +48,13 @@ def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
         ("THUMBLAB_HISTORY_DAYS", "inf", "finite"),
         ("THUMBLAB_CRAWL_THREADS", "0", "greater than or equal to 1"),
         ("THUMBLAB_ENCODER_PRECISION", SECRET, "'auto'"),
+        (
+            "THUMBLAB_IMAGE_ENCODER",
+            SECRET,
+            "set THUMBLAB_IMAGE_ENCODER to builtin, open_clip:MODEL/WEIGHTS or onnx:PATH",
+        ),
+        ("THUMBLAB_IMAGE_ENCODER", "bultin", "do you mean builtin?"),
+        ("THUMBLAB_IMAGE_ENCODER", "openclip:ViT-L-14/openai", "do you mean open_clip:MODEL/WEIGHTS?"),
         ("THUMBLAB_TRAIN_ONLY_ON_OPTED_IN", SECRET, "valid boolean"),
         ("THUMBLAB_EXTRA_IMAGE_HOSTS", f"u:{SECRET}@cdn.example", "not a host"),
         ("THUMBLAB_EXTRA_IMAGE_HOSTS", "cdn.example:port", "Port"),

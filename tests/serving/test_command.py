@@ -12,9 +12,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from thumblab_cli.commands import score
 from thumblab_cli.main import cli
+from thumblab_cli.servers.running_services import running_related_lab
+from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.running import Running, announced, running_lab
-from thumblab_core.settings import settings
+from thumblab_core.settings import Settings, settings
 
 KEY = "key-of-the-tests-0123456789"
 TITLE = "I tested every phone under $200"
@@ -175,7 +179,7 @@ def test_a_channel_is_sent_and_the_adaptation_is_printed(within, thumblab, servi
     assert "Degraded: the lab has no channel adapter for UCnobody" in unknown
     hostile = within(*arguments[:-1], "../all")
     assert (hostile.exit_code, hostile.stderr.count("\n")) == (1, 1)
-    assert "channel_id" in hostile.stderr
+    assert "--channel: no adapter of '../all' was added; `thumblab channel list` shows the added ones" in hostile.stderr
 
 
 ASKED = ("--title", TITLE, "--niche", "tech")
@@ -190,7 +194,6 @@ def up(lab, scoring):
 @pytest.fixture
 def here(monkeypatch, service, draw):
     """Replace scoring in this process by a ready answer, and return the list of its calls."""
-    from thumblab_cli.commands import score
     from thumblab_serving.schemas.answer import ScoreAnswer
 
     answer, asked = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []
@@ -210,6 +213,61 @@ def test_the_running_service_of_the_lab_answers_and_is_named(within, lab, servic
     afterwards = within(*files, *ASKED)
     assert "answered by this process" in afterwards.stdout
     assert (afterwards.stderr, len(here)) == ("", 2)
+
+
+def test_a_channel_is_named_by_the_title_or_id_with_which_it_was_added(
+    within, tmp_path, service, here, monkeypatch, files
+):
+    about = ChannelAdapterInfo("UCown", "The Own Channel", "a model", 0, None)
+    ChannelAdapters(ReleaseStore(tmp_path / "lab" / "releases")).publish(about, None, 1, [], {})
+    titled = {"THUMBLAB_DATA_DIR": str(tmp_path / "lab")}
+    monkeypatch.setattr(score, "_score_by_service", lambda *given: score._score_here(*given))
+    for url in ("", service.url):
+        for name in ("The Own Channel", "UCown", "https://www.youtube.com/channel/UCown"):
+            done = within(*files, *ASKED, "--channel", name, **titled, THUMBLAB_SERVING_URL=url)
+            assert (done.exit_code, here.pop()[-1].channel_id) == (0, "UCown"), done.stderr
+    misspelt = within(*files, *ASKED, "--channel", "the own chanel", **titled)
+    assert misspelt.exit_code == 1
+    assert "do you mean 'The Own Channel'? `thumblab channel list` shows the added ones" in misspelt.stderr
+
+
+def test_a_misspelt_title_that_could_be_an_id_is_answered_with_a_note(within, lab, files, monkeypatch):
+    monkeypatch.setattr(ChannelAdapters, "titles", lambda _: {"UCtwo": "Mrwhosetheboss"})
+    done = within(*files[:2], *ASKED, "--channel", "Mrwhosthebos")
+    assert done.exit_code == 0
+    assert done.stderr == "note: no adapter of 'Mrwhosthebos' was added; do you mean 'Mrwhosetheboss'?\n"
+
+
+def test_with_demo_the_service_in_the_environment_is_asked_and_not_the_one_in_the_env_file(
+    within, tmp_path, service, files, here, monkeypatch
+):
+    asked = (*files, *ASKED, "--demo")
+    with_url = within(*asked, THUMBLAB_SERVING_URL=service.url)
+    assert f"answered by the service at {service.url}" in with_url.stdout, with_url.stderr
+    closed = within(*asked, THUMBLAB_SERVING_URL=CLOSED)
+    assert (closed.exit_code, here) == (1, [])
+    assert f"the service at {CLOSED} did not answer" in closed.stderr
+    monkeypatch.setitem(Settings.model_config, "env_file", ".env")
+    (tmp_path / ".env").write_text(f"THUMBLAB_SERVING_URL={CLOSED}")
+    assert "answered by this process" in within(*asked).stdout
+
+
+def test_without_a_model_a_running_related_lab_is_named_with_the_option_that_chooses_it(within, tmp_path, files):
+    own = tmp_path / "mine"
+    demo = own / "demo"
+    demo.mkdir(parents=True)
+    lab = {"THUMBLAB_DATA_DIR": str(own)}
+    assert "thumblab up` runs" not in within(*files, *ASKED, **lab).stderr
+    with announced(demo, Running(CLOSED, CLOSED, CLOSED)):
+        done = within(*files, *ASKED, **lab)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        hint = f"; `thumblab up` runs for the lab in {demo}: add `--demo` to use that lab\n"
+        assert done.stderr.endswith(hint)
+        assert "`thumblab up` runs for" not in within(*files, *ASKED, "--demo", **lab).stderr
+        assert f"set THUMBLAB_DATA_DIR={demo} to use" in str(running_related_lab(own, has_demo_option=False))
+    with announced(own, Running(CLOSED, CLOSED, CLOSED)):
+        done = within(*files, *ASKED, "--demo", **lab)
+        assert f"`thumblab up` runs for the lab in {own}: leave out `--demo` to use that lab" in done.stderr
 
 
 @pytest.fixture(params=["gone", "of another lab", "not ready"])

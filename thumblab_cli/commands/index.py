@@ -33,6 +33,13 @@ class _VideoIdsCommand(click.Command):
         options = args[: args.index("--")] if "--" in args else args
         return super().parse_args(ctx, ["--help"] if "-h" in options else args)
 
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help of an ordinary command with these parameters, which lists `-h` too."""
+        ordinary = click.Command(self.name, params=self.params, help=self.help)
+        names = ["-h", "--help"]
+        shown = click.Context(ordinary, parent=ctx.parent, info_name=ctx.info_name, help_option_names=names)
+        ordinary.format_help(shown, formatter)
+
 
 @click.group()
 def command() -> None:
@@ -73,7 +80,7 @@ def rebuild(niches: tuple[str, ...]) -> None:
     from rich.console import Console
 
     from thumblab_cli.printing.tables import progress_bars
-    from thumblab_pipelines.features.embed import embed
+    from thumblab_pipelines.features.embed import embed, load_encoders
     from thumblab_pipelines.features.encoding import delete_encoding_failures
     from thumblab_pipelines.library.build import build_index, promote_index
     from thumblab_pipelines.models.refresh import niches_with_videos
@@ -82,7 +89,6 @@ def rebuild(niches: tuple[str, ...]) -> None:
     console = Console(stderr=True)
 
     def rebuild_niche(niche: str) -> str:
-        delete_encoding_failures(lab, niche)
         with progress_bars(console) as listener:
             embedded = embed(lab, niche, listener)
         for sentence in (*embedded.unreadable, *embedded.without):
@@ -97,6 +103,9 @@ def rebuild(niches: tuple[str, ...]) -> None:
     chosen = niches or niches_with_videos(lab)
     if not chosen:
         raise LabError("the lab has no videos yet; `thumblab import FOLDER --serve` imports a catalogue and serves it")
+    for niche in chosen:
+        delete_encoding_failures(lab, niche)
+    load_encoders(lab, chosen)
     _for_each(chosen, rebuild_niche)
 
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:  # imported inside functions, so that `thumblab --help` stays 
 @click.option("--title", required=True, help="The title of the video.")
 @click.option("--niche", required=True, type=click.Choice(NICHES), help="The niche to compare with.")
 @click.option(
-    "--channel", "channel_id", metavar="ID|URL", help="Your channel: the answer is adapted to it, if the lab knows it."
+    "--channel",
+    metavar="ID|URL|TITLE",
+    help="Your channel: the answer is adapted to it, if the lab knows it. TITLE: as `thumblab channel list` shows it.",
 )
 @click.option("--local", is_flag=True, help="Score in this process, even while a service of this lab runs.")
 @demo_option
@@ -34,7 +36,7 @@ def command(
     images: tuple[str, ...],
     title: str,
     niche: str,
-    channel_id: str | None,
+    channel: str | None,
     local: bool,
     chosen: "Settings",
     as_json: bool,
@@ -44,12 +46,15 @@ def command(
     Lists the sub-scores that are weak in the niche, with what was seen and what to change. --json has all sub-scores
     with their evidence.
 
-    Asks the service at THUMBLAB_SERVING_URL when that is set, else the service of this lab's `thumblab up`. Without a
-    service it scores in this process, which has to load the encoders first. It says which of them answered.
+    Asks the service at THUMBLAB_SERVING_URL when that is set (with --demo: in the environment, not in .env), else the
+    service of this lab's `thumblab up`. Without a service it scores in this process, which has to load the encoders
+    first. It says which of them answered.
     """
     sources = [_source(image) for image in dict.fromkeys(images)]
-    form = _form(title, niche, channel_id)
+    form = _form(title, niche, None if channel is None else _channel_id(chosen, channel))
     answer, answered_by = _answer(chosen, sources, form, local)
+    if channel is not None and answer.channel is not None and not answer.channel.adapted:
+        _suggest_channel(chosen, channel)
     if not as_json:
         from thumblab_cli.printing.score_answer import print_answer
 
@@ -103,6 +108,36 @@ def _source(image: str) -> "Source":
         return Source(name, error=str(error))
     except OSError as error:
         return Source(name, error=f"the file cannot be read ({error.strerror})")
+
+
+def _channel_id(settings: "Settings", name: str) -> str:
+    """Return the id of the added channel with that id or exact title; an id or URL of any other channel as it is.
+
+    Raises `LabError` for a name that is neither.
+    """
+    import re
+
+    from thumblab_core.ranking.channel_adapters import ChannelAdapters
+    from thumblab_core.releases.release_store import ReleaseStore
+    from thumblab_serving.schemas.request import CHANNEL
+
+    adapters = ChannelAdapters(ReleaseStore(settings.releases))
+    channel_id = adapters.find(name)
+    if channel_id is not None:
+        return channel_id
+    if re.fullmatch(CHANNEL, name.strip()) is None:
+        raise LabError(f"--channel: {adapters.not_found(name)}; for any other channel, give its id (UC...) or URL")
+    return name
+
+
+def _suggest_channel(settings: "Settings", name: str) -> None:
+    """Print a note on stderr where an added channel has nearly this name."""
+    from thumblab_core.ranking.channel_adapters import ChannelAdapters
+    from thumblab_core.releases.release_store import ReleaseStore
+
+    adapters = ChannelAdapters(ReleaseStore(settings.releases))
+    if adapters.find(name) is None and (hint := adapters.suggestion(name)):
+        click.echo(f"note: no adapter of {name!r} was added{hint}", err=True)
 
 
 def _form(title: str, niche: str, channel_id: str | None) -> "ScoreForm":

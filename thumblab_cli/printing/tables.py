@@ -17,7 +17,10 @@ _NO_WIDTH = 100_000
 
 
 def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
-    """Return a console that does not wrap lines if its output is not a terminal, such as a pipe or a file."""
+    """Return a console that does not wrap lines if its output is not a terminal, such as a pipe or a file.
+
+    There COLUMNS has no effect either, because programs such as grep and less need each row on one line.
+    """
     console = Console(stderr=stderr, quiet=quiet)
     if not console.is_terminal:
         console.width = _NO_WIDTH

@@ -20,10 +20,11 @@ def another_labs_service(chosen: "Settings") -> str | None:
     if running_lab(chosen.data_dir) is not None:
         return None
     key = kept_key(chosen)
-    for folder, command in _related(chosen):
+    for folder, option in _related(chosen.data_dir):
         running = running_lab(folder)
         if running is not None and (key is None or kept_key(chosen.model_copy(update={"data_dir": folder})) != key):
-            return f"the service at {running.scoring} belongs to the lab in {folder}: {command} prints its key"
+            command = f"thumblab key {option}".rstrip()
+            return f"the service at {running.scoring} belongs to the lab in {folder}: `{command}` prints its key"
     address = f"http://{host_in_url(answering_host(chosen.serving_host), chosen.serving_port)}"
     if _asks_for_a_key(address):
         return (
@@ -33,16 +34,30 @@ def another_labs_service(chosen: "Settings") -> str | None:
     return None
 
 
-def _related(chosen: "Settings") -> Iterator[tuple[Path, str]]:
-    """Yield the folders of the user's own lab and of the demo labs below it, each with the command that prints its key.
+def running_related_lab(data_dir: Path, has_demo_option: bool) -> str | None:
+    """Return half a sentence on a related lab that runs now, and how a command uses it instead of the lab in `data_dir`.
 
-    The given lab itself is left out.
+    None where no related lab runs. `has_demo_option`: whether the command takes `--demo` and `--catalogue`.
     """
-    this = chosen.data_dir.resolve()
+    for folder, option in _related(data_dir):
+        if running_lab(folder) is not None:
+            use = f"set THUMBLAB_DATA_DIR={folder}"
+            if has_demo_option:
+                use = f"add `{option}`" if option else "leave out `--demo`"
+            return f"`thumblab up` runs for the lab in {folder}: {use} to use that lab"
+    return None
+
+
+def _related(data_dir: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the folders of the user's own lab and of the demo labs below it, each with the options that choose it.
+
+    The lab in `data_dir` itself is left out.
+    """
+    this = data_dir.resolve()
     own = this.parent if this.name.startswith("demo") else this
-    labs = dict.fromkeys(sorted(own.glob("demo-*")), "`thumblab key --demo` with its --catalogue")
-    labs |= {own / "demo": "`thumblab key --demo`", own: "`thumblab key`"}
-    yield from ((folder, command) for folder, command in labs.items() if folder != this)
+    labs = dict.fromkeys(sorted(own.glob("demo-*")), "--demo --catalogue FOLDER")
+    labs |= {own / "demo": "--demo", own: ""}
+    yield from ((folder, option) for folder, option in labs.items() if folder != this)
 
 
 def _asks_for_a_key(url: str) -> bool:

@@ -1,9 +1,9 @@
 """Create the encoder that the settings or a release name. A process shares one encoder per name."""
 
-import re
 from functools import lru_cache
 from pathlib import Path
 
+from thumblab_core.encoders.names import is_encoder_name, name_help, split_precision
 from thumblab_core.encoders.neural import NeuralEncoder
 from thumblab_core.encoders.precision import settled
 from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder
@@ -11,9 +11,6 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ENCODER, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
-
-_NAMES = "builtin, open_clip:MODEL/WEIGHTS or onnx:PATH"
-_PRECISION = re.compile(r"(.+)@(bfloat16|float16|\d{8}T\d{12}Z-[0-9a-f]{8})")
 
 
 def image_encoder(settings: Settings) -> ImageEncoder:
@@ -52,22 +49,22 @@ def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
     - one of these two with `@RELEASE`: the encoder release of that id in the store `releases`
     - `open_clip:MODEL/WEIGHTS` with `@bfloat16` or `@float16`: by autocast, on CUDA only
     """
-    match = _PRECISION.fullmatch(name)
-    name, precision = match.groups() if match else (name, None)
-    kind, _, rest = name.partition(":")
-    if name == "builtin":
+    if not is_encoder_name(name):
+        raise LabError(f"no image encoder is called {name!r}; {name_help(name)}")
+    plain_name, precision = split_precision(name)
+    kind, _, rest = plain_name.partition(":")
+    if kind == "builtin":
         from thumblab_core.encoders.builtin import BuiltinEncoder
 
         return BuiltinEncoder()
-    if kind == "open_clip" and all(rest.partition("/")):
+    if kind == "open_clip":
         return _open_clip(rest, precision, releases)
-    if kind == "onnx" and rest and precision not in ("bfloat16", "float16"):
-        from thumblab_core.encoders.onnx import OnnxEncoder
 
-        path = Path(rest).expanduser()
-        plain = OnnxEncoder(path)
-        return OnnxEncoder(path, _release(releases, plain.base, precision)) if precision else plain
-    raise LabError(f"no image encoder is called {name!r}; set THUMBLAB_IMAGE_ENCODER to {_NAMES}")
+    from thumblab_core.encoders.onnx import OnnxEncoder
+
+    path = Path(rest).expanduser()
+    plain = OnnxEncoder(path)
+    return OnnxEncoder(path, _release(releases, plain.base, precision)) if precision else plain
 
 
 def weights_file(name: str) -> Path | None:
@@ -75,8 +72,7 @@ def weights_file(name: str) -> Path | None:
 
     The name may include a precision.
     """
-    match = _PRECISION.fullmatch(name)
-    kind, _, rest = (match[1] if match else name).partition(":")
+    kind, _, rest = split_precision(name)[0].partition(":")
     weights = rest.partition("/")[2]
     return Path(weights) if kind == "open_clip" and weights and Path(weights).is_file() else None
 

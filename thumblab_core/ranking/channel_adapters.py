@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from thumblab_core.errors import LabError
+from thumblab_core.near_names import suggestion
 from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
@@ -62,6 +63,39 @@ class ChannelAdapters:
         folder = self.store.root / ADAPTER
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         return sorted(name for name in names if _CHANNEL_ID.fullmatch(name) and self._exists(name))
+
+    def titles(self) -> dict[str, str]:
+        """Return the title of each channel that has an adapter, by its id. Reads no adapter; a damaged one has no title."""
+        titles = {}
+        for channel_id in self.channels():
+            try:
+                release = self.store.serving.current(ADAPTER, channel_id)
+                titles[channel_id] = "" if release is None else _info(release).title
+            except (LabError, OSError, ValueError):
+                titles[channel_id] = ""
+        return titles
+
+    def find(self, name: str) -> str | None:
+        """Return the id of the channel that has an adapter and this id or exact title, or None.
+
+        Raises `LabError` where several have the title.
+        """
+        titles = self.titles()
+        if name in titles:
+            return name
+        ids = [channel_id for channel_id, title in titles.items() if title and title == name]
+        if len(ids) > 1:
+            raise LabError(f"{len(ids)} added channels are called {name!r}; give the id of one: {', '.join(ids)}")
+        return ids[0] if ids else None
+
+    def suggestion(self, name: str) -> str:
+        """Return "; do you mean TITLE?" with the title that is most like the name or @handle; empty if none is like it."""
+        return suggestion(name.removeprefix("@"), filter(None, self.titles().values()))
+
+    def not_found(self, name: str) -> str:
+        """Return a sentence that no channel of this name has an adapter, with the title that is probably meant."""
+        hint = self.suggestion(name)
+        return f"no adapter of {name!r} was added{hint or ';'} `thumblab channel list` shows the added ones"
 
     def current_id(self, channel_id: str) -> str | None:
         """Return the id of the served release of a channel's adapter, or None. Cheap enough for every request.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Floats
-from thumblab_core.errors import LabError
+from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.ranking.adapters import MOST_VIDEOS, Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.releases.release import ALL, MODEL, Release
@@ -81,8 +81,8 @@ class RefitResult:
 class ChannelData:
     """The n videos of a channel as the model sees them, oldest first.
 
-    `videos` [n]: as `read_channel_videos` returns them, with their `target`. `inputs`: standardised, [n, d]. `scores` [n]: the
-    model's. `score_slope`: see `thumblab_core.ranking.adapters.Adapter`.
+    `videos` [n]: as `read_channel_videos` returns them, with their `target`. `inputs`: standardised, [n, d]. `scores` [n]:
+    the model's. `score_slope`: see `thumblab_core.ranking.adapters.Adapter`.
     """
 
     videos: pd.DataFrame
@@ -103,11 +103,12 @@ class ChannelData:
 
 
 def served_model(lab: Lab) -> Release:
-    """Return the release of the served model. Raises `LabError` when none is served."""
+    """Return the release of the served model. Raises `NoServedModelError` when none is served."""
     release = lab.releases.serving.current(MODEL, ALL)
     if release is None:
-        raise LabError(
-            "no ranking model is served yet; run train_ranker in Dagster (`thumblab up`), then add the channel"
+        raise NoServedModelError(
+            "no ranking model is served yet; run train_ranker in Dagster (`thumblab up`), then add the channel",
+            lab.settings.data_dir,
         )
     return release
 

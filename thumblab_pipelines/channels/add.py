@@ -5,12 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thumblab_core.errors import LabError
+from thumblab_core.near_names import suggestion
 from thumblab_core.ranking.adapters import LEAST_VIDEOS
 from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapters
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.channels.adapter import FittedAdapter, fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
-from thumblab_pipelines.channels.collect import Channel, collect_channel, find_channel, is_name_for_youtube, niche_of
+from thumblab_pipelines.channels.collect import (
+    Channel,
+    collect_channel,
+    find_channel,
+    is_name_for_youtube,
+    near_title,
+    niche_of,
+)
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
@@ -96,15 +104,12 @@ def remove_channel(lab: Lab, name: str) -> str:
 
     Raises `LabError` where no adapter, or more than one, has that name.
     """
-    ids = [listed.channel_id for listed in list_channels(lab) if name in (listed.channel_id, listed.title)]
-    if name in ids:
-        ids = [name]
-    if not ids:
-        raise LabError(f"no adapter of {name!r} was added; `thumblab channel list` shows the added ones")
-    if len(ids) > 1:
-        raise LabError(f"{len(ids)} added channels are called {name!r}; give the id of one: {', '.join(ids)}")
-    ChannelAdapters(lab.releases).remove(ids[0])
-    return ids[0]
+    adapters = ChannelAdapters(lab.releases)
+    channel_id = adapters.find(name)
+    if channel_id is None:
+        raise LabError(adapters.not_found(name))
+    adapters.remove(channel_id)
+    return channel_id
 
 
 def _fault(adapter: ChannelAdapter, served: str | None) -> str | None:
@@ -129,11 +134,12 @@ def _known_or_collected(
         if has_videos:
             raise LabError(f"the lab has no newer videos of {name!r}; set THUMBLAB_YOUTUBE_API_KEY to collect them")
         raise LabError(
-            f"the lab has no videos of {name!r}; set THUMBLAB_YOUTUBE_API_KEY to collect them, "
+            f"the lab has no videos of {name!r}{near_title(lab, name)}; set THUMBLAB_YOUTUBE_API_KEY to collect them, "
             "or give a --catalogue of them"
         )
     if not is_name_for_youtube(name_or_id):
-        raise LabError(f"the lab knows no channel called {name!r}; give its id (UC...) or its @handle")
+        near = near_title(lab, name)
+        raise LabError(f"the lab knows no channel called {name!r}{near}; give its id (UC...) or its @handle")
     return collect_channel(lab, name_or_id, niche, progress)
 
 
@@ -153,5 +159,8 @@ def _channel_of_catalogue(folder: Path, name: str | None) -> Channel:
     named = [repr(channel.title) for channel in channels[:_NAMED]]
     if len(channels) > _NAMED:
         named.append("…")
-    problem = "name one of them" if name is None else f"none is called {name!r}"
-    raise LabError(f"{folder} holds {len(channels)} channels, {problem}: {', '.join(named)}")
+    problem, hint = "name one of them", ""
+    if name is not None:
+        problem = f"none is called {name!r}"
+        hint = suggestion(name, [channel.title for channel in channels])
+    raise LabError(f"{folder} holds {len(channels)} channels, {problem}: {', '.join(named)}{hint}")

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
+from thumblab_core.near_names import nearest
 from thumblab_core.ranking.channel_adapters import CHANNEL_ID
 from thumblab_pipelines.collection.download import download_thumbnails
 from thumblab_pipelines.collection.refetch import observe_counts
@@ -41,6 +42,13 @@ def find_channel(lab: Lab, name: str) -> Channel | None:
     return Channel(*rows[0]) if rows else None
 
 
+def near_title(lab: Lab, name: str) -> str:
+    """Return " (do you mean TITLE?)" with the title of the lab's channel that is most like the name; else nothing."""
+    with lab.engine.connect() as connection:
+        near = nearest(name, connection.scalars(select(channels.c.title)))
+    return "" if near is None or near == name else f" (do you mean {near!r}?)"
+
+
 def niche_of(lab: Lab, channel_id: str) -> str | None:
     """Return the niche that most of the channel's videos are in, or None where the lab has no video of it."""
     statement = (
@@ -68,7 +76,8 @@ def collect_channel(
         records = [youtube.channel_of(name)] if name.startswith("@") else youtube.channels([name])
         record = records[0] if records else None
         if record is None:
-            raise LabError(f"YouTube knows no channel {name!r}; give its id (UC...) or its @handle")
+            near = near_title(lab, name)
+            raise LabError(f"YouTube knows no channel {name!r}{near}; give its id (UC...) or its @handle")
         niche = niche_of(lab, record.channel_id) or niche
         if niche is None:
             raise LabError(f"the lab has no video of {record.title!r} yet; say which --niche to collect them into")

@@ -19,7 +19,7 @@ from thumblab_core.arrays import Flags, Float64s
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.neural import NeuralEncoder
-from thumblab_core.errors import LabError
+from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.releases.release import ALL, ENCODER, MODEL, Release
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
 from thumblab_pipelines.dataset.load import Dataset, load_dataset
@@ -82,7 +82,10 @@ def named_model(lab: Lab, name: str) -> Release:
     if name == CHAMPION:
         served = lab.releases.serving.current(MODEL, ALL)
         if served is None:
-            raise LabError("no model is served yet; `thumblab refresh` trains and serves one on the videos of the lab")
+            raise NoServedModelError(
+                "no model is served yet; `thumblab refresh` trains and serves one on the videos of the lab",
+                lab.settings.data_dir,
+            )
         return served
     models = {release.release_id: release for release in lab.releases.all(MODEL, ALL)}
     if name not in models:

@@ -1,5 +1,6 @@
 """Encode the thumbnails and titles of a niche that have no vector of the current encoders yet."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -86,6 +87,19 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
         encoder=image_model.fingerprint,
         settled=precision,
     )
+
+
+def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
+    """Load the encoders of the settings, if one of the niches has a thumbnail or title to encode.
+
+    With several niches to embed, call this first: an encoder that cannot be loaded then stops the work once, and not in
+    every niche. Raises `LabError` for an unknown name and for an encoder that cannot be loaded.
+    """
+    image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
+    if any(_pictures(lab, niche).missing for niche in niches):
+        _ = image_model.decode_size  # reading the size loads the model, or the manifest of its release
+    if any(_titles(lab, niche).missing for niche in niches):
+        _ = title_model.dimension  # reading the dimension loads the model
 
 
 @dataclass

@@ -18,7 +18,7 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.checks import check_pairs
 from thumblab_pipelines.dataset.pairs import build_pairs
 from thumblab_pipelines.features.baselines import compute_baselines
-from thumblab_pipelines.features.embed import check_embeddings, embed
+from thumblab_pipelines.features.embed import check_embeddings, embed, load_encoders
 from thumblab_pipelines.features.sub_scores import check_features, measure_features
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import build_index, check_index, promote_index
@@ -177,6 +177,7 @@ def refresh_all(
     """Refresh the niches, and then the model if at least one niche was refreshed. A niche that fails stops no other.
 
     When `connect` raises `LabError`, the model is served without being logged to MLflow.
+    Raises `LabError` before any work if an encoder cannot be loaded that the niches need.
     """
 
     def tracker() -> Tracker | None:
@@ -186,6 +187,7 @@ def refresh_all(
             listener.warn(f"the model is not logged: {error}")
             return None
 
+    load_encoders(lab, niches)
     done: list[RefreshedNiche] = []
     failed: dict[str, LabError] = {}
     for niche in niches:

@@ -9,7 +9,7 @@ import numpy as np
 
 from thumblab_core.encoders.load import image_encoder_name, new_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import ImageEncoder
-from thumblab_core.errors import LabError
+from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.index import NicheIndex
 from thumblab_core.niches import Niche
 from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
@@ -30,6 +30,10 @@ NO_MODEL = (
 
 class NotReadyError(LabError):
     """The service cannot answer yet; the message says what to do."""
+
+
+class NoModelError(NotReadyError, NoServedModelError):
+    """The service cannot answer yet, because no model is promoted."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class ServedReleases:
     def resolve(self, niche: Niche) -> "Resolved":
         """Return the releases that answer a request for a niche. Reads each pointer once. Raises `NotReadyError`."""
         if self.model.vacant:
-            raise NotReadyError(NO_MODEL)  # before the encoders are warmed up for nothing
+            raise NoModelError(NO_MODEL, self._settings.data_dir)  # before the encoders are warmed up for nothing
         self.encoders()  # before a release is loaded, which would be refused without its encoder
         model = self.model.current()
         if model is None:

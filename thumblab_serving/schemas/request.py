@@ -1,7 +1,7 @@
 """The body of `POST /v1/score`."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -47,6 +47,8 @@ ChannelId = Annotated[
 
 class ScoreForm(StrictModel):
     """The fields of every request, whichever way its pictures are sent."""
+
+    sent_beside: ClassVar[tuple[str, ...]] = ("thumbnails",)
 
     title: Title = Field(description="The title of the video.", examples=["I tested every phone under $200"])
     category: Niche = Field(default=Niche.TECH, description="The niche to compare with.", examples=["tech"])

@@ -1,20 +1,66 @@
 """The base of the models of requests and answers."""
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
 """With more unknown fields than this, one sentence replaces an error for each of them."""
 
+_UNKNOWN_FIELD = "unknown_field"
+"""The type of our own errors about unknown fields."""
+
+_LONGEST_NAME = 80
+"""Characters of an unknown field that are compared with the known ones."""
+
+_MEANT = {"niche": "category", "image": "image_base64", "images": "thumbnails", "files": "thumbnails"}
+"""Names that other parts of the lab, or other services, give to a field of a request."""
+
 
 class StrictModel(BaseModel):
-    """A frozen model that refuses unknown fields."""
+    """A frozen model that refuses unknown fields, and names the fields that it has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    @model_validator(mode="before")
+    sent_beside: ClassVar[tuple[str, ...]] = ()
+    """Fields of the request that are read before the model is made, such as the files of a form."""
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _refuse_many_unknown_fields(cls, data: object) -> object:
-        """Raise one error where pydantic would make one for each of many unknown fields."""
+    def _explain_unknown_fields(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Say of each unknown field which one is meant; raise a single error where there are many of them."""
         if isinstance(data, dict) and len(data) > len(cls.model_fields) + _UNKNOWN_FIELDS_LISTED:
-            raise ValueError(f"{len(data)} fields were sent; use only {', '.join(cls.model_fields)}")
-        return data
+            raise ValueError(f"{len(data)} fields were sent; use only {cls._allowed()}")
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise ValidationError.from_exception_data(
+                cls.__name__, [cls._explained(e) for e in error.errors()]
+            ) from None
+
+    @classmethod
+    def _allowed(cls) -> str:
+        """Return the names of the fields, separated by commas."""
+        return ", ".join(dict.fromkeys((*cls.model_fields, *cls.sent_beside)))
+
+    @classmethod
+    def _explained(cls, error: Any) -> InitErrorDetails:
+        """Return the same error; where it is about an unknown field of this model, with advice as its message."""
+        kind: str | PydanticCustomError = error["type"]
+        if kind == "extra_forbidden" and len(error["loc"]) == 1:
+            kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", {"advice": cls._advice(str(error["loc"][0]))})
+        elif kind == _UNKNOWN_FIELD:  # of a model inside this one
+            kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", error["ctx"])
+        return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))
+
+    @classmethod
+    def _advice(cls, unknown: str) -> str:
+        """Return what to send instead of an unknown field."""
+        known = (*cls.model_fields, *cls.sent_beside)
+        meant = _MEANT.get(unknown)
+        meant = meant if meant in known else nearest(unknown[:_LONGEST_NAME], known)
+        advice = "" if meant is None else f"use {meant}; "
+        return f"there is no such field; {advice}the fields are {cls._allowed()}"

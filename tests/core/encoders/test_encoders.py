@@ -16,12 +16,11 @@ from tiny_clip import TinyClip
 from demo.catalogues.drawing import ATTRIBUTES
 from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_core.encoders.builtin import BuiltinEncoder
-from thumblab_core.encoders.load import image_encoder, named_image_encoder, title_encoder
+from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.encoders.protocol import text_tower, unit
 from thumblab_core.errors import LabError
 from thumblab_core.images import Pixels, decode
-from thumblab_core.settings import Settings
 
 Draw = Callable[..., bytes]
 
@@ -139,7 +138,7 @@ def test_fingerprints_are_known_without_loading_any_model(tmp_path: Path) -> Non
 )
 def test_an_unknown_encoder_is_refused_with_the_known_names(name: str, tmp_path: Path) -> None:
     with pytest.raises(LabError, match="builtin, open_clip:MODEL/WEIGHTS or onnx:PATH"):
-        image_encoder(Settings(image_encoder=name, data_dir=tmp_path))
+        named_image_encoder(name, tmp_path)
 
 
 def test_the_error_of_a_title_encoder_that_cannot_be_loaded_names_the_next_step(tmp_path: Path) -> None:

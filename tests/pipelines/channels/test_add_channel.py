@@ -1,6 +1,7 @@
 """Tests of adding a channel: which videos count, what is learnt, and when videos are imported or collected."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels import adapter
 from thumblab_pipelines.channels.adapter import fit_channel_adapter, growth_of
 from thumblab_pipelines.channels.adapter_videos import read_channel_videos
-from thumblab_pipelines.channels.add import AddedChannel, add_channel, list_channels
+from thumblab_pipelines.channels.add import AddedChannel, add_channel, list_channels, remove_channel
 from thumblab_pipelines.channels.collect import Channel
 from thumblab_pipelines.dataset.corpus import read_corpus
 from thumblab_pipelines.lab import Lab
@@ -197,6 +198,18 @@ def test_an_unknown_channel_is_collected_from_youtube_and_a_known_one_only_on_re
         add_channel(lab, "UC" + "x" * 22, niche="tech")
     with pytest.raises(LabError, match="no channel called"):
         add_channel(lab, "A Title of Nobody's", niche="tech")
+
+
+def test_a_misspelt_title_is_answered_with_the_nearest_title(
+    lab: Lab, added: AddedChannel, catalogue_folder: Path
+) -> None:
+    meant = re.escape(f"do you mean {added.fitted.title!r}?")
+    with pytest.raises(LabError, match=rf"the lab has no videos of 'the blu chanel' \({meant}\)"):
+        add_channel(lab, "the blu chanel")
+    with pytest.raises(LabError, match=rf"none is called 'the blu chanel'.*{meant}"):
+        add_channel(lab, "the blu chanel", catalogue_folder)
+    with pytest.raises(LabError, match=rf"no adapter of 'the blu chanel' was added; {meant} `thumblab channel list`"):
+        remove_channel(lab, "the blu chanel")
 
 
 def test_a_video_that_is_deleted_while_its_adapter_is_fitted_is_left_out(

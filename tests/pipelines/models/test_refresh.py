@@ -21,9 +21,16 @@ from thumblab_pipelines.collection.observe import check_observation, observe
 from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.features.embed import load_encoders
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import build_index
-from thumblab_pipelines.models.refresh import RefreshListener, niches_with_videos, refresh_model, refresh_niche
+from thumblab_pipelines.models.refresh import (
+    RefreshListener,
+    niches_with_videos,
+    refresh_all,
+    refresh_model,
+    refresh_niche,
+)
 from thumblab_pipelines.retention.retention import check_retention, retain
 
 VIDEOS = 60
@@ -103,6 +110,18 @@ def test_the_scheduled_upkeep_succeeds_without_a_key_and_its_metadata_says_so(
     result = defs().resolve_job_def(job).execute_in_process(partition_key="tech", resources={"lab": LabResource()})
     (made,) = result.asset_materializations_for_node(asset)
     assert "YouTube was not asked" in str(made.metadata["remarks"].value)
+
+
+def test_an_encoder_that_cannot_be_loaded_stops_a_refresh_once_before_any_niche(
+    lab: Lab, open_lab: Callable[..., Lab]
+) -> None:
+    broken = open_lab(beside=lab, image_encoder="open_clip:ViT-B-32//nowhere/weights.pt")
+    sentences: list[str] = []
+    listener = RefreshListener(info=sentences.append, warn=sentences.append)
+    with pytest.raises(LabError, match=r"^the image encoder ViT-B-32//nowhere/weights.pt could not be loaded"):
+        refresh_all(broken, ["tech", "news"], lambda: pytest.fail("MLflow was asked"), listener)
+    assert sentences == []
+    load_encoders(broken, ["news"])  # has nothing to encode
 
 
 def test_a_refresh_serves_a_catalogue_and_a_second_one_has_nothing_to_do(lab: Lab) -> None:

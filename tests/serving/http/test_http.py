@@ -68,12 +68,27 @@ def test_pages_health_and_documents_need_no_key(service, path):
         ({"thumbnails": [{"id": "a"}]}, "url or image_base64"),
         ({"thumbnails": [{"id": "a", "url": "https://i.ytimg.com/a", "image_base64": "aaaa"}]}, "url or image_base64"),
         ({"thumbnails": [{"id": "a", "url": "u"}, {"id": "a", "url": "u"}]}, "same id"),
-        ({"colour": "red"}, "colour"),
+        ({"colour": "red"}, "colour: there is no such field; the fields are title, category, channel_id, thumbnails"),
+        ({"niche": "tech"}, "niche: there is no such field; use category"),
+        ({"Channel": "UCx"}, "Channel: there is no such field; use channel_id"),
+        (
+            {"thumbnails": [{"id": "a", "image": "aaaa"}]},
+            "thumbnails.0.image: there is no such field; use image_base64",
+        ),
     ],
 )
 def test_an_invalid_field_is_a_problem_that_names_the_field(service, change, expected):
     body = {"title": "t", "category": "tech", "thumbnails": [{"id": "a", "url": "https://i.ytimg.com/a"}]} | change
     assert expected in problem(service.client.post("/v1/score", json=body), 422)["detail"]
+
+
+def test_an_unknown_field_of_a_form_is_answered_with_the_field_that_is_meant(service, draw):
+    detail = problem(service.upload(draw(1), niche="tech"), 422)["detail"]
+    assert (
+        detail == "niche: there is no such field; use category; the fields are title, category, channel_id, thumbnails"
+    )
+    reply = service.client.post("/v1/score", data={"title": "t"}, files={"thumbnail": ("a.jpg", draw(1))})
+    assert "thumbnail: there is no such field; use thumbnails" in problem(reply, 422)["detail"]
 
 
 UNSEEN = {

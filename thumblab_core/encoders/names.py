@@ -1,0 +1,33 @@
+"""The names of image encoders. Imports no encoder, so that the settings can check a name."""
+
+import re
+
+from thumblab_core.near_names import nearest
+
+_KINDS = "builtin, open_clip:MODEL/WEIGHTS or onnx:PATH"
+_EXAMPLES = {"builtin": "builtin", "open_clip": "open_clip:MODEL/WEIGHTS", "onnx": "onnx:PATH"}
+_PRECISION = re.compile(r"(.+)@(bfloat16|float16|\d{8}T\d{12}Z-[0-9a-f]{8})")
+
+
+def split_precision(name: str) -> tuple[str, str | None]:
+    """Return the name without its precision, and the precision: half precision on CUDA, or an encoder release."""
+    match = _PRECISION.fullmatch(name)
+    return (match[1], match[2]) if match else (name, None)
+
+
+def is_encoder_name(name: str) -> bool:
+    """Return whether the name has the form of an image encoder's. The encoder itself may be missing here."""
+    plain, precision = split_precision(name)
+    kind, _, rest = plain.partition(":")
+    if kind == "open_clip":
+        return all(rest.partition("/"))
+    if kind == "onnx":
+        return bool(rest) and precision not in ("bfloat16", "float16")
+    return plain == "builtin"
+
+
+def name_help(name: str) -> str:
+    """Return what to set instead of a name that is no encoder's, without repeating the name."""
+    kind = nearest(name.partition(":")[0], _EXAMPLES)
+    hint = "" if kind is None else f"do you mean {_EXAMPLES[kind]}? "
+    return f"{hint}set THUMBLAB_IMAGE_ENCODER to {_KINDS}"
