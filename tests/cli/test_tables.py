@@ -99,8 +99,8 @@ def test_long_paths_are_folded_so_that_file_names_stay_visible_in_80_columns() -
 
 
 def test_tables_of_large_numbers_are_complete_in_80_columns() -> None:
-    from thumblab_cli.commands.index import status_table
     from thumblab_cli.printing.collection import crawl_table, plan_table, quota_table
+    from thumblab_cli.printing.library_index import status_table
     from thumblab_pipelines.collection.crawl_plan import NichePlan, Plan
     from thumblab_pipelines.collection.crawl_state import Counted
     from thumblab_pipelines.library.status import IndexStatus

@@ -178,7 +178,7 @@ def test_the_job_continues_after_a_failed_niche_and_without_mlflow_and_names_the
 
     monkeypatch.setattr(LabResource, "open", lambda _: lab)
     monkeypatch.setattr("thumblab_pipelines.defs.resources.MlflowResource.connect", no_answer)
-    monkeypatch.setattr("thumblab_pipelines.defs.refresh_imported.held_niches", lambda _: ["news", "tech"])
+    monkeypatch.setattr("thumblab_pipelines.defs.refresh_imported.niches_with_videos", lambda _: ["news", "tech"])
     definitions = defs()
     result = definitions.resolve_job_def("refresh_imported").execute_in_process(
         resources={"lab": LabResource(), "mlflow": definitions.resources["mlflow"]},  # type: ignore[index]
