@@ -284,7 +284,7 @@ def test_every_batch_is_committed(lab: Lab, catalogue: SyntheticCatalogue, monke
 
     real = collecting.save_videos
     monkeypatch.setattr(collecting, "save_videos", dies_at_the_third)
-    monkeypatch.setattr(refresh, "PAGE", 5)
+    monkeypatch.setattr(refresh, "PAGE_SIZE", 5)
     with Emulator(catalogue) as emulator, pytest.raises(ZeroDivisionError):
         collect(at(lab, emulator, videos_per_niche=5), "tech")
     with lab.engine.connect() as connection:

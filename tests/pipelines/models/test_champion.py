@@ -124,7 +124,7 @@ def test_a_persons_move_requests_one_run_and_another_every_hour(monkeypatch: pyt
     monkeypatch.setattr("time.time", lambda: now)
     monkeypatch.setattr(MlflowResource, "connect", lambda self: type("Server", (), {"registry": None}))
     alias, serving = champion("1", "older", "2"), "served"
-    monkeypatch.setattr(serve, "watch", lambda lab, registry: alias_state(alias, serving))
+    monkeypatch.setattr(serve, "check_alias", lambda lab, registry: alias_state(alias, serving))
     cursor: str | None = None
 
     def tick() -> list[dict[str, object]]:

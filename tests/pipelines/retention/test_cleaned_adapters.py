@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, update
 
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
@@ -35,6 +35,12 @@ def publish(lab: Lab, channel: str, names: list[str]) -> str:
 def delete_videos(lab: Lab, *video_ids: str) -> None:
     with lab.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.video_id.in_(video_ids)))
+
+
+def collect_from_youtube(lab: Lab, video_id: str) -> None:
+    """Make a video one of YouTube's, so that retention needs a key."""
+    with lab.engine.begin() as connection:
+        connection.execute(update(videos).where(videos.c.video_id == video_id).values(source="youtube"))
 
 
 def named_videos(lab: Lab, channel: str) -> list[str]:
@@ -188,6 +194,7 @@ def age(folder: Path, days: float, but: str = "") -> None:
 
 def test_retention_cleans_both_also_when_youtube_cannot_be_asked(lab: Lab, refits: Any) -> None:
     delete_videos(lab, f"{ONE}-1")
+    collect_from_youtube(lab, f"{OTHER}-0")
     folder = lab.settings.data_dir / "training" / "old"
     folder.mkdir(parents=True)
     age(folder, 8)
@@ -206,6 +213,7 @@ def test_a_failed_clean_up_stops_no_other_and_every_reason_is_named(
     monkeypatch.setattr(retention, "clean_indices", lambda *_: 1 / 0)
     monkeypatch.setattr(retention, "clean_pairs", busy)
     delete_videos(lab, f"{ONE}-1")
+    collect_from_youtube(lab, f"{OTHER}-0")
     with pytest.raises(LabError, match=r"THUMBLAB_YOUTUBE_API_KEY.*ZeroDivisionError: .*the pairs are busy"):
         retention.retain(lab, "tech")
     assert named_videos(lab, ONE) == [f'["{ONE}-0"]']

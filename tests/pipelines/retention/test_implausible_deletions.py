@@ -32,14 +32,14 @@ def test_one_empty_answer_deletes_nothing(full: FullLab, monkeypatch: pytest.Mon
 def test_a_video_whose_facts_cannot_be_read_is_not_deleted(full: FullLab, monkeypatch: pytest.MonkeyPatch) -> None:
     from thumblab_pipelines.youtube import answers
 
-    odd, read = full.ids[0], answers.video
+    odd, read = full.ids[0], answers.parse_video
 
     def unreadable(item: dict[str, Any], *rest: Any) -> Any:
         if item["id"] == odd:
             raise ValueError("publishedAt")
         return read(item, *rest)
 
-    monkeypatch.setattr(answers, "video", unreadable)
+    monkeypatch.setattr(answers, "parse_video", unreadable)
     full.emulator.advance(timedelta(days=26))
     retained = retain(full.lab, NICHE)
     assert (retained.deleted, retained.refreshed) == ({}, len(full.ids) - 1)

@@ -42,8 +42,10 @@ def test_the_text_of_a_catalogue_is_read_as_a_person_wrote_it(text: str) -> None
 
 def test_results_of_the_search_are_decoded_once_and_other_answers_are_not() -> None:
     item = {"id": {"videoId": "v"}, "snippet": {"channelId": "UCx", "channelTitle": "Learn &amp;amp; &#39;HTML&#39;"}}
-    assert answers.hit(item).channel_title == "Learn &amp; 'HTML'"
-    assert answers.channel({"id": "UCx", "snippet": {"title": "A &amp; B"}}, datetime.now(UTC)).title == "A &amp; B"
+    assert answers.parse_hit(item).channel_title == "Learn &amp; 'HTML'"
+    assert (
+        answers.parse_channel({"id": "UCx", "snippet": {"title": "A &amp; B"}}, datetime.now(UTC)).title == "A &amp; B"
+    )
     assert unescaped("&amp;amp;") == "&amp;"
 
 

@@ -25,8 +25,8 @@ def test_damage_is_cached_and_transient_errors_are_retried(error, reads):
 
 
 def test_the_memory_of_an_adapter_read_from_a_file_is_counted(tmp_path):
-    history = np.ones((1_000, 100), np.float16)
-    Adapters({"UCa": Adapter(history, np.ones(1_000, np.float32), 1.0)}).save(tmp_path)
+    inputs = np.ones((1_000, 100), np.float16)
+    Adapters({"UCa": Adapter(inputs, np.ones(1_000, np.float32), 1.0)}).save(tmp_path)
     read = Adapters.load(tmp_path).of("UCa", 100)
     assert memory_of(read) >= 1_000 * (100 * 2 + 4)
-    assert memory_of(read.history[:1]) >= history.nbytes  # a view of one row keeps the whole array in memory
+    assert memory_of(read.inputs[:1]) >= inputs.nbytes  # a view of one row keeps the whole array in memory
