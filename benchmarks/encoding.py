@@ -19,7 +19,7 @@ from rich.table import Table
 from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_core.encoders.agreement import Agreement
 from thumblab_core.encoders.open_clip import OpenClipEncoder
-from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, settle
+from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, choose_precision
 from thumblab_core.encoders.preprocessing import stack
 from thumblab_core.encoders.stream import encode_stream
 from thumblab_core.encoders.tower import CompiledTower
@@ -57,7 +57,9 @@ def measure(model: Model, files: Sequence[Path], folder: Path, console: Console)
     encoder = OpenClipEncoder(model.name, str(folder / f"{model.name}.pt"))
     pictures = [decode(file.read_bytes(), encoder.decode_size).pixels for file in files[: CALIBRATION + HELD_OUT]]
     start = time.perf_counter()
-    settled = settle(encoder, ReleaseStore(folder), "auto", [encoder.prepare(picture) for picture in pictures])
+    settled = choose_precision(
+        encoder, ReleaseStore(folder), "auto", [encoder.prepare(picture) for picture in pictures]
+    )
     settling = time.perf_counter() - start
     console.print(f"{model.name}: {settled.precision} settled in {settling:.0f} s", style="dim")
     lab_encoder = OpenClipEncoder(model.name, str(folder / f"{model.name}.pt"), settled.release)

@@ -46,7 +46,7 @@ from thumblab_pipelines.training import global_model, linear
 from thumblab_pipelines.training.config import NO_FOLDERS, TrainConfig
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel
-from thumblab_pipelines.training.train import Training, adapt, measure_kept, scores_of_unseen_channels
+from thumblab_pipelines.training.train import Training, adapt, measure_score_slope, scores_of_unseen_channels
 
 SHARES = (0.55, 0.7, 0.85, 1.0)
 _TWICE = 0.5  # the margin of a pair with a twofold gap: 1 - loser/winner
@@ -141,7 +141,7 @@ class Window:
         self.winners, self.losers = test.winner.to_numpy(np.intp), test.loser.to_numpy(np.intp)
         self.twice = test.margin.to_numpy(float) >= _TWICE
         others = _training(TrainConfig(seed=seeds[0])).fit_without_folds(self.usual)
-        self.kept = measure_kept(self.usual, scores_of_unseen_channels(self.usual, others))
+        self.kept = measure_score_slope(self.usual, scores_of_unseen_channels(self.usual, others))
         self.models = [self._fit(Variant(), seed) for seed in seeds]
 
     def evaluate(self, variant: Variant) -> list[Figures]:

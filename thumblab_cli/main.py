@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from thumblab_core.errors import LabError, NoServedModelError
-from thumblab_core.loopback import spare_loopback
+from thumblab_core.loopback import bypass_proxy_for_loopback
 
 COMMANDS = {
     "demo": (
@@ -117,7 +117,7 @@ def cli() -> None:
 
     Settings are THUMBLAB_* variables in the environment or in .env.
     """
-    spare_loopback()
+    bypass_proxy_for_loopback()
 
 
 def main() -> NoReturn:

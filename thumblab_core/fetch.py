@@ -48,7 +48,7 @@ _FAILURES = (
 
 
 @dataclass(frozen=True)
-class Answer:
+class FetchedAnswer:
     """The answer of a host: 200 with the bytes, or 304 without a body if nothing has changed.
 
     Pass `etag` and `last_modified` to the next request. `date` is the host's clock. Each is None if the host does not
@@ -159,7 +159,7 @@ class Fetcher:
         etag: str | None = None,
         last_modified: str | None = None,
         within_s: float | None = None,
-    ) -> Answer:
+    ) -> FetchedAnswer:
         """Return the answer to a request for `url`. Raises `FetchError`, also for a body of more than `max_bytes`.
 
         `within_s` shortens the deadline, in seconds. With the `etag` or `last_modified` of an earlier answer, the host
@@ -189,7 +189,7 @@ class Fetcher:
         max_bytes: int,
         keep: Callable[[bytes], object],
         within_s: float | None = None,
-    ) -> Answer:
+    ) -> FetchedAnswer:
         """Return the answer without its body, which is passed to `keep` in pieces."""
         target = self.check(url)
         # Set here, because httpcore writes an IPv6 address without its brackets.
@@ -205,7 +205,7 @@ class Fetcher:
 
     def _stream(
         self, url: str, target: httpcore.URL, headers: dict[str, str], max_bytes: int, keep: Callable[[bytes], object]
-    ) -> Answer:
+    ) -> FetchedAnswer:
         wire = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
         timeout = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": READ_S}
         with self._pool.stream("GET", target, headers=wire, extensions={"timeout": timeout}) as answer:
@@ -226,7 +226,7 @@ class Fetcher:
             if not good:
                 retry_after = _seconds(fields.get("retry-after"), date)
                 raise FetchError(f"{url[:200]} answered {answer.status}", answer.status, date, retry_after)
-            return Answer(answer.status, b"", _tag(fields.get("etag")), _tag(fields.get("last-modified")), date)
+            return FetchedAnswer(answer.status, b"", _tag(fields.get("etag")), _tag(fields.get("last-modified")), date)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -15,7 +15,7 @@ _LISTS = ("no_proxy", "NO_PROXY", "no_grpc_proxy")
 """The variables that clients read, in their order. gRPC reads its own first, where it is set."""
 
 
-def spare_loopback(environment: MutableMapping[str, str] = os.environ) -> None:
+def bypass_proxy_for_loopback(environment: MutableMapping[str, str] = os.environ) -> None:
     """Add the loopback to the lists of hosts that are called without a proxy; entries of the user stay."""
     user_list = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     for name in _LISTS:

@@ -13,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 import thumblab_core.settings
 from thumblab_core.api_key import api_key
 from thumblab_core.hosts import is_loopback
-from thumblab_core.loopback import spare_loopback
+from thumblab_core.loopback import bypass_proxy_for_loopback
 from thumblab_core.settings import Settings
 from thumblab_serving.http import problems, request_log
 from thumblab_serving.http.bodies import BodyLimits, Budget
@@ -35,7 +35,7 @@ _log = logging.getLogger("thumblab_serving")
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the service over these settings, or over those of the process. Nothing is loaded before it starts."""
-    spare_loopback()
+    bypass_proxy_for_loopback()
     settings = settings or thumblab_core.settings.settings()
     app = FastAPI(
         title="Thumbnail Lab",

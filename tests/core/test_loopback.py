@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from thumblab_core.loopback import spare_loopback
+from thumblab_core.loopback import bypass_proxy_for_loopback
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 LISTS = ("no_proxy", "NO_PROXY", "no_grpc_proxy")
@@ -93,14 +93,14 @@ def test_every_client_calls_this_machine_directly_while_a_dead_proxy_is_set(serv
 )
 def test_the_users_exceptions_from_the_proxy_are_kept(before: dict[str, str], after: dict[str, str]) -> None:
     environment = dict(before)
-    spare_loopback(environment)
+    bypass_proxy_for_loopback(environment)
     assert environment == {name: f"{kept}localhost,127.0.0.1,127.0.0.0/8,::1" for name, kept in after.items()}
     again = dict(environment)
-    spare_loopback(again)
+    bypass_proxy_for_loopback(again)
     assert again == environment
 
 
 def test_an_exception_for_every_host_is_kept() -> None:
     environment = {"NO_PROXY": "*"}
-    spare_loopback(environment)
+    bypass_proxy_for_loopback(environment)
     assert environment == {"NO_PROXY": "*", "no_proxy": "*"}

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from thumblab_core.errors import LabError
 
-HELD = "SET LOCAL idle_in_transaction_session_timeout = 0"
+NO_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 """Run this in a transaction that only holds an advisory lock while the work is done on other connections."""
 
 _BACKEND_AND_VECTOR_SCHEMA = """

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import sql
 from sqlalchemy import Connection, Engine, text
 
-from thumblab_core.database.engine import HELD
+from thumblab_core.database.engine import NO_IDLE_TIMEOUT
 
 WORTHWHILE = 10_000
 """An encoder gets an index when it has more vectors than this. Comparing fewer with each other takes milliseconds."""
@@ -58,7 +58,7 @@ def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> 
     with engine.begin() as holder:
         # CREATE INDEX CONCURRENTLY waits for every transaction that waits for a lock or has touched the table. So this
         # transaction touches no table and does not wait for its lock.
-        holder.execute(text(HELD))
+        holder.execute(text(NO_IDLE_TIMEOUT))
         if not holder.execute(text("SELECT pg_try_advisory_xact_lock(:all, :one)"), lock_of(encoder)).scalar_one():
             return False
         schema = holder.execute(text(_SCHEMA)).scalar_one()

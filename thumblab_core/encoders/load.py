@@ -5,7 +5,7 @@ from pathlib import Path
 
 from thumblab_core.encoders.names import is_encoder_name, name_help, split_precision
 from thumblab_core.encoders.neural import NeuralEncoder
-from thumblab_core.encoders.precision import settled
+from thumblab_core.encoders.precision import published_choice
 from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ENCODER, Release
@@ -31,7 +31,7 @@ def image_encoder_name(settings: Settings) -> str:
     half = cuda_precision() if name.startswith("open_clip:") else None
     if half is not None and precision in ("auto", half):
         return f"{name}@{half}"
-    release = settled(ReleaseStore(settings.releases), plain.base, precision)
+    release = published_choice(ReleaseStore(settings.releases), plain.base, precision)
     return name if release is None else f"{name}@{release.release_id}"
 
 

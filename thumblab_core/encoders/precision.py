@@ -60,7 +60,7 @@ class Convertible(Protocol):
 
 
 @dataclass(frozen=True)
-class Settled:
+class PrecisionChoice:
     """The published choice for one encoder.
 
     `refused` gives the reason for each faster precision that was not chosen.
@@ -85,20 +85,20 @@ class _Choice:
     refused: list[str]
 
 
-def settled(store: ReleaseStore, base: str, setting: PrecisionSetting) -> Release | None:
+def published_choice(store: ReleaseStore, base: str, setting: PrecisionSetting) -> Release | None:
     """Return the published choice for that setting, or None before there is one. Reads manifests only."""
     releases = [release for release in store.all(ENCODER, base) if release.info["asked"] == setting]
     return releases[-1] if releases else None
 
 
-def settle(
+def choose_precision(
     encoder: Convertible,
     store: ReleaseStore,
     setting: PrecisionSetting,
     pictures: Sequence[Prepared],
     listener: Listener = lambda *_: None,
     quantise: Quantise | None = None,
-) -> Settled:
+) -> PrecisionChoice:
     """Try the precisions that `setting` allows, fastest first, and publish the first one that agrees with float32.
 
     `pictures` are `CALIBRATION + HELD_OUT` real pictures, prepared for the encoder. A large model takes minutes, once.
@@ -110,11 +110,11 @@ def settle(
             f"{len(pictures)} pictures are too few to choose a precision; {CALIBRATION + HELD_OUT} are needed"
         )
     with _one_at_a_time(store.root / ENCODER / encoder.base):
-        release = settled(store, encoder.base, setting)
+        release = published_choice(store, encoder.base, setting)
         if release is None:
             choice = _choose(encoder, setting, pictures, listener, quantise or quantise_int8)
             release = _publish(encoder, store, setting, choice)
-    return Settled(release, str(release.info["precision"]), tuple(release.info["refused"]))
+    return PrecisionChoice(release, str(release.info["precision"]), tuple(release.info["refused"]))
 
 
 def _choose(

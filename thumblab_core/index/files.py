@@ -12,9 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index.base import Base
-from thumblab_core.index.calibration import Calibration
 from thumblab_core.index.items import Item, LibraryError
 from thumblab_core.index.kinds import FLAT, IndexKind, faiss_module, set_parameter
+from thumblab_core.index.typicality import MeanCosines
 from thumblab_core.releases.release import Release
 
 INDEX, ITEMS, VECTORS, CALIBRATION = "index.faiss", "items.json", "vectors.npy", "calibration.npy"
@@ -23,7 +23,7 @@ BASE_FILES = (INDEX, ITEMS, VECTORS, CALIBRATION)
 _ITEMS = TypeAdapter(list[Item])
 
 
-def write_base(base: Base, calibration: Calibration, folder: Path) -> None:
+def write_base(base: Base, calibration: MeanCosines, folder: Path) -> None:
     """Write a base into an empty folder. Raises `OSError`."""
     # Not with FAISS's own writer: on a full disk it leaves a part of the file and raises no error.
     (folder / INDEX).write_bytes(faiss_module().serialize_index(base.index).data)
@@ -67,7 +67,7 @@ def read_base(release: Release) -> Base:
     return Base(index, vectors, items, kind)
 
 
-def read_calibration(release: Release) -> Calibration:
+def read_calibration(release: Release) -> MeanCosines:
     """Return the calibration of a verified release. Raises `LibraryError` if it is not a rising sequence of numbers."""
     try:
         calibration = np.load(release.path / CALIBRATION, allow_pickle=False)

@@ -13,10 +13,14 @@ from thumblab_core.errors import LabError
 MAX_NEIGHBOURS = 200
 """The most neighbours that any part of the lab asks for. The recall of a library is measured at this number."""
 
-OUTLIER, LEAST_RATE, UNMEASURED_RATE = 2.0, 10.0, 1_000.0
+WINNER_MULTIPLE = 2.0
+"""Least views of a winner, as a multiple of its channel's usual views."""
+WINNER_VIEWS_PER_HOUR = 10.0
+WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE = 1_000.0
+"""Least views per hour of a winner whose channel has no baseline yet."""
 WINNER_RULE = (
-    f"At least {OUTLIER:g} times what its channel usually gets, and {LEAST_RATE:g} views an hour; where the channel has no "
-    f"baseline yet, {UNMEASURED_RATE:,.0f} views an hour."
+    f"At least {WINNER_MULTIPLE:g} times what its channel usually gets, and {WINNER_VIEWS_PER_HOUR:g} views an hour; where the "
+    f"channel has no baseline yet, {WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE:,.0f} views an hour."
 )
 """The definition of a winner, for people."""
 
@@ -72,8 +76,8 @@ class Item:
         A high multiple of almost no views means nothing. Without a baseline, only a rate that would trend counts.
         """
         if self.outlier_multiple is None:
-            return self.views_per_hour >= UNMEASURED_RATE
-        return self.outlier_multiple >= OUTLIER and self.views_per_hour >= LEAST_RATE
+            return self.views_per_hour >= WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE
+        return self.outlier_multiple >= WINNER_MULTIPLE and self.views_per_hour >= WINNER_VIEWS_PER_HOUR
 
 
 class Neighbour(NamedTuple):

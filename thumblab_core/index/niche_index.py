@@ -14,7 +14,6 @@ import numpy as np
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index.base import Base, FaissIds
-from thumblab_core.index.calibration import Calibration, calibration_of
 from thumblab_core.index.changes import JSON as CHANGES
 from thumblab_core.index.changes import Change, Changes
 from thumblab_core.index.files import BASE_FILES, named_videos, read_base, read_calibration, write_base
@@ -29,6 +28,7 @@ from thumblab_core.index.items import (
     typical_neighbours,
 )
 from thumblab_core.index.kinds import AUTO, IndexKind
+from thumblab_core.index.typicality import MeanCosines, mean_cosines_of
 from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 
@@ -43,7 +43,7 @@ class NicheIndex:
         self,
         base: Base,
         changes: Changes,
-        calibration: Calibration,
+        calibration: MeanCosines,
         encoder: str,
         scores: ScoreDistribution | None = None,
         digests: Mapping[str, str] | None = None,
@@ -114,7 +114,7 @@ class NicheIndex:
         `LibraryError`.
         """
         base = Base.build(vectors, items, factory, recall)
-        return cls(base, Changes.none(base.dimension), calibration_of(base), encoder, scores)
+        return cls(base, Changes.none(base.dimension), mean_cosines_of(base), encoder, scores)
 
     def changed(self, changes: Iterable[tuple[Change, Vectors | None]]) -> "NicheIndex":
         """Return the library with videos added, replaced or taken out, in this order.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from thumblab_core.sub_scores.evidence import Evidence, Line, SubScore, TextLine
 from thumblab_core.sub_scores.layout import BADGE, CONTRAST, READABLE, factors, readable
-from thumblab_core.sub_scores.title_match import GOES, PICTURE
+from thumblab_core.sub_scores.title_match import PICTURE, TEXT_MATCHES_FROM
 
 WEAK = {
     "clarity": 0.63,
@@ -98,7 +98,7 @@ def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[
             return "picture and title are further apart than most", "show what the title promises"
         return "how well picture and title go together; from where on they do was not measured for pictures", None
     text = f"the text {_quoted(' '.join(line.text for line in evidence.texts or ()))}"
-    if value >= GOES:
+    if value >= TEXT_MATCHES_FROM:
         return f"{text} goes with the title", None
     if weak:
         return f"{text} shares little with the title", "show what the title promises"

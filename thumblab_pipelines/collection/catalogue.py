@@ -14,7 +14,7 @@ from thumblab_core.database.tables import thumbnails
 from thumblab_core.errors import LabError
 from thumblab_core.images import MAX_BYTES, ImageError, decode
 from thumblab_core.images.perceptual import perceptual_hash
-from thumblab_pipelines.collection.catalogue_rows import Row, Table
+from thumblab_pipelines.collection.catalogue_rows import CatalogueTable, Row
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.tables.problems import RowProblem
@@ -49,7 +49,7 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
     One picture is in memory at a time. Raises `LabError` if the file is missing, lacks a required column, or has no row
     that can be read.
     """
-    table = Table(folder)
+    table = CatalogueTable(folder)
     rows = list(table.read())
     report = Imported(table.rows, problems=table.problems, remarks=table.remarks)
     for batch in batches(rows, _BATCH, "importing", progress):

@@ -38,7 +38,7 @@ class Row:
 
 
 @dataclass
-class Table:
+class CatalogueTable:
     """The table `folder/videos.csv`, with what reading it has found so far.
 
     `rows` counts the rows, and `problems` names those that were skipped or read with a remark. `remarks` say what was

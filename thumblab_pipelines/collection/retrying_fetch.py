@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from thumblab_core.fetch import Answer, Fetcher, FetchError
+from thumblab_core.fetch import FetchedAnswer, Fetcher, FetchError
 
 TRIES = 4
 LONGEST_WAIT_S = 60.0
@@ -31,7 +31,7 @@ class RetryingFetcher:
         self._lock = threading.Lock()
         self._closed_until: dict[str, float] = {}
 
-    def get(self, url: str, etag: str | None = None, last_modified: str | None = None) -> Answer:
+    def get(self, url: str, etag: str | None = None, last_modified: str | None = None) -> FetchedAnswer:
         """Return the answer of `Fetcher.get`; retry statuses 429, 500, 502, 503 and 504 up to 3 times.
 
         If the host sends `Retry-After`, all threads wait that long before they ask it again. Otherwise the waits are
@@ -39,7 +39,7 @@ class RetryingFetcher:
         """
         host = urlsplit(url).netloc
 
-        def fetch() -> Answer:
+        def fetch() -> FetchedAnswer:
             self._wait_for(host)
             return self._fetcher.get(url, etag=etag, last_modified=last_modified)
 

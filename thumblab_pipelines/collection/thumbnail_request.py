@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Row
 
-from thumblab_core.fetch import Answer, FetchError, RefusedError
+from thumblab_core.fetch import FetchedAnswer, FetchError, RefusedError
 from thumblab_core.images import ImageError, Picture, decode
 from thumblab_core.images.perceptual import perceptual_hash
 from thumblab_pipelines.collection.retrying_fetch import RetryingFetcher
@@ -83,13 +83,13 @@ def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Out
     return Outcome(kind, Missing(wanted.video_id, date or datetime.now(UTC), problem), size)
 
 
-def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None) -> Answer:
+def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None) -> FetchedAnswer:
     if known is None or known.url != url or not lab.images.path(known.sha256).is_file():
         return fetcher.get(url)
     return fetcher.get(url, etag=known.etag, last_modified=known.last_modified)
 
 
-def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: Answer, origin: Origin, size: int) -> Outcome:
+def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, origin: Origin, size: int) -> Outcome:
     """Compare the picture with the known one. It is stored if it is new, or if it is the known one, whose file may be
     lost."""
     at = answer.date or datetime.now(UTC)
@@ -107,7 +107,7 @@ def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: Answer, origin:
     return Outcome(Kind.NEW if known is None else Kind.CHANGED, shown, size)
 
 
-def _origin(url: str, answer: Answer, known: Row[Any] | None) -> Origin:
+def _origin(url: str, answer: FetchedAnswer, known: Row[Any] | None) -> Origin:
     """Return the origin of an unchanged picture. A 304 need not repeat the tags of its version, so the known ones
     stay."""
     origin = Origin(url, answer.etag, answer.last_modified)

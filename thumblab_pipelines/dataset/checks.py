@@ -17,7 +17,7 @@ from thumblab_core.releases.release import Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.ageing import fit_growth, views_at
 from thumblab_pipelines.dataset.near_duplicates import Pictures
-from thumblab_pipelines.dataset.pairing import COLUMNS, compare
+from thumblab_pipelines.dataset.pairing import COLUMNS, compare_views
 from thumblab_pipelines.dataset.snapshot import Snapshot
 from thumblab_pipelines.dataset.splits import MIXED, PARTS, TEST, TRAIN, VALIDATION
 from thumblab_pipelines.features.views_at_age import FIXED_AGES
@@ -188,7 +188,7 @@ def _observations(corpus: pd.DataFrame, as_of: str | None) -> Iterator[str]:
 
 
 def _labels(corpus: pd.DataFrame, sides: _Sides) -> Iterator[str]:
-    label, winner_views, loser_views = compare(corpus, sides.winner, sides.loser)
+    label, winner_views, loser_views = compare_views(corpus, sides.winner, sides.loser)
     for row, name in sides.named(label != sides.pairs.label.to_numpy(object)):
         yield f"{name} is labelled by {sides.pairs.label.iloc[row]} instead of {label[row]}"
     for row, name in sides.named(winner_views <= loser_views):

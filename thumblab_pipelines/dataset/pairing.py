@@ -34,7 +34,9 @@ def fixed_age_label(age: int) -> str:
     return f"views at {age} h"
 
 
-def compare(corpus: pd.DataFrame, first: Rows, second: Rows) -> tuple[npt.NDArray[np.object_], Float64s, Float64s]:
+def compare_views(
+    corpus: pd.DataFrame, first: Rows, second: Rows
+) -> tuple[npt.NDArray[np.object_], Float64s, Float64s]:
     """Return the label of each pair of rows [m], and the views of its first and of its second video [m] by that label.
 
     The views are those at the largest fixed age at which both videos have known views, which needs no assumption about
@@ -58,7 +60,7 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     """Return the pairs of videos of one channel and one era, published at most `days` apart, with unequal views.
 
     The columns are `winner` and `loser` (row numbers of the corpus), `channel_id`, `part` (of both videos, or "mixed"
-    if they are in different parts), `label` (see `compare`) and `margin`, which is 1 - loser / winner of the compared
+    if they are in different parts), `label` (see `compare_views`) and `margin`, which is 1 - loser / winner of the compared
     views.
 
     A channel gives at most 20 training pairs per video and 10,000 in total, and 20,000 pairs of each other part. Of
@@ -75,7 +77,7 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
         first, second = (rows[side] for side in near_in_time(published[rows], days * _SECONDS_PER_DAY))
         same_era = eras[first] == eras[second]
         first, second = first[same_era], second[same_era]
-        label, first_views, second_views = compare(corpus, first, second)
+        label, first_views, second_views = compare_views(corpus, first, second)
         part = np.where(parts[first] == parts[second], parts[first], MIXED)
         for name in (*PARTS, MIXED):
             candidates = (part == name) & (first_views != second_views)

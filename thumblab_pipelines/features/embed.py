@@ -12,7 +12,7 @@ from thumblab_core.database.vectors import CURRENT, EARLIER
 from thumblab_core.encoders.agreement import Agreement
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder, title_encoder
 from thumblab_core.encoders.neural import NeuralEncoder
-from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, settle
+from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, choose_precision
 from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.images import ImageError, decode
 from thumblab_pipelines.checks import CheckResult
@@ -136,7 +136,7 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
         with suppress(ImageError):  # an unreadable picture is reported when it is encoded
             prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
         if len(prepared) == needed:
-            chosen = settle(encoder, lab.releases, precision, prepared, progress)
+            chosen = choose_precision(encoder, lab.releases, precision, prepared, progress)
             named_image_encoder.cache_clear()  # frees the float32 model, which is 1.7 GB for ViT-L/14
             refused = "".join(f"; not {reason}" for reason in chosen.refused)
             return f"{chosen.precision} ({Agreement(**chosen.release.info['agreement'])}){refused}"

@@ -34,7 +34,7 @@ Pairs = tuple[Rows, Rows]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TunedTower:
     """The result of a fine-tuning.
 
     `history`: all epochs; `kept`: the epoch whose weights are in the tower; `before`: the validation AUC before
@@ -94,7 +94,7 @@ class TowerTraining:
         self._peaks = [group["lr"] for group in self._optimiser.param_groups]
         self._best: dict[str, Tensor] = {}
 
-    def run(self, listener: Listener) -> Trained:
+    def run(self, listener: Listener) -> TunedTower:
         """Train from the last finished epoch to the end, and load the weights of the best epoch into the tower."""
         before = self.validation_auc()  # before `_resume`, so that it is the AUC of the start in a resumed run too
         history = self._resume()
@@ -104,7 +104,7 @@ class TowerTraining:
                 self._best = {name: value.detach().clone() for name, value in self.tower.parameters.items()}
             self._save(history)
         self._load(self._best)
-        return Trained(history, _best(history), before, len(self._train[0]), self.dropped_pairs)
+        return TunedTower(history, _best(history), before, len(self._train[0]), self.dropped_pairs)
 
     def _epoch(self, number: int, listener: Listener) -> TunedEpoch:
         config = self.config

@@ -23,7 +23,7 @@ class Hit:
 
 
 @dataclass
-class Found:
+class SearchResult:
     """The hits of all niches together, nearest first. `remarks` say which niches were not searched, and why."""
 
     hits: list[Hit] = field(default_factory=list)
@@ -38,14 +38,14 @@ def search_libraries(
     image: Path | None = None,
     video_id: str | None = None,
     words: str | None = None,
-) -> Found:
+) -> SearchResult:
     """Return the `count` nearest videos over the served indices of these niches.
 
     Give one query: a picture file, the id of a video in one of the niches, or words. A query is encoded with the encoder of
     the indices. Cosines of different encoders do not compare, so only niches with one encoder are searched: that of the
     video, or of the first niche. The others get a remark. Raises `LabError` if nothing can be searched.
     """
-    found = Found()
+    found = SearchResult()
     libraries = _load_libraries(lab, niches, found.remarks)
     if video_id is not None:
         libraries, query = _with_vector_of(libraries, video_id, found.remarks)

@@ -23,7 +23,7 @@ from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolde
 
 if TYPE_CHECKING:
     from thumblab_pipelines.dataset.load import Dataset
-    from thumblab_pipelines.training.train import Trained
+    from thumblab_pipelines.training.train import TrainedRanking
 
 _VERSION = 6
 """Part of the digest of a model's inputs: raise it when the same inputs give another model."""
@@ -103,7 +103,7 @@ def build_model(
     return built
 
 
-def _publish(lab: Lab, data: "Dataset", trained: "Trained", inputs: str, run_id: str | None) -> Release:
+def _publish(lab: Lab, data: "Dataset", trained: "TrainedRanking", inputs: str, run_id: str | None) -> Release:
     """Evaluate the trained model and publish it with its evaluation."""
     from thumblab_pipelines.dataset.splits import TEST
 

@@ -69,7 +69,7 @@ class Decision:
     comparison: Comparison | None = None
 
 
-def compare(champion: Floats, challenger: Floats, pairs: pd.DataFrame) -> Comparison | None:
+def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) -> Comparison | None:
     """Compare two models by a paired bootstrap over channels, or over videos if all pairs are of one channel.
 
     `champion` and `challenger`: their scores [n]; `pairs` has `winner` and `loser` (rows) and `channel_id`. Return None
@@ -150,7 +150,9 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     if len(pairs) < LEAST_PAIRS:  # then `champion_data` may have vectors of the wrong encoders
         few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_PAIRS} are needed"
         return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")
-    comparison = compare(model_scores(champion_model, champion_data), model_scores(challenger_model, data), pairs)
+    comparison = compare_models(
+        model_scores(champion_model, champion_data), model_scores(challenger_model, data), pairs
+    )
     assert comparison is not None  # there are enough pairs
     outcome = "not worse than" if comparison.not_worse else "worse than"
     return Decision(

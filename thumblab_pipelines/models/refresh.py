@@ -70,7 +70,7 @@ class RefreshedModel:
 
 
 @dataclass(frozen=True)
-class Refreshed:
+class RefreshResult:
     """The result of a refresh: the refreshed niches, the errors of the others, and the model.
 
     `model` is None when no training was asked for, or when no niche could be refreshed.
@@ -173,7 +173,7 @@ def refresh_all(
     connect: Callable[[], Tracker],
     listener: RefreshListener = SILENT,
     train: bool = True,
-) -> Refreshed:
+) -> RefreshResult:
     """Refresh the niches, and then the model if at least one niche was refreshed. A niche that fails stops no other.
 
     When `connect` raises `LabError`, the model is served without being logged to MLflow.
@@ -208,7 +208,7 @@ def refresh_all(
     if model is not None:
         listener.info(f"model: {model.explanation}")
         listener.info(f"model: {model.served.release_id} is served" if model.served else "model: none is served yet")
-    return Refreshed(done, failed, model)
+    return RefreshResult(done, failed, model)
 
 
 def _require(niche: str, step: str, checks: Sequence[CheckResult]) -> None:

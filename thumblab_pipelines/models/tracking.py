@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from thumblab_core.database.engine import HELD
+from thumblab_core.database.engine import NO_IDLE_TIMEOUT
 from thumblab_core.errors import LabError
-from thumblab_core.loopback import spare_loopback
+from thumblab_core.loopback import bypass_proxy_for_loopback
 from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.evaluation.figures import Evaluation
@@ -87,7 +87,7 @@ def _logging_lock(engine: Engine) -> Iterator[None]:
     """
     with engine.connect() as connection:
         try:
-            connection.execute(text(HELD))
+            connection.execute(text(NO_IDLE_TIMEOUT))
             if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
                 _log.warning("another process is logging a model to MLflow: waiting for it")
                 connection.execute(text(f"SET LOCAL lock_timeout = {round(1_000 * _LONGEST_WAIT_S)}"))
@@ -133,7 +133,7 @@ class Tracker:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
-        spare_loopback()  # MLflow's client uses the proxy of the environment even for this machine
+        bypass_proxy_for_loopback()  # MLflow's client uses the proxy of the environment even for this machine
         mlflow.set_tracking_uri(uri)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return cls(mlflow.MlflowClient(uri), uri.rstrip("/"), name)

@@ -56,7 +56,7 @@ class Cells:
 
 
 @dataclass
-class Table:
+class StudioTable:
     """The rows of a table without the row `Total`. An unreadable row is a `RowProblem`.
 
     `remarks` quote the notes that Studio wrote below the rows.
@@ -66,13 +66,13 @@ class Table:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_tables(path: Path) -> tuple[dict[str, Table], list[str]]:
+def read_tables(path: Path) -> tuple[dict[str, StudioTable], list[str]]:
     """Return the tables of a file by location, and a sentence for each part that was left out.
 
     Raises `LabError` if the file has no table that can be read.
     """
     texts = read_texts(path)
-    tables: dict[str, Table] = {}
+    tables: dict[str, StudioTable] = {}
     errors: list[str] = []
     for text in texts.tables:
         try:
@@ -84,7 +84,7 @@ def read_tables(path: Path) -> tuple[dict[str, Table], list[str]]:
     return tables, texts.left_out + errors
 
 
-def read_table(source: TableText) -> Table:
+def read_table(source: TableText) -> StudioTable:
     """Read one table. Raises `LabError` if it is not an export of Studio, is not in English, or lacks a column."""
     lines = list(islice(io.StringIO(source.text, newline=""), MAX_LINES + 1))
     if len(lines) > MAX_LINES:
@@ -103,7 +103,7 @@ def read_table(source: TableText) -> Table:
     if isinstance(header, str):
         raise LabError(f"{source.where} is not a CSV file ({header}); import the file as YouTube Studio gave it")
     columns = _columns(source.where, header, lines[skipped:], separator)
-    table = Table()
+    table = StudioTable()
     for line, row in rows:
         if isinstance(row, str):
             table.rows.append(RowProblem(line, "", row))

@@ -36,7 +36,7 @@ ORDER BY refreshed_at, channel_id
 
 
 @dataclass(frozen=True)
-class Refreshed:
+class RefreshedFacts:
     """The result of `refresh_due`.
 
     `videos` counts the videos that were brought up to date; `stopped` says why the run ended early, or is None.
@@ -58,7 +58,7 @@ def due_videos(lab: Lab, niche: str, before: datetime) -> list[str]:
         return list(connection.scalars(statement))
 
 
-def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, progress: Progress) -> Refreshed:
+def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, progress: Progress) -> RefreshedFacts:
     """Refresh the channels and videos that are due, and delete those that YouTube no longer has.
 
     Channels come first, because the videos of a closed channel need not be asked for.
@@ -80,7 +80,7 @@ def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, prog
         stopped = str(error)
     finally:
         deletion.delete(GONE, gone, asked)
-    return Refreshed(refreshed, youtube.ledger.spending(youtube.now), stopped)
+    return RefreshedFacts(refreshed, youtube.ledger.spending(youtube.now), stopped)
 
 
 def _refresh_channels(

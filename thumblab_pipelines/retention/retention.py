@@ -26,7 +26,7 @@ from thumblab_pipelines.retention.purge import (
     stale_indices,
 )
 from thumblab_pipelines.retention.purge_adapters import CleanedAdapters, clean_adapters
-from thumblab_pipelines.retention.refreshing import Refreshed, due_videos, refresh_due
+from thumblab_pipelines.retention.refreshing import RefreshedFacts, due_videos, refresh_due
 from thumblab_pipelines.videos.deletion import Deletion, last_heard
 from thumblab_pipelines.youtube.client import YouTube
 from thumblab_pipelines.youtube.quota import Spending
@@ -83,12 +83,12 @@ def retain(
     """
     deletion = Deletion(lab, niche, "retention", confirmed)
     now: datetime | None = None
-    refreshed: Refreshed | None = None
+    refreshed: RefreshedFacts | None = None
     failures: list[Exception] = []
     not_asked = reason_not_to_ask(lab, niche)
     try:
         if not_asked is not None:
-            refreshed = Refreshed(0, Spending({}, []), None)
+            refreshed = RefreshedFacts(0, Spending({}, []), None)
         else:
             with YouTube.connect(lab.settings, lab.engine) as youtube:
                 now = youtube.now

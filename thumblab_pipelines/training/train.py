@@ -30,7 +30,7 @@ _LEAST_KEPT = 0.02
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedRanking:
     """The trained ranker, the epochs of its global model, and the scores of held-out videos."""
 
     ranker: TrainedRanker
@@ -43,7 +43,7 @@ def train(
     config: TrainConfig,
     listen: Listener = lambda what, epoch: None,
     folders: TrainingFolders = NO_FOLDERS,
-) -> Trained:
+) -> TrainedRanking:
     """Train on the first 68 % of each channel; stop early and calibrate on the next 12 %.
 
     Three more models are trained, each without a third of the channels, to measure the model on unseen channels. An
@@ -54,7 +54,7 @@ def train(
     model = training.fit(corpus, learnt, corpus.validation, "training", "model")
     others = training.fit_without_folds(corpus)
     unseen = scores_of_unseen_channels(corpus, others)
-    kept = measure_kept(corpus, unseen)
+    kept = measure_score_slope(corpus, unseen)
     adapters, future = adapt(corpus, model, corpus.known, kept)
     adapted = np.full(len(corpus.target), np.nan)
     for left_out, other in others:
@@ -76,7 +76,7 @@ def train(
     ranker = TrainedRanker(model.model, calibration, facts, Adapters(adapters), familiarity)
     slopes = calibration.slope, calibration.slope_adapted
     held = HeldOutScores(future, model.scores.astype(np.float64), unseen, adapted, *slopes)
-    return Trained(ranker, model.history, held)
+    return TrainedRanking(ranker, model.history, held)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def scores_of_unseen_channels(corpus: Corpus, models: list[tuple[Flags, GlobalMo
     return scores
 
 
-def measure_kept(corpus: Corpus, unseen: Floats) -> float:
+def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
     """Return the slope of true log views on predicted log views of unseen channels [n], between 0.02 and 1.
 
     Adapters keep this share of the global model's score. It is 1 without scores of unseen channels.

@@ -13,7 +13,7 @@ from thumblab_pipelines.youtube import answers
 from thumblab_pipelines.youtube.answers import Counts, Json, Page, SearchHit, Upload
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.youtube.quota import SEARCHES, STATS, UNITS, Ledger
-from thumblab_pipelines.youtube.transport import Answer, Transport, new_http
+from thumblab_pipelines.youtube.transport import ApiAnswer, Transport, new_http
 
 PAGE_SIZE = 50
 """Ids or items per call: the maximum of the API."""
@@ -192,7 +192,7 @@ class YouTube:
             raise
 
 
-def _items(answer: Answer) -> list[Json]:
+def _items(answer: ApiAnswer) -> list[Json]:
     """Return the items of an answer. An answer without results may lack the key `items`."""
     items = answer.body.get("items", [])
     return items if isinstance(items, list) else []

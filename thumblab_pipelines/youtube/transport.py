@@ -22,7 +22,7 @@ _LONGEST_WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiAnswer:
     """The body of an answer, and the server's time of the answer, which is the time of its counts (UTC)."""
 
     body: Json
@@ -60,12 +60,12 @@ class Transport:
             self._connections.clear()
         self._thread_local = threading.local()
 
-    def call(self, bucket: str, request: Any) -> Answer:
+    def call(self, bucket: str, request: Any) -> ApiAnswer:
         """Reserve a call, make it, and try again if waiting may help. Raises `YouTubeError` or `QuotaError`."""
         request.headers["X-Goog-Api-Key"] = self._secret
         request.add_response_callback(self._read_server_time)
 
-        def attempt() -> Answer:
+        def attempt() -> ApiAnswer:
             self._ledger.reserve(bucket, self.now)
             try:
                 return self._execute(request)
@@ -76,10 +76,10 @@ class Transport:
                     self._ledger.give_back(bucket, self.now)
                 raise
 
-        answer: Answer = self._retry(attempt)
+        answer: ApiAnswer = self._retry(attempt)
         return answer
 
-    def _execute(self, request: Any) -> Answer:
+    def _execute(self, request: Any) -> ApiAnswer:
         from googleapiclient.errors import HttpError
 
         try:
@@ -96,7 +96,7 @@ class Transport:
                 "sign-in page answers instead",
                 Trouble.SERVER,
             )
-        return Answer(body, self._thread_local.answered_at)
+        return ApiAnswer(body, self._thread_local.answered_at)
 
     def _refusal_error(self, response: Any, content: bytes) -> YouTubeError:
         refusal = classify(int(response.status), content, self._secret)

@@ -7,9 +7,9 @@ from thumblab_core.index import Neighbour
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.loading.served_releases import Resolved
 from thumblab_serving.schemas.answer import ChannelOut, NeighbourOut, Releases, ScoreAnswer, ThumbnailScore
-from thumblab_serving.scoring import claims
+from thumblab_serving.scoring import degraded_sentences
 from thumblab_serving.scoring.intake import Candidate, ExaminedPicture
-from thumblab_serving.scoring.rank import Query, Ranking
+from thumblab_serving.scoring.rank import Ranking, RankingContext
 from thumblab_serving.scoring.similarity import Placements
 from thumblab_serving.scoring.sub_scores import present_evidence, present_sub_scores
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # importing the ranker imports torch
 
 
 def compose_answer(
-    candidates: Sequence[Candidate], query: Query, releases: Resolved, ranking: Ranking, placements: Placements
+    candidates: Sequence[Candidate], query: RankingContext, releases: Resolved, ranking: Ranking, placements: Placements
 ) -> ScoreAnswer:
     """Return the answer for candidates, in their order. A candidate that could not be read is answered with its error."""
     ranker, index = releases.model.value, releases.index
@@ -28,7 +28,7 @@ def compose_answer(
         winner=ranking.winner,
         verdict=ranking.verdict,
         confidence=ranking.confidence,
-        skill=claims.skill(ranker, query.channel),
+        skill=degraded_sentences.skill(ranker, query.channel),
         score_among="niche" if query.adapter is None else "channel",
         channel=None if query.channel is None else _channel(query.channel),
         thumbnails=[
@@ -44,7 +44,7 @@ def compose_answer(
 
 def _degraded(
     pictures: Mapping[str, ExaminedPicture],
-    query: Query,
+    query: RankingContext,
     ranker: "TrainedRanker",
     ranking: Ranking,
     placements: Placements,
@@ -53,11 +53,11 @@ def _degraded(
     sentences = [] if query.channel is None or query.channel.reason is None else [query.channel.reason]
     if not pictures:
         return sentences
-    sentences += claims.doubts(ranker, query)
-    sentences += claims.unfamiliar(ranker, ranking.unfamiliar)
+    sentences += degraded_sentences.model_limits(ranker, query)
+    sentences += degraded_sentences.unfamiliar_pictures(ranker, ranking.unfamiliar)
     sentences += placements.degraded
     no_winner = [name for name, at in placements.by_id.items() if at.examples and not at.examples[0].item.winner]
-    sentences += claims.no_winners(query.niche, no_winner)
+    sentences += degraded_sentences.no_winners(query.niche, no_winner)
     missing = [sentence for picture in pictures.values() for sentence in picture.measurement.evidence.missing]
     return sentences + list(dict.fromkeys(missing))
 

@@ -25,7 +25,7 @@ _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
-class Query:
+class RankingContext:
     """What pictures are ranked for: a title with its unit vector [d] by the title encoder, a niche, and maybe a
     channel."""
 
@@ -66,7 +66,7 @@ class Ranking:
     confidence: float | None = None
 
 
-def rank(pictures: Mapping[str, ExaminedPicture], query: Query, ranker: "TrainedRanker") -> Ranking:
+def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker: "TrainedRanker") -> Ranking:
     """Rank pictures against each other, except those that are unlike everything that the model was trained on.
 
     There is no verdict when none is left to rank, or only one of several.
@@ -111,7 +111,7 @@ def rank(pictures: Mapping[str, ExaminedPicture], query: Query, ranker: "Trained
     return Ranking(ranked, unfamiliar, winner, verdict_of(confidence), confidence)
 
 
-def _percentile(score: float, query: Query, ranker: "TrainedRanker") -> float | None:
+def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") -> float | None:
     """Return the percentile of a score, 0 to 100, in the niche or, with a channel adapter, among the channel's own."""
     if query.adapter is None:
         return ranker.calibration.percentile(score, query.niche)

@@ -23,7 +23,7 @@ from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.schemas.request import ScoreForm
 from thumblab_serving.scoring.answer import compose_answer
 from thumblab_serving.scoring.intake import EXAMINING, Intake, Source
-from thumblab_serving.scoring.rank import Query, rank
+from thumblab_serving.scoring.rank import RankingContext, rank
 from thumblab_serving.scoring.similarity import choose_similarity
 
 _log = logging.getLogger("thumblab_serving")
@@ -111,7 +111,7 @@ class Scorer:
         pictures = {candidate.id: candidate.picture for candidate in candidates if candidate.picture is not None}
         placements = similarity.place(pictures)
         channel = None if form.channel_id is None else self.adapters.choose(form.channel_id, releases.model)
-        query = Query(form.title, encoders.title_vector(form.title), form.category, channel)
+        query = RankingContext(form.title, encoders.title_vector(form.title), form.category, channel)
         ranking = rank(pictures, query, releases.model.value)
         return compose_answer(candidates, query, releases, ranking, placements)
 

@@ -13,7 +13,14 @@ from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_core.encoders.agreement import agreement
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder
 from thumblab_core.encoders.open_clip import OpenClipEncoder
-from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, Settled, bfloat16_here, quantise_int8, settle
+from thumblab_core.encoders.precision import (
+    CALIBRATION,
+    HELD_OUT,
+    PrecisionChoice,
+    bfloat16_here,
+    choose_precision,
+    quantise_int8,
+)
 from thumblab_core.encoders.preprocessing import Prepared, Preprocessing
 from thumblab_core.encoders.protocol import text_tower, unit
 from thumblab_core.errors import LabError
@@ -45,8 +52,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ReleaseStore:
 
 
 @pytest.fixture(scope="module")
-def int8(plain: OpenClipEncoder, store: ReleaseStore, prepared: list[Prepared]) -> Settled:
-    return settle(plain, store, "auto", prepared)
+def int8(plain: OpenClipEncoder, store: ReleaseStore, prepared: list[Prepared]) -> PrecisionChoice:
+    return choose_precision(plain, store, "auto", prepared)
 
 
 def never(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
@@ -54,7 +61,7 @@ def never(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing
 
 
 def test_the_fastest_precision_that_agrees_with_float32_is_chosen(
-    tiny: TinyClip, plain: OpenClipEncoder, store: ReleaseStore, int8: Settled, pictures: list[Pixels]
+    tiny: TinyClip, plain: OpenClipEncoder, store: ReleaseStore, int8: PrecisionChoice, pictures: list[Pixels]
 ) -> None:
     assert (int8.precision, int8.refused) == ("int8", ())
     settings = Settings(image_encoder=tiny.setting, release_dir=store.root)
@@ -70,7 +77,7 @@ def test_the_fastest_precision_that_agrees_with_float32_is_chosen(
 
 
 def test_an_encoder_with_a_settled_precision_does_not_load_its_weights(
-    tiny: TinyClip, store: ReleaseStore, int8: Settled, plain: OpenClipEncoder, pictures: list[Pixels]
+    tiny: TinyClip, store: ReleaseStore, int8: PrecisionChoice, plain: OpenClipEncoder, pictures: list[Pixels]
 ) -> None:
     settled = OpenClipEncoder(tiny.name, str(tiny.weights), int8.release)
     settled.encode_images(pictures[:2])
@@ -78,10 +85,10 @@ def test_an_encoder_with_a_settled_precision_does_not_load_its_weights(
 
 
 def test_every_precision_has_a_fingerprint_of_its_own(
-    tiny: TinyClip, plain: OpenClipEncoder, int8: Settled, prepared: list[Prepared], tmp_path: Path
+    tiny: TinyClip, plain: OpenClipEncoder, int8: PrecisionChoice, prepared: list[Prepared], tmp_path: Path
 ) -> None:
     # The same pictures in another order give other calibration pictures, and so slightly different vectors.
-    other = settle(plain, ReleaseStore(tmp_path), "int8", prepared[::-1])
+    other = choose_precision(plain, ReleaseStore(tmp_path), "int8", prepared[::-1])
     encoders = [OpenClipEncoder(tiny.name, str(tiny.weights), one.release) for one in (int8, other)]
     fingerprints = {plain.fingerprint, *(encoder.fingerprint for encoder in encoders)}
     assert len(fingerprints) == 3
@@ -89,9 +96,9 @@ def test_every_precision_has_a_fingerprint_of_its_own(
 
 
 def test_a_settled_precision_is_not_chosen_again(
-    plain: OpenClipEncoder, store: ReleaseStore, int8: Settled, prepared: list[Prepared]
+    plain: OpenClipEncoder, store: ReleaseStore, int8: PrecisionChoice, prepared: list[Prepared]
 ) -> None:
-    assert settle(plain, store, "auto", prepared, quantise=never) == int8
+    assert choose_precision(plain, store, "auto", prepared, quantise=never) == int8
 
 
 def test_two_threads_that_settle_at_once_quantise_once_and_get_the_same_result(
@@ -103,10 +110,10 @@ def test_two_threads_that_settle_at_once_quantise_once_and_get_the_same_result(
         quantised.append(len(some))
         return quantise_int8(graph, some, preprocessing)
 
-    found: list[Settled] = []
+    found: list[PrecisionChoice] = []
 
     def work() -> None:
-        found.append(settle(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=counting))
+        found.append(choose_precision(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=counting))
 
     plain.graph()  # torch converts one model at a time
     threads = [threading.Thread(target=work) for _ in range(2)]
@@ -126,7 +133,7 @@ def on_black(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocess
 def test_a_bad_quantisation_is_refused_with_its_figures_and_the_next_precision_is_chosen(
     plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
 ) -> None:
-    found = settle(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=on_black)
+    found = choose_precision(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=on_black)
     assert found.precision == ("bfloat16" if bfloat16_here() else "float32")
     assert found.refused[0].startswith("int8: mean cosine 0.")
     assert float(found.refused[0].split()[3].rstrip(",")) < 0.99
@@ -137,22 +144,24 @@ def test_a_requested_precision_that_does_not_agree_is_an_error_and_not_published
 ) -> None:
     store = ReleaseStore(tmp_path)
     with pytest.raises(LabError, match=r"cannot be computed in int8 .*THUMBLAB_ENCODER_PRECISION to auto or float32"):
-        settle(plain, store, "int8", prepared, quantise=on_black)
+        choose_precision(plain, store, "int8", prepared, quantise=on_black)
     assert store.all(ENCODER, plain.base) == []
 
 
 def test_too_few_pictures_are_an_error(plain: OpenClipEncoder, store: ReleaseStore) -> None:
     with pytest.raises(LabError, match=f"0 pictures are too few .* {CALIBRATION + HELD_OUT} are needed"):
-        settle(plain, store, "auto", [])
+        choose_precision(plain, store, "auto", [])
 
 
-def test_the_setting_float32_ignores_a_settled_precision(tiny: TinyClip, store: ReleaseStore, int8: Settled) -> None:
+def test_the_setting_float32_ignores_a_settled_precision(
+    tiny: TinyClip, store: ReleaseStore, int8: PrecisionChoice
+) -> None:
     settings = Settings(image_encoder=tiny.setting, release_dir=store.root, encoder_precision="float32")
     assert image_encoder(settings).fingerprint.endswith("-float32")
 
 
 def test_a_published_graph_that_was_changed_is_refused(
-    tiny: TinyClip, plain: OpenClipEncoder, int8: Settled, pictures: list[Pixels], tmp_path: Path
+    tiny: TinyClip, plain: OpenClipEncoder, int8: PrecisionChoice, pictures: list[Pixels], tmp_path: Path
 ) -> None:
     store = ReleaseStore(tmp_path)
     copy = store.publish(

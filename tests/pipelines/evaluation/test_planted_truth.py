@@ -29,7 +29,7 @@ from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.evaluation.evaluate import evaluate, figure
 from thumblab_pipelines.evaluation.figures import ADAPTED, FUTURE, NEW_CHANNELS, Evaluation
 from thumblab_pipelines.training.config import TrainConfig
-from thumblab_pipelines.training.train import Trained, train
+from thumblab_pipelines.training.train import TrainedRanking, train
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
 
@@ -43,7 +43,7 @@ HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation
 class Planted(PlantedData):
     """A synthetic catalogue with the model that was trained on it and its figures."""
 
-    trained: Trained
+    trained: TrainedRanking
     evaluations: list[Evaluation]
 
     def influence(self, scores: Any, facts: Float64s, rows: npt.NDArray[np.intp]) -> Float64s:

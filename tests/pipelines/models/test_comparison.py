@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thumblab_pipelines.models.promotion import LEAST_PAIRS, Comparison, compare
+from thumblab_pipelines.models.promotion import LEAST_PAIRS, Comparison, compare_models
 
 
 def planted(champion: float, challenger: float, channels: int = 40, pairs: int = 200, seed: int = 0) -> Comparison:
@@ -23,7 +23,7 @@ def planted(champion: float, challenger: float, channels: int = 40, pairs: int =
     table = pd.DataFrame(
         {"winner": winner, "loser": loser, "channel_id": np.repeat(np.arange(channels).astype(str), pairs)}
     )
-    comparison = compare(scores(champion), scores(challenger), table)
+    comparison = compare_models(scores(champion), scores(challenger), table)
     assert comparison is not None
     return comparison
 
@@ -61,7 +61,7 @@ def test_the_bootstrap_is_paired_so_pairs_hard_for_both_models_add_no_variance()
     winner, loser = np.arange(4_000), np.arange(4_000, 8_000)
     table = pd.DataFrame({"winner": winner, "loser": loser, "channel_id": np.repeat(np.arange(40).astype(str), 100)})
     scores = random.standard_normal(8_000)
-    comparison = compare(scores, scores + 1e-9 * random.standard_normal(8_000), table)
+    comparison = compare_models(scores, scores + 1e-9 * random.standard_normal(8_000), table)
     assert comparison is not None
     assert (comparison.difference, comparison.low, comparison.high) == (0, 0, 0)
 
@@ -70,14 +70,14 @@ def test_with_one_channel_the_bootstrap_draws_videos() -> None:
     random = np.random.default_rng(0)
     winner, loser = np.arange(100), np.arange(100, 200)
     table = pd.DataFrame({"winner": winner, "loser": loser, "channel_id": "c"})
-    comparison = compare(*random.standard_normal((2, 200)), table)
+    comparison = compare_models(*random.standard_normal((2, 200)), table)
     assert comparison is not None
     assert comparison.low < comparison.difference < comparison.high
     # The challenger's loss is tolerable, but on so few pairs its lower bound is not.
     champion = np.where(np.arange(200) < 100, 1.0, 0.0)
     challenger = champion.copy()
     challenger[0] = -1.0
-    comparison = compare(champion, challenger, table)
+    comparison = compare_models(champion, challenger, table)
     assert comparison is not None
     assert comparison.difference == pytest.approx(-0.01)
     assert not comparison.not_worse
@@ -85,5 +85,5 @@ def test_with_one_channel_the_bootstrap_draws_videos() -> None:
 
 def test_too_few_pairs_give_no_comparison() -> None:
     table = pd.DataFrame({"winner": [0], "loser": [1], "channel_id": ["c"]})
-    assert compare(np.arange(2.0), np.arange(2.0), pd.concat([table] * (LEAST_PAIRS - 1))) is None
-    assert compare(np.arange(2.0), np.arange(2.0), pd.concat([table] * LEAST_PAIRS)) is not None
+    assert compare_models(np.arange(2.0), np.arange(2.0), pd.concat([table] * (LEAST_PAIRS - 1))) is None
+    assert compare_models(np.arange(2.0), np.arange(2.0), pd.concat([table] * LEAST_PAIRS)) is not None

@@ -23,7 +23,7 @@ from thumblab_pipelines.models import promotion
 from thumblab_pipelines.models.build import build_model
 from thumblab_pipelines.models.promotion import (
     check_served_model,
-    compare,
+    compare_models,
     decide,
     model_scores,
     promote_by_hand,
@@ -155,7 +155,7 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     pairs = data.pairs[data.pairs.part == TEST]
     pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
     model = TrainedRanker.load(first)
-    assert decision.comparison == compare(model_scores(model, other_data), model_scores(model, data), pairs)
+    assert decision.comparison == compare_models(model_scores(model, other_data), model_scores(model, data), pairs)
     assert decision.comparison is not None
     assert decision.comparison.difference > 0.1  # it was trained on vectors of the first encoder
     assert decision.comparison.channels == 7

@@ -21,7 +21,7 @@ from thumblab_pipelines.statistics.calibration import expected_calibration_error
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.training.checkpoints import TrainingStoppedError
 from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
-from thumblab_pipelines.training.train import Trained, train
+from thumblab_pipelines.training.train import TrainedRanking, train
 
 Plant = Callable[..., Dataset]
 QUICK = TrainConfig(epochs=8)
@@ -51,7 +51,7 @@ def reversed_in(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
     return dataclasses.replace(data, videos=videos, pairs=pairs)
 
 
-def files(trained: Trained, folder: Path) -> dict[str, bytes]:
+def files(trained: TrainedRanking, folder: Path) -> dict[str, bytes]:
     folder.mkdir()
     trained.ranker.save(folder)
     return {name: (folder / name).read_bytes() for name in FILES}
@@ -63,7 +63,7 @@ def data(plant: Plant) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def trained(data: Dataset) -> Trained:
+def trained(data: Dataset) -> TrainedRanking:
     return train(data, QUICK)
 
 
@@ -73,11 +73,11 @@ def little(plant: Plant) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def brief(little: Dataset) -> Trained:
+def brief(little: Dataset) -> TrainedRanking:
     return train(little, BRIEF)
 
 
-def test_a_planted_signal_is_found_almost_up_to_the_best_possible_auc(data: Dataset, trained: Trained) -> None:
+def test_a_planted_signal_is_found_almost_up_to_the_best_possible_auc(data: Dataset, trained: TrainedRanking) -> None:
     ceiling = auc(data, data.images[:, 0])
     assert ceiling > 0.8
     for scores in (trained.held.future, trained.held.future_unadapted, trained.held.new, trained.held.adapted):
@@ -92,7 +92,7 @@ def test_without_a_signal_the_auc_is_one_half(plant: Plant) -> None:
         assert abs(auc(noise, scores) - 0.5) < 0.08
 
 
-def test_the_scores_are_log_views(data: Dataset, trained: Trained) -> None:
+def test_the_scores_are_log_views(data: Dataset, trained: TrainedRanking) -> None:
     """A score that is 1 higher means e times the views on average."""
     later = data.rows(TEST)
     channel = data.videos.channel_id.to_numpy(str)[later]
@@ -104,7 +104,7 @@ def test_the_scores_are_log_views(data: Dataset, trained: Trained) -> None:
         assert float((predicted * true).sum() / (predicted**2).sum()) == pytest.approx(1, abs=0.2)
 
 
-def test_held_out_scores_are_those_of_the_released_model(data: Dataset, trained: Trained) -> None:
+def test_held_out_scores_are_those_of_the_released_model(data: Dataset, trained: TrainedRanking) -> None:
     inputs = model_inputs(data.images, data.titles, data.videos.title.tolist())
     unadapted = trained.ranker.predict_inputs(inputs).score
     np.testing.assert_allclose(unadapted, trained.held.future_unadapted, atol=1e-5)
@@ -116,7 +116,7 @@ def test_held_out_scores_are_those_of_the_released_model(data: Dataset, trained:
 
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_gives_others(
-    little: Dataset, brief: Trained, tmp_path: Path
+    little: Dataset, brief: TrainedRanking, tmp_path: Path
 ) -> None:
     first, second = files(brief, tmp_path / "first"), files(train(little, BRIEF), tmp_path / "second")
     other = files(train(little, dataclasses.replace(BRIEF, seed=2)), tmp_path / "other")
@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_gives_others(
     assert first["model.safetensors"] != other["model.safetensors"]
 
 
-def test_training_does_not_use_the_test_part(little: Dataset, brief: Trained, tmp_path: Path) -> None:
+def test_training_does_not_use_the_test_part(little: Dataset, brief: TrainedRanking, tmp_path: Path) -> None:
     """Reversing every label of the test part changes no weight, no adapter and no calibration."""
     other = train(reversed_in(little, (little.videos.part == TEST).to_numpy(bool)), BRIEF)
     assert files(brief, tmp_path / "one") == files(other, tmp_path / "other")
@@ -134,7 +134,9 @@ def test_training_does_not_use_the_test_part(little: Dataset, brief: Trained, tm
 
 
 @pytest.mark.parametrize("fold", [0, 2])
-def test_labels_of_unseen_channels_do_not_influence_their_scores(little: Dataset, brief: Trained, fold: int) -> None:
+def test_labels_of_unseen_channels_do_not_influence_their_scores(
+    little: Dataset, brief: TrainedRanking, fold: int
+) -> None:
     left_out = little.videos.fold.to_numpy(int) == fold
     other = train(reversed_in(little, left_out), BRIEF)
     np.testing.assert_array_equal(brief.held.new[left_out], other.held.new[left_out])
@@ -191,7 +193,7 @@ def test_kept_is_near_one_if_channels_agree_and_small_if_they_do_not(plant: Plan
     assert apart < 0.4
 
 
-def test_each_adapter_keeps_the_measured_share(data: Dataset, trained: Trained) -> None:
+def test_each_adapter_keeps_the_measured_share(data: Dataset, trained: TrainedRanking) -> None:
     kept = trained.ranker.training["kept"]
     assert trained.ranker.training["channels_adapted"] == 8
     for channel in data.videos.channel_id.unique():
@@ -223,7 +225,7 @@ def test_win_probabilities_and_the_too_close_share_hold_on_held_out_pairs(plant:
         assert 0.05 < np.mean(shares) < 0.95
 
 
-def test_quantiles_are_those_of_the_scores_of_each_niche(data: Dataset, trained: Trained) -> None:
+def test_quantiles_are_those_of_the_scores_of_each_niche(data: Dataset, trained: TrainedRanking) -> None:
     calibration = trained.ranker.calibration
     assert set(calibration.quantiles) == {"tech", "news"}
     for niche, quantiles in calibration.quantiles.items():
@@ -241,7 +243,9 @@ def test_a_niche_with_too_few_videos_has_no_quantiles(little: Dataset) -> None:
     }
 
 
-def test_the_absolute_head_is_measured_on_validation_videos(plant: Plant, trained: Trained, data: Dataset) -> None:
+def test_the_absolute_head_is_measured_on_validation_videos(
+    plant: Plant, trained: TrainedRanking, data: Dataset
+) -> None:
     informed = trained.ranker.informed
     assert informed is not None
     assert informed.videos == len(data.rows(VALIDATION))
@@ -253,7 +257,7 @@ def test_the_absolute_head_is_measured_on_validation_videos(plant: Plant, traine
     assert noise.uninformed is not None
 
 
-def test_a_model_recognises_pictures_like_its_training_pictures(data: Dataset, trained: Trained) -> None:
+def test_a_model_recognises_pictures_like_its_training_pictures(data: Dataset, trained: TrainedRanking) -> None:
     familiar = trained.ranker.familiar
     assert familiar is not None
     assert len(familiar.pictures) == len(data.learnt(TRAIN))
@@ -285,7 +289,7 @@ def test_the_listener_hears_of_every_training_and_epoch(little: Dataset) -> None
     assert heard == [(name, epoch) for name in names for epoch in (0, 1)]
 
 
-def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: Trained, tmp_path: Path) -> None:
+def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: TrainedRanking, tmp_path: Path) -> None:
     release = ReleaseStore(tmp_path).publish("model", "all", brief.ranker.save, {})
     loaded = TrainedRanker.load(release)
     assert loaded.training == brief.ranker.training

@@ -8,7 +8,7 @@ from thumblab_core.ranking.percentiles import LEAST_PLACED
 from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import SkillOut
-from thumblab_serving.scoring.rank import Query
+from thumblab_serving.scoring.rank import RankingContext
 
 if TYPE_CHECKING:  # importing the ranker imports torch
     from thumblab_core.ranking.trained_ranker import TrainedRanker
@@ -38,7 +38,7 @@ def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | 
     )
 
 
-def doubts(ranker: "TrainedRanker", query: Query) -> list[str]:
+def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
     """Return a sentence for each thing that the model cannot say about any picture of the request."""
     sentences = _skill_doubts(ranker, query)
     if query.channel is not None and query.channel.adapter is not None:
@@ -57,7 +57,7 @@ def doubts(ranker: "TrainedRanker", query: Query) -> list[str]:
     return sentences
 
 
-def unfamiliar(ranker: "TrainedRanker", cosines: Mapping[str, float]) -> Sequence[str]:
+def unfamiliar_pictures(ranker: "TrainedRanker", cosines: Mapping[str, float]) -> Sequence[str]:
     """Return the sentence about pictures that are unlike all training pictures; no sentence where there are none.
 
     `cosines` has the cosine of each such picture to the nearest training picture, by the picture's id.
@@ -90,7 +90,7 @@ def _question(channel: AdapterChoice | None) -> str:
     return FUTURE if channel.release is None else ADAPTED
 
 
-def _skill_doubts(ranker: "TrainedRanker", query: Query) -> list[str]:
+def _skill_doubts(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
     question = _question(query.channel)
     evaluated = ranker.skills.get(question)
     instead = "rely on the sub-scores and the neighbours rather than on the rank"

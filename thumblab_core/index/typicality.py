@@ -7,14 +7,14 @@ from thumblab_core.index.base import Base
 from thumblab_core.index.items import typical_neighbours
 from thumblab_core.index.kinds import FLAT_UP_TO
 
-Calibration = npt.NDArray[np.float32]
+MeanCosines = npt.NDArray[np.float32]
 """float32 [n], rising: for each item, its mean cosine to its k nearest other items (`typical_neighbours`)."""
 
 _SAMPLE = 5_000
 """Items that are measured if the library has more than `FLAT_UP_TO`."""
 
 
-def calibration_of(base: Base) -> Calibration:
+def mean_cosines_of(base: Base) -> MeanCosines:
     """Return the calibration of a base. It is empty if the base has fewer than two items."""
     count = len(base)
     if count < 2:
