@@ -19,8 +19,8 @@ WINNER_VIEWS_PER_HOUR = 10.0
 WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE = 1_000.0
 """Least views per hour of a winner whose channel has no baseline yet."""
 WINNER_RULE = (
-    f"At least {WINNER_MULTIPLE:g} times what its channel usually gets, and {WINNER_VIEWS_PER_HOUR:g} views an hour; where the "
-    f"channel has no baseline yet, {WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE:,.0f} views an hour."
+    f"At least {WINNER_MULTIPLE:g} times what its channel usually gets, and {WINNER_VIEWS_PER_HOUR:g} views an hour; where "
+    f"the channel has no baseline yet, {WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE:,.0f} views an hour."
 )
 """The definition of a winner, for people."""
 
