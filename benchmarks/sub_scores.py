@@ -39,7 +39,7 @@ from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
 
 _PICTURES = 80
 _SIDES = (320, 384, 512, 640, 736)  # inputs of the text detector: pixels of the longer side
-_REFERENCE = 1280  # the input that finds the reference words
+_REFERENCE = 1280  # input of the text detector, in pixels, with which the reference words are found
 _LEGIBLE = 5.0  # pixels of height at a width of 120
 _FEWEST = 20  # videos of a channel
 _NEIGHBOURS = 10  # videos before and after that give the local level of views

@@ -16,7 +16,7 @@ _LISTS = ("no_proxy", "NO_PROXY", "no_grpc_proxy")
 
 
 def bypass_proxy_for_loopback(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Add the loopback to the lists of hosts that are called without a proxy; entries of the user stay."""
+    """Add the loopback names to the `no_proxy` variables, and keep the user's own entries."""
     user_list = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     for name in _LISTS:
         if name == "no_grpc_proxy" and name not in environment:

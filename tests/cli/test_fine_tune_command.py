@@ -43,7 +43,7 @@ def tuned(shell: Shell) -> dict[str, Any]:
     """The JSON that the command prints of a new encoder."""
     refused = shell("fine-tune", "--blocks", "1", "--epochs", "1")
     assert (refused.exit_code, refused.stdout) == (1, "")
-    assert "train one first, or fine-tune with fresh heads" in refused.stderr
+    assert "or fine-tune with fresh heads" in refused.stderr
     done = shell("fine-tune", "--blocks", "1", "--epochs", "1", "--heads", "fresh", "--json")
     assert done.exit_code == 0, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout)

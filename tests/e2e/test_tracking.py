@@ -136,7 +136,7 @@ def test_mlflows_page_opens_as_model_training_even_for_an_older_experiment(lab: 
 
 LOG = """
 import json, sys
-from thumblab_core.releases.release_store import ALL, MODEL
+from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.build import BuiltModel
 from thumblab_pipelines.models.tracking import Tracker, log_model

@@ -36,7 +36,9 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
 
     chosen = list(model_files.REGISTRY.values()) if name is None else [model_files.named(name)]
     if source is not None and len(chosen) > 1:
-        raise LabError(f"--from names one file: give its NAME too, one of {', '.join(model_files.REGISTRY)}")
+        raise LabError(
+            f"--from installs one file: say which model it is with NAME, one of {', '.join(model_files.REGISTRY)}"
+        )
     changed = [model_files.pull(model, source) for model in chosen]
     rows = [_state(model) | {"changed": new} for model, new in zip(chosen, changed, strict=True)]
     if as_json:

@@ -25,7 +25,9 @@ _START_SECONDS = 120
 
 
 def use(home: Path, keep: bool = False) -> None:
-    """Start the server in `home` if it does not run, and keep it up while this process lives (`keep`: until `release`).
+    """Start the server in `home` if it does not run.
+
+    It stays up while this process lives; with `keep`, until `release` is called.
 
     Raises LabError when it does not start, or another host runs a server there.
     """

@@ -89,7 +89,7 @@ def _system_user() -> pwd.struct_passwd:
             return pwd.getpwnam(SYSTEM_USER)
         except KeyError:
             command = ["useradd", "--system", "--no-create-home", "--home-dir", str(SYSTEM_ROOM), SYSTEM_USER]
-        try:  # fails when another process adds a user at the same time, and is then tried again
+        try:  # useradd fails while another process adds a user; the loop then tries again
             added = subprocess.run([*command, "--shell", "/usr/sbin/nologin"], capture_output=True, text=True)
         except FileNotFoundError:
             break

@@ -12,7 +12,7 @@ _loading = threading.RLock()
 
 @contextmanager
 def hub_in_reach() -> Iterator[str | None]:
-    """Load models inside this context from the hub, or only from its local cache when the hub does not answer.
+    """Let code in this context load models from the hub. If the hub does not answer, only its local cache is used.
 
     Yields None, or the reason why the hub is not used. Without this check the hub's own client would retry each of
     several files for a minute.

@@ -20,7 +20,7 @@ CONTRAST = 3.0
 
 
 def surviving_edges(picture: ScaledPicture) -> float:
-    """Return the edge energy that is left after the picture was shown 120 pixels wide, over that at 320: 0 to 1."""
+    """Return the share of the edge energy at 320 pixels that is left when the picture is 120 pixels wide, 0 to 1."""
     import cv2
 
     height, width = picture.grey.shape

@@ -73,7 +73,7 @@ def count_channels(connection: Connection, niche: str) -> int:
 
 
 def readmit(connection: Connection, channel_ids: Sequence[str]) -> None:
-    """Let the next crawl check channels again that were left out."""
+    """Let the next crawl check excluded channels again."""
     table = crawl_channels.c
     connection.execute(
         update(crawl_channels)

@@ -114,7 +114,7 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
             f"{model} was trained on titles encoded by {model.info['title_encoder']}, but THUMBLAB_TITLE_ENCODER is "
             f"{title_fingerprint}"
         )
-    return {"image_encoder": name, "encoder_precision": "float32"}  # the name includes the precision
+    return {"image_encoder": name, "encoder_precision": "float32"}  # the precision is a part of the name
 
 
 def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
@@ -195,11 +195,11 @@ class _ScoredCatalogue:
 
     def adapted(self, known: Flags) -> tuple[list[Evaluation], int]:
         """Return the figures with channel adapters fitted to the known videos [n] alone, and the number of adapters."""
-        data, kept = self._data, float(self._trained.training.get("kept", 1.0))
+        data, score_slope = self._data, float(self._trained.training.get("kept", 1.0))
         channel = data.videos.channel_id.to_numpy(str)
         above = above_trend(channel, publication_days(data.videos), data.videos.target, known)
         videos = ScoredVideos(self._inputs, self._scores, channel, self._trained.model.standardise)
-        adapters = fit_adapters(videos, above, np.flatnonzero(known), kept)
+        adapters = fit_adapters(videos, above, np.flatnonzero(known), score_slope)
         scores = adapted_scores(videos, adapters)
         return list(self._figures(ADAPTED, scores, self._trained.calibration.slope_adapted)), len(adapters)
 
@@ -229,8 +229,8 @@ def _first(videos: pd.DataFrame, share: float) -> Flags:
 def _outside(pairs: pd.DataFrame, rows: Flags) -> pd.DataFrame:
     """Return the pairs that have neither video in the rows, which are flags [n]."""
     touched = rows[pairs.winner.to_numpy(np.intp)] | rows[pairs.loser.to_numpy(np.intp)]
-    kept: pd.DataFrame = pairs[~touched]
-    return kept
+    untouched: pd.DataFrame = pairs[~touched]
+    return untouched
 
 
 def _no_pair_left(data: Dataset, pairs: pd.DataFrame, known: Flags) -> str:

@@ -62,7 +62,7 @@ def relative_target(videos: pd.DataFrame, known: Rows) -> Float64s:
 
 
 def title_features(data: Dataset) -> Float64s:
-    """Return the vectors of the titles and 20 facts of their wording, [n, d_t + 20]."""
+    """Return each title's vector, followed by 20 numbers that describe its wording, [n, d_t + 20]."""
     return np.hstack([data.titles, title_facts(data.videos.title.tolist())]).astype(np.float64)
 
 

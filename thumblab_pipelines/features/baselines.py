@@ -87,7 +87,10 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
 
 
 def check_baselines(baselines: Baselines) -> list[CheckResult]:
-    """Check that at most half of the channels have no views. A few are normal; more mean that the collection failed."""
+    """Check that the median video has no views in at most half of the channels.
+
+    A few such channels are normal; more mean that the collection failed.
+    """
     explanation = (
         f"{baselines.channels} channels, {baselines.lowest:.1f} to {baselines.highest:.1f} views per hour; "
         f"{baselines.silent} more whose median video has no views"

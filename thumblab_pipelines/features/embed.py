@@ -158,7 +158,9 @@ def _titles(lab: Lab, niche: str) -> _Work:
 
 
 def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source: FromClause) -> _Work:
-    """Return the rows of `source` in the niche; `digest` identifies the picture or title of a row."""
+    """Sort the pictures or titles of the niche into those with a vector, those without, and those refused by the encoder.
+
+    `digest` identifies the picture or title of a row of `source`."""
     statement = (
         select(
             videos.c.video_id,

@@ -132,11 +132,11 @@ def fine_tune(
         start is None or start.info["image_encoder"] != pairs_release.info["image_encoder"]
     ):
         raise LabError(
-            f"there is no ranking model of {pairs_release.info['image_encoder']} to take the heads from; "
-            "train one first, or fine-tune with fresh heads"
+            f"the newest ranking model was not trained with {pairs_release.info['image_encoder']}, or there is none, so "
+            "there are no heads to start from; run `thumblab train` first, or fine-tune with fresh heads"
         )
     with holding_pairs(lab):
-        # The release is replaced by a successor when one of its videos is deleted.
+        # If one of its videos was deleted, a successor replaced the release: find it by the old id.
         source = pairs_release if pairs_release.path.is_dir() else named_pairs(lab, pairs_release.release_id)
         deleted = deleted_videos(lab, source)
         data = load_dataset(lab, source, deleted)

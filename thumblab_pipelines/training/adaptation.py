@@ -39,11 +39,11 @@ def above_trend(
 
 
 def fit_adapters(
-    videos: ScoredVideos, above: Floats, known: Rows, kept: float, only: Iterable[str] | None = None
+    videos: ScoredVideos, above: Floats, known: Rows, score_slope: float, only: Iterable[str] | None = None
 ) -> dict[str, Adapter]:
     """Return the adapters of all channels that have enough known videos.
 
-    `above` [n]: see `above_trend`; `known`: the rows to fit to; `kept`: see `Adapter`; `only`: fit no other channels.
+    `above` [n]: see `above_trend`; `known`: the rows to fit to; `score_slope`: see `Adapter`; `only`: fit no other channels.
     """
     if not len(known):
         return {}
@@ -54,7 +54,7 @@ def fit_adapters(
     for name, rows in zip(names, np.split(known[order], np.cumsum(np.bincount(number))[:-1]), strict=True):
         if wanted is not None and name not in wanted:
             continue
-        adapter = fit_adapter(videos.standardise(videos.inputs[rows]), videos.scores[rows], above[rows], kept)
+        adapter = fit_adapter(videos.standardise(videos.inputs[rows]), videos.scores[rows], above[rows], score_slope)
         if adapter is not None:
             adapters[str(name)] = adapter
     return adapters

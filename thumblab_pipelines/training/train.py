@@ -54,16 +54,16 @@ def train(
     model = training.fit(corpus, learnt, corpus.validation, "training", "model")
     others = training.fit_without_folds(corpus)
     unseen = scores_of_unseen_channels(corpus, others)
-    kept = measure_score_slope(corpus, unseen)
-    adapters, future = adapt(corpus, model, corpus.known, kept)
+    score_slope = measure_score_slope(corpus, unseen)
+    adapters, future = adapt(corpus, model, corpus.known, score_slope)
     adapted = np.full(len(corpus.target), np.nan)
     for left_out, other in others:
-        adapted[left_out] = adapt(corpus, other, corpus.known, kept, set(corpus.channel[left_out]))[1][left_out]
-    calibration = _calibrate(corpus, model, unseen, kept)
+        adapted[left_out] = adapt(corpus, other, corpus.known, score_slope, set(corpus.channel[left_out]))[1][left_out]
+    calibration = _calibrate(corpus, model, unseen, score_slope)
     facts: dict[str, Any] = {
         "config": asdict(config),
         "choice": asdict(model.line),
-        "kept": kept,
+        "kept": score_slope,
         "absolute": CTR if corpus.learns_ctr(learnt) else ENGAGEMENT,
         "informed": _informed(corpus, model.expected),
         "growth": data.release.info.get("growth"),
@@ -134,18 +134,18 @@ def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
 
 
 def adapt(
-    corpus: Corpus, model: GlobalModel, known: Rows, kept: float, only: set[str] | None = None
+    corpus: Corpus, model: GlobalModel, known: Rows, score_slope: float, only: set[str] | None = None
 ) -> tuple[dict[str, Adapter], Floats]:
     """Return the adapters fitted to the known rows, and all scores [n] with them. `only`: see `fit_adapters`."""
     videos = ScoredVideos(corpus.inputs, model.scores, corpus.channel, model.model.standardise)
-    adapters = fit_adapters(videos, corpus.above_trend(known), known, kept, only)
+    adapters = fit_adapters(videos, corpus.above_trend(known), known, score_slope, only)
     return adapters, adapted_scores(videos, adapters)
 
 
-def _calibrate(corpus: Corpus, model: GlobalModel, unseen: Floats, kept: float) -> Calibration:
+def _calibrate(corpus: Corpus, model: GlobalModel, unseen: Floats, score_slope: float) -> Calibration:
     """Return the calibration of unadapted scores, from unseen channels, and of adapted scores, from validation."""
     # Adapters fitted to validation videos know their labels, so these are fitted to the training part alone.
-    early = adapt(corpus, model, corpus.data.rows(TRAIN), kept)[1]
+    early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope)[1]
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
     slope_adapted = fit_slope(gaps_adapted)
     # Without models that never saw a channel, the slope of known channels is the best estimate.

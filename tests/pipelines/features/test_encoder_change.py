@@ -44,8 +44,14 @@ def labs(
 
 
 def rows(lab: Lab) -> dict[str, int]:
+    """Return the number of vectors of the niche by encoder."""
+    statement = (
+        select(embeddings.c.encoder, func.count())
+        .join(videos)
+        .where(videos.c.niche == NICHE)
+        .group_by(embeddings.c.encoder)
+    )
     with lab.engine.connect() as connection:
-        statement = select(embeddings.c.encoder, func.count()).group_by(embeddings.c.encoder)
         return dict(connection.execute(statement).tuples().all())
 
 
