@@ -191,6 +191,7 @@ def test_waiting_reports_the_seconds_since_the_start(tmp_path: Path) -> None:
 
 def test_the_port_of_mlflow_is_kept_so_that_links_stay_valid(tmp_path: Path) -> None:
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # also beside connections that wait to end
         with suppress(OSError):  # another program has it
             other.bind(("127.0.0.1", 5000))
         other.listen()
