@@ -1,14 +1,11 @@
 """The time zone of the schedules, the schedule of a job that runs for every niche, and the maximum duration of a run."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import dagster as dg
 
 from thumblab_core.niches import NICHES
-
-if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 HOBART = "Australia/Hobart"
 
@@ -20,13 +17,13 @@ def max_runtime(hours: float) -> dict[str, str]:
 
 def niche_schedule(
     name: str,
-    job: "UnresolvedAssetJobDefinition",
+    job: Any,
     cron: str,
     description: str,
     running: bool = True,
     timespec: str = "day",
 ) -> dg.ScheduleDefinition:
-    """Return a schedule that runs a job for every niche.
+    """Return a schedule that runs a job, as `define_asset_job` returns it, for every niche.
 
     `cron` is in the time of Hobart. `running` is the default status. At most one run per niche is started per `timespec`:
     "day" or "minutes".

@@ -313,7 +313,9 @@ def test_what_cannot_be_fine_tuned_is_an_error_in_one_sentence(coloured: Coloure
     lab = coloured.with_data_in(tmp_path)
     with pytest.raises(LabError, match="the image tower has 2 blocks; 3 of them cannot be fine-tuned"):
         fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, blocks=3))
-    with pytest.raises(LabError, match=r"the newest ranking model was not trained with open_clip-tiny.*, or there is none"):
+    with pytest.raises(
+        LabError, match=r"the newest ranking model was not trained with open_clip-tiny.*, or there is none"
+    ):
         fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, heads="trained"))
     builtin = dataclasses.replace(lab, settings=lab.settings.model_copy(update={"image_encoder": "builtin"}))
     with pytest.raises(LabError, match="only an open_clip encoder can be fine-tuned, not builtin"):
