@@ -31,15 +31,19 @@ def hub_in_reach() -> Iterator[str | None]:
 
 def _unreachable() -> str | None:
     """Return why the hub cannot be reached, or None. Uses the same address, proxies and certificates as its client."""
+    from httpx import TimeoutException
     from huggingface_hub import constants, get_session
 
     problems: list[str | None] = []
+    late = f"did not answer within {PATIENCE:g} s"
 
     def ask() -> None:
         try:
             # GET, because some mirrors do not support HEAD. The body is not read.
             with get_session().stream("GET", constants.ENDPOINT, timeout=PATIENCE) as answer:
                 problems.append(f"answered {answer.status_code}" if answer.status_code >= 500 else None)
+        except TimeoutException:
+            problems.append(late)
         except Exception as error:  # noqa: BLE001  whatever the error, nothing can be downloaded
             problems.append(f"cannot be reached: {type(error).__name__}")
 
@@ -47,5 +51,5 @@ def _unreachable() -> str | None:
     asking = threading.Thread(target=ask, name="hub", daemon=True)
     asking.start()
     asking.join(PATIENCE)
-    problem = problems[0] if problems else f"did not answer within {PATIENCE:g} s"
+    problem = problems[0] if problems else late
     return None if problem is None else f"the hub {constants.ENDPOINT} {problem}"
