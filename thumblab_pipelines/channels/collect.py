@@ -11,12 +11,12 @@ from thumblab_core.near_names import nearest
 from thumblab_core.ranking.channel_adapters import CHANNEL_ID
 from thumblab_pipelines.collection.download import download_thumbnails
 from thumblab_pipelines.collection.refetch import observe_counts
-from thumblab_pipelines.collection.uploads import newest_uploads
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.records import VIDEO, ChannelRecord, save_channels, save_videos
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError
+from thumblab_pipelines.youtube.uploads import newest_uploads
 
 MOST_UPLOADS = 200
 """Maximum number of uploads that are collected of a channel, newest first. They cost nine units of quota."""

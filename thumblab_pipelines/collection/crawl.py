@@ -21,7 +21,6 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection import crawl_channels, crawl_rules, crawl_state
 from thumblab_pipelines.collection.crawl_discovery import Discovery
 from thumblab_pipelines.collection.crawl_state import Counted
-from thumblab_pipelines.collection.uploads import concerns_this_list, published_since, upload_paging
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.records import save_videos
@@ -30,6 +29,7 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.youtube.paging import Paging
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, QuotaError, Spending
+from thumblab_pipelines.youtube.uploads import concerns_this_list, published_since, upload_paging
 
 _MOST_RESTARTS = 2
 """How often a walk begins anew because YouTube refused the token of its next page."""

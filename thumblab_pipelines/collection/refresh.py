@@ -12,12 +12,12 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection.collecting import Collecting
 from thumblab_pipelines.collection.refetch import observe_counts
 from thumblab_pipelines.collection.trending import collect_trending
-from thumblab_pipelines.collection.uploads import newest_uploads
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.records import SHORT, VIDEO, Saved
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
+from thumblab_pipelines.youtube.uploads import newest_uploads
 
 # Only the latest observation of a video counts: a premiere that was postponed was rightly seen before its date of now.
 _CHECKED = text("""

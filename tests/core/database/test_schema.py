@@ -12,7 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, insert, inspect, select, text
+from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from thumblab_core.database import schema
@@ -42,6 +42,14 @@ def tables(url: str) -> set[str]:
     found = set(inspect(engine).get_table_names())
     engine.dispose()
     return found
+
+
+def insert_video(connection: Connection, video_id: str, channel_id: str) -> None:
+    """Insert a channel with one video."""
+    connection.execute(insert(channels).values(channel_id=channel_id, title=channel_id))
+    times = {"published_at": NOW, "collected_at": NOW, "refreshed_at": NOW}
+    facts = {"niche": "tech", "title": "t", "tags": [], "source": "youtube"}
+    connection.execute(insert(videos).values(video_id=video_id, channel_id=channel_id, **facts, **times))
 
 
 def test_the_tables_in_the_code_match_the_migrated_database(url: str) -> None:
@@ -229,20 +237,7 @@ def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(
 def test_a_thumbnail_has_either_a_picture_or_a_problem(url: str, bad: dict[str, str | None]) -> None:
     engine = create_engine(url)
     with pytest.raises(IntegrityError, match="picture_or_problem"), engine.begin() as connection:
-        connection.execute(insert(channels).values(channel_id="d", title="d"))
-        connection.execute(
-            insert(videos).values(
-                video_id="x",
-                niche="tech",
-                channel_id="d",
-                title="t",
-                published_at=NOW,
-                tags=[],
-                source="youtube",
-                collected_at=NOW,
-                refreshed_at=NOW,
-            )
-        )
+        insert_video(connection, "x", channel_id="d")
         connection.execute(insert(thumbnails).values(video_id="x", fetched_at=NOW, checked_at=NOW, **bad))
     engine.dispose()
 
@@ -250,20 +245,7 @@ def test_a_thumbnail_has_either_a_picture_or_a_problem(url: str, bad: dict[str, 
 def test_a_negative_count_is_refused(url: str) -> None:
     engine = create_engine(url)
     with pytest.raises(IntegrityError, match="views"), engine.begin() as connection:
-        connection.execute(insert(channels).values(channel_id="n", title="n"))
-        connection.execute(
-            insert(videos).values(
-                video_id="n",
-                niche="tech",
-                channel_id="n",
-                title="t",
-                published_at=NOW,
-                tags=[],
-                source="youtube",
-                collected_at=NOW,
-                refreshed_at=NOW,
-            )
-        )
+        insert_video(connection, "n", channel_id="n")
         connection.execute(insert(video_stats).values(video_id="n", observed_at=NOW, view_count=-1, era="e"))
     with engine.connect() as connection:
         assert connection.execute(select(channels).where(channels.c.channel_id == "n")).all() == []
