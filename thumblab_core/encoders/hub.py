@@ -31,7 +31,6 @@ def hub_in_reach() -> Iterator[str | None]:
 
 def _unreachable() -> str | None:
     """Return why the hub cannot be reached, or None. Uses the same address, proxies and certificates as its client."""
-    from httpx import TimeoutException
     from huggingface_hub import constants, get_session
 
     problems: list[str | None] = []
@@ -42,10 +41,10 @@ def _unreachable() -> str | None:
             # GET, because some mirrors do not support HEAD. The body is not read.
             with get_session().stream("GET", constants.ENDPOINT, timeout=PATIENCE) as answer:
                 problems.append(f"answered {answer.status_code}" if answer.status_code >= 500 else None)
-        except TimeoutException:
-            problems.append(late)
         except Exception as error:  # noqa: BLE001  whatever the error, nothing can be downloaded
-            problems.append(f"cannot be reached: {type(error).__name__}")
+            # By its name, because the hub's client has changed its HTTP library before and each has its own classes.
+            name = type(error).__name__
+            problems.append(late if "Timeout" in name else f"cannot be reached: {name}")
 
     # In a thread, because no timeout covers name resolution or an answer that arrives byte by byte.
     asking = threading.Thread(target=ask, name="hub", daemon=True)
