@@ -28,8 +28,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of the whole lab last, and the tests marked `last` after those that share what they end."""
-    items.sort(key=lambda item: (item.path.parent.name == "e2e", item.get_closest_marker("last") is not None))
+    """Run the tests of the whole lab first, and the tests marked `last` after those that share what they end.
+
+    The tests of the whole lab take the longest and stay in one worker process. If they began late, the other worker
+    processes would have nothing left to do.
+    """
+    items.sort(key=lambda item: (item.path.parent.name != "e2e", item.get_closest_marker("last") is not None))
 
 
 @pytest.hookimpl(optionalhook=True)
