@@ -60,7 +60,7 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
         env_file=".env",
-        env_file_encoding="utf-8-sig",  # UTF-8 with or without a byte-order mark
+        env_file_encoding="utf-8-sig",  # This codec reads UTF-8 with or without a byte-order mark.
         extra="ignore",
         populate_by_name=True,
         frozen=True,
@@ -191,7 +191,7 @@ def settings() -> Settings:
     try:
         with _without_warnings_of_dotenv():
             in_file = DotEnvSettingsSource(Settings).env_vars
-            # The file is in UTF-16 then. Its ASCII letters are valid UTF-8 with a null byte beside each letter.
+            # A null byte shows that the file is in UTF-16. Its ASCII letters are valid UTF-8, each with a null byte.
             if any("\0" in name for name in in_file):
                 raise UnicodeError
             values = Settings()

@@ -67,8 +67,8 @@ def other_holder(home: Path) -> Host | None:
     recorded, this = _read(home), this_host()
     if recorded is None or this.sees_what(recorded):
         return None
-    # If no process of the server is alive, a record of this kernel, or of this machine before a restart, is out of
-    # date.
+    # A record is out of date if no process of the server is alive, and if it was written on this kernel, or on this
+    # machine before a restart.
     if not server_lives(home) and (recorded.boot == this.boot != "" or this.is_machine_of(recorded)):
         return None
     return recorded

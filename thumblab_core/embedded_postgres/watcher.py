@@ -45,7 +45,7 @@ def locked(home: Path, name: str) -> Iterator[int]:
 
 
 def in_use(home: Path) -> bool:
-    """Return whether any process uses the server, this one included."""
+    """Return whether any process uses the server. This process counts, too."""
     # Only an attempt to lock exclusively detects shared locks. look.lock lets one process check at a time, because two
     # processes would detect each other's attempts.
     with locked(home, "look.lock"):

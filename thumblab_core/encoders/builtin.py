@@ -1,9 +1,9 @@
 """The built-in image encoder: a classical descriptor of 768 numbers that needs no weights and no network.
 
-The encoder describes where edges run, where colours lie, and the picture as a whole. The last part tells how bright,
-vivid and warm the picture is, how fine its detail is, and how many colours it has. The encoder is **not** CLIP and
-knows nothing about meaning. A cat and a dog on the same sofa get similar vectors. With this encoder, the whole lab runs
-on any machine. It is also the baseline that a neural encoder has to beat.
+The encoder describes where edges run, where colours lie, and the picture as a whole. The description of the whole tells
+how bright, vivid and warm the picture is, how fine its detail is, and how many colours it has. The encoder is **not**
+CLIP and knows nothing about meaning. A cat and a dog on the same sofa get similar vectors. With this encoder, the whole
+lab runs on any machine. It is also the baseline that a neural encoder has to beat.
 
     432  oriented gradients, 6x8 cells of 9 orientations     Dalal & Triggs, CVPR 2005 (without overlapping blocks)
     144  colour layout, mean Lab of 6x8 cells                after MPEG-7's Color Layout Descriptor, ISO/IEC 15938-3
@@ -13,7 +13,7 @@ on any machine. It is also the baseline that a neural encoder has to beat.
 
 The first two parts describe how a picture is arranged. Each is scaled to length 1, so that contrast has no effect. The
 third part describes amounts, so it is not scaled to a fixed length. Its length is about 1/3 for a typical picture.
-Therefore, the nearest neighbours of a picture are pictures with a similar arrangement. The lightness of areas without
+Therefore, the nearest neighbours of a picture are similar to it mainly in arrangement. The lightness of areas without
 edges or colour has only a small effect. For example, flat white and flat grey have a cosine of 0.98.
 """
 

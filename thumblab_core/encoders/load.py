@@ -37,14 +37,14 @@ def image_encoder_name(settings: Settings) -> str:
 
 @lru_cache(maxsize=4)
 def named_image_encoder(name: str, releases: Path) -> ImageEncoder:
-    """Return the encoder called `name`. The process shares it. `new_image_encoder` explains the names."""
+    """Return the encoder called `name`, which the whole process shares. `new_image_encoder` explains the names."""
     return new_image_encoder(name, releases)
 
 
 def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
     """Create an image encoder. `name` has one of these forms:
 
-    - `builtin`
+    - `builtin` needs no weights.
     - `open_clip:MODEL/WEIGHTS` or `onnx:PATH` computes in float32.
     - One of these two with `@RELEASE` uses the encoder release with that id in the store `releases`.
     - `open_clip:MODEL/WEIGHTS` with `@bfloat16` or `@float16` computes by autocast, on CUDA only.
@@ -119,7 +119,7 @@ def cuda_precision() -> str | None:
 
 @lru_cache(maxsize=2)
 def title_encoder(name: str) -> TextEncoder:
-    """Return the title encoder called `name`. The process shares it.
+    """Return the title encoder called `name`, which the whole process shares.
 
     `name` is `minilm`, or a path or hub name for sentence-transformers. Raises `LabError` if the package with the
     weights of `minilm` is missing.

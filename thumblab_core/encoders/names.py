@@ -10,7 +10,7 @@ _PRECISION = re.compile(r"(.+)@(bfloat16|float16|\d{8}T\d{12}Z-[0-9a-f]{8})")
 
 
 def split_precision(name: str) -> tuple[str, str | None]:
-    """Return the name without its precision, and the precision, or None if there is no precision.
+    """Return the name without its precision, and the precision. If the name has no precision, return None for it.
 
     The precision is a half precision on CUDA, or the id of an encoder release.
     """

@@ -147,7 +147,7 @@ class OpenClipEncoder(NeuralEncoder):
         torch.backends.mha.set_fastpath_enabled(False)
         try:
             with torch.inference_mode(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch warns about tracing, but the converter handles tracing well.
+                warnings.simplefilter("ignore")  # torch warns about tracing, but the converter handles it.
                 return ov.convert_model(
                     self._loaded.model.visual.cpu(),
                     example_input=torch.zeros(2, 3, size.height, size.width),

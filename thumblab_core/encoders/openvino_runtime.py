@@ -35,7 +35,7 @@ import openvino as ov  # noqa: E402
 _ = ov.Tensor(np.zeros(1, np.float32)).data
 
 _cores: list[ov.Core] = []
-"""Every `Core`. The list keeps them alive until the process ends."""
+"""All `Core` objects. The list keeps them alive until the process ends."""
 
 _SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": 64}
 """The number of cached shapes. Without this limit, memory grows, and the text reader saves at most 7% of its time."""
