@@ -1,1 +1,1 @@
-"""What the pipelines and the service must agree on, byte for byte."""
+"""Code that the pipelines and the scoring service share, because both must compute the same values, byte for byte."""

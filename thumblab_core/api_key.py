@@ -1,4 +1,4 @@
-"""The API key of the scoring service: set by the user, or generated once and kept in the data folder."""
+"""Find the API key of the scoring service. The user sets it, or the lab generates it once and keeps it in a file."""
 
 import fcntl
 import os
@@ -15,8 +15,8 @@ _FILE = "api-key"
 def api_key(settings: Settings | None = None) -> str:
     """Return `THUMBLAB_API_KEY`, or the key in `data_dir/api-key`.
 
-    A missing key is generated: 43 characters, in a file of mode 0600. Processes that start at once get the same key.
-    Raises LabError when the setting is blank, or the file cannot be used.
+    If there is no key yet, a key of 43 characters is generated and written to that file, which has mode 0600. Processes
+    that start at the same time get the same key. Raises LabError if the setting is blank or the file cannot be used.
     """
     settings = settings or current_settings()
     if settings.api_key is not None:
@@ -27,7 +27,8 @@ def api_key(settings: Settings | None = None) -> str:
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:  # noqa: PTH123 - the mode must be 0600 from the start
             fcntl.flock(file, fcntl.LOCK_EX)
             key = file.read().strip()
-            if not key:  # the file is new, or the process that made it ended before writing
+            # Without a key, the file is new, or the process that made the file ended before it wrote a key.
+            if not key:
                 key = secrets.token_urlsafe(32)
                 file.write(key + "\n")
                 file.flush()
@@ -38,7 +39,7 @@ def api_key(settings: Settings | None = None) -> str:
 
 
 def kept_key(settings: Settings) -> str | None:
-    """Return the key as `api_key` does, but None instead of generating a missing one."""
+    """Return the key as `api_key` does, but generate nothing. Without a key, return None."""
     if settings.api_key is not None:
         return _set_key(settings.api_key.get_secret_value())
     path = settings.data_dir / _FILE
@@ -54,12 +55,13 @@ def _set_key(value: str) -> str:
     key = value.strip()
     if not key:
         raise LabError(
-            "THUMBLAB_API_KEY is blank. Set it to a long random string, or unset it to have a key generated."
+            "THUMBLAB_API_KEY is blank. Set it to a long random string, or unset it, and the lab generates a key."
         )
     return key
 
 
 def _unusable(path: Path, error: Exception) -> LabError:
     return LabError(
-        f"The API key cannot be read from or kept in {path} ({error}). Make it writable, or set THUMBLAB_API_KEY."
+        f"The file of the API key, {path}, cannot be read or written ({error}). "
+        "Make the file readable and writable, or set THUMBLAB_API_KEY."
     )

@@ -1,4 +1,4 @@
-"""Types of NumPy arrays, by element type. Docstrings give the shapes."""
+"""Names for the types of NumPy arrays. A name tells the element type. The docstrings of functions give the shapes."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ Float32s = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
 
 Rows = npt.NDArray[np.intp]
-"""Row numbers of another array."""
+"""Numbers that select rows of another array."""
 
 Flags = npt.NDArray[np.bool_]
 """One truth value per row."""

@@ -1,4 +1,4 @@
-"""Make the data folder of a lab, with an error that names the folder and its setting."""
+"""Make the data folder of a lab. If that fails, the error names the folder and its setting."""
 
 import tempfile
 from pathlib import Path
@@ -17,10 +17,10 @@ def make_data_folder(folder: Path) -> None:
 
 
 def make_writable_data_folder(folder: Path) -> None:
-    """Make the data folder if it is missing. Raises LabError if that is not possible, or if files cannot be made in it."""
+    """Make the data folder if it is missing. Raises LabError if the folder, or a file in it, cannot be made."""
     make_data_folder(folder)
     try:
-        # Permission bits alone do not tell: the file system may be read-only.
+        # A file is made as a test, because permission bits may allow writing although the file system is read-only.
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise _unusable(folder, f"cannot be written ({error.strerror})") from None

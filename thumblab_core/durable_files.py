@@ -11,7 +11,7 @@ NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EML
 
 
 def sync(path: Path) -> None:
-    """Return when the bytes of a file, or the names in a folder, would survive a power cut. Raises `OSError`.
+    """Wait until the bytes of a file, or the names in a folder, would survive a power cut. Raises `OSError`.
 
     To make a new file durable, sync the file first and then its folder.
     """
@@ -25,7 +25,8 @@ def sync(path: Path) -> None:
 def age(path: Path) -> float:
     """Return the seconds since a file was last written. Raises `OSError`.
 
-    A file dated in the future, by a clock that was wrong, is dated now. Otherwise it would stay young until that time.
+    A wrong clock may have dated the file in the future. Its age is then 0, and its date is set to now if this process
+    may do that. Otherwise the file would count as new until the wrong date.
     """
     seconds = time.time() - path.stat().st_mtime
     if seconds < 0:

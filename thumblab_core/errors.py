@@ -1,4 +1,4 @@
-"""The error whose message is for the user."""
+"""Errors whose messages are for the user."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ class LabError(Exception):
 
 
 class NoServedModelError(LabError):
-    """The lab in `data_dir` serves no ranking model. Another lab on this machine may serve one."""
+    """An error of a lab, in `data_dir`, that serves no ranking model. Another lab on this machine may serve one."""
 
     def __init__(self, message: str, data_dir: Path) -> None:
         super().__init__(message)

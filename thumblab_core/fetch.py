@@ -1,13 +1,13 @@
-"""Read URLs that come from outside. All code of the lab that reads such a URL uses this module.
+"""Read files from URLs that come from outside the lab. All code of the lab that reads such a URL uses this module.
 
-What protects against a hostile URL or host:
+These rules protect the lab against a hostile URL or host:
 
-    hosts            only those that the fetcher was given, on their port; no credentials in the URL
-    redirects        not followed
-    proxies          not used
-    size             at most the given number of bytes
-    compression      not requested and never unpacked
-    time             one deadline from the connection to the last byte
+    hosts            The URL must name a host and a port that the fetcher was given. It must not contain credentials.
+    redirects        Redirects are not followed.
+    proxies          Proxies are not used.
+    size             An answer may have at most the given number of bytes.
+    compression      Compression is not requested, and a compressed answer is not unpacked.
+    time             A request has one deadline, from the connection to the last byte.
 """
 
 import ssl
@@ -28,16 +28,16 @@ from thumblab_core.hosts import USUAL_PORTS, host_in_url, host_name
 from thumblab_core.images import MAX_BYTES
 
 CONNECT_S, READ_S, DEADLINE_S = 5.0, 20.0, 30.0
-"""Seconds for a connection, for the next bytes, and for the whole request."""
+"""How many seconds the connection, the next bytes, and the whole request may take."""
 
 _OK, _NOT_MODIFIED = 200, 304
 _MAX_CONNECTIONS, _MAX_IDLE, _IDLE_S = 64, 16, 5.0
 _SMALL = 2**16
-"""Bytes: the body of a refused answer is read to its end only up to this size."""
+"""The largest body of an error, in bytes, that is read to its end."""
 _LONGEST_TAG = 1_000
-"""Characters: a longer ETag or Last-Modified is ignored."""
+"""The longest ETag or Last-Modified, in characters, that is kept. A longer value is ignored."""
 _UNRESERVED = "/%:@!$&'()*+,;=~?"
-"""Characters that are not escaped in paths and queries, beside letters and digits."""
+"""Characters that are not escaped in paths and queries, besides letters and digits."""
 _FAILURES = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
@@ -49,10 +49,10 @@ _FAILURES = (
 
 @dataclass(frozen=True)
 class FetchedAnswer:
-    """The answer of a host: 200 with the bytes, or 304 without a body if nothing has changed.
+    """The answer of a host. Its status is 200 with the bytes, or 304 without a body if nothing has changed.
 
-    Pass `etag` and `last_modified` to the next request. `date` is the host's clock. Each is None if the host does not
-    send it.
+    Pass `etag` and `last_modified` to the next request for the same URL. `date` is the time by the host's clock. Each
+    of the three is None if the host does not send it.
     """
 
     status: int
@@ -67,10 +67,10 @@ class FetchedAnswer:
 
 
 class FetchError(LabError):
-    """The URL was refused or could not be read.
+    """An error for a URL that was refused or could not be read.
 
-    If a host answered, `status` is the HTTP status, `date` the host's clock and `retry_after` the seconds that it asks
-    to wait.
+    If a host answered, `status` is the HTTP status and `date` is the time by the host's clock. `retry_after` is the
+    number of seconds that the host asks to wait.
     """
 
     def __init__(
@@ -87,16 +87,16 @@ class FetchError(LabError):
 
 
 class RefusedError(FetchError):
-    """The lab does not read such a URL. No request was sent."""
+    """An error for a URL that the lab does not read. No request was sent."""
 
 
 class Fetcher:
-    """Reads files from allowed hosts over one pool of connections. Many threads may use it at once.
+    """A client that reads files from allowed hosts over one pool of connections. Many threads may use it at once.
 
     Args:
-        hosts: `name` (https on its usual port) or `name:port` (also plain http, for the emulator), in the form of
-            `host_in_url`.
-        deadline_s: seconds for one file, from the connection to the last byte.
+        hosts: the allowed hosts, in the form of `host_in_url`. `name` allows https on port 443. `name:port` allows
+            https and plain http on that port. Plain http is for the emulator.
+        deadline_s: how many seconds one file may take, from the connection to the last byte.
         accept: the media types to request.
     """
 
@@ -104,8 +104,8 @@ class Fetcher:
         self._hosts = frozenset(hosts)
         self._deadline_s = deadline_s
         self._deadline = _Deadline()
-        # httpcore, not httpx: it connects to exactly the address that was checked. It does not follow redirects, unpack
-        # bodies or use proxies.
+        # The fetcher uses httpcore and not httpx, because httpcore connects to exactly the address that was checked.
+        # httpcore does not follow redirects, unpack bodies or use proxies.
         self._pool = httpcore.ConnectionPool(
             max_connections=_MAX_CONNECTIONS,
             max_keepalive_connections=_MAX_IDLE,
@@ -114,7 +114,8 @@ class Fetcher:
         )
         self._headers = {
             "User-Agent": f"thumbnail-lab/{metadata.version('thumblab')}",
-            # Pictures do not need further compression, and a compressed body could unpack to more than was counted.
+            # Compression is not requested, because pictures are compressed already. A compressed body could also unpack
+            # to more bytes than were counted.
             "Accept-Encoding": "identity",
             "Accept": accept,
         }
@@ -129,9 +130,9 @@ class Fetcher:
         self._pool.close()
 
     def check(self, url: str) -> httpcore.URL:
-        """Return the parts of the URL, to be used as they are.
+        """Return the parsed URL. Request it unchanged, so that exactly the checked URL is read.
 
-        Raises `RefusedError` unless this fetcher may read it.
+        Raises `RefusedError` if this fetcher may not read the URL.
         """
         try:
             parts = urlsplit(url)
@@ -162,8 +163,8 @@ class Fetcher:
     ) -> FetchedAnswer:
         """Return the answer to a request for `url`. Raises `FetchError`, also for a body of more than `max_bytes`.
 
-        `within_s` shortens the deadline, in seconds. With the `etag` or `last_modified` of an earlier answer, the host
-        can answer that nothing has changed, without a body.
+        `within_s` is a shorter deadline, in seconds. If the `etag` or `last_modified` of an earlier answer is given,
+        the host can answer without a body that nothing has changed.
         """
         headers = dict(self._headers)
         if etag:
@@ -177,8 +178,8 @@ class Fetcher:
     def download(self, url: str, file: BinaryIO, max_bytes: int) -> None:
         """Write the body of the answer to `file` as it arrives.
 
-        Raises `FetchError`, also for a body of more than `max_bytes`. The file may then hold a part of the body, so
-        write to a temporary file and rename it.
+        Raises `FetchError`, also for a body of more than `max_bytes`. The file may then hold a part of the body.
+        Therefore pass a temporary file, and rename it after this call.
         """
         self._read(url, dict(self._headers), max_bytes, file.write)
 
@@ -190,9 +191,9 @@ class Fetcher:
         keep: Callable[[bytes], object],
         within_s: float | None = None,
     ) -> FetchedAnswer:
-        """Return the answer without its body, which is passed to `keep` in pieces."""
+        """Return the answer without its body. The body is passed to `keep` in pieces."""
         target = self.check(url)
-        # Set here, because httpcore writes an IPv6 address without its brackets.
+        # The header is set here, because httpcore would write an IPv6 address without its brackets.
         headers["Host"] = host_in_url(target.host.decode("ascii", "replace"), target.port)
         seconds = self._deadline_s if within_s is None else min(within_s, self._deadline_s)
         self._deadline.begin(seconds)
@@ -221,7 +222,8 @@ class Fetcher:
                     raise FetchError(message, answer.status, date)
                 if good:
                     keep(chunk)
-                elif count > _SMALL:  # a short body is read to its end, so that the connection can be reused
+                # The body of an error is read to its end only if it is short. The connection can then be reused.
+                elif count > _SMALL:
                     break
             if not good:
                 retry_after = _seconds(fields.get("retry-after"), date)
@@ -230,7 +232,7 @@ class Fetcher:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """Return the moment in an HTTP header, or None without a valid one."""
+    """Return the moment that the text of an HTTP header gives, or None if it gives no valid moment."""
     try:
         moment = parsedate_to_datetime(text or "")
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -239,7 +241,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _seconds(text: str | None, now: datetime | None) -> float | None:
-    """Return the seconds in a `Retry-After` header, which holds seconds or a moment by the host's clock."""
+    """Return the seconds to wait by a `Retry-After` header, which holds seconds or a moment by the host's clock."""
     if text is None:
         return None
     if text.strip().isascii() and text.strip().isdigit():
@@ -272,7 +274,7 @@ class _Deadline(threading.local):
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A connection that waits for nothing beyond the deadline, including headers that arrive byte by byte."""
+    """A connection that never waits beyond the deadline, not even for headers that arrive byte by byte."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._stream = stream
@@ -298,7 +300,7 @@ class _TimedStream(httpcore.NetworkStream):
 
 
 class _TimedBackend(httpcore.SyncBackend):
-    """Opens the connections of a pool, each with the deadline."""
+    """A backend that opens the connections of a pool. Every connection keeps the deadline."""
 
     def __init__(self, deadline: _Deadline) -> None:
         self._deadline = deadline

@@ -1,4 +1,4 @@
-"""Normalise host names and addresses, for comparing them and writing them into URLs."""
+"""Normalise host names and addresses, so that they can be compared and written into URLs."""
 
 import re
 from ipaddress import IPv6Address, ip_address
@@ -8,7 +8,7 @@ _HOST = re.compile(r"[\w.-]+")
 
 
 def host_name(host: str) -> str:
-    """Return the host in lower case, without brackets, and an IPv6 address in its canonical form."""
+    """Return the host in lower case and without brackets. An IPv6 address gets its canonical form."""
     name = host.strip().removeprefix("[").removesuffix("]").lower()
     try:
         return str(ip_address(name)) if ":" in name else name
@@ -21,7 +21,7 @@ def bare_host(text: str) -> str:
     name = host_name(text)
     if ":" in name:
         if not _is_ipv6(name):
-            raise ValueError("not a host; write a name or an address alone: a port has a setting of its own")
+            raise ValueError("not a host; write a name or an address without a port, which has its own setting")
     elif not _HOST.fullmatch(name):
         raise ValueError("not a host; write a name or an address, such as 127.0.0.1 or ::1")
     return name
@@ -36,7 +36,7 @@ def _is_ipv6(name: str) -> bool:
 
 
 def host_in_url(host: str, port: int | None = None) -> str:
-    """Return the host as it stands in a URL: `name`, `name:port`, `[address]` or `[address]:port`."""
+    """Return the host as a URL writes it: `name`, `name:port`, `[address]` or `[address]:port`."""
     name = host_name(host)
     return (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
 
@@ -44,8 +44,8 @@ def host_in_url(host: str, port: int | None = None) -> str:
 def answering_host(host: str) -> str:
     """Return the host at which this machine reaches a server that listens on `host`.
 
-    For `0.0.0.0` and `::`, which stand for every address, it is the loopback address of the same family. The lab's servers
-    listen through asyncio, which binds `::` for IPv6 only.
+    `0.0.0.0` and `::` stand for every address of the machine. For them, the result is the loopback address of the same
+    family. The family matters because the lab's servers use asyncio, which binds `::` for IPv6 only.
     """
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host_name(host), host)  # noqa: S104  (compared, not bound)
 
@@ -57,7 +57,8 @@ USUAL_PORTS = {"https": 443, "http": 80}
 def named_host(text: str) -> str:
     """Return a host, a host with a port, or the host of a URL, in the form of `host_in_url`. Raises ValueError.
 
-    A host alone means https on port 443. So that port is left out, and the port of http is added.
+    In that form, a host without a port means https on port 443. Therefore the result leaves out the port 443 of https,
+    but always states the port of http.
     """
     text = text.strip()
     try:

@@ -1,7 +1,7 @@
-"""The inclusion limits: which videos, of which channels, a model may be trained on.
+"""The inclusion limits. They decide which videos, of which channels, may be used to train a model.
 
-The crawl applies them before it stores a video. The training dataset applies them to every video of the lab, because
-videos also come from charts, searches and catalogues.
+The crawl applies the limits before it stores a video. The training dataset applies them to every video of the lab,
+because videos also come from charts, searches and catalogues.
 """
 
 from datetime import timedelta
@@ -9,7 +9,7 @@ from datetime import timedelta
 LEAST_VIEWS = 1_000
 
 SHORTEST_S, LONGEST_S = 60, 3_600
-"""The shortest and the longest video, in seconds; both lengths are included."""
+"""The shortest and the longest video, in seconds. Both lengths are included."""
 
 LEAST_SUBSCRIBERS = 100
 
@@ -18,4 +18,4 @@ ACTIVE_WITHIN = timedelta(days=90)
 """A channel is active if it published at least `LEAST_RECENT_VIDEOS` videos within this time."""
 
 OUTLIER_SIGMAS = 3.0
-"""A video is an outlier if it is further than this from its channel's centre, in standard deviations."""
+"""A video is an outlier if its views differ from its channel's average by more standard deviations than this."""

@@ -1,6 +1,6 @@
-"""A note on what a lab's library is made of, where that is not real YouTube data. It is shown with the lab's figures.
+"""Store a note about a library that is not made of real YouTube data. The note is shown with the lab's figures.
 
-The note is a file in the data folder, so it stays with the library however the lab is started.
+The note is a file in the data folder, so it stays with the library, no matter how the lab is started.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ def write_note(data_dir: Path, note: str) -> None:
 
 
 def read_note(data_dir: Path) -> str | None:
-    """Return the note of the lab in the folder; None where it has none."""
+    """Return the note of the lab in `data_dir`, or None if the lab has no note."""
     try:
         return (data_dir / _FILE).read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Keep calls to this machine away from proxies, for every client: requests, httpx, httplib2, gRPC, and child processes.
+"""Keep calls to this machine away from proxies. The clients are requests, httpx, httplib2, gRPC and child processes.
 
-All of them read a list of exceptions from the environment, so it can only be set there. Their rules differ, so the
-loopback is listed in each form: requests and gRPC accept a network, httpx and httplib2 only addresses, and httpx refuses an
-address in brackets.
+All these clients read from the environment which hosts need no proxy, so the loopback is added there. The clients
+accept different forms of the loopback, so every form is added. requests and gRPC accept a network. httpx and httplib2
+accept only addresses, and httpx refuses an address in brackets.
 """
 
 import os
@@ -12,7 +12,7 @@ NAMES = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
 """The loopback, in the forms that the clients understand."""
 
 _LISTS = ("no_proxy", "NO_PROXY", "no_grpc_proxy")
-"""The variables that clients read, in their order. gRPC reads its own first, where it is set."""
+"""The environment variables that list hosts without a proxy. gRPC reads `no_grpc_proxy` first, if it is set."""
 
 
 def bypass_proxy_for_loopback(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -22,6 +22,6 @@ def bypass_proxy_for_loopback(environment: MutableMapping[str, str] = os.environ
         if name == "no_grpc_proxy" and name not in environment:
             continue
         hosts = [host.strip() for host in (environment.get(name) or user_list).split(",") if host.strip()]
-        # A * means every host only when it is the only entry.
+        # Nothing is added to a list with a *, because * means every host only if it is the only entry.
         missing = [] if "*" in hosts else [host for host in NAMES if host not in hosts]
         environment[name] = ",".join([*hosts, *missing])

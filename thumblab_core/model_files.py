@@ -1,7 +1,7 @@
 """Fetch small model files, and check that each file is the expected one.
 
-A file is identified by its SHA-256 alone. It is written to a temporary file and moved to `data_dir/models` only if its
-bytes have that digest, so a reader finds the whole file or none.
+Only its SHA-256 identifies a file. A new file gets a temporary name first. It is moved to its place in
+`data_dir/models` only if its bytes have the expected digest. A reader therefore finds the whole file or none.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from thumblab_core.settings import settings as current_settings
 _DEADLINE_S = 300.0
 _BLOCK = 2**20
 _ONNX_STARTS_WITH = b"\x08"
-"""The tag of `ir_version`, the first field of an ONNX file. A Git LFS pointer or a web page starts with other bytes."""
+"""The first byte of every ONNX file: the tag of the field `ir_version`. A Git LFS pointer or a web page lacks it."""
 
 
 class ModelFileError(LabError):
-    """A model file is not available or not the expected one. An existing file was not changed."""
+    """An error for a model file that is not available or not the expected one. An existing file was not changed."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ModelFile:
         file: the name of the file.
         what: what the model does.
         licence: its licence.
-        url: where it is fetched from, without a redirect.
+        url: the address to fetch the file from. It must not redirect.
         size: its size in bytes.
         sha256: the SHA-256 of its bytes.
     """
@@ -57,7 +57,8 @@ YUNET = ModelFile(
     file="face_detection_yunet_2026may.onnx",
     what="finds the faces in a thumbnail (YuNet, OpenCV Zoo)",
     licence="MIT",
-    # Pinned to one commit, so that upstream cannot change it. This host sends the file and not its Git LFS pointer.
+    # The URL names one commit, so that upstream cannot change the file. This host sends the file itself and not its Git
+    # LFS pointer.
     url="https://media.githubusercontent.com/media/opencv/opencv_zoo/47534e27c9851bb1128ccc0102f1145e27f23f98"
     "/models/face_detection_yunet/face_detection_yunet_2026may.onnx",
     size=229_738,
@@ -69,7 +70,7 @@ REGISTRY = {YUNET.name: YUNET}
 
 
 class Presence(StrEnum):
-    """Whether a model file is in its place, and whole."""
+    """The state of a model file in the data folder. A damaged file exists, but its bytes are not the expected ones."""
 
     PRESENT = "present"
     MISSING = "missing"
@@ -77,7 +78,7 @@ class Presence(StrEnum):
 
 
 def named(name: str) -> ModelFile:
-    """Return the model file of that name. Raises `ModelFileError` if there is none."""
+    """Return the model file called `name`. Raises `ModelFileError` if there is none."""
     if name not in REGISTRY:
         raise ModelFileError(f"there is no model file {name!r}; use one of {', '.join(REGISTRY)}")
     return REGISTRY[name]
@@ -89,7 +90,7 @@ def path_of(model: ModelFile, settings: Settings | None = None) -> Path:
 
 
 def presence(model: ModelFile, settings: Settings | None = None) -> Presence:
-    """Return whether the file exists with the expected bytes. Raises `ModelFileError` if it cannot be read."""
+    """Return whether the file exists and has the expected bytes. Raises `ModelFileError` if it cannot be read."""
     path = path_of(model, settings)
     try:
         return Presence.PRESENT if _digest_of(path) == model.sha256 else Presence.DAMAGED
@@ -100,10 +101,11 @@ def presence(model: ModelFile, settings: Settings | None = None) -> Presence:
 
 
 def face_model(settings: Settings | None = None) -> Path | None:
-    """Return the path of the face detector: `THUMBLAB_FACE_MODEL`, else the file of `thumblab models pull`, else None.
+    """Return the path of the face detector, or None if there is none.
 
-    Raises `ModelFileError` if the setting does not name an ONNX file, or if the fetched file has changed. A detector
-    that should be present is never left out silently.
+    The path is `THUMBLAB_FACE_MODEL`, else that of the file that `thumblab models pull` fetched. Raises
+    `ModelFileError` if the setting does not name an ONNX file, or if the fetched file has changed. Thus a detector that
+    should be present is never left out silently.
     """
     settings = settings or current_settings()
     if settings.face_model is not None:
@@ -115,9 +117,9 @@ def face_model(settings: Settings | None = None) -> Path | None:
 
 
 def pull(model: ModelFile, source: Path | None = None, settings: Settings | None = None) -> bool:
-    """Fetch the file from upstream, or copy it from `source`. Returns False if it was in its place already.
+    """Fetch the file from upstream, or copy it from `source`. Returns False if the data folder already had the file.
 
-    Raises `ModelFileError` if it is not available or not the expected file. Nothing is changed then.
+    Raises `ModelFileError` if the file is not available or not the expected one. Nothing is changed then.
     """
     if presence(model, settings) is Presence.PRESENT and source is None:
         return False
@@ -128,13 +130,13 @@ def pull(model: ModelFile, source: Path | None = None, settings: Settings | None
 
 
 def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], origin: str) -> bool:
-    """Write a temporary file, check it and rename it to `path`. Returns False if the same bytes were there already."""
+    """Write a temporary file, check it and rename it to `path`. Returns False if `path` already had the same bytes."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     except OSError as error:
         raise ModelFileError(
-            f"{path.parent} cannot be written ({error.strerror}); make room or make it writable"
+            f"{path.parent} cannot be written ({error.strerror}); free space on the disk or make the folder writable"
         ) from None
     temporary = Path(name)
     try:
@@ -150,7 +152,8 @@ def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], orig
             )
         if path.is_file() and _digest_of(path) == model.sha256:
             return False
-        temporary.chmod(0o644)  # only its owner can read a temporary file; the service may run as another user
+        # The service may run as another user, and only the owner can read a temporary file.
+        temporary.chmod(0o644)
         temporary.replace(path)
         return True
     except OSError as error:
@@ -161,7 +164,8 @@ def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], orig
 
 def _download(model: ModelFile, file: BinaryIO) -> None:
     parts = urlsplit(model.url)
-    # Only the host in the URL is allowed: `name` means https on its usual port; tests serve from `name:port`.
+    # Only the host in the URL is allowed. A host without a port allows only https on port 443. The tests serve files
+    # from `name:port`.
     with Fetcher([parts.netloc], deadline_s=_DEADLINE_S, accept="application/octet-stream") as fetcher:
         try:
             fetcher.download(model.url, file, max_bytes=model.size)
@@ -173,7 +177,7 @@ def _download(model: ModelFile, file: BinaryIO) -> None:
 
 
 def _copy(source: Path, model: ModelFile, file: BinaryIO) -> None:
-    """Copy at most one byte more than expected, because a wrong file may have any size."""
+    """Copy `source` to `file`. A wrong file may be very large, so at most one byte more than expected is copied."""
     try:
         with source.open("rb") as original:
             file.write(original.read(model.size + 1))
@@ -182,7 +186,7 @@ def _copy(source: Path, model: ModelFile, file: BinaryIO) -> None:
 
 
 def _onnx(path: Path) -> Path:
-    """Return the path. Raises `ModelFileError` unless the file can be read and starts like an ONNX file."""
+    """Return `path`. Raises `ModelFileError` unless the file can be read and starts like an ONNX file."""
     try:
         with path.open("rb") as file:
             start = file.read(1)

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Niche(StrEnum):
-    """A niche. Its value is the partition key, the database value and the name in every URL."""
+    """A niche. Its value is its partition key in Dagster, its value in the database and its name in every URL."""
 
     TECH = "tech"
     GAMING = "gaming"

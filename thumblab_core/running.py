@@ -1,7 +1,7 @@
-"""The record of a running `thumblab up` in its data folder, with which other commands find its servers.
+"""Record a running `thumblab up` in its data folder, so that other commands find its servers.
 
-`up` holds a lock on `running.json` for as long as it runs. The kernel releases the lock however `up` ends, so a record
-without a lock belongs to a lab that has stopped.
+`up` holds a lock on the record, `running.json`, as long as it runs. The kernel releases the lock, no matter how `up`
+ends. A record without a lock therefore belongs to a lab that has stopped.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from thumblab_core.errors import LabError
 
 _FILE = "running.json"
 _PATIENCE = 2.0
-"""How long `announced` waits for readers, which hold the lock for a moment, before it reports another `up`."""
+"""How many seconds `announced` waits for the lock before it reports another `up`. Readers hold it only for a moment."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Running:
 
 @contextmanager
 def announced(data_dir: Path, running: Running) -> Iterator[None]:
-    """Record that the lab runs, until the block ends. Raises LabError when another `thumblab up` runs on the folder."""
+    """Record that the lab runs, until the block ends. Raises LabError if another `thumblab up` runs on the folder."""
     with (data_dir / _FILE).open("a+") as record:
         deadline = time.monotonic() + _PATIENCE
         while not _locked(record, fcntl.LOCK_EX):
@@ -45,7 +45,7 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
 
 
 def refuse_second(data_dir: Path) -> None:
-    """Raise LabError when a `thumblab up` runs on the folder. Changes nothing."""
+    """Raise LabError if a `thumblab up` runs on the folder already. This changes nothing."""
     running = running_lab(data_dir)
     if running is not None:
         raise _already_runs(data_dir, running)
@@ -57,7 +57,7 @@ def _already_runs(data_dir: Path, running: Running | None) -> LabError:
 
 
 def running_lab(data_dir: Path) -> Running | None:
-    """Return the servers of the `thumblab up` that runs on the folder; None where none does."""
+    """Return the servers of the `thumblab up` that runs on `data_dir`, or None if none runs there."""
     try:
         with (data_dir / _FILE).open() as record:
             return None if _locked(record, fcntl.LOCK_SH) else _read(record)
@@ -75,7 +75,7 @@ def _locked(record: TextIO, mode: int) -> bool:
 
 
 def _read(record: TextIO) -> Running | None:
-    """Return the record; None where it is being written, or another version of the lab wrote it."""
+    """Return the record, or None if it is half written or comes from another version of the lab."""
     record.seek(0)
     try:
         return Running(**json.load(record))

@@ -1,6 +1,6 @@
-"""The settings of the lab, in groups; `thumblab_core.settings.Settings` joins them and reads their values.
+"""Define the settings of the lab in groups. `thumblab_core.settings.Settings` joins the groups and reads the values.
 
-The docstring of a group is its heading in docs/settings.md, and the description of a field its explanation there.
+docs/settings.md shows the docstring of a group as its heading, and the description of a field as its explanation.
 """
 
 from pathlib import Path
@@ -10,11 +10,11 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings
 
 _MOST_DAYS = 36_500
-"""A hundred years. A larger number is a typing error, and dates that far back cannot be computed."""
+"""A hundred years. A larger number is a typing error, and Python cannot compute dates very far back."""
 
 
 def setting(default: Any, description: str, unit: str | None = None, **constraints: Any) -> Any:
-    """A pydantic field. `description` and `unit` are what docs/settings.md shows."""
+    """Return a pydantic field. docs/settings.md shows its `description` and `unit`."""
     return Field(default, description=description, json_schema_extra={"unit": unit}, **constraints)
 
 

@@ -1,6 +1,6 @@
-"""Every setting of the lab: `THUMBLAB_*` variables in the environment or in `.env`. Each has a default for a laptop.
+"""Read the settings of the lab from `THUMBLAB_*` variables in the environment or in `.env`.
 
-`docs/settings.md` is generated from them; see `thumblab_core.settings_page`.
+Every setting has a default that suits a laptop. `thumblab_core.settings_page` makes docs/settings.md from `Settings`.
 """
 
 import logging
@@ -31,7 +31,7 @@ from thumblab_core.setting_groups import (
 )
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-"""The repository root when the lab runs from a checkout; otherwise the folder that the packages were installed into."""
+"""The repository root if the lab runs from a checkout, else the folder that the packages were installed into."""
 
 MLFLOW_PORT = 5000
 """The port of MLflow under `thumblab up`, unless another is given or the port is taken."""
@@ -45,19 +45,22 @@ _TEST_VARIABLES = {"THUMBLAB_TEST_PICTURES"}
 
 
 def _default_data_dir() -> Path:
-    """A checkout keeps its data inside itself, so deleting it deletes everything; an install uses the user's folder."""
+    """Return a folder inside the checkout, so that deleting the checkout deletes all data.
+
+    Without a checkout, return the data folder that the system gives to the user.
+    """
     if (CHECKOUT / "pyproject.toml").is_file():
         return CHECKOUT / ".thumblab"
     return Path(platformdirs.user_data_dir("thumblab"))
 
 
 class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSettings, ServingSettings):
-    """What may differ between two installations of the lab. Each process reads its values once, see `settings()`."""
+    """The settings of one installation of the lab. A process reads their values once, with `settings()`."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
         env_file=".env",
-        env_file_encoding="utf-8-sig",  # UTF-8 with or without a byte-order mark
+        env_file_encoding="utf-8-sig",  # This codec reads UTF-8 with or without a byte-order mark.
         extra="ignore",
         populate_by_name=True,
         frozen=True,
@@ -102,19 +105,19 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
-        """`THUMBLAB_DATABASE_URL=` in the environment unsets the value in `.env`."""
+        """Return None for a blank value. So `THUMBLAB_DATABASE_URL=` in the environment unsets the value in `.env`."""
         return None if value == "" else value
 
     @field_validator("data_dir", mode="before")
     @classmethod
     def _default_where_blank(cls, value: object) -> object:
-        """Blank means unset here too; as a path it would be the current folder."""
+        """Return the default for a blank value, because a blank path would mean the current folder."""
         return _default_data_dir() if value == "" else value
 
     @field_validator("data_dir", "release_dir", "face_model", "youtube_owner_credentials")
     @classmethod
     def _home_folder(cls, value: Path | None) -> Path | None:
-        """Expand the `~` of a path in `.env` or in quotes, where no shell does."""
+        """Expand the `~` of a path. No shell expands it in `.env` or in quotes."""
         return value and value.expanduser()
 
     @field_validator("serving_host")
@@ -130,7 +133,7 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
     @field_validator("image_encoder")
     @classmethod
     def _is_an_encoder(cls, value: str) -> str:
-        """Refuse a misspelt name here, before a command works with it. Whether the encoder can be loaded shows later."""
+        """Refuse a misspelt name when the settings are read. Whether the encoder can be loaded is only known later."""
         if not is_encoder_name(value):
             raise ValueError(f"no image encoder has this name; {name_help(value)}")
         return value
@@ -141,7 +144,10 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
         return self.model_copy(update={"data_dir": data_dir, **own})
 
     def as_environment(self, fields: Iterable[str]) -> dict[str, str]:
-        """Return variables that give a child process the values of these fields. None becomes blank, which unsets it."""
+        """Return environment variables with the values of `fields`, for a child process.
+
+        None becomes a blank value, which unsets the setting.
+        """
         return {variable(field): _as_text(getattr(self, field)) for field in fields}
 
     @property
@@ -154,7 +160,7 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
 
     @property
     def mlflow_url(self) -> str:
-        """The setting; where it is unset, the address of MLflow under the lab's `thumblab up`, or its default."""
+        """The address of MLflow. It is the setting, else that of the lab's running `thumblab up`, else the default."""
         if self.mlflow_tracking_uri is not None:
             return self.mlflow_tracking_uri
         running = running_lab(self.data_dir)
@@ -162,10 +168,14 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
 
     @property
     def image_hosts(self) -> frozenset[str]:
-        """Hosts from which thumbnails may be read: YouTube's, those of the setting, and the emulator's."""
+        """The hosts from which thumbnails may be read.
+
+        These are YouTube's, those of `extra_image_hosts`, and that of `youtube_endpoint`, which may be the emulator's.
+        """
         hosts = {*YOUTUBE_IMAGE_HOSTS, *filter(None, self.extra_image_hosts.split(","))}
         if self.youtube_endpoint:
-            with suppress(ValueError):  # a bad endpoint is reported where it is called
+            # A bad endpoint is not reported here, but when the lab calls it.
+            with suppress(ValueError):
                 hosts.add(named_host(self.youtube_endpoint))
         return frozenset(hosts)
 
@@ -174,14 +184,16 @@ class Settings(YouTubeSettings, CollectionSettings, RetentionSettings, ModelSett
 def settings() -> Settings:
     """Return the settings of this process.
 
-    Raises LabError where a setting has a bad value. Warns once, on stderr, of each misspelt name and unreadable line.
+    Raises LabError if a setting has a bad value or `.env` cannot be read. Warns once, on stderr, about each misspelt
+    name and each unreadable line.
     """
     file = Settings.model_config.get("env_file")
     try:
         with _without_warnings_of_dotenv():
             in_file = DotEnvSettingsSource(Settings).env_vars
+            # A null byte shows that the file is in UTF-16. Its ASCII letters are valid UTF-8, each with a null byte.
             if any("\0" in name for name in in_file):
-                raise UnicodeError  # ASCII text in UTF-16 is valid UTF-8 with a null byte beside each letter
+                raise UnicodeError
             values = Settings()
         unreadable = _unreadable_lines(Path(str(file)))
     except ValidationError as error:
@@ -189,7 +201,7 @@ def settings() -> Settings:
             f"{variable(str(problem['loc'][0]))}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors()
         )
-        # `from None`: the ValidationError shows the values, which may be secret.
+        # `from None` hides the ValidationError, because it shows the values, which may be secret.
         raise LabError(f"A setting cannot be used: {problems}") from None
     except UnicodeError:
         raise LabError(f"{Path(str(file)).resolve()} is not UTF-8; save it as UTF-8") from None
@@ -204,7 +216,7 @@ def settings() -> Settings:
 
 @contextmanager
 def _without_warnings_of_dotenv() -> Iterator[None]:
-    """Keep quiet about lines of `.env` in the block; `_unreadable_lines` finds them, and the file is named with them."""
+    """Silence python-dotenv's warnings about bad lines of `.env`. The lab's own warnings about them name the file."""
     logger = logging.getLogger("dotenv.main")
     disabled, logger.disabled = logger.disabled, True
     try:
@@ -214,7 +226,7 @@ def _without_warnings_of_dotenv() -> Iterator[None]:
 
 
 def _unreadable_lines(file: Path) -> list[int]:
-    """Return the numbers, from 1, of the lines of a `.env` file that are no setting and no comment."""
+    """Return the numbers, from 1, of the lines of a `.env` file that are neither a setting nor a comment."""
     from dotenv.parser import parse_stream
 
     if not file.is_file():
@@ -226,7 +238,7 @@ def _unreadable_lines(file: Path) -> list[int]:
 
 
 def variable(field: str) -> str:
-    """Return the environment variable of a field; any other name is returned as it is."""
+    """Return the environment variable of a field. Return any other name unchanged."""
     return f"THUMBLAB_{field}".upper() if field in Settings.model_fields else field
 
 
@@ -242,7 +254,8 @@ def _misspelt(names: Iterable[str]) -> Sequence[str]:
     own_parts = [name.removeprefix(_PREFIX) for name in known]
     sentences = []
     for name in sorted({name.upper() for name in names if name.upper().startswith(_PREFIX)} - known):
-        near = nearest(name.removeprefix(_PREFIX), own_parts)  # the common prefix would make any two names alike
+        # The names are compared without their common prefix, which would make any two names similar.
+        near = nearest(name.removeprefix(_PREFIX), own_parts)
         hint = "" if near is None else f"; do you mean {_PREFIX}{near}?"
         sentences.append(f"{name} is not a setting and has no effect{hint}")
     return sentences
@@ -250,5 +263,5 @@ def _misspelt(names: Iterable[str]) -> Sequence[str]:
 
 @cache
 def _warn(line: str) -> None:
-    """Print a warning, once in a process even where the settings are read again."""
+    """Print a warning, but only once per process, even if the settings are read again."""
     print(f"thumblab: {line}", file=sys.stderr)

@@ -1,9 +1,11 @@
-"""The lab's connections to its database. They work through a transaction pooler, and find `vector` in any schema.
+"""Connect to the lab's database.
 
-A pooler may run each transaction on another server connection. So the lab keeps nothing beyond a transaction: no prepared
-statement, no setting, no temporary table, and only advisory locks that end with the transaction. The one exception is
-`maintenance_work_mem` in `nearest_index.py`, because an index cannot be created concurrently inside a transaction. It is
-reset afterwards.
+The connections work through a transaction pooler, and find the extension `vector` in any schema.
+
+A transaction pooler may run each transaction on another server connection. Therefore the lab prepares no statements
+behind a pooler, and its settings, temporary tables and advisory locks end with their transaction. The one exception is
+the setting `maintenance_work_mem` in `nearest_index.py`, because CREATE INDEX CONCURRENTLY cannot run inside a
+transaction. That setting is reset afterwards.
 """
 
 from collections.abc import Iterator
@@ -17,7 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from thumblab_core.errors import LabError
 
 NO_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = 0"
-"""Run this in a transaction that only holds an advisory lock while the work is done on other connections."""
+"""Run this in a transaction that only holds an advisory lock while other connections do the work.
+
+Without it, the server may end that idle transaction and so release the lock.
+"""
 
 _BACKEND_AND_VECTOR_SCHEMA = """
 SELECT pg_backend_pid(), (
@@ -34,13 +39,14 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
     """Return an engine for psycopg, as SQLAlchemy's `create_engine` does with these options."""
     engine = create_engine(url, **options)
     vector_schema: list[str | None] = [None]
-    """The schema of the extension `vector`, where it is not on the role's search path."""
+    """The schema of the extension `vector`, or None if the role's search path contains that schema."""
 
     @event.listens_for(engine, "connect")
     def inspect_connection(connection: psycopg.Connection, _: Any) -> None:
         backend, vector_schema[0] = connection.execute(_BACKEND_AND_VECTOR_SCHEMA).fetchone() or (None, None)
         connection.rollback()
-        if backend != connection.info.backend_pid:  # another process answers than the one connected to: a pooler
+        # If the process that answers is not the process that was connected to, a pooler is in between.
+        if backend != connection.info.backend_pid:
             connection.prepare_threshold = None
 
     @event.listens_for(engine, "begin")
@@ -55,24 +61,24 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise a LabError where the database cannot be reached, or refuses the lab a right that it needs."""
+    """Raise a LabError if, in the block, the database cannot be reached or refuses a right that the lab needs."""
     try:
         yield
     except DBAPIError as error:
         if type(error.orig).__name__ == "InsufficientPrivilege":
             raise LabError(
-                f"The database refuses the lab a right that it needs ({reason_of(error)}). Have its administrator grant it "
-                "to the role of THUMBLAB_DATABASE_URL"
+                f"The database refuses a right that the lab needs ({reason_of(error)}). Ask its administrator to grant "
+                "the right to the role of THUMBLAB_DATABASE_URL"
             ) from None
         if getattr(error.orig, "sqlstate", None) is None or error.connection_invalidated:
             raise LabError(f"The database does not answer: {reason_of(error)}. {ADVICE}") from None
         raise
 
 
-ADVICE = "Check THUMBLAB_DATABASE_URL, and that its server runs"
+ADVICE = "Check THUMBLAB_DATABASE_URL, and check that its server runs"
 
 
 def reason_of(error: DBAPIError) -> str:
-    """Return the first line of the server's or the driver's message; neither contains a password."""
+    """Return the first line of the server's message, or else of the driver's. Neither contains a password."""
     message = getattr(getattr(error.orig, "diag", None), "message_primary", None) or str(error.orig).strip()
     return (message or "no reason given").splitlines()[0]

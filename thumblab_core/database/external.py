@@ -1,4 +1,4 @@
-"""The URL of an external PostgreSQL, checked before it reaches code whose errors would show its password."""
+"""Check the URL of an external PostgreSQL server before other code, whose errors would show the password, uses it."""
 
 import re
 from typing import TYPE_CHECKING
@@ -12,11 +12,11 @@ _NAME = "THUMBLAB_DATABASE_URL"
 _LOOKS_LIKE = "It looks like postgresql://USER:PASSWORD@HOST/DATABASE"
 _USER_AND_PASSWORD = re.compile(r"[^:/]*(:[^@]*)?@")
 _FOR_OTHER_CLIENTS = {"pgbouncer", "prepare_threshold", "statement_cache_size", "prepared_statement_cache_size"}
-"""Parameters that make other clients prepare no statements behind a pooler. The lab does not need them."""
+"""Parameters that tell other clients not to prepare statements behind a pooler. The lab drops them from the URL."""
 
 
 def external_url(given: str, driver: str) -> "URL":
-    """Return the URL for a SQLAlchemy driver. Raises LabError for a bad URL, without any part of a password."""
+    """Return the URL for a SQLAlchemy driver. Raises LabError for a bad URL, but shows no part of the password."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -30,9 +30,10 @@ def external_url(given: str, driver: str) -> "URL":
             "parameter, write %40 for @, %3A for :, %2F for /, %3F for ?, %25 for %"
         )
     try:
-        # PostgreSQL reads a plus in a parameter as a plus; SQLAlchemy reads it as a space.
+        # A plus in a parameter is escaped. PostgreSQL reads it as a plus, but SQLAlchemy would read it as a space.
         url = make_url(f"{scheme}://{before}{place}{mark}{query.replace('+', '%2B')}")
-    except (ArgumentError, ValueError):  # `from None`: SQLAlchemy's own message shows the password
+    except (ArgumentError, ValueError):
+        # `from None` hides SQLAlchemy's own message, because it shows the password.
         raise LabError(f"{_NAME} is not a URL. {_LOOKS_LIKE}") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise LabError(
@@ -43,7 +44,7 @@ def external_url(given: str, driver: str) -> "URL":
 
 
 def _checked(url: "URL") -> "URL":
-    """Return the URL. Raises LabError for a parameter that libpq does not know, or that is given twice."""
+    """Return `url`. Raises LabError for a parameter that libpq does not know, or that is given twice."""
     from psycopg.pq import Conninfo
 
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}

@@ -1,13 +1,15 @@
-"""Which rows of the database are the library of a niche, in SQL. Whoever reads or searches the library uses this definition.
+"""Define in SQL which rows of the database are the library of a niche. All code that reads the library uses this.
 
-A video is in the library of its niche, in the space of an encoder, if
+The library is defined for one encoder. A video is in the library of its niche if all of this is true:
 
-- it is a plain video, and its present thumbnail has a vector of that encoder (the view `ref_thumbnails`),
-- it was last observed less than `days` before the newest observation of the niche,
-- it was first collected within the same days, if its facts come from YouTube; the lab keeps older ones for the training,
-- nobody took it out (`library_exclusions`).
+- The video is no Short and no live stream, and its present thumbnail has a vector of the encoder. The view
+  `ref_thumbnails` ensures both.
+- The video was last observed less than `days` days before the newest observation of the niche.
+- If the facts of the video come from YouTube, it was first collected within the same days. The lab keeps older videos
+  only for training.
+- No person excluded the video. The table `library_exclusions` lists excluded videos.
 
-The fragments take the parameters `:niche`, `:encoder` and `:days`.
+The SQL fragments of this module take the parameters `:niche`, `:encoder` and `:days`.
 """
 
 from collections.abc import Sequence
@@ -16,39 +18,40 @@ import numpy as np
 
 from thumblab_core.encoders.protocol import Vectors, unit
 
-_VECTOR_HEADER = 4  # bytes before the numbers in pgvector's binary form: the dimension, and two unused bytes
+_VECTOR_HEADER = 4
+"""The number of bytes before a vector's numbers in pgvector's binary form: two hold the dimension, two are unused."""
 
 SINCE = """
 since AS (
   SELECT max(s.observed_at) - make_interval(days => :days) AS moment FROM video_stats s JOIN videos v USING (video_id)
   WHERE v.niche = :niche AND v.format = 'video' AND s.view_count IS NOT NULL
 )"""
-"""A common table expression: the moment after which a video must have been observed and collected.
+"""A common table expression that gives the moment after which a video must have been observed and collected.
 
-It is NULL in a niche without observations."""
+The moment is NULL in a niche without observations."""
 
 FOR_TRAINING_ONLY = "(v.source = 'youtube' AND v.collected_at <= (SELECT moment FROM since))"
-"""Whether a row `v` of `videos` was first collected too long ago for the library. Needs `SINCE`."""
+"""A condition that the row `v` of `videos` was first collected too long ago for the library. It needs `SINCE`."""
 
 NOT_TAKEN_OUT = "NOT IN (SELECT video_id FROM library_exclusions)"
-"""What the id of a video of the library is."""
+"""The end of a condition on a video id. The condition is true if no person excluded the video from the library."""
 
-# The videos for the training are subtracted: joining `videos` once more costs a lookup for every row.
+# Videos that are only for training are subtracted, because another join with `videos` costs a lookup for every row.
 FROM_LIBRARY = f"""FROM ref_thumbnails r
   WHERE r.niche = :niche AND r.encoder = :encoder AND r.collected_at > (SELECT moment FROM since)
     AND r.video_id NOT IN (SELECT v.video_id FROM videos v WHERE v.niche = :niche AND {FOR_TRAINING_ONLY})
     AND r.video_id {NOT_TAKEN_OUT}"""  # noqa: S608  (fragments of this module)
-"""The rows `r` of `ref_thumbnails` that are the library. They need `SINCE`."""
+"""FROM and WHERE of a statement. They select the rows `r` of `ref_thumbnails` in the library, and need `SINCE`."""
 
 ITEM_FIELDS = """r.video_id, r.title, r.channel_title, r.thumbnail_url, r.views_per_hour::float8 AS views_per_hour,
          r.outlier_multiple::float8 AS outlier_multiple, (r.published_at AT TIME ZONE 'UTC')::date AS day"""
-"""The fields of an `Item`, in their order, from a row `r` of `ref_thumbnails`."""
+"""The columns of a row `r` of `ref_thumbnails` that fill an `Item`, in the order of the item's fields."""
 
 
 def read_vectors(binary: Sequence[bytes]) -> Vectors:
-    """Return unit vectors, float32 [n, d], from vectors in pgvector's binary form; [0, 0] if there are none.
+    """Return unit vectors, float32 [n, d], from vectors in pgvector's binary form. Without vectors, return [0, 0].
 
-    Reading the binary form is five times as fast as reading decimals, for vectors of 768 numbers.
+    For vectors of 768 numbers, reading the binary form is five times as fast as reading decimals.
     """
     if not binary:
         return np.zeros((0, 0), np.float32)

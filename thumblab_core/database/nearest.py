@@ -1,6 +1,7 @@
-"""Search the library of a niche in PostgreSQL with pgvector. It finds the same videos and cosines as `NicheIndex.search`.
+"""Search the library of a niche in PostgreSQL with pgvector.
 
-The vectors are compared one by one, or looked up in the HNSW index of their encoder if `nearest_index` has made one.
+A search finds the same videos and cosines as `NicheIndex.search`. If `nearest_index` has made an HNSW index for the
+encoder, the search uses the index. Otherwise it compares every vector.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from thumblab_core.database.nearest_index import has_index
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index import MAX_NEIGHBOURS, Item, LibraryError, Neighbour
 
-# One statement for all queries: computing the view takes longer than comparing the vectors.
+# One statement answers all queries, because computing the view takes longer than comparing the vectors.
 _EXACT = f"""
 WITH {SINCE}, members AS MATERIALIZED (
   SELECT {ITEM_FIELDS}, r.embedding
@@ -38,8 +39,9 @@ CROSS JOIN LATERAL (
 ORDER BY query.place, near.similarity DESC, near.video_id
 """  # noqa: S608  (fragments of `library_rows`)
 
-# The index gives the order, so no part of this statement may need another order: it uses lookups by key, and no join that
-# the planner could turn around. {dimension} is a number: an index is only used for exactly the expression it was made with.
+# The index gives the rows in order of distance, and no part of this statement may need another order. Therefore it uses
+# lookups by key, and no join whose two sides the planner could exchange. {dimension} is replaced by a number, because
+# PostgreSQL uses an index only for exactly the expression that the index was made with.
 _BY_INDEX = f"""
 WITH since AS (SELECT CAST(:moment AS timestamptz) AS moment)
 SELECT r.*, -near.distance AS similarity
@@ -73,13 +75,13 @@ SELECT member_count, vector_send(embedding) AS vector FROM (
 """  # noqa: S608
 
 _CANDIDATES = 1_000
-"""Candidates of a search by the index: the most that pgvector allows. With fewer, a search with conditions is faster but
-misses two of 20 neighbours."""
+"""The number of candidates of a search by the index, the most that pgvector allows. With fewer candidates, a search
+with conditions is faster but misses two of 20 neighbours."""
 
 
 @dataclass(frozen=True)
 class Library:
-    """The library of a niche in the space of an encoder (its fingerprint). See `library_rows` for `days`."""
+    """The library of a niche, for the encoder with the fingerprint `encoder`. `library_rows` explains `days`."""
 
     encoder: str
     niche: str
@@ -89,29 +91,31 @@ class Library:
 def search(
     connection: Connection, library: Library, vectors: Vectors, k: int = MAX_NEIGHBOURS, exact: bool = False
 ) -> list[list[Neighbour]]:
-    """Return the k nearest items of the library (fewer if it has fewer) to each unit vector of float32 [n, d].
+    """Return the `k` nearest items of the library to each of the unit vectors `vectors`, float32 [n, d].
 
-    The neighbours of a vector come nearest first. With `exact`, every vector is compared. Without it, the HNSW index of the
-    encoder is used if there is one; a vector for which it finds fewer than k neighbours is compared with all.
+    A library with fewer than `k` items gives all of them. The neighbours of a vector come nearest first.
 
-    The search leaves settings behind in the transaction of the connection. Raises `LibraryError` for vectors that are not
-    finite or have another dimension than the library, and for k below 1 or above `MAX_NEIGHBOURS`.
+    With `exact`, every vector is compared. Without it, the HNSW index of the encoder is used if there is one. If the
+    index finds fewer than `k` neighbours of a vector, that vector is compared with the whole library.
+
+    The search changes settings of the connection until its transaction ends. Raises `LibraryError` for vectors that are
+    not finite or have another dimension than the library, and for `k` below 1 or above `MAX_NEIGHBOURS`.
     """
     if not 1 <= k <= MAX_NEIGHBOURS:
         raise LibraryError(f"{k} neighbours were asked for; use a number from 1 to {MAX_NEIGHBOURS}")
     if vectors.ndim != 2 or not np.isfinite(vectors).all():
-        raise LibraryError("the query is not made of vectors of finite numbers")
+        raise LibraryError("the query must consist of vectors of finite numbers")
     try:
         if exact or not has_index(connection, library.encoder, vectors.shape[1]):
             return _compare(connection, library, vectors, k)
         return _look_up(connection, library, vectors, k)
     except DataError as error:
         reason = getattr(getattr(error.orig, "diag", None), "message_primary", None) or "the database rejects it"
-        raise LibraryError(f"the query does not belong in this library: {reason}") from None
+        raise LibraryError(f"the query does not fit this library: {reason}") from None
 
 
 def sample(connection: Connection, library: Library, most: int) -> tuple[int, Vectors]:
-    """Return how many vectors the library holds, and the vectors of a random sample of it, float32 [m, d].
+    """Return the number of vectors in the library, and a random sample of them, float32 [m, d].
 
     The sample has at most `most` vectors. The same library always gives the same sample.
     """
@@ -120,20 +124,21 @@ def sample(connection: Connection, library: Library, most: int) -> tuple[int, Ve
 
 
 def index_statement(connection: Connection, library: Library, dimension: int, k: int) -> tuple[str, dict[str, Any]]:
-    """Return the statement that looks up one vector by the index, and its parameters without `vector`."""
+    """Return the statement that looks up one vector in the index, and all its parameters except `vector`."""
     parameters = _parameters(library)
-    # Found once, not by each lookup: it reads all observations of the niche.
+    # The moment is found once and not by each lookup, because finding it reads all observations of the niche.
     moment = connection.execute(text(f"WITH {SINCE} SELECT moment FROM since"), parameters).scalar()  # noqa: S608
     return _BY_INDEX.format(dimension=int(dimension)), parameters | {"k": k, "moment": moment}
 
 
 def prepare_index_search(connection: Connection) -> None:
-    """Make the transaction use the index, and scan on until as many rows as were asked for meet the conditions."""
+    """Make the transaction use the index. A search then scans the index until enough rows meet the conditions."""
     connection.execute(text(f"SET LOCAL hnsw.ef_search = {_CANDIDATES}"))
     connection.execute(text("SET LOCAL hnsw.iterative_scan = strict_order"))
-    # A generic plan does not know the encoder, so it cannot use an index that holds one encoder only.
+    # A generic plan does not know the encoder, so it cannot use an index that holds the vectors of only one encoder.
     connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
-    # The planner assumes that reading and comparing a vector costs as little as comparing two numbers.
+    # The planner assumes that reading and comparing a vector costs as little as comparing two numbers. It would
+    # therefore sort all vectors instead of using the index.
     connection.execute(text("SET LOCAL enable_sort = off"))
 
 
@@ -165,7 +170,7 @@ def _parameters(library: Library) -> dict[str, Any]:
 
 
 def _as_text(vector: Vectors) -> str:
-    """Return the vector as pgvector reads it. A float32 is read back as the same float32."""
+    """Return the vector in pgvector's text form. pgvector reads each number as exactly the same float32."""
     return f"[{','.join(map(repr, vector.tolist()))}]"
 
 

@@ -1,7 +1,7 @@
-"""The HNSW index of one encoder's vectors in PostgreSQL. It is made when comparing all of them takes too long.
+"""Make an HNSW index in PostgreSQL for the vectors of one encoder, if comparing all of them takes too long.
 
-The column `embeddings.vector` has no dimension, because encoders differ in it. An index therefore covers the vectors of one
-encoder, cast to its dimension.
+The column `embeddings.vector` has no dimension, because the vectors of different encoders differ in length. An index
+therefore covers the vectors of one encoder, cast to the dimension of that encoder.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from sqlalchemy import Connection, Engine, text
 from thumblab_core.database.engine import NO_IDLE_TIMEOUT
 
 WORTHWHILE = 10_000
-"""An encoder gets an index when it has more vectors than this. Comparing fewer with each other takes milliseconds."""
+"""An encoder gets an index when it has more vectors than this. A search that compares fewer takes milliseconds."""
 
-_MOST_DIMENSIONS = 2_000  # the most that pgvector indexes at full precision
+_MOST_DIMENSIONS = 2_000  # This is the largest dimension that pgvector indexes at full precision.
 _MOST_MEMORY_MB = 1_024
-_LOCK = 7_204_116  # an advisory lock number that no other program uses in this database
+_LOCK = 7_204_116  # No other program uses this number for an advisory lock in this database.
 
 _FACTS = """
 SELECT count(*) AS vector_count, min(vector_dims(vector)) AS least_dimension, max(vector_dims(vector)) AS dimension
@@ -33,7 +33,7 @@ SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespa
 
 
 def index_name(encoder: str, dimension: int) -> str:
-    """Return the name of the index. It is a hash, because a fingerprint may hold any characters and be of any length."""
+    """Return the name of the index. It contains a hash, because fingerprints may have any characters and any length."""
     return f"ix_embeddings_hnsw_{hashlib.sha256(f'{dimension} {encoder}'.encode()).hexdigest()[:20]}"
 
 
@@ -43,10 +43,10 @@ def has_index(connection: Connection, encoder: str, dimension: int) -> bool:
 
 
 def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> bool:
-    """Make the index of the encoder if it has more than `worthwhile` vectors and no index. Return whether it has one now.
+    """Make an index for the encoder if it has more than `worthwhile` vectors. Return whether it has an index now.
 
-    Readers and writers continue meanwhile. The remains of an interrupted attempt are dropped first. If another process is
-    making the index, this one does nothing and returns False.
+    An existing index is kept. Readers and writers continue while the index is made. The remains of an interrupted
+    attempt are dropped first. If another process is making the index, this process does nothing and returns False.
     """
     with engine.begin() as connection:
         facts = connection.execute(text(_FACTS), {"encoder": encoder}).one()
@@ -56,8 +56,8 @@ def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> 
         if has_index(connection, encoder, facts.dimension):
             return True
     with engine.begin() as holder:
-        # CREATE INDEX CONCURRENTLY waits for every transaction that waits for a lock or has touched the table. So this
-        # transaction touches no table and does not wait for its lock.
+        # CREATE INDEX CONCURRENTLY waits for every transaction that waits for a lock or has touched the table.
+        # Therefore, the transaction that holds the advisory lock touches no table and does not wait for the lock.
         holder.execute(text(NO_IDLE_TIMEOUT))
         if not holder.execute(text("SELECT pg_try_advisory_xact_lock(:all, :one)"), lock_of(encoder)).scalar_one():
             return False
@@ -74,7 +74,8 @@ def lock_of(encoder: str) -> dict[str, int]:
 
 
 def _make(connection: Connection, schema: str, encoder: str, dimension: int, vector_count: int) -> None:
-    # Building in memory is many times as fast, as long as it fits: each vector takes its numbers and about 32 links.
+    # The build is many times as fast if the whole index fits into memory. Each vector takes memory for its numbers and
+    # for about 32 links.
     memory = min(_MOST_MEMORY_MB, 64 + vector_count * (4 * dimension + 500) // 2**20)
     connection.execute(text(f"SET maintenance_work_mem = '{memory}MB'"))
     statement = sql.SQL(
@@ -93,7 +94,8 @@ def _make(connection: Connection, schema: str, encoder: str, dimension: int, vec
         )
     finally:
         driver: Any = connection.connection.dbapi_connection
-        if not driver.closed:  # if it is closed, the error that closed it must be raised
+        # On a closed connection, RESET would raise an error that hides the error that closed the connection.
+        if not driver.closed:
             connection.execute(text("RESET maintenance_work_mem"))
 
 
@@ -103,9 +105,9 @@ def _drop(connection: Connection, encoder: str, dimension: int) -> None:
 
 
 def _run(connection: Connection, statement: sql.Composed) -> None:
-    """Run a statement with the driver.
+    """Run a statement with the driver and not with SQLAlchemy.
 
-    Such statements take no parameters, and SQLAlchemy would look for parameters inside the quotes.
+    The statement has no parameters, but SQLAlchemy would look for parameters inside its quotes.
     """
     cursor: Any = connection.connection.cursor()
     with cursor:

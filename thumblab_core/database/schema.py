@@ -9,13 +9,13 @@ from thumblab_core.database.engine import explained, make_engine, reason_of
 from thumblab_core.errors import LabError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK = 7_204_115  # an arbitrary number: no other program uses it for an advisory lock in this database
+_LOCK = 7_204_115  # No other program uses this number for an advisory lock in this database.
 
 
 def migrate(url: str) -> None:
-    """Apply the missing migrations to the database at `url`. Several processes may do so at once.
+    """Apply the missing migrations to the database at `url`. Several processes may do this at the same time.
 
-    Raises LabError when the database cannot be reached, or does not let the lab create what it needs.
+    Raises LabError if the database cannot be reached, or does not let the lab create what the lab needs.
     """
     from alembic import command
     from alembic.config import Config
@@ -46,6 +46,7 @@ def _make_extension(connection: Connection) -> None:
         connection.execute(text("CREATE EXTENSION vector"))
     except DBAPIError as error:
         raise LabError(
-            f"The database has no extension vector, and the lab cannot create it ({reason_of(error)}). Have the server's "
-            "administrator install pgvector if it is missing, and run in this database: CREATE EXTENSION vector"
+            f"The database has no extension vector, and the lab cannot create it ({reason_of(error)}). Ask the "
+            "server's administrator to install pgvector if it is missing, and to run in this database: "
+            "CREATE EXTENSION vector"
         ) from None

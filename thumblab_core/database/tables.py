@@ -1,8 +1,8 @@
-"""The tables of the lab.
+"""The tables of the lab's database.
 
-Table names are those of the project's documents where they give one (`thumbnails`, `channel_baselines`,
-`model_evaluations`, and the view `ref_thumbnails`). Times are UTC. A count that YouTube does not report is NULL, never 0.
-The comments are stored in the database, so a change to one needs a migration.
+The project's documents name the tables `thumbnails`, `channel_baselines` and `model_evaluations` and the view
+`ref_thumbnails`, so these have the same names here. Times are UTC. A count that YouTube does not report is stored as
+NULL and never as 0. The comments of tables and columns are stored in the database, so a new comment needs a migration.
 """
 
 from pgvector.sqlalchemy import Vector
@@ -314,4 +314,4 @@ LATEST_STATS = """
 SELECT DISTINCT ON (video_id) video_id, observed_at, view_count
 FROM video_stats WHERE view_count IS NOT NULL ORDER BY video_id, observed_at DESC
 """
-"""The latest view count of each video: a subquery."""
+"""A subquery that gives the latest view count of each video."""

@@ -1,4 +1,8 @@
-"""The URL of the database: of an external server where one is set, else of the embedded server, started on demand."""
+"""Find the URL of the lab's database.
+
+The database is on the external server that the settings name. If they name none, it is on the embedded server, which is
+started on demand.
+"""
 
 import re
 import time
@@ -20,33 +24,34 @@ if TYPE_CHECKING:
 
 _NAME = "thumblab"
 _PATIENCE = 30.0
-"""Seconds that a server which has just been started, or is recovering, may take to answer."""
+"""How many seconds a server may take to answer after its start or during its recovery."""
 
 _ready: set[str] = set()
-"""URLs of databases that this process has found or created."""
+"""The databases that this process has found or created. An item is a URL, or an embedded database's name and folder."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """What `thumblab db status` shows."""
+    """The state of the database server, as `thumblab db status` shows it."""
 
     embedded: bool
     running: bool
     in_use: bool
-    """Whether some process uses the embedded server; always False for an external one."""
+    """Whether any process uses the embedded server. For an external server, it is always False."""
     kept: bool
-    """Whether the embedded server stays up without users, after `thumblab db start`."""
+    """Whether the embedded server keeps running without users, because `thumblab db start` was called."""
     folder: Path | None
-    """The folder of the embedded cluster; None where the server is external or was never started."""
+    """The folder of the embedded cluster, or None if the server is external or was never started."""
 
 
 def database_url(settings: Settings | None = None) -> str:
     """Return the SQLAlchemy URL (`postgresql+psycopg://...`) of the lab's database.
 
-    Where `THUMBLAB_DATABASE_URL` is set, nothing is connected to. Otherwise the embedded server is started if it does
-    not run, and its database and the extension `vector` are created when missing. The embedded server stays up at least
-    as long as this process.
-    Raises LabError when the setting is not a URL of PostgreSQL, or the embedded server cannot run.
+    If `THUMBLAB_DATABASE_URL` is set, this function connects to nothing. Otherwise it starts the embedded server if the
+    server does not run, and creates the database and the extension `vector` if they are missing. The embedded server
+    then runs at least as long as this process.
+
+    Raises LabError if the setting is not a URL of PostgreSQL, or if the embedded server cannot run.
     """
     settings = settings or current_settings()
     if settings.database_url is not None:
@@ -55,9 +60,9 @@ def database_url(settings: Settings | None = None) -> str:
 
 
 def running_database_url(settings: Settings | None = None) -> str | None:
-    """Return the URL as `database_url` does, but start and create nothing, and keep no server up.
+    """Return the URL as `database_url` does, but start and create nothing, and keep no server running.
 
-    None where the embedded server does not run. Raises LabError when the setting is not a URL of PostgreSQL.
+    Returns None if the embedded server does not run. Raises LabError if the setting is not a URL of PostgreSQL.
     """
     settings = settings or current_settings()
     if settings.database_url is not None:
@@ -70,10 +75,11 @@ def running_database_url(settings: Settings | None = None) -> str | None:
 
 
 def named_database_url(name: str, driver: str = "psycopg", settings: Settings | None = None) -> str:
-    """Return the SQLAlchemy URL, with `driver`, of the database `name` on the same server, created when missing.
+    """Return the SQLAlchemy URL of the database `name` on the same server. A missing database is created.
 
-    For programs that keep their own tables beside the lab's (MLflow and Dagster, with the driver `psycopg2`).
-    Raises LabError as `database_url` does, and when an external server does not let the lab create the database.
+    MLflow and Dagster keep their own tables in such databases. They use the `driver` called `psycopg2`.
+
+    Raises LabError as `database_url` does, and if an external server does not let the lab create the database.
     """
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
         raise LabError(f"{name!r} is not a valid database name: use lower-case letters, digits and underscores.")
@@ -84,7 +90,8 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
     named = external.set(database=name).render_as_string(hide_password=False)
     if named not in _ready:
         _make_database(_access(external), name, patience=0)
-        _connect(_access(external.set(database=name)), patience=0).close()  # a pooler may not route to it
+        # This raises an error if a pooler does not route to the database.
+        _connect(_access(external.set(database=name)), patience=0).close()
         _ready.add(named)
     return named
 
@@ -104,7 +111,7 @@ def _embedded(settings: Settings, name: str, driver: str) -> str:
         folder = cluster.socket_dir(home)
     # The port is given too, so that a PGPORT in the environment has no effect.
     access: dict[str, Any] = {"host": str(folder), "port": 5432, "user": "postgres"}
-    # The inode tells a folder that was deleted and made again, which holds another database.
+    # The inode is part of the key, because a folder that was deleted and made again holds another database.
     key = f"{name} {home} {(home / 'data').stat().st_ino}"
     if key not in _ready:
         _make_database({**access, "dbname": "postgres"}, name, _PATIENCE)
@@ -139,7 +146,7 @@ def _access(url: "URL") -> dict[str, Any]:
 
 
 def _make_database(access: dict[str, Any], name: str, patience: float) -> None:
-    """Create the database `name` where it is missing, over a connection to the database of `access`."""
+    """Create the database `name` if it is missing. `access` leads to an existing database of the same server."""
     import psycopg
     from psycopg import sql
 
@@ -149,11 +156,11 @@ def _make_database(access: dict[str, Any], name: str, patience: float) -> None:
         try:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-            return  # another process created it first
+            return  # Another process created the database first.
         except psycopg.Error as error:
             raise LabError(
                 f"The server of THUMBLAB_DATABASE_URL has no database {name} and does not let the lab create it "
-                f"({error.diag.message_primary}). Have its administrator run: CREATE DATABASE {name}"
+                f"({error.diag.message_primary}). Ask its administrator to run: CREATE DATABASE {name}"
             ) from None
 
 
@@ -162,14 +169,14 @@ def _make_extension(access: dict[str, Any]) -> None:
 
     with (
         _connect(access, _PATIENCE) as connection,
-        # IF NOT EXISTS can still lose a race against another process.
+        # Even with IF NOT EXISTS, the statement fails if another process creates the extension at the same time.
         suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject),
     ):
         connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
 
 
 def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
-    """Return a connection in autocommit mode. Retries for `patience` seconds, since a server may be recovering."""
+    """Return a connection in autocommit mode. Retries for `patience` seconds, because the server may be recovering."""
     import psycopg
     from psycopg.conninfo import make_conninfo
 
@@ -177,7 +184,8 @@ def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
     while True:
         try:
             return psycopg.connect(make_conninfo(**{"connect_timeout": 10, **access}), autocommit=True)
-        except psycopg.Error as error:  # libpq reports a bad URL with other classes than OperationalError
+        # Every error is caught, because a bad URL raises other errors than OperationalError.
+        except psycopg.Error as error:
             if time.monotonic() > deadline or not isinstance(error, psycopg.OperationalError):
                 reason = (str(error).strip() or "no reason given").splitlines()[0]
                 advice = "Try: thumblab db stop --force" if patience else "Check THUMBLAB_DATABASE_URL."

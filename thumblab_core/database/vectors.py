@@ -13,7 +13,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming_vectors (video_id text, source_dig
 ON COMMIT DROP
 """
 CURRENT, EARLIER = "embeddings", "earlier_embeddings"
-"""The tables of the vectors of a video's current picture and title, and of its earlier ones."""
+"""The tables of the vectors of present pictures and titles, and of the vectors of earlier pictures and titles."""
 
 _SAVE = {
     CURRENT: """
@@ -34,10 +34,14 @@ def save_vectors(
 ) -> None:
     """Write the vectors in the transaction of the connection.
 
-    `sources`: n pairs of a video and the SHA-256 of what was encoded; no video appears twice. `vectors`: float32 [n, d].
-    A vector in `CURRENT` replaces the video's vector of that encoder; one in `EARLIER` is added beside the others.
+    `sources` are n pairs of a video id and the SHA-256 of the picture or title that was encoded. No video appears
+    twice. `vectors` is float32 [n, d].
+
+    In the table `CURRENT`, a vector replaces the video's vector of the same encoder. In `EARLIER`, it is added to the
+    others.
     """
-    header = struct.pack(">hh", vectors.shape[1], 0)  # pgvector's binary format: dimension, then two unused bytes
+    # pgvector's binary format starts with the dimension and two unused bytes.
+    header = struct.pack(">hh", vectors.shape[1], 0)
     big_endian = vectors.astype(">f4")
     cursor: Any = connection.connection.cursor()
     with cursor:

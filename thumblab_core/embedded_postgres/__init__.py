@@ -1,1 +1,1 @@
-"""Run an embedded PostgreSQL server for a lab that names no external one."""
+"""Run an embedded PostgreSQL server for a lab whose settings name no external server."""

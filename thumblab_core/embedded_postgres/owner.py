@@ -1,13 +1,15 @@
-"""Which host an embedded cluster belongs to. One host owns it at a time; a container counts as a host.
+"""Decide which host an embedded cluster belongs to. It belongs to one host at a time. A container counts as a host.
 
-    host.json     the host that runs the server, written before its start and removed after its end
-    server.lock   held by the processes of the server, so that the kernel tells whether any of them is alive
+Two files beside the server's data tell this:
 
-A host does not see the processes of another host and, on many shared file systems, not its locks either. So the record in
-host.json decides. The lock decides only where it is reliable: between containers of one kernel, and for a host that has
-restarted since.
+    host.json     names the host that runs the server; written before the server starts, removed after it ends
+    server.lock   locked by the processes of the server, so that the kernel tells whether any of them is alive
 
-This module imports little, as does `watcher.py`, which uses it.
+A host does not see the processes of another host. On many shared file systems, it does not see the other host's locks
+either. Therefore the record in host.json decides. The lock decides only where it is reliable, which is between
+containers on one kernel, and on a host that has restarted since it wrote the record.
+
+This module imports little, because `watcher.py` imports it and must stay small.
 """
 
 import fcntl
@@ -27,7 +29,7 @@ _RECORD, _LOCK = "host.json", "server.lock"
 
 @dataclass(frozen=True)
 class Host:
-    """A host. Its name and machine id survive a restart; its boot id and PID namespace tell which processes it sees."""
+    """A host. Its name and machine id survive a restart. Its boot id and PID namespace tell which processes it sees."""
 
     name: str
     machine: str
@@ -35,16 +37,16 @@ class Host:
     namespace: str
 
     def sees_what(self, other: "Host") -> bool:
-        """Return whether this host sees the same processes as the other one, whatever their names.
+        """Return whether this host sees the same processes as the other host, whatever the names of the hosts.
 
-        Where the system has no boot id, as on macOS, the name and machine id decide.
+        If the system has no boot id, as on macOS, the name and machine id decide.
         """
         if self.boot or other.boot:
             return (self.boot, self.namespace) == (other.boot, other.namespace)
         return (self.name, self.machine) == (other.name, other.machine)
 
     def is_machine_of(self, other: "Host") -> bool:
-        """Return whether the two are known to be the same machine or container, perhaps restarted in between.
+        """Return whether both hosts are known to be the same machine or container, perhaps restarted in between.
 
         The name alone does not decide: containers on two machines may have the same name and no machine id.
         """
@@ -52,7 +54,7 @@ class Host:
 
 
 def this_host() -> Host:
-    """Return the host of this process. Parts that its system does not provide are empty."""
+    """Return the host of this process. A field is empty if the system does not provide it."""
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -61,18 +63,19 @@ def this_host() -> Host:
 
 
 def other_holder(home: Path) -> Host | None:
-    """Return another host that may have a server running in `home`; None where this host may use the cluster."""
+    """Return another host that may have a server running in `home`, or None if this host may use the cluster."""
     recorded, this = _read(home), this_host()
     if recorded is None or this.sees_what(recorded):
         return None
-    # On this kernel, or before this machine restarted, the server has ended and left its record.
+    # A record is out of date if no process of the server is alive, and if it was written on this kernel, or on this
+    # machine before a restart.
     if not server_lives(home) and (recorded.boot == this.boot != "" or this.is_machine_of(recorded)):
         return None
     return recorded
 
 
 def refuse_other(home: Path) -> None:
-    """Raise LabError when the cluster belongs to another host."""
+    """Raise LabError if the cluster belongs to another host."""
     holder = other_holder(home)
     if holder is not None:
         raise LabError(
@@ -82,9 +85,10 @@ def refuse_other(home: Path) -> None:
 
 
 def claim(home: Path) -> None:
-    """Record that this host runs the server; the caller holds start.lock. Raises LabError when another host does."""
+    """Record that this host runs the server. The caller holds start.lock. Raises LabError if another host runs it."""
     refuse_other(home)
-    temporary = home / f"host.{os.urandom(6).hex()}.new"  # two containers may have the same process id
+    # The name is random and does not use the process id, because two containers may have the same process id.
+    temporary = home / f"host.{os.urandom(6).hex()}.new"
     try:
         descriptor = open_file(home, temporary.name)
         try:
@@ -107,14 +111,15 @@ def claim(home: Path) -> None:
 def _put_first(temporary: Path, record: Path) -> None:
     """Move `temporary` to `record`, which must not exist.
 
-    Hosts that share no locks may do so at once; all but the first get FileExistsError.
+    Hosts that share no locks may do this at the same time. All but the first then get FileExistsError.
     """
     try:
         record.hardlink_to(temporary)
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        # The record is empty for a moment. Other hosts read an empty record as taken by an unknown host.
+        # Without hard links, the record is empty for a moment. Other hosts take an empty record for that of an unknown
+        # host, and do not use the cluster.
         os.close(os.open(record, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         temporary.replace(record)
 
@@ -125,9 +130,9 @@ def remove_record(home: Path) -> None:
 
 
 def take_over(home: Path) -> Host | None:
-    """Let this host use the cluster of another host, after a person said that its server has ended.
+    """Let this host use the cluster of another host, after a person said that the other host's server has ended.
 
-    Return the other host, or None where there is none. Raises LabError when a process of its server is alive.
+    Return the other host, or None if there is none. Raises LabError if a process of the server is alive.
     """
     holder = other_holder(home)
     if holder is None:
@@ -142,16 +147,15 @@ def server_lives(home: Path) -> bool:
     """Return whether a process of a server in `home` is alive, in any PID namespace of this kernel."""
     descriptor = open_file(home, _LOCK)
     try:
-        return not try_lock(
-            descriptor, fcntl.LOCK_SH
-        )  # shared, so that two processes that check at once do not block each other
+        # The lock is shared, so that two processes that check at the same time do not block each other.
+        return not try_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
 
 
 @contextmanager
 def server_lock(home: Path) -> Iterator[int]:
-    """Yield a locked descriptor of server.lock. The server inherits it and so holds the lock while it is alive."""
+    """Yield a locked descriptor of server.lock. A server that inherits it holds the lock as long as it is alive."""
     descriptor = open_file(home, _LOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -161,15 +165,15 @@ def server_lock(home: Path) -> Iterator[int]:
 
 
 def described(host: Host) -> str:
-    """Return the host's name for a message, and whether it is on this machine."""
+    """Return a description of the host for a message. It gives the name, and says if the host is on this machine."""
     where = " (a container or another PID namespace of this machine)" if host.boot == this_host().boot != "" else ""
     return f"host {host.name or 'without a name'}{where}"
 
 
 def open_file(home: Path, name: str) -> int:
-    """Return a descriptor of `home/name`, which is made when missing and belongs to the owner of `home`.
+    """Return a descriptor of `home/name`. A missing file is made, and belongs to the owner of `home`.
 
-    Symbolic links are refused, because root opens these files in a folder that belongs to an unprivileged user.
+    Symbolic links are refused, because root opens such files in a folder that belongs to an unprivileged user.
     """
     descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:

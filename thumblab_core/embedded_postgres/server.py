@@ -16,18 +16,18 @@ class ServerStatus:
 
     running: bool
     in_use: bool
-    """Whether some process uses the server, which keeps it running."""
+    """Whether any process uses the server. As long as one does, the server keeps running."""
     kept: bool
-    """Whether the server stays up without users, after `thumblab db start`."""
+    """Whether the server keeps running without users, because `thumblab db start` was called."""
     folder: Path | None
-    """The folder of the cluster; None where it was never made."""
+    """The folder of the cluster, or None if it was never made."""
 
 
 def start(settings: Settings, keep: bool = False) -> Path:
-    """Start the server where it does not run, and return the folder of its cluster, which is made when missing.
+    """Start the server if it does not run. Return the folder of its cluster. A missing folder is made.
 
-    The server stays up at least as long as this process; with `keep`, until `stop`.
-    Raises LabError when the server cannot run, or the settings name an external one.
+    The server runs at least as long as this process. With `keep`, it runs until `stop` is called. Raises LabError if
+    the server cannot run, or if the settings name an external server.
     """
     _refuse_external(settings)
     with folder_errors(settings):
@@ -37,10 +37,10 @@ def start(settings: Settings, keep: bool = False) -> Path:
 
 
 def stop(settings: Settings, force: bool = False) -> bool:
-    """Undo `keep`, and stop the server now when no process uses it (`force`: even when some do).
+    """Undo `keep`, and stop the server now if no process uses it. With `force`, stop it even if processes use it.
 
-    Returns whether the server is stopped; otherwise it stops when its last user ends. Raises LabError when the settings
-    name an external server.
+    Returns whether the server is stopped. If it is not, it stops when the last process that uses it ends. Raises
+    LabError if the settings name an external server.
     """
     _refuse_external(settings)
     with folder_errors(settings):
@@ -49,10 +49,10 @@ def stop(settings: Settings, force: bool = False) -> bool:
 
 
 def take_over(settings: Settings) -> str | None:
-    """Let this host run the server, whichever host ran it last. Return a description of that host if it was another.
+    """Let this host run the server, even if another host ran it last. Return a description of that other host, or None.
 
-    Raises LabError when that host's server still runs, as far as this machine knows, or the settings name an external
-    server.
+    Raises LabError if the other host's server still runs, as far as this machine knows. Also raises LabError if the
+    settings name an external server.
     """
     _refuse_external(settings)
     with folder_errors(settings):
@@ -62,7 +62,7 @@ def take_over(settings: Settings) -> str | None:
 
 
 def other_host(settings: Settings) -> str | None:
-    """Return a description of the other host that runs the server; None where no other host does."""
+    """Return a description of the other host that runs the server, or None if no other host runs it."""
     with folder_errors(settings):
         home = location.find_home(settings.data_dir)
         holder = None if home is None else owner.other_holder(home)

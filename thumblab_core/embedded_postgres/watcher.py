@@ -1,15 +1,15 @@
-"""Stop an embedded server when its last user has ended. `cluster.py` also runs this file as a script.
+"""Stop an embedded server when the last process that uses it has ended. `cluster.py` also runs this file as a script.
 
-Locks tell who uses a server, not lists of process ids: the kernel releases a lock however its holder ends, and a forked
-child inherits its parent's. The files are beside the server's data:
+Locks tell which processes use a server. Lists of process ids would be less reliable: the kernel releases a lock however
+its holder ends, and a forked child inherits the lock of its parent. The lock files are beside the server's data:
 
-    users.lock   shared, held by every process that uses the server, for as long as it lives
-    look.lock    exclusive, held by a process that checks whether users.lock is free
-    start.lock   exclusive, held by a process that starts or stops the server
-    watch.lock   exclusive, held by the watcher, which waits until users.lock is free and then stops the server
+    users.lock   a shared lock of every process that uses the server, held as long as the process lives
+    look.lock    an exclusive lock of a process that checks whether users.lock is free
+    start.lock   an exclusive lock of a process that starts or stops the server
+    watch.lock   an exclusive lock of the watcher, which waits until users.lock is free and then stops the server
 
-`owner.py` decides which host may do this. This module imports neither settings nor SQLAlchemy, so that the waiting process
-stays small.
+`owner.py` decides which host may start and stop the server. This module imports neither settings nor SQLAlchemy, so
+that the waiting process needs little memory.
 """
 
 import fcntl
@@ -45,8 +45,9 @@ def locked(home: Path, name: str) -> Iterator[int]:
 
 
 def in_use(home: Path) -> bool:
-    """Return whether any process uses the server, this one included."""
-    # Only an exclusive lock detects shared ones. look.lock lets one process check at a time; two would see each other.
+    """Return whether any process uses the server. This process counts, too."""
+    # Only an attempt to lock exclusively detects shared locks. look.lock lets one process check at a time, because two
+    # processes would detect each other's attempts.
     with locked(home, "look.lock"):
         descriptor = open_file(home, "users.lock")
         try:
@@ -58,7 +59,8 @@ def in_use(home: Path) -> bool:
 def processes(home: Path) -> list[psutil.Process]:
     """Return every process of the server in `home`, the postmaster first if it is alive.
 
-    They are found by name and command line, which every user may read. A process id alone may have been reused.
+    The processes are found by name and command line, which every user may read. A process id would not be enough,
+    because another process may have got the same id.
     """
     mark = tag(home)
     running = [
@@ -71,26 +73,29 @@ def processes(home: Path) -> list[psutil.Process]:
 
 
 def is_postmaster(process: psutil.Process) -> bool:
-    """Return whether the process is the postmaster, the only one that shows its arguments.
+    """Return whether the process is the postmaster, the main process of the server.
 
-    Its children show `postgres: CLUSTER: TASK` instead.
+    Only the postmaster shows its arguments in the process list. Its children show `postgres: CLUSTER: TASK` instead.
     """
     return any(argument.startswith("cluster_name=") for argument in process.info["cmdline"] or ())
 
 
 def stop(home: Path) -> bool:
-    """Stop the server in `home` if it runs; the caller holds start.lock. Committed work survives each of the signals.
+    """Stop the server in `home` if it runs. Return whether the server has ended. The caller holds start.lock.
 
-    Returns whether the server has ended. Its files are removed only then, and only where no other host runs a server.
+    Signals stop the server. Committed transactions survive each of them. The pid file, the socket and the record of the
+    host are removed only if the server has ended and no other host runs a server there.
     """
     for number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         running = processes(home)
-        # SIGINT asks the postmaster for an orderly end; for its children it has other meanings.
+        # SIGINT asks the postmaster for an orderly end. It is not sent to the children, for which it has other
+        # meanings.
         for process in running[:1] if number == signal.SIGINT and running and is_postmaster(running[0]) else running:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
         deadline = time.monotonic() + (seconds if running else 1)
-        # Read the process table and do not wait for the ids: a zombie that is never reaped keeps its id.
+        # The process table tells when the processes have ended. Waiting for their ids could last forever, because a
+        # zombie that is never reaped keeps its id.
         while not (ended := not processes(home) and not owner.server_lives(home)) and time.monotonic() < deadline:
             time.sleep(0.02)
         if ended:
@@ -106,24 +111,25 @@ def stop(home: Path) -> bool:
 
 
 def watch(home: Path, watch_lock: int) -> None:
-    """Wait until no process uses the server, stop it unless it is to be kept, and return."""
+    """Wait until no process uses the server. Then stop it, unless it is to be kept running, and return."""
     while True:
         with locked(home, "users.lock"):
             pass
         with locked(home, "start.lock"):
-            # No new user can appear now: every process takes start.lock before users.lock.
+            # No new process can start to use the server now, because every process takes start.lock before users.lock.
             if in_use(home):
                 continue
             if not (home / "keep").exists():
                 stop(home)
-            os.close(
-                watch_lock
-            )  # before start.lock, so that the next process that starts the server starts a watcher too
+            # watch.lock is released before start.lock, so that the next process that starts the server starts a
+            # watcher.
+            os.close(watch_lock)
             return
 
 
 if __name__ == "__main__":
     try:
         watch(Path(sys.argv[1]), watch_lock=1)
-    except FileNotFoundError:  # the folder was deleted; the server notices and ends by itself
+    except FileNotFoundError:
+        # The folder was deleted. The server notices this and ends by itself.
         sys.exit(0)

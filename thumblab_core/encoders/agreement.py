@@ -11,9 +11,9 @@ LEAST_COSINE = 0.99
 LEAST_ORDER = 0.98
 """The smallest share of neighbour pairs in the same order at which two encoders agree."""
 NEIGHBOURS = 10
-"""Nearest neighbours of a picture whose order is compared."""
+"""The number of nearest neighbours of each picture whose order is compared."""
 TOLERANCE = 0.1
-"""Two neighbours are told apart when their cosines differ by more than this share of the standard deviation."""
+"""The order of two neighbours is compared if their cosines differ by more than this share of the standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Agreement:
     """How well a candidate encoder's vectors agree with the float32 vectors of the same pictures.
 
     Attributes:
-        mean_cosine: mean cosine between the two vectors of each picture.
-        order: share of neighbour pairs that the candidate puts in the same order as float32. A neighbour pair is two of
-            the ten nearest neighbours of a picture that float32 tells apart: their cosines to the picture differ by
-            more than a tenth of the standard deviation of all cosines. The tolerance is relative because the cosines of
-            an untrained encoder are all above 0.99.
-        pictures: number of pictures compared.
+        mean_cosine: the mean cosine between the two vectors of each picture.
+        order: the share of neighbour pairs that the candidate puts in the same order as float32. A neighbour pair is
+            two of the ten nearest neighbours of a picture. A pair counts only if its float32 cosines to the picture
+            differ by more than a tenth of the standard deviation of all cosines. This limit is relative because the
+            cosines of an untrained encoder are all above 0.99.
+        pictures: the number of pictures compared.
     """
 
     mean_cosine: float
@@ -43,9 +43,9 @@ class Agreement:
 
 
 def agreement(reference: Vectors, candidate: Vectors) -> Agreement:
-    """Compare the unit vectors of the same n pictures (n of 3 or more) in two encoders, float32 [n, d] each.
+    """Compare the unit vectors that two encoders give for the same n pictures, float32 [n, d] each.
 
-    Raises `ValueError` when the shapes differ or n is below 3.
+    Raises `ValueError` if the shapes differ or n is below 3.
     """
     if reference.shape != candidate.shape or len(reference) < 3:
         raise ValueError(
@@ -65,5 +65,5 @@ def agreement(reference: Vectors, candidate: Vectors) -> Agreement:
         counted = reference_gaps > tolerance
         told_apart += int(counted.sum())
         same_order += int((candidate_gaps[counted] > 0).sum())
-    # If float32 tells no two pictures apart, the order cannot be measured. It then counts as 0, so the candidate fails.
+    # Without any pair that counts, the order cannot be measured. It is then given as 0, so the candidate fails.
     return Agreement(mean_cosine, same_order / told_apart if told_apart else 0.0, count)

@@ -12,9 +12,9 @@ _loading = threading.RLock()
 
 @contextmanager
 def hub_in_reach() -> Iterator[str | None]:
-    """Let code in this context load models from the hub. If the hub does not answer, only its local cache is used.
+    """Let the block load models from the hub. If the hub does not answer, the block can use only the local cache.
 
-    Yields None, or the reason why the hub is not used. Without this check the hub's own client would retry each of
+    Yields None, or the reason why the hub is not used. Without this check, the hub's own client would retry each of
     several files for a minute.
     """
     from huggingface_hub import constants
@@ -30,7 +30,10 @@ def hub_in_reach() -> Iterator[str | None]:
 
 
 def _unreachable() -> str | None:
-    """Return why the hub cannot be reached, or None. Uses the same address, proxies and certificates as its client."""
+    """Return why the hub cannot be reached, or None if it can.
+
+    The request uses the same address, proxies and certificates as the hub's own client.
+    """
     from huggingface_hub import constants, get_session
 
     problems: list[str | None] = []
@@ -38,15 +41,17 @@ def _unreachable() -> str | None:
 
     def ask() -> None:
         try:
-            # GET, because some mirrors do not support HEAD. The body is not read.
+            # The request is a GET, because some mirrors do not support HEAD. The body of the answer is not read.
             with get_session().stream("GET", constants.ENDPOINT, timeout=PATIENCE) as answer:
                 problems.append(f"answered {answer.status_code}" if answer.status_code >= 500 else None)
         except Exception as error:  # noqa: BLE001  whatever the error, nothing can be downloaded
-            # By its name, because the hub's client has changed its HTTP library before and each has its own classes.
+            # A timeout is recognised by the name of the error. The hub's client has changed its HTTP library before,
+            # and each library has its own classes of errors.
             name = type(error).__name__
             problems.append(late if "Timeout" in name else f"cannot be reached: {name}")
 
-    # In a thread, because no timeout covers name resolution or an answer that arrives byte by byte.
+    # The request runs in a thread, because the client's timeout covers neither name resolution nor an answer that
+    # arrives byte by byte.
     asking = threading.Thread(target=ask, name="hub", daemon=True)
     asking.start()
     asking.join(PATIENCE)

@@ -14,16 +14,16 @@ from thumblab_core.settings import Settings
 
 
 def image_encoder(settings: Settings) -> ImageEncoder:
-    """Return the image encoder that the settings name, at the precision that was settled for it. Loads no model.
+    """Return the image encoder that the settings name, in the precision that was chosen for it. Loads no model.
 
-    The precision is float32 until one is settled, which happens when pictures are embedded; see `precision.settle`.
-    Raises `LabError` when no encoder has that name.
+    The precision is float32 until `precision.choose_precision` has chosen one. That happens when pictures are embedded.
+    Raises `LabError` if no encoder has that name.
     """
     return named_image_encoder(image_encoder_name(settings), settings.releases)
 
 
 def image_encoder_name(settings: Settings) -> str:
-    """Return the name of the encoder with its precision. A release stores it, so that readers load the same encoder."""
+    """Return the name of the encoder with its precision. Releases store it, so that readers load the same encoder."""
     name, precision = settings.image_encoder, settings.encoder_precision
     plain = named_image_encoder(name, settings.releases)
     if not isinstance(plain, NeuralEncoder) or precision == "float32":
@@ -37,17 +37,19 @@ def image_encoder_name(settings: Settings) -> str:
 
 @lru_cache(maxsize=4)
 def named_image_encoder(name: str, releases: Path) -> ImageEncoder:
-    """Return the shared encoder of that name; see `new_image_encoder`."""
+    """Return the encoder called `name`, which the whole process shares. `new_image_encoder` explains the names."""
     return new_image_encoder(name, releases)
 
 
 def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
-    """Create an image encoder by name. Raises `LabError` for any other name, or if the encoder is not available here.
+    """Create an image encoder. `name` has one of these forms:
 
-    - `builtin`
-    - `open_clip:MODEL/WEIGHTS` or `onnx:PATH`, in float32
-    - one of these two with `@RELEASE`: the encoder release of that id in the store `releases`
-    - `open_clip:MODEL/WEIGHTS` with `@bfloat16` or `@float16`: by autocast, on CUDA only
+    - `builtin` needs no weights.
+    - `open_clip:MODEL/WEIGHTS` or `onnx:PATH` computes in float32.
+    - One of these two with `@RELEASE` uses the encoder release with that id in the store `releases`.
+    - `open_clip:MODEL/WEIGHTS` with `@bfloat16` or `@float16` computes by autocast, on CUDA only.
+
+    Raises `LabError` for any other name, or if the encoder is not available on this machine.
     """
     if not is_encoder_name(name):
         raise LabError(f"no image encoder is called {name!r}; {name_help(name)}")
@@ -68,9 +70,9 @@ def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
 
 
 def weights_file(name: str) -> Path | None:
-    """Return the file of weights that an open_clip encoder of that name reads, or None if it reads none.
+    """Return the file of weights that the open_clip encoder called `name` reads, or None if it reads no file.
 
-    The name may include a precision.
+    `name` may include a precision.
     """
     kind, _, rest = split_precision(name)[0].partition(":")
     weights = rest.partition("/")[2]
@@ -91,7 +93,8 @@ def _open_clip(rest: str, precision: str | None, releases: Path) -> ImageEncoder
             )
         return OpenClipEncoder(model, weights, precision=precision)
     base = OpenClipEncoder(model, weights).base
-    if is_path(weights) and not Path(weights).is_file():  # then only the release tells which weights it was made from
+    # Without the file of weights, only the release tells from which weights it was made.
+    if is_path(weights) and not Path(weights).is_file():
         base = next((path.parent.name for path in (releases / ENCODER).glob(f"open_clip-{model}-*/{precision}")), base)
     return OpenClipEncoder(model, weights, _release(releases, base, precision))
 
@@ -101,7 +104,10 @@ def _release(releases: Path, base: str, release_id: str) -> Release:
 
 
 def cuda_precision() -> str | None:
-    """Return the half precision that this machine's CUDA supports, or None without CUDA. Loads torch only with CUDA."""
+    """Return the half precision that this machine supports on CUDA, or None without CUDA.
+
+    This loads torch only if the machine has a CUDA device.
+    """
     if not any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg")):
         return None
     import torch
@@ -113,9 +119,10 @@ def cuda_precision() -> str | None:
 
 @lru_cache(maxsize=2)
 def title_encoder(name: str) -> TextEncoder:
-    """Return the shared title encoder: `minilm`, or a path or hub name for sentence-transformers.
+    """Return the title encoder called `name`, which the whole process shares.
 
-    Raises `LabError` when the package with the weights of `minilm` is missing.
+    `name` is `minilm`, or a path or hub name for sentence-transformers. Raises `LabError` if the package with the
+    weights of `minilm` is missing.
     """
     from thumblab_core.encoders.minilm import SentenceEncoder
 

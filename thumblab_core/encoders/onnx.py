@@ -6,7 +6,7 @@
                    "near_duplicate": 0.97}
 
 `mean` and `std` refer to channels from 0 to 1, and are null for a model that takes uint8. `height` and `width` are
-required where the model leaves them free. `near_duplicate` is the cosine from which two pictures count as the same.
+required if the model leaves them free. `near_duplicate` is the cosine from which two pictures count as the same.
 """
 
 import hashlib
@@ -38,9 +38,8 @@ class OnnxEncoder(NeuralEncoder):
         self._path = path
         self._json_path = path.with_suffix(".json")
         try:
-            weights = weights_digest(
-                path
-            )  # first, so that a wrong path is reported as such, not as a missing .json file
+            # The weights are read first, so that a wrong path is reported as such and not as a missing .json file.
+            weights = weights_digest(path)
         except OSError as error:
             raise LabError(
                 f"the image encoder {path} cannot be read ({error.strerror}); restore the file or correct "
@@ -53,7 +52,7 @@ class OnnxEncoder(NeuralEncoder):
 
     @property
     def quantisable(self) -> bool:
-        return not takes_bytes(self._graph)  # a model that takes uint8 was quantised by its maker
+        return not takes_bytes(self._graph)  # A model that takes uint8 was quantised by its maker.
 
     def graph(self) -> Any:
         return self._graph

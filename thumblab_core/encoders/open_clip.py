@@ -1,4 +1,4 @@
-"""Image and text towers of CLIP models through open_clip, with weights from the hub or a local file."""
+"""Encode pictures and texts with CLIP models of open_clip. The weights come from the hub or from a local file."""
 
 import json
 import logging
@@ -21,14 +21,20 @@ from thumblab_core.errors import LabError
 from thumblab_core.releases.release import Release
 
 _PREPROCESSING = "p1"
-"""Version of how this module prepares pictures. Size, mean and the like follow from the model and its weights."""
+"""The version of how this module prepares pictures.
+
+Size, mean and similar values are not part of the version, because they follow from the model and its weights.
+"""
 
 _METADATA = "thumblab"
-"""The entry in the header of a local safetensors checkpoint with what open_clip knows only about weights on the hub."""
+"""The name of an entry in the header of a local safetensors checkpoint.
+
+The entry holds facts that open_clip knows only about weights on the hub.
+"""
 
 
 class _Loaded(NamedTuple):
-    """A loaded model. `metadata` is what `save_checkpoint` wrote beside the weights; empty for other weights."""
+    """A loaded model. `metadata` is what `save_checkpoint` wrote beside the weights. It is empty for other weights."""
 
     model: Any
     tokenizer: Any
@@ -40,10 +46,11 @@ class _Loaded(NamedTuple):
 class OpenClipEncoder(NeuralEncoder):
     """A CLIP model of open_clip.
 
-    `model` is an open_clip model name (`ViT-L-14`), `weights` a tag on the hub (`openai`) or a local checkpoint.
+    `model` is the name of an open_clip model, such as `ViT-L-14`. `weights` is a tag on the hub, such as `openai`, or
+    the path of a local checkpoint.
 
-    The image tower runs from `compiled` if given, else in float32. On CUDA it runs in torch, in `precision` by
-    autocast. The text tower, which encodes few titles, always runs in torch and float32.
+    The image tower is loaded from the release `compiled` if that is given. Otherwise it runs in float32 or, on CUDA, in
+    torch and in `precision` by autocast. The text tower, which encodes few titles, always runs in torch and float32.
     """
 
     near_duplicate = 0.97
@@ -51,8 +58,9 @@ class OpenClipEncoder(NeuralEncoder):
     def __init__(self, model: str, weights: str, compiled: Release | None = None, precision: str = "float32") -> None:
         self._name = model
         self._weights = weights
-        # Computed without loading the model, so that a run with nothing new to encode stays fast. A compiled release
-        # knows its base: the file of the weights, which only the text tower still needs, may be gone.
+        # The base is computed without loading the model, so that a run with nothing new to encode stays fast. A
+        # compiled release knows its base. The file of the weights may be gone then, because only the text tower still
+        # needs it.
         base = f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}" if compiled is None else compiled.scope
         super().__init__(base, compiled, precision)
 
@@ -68,11 +76,12 @@ class OpenClipEncoder(NeuralEncoder):
         try:
             if is_path(self._weights) and not Path(self._weights).is_file():
                 raise FileNotFoundError("no such file")
-            # OpenAI's weights were trained with QuickGELU. If the model's name lacks it, open_clip only warns.
+            # OpenAI's weights were trained with QuickGELU, so they need it. If the name of the model does not ask for
+            # it, open_clip only warns.
             tag, metadata = open_clip.get_pretrained_cfg(self._name, self._weights), _metadata(Path(self._weights))
             quick_gelu = bool(tag.get("quick_gelu") or metadata.get("quick_gelu"))
             text = (open_clip.get_model_config(self._name) or {}).get("text_cfg", {}) if is_path(self._weights) else {}
-            # Local weights may need the hub too: SigLIP and multilingual models use a tokenizer from the hub.
+            # Local weights may need the hub, too, because SigLIP and multilingual models use a tokenizer from the hub.
             asks_hub = not is_path(self._weights) or text.get("hf_tokenizer_name") or text.get("hf_model_name")
             with _without_error_lines(), hub_in_reach() if asks_hub else nullcontext() as unreachable:
                 model, _, _ = open_clip.create_model_and_transforms(
@@ -92,9 +101,9 @@ class OpenClipEncoder(NeuralEncoder):
 
     @property
     def torch_model(self) -> Any:
-        """The whole CLIP model in torch and float32; `.visual` is its image tower.
+        """The whole CLIP model in torch and float32. `.visual` is its image tower.
 
-        Create another encoder to train it.
+        To train a model, create a new encoder, because this encoder may be shared.
         """
         return self._loaded.model
 
@@ -102,13 +111,13 @@ class OpenClipEncoder(NeuralEncoder):
         """Write the current weights to a `.safetensors` file. `open_clip:MODEL/PATH` loads it as an equal encoder."""
         from safetensors.torch import save_file
 
-        # Cloned, because the format refuses tensors that share memory.
+        # The tensors are cloned, because the format refuses tensors that share memory.
         tensors = {n: value.detach().cpu().clone().contiguous() for n, value in self.torch_model.state_dict().items()}
         metadata = {"quick_gelu": self._loaded.quick_gelu, "preprocessing": self.preprocessing.as_json()}
         save_file(tensors, path, {_METADATA: json.dumps(metadata)})
 
     def _read_preprocessing(self) -> Preprocessing:
-        model = self._loaded.model  # loading it also makes open_clip importable
+        model = self._loaded.model  # Loading the model also makes open_clip importable.
         if "preprocessing" in self._loaded.metadata:
             return Preprocessing.from_json(self._loaded.metadata["preprocessing"])
 
@@ -138,7 +147,7 @@ class OpenClipEncoder(NeuralEncoder):
         torch.backends.mha.set_fastpath_enabled(False)
         try:
             with torch.inference_mode(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch warns about tracing, which the converter handles
+                warnings.simplefilter("ignore")  # torch warns about tracing, but the converter handles it.
                 return ov.convert_model(
                     self._loaded.model.visual.cpu(),
                     example_input=torch.zeros(2, 3, size.height, size.width),
@@ -166,7 +175,10 @@ class OpenClipEncoder(NeuralEncoder):
             return unit(self._loaded.model.encode_image((pixels - mean) / std).float().cpu().numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode n texts to float32 [n, d], in the same space as the pictures. Texts are cut to the model's context."""
+        """Encode n texts to float32 [n, d]. The vectors are comparable with those of pictures.
+
+        Longer texts are cut to the context length of the model.
+        """
         import torch
 
         loaded = self._loaded
@@ -176,7 +188,7 @@ class OpenClipEncoder(NeuralEncoder):
 
 
 def is_path(weights: str) -> bool:
-    """Return whether the weights name a file, which may be missing. Tags on the hub have no slash."""
+    """Return whether `weights` names a file. The file may be missing. Tags on the hub contain no slash."""
     return "/" in weights or Path(weights).is_file()
 
 
@@ -187,7 +199,7 @@ def _weights_name(weights: str) -> str:
 
 @contextmanager
 def _without_error_lines() -> Iterator[None]:
-    """Drop the errors that open_clip logs on the root logger before it raises; the exception holds the same reason."""
+    """Drop the errors that open_clip logs on the root logger before it raises. The exception gives the same reason."""
     import open_clip
 
     package = str(Path(open_clip.__file__).parent)
@@ -204,7 +216,7 @@ def _without_error_lines() -> Iterator[None]:
 
 
 def _metadata(weights: Path) -> dict[str, Any]:
-    """Return what `save_checkpoint` wrote beside the tensors of a local checkpoint; empty for any other weights."""
+    """Return what `save_checkpoint` wrote beside the tensors of a local checkpoint. Return {} for any other weights."""
     if weights.suffix != ".safetensors" or not weights.is_file():
         return {}
     from safetensors import safe_open

@@ -3,24 +3,25 @@
 The import order and the `Core` class below avoid four problems:
 
 Telemetry
-    OpenVINO's converter and NNCF report their use to their makers if the package openvino-telemetry can be imported,
-    which is installed with OpenVINO. The lab reports to nobody. Without that package, both go on silently.
+    OpenVINO's converter and NNCF report their use to their makers if they can import the package openvino-telemetry,
+    which is installed with OpenVINO. The lab must report to nobody, so this module makes that import fail. Both then
+    work without a report.
 
 Deadlock
-    OpenVINO's bindings set up their part of numpy when an array first meets a tensor. Two threads that do so at the
-    same time wait for each other forever. Doing it here, under the import lock, means that one thread does it before
-    any other.
+    OpenVINO's bindings initialise their numpy support when a tensor is first used with an array. Two threads that do
+    this at the same time wait for each other forever. Therefore this module does it on import. Because of the import
+    lock, one thread then does it before any other.
 
 Crash on a signal
     No `Core` may be destroyed while the process runs. Its CPU plugin gives the thread that first compiles a model
-    another signal stack. When a `Core` is destroyed, it frees that memory and restores the stack from before. If two
-    are destroyed in the order of their creation, the second restores the stack of the first, which has been freed. The
-    next signal with a handler in Python, such as SIGTERM or Ctrl-C, then kills the process with a segmentation fault.
-    Seen with OpenVINO 2026.4; see `SigAltStackSetup` in its CPU plugin.
+    another signal stack. When a `Core` is destroyed, the plugin frees that stack and restores the stack from before. If
+    two are destroyed in the order of their creation, the second restores the stack of the first, which has been freed.
+    The next signal with a handler in Python, such as SIGTERM or Ctrl-C, then kills the process with a segmentation
+    fault. This happened with OpenVINO 2026.4. The cause is in `SigAltStackSetup` in its CPU plugin.
 
 Memory
-    A model caches what it compiled for each of the last 5,000 input shapes. The text reader, whose pictures and lines
-    have many shapes, grew by 2.4 MB per picture without limit.
+    By default, a model caches what it compiled for each of the last 5,000 input shapes. The pictures and lines of the
+    text reader have many shapes, so its memory grew by 2.4 MB per picture without limit.
 """
 
 import sys
@@ -34,16 +35,16 @@ import openvino as ov  # noqa: E402
 _ = ov.Tensor(np.zeros(1, np.float32)).data
 
 _cores: list[ov.Core] = []
-"""Keeps every `Core` alive until the process ends."""
+"""All `Core` objects. The list keeps them alive until the process ends."""
 
 _SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": 64}
-"""Cached shapes. With more than 64 the text reader gains at most 7% of its time, for memory without limit."""
+"""The number of cached shapes. Without this limit, memory grows, and the text reader saves at most 7% of its time."""
 
 
 class _LastingCore(ov.Core):  # type: ignore[misc]  # OpenVINO has no types
     """A `Core` that lasts until the process ends and caches few shapes.
 
-    It replaces `ov.Core`, so that RapidOCR and NNCF, which make their own, use it as well.
+    It replaces `ov.Core`, so that RapidOCR and NNCF, which create cores themselves, use it, too.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -1,8 +1,8 @@
-"""Choose the precision in which an encoder computes: the fastest one whose vectors agree with float32.
+"""Choose the precision in which an encoder computes. It is the fastest one whose vectors agree with those of float32.
 
-The choice is made once and published as a release of kind `encoder`, whose scope is the model, weights and
-preprocessing. The release holds the graph in OpenVINO's format. Every process that reads the release store therefore
-computes exactly the same vectors, and the original weights are no longer needed.
+The choice is made once and published as a release of kind `encoder`. The scope of the release is the model, weights and
+preprocessing. The release holds the graph, the model in OpenVINO's format. Every process that reads the release store
+therefore computes exactly the same vectors. The original weights are no longer needed.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ from thumblab_core.releases.release import ENCODER, Release
 from thumblab_core.releases.release_store import ReleaseStore
 
 PrecisionSetting = Literal["auto", "float32", "bfloat16", "int8"]
-"""Values of the setting. `auto` is the first of int8, bfloat16 and float32 that agrees with float32."""
+"""The values of the setting. `auto` means the first of int8, bfloat16 and float32 that agrees with float32."""
 
 CALIBRATION, HELD_OUT = 32, 64
-"""Pictures on which the int8 ranges are measured, and other pictures on which every precision is evaluated."""
+"""Numbers of pictures. The int8 ranges are measured on the first set, and every precision is evaluated on the other."""
 
 Listener = Callable[[str, int, int], None]
-"""Called with a message, the number of finished steps and the number of all steps."""
+"""A function that is called with a message, the number of finished steps and the number of all steps."""
 Quantise = Callable[[Any, Sequence[Prepared], Preprocessing], Any]
-"""Turns a float32 graph into an int8 graph; the pictures are those to measure the ranges on."""
+"""A function that turns a float32 graph into an int8 graph. It measures the ranges of int8 on the given pictures."""
 
 _LADDER: dict[str, tuple[str, ...]] = {
     "auto": ("int8", "bfloat16", "float32"),
@@ -49,19 +49,19 @@ class Convertible(Protocol):
     """An encoder whose image tower is available as a float32 graph."""
 
     base: str
-    """Model, weights and preprocessing: the fingerprint without the precision."""
+    """A name for the model, weights and preprocessing. It is the fingerprint without the precision."""
 
     @property
     def preprocessing(self) -> Preprocessing: ...
 
     def graph(self) -> Any:
-        """Return the tower as an openvino.Model: normalised float32 [n, 3, h, w] in, vectors [n, d] out."""
+        """Return the tower as an openvino.Model. It takes normalised float32 [n, 3, h, w] and gives vectors [n, d]."""
         ...
 
 
 @dataclass(frozen=True)
 class PrecisionChoice:
-    """The published choice for one encoder.
+    """The precision that was chosen for one encoder and published.
 
     `refused` gives the reason for each faster precision that was not chosen.
     """
@@ -75,7 +75,7 @@ class PrecisionChoice:
 class _Choice:
     """A precision that was chosen and is not published yet.
 
-    `graph` computes in it and gives vectors of `dimension` numbers; `agreement` compares these with float32.
+    `graph` is the graph to publish. Its vectors have `dimension` numbers. `agreement` compares them with float32.
     """
 
     precision: str
@@ -86,7 +86,10 @@ class _Choice:
 
 
 def published_choice(store: ReleaseStore, base: str, setting: PrecisionSetting) -> Release | None:
-    """Return the published choice for that setting, or None before there is one. Reads manifests only."""
+    """Return the release of the choice that was published for `setting`, or None if there is none yet.
+
+    Only the manifests of releases are read.
+    """
     releases = [release for release in store.all(ENCODER, base) if release.info["asked"] == setting]
     return releases[-1] if releases else None
 
@@ -101,9 +104,11 @@ def choose_precision(
 ) -> PrecisionChoice:
     """Try the precisions that `setting` allows, fastest first, and publish the first one that agrees with float32.
 
-    `pictures` are `CALIBRATION + HELD_OUT` real pictures, prepared for the encoder. A large model takes minutes, once.
-    A second process that calls this meanwhile waits and returns the same choice. Raises `LabError` when there are too
-    few pictures, the encoder gives no vectors for most of them, or no allowed precision agrees.
+    `pictures` are `CALIBRATION + HELD_OUT` real pictures, prepared for the encoder. The choice takes minutes for a
+    large model, but it is made only once. A second process that calls this meanwhile waits and returns the same choice.
+
+    Raises `LabError` if there are too few pictures, the encoder gives no vectors for most of them, or no allowed
+    precision agrees.
     """
     if len(pictures) < CALIBRATION + HELD_OUT:
         raise LabError(
@@ -124,7 +129,7 @@ def _choose(
     listener: Listener,
     quantise: Quantise,
 ) -> _Choice:
-    # Every third picture calibrates. Whatever the order of the pictures, both parts get a share of every kind.
+    # Every third picture is for the calibration. Both parts then get pictures of every kind, whatever their order.
     calibration = pictures[::3][:CALIBRATION]
     held_out = [picture for place, picture in enumerate(pictures) if place % 3][:HELD_OUT]
     graph, preprocessing = encoder.graph(), encoder.preprocessing
@@ -165,7 +170,8 @@ def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Prepr
 
     import nncf
 
-    with contextlib.redirect_stdout(io.StringIO()):  # NNCF prints progress bars and has no option against it
+    # NNCF prints progress bars and has no option to turn them off.
+    with contextlib.redirect_stdout(io.StringIO()):
         nncf.set_log_level(40)
         inputs = [normalised(picture[None], preprocessing) for picture in pictures]
         return nncf.quantize(
@@ -178,7 +184,7 @@ def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Prepr
 
 
 def bfloat16_here() -> bool:
-    """Return whether this processor computes in bfloat16. On others, OpenVINO silently computes in float32 instead."""
+    """Return whether this processor computes in bfloat16. If not, OpenVINO silently computes in float32 instead."""
     from thumblab_core.encoders.openvino_runtime import ov
 
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -203,7 +209,7 @@ def _publish(encoder: Convertible, store: ReleaseStore, setting: PrecisionSettin
     }
 
     def write(folder: Path) -> None:
-        # Half-precision weights, the default, would not be the weights that were evaluated.
+        # By default, OpenVINO saves weights in half precision. They would not be the weights that were evaluated.
         ov.save_model(choice.graph, folder / "model.xml", compress_to_fp16=False)
 
     return store.publish(ENCODER, encoder.base, write, info)
@@ -211,9 +217,9 @@ def _publish(encoder: Convertible, store: ReleaseStore, setting: PrecisionSettin
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Hold a lock file in `folder`, so that one process at a time chooses.
+    """Hold a lock file in `folder`, so that only one process at a time chooses a precision.
 
-    Raises `LabError` if it cannot be written.
+    Raises `LabError` if the lock file cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

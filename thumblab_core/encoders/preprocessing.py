@@ -14,7 +14,7 @@ Prepared = npt.NDArray[np.uint8]
 """One picture at the model's size, uint8 [height, width, 3] RGB."""
 
 _MARGIN = 1.5
-"""A picture is decoded to at least this many times the size of the model's input; docs/encoders.md gives the loss."""
+"""A picture is decoded to at least this many times the size of the model's input. docs/encoders.md tells the effect."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Preprocessing:
 
     Attributes:
         height, width: the size of the model's input in pixels.
-        resize: `shortest` scales the shorter side to the model's and crops the middle, as CLIP's own transform does.
-            The model then does not see the outer 22 % on either side of a 16:9 thumbnail. `squash` scales both sides
-            without cropping.
+        resize: `shortest` scales the picture until its shorter side fits the model, and keeps only the middle of the
+            longer side, as CLIP's own transform does. The model then does not see the outer 22 % on either side of a
+            16:9 thumbnail. `squash` scales both sides without cropping.
         interpolation: the filter of the resize.
         mean, std: normalisation of channels from 0 to 1. Both are None for a model that takes uint8 and normalises
             itself.
@@ -40,7 +40,7 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
-        """Create it from the values that `as_json` returns. Raises `LabError` for the first wrong value."""
+        """Create a `Preprocessing` from the values that `as_json` returns. Raises `LabError` for a wrong value."""
         if not isinstance(values, dict) or set(values) != set(cls.__dataclass_fields__):
             raise LabError(f"the preprocessing must have exactly the fields {', '.join(cls.__dataclass_fields__)}")
         for name in ("height", "width"):
@@ -67,8 +67,8 @@ class Preprocessing:
     def prepare(self, image: Pixels) -> Prepared:
         """Resize a picture, uint8 [h, w, 3] RGB of any size, to uint8 [height, width, 3]. Any thread may call this.
 
-        The result has the same pixels as torchvision's Resize and CenterCrop of a Pillow image, which open_clip uses,
-        but pixels outside the crop are not computed.
+        The result has the same pixels as torchvision's Resize and CenterCrop of a Pillow image, which open_clip uses.
+        Unlike these, it does not compute pixels outside the crop.
         """
         from PIL import Image
 
@@ -78,7 +78,7 @@ class Preprocessing:
         return np.asarray(picture.resize((self.width, self.height), filters[self.interpolation], box=box))
 
     def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Return the part of the picture that the model sees (left, top, right, bottom), rounded as in torchvision."""
+        """Return left, top, right and bottom of the part that the model sees, rounded as in torchvision."""
         scaled_width, scaled_height = self.width, self.height
         if width * self.height > height * self.width:
             scaled_width = int(self.height * width / height)

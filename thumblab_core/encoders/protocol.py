@@ -13,17 +13,17 @@ Vectors = npt.NDArray[np.float32]
 
 
 class ImageEncoder(Protocol):
-    """Encodes pictures to unit vectors.
+    """An encoder that turns pictures into unit vectors.
 
     Preparing and encoding are separate steps, so that one thread can run the model while others prepare pictures.
     """
 
     fingerprint: str
-    """Identifies model, weights, preprocessing and precision. Only vectors of equal fingerprints are comparable."""
+    """A name for the model, weights, preprocessing and precision. Only vectors of equal fingerprints are comparable."""
     near_duplicate: float
-    """The cosine from which two pictures count as the same picture in this encoder's space."""
+    """The cosine of two of this encoder's vectors from which their pictures count as the same picture."""
     largest_batch: int
-    """The largest number of pictures to pass to `encode_prepared` at once, so that memory stays small."""
+    """The largest number of pictures to pass to `encode_prepared` at once. It limits the memory that is used."""
 
     @property
     def dimension(self) -> int: ...
@@ -38,7 +38,10 @@ class ImageEncoder(Protocol):
         ...
 
     def encode_prepared(self, prepared: Sequence[npt.NDArray[Any]]) -> Vectors:
-        """Encode n prepared pictures to float32 [n, d]; `usable` tells which rows are vectors. One thread at a time."""
+        """Encode n prepared pictures to float32 [n, d]. The function `usable` tells which rows are vectors.
+
+        Only one thread at a time may call this.
+        """
         ...
 
     def encode_images(self, images: Sequence[Pixels]) -> Vectors:
@@ -47,7 +50,7 @@ class ImageEncoder(Protocol):
 
 
 class TextEncoder(Protocol):
-    """Encodes texts to unit vectors."""
+    """An encoder that turns texts into unit vectors."""
 
     fingerprint: str
 
@@ -60,13 +63,13 @@ class TextEncoder(Protocol):
 
 
 class CrossModalEncoder(ImageEncoder, TextEncoder, Protocol):
-    """An image encoder with a text tower. Its pictures and texts share one vector space."""
+    """An encoder for both pictures and texts. Vectors of pictures and vectors of texts are comparable."""
 
 
 def text_tower(encoder: ImageEncoder) -> CrossModalEncoder | None:
-    """Return the encoder itself if it has a text tower, else None.
+    """Return the encoder itself if it also encodes texts, else None.
 
-    Loads no model. `isinstance` would, because it evaluates the properties of a protocol.
+    This loads no model. `isinstance` would load the model, because it evaluates the properties of a protocol.
     """
     return cast(CrossModalEncoder, encoder) if hasattr(type(encoder), "encode_texts") else None
 
@@ -75,9 +78,9 @@ NO_VECTOR = "the encoder gives no vector for this input (the output is all zeros
 
 
 def usable(vectors: Vectors) -> npt.NDArray[np.bool_]:
-    """Return which rows of [n, d] are unit vectors, bool [n].
+    """Return which rows of `vectors`, [n, d], are unit vectors, as bool [n].
 
-    For some pictures a model gives NaN, infinities or zeros.
+    For some pictures, a model gives NaN, infinities or zeros.
     """
     with np.errstate(invalid="ignore"):
         is_unit: npt.NDArray[np.bool_] = np.abs(np.linalg.norm(vectors, axis=-1) - 1) < 1e-3
@@ -85,7 +88,7 @@ def usable(vectors: Vectors) -> npt.NDArray[np.bool_]:
 
 
 def unit(vectors: npt.ArrayLike) -> Vectors:
-    """Scale every row to length 1. A row of zeros stays zero; a row with NaN or an infinity does not become usable."""
+    """Scale every row to length 1. A row of zeros stays zero. A row with NaN or an infinity does not become usable."""
     array = np.asarray(vectors, dtype=np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         norms = np.linalg.norm(array, axis=-1, keepdims=True)

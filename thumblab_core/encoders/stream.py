@@ -1,4 +1,4 @@
-"""Encode many pictures in batches: threads read, decode and prepare the next pictures while the model runs."""
+"""Encode many pictures in batches. Threads read, decode and prepare the next pictures while the model runs."""
 
 import os
 import time
@@ -20,7 +20,7 @@ Read = Callable[[], bytes]
 
 _THREADS = min(4, os.cpu_count() or 1)
 _WORTHWHILE_SPEEDUP = 1.05
-"""A larger batch is kept when it is this many times as fast. Timings on a busy machine vary by less than that."""
+"""A larger batch size is kept if it is this many times as fast. Timings on a busy machine vary by less than that."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class EncodedBatch(Generic[K]):
     """The result for a batch of pictures.
 
     Attributes:
-        keys: pictures that have a vector.
+        keys: the pictures that have a vector.
         vectors: their unit vectors, float32 [len(keys), d].
-        unreadable: pictures that could not be read, each with the reason. A later attempt may succeed.
-        without: pictures for which the encoder gives no vector. It never will, so they need no further attempt.
+        unreadable: the pictures that could not be read, each with the reason. A later attempt may succeed.
+        without: the pictures for which the encoder gives no vector. A later attempt would give none either.
     """
 
     keys: list[K]
@@ -44,7 +44,7 @@ class EncodedBatch(Generic[K]):
 
 
 class BatchSize:
-    """Finds the batch size that encodes fastest: doubles it, up to `largest`, as long as that is faster."""
+    """A search for the batch size that encodes fastest. The size is doubled, up to `largest`, while that is faster."""
 
     def __init__(self, largest: int, first: int = 4) -> None:
         self.now = min(first, largest)
@@ -53,7 +53,7 @@ class BatchSize:
         self._fastest = 0.0
 
     def took(self, pictures: int, seconds: float) -> None:
-        """Update the size from the time of one batch. Batches smaller than `now`, such as the last one, are ignored."""
+        """Update the size by the time that one batch took. Ignore batches smaller than `now`, such as the last one."""
         if self._settled or pictures < self.now:
             return
         rate = pictures / max(seconds, 1e-9)
@@ -68,11 +68,12 @@ class BatchSize:
 
 
 def encode_stream(encoder: ImageEncoder, pictures: Iterable[tuple[K, Read]]) -> Iterator[EncodedBatch[K]]:
-    """Encode pictures, each given as a key and a function that reads its bytes. Yields batches in the order given.
+    """Encode pictures, and yield their batches in the given order.
 
-    `pictures` is iterated in the calling thread; the bytes are read in other threads. Whatever the number of pictures,
-    at most two batches of prepared pictures and one decoded picture per thread are in memory. A picture that cannot be
-    read is reported in its batch. Any other error ends the stream.
+    Each picture is given as a key and a function that reads its bytes. `pictures` is iterated in the calling thread,
+    but the bytes are read in other threads. Whatever the number of pictures, at most two batches of prepared pictures
+    and one decoded picture per thread are in memory. A picture that cannot be read is reported in its batch. Any other
+    error ends the stream.
     """
     size = BatchSize(encoder.largest_batch)
     source = iter(pictures)
@@ -97,7 +98,8 @@ def encode_stream(encoder: ImageEncoder, pictures: Iterable[tuple[K, Read]]) -> 
                         keys.append(key)
                     except ImageError as error:
                         unreadable.append((key, str(error)))
-                submit(max(0, 2 * size.now - len(waiting)))  # before the model runs, so that both happen at once
+                # More pictures are submitted before the model runs, so that threads prepare them meanwhile.
+                submit(max(0, 2 * size.now - len(waiting)))
                 start = time.perf_counter()
                 vectors = (
                     encoder.encode_prepared(prepared) if prepared else np.zeros((0, encoder.dimension), np.float32)

@@ -1,8 +1,8 @@
-"""Make torchvision importable beside a CPU-only torch. Import this module before anything that imports torchvision.
+"""Make torchvision importable with a CPU-only torch. Import this module before anything that imports torchvision.
 
-PyPI's torchvision is built for CUDA, and its compiled operators do not load beside a CPU-only torch. Importing it, as
-open_clip and transformers do, then fails with "operator torchvision::nms does not exist". Declaring the two operators
-that its Python code refers to is enough, because the lab never calls them.
+PyPI's torchvision is built for CUDA, and its compiled operators do not load with a CPU-only torch. open_clip and
+transformers import torchvision, which then fails with "operator torchvision::nms does not exist". This module declares
+the two operators that torchvision's Python code refers to. That is enough, because the lab never calls them.
 """
 
 import contextlib
@@ -13,5 +13,6 @@ _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 for _name in ("nms", "qnms"):
     if not hasattr(torch.ops.torchvision, _name):
-        with contextlib.suppress(RuntimeError):  # another thread has declared it in the meantime
+        # The error means that another thread has declared the operator in the meantime.
+        with contextlib.suppress(RuntimeError):
             torch.library.define(f"torchvision::{_name}", _SIGNATURE)

@@ -1,4 +1,4 @@
-"""An image tower compiled by OpenVINO for this CPU: uint8 pictures in, unit vectors out."""
+"""Run the image tower of a model, compiled by OpenVINO for this CPU. It takes uint8 pictures and gives unit vectors."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 class CompiledTower:
     """A compiled graph that encodes batches of pictures. Only one thread at a time may call it.
 
-    The graph has one input, pictures as uint8 or as normalised float32, and one output.
+    The graph has one input and one output. The input is pictures, as uint8 or as normalised float32.
     """
 
     def __init__(self, graph: Any, preprocessing: Preprocessing, execution: Execution = "float32") -> None:
@@ -29,7 +29,7 @@ class CompiledTower:
         hint = "THROUGHPUT" if self._fixed_batch else "LATENCY"
         config = {"INFERENCE_PRECISION_HINT": _HINTS[execution], "PERFORMANCE_HINT": hint}
         self._compiled = ov.Core().compile_model(_with_uint8_input(graph, preprocessing), "CPU", config)
-        # A graph with a fixed batch size cannot take larger batches, so several runs go in parallel instead.
+        # A graph with a fixed batch size cannot take larger batches. Several runs happen in parallel instead.
         self._queue = ov.AsyncInferQueue(self._compiled) if self._fixed_batch else None
 
     def __call__(self, batch: npt.NDArray[np.uint8]) -> Vectors:
@@ -70,7 +70,7 @@ def read_graph(path: Path) -> Any:
 
 
 def takes_bytes(graph: Any) -> bool:
-    """Return whether the graph takes pictures as uint8. It then normalises them itself and is not quantised further."""
+    """Return whether the graph takes pictures as uint8. If so, it normalises them itself and is not quantised again."""
     return str(graph.input(0).get_element_type().get_type_name()) == "u8"
 
 
@@ -86,17 +86,20 @@ def channels_last(graph: Any) -> bool:
 
 
 def _fixed_batch(graph: Any) -> int | None:
-    """Return the batch size that the graph requires, or None when any size will do."""
+    """Return the batch size that the graph requires, or None if it takes batches of any size."""
     first = graph.input(0).get_partial_shape()[0]
     return int(first.get_length()) if first.is_static else None
 
 
 def _with_uint8_input(graph: Any, preprocessing: Preprocessing) -> Any:
-    """Return the graph with input uint8 [n, h, w, 3] and the normalisation inside: a quarter of the bytes to move."""
+    """Return a graph that takes uint8 [n, h, w, 3] and normalises the pictures itself.
+
+    Its input then has a quarter of the bytes that float32 would have.
+    """
     from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
 
-    model = graph.clone()  # PrePostProcessor changes the model that it is given
+    model = graph.clone()  # PrePostProcessor changes the model that it is given.
     pipeline = PrePostProcessor(model)
     pipeline.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
     pipeline.input().model().set_layout(Layout("NHWC" if channels_last(graph) else "NCHW"))
@@ -109,7 +112,7 @@ def _with_uint8_input(graph: Any, preprocessing: Preprocessing) -> Any:
 
 
 def normalised(batch: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
-    """Convert uint8 [n, h, w, 3] to normalised float32 [n, 3, h, w], the input of a graph that does not take bytes."""
+    """Convert uint8 [n, h, w, 3] to normalised float32 [n, 3, h, w], as a graph that does not take uint8 needs it."""
     pixels: npt.NDArray[Any] = batch.astype(np.float32)
     if preprocessing.mean is not None and preprocessing.std is not None:
         mean, std = np.array(preprocessing.mean, np.float32), np.array(preprocessing.std, np.float32)

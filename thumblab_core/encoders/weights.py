@@ -1,4 +1,4 @@
-"""Identify a file of weights by its contents, because its name says nothing reliable about them."""
+"""Identify a file of weights by its contents, because its name is not reliable."""
 
 import hashlib
 from functools import lru_cache
@@ -6,13 +6,13 @@ from pathlib import Path
 
 
 def weights_digest(path: Path) -> str:
-    """Return the first eight hexadecimal digits of the file's SHA-256. Raises `OSError` when it cannot be read."""
+    """Return the first eight hexadecimal digits of the file's SHA-256. Raises `OSError` if the file cannot be read."""
     status = path.stat()
     return _digest(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=16)
 def _digest(path: Path, *_status: int) -> str:
-    """Return the digest, cached by size and modification time, because ViT-L/14 has 1.7 GB to read."""
+    """Return the digest. It is cached by size and modification time, because a file for ViT-L/14 has 1.7 GB to read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""Alembic's entry point: run the migrations over the connection that `migrate` passes."""
+"""Run the migrations over the connection that `migrate` passes. Alembic runs this file."""
 
 from alembic import context
 

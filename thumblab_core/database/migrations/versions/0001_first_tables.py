@@ -1,4 +1,4 @@
-"""The first tables, and the reference library as a view of them."""
+"""Create the first tables, and the reference library as a view of them."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Tables of the collection: quota, crawl, views over time, versions of thumbnails, and the owner's reach."""
+"""Create the tables of the collection: quota, crawl, views over time, versions of thumbnails, and the owner's reach."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,7 +16,8 @@ CREATE FUNCTION age_band(hours double precision) RETURNS text IMMUTABLE PARALLEL
 $$
 """
 
-# The fairest baseline is the channel's other videos of the same age. Where they are too few, it is views per hour.
+# `outlier_multiple` compares the views of a video with the median of its channel's videos in the same age band, because
+# that is the fairest baseline. If the channel has too few such videos, views per hour over all ages are compared.
 _REF_THUMBNAILS = """
 CREATE VIEW ref_thumbnails AS
 SELECT v.video_id, v.niche, v.title, v.thumbnail_urls[1] AS thumbnail_url, t.sha256, v.channel_id,
@@ -43,7 +44,7 @@ LEFT JOIN channel_baselines overall
 WHERE v.format = 'video'
 """
 
-# The view as 0001 created it.
+# This is the view as migration 0001 created it.
 _FIRST_REF_THUMBNAILS = """
 CREATE VIEW ref_thumbnails AS
 SELECT v.video_id, v.niche, v.title, v.thumbnail_url, t.sha256, v.channel_id, c.title AS channel_title, v.published_at,
@@ -65,7 +66,7 @@ CROSS JOIN LATERAL (
 ) a
 """
 
-# A row per thumbnail swap: the picture before and after, and the view rates on both sides of the swap.
+# The view has a row per thumbnail swap, with the pictures and the views per hour before and after the swap.
 _THUMBNAIL_CHANGES = """
 CREATE VIEW thumbnail_changes AS
 SELECT n.video_id, o.sha256 AS old_sha256, n.sha256 AS new_sha256, o.title AS old_title, n.title AS new_title,
@@ -88,7 +89,7 @@ LEFT JOIN LATERAL (
 ) after ON true
 """
 
-# One click-through rate per video, from the source with the most impressions.
+# The view has one click-through rate per video, from the source with the most impressions.
 _TRUE_CTR = """
 CREATE VIEW true_ctr AS
 SELECT DISTINCT ON (video_id) video_id, source, impressions, click_through_rate, is_short, last_day
@@ -165,7 +166,7 @@ def upgrade() -> None:
         "video_stats",
         sa.Column("era", sa.String(), comment="of the definition of a view, see thumblab_core.views"),
     )
-    # Before this migration every video had the format `video`.
+    # Before this migration, every video had the format `video`, so the era depends only on the date.
     op.execute("""
         UPDATE video_stats
         SET era = CASE WHEN observed_at >= '2026-08-24 00:00+00' THEN 'playback_start' ELSE 'qualified' END
@@ -216,7 +217,7 @@ def upgrade() -> None:
         FROM thumbnails t JOIN videos v USING (video_id) WHERE t.sha256 IS NOT NULL
     """)
 
-    # The next refresh makes these rows again. From now on 4:3 pictures are read without their black bars.
+    # From now on, 4:3 pictures are read without their black bars. The next refresh makes the deleted rows again.
     op.execute("""
         DELETE FROM embeddings e USING thumbnails t
         WHERE t.video_id = e.video_id AND t.sha256 = e.source_digest AND t.width * 3 = t.height * 4
@@ -351,7 +352,7 @@ def upgrade() -> None:
 
 
 def _refer(table: str, to: str, column: str, ondelete: str | None) -> None:
-    """Replace the foreign key by one with another ON DELETE rule."""
+    """Replace the foreign key of `column` by a foreign key with the ON DELETE rule `ondelete`."""
     name = f"fk_{table}_{column}"
     op.drop_constraint(name, table, type_="foreignkey")
     op.create_foreign_key(name, table, to, [column], [column], ondelete=ondelete)

@@ -1,4 +1,4 @@
-"""The evidence of the sub-scores: text, faces, saliency and contrast."""
+"""Add the evidence of the sub-scores: text, faces, saliency and contrast."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Videos that a person excluded from the library, and the niches whose index is to be rebuilt."""
+"""Create tables of videos that a person excluded from the library, and of niches whose index must be rebuilt."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Any metric of a model, one figure per row, instead of AUC only."""
+"""Let the evaluations of a model hold any metric, one figure per row, instead of only AUC."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ depends_on = None
 _TABLE, _KEY = "model_evaluations", "pk_model_evaluations"
 _RENAMED = (("auc", "value"), ("auc_low", "low"), ("auc_high", "high"))
 
-# For each column, under its new name: its comment before and after.
+# The keys are the new names of the columns. The values are the comments before and after this migration.
 _COMMENTS = {
     "split": ("future or new_channels", "future, new_channels or adapted"),
     "slice": (
@@ -37,7 +37,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The old table has no place for these figures; the releases keep them.
+    # The old table has no place for these figures. The releases keep them.
     op.execute("DELETE FROM model_evaluations WHERE metric <> 'auc' OR split = 'adapted'")
     op.drop_constraint(_KEY, _TABLE, type_="primary")
     op.create_primary_key(_KEY, _TABLE, ["release_id", "split", "slice", "scorer"])

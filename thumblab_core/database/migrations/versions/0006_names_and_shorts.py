@@ -1,7 +1,10 @@
-"""Names as catalogues write them, Shorts by their length, and sources that an encoder fails on.
+"""Clean the names from catalogues, recognise Shorts by their length, and record what an encoder fails on.
 
-No HTML entities in titles and names, and one channel where two names differ in nothing else than entities, compatible forms,
-invisible marks and spaces. An export that tells lengths says what may be a Short; the shape that the lab knows decides.
+Titles and channel names lose their HTML entities. Two channels become one channel if their names differ only in HTML
+entities, Unicode compatibility forms, invisible characters and spaces.
+
+An export that gives lengths tells which videos may be Shorts. If the lab knows the format or the aspect ratio of a
+video, these decide.
 """
 
 import base64
@@ -45,7 +48,10 @@ _MAYBE_SHORT = "whether the feed of Shorts showed it, or else whether it is shor
 
 
 def _true_ctr(is_short: str) -> str:
-    """Return the query for one click-through rate per video, from the source with the most impressions."""
+    """Return the statement that creates the view `true_ctr`, in which `is_short` is an SQL expression.
+
+    The view has one click-through rate per video, from the source with the most impressions.
+    """
     return f"""
     CREATE VIEW true_ctr AS
     SELECT DISTINCT ON (video_id) video_id, source, impressions, click_through_rate, {is_short} AS is_short, last_day
@@ -82,7 +88,7 @@ def upgrade() -> None:
     op.execute(_true_ctr("CASE WHEN v.format = 'short' THEN true WHEN v.aspect_ratio > 1 THEN false ELSE is_short END"))
     connection = op.get_bind()
     for row in connection.execute(sa.text("SELECT channel_id, title FROM channels ORDER BY channel_id")).all():
-        # An id that was not derived from the title is YouTube's.
+        # An id that was not derived from the title comes from YouTube. Such a channel stays as it is.
         if row.channel_id != _made_of(row.title):
             continue
         title = " ".join(_written(row.title).split())
@@ -103,7 +109,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("encoding_failures")
-    # The original name of a video is no longer known. Both versions can read the present names.
+    # The original names are no longer known, so they are not restored. Both versions can read the present names.
     op.execute("DROP VIEW true_ctr")
     op.execute(_true_ctr("is_short"))
     op.alter_column("video_reach", "is_short", comment=_SHORT)
@@ -118,7 +124,7 @@ def _rename(connection: sa.Connection, old: str, new: str, title: str) -> None:
         connection.execute(sa.text(statement), names)
 
 
-# A copy of `thumblab_pipelines.videos.names` at the time of this migration.
+# The functions below are a copy of `thumblab_pipelines.videos.names` at the time of this migration.
 
 
 def _made_of(name: str) -> str:

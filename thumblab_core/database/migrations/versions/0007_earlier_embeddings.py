@@ -1,4 +1,4 @@
-"""Vectors and titles that a video showed while its views were counted, and shows no more."""
+"""Keep the vectors of earlier pictures and titles, which a video showed while its views were counted."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,7 +19,7 @@ _RATE = """
     AND s.observed_at BETWEEN {0}.first_seen AND {0}.last_seen
 """
 
-# A change of only the title makes a version too, but is not a swap of the thumbnail.
+# A change of only the title makes a new version, too, but it is not a swap of the thumbnail.
 _THUMBNAIL_CHANGES = f"""
 CREATE OR REPLACE VIEW thumbnail_changes AS
 SELECT n.video_id, o.sha256 AS old_sha256, n.sha256 AS new_sha256, o.title AS old_title, n.title AS new_title,

@@ -1,4 +1,4 @@
-"""A flag that earlier thumbnails of a video were deleted, so its views belong to pictures that are gone."""
+"""Flag thumbnail versions whose earlier versions were deleted. Some views of the video belong to deleted pictures."""
 
 import sqlalchemy as sa
 from alembic import op
