@@ -1,4 +1,4 @@
-"""Place a score among the scores of other videos: the 101 percentiles that a release stores."""
+"""Place a score among the scores of other videos, of which a release stores the 101 percentiles."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 LEAST_PLACED = 20
-"""Minimum number of videos that a score is placed among, of a niche or of a channel."""
+"""Minimum number of videos of a niche or a channel to place a score among them."""
 
 _RANKS = np.arange(101.0)
 
