@@ -90,7 +90,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 async def _load(scorer: Scorer) -> None:
     """Load until the service is ready.
 
-    Requests alone would not retry it, as a service that is not ready may get none.
+    Nothing else would try again, because a service that is not ready may get no requests.
     """
     step, logged = scorer.load, None
     while not scorer.rehearsed:

@@ -82,10 +82,11 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
 
 
 def _reduced(file: ParsedFile, width: int, height: int, at_least: tuple[int, int] | None) -> Image.Image:
-    """Return the picture in the orientation of its file. It is reduced where possible, but not below `at_least`."""
+    """Return the picture in the orientation of its file. It may be reduced, but not below `at_least`."""
     largest_factor = max(1, min(width // at_least[0], height // at_least[1])) if at_least else math.inf
     factor = min(largest_factor, math.isqrt(width * height // KEPT) or 1)
-    # Black bars are searched for in whole blocks of pixels. A picture that may have bars therefore keeps `KEPT` pixels.
+    # Black bars are searched for in whole blocks of pixels. A picture that may have bars is therefore
+    # not reduced below `KEPT` pixels.
     scale = factor if is_tall(width, height) or at_least is None else largest_factor
     raster, loaded_scale = file.load(int(scale))
     return raster.reduced(max(1, int(factor) // loaded_scale))

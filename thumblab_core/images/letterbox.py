@@ -32,7 +32,8 @@ def _black(bar: Pixels) -> bool:
     """Return whether a bar is black, apart from JPEG artefacts. The first row of `bar` is its outer edge.
 
     JPEG blocks that overlap the picture contain artefacts of the picture (ringing). So only the rows of whole blocks
-    outside the picture are measured. Each pixel counts with its brightest channel, 0 to 255. Measurements:
+    outside the picture are measured. Each pixel counts with its brightest channel, 0 to 255. These values were
+    measured:
 
         pictures                                              mean            99.9 % of pixels
         25 of 2,252 real pictures, which have bars            at most 0.03    at most 2

@@ -96,7 +96,7 @@ def check_length(size: int) -> None:
 
 
 def too_long(size: int) -> str:
-    """Return the error sentence for a file that is too long with its `size` bytes."""
+    """Return the error sentence for a file that is too long. `size` is its length in bytes."""
     # The size is rounded up, so that a size above the limit is never shown as equal to the limit.
     mib = math.ceil(size / 2**20 * 10) / 10
     return f"the file has {mib:.1f} MiB; at most {MAX_BYTES // 2**20} MiB are read"
@@ -122,12 +122,14 @@ def check_parts(count: int) -> None:
 def check_size(width: int, height: int) -> None:
     """Raise `ImageError` if a picture has too many pixels, or is too small or too narrow."""
     if width * height > MAX_PIXELS:
-        raise ImageError(f"{width}x{height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded")
+        raise ImageError(f"the picture has {width}x{height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded")
     if min(width, height) < MIN_SIDE:
-        raise ImageError(f"{width}x{height} pixels; both sides need at least {MIN_SIDE}")
+        raise ImageError(f"the picture has {width}x{height} pixels; both sides need at least {MIN_SIDE}")
     # A narrow strip would become very high when it is resized to a fixed width.
     if max(width, height) > MAX_RATIO * min(width, height):
-        raise ImageError(f"{width}x{height} pixels; one side may be at most {MAX_RATIO} times the other")
+        raise ImageError(
+            f"the picture has {width}x{height} pixels; one side may be at most {MAX_RATIO} times the other"
+        )
 
 
 def check_scans(scans: int, width: int, height: int) -> None:
@@ -135,5 +137,6 @@ def check_scans(scans: int, width: int, height: int) -> None:
     if scans > MAX_SCANS or scans * width * height > _MAX_SCANNED:
         most = min(MAX_SCANS, _MAX_SCANNED // (width * height))
         raise ImageError(
-            f"{scans} scans of {width}x{height} pixels; at most {most} of this size are decoded; save the JPEG again"
+            f"the JPEG has {scans} scans of {width}x{height} pixels; at most {most} of this size are decoded, so "
+            "save the JPEG again"
         )

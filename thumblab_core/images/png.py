@@ -77,7 +77,7 @@ def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
         limits.check_parts(parts)
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + length
-        # Reading stops at the end chunk, or at a chunk without pixels that the end of the file cuts off.
+        # Reading stops at the end chunk. It also stops at a chunk that the file ends in, unless the chunk holds pixels.
         if kind == b"IEND" or (end > len(data) and kind not in _CRITICAL):
             kept.append(_END)
             break

@@ -153,8 +153,8 @@ class Base:
     def _candidates(self, k: int) -> int:
         """Return how many rows to ask the index for, to find the k nearest.
 
-        A faithful index is asked for k rows. Another one is asked for about a quarter more, because `_ordered` then
-        computes their cosines again and sorts them.
+        An index that returns exact cosines is asked for k rows. Any other index is asked for about a quarter more,
+        because `_ordered` then computes the cosines again and sorts the rows.
         """
         return k if self.kind.faithful else k + k // 4 + 8
 

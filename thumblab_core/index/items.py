@@ -41,8 +41,8 @@ def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) ->
     """Return the percentile of a picture in a library, 0 to 100.
 
     `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] holds this figure
-    for each picture of the library, compared with the others. The percentile is the percentage of them that are at most
-    `mean`.
+    for each picture of the library, compared with the others. The percentile is the percentage of these figures that
+    are at most `mean`.
     """
     count = np.searchsorted(sorted_means, mean + _ROUNDING, side="right")
     return float(count / len(sorted_means) * 100.0)

@@ -24,11 +24,11 @@ LEAST = 50
 MOST = 2_000
 """Maximum number of pictures that are stored, drawn at random.
 
-With more pictures, the nearest one is no nearer, and reading takes longer.
+More pictures would take longer to read, and would hardly contain a nearer one.
 """
 
 _LOWEST = 1.0
-"""Percentile of the cosines to the nearest picture. Its value is the threshold."""
+"""The threshold is this percentile of the cosines to the nearest picture."""
 _BLOCK = 256
 """Number of pictures whose cosines are computed at once."""
 

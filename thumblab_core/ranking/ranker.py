@@ -7,8 +7,8 @@
     absolute    512 -> 512 -> 256 -> 1      predicts engagement, 0-1: the percentile among the channel's own videos
     auxiliary   512 -> 256 -> 1, six times  predicts the measured sub-scores, so that the trunk learns the picture
 
-The score is in log views. If it is higher by 1, the expected views are e times as high, compared with what the
-channel's videos usually get. See `thumblab_core.ranking.adapters` for what a channel adapter adds.
+The score is in log views, relative to what the channel's videos usually get. A score that is higher by 1 means e times
+as many expected views. See `thumblab_core.ranking.adapters` for what a channel adapter adds.
 """
 
 import math
@@ -177,8 +177,9 @@ class Ranker(nn.Module):
 
 
 def model_inputs(images: Vectors, titles: Vectors, texts: Sequence[str], facts: int = VERSION) -> Float32s:
-    """Return the model's inputs, float32 [n, d], from image vectors [n, d_i], title vectors [n, d_t] and the n titles.
+    """Return the inputs of the model, float32 [n, d].
 
+    They are made from image vectors [n, d_i], title vectors [n, d_t] and the n titles.
     `facts`: the version of the title facts that the model was trained with, see `RankerConfig.title_facts`.
     """
     parts = images, titles, title_facts(texts, facts), title_words(texts)

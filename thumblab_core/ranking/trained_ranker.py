@@ -51,10 +51,11 @@ class EngagementAccuracy:
 class Calibration:
     """The calibration of a model, which converts scores to win probabilities and percentiles.
 
-    `slope`: log odds of winning per unit of score difference, for unseen channels. `slope_adapted`: the same for
-    channels with an adapter. `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos'
-    unadapted scores. An adapted score is placed among the channel's own videos instead, see `Adapter`. `too_close`: the
-    shares of held-out pairs that were too close to call, without and with an adapter.
+    `slope`: log odds of winning per unit of score difference, for unseen channels.
+    `slope_adapted`: the same for channels with an adapter.
+    `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' unadapted scores. An adapted
+    score is placed among the channel's own videos instead, see `Adapter`.
+    `too_close`: the shares of held-out pairs that were too close to call, without and with an adapter.
     """
 
     slope: float

@@ -160,7 +160,7 @@ def was_not_read(error: BaseException | None) -> bool:
 def require_damage(release: Release, error: BaseException) -> None:
     """Raise `UnreadError` if `error` means that the release could not be read.
 
-    Call this before treating it as damaged.
+    Call this before treating the release as damaged.
     """
     if was_not_read(error):
         raise UnreadError(f"{release} cannot be read now ({error}); try again later") from error

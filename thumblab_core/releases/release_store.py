@@ -122,8 +122,8 @@ class ReleaseStore:
     def all(self, kind: str, scope: str) -> list[Release]:
         """Return every published release of the scope, oldest first.
 
-        Releases whose manifest is missing or damaged are left out.
-        Raises `UnreadError` if a manifest could not be read this time.
+        Releases whose manifest is missing or damaged are left out. Raises `UnreadError` if a manifest could not be read
+        this time.
         """
         return self._folder(kind, scope).all()
 

@@ -108,7 +108,7 @@ class ScopeFolder:
                 except BlockingIOError:
                     if time.monotonic() >= deadline:
                         raise BusyError(
-                            f"{self} has been changed by another process for {patience:.0f} s; try again later"
+                            f"another process has been changing {self} for {patience:.0f} s; try again later"
                         ) from None
                     time.sleep(0.01)
             yield

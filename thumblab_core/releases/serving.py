@@ -37,7 +37,10 @@ class Hold:
 
 
 class Serving:
-    """The pointers, histories and holds of all scopes under a folder. Readers never wait. Writers of one scope do."""
+    """The pointers, histories and holds of all scopes under a folder. Readers never wait.
+
+    Writers of one scope wait for each other.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -63,7 +63,8 @@ class ScoreDistribution:
         quantiles = self.quantiles.get(name)
         if quantiles is None:
             return None
-        # Many pictures may share the lowest or highest value, and so several quantiles. Their percentile is the middle.
+        # Many pictures may have the lowest or highest value. Several quantiles then equal it, and the middle one
+        # counts.
         value = round(value, _DIGITS)
         first, after = bisect_left(quantiles, value), bisect_right(quantiles, value)
         if after > first:

@@ -114,10 +114,10 @@ class Evidence:
     `unread`: text that was detected but cannot be read. It counts in every measurement except `title_match`.
     `saliency`: a map of `GRID` cells. The most salient cell is 1.
     `sharpness`: the sharpness of the subject. `luminance_contrast`, `colour_contrast`: the contrasts between the
-    subject and its background. If no subject stands out, all three describe the whole picture. `legibility`: the share
-    of the characters that can be read when the picture is 120 pixels wide. None without text. `badge_overlap`: the
-    largest share of a text, a face or the subject that the length badge hides. `title_match_by`: what was compared with
-    the title, `picture` or `text`. None if nothing was compared.
+    subject and its background. If no subject stands out, all three describe the whole picture.
+    `legibility`: the share of the characters that can be read when the picture is 120 pixels wide. None without text.
+    `badge_overlap`: the largest share of a text, a face or the subject that the length badge hides.
+    `title_match_by`: what was compared with the title, `picture` or `text`. None if nothing was compared.
     """
 
     texts: tuple[TextLine, ...] | None

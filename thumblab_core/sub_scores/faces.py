@@ -12,7 +12,7 @@ from thumblab_core.sub_scores.evidence import Box, Face
 MISSING = "no face model: run `thumblab models pull`"
 
 _SIDE = 320
-"""Pixels of the longer side at which faces are detected."""
+"""Longer side in pixels of the picture in which faces are detected."""
 _CONFIDENCE = 0.7
 _OVERLAP = 0.3
 """Overlap (intersection over union) above which non-maximum suppression drops the less confident face."""

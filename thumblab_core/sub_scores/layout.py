@@ -1,4 +1,4 @@
-"""Measure how much of the layout survives when a picture is shown 120 pixels wide, as viewers see it when they choose.
+"""Measure how much of the layout survives when a picture is shown 120 pixels wide, the width that viewers choose from.
 
 Three things are measured: large shapes, readable text, and what the length badge hides.
 """

@@ -90,7 +90,10 @@ class Meter:
         return f"{FORMULAS}/text-{_reader_version()}-{DETECTION_SIDE}/faces-{faces}/title-{title}"
 
     def version_with(self, tower: CrossModalEncoder | None) -> str:
-        """Return the version of the sub-scores if the text tower `tower`, or none, measures `title_match`."""
+        """Return the version of the sub-scores.
+
+        It includes the text tower that measures `title_match`, if there is one.
+        """
         return self.version if tower is None else f"{self.version}/{tower.fingerprint}"
 
     def measure(self, image: Pixels, title: Title = Title()) -> Measurement:
@@ -216,7 +219,7 @@ class Meter:
 def _without_misread(title: Title, evidence: Evidence) -> Evidence:
     """Return the evidence, in which lines that were probably misread became unread lines.
 
-    The title shows which these are.
+    A line was probably misread if the title has letters that the text reader does not know, see `title_match.doubtful`.
     """
     misread = [line for line in evidence.texts or () if title.text and title_match.doubtful(line, title.text)]
     if not misread:
@@ -227,7 +230,7 @@ def _without_misread(title: Title, evidence: Evidence) -> Evidence:
 
 
 def _compared_text(title: Title, evidence: Evidence) -> str | None:
-    """Return the text in the picture that is compared with the title by their vectors, or None if no text is compared."""
+    """Return the text in the picture that is compared with the title, or None if no text is compared."""
     texts = evidence.texts or ()
     text = title_match.words(texts)
     if text is None or not title.text or title.has_vectors or title_match.unread_outweighs(texts, evidence.unread):

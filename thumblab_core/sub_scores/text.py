@@ -46,7 +46,7 @@ _STRIDE = 32
 _CROP_ASPECT = 16.0
 """Maximum width divided by height of a line that goes to the recogniser. Longer lines are squeezed."""
 _SHORTEST = 96
-"""Minimum width in pixels to which a line is padded.
+"""A line that is narrower than this, in pixels, is padded to this width.
 
 RapidOCR's default of 320 would double the time for the few short words of a thumbnail.
 """

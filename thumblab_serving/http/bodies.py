@@ -48,8 +48,8 @@ class BodyLimits:
 
     It answers 413 for a body that is too large, 408 for a body that arrives too slowly, and 503 while too many bodies
     arrive at once. Bytes are reserved when the route begins to read the body, after the API key was checked. The whole
-    Content-Length is reserved at once. Without a Content-Length, 4 MiB are reserved at a time. The bytes are freed when
-    the answer was sent.
+    Content-Length is reserved at once. Without a Content-Length, 4 MiB are reserved at a time. The bytes are freed
+    after the answer was sent.
     """
 
     def __init__(self, app: ASGIApp, budget: Budget, idle_s: float, body_s: float, limit: int = MAX_BODY) -> None:

@@ -1,7 +1,7 @@
 """Collect metrics for Prometheus: latencies, scored thumbnails, served and refused releases, and memory in use.
 
 If there are several workers, they write their metrics to the folder `PROMETHEUS_MULTIPROC_DIR`. The worker that answers
-`/metrics` returns the metrics of all workers. Only the served and refused releases are its own.
+`/metrics` returns the metrics of all workers. Only the served and refused releases are those of this worker alone.
 """
 
 import contextlib

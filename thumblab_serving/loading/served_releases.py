@@ -164,7 +164,7 @@ class ServedReleases:
     def _encoder_name(self, release: Release) -> str:
         """Return the name of a release's image encoder.
 
-        An old release has no name, and means the one in the settings.
+        An old release does not state this name. It was made with the encoder that the settings name.
         """
         name = release.info.get("encoder_name" if release.kind == INDEX else "image_encoder_name")
         return str(name) if name else image_encoder_name(self._settings)

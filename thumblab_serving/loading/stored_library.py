@@ -141,7 +141,7 @@ class StoredLibraries:
         engine = self._engine(url)
         distribution = self._distribution(engine, niche, library)
         if distribution.count < 2:
-            raise NothingStoredError(f"the database holds too few thumbnails of {niche} in the space of {encoder}")
+            raise NothingStoredError(f"the database holds too few thumbnails of {niche} with vectors of {encoder}")
         with engine.connect() as connection:
             _limit_statements(connection)
             neighbours = search(connection, library, vectors, MAX_NEIGHBOURS, exact=distribution.count <= WORTHWHILE)

@@ -21,7 +21,7 @@ class TextTowerError(LabError):
 
 
 class TextTower:
-    """The state of an image encoder's text tower, which is loaded in the background. `Backoff` says when to try again.
+    """The state of an image encoder's text tower. It is loaded in the background, and `Backoff` says when to try again.
 
     The text tower has its own weights. They may be out of reach on the network while the image tower is on the disk.
     """

@@ -126,6 +126,6 @@ def _not_ready_reason(state: HealthOut) -> str:
     if any(index.release for index in state.indices.values()):
         return state.rehearsal.reason or "the first answer is being rehearsed"
     return (
-        "no index is served yet; `thumblab refresh` builds them from what the lab holds, or run refresh_library in Dagster "
-        "(`thumblab up`)"
+        "no index is served yet; `thumblab refresh` builds the indices from what the lab holds, or run "
+        "refresh_library in Dagster (`thumblab up`)"
     )

@@ -43,7 +43,7 @@ class MeterOut(BaseModel):
 class RehearsalOut(BaseModel):
     """An answer that the service makes for itself before it is ready.
 
-    It loads everything that is loaded at the first use, so that no request waits for it.
+    The rehearsal loads everything that is loaded at its first use, so that no request waits for it.
     """
 
     state: Literal["done", "waiting", "failed"]

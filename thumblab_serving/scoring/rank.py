@@ -116,7 +116,7 @@ def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker:
 def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") -> float | None:
     """Return the percentile of a score, 0 to 100, in the niche.
 
-    With a channel adapter, it is among the channel's videos.
+    With a channel adapter, the score is compared with those of the channel's own videos instead.
     """
     if query.adapter is None:
         return ranker.calibration.percentile(score, query.niche)

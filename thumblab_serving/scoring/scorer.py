@@ -54,7 +54,7 @@ class Scorer:
     def rehearsed(self) -> bool:
         """Whether the rehearsal was answered.
 
-        It loads what is loaded at the first use, so that no request waits for it.
+        The rehearsal loads everything that is loaded at its first use, so that no request waits for it.
         """
         return self._rehearsed
 
@@ -65,7 +65,10 @@ class Scorer:
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
-        """The caches by the name that the metrics give them. Those of the encoders are missing until these are warm."""
+        """The caches by the name that the metrics give them.
+
+        Those of the encoders appear once the encoders are warm.
+        """
         caches: dict[str, Cache[Any]] = {"looks": self.measuring.measurements} | self.adapters.caches
         encoders = self.releases.warm_encoders
         return caches if encoders is None else caches | {"pictures": encoders.pictures, "titles": encoders.titles}
@@ -109,8 +112,8 @@ class Scorer:
         """
         releases = self.releases.resolve(form.category)
         encoders = self.releases.encoders()
-        # `title_match` is measured with the first encoder. The index's comes first, because it also measured the
-        # library.
+        # `title_match` is measured with the first encoder. This is the encoder of the index, because the library was
+        # also measured with it.
         of_index = [releases.index.value.encoder] if releases.index is not None else []
         fingerprints = list(dict.fromkeys([*of_index, releases.model.value.model.config.image_encoder]))
         try:

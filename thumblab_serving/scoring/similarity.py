@@ -36,13 +36,13 @@ class Similarity(Protocol):
     """A way to place pictures in the library of a niche."""
 
     def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
-        """Return where the pictures of a request, by their ids, stand in the library. Raises nothing."""
+        """Return where the pictures of a request, by their ids, stand in the library. It never raises an error."""
         ...
 
 
 @dataclass(frozen=True)
 class IndexSimilarity:
-    """A placement by the FAISS index of the niche.
+    """A way to place pictures: by the FAISS index of the niche.
 
     `meter_version` is the version of the meter of the request's pictures.
     """
@@ -69,7 +69,7 @@ class IndexSimilarity:
 
 @dataclass(frozen=True)
 class StoredSimilarity:
-    """A placement by the library in PostgreSQL with pgvector. If the database has no answer, the default is used.
+    """A way to place pictures: by the library in PostgreSQL, with pgvector. Without its answer, the default is used.
 
     `encoder` is the fingerprint of the model's image encoder. It is used because no other encoder has certainly encoded
     the pictures. `no_index` says why no index is used.
@@ -94,7 +94,10 @@ class StoredSimilarity:
 
 @dataclass(frozen=True)
 class DefaultSimilarity:
-    """A placement without a library. Every picture gets the same similarity and no neighbours. `reason` says why."""
+    """A way to place pictures without a library. Every picture gets the same similarity and no neighbours.
+
+    `reason` says why there is no library.
+    """
 
     reason: str
 
