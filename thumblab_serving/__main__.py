@@ -1,4 +1,7 @@
-"""Run the scoring service: `python -m thumblab_serving`, with limits that uvicorn's own command does not offer."""
+"""Run the scoring service with `python -m thumblab_serving`.
+
+It has limits that uvicorn's own command does not offer.
+"""
 
 import argparse
 import os
@@ -14,7 +17,8 @@ _OPTIONS: dict[str, Any] = {
     "http": Connection,
     "ws": "none",
     "access_log": False,
-    # A worker that loads on a busy machine answers late. uvicorn's default of 5 s would end it, and the next one as well.
+    # On a busy machine, a worker needs more than 5 s to start. uvicorn's default timeout would kill it, and then kill
+    # each replacement.
     "timeout_worker_healthcheck": 180,
 }
 
@@ -35,7 +39,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="thumblab-metrics-") as folder:
-        if arguments.workers > 1:  # prometheus_client reads it on import; with it /metrics covers all workers
+        if arguments.workers > 1:
+            # prometheus_client reads this variable when it is imported. With it, /metrics covers all workers.
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
         uvicorn.run("thumblab_serving.app:create_app", factory=True, **vars(arguments), **_OPTIONS)
 

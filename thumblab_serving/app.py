@@ -1,4 +1,4 @@
-"""The scoring service as an ASGI application; `python -m thumblab_serving` runs it."""
+"""The scoring service as an ASGI application. `python -m thumblab_serving` runs it."""
 
 import asyncio
 import contextlib
@@ -27,14 +27,19 @@ from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
 
 _POLL_S = 1.0
-"""Seconds between tries while the service is not ready. Each part that failed is only retried when its `Backoff` is
-due."""
+"""Seconds between tries while the service is not ready.
+
+A part that failed is only retried when its `Backoff` is due.
+"""
 
 _log = logging.getLogger("thumblab_serving")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the service over these settings, or over those of the process. Nothing is loaded before it starts."""
+    """Return the service with these settings, or with those of the process.
+
+    Nothing is loaded before the service starts.
+    """
     bypass_proxy_for_loopback()
     settings = settings or thumblab_core.settings.settings()
     app = FastAPI(
@@ -42,7 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Which of these thumbnails will win in this niche, by how much, and why?",
         version="1",
         lifespan=_lifespan,
-        docs_url=None,  # its page loads scripts from another host
+        docs_url=None,  # FastAPI's page of documentation loads scripts from another host.
         redoc_url=None,
     )
     scorer = Scorer(settings)
@@ -83,14 +88,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 
 
 async def _load(scorer: Scorer) -> None:
-    """Load until the service is ready. No request would retry it: a service that is not ready may get no requests."""
+    """Load until the service is ready.
+
+    Nothing else would try again, because a service that is not ready may get no requests.
+    """
     step, logged = scorer.load, None
     while not scorer.rehearsed:
         try:
             await to_thread.run_sync(step)
-            step = scorer.follow_pointers  # for releases that are promoted later, and for a rehearsal that failed
+            # From now on, load releases that are promoted later, and repeat the rehearsal if it failed.
+            step = scorer.follow_pointers
         except Exception as error:  # noqa: BLE001  the process lives on, and tries again
-            if (failure := message(error)) != logged:  # log each failure once, and not every second
+            if (failure := message(error)) != logged:  # Log each failure once, and not every second.
                 _log.error("%s", failure, exc_info=None if isinstance(error, NotReadyError) else error)
                 logged = failure
         if not scorer.rehearsed:

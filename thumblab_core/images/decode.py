@@ -1,4 +1,8 @@
-"""Decode a picture: upright, in sRGB, transparency on white, without black bars, and no larger than the lab needs."""
+"""Decode a picture file into RGB pixels.
+
+The decoded picture is upright and in sRGB. Transparent parts are white, and YouTube's black bars are removed. A large
+picture is reduced to what the lab needs.
+"""
 
 import math
 import warnings
@@ -19,7 +23,10 @@ from thumblab_core.images.store import digest
 from thumblab_core.images.webp import parse_webp
 
 KEPT = 1920 * 1080
-"""A large picture is reduced by a whole factor to no fewer pixels than this. The lab uses at most 640 pixels a side."""
+"""A large picture is reduced by a whole factor, and keeps at least this many pixels.
+
+The lab uses at most 640 pixels a side.
+"""
 
 _PARSERS = {"JPEG": parse_jpeg, "PNG": parse_png, "WEBP": parse_webp}
 
@@ -31,8 +38,9 @@ class Picture:
     Attributes:
         pixels: uint8 [h, w, 3] RGB. A large picture is reduced, so h and w may be smaller than `height` and `width`.
         format: `JPEG`, `PNG` or `WEBP`.
-        sha256: of the file's bytes.
-        width, height: of the full picture in the file, upright and without black bars.
+        sha256: the SHA-256 of the file's bytes.
+        width, height: the size of the full picture in the file, after it was turned upright and black bars were
+        removed.
     """
 
     pixels: Pixels
@@ -45,12 +53,12 @@ class Picture:
 def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
     """Decode the first frame of a JPEG, PNG or WebP file.
 
-    `at_least` is the width and height that are needed. The picture may be returned smaller than it is, but not smaller
-    than that. Checks the format and limits before a pixel is decoded, see `limits`. Raises `ImageError`.
+    `at_least` is the width and height that the caller needs. The picture may be reduced, but not below this size. The
+    format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError`.
 
-    A 4:3 picture whose upper and lower eighths are black is a 16:9 picture in YouTube's letterbox. It is cropped to
-    16:9. Bars at the sides stay, because there the uploader's own picture is narrow, and viewers see it with these
-    bars.
+    A 4:3 picture whose upper and lower eighths are black is a 16:9 picture to which YouTube added bars. It is cropped
+    to 16:9. Black bars at the left and right stay. They mean that the uploader's own picture is narrow, and viewers see
+    it with these bars.
     """
     limits.check_length(len(data))
     picture_format = limits.format_of(data)
@@ -74,17 +82,18 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
 
 
 def _reduced(file: ParsedFile, width: int, height: int, at_least: tuple[int, int] | None) -> Image.Image:
-    """Return the picture in the orientation of its file, at the smallest size that satisfies `at_least` and `KEPT`."""
+    """Return the picture in the orientation of its file. It may be reduced, but not below `at_least`."""
     largest_factor = max(1, min(width // at_least[0], height // at_least[1])) if at_least else math.inf
     factor = min(largest_factor, math.isqrt(width * height // KEPT) or 1)
-    # Black bars are found by whole blocks of pixels, so a picture that may have bars is reduced only if it is large.
+    # Black bars are searched for in whole blocks of pixels. A picture that may have bars is therefore
+    # not reduced below `KEPT` pixels.
     scale = factor if is_tall(width, height) or at_least is None else largest_factor
     raster, loaded_scale = file.load(int(scale))
     return raster.reduced(max(1, int(factor) // loaded_scale))
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Return the image as RGB, with transparent parts on white."""
+    """Return the image as RGB, with its transparent parts on a white background."""
     if image.mode in ("LA", "RGBA"):
         background = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(background, image.convert("RGBA"))

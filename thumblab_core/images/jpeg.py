@@ -1,15 +1,15 @@
 """Parse JPEG files. Only the segments that the pixels depend on are passed to the decoder.
 
-A JPEG file is a sequence of segments and scans. Anything else that a camera or an attacker adds never decides whether
-the picture is read: a second picture (MPO), comments, previews, broken EXIF data. The decoder receives exactly the
-scans that were counted here. What is checked before decoding:
+A JPEG file is a sequence of segments and scans. A camera or an attacker may add a second picture (MPO), comments,
+previews or broken EXIF data. None of these decides whether the picture can be read. The decoder receives exactly the
+scans that were counted here. These checks are made before decoding:
 
     segments        at most 100,000 (`limits.check_parts`), each within the file
     size            `limits.check_size`
     scans           `limits.check_scans`: at most 32, and 800 million pixels in all scans together
-    start marker    a second one inside the picture is refused
-    ICC profile     all its segments, numbered without gaps, at most 4 MiB together; else ignored
-    EXIF            the first one before the scans; see `orientation`
+    start marker    a file with a second start marker inside the picture is refused
+    ICC profile     ignored unless its segments are complete, numbered without gaps, and at most 4 MiB together
+    EXIF            only the first EXIF segment before the scans is read; see `orientation`
 """
 
 import io
@@ -21,12 +21,13 @@ from thumblab_core.images import limits
 from thumblab_core.images.parsed_file import ParsedFile, Raster
 from thumblab_core.images.profiles import MAX_PROFILE
 
-# A marker that ends a scan or begins a segment. Excludes stuffed bytes, fill bytes and markers without a segment.
+# The pattern matches a marker that ends a scan or begins a segment. It excludes stuffed bytes, fill bytes and markers
+# without a segment.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APPS = range(0xE0, 0xF0)
 _COLOUR_SEGMENTS = {0xE0: b"JFIF", 0xEE: b"Adobe"}
-"""Segments by which the decoder tells YCbCr from RGB and CMYK."""
+"""Segments from which the decoder learns whether the colours are YCbCr, RGB or CMYK."""
 _ICC = b"ICC_PROFILE\0"
 _EXIF = b"Exif\0"
 
@@ -84,7 +85,10 @@ def _segments(data: bytes) -> tuple[list[bytes | memoryview], list[bytes], int]:
 
 
 def _profile(notes: list[bytes]) -> bytes | None:
-    """Return the ICC profile, whose segments each have a number and the count, or None unless all are present."""
+    """Return the ICC profile, or None if it is incomplete or longer than `MAX_PROFILE`.
+
+    Each segment of a profile states its own number and the number of all segments.
+    """
     pieces = {note[len(_ICC)]: note for note in notes if note.startswith(_ICC) and len(note) > len(_ICC) + 2}
     if not pieces or any(note[len(_ICC) + 1] != len(pieces) for note in pieces.values()):
         return None

@@ -1,4 +1,4 @@
-"""Remove the black bars that YouTube adds above and below a 16:9 picture in its 4:3 sizes."""
+"""Remove black bars. YouTube adds them above and below a 16:9 picture when it serves the picture in a 4:3 size."""
 
 import numpy as np
 
@@ -10,16 +10,16 @@ _TALL = 4 / 3
 _TOLERANCE = 0.015
 """Relative deviation from 4:3 that still counts as 4:3."""
 _BLOCK = 16
-"""Pixels: the largest block that JPEG encodes as one."""
+"""Side in pixels of the largest block that JPEG encodes as a unit."""
 
 
 def is_tall(width: int, height: int) -> bool:
-    """Return whether a picture is 4:3, so that it may have bars."""
+    """Return whether a picture is 4:3. Only such a picture can have bars."""
     return abs(width / height / _TALL - 1) <= _TOLERANCE
 
 
 def without_bars(pixels: Pixels) -> Pixels:
-    """Crop a 4:3 picture to the 16:9 between its bars. Returns the same array if it has none."""
+    """Return the 16:9 part of a 4:3 picture between its bars, or the same array if the picture has no bars."""
     height, width = pixels.shape[:2]
     kept = round(width / WIDE)
     bar = (height - kept) // 2
@@ -31,16 +31,18 @@ def without_bars(pixels: Pixels) -> Pixels:
 def _black(bar: Pixels) -> bool:
     """Return whether a bar is black, apart from JPEG artefacts. The first row of `bar` is its outer edge.
 
-    Blocks that overlap the picture contain its ringing, so only the rows of whole blocks outside them are measured, by
-    the brightest channel of each pixel:
+    JPEG blocks that overlap the picture contain artefacts of the picture (ringing). So only the rows of whole blocks
+    outside the picture are measured. Each pixel counts with its brightest channel, 0 to 255. These values were
+    measured:
 
         pictures                                              mean            99.9 % of pixels
         25 of 2,252 real pictures, which have bars            at most 0.03    at most 2
         bars added, encoded at quality 20                     0.13            7
         other pictures, cut or squeezed to 4:3, no bars       8 or more
 
-    The limits are a mean of 1, and 16 for 99.9 % of the pixels. A bar smaller than one block (YouTube's smallest size)
-    contains ringing everywhere, so its outer half is measured, with limits of 4 and 24.
+    A bar counts as black if its mean is at most 1, and 99.9 % of its pixels are at most 16. In YouTube's smallest size,
+    a bar is smaller than one block and contains ringing everywhere. There, only its outer half is measured, with limits
+    of 4 and 24.
     """
     whole = len(bar) // _BLOCK * _BLOCK
     mean, nearly_all = (1, 16) if whole else (4, 24)

@@ -2,10 +2,10 @@
 
 A file outside these limits is refused with an `ImageError`:
 
-    format             JPEG, PNG or WebP, by the first bytes
+    format             JPEG, PNG or WebP, recognised by the first bytes
     bytes              at most 50 MiB
     pixels             at most 40 million
-    sides              at least 32 pixels; one at most 10 times the other
+    sides              at least 32 pixels; the longer side at most 10 times the shorter one
     scans of a JPEG    at most 32, and at most 800 million pixels in all scans together
     parts of a file    at most 100,000 chunks (PNG, WebP) or segments (JPEG)
 """
@@ -25,11 +25,14 @@ FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 """The media type of each format."""
 
 MAX_SCANS = 32
-"""Encoders write up to 14 scans for a progressive JPEG, and 18 for one in CMYK."""
+"""Maximum number of scans. Encoders write up to 14 for a progressive JPEG, and up to 18 for one in CMYK."""
 _MAX_SCANNED = 20 * MAX_PIXELS
-"""Pixels times scans. Each scan of a progressive JPEG visits the whole picture, however few bytes the scan has."""
+"""Maximum of pixels times scans.
+
+Each scan of a progressive JPEG takes time for every pixel, even a scan of few bytes.
+"""
 _MAX_PARTS = 100_000
-"""Chunks of a PNG or WebP, or segments of a JPEG. Each takes time to parse, however short it is."""
+"""Maximum number of chunks in a PNG or WebP, or of segments in a JPEG. Even a short one takes time to parse."""
 
 _SIGNATURES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
 _OTHER_SIGNATURES = (
@@ -52,7 +55,7 @@ _OTHER_SIGNATURES = (
     (4, b"ftypmsf1", "a HEIC"),
     (4, b"ftyp", "a video"),
 )
-"""Offset, signature and name of formats that are refused by name."""
+"""Offset, signature and name of other formats. The error for such a file names its format."""
 
 
 class ImageError(LabError):
@@ -65,7 +68,10 @@ def damaged(reason: object) -> ImageError:
 
 
 def format_of(data: bytes) -> str:
-    """Return one of `FORMATS`, by the first bytes alone. Raises `ImageError`, which names other known formats."""
+    """Return which of `FORMATS` a file has. Only its first bytes are read.
+
+    Raises `ImageError` for any other file. The error names the format if it is a known one.
+    """
     if not data:
         raise ImageError("the file is empty")
     for name, start in _SIGNATURES.items():
@@ -90,8 +96,9 @@ def check_length(size: int) -> None:
 
 
 def too_long(size: int) -> str:
-    """Return the sentence that a file of `size` bytes is too long."""
-    mib = math.ceil(size / 2**20 * 10) / 10  # rounded up, so that a size above the limit never looks equal to it
+    """Return the error sentence for a file that is too long. `size` is its length in bytes."""
+    # The size is rounded up, so that a size above the limit is never shown as equal to the limit.
+    mib = math.ceil(size / 2**20 * 10) / 10
     return f"the file has {mib:.1f} MiB; at most {MAX_BYTES // 2**20} MiB are read"
 
 
@@ -115,13 +122,14 @@ def check_parts(count: int) -> None:
 def check_size(width: int, height: int) -> None:
     """Raise `ImageError` if a picture has too many pixels, or is too small or too narrow."""
     if width * height > MAX_PIXELS:
-        raise ImageError(f"{width}x{height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded")
+        raise ImageError(f"the picture has {width}x{height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded")
     if min(width, height) < MIN_SIDE:
-        raise ImageError(f"{width}x{height} pixels; both sides need at least {MIN_SIDE}")
-    if max(width, height) > MAX_RATIO * min(
-        width, height
-    ):  # resized to a fixed width, a narrow strip would become very high
-        raise ImageError(f"{width}x{height} pixels; one side may be at most {MAX_RATIO} times the other")
+        raise ImageError(f"the picture has {width}x{height} pixels; both sides need at least {MIN_SIDE}")
+    # A narrow strip would become very high when it is resized to a fixed width.
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise ImageError(
+            f"the picture has {width}x{height} pixels; one side may be at most {MAX_RATIO} times the other"
+        )
 
 
 def check_scans(scans: int, width: int, height: int) -> None:
@@ -129,5 +137,6 @@ def check_scans(scans: int, width: int, height: int) -> None:
     if scans > MAX_SCANS or scans * width * height > _MAX_SCANNED:
         most = min(MAX_SCANS, _MAX_SCANNED // (width * height))
         raise ImageError(
-            f"{scans} scans of {width}x{height} pixels; at most {most} of this size are decoded; save the JPEG again"
+            f"the JPEG has {scans} scans of {width}x{height} pixels; at most {most} of this size are decoded, so "
+            "save the JPEG again"
         )

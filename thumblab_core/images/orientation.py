@@ -1,9 +1,9 @@
 """Read the orientation from EXIF data, and turn a picture upright.
 
-Only the orientation tag is read, so nothing else in the EXIF data can break the decoding. What is checked:
+Only the orientation tag is read, so nothing else in the EXIF data can break the decoding. These checks are made:
 
-    byte order          `II*` or `MM*`; otherwise upright
-    number of entries   at most 65,535 (two bytes), and never past the end of the block
+    byte order          `II*` or `MM*`; otherwise the picture counts as upright
+    number of entries   at most 65,535, because it is stored in two bytes; reading stops at the end of the block
     value               1 to 8; any other value leaves the picture as it is
 """
 
@@ -28,9 +28,9 @@ SIDEWAYS = (5, 6, 7, 8)
 
 
 def orientation(exif: bytes | None) -> int:
-    """Return the value of the orientation tag, which EXIF defines from 1 to 8; 1, upright, without a readable tag.
+    """Return the value of the orientation tag, or 1 (upright) if there is no readable tag. EXIF defines 1 to 8.
 
-    `exif` is a TIFF block, with or without the prefix of JPEG.
+    `exif` is a TIFF block, with or without the prefix that JPEG files put before it.
     """
     block = exif or b""
     if block.startswith(b"Exif\0"):
@@ -48,5 +48,5 @@ def orientation(exif: bytes | None) -> int:
 
 
 def upright(image: Image.Image, turn: int) -> Image.Image:
-    """Return the image turned and mirrored upright; `turn` is a value that `orientation` returned."""
+    """Return the image, turned and mirrored so that it is upright. `turn` is a value that `orientation` returned."""
     return image.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else image

@@ -1,4 +1,4 @@
-"""What the parser of a picture format returns: the facts of the file, and a function that decodes its pixels."""
+"""The result of parsing a picture file: facts about the file, and a function that decodes its pixels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,14 +11,15 @@ Pixels = npt.NDArray[np.uint8]
 """A decoded picture: uint8 [height, width, 3], RGB."""
 
 _STRIP = 2**20
-"""Pixels that are converted from the file's layout at a time."""
+"""Number of pixels that are converted at a time from the layout of the file."""
 
 
 @dataclass(frozen=True)
 class Raster:
-    """A decoded picture in the layout of its file. Nothing else in memory has its full size.
+    """A decoded picture in the layout of its file. To save memory, it is converted in strips of rows.
 
-    `size` is width and height. `rows(top, bottom)` returns these rows as an image of mode L, LA, RGB, RGBA or CMYK.
+    `size` is width and height. `rows(top, bottom)` returns the rows from `top` to before `bottom`, as an image of mode
+    L, LA, RGB, RGBA or CMYK.
     """
 
     size: tuple[int, int]
@@ -52,9 +53,10 @@ class ParsedFile:
     Attributes:
         size: width and height in pixels, within the limits of `limits.check_size`.
         profile: the ICC profile of the colours, not checked yet, or None for sRGB.
-        exif: the EXIF data, a TIFF block with or without the prefix of JPEG, not checked yet; empty or None if absent.
-        load: decodes the pixels. `load(scale)` reduces both sides by a factor of at most `scale`, where the format can
-            do so while decoding. Returns the raster and the factor, which is 1 for most formats.
+        exif: the EXIF data, not checked yet; empty or None if absent. It is a TIFF block, with or without the prefix
+            that JPEG files put before it.
+        load: decodes the pixels. `load(scale)` divides both sides by a factor of at most `scale`, if the format can be
+            reduced while it is decoded. It returns the raster and the factor. The factor is 1 for PNG and WebP.
     """
 
     size: tuple[int, int]

@@ -1,10 +1,10 @@
-"""Compare pictures by a 64-bit perceptual hash, and more closely by their colours where the hash is too coarse.
+"""Compare pictures by a 64-bit perceptual hash. Where the hash is too coarse, compare their colours as well.
 
-The hash is ImageHash's `phash`. It takes the lowest 8x8 frequencies of the 32x32 grey picture, and sets a bit for each
-one above their median. Two hashes are compared by their Hamming distance, 0 to 64 bits. It is always even, because half
-of the bits are set.
+The hash is ImageHash's `phash`. It reduces the picture to 32x32 grey pixels, takes the 8x8 lowest frequencies, and sets
+a bit for each frequency above their median. Two hashes are compared by their Hamming distance, 0 to 64 bits. The
+distance is always even, because half of the bits of every hash are set.
 
-Measured on 2,252 real thumbnails, 640 px wide:
+These distances were measured on 2,252 real thumbnails, 640 px wide:
 
     distance to the same picture as    mean     99.9 %    maximum
       JPEG of quality 50               0.19       2        2
@@ -12,13 +12,16 @@ Measured on 2,252 real thumbnails, 640 px wide:
       320 px wide                      0.09       2        2
       320 px wide, quality 50          0.31       2        4
       1280 px wide                     0.06       2        2
-    two different videos               31.0   (of 2.5 million pairs, 3 are at 6 or less, 9 at 8, 28 at 10)
+    two different videos               31.0
 
-All 3 pairs at 6 or less show the same scene. At 8, the first pairs of different scenes appear, such as two logos on a
-dark background. So pictures at a distance of at most 6 are near-duplicates, and a re-encoded picture stays within 4.
+Of 2.5 million pairs of different videos, 3 have a distance of at most 6, 9 a distance of 8, and 28 a distance of 10.
+All 3 pairs with at most 6 show the same scene. At 8, the first pairs show different scenes, such as two logos on a dark
+background. So pictures at a distance of at most 6 count as near-duplicates. A re-encoded picture has a distance of at
+most 4 from its original.
 
-A hash of 64 bits misses small text. A box of text painted over 4 % of the area leaves 38 % of the pictures within 4. To
-detect a changed thumbnail, `same_picture` therefore compares the pixels as well.
+A hash of 64 bits misses small text. After a box of text was painted over 4 % of the area, 38 % of the pictures still
+had a distance of at most 4 from the original. To detect a changed thumbnail, `same_picture` therefore compares colours
+too.
 """
 
 from collections.abc import Sequence
@@ -33,17 +36,17 @@ NEAR = 6
 """Pictures at most this many bits apart are near-duplicates."""
 
 _REENCODED = 4
-"""A re-encoded or resized picture is at most this many bits away."""
+"""The hash of a re-encoded or resized picture differs by at most this many bits from that of the original."""
 _GRID = (32, 18)
 _LARGEST_DIFFERENCE = 36
-"""Of 255; see `same_picture`."""
+"""Maximum difference of a mean colour, of 255, between two encodings of one picture; see `same_picture`."""
 _CHUNK = 2**21
-"""Pairs of hashes that are compared at once."""
+"""Number of pairs of hashes that are compared at once."""
 
 
 def perceptual_hash(pixels: Pixels) -> int:
-    """Return the 64-bit hash of uint8 [height, width, 3] RGB, as a signed integer, as the database stores it."""
-    import imagehash  # slow to import, because it imports scipy
+    """Return the 64-bit hash of a picture, uint8 [height, width, 3] RGB. The hash is signed, as in the database."""
+    import imagehash  # This import is slow, because imagehash imports scipy.
 
     bits = imagehash.phash(Image.fromarray(pixels)).hash
     return int.from_bytes(np.packbits(bits).tobytes(), "big", signed=True)
@@ -55,11 +58,11 @@ def distance(a: int, b: int) -> int:
 
 
 def same_picture(old: Pixels, new: Pixels) -> bool:
-    """Return whether `new` is `old` in another size or encoding, with nothing painted, cropped or written.
+    """Return whether `new` is `old` in another size or encoding, and nothing was painted over or cropped.
 
     The hashes must differ by at most 4 bits. The mean colours of 32x18 fields must differ by at most 36 of 255 in every
-    field and channel. The largest difference of a field was measured as at most 15 for re-encoding at quality 30 to 75,
-    at most 23 for resizing to 320 or 1280 px, and 50 or more for a box of text on 4 % of the area.
+    field and channel. In measurements, re-encoding at quality 30 to 75 changed a field by at most 15. Resizing to 320
+    or 1280 px changed a field by at most 23. A box of text on 4 % of the area changed a field by 50 or more.
     """
     if distance(perceptual_hash(old), perceptual_hash(new)) > _REENCODED:
         return False
@@ -72,9 +75,10 @@ def _fields(pixels: Pixels) -> npt.NDArray[np.int16]:
 
 
 def near_duplicates(hashes: Sequence[int] | npt.NDArray[np.int64], most: int = NEAR) -> npt.NDArray[np.bool_]:
-    """Return which of n hashes have another one within `most` bits, bool [n].
+    """Return for each of n hashes whether another hash differs from it by at most `most` bits, bool [n].
 
-    Every pair is compared. This takes 30 MiB, and half a second for 40,000 hashes; the time grows with the square of n.
+    Every pair is compared. This takes 30 MiB of memory. It takes half a second for 40,000 hashes, and the time grows
+    with the square of n.
     """
     every = np.asarray(hashes, dtype=np.int64).view(np.uint64)
     near = np.zeros(len(every), dtype=bool)

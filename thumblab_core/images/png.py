@@ -1,14 +1,14 @@
 """Parse PNG files. Only the chunks that the pixels depend on are passed to the decoder.
 
-A PNG file is a sequence of chunks. What the other chunks hold never decides whether the picture is read. What is
-checked before decoding:
+A PNG file is a sequence of chunks. The contents of the other chunks never decide whether the picture can be read. These
+checks are made before decoding:
 
     chunks                at most 100,000 (`limits.check_parts`)
     size                  `limits.check_size`
-    transparency,         used only if the chunk is whole and its checksum is right; the first one of each kind counts,
-    colours, EXIF         and, except for EXIF, only before the pixels
-    ICC profile           at most 4 MiB are inflated (`MAX_PROFILE`); a longer or broken one is ignored
-    text                  never inflated
+    transparency,         used only if the chunk is whole and its checksum is right; only the first of each kind counts;
+    colours, EXIF         transparency and colours count only before the pixels
+    ICC profile           at most 4 MiB are decompressed (`MAX_PROFILE`); a longer or broken profile is ignored
+    text                  never decompressed
 """
 
 import io
@@ -28,14 +28,14 @@ _Mask = npt.NDArray[np.bool_]
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
 """Chunks that are passed to the decoder as they are."""
 _NOTES = {b"tRNS", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"}
-"""Chunks that are read here: transparency, colours and EXIF."""
+"""Chunks that this module reads itself. They hold transparency, colours and EXIF data."""
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _GREY, _RGB, _PALETTE = 0, 2, 3
 """Colour types in the header."""
 
 
 def parse_png(data: bytes) -> ParsedFile:
-    """Parse a PNG file; for an animation, its default image. Raises `ImageError` if it exceeds a limit."""
+    """Parse a PNG file. Of an animation, only the default image is read. Raises `ImageError` if it exceeds a limit."""
     kept, notes = _chunks(data)
     depth, colour_type = data[24], data[25]
     transparent_colour = notes.get(b"tRNS", b"")
@@ -77,7 +77,8 @@ def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
         limits.check_parts(parts)
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + length
-        if kind == b"IEND" or (end > len(data) and kind not in _CRITICAL):  # a chunk that is cut off holds no pixels
+        # Reading stops at the end chunk. It also stops at a chunk that the file ends in, unless the chunk holds pixels.
+        if kind == b"IEND" or (end > len(data) and kind not in _CRITICAL):
             kept.append(_END)
             break
         if kind in _CRITICAL:
@@ -100,7 +101,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _low_bytes(file: bytes) -> PngImageFile:
-    """Return a 16-bit RGB picture that decodes to its lower 8 bits. By itself, Pillow keeps only the upper 8."""
+    """Return a 16-bit RGB picture that Pillow will decode to its lower 8 bits. By default, Pillow keeps the upper 8."""
     image = PngImageFile(io.BytesIO(file))
     image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
     return image
@@ -109,7 +110,8 @@ def _low_bytes(file: bytes) -> PngImageFile:
 def _clear(strip: Image.Image, low: Image.Image | None, transparent_colour: bytes, depth: int) -> _Mask | None:
     """Return where a grey or RGB picture is transparent, bool [h, w], or None if the tRNS chunk has the wrong length.
 
-    `transparent_colour` is that chunk, two bytes a channel. `low` holds the lower 8 bits of a 16-bit RGB picture.
+    `transparent_colour` is the content of the tRNS chunk. It is one colour, with two bytes per channel. `low` holds the
+    lower 8 bits of a 16-bit RGB picture.
     """
     channels = strip.split()
     wanted = [int.from_bytes(transparent_colour[at : at + 2], "big") for at in range(0, len(transparent_colour), 2)]
@@ -127,7 +129,7 @@ def _clear(strip: Image.Image, low: Image.Image | None, transparent_colour: byte
 
 def _averageable(strip: Image.Image) -> Image.Image:
     """Return the strip in a mode whose values can be averaged: L, LA, RGB or RGBA."""
-    if strip.mode.startswith("I"):  # Pillow would clip the 65,536 levels at 255
+    if strip.mode.startswith("I"):  # Pillow's own conversion would clip the 65,536 levels at 255.
         return Image.fromarray((np.asarray(strip) >> 8).astype(np.uint8))
     if strip.mode == "P":
         return strip.convert("RGBA" if "transparency" in strip.info else "RGB")
@@ -137,7 +139,7 @@ def _averageable(strip: Image.Image) -> Image.Image:
 def _profile(notes: dict[bytes, bytes]) -> bytes | None:
     """Return the ICC profile, or None for sRGB.
 
-    The order is that of the specification: cICP, iCCP, sRGB, gAMA and cHRM.
+    The chunks are tried in the order of the PNG specification: cICP, iCCP, sRGB, then gAMA with cHRM.
     """
     if (profile := cicp_profile(notes.get(b"cICP", b""))) is not None:
         return profile
@@ -149,9 +151,9 @@ def _profile(notes: dict[bytes, bytes]) -> bytes | None:
 
 
 def _inflated(note: bytes) -> bytes | None:
-    """Return the profile in an iCCP chunk, or None if it is broken or above `MAX_PROFILE`.
+    """Return the profile in an iCCP chunk, or None if it is broken or longer than `MAX_PROFILE`.
 
-    The chunk holds a name, a method and a zlib stream. At most `MAX_PROFILE + 1` bytes are inflated.
+    The chunk holds a name, a method and a zlib stream. At most `MAX_PROFILE + 1` bytes are decompressed.
     """
     _, _, packed = note.partition(b"\0")
     inflate = zlib.decompressobj()

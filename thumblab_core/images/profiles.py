@@ -1,15 +1,15 @@
 """Convert pictures with an ICC profile to sRGB, with littleCMS.
 
-The conversion is relative colorimetric with black point compensation: colours that both spaces can show stay the same,
-the rest are clipped. Profiles come from untrusted files. A profile is ignored, and the picture read as sRGB as browsers
-do, if any of these checks fails:
+The conversion is relative colorimetric with black point compensation. Colours that both colour spaces can show stay the
+same, and all others are clipped. Profiles come from untrusted files. If one of these checks fails, the profile is
+ignored and the picture is read as sRGB, as in browsers:
 
     size            at most 4 MiB (`MAX_PROFILE`), checked by the parser of each format
     class           input, display, output or colour space
     colour space    matches the mode of the picture
     contents        littleCMS accepts them
 
-Its floating-point tables (`_FLOATING`) are never used, because their cost has no bound.
+The floating-point tables of a profile (`_FLOATING`) are never used, because the time that they take has no limit.
 """
 
 import io
@@ -18,21 +18,27 @@ import numpy as np
 from PIL import Image, ImageCms
 
 MAX_PROFILE = 4 * 2**20
-"""Bytes. Display profiles have a few kilobytes, printing press profiles up to about 3 MiB."""
+"""Maximum size of a profile in bytes.
+
+Display profiles have a few kilobytes, printing press profiles up to about 3 MiB.
+"""
 
 _SPACES = {"L": (b"GRAY", b"RGB "), "RGB": (b"RGB ",), "CMYK": (b"CMYK",)}
-"""Colour spaces of profiles that suit each mode. Grey pictures may have an RGB profile: grey is then R = G = B."""
+"""Colour spaces that a profile may have, by the mode of the picture.
+
+A grey picture may have an RGB profile. Its grey values are then converted as RGB colours with R = G = B.
+"""
 _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")
 """Accepted profile classes: input, display, output, colour space."""
 _FLOATING = (b"D2B0", b"D2B1", b"D2B2", b"D2B3")
-"""Tables with any number of stages, each of which takes time for every colour.
+"""Names of floating-point tables. They may have any number of stages, and each stage takes time for every colour.
 
-Profiles with them have others as well.
+A profile with such tables also has other tables, which are used instead.
 """
 _LEVELS = 9
-"""Levels a channel of the colours that test whether a profile changes anything."""
+"""Number of levels per channel of the test colours. They show whether a profile changes anything."""
 _INVISIBLE = 2
-"""A profile that moves no tested colour by more than this (of 255) counts as sRGB."""
+"""A profile counts as sRGB if it changes no test colour by more than this, of 255."""
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -79,7 +85,7 @@ def _without_floating_tables(profile: bytes) -> bytes:
 
 
 def _probe(mode: str) -> Image.Image:
-    """Return one row of colours that covers the space of a mode evenly."""
+    """Return an image of one row, whose colours are spread evenly over the colour space of a mode."""
     levels = np.linspace(0, 255, _LEVELS).astype(np.uint8)
     channels = len(mode)
     grid = np.stack(np.meshgrid(*[levels] * channels), axis=-1).reshape(1, -1, channels)

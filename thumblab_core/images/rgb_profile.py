@@ -1,7 +1,7 @@
 """Build ICC profiles for the PNG chunks that describe colours with a few numbers: gAMA, cHRM and cICP.
 
-What is checked: the length of each chunk, that code points are known, a gamma from 0.1 to 10, and that the primaries
-span a colour space with finite coordinates below 100.
+Each chunk must have the right length, its code points must be known, and a gamma must be from 0.1 to 10. The primaries
+must span a colour space with finite coordinates below 100.
 """
 
 import struct
@@ -32,10 +32,13 @@ _TRANSFERS: dict[int, _Curve] = {
 }
 """Curves by their code point in cICP.
 
-PQ and HLG (high dynamic range) are missing, as their look depends on the screen.
+The curves for high dynamic range, PQ and HLG, are missing, because their look depends on the screen.
 """
 _NEAR = 0.02
-"""A gamma within this share of 1/2.2 means sRGB. PNG's specification tells encoders to write 45455 for it."""
+"""A gamma that differs from 1/2.2 by at most this share means sRGB.
+
+PNG's specification tells encoders to write a gamma of 45455 for sRGB, which is 1/2.2.
+"""
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
@@ -48,7 +51,10 @@ def cicp_profile(chunk: bytes) -> bytes | None:
 
 
 def gamma_profile(gamma: bytes, chromaticities: bytes) -> bytes | None:
-    """Return the profile for the gAMA and cHRM chunks, or None for sRGB. A missing or broken chunk counts as sRGB's."""
+    """Return the profile for the gAMA and cHRM chunks, or None for sRGB.
+
+    A missing or broken chunk means sRGB's values.
+    """
     curve: _Curve = _SRGB_CURVE
     exponent = int.from_bytes(gamma, "big") / 100_000 if len(gamma) == 4 else 0.0
     if 0.1 <= exponent <= 10 and abs(exponent * 2.2 - 1) > _NEAR:
@@ -62,7 +68,10 @@ def gamma_profile(gamma: bytes, chromaticities: bytes) -> bytes | None:
 
 
 def _profile(points: tuple[float, ...], curve: _Curve) -> bytes | None:
-    """Return an ICC 4.3 profile with these primaries and this curve to linear light; None for impossible primaries."""
+    """Return an ICC 4.3 profile, or None if the primaries are impossible.
+
+    `points` are the chromaticities of white and the primaries. `curve` converts values to linear light.
+    """
     colorants = _colorants(points)
     if colorants is None:
         return None
@@ -82,7 +91,10 @@ def _profile(points: tuple[float, ...], curve: _Curve) -> bytes | None:
 
 
 def _colorants(points: tuple[float, ...]) -> _Array | None:
-    """Return XYZ of red, green and blue as columns, adapted to D50 by Bradford; None for impossible primaries."""
+    """Return the XYZ coordinates of red, green and blue as columns, or None if the primaries are impossible.
+
+    The coordinates are adapted to the white point D50 by the Bradford transform.
+    """
     x, y = np.array(points[::2]), np.array(points[1::2])
     if (y <= 0).any():
         return None

@@ -33,7 +33,8 @@ class ImageStore:
         sha256 = digest(data)
         path = self.path(sha256)
         with contextlib.suppress(FileNotFoundError):
-            os.utime(path)  # its age restarts, so that retention keeps it until a database row names it
+            # The file's age starts again. Retention then keeps the file until a database row names it.
+            os.utime(path)
             return sha256
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
@@ -78,9 +79,9 @@ class ImageStore:
                     yield path.parent.name + path.name
 
     def sweep(self, older_than_s: float = 3_600) -> int:
-        """Delete unfinished files of writers that were killed, and return how many.
+        """Delete unfinished files of writers that were killed. Return the number of deleted files.
 
-        A writer needs seconds for a file, so a file that nothing has written to for an hour has lost its writer.
+        A writer finishes a file within seconds. If nothing was written to a file for an hour, its writer was killed.
         """
         removed = 0
         for unfinished in self.root.glob(f"*/{_UNFINISHED}*"):
@@ -88,6 +89,6 @@ class ImageStore:
                 if age(unfinished) > older_than_s:
                     unfinished.unlink()
                     removed += 1
-            except FileNotFoundError:  # its writer finished it, or another sweep deleted it
+            except FileNotFoundError:  # The writer finished the file, or another sweep deleted it.
                 continue
         return removed

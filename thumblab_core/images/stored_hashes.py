@@ -1,14 +1,15 @@
-"""Perceptual hashes as a database or a data frame stores them, where some may be missing."""
+"""Read perceptual hashes from a database or a data frame, where some may be missing."""
 
 import numpy as np
 import numpy.typing as npt
 
 
 def known_hashes(stored: npt.ArrayLike) -> list[int | None]:
-    """Return stored 64-bit hashes as integers, and None for each missing one (None, NaN or pandas' NA).
+    """Return stored 64-bit hashes as integers, with None for each missing hash.
 
-    A stored hash is an integer or its decimal digits. Digits are safe where some hashes are missing: pandas would turn
-    integers beside a NULL into floats, which hold 53 bits only.
+    None, NaN and pandas' NA count as missing. A stored hash is an integer or a string of its decimal digits. If some
+    hashes are missing, they must be stored as digits. Otherwise pandas turns the integers next to a NULL into floats,
+    which hold only 53 bits.
     """
     import pandas as pd
 

@@ -1,12 +1,12 @@
-"""Parse WebP files, which are chunks in a RIFF file, and decode the first picture.
+"""Parse WebP files, and decode the first picture. A WebP file is a RIFF file, which consists of chunks.
 
-OpenCV decodes it, because Pillow keeps four copies of the picture in memory. What is checked before decoding:
+OpenCV decodes the picture, because Pillow keeps four copies of it in memory. These checks are made before decoding:
 
     chunks                 at most 100,000 (`limits.check_parts`); reading stops at a chunk that ends after the file
     size of the canvas     `limits.check_size`
     place of the frame     inside the canvas
     size of the picture    from the encoded picture itself; the decoder must return exactly this size
-    ICC profile            at most 4 MiB (`MAX_PROFILE`); a longer one is ignored
+    ICC profile            at most 4 MiB (`MAX_PROFILE`); a longer profile is ignored
 """
 
 import struct
@@ -23,12 +23,15 @@ from thumblab_core.images.profiles import MAX_PROFILE
 _Chunks = dict[bytes, memoryview]
 _NONE = memoryview(b"")
 _ALPHA = 0x10
-"""Flag in the header of a file with an alpha chunk."""
+"""Flag in the header of a file. It says that the file has an alpha chunk."""
 
 
 @dataclass(frozen=True)
 class _Still:
-    """The chunks of one picture and its place on the canvas. `canvas` is None if it has the size of the picture."""
+    """The chunks of one picture, and the place of the picture on its canvas.
+
+    `canvas` is the width and height of the canvas. It is None if the canvas has the size of the picture.
+    """
 
     chunks: _Chunks
     left: int
@@ -37,7 +40,10 @@ class _Still:
 
 
 def parse_webp(data: bytes) -> ParsedFile:
-    """Parse a WebP file; for an animation, its first frame. Raises `ImageError` if it exceeds a limit or is damaged."""
+    """Parse a WebP file. Of an animation, only the first frame is read.
+
+    Raises `ImageError` if the file exceeds a limit or is damaged.
+    """
     chunks = _chunks(memoryview(data)[12:])
     still = _still(chunks)
     size = _size(still.chunks)
@@ -79,7 +85,10 @@ def _still(chunks: _Chunks) -> _Still:
 
 
 def _size(chunks: _Chunks) -> tuple[int, int]:
-    """Return the width and height in the encoded picture itself. Raises `ImageError` if there is none."""
+    """Return the width and height that the encoded picture itself states.
+
+    Raises `ImageError` if there is no picture.
+    """
     lossy, lossless = chunks.get(b"VP8 ", _NONE), chunks.get(b"VP8L", _NONE)
     if len(lossy) >= 10 and bytes(lossy[3:6]) == b"\x9d\x01\x2a":
         width, height = struct.unpack_from("<HH", lossy, 6)
@@ -91,7 +100,10 @@ def _size(chunks: _Chunks) -> tuple[int, int]:
 
 
 def _decoded(chunks: _Chunks, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Decode a file with this picture and nothing else, to uint8 [height, width, 3 or 4] in the order BGR or BGRA."""
+    """Decode the picture in `chunks` to uint8 [height, width, 3 or 4], in the order BGR or BGRA.
+
+    The decoder receives a new file, which holds this picture and nothing else.
+    """
     import cv2
 
     written: list[tuple[bytes, bytes | memoryview]] = []
@@ -112,7 +124,7 @@ def _decoded(chunks: _Chunks, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
 
 
 def _raster(pixels: npt.NDArray[np.uint8], still: _Still, canvas: tuple[int, int]) -> Raster:
-    """Return the canvas with the picture in its place; the rest of it is transparent."""
+    """Return the canvas with the picture in its place. The rest of the canvas is transparent."""
     import cv2
 
     height, width = pixels.shape[:2]

@@ -1,7 +1,8 @@
-"""The library of a niche: the videos that win there now, searchable in the space of one encoder, saved as a release.
+"""The library of a niche: its reference videos, which are searched by the vectors of their thumbnails.
 
-Use `NicheIndex`. It consists of a base that was built at once (`base`, with a FAISS index chosen by `kinds`) and of what has
-changed since (`changes`). docs/release-format.md describes the files.
+One image encoder makes all vectors of a library. Use `NicheIndex`. It consists of a base (`base`), which was built in
+one step, and of the changes since then (`changes`). `kinds` chooses the FAISS index of the base. A library is saved as
+a release, and docs/release-format.md describes its files.
 """
 
 from thumblab_core.index.changes import Change

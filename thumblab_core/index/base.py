@@ -1,4 +1,7 @@
-"""The part of a library that was built at once: vectors, their items in the same order, and a FAISS index of them."""
+"""The base of a library: vectors, their items in the same order, and a FAISS index of the vectors.
+
+The base is built in one step. Later changes of the library are kept beside it, see `changes`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,11 +30,14 @@ from thumblab_core.index.kinds import (
 FaissIds = npt.NDArray[np.int64]
 
 _MEASURED_QUERIES = 256
-"""Vectors of the library on which recall is measured."""
+"""Number of vectors of the library that serve as queries when recall is measured."""
 _BLOCK = 1024
-"""Queries that are compared with all vectors at a time; it bounds the memory for their cosines."""
+"""Number of queries that are compared with all vectors at a time. It limits the memory for the cosines."""
 _MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
-"""For more neighbours than this the vectors are compared: the recall of an approximate index was measured for fewer."""
+"""Maximum number of neighbours that an approximate index is asked for, because its recall was measured for fewer.
+
+To find more neighbours than this, the query is compared with all vectors.
+"""
 
 
 class Base:
@@ -59,9 +65,10 @@ class Base:
     def build(cls, vectors: Vectors, items: Sequence[Item], factory: str = AUTO, target: float = 0.99) -> "Base":
         """Return a base of unit vectors, float32 [n, d], and n items.
 
-        The index gets the fastest parameter with which it finds the share `target` of the nearest vectors. The library gets
-        an exact index if there are too few vectors to train on, or if `factory` is `AUTO` and no parameter reaches the
-        target. The note of its kind then says why. Raises `LibraryError` for a factory string that FAISS does not know.
+        The index gets the fastest search parameter with which it finds at least the share `target` of the nearest
+        vectors. The base gets an exact index in two cases: there are too few vectors to train on, or `factory` is
+        `AUTO` and no parameter reaches the target. `IndexKind.note` then says why. Raises `LibraryError` for a factory
+        string that FAISS does not know.
         """
         if len(vectors) != len(items):
             raise LibraryError(f"{len(vectors)} vectors but {len(items)} items")
@@ -86,11 +93,15 @@ class Base:
         return cls(flat(vectors), vectors, items, IndexKind(FLAT, note=note))
 
     def nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
-        """Return cosines and rows of the k vectors nearest to a unit vector [d], nearest first; fewer if there are fewer."""
+        """Return the cosines and rows of the k vectors nearest to a unit vector [d], nearest first.
+
+        If the base has fewer than k vectors, all of them are returned.
+        """
         k = min(k, len(self))
         if not k:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
-        faiss_module()  # makes FAISS use one thread also in a thread that has not searched before
+        # FAISS sets its number of threads for each calling thread. This call sets it to one, also for a new thread.
+        faiss_module()
         if self.kind.exact:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
             return similarities[0], rows[0]
@@ -104,7 +115,10 @@ class Base:
         return self._ordered(query, None, k)
 
     def nearest_others(self, rows: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
-        """Return, for each row, cosines and rows of its k nearest among all other rows, found the way `nearest` finds."""
+        """Return, for each of `rows`, the cosines and rows of its k nearest vectors among all other rows.
+
+        As in `nearest`, an approximate index is used for a small k only.
+        """
         neighbours: list[tuple[Vectors, FaissIds]] = []
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
@@ -126,9 +140,9 @@ class Base:
         return [(line[near], near) for line, near in zip(similarities, nearest, strict=True)]
 
     def _ordered(self, query: Vectors, rows: FaissIds | None, k: int) -> tuple[Vectors, FaissIds]:
-        """Return the k nearest of these rows, or of all if `rows` is None, by the cosines of the vectors themselves.
+        """Return the cosines and rows of the k nearest among `rows`, or among all rows if `rows` is None.
 
-        The index may hold the vectors at lower precision.
+        The cosines are computed from the vectors themselves, because the index may hold them at lower precision.
         """
         similarities = (self.vectors if rows is None else self.vectors[rows]) @ query
         k = min(k, len(similarities))
@@ -137,11 +151,18 @@ class Base:
         return similarities[nearest], nearest if rows is None else rows[nearest]
 
     def _candidates(self, k: int) -> int:
-        """Return how many rows to ask the index for: a quarter more than k if `_ordered` sorts them again."""
+        """Return how many rows to ask the index for, to find the k nearest.
+
+        An index that returns exact cosines is asked for k rows. Any other index is asked for about a quarter more,
+        because `_ordered` then computes the cosines again and sorts the rows.
+        """
         return k if self.kind.faithful else k + k // 4 + 8
 
     def _tuned(self, target: float) -> "Base":
-        """Return the base with the fastest parameter that meets the target, or the slowest, and its measured recall."""
+        """Return the base with the fastest parameter that reaches the target, and with its measured recall.
+
+        If no parameter reaches the target, the slowest one is used.
+        """
         name, values = parameter_of(self.kind.factory, len(self))
         k = min(MAX_NEIGHBOURS, len(self) - 1)
         rows = np.sort(np.random.default_rng(0).choice(len(self), min(_MEASURED_QUERIES, len(self)), replace=False))

@@ -1,7 +1,8 @@
-"""What changed in a library since its base was built: a small number of videos added, replaced or taken out.
+"""The changes of a library since its base was built: a small number of videos that were added, replaced or taken out.
 
-A release stores them in two files. `changes.json` is a list of `{"video_id", "at", "item", "mark"}`; `item` is null for a
-video that was taken out. `changes.npy` holds the vectors of the entries with an item, in the same order.
+A release stores the changes in two files. `changes.json` is a list of `{"video_id", "at", "item", "mark"}`. `item` is
+null for a video that was taken out. `changes.npy` holds the vectors of the entries that have an item, in the same
+order.
 """
 
 from collections.abc import Iterable
@@ -24,8 +25,8 @@ JSON, VECTORS = "changes.json", "changes.npy"
 class Change:
     """The latest change of one video. `item` is None if the video was taken out. `at` has a time zone.
 
-    `mark` is a number of the release store, drawn after the change was committed to the database. It is 0 in changes made
-    before there were marks.
+    `mark` is a rising number that the release store gave after the change was committed to the database. It is 0 in
+    changes by older versions of the lab, which had no marks.
     """
 
     video_id: str
@@ -60,22 +61,22 @@ class Changes:
         return tuple(entry.item for entry in self.entries if entry.item is not None)
 
     def with_all(self, changes: Iterable[tuple[Change, Vectors | None]]) -> "Changes":
-        """Return these changes followed by others, with only the latest change of each video.
+        """Return these changes followed by `changes`, and keep only the latest change of each video.
 
-        A change with an item comes with a unit vector [d], a change without one with None.
+        A change with an item comes with its unit vector [d]. A change without an item comes with None.
         """
         latest = {change.video_id: (change, vector) for change, vector in self.pairs()}
         for change, vector in changes:
-            latest.pop(change.video_id, None)  # so that the video moves to the end
+            latest.pop(change.video_id, None)  # The video is removed first, so that it moves to the end.
             latest[change.video_id] = (change, vector)
         rows = [vector for _, vector in latest.values() if vector is not None]
         stacked = np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.vectors.shape[1]), np.float32)
         return Changes(tuple(change for change, _ in latest.values()), stacked)
 
     def since(self, moment: datetime, mark: int = 0) -> list[tuple[Change, Vectors | None]]:
-        """Return the changes with a higher mark, in the form `with_all` takes them.
+        """Return the changes with a higher mark than `mark`, in the form that `with_all` takes.
 
-        If a change or the caller has no mark, those made at `moment` or later are returned.
+        If a change has no mark or `mark` is 0, the change is returned if it was made at `moment` or later.
         """
         return [
             (entry, vector)
@@ -84,7 +85,7 @@ class Changes:
         ]
 
     def pairs(self) -> list[tuple[Change, Vectors | None]]:
-        """Return all changes with their vectors, in the form `with_all` takes them."""
+        """Return all changes with their vectors, in the form that `with_all` takes."""
         vectors = iter(self.vectors)
         return [(entry, None if entry.item is None else next(vectors)) for entry in self.entries]
 
@@ -95,7 +96,10 @@ class Changes:
 
     @classmethod
     def load(cls, folder: Path, dimension: int) -> Self:
-        """Return the changes in the folder of a verified release. Raises `LibraryError` if the files are inconsistent."""
+        """Return the changes in the folder of a verified release.
+
+        Raises `LibraryError` if the files are inconsistent.
+        """
         try:
             entries = _FILE.validate_json((folder / JSON).read_bytes(), strict=False)
             vectors = np.load(folder / VECTORS, allow_pickle=False)

@@ -25,7 +25,7 @@ _ITEMS = TypeAdapter(list[Item])
 
 def write_base(base: Base, calibration: MeanCosines, folder: Path) -> None:
     """Write a base into an empty folder. Raises `OSError`."""
-    # Not with FAISS's own writer: on a full disk it leaves a part of the file and raises no error.
+    # FAISS's own writer is not used, because on a full disk it leaves a part of the file and raises no error.
     (folder / INDEX).write_bytes(faiss_module().serialize_index(base.index).data)
     if not base.kind.exact:
         np.save(folder / VECTORS, base.vectors)
@@ -44,13 +44,16 @@ def named_videos(release: Release) -> set[str]:
 
 
 def read_base(release: Release) -> Base:
-    """Return the base of a verified release. Raises `LibraryError` if its files are unreadable or disagree."""
+    """Return the base of a verified release.
+
+    Raises `LibraryError` if its files are unreadable or contradict each other.
+    """
     try:
         with _without_garbage_collection():
             items = _ITEMS.validate_json((release.path / ITEMS).read_bytes(), strict=False)
         index = faiss_module().read_index(str(release.path / INDEX))
         kind = IndexKind(**(release.info.get("search") or {"factory": FLAT}))
-        # Searches read only a few vectors of an approximate index, so they need not all be in memory.
+        # If the index is approximate, a search reads only a few vectors. So the file is mapped, not read into memory.
         vectors = (
             _vectors_of(index) if kind.exact else np.load(release.path / VECTORS, mmap_mode="r", allow_pickle=False)
         )
@@ -80,7 +83,7 @@ def read_calibration(release: Release) -> MeanCosines:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Pause the garbage collector. While 100,000 objects are made it frees none, and takes a third of the time."""
+    """Pause the garbage collector. While 100,000 items are made, it would free nothing and take a third of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -11,34 +11,38 @@ import numpy.typing as npt
 from thumblab_core.errors import LabError
 
 MAX_NEIGHBOURS = 200
-"""The most neighbours that any part of the lab asks for. The recall of a library is measured at this number."""
+"""Maximum number of neighbours that any part of the lab asks for.
+
+The recall of a library is measured at this number.
+"""
 
 WINNER_MULTIPLE = 2.0
-"""Least views of a winner, as a multiple of its channel's usual views."""
+"""Minimum views of a winner, as a multiple of its channel's usual views."""
 WINNER_VIEWS_PER_HOUR = 10.0
 WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE = 1_000.0
-"""Least views per hour of a winner whose channel has no baseline yet."""
+"""Minimum views per hour of a winner whose channel has no baseline yet."""
 WINNER_RULE = (
     f"At least {WINNER_MULTIPLE:g} times what its channel usually gets, and {WINNER_VIEWS_PER_HOUR:g} views an hour; where "
     f"the channel has no baseline yet, {WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE:,.0f} views an hour."
 )
-"""The definition of a winner, for people."""
+"""The definition of a winner, in words for people."""
 
 
 def typical_neighbours(count: int) -> int:
-    """Return how many neighbours decide how typical a thumbnail is of a library of `count` items."""
+    """Return how many neighbours measure how typical a thumbnail is of a library of `count` items."""
     return min(MAX_NEIGHBOURS, max(1, count // 10))
 
 
 _ROUNDING = 1e-6
-"""Tolerance for comparing cosines: FAISS, numpy and PostgreSQL round the same cosine a little differently."""
+"""Tolerance for comparing cosines, because FAISS, numpy and PostgreSQL round the same cosine a little differently."""
 
 
 def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) -> float:
-    """Return the percentile of a picture, 0 to 100: the share of a library's pictures that have at most its mean cosine.
+    """Return the percentile of a picture in a library, 0 to 100.
 
-    `mean` is its mean cosine to its nearest neighbours; `sorted_means` [n] is the same of each picture of the library to
-    the others.
+    `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] holds this figure
+    for each picture of the library, compared with the others. The percentile is the percentage of these figures that
+    are at most `mean`.
     """
     count = np.searchsorted(sorted_means, mean + _ROUNDING, side="right")
     return float(count / len(sorted_means) * 100.0)
@@ -49,16 +53,17 @@ class LibraryError(LabError):
 
 
 class RebuildRequiredError(LibraryError):
-    """The served index cannot take this change in place; the library must be rebuilt."""
+    """The served index cannot take this change in place. The library must be rebuilt."""
 
 
 @dataclass(frozen=True)
 class Item:
     """One video of the library.
 
-    `outlier_multiple` is its views over the median of its channel's videos in the same age band (`age_band` of the
-    database). If the channel has too few of them, it is its views per hour over the channel's median at any age. It is None
-    if the channel has no baseline. `published_on` is None in old releases, which did not record it.
+    `outlier_multiple` is the video's views divided by the median of its channel's videos in the same age band
+    (`age_band` of the database). If the channel has too few such videos, it is the video's views per hour divided by
+    the channel's median at any age. It is None if the channel has no baseline. `published_on` is None in old releases,
+    which did not record it.
     """
 
     video_id: str
@@ -73,7 +78,8 @@ class Item:
     def winner(self) -> bool:
         """Whether the video is a winner, see `WINNER_RULE`.
 
-        A high multiple of almost no views means nothing. Without a baseline, only a rate that would trend counts.
+        A high multiple of a very low number of views means nothing, so a minimum of views per hour is required as well.
+        A channel without a baseline has no multiple, so the minimum is much higher there.
         """
         if self.outlier_multiple is None:
             return self.views_per_hour >= WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE
@@ -88,15 +94,18 @@ class Neighbour(NamedTuple):
 
 
 def examples_of(near: Sequence[Neighbour], k: int) -> list[Neighbour]:
-    """Return the first k winners of neighbours sorted nearest first, or the first k of any kind if none is a winner."""
+    """Return the first k winners of `near`, which is sorted nearest first.
+
+    If none is a winner, return the first k of all.
+    """
     return [neighbour for neighbour in near if neighbour.item.winner][:k] or list(near[:k])
 
 
 @dataclass(frozen=True)
 class PublishedBetween:
-    """Limits a search to videos published from `since` to `until`, both included. None means no limit.
+    """The limits of a search to videos published from `since` to `until`, both included. None means no limit.
 
-    A video with an unknown day is outside every limit.
+    A video without a known day of publication is outside every limit.
     """
 
     since: date | None = None

@@ -1,4 +1,7 @@
-"""Which FAISS index a library gets: chosen by its size, or given in the settings as a factory string of FAISS."""
+"""Choose and make the FAISS index of a library.
+
+The size of the library decides which index it gets, unless the settings name one with a factory string of FAISS.
+"""
 
 import os
 import re
@@ -14,13 +17,19 @@ from thumblab_core.index.items import LibraryError
 
 AUTO, FLAT = "auto", "Flat"
 FLAT_UP_TO = 10_000
-"""Up to this many vectors, comparing with each takes about a millisecond, and no index has to be trained."""
+"""Up to this many vectors, a library gets an exact index, which needs no training.
+
+To compare a query with so many vectors takes about a millisecond.
+"""
 
 _TRAINING_SAMPLE = 30_000
 _KMEANS_ITERATIONS = 5
-"""Iterations for the lists. Doubling these and the training sample takes four times as long, and search gets no faster."""
+"""Iterations of k-means in the training of an index with lists (IVF).
 
-# The index stores the vectors at full or half precision, and no step before it transforms them.
+With twice the iterations and twice the training sample, training takes four times as long, and search gets no faster.
+"""
+
+# The pattern matches an index that stores the vectors at full or half precision, without transforming them first.
 _FAITHFUL = re.compile(r"(IDMap2?,)?((IVF\d+(_HNSW\d+)?|HNSW\d+),)?(Flat|SQfp16)")
 
 
@@ -30,10 +39,11 @@ class UntrainableError(LibraryError):
 
 @dataclass(frozen=True)
 class IndexKind:
-    """How a library is searched: a FAISS factory string, and the one parameter that trades time for recall.
+    """The kind of a library's index: a FAISS factory string, and the one parameter that trades time for recall.
 
-    `recall` is the share of the true `k` nearest vectors that is found. It is measured on `queries` vectors of the library,
-    each against all others. `note` says why the index differs from what was asked for, if it does.
+    `recall` is the share of the true `k` nearest vectors that is found. It is measured on `queries` vectors of the
+    library, each against all others. `note` says why the index is not the requested one, or why it misses the target
+    recall. If neither is the case, it is None.
     """
 
     factory: str
@@ -51,7 +61,7 @@ class IndexKind:
 
     @property
     def faithful(self) -> bool:
-        """Whether the index returns the cosines of the vectors, to 1e-4. For other indices they are computed again."""
+        """Whether the cosines that the index returns are right to 1e-4. For other indices, they are computed again."""
         return _FAITHFUL.fullmatch(self.factory) is not None
 
     def as_json(self) -> dict[str, Any]:
@@ -81,8 +91,10 @@ def trained(vectors: Vectors, factory: str) -> Any:
     try:
         index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
-        raise LibraryError(f"FAISS knows no index {factory!r} ({_short(error)}); set THUMBLAB_INDEX_FACTORY") from None
-    with suppress(RuntimeError):  # raised by an index without lists
+        raise LibraryError(
+            f"FAISS knows no index {factory!r} ({_short(error)}); change THUMBLAB_INDEX_FACTORY"
+        ) from None
+    with suppress(RuntimeError):  # An index without lists raises this error.
         faiss.extract_index_ivf(index).cp.niter = _KMEANS_ITERATIONS
     sample = vectors
     if len(vectors) > _TRAINING_SAMPLE:
@@ -100,7 +112,7 @@ def trained(vectors: Vectors, factory: str) -> Any:
 
 
 def parameter_of(factory: str, count: int) -> tuple[str | None, list[int]]:
-    """Return the name of the parameter that trades time for recall, and the values to try, the fastest first."""
+    """Return the name of the parameter that trades time for recall, and the values to try, fastest first."""
     lists = re.search(r"\bIVF(\d+)", factory)
     if lists is not None:
         return "nprobe", _rising(1, int(lists[1]))
@@ -114,12 +126,15 @@ def set_parameter(index: Any, name: str, value: int) -> None:
     try:
         faiss_module().ParameterSpace().set_index_parameter(index, name, value)
     except RuntimeError as error:
-        raise LibraryError(f"the FAISS index takes no {name} ({_short(error)})") from None
+        raise LibraryError(f"the FAISS index has no parameter {name} ({_short(error)})") from None
 
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """Let FAISS use all cores, for work that is large enough to share. Elsewhere it uses the calling thread only."""
+    """Let FAISS use all cores inside the context.
+
+    Use it for large work only. Outside, FAISS uses the calling thread only.
+    """
     faiss = faiss_module()
     faiss.omp_set_num_threads(os.cpu_count() or 1)
     try:
@@ -129,9 +144,9 @@ def all_cores() -> Iterator[None]:
 
 
 def faiss_module() -> Any:
-    """Import FAISS, and make it use one thread for calls from this thread.
+    """Return the imported FAISS module. Calls from the current thread then use this thread only.
 
-    One query is too little work to share: waking a second thread costs up to ten times the search.
+    One query is too little work to share. Waking a second thread takes up to ten times as long as the search.
     """
     import faiss
 

@@ -1,7 +1,7 @@
 """The library of a niche: build it from vectors, change it, search it, save it as a release and load it.
 
-It consists of a base that was built at once, and of what has changed since. A change neither computes nor writes any part of
-the base again.
+A library consists of a base, which was built in one step, and of the changes since then. A change neither computes nor
+writes any part of the base again.
 """
 
 import json
@@ -33,11 +33,14 @@ from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
-"""A library takes at least and at most this many changes in place, see `NicheIndex.overdue`."""
+"""Lower and upper bound of the number of changes that a library takes in place, see `NicheIndex.overdue`."""
 
 
 class NicheIndex:
-    """The library of one niche in the space of one encoder. It never changes, and many threads may search it at once."""
+    """The library of one niche, with vectors of one encoder.
+
+    It never changes, and many threads may search it at once.
+    """
 
     def __init__(
         self,
@@ -71,7 +74,7 @@ class NicheIndex:
 
     @property
     def calibrated(self) -> bool:
-        """Whether `percentile` works: the library has, and was built of, two thumbnails or more."""
+        """Whether `percentile` works. The library and its base must each have two thumbnails or more."""
         return len(self) > 1 and len(self._calibration) > 0
 
     @property
@@ -117,15 +120,16 @@ class NicheIndex:
         return cls(base, Changes.none(base.dimension), mean_cosines_of(base), encoder, scores)
 
     def changed(self, changes: Iterable[tuple[Change, Vectors | None]]) -> "NicheIndex":
-        """Return the library with videos added, replaced or taken out, in this order.
+        """Return a new library, to which `changes` were applied in their order.
 
-        A change with an item comes with its unit vector [d]. Raises `LibraryError` for a vector that does not belong in this
-        library. It does not limit the number of changes; see `overdue`.
+        A change adds a video, replaces it or takes it out. A change with an item comes with its unit vector [d]. Raises
+        `LibraryError` for a vector that does not belong in this library. The number of changes is not limited here; see
+        `overdue`.
         """
         changes = list(changes)
         for change, vector in changes:
             if (change.item is None) != (vector is None):
-                raise LibraryError(f"{change.video_id}: give a vector with an item, and no vector without one")
+                raise LibraryError(f"{change.video_id}: give a vector with an item, and no vector without an item")
             if vector is not None:
                 self._require_valid(vector, change.video_id)
         combined = self.changes.with_all(changes)
@@ -138,14 +142,15 @@ class NicheIndex:
         if len(self.changes) <= most:
             return None
         return (
-            f"{len(self.changes)} videos changed since its {len(self._base)} videos were built, and at most {most} changes "
-            "are taken in place"
+            f"{len(self.changes)} videos changed since the library was built of {len(self._base)} videos, and at most "
+            f"{most} changes are taken in place"
         )
 
     def search(self, vector: Vectors, k: int, only: PublishedBetween | None = None) -> list[Neighbour]:
-        """Return the k items nearest to a unit vector [d], nearest first; fewer if there are fewer.
+        """Return the k items nearest to a unit vector [d], nearest first.
 
-        With `only`, every admitted video is compared, so that few admitted ones are found too.
+        If there are fewer than k items, all of them are returned. With `only`, the vector is compared with every video
+        that it admits, so that these videos are found even if they are few.
         """
         self._require_valid(vector, "the query")
         if only is None or only == PublishedBetween():
@@ -166,9 +171,9 @@ class NicheIndex:
     def percentile(self, vector: Vectors) -> float:
         """Return how typical a unit vector [d] is of the library, 0 to 100.
 
-        Its mean cosine to the k nearest items is placed in the distribution of the same mean over the items of the base,
-        each against all others. k is a tenth of the library, at most 200. Raises `LibraryError` if the library is not
-        `calibrated`.
+        The result is a percentile. The vector's mean cosine to its k nearest items is compared with this figure of
+        every item of the base. k is a tenth of the library, but at most 200. Raises `LibraryError` if the library is
+        not `calibrated`.
         """
         if not self.calibrated:
             raise LibraryError("a library of fewer than two thumbnails has no distribution to compare with")
@@ -177,7 +182,7 @@ class NicheIndex:
         return percentile_among(self._calibration, similarities.mean())
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest of a release says of the library."""
+        """Return what the manifest of a release says about the library."""
         return {
             "encoder": self.encoder,
             "dimension": self.dimension,
@@ -198,12 +203,18 @@ class NicheIndex:
             self.changes.save(folder)
 
     def save_changes(self, folder: Path) -> None:
-        """Write only the files that differ from the release of the base. The store takes over the others."""
+        """Write only the files that differ from the release of the base.
+
+        The release store takes over the other files.
+        """
         self.changes.save(folder)
 
     @staticmethod
     def video_ids(release: Release) -> set[str]:
-        """Return the ids of all videos in the files of a release, also of those taken out, without loading vectors."""
+        """Return the ids of all videos in the files of a release, including videos that were taken out.
+
+        Loads no vectors.
+        """
         ids = named_videos(release)
         if CHANGES in release.files:
             ids |= {entry["video_id"] for entry in json.loads((release.path / CHANGES).read_bytes())}
@@ -213,7 +224,8 @@ class NicheIndex:
     def load(cls, release: Release, beside: "NicheIndex | None" = None) -> "NicheIndex":
         """Verify and load a release. Raises `LabError` if a file is damaged or disagrees with the manifest.
 
-        If `beside` was loaded from the same base, the files of the base are not read or verified again.
+        `beside` is a library that is already loaded. If it has the same base, the files of the base are not read or
+        verified again.
         """
         digests = {name: release.files[name] for name in BASE_FILES if name in release.files}
         try:
@@ -234,14 +246,15 @@ class NicheIndex:
             raise LibraryError(f"{release} holds {len(library)}x{library.dimension}, not {count}x{dimension}")
         return library
 
-    # A position is a row of the base, or after all those, a row of the changes.
+    # Below, the position of an item counts the rows of the base first, and then the rows of the changes.
 
     def _nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
         """Return cosines and positions of the k nearest items, nearest first."""
         k = min(k, len(self))
         if not self.changes.entries:
             return self._base.nearest(query, k)
-        # Replaced rows of the base are found too, and dropped. So more rows are asked for, and twice as many the next time.
+        # The base also finds rows that were replaced, and they are dropped here. So more than k rows are asked for. If
+        # too few remain, twice as many are asked for.
         asked = k + min(self._replaced_count, 16)
         while True:
             similarities, rows = self._base.nearest(query, asked)
@@ -257,7 +270,7 @@ class NicheIndex:
         )
 
     def _similarities(self, positions: FaissIds, query: Vectors) -> Vectors:
-        """Return the cosines of rising positions to the query."""
+        """Return the cosines of the items at `positions`, which must be in rising order, to the query."""
         old = positions[positions < len(self._base)]
         new = positions[len(old) :] - len(self._base)
         return np.concatenate([self._base.vectors[old] @ query, self.changes.vectors[new] @ query])

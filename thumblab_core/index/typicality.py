@@ -1,4 +1,7 @@
-"""How similar the items of a library are to their own neighbours. It places a new thumbnail among them."""
+"""Measure how similar the items of a library are to their nearest neighbours.
+
+A new thumbnail is compared with these figures, to find how typical it is of the library.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,14 +11,14 @@ from thumblab_core.index.items import typical_neighbours
 from thumblab_core.index.kinds import FLAT_UP_TO
 
 MeanCosines = npt.NDArray[np.float32]
-"""float32 [n], rising: for each item, its mean cosine to its k nearest other items (`typical_neighbours`)."""
+"""Mean cosine of each item to its k nearest other items, float32 [n], rising. `typical_neighbours` returns k."""
 
 _SAMPLE = 5_000
-"""Items that are measured if the library has more than `FLAT_UP_TO`."""
+"""Number of items that are measured if the library has more than `FLAT_UP_TO` items."""
 
 
 def mean_cosines_of(base: Base) -> MeanCosines:
-    """Return the calibration of a base. It is empty if the base has fewer than two items."""
+    """Return the mean cosines of the items of a base. The result is empty if the base has fewer than two items."""
     count = len(base)
     if count < 2:
         return np.zeros(0, np.float32)

@@ -1,9 +1,10 @@
-"""Channel adapters: what the videos of one channel add to the model (partial pooling).
+"""Channel adapters, which adapt the model's scores to one channel by the channel's own videos (partial pooling).
 
-The model knows what works on channels in general. How much that is worth on an unseen channel was measured at training
-(`Adapter.score_slope`). What a channel's own videos say beyond that is learnt for this channel alone, by kernel ridge
-regression over the model's inputs. The kernel is Gaussian: a video unlike all videos of the channel gets nothing from
-them. The adapter's effect therefore grows with the number of videos.
+The model learns what works on channels in general. An adapter multiplies its score by `Adapter.score_slope`, which was
+measured on unseen channels at training. Then it adds what the channel's own videos show beyond that. This part is a
+kernel ridge regression over the model's inputs, fitted for this channel alone. The kernel is Gaussian, so a video that
+is unlike all videos of the channel gets almost nothing added. The effect of the adapter therefore grows with the number
+of videos.
 """
 
 from collections.abc import Mapping
@@ -22,13 +23,19 @@ LEAST_VIDEOS = 5
 """Minimum number of videos for an adapter."""
 
 MOST_VIDEOS = 1_000
-"""Maximum number of videos in an adapter; the newest are used. Each takes 7 kB where pictures have 1,024 dimensions."""
+"""Maximum number of videos in an adapter. If a channel has more, the newest are used.
+
+Each video takes 7 kB if picture vectors have 1,024 dimensions.
+"""
 
 _LENGTH = 1.0
 """Length scale of the kernel. Pictures, titles and words in the standardised inputs have length 1 each."""
 
 _NOISE = 0.5
-"""Variance of the views that is chance, over the variance that the channel's taste explains. docs/training-recipe.md."""
+"""Ratio of two variances of views: what is chance, divided by what the channel's taste explains.
+
+See docs/training-recipe.md.
+"""
 
 FILE = "adapters.safetensors"
 
@@ -39,8 +46,9 @@ class Adapter:
 
     `inputs`: standardised inputs of the videos, float16 [m, d]. `weights`: their weights, float32 [m].
     `score_slope`: slope of true log views on the model's score, measured on unseen channels, 0 to 1.
-    `quantiles`: the 101 percentiles of the adapted scores of the channel's own videos, each by an adapter of the others.
-    None below 20 videos, and in adapters made before the quantiles were stored.
+    `quantiles`: the 101 percentiles of the adapted scores of the channel's own videos. Each video is scored by an
+    adapter of the other videos. None if there are fewer than 20 videos, or if an older version of the lab made the
+    adapter.
     """
 
     inputs: npt.NDArray[np.float16]
@@ -56,22 +64,26 @@ class Adapter:
     def adjust(self, inputs: Floats, scores: Floats) -> npt.NDArray[np.float32]:
         """Return the scores [n] for this channel in log views.
 
-        `inputs` [n, d] are standardised; `scores` [n] are the model's.
+        `inputs` [n, d] are standardised. `scores` [n] are the scores of the model.
         """
         added = _kernel(inputs, self.inputs) @ self.weights
         adjusted: npt.NDArray[np.float32] = (self.score_slope * scores + added).astype(np.float32)
         return adjusted
 
     def percentile(self, score: float) -> float | None:
-        """Return the percentile of an adapted score among the channel's own videos, 0 to 100. None without `quantiles`."""
+        """Return the percentile of an adapted score among the channel's own videos, 0 to 100.
+
+        None without `quantiles`.
+        """
         return None if self.quantiles is None else percentile_of(score, self.quantiles)
 
 
 def fit_adapter(inputs: Floats, scores: Floats, above: Floats, score_slope: float) -> Adapter | None:
-    """Fit the adapter of one channel. Return None where the channel has fewer than five videos.
+    """Fit the adapter of one channel. Return None if the channel has fewer than five videos.
 
-    The rows are the channel's videos, oldest first. `inputs` [m, d] are standardised; `scores` [m] are the model's;
-    `above` [m] are log views above the channel's trend. For `score_slope` see `Adapter`.
+    The rows are the channel's videos, oldest first. `inputs` [m, d] are standardised. `scores` [m] are the scores of
+    the model. `above` [m] says how far the log views of each video are above the channel's trend. For `score_slope`,
+    see `Adapter`.
     """
     inputs, scores, above = (values[-MOST_VIDEOS:] for values in (inputs, scores, above))
     if len(above) < LEAST_VIDEOS:
@@ -84,7 +96,7 @@ def fit_adapter(inputs: Floats, scores: Floats, above: Floats, score_slope: floa
     weights = np.linalg.solve(kernel, centred)
     quantiles = None
     if len(centred) >= LEAST_PLACED:
-        # Leave-one-out predictions of kernel ridge regression in closed form.
+        # This is the closed form of the leave-one-out predictions of kernel ridge regression.
         left_out = centred - weights / np.diagonal(np.linalg.inv(kernel))
         quantiles = percentiles(model_part + left_out).astype(np.float32)
     return Adapter(stored, weights.astype(np.float32), score_slope, quantiles)
@@ -101,7 +113,7 @@ def _kernel(first: Floats, second: Floats) -> npt.NDArray[np.float64]:
 class Adapters:
     """The adapters of many channels, in memory or in the file of a release.
 
-    Those of a file are read one at a time on request, because a corpus has thousands of channels.
+    Adapters in a file are read one at a time when they are asked for, because a corpus has thousands of channels.
     """
 
     def __init__(self, in_memory: Mapping[str, Adapter] | None = None, path: Path | None = None) -> None:
@@ -132,7 +144,7 @@ class Adapters:
         return cls(path=folder / FILE)
 
     def of(self, channel: str, inputs: int) -> Adapter | None:
-        """Return the adapter of a channel, or None where it has none.
+        """Return the adapter of a channel, or None if the channel has none.
 
         Raises `LabError` when the adapter does not fit a model with `inputs` inputs.
         """
@@ -160,7 +172,7 @@ class Adapters:
 
 
 def _valid(quantiles: npt.NDArray[np.float32] | None) -> bool:
-    """Return whether the quantiles, if any, are 101 rising values."""
+    """Return whether the quantiles are 101 rising values. Missing quantiles are valid."""
     return quantiles is None or (quantiles.shape == (101,) and bool((np.diff(quantiles) >= 0).all()))
 
 

@@ -1,4 +1,6 @@
-"""Channel adapters that were added after a model was trained: releases of kind `adapter`, with the channel as scope.
+"""Channel adapters that were added after a model was trained. Each is a release of kind `adapter`.
+
+The scope of the release is the channel.
 
     adapter/<channel_id>/<release_id>/adapters.safetensors      see `thumblab_core.ranking.adapters`; empty below five videos
     adapter/<channel_id>/<release_id>/videos.json               the ids of the videos in it
@@ -30,10 +32,10 @@ _CHANNEL_ID = re.compile(CHANNEL_ID)
 
 @dataclass(frozen=True)
 class ChannelAdapterInfo:
-    """What the release of a channel adapter says of itself.
+    """The description of a channel adapter in the manifest of its release.
 
-    `model`: release id of the model that it was fitted for. `videos`: number of videos in it. `newest`: publication time of
-    the newest of them (ISO 8601), None without videos.
+    `model`: release id of the model that the adapter was fitted for. `videos`: number of videos in the adapter.
+    `newest`: publication time of the newest of these videos (ISO 8601), or None if there are none.
     """
 
     channel_id: str
@@ -45,7 +47,7 @@ class ChannelAdapterInfo:
 
 @dataclass(frozen=True)
 class ChannelAdapter:
-    """A channel adapter as it is served. `adapter` is None where the channel has too few videos."""
+    """A channel adapter that was read from its release. `adapter` is None if the channel has too few videos."""
 
     release_id: str
     about: ChannelAdapterInfo
@@ -53,7 +55,7 @@ class ChannelAdapter:
 
 
 class ChannelAdapters:
-    """The channel adapters in a release store. Methods that take a channel id raise `LabError` where it is not valid."""
+    """The channel adapters in a release store. Methods that take a channel id raise `LabError` if it is not valid."""
 
     def __init__(self, store: ReleaseStore) -> None:
         self.store = store
@@ -65,7 +67,10 @@ class ChannelAdapters:
         return sorted(name for name in names if _CHANNEL_ID.fullmatch(name) and self._exists(name))
 
     def titles(self) -> dict[str, str]:
-        """Return the title of each channel that has an adapter, by its id. Reads no adapter; a damaged one has no title."""
+        """Return the title of each channel that has an adapter, by its id.
+
+        Only manifests are read, and no adapters. If a manifest cannot be read, the title is empty.
+        """
         titles = {}
         for channel_id in self.channels():
             try:
@@ -76,9 +81,9 @@ class ChannelAdapters:
         return titles
 
     def find(self, name: str) -> str | None:
-        """Return the id of the channel that has an adapter and this id or exact title, or None.
+        """Return the id of the channel that has an adapter and whose id or exact title is `name`, or None.
 
-        Raises `LabError` where several have the title.
+        Raises `LabError` if several channels have this title.
         """
         titles = self.titles()
         if name in titles:
@@ -89,18 +94,21 @@ class ChannelAdapters:
         return ids[0] if ids else None
 
     def suggestion(self, name: str) -> str:
-        """Return "; do you mean TITLE?" with the title that is most like the name or @handle; empty if none is like it."""
+        """Return "; do you mean TITLE?", with the title that is most similar to `name`, a title or @handle.
+
+        The result is empty if no title is similar.
+        """
         return suggestion(name.removeprefix("@"), filter(None, self.titles().values()))
 
     def not_found(self, name: str) -> str:
-        """Return a sentence that no channel of this name has an adapter, with the title that is probably meant."""
+        """Return the error sentence for a `name` that has no adapter. It suggests the title that is probably meant."""
         hint = self.suggestion(name)
         return f"no adapter of {name!r} was added{hint or ';'} `thumblab channel list` shows the added ones"
 
     def current_id(self, channel_id: str) -> str | None:
-        """Return the id of the served release of a channel's adapter, or None. Cheap enough for every request.
+        """Return the id of the served release of a channel's adapter, or None.
 
-        Raises `LabError` where the pointer cannot be read.
+        Only one small file is read, so every request may call this. Raises `LabError` if the pointer cannot be read.
         """
         scope = _checked(channel_id)
         try:
@@ -109,11 +117,12 @@ class ChannelAdapters:
             raise LabError(f"the pointer of {ADAPTER}/{scope} cannot be read ({type(error).__name__})") from None
 
     def load(self, channel_id: str, release_id: str) -> ChannelAdapter:
-        """Verify and read a channel adapter. Raises `LabError` when it is damaged, or belongs to another channel."""
+        """Verify and read a channel adapter. Raises `LabError` if it is damaged or belongs to another channel."""
         release = self.store.get(ADAPTER, _checked(channel_id), release_id)
         release.verify()
         about = _info(release)
-        if about.channel_id != channel_id:  # on some file systems, ids that differ only in case are the same folder
+        # On some file systems, two ids that differ only in upper and lower case share one folder.
+        if about.channel_id != channel_id:
             raise LabError(f"{release} is the adapter of another channel")
         try:
             adapter = Adapters.load(release.path).of(channel_id, int(release.info["dimension"]))
@@ -134,8 +143,8 @@ class ChannelAdapters:
     ) -> Release:
         """Publish and serve a channel adapter, and remove the channel's older releases.
 
-        Older releases may hold data of videos that have been deleted since. `dimension`: number of the model's inputs.
-        `videos`: ids of the videos in it. `more`: further entries of the manifest.
+        The older releases are removed because they may hold data of videos that were deleted since. `dimension`: number
+        of the model's inputs. `videos`: ids of the videos in the adapter. `more`: further entries of the manifest.
         """
         scope = _checked(about.channel_id)
 
@@ -150,11 +159,11 @@ class ChannelAdapters:
         return release
 
     def changing(self, channel_id: str) -> AbstractContextManager[None]:
-        """Lock the channel's adapter against changes by others, see `ReleaseStore.changing`."""
+        """Lock the channel's adapter against changes by other processes, see `Serving.changing`."""
         return self.store.serving.changing(ADAPTER, _checked(channel_id))
 
     def remove(self, channel_id: str) -> bool:
-        """Withdraw the channel's adapter and delete all its releases. Return whether there was one."""
+        """Withdraw the channel's adapter and delete all its releases. Return whether the channel had an adapter."""
         scope = _checked(channel_id)
         if not (self.store.root / ADAPTER / scope).is_dir():
             return False

@@ -1,10 +1,13 @@
-"""How sure the lab says it is of a winner. It depends on the percentage that is shown, so words and number agree."""
+"""Decide how sure the lab says it is of a winner: clear, leaning or too close to call.
+
+The words depend on the whole percentage that is shown, so that words and percentage agree.
+"""
 
 import numpy as np
 import numpy.typing as npt
 
 CLEAR, LEANING = 75, 60
-"""Minimum whole percentages of a clear and of a leaning winner. Below both the pair is too close to call."""
+"""Minimum whole percentages of a clear and of a leaning winner. A pair below both is too close to call."""
 
 
 def percent(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -13,5 +16,5 @@ def percent(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 
 def is_too_close(probability: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Return whether a pair is too close to call, from the likelier winner's probabilities, 0.5 to 1."""
+    """Return whether a pair is too close to call. `probability` is that of its likelier winner, 0.5 to 1."""
     return np.asarray(percent(probability) < LEANING, np.bool_)

@@ -1,8 +1,9 @@
-"""Whether a picture resembles any picture that a model was trained on. If it does not, its score means nothing.
+"""Decide whether a picture resembles any picture that a model was trained on. If it does not, its score means nothing.
 
-A picture is compared by its cosine to the nearest training picture. The threshold is measured on the training pictures:
-for each one, the cosine to the nearest picture of *other* channels, as for a picture of a new channel. The threshold is the
-1st percentile of these cosines. Measured by `python -m benchmarks.familiar`, see docs/evaluation.md.
+A picture is familiar if its cosine to the nearest training picture is at least a threshold. To find the threshold, each
+training picture is compared with the nearest picture of *another* channel, because a new picture may also come from a
+new channel. The threshold is the 1st percentile of these cosines. `python -m benchmarks.familiar` measures how well it
+works, see docs/evaluation.md.
 """
 
 from dataclasses import dataclass
@@ -18,20 +19,26 @@ from thumblab_core.errors import LabError
 FILE = "familiar.safetensors"
 
 LEAST = 50
-"""Minimum number of pictures for a threshold. With fewer, their lowest hundredth is less than one picture."""
+"""Minimum number of pictures for a threshold. A hundredth of fewer pictures is less than half a picture."""
 
 MOST = 2_000
-"""Maximum number of pictures that are stored, drawn at random. More find no nearer pictures and take longer to read."""
+"""Maximum number of pictures that are stored, drawn at random.
+
+More pictures would take longer to read, and would hardly contain a nearer one.
+"""
 
 _LOWEST = 1.0
-"""Percentile of the nearest cosines that is the threshold."""
+"""The threshold is this percentile of the cosines to the nearest picture."""
 _BLOCK = 256
-"""Rows of cosines that are computed at once."""
+"""Number of pictures whose cosines are computed at once."""
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """Training pictures as unit vectors, float16 [m, d], and the minimum cosine to the nearest of them."""
+    """Training pictures as unit vectors, float16 [m, d], and the threshold `least`.
+
+    A picture is familiar if its cosine to the nearest training picture is at least `least`.
+    """
 
     pictures: npt.NDArray[np.float16]
     least: float
@@ -40,13 +47,14 @@ class Familiarity:
     def of(cls, pictures: Vectors, channels: npt.NDArray[np.str_]) -> Self | None:
         """Measure the threshold on training pictures, unit vectors [n, d], and their channels [n].
 
-        Return None where there are fewer than 50 pictures.
+        Return None if there are fewer than 50 pictures.
         """
         chosen = np.sort(np.random.default_rng(0).permutation(len(pictures))[:MOST])
         if len(chosen) < LEAST:
             return None
         kept, channel = pictures[chosen].astype(np.float16), channels[chosen]
-        single_channel = len(np.unique(channel)) == 1  # then each picture is compared with the other pictures of it
+        # If there is only one channel, each picture is compared with the channel's other pictures.
+        single_channel = len(np.unique(channel)) == 1
         nearest = np.empty(len(kept), np.float32)
         for start in range(0, len(kept), _BLOCK):
             rows = np.arange(start, min(start + _BLOCK, len(kept)))
@@ -70,9 +78,9 @@ class Familiarity:
 
     @classmethod
     def load(cls, folder: Path, dimension: int) -> Self | None:
-        """Read the file of a release whose picture vectors have `dimension` dimensions. Return None without such a file.
+        """Read the familiarity file of a release. Return None if the release has no such file.
 
-        Raises `LabError` when the file is damaged or of another dimension.
+        Raises `LabError` if the file is damaged, or if its vectors do not have `dimension` dimensions.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file

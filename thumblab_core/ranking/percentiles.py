@@ -1,4 +1,4 @@
-"""Place a score among the scores of other videos: the 101 percentiles that a release stores."""
+"""Place a score among the scores of other videos, of which a release stores the 101 percentiles."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 LEAST_PLACED = 20
-"""Minimum number of videos that a score is placed among, of a niche or of a channel."""
+"""A score is placed among the videos of a niche or a channel only if there are at least this many of them."""
 
 _RANKS = np.arange(101.0)
 
@@ -17,5 +17,5 @@ def percentiles(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def percentile_of(score: float, quantiles: Sequence[float] | npt.NDArray[np.floating]) -> float:
-    """Return the percentile of a score, 0 to 100, among scores with these 101 `percentiles`."""
+    """Return the percentile of a score, 0 to 100, among scores whose 101 `percentiles` are `quantiles`."""
     return float(np.interp(score, quantiles, _RANKS))

@@ -1,14 +1,14 @@
 """The ranking model: a network over [picture; title; the title's facts and words], with three kinds of heads.
 
-    inputs      picture d_i; title d_t; FACTS; WORDS: see `model_inputs`; standardised, each block to length 1
-    linear      d -> 1                      a linear model, which is all that a few thousand videos can teach
-    trunk       d without WORDS -> 512      it would only memorise two thousand columns of words
-    pairwise    512 -> 256 -> 128 -> 1      what the linear model misses; the score is the sum of both
-    absolute    512 -> 512 -> 256 -> 1      engagement 0-1: the expected percentile among the channel's own videos
-    auxiliary   512 -> 256 -> 1, six times  the measured sub-scores, which keep the trunk on what is in the picture
+    inputs      d = d_i (picture) + d_t (title) + FACTS + WORDS; see `model_inputs` and `Ranker.fit_scale`
+    linear      d -> 1                      a linear model; a few thousand videos can teach no more than this
+    trunk       d without WORDS -> 512      gets no WORDS, because it would only memorise their two thousand columns
+    pairwise    512 -> 256 -> 128 -> 1      learns what the linear model misses; the score is the sum of the two
+    absolute    512 -> 512 -> 256 -> 1      predicts engagement, 0-1: the percentile among the channel's own videos
+    auxiliary   512 -> 256 -> 1, six times  predicts the measured sub-scores, so that the trunk learns the picture
 
-The score is in log views: 1 more means an expected e times the views that the channel's videos usually get.
-`thumblab_core.ranking.adapters` has what a channel adapter adds.
+The score is in log views, relative to what the channel's videos usually get. A score that is higher by 1 means e times
+as many expected views. See `thumblab_core.ranking.adapters` for what a channel adapter adds.
 """
 
 import math
@@ -25,19 +25,19 @@ from thumblab_core.ranking.title_facts import FACTS, VERSION, WORDS, title_facts
 from thumblab_core.sub_scores import NAMES
 
 _FACTS_LENGTH = 0.5
-"""Length of the title facts in the standardised inputs; pictures and titles have length 1."""
+"""Length of the title facts in the standardised inputs. Pictures and titles have length 1."""
 _CONSTANT = 1e-4
 """Standard deviation up to which an input counts as constant."""
 _FARTHEST = 5.0
-"""Standard deviations at which an input is clipped."""
+"""Number of standard deviations at which an input is clipped."""
 
 _GAIN = 20.0
-"""A block of length 1 has values near 1 when multiplied by this, the scale that usual learning rates expect."""
+"""Factor for the inputs. It brings the values of a block of length 1 near 1, which usual learning rates expect."""
 
 
 @dataclass(frozen=True)
 class RankerConfig:
-    """The architecture, the fingerprints of the encoders that it was trained with, and the version of the title facts."""
+    """The architecture of a model, the fingerprints of its encoders, and the version of its title facts."""
 
     image_encoder: str
     title_encoder: str
@@ -67,10 +67,10 @@ class Predictions:
 
 
 class Ranker(nn.Module):
-    """The network that the module describes.
+    """The network that the docstring of this module describes.
 
-    Buffers over the inputs [d]: `mean` and `scale` standardise, `reach` is the length of one standard deviation, `gain`
-    multiplies the standardised inputs. `unit` scales the score to log views.
+    Four buffers have a value for each input [d]. `mean` and `scale` standardise the input. `reach` is its standard
+    deviation after that. `gain` multiplies the standardised input. The buffer `unit` scales the score to log views.
     """
 
     mean: Tensor
@@ -108,10 +108,10 @@ class Ranker(nn.Module):
         )  # fmt: skip
 
     def fit_scale(self, inputs: Float32s) -> None:
-        """Fit the standardisation to training inputs [n, d], n of 2 or more. Words are not changed.
+        """Fit the standardisation to training inputs [n, d], with n of at least 2.
 
-        An input that is constant in training is ignored. Nothing can be learnt from it, and a first change of it would
-        outweigh all others.
+        Pictures and titles get length 1, and title facts 0.5. The inputs for words are not changed. An input that is
+        constant in training is set to 0. Nothing can be learnt from it, and its first change would outweigh all others.
         """
         sizes = self.config.image_dimension, self.config.title_dimension, FACTS
         dense = inputs[:, : self.config.dense]
@@ -132,8 +132,8 @@ class Ranker(nn.Module):
     def start(self, line: Float32s, image_length: float, usual: float = 0.5) -> None:
         """Initialise the network so that its score is the linear model `line` [d] over standardised inputs.
 
-        `image_length`: weight of the pictures relative to the other inputs. `usual`: what the absolute head predicts for
-        every picture at first, above 0 and below 1.
+        `image_length`: weight of the pictures relative to the other inputs. `usual`: the value above 0 and below 1 that
+        the absolute head predicts for every picture at first.
         """
         expected = self.absolute[-2]
         assert isinstance(expected, nn.Linear)
@@ -141,7 +141,8 @@ class Ranker(nn.Module):
         expected.bias.fill_(math.log(usual / (1 - usual)))
         self.gain[: self.config.image_dimension] = _GAIN * image_length
         self.linear.weight.copy_(torch.from_numpy(line) / self.gain)
-        self.linear.weight.requires_grad_(False)  # training on pairs would only memorise single words in it
+        # Training on pairs would only make these weights memorise single words, so they stay as they are.
+        self.linear.weight.requires_grad_(False)
         last = self.pairwise[-1]
         assert isinstance(last, nn.Linear)
         last.weight.zero_()
@@ -169,16 +170,17 @@ class Ranker(nn.Module):
 
     @torch.inference_mode()
     def predict(self, inputs: Float32s) -> Predictions:
-        """Return the predictions for inputs [n, d], without any channel adapter. Deterministic."""
+        """Return the predictions for inputs [n, d], without any channel adapter. The result is deterministic."""
         self.eval()
         score, engagement, auxiliary = self(torch.from_numpy(inputs))
         return Predictions(score.numpy(), engagement.numpy(), auxiliary.numpy())
 
 
 def model_inputs(images: Vectors, titles: Vectors, texts: Sequence[str], facts: int = VERSION) -> Float32s:
-    """Return the model's inputs, float32 [n, d], from image vectors [n, d_i], title vectors [n, d_t] and the n titles.
+    """Return the inputs of the model, float32 [n, d].
 
-    `facts`: the version of the title facts that the model was trained with, `RankerConfig.title_facts`.
+    They are made from image vectors [n, d_i], title vectors [n, d_t] and the n titles.
+    `facts`: the version of the title facts that the model was trained with, see `RankerConfig.title_facts`.
     """
     parts = images, titles, title_facts(texts, facts), title_words(texts)
     return np.concatenate(parts, axis=1, dtype=np.float32)

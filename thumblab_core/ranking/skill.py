@@ -1,6 +1,6 @@
-"""How accurate a model's ranking is, as measured in its own release: one figure for each kind of answer.
+"""Read how accurate a model's ranking is. There is one figure for each split of the evaluation.
 
-The figures come from `evaluation.json` of the release, see docs/evaluation.md.
+The figures come from `evaluation.json` in the model's release, see docs/evaluation.md.
 """
 
 import json
@@ -20,10 +20,10 @@ FILE = "evaluation.json"
 
 @dataclass(frozen=True)
 class Skill:
-    """The share of held-out pairs that the model orders correctly (`auc`).
+    """The accuracy of a model's ranking. `auc` is the share of held-out pairs that the model orders correctly.
 
-    `low`, `high`: the ends of its 95 % interval; None where there is no interval. `pairs`, `channels`: how many were
-    evaluated.
+    `low`, `high`: the ends of its 95 % interval, or None if there is no interval. `pairs`, `channels`: how many pairs
+    and channels were evaluated.
     """
 
     auc: float
@@ -39,9 +39,9 @@ class Skill:
 
 
 def read_skills(folder: Path) -> Mapping[str, Skill]:
-    """Return the skills by split, from the files of a release; empty where the release was not evaluated.
+    """Return the skills by split, from the files of a release. The result is empty if the release was not evaluated.
 
-    Raises `LabError` when the file is not valid.
+    Raises `LabError` if the file is not valid.
     """
     path = folder / FILE
     if not path.is_file():
@@ -55,12 +55,12 @@ def read_skills(folder: Path) -> Mapping[str, Skill]:
 
 
 def _is_auc_of_all(row: Mapping[str, Any]) -> bool:
-    """Whether the row has the AUC of the model over all pairs of a split."""
+    """Return whether the row has the AUC of the model over all pairs of a split."""
     return (row["slice"], row["scorer"], row.get("metric", "auc")) == ("all", "model", "auc")
 
 
 def _skill(row: Mapping[str, Any]) -> Skill | None:
-    old = "metric" not in row  # written when AUC was the only metric
+    old = "metric" not in row  # An old row was written when AUC was the only metric.
     auc, low, high = (row[name] for name in (("auc", "auc_low", "auc_high") if old else ("value", "low", "high")))
     if auc is None or not math.isfinite(auc):
         return None

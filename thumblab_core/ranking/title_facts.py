@@ -1,7 +1,7 @@
-"""Features of the surface of a title: its length, its punctuation, its words.
+"""Compute features of the wording of a title: its length, its punctuation and its words.
 
-A sentence encoder captures what a title is about. It does not capture that the viewers of one channel come for "vs" and
-"unboxing", or that capitals stopped working on another; the words themselves do.
+A sentence encoder captures what a title is about. It does not capture that the viewers of one channel like "vs" and
+"unboxing", or that capital letters stopped working on another channel. The features of this module do.
 """
 
 import re
@@ -14,7 +14,7 @@ import numpy as np
 from thumblab_core.arrays import Float32s
 
 BUCKETS = 1_024
-"""Number of hash buckets for words and pairs of words, and again for groups of three or four characters."""
+"""Number of hash buckets for words and pairs of words. There are as many for groups of three or four characters."""
 
 WORDS = 2 * BUCKETS
 """Number of values that `title_words` returns for a title."""
@@ -31,10 +31,13 @@ VERSION = 2
 """Version of the title facts. A model stores the version that it was trained with, and gets facts of that version."""
 
 _PICTOGRAPHS = {
-    1: re.compile("[\u2501-\U0010ffff]"),  # also matches every Chinese, Japanese and Korean letter
+    1: re.compile("[\u2501-\U0010ffff]"),  # This pattern also matches every Chinese, Japanese and Korean letter.
     2: re.compile("[\u20e3\u2300-\u23ff\u2500-\u2bff\ufe0f\U0001f000-\U0001fbff]"),
 }
-"""By version: the Unicode blocks of symbols and emoji, the combining keycap and the emoji variation selector."""
+"""Patterns of pictographs, by the version of the title facts.
+
+Version 2 matches the Unicode blocks of symbols and emoji, the combining keycap and the emoji variation selector.
+"""
 
 FACTS = 5 + len(_MARKS) + 3 + len(_PATTERNS) + 1
 """Number of values that `title_facts` returns for a title."""
@@ -48,8 +51,9 @@ def title_facts(titles: Sequence[str], version: int = VERSION) -> Float32s:
 def title_words(titles: Sequence[str]) -> Float32s:
     """Return the hashed words, pairs of words and groups of characters of each title, float32 [n, WORDS].
 
-    Each half has length 1, or 0 where the title has none. Signed feature hashing (Weinberger et al., ICML 2009) needs no
-    vocabulary, so words that were not seen in training have a place too.
+    The first half of a row is for words and pairs of words, the second for groups of characters. Each half has length
+    1, or 0 if the title has nothing to hash. Signed feature hashing (Weinberger et al., ICML 2009) needs no vocabulary,
+    so words that were not seen in training have a bucket too.
     """
     if not titles:
         return np.zeros((0, WORDS), np.float32)

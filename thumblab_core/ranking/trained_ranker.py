@@ -1,8 +1,8 @@
 """A ranking model as it is released: the network, the channel adapters, and the calibration of its scores.
 
-Files of a release: `model.safetensors`, `adapters.safetensors`, `config.json` (the architecture and how it was trained),
-`calibration.json`, `familiar.safetensors` (see `thumblab_core.ranking.familiarity`) and `evaluation.json` (see
-`thumblab_core.ranking.skill`).
+Files of a release: `model.safetensors`, `adapters.safetensors`, `config.json` (the architecture and how it was
+trained), `calibration.json`, `familiar.safetensors` (see `thumblab_core.ranking.familiarity`) and `evaluation.json`
+(see `thumblab_core.ranking.skill`).
 """
 
 import json
@@ -24,19 +24,21 @@ from thumblab_core.ranking.skill import Skill, read_skills
 from thumblab_core.releases.release import Release
 
 ENGAGEMENT, CTR = "engagement", "click_through_rate"
-"""What the absolute head was trained on: the percentile among the channel's own videos, or the owner's true click-through
-rate."""
+"""What the absolute head was trained on.
+
+It is the percentile among the channel's own videos, or the owner's true click-through rate.
+"""
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
-"""Spread of the predictions below which an answer shows the same number for every thumbnail."""
+"""Minimum spread of the predictions. With less, an answer would show the same number for every thumbnail."""
 
 
 @dataclass(frozen=True)
 class EngagementAccuracy:
-    """How informative the absolute head is, measured on `videos` held-out videos.
+    """The accuracy of the absolute head, measured on `videos` held-out videos.
 
-    `correlation`: rank correlation of its predictions with the true values; `low`: the lower end of its 95 % interval.
-    `spread`: difference between the 5th and the 95th percentile of its predictions.
+    `correlation`: rank correlation of its predictions with the true values. `low`: the lower end of the correlation's
+    95 % interval. `spread`: difference between the 5th and the 95th percentile of the predictions.
     """
 
     correlation: float
@@ -47,12 +49,12 @@ class EngagementAccuracy:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Converts scores to win probabilities and percentiles.
+    """The calibration of a model, which converts scores to win probabilities and percentiles.
 
-    `slope`: log odds of winning per unit of score difference, for unseen channels. `slope_adapted`: the same for channels
-    with an adapter.
-    `quantiles`: per niche of at least 20 videos, the 101 percentiles of their unadapted scores. An adapted score is placed
-    among the channel's own videos instead, see `Adapter`.
+    `slope`: log odds of winning per unit of score difference, for unseen channels.
+    `slope_adapted`: the same for channels with an adapter.
+    `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' unadapted scores. An adapted
+    score is placed among the channel's own videos instead, see `Adapter`.
     `too_close`: the shares of held-out pairs that were too close to call, without and with an adapter.
     """
 
@@ -64,7 +66,7 @@ class Calibration:
     def percentile(self, score: float, niche: str) -> float | None:
         """Return the percentile of an unadapted score in the niche, 0 to 100.
 
-        Return None where the model was trained on too few videos of the niche.
+        Return None if the model was trained on too few videos of the niche.
         """
         quantiles = self.quantiles.get(niche)
         # Older releases also have quantiles of a single video, which are all equal.
@@ -77,7 +79,10 @@ class Calibration:
         return self.slope_adapted if adapted else self.slope
 
     def win_probabilities(self, scores: npt.ArrayLike, adapted: bool = False) -> npt.NDArray[np.float64]:
-        """Return the probabilities [n] that each of n candidates is the best, from their scores [n] (Bradley-Terry-Luce)."""
+        """Return for each of n candidates the probability that it is the best, [n], from their scores [n].
+
+        The model is that of Bradley, Terry and Luce.
+        """
         logits = self.slope_of(adapted) * np.asarray(scores, np.float64)
         odds = np.exp(logits - logits.max())
         probabilities: npt.NDArray[np.float64] = odds / odds.sum()
@@ -88,8 +93,8 @@ class Calibration:
 class TrainedRanker:
     """A network with its calibration, its channel adapters and how it was trained.
 
-    `familiar`: recognises pictures that the model can score; None where it was trained on too few pictures, or by an older
-    version. `skills`: accuracy of its ranking by split.
+    `familiar`: recognises pictures that the model can score. It is None if the model was trained on too few pictures,
+    or by an older version of the lab. `skills`: accuracy of the model's ranking, by split.
     """
 
     model: Ranker
@@ -104,7 +109,7 @@ class TrainedRanker:
     ) -> Predictions:
         """Return predictions from image vectors [n, d_i], title vectors [n, d_t] and titles [n].
 
-        `adapter`: of the channel that the scores are adapted to, if any.
+        `adapter`: the adapter of the channel that the scores are adapted to, or None.
         """
         return self.predict_inputs(model_inputs(images, titles, texts, self.model.config.title_facts), adapter)
 
@@ -123,13 +128,13 @@ class TrainedRanker:
 
     @property
     def informed(self) -> EngagementAccuracy | None:
-        """How informative the predicted engagement is; None where it was not measured."""
+        """The accuracy of the predicted engagement, or None if it was not measured."""
         figures = self.training.get("informed")
         return None if figures is None else EngagementAccuracy(**figures)
 
     @property
     def uninformed(self) -> str | None:
-        """Why the predicted engagement is not shown, as a clause of a sentence; None where it is informative."""
+        """Why the predicted engagement is not shown, as a clause of a sentence. None if it is informative."""
         informed = self.informed
         if informed is None:
             return "its accuracy on held-out videos was not measured"
@@ -157,7 +162,7 @@ class TrainedRanker:
 
     @classmethod
     def load(cls, release: Release) -> Self:
-        """Verify and load a release. Raises `LabError` when it is damaged or of another architecture."""
+        """Verify and load a release. Raises `LabError` if it is damaged or has another architecture."""
         release.verify()
         return cls.load_files(release.path)
 

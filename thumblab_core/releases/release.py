@@ -12,11 +12,17 @@ from typing import Any
 from thumblab_core.errors import LabError
 
 FORMAT = 2
-"""Since format 2 an index may hold changes next to its base. Releases of format 1 have no changes; they are still read."""
+"""Since format 2, an index may hold changes next to its base.
+
+Releases of format 1 have no changes, and are still read.
+"""
 _READABLE_FORMATS = (1, FORMAT)
 
 INDEX, PAIRS, MODEL, ENCODER = "index", "pairs", "model", "encoder"
-"""Kinds of releases. An index has one scope per niche, an encoder one per model and weights; the others use `ALL`."""
+"""Kinds of releases. Indices have one scope per niche. Encoders have one scope per model and weights.
+
+Pairs and models have the scope `ALL`.
+"""
 ALL = "all"
 
 _MISSING_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -41,9 +47,9 @@ class BusyError(ReleaseError):
 
 @dataclass(frozen=True)
 class Release:
-    """One published release. `info` is what its producer recorded; `files` maps a file name to its SHA-256.
+    """One published release. `info` is what its producer recorded. `files` maps a file name to the file's SHA-256.
 
-    `number` rises with every publication in the scope. It is 0 in releases made before there were numbers.
+    `number` rises with every publication in the scope. It is 0 in releases by older versions, which had no numbers.
     """
 
     kind: str
@@ -60,16 +66,16 @@ class Release:
     def order(self) -> tuple[int, str]:
         """Sort key of the releases of a scope, oldest first.
 
-        Releases are ordered by number, never by time, because a clock can step back. Releases without a number come first,
-        in the order of their ids.
+        Releases are ordered by number, never by time, because a clock can step back. Releases without a number come
+        first, in the order of their ids.
         """
         return self.number, self.release_id
 
     def verify(self, known: Mapping[str, str] | None = None) -> None:
         """Raise `ReleaseError` unless the manifest is the published one and every file matches its checksum.
 
-        `known` maps names to checksums of files whose content the caller already holds. A file with the same checksum in
-        the manifest is not read again.
+        `known` maps names to checksums of files whose content the caller already holds. A file with the same checksum
+        in the manifest is not read again.
         """
         if not self.release_id.endswith(content_digest(self.files, self.info)):
             raise ReleaseError(f"{self}: the manifest is not the one that was published; roll back or publish it again")
@@ -139,9 +145,10 @@ def file_checksum(path: Path) -> str:
 
 
 def was_not_read(error: BaseException | None) -> bool:
-    """Return whether an error, or one that led to it, means that the system did not read an existing file.
+    """Return whether an error, or one that led to it, means that the system could not read an existing file.
 
-    The content of that file is then unknown. Readers of file formats also raise `OSError` for damage, but without `errno`.
+    The file may then be good or damaged. Libraries that parse files also raise `OSError` for a damaged file. Such an
+    error has no `errno`, and the result is False.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _MISSING_FILE):
@@ -151,14 +158,17 @@ def was_not_read(error: BaseException | None) -> bool:
 
 
 def require_damage(release: Release, error: BaseException) -> None:
-    """Raise `UnreadError` if the release only could not be read. Call this before treating the release as damaged."""
+    """Raise `UnreadError` if `error` means that the release could not be read.
+
+    Call this before treating the release as damaged.
+    """
     if was_not_read(error):
         raise UnreadError(f"{release} cannot be read now ({error}); try again later") from error
 
 
 @contextmanager
 def _explained_read_errors(problem: str) -> Iterator[None]:
-    """Turn `OSError` into `ReleaseError` for a missing file, and into `UnreadError` for one that could not be read."""
+    """Turn `OSError` into `ReleaseError` if a file is missing, and into `UnreadError` if it could not be read."""
     try:
         yield
     except OSError as error:

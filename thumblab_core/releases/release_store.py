@@ -1,7 +1,7 @@
 """The store of releases: publish, list, verify and delete them.
 
-A release is written to a staging folder, synced and renamed, so that a reader sees all of it or nothing. Publishing serves
-nothing; see `ReleaseStore.serving`.
+A release is written to a staging folder, synced and renamed, so that a reader sees all of it or nothing. A published
+release is not served until it is promoted, see `ReleaseStore.serving`.
 """
 
 import json
@@ -29,9 +29,9 @@ from thumblab_core.releases.serving import Serving
 
 
 class ReleaseStore:
-    """The releases under one folder. Any number of readers; writers of one scope wait for each other.
+    """The releases under one folder. Readers never wait. Writers of one scope wait for each other.
 
-    `serving` tells and changes which release of a scope is served.
+    `serving` tells which release of a scope is served, and changes it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -50,10 +50,10 @@ class ReleaseStore:
         """Let `write` fill an empty folder, and make it a release that is not served yet.
 
         Files that `write` does not make are taken over from the release `sharing`, as hard links if the file system has
-        them. A large release that differs in a small file then costs only a small file.
+        them. A large release that differs from `sharing` only in a small file then takes little space.
 
-        `info` must be JSON. By convention `info["inputs"]` is a digest of all inputs, so that a producer can find out that
-        there is nothing new to publish (`unchanged`).
+        `info` must be JSON. By convention, `info["inputs"]` is a digest of all inputs. `unchanged` compares it, to find
+        out whether there is anything new to publish.
         """
         folder = self._folder(kind, scope)
         with folder.writing():
@@ -102,7 +102,7 @@ class ReleaseStore:
                 except ReleaseError:
                     shutil.rmtree(staging)
                     raise
-                folder.next_number(above=release.number)  # the copy may come from another store
+                folder.next_number(above=release.number)  # The copy may come from another store with higher numbers.
                 for path in (*staging.rglob("*"), staging):
                     sync(path)
                 staging.rename(folder.path / release_id)
@@ -110,19 +110,20 @@ class ReleaseStore:
         return folder.get(release_id)
 
     def mark(self, kind: str, scope: str) -> int:
-        """Return a new number of the scope. Whatever is published or marked later gets a higher one."""
+        """Return a new number of the scope. Later releases and marks get higher numbers."""
         folder = self._folder(kind, scope)
         with folder.writing():
             return folder.next_number()
 
     def get(self, kind: str, scope: str, release_id: str) -> Release:
-        """Return the release of that id. Raises `ReleaseError`."""
+        """Return the release with the id `release_id`. Raises `ReleaseError`."""
         return self._folder(kind, scope).get(release_id)
 
     def all(self, kind: str, scope: str) -> list[Release]:
-        """Return every published release of the scope, oldest first, without those whose manifest is missing or damaged.
+        """Return every published release of the scope, oldest first.
 
-        Raises `UnreadError` if a manifest could not be read this time.
+        Releases whose manifest is missing or damaged are left out. Raises `UnreadError` if a manifest could not be read
+        this time.
         """
         return self._folder(kind, scope).all()
 
@@ -132,9 +133,9 @@ class ReleaseStore:
         return releases[-1] if releases else None
 
     def unchanged(self, kind: str, scope: str, inputs: str) -> Release | None:
-        """Return the newest release if it was made from the same inputs and still verifies, else None.
+        """Return the newest release if it was made from the same `inputs` and is not damaged, else None.
 
-        If it returns a release, there is nothing new to publish.
+        If a release is returned, there is nothing new to publish.
         """
         release = self.latest(kind, scope)
         if release is None or release.info.get("inputs") != inputs:
@@ -150,7 +151,7 @@ class ReleaseStore:
     def prune(self, kind: str, scope: str, keep: int, spare: Collection[str] = ()) -> list[str]:
         """Delete old releases and the remains of crashed writers. Return the ids of the deleted releases.
 
-        The newest `keep` releases stay, and so do the served one and those whose ids are in `spare`.
+        The newest `keep` releases, the served release and the releases whose ids are in `spare` stay.
         """
         folder = self._folder(kind, scope)
         with folder.writing():
@@ -196,7 +197,7 @@ def _staging_folder(folder: ScopeFolder) -> Path:
 
 
 def _delete(folder: ScopeFolder, release_id: str) -> None:
-    # Renamed first: a reader must never find a release with half of its files.
+    # The folder is renamed first, because a reader must never find a release with half of its files.
     staging = folder.path / f"{STAGING}{release_id}"
     with suppress(FileNotFoundError):
         (folder.path / release_id).rename(staging)
@@ -204,7 +205,7 @@ def _delete(folder: ScopeFolder, release_id: str) -> None:
 
 
 def _take_over(release: Release, staging: Path, without: Mapping[str, str]) -> dict[str, str]:
-    """Link the files of the release that are not in `without` into the folder. Return their checksums."""
+    """Link or copy the files of the release that are not in `without` into `staging`. Return their checksums."""
     files = {name: checksum for name, checksum in release.files.items() if name not in without}
     for name, checksum in files.items():
         path = staging / name

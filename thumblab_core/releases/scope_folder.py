@@ -22,7 +22,7 @@ _POINTER = "CURRENT"
 
 @dataclass(frozen=True)
 class ScopeFolder:
-    """The folder `<root>/<kind>/<scope>`. Any number of readers; writers wait for each other."""
+    """The folder `<root>/<kind>/<scope>`. Readers never wait. Writers wait for each other."""
 
     root: Path
     kind: str
@@ -33,7 +33,7 @@ class ScopeFolder:
         return self.root / self.kind / self.scope
 
     def get(self, release_id: str) -> Release:
-        """Return the release of that id. Raises `ReleaseError`."""
+        """Return the release with the id `release_id`. Raises `ReleaseError`."""
         return read_release(self.kind, self.scope, release_id, self.path / release_id)
 
     def release_ids(self) -> list[str]:
@@ -45,8 +45,8 @@ class ScopeFolder:
     def all(self) -> list[Release]:
         """Return every published release, oldest first, without those whose manifest is missing or damaged.
 
-        Raises `UnreadError` if a manifest could not be read this time. Leaving that release out could make an older one look
-        like the newest.
+        Raises `UnreadError` if a manifest could not be read this time. Leaving that release out could make an older one
+        look like the newest.
         """
         releases = []
         for release_id in self.release_ids():
@@ -66,7 +66,7 @@ class ScopeFolder:
             return None
 
     def move_pointer(self, release_id: str) -> None:
-        """Make the pointer name a release, or nothing if the id is "". The caller is inside `writing`."""
+        """Make the pointer name a release, or nothing if the id is "". The caller must be inside `writing`."""
         self.replace_file(_POINTER, release_id)
 
     def replace_file(self, name: str, text: str) -> None:
@@ -87,14 +87,14 @@ class ScopeFolder:
         with self._explained_write_errors():
             self.path.mkdir(parents=True, exist_ok=True)
             with (self.path / ".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases it, also when the process is killed
+                fcntl.flock(lock, fcntl.LOCK_EX)  # The kernel releases the lock, also if the process is killed.
                 yield
 
     @contextmanager
     def changing(self, patience: float) -> Iterator[None]:
-        """Hold the lock from reading what is served to promoting what was made from it.
+        """Hold the lock for reading the served release, making a new one from it and promoting the new one.
 
-        Raises `BusyError` if another process holds it for more than `patience` seconds.
+        Raises `BusyError` if another process holds the lock for more than `patience` seconds.
         """
         with self._explained_write_errors():
             self.path.mkdir(parents=True, exist_ok=True)
@@ -108,20 +108,20 @@ class ScopeFolder:
                 except BlockingIOError:
                     if time.monotonic() >= deadline:
                         raise BusyError(
-                            f"{self} has been changed by another process for {patience:.0f} s; try again later"
+                            f"another process has been changing {self} for {patience:.0f} s; try again later"
                         ) from None
                     time.sleep(0.01)
             yield
 
     def next_number(self, above: int = 0) -> int:
-        """Return a number higher than `above` and than every number given before. The caller is inside `writing`.
+        """Return a number that is higher than `above` and than every number given before. Call it inside `writing`.
 
-        The number is on the disk before it is used, so it is not given again after its release is pruned.
+        The number is on the disk before it is used. So it is not given again, even after its release was deleted.
         """
         path = self.path / "NUMBER"
         try:
             last = int(path.read_text())
-        except (FileNotFoundError, ValueError):  # no number was given yet, or a power cut emptied the file
+        except (FileNotFoundError, ValueError):  # No number was given yet, or a power cut emptied the file.
             last = max((release.number for release in self.all()), default=0)
         number = 1 + max(last, above)
         with path.open("w") as file:

@@ -1,7 +1,7 @@
-"""Which release of a scope is served: the pointer, the history of promotions, and the hold of a person.
+"""Decide which release of a scope is served, by the pointer, the history of promotions, and the hold of a person.
 
-Publishing a release does not serve it. `Serving.promote` moves the pointer atomically. A reader resolves the pointer once
-per use and verifies what it reads.
+Publishing a release does not serve it. `Serving.promote` moves the pointer atomically. Each time that a reader uses a
+release, it reads the pointer once and verifies the files that it reads.
 """
 
 import json
@@ -17,12 +17,16 @@ from thumblab_core.releases.scope_folder import ScopeFolder
 
 _HELD, _HISTORY = "HELD", "SERVED"
 _HISTORY_LENGTH = 200
-"""Promotions that the history keeps; a rollback can go back to one of them."""
+"""Number of promotions that the history keeps. A rollback can go back to any of them."""
 
 
 @dataclass(frozen=True)
 class Hold:
-    """A person's decision to keep an older release served: since when, why, and which release it displaced."""
+    """A person's decision to keep an older release served.
+
+    `since` is the time of the decision, `reason` its reason, and `displaced` the id of the release that was served
+    before.
+    """
 
     since: str
     reason: str
@@ -33,7 +37,10 @@ class Hold:
 
 
 class Serving:
-    """Reads and changes which release each scope under a folder serves. Readers never wait; writers of a scope do."""
+    """The pointers, histories and holds of all scopes under a folder. Readers never wait.
+
+    Writers of one scope wait for each other.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -43,7 +50,10 @@ class Serving:
         return self._folder(kind, scope).pointer() or None
 
     def current(self, kind: str, scope: str) -> Release | None:
-        """Return the served release, or None if nothing is served. Raises `ReleaseError` if its manifest is unreadable."""
+        """Return the served release, or None if nothing is served.
+
+        Raises `ReleaseError` if its manifest is unreadable.
+        """
         release_id = self.current_id(kind, scope)
         return None if release_id is None else self._folder(kind, scope).get(release_id)
 
@@ -55,11 +65,11 @@ class Serving:
         """Verify a release, except for its `known` files (see `Release.verify`), and serve it."""
         folder = self._folder(release.kind, release.scope)
         with folder.writing():
-            # Verified inside the lock: otherwise a prune could delete the release before it is served.
+            # The release is verified inside the lock. Otherwise `prune` could delete it before it is served.
             folder.get(release.release_id).verify(known)
             folder.move_pointer(release.release_id)
-            # If the process is killed here, the served release is missing from the history. That is harmless: the served
-            # release is never the target of a rollback.
+            # If the process is killed here, the served release is missing from the history. That is harmless: the
+            # served release is never the target of a rollback.
             history = [*_history(folder), release.release_id]
             folder.replace_file(_HISTORY, "\n".join(history[-_HISTORY_LENGTH:]))
 
@@ -70,7 +80,7 @@ class Serving:
             folder.move_pointer("")
 
     def promoted(self, kind: str, scope: str) -> list[str]:
-        """Return the ids of the promoted releases, the last promotion last, also of releases deleted since."""
+        """Return the ids of the promoted releases in the order of promotion. Deleted releases are included."""
         return _history(self._folder(kind, scope))
 
     def served_before(self, kind: str, scope: str) -> list[Release]:
@@ -78,15 +88,19 @@ class Serving:
         served, releases = self.current_id(kind, scope), self._folder(kind, scope).all()
         promoted = self.promoted(kind, scope)
         order = next((release.order for release in releases if release.release_id == served), None)
-        if order is None:  # the served release is gone or unreadable: take those promoted before it
+        if order is None:  # The served release is gone or unreadable, so the history of promotions gives the order.
             promoted = promoted[: promoted.index(served)] if served in promoted else []
         return [r for r in releases if r.release_id in promoted and (order is None or r.order < order)]
 
     def hold(self, release: Release, reason: str) -> None:
-        """Record that nothing newer than this release is to be served until `resume`. Promoters must ask `held`."""
+        """Record that nothing newer than `release` may be served until `resume` is called.
+
+        Code that promotes releases must ask `held` first.
+        """
         folder = self._folder(release.kind, release.scope)
         with folder.writing():
-            earlier = self.held(release.kind, release.scope)  # `resume` undoes both steps of a second rollback
+            # A second rollback keeps the release that the first one displaced, so that `resume` undoes both.
+            earlier = self.held(release.kind, release.scope)
             displaced = self.current_id(release.kind, release.scope) if earlier is None else earlier.displaced
             hold = Hold(datetime.now(UTC).isoformat(timespec="minutes"), reason, displaced)
             folder.replace_file(_HELD, json.dumps(asdict(hold)))
@@ -108,9 +122,9 @@ class Serving:
             sync(folder.path)
 
     def changing(self, kind: str, scope: str, patience: float = 60.0) -> AbstractContextManager[None]:
-        """Keep others from changing what is served, from reading it to promoting what was made from it.
+        """Lock the scope while the caller reads the served release, makes a new one from it and promotes the new one.
 
-        A second writer waits for at most `patience` seconds, then gets a `BusyError`. Readers never wait.
+        A second writer waits for at most `patience` seconds, and then gets a `BusyError`. Readers never wait.
         """
         return self._folder(kind, scope).changing(patience)
 

@@ -1,6 +1,7 @@
-"""The six sub-scores of a thumbnail, each 0 to 1, with the evidence that they were measured on. No views are used.
+"""Measure the six sub-scores of a thumbnail, each 0 to 1, with the evidence that they were measured on.
 
-docs/sub-scores.md has the formulas, their sources and their known failures. Start with `Meter`.
+The measurements do not use the views of any video. docs/sub-scores.md has the formulas, their sources and their known
+failures. Start with `Meter`.
 """
 
 from thumblab_core.sub_scores.evidence import NAMES, Box, Evidence, Face, Measurement, SubScore, TextLine, UnreadLine

@@ -1,11 +1,11 @@
-"""The distribution of each sub-score over a niche's library. A good clarity in one niche may be a weak one in another.
+"""The distribution of each sub-score over a niche's library. One value can be good in one niche and weak in another.
 
 An index release stores it as `sub_scores.json`:
 
     {"version": VERSION OF THE METER, "count": PICTURES, "quantiles": {NAME: [101 values, 0 to 1, rising] or null}}
 
-A name is null where fewer than `LEAST` pictures of the library have a value. Releases made before this file existed do
-not have it, and load without a distribution.
+A name is null if fewer than `LEAST` pictures of the library have a value. Old releases do not have this file, and are
+loaded without a distribution.
 """
 
 import json
@@ -25,14 +25,14 @@ from thumblab_core.sub_scores import NAMES
 FILE = "sub_scores.json"
 
 LEAST = 20
-"""Minimum number of values for a distribution. With fewer, the lowest tenth is at most one picture."""
+"""Minimum number of values for a distribution. The lowest tenth of fewer values is at most one picture."""
 
 WEAK_BELOW = 10.0
 """A sub-score below this percentile of the library is weak."""
 
 _POINTS = 101
 _DIGITS = 6
-"""Decimal digits that the quantiles are stored with; values are rounded to the same digits before they are compared."""
+"""Number of decimal digits of the stored quantiles. Values are rounded to as many digits before they are compared."""
 
 
 class DistributionError(LabError):
@@ -49,18 +49,22 @@ class ScoreDistribution:
 
     @classmethod
     def of(cls, version: str, count: int, values: Mapping[str, Sequence[float]]) -> Self:
-        """Build the distribution from the values of each sub-score over `count` pictures. A picture may lack some values."""
+        """Build the distribution from the values of each sub-score over `count` pictures.
+
+        A picture may lack some values.
+        """
         return cls(version, count, {name: _quantiles(values.get(name, ())) for name in NAMES})
 
     def percentile(self, name: str, value: float) -> float | None:
-        """Return the percentile of a value, 0 to 100: the share of the library below it, plus half the share equal to it.
+        """Return the percentile of a value, 0 to 100. Return None if the library has no quantiles for this sub-score.
 
-        Return None where the library has no quantiles for this sub-score.
+        The percentile is the percentage of the library below the value, plus half the percentage equal to the value.
         """
         quantiles = self.quantiles.get(name)
         if quantiles is None:
             return None
-        # Sub-scores saturate, so many pictures may share the lowest or highest value. Their percentile is the middle.
+        # Many pictures may have the lowest or highest value. Several quantiles then equal it, and the middle one
+        # counts.
         value = round(value, _DIGITS)
         first, after = bisect_left(quantiles, value), bisect_right(quantiles, value)
         if after > first:
@@ -77,9 +81,9 @@ class ScoreDistribution:
 
     @classmethod
     def load(cls, release: Release) -> Self | None:
-        """Read the distribution of a verified release. Return None where the release has no such file.
+        """Read the distribution of a verified release. Return None if the release has no such file.
 
-        Raises `DistributionError` where the file is not valid.
+        Raises `DistributionError` if the file is not valid.
         """
         if FILE not in release.files:
             return None
@@ -99,7 +103,10 @@ def _quantiles(values: Sequence[float]) -> list[float] | None:
 
 
 def _checked(values: list[float] | None) -> list[float] | None:
-    """Return the quantiles as read from a file. Raises `ValueError` where they are not 101 rising values from 0 to 1."""
+    """Return quantiles that were read from a file.
+
+    Raises `ValueError` unless they are 101 rising values from 0 to 1.
+    """
     if values is None:
         return None
     quantiles = [float(value) for value in values]

@@ -11,7 +11,7 @@ GRID = (9, 16)
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in fractions of the picture, 0 to 1. `x` and `y` are its upper left corner."""
+    """A rectangle in fractions of the picture's width and height, 0 to 1. `x` and `y` are its upper left corner."""
 
     x: float
     y: float
@@ -42,8 +42,9 @@ class Box:
 class TextLine:
     """A line of text that was read.
 
-    `confidence`: the text reader's, 0 to 1. `height_at_120`: its height in pixels where the picture is 120 pixels wide.
-    `contrast`: WCAG 2.2 contrast ratio of its light and dark parts at that width, 1 to 21; 0 before it is measured.
+    `confidence`: the confidence of the text reader, 0 to 1. `height_at_120`: the height of the line in pixels when the
+    picture is 120 pixels wide. `contrast`: WCAG 2.2 contrast ratio between its light and dark parts at that width, 1 to
+    21. It is 0 before it is measured.
     """
 
     box: Box
@@ -67,12 +68,12 @@ class TextLine:
 
 
 _LETTER_WIDTH = 0.55
-"""Width of a letter over the height of its line: the median of real thumbnails."""
+"""Width of a letter divided by the height of its line. This is the median of real thumbnails."""
 
 
 @dataclass(frozen=True)
 class UnreadLine:
-    """A line of text that was detected but cannot be read. For the fields see `TextLine`."""
+    """A line of text that was detected but cannot be read. See `TextLine` for the fields."""
 
     box: Box
     height_at_120: float
@@ -96,7 +97,7 @@ Line = TextLine | UnreadLine
 
 @dataclass(frozen=True)
 class Face:
-    """A face. `confidence`: the detector's, 0 to 1."""
+    """A face that was found. `confidence` is the confidence of the face detector, 0 to 1."""
 
     box: Box
     confidence: float
@@ -107,16 +108,16 @@ class Face:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was found in a picture. Every figure is 0 to 1.
+    """The evidence that was found in a picture. Every figure is 0 to 1.
 
-    `texts`, `faces`: None where the text reader or the face model is not installed; `missing` then says what to install.
+    `texts`, `faces`: None if the text reader or the face model is not installed. `missing` then says what to install.
     `unread`: text that was detected but cannot be read. It counts in every measurement except `title_match`.
-    `saliency`: `GRID` cells; the most salient cell is 1.
-    `sharpness`: of the subject. `luminance_contrast`, `colour_contrast`: between the subject and its background. All three
-    describe the whole picture where no subject stands out.
-    `legibility`: the share of the characters that can be read where the picture is 120 pixels wide; None without text.
+    `saliency`: a map of `GRID` cells. The most salient cell is 1.
+    `sharpness`: the sharpness of the subject. `luminance_contrast`, `colour_contrast`: the contrasts between the
+    subject and its background. If no subject stands out, all three describe the whole picture.
+    `legibility`: the share of the characters that can be read when the picture is 120 pixels wide. None without text.
     `badge_overlap`: the largest share of a text, a face or the subject that the length badge hides.
-    `title_match_by`: what was compared with the title, `picture` or `text`; None where nothing was.
+    `title_match_by`: what was compared with the title, `picture` or `text`. None if nothing was compared.
     """
 
     texts: tuple[TextLine, ...] | None
@@ -157,9 +158,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class SubScore:
-    """One sub-score, 0 to 1, with its explanation. `value` is None where it could not be measured; `reason` then says why.
+    """One sub-score, 0 to 1, with its explanation.
 
-    `fix`: what would raise the score; None where nothing needs to change.
+    `value` is None if it could not be measured, and `reason` then says why. `fix` says what would raise the score. It
+    is None if nothing needs to change.
     """
 
     name: str

@@ -15,12 +15,12 @@ WEAK = {
     "hierarchy": 0.46,
     "title_match": 0.03,
 }
-"""A sub-score below this value is weak: the lowest tenth of 2,252 thumbnails of 7 niches."""
+"""A sub-score below this value is weak. The lowest tenth of 2,252 thumbnails of 7 niches is below it."""
 
 _LEGIBLE = 0.5
-"""Legibility below which the worst line is named."""
+"""If the legibility is below this, the explanation names the line that is hardest to read."""
 _HIDDEN = 0.25
-"""Share of a line under the length badge from which the badge is named."""
+"""If the length badge hides at least this share of a line, the explanation names the badge."""
 _QUOTED = 40
 """Maximum number of characters of a quoted text."""
 
@@ -29,9 +29,10 @@ Sentences = tuple[str, str]
 
 
 def explain(name: str, value: float, evidence: Evidence, weak: bool | None = None) -> SubScore:
-    """Return the sub-score with its reason, and a fix where it is weak or the evidence shows what to change.
+    """Return the sub-score with its reason. It has a fix if it is weak, or if the evidence shows what to change.
 
-    `weak`: whether it is weak among the thumbnails of a niche; None compares it with `WEAK`.
+    `weak` says whether the value is weak among the thumbnails of a niche. If it is None, the value is compared with
+    `WEAK`.
     """
     if weak is None:
         weak = value < WEAK[name]
@@ -92,7 +93,10 @@ def _weak_hierarchy(evidence: Evidence) -> Sentences:
 
 
 def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
-    """Return the reason and the fix of `title_match`. Only for texts is it known from which value on they go together."""
+    """Return the reason and the fix of `title_match`.
+
+    For texts, it was measured from which value on they go with the title. For pictures, it was not.
+    """
     if evidence.title_match_by == PICTURE:
         if weak:
             return "picture and title are further apart than most", "show what the title promises"
@@ -106,7 +110,10 @@ def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[
 
 
 def _text_problem(evidence: Evidence) -> Sentences | None:
-    """Return the problem of the first line that the badge hides, or of the worst line where legibility is below a half."""
+    """Return the problem of the first line that the length badge hides.
+
+    If there is none and the legibility is below a half, return the problem of the line that is hardest to read.
+    """
     for line in evidence.lines:
         hidden = line.box.covered_by(BADGE)
         if hidden >= _HIDDEN:
@@ -128,7 +135,10 @@ def _name_of(line: Line) -> str:
 
 
 def _rounded_down(value: float) -> str:
-    """Return the value with one decimal, rounded down, so that it is never shown as the value that is asked for."""
+    """Return the value with one decimal.
+
+    It is rounded down, so that a value below a minimum never looks equal to it.
+    """
     return f"{math.floor(10 * value) / 10:.1f}"
 
 

@@ -1,4 +1,4 @@
-"""Face detection: YuNet through OpenCV (Wu, Peng & Yu, Machine Intelligence Research 2023)."""
+"""Detect faces with YuNet through OpenCV (Wu, Peng & Yu, Machine Intelligence Research 2023)."""
 
 import threading
 from pathlib import Path
@@ -12,19 +12,19 @@ from thumblab_core.sub_scores.evidence import Box, Face
 MISSING = "no face model: run `thumblab models pull`"
 
 _SIDE = 320
-"""Pixels of the longer side at which faces are detected."""
+"""Longer side in pixels of the picture in which faces are detected."""
 _CONFIDENCE = 0.7
 _OVERLAP = 0.3
 """Overlap (intersection over union) above which non-maximum suppression drops the less confident face."""
 _MOST = 50
 """Maximum number of boxes that go into non-maximum suppression."""
-_LOADING = threading.Lock()  # OpenCV's log level is shared by the whole process
+_LOADING = threading.Lock()  # The whole process shares OpenCV's log level, so only one thread may change it.
 
 
 class FaceFinder:
     """A face detector for use by one thread at a time.
 
-    Raises `LabError` where the model file is not a YuNet model.
+    Raises `LabError` if the model file is not a YuNet model.
     """
 
     def __init__(self, model: Path) -> None:

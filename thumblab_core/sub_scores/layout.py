@@ -1,4 +1,7 @@
-"""How much of the layout survives at the width that viewers choose from: large shapes, readable text, the badge's corner."""
+"""Measure how much of the layout survives when a picture is shown 120 pixels wide, the width that viewers choose from.
+
+Three things are measured: large shapes, readable text, and what the length badge hides.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,12 +12,17 @@ from thumblab_core.sub_scores.evidence import Box, Face, Line
 from thumblab_core.sub_scores.scaled_picture import ScaledPicture
 
 BADGE = Box(0.83, 0.84, 0.15, 0.12)
-"""Where YouTube writes the length of the video: a box of about 48 by 22 pixels, 6 from the edges, on 320 by 180.
+"""The length badge: the box in which YouTube writes the length of the video.
 
-This is the width that `12:34` needs. Hours need more and seconds less, and other devices differ by a few pixels."""
+On a picture of 320 by 180 pixels, it has about 48 by 22 pixels and is 6 pixels from the edges. This is the width for
+`12:34`. The badge is wider for hours and narrower for seconds. Other devices differ by a few pixels.
+"""
 
 UNREADABLE, READABLE = 4.0, 8.0
-"""Heights of a line in pixels at 120 pixels wide: at most the first cannot be read, at least the second can."""
+"""Heights of a line in pixels when the picture is 120 pixels wide.
+
+A line of at most the first height cannot be read. A line of at least the second height can be read.
+"""
 CONTRAST = 3.0
 """Contrast ratio that large text needs (WCAG 2.2, 1.4.3)."""
 
@@ -34,7 +42,10 @@ def contrast(picture: ScaledPicture, line: Line) -> float:
 
 
 def legibility(lines: Sequence[Line]) -> float | None:
-    """Return the share of the letters that can be read where the picture is 120 pixels wide; None without text."""
+    """Return the share of the letters that can be read when the picture is 120 pixels wide.
+
+    Return None without text.
+    """
     if not lines:
         return None
     letters = sum(line.letters for line in lines)
@@ -42,16 +53,16 @@ def legibility(lines: Sequence[Line]) -> float | None:
 
 
 def readable(line: Line) -> float:
-    """Return how well a line can be read, 0 to 1: the product of its `factors`."""
+    """Return how well a line can be read, 0 to 1. This is the product of its `factors`."""
     return float(np.prod(list(factors(line).values())))
 
 
 def factors(line: Line) -> dict[str, float]:
     """Return what makes a line readable, each factor 0 to 1.
 
-    `height`: 0 up to 4 pixels, 1 from 8 pixels. A 5 by 7 matrix needs 7 pixels to tell all letters apart, and the box of a
-    line is a little higher. `contrast`: 1 from 3 to 1 on, which WCAG 2.2 (1.4.3) asks for large text. `uncovered`: the
-    share that the badge does not cover.
+    `height`: 0 up to 4 pixels, 1 from 8 pixels on. Letters of 5 by 7 pixels can all be told apart, and the box of a
+    line is a little higher than its letters. `contrast`: 1 from a contrast ratio of 3 on, which WCAG 2.2 (1.4.3)
+    requires of large text. `uncovered`: the share of the line that the length badge does not cover.
     """
     return {
         "height": float(np.clip((line.height_at_120 - UNREADABLE) / (READABLE - UNREADABLE), 0, 1)),
@@ -61,13 +72,13 @@ def factors(line: Line) -> dict[str, float]:
 
 
 def badge_overlap(lines: Iterable[Line], faces: Iterable[Face], subject: Box | None) -> float:
-    """Return the largest share of a text, a face or the subject that the badge hides, 0 to 1."""
+    """Return the largest share of a text, a face or the subject that the length badge hides, 0 to 1."""
     boxes = [line.box for line in lines] + [face.box for face in faces] + ([subject] if subject else [])
     return max((box.covered_by(BADGE) for box in boxes), default=0.0)
 
 
 def _contrast_ratio(luma: Pixels) -> float:
-    """Return the WCAG contrast ratio of the 95th to the 5th percentile of 8-bit luma."""
+    """Return the WCAG contrast ratio between the 95th and the 5th percentile of the brightness, uint8."""
     dark, light = (np.percentile(luma, [5, 95]) / 255) ** 2.2
     return float((light + 0.05) / (dark + 0.05))
 

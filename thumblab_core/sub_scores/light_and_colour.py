@@ -1,4 +1,4 @@
-"""Sharpness, contrast and colour of a picture and of its subject."""
+"""Measure the sharpness, contrast and colour of a picture and of its subject."""
 
 import numpy as np
 
@@ -6,19 +6,20 @@ from thumblab_core.sub_scores.evidence import Box
 from thumblab_core.sub_scores.scaled_picture import Plane, ScaledPicture
 
 _TAPS = 9
-"""Pixels of the box blur that sharpness is measured with."""
+"""Width in pixels of the box blur that sharpness is measured with."""
 _LEAST = 48
-"""Minimum pixels a side of the region that sharpness is measured on: a few blur widths."""
+"""Minimum side in pixels of the region that sharpness is measured on. It is a few times the width of the blur."""
 _SEPARATION = 60.0
 """Difference in CIELAB units that counts as full separation of subject and background."""
 
 
 def sharpness(picture: ScaledPicture, subject: Box | None) -> float:
-    """Return the sharpness of the subject, 0 to 1; of the whole picture where there is no subject.
+    """Return the sharpness of the subject, 0 to 1, or of the whole picture if there is no subject.
 
-    It is the share of the differences between neighbouring pixels that a 9-pixel blur removes, in the worse of both
-    directions: one minus the blur effect of Crete, Dolmiere, Ladret & Nicolas, Human Vision and Electronic Imaging 2007.
-    As a ratio it does not depend on contrast. A flat surface has sharpness 0.
+    It is the share of the differences between neighbouring pixels that a 9-pixel blur removes. The lower value of the
+    horizontal and the vertical direction counts. This is one minus the blur effect of Crete, Dolmiere, Ladret &
+    Nicolas, Human Vision and Electronic Imaging 2007. It does not depend on contrast, because it is a ratio. A flat
+    surface has sharpness 0.
     """
     import cv2
 
@@ -34,7 +35,10 @@ def sharpness(picture: ScaledPicture, subject: Box | None) -> float:
 
 
 def rms_contrast(picture: ScaledPicture) -> float:
-    """Return the standard deviation of the luminance over its largest possible value, 0 to 1 (Peli, JOSA A 1990)."""
+    """Return the standard deviation of the luminance, divided by its largest possible value, 0 to 1.
+
+    This is the RMS contrast of Peli, JOSA A 1990.
+    """
     return min(1.0, float(picture.grey.std()) / 127.5)
 
 
@@ -52,8 +56,8 @@ def colourfulness(picture: ScaledPicture) -> float:
 def separation(picture: ScaledPicture, subject: Box | None) -> tuple[float, float]:
     """Return how far subject and background differ in lightness and in colour, each 0 to 1.
 
-    They are the differences of the mean L* and of the mean (a*, b*) in CIELAB, over 60 units. Without a subject they are
-    twice the standard deviation of each over the whole picture.
+    They are the differences of the mean L* and of the mean (a*, b*) in CIELAB, divided by 60. Without a subject, they
+    are twice the standard deviations over the whole picture, divided by 60.
     """
     if subject is None:
         spread = picture.lab.reshape(-1, 3).std(axis=0)
@@ -68,9 +72,10 @@ def separation(picture: ScaledPicture, subject: Box | None) -> tuple[float, floa
 
 
 def arousal(picture: ScaledPicture) -> float:
-    """Return the arousal of the mean colour, 0.60 S - 0.31 V, rescaled from its range -0.31 to 0.60 to 0 to 1.
+    """Return the arousal of the mean colour, rescaled to 0 to 1.
 
-    Valdez & Mehrabian, Journal of Experimental Psychology: General 1994.
+    Arousal is 0.60 S - 0.31 V, with the saturation S and the value V of the colour. It ranges from -0.31 to 0.60. The
+    formula is by Valdez & Mehrabian, Journal of Experimental Psychology: General 1994.
     """
     import cv2
 

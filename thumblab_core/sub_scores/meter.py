@@ -24,10 +24,10 @@ from thumblab_core.sub_scores.picture_measurement import Engines, PictureMeasure
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
 
 FORMULAS = "3"
-"""Version of the formulas. After a change `visual_features` measures every thumbnail again."""
+"""Version of the formulas. After a change, the asset `visual_features` measures every thumbnail again."""
 
 _ENCODED = 64
-"""Pictures whose texts and titles go to the title encoder in one call."""
+"""Number of pictures whose texts and titles go to the title encoder in one call."""
 
 NO_TITLE = "not measured: no title was given"
 NO_TEXT = "not measured: no readable text, and the image encoder has no text tower"
@@ -41,8 +41,8 @@ NO_ENCODER = "not measured: no title encoder, and the image encoder has no text 
 class Title:
     """The title that a picture is compared with.
 
-    `image_vector` and `title_vector`, float32 [d], are given together where the image encoder has a text tower. Then
-    `title_match` is measured on them. Otherwise the text in the picture is compared with `text`.
+    `image_vector` and `title_vector`, float32 [d], are given together if the image encoder has a text tower. Then
+    `title_match` is measured on them. Otherwise, the text in the picture is compared with `text`.
     """
 
     text: str | None = None
@@ -63,10 +63,11 @@ class Sample:
 
 
 class Meter:
-    """Measures pictures. Thread-safe. Its engines are loaded on first use, at most one set per core.
+    """The meter of sub-scores. It is safe from many threads.
 
-    `face_model`: a YuNet file for OpenCV. Without it no faces are found, and the evidence says so.
-    `title_encoder`: compares the text in a picture with the title where the image encoder has no text tower.
+    Its engines, the text reader and the face detector, are loaded on first use, at most one set per core.
+    `face_model`: a YuNet file for OpenCV. Without this file, no faces are found, and the evidence says so.
+    `title_encoder`: compares the text in a picture with the title if the image encoder has no text tower.
     """
 
     def __init__(self, face_model: Path | None, title_encoder: TextEncoder | None = None) -> None:
@@ -80,20 +81,23 @@ class Meter:
 
     @cached_property
     def version(self) -> str:
-        """The version of formulas, text reader, face model and title encoder.
+        """The version of the formulas, the text reader, the face model and the title encoder.
 
-        Sub-scores of another version are measured again.
+        Sub-scores that another version measured are measured again.
         """
         faces = "none" if self._face_model is None else _digest(self._face_model)
         title = "none" if self._title_encoder is None else self._title_encoder.fingerprint
         return f"{FORMULAS}/text-{_reader_version()}-{DETECTION_SIDE}/faces-{faces}/title-{title}"
 
     def version_with(self, tower: CrossModalEncoder | None) -> str:
-        """Return the version of the sub-scores where this text tower, if any, measures `title_match`."""
+        """Return the version of the sub-scores.
+
+        It includes the text tower that measures `title_match`, if there is one.
+        """
         return self.version if tower is None else f"{self.version}/{tower.fingerprint}"
 
     def measure(self, image: Pixels, title: Title = Title()) -> Measurement:
-        """Measure a picture, uint8 [h, w, 3] RGB. Raises `LabError` when the face model cannot be loaded."""
+        """Measure a picture, uint8 [h, w, 3] RGB. Raises `LabError` if the face model cannot be loaded."""
         return self.titled(self.look(image), title)
 
     def look(self, image: Pixels) -> PictureMeasurement:
@@ -102,7 +106,10 @@ class Meter:
             return measure_picture(image, engines)
 
     def titled(self, result: PictureMeasurement, title: Title) -> Measurement:
-        """Return the measurement of a picture under a title. `result` comes from `look` and can be used for any title."""
+        """Return the measurement of a picture under a title.
+
+        `result` comes from `look` and can be used for any title.
+        """
         return self._match_titles([(title, result)])[0]
 
     def measure_many(self, samples: Iterable[Sample]) -> Iterator[Measurement | LabError]:
@@ -126,7 +133,7 @@ class Meter:
         yield from self._finish(done)
 
     def _attempt(self, sample: Sample) -> PictureMeasurement | LabError:
-        # An engine that cannot be loaded raises here and stops everything; a bad picture only yields its own error.
+        # If an engine cannot be loaded, this raises and stops everything. A bad picture only yields its own error.
         with self._borrowed() as engines:
             try:
                 return measure_picture(sample.load(), engines)
@@ -146,7 +153,7 @@ class Meter:
         return [self._measurement(title, result, vectors) for title, result in results]
 
     def _vectors(self, results: Sequence[tuple[Title, PictureMeasurement]]) -> dict[str, Vectors]:
-        """Return the vectors of all texts and titles that are compared as text, from one call of the encoder."""
+        """Return the vectors of all texts and titles that are compared with each other. The encoder is called once."""
         wanted: dict[str, None] = {}
         for title, result in results:
             text = _compared_text(title, result.evidence)
@@ -154,7 +161,7 @@ class Meter:
                 wanted |= {text: None, str(title.text): None}
         if not wanted or self._title_encoder is None:
             return {}
-        with self._encoding:  # fast tokenizers raise "Already borrowed" when two threads share one
+        with self._encoding:  # Fast tokenizers raise "Already borrowed" if two threads use one at the same time.
             return dict(zip(wanted, self._title_encoder.encode_texts(list(wanted)), strict=True))
 
     def _measurement(self, title: Title, result: PictureMeasurement, vectors: dict[str, Vectors]) -> Measurement:
@@ -173,7 +180,7 @@ class Meter:
     def _title_match(
         self, title: Title, result: PictureMeasurement, vectors: dict[str, Vectors]
     ) -> tuple[float, str] | str:
-        """Return the value and what was compared with the title, or the reason why there is no value."""
+        """Return the value and the name of what was compared with the title, or the reason why there is no value."""
         if title.image_vector is not None and title.title_vector is not None:
             return title_match.by_picture(title.image_vector, title.title_vector), title_match.PICTURE
         if not title.text:
@@ -210,7 +217,10 @@ class Meter:
 
 
 def _without_misread(title: Title, evidence: Evidence) -> Evidence:
-    """Return the evidence with those lines unread that were probably misread, judged by the title."""
+    """Return the evidence, in which lines that were probably misread became unread lines.
+
+    A line was probably misread if the title has letters that the text reader does not know, see `title_match.doubtful`.
+    """
     misread = [line for line in evidence.texts or () if title.text and title_match.doubtful(line, title.text)]
     if not misread:
         return evidence
@@ -220,7 +230,7 @@ def _without_misread(title: Title, evidence: Evidence) -> Evidence:
 
 
 def _compared_text(title: Title, evidence: Evidence) -> str | None:
-    """Return the text that is compared with the title by its meaning; None where nothing is compared."""
+    """Return the text in the picture that is compared with the title, or None if no text is compared."""
     texts = evidence.texts or ()
     text = title_match.words(texts)
     if text is None or not title.text or title.has_vectors or title_match.unread_outweighs(texts, evidence.unread):

@@ -16,11 +16,14 @@ from thumblab_core.sub_scores.scaled_picture import ScaledPicture, fitted
 from thumblab_core.sub_scores.text import TextReader
 
 _SIDE = 640
-"""Pixels of the longer side that text is read at. Text that is too small at this size cannot be read at 120 pixels."""
+"""Longer side in pixels of the picture in which text is read.
+
+Text that is too small at this size cannot be read when the picture is 120 pixels wide.
+"""
 _FACES_HALF = 0.15
-"""Area of all faces, as a share of the picture, at which their prominence is sqrt(1/2)."""
+"""If all faces together take this share of the picture, their prominence is sqrt(1/2)."""
 _SALIENCY_HALF = 0.20
-"""Concentration of the saliency at which its prominence is 1/2."""
+"""If the saliency has this concentration, its prominence is 1/2."""
 _HEAD = 0.2
 """How far the head extends beyond the face's box on each side, in widths and heights of the box."""
 
@@ -83,7 +86,10 @@ def measure_picture(image: Pixels, engines: Engines) -> PictureMeasurement:
 
 
 def _prominence(concentrated: float, faces: Sequence[Face]) -> float:
-    """Return the noisy or of faces and saliency, 0 to 1: either alone makes a picture prominent."""
+    """Return the prominence, 0 to 1.
+
+    It is the noisy-or of faces and saliency, so one of them is enough for a high value.
+    """
     area = min(1.0, sum(face.box.area for face in faces))
     from_faces = (area / (area + _FACES_HALF)) ** 0.5
     from_saliency = concentrated / (concentrated + _SALIENCY_HALF)
@@ -91,6 +97,6 @@ def _prominence(concentrated: float, faces: Sequence[Face]) -> float:
 
 
 def _head(face: Box) -> Box:
-    """Return the face's box enlarged by hair and ears. A detector's box ends at the brow and the chin."""
+    """Return the box of the whole head. The detector's box ends at the brow and the chin, without hair and ears."""
     dx, dy = _HEAD * face.width, _HEAD * face.height
     return Box.within(face.x - dx, face.y - dy, face.x + face.width + dx, face.y + face.height + dy)

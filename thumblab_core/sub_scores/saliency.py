@@ -1,4 +1,4 @@
-"""Saliency by the spectral residual (Hou & Zhang, CVPR 2007) of lightness and both colour axes."""
+"""Compute saliency by the spectral residual (Hou & Zhang, CVPR 2007) of the lightness and of both colour axes."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ from thumblab_core.sub_scores.scaled_picture import Plane
 Map = npt.NDArray[np.float64]
 
 _ROWS, _COLUMNS = 36, 64
-"""Size of the map."""
+"""Size of the saliency map."""
 _FLAT = 0.5
 """Standard deviation, in units of L*, below which an axis of L*a*b* holds only rounding errors."""
 
@@ -17,7 +17,7 @@ _FLAT = 0.5
 def saliency(lab: Plane) -> Map:
     """Return the saliency map of a picture, L*a*b* [h, w, 3].
 
-    The map is float64 [36, 64] with sum 1, or all 0 where nothing stands out.
+    The map is float64 [36, 64] with sum 1. If nothing stands out, it is all 0.
     """
     import cv2
 
@@ -47,7 +47,10 @@ def grid(saliency_map: Map) -> tuple[tuple[float, ...], ...]:
 
 
 def concentration(saliency_map: Map) -> float:
-    """Return how concentrated the saliency is: 0 where its top tenth holds a tenth of it, 1 where it holds all."""
+    """Return how concentrated the saliency is, 0 to 1.
+
+    It is 0 if the most salient tenth of the map holds a tenth of the saliency, and 1 if it holds all of it.
+    """
     share = float(np.sort(saliency_map.ravel())[-saliency_map.size // 10 :].sum())
     return float(np.clip((share - 0.1) / 0.9, 0, 1))
 

@@ -1,4 +1,4 @@
-"""A picture at a fixed size. Light, colours and edges are measured on it, so that the file's size hardly matters."""
+"""A picture at a fixed size. Light, colours and edges are measured on it, so that the original size hardly matters."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ from thumblab_core.sub_scores.evidence import Box
 SIDE = 320
 """Pixels of the longer side of a `ScaledPicture`."""
 SHOWN = 120
-"""Width in pixels of a thumbnail beside a video: the smallest size that most viewers choose from."""
+"""Width in pixels of a thumbnail beside a video. This is the smallest size that most viewers choose from."""
 _SHORTEST = 8
 """Minimum pixels of the shorter side after scaling."""
 
@@ -48,7 +48,7 @@ class ScaledPicture:
 
     @cached_property
     def shown(self) -> Pixels:
-        """The luminance where the picture is shown 120 pixels wide, uint8."""
+        """The luminance of the picture when it is 120 pixels wide, uint8."""
         import cv2
 
         height, width = self.grey.shape
@@ -57,9 +57,9 @@ class ScaledPicture:
         return shown
 
     def part(self, plane: npt.NDArray[Any], box: Box, least: int = 1) -> npt.NDArray[Any]:
-        """Return the pixels inside the box from a plane of this picture, which may have any size.
+        """Return the pixels inside the box from a plane of this picture. The plane may have any size.
 
-        The part has at least `least` pixels a side, as far as the plane has as many.
+        The part has at least `least` pixels on each side, unless the plane is smaller.
         """
         height, width = plane.shape[:2]
         top, bottom = _span(box.y, box.height, height, least)
@@ -68,7 +68,10 @@ class ScaledPicture:
 
 
 def fitted(image: Pixels, side: int, enlarge: bool = True) -> Pixels:
-    """Return the picture scaled so that its longer side has `side` pixels. `enlarge`: whether it may become larger."""
+    """Return the picture, scaled so that its longer side has `side` pixels.
+
+    Without `enlarge`, it is only made smaller.
+    """
     import cv2
 
     scale = side / max(image.shape[:2])

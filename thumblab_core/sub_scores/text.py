@@ -1,7 +1,8 @@
-"""Text recognition: the detector and recogniser of PP-OCR, through RapidOCR on OpenVINO.
+"""Read text with the detector and recogniser of PP-OCR, through RapidOCR on OpenVINO.
 
-What thumbnails do not need is switched off: the classifier of upside-down lines, upscaling, and the recognition of lines
-that are too low to be read at 120 pixels wide. benchmarks/sub_scores.py measures the time and the accuracy of that.
+Three steps are switched off, because thumbnails do not need them: the classifier of upside-down lines, upscaling, and
+the recognition of lines that are too low to be read when the picture is 120 pixels wide. benchmarks/sub_scores.py
+measures the time and the accuracy of the result.
 """
 
 from typing import Any
@@ -15,28 +16,40 @@ from thumblab_core.sub_scores.evidence import Box, Line, TextLine, UnreadLine
 MISSING = "no text reader: install the lab again with pip (it needs rapidocr and openvino)"
 
 DETECTION_SIDE = 512
-"""Pixels of the longer side at which text is detected."""
+"""Longer side in pixels of the picture in which text is detected."""
 LINES = 12
 """Maximum number of lines that are read, largest first, so that a page of a document does not take long."""
 CONFIDENCE, CONFIDENCE_LONG = 0.6, 0.8
-"""Minimum mean confidence of the recogniser for a word, and for a line of about four letters or more. A line in an alphabet
-that it misreads reaches 0.6 or 0.7 over many letters; a line that it reads well is rarely below 0.8."""
+"""Minimum mean confidence of the recogniser for a word, and for a line of about four letters or more.
+
+A long line in an alphabet that the recogniser misreads reaches 0.6 or 0.7. A line that it reads well is rarely below
+0.8.
+"""
 _LONG = 2.0
-"""A box is a long line from this width over height on."""
+"""A box counts as a long line if its width divided by its height is at least this."""
 _LIKE_TEXT = 0.6
-"""Minimum detector score for a long line that was not read to count as text. All other unread boxes are texture."""
+"""Minimum score of the detector at which a long line counts as text although it was not read.
+
+All other boxes that were not read count as texture.
+"""
 _WIDEST = 1.3
-"""Maximum width of a letter over the height of its line. A wider line has letters that the recogniser does not know."""
+"""Maximum width of a letter, divided by the height of its line.
+
+If the letters of a line seem wider, the recogniser probably left out letters that it does not know.
+"""
 _CHARACTERS = 2
-"""Minimum characters of a word. A single one is more often an icon that looks like a letter."""
+"""Minimum number of characters of a word. A single character is more often an icon that looks like a letter."""
 _LOWEST = 3.0
-"""Minimum height of a line that is read, in pixels at 120 pixels wide."""
+"""Minimum height in pixels of a line that is read, when the picture is 120 pixels wide."""
 _STRIDE = 32
-"""The detector needs sides that are multiples of this."""
+"""The sides of a picture for the detector must be multiples of this."""
 _CROP_ASPECT = 16.0
-"""Maximum width over height of a line that goes to the recogniser; longer ones are squeezed."""
+"""Maximum width divided by height of a line that goes to the recogniser. Longer lines are squeezed."""
 _SHORTEST = 96
-"""Pixels that a line is padded to. RapidOCR's default of 320 doubles the time for the few short words of a thumbnail."""
+"""A line that is narrower than this, in pixels, is padded to this width.
+
+RapidOCR's default of 320 would double the time for the few short words of a thumbnail.
+"""
 
 _Quads = npt.NDArray[np.float32]
 
@@ -44,7 +57,7 @@ _Quads = npt.NDArray[np.float32]
 class TextReader:
     """A text reader for use by one thread at a time.
 
-    Raises `ImportError` where RapidOCR or OpenVINO is not installed.
+    Raises `ImportError` if RapidOCR or OpenVINO is not installed.
     """
 
     def __init__(self, side: int = DETECTION_SIDE) -> None:
@@ -63,12 +76,12 @@ class TextReader:
                 "Det.limit_type": "max",
                 "Det.limit_side_len": side,
                 "Rec.rec_img_shape": [3, 48, _SHORTEST],
-                "EngineConfig.openvino.inference_num_threads": 1,  # one core per picture
+                "EngineConfig.openvino.inference_num_threads": 1,  # Each picture uses one core.
             }
         )
 
     def read(self, image: Pixels) -> tuple[Line, ...]:
-        """Return the lines of a picture, uint8 [h, w, 3] RGB, from top to bottom. Some may be unread."""
+        """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom. Some may be unread."""
         import cv2
 
         height, width = image.shape[:2]
@@ -107,16 +120,16 @@ class TextReader:
         shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         try:
             _, detected = self._engine.detect_and_crop(cv2.resize(picture, size, interpolation=shrinking), {})
-        except RapidOCRError:  # raised where there is no text
+        except RapidOCRError:  # RapidOCR raises this error if there is no text.
             return np.zeros((0, 4, 2), np.float32), np.zeros(0, np.float32)
         corners = np.asarray(detected.boxes, np.float32) * np.array([width / size[0], height / size[1]], np.float32)
         return corners, np.asarray(detected.scores, np.float32)
 
 
 def _line(recognised: TextLine, shape: float, score: float) -> Line | None:
-    """Return the recognised line, the same as an unread line, or None where it is texture.
+    """Return the recognised line, or an unread line in its place, or None if it is only texture.
 
-    `shape`: its width over its height; `score`: the detector's score that it is text, 0 to 1.
+    `shape`: the line's width divided by its height. `score`: the detector's score that the line is text, 0 to 1.
     """
     long = shape >= _LONG
     is_word = recognised.letters >= _CHARACTERS and recognised.confidence >= CONFIDENCE
@@ -128,7 +141,7 @@ def _line(recognised: TextLine, shape: float, score: float) -> Line | None:
 
 
 def _shortened(crop: Any) -> Any:
-    """Return the crop of a line, squeezed where it is longer than the recogniser should spend time on."""
+    """Return the crop of a line. A very long crop is squeezed, so that the recogniser needs less time."""
     import cv2
 
     height, width = crop.shape[:2]

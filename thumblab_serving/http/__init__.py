@@ -1,1 +1,1 @@
-"""What a request passes through before and after its route: limits, authentication, errors, metrics."""
+"""The layers that a request passes before and after its route: limits, authentication, errors and metrics."""

@@ -1,4 +1,4 @@
-"""The API key: `X-API-Key: KEY` or `Authorization: Bearer KEY`."""
+"""Check the API key. A request carries it as `X-API-Key: KEY` or `Authorization: Bearer KEY`."""
 
 import hmac
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""Limits of request bodies: their size, how fast they arrive, and how many bytes all bodies take together."""
+"""Limit request bodies: their size, the time that they take to arrive, and the bytes of all bodies together."""
 
 import asyncio
 from http import HTTPStatus
@@ -9,25 +9,30 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from thumblab_serving.http.problems import Problem, response
 
 MAX_BODY = 128 * 2**20
-"""Bytes of a body at most. It leaves room for one picture of YouTube's 50 MB in base64 beside others. Several pictures
-of that size have to be sent as files, or one by one."""
+"""Maximum number of bytes of a body. It has room for one picture of 50 MB (YouTube's limit) in base64, and for others.
+
+Several pictures of this size have to be sent as files, or in one request each.
+"""
 
 _PIECE = 4 * 2**20
-"""Bytes that are reserved at a time for a body that states no Content-Length."""
+"""Number of bytes that are reserved at a time for a body without a Content-Length."""
 
 _CLOSE = {"Connection": "close"}
 _BUSY = {"Retry-After": "5", **_CLOSE}
 
 
 class Budget:
-    """Bytes that all bodies may take together. For one event loop; not safe from several threads."""
+    """The bytes that all bodies may take together.
+
+    A budget belongs to one event loop. It is not safe from several threads.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
 
     def take(self, count: int) -> bool:
-        """Reserve `count` bytes and return True, or return False where they do not fit."""
+        """Reserve `count` bytes and return True, or return False if they do not fit."""
         if self.used + count > self.limit:
             return False
         self.used += count
@@ -39,11 +44,12 @@ class Budget:
 
 
 class BodyLimits:
-    """Middleware: 413 for a body that is too large, 408 for one that arrives too slowly, 503 while too many arrive at
-    once.
+    """Middleware that limits request bodies.
 
-    Bytes are reserved when the route begins to read the body, which is after the key was checked: the whole
-    Content-Length at once, or 4 MiB at a time without one. They are freed when the answer is sent.
+    It answers 413 for a body that is too large, 408 for a body that arrives too slowly, and 503 while too many bodies
+    arrive at once. Bytes are reserved when the route begins to read the body, after the API key was checked. The whole
+    Content-Length is reserved at once. Without a Content-Length, 4 MiB are reserved at a time. The bytes are freed
+    after the answer was sent.
     """
 
     def __init__(self, app: ASGIApp, budget: Budget, idle_s: float, body_s: float, limit: int = MAX_BODY) -> None:
@@ -70,18 +76,21 @@ class BodyLimits:
             self._budget.give_back(body.reserved)
 
     def reserve(self, size: int) -> None:
-        """Reserve bytes for a body. Raises a 503 `Problem` where they do not fit."""
+        """Reserve `size` bytes for a body. Raises a 503 `Problem` if they do not fit."""
         if not self._budget.take(size):
-            detail = "too many requests are being sent at the moment; send it again in a few seconds"
+            detail = "too many requests are being sent at the moment; send this request again in a few seconds"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, _BUSY)
 
     async def next_message(self, receive: Receive, left: float) -> Message:
-        """Return the next part of a body that has `left` seconds to arrive. Raises a 408 `Problem` when it is late."""
+        """Return the next part of a body that has `left` seconds to arrive. Raises a 408 `Problem` if it is late."""
         try:
             async with asyncio.timeout(max(0.0, min(self._idle_s, left))):
                 return await receive()
         except TimeoutError:
-            detail = f"the request did not arrive within {self._body_s:g} s, or nothing of it for {self._idle_s:g} s"
+            detail = (
+                f"the whole request did not arrive within {self._body_s:g} s, or no part of it arrived for "
+                f"{self._idle_s:g} s; send it again"
+            )
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail, _CLOSE) from None
 
     def check_size(self, count: int) -> None:
@@ -100,7 +109,7 @@ class BodyLimits:
 
 
 class _Body:
-    """The body of one request while it arrives. `size` is its Content-Length, 0 without one."""
+    """The body of one request while it arrives. `size` is its Content-Length, or 0 if there is none."""
 
     def __init__(self, limits: BodyLimits, size: int, receive: Receive) -> None:
         self.reserved = 0
@@ -112,8 +121,8 @@ class _Body:
         self._complete = False
 
     async def receive(self) -> Message:
-        """Return the next message. Raises a `Problem` when a limit is exceeded."""
-        if self._complete:  # the only message left is that the client has disconnected
+        """Return the next message. Raises a `Problem` if a limit is exceeded."""
+        if self._complete:  # The only message left is that the client has disconnected.
             return await self._receive()
         now = asyncio.get_running_loop().time()
         if self._deadline is None:

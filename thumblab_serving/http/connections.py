@@ -1,4 +1,4 @@
-"""Limits of connections: how long one may wait without a request, and how many there may be.
+"""Limit connections: how long a connection may wait without a request, and how many connections there may be.
 
 uvicorn limits neither the time that headers take nor the number of connections. `python -m thumblab_serving` runs
 uvicorn with this protocol, which gets its limits from the app's lifespan.
@@ -14,7 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 LIMITS = "connection_limits"
-"""The key of the limits in the state that the app's lifespan yields."""
+"""Key of the limits in the state that the app's lifespan yields."""
 
 _MOST_DESCRIPTORS = 65_536
 _MOST_CONNECTIONS = 1_024
@@ -22,7 +22,11 @@ _MOST_CONNECTIONS = 1_024
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for the headers of a request, seconds for a client to take its answer, and the number of connections."""
+    """The limits of connections.
+
+    `header_s`: seconds for the headers of a request. `answer_s`: seconds for a client to take its answer.
+    `connections`: the maximum number of connections.
+    """
 
     header_s: float
     answer_s: float
@@ -32,11 +36,11 @@ class Limits:
 def open_descriptors() -> int:
     """Raise this process's limit of open file descriptors, and return how many connections it leaves room for.
 
-    Half of the descriptors are for connections, and at most 1,024.
+    Half of the descriptors are for connections. There are at most 1,024 connections.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
-    with suppress(ValueError, OSError):  # some systems report no limit and still have one
+    with suppress(ValueError, OSError):  # Some systems report no limit although they have one.
         if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return min(_MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)

@@ -1,4 +1,4 @@
-"""Middleware in front of every route: the check of the Host header, and security headers."""
+"""Middleware in front of every route. It checks the Host header and adds security headers."""
 
 from http import HTTPStatus
 
@@ -22,10 +22,10 @@ _HEADERS = {
 
 
 class LocalNames:
-    """Refuses a request whose Host header is not a name of this machine.
+    """Middleware that refuses a request whose Host header is not a name of this machine.
 
     Any web page can reach a service on a loopback address if the page's own name resolves to 127.0.0.1 (DNS rebinding).
-    Such a request carries the name of the page in its Host header.
+    The Host header of such a request is the name of the page.
     """
 
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
@@ -41,7 +41,10 @@ class LocalNames:
 
 
 class SecurityHeaders:
-    """Adds headers to every answer: a page may run only scripts of this service, and no page may frame it."""
+    """Middleware that adds headers to every answer. With them, the browser runs only scripts of this service.
+
+    They also forbid other pages to show this service's page in a frame.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,7 +1,7 @@
-"""Metrics for Prometheus: latencies, scored thumbnails, served and refused releases, and memory in use.
+"""Collect metrics for Prometheus: latencies, scored thumbnails, served and refused releases, and memory in use.
 
-Several workers write to the folder `PROMETHEUS_MULTIPROC_DIR`, and the worker that is asked answers for all of them.
-The releases are those of that worker.
+If there are several workers, they write their metrics to the folder `PROMETHEUS_MULTIPROC_DIR`. The worker that answers
+`/metrics` returns the metrics of all workers. Only the served and refused releases are those of this worker alone.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ class Metrics:
             return generate_latest(self._registry)
         for worker in {int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_live*.db")}:
             if not psutil.pid_exists(worker):
-                with contextlib.suppress(FileNotFoundError):  # another worker may delete the same files
+                with contextlib.suppress(FileNotFoundError):  # Another worker may delete the same files.
                     multiprocess.mark_process_dead(worker)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -88,7 +88,7 @@ class Metrics:
 
 
 class _ReleaseCollector(Collector):
-    """The served and refused releases, read from the slots at each scrape, so that they are never out of date."""
+    """The collector of the served and refused releases. It reads them at each scrape, so they are never out of date."""
 
     def __init__(self, releases: ServedReleases) -> None:
         self._releases = releases

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 `application/problem+json`: type, title, status, detail."""
+"""Answer errors as RFC 9457 `application/problem+json`, with a type, a title, a status and a detail."""
 
 import logging
 from http import HTTPStatus
@@ -16,10 +16,10 @@ CLIENT_GONE = 499
 """nginx's status for a client that disconnected before it had sent everything."""
 
 _MAX_ERRORS = 5
-"""Errors of one request that are listed at most."""
+"""Maximum number of errors that are listed for one request."""
 
 _LONGEST_NAME = 80
-"""Characters of a field name that are repeated at most."""
+"""Maximum number of characters of a field name that are repeated."""
 
 _log = logging.getLogger("thumblab_serving")
 
@@ -34,7 +34,7 @@ class ProblemOut(BaseModel):
 
 
 class Problem(HTTPException):
-    """An error to raise anywhere below the routes. `kind` is the last part of the problem's type."""
+    """An error that a route, or code that it calls, may raise. `kind` is the last part of the problem's type."""
 
     def __init__(self, status: int, kind: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, detail, headers)
@@ -42,7 +42,10 @@ class Problem(HTTPException):
 
 
 def response(error: HTTPException) -> JSONResponse:
-    """Return the answer for an HTTP error. One that is no `Problem` has the type `about:blank`, as the RFC says."""
+    """Return the answer for an HTTP error.
+
+    An error that is no `Problem` has the type `about:blank`, as the RFC says.
+    """
     kind = error.kind if isinstance(error, Problem) else None
     body = {
         "type": f"urn:thumblab:{kind}" if kind else "about:blank",
@@ -73,23 +76,24 @@ def _field(parts: tuple[int | str, ...]) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every HTTP error that is raised below the routes as a problem."""
+    """Make the app answer every HTTP error of its routes with a problem."""
 
     async def http_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         return response(error)
 
     async def client_gone(_: Request, __: Exception) -> Response:
-        return Response(status_code=CLIENT_GONE)  # nobody reads it; the status tells it apart in log and metrics
+        # Nobody reads this answer. Its status marks the request in the log and in the metrics.
+        return Response(status_code=CLIENT_GONE)
 
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(ClientDisconnect, client_gone)
 
 
 class UnexpectedErrors:
-    """Middleware: answers an unexpected exception with a problem of status 500.
+    """Middleware that answers an unexpected exception with a problem of status 500.
 
-    It is inside the middleware that adds the request id and the security headers, so that this answer has them too.
+    It runs inside the middleware that adds the request id and the security headers, so that its answers have them too.
     """
 
     def __init__(self, app: ASGIApp) -> None:

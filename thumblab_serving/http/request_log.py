@@ -1,4 +1,7 @@
-"""One line of JSON per request, and its latency in the metrics. Headers and queries are not logged: they may hold keys."""
+"""Log each request as a line of JSON, and record its latency in the metrics.
+
+Headers and queries are not logged, because they may hold keys.
+"""
 
 import json
 import logging
@@ -28,7 +31,7 @@ def configure() -> None:
 
 
 class RequestLog:
-    """Middleware: logs each request and gives it an id, which its answer carries as `X-Request-ID`."""
+    """Middleware that logs each request and gives it an id. The answer carries the id as `X-Request-ID`."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Reading a scoring request: JSON or a form, by its content type."""
+"""Read a scoring request. Its content type says whether it is JSON or a form."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -22,7 +22,10 @@ _MAY_BE_EMPTY = frozenset(name for name, field in ScoreForm.model_fields.items()
 
 _MARKS = (b'"', b",", b"[", b"{")
 _MOST_MARKS = 100_000
-"""Limit of quotes, commas and brackets in a JSON body. All ids, URLs and the title together have fewer characters."""
+"""Maximum number of quotes, commas and brackets in a JSON body.
+
+A valid request has fewer, because all its ids, URLs and its title together have fewer characters.
+"""
 
 
 async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
@@ -40,7 +43,8 @@ async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
 
 
 async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
-    # In a thread: parsing tens of megabytes of base64 on the event loop would hold up all other requests.
+    # The body is parsed in a thread. Parsing tens of megabytes of base64 on the event loop would delay all other
+    # requests.
     form = await to_thread.run_sync(ScoreRequest.model_validate_json, await _body(request))
     return form, [Source(t.id, base64=t.image_base64, url=t.url) for t in form.thumbnails]
 
@@ -48,7 +52,7 @@ async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
 async def _body(request: Request) -> bytearray:
     """Return the body. Raises a 422 `Problem` as soon as it has more fields than any valid request.
 
-    Parsing and reporting them would take a hundred times their size in memory.
+    Parsing so many fields and reporting each as unknown would take a hundred times their size in memory.
     """
     body, marks = bytearray(), 0
     async for chunk in request.stream():
@@ -74,7 +78,7 @@ async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
 
 
 def _fields(items: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """Return the fields of a form, without empty ones that may be null: a form has no other way to send null."""
+    """Return the fields of a form. Empty fields that may be null are left out, because a form cannot send null."""
     fields = dict(items)
     if len(fields) != len(items):
         raise _invalid("a field is given twice")
@@ -88,7 +92,7 @@ async def _source(id_: str, upload: UploadFile) -> Source:
 
 
 def _ids(filenames: Sequence[str | None]) -> list[str]:
-    """Return the file names as ids, or numbered ids for all where a name is missing or not unique."""
+    """Return the file names as ids. If a name is missing or not unique, return numbered ids for all files."""
     if all(filenames) and len(set(filenames)) == len(filenames):
         return [str(name) for name in filenames]
     return [f"thumbnail-{number}" for number in range(1, len(filenames) + 1)]

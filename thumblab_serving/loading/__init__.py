@@ -1,1 +1,1 @@
-"""What the service keeps loaded: encoders, models, indices, channel adapters."""
+"""Load what the service needs and keep it in memory: encoders, models, indices, channel adapters and meters."""

@@ -1,4 +1,4 @@
-"""A cache of recently used values, bounded in number and in bytes."""
+"""A cache of recently used values, with a limit on their number and a limit on their bytes."""
 
 import sys
 import threading
@@ -11,7 +11,7 @@ import numpy as np
 T = TypeVar("T")
 
 _ENTRY_BYTES = 300
-"""Bytes of an entry without its key and its value."""
+"""Estimated bytes of an entry, without its key and its value."""
 
 
 class Cache(Generic[T]):
@@ -36,7 +36,7 @@ class Cache(Generic[T]):
         return self._used
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of a key, made by `make` when it is not cached."""
+        """Return the value of a key. If it is not cached, `make` makes it."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -52,12 +52,16 @@ class Cache(Generic[T]):
 
 
 def memory_of(value: Any) -> int:
-    """Return the bytes that a value takes with everything that it contains; shared objects count each time."""
+    """Return the bytes that a value takes with everything that it contains.
+
+    A shared object counts each time it occurs.
+    """
     if isinstance(value, np.ndarray):
         root = value
         while isinstance(root.base, np.ndarray):
             root = root.base
-        # A view keeps its whole base in memory. `getsizeof` does not count a foreign buffer, as safetensors returns.
+        # A view keeps its whole base in memory. `getsizeof` does not count memory of another library, such as
+        # safetensors.
         return max(value.nbytes, root.nbytes)
     own = sys.getsizeof(value)
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""The channel adapter of a request: the one that was added for the served model, or else the model's own.
+"""Choose the channel adapter of a request. It is the one that was added for the served model, or else the model's own.
 
 The model's own channel adapters were fitted when it was trained. An added one (`thumblab channel add`) is newer and
-comes first, but works with one model only. When an adapter cannot be used, the answer is made without it and says so.
+comes first, but works with one model only. If an adapter cannot be used, the answer is made without it and says so.
 """
 
 from collections.abc import Callable
@@ -22,15 +22,15 @@ if TYPE_CHECKING:  # importing the ranker imports torch
 T = TypeVar("T")
 
 _CACHED, _CACHED_BYTES = 1024, 160 * 2**20
-"""Limits of each of the two caches; a channel adapter takes up to 5 MB."""
+"""Limits of each of the two caches, in adapters and in bytes. A channel adapter takes up to about 7 MB."""
 
 
 @dataclass(frozen=True)
 class AdapterChoice:
     """The channel adapter that a request's channel is ranked with.
 
-    `adapter` is None where there is none to use. `release` is the release of an added adapter, and None for the model's
-    own. `reason` says why there is no adapter, or why the added one is not used; None where nothing is wrong.
+    `adapter` is None if there is none to use. `release` is the release of an added adapter, and None for the model's
+    own. `reason` says why there is no adapter, or why the added one is not used. It is None if nothing is wrong.
     """
 
     channel_id: str
@@ -40,7 +40,7 @@ class AdapterChoice:
 
 
 class ServedAdapters:
-    """Chooses the adapter of a channel for a model. Safe from many threads.
+    """The channel adapters of the service. `choose` picks the one for a channel and a model. Safe from many threads.
 
     The pointer to a channel's added adapter is read for each request. The adapters themselves are cached.
     """
@@ -56,7 +56,7 @@ class ServedAdapters:
         return {"added-histories": self._added, "own-histories": self._own}
 
     def choose(self, channel_id: str, model: "Loaded[TrainedRanker]") -> AdapterChoice:
-        """Return the adapter of a channel that works with the model. Raises nothing."""
+        """Return the adapter of a channel that works with the model. It never raises an error."""
         again = f"run `thumblab channel add {channel_id}` again"
         reason = None
         try:
@@ -74,7 +74,7 @@ class ServedAdapters:
         return self._choose_own(channel_id, model, reason)
 
     def _choose_own(self, channel_id: str, model: "Loaded[TrainedRanker]", reason: str | None) -> AdapterChoice:
-        """Return the model's own adapter of the channel; `reason` says what is wrong with an added one."""
+        """Return the model's own adapter of the channel. `reason` says what is wrong with an added one, or is None."""
         own = _load_once(self._own, (model.release_id, channel_id), lambda: model.value.adapter(channel_id))
         if isinstance(own, Adapter):
             instead = reason and f"{reason}; until then the model's own channel adapter is used"
@@ -86,16 +86,18 @@ class ServedAdapters:
         return AdapterChoice(channel_id, None, None, reason or unknown)
 
     def _find_added(self, channel_id: str) -> ChannelAdapter | None:
-        """Return the adapter that was added for a channel, or None. Raises `LabError` when it cannot be used."""
+        """Return the adapter that was added for a channel, or None. Raises `LabError` if it cannot be used."""
         release_id = self._store.current_id(channel_id)
         if release_id is None:
             return None
         added = self._load_added(channel_id, release_id)
         newer = self._store.current_id(channel_id) if isinstance(added, LabError) else None
-        if newer not in (None, release_id):  # replaced, and deleted, after the pointer was read and before the file was
+        if newer not in (None, release_id):
+            # The release was replaced and deleted after the pointer was read and before the file was read.
             added = self._load_added(channel_id, str(newer))
         if isinstance(added, LabError):
-            raise LabError(str(added))  # a copy: a cached error would collect a traceback each time that it is raised
+            # A copy is raised, because a cached error would collect a traceback each time that it is raised.
+            raise LabError(str(added))
         return added
 
     def _load_added(self, channel_id: str, release_id: str) -> ChannelAdapter | LabError:
@@ -103,10 +105,10 @@ class ServedAdapters:
 
 
 def _load_once(cache: Cache[T | LabError], key: tuple[str, str], load: Callable[[], T]) -> T | LabError:
-    """Return what `load` returns, or a `LabError` that says why it failed, from the cache where it is there.
+    """Return what `load` returns, or a `LabError` that says why it failed. A cached result is returned if there is one.
 
-    Damage is cached, so that a damaged file is not read for every request. Transient errors are not: the next request
-    may succeed.
+    Damage is cached, so that a damaged file is not read for every request. Transient errors are not cached, because the
+    next request may succeed.
     """
 
     def make() -> T | LabError:

@@ -1,4 +1,7 @@
-"""The encoders of the service: warmed up, used by one thread at a time, with caches of what was encoded."""
+"""The encoders of the service.
+
+They are warmed up, used by one thread at a time, and cache the vectors that they make.
+"""
 
 import threading
 from collections.abc import Callable
@@ -22,8 +25,8 @@ _BLANK = np.zeros((36, 64, 3), np.uint8)
 class Encoders:
     """The title encoder of the service and the image encoders of its releases, with caches. Safe from many threads.
 
-    All releases name one image encoder, except while the lab changes to another one: then there are two. An image
-    encoder lives as long as a loaded release holds it, or until `drop_unused` where it was only requested from here.
+    Usually, all releases name the same image encoder. While the lab changes to another encoder, there are two. An image
+    encoder stays in memory as long as a loaded release holds it. If no release holds it, it stays until `drop_unused`.
     """
 
     def __init__(self, title: TextEncoder, load: Callable[[str], ImageEncoder]) -> None:
@@ -40,13 +43,13 @@ class Encoders:
         self._one_at_a_time = threading.Lock()
 
     def warm(self) -> None:
-        """Load the title encoder by using it once. Raises `LabError` when it cannot be loaded."""
+        """Load the title encoder by using it once. Raises `LabError` if it cannot be loaded."""
         self._encode(self.title.encode_texts, "warm")
 
     def image(self, name: str) -> ImageEncoder:
-        """Return the image encoder of a name, warmed up. Raises `LabError` when it cannot be loaded.
+        """Return the image encoder with this name, warmed up. Raises `LabError` if it cannot be loaded.
 
-        Loading it does not hold up threads that use another encoder.
+        Threads that use another encoder do not wait while this one is loaded.
         """
         loaded = self._load(name)
         encoder = self._images.get(loaded.fingerprint)
@@ -57,7 +60,7 @@ class Encoders:
         return encoder
 
     def drop_unused(self) -> None:
-        """Stop holding the encoders that `image` returned; those that a loaded release holds stay."""
+        """Stop holding the encoders that `image` returned. An encoder that a loaded release holds stays in memory."""
         self._requested.clear()
 
     def by_fingerprint(self, fingerprint: str) -> ImageEncoder:
@@ -71,14 +74,18 @@ class Encoders:
 
     @property
     def missing(self) -> list[str]:
-        """A sentence for each warm image encoder whose text tower is not loaded: why `title_match` is not measured."""
+        """Sentences that say why `title_match` is not measured.
+
+        There is one for each warm image encoder whose text tower is not loaded.
+        """
         towers = [self._towers[name] for name in self.fingerprints if name in self._towers]
         return [tower.missing for tower in towers if tower.missing is not None]
 
     def picture(self, fingerprint: str, sha256: str, data: bytes) -> Vectors:
-        """Return the unit vector [d] of a picture's bytes, encoded like the library's and cached by their hash.
+        """Return the unit vector [d] of a picture. It is encoded in the same way as the pictures of the library.
 
-        Raises `ImageError` when the encoder gives no usable vector.
+        `data` holds the bytes of the picture. The vector is cached under their hash `sha256`. Raises `ImageError` if
+        the encoder returns no usable vector.
         """
         encoder = self.by_fingerprint(fingerprint)
 
@@ -98,8 +105,8 @@ class Encoders:
     def title_in_picture_space(self, fingerprint: str, title: str) -> Vectors | None:
         """Return the unit vector [d] of a title by the text tower of an image encoder.
 
-        None when the image encoder has no text tower, or the text tower gives no usable vector. Raises `TextTowerError`
-        while the text tower cannot be loaded.
+        Return None if the image encoder has no text tower, or if the text tower returns no usable vector. Raises
+        `TextTowerError` while the text tower cannot be loaded.
         """
         tower = text_tower(self.by_fingerprint(fingerprint))
         if tower is None:
@@ -109,7 +116,8 @@ class Encoders:
         return vector if usable(vector) else None
 
     def _warmed(self, encoder: ImageEncoder) -> ImageEncoder:
-        encoder.encode_images([_BLANK])  # without the lock of `_encode`: no other thread has this encoder yet
+        # No other thread has this encoder yet, so the lock of `_encode` is not needed.
+        encoder.encode_images([_BLANK])
         tower = text_tower(encoder)
         if tower is not None:
             self._towers[encoder.fingerprint] = TextTower(tower)

@@ -1,4 +1,4 @@
-"""Failures to load something: the message to show, whether they may pass, and when to try again."""
+"""Handle failures to load something: the message to show, whether the failure may pass, and when to try again."""
 
 import time
 
@@ -8,8 +8,10 @@ TRANSIENT_WAITS = (1.0, 60.0)
 """First and longest wait in seconds after a failure that may pass, such as a disk or a network that did not answer."""
 
 PERMANENT_WAITS = (60.0, 600.0)
-"""First and longest wait in seconds after a fault in what was read, such as a wrong checksum. Somebody has to repair
-it."""
+"""First and longest wait in seconds after a fault in what was read, such as a wrong checksum.
+
+Such a fault does not pass. A person has to repair it.
+"""
 
 
 class Backoff:
@@ -36,12 +38,12 @@ class Backoff:
         self._next_try = time.monotonic() + self._wait
 
     def reset(self) -> None:
-        """Make the next try due at once, with the first wait after it."""
+        """Make the next try due at once. If it fails, the wait after it is the first wait again."""
         self._wait = self._next_try = 0.0
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Return whether an error, or one that caused it, is the operating system's and may pass."""
+    """Return whether an error, or one that caused it, comes from the operating system and may pass."""
     while error is not None:
         if isinstance(error, OSError | MemoryError):
             return True
@@ -50,5 +52,8 @@ def is_transient(error: BaseException | None) -> bool:
 
 
 def message(error: BaseException) -> str:
-    """Return the message of an error in at most some 300 characters, with its type unless it is a `LabError`."""
+    """Return the message of an error, cut to about 300 characters.
+
+    It begins with the error's type if this is no `LabError`.
+    """
     return str(error)[:300] if isinstance(error, LabError) else f"{type(error).__name__}: {str(error)[:200]}"

@@ -1,4 +1,7 @@
-"""The served release of one scope: it follows the pointer of the release store and refuses what it must not serve."""
+"""The served release of one scope.
+
+It follows the pointer of the release store, and refuses releases that fail to load.
+"""
 
 import logging
 import threading
@@ -21,7 +24,7 @@ _log = logging.getLogger("thumblab_serving")
 class Loaded(Generic[T]):
     """A release in memory, with the image encoder that goes with it. The encoder stays as long as this object does.
 
-    A request uses the object that it got first, also when another release is loaded meanwhile.
+    A request uses the object that it got first, even if another release is loaded in the meantime.
     """
 
     release_id: str
@@ -31,17 +34,18 @@ class Loaded(Generic[T]):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A promoted release that is not served, and why. `release_id` is None when the pointer itself cannot be read."""
+    """A promoted release that is not served, and why. `release_id` is None if the pointer itself cannot be followed."""
 
     release_id: str | None
     reason: str
 
 
 class ServedRelease(Generic[T]):
-    """The served release of one scope. `load` verifies and reads a release; any exception of it refuses the release.
+    """The served release of one scope.
 
-    While a release is refused, the one before it stays served. The refused one is tried again when the pointer moves,
-    and when `Backoff` says so: soon after a transient error, rarely after damage.
+    `load` verifies and reads a release. If `load` raises any exception, the release is refused. While a release is
+    refused, the release before it stays served. When `Backoff` allows it, the refused release is tried again: soon
+    after a transient error, rarely after damage. If the pointer moves, the new release is tried at once.
     """
 
     def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], Loaded[T]]) -> None:
@@ -61,7 +65,7 @@ class ServedRelease(Generic[T]):
 
     @property
     def refusal(self) -> Refusal | None:
-        """The promoted release that is refused; None where the promoted release is served."""
+        """The promoted release that is refused, or None if the promoted release is served."""
         return self._refusal
 
     @property
@@ -80,11 +84,11 @@ class ServedRelease(Generic[T]):
         return self._lock.locked()
 
     def current(self) -> Loaded[T] | None:
-        """Return the release that the pointer names, loading it first if the pointer moved. Blocking; for worker
-        threads.
+        """Return the release that the pointer names. If the pointer moved, the release is loaded first.
 
-        A caller who has just promoted a release gets that release. Callers that find the pointer moved wait for one
-        load. When a refused release is due again, one caller tries it and the others go on with what is served.
+        This may block, so call it from worker threads. A caller who has just promoted a release gets that release. If
+        the pointer moved, one caller loads the release, and the others wait for it. When it is time to try a refused
+        release again, one caller tries it, and the others go on with what is served.
         """
         target = self._pointer()
         if not self._is_handled(target):
@@ -103,7 +107,7 @@ class ServedRelease(Generic[T]):
                 self._lock.release()
 
     def _pointer(self) -> str | Refusal | None:
-        """Return the promoted release id, None where nothing is promoted, or why the pointer cannot be followed."""
+        """Return the id of the promoted release, None if nothing is promoted, or why the pointer cannot be followed."""
         try:
             release_id = self._store.serving.current_id(self.kind, self.scope)
             withdrawn = release_id is None and self._store.serving.withdrawn(self.kind, self.scope)
@@ -133,7 +137,7 @@ class ServedRelease(Generic[T]):
             return
         if isinstance(target, Refusal):
             self._refuse(target)
-        elif target is None:  # withdrawn: what the release holds must be deleted
+        elif target is None:  # Serving was withdrawn. The release leaves memory, because its data must be deleted.
             self._loaded, self._refusal = None, None
         elif self._loaded is not None and self._loaded.release_id == target:
             self._refusal = None

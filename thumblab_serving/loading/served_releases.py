@@ -1,4 +1,7 @@
-"""What the service has loaded: the encoders, the model and one index per niche, each the latest usable release."""
+"""The encoders, the model and the index of each niche that the service has loaded.
+
+The model and the indices are the latest releases that the service can use.
+"""
 
 import threading
 from contextlib import suppress
@@ -29,7 +32,7 @@ NO_MODEL = (
 
 
 class NotReadyError(LabError):
-    """The service cannot answer yet; the message says what to do."""
+    """The service cannot answer yet. The message says what to do."""
 
 
 class NoModelError(NotReadyError, NoServedModelError):
@@ -38,9 +41,9 @@ class NoModelError(NotReadyError, NoServedModelError):
 
 @dataclass(frozen=True)
 class Resolved:
-    """The releases that answer one request, whatever is promoted meanwhile.
+    """The releases that answer one request. They stay the same even if others are promoted in the meantime.
 
-    `index_refusal` says why there is no index where one was refused.
+    `index_refusal` says why the index was refused. It is None if none was refused, or if an older one is used instead.
     """
 
     model: "Loaded[TrainedRanker]"
@@ -49,8 +52,10 @@ class Resolved:
 
 
 class ServedReleases:
-    """The served model and indices, with their encoders. Safe from many threads; call what may load from worker
-    threads."""
+    """The served model and indices, with their encoders. Safe from many threads.
+
+    Methods that may load a release or an encoder block, so call them from worker threads.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -64,22 +69,24 @@ class ServedReleases:
 
     @property
     def slots(self) -> list["ServedRelease[TrainedRanker] | ServedRelease[NicheIndex]"]:
-        """The slots of the model and of each niche's index."""
+        """The `ServedRelease` of the model and of each niche's index."""
         return [self.model, *self.indices.values()]
 
     @property
     def warm_encoders(self) -> Encoders | None:
-        """The encoders once they are warm, and None before. Loads nothing."""
+        """The encoders, or None before they are warm. Loads nothing."""
         return self._encoders
 
     @property
     def encoder_failure(self) -> str | None:
-        """Why the encoders could not be loaded, until they are."""
+        """Why the encoders could not be loaded. It is None once they are loaded."""
         return self._failure
 
     def encoders(self) -> Encoders:
-        """Return the encoders, warmed up on first use. Raises `NotReadyError`; `Backoff` says when a failure is
-        retried."""
+        """Return the encoders, which are warmed up on first use.
+
+        Raises `NotReadyError` if they cannot be loaded. `Backoff` says when a later call tries again.
+        """
         if self._encoders is None:
             with self._warming:
                 if self._encoders is None:
@@ -88,15 +95,17 @@ class ServedReleases:
         return self._encoders
 
     def load(self) -> None:
-        """Warm up, then load all promoted releases. Raises `NotReadyError` when the encoders cannot be loaded."""
+        """Warm up, then load all promoted releases. Raises `NotReadyError` if the encoders cannot be loaded."""
         self.encoders()
         for slot in self.slots:
             slot.current()
         self._drop_unused_encoders()
 
     def follow_pointers(self) -> None:
-        """Load the releases that were promoted since, without waiting for other threads. Does nothing before the
-        warm-up."""
+        """Load the releases that were promoted since the last call, without waiting for other threads.
+
+        Before the encoders are warm, this does nothing.
+        """
         if self._encoders is not None:
             for slot in self.slots:
                 slot.follow_pointer()
@@ -105,8 +114,9 @@ class ServedReleases:
     def resolve(self, niche: Niche) -> "Resolved":
         """Return the releases that answer a request for a niche. Reads each pointer once. Raises `NotReadyError`."""
         if self.model.vacant:
-            raise NoModelError(NO_MODEL, self._settings.data_dir)  # before the encoders are warmed up for nothing
-        self.encoders()  # before a release is loaded, which would be refused without its encoder
+            # The encoders are not warmed up, because without a model they are of no use.
+            raise NoModelError(NO_MODEL, self._settings.data_dir)
+        self.encoders()  # The encoders are loaded first, because without them a release would be refused.
         model = self.model.current()
         if model is None:
             raise NotReadyError(_no_model(self.model))
@@ -118,7 +128,7 @@ class ServedReleases:
         return Resolved(model, None, f"the index of {niche} was refused ({refusal.reason})")
 
     def _drop_unused_encoders(self) -> None:
-        """Leave it to the loaded releases to hold their encoders, once a model is loaded."""
+        """Drop the encoders that no loaded release holds. Before a model is loaded, all are kept."""
         if self._encoders is not None and self.model.loaded is not None:
             self._encoders.drop_unused()
 
@@ -138,21 +148,24 @@ class ServedReleases:
         self._encoders, self._failure = encoders, None
 
     def _new_image_encoder(self, name: str) -> ImageEncoder:
-        # A new object for this service: an encoder that the process shares is never freed.
+        # The service makes its own encoder, because an encoder that the process shares is never freed.
         return new_image_encoder(name, self._settings.releases)
 
     def _promoted_encoders(self) -> set[str]:
-        """Return the names of the promoted releases' image encoders, or the settings' where nothing is promoted."""
+        """Return the names of the promoted releases' image encoders, or that of the settings if nothing is promoted."""
         names = set()
         for slot in self.slots:
-            with suppress(LabError, OSError, ValueError):  # an unreadable release is refused later, when it is loaded
+            with suppress(LabError, OSError, ValueError):  # An unreadable release is refused later, when it is loaded.
                 release = self._store.serving.current(slot.kind, slot.scope)
                 if release is not None:
                     names.add(self._encoder_name(release))
         return names or {image_encoder_name(self._settings)}
 
     def _encoder_name(self, release: Release) -> str:
-        """Return the image encoder that a release names. Older releases name none; they were made with the settings'."""
+        """Return the name of a release's image encoder.
+
+        An old release does not state this name. It was made with the encoder that the settings name.
+        """
         name = release.info.get("encoder_name" if release.kind == INDEX else "image_encoder_name")
         return str(name) if name else image_encoder_name(self._settings)
 
@@ -182,7 +195,7 @@ class ServedReleases:
 
 
 def _check_same_encoder(kind: str, release_encoder: str, service_encoder: str) -> None:
-    """Raise `LabError` when a release was made with another encoder than the service's."""
+    """Raise `LabError` if a release was made with another encoder than that of the service."""
     if release_encoder != service_encoder:
         raise LabError(
             f"it was made with the {kind} encoder {release_encoder} and this service has {service_encoder}; "

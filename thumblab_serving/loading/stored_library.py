@@ -1,7 +1,7 @@
-"""The libraries in PostgreSQL, searched where a niche has no index.
+"""Search the libraries in PostgreSQL, for a niche that has no index.
 
-The service must not depend on the database. Nothing here starts a server or waits long, and no message contains the
-URL, the user or the password of the database.
+The service must not depend on the database. So nothing here starts a server or waits long. No message contains the URL,
+the user or the password of the database.
 """
 
 import logging
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # importing SQLAlchemy takes as long as starting the service
 _PATIENCE = 2.5
 """Seconds that a request waits, whatever the database, the network or the name resolver is doing."""
 _STATEMENT_MS = 2_000
-_CONNECT_SECONDS = 2  # the minimum of libpq
+_CONNECT_SECONDS = 2  # libpq allows no shorter time.
 _RETRY_SECONDS = 30.0
 _KEPT_SECONDS = 600.0
 _THREADS = 4
@@ -40,12 +40,12 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class NothingStoredError(LabError):
-    """The database has no answer; the message says why and fits into the middle of a sentence."""
+    """The database has no answer. The message says why, and fits into the middle of a sentence."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture stands in a library: what `NicheIndex.percentile` and `NicheIndex.examples` return."""
+    """The place of a picture in a library, with the results of `NicheIndex.percentile` and `NicheIndex.examples`."""
 
     percentile: float
     examples: list[Neighbour]
@@ -53,9 +53,9 @@ class Placement:
 
 @dataclass(frozen=True)
 class SimilarityDistribution:
-    """How similar the thumbnails of a stored library are to each other.
+    """The distribution of how similar the thumbnails of a stored library are to each other.
 
-    `count` is the size of the library. `means` [m], sorted, holds for a sample of its thumbnails the mean cosine to the
+    `count` is the size of the library. `means` [m], sorted, holds the mean cosine of each thumbnail of a sample to its
     `k` nearest others.
     """
 
@@ -65,10 +65,10 @@ class SimilarityDistribution:
 
 
 class StoredLibraries:
-    """Searches the libraries in the database, in threads of its own. Safe from many threads; close it when done.
+    """The libraries in the database. They are searched in separate threads, so close this object after use.
 
-    After a failure the database is not asked for half a minute. The similarity distribution of a library is computed
-    once in ten minutes.
+    It is safe from many threads. After a failure, the database is not asked again for half a minute. The similarity
+    distribution of a library is kept for ten minutes.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -83,7 +83,7 @@ class StoredLibraries:
 
     @property
     def failure(self) -> str | None:
-        """Why the last question failed; None where the database answered it, or was not asked yet."""
+        """Why the last search failed. None if it succeeded, or if there was no search yet."""
         return self._failure
 
     def warm(self) -> None:
@@ -99,10 +99,10 @@ class StoredLibraries:
             engine.dispose()
 
     def placements(self, niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Placement]:
-        """Return the placement of each vector in the library of the niche, with so many examples of similar thumbnails.
+        """Return the placement of each vector in the library of the niche, with at most `examples` similar thumbnails.
 
-        `vectors` are unit vectors of the encoder, float32 [n, d]. Raises `NothingStoredError`. Returns or raises within
-        three seconds.
+        `vectors` are unit vectors of the encoder, float32 [n, d]. Raises `NothingStoredError` if the database has no
+        answer. Returns or raises within three seconds.
         """
         if self._failure is not None and time.monotonic() - self._failed_at < _RETRY_SECONDS:
             raise NothingStoredError(self._failure)
@@ -118,10 +118,13 @@ class StoredLibraries:
         except NothingStoredError:
             raise
         except DeadlineError:
-            search.cancel()  # has no effect once it runs; a distribution that it still computes is kept for the next request
+            # A search that already runs cannot be cancelled. The distribution that it computes is kept for later
+            # requests.
+            search.cancel()
             raise self._failed(f"the database did not answer within {_PATIENCE:g} seconds") from None
         except Exception as error:  # noqa: BLE001  the answer goes on without the database, whatever the error is
-            raise self._failed(_message(error)) from None  # `from None`: the error may contain the URL
+            # `from None` hides the error of the driver, because its message may contain the URL.
+            raise self._failed(_message(error)) from None
         self._failure = None
         return placements
 
@@ -138,7 +141,7 @@ class StoredLibraries:
         engine = self._engine(url)
         distribution = self._distribution(engine, niche, library)
         if distribution.count < 2:
-            raise NothingStoredError(f"the database holds too few thumbnails of {niche} in the space of {encoder}")
+            raise NothingStoredError(f"the database holds too few thumbnails of {niche} with vectors of {encoder}")
         with engine.connect() as connection:
             _limit_statements(connection)
             neighbours = search(connection, library, vectors, MAX_NEIGHBOURS, exact=distribution.count <= WORTHWHILE)
@@ -167,23 +170,24 @@ class StoredLibraries:
                 _limit_statements(connection)
                 count, vectors = sample(connection, library, _READ_AT_MOST)
             distribution = similarity_distribution(count, vectors)
-            if count > 1:  # a library that is just being collected is read again for the next request
+            if count > 1:  # A smaller library is probably still being collected, so the next request reads it again.
                 self._distributions[key] = (time.monotonic() + _KEPT_SECONDS, distribution)
             return distribution
 
 
 def similarity_distribution(count: int, vectors: Vectors) -> SimilarityDistribution:
-    """Return the similarity distribution of a library of `count` thumbnails from a sample of its vectors, float32 [m,
-    d].
+    """Return the similarity distribution of a library of `count` thumbnails.
 
-    The result is that of `NicheIndex.build` when all vectors are given and are at most 2,000. Of more, 2,000 are
-    compared with all. In a sample, k is smaller in proportion.
+    `vectors`, float32 [m, d], are a sample of its vectors, or all of them. If all are given and there are at most
+    2,000, `means` is as in `NicheIndex.build`. Of more vectors, 2,000 are compared with all. If only a sample is given,
+    each is compared with fewer neighbours, in proportion to the size of the sample.
     """
     neighbours = typical_neighbours(count)
     if len(vectors) < 2:
         return SimilarityDistribution(len(vectors), neighbours, np.zeros(0, np.float32))
     k = min(max(1, round(neighbours * len(vectors) / count)), len(vectors) - 1)
-    rows = np.arange(len(vectors))[:_COMPARED_AT_MOST]  # the first rows are a random sample: `sample` shuffles
+    # The first rows are a random sample, because `sample` shuffles the vectors.
+    rows = np.arange(len(vectors))[:_COMPARED_AT_MOST]
     means: list[npt.NDArray[np.float32]] = []
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
@@ -209,7 +213,7 @@ def _limit_statements(connection: "Connection") -> None:
 
 
 def _message(error: Exception) -> str:
-    """Return what went wrong by the kind of error alone: the driver's messages name the host, the user and more."""
+    """Return what went wrong, by the kind of the error. The driver's own messages name the host, the user and more."""
     cause = getattr(error, "orig", None) or error
     kinds = [kind.__name__ for kind in type(cause).__mro__]
     if "QueryCanceled" in kinds:

@@ -1,4 +1,4 @@
-"""Measuring sub-scores in the service: meters that are made once and warm, with a cache of what was seen."""
+"""Measure sub-scores in the service. Meters are made once and warmed up, and measurements are cached."""
 
 import threading
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ _BLANK = np.full((36, 64, 3), 127, np.uint8)
 
 
 class SubScoreMeters:
-    """Measures pictures with one meter per way to compare titles. Safe from many threads.
+    """The meters of the service, one for each way to compare titles with pictures. Safe from many threads.
 
-    Image encoders with a text tower share one meter, and those without share another, which has the title encoder.
-    There are two only while the lab changes from one image encoder to another.
+    Image encoders with a text tower share one meter. Image encoders without a text tower share another one, which has
+    the title encoder. There are two meters only while the lab changes from one image encoder to another.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,12 +40,12 @@ class SubScoreMeters:
 
     @property
     def missing(self) -> tuple[str, ...] | None:
-        """What the meter has to do without, in plain sentences; None before a meter has warmed up."""
+        """What the meter has to do without, in plain sentences. None before a meter has warmed up."""
         return self._missing
 
     @property
     def failure(self) -> str | None:
-        """Why no meter could be made, until one is made."""
+        """Why no meter could be made. None once one is made."""
         return self._failure
 
     @property
@@ -56,13 +56,13 @@ class SubScoreMeters:
     def meter(self, encoders: Encoders, fingerprint: str) -> Meter:
         """Return the meter for pictures of an image encoder, warmed up on first use.
 
-        Raises `LabError` when the models that the settings name cannot be used; `Backoff` says when that is tried
+        Raises `LabError` if the models that the settings name cannot be used. `Backoff` says when a later call tries
         again.
         """
         titles = None if text_tower(encoders.by_fingerprint(fingerprint)) else _CachedTitleEncoder(encoders)
         key = None if titles is None else titles.fingerprint
         if key not in self._meters:
-            with self._making:  # a thread whose meter exists does not wait for another meter
+            with self._making:  # A thread whose meter exists does not wait here for another meter.
                 if key not in self._meters:
                     self._meters[key] = self._make(titles)
         return self._meters[key]
@@ -72,7 +72,7 @@ class SubScoreMeters:
             raise LabError(self._failure)
         try:
             meter = Meter(face_model(self._settings), titles)
-            _ = meter.version  # reads the file of the face model, so that a missing file is found here
+            _ = meter.version  # This reads the file of the face model, so that a missing file is noticed here.
             self._missing = meter.look(_BLANK).evidence.missing
         except Exception as error:
             is_lab_error = isinstance(error, LabError)
@@ -89,7 +89,10 @@ class SubScoreMeters:
             self.meter(encoders, fingerprint)
 
     def version(self, encoders: Encoders, fingerprint: str) -> str:
-        """Return the version of the meter as index releases write it, with the text tower that measures `title_match`."""
+        """Return the version of the meter in the form that index releases store.
+
+        It includes the text tower that measures `title_match`, if there is one.
+        """
         return self.meter(encoders, fingerprint).version_with(text_tower(encoders.by_fingerprint(fingerprint)))
 
     def measure(
@@ -97,7 +100,7 @@ class SubScoreMeters:
     ) -> Measurement:
         """Measure a picture, given its unit vector [d] by the image encoder `fingerprint`.
 
-        What does not depend on the title is cached by the hash of the picture's bytes. Raises `LabError`.
+        Everything that does not depend on the title is cached under the hash of the picture's bytes. Raises `LabError`.
         """
         meter = self.meter(encoders, fingerprint)
         try:
@@ -109,12 +112,12 @@ class SubScoreMeters:
             return meter.titled(look, Title(title) if title_vector is None else Title(title, vector, title_vector))
         except LabError:
             raise
-        except Exception as error:  # OpenCV, numpy and OpenVINO each have errors of their own
+        except Exception as error:  # OpenCV, numpy and OpenVINO have error types of their own.
             raise LabError(f"the picture could not be measured ({type(error).__name__}: {str(error)[:120]})") from error
 
 
 def _without_title_match(measurement: Measurement, reason: str) -> Measurement:
-    """Return the measurement without `title_match`, with the reason why."""
+    """Return the measurement without `title_match`, and with the reason why it is missing."""
     scores = measurement.scores | {"title_match": SubScore("title_match", None, reason, None)}
     evidence = replace(measurement.evidence, missing=(*measurement.evidence.missing, reason))
     return replace(measurement, scores=scores, evidence=evidence)

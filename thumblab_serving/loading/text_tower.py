@@ -8,19 +8,22 @@ from thumblab_core.errors import LabError
 from thumblab_serving.loading.faults import Backoff, message
 
 PATIENCE = 30.0
-"""Seconds that loading an image encoder waits for its text tower. A longer download goes on in the background."""
+"""Maximum number of seconds that an image encoder waits for its text tower.
+
+A longer download goes on in the background.
+"""
 
 _log = logging.getLogger("thumblab_serving")
 
 
 class TextTowerError(LabError):
-    """The text tower cannot be used for now; the message says why."""
+    """The text tower cannot be used for now. The message says why."""
 
 
 class TextTower:
-    """Loads the text tower of an image encoder in the background, and again after each `Backoff`.
+    """The state of an image encoder's text tower. It is loaded in the background, and `Backoff` says when to try again.
 
-    The text tower has weights of its own, which may be out of reach while the compiled image tower is on the disk.
+    The text tower has its own weights. They may be out of reach on the network while the image tower is on the disk.
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
@@ -33,13 +36,16 @@ class TextTower:
 
     @property
     def missing(self) -> str | None:
-        """The sentence that says why `title_match` is not measured; None where it is measured."""
+        """The sentence that says why `title_match` is not measured. None if it is measured."""
         if self._ready:
             return None
         return f"title_match is not measured: the text tower of {self._fingerprint} is missing ({self._reason})"
 
     def require(self, encoder: TextEncoder) -> None:
-        """Raise `TextTowerError` unless the text tower is loaded. Starts another try in the background when one is due."""
+        """Raise `TextTowerError` unless the text tower is loaded.
+
+        When a try is due, it is started in the background.
+        """
         if self._ready:
             return
         if self._backoff.due and not self._lock.locked():

@@ -4,11 +4,11 @@
 
 const MAX_PICTURES = 5;
 const IMAGE_TYPES = ["image/jpeg", "image/png", "image/webp"];
-const KEY_NAME = "thumblab-key"; // in sessionStorage
-// What the service accepts, see `CHANNEL` in `schemas/request.py`.
+const KEY_NAME = "thumblab-key"; // sessionStorage keeps the API key under this name.
+// The pattern matches what the service accepts, see `CHANNEL` in `schemas/request.py`.
 const CHANNEL = /^((https?:\/\/)?(www\.|m\.)?youtube\.com\/channel\/[\w-]{1,64}([/?#].*)?|[\w-]{1,64})$/;
 const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
-const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // letters and a symbol without a visible shape
+const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // These letters and this symbol have no visible shape.
 const SUB_SCORES = {
   clarity: "Clarity",
   prominence: "Prominence",
@@ -21,13 +21,13 @@ const SUB_SCORES = {
 const byId = (id) => document.getElementById(id);
 const percent = (value) => `${Math.round(value * 100)}%`;
 
-let chosen = []; // {file, url} of each chosen picture; url is an object URL of the file
-let cardUrls = []; // object URLs that the cards of the last answer use
-let answeredQuestion = null; // the question of the answer on the page
-let degraded = []; // what was missing for the answer on the page
-let missing = []; // what the service always measures without: shown once, and not with every answer
+let chosen = []; // {file, url} of each chosen picture. `url` is an object URL of the file.
+let cardUrls = []; // The cards of the last answer use these object URLs.
+let answeredQuestion = null; // This is the question of the answer on the page.
+let degraded = []; // This was missing for the answer on the page.
+let missing = []; // The service lacks this for every measurement. It is shown once, and not with every answer.
 
-// --- the key: from the URL's fragment, which is never sent to a server; then kept for this tab only ---
+// --- The API key comes from the URL's fragment, which is never sent to a server. It is kept for this tab only. ---
 
 function takeKey() {
   const key = new URLSearchParams(location.hash.slice(1)).get("key");
@@ -169,7 +169,7 @@ async function submit(event) {
     draw(answer, sent);
     answeredQuestion = sentQuestion;
     markIfOutdated();
-    showLabNotes(); // not awaited: /health may take long, because it may load a release
+    showLabNotes(); // The result is not awaited, because /health may load a release and then takes long.
   } catch (error) {
     showProblem(error instanceof TypeError ? "The service cannot be reached. Is it running?" : error.message);
   } finally {
@@ -213,7 +213,7 @@ function verdict(answer) {
   }
 }
 
-// Show what holds for every answer of this lab. Without /health, the answers themselves say what was missing.
+// Show the notes that hold for every answer of this lab. If /health fails, the answers themselves say what was missing.
 async function showLabNotes() {
   let notes = [];
   try {
@@ -229,7 +229,7 @@ async function showLabNotes() {
   drawDegraded();
 }
 
-// Show what was missing for the answer, without what the notes about the lab already say.
+// Show what was missing for the answer. Leave out what the notes about the lab already say.
 function drawDegraded() {
   const sentences = degraded.filter((text) => !missing.includes(text));
   byId("degraded").replaceChildren(...sentences.map((text) => line("li", `${capital(text)}.`)));
@@ -328,7 +328,7 @@ function subScore(name, sub, niche) {
     node.querySelector(".sub-value").textContent = "not measured";
     return node;
   }
-  // Text and bar show the same figure: the percentile in the niche, or the value where there is no percentile.
+  // Text and bar show the same figure. It is the percentile in the niche, or the value if there is no percentile.
   const placed = sub.niche_percentile !== null;
   const share = placed ? sub.niche_percentile / 100 : sub.value;
   item.classList.toggle("weak", sub.weak);
@@ -368,7 +368,7 @@ function rectangle(kind, box, { width, height }, words) {
   const title = document.createElementNS(SVG, "title");
   title.textContent = words;
   group.append(title);
-  // Two lines: a dark one under the coloured one, so that the frame is visible on any picture.
+  // A dark line is drawn under the coloured one, so that the frame is visible on any picture.
   for (const layer of ["halo", "line"]) {
     const shape = document.createElementNS(SVG, "rect");
     shape.setAttribute("class", layer);
@@ -442,7 +442,8 @@ function capital(text) {
 }
 
 function fill(bar, share) {
-  // Set after the first paint, so that the bar grows. The policy forbids style attributes, and allows setting a property.
+  // The width is set after the first paint, so that the bar grows. The Content-Security-Policy forbids style attributes,
+  // but allows setting a property.
   requestAnimationFrame(() => requestAnimationFrame(() => (bar.style.width = percent(share))));
 }
 
@@ -454,11 +455,11 @@ byId("form").addEventListener("submit", submit);
 byId("see").addEventListener("click", () => showOverlays(!overlaysShown()));
 byId("files").addEventListener("change", (event) => {
   choose(event.target.files);
-  event.target.value = ""; // so that the same file can be chosen again after it was removed
+  event.target.value = ""; // Without this, a removed file could not be chosen again.
 });
 for (const kind of ["input", "change"]) byId("form").addEventListener(kind, markIfOutdated);
 
-// Accept drops anywhere on the page: a browser leaves the page to open a dropped file that the page does not take.
+// Accept drops anywhere on the page. Otherwise, the browser would leave the page and open the dropped file.
 const carriesFiles = (event) => event.dataTransfer.types.includes("Files");
 const isTyping = (event) => !carriesFiles(event) && event.target.matches?.("input[type=text], input[type=password]");
 for (const kind of ["dragenter", "dragover"]) {

@@ -1,4 +1,4 @@
-"""`/health` (alive, and what is loaded), `/ready` (able to answer) and `/metrics`."""
+"""The routes `/health` (what is loaded), `/ready` (whether the service can answer) and `/metrics`."""
 
 from http import HTTPStatus
 from typing import Any
@@ -27,7 +27,7 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/health", summary="Alive, and the state of every component")
 async def health(request: Request) -> HealthOut:
-    """Always 200 while the process lives."""
+    """Answer 200 as long as the process lives, with the state of every component."""
     scorer: Scorer = request.app.state.scorer
     await to_thread.run_sync(scorer.follow_pointers)
     return describe(scorer)
@@ -35,8 +35,11 @@ async def health(request: Request) -> HealthOut:
 
 @router.get("/ready", summary="Able to answer", responses=error_responses(503))
 async def ready(request: Request) -> HealthOut:
-    """200 once the encoders and the meter are warm, a model and an index are loaded, and a rehearsal was answered.
-    Otherwise a 503 problem that says what is missing."""
+    """Answer 200 once the service can score, and before that a 503 problem that says what is missing.
+
+    The service can score once the encoders and the meter are warm, a model and an index are loaded, and a rehearsal was
+    answered.
+    """
     scorer: Scorer = request.app.state.scorer
     await to_thread.run_sync(scorer.follow_pointers)
     state = describe(scorer)
@@ -47,7 +50,7 @@ async def ready(request: Request) -> HealthOut:
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
 async def metrics(request: Request) -> Response:
-    """Prometheus text."""
+    """Return the metrics in the text format of Prometheus."""
     service_metrics: Metrics = request.app.state.metrics
     return Response(service_metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
@@ -123,6 +126,6 @@ def _not_ready_reason(state: HealthOut) -> str:
     if any(index.release for index in state.indices.values()):
         return state.rehearsal.reason or "the first answer is being rehearsed"
     return (
-        "no index is served yet; `thumblab refresh` builds them from what the lab holds, or run refresh_library in Dagster "
-        "(`thumblab up`)"
+        "no index is served yet; `thumblab refresh` builds the indices from what the lab holds, or run "
+        "refresh_library in Dagster (`thumblab up`)"
     )

@@ -1,4 +1,4 @@
-"""The page at `/`: three static files, without a framework and without anything from another host."""
+"""The page at `/`. It consists of three static files. It uses no framework, and nothing from another host."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ router = APIRouter(include_in_schema=False)
 _FOLDER = Path(__file__).resolve().parents[1] / "page"
 
 _REVALIDATE = {"Cache-Control": "no-cache"}
-"""Makes the browser ask whether a file changed, so that no old script runs against a newer service."""
+"""Headers that make the browser ask whether a file changed, so that no old script runs against a newer service."""
 
 
 @router.get("/")

@@ -1,4 +1,4 @@
-"""`POST /v1/score`."""
+"""The route `POST /v1/score`."""
 
 from http import HTTPStatus
 
@@ -16,7 +16,10 @@ from thumblab_serving.scoring.scorer import Scorer
 router = APIRouter(tags=["scoring"])
 
 CONCURRENT = 16
-"""Requests that are worked on at a time; further ones queue. Most of their time they wait for the examining threads."""
+"""Number of requests that are worked on at a time. Further requests wait in a queue.
+
+A request spends most of its time waiting for the threads that examine pictures.
+"""
 
 
 @router.post(

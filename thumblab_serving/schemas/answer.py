@@ -30,8 +30,10 @@ class Verdict(StrEnum):
 
 
 class Engagement(StrictModel):
-    """A predicted engagement. It is a proxy, because click-through rates are not public, unless the model was trained
-    on the click-through rates of its owner."""
+    """A predicted engagement. It is a proxy, because click-through rates are not public.
+
+    It is a click-through rate only if the model was trained on the click-through rates of the channel's owner.
+    """
 
     value: float = Field(ge=0, le=1)
     kind: Literal["proxy", "click_through_rate"] = "proxy"
@@ -39,14 +41,14 @@ class Engagement(StrictModel):
 
     @classmethod
     def of(cls, value: float, target: str) -> Self:
-        """Return the prediction of a model whose absolute head was trained on `target`, see `TrainedRanker.absolute`."""
+        """Return the prediction of a model whose absolute head predicts `target`, see `TrainedRanker.absolute`."""
         if target == "click_through_rate":
             return cls(value=value, kind="click_through_rate", meaning="expected share of impressions that are clicked")
         return cls(value=value)
 
 
 class NeighbourOut(StrictModel):
-    """A similar thumbnail of the niche: a winner, or where no winner is near, a thumbnail of any kind."""
+    """A similar thumbnail of the niche. It is a winner, or a thumbnail of any kind if no winner is near."""
 
     video_id: str
     title: str
@@ -64,7 +66,7 @@ class NeighbourOut(StrictModel):
 
 
 class ThumbnailScore(StrictModel):
-    """The answer for one candidate. With `error` set everything else is null or empty.
+    """The answer for one candidate. If `error` is set, all other fields except `id` are null or empty.
 
     A candidate that is not `familiar` is measured but not ranked. It has no rank, score, win probability or engagement.
     """
@@ -121,8 +123,11 @@ class ChannelOut(StrictModel):
 
 
 class SkillOut(StrictModel):
-    """How well such a ranking did when the model was evaluated: the share of held-out pairs, of two videos of one
-    channel each, that it ordered correctly, with its 95 % interval. 0.5 is chance."""
+    """The accuracy of such a ranking when the model was evaluated.
+
+    `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of its 95 %
+    interval. A pair is two videos of one channel. An `auc` of 0.5 is chance.
+    """
 
     measured_on: str = Field(
         description=(
@@ -145,7 +150,7 @@ class Releases(StrictModel):
 
 
 class ScoreAnswer(StrictModel):
-    """The ranking. `thumbnails` keeps the order of the request; `degraded` says in plain sentences what was missing."""
+    """The ranking. `thumbnails` keeps the order of the request. `degraded` says in plain sentences what was missing."""
 
     niche: Niche
     winner: str | None = Field(description="The id of the best candidate; null when no candidate could be ranked.")

@@ -8,7 +8,7 @@ from thumblab_serving.schemas.strict import StrictModel
 
 
 class SubScoreOut(StrictModel):
-    """A measured property of the picture. `value` is null when it could not be measured; `reason` then says why."""
+    """A measured property of the picture. If it could not be measured, `value` is null and `reason` says why."""
 
     value: float | None = Field(ge=0, le=1, description="The measured value. It does not depend on the niche.")
     niche_percentile: float | None = Field(
@@ -39,7 +39,10 @@ class BoxOut(StrictModel):
 
 
 class TextLineOut(StrictModel):
-    """A line of text that was read in the picture. Anyone may have written it: show it as text only, never as markup."""
+    """A line of text that was read in the picture.
+
+    Show it as text only, never as markup, as anyone may have written it.
+    """
 
     box: BoxOut
     text: str
@@ -51,7 +54,10 @@ class TextLineOut(StrictModel):
 
 
 class UnreadLineOut(StrictModel):
-    """A line of text that was found and could not be read: an alphabet that the reader does not know, or odd letters."""
+    """A line of text that was found but not read.
+
+    It may have odd letters, or an alphabet that the reader does not know.
+    """
 
     box: BoxOut
     height_at_120: float = Field(ge=0)
@@ -66,7 +72,7 @@ class FaceOut(StrictModel):
 
 
 class EvidenceOut(StrictModel):
-    """What the sub-scores were measured on. `texts` and `faces` are null where the lab has no model to look for them."""
+    """The evidence of the sub-scores. `texts` and `faces` are null if the lab has no model to look for them."""
 
     width: int = Field(
         ge=1, description="Width in pixels of the picture that was measured: upright and without black bars."

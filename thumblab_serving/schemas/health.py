@@ -14,7 +14,7 @@ class RefusedOut(BaseModel):
 
 
 class ServedOut(BaseModel):
-    """What is served of one release scope."""
+    """The release that is served of one scope, such as the model or the index of a niche."""
 
     state: Literal["serving", "loading", "none"]
     release: str | None
@@ -33,7 +33,7 @@ class EncodersOut(BaseModel):
 
 
 class MeterOut(BaseModel):
-    """What measures the sub-scores. It works without what is `missing`, and answers say so."""
+    """The meter, which measures the sub-scores. It also works without what is `missing`, and answers then say so."""
 
     state: Literal["warm", "warming", "failed"]
     missing: list[str]
@@ -41,8 +41,10 @@ class MeterOut(BaseModel):
 
 
 class RehearsalOut(BaseModel):
-    """An answer that the service makes for itself before it is ready. It loads what is loaded at the first use, so that
-    no request waits for that."""
+    """An answer that the service makes for itself before it is ready.
+
+    The rehearsal loads everything that is loaded at its first use, so that no request waits for it.
+    """
 
     state: Literal["done", "waiting", "failed"]
     reason: str | None = Field(description="Why the last try failed; the service tries again in the background.")
@@ -56,7 +58,7 @@ class DatabaseOut(BaseModel):
 
 
 class HealthOut(BaseModel):
-    """Alive; `ready` says whether it can answer."""
+    """The state of a service that is alive. `ready` says whether it can answer requests."""
 
     status: Literal["ok"] = "ok"
     ready: bool

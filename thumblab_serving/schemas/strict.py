@@ -1,4 +1,4 @@
-"""The base of the models of requests and answers."""
+"""The base class of the models of requests and answers."""
 
 from typing import Any, ClassVar, Self
 
@@ -8,16 +8,16 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
-"""With more unknown fields than this, one sentence replaces an error for each of them."""
+"""If more unknown fields than this were sent, one sentence replaces the errors for the single fields."""
 
 _UNKNOWN_FIELD = "unknown_field"
 """The type of our own errors about unknown fields."""
 
 _LONGEST_NAME = 80
-"""Characters of an unknown field that are compared with the known ones."""
+"""Maximum number of characters of an unknown field's name that are compared with the names of known fields."""
 
 _MEANT = {"niche": "category", "image": "image_base64", "images": "thumbnails", "files": "thumbnails"}
-"""Names that other parts of the lab, or other services, give to a field of a request."""
+"""Names that other parts of the lab, or other services, use for a field of a request, with the name of this field."""
 
 
 class StrictModel(BaseModel):
@@ -31,7 +31,7 @@ class StrictModel(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _explain_unknown_fields(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Say of each unknown field which one is meant; raise a single error where there are many of them."""
+        """Add to the error of an unknown field which known field is meant. Raise a single error if there are many."""
         if isinstance(data, dict) and len(data) > len(cls.model_fields) + _UNKNOWN_FIELDS_LISTED:
             raise ValueError(f"{len(data)} fields were sent; use only {cls._allowed()}")
         try:
@@ -48,11 +48,11 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _explained(cls, error: Any) -> InitErrorDetails:
-        """Return the same error; where it is about an unknown field of this model, with advice as its message."""
+        """Return the same error. If it is about an unknown field of this model, its message becomes advice."""
         kind: str | PydanticCustomError = error["type"]
         if kind == "extra_forbidden" and len(error["loc"]) == 1:
             kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", {"advice": cls._advice(str(error["loc"][0]))})
-        elif kind == _UNKNOWN_FIELD:  # of a model inside this one
+        elif kind == _UNKNOWN_FIELD:  # The error comes from a model inside this one and already has its advice.
             kind = PydanticCustomError(_UNKNOWN_FIELD, "{advice}", error["ctx"])
         return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))
 

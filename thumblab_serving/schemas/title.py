@@ -1,4 +1,4 @@
-"""The title of a video, without invisible characters."""
+"""Check the title of a video and remove invisible characters from it."""
 
 import re
 import unicodedata
@@ -7,13 +7,13 @@ from typing import Annotated
 from pydantic import AfterValidator, StringConstraints
 
 MAX_TITLE = 300
-"""Characters of a title at most."""
+"""Maximum number of characters of a title."""
 
 _JOINERS = "\u200c\u200d"
-"""Zero-width joiner and non-joiner: invisible, but emoji and some scripts need them between letters."""
+"""Zero-width joiner and non-joiner. They are invisible, but emoji and some scripts need them between letters."""
 
 _FLAG = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f)")
-"""The emoji flag of a part of a country, such as England: a black flag, invisible tags and a cancel tag."""
+"""The emoji flag of a part of a country, such as England. It is a black flag, invisible tags and a cancel tag."""
 
 _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Characters that Unicode counts as letters or symbols and that have no visible shape."""
@@ -22,7 +22,7 @@ _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 def visible_title(title: str) -> str:
     """Return the title without control characters, direction marks and other invisible characters.
 
-    Raises `ValueError` when no visible character is left.
+    Raises `ValueError` if no visible character is left.
     """
     kept = "".join(part if _FLAG.fullmatch(part) else _without_invisible(part) for part in _FLAG.split(title))
     if not any(_is_visible(character) for character in kept):

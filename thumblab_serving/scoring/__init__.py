@@ -1,1 +1,1 @@
-"""The way from a request to its answer: read and examine the pictures, rank them, place them in the niche."""
+"""Make the answer of a request: read and examine its pictures, rank them, and place them in the niche."""

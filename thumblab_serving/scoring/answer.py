@@ -1,4 +1,4 @@
-"""Composing the answer to a request from a ranking and the placements of its pictures."""
+"""Compose the answer to a request from the ranking and the placements of its pictures."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -20,7 +20,10 @@ if TYPE_CHECKING:  # importing the ranker imports torch
 def compose_answer(
     candidates: Sequence[Candidate], query: RankingContext, releases: Resolved, ranking: Ranking, placements: Placements
 ) -> ScoreAnswer:
-    """Return the answer for candidates, in their order. A candidate that could not be read is answered with its error."""
+    """Return the answer for candidates, in their order.
+
+    A candidate that could not be read has its error in the answer.
+    """
     ranker, index = releases.model.value, releases.index
     pictures = {candidate.id: candidate.picture for candidate in candidates if candidate.picture is not None}
     return ScoreAnswer(

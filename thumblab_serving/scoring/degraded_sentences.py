@@ -1,4 +1,4 @@
-"""What an answer says about how good its ranking is, and what the model cannot say."""
+"""Write what an answer says about how good its ranking is, and about what the model cannot say."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -19,11 +19,14 @@ _EVALUATED_ON = {
     ADAPTED: "unseen channels with a channel adapter",
 }
 _LONGEST_NAME = 60
-"""Characters of a candidate's id that a sentence quotes."""
+"""Maximum number of characters of a candidate's id that a sentence quotes."""
 
 
 def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | None:
-    """Return how well the model ranked channels like this one when it was evaluated; None where that was not evaluated."""
+    """Return how well the model ranked channels like this one when it was evaluated.
+
+    Return None if the model was not evaluated on such channels.
+    """
     question = _question(channel)
     evaluated = ranker.skills.get(question)
     if evaluated is None:
@@ -58,7 +61,7 @@ def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
 
 
 def unfamiliar_pictures(ranker: "TrainedRanker", cosines: Mapping[str, float]) -> Sequence[str]:
-    """Return the sentence about pictures that are unlike all training pictures; no sentence where there are none.
+    """Return the sentence about pictures that are unlike all training pictures, or no sentence if there are none.
 
     `cosines` has the cosine of each such picture to the nearest training picture, by the picture's id.
     """
@@ -76,7 +79,7 @@ def unfamiliar_pictures(ranker: "TrainedRanker", cosines: Mapping[str, float]) -
 
 
 def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
-    """Return the sentence about pictures whose neighbours are not winners; no sentence where there are none."""
+    """Return the sentence about pictures whose neighbours are not winners, or no sentence if there are none."""
     if not names:
         return []
     pictures = ", ".join(name[:_LONGEST_NAME] for name in names)
@@ -84,7 +87,7 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
 
 
 def _question(channel: AdapterChoice | None) -> str:
-    """Return which figure of the model's evaluation holds for a channel."""
+    """Return the split of the model's evaluation that holds for a channel."""
     if channel is None or channel.adapter is None:
         return NEW_CHANNELS
     return FUTURE if channel.release is None else ADAPTED

@@ -1,4 +1,4 @@
-"""Reading the pictures of a request (bytes, base64 or a URL) and examining them."""
+"""Read the pictures of a request, which come as bytes, base64 or a URL, and examine them."""
 
 import base64
 import binascii
@@ -19,20 +19,20 @@ from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 
 EXAMINING = min(4, os.cpu_count() or 1)
-"""Pictures that are decoded, encoded and measured at a time."""
+"""Number of pictures that are decoded, encoded and measured at a time."""
 
 _FETCHES = 32
-"""Pictures that are fetched at a time, or fetched and not examined yet."""
+"""Maximum number of pictures that are being fetched, or were fetched and are not examined yet."""
 
 _LONGEST_BASE64 = MAX_BYTES * 4 // 3 + MAX_BYTES // 32
-"""Characters of the largest picture in base64, with line breaks and a `data:` prefix."""
+"""Maximum number of characters of a picture in base64, with line breaks and a `data:` prefix."""
 
 
 @dataclass(frozen=True)
 class Source:
     """The picture of a candidate as it was sent: exactly one of `data`, `base64`, `url` and `error`.
 
-    `error` says why whoever received the picture could not read it.
+    `error` says why the picture could not be read when it was received.
     """
 
     id: str
@@ -54,7 +54,7 @@ class ExaminedPicture:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A picture to score; `picture` is None where it could not be read or examined, and `error` says why."""
+    """A picture to score. If it could not be read or examined, `picture` is None and `error` says why."""
 
     id: str
     picture: ExaminedPicture | None
@@ -62,11 +62,11 @@ class Candidate:
 
 
 class Intake:
-    """Fetches and examines pictures in threads of its own.
+    """The intake of pictures, with its own threads to fetch and to examine them.
 
-    The number of examining threads bounds how many decoded pictures are in memory, however many requests there are. A
-    fetched picture counts as being fetched until it was examined, which bounds the bytes in memory. All pictures of a
-    request together have `patience` seconds to arrive.
+    The number of examining threads limits how many decoded pictures are in memory, however many requests there are. A
+    fetched picture counts as being fetched until it was examined. This limits the fetched bytes in memory. All pictures
+    of a request together have `patience` seconds to arrive.
     """
 
     def __init__(self, fetcher: Fetcher, measuring: SubScoreMeters, patience: float) -> None:
@@ -78,7 +78,7 @@ class Intake:
         self._examining = ThreadPoolExecutor(EXAMINING, "examine")
 
     def close(self) -> None:
-        """Stop the threads. Does not wait for fetches: the name resolver may block one for minutes."""
+        """Stop the threads. Fetches are not waited for, because the name resolver may block one for minutes."""
         self._fetching.shutdown(wait=False, cancel_futures=True)
         self._examining.shutdown(cancel_futures=True)
         self._fetcher.close()
@@ -88,7 +88,7 @@ class Intake:
     ) -> list[Candidate]:
         """Return a candidate for each source, in order. A picture that cannot be read gives a candidate with an error.
 
-        Each picture is encoded with each of the image encoders; `title_match` is measured with the first.
+        Each picture is encoded with each of the image encoders. `title_match` is measured with the first one.
         """
         deadline = time.monotonic() + self._patience
 
@@ -103,7 +103,7 @@ class Intake:
             self._fetch_slots.acquire()
             try:
                 body = self._fetcher.get(url, within_s=max(0.0, deadline - time.monotonic())).body
-                if time.monotonic() > deadline:  # the request was already answered without this picture
+                if time.monotonic() > deadline:  # The request was already answered without this picture.
                     raise self._late()
                 examined = self._examining.submit(examine_bytes, body)
             except BaseException:
@@ -125,7 +125,7 @@ class Intake:
     def _wait_for_arrival(self, fetched: Future[Future[ExaminedPicture]], deadline: float) -> Future[ExaminedPicture]:
         try:
             return fetched.result(max(0.0, deadline - time.monotonic()))
-        except DeadlineError:  # the fetch hangs where it has no deadline of its own, or waits behind other fetches
+        except DeadlineError:  # The fetch hangs in a step without a deadline, or waits behind other fetches.
             fetched.cancel()
             raise self._late() from None
 

@@ -1,4 +1,4 @@
-"""Ranking examined pictures by a model. Pure functions: no I/O, and no state."""
+"""Rank examined pictures by a model. All functions are pure, without I/O and without state."""
 
 import math
 from collections.abc import Mapping
@@ -21,13 +21,15 @@ if TYPE_CHECKING:  # importing the ranker imports torch
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _ROUNDING = 1e-5
-"""Relative difference of equal scores: a matrix product rounds differently by the row that a picture is in."""
+"""Scores whose relative difference is at most this count as equal.
+
+A matrix product may round the score of the same picture differently in another row.
+"""
 
 
 @dataclass(frozen=True)
 class RankingContext:
-    """What pictures are ranked for: a title with its unit vector [d] by the title encoder, a niche, and maybe a
-    channel."""
+    """The context of a ranking: a title with its unit vector [d] by the title encoder, a niche, and maybe a channel."""
 
     title: str
     title_vector: Vectors
@@ -36,13 +38,13 @@ class RankingContext:
 
     @property
     def adapter(self) -> Adapter | None:
-        """The channel adapter to rank with; None for an unseen channel, and where the request names no channel."""
+        """The channel adapter to rank with. None for an unseen channel, and if the request names no channel."""
         return None if self.channel is None else self.channel.adapter
 
 
 @dataclass(frozen=True)
 class RankedPicture:
-    """What the model says of one picture; the fields are those of `ThumbnailScore`."""
+    """The result of the model for one picture. The fields are those of `ThumbnailScore`."""
 
     familiar: bool | None
     rank: int | None = None
@@ -53,10 +55,10 @@ class RankedPicture:
 
 @dataclass(frozen=True)
 class Ranking:
-    """What the model says of the pictures of a request, by their ids.
+    """The results of the model for the pictures of a request, by their ids.
 
-    `unfamiliar` has the pictures that are unlike all training pictures, with their cosine to the nearest one. They are
-    not ranked.
+    `unfamiliar` has the pictures that are unlike all training pictures, with their cosine to the nearest training
+    picture. These pictures are not ranked.
     """
 
     pictures: Mapping[str, RankedPicture] = field(default_factory=dict)
@@ -69,7 +71,7 @@ class Ranking:
 def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker: "TrainedRanker") -> Ranking:
     """Rank pictures against each other, except those that are unlike everything that the model was trained on.
 
-    There is no verdict when none is left to rank, or only one of several.
+    The verdict is `NO_VERDICT` if no picture is left to rank, or only one of several.
     """
     if not pictures:
         return Ranking()
@@ -94,7 +96,7 @@ def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker:
     probabilities: list[float | None] = [None]
     if len(rows) > 1:
         probabilities = list(ranker.calibration.win_probabilities(scores, adapted).tolist())
-    best_first = np.argsort(-scores, kind="stable")  # stable: equal scores keep the order of the request
+    best_first = np.argsort(-scores, kind="stable")  # A stable sort keeps equal scores in the order of the request.
     ranks = np.argsort(best_first, kind="stable") + 1
     for position, row in enumerate(rows):
         ranked[names[row]] = replace(
@@ -112,19 +114,22 @@ def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker:
 
 
 def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") -> float | None:
-    """Return the percentile of a score, 0 to 100, in the niche or, with a channel adapter, among the channel's own."""
+    """Return the percentile of a score, 0 to 100, in the niche.
+
+    With a channel adapter, the score is compared with those of the channel's own videos instead.
+    """
     if query.adapter is None:
         return ranker.calibration.percentile(score, query.niche)
     return query.adapter.percentile(score)
 
 
 def _engagement(value: float, ranker: "TrainedRanker") -> Engagement | None:
-    """Return the predicted engagement; None where the model's prediction says nothing."""
+    """Return the predicted engagement, or None if the model's predictions are not informative."""
     return None if ranker.uninformed else Engagement.of(value, ranker.absolute)
 
 
 def merge_equal_scores(scores: Float32s) -> Float64s:
-    """Return scores [n] in which those that differ by rounding alone are equal."""
+    """Return the scores [n]. Scores that differ only by rounding are made equal."""
     merged = scores.astype(np.float64)
     order = np.argsort(merged, kind="stable")
     for lower, higher in pairwise(order.tolist()):
@@ -134,10 +139,9 @@ def merge_equal_scores(scores: Float32s) -> Float64s:
 
 
 def winner_confidence(scores: Float64s, slope: float) -> float:
-    """Return the probability that the best of two or more scores beats the second, by the pairwise (Bradley-Terry)
-    model."""
+    """Return the probability that the best of two or more scores beats the second, by the Bradley-Terry model."""
     best, second = np.sort(scores)[::-1][:2].tolist()
-    return 1.0 / (1.0 + math.exp(-slope * (best - second)))  # the exponent is 0 or less, so it cannot overflow
+    return 1.0 / (1.0 + math.exp(-slope * (best - second)))  # The exponent is 0 or less, so it cannot overflow.
 
 
 def verdict_of(confidence: float) -> Verdict:

@@ -1,4 +1,7 @@
-"""The scorer: all that is loaded, and the way from pictures to an answer. The service and `thumblab score` use it."""
+"""The scorer, which loads all that is needed and makes answers from pictures.
+
+The service and `thumblab score` use it.
+"""
 
 import io
 import logging
@@ -30,7 +33,10 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class Scorer:
-    """Scores thumbnails with what is promoted. Its methods block and are safe from many threads; close it when done."""
+    """The scorer of thumbnails by the promoted releases. Its methods block and are safe from many threads.
+
+    Close it after use.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.library_note = read_note(settings.data_dir)
@@ -46,17 +52,23 @@ class Scorer:
 
     @property
     def rehearsed(self) -> bool:
-        """Whether the rehearsal was answered, so that no request waits for what is loaded at the first use."""
+        """Whether the rehearsal was answered.
+
+        The rehearsal loads everything that is loaded at its first use, so that no request waits for it.
+        """
         return self._rehearsed
 
     @property
     def rehearsal_failure(self) -> str | None:
-        """Why the rehearsal failed, until one succeeds."""
+        """Why the last rehearsal failed. None once one succeeded."""
         return self._failure
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
-        """The caches by the name that the metrics give them; those of the encoders once the encoders are warm."""
+        """The caches by the name that the metrics give them.
+
+        Those of the encoders appear once the encoders are warm.
+        """
         caches: dict[str, Cache[Any]] = {"looks": self.measuring.measurements} | self.adapters.caches
         encoders = self.releases.warm_encoders
         return caches if encoders is None else caches | {"pictures": encoders.pictures, "titles": encoders.titles}
@@ -78,9 +90,10 @@ class Scorer:
         self.follow_pointers()
 
     def follow_pointers(self) -> None:
-        """Load the releases that were promoted since, and rehearse once there is something to answer with.
+        """Load the releases that were promoted since the last call.
 
-        Does not wait for other threads that load or rehearse. `Backoff` says when a failed rehearsal is tried again.
+        As soon as a model and an index are loaded, an answer is rehearsed. Threads that already load or rehearse are
+        not waited for. `Backoff` says when a failed rehearsal is tried again.
         """
         self.releases.follow_pointers()
         indices = self.releases.indices.values()
@@ -93,18 +106,19 @@ class Scorer:
                 self._rehearsing.release()
 
     def score(self, sources: Sequence[Source], form: ScoreForm) -> ScoreAnswer:
-        """Return the answer for the pictures of a request; the answer for a picture that cannot be read is its error.
+        """Return the answer for the pictures of a request. The answer for a picture that cannot be read is its error.
 
         Raises `NotReadyError`.
         """
         releases = self.releases.resolve(form.category)
         encoders = self.releases.encoders()
-        # The index's encoder comes first: with it `title_match` is measured, as it was for the library.
+        # `title_match` is measured with the first encoder. This is the encoder of the index, because the library was
+        # also measured with it.
         of_index = [releases.index.value.encoder] if releases.index is not None else []
         fingerprints = list(dict.fromkeys([*of_index, releases.model.value.model.config.image_encoder]))
         try:
             meter_version = self.measuring.version(encoders, fingerprints[0])
-        except LabError as error:  # a fault of the settings, and not of a picture
+        except LabError as error:  # The fault is in the settings, and not in a picture.
             raise NotReadyError(str(error)) from None
         similarity = choose_similarity(form.category, releases, self.stored_libraries, meter_version)
         candidates = self._intake.examine(sources, form.title, encoders, fingerprints)
@@ -117,7 +131,7 @@ class Scorer:
 
     def _rehearse(self) -> None:
         niche = next(niche for niche, slot in self.releases.indices.items() if slot.loaded)
-        # One picture for each of the examining threads.
+        # Each of the examining threads gets one picture.
         sources = [Source(str(number), data=_drawn_thumbnail(number)) for number in range(EXAMINING)]
         try:
             self.score(sources, ScoreForm(title="warm", category=niche))

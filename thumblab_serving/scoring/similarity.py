@@ -1,4 +1,4 @@
-"""How similar candidates are to the library of a niche: by its index, by the database, or by default."""
+"""Find how similar candidates are to the library of a niche, by its index, by the database, or by a default."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ DEFAULT_SIMILARITY = 50.0
 
 @dataclass(frozen=True)
 class Placements:
-    """Where the pictures of a request stand in the library of the niche.
+    """The places of a request's pictures in the library of the niche.
 
-    `by_id` has the placement of each picture. `sub_scores` is the distribution of the library's sub-scores, and None
-    where the library has none that can be compared. `degraded` has a sentence for each thing that was missing.
+    `by_id` has the placement of each picture. `sub_scores` is the distribution of the library's sub-scores, or None if
+    the library has none that can be compared. `degraded` has a sentence for each thing that was missing.
     """
 
     source: SimilaritySource
@@ -36,13 +36,16 @@ class Similarity(Protocol):
     """A way to place pictures in the library of a niche."""
 
     def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
-        """Return where the pictures of a request, by their ids, stand in the library. Raises nothing."""
+        """Return where the pictures of a request, by their ids, stand in the library. It never raises an error."""
         ...
 
 
 @dataclass(frozen=True)
 class IndexSimilarity:
-    """Places pictures by the FAISS index of the niche. `meter_version` is the version of what measured the pictures."""
+    """A way to place pictures: by the FAISS index of the niche.
+
+    `meter_version` is the version of the meter of the request's pictures.
+    """
 
     index: NicheIndex
     niche: Niche
@@ -66,11 +69,10 @@ class IndexSimilarity:
 
 @dataclass(frozen=True)
 class StoredSimilarity:
-    """Places pictures by the library that PostgreSQL holds, by pgvector, or by default where the database has no
-    answer.
+    """A way to place pictures: by the library in PostgreSQL, with pgvector. Without its answer, the default is used.
 
-    `encoder` is the fingerprint of the model's image encoder, the only one that has certainly encoded the pictures.
-    `no_index` says why no index is used.
+    `encoder` is the fingerprint of the model's image encoder. It is used because no other encoder has certainly encoded
+    the pictures. `no_index` says why no index is used.
     """
 
     libraries: StoredLibraries
@@ -92,7 +94,10 @@ class StoredSimilarity:
 
 @dataclass(frozen=True)
 class DefaultSimilarity:
-    """Gives every picture the same similarity and no neighbours. `reason` says why there is no library."""
+    """A way to place pictures without a library. Every picture gets the same similarity and no neighbours.
+
+    `reason` says why there is no library.
+    """
 
     reason: str
 
@@ -103,10 +108,9 @@ class DefaultSimilarity:
 
 
 def choose_similarity(niche: Niche, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
-    """Return the best way to place pictures in the niche: the index, or the database where there is no index.
+    """Return the best way to place pictures in the niche: the index, or the database if there is no index.
 
-    A library of fewer than two thumbnails has no distribution to place a picture in. Its pictures are placed by
-    default.
+    A library of fewer than two thumbnails has no distribution to place a picture in. The default is used there.
     """
     index = releases.index
     if index is None:

@@ -1,4 +1,4 @@
-"""The sub-scores and the evidence of a picture, as an answer presents them."""
+"""Present the sub-scores and the evidence of a picture in an answer."""
 
 from thumblab_core.sub_scores import Evidence, Measurement, SubScore
 from thumblab_core.sub_scores.distribution import WEAK_BELOW, ScoreDistribution
@@ -8,12 +8,15 @@ from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
 
 
 def present_sub_scores(measurement: Measurement, library: ScoreDistribution | None) -> dict[str, SubScoreOut]:
-    """Return the sub-scores by name, compared with the niche's library, or with the lab's own thresholds without one."""
+    """Return the sub-scores by name.
+
+    They are compared with `library`, or with the lab's own thresholds if it is None.
+    """
     return {name: _present(score, measurement.evidence, library) for name, score in measurement.scores.items()}
 
 
 def present_evidence(evidence: Evidence, width: int, height: int) -> EvidenceOut:
-    """Return the evidence of a picture of that many pixels, with the corner that YouTube covers."""
+    """Return the evidence of a picture of `width` by `height` pixels, with the corner that the length badge covers."""
     picture = {"width": width, "height": height, "badge": BADGE.as_json()}
     return EvidenceOut.model_validate(evidence.as_json() | picture)
 

@@ -210,7 +210,7 @@ def test_too_many_changes_make_a_rebuild_overdue() -> None:
     index = build(list(range(50)))
     assert index.overdue is None
     assert index.changed([put(n, n, 1) for n in range(50)]).overdue is None
-    assert "51 videos changed since its 50 videos were built, and at most 50 changes" in str(
+    assert "51 videos changed since the library was built of 50 videos, and at most 50 changes" in str(
         index.changed([put(n, n, 1) for n in range(51)]).overdue
     )
 
