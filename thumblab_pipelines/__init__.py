@@ -1,5 +1,5 @@
-"""The pipelines that keep the library and the model up to date. Dagster assets call plain functions, which do the work.
-"""
+"""The pipelines that keep the library and the model up to date. Plain functions do the work, and Dagster assets call
+them."""
 
 from thumblab_core.loopback import bypass_proxy_for_loopback
 
