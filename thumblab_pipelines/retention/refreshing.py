@@ -105,8 +105,8 @@ def _refresh_channels(
         gone = sorted(set(missing) - youtube.existing_channels(missing)) if missing else []
         if len(gone) == len(batch) >= _IMPLAUSIBLE_CLOSURES:
             raise YouTubeError(
-                f"YouTube says that none of {len(gone)} channels exists any more. The lab does not believe this answer, "
-                "and deleted nothing of these channels; run again later",
+                f"YouTube says that none of {len(gone)} channels exists any more. The lab does not believe this "
+                "answer, and deleted nothing of these channels; run again later",
                 Trouble.SERVER,
             )
         with lab.engine.begin() as connection:
