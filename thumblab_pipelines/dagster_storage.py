@@ -27,9 +27,9 @@ _ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEven
 class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
     """Storage of runs that also holds a lock for each run.
 
-    The process that executes a run holds the lock of the run from before its start to its end. In whatever way a run is
-    executed, its events are reported to this class in that process. This is also true if
-    Dagster's launcher is not used.
+    The process that executes a run holds the lock of the run from before its start to its end. This works because all
+    events of a run are reported to this class in that process. It does not matter whether Dagster's launcher started
+    the run.
     """
 
     def __init__(self, url: str, locks: RunLocks) -> None:

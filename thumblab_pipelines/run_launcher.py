@@ -55,8 +55,8 @@ class LabRunLauncher(DefaultRunLauncher):
     def _replace_dead_code_server(self, run: DagsterRun) -> None:
         """Reload the code location of a run if its code server does not answer.
 
-        If the code server is dead, Dagster gives up the retry of the run. Dagster itself replaces a dead server only
-        once a minute.
+        Dagster gives up the retry of a run if the code server is dead, and itself replaces a dead server only once a
+        minute. So the server is replaced here, before Dagster retries the run.
         """
         if self._workspace is None or run.remote_job_origin is None:
             return

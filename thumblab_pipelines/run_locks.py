@@ -1,8 +1,9 @@
-"""The locks that tell which Dagster runs still have a process. Each run has a file, locked while the run is executed.
+"""The locks that tell which Dagster runs still have a process.
 
-The kernel releases the lock in whatever way its holder ends, also when the machine stops. So neither a clock nor a
-process id is needed. The files lie in the data folder, which all processes of a lab share. A run without a file has
-ended, has not started yet, or is executed on another data folder.
+Each run has a file. The file is locked as long as a process executes the run. The kernel releases the lock in whatever
+way its holder ends, also when the machine stops. So neither a clock nor a process id is needed. The files lie in the
+data folder, which all processes of a lab share. A run without a file has ended, has not started yet, or is executed on
+another data folder.
 """
 
 import fcntl

@@ -69,9 +69,9 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
 
 
 def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tuple[Row, Sighting | None]]:
-    """Store the picture of each row. Return the rows whose picture could be read, each with its sighting to record.
+    """Store the picture of each row. Return the rows whose picture could be read.
 
-    The other rows are added to `report.problems`.
+    With each row comes the sighting to record, or None. The other rows are added to `report.problems`.
     """
     ids = [row.record.video_id for row in rows]
     statement = select(thumbnails).where(thumbnails.c.video_id.in_(ids), thumbnails.c.sha256.is_not(None))
@@ -90,7 +90,7 @@ def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tupl
 
 
 def _read_picture_of(lab: Lab, row: Row, known: Any, report: Imported) -> Sighting | None:
-    """Store the row's picture, and return the sighting of it at the time when the row was observed.
+    """Store the row's picture. Return the sighting to record: which picture the video showed when the row was observed.
 
     Return None if the lab knows another picture of the video that was seen later.
     """

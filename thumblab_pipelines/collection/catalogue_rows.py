@@ -169,7 +169,10 @@ def _length_problem(cells: dict[str, str]) -> str | None:
 
 
 def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
-    """Return the row that `cells` holds as text by column. Raises `ValueError` with a sentence for the report."""
+    """Return the row that consists of these cells. `cells` maps the names of the columns to their texts.
+
+    Raises `ValueError` with a sentence for the report.
+    """
     if cells["niche"] not in NICHES:
         raise ValueError(f"niche {cells['niche'][:_SHOWN]!r} is none of {', '.join(NICHES)}")
     if len(cells["video_id"]) > _LONGEST_ID:

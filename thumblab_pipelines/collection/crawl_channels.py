@@ -100,7 +100,10 @@ def take_unchecked(connection: Connection, niche: str, limit: int, before: datet
 
 
 def save_checked(connection: Connection, excluded: Mapping[str, str | None], now: datetime) -> None:
-    """Store that these channels were checked. `excluded` says for each why it is left out, or is None if it is not."""
+    """Store that these channels were checked.
+
+    `excluded` maps the id of each channel to the reason for leaving it out, or to None.
+    """
     connection.execute(
         update(crawl_channels)
         .where(crawl_channels.c.channel_id == bindparam("key"))

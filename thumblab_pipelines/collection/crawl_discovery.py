@@ -18,8 +18,7 @@ from thumblab_pipelines.youtube.quota import SEARCHES
 
 _MOST_BARREN = 4
 """If this many pages of searches in a row bring no new channel, the lab assumes that all channels are found. All open
-searches then end. A week later, the lab plans new
-searches."""
+searches then end. In the next week, the lab plans new searches."""
 
 _RECHECK_AFTER = timedelta(days=30)
 """A channel that was left out is checked again after this time, because it may have gained subscribers."""

@@ -39,7 +39,7 @@ def exclude_channel(record: ChannelRecord | None) -> str | None:
     """
     if record is None or record.uploads_playlist is None:
         return _CHANNEL_GONE
-    # If a channel hides its number of subscribers, the number is unknown and the channel is not left out for it.
+    # If a channel hides its number of subscribers, the number is unknown. Such a channel is not left out.
     if record.subscriber_count is not None and record.subscriber_count < LEAST_SUBSCRIBERS:
         return f"under {LEAST_SUBSCRIBERS} subscribers"
     if record.video_count is not None and record.video_count < LEAST_RECENT_VIDEOS:
@@ -50,7 +50,7 @@ def exclude_channel(record: ChannelRecord | None) -> str | None:
 def exclude_inactive(first_page: Sequence[Upload], now: datetime) -> str | None:
     """Return why the channel is left out, or None. The channel is left out if it has too few recent uploads.
 
-    This is decided before any unit of quota is spent on the videos themselves.
+    The check needs only the first page of uploads. So it is made before any unit of quota is spent on the videos.
     """
     recent = sum(item.published_at is not None and now - item.published_at <= ACTIVE_WITHIN for item in first_page)
     return None if recent >= LEAST_RECENT_VIDEOS else _INACTIVE

@@ -35,7 +35,7 @@ class Downloaded:
     `changed` show another picture, and `gone` show none. If a thumbnail is gone, the known picture is kept.
 
     `unreadable` counts the videos without a picture. The lab records the reason, and asks for the picture again after
-    the recheck interval. `postponed` counts the videos for which the next run asks again.
+    the recheck interval. `postponed` counts the videos that the next run asks for again.
 
     `duplicates` counts the videos that share their file with another video of the niche. `near_duplicates` counts the
     different pictures that look like another picture of the niche.

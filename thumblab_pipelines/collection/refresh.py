@@ -134,7 +134,8 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
 def _settled(lab: Lab, video_ids: Sequence[str]) -> set[str]:
     """Return those of the videos that the lab has and that are neither live nor upcoming.
 
-    The format of a live or upcoming video changes, and its counts alone would not show the change.
+    Only the counts of these videos are fetched. The format of a live or upcoming video changes, and its counts alone
+    would not show the change.
     """
     statement = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.format.in_((VIDEO, SHORT)))
     with lab.engine.connect() as connection:

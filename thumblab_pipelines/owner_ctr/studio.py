@@ -27,9 +27,10 @@ STUDIO = "studio"
 class StudioImport:
     """The result of importing one file.
 
-    Each row is counted in `with_ctr`, is in `problems`, or repeats a video of another table of the file. `new`,
-    `changed` and `unchanged` count the videos by a comparison with their stored export. `older` counts videos that keep
-    their stored row, because it comes from a newer export. `shorts` counts videos that are Shorts or may be Shorts.
+    Each row is counted in `with_ctr`, is in `problems`, or repeats a video of another table of the file. `new` counts
+    videos that had no stored row. `changed` and `unchanged` count videos whose figures differ from their stored row, or
+    are the same. `older` counts videos that keep their stored row, because it comes from a newer export. `shorts`
+    counts videos that are Shorts or may be Shorts.
     """
 
     file: str
@@ -222,7 +223,7 @@ def _export_day(path: Path, as_of: date | None) -> date:
         # A wrong clock may have given the file a date in the future. With this date, every later export would look
         # older.
         return min(changed, today)
-    # In a time zone ahead of UTC, it may be tomorrow already.
+    # In a time zone ahead of UTC, the present day may be tomorrow's date in UTC.
     if as_of > today + timedelta(days=1):
         raise LabError(f"an export as of {as_of} cannot have been made yet; give the day on which it was made")
     return as_of

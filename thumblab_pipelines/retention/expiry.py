@@ -28,8 +28,8 @@ WHERE v.niche = :niche AND v.source = 'youtube' AND NOT v.channel_id = ANY(CAST(
   END
 ORDER BY v.collected_at, v.video_id
 """)
-"""Selects the videos whose time in the library is over. Videos that the crawl keeps stay longer, for the training days.
-Videos of a channel that a person added stay as long as the channel is added."""
+"""This statement selects the videos whose time in the library is over. Videos that the crawl keeps stay longer, for the
+training days. Videos of a channel that a person added stay as long as the channel is added."""
 
 _DELETE_EXCLUDED = text("""
 DELETE FROM crawl_videos k USING crawl_channels c
@@ -37,8 +37,8 @@ WHERE k.channel_id = c.channel_id AND k.niche = :niche
   AND (k.outcome IS NULL OR k.outcome NOT IN (:kept, :outlier))
   AND (COALESCE(c.walked_at, c.checked_at) < :before OR k.published_at < :window)
 """)
-"""Deletes the crawl's rows of videos that the crawl left out. A row is deleted if its channel was not walked since
-`before`, or if its video was published before `window`."""
+"""This statement deletes the crawl's rows of videos that the crawl left out. A row is deleted if its channel was not
+walked since `before`, or if its video was published before `window`."""
 
 _DELETE_UNUSED_CHANNELS = text("""
 DELETE FROM channels c
@@ -46,7 +46,7 @@ WHERE NOT EXISTS (SELECT 1 FROM videos v WHERE v.channel_id = c.channel_id)
   AND COALESCE(c.refreshed_at, (SELECT k.found_at FROM crawl_channels k WHERE k.channel_id = c.channel_id))
       < :before
 """)
-"""Deletes the channels that have no video and were not refreshed since `before`."""
+"""This statement deletes the channels that have no video and were not refreshed since `before`."""
 
 
 def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool = False) -> None:

@@ -130,7 +130,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
-        rest: A needed release that is younger than this stays for now, because its successor may have gigabytes.
+        rest: A needed release that is younger than this stays for now, because its successor may be gigabytes large.
         successors: Whether a needed release is published anew, without the deleted videos, before it is deleted.
 
     Raises:
@@ -154,7 +154,8 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
                 if was_not_read(error):
                     failed = error
                     continue
-                _log.warning("%s is deleted without a successor: %s", release, error)  # It may hold a deleted video.
+                # The release may hold a deleted video, so it cannot stay.
+                _log.warning("%s is deleted without a successor: %s", release, error)
             if remaining is not None:
                 publish_successor(lab, remaining, ALL if release == newest else SUCCEEDED, run_id)
             lab.releases.remove(release)

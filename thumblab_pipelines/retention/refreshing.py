@@ -1,6 +1,6 @@
 """Ask YouTube again for the videos and channels of a niche that are due.
 
-They are asked for before the facts that YouTube gave are 30 days old.
+YouTube is asked before the facts that it gave last are 30 days old.
 """
 
 from collections.abc import Sequence

@@ -93,7 +93,7 @@ def retain(
         else:
             with YouTube.connect(lab.settings, lab.engine) as youtube:
                 now = youtube.now
-                # This comes first, so that no quota is spent on videos that leave.
+                # This call comes before the refresh, so that no quota is spent on videos that are too old.
                 expire(lab, niche, now, deletion)
                 refreshed = refresh_due(lab, youtube, niche, deletion, progress)
     except Exception as error:  # noqa: BLE001  Old facts are deleted even after an error. `_raise` raises it.
@@ -105,7 +105,7 @@ def retain(
         if due > 0:
             deletion.withheld[f"{STALE} by this machine's clock alone"] = due
     delete_stale(lab, niche, now, deletion)
-    # This comes last, because it may use all of the share that the other reasons left.
+    # This call comes last, because it may use up the share of videos that this run may delete.
     expire(lab, niche, now, deletion, oldest=True)
     # Files are dated by this machine's clock. It may be ahead of `now` by this many seconds.
     ahead = max(0.0, (clock - now).total_seconds())
@@ -161,8 +161,8 @@ def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
 def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
     """Return how long training pairs may still name a deleted video.
 
-    The time is zero if this run deleted videos because their 30 days were over. Otherwise, it is at most what is left
-    of the 30 days for a video that was due for its refresh.
+    The time is zero if this run deleted videos because their 30 days were over. Otherwise, it is at most 20 hours. It
+    is also at most what is left of the 30 days when a video becomes due for its refresh.
     """
     if deletion.deleted[STALE]:
         return timedelta(0)

@@ -105,7 +105,10 @@ class Deletion:
 
     @property
     def explanation(self) -> str:
-        """A sentence on the withheld videos that says what to do, or else on the number of deleted videos."""
+        """The text of the asset check.
+
+        It names the withheld videos and says what to do. If there are none, it says how many videos were deleted.
+        """
         if not self.withheld:
             return f"{self.deleted.total()} of {self._count} videos deleted; the limit is {self._most} at once"
         withheld = ", ".join(f"{count} {reason}" for reason, count in self.withheld.items())

@@ -44,8 +44,7 @@ def channel_key(name: str) -> str:
 
 
 def channel_id_of(name: str) -> str:
-    """Return a channel id in YouTube's form. A catalogue has only the names of channels, so their ids are made from
-    them.
+    """Return a channel id in YouTube's form that is made from the name. A catalogue has only names of channels, no ids.
 
     Names with equal `channel_key`s get equal ids.
     """

@@ -26,16 +26,16 @@ NEVER_COUNTED = "no count of views"
 LACKS_COUNT = f"""CASE WHEN p.until = '-infinity' THEN '{NOT_KEPT}'
      WHEN s.view_count IS NULL AND p.until < 'infinity' THEN '{CHANGED_FIRST}'
      WHEN s.view_count IS NULL THEN '{NEVER_COUNTED}' END"""
-"""SQL expression for the reason. `p` is a row of `first_versions_query`. `s` is the video's last count up to
-`p.until`."""
+"""SQL expression for the reason why a video has no count of views. `p` is a row of `first_versions_query`. `s` is the
+video's last count up to `p.until`."""
 
 
 def first_versions_query(where: str = "true") -> str:
-    """Return a query for the first picture and title of each video, and for the time until which the video surely
-    showed them.
+    """Return a query for the first picture and title of each video, and the time until which the video surely showed
+    them.
 
     `where` is a condition on the videos `v`. The column `until` is infinity if the video has not changed. It is
-    -infinity if earlier versions were deleted. In this case, nobody knows which version earned the views.
+    -infinity if earlier versions were deleted, because it is then unknown which version earned the views.
     """
     return f"""
         SELECT DISTINCT ON (n.video_id) n.video_id, n.sha256, n.phash, n.title,
@@ -158,7 +158,7 @@ def _save_shown(connection: Connection, sightings: Sequence[Shown], titles: dict
         }
         for sighting in sightings
     ]
-    # If two pictures have the same moment, the first was shown for no time. So the second replaces it.
+    # If two pictures were seen at the same moment, the first was shown for no time. So the second replaces it.
     statement = insert(thumbnail_versions).values(versions)
     replaced = {name: statement.excluded[name] for name in ("last_seen", "sha256", "phash", "title")}
     connection.execute(statement.on_conflict_do_update(index_elements=["video_id", "first_seen"], set_=replaced))
@@ -190,8 +190,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
             for sighting in sightings
         ],
     )
-    # Like a new picture, a new title makes a new version. If two titles have the same moment, the first was shown for
-    # no time. So the second replaces it.
+    # Like a new picture, a new title makes a new version. If two titles were seen at the same moment, the first was
+    # shown for no time. So the second replaces it.
     connection.execute(
         text("""
             WITH newest AS (

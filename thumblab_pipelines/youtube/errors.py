@@ -1,6 +1,7 @@
 """Errors of calls to YouTube, grouped by what helps against them.
 
-A short wait helps, or a wait until the next day, or another API key, or nothing.
+A short wait helps against some errors. A wait until the next day, or another API key, helps against others. Nothing
+helps against the rest.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Read lists that YouTube gives page by page. A guard stops at lists that never end.
+"""Read lists that YouTube gives page by page. Reading stops early if a list seems never to end.
 
 YouTube may send the same page token again and again. It may also send page after page without items. To read such a
 list to its end would spend the quota of the day.
@@ -72,10 +72,10 @@ class Paging(Generic[T]):
         return list(fresh.values())
 
     def refused(self, error: YouTubeError) -> None:
-        """End the list if YouTube refused a page token that it gave itself. Raise any other error again."""
+        """End the list if YouTube refused a page token that YouTube itself had given. Raise any other error again."""
         if error.trouble is not Trouble.REQUEST or not error.reason or self.cursor is None:
             raise error
-        self._stop(f"YouTube refused the token for the next page that it had given ({error.reason})")
+        self._stop(f"YouTube refused the token that it had given for the next page ({error.reason})")
 
     def _stop(self, reason: str) -> None:
         self.cursor = None

@@ -106,7 +106,7 @@ class Ledger:
         self._count(bucket, 1)
 
     def give_back(self, bucket: str, now: datetime) -> None:
-        """Cancel one reservation. Used for a call that YouTube did not count."""
+        """Cancel the reservation of a call that YouTube did not count."""
         with self._engine.begin() as connection:
             connection.execute(_GIVE_BACK, {"day": pacific_day(now), "bucket": bucket})
         self._count(bucket, -1)

@@ -1,7 +1,7 @@
 """Make calls with google-api-python-client.
 
-Each call is first reserved in the quota ledger. It is repeated if waiting may help. Each answer has the
-server's time.
+Each call is first reserved in the quota ledger. It is repeated if waiting may help. Its answer carries the server's
+time.
 """
 
 import threading

@@ -30,7 +30,7 @@ def published_since(uploads: Sequence[Upload], oldest: datetime) -> list[Upload]
 def concerns_this_list(error: YouTubeError) -> bool:
     """Return whether YouTube refuses this list alone.
 
-    If an error has no reason from YouTube, it says nothing about the channel.
+    An error without a reason code from YouTube says nothing about the channel.
     """
     return error.trouble is Trouble.NOT_FOUND or (error.trouble is Trouble.REQUEST and bool(error.reason))
 
