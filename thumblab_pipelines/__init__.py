@@ -1,5 +1,7 @@
-"""The pipelines that keep the library and the model up to date, as Dagster assets over plain functions."""
+"""The pipelines that keep the library and the model up to date. Plain functions do the work, and Dagster assets call
+them."""
 
 from thumblab_core.loopback import bypass_proxy_for_loopback
 
-bypass_proxy_for_loopback()  # on import, because this package is the first of the lab's code in Dagster's processes
+# Dagster's processes import this package before all other code of the lab. So the call stands here.
+bypass_proxy_for_loopback()

@@ -1,13 +1,13 @@
-"""The result of a check of a pipeline step."""
+"""The result that every check of a pipeline step returns."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of one check. A check that failed stops the later steps, unless it is `advisory`.
+    """The result of one check. A failed check stops the later steps, unless it is `advisory`.
 
-    `explanation` gives the figures, whether the check passed or not.
+    `explanation` gives the figures of the check. It is set whether the check passed or failed.
     """
 
     name: str
@@ -17,8 +17,9 @@ class CheckResult:
 
 
 def finished(stopped: str | None) -> CheckResult:
-    """Return the advisory check of whether a run got to its end. What an unfinished run collected stays valid.
+    """Return an advisory check that passes if a run reached its end.
 
-    `stopped`: why the run stopped early and when it can continue; None where it finished.
+    The check is advisory, because everything that an unfinished run collected stays valid. `stopped` says why the run
+    ended early and when it can continue. It is None if the run finished.
     """
     return CheckResult("finished", stopped is None, stopped or "nothing is left to do now", advisory=True)

@@ -1,7 +1,8 @@
 """Dagster's storage in the lab's PostgreSQL.
 
-`dagster.yaml` cannot name the URL of the embedded server, which is known only once the server runs. An unset environment
-variable in that file would stop every command in a fresh clone. So the URL is computed when the instance is opened.
+`dagster.yaml` cannot contain the URL of the embedded PostgreSQL server, because the URL is known only once the server
+runs. It cannot name an environment variable for the URL either. As long as the variable is unset, as in a fresh clone,
+every command would stop with an error. So the URL is computed when Dagster's instance is opened.
 """
 
 from datetime import datetime
@@ -24,9 +25,11 @@ _ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEven
 
 
 class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
-    """Stores runs, and holds the lock of each run in the process that executes it, from before its start to its end.
+    """Storage of runs that also holds a lock for each run.
 
-    Every way to execute a run reports its events here, in the process of the run, even without Dagster's launcher.
+    The process that executes a run holds the lock of the run from before its start to its end. This works because all
+    events of a run are reported to this class in that process. It does not matter whether Dagster's launcher started
+    the run.
     """
 
     def __init__(self, url: str, locks: RunLocks) -> None:
@@ -42,10 +45,12 @@ class LabRunStorage(PostgresRunStorage):  # type: ignore[misc]
 
 
 class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
-    """Runs, events and schedules in the database `dagster` on the lab's server, each over a connection that stays open.
+    """Storage of runs, events and schedules in the database `dagster` on the lab's server.
 
-    Dagster itself opens a connection for every event: some 2,000 in a demo, which took a third of its time. It also opens
-    its instance again for every tick of a sensor; the connections and the check for missing tables are kept for the process.
+    Dagster's own storage opens a new connection for every event. A demo has some 2,000 events, and opening these
+    connections took a third of its time. So this class keeps its connections open. Dagster also opens its instance
+    again for every tick of a sensor. So the connections, and the result of the check for missing tables, are kept for
+    the whole process.
     """
 
     def __init__(self, url: str, locks: RunLocks, inst_data: ConfigurableClassData | None = None) -> None:
@@ -57,7 +62,7 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
 
     @classmethod
     def config_type(cls) -> dict[str, Field]:
-        description = "The lab's data folder; empty: the one of the process's settings."
+        description = "The lab's data folder. If it is empty, the process's settings name the folder."
         return {"data_dir": Field(str, default_value="", is_required=False, description=description)}
 
     @classmethod
@@ -71,7 +76,8 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
 def open_instance(home: Path, data_dir: Path) -> DagsterInstance:
     """Return the Dagster instance of the lab in `data_dir`, with the `dagster.yaml` in `home`.
 
-    `DagsterInstance.get` would read DAGSTER_HOME from this process's environment, and the lab from its settings.
+    `DagsterInstance.get` is not used. It would read DAGSTER_HOME from this process's environment, and take the lab of
+    this process's settings.
     """
     storage = {"module": __name__, "class": LabStorage.__name__, "config": {"data_dir": str(data_dir)}}
     return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"storage": {"custom": storage}}))
@@ -80,7 +86,7 @@ def open_instance(home: Path, data_dir: Path) -> DagsterInstance:
 def run_locks_of(instance: DagsterInstance) -> RunLocks:
     """Return the run locks of an instance whose storage is `LabStorage`."""
     storage = instance.run_storage
-    assert isinstance(storage, LabRunStorage), "dagster.yaml sets LabStorage"
+    assert isinstance(storage, LabRunStorage), "dagster.yaml must name LabStorage as the storage"
     return storage.locks
 
 
@@ -91,8 +97,9 @@ def _make_tables(url: str) -> None:
 
 @cache
 def _engine(url: str) -> Engine:
-    """Return an engine that keeps a connection for each of the three parts.
+    """Return an engine that keeps three connections open, one for each part of `LabStorage`.
 
-    More threads get connections that are closed after use. A connection that a server restart cut is detected before use.
+    If more threads need a connection, they get extra ones, which are closed after use. The engine tests a connection
+    before use, and replaces it if a restart of the server has cut it.
     """
     return create_engine(url, isolation_level="AUTOCOMMIT", pool_size=3, max_overflow=-1, pool_pre_ping=True)

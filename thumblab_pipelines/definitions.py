@@ -1,4 +1,4 @@
-"""The Dagster definitions: everything in defs/."""
+"""The Dagster definitions. They are loaded from the folder `defs/`."""
 
 from pathlib import Path
 

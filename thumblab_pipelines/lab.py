@@ -1,4 +1,4 @@
-"""The lab that every step works on: settings, database, image store and release store."""
+"""The lab that every step works on. It has settings, a database, an image store and a release store."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from thumblab_core.settings import Settings, settings
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab, opened: everything it keeps."""
+    """An opened lab, with access to everything that the lab keeps."""
 
     settings: Settings
     engine: Engine
@@ -27,7 +27,8 @@ class Lab:
 
     @classmethod
     def open(cls, chosen: Settings | None = None) -> Self:
-        """Open the lab of the settings (by default this process's), and migrate its database.
+        """Open the lab of the settings `chosen`, and migrate its database. By default, this process's settings are
+        used.
 
         Raises LabError if the data folder or the database cannot be used.
         """
@@ -38,7 +39,10 @@ class Lab:
 
 
 def inputs_digest(*parts: Any, blobs: Iterable[bytes | memoryview] = ()) -> str:
-    """Return the SHA-256 of JSON values and buffers, which identifies the inputs of a release (`info["inputs"]`)."""
+    """Return the SHA-256 of JSON values and buffers.
+
+    A release stores the digest of its inputs in `info["inputs"]`. The digest identifies these inputs.
+    """
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     for blob in blobs:
         digest.update(blob)

@@ -1,7 +1,7 @@
-"""The ranking model for MLflow, which loads this file and the release's safetensors, and no pickle.
+"""The ranking model for MLflow. MLflow loads it from this file and the release's safetensors files, without any pickle.
 
-`mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion").predict(inputs)` returns the scores, float32 [n]. The inputs
-are float32 [n, d], as `thumblab_core.ranking.ranker.model_inputs` makes them. No channel adapter is applied.
+`mlflow.pyfunc.load_model("models:/thumbnail-ranker@champion").predict(inputs)` returns the scores, float32 [n]. The
+inputs are float32 [n, d], as `thumblab_core.ranking.ranker.model_inputs` makes them. No channel adapter is applied.
 """
 
 from pathlib import Path
@@ -15,12 +15,12 @@ from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 
 class MlflowRanker(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """A release's ranking model behind MLflow's `predict`; see the module."""
+    """A release's ranking model with MLflow's method `predict`. The module's docstring describes inputs and scores."""
 
     def load_context(self, context: Any) -> None:
         self._ranker = TrainedRanker.load_files(Path(context.artifacts["release"]))
 
-    # MLflow knows the plain annotation np.ndarray, and warns of others.
+    # MLflow knows only the plain annotation np.ndarray. It warns about every other annotation.
     def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> npt.NDArray[np.float32]:
         return self._ranker.predict_inputs(np.asarray(model_input, np.float32)).score
 

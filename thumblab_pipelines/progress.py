@@ -1,10 +1,10 @@
-"""The callback with which a step reports its progress."""
+"""The callback to which a pipeline step reports its progress."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 Progress = Callable[[str, int, int], None]
-"""Called with the name of the work, the number of items done, and their total."""
+"""A step calls it with the name of the work, the number of items done, and the total number of items."""
 
 T = TypeVar("T")
 
@@ -14,7 +14,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 def batches(items: Sequence[T], size: int, what: str, progress: Progress) -> Iterator[Sequence[T]]:
-    """Yield the items in batches, and report the progress after each."""
+    """Yield the items in batches of `size`. Report the progress at the start and after each batch."""
     if items:
         progress(what, 0, len(items))
     for start in range(0, len(items), size):

@@ -1,7 +1,7 @@
 """Dagster's default run launcher, extended to report whether a run still has a process.
 
-Without it, Dagster's run monitoring never ends a run whose process and code server were killed. The run stays "started"
-and keeps its slot of the run queue for ever.
+Without this extension, Dagster's run monitoring never ends a run whose process and code server were killed. The run
+would stay "started" and occupy its slot of the run queue for ever.
 """
 
 import logging
@@ -22,10 +22,13 @@ _GONE = "its process is gone: it was killed, ran out of memory, or the machine s
 
 
 class LabRunLauncher(DefaultRunLauncher):
-    """Launches runs through the code server. The run locks, which `LabRunStorage` takes, tell which runs are alive."""
+    """Launcher that starts runs through the code server, and reports which runs are still alive.
+
+    A run is alive while a process holds its run lock. `LabRunStorage` takes these locks.
+    """
 
     _workspace: IWorkspaceProcessContext[Any] | None = None
-    """The workspace of the daemon that owns this launcher, once it has launched a run."""
+    """The workspace of the daemon that owns this launcher. It is None until the launcher has launched a run."""
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: object) -> Self:
@@ -45,14 +48,15 @@ class LabRunLauncher(DefaultRunLauncher):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         try:
             self._replace_dead_code_server(run)
-        except Exception:  # noqa: BLE001  any error here would keep the dead run in its slot
+        except Exception:  # noqa: BLE001  An error here would keep the dead run in its slot.
             _log.exception("the code server of run %s could not be replaced", run.run_id)
         return CheckRunHealthResult(WorkerStatus.FAILED, _GONE)
 
     def _replace_dead_code_server(self, run: DagsterRun) -> None:
-        """Reload the code location of a run whose code server does not answer.
+        """Reload the code location of a run if its code server does not answer.
 
-        Dagster gives up the retry of a run whose code server is dead, and itself replaces that server only once a minute.
+        Dagster gives up the retry of a run if the code server is dead, and itself replaces a dead server only once a
+        minute. So the server is replaced here, before Dagster retries the run.
         """
         if self._workspace is None or run.remote_job_origin is None:
             return
@@ -66,7 +70,10 @@ class LabRunLauncher(DefaultRunLauncher):
 
 
 def end_abandoned_runs(instance: DagsterInstance) -> None:
-    """Mark runs whose process is gone as failed. Only needed where no daemon runs, whose run monitoring does the same."""
+    """Mark runs as failed if their process is gone.
+
+    This is needed only where no daemon runs. A daemon's run monitoring does the same.
+    """
     locks = run_locks_of(instance)
     for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED])):
         if locks.abandoned(run.run_id):

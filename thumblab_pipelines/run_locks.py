@@ -1,8 +1,9 @@
-"""Which Dagster runs still have a process: each run is a file that is locked for as long as the run is executed.
+"""The locks that tell which Dagster runs still have a process.
 
-The kernel releases the lock however its holder ends, also when the machine stops. No clock and no process id is needed.
-The files lie in the data folder, which all processes of a lab share. A run without a file is executed on another data
-folder, or has not started yet.
+Each run has a file. The file is locked as long as a process executes the run. The kernel releases the lock in whatever
+way its holder ends, also when the machine stops. So neither a clock nor a process id is needed. The files lie in the
+data folder, which all processes of a lab share. A run without a file has ended, has not started yet, or is executed on
+another data folder.
 """
 
 import fcntl
@@ -20,9 +21,9 @@ class RunLocks:
         self._folder = data_dir / "dagster" / "executing"
 
     def hold(self, run_id: str) -> None:
-        """Hold the lock of a run until `release`, or until this process ends.
+        """Hold the lock of a run until `release` is called or this process ends.
 
-        The lock is shared, because a run that was started twice has two processes.
+        The lock is a shared one. If a run was started twice, two processes hold its lock.
         """
         path = self._path(run_id)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +31,7 @@ class RunLocks:
         fcntl.flock(_held[path], fcntl.LOCK_SH)
 
     def release(self, run_id: str) -> None:
-        """Remove the lock of a run that has ended, whichever process held it."""
+        """Remove the lock of a run that has ended. The lock may have been held by another process."""
         path = self._path(run_id)
         path.unlink(missing_ok=True)
         descriptor = _held.pop(path, None)
@@ -38,7 +39,7 @@ class RunLocks:
             os.close(descriptor)
 
     def abandoned(self, run_id: str) -> bool:
-        """Return whether a process of this lab executed the run and ended without recording the end."""
+        """Return whether a process of this lab executed the run, and ended without recording the run's end."""
         try:
             descriptor = os.open(self._path(run_id), os.O_RDWR | os.O_NOFOLLOW)
         except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""Bring videos into the lab: YouTube, the training crawl, catalogues, thumbnail downloads."""
+"""The code that brings videos into the lab, from YouTube and from catalogues. It also downloads the thumbnails."""

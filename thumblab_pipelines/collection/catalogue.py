@@ -1,5 +1,7 @@
-"""Import a catalogue: a folder with `videos.csv` and pictures. A bad row is reported and skipped, and the rest goes
-in."""
+"""Import a catalogue, which is a folder with `videos.csv` and pictures.
+
+A bad row is reported and skipped. All other rows are imported.
+"""
 
 import os
 import stat
@@ -29,8 +31,9 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 class Imported:
     """The counts of an import.
 
-    `good` of the `rows` were read. `problems` name each row that was skipped or read with a remark, and `video_ids` and
-    `niches` are those of the good rows. `remarks` concern the table as a whole.
+    `rows` counts all rows of the table, and `good` counts the imported ones. `problems` names each row that was
+    skipped, or imported with a remark. `video_ids` and `niches` are those of the good rows. `remarks` are about the
+    table as a whole.
     """
 
     rows: int = 0
@@ -44,10 +47,10 @@ class Imported:
 
 
 def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
-    """Read `folder/videos.csv` and its pictures into the library. Reading it again changes nothing.
+    """Import `folder/videos.csv` and its pictures into the library. A second import of the same folder changes nothing.
 
-    One picture is in memory at a time. Raises `LabError` if the file is missing, lacks a required column, or has no row
-    that can be read.
+    At most one picture is in memory at a time. Raises `LabError` if the file is missing, lacks a required column, or
+    has no row that can be read.
     """
     table = CatalogueTable(folder)
     rows = list(table.read())
@@ -66,7 +69,10 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
 
 
 def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tuple[Row, Sighting | None]]:
-    """Store the picture of each row; return the rows that have one, with what to record of it. Others are a problem."""
+    """Store the picture of each row. Return the rows whose picture could be read.
+
+    With each row comes the sighting to record, or None. The other rows are added to `report.problems`.
+    """
     ids = [row.record.video_id for row in rows]
     statement = select(thumbnails).where(thumbnails.c.video_id.in_(ids), thumbnails.c.sha256.is_not(None))
     with lab.engine.connect() as connection:
@@ -77,14 +83,17 @@ def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tupl
             good.append((row, _read_picture_of(lab, row, known.get(row.record.video_id), report)))
         except ImageError as error:
             report.problems.append(_problem(row, f"image {row.image.name[:40]}: {error}"))
-        except Exception as error:  # noqa: BLE001  a decoder may raise almost anything on hostile bytes
+        except Exception as error:  # noqa: BLE001  A decoder may raise any error on hostile bytes.
             reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {str(error)[:120]}"
             report.problems.append(_problem(row, f"image {row.image.name[:40]} cannot be read ({reason})"))
     return good
 
 
 def _read_picture_of(lab: Lab, row: Row, known: Any, report: Imported) -> Sighting | None:
-    """Store the row's picture, and return what it shows at the time it was observed; None if a later one is known."""
+    """Store the row's picture. Return the sighting to record: which picture the video showed when the row was observed.
+
+    Return None if the lab knows another picture of the video that was seen later.
+    """
     data = read_picture(row.image)
     picture = decode(data)
     video_id, at = row.record.video_id, row.record.observed_at
@@ -96,18 +105,21 @@ def _read_picture_of(lab: Lab, row: Row, known: Any, report: Imported) -> Sighti
         sighting = Shown(video_id, at, picture.sha256, picture.width, picture.height, phash)
     lab.images.put(data)
     if _FORMATS.get(row.image.suffix.lower()) != picture.format:
-        remark = f"image {row.image.name[:40]} is a {picture.format}; read as that"
+        remark = f"image {row.image.name[:40]} is a {picture.format}; it was read as {picture.format}"
         report.problems.append(RowProblem(row.line, video_id, remark, skipped=False))
     return sighting
 
 
 def read_picture(path: Path) -> bytes:
-    """Return the bytes of a file. Raises `ImageError`, before reading, if it is not a regular file or is too large."""
-    # Opening a pipe that nobody writes to would otherwise wait for ever.
+    """Return the bytes of a file.
+
+    Raises `ImageError` if it is not a regular file or is too large. Such a file is not read.
+    """
+    # Without this opener, opening a pipe to which nobody writes would wait for ever.
     with open(path, "rb", opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise ImageError("it cannot be read: it is no file but a pipe or a device")
+            raise ImageError("it cannot be read, because it is a pipe or a device, not a file")
         if status.st_size > MAX_BYTES:
             raise ImageError(
                 f"the file has {status.st_size / 2**20:,.1f} MiB; at most {MAX_BYTES // 2**20} MiB are read"

@@ -1,4 +1,4 @@
-"""Read the rows of a catalogue's `videos.csv`. A bad row is reported and skipped, and the rest is read."""
+"""Read the rows of a catalogue's `videos.csv`. A bad row is reported and skipped. All other rows are read."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,19 +17,20 @@ from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
 REQUIRED = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "image")
 OPTIONAL = ("duration_s", "tags")
 _FREE_TEXT = ("channel", "title", "tags")
-"""Columns that people write and in which tools escape HTML entities."""
+"""Columns with text that people write. Some tools write HTML entities into these columns, which are decoded."""
 
 _VALUES = {"views", "published_on", "observed_at", "duration_s", "tags", "channel"}
-"""Columns in which `nan` and the like stand for no value. A title may be the word itself."""
+"""Columns in which words such as `nan` mean that there is no value. `title` is not among them, because a title may be
+such a word."""
 
 _LONGEST_ID = 200
 _SHOWN = 40
-"""Characters of a value that a message shows."""
+"""A message shows at most this many characters of a value."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row that could be read; `image` is the path of its picture, which may not exist."""
+    """A row that could be read. `image` is the path of its picture. The picture itself may not exist."""
 
     line: int
     record: VideoRecord
@@ -39,10 +40,10 @@ class Row:
 
 @dataclass
 class CatalogueTable:
-    """The table `folder/videos.csv`, with what reading it has found so far.
+    """The table `folder/videos.csv`, and what was found while reading it.
 
-    `rows` counts the rows, and `problems` names those that were skipped or read with a remark. `remarks` say what was
-    read differently from how it is written.
+    `rows` counts the rows that were read so far. `problems` names each row that was skipped, or read with a remark.
+    `remarks` are about the whole table. They name missing optional columns, and columns whose text was decoded.
     """
 
     folder: Path
@@ -56,13 +57,15 @@ class CatalogueTable:
     def read(self) -> Iterator[Row]:
         """Yield each good row.
 
-        Raises `LabError` if the file does not exist, is no CSV in UTF-8, or lacks a required column.
+        Raises `LabError` if the file does not exist, is not a CSV file in UTF-8, or lacks a required column.
         """
         path = self.folder / "videos.csv"
         try:
-            if path.exists() and not path.is_file():  # a pipe, for example, may never end
-                raise LabError(f"{path} cannot be read (it is no file); a catalogue is a folder with videos.csv")
-            # A byte that is not UTF-8 becomes a lone surrogate, so that it costs only its own row.
+            # Reading a pipe, for example, may never end.
+            if path.exists() and not path.is_file():
+                raise LabError(f"{path} cannot be read (it is not a file); a catalogue is a folder with videos.csv")
+            # A byte that is not UTF-8 becomes a lone surrogate. So only its own row is skipped, and not the whole
+            # table.
             file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
         except OSError as error:
             raise LabError(
@@ -75,7 +78,7 @@ class CatalogueTable:
         rows = read_rows(lines, start, separator, self._is_row)
         _, header = next(rows, (0, []))
         if isinstance(header, str):
-            raise LabError(f"{path} is no CSV file ({header}); save it as such")
+            raise LabError(f"{path} is not a CSV file ({header}); save it as CSV")
         self._header = self._read_header(path, header)
         for line, cells in rows:
             if not cells:
@@ -106,11 +109,16 @@ class CatalogueTable:
         if repeated:
             times = names.count(repeated[0])
             raise LabError(f"{path} has the column {repeated[0]} {times} times; remove all but one")
-        self.remarks += [f"no column {name}: imported without" for name in OPTIONAL if name not in names]
+        self.remarks += [
+            f"there is no column {name}; the videos were imported without it" for name in OPTIONAL if name not in names
+        ]
         return names
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
-        """Return the row, or what is wrong with it. A length that cannot be read is left out with a remark."""
+        """Return the row, or what is wrong with it.
+
+        If only the length cannot be read, the row is returned without a length, and a remark says so.
+        """
         texts = {
             name: cell.strip() for name, cell in zip_longest(self._header, cells[: len(self._header)], fillvalue="")
         }
@@ -120,7 +128,7 @@ class CatalogueTable:
                 raise ValueError("the row has more cells than the header; is a comma unquoted?")
             bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]
             if bad:
-                raise ValueError(f"{', '.join(bad)} holds bytes that are no text; save the file in UTF-8")
+                raise ValueError(f"{', '.join(bad)} holds bytes that are not text; save the file in UTF-8")
             texts = {name: "" if name in _VALUES and is_nothing(text) else text for name, text in texts.items()}
             plain = texts | {name: plain_text(texts[name]) for name in _FREE_TEXT if name in texts}
             empty = [name for name in REQUIRED if not visible(plain[name])]
@@ -130,7 +138,7 @@ class CatalogueTable:
                 raise ValueError(f"video_id {video_id[:_SHOWN]} is on line {self._lines[video_id]} already")
             remark = _length_problem(plain)
             row = _parse(plain | {"duration_s": ""} if remark else plain, line, self.folder)
-        # RuntimeError: a loop of links on the way to the image
+        # A loop of symbolic links on the way to the image raises RuntimeError.
         except (ValueError, ArithmeticError, OSError, RuntimeError) as error:
             return RowProblem(line, "" if not_utf8(video_id) else video_id[:_LONGEST_ID], _sentence(error))
         self._lines[video_id] = line
@@ -151,17 +159,20 @@ class CatalogueTable:
 
 
 def _length_problem(cells: dict[str, str]) -> str | None:
-    """Return why the length cannot be read, or None. It is optional, so the row is read without it."""
+    """Return why the length cannot be read, or None. The length is optional, so the row is then read without it."""
     try:
         if cells.get("duration_s"):
             seconds(cells["duration_s"], "duration_s")
     except (ValueError, ArithmeticError) as error:
-        return f"{error}; read without a length"
+        return f"{error}; the row was read without a length"
     return None
 
 
 def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
-    """Return the row of these cells, by column. Raises `ValueError` with a sentence for the report."""
+    """Return the row that consists of these cells. `cells` maps the names of the columns to their texts.
+
+    Raises `ValueError` with a sentence for the report.
+    """
     if cells["niche"] not in NICHES:
         raise ValueError(f"niche {cells['niche'][:_SHOWN]!r} is none of {', '.join(NICHES)}")
     if len(cells["video_id"]) > _LONGEST_ID:
@@ -190,7 +201,10 @@ def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
 
 
 def _image(name: str, folder: Path) -> Path:
-    """Return the path of the picture, with links resolved; the name may have the backslashes of Windows."""
+    """Return the path of the picture, with symbolic links resolved. Raises `ValueError` if it is outside the catalogue.
+
+    The name may have backslashes, as on Windows.
+    """
     if "\\" in name and not (folder / name).exists():
         name = name.replace("\\", "/")
     image = (folder / name).resolve()
@@ -200,8 +214,11 @@ def _image(name: str, folder: Path) -> Path:
 
 
 def _header_line(lines: Sequence[str]) -> int:
-    """Return the index of the header: after empty lines, and after a `sep=;` line, by which Excel names the
-    separator."""
+    """Return the index of the header line.
+
+    Empty lines before the header are skipped. A line such as `sep=;`, with which Excel names the separator, is skipped
+    too.
+    """
     for number, line in enumerate(lines):
         if line.strip() and not re.fullmatch(r'"?sep=.?"?\s*', line, re.IGNORECASE):
             return number
@@ -209,5 +226,5 @@ def _header_line(lines: Sequence[str]) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """Return the error's message, without the path of the picture, which may be long."""
+    """Return the error's message. The path of the picture is left out, because it may be long."""
     return f"image cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)

@@ -1,4 +1,4 @@
-"""What one refresh of a niche has collected so far, and how it is saved."""
+"""The videos that one refresh of a niche has collected so far, and how they are saved."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 class Collecting:
     """The videos that a refresh has saved so far, and its counts.
 
-    `records` holds what searches found by id, saved or not, so that no video is asked for twice.
+    `records` holds every video that a search found, by id, whether it was saved or not. So YouTube is asked only once
+    for the facts of a video.
     """
 
     video_ids: set[str] = field(default_factory=set)
@@ -30,7 +31,7 @@ class Collecting:
     remarks: list[str] = field(default_factory=list)
 
     def save(self, lab: Lab, youtube: YouTube, records: Sequence[VideoRecord]) -> None:
-        """Save the videos and commit; fetch and save first the channels that are new to the lab."""
+        """Fetch the channels that are new to the lab, then save these channels and the videos in one transaction."""
         wanted = {record.channel_id for record in records}
         playlist_known = select(channels.c.channel_id).where(
             channels.c.channel_id.in_(wanted), channels.c.uploads_playlist.is_not(None)
@@ -43,7 +44,7 @@ class Collecting:
         with lab.engine.begin() as connection:
             save_channels(connection, new_channels)
             known = set(connection.scalars(select(channels.c.channel_id).where(channels.c.channel_id.in_(wanted))))
-            # The videos of a channel that vanished between two calls are left out.
+            # A channel may vanish between two calls to YouTube. Its videos are left out.
             kept = [record for record in records if record.channel_id in known]
             self.saved += save_videos(connection, kept)
         self.video_ids.update(record.video_id for record in kept)

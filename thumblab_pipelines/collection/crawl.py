@@ -1,8 +1,8 @@
-"""Crawl a niche: find its channels, list their uploads, examine each video once, and keep those fit for training.
+"""Crawl a niche: find its channels, list their uploads, examine each video once, and keep the videos fit for training.
 
-The crawl costs a unit of quota per 50 channels, per 50 uploads of a channel and per 50 videos; searches have a quota of
-their own. All its state is in PostgreSQL (see `crawl_state`). So it can be stopped at any moment and continued later,
-and any number of threads and processes may share the work.
+The crawl spends one unit of quota per 50 channels, per 50 uploads of a channel, and per 50 videos. Searches are counted
+in a quota of their own. All state of the crawl is in PostgreSQL (see `crawl_state`). So the crawl can be stopped at any
+moment and continued later. Any number of threads and processes may share the work.
 """
 
 import threading
@@ -32,10 +32,11 @@ from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, QuotaError, Spendi
 from thumblab_pipelines.youtube.uploads import concerns_this_list, published_since, upload_paging
 
 _MOST_RESTARTS = 2
-"""How often a walk begins anew because YouTube refused the token of its next page."""
+"""A walk over a channel's uploads begins anew at most this often. It does so if YouTube refuses the token of its next
+page."""
 
 _IDLE_S = 0.05
-"""How long a worker without work waits for the others, in seconds."""
+"""A worker without work waits this many seconds for the other workers."""
 
 _REPORT_EVERY_S = 1.0
 
@@ -44,8 +45,9 @@ _REPORT_EVERY_S = 1.0
 class Crawled:
     """The counts of the niche after one run, and what the run did.
 
-    `videos_looked_at` counts the videos that this run examined, and `quota` what it spent, by bucket. `stopped` says
-    why it ended early, or is None. `remarks` name each list that was left before YouTube ended it.
+    `videos_looked_at` counts the videos that this run examined. `quota` is what the run spent, by bucket. `stopped`
+    says why the run ended early, or is None. `remarks` has a sentence for each list that was given up before YouTube
+    ended it.
     """
 
     counted: Counted
@@ -56,9 +58,10 @@ class Crawled:
 
 
 def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
-    """Bring the training videos of a niche up to date, as far as today's quota reaches. The next run continues.
+    """Bring the training videos of a niche up to date, as far as today's quota allows. The next run continues the work.
 
-    Raises `LabError` if no key is set, or YouTube refuses or cannot be reached; what was found until then is kept.
+    Raises `LabError` if no API key is set, or if YouTube refuses a call or cannot be reached. What was found until then
+    is kept.
     """
     settings = lab.settings
     keep = {UNITS: settings.quota_kept_units, SEARCHES: settings.quota_kept_searches}
@@ -75,9 +78,10 @@ def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
 
 @contextmanager
 def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
-    """Yield an engine of the same database with two connections a worker.
+    """Yield an engine for the same database with two connections for each worker.
 
-    A worker holds one in a transaction while it waits for YouTube, and its quota ledger needs another meanwhile.
+    A worker holds one connection in a transaction while it waits for YouTube. Meanwhile, its quota ledger needs the
+    other one.
     """
     own = make_engine(engine.url, pool_size=2 * threads + 1, max_overflow=0, pool_pre_ping=True)
     try:
@@ -87,7 +91,7 @@ def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
 
 
 class _Run:
-    """One run over one niche, with the state that its worker threads share."""
+    """One run over one niche. It holds the state that its worker threads share."""
 
     def __init__(self, engine: Engine, youtube: YouTube, niche: str, settings: Settings, progress: Progress) -> None:
         self._engine = engine
@@ -105,12 +109,13 @@ class _Run:
         self.remarks: list[str] = []
 
     def work(self) -> str | None:
-        """Work until nothing is left or the quota is spent; return why it ended early, or None."""
+        """Work until nothing is left or the quota is spent. Return why the work ended early, or None."""
         discovery = Discovery(self._engine, self._youtube, self._niche, self._settings, self._progress, self.remarks)
         try:
             stopped = discovery.find_channels()
         except QuotaError as error:
-            stopped = str(error)  # the channels found so far can still be walked
+            # The channels that were found so far can still be walked.
+            stopped = str(error)
         try:
             discovery.check_channels()
             with ThreadPoolExecutor(self._settings.crawl_threads, thread_name_prefix="crawl") as threads:
@@ -119,14 +124,18 @@ class _Run:
                     for worker in workers:
                         worker.result()
                 finally:
-                    self._stop.set()  # an interrupt waits for the calls under way, not for the whole crawl
+                    # After an interrupt, only the calls under way are awaited, and not the whole crawl.
+                    self._stop.set()
         except QuotaError as error:
             return str(error)
         return stopped
 
     def _run_worker(self) -> None:
-        """Run one worker: examine full batches first, else walk, else wait for those who walk; examine the rest
-        last."""
+        """Work as one worker until no work is left.
+
+        If a full batch of videos waits, the worker examines it. Otherwise it walks a channel. If no channel is free, it
+        waits for the workers that walk. When no walk is left, it examines the remaining videos.
+        """
         try:
             while not self._stop.is_set():
                 if self._examine(at_least=PAGE_SIZE) or self._walk():
@@ -142,9 +151,10 @@ class _Run:
             raise
 
     def _examine(self, at_least: int) -> bool:
-        """Examine up to 50 waiting videos, and return True; do nothing and return False if fewer than `at_least` wait.
+        """Examine up to 50 waiting videos, and return True. If fewer than `at_least` videos wait, do nothing and return
+        False.
 
-        A call costs a unit, whatever the number of its videos.
+        A call to YouTube costs one unit, whatever the number of videos in it.
         """
         with self._engine.begin() as connection:
             channels = crawl_state.take_videos(connection, self._niche, PAGE_SIZE)
@@ -162,7 +172,7 @@ class _Run:
         return True
 
     def _walk(self) -> bool:
-        """Read one page of the uploads of one channel; return False if no channel is free."""
+        """Read one page of the uploads of one channel. Return False if no channel is free."""
         with self._engine.begin() as connection:
             walk = crawl_channels.take_walk(connection, self._niche, self.walk_before)
             if walk is None:
@@ -186,7 +196,8 @@ class _Run:
             uploads = paging.take(page)
             recent = published_since(uploads, self._oldest)
             new = crawl_state.save_page(connection, self._niche, walk, recent)
-            # Uploads come newest first, so the walk ends at one that is too old or was seen by the walk before.
+            # Uploads come newest first. So the walk ends at an upload that is too old, or that the channel's previous
+            # walk has seen.
             is_finished = paging.cursor is None or len(recent) < len(uploads) or (walk.again and new < len(recent))
             cursor, walked_at = (None, self._youtube.now) if is_finished else (paging.cursor, None)
             crawl_channels.save_walk(connection, walk, cursor, walked_at)
@@ -197,14 +208,16 @@ class _Run:
         return True
 
     def _paging(self, walk: crawl_channels.Walk) -> Paging[Upload]:
-        """Return what this run has seen of the walk's pages. Another process may have read the pages before."""
+        """Return this run's reading position in the walk's pages. Another process may have read the earlier pages."""
         if walk.pages == 0 or walk.channel_id not in self._pagings:
             self._pagings[walk.channel_id] = upload_paging(walk.channel_id, walk.pages, walk.cursor)
         return self._pagings[walk.channel_id]
 
     def _restart_or_end(self, connection: Connection, walk: crawl_channels.Walk) -> None:
-        """Begin the walk anew after its page token was refused, which happens as tokens grow old; end it if this
-        repeats."""
+        """Begin the walk anew after YouTube refused its page token. End the walk if this has happened too often.
+
+        YouTube refuses page tokens that have become old.
+        """
         if walk.restarts < _MOST_RESTARTS:
             crawl_channels.restart_walk(connection, walk)
         else:
@@ -223,7 +236,7 @@ class _Run:
 
 
 def check_crawl(crawled: Crawled) -> list[CheckResult]:
-    """Check that at least one video is kept, or that the run says why there is none yet."""
+    """Check that at least one video is kept. The check also passes if the run ended early and says why."""
     counted = crawled.counted
     excluded = sum(counted.channels_excluded.values())
     listed = sum(counted.videos.values())

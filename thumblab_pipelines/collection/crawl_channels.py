@@ -1,6 +1,6 @@
-"""The channels of the crawl, in PostgreSQL: which are known, which are left out, and how far each walk is.
+"""Keep the crawl's channels in PostgreSQL: which are known, which are left out, and how far the walk of each is.
 
-A walk reads the uploads of a channel, page by page. See `crawl_state` for how workers share the tables.
+A walk reads the uploads of a channel, page by page. `crawl_state` explains how workers share the tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ FROM crawl_channels w JOIN channels c USING (channel_id)
 WHERE w.niche = :niche AND w.checked_at IS NOT NULL AND w.excluded IS NULL
   AND (w.walked_at IS NULL OR w.walked_at < :before)
 """
-"""The rest of a SELECT: channels of `:niche` to walk, among them those walked to their end before the moment
-`:before`."""
+"""The part of a SELECT statement after its columns. It selects the channels of `:niche` that are to be walked. A
+channel whose last walk ended before the moment `:before` is to be walked again."""
 
 _SEED = text("""
 INSERT INTO crawl_channels (channel_id, niche, found_at)
@@ -38,8 +38,8 @@ _ANY_TO_WALK = text(f"SELECT EXISTS (SELECT 1 {TO_WALK})")
 class Walk:
     """The walk over the uploads of a channel.
 
-    `pages` were read so far, and `cursor` is the token of the next one. `again` is true if the channel was walked to
-    its end before. `restarts` counts how often this walk began anew.
+    `pages` is the number of pages that were read so far, and `cursor` is the token of the next page. `again` is true if
+    an earlier walk of the channel reached its end. `restarts` counts how often this walk began anew.
     """
 
     channel_id: str
@@ -51,12 +51,12 @@ class Walk:
 
 
 def seed(connection: Connection, niche: str, now: datetime) -> None:
-    """Add the channels whose videos the library has already, which costs no quota."""
+    """Add the channels of the YouTube videos that the library already has. This costs no quota."""
     connection.execute(_SEED, {"niche": niche, "now": now})
 
 
 def add(connection: Connection, niche: str, titles: Mapping[str, str], now: datetime) -> int:
-    """Add channels, given as their titles by id; return how many are new to the crawl."""
+    """Add channels to the crawl, and return how many of them are new to it. `titles` maps their ids to their titles."""
     if not titles:
         return 0
     names = [{"channel_id": channel_id, "title": title} for channel_id, title in sorted(titles.items())]
@@ -73,7 +73,7 @@ def count_channels(connection: Connection, niche: str) -> int:
 
 
 def readmit(connection: Connection, channel_ids: Sequence[str]) -> None:
-    """Let the next crawl check excluded channels again."""
+    """Let the next crawl check these channels again, if they were left out."""
     table = crawl_channels.c
     connection.execute(
         update(crawl_channels)
@@ -83,9 +83,9 @@ def readmit(connection: Connection, channel_ids: Sequence[str]) -> None:
 
 
 def take_unchecked(connection: Connection, niche: str, limit: int, before: datetime) -> list[str]:
-    """Take channels that were not checked yet, or were left out by a check before the moment `before`.
+    """Take at most `limit` channels that were not checked yet, or that a check before the moment `before` left out.
 
-    They are locked for this connection until its transaction ends.
+    The channels are locked for this connection until its transaction ends.
     """
     table = crawl_channels.c
     left_out = and_(table.excluded.is_not(None), table.checked_at < before)
@@ -100,7 +100,10 @@ def take_unchecked(connection: Connection, niche: str, limit: int, before: datet
 
 
 def save_checked(connection: Connection, excluded: Mapping[str, str | None], now: datetime) -> None:
-    """Store for each channel why it is left out, or None."""
+    """Store that these channels were checked.
+
+    `excluded` maps the id of each channel to the reason for leaving it out, or to None.
+    """
     connection.execute(
         update(crawl_channels)
         .where(crawl_channels.c.channel_id == bindparam("key"))
@@ -110,34 +113,35 @@ def save_checked(connection: Connection, excluded: Mapping[str, str | None], now
 
 
 def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | None:
-    """Take a channel to walk on, or to walk again if its walk ended before the moment `before`.
+    """Take a channel whose walk is not finished, or whose last walk ended before the moment `before`.
 
-    It is locked for this connection until its transaction ends. None if other connections hold what is left.
+    The channel is locked for this connection until its transaction ends. Return None if there is no such channel, or if
+    other connections hold all of them.
     """
     row = connection.execute(_TAKE_WALK, {"niche": niche, "before": before}).first()
     return None if row is None else Walk(*row)
 
 
 def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
-    """Whether a channel is still to be walked, including those that other workers hold."""
+    """Return whether a channel is still to be walked. Channels that other workers hold are included."""
     return bool(connection.execute(_ANY_TO_WALK, {"niche": niche, "before": before}).scalar_one())
 
 
 def save_walk(connection: Connection, walk: Walk, cursor: str | None, walked_at: datetime | None) -> None:
-    """Store the token of the next page, or when the walk ended (`walked_at`)."""
+    """Store the token of the walk's next page. If the walk has ended, `walked_at` is the time of its end."""
     pages = 0 if walked_at else walk.pages + 1
-    # While a walk goes on, `walked_at` keeps the end of the walk before it.
+    # While a walk goes on, the column `walked_at` keeps the time at which the channel's previous walk ended.
     ended = {"walked_at": walked_at, "restarts": 0} if walked_at else {}
     _update(connection, walk.channel_id, pages=pages, cursor=cursor, **ended)
 
 
 def restart_walk(connection: Connection, walk: Walk) -> None:
-    """Begin the walk anew from the first page, because the tokens of pages do not stay valid."""
+    """Begin the walk anew from the first page. This is needed if the token of its next page is no longer valid."""
     _update(connection, walk.channel_id, pages=0, cursor=None, restarts=walk.restarts + 1)
 
 
 def exclude(connection: Connection, channel_id: str, reason: str) -> None:
-    """Leave the channel out and discard its walk."""
+    """Leave the channel out of the crawl, and discard its walk."""
     _update(connection, channel_id, excluded=reason, cursor=None, pages=0)
 
 

@@ -1,4 +1,4 @@
-"""The first part of a crawl: find the channels of a niche by search, and check each one."""
+"""Do the first part of a crawl: find the channels of a niche by search, and check each channel."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +17,8 @@ from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging
 from thumblab_pipelines.youtube.quota import SEARCHES
 
 _MOST_BARREN = 4
-"""After so many searches in a row without a new channel, all are taken to be found. Next week is searched again."""
+"""If this many pages of searches in a row bring no new channel, the lab assumes that all channels are found. All open
+searches then end. In the next week, the lab plans new searches."""
 
 _RECHECK_AFTER = timedelta(days=30)
 """A channel that was left out is checked again after this time, because it may have gained subscribers."""
@@ -25,7 +26,10 @@ _RECHECK_AFTER = timedelta(days=30)
 
 @dataclass
 class Discovery:
-    """Finds and checks the channels of one niche. `remarks` receives each list that ended before YouTube ended it."""
+    """The search for the channels of one niche, and the check of these channels.
+
+    `remarks` receives a sentence for each list that was given up before YouTube ended it.
+    """
 
     engine: Engine
     youtube: YouTube
@@ -37,7 +41,7 @@ class Discovery:
     def find_channels(self) -> str | None:
         """Search the niche's category, week after week, until enough channels are known or no search is left.
 
-        Returns why the search ended before that, or None.
+        Return why the search ended early, or None.
         """
         wanted = self.settings.crawl_channels
         with self.engine.begin() as connection:
@@ -45,7 +49,7 @@ class Discovery:
             known = crawl_channels.count_channels(connection, self.niche)
             if known < wanted:
                 crawl_searches.plan_searches(connection, self.niche, self.youtube.now, self.settings.crawl_days)
-        # The day's searches are divided among the niches, so that the first one does not use them all.
+        # The day's searches are divided among the niches, so that the first niche does not use all of them.
         share = max(1, (self.settings.quota_searches - self.settings.quota_kept_searches) // len(NICHES))
         barren = 0
         while known < wanted:
@@ -69,7 +73,7 @@ class Discovery:
         return None
 
     def _search(self, search: crawl_searches.Search) -> tuple[list[SearchHit], str | None]:
-        """Return the new hits of the search's next page and the token of the page after it."""
+        """Read the next page of the search. Return its new hits, and the token of the page after it."""
         try:
             page = self.youtube.search(
                 Niche(self.niche).category_id,
@@ -82,7 +86,8 @@ class Discovery:
             )
         except YouTubeError as error:
             if error.trouble is Trouble.REQUEST and search.cursor is not None:
-                return [], None  # the token of an earlier day is no longer valid, which ends this search
+                # YouTube no longer accepts the token, which an earlier run stored. So this search ends.
+                return [], None
             raise
         what = f"the search of {self.niche} from {search.published_after:%Y-%m-%d}"
         paging = Paging[SearchHit](what, lambda hit: hit.video_id, MAX_SEARCH_PAGES, search.pages, search.cursor)

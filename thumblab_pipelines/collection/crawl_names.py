@@ -1,4 +1,4 @@
-"""Add channels to the crawl that a person names, beside those that searches find."""
+"""Add those channels to the crawl that a person names. Searches find the other channels."""
 
 import re
 from collections.abc import Sequence
@@ -14,21 +14,22 @@ _CHANNEL_ID = re.compile(r"(?<![\w-])UC[\w-]{22}(?![\w-])", re.ASCII)
 _HANDLE = re.compile(r"@[\w.·-]{3,30}")
 
 _UNCHECKED_TITLE = "(not looked at yet)"
-"""The title of a channel of which only the id is known, until the crawl checks it."""
+"""If only the id of a channel is known, this is its title until the crawl checks the channel."""
 
 
 @dataclass(frozen=True)
 class Added:
-    """How many of the named channels are new to the crawl, and the handles that YouTube does not know."""
+    """The number of named channels that are new to the crawl, and the handles that YouTube does not know."""
 
     new: int
     unknown: list[str]
 
 
 def add_channels(lab: Lab, niche: str, names: Sequence[str]) -> Added:
-    """Add channels to the crawl of a niche: ids (`UC...`), their URLs, or handles (`@name`, a unit of quota each).
+    """Add channels to the crawl of a niche. A name is a channel's id (`UC...`), its URL, or its handle (`@name`).
 
-    Raises `LabError` if a name has none of these forms, before anything is stored or asked.
+    A handle costs one unit of quota. Raises `LabError` if a name has none of these forms. Then nothing is stored, and
+    YouTube is not asked.
     """
     ids, handles = [], []
     for name in names:
@@ -37,7 +38,7 @@ def add_channels(lab: Lab, niche: str, names: Sequence[str]) -> Added:
         elif match := _HANDLE.search(name):
             handles.append(match[0])
         else:
-            raise LabError(f"{name!r} is no channel: give its id (UC and 22 characters), its URL, or its @handle")
+            raise LabError(f"{name!r} is not a channel; give its id (UC and 22 characters), its URL, or its @handle")
     unknown: list[str] = []
     titles = dict.fromkeys(ids, _UNCHECKED_TITLE)
     now = datetime.now(UTC)

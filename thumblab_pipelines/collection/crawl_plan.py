@@ -14,14 +14,14 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, Balance, Ledger
 
 VIDEOS_PER_CHANNEL = 133
-"""Uploads of a channel within the crawl's days (200,000 videos of 1,500 channels), used until the lab has counted its
-own."""
+"""The assumed uploads of a channel within the crawl's days (200,000 videos of 1,500 channels). It is used until the lab
+has counted the uploads of its own channels."""
 
 _NEW_PER_SEARCH = 15
-"""New channels that a page of a search brings, used until the lab has counted its own."""
+"""The assumed number of new channels on a page of a search. It is used until the lab has a count of its own."""
 
 _ENOUGH_PAGES = 5
-"""Searched pages from which on the lab's own count of new channels is used."""
+"""Once the lab has searched this many pages, it uses its own count of new channels per page."""
 
 _MEAN_VIDEOS = text("""
     SELECT count(*)::float / NULLIF(count(DISTINCT k.channel_id), 0)
@@ -31,9 +31,10 @@ _MEAN_VIDEOS = text("""
 
 @dataclass(frozen=True)
 class NichePlan:
-    """What is left to do in a niche and what it costs. The numbers of what is not found yet are estimates.
+    """The work that is left in a niche, and its cost. Numbers of channels and videos not found yet are estimates.
 
-    `videos_listed` are known already; `videos_expected` is their number at the end of the crawl.
+    `videos_listed` counts the videos that are known already. `videos_expected` is their expected number at the end of
+    the crawl.
     """
 
     niche: str
@@ -48,9 +49,10 @@ class NichePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The crawl of all niches together.
+    """The plan of the crawl of all niches together.
 
-    `days` is how long it takes with the quota of the settings, and `naive_days` how long it would take by search alone.
+    `days` is how long the crawl takes with the quota of the settings. `naive_days` is how long it would take if every
+    video were found by search.
     """
 
     niches: list[NichePlan]
@@ -68,11 +70,12 @@ def plan_crawl(lab: Lab, niches: Sequence[str], channels: int | None = None, per
     Args:
         lab: The lab.
         niches: The niches to crawl.
-        channels: How many channels to find for each niche; by default the setting.
-        per_channel: Videos of a channel; by default the mean of the channels walked so far, or `VIDEOS_PER_CHANNEL`.
+        channels: The number of channels to find for each niche. By default, the setting `crawl_channels`.
+        per_channel: The number of videos of a channel. By default, the mean of the channels walked so far, or
+            `VIDEOS_PER_CHANNEL` if none was walked.
     """
     settings = lab.settings
-    now = datetime.now(UTC)  # this machine's clock, because YouTube is not asked
+    now = datetime.now(UTC)  # The plan makes no call to YouTube, so it uses this machine's clock.
     mean = per_channel or _videos_per_channel(lab)
     wanted = channels or settings.crawl_channels
     walk_before = now - timedelta(days=settings.crawl_again_days)
@@ -98,7 +101,8 @@ def _plan_niche(lab: Lab, niche: str, wanted: int, mean: float, walk_before: dat
     to_check = to_find + counted.channels_to_check
     to_walk = to_check + counted.channels_to_walk
     new_videos = to_walk * mean
-    # The last page is rarely full, and a walk may read one page more to see that it was the last: one page on average.
+    # The last page is rarely full. A walk may also read one page more to see that the page before was the last. Both
+    # together cost one page on average.
     upload_pages = to_walk * (mean / PAGE_SIZE + 1)
     video_pages = (new_videos + counted.videos_waiting) / PAGE_SIZE
     listed = sum(counted.videos.values()) + counted.videos_waiting
@@ -120,7 +124,7 @@ def _videos_per_channel(lab: Lab) -> float:
 
 
 def _days(calls: int, balance: Balance, kept: int) -> int:
-    """Return the days that the calls take: what is left of today, then whole days. `kept` calls a day are not used."""
+    """Return how many days the calls take, including the rest of today. `kept` calls of each day are not used."""
     today = max(0, balance.left - kept)
     per_day = max(1, balance.limit - kept)
     if calls == 0:

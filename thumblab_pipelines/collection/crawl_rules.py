@@ -1,6 +1,6 @@
 """The rules of the crawl: which channels it walks, and which of their videos it keeps for training.
 
-The reasons below are stored in the database with each channel and video that is left out.
+The database stores one of the reasons below with each channel and each video that is left out.
 """
 
 import unicodedata
@@ -33,10 +33,13 @@ _OTHER_SCRIPTS = frozenset(
 
 
 def exclude_channel(record: ChannelRecord | None) -> str | None:
-    """Return why the channel is left out, by the facts of channels.list; None if it is to be walked."""
+    """Return why the channel is left out, or None if it is to be walked.
+
+    `record` has the facts that `channels.list` gave. It is None if YouTube does not have the channel.
+    """
     if record is None or record.uploads_playlist is None:
         return _CHANNEL_GONE
-    # A hidden number of subscribers is unknown, not small.
+    # If a channel hides its number of subscribers, the number is unknown. Such a channel is not left out.
     if record.subscriber_count is not None and record.subscriber_count < LEAST_SUBSCRIBERS:
         return f"under {LEAST_SUBSCRIBERS} subscribers"
     if record.video_count is not None and record.video_count < LEAST_RECENT_VIDEOS:
@@ -45,16 +48,16 @@ def exclude_channel(record: ChannelRecord | None) -> str | None:
 
 
 def exclude_inactive(first_page: Sequence[Upload], now: datetime) -> str | None:
-    """Return why the channel is left out, by its newest uploads, or None.
+    """Return why the channel is left out, or None. The channel is left out if it has too few recent uploads.
 
-    This is decided before any unit of quota is spent on the videos themselves.
+    The check needs only the first page of uploads. So it is made before any unit of quota is spent on the videos.
     """
     recent = sum(item.published_at is not None and now - item.published_at <= ACTIVE_WITHIN for item in first_page)
     return None if recent >= LEAST_RECENT_VIDEOS else _INACTIVE
 
 
 def exclude_unreachable(reason: str) -> str:
-    """Return why a channel is left out whose uploads YouTube does not show; `reason` is YouTube's."""
+    """Return why a channel is left out if YouTube does not show its uploads. `reason` is YouTube's reason code."""
     return f"{_CHANNEL_GONE} ({reason})"
 
 
@@ -62,9 +65,9 @@ def outcome(record: VideoRecord | None, channel_id: str, language: str) -> str:
     """Return `KEPT`, or why the video is left out.
 
     Args:
-        record: The facts of the video; None if YouTube does not have it.
-        channel_id: The channel in whose uploads it is listed.
-        language: The wanted language (BCP 47); empty for all.
+        record: The facts of the video, or None if YouTube does not have the video.
+        channel_id: The channel in whose uploads the video is listed.
+        language: The wanted language as a BCP 47 tag. If it is empty, every language is kept.
     """
     if record is None:
         return GONE
@@ -90,9 +93,10 @@ def outcome(record: VideoRecord | None, channel_id: str, language: str) -> str:
 
 
 def is_in_language(record: VideoRecord, language: str) -> bool:
-    """Whether a video is in the language: as its uploader declares, or else by the letters of its title.
+    """Return whether a video is in the language.
 
-    Letters distinguish scripts, not languages: an undeclared video in French counts as English.
+    The language that the uploader declared decides. If none is declared, the script of the title decides. A script may
+    belong to many languages. So a French video without a declared language counts as English.
     """
     if record.language:
         return record.language.split("-")[0].casefold() == language.split("-")[0].casefold()

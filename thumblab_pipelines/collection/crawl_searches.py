@@ -1,4 +1,4 @@
-"""The searches of the crawl, in PostgreSQL: which weeks of a niche are to be searched, and how far each search is."""
+"""Keep the crawl's searches in PostgreSQL: which weeks of a niche are to be searched, and how far each search is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,19 @@ from thumblab_pipelines.youtube.answers import SearchHit
 _WEEK = timedelta(days=7)
 _A_MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 _ORDERS = ("viewCount", "date")
-"""The order of views finds only the channels at the top; the order of date finds every channel that uploads."""
+"""Each week is searched in both orders. A search in the order of views finds only the most viewed channels. A search in
+the order of date finds every channel that uploads."""
 
 _LEAST_NEW_CHANNELS = 3
-"""A week whose last page brought fewer new channels than this is searched no further."""
+"""A search ends if its last page brought fewer new channels than this."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """A period of time to search in one order, and how many pages were read; `cursor` is the token of the next page."""
+    """A search for the videos of one period, in one order.
+
+    `pages` is the number of pages that were read so far, and `cursor` is the token of the next page.
+    """
 
     published_after: datetime
     published_before: datetime
@@ -32,8 +36,8 @@ class Search:
 
 
 def plan_searches(connection: Connection, niche: str, now: datetime, days: int) -> None:
-    """Plan a search per order for each week of the last `days`; searches that were planned before stay as they are."""
-    # Calendar weeks, so that a later run plans the same ones and finds them searched already.
+    """Plan one search per order for each week of the last `days` days. Searches that exist already stay as they are."""
+    # The periods are calendar weeks. So a later run plans the same weeks, and finds the searches that are done already.
     this_week = _A_MONDAY + (now - _A_MONDAY) // _WEEK * _WEEK
     weeks = -(-days // _WEEK.days)
     rows = [
@@ -50,10 +54,10 @@ def plan_searches(connection: Connection, niche: str, now: datetime, days: int) 
 
 
 def take_search(connection: Connection, niche: str) -> Search | None:
-    """Take the search with the fewest pages so far, the newest week first, so that every week is begun before one is
-    deep.
+    """Take the unfinished search with the fewest pages read so far. Among equals, take the newest week first.
 
-    The search is locked for this connection until its transaction ends. None if other connections hold what is left.
+    So every week is begun before any week is searched deeply. The search is locked for this connection until its
+    transaction ends. Return None if no search is left, or if other connections hold all that are left.
     """
     table = crawl_searches.c
     row = connection.execute(
@@ -69,7 +73,7 @@ def take_search(connection: Connection, niche: str) -> Search | None:
 def save_search(
     connection: Connection, niche: str, search: Search, hits: Sequence[SearchHit], cursor: str | None, now: datetime
 ) -> int:
-    """Store the channels of a page and the token of the next page; return how many channels are new."""
+    """Store the channels of a page, and the token of the next page. Return how many of the channels are new."""
     new = crawl_channels.add(connection, niche, {hit.channel_id: hit.channel_title for hit in hits}, now)
     is_finished = cursor is None or new < _LEAST_NEW_CHANNELS
     table = crawl_searches.c

@@ -1,9 +1,9 @@
-"""The videos of the crawl, in PostgreSQL, and how far the crawl of a niche is.
+"""Keep the crawl's videos in PostgreSQL, and count how far the crawl of a niche is.
 
-The crawl has three tables: searches (`crawl_searches`), channels (`crawl_channels`) and videos (here). Any number of
-threads and processes take work from them and add to them. Work is taken with `FOR UPDATE SKIP LOCKED`, in the
-transaction that also stores its result. If a worker dies, its lock is released and the work can be taken again, so a
-kill costs only the calls that were under way.
+The crawl has three tables: of searches (see `crawl_searches`), of channels (see `crawl_channels`) and of videos (in
+this module). Any number of threads and processes take work from these tables and add work to them. A worker takes work
+with `FOR UPDATE SKIP LOCKED`, in the transaction that also stores its result. If the worker dies, its lock is released,
+and another worker can take the work. So a kill costs only the calls that were under way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,10 +53,11 @@ WHERE crawl_videos.video_id = judged.video_id AND judged.outcome <> judged.shoul
 
 @dataclass(frozen=True)
 class Counted:
-    """The counts of a niche: `channels` and `videos` in all, by reason and by outcome, and what is left to do.
+    """The counts of a niche: its channels, its videos, and the work that is left.
 
-    `channels_excluded` counts the channels that are left out, by reason. `channels_to_check` and `channels_to_walk` are
-    left to do. `videos` counts the examined videos by outcome, and `videos_waiting` those not examined yet.
+    `channels` counts all channels. `channels_excluded` counts the channels that are left out, by reason.
+    `channels_to_check` and `channels_to_walk` count the channels that are still to be checked and walked. `videos`
+    counts the examined videos, by outcome. `videos_waiting` counts the videos that are not examined yet.
     """
 
     channels: int
@@ -68,12 +69,12 @@ class Counted:
 
     @property
     def kept(self) -> int:
-        """How many videos are kept for training."""
+        """The number of videos that are kept for training."""
         return self.videos.get(KEPT, 0)
 
 
 def save_page(connection: Connection, niche: str, walk: Walk, uploads: Sequence[Upload]) -> int:
-    """Add the uploads of a page to the videos to examine; return how many are new."""
+    """Add the uploads of a page to the videos that are to be examined. Return how many of them are new."""
     if not uploads:
         return 0
     rows = [
@@ -85,31 +86,33 @@ def save_page(connection: Connection, niche: str, walk: Walk, uploads: Sequence[
 
 
 def take_videos(connection: Connection, niche: str, limit: int) -> dict[str, str]:
-    """Take videos to examine: their ids, each with the channel that listed it.
+    """Take at most `limit` videos to examine. Return their ids, each with the channel that listed the video.
 
-    They are locked for this connection until its transaction ends.
+    The videos are locked for this connection until its transaction ends.
     """
     rows = connection.execute(_TAKE_VIDEOS, {"niche": niche, "limit": limit})
     return {row.video_id: row.channel_id for row in rows}
 
 
 def save_outcomes(connection: Connection, outcomes: Mapping[str, str]) -> None:
-    """Store for each video `KEPT`, or why it is left out."""
+    """Store the outcome of each video: `KEPT`, or why it is left out."""
     connection.execute(_SAVE_OUTCOMES, {"ids": list(outcomes), "outcomes": list(outcomes.values())})
 
 
 def mark_outliers(connection: Connection, niche: str) -> None:
-    """Compare each kept video with its channel, by the logarithm of its views per hour, and mark the outliers.
+    """Mark the outliers among the kept videos. Videos that are no longer outliers are kept again.
 
-    An outlier is more than `OUTLIER_SIGMAS` standard deviations from the channel's mean. The logarithm is used because
-    views are distributed log-normally: in plain views, every channel's best videos would be outliers. An outlier stays
-    in the library, where it may well be a winner; only training leaves it out.
+    A video is compared with the videos of its channel, by the logarithm of its views per hour. An outlier is more than
+    `OUTLIER_SIGMAS` standard deviations from the channel's mean. The logarithm is used because views are distributed
+    log-normally. In plain views, every channel's best videos would be outliers.
+
+    An outlier stays in the library, where it may well be a winner. Only training leaves it out.
     """
     connection.execute(_MARK_OUTLIERS, {"niche": niche, "kept": KEPT, "outlier": OUTLIER, "sigmas": OUTLIER_SIGMAS})
 
 
 def count(connection: Connection, niche: str, before: datetime) -> Counted:
-    """Count the channels and videos of the niche; `before` is as in `take_walk`."""
+    """Count the channels and videos of the niche. A channel whose walk ended before `before` is to be walked again."""
     table = crawl_channels.c
     reasons = connection.execute(
         select(table.excluded, func.count())

@@ -1,4 +1,4 @@
-"""Download the thumbnails that the lab lacks, and check known ones again, because creators change them."""
+"""Download the thumbnails that the lab lacks. Check known thumbnails again, because creators change them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,18 +21,24 @@ from thumblab_pipelines.videos.versions import record
 _BATCH = 64
 _THREADS = 8
 _SAMPLE = 50
-"""Files of the image store that `check_thumbnails` looks for."""
+"""`check_thumbnails` looks for this many files in the image store."""
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """The counts of one run over a niche: of videos, except `bytes`.
+    """The counts of one run over a niche. Most of them count videos.
 
-    `had` a picture before, and `downloaded` have their first one now. Of those `rechecked`, `unchanged` still show the
-    same picture, `changed` show another, and `gone` show none (the known one is kept). `unreadable` have no picture:
-    the reason is recorded, and they are asked for again after the recheck interval. `postponed` are asked for again by
-    the next run. `duplicates` share their file with another video of the niche. `near_duplicates` counts the different
-    pictures that look like another one of the niche.
+    `had` counts the videos that had a picture before the run. `downloaded` counts those that got their first picture in
+    this run. `bytes` is the number of bytes that were read.
+
+    `rechecked` counts the videos whose thumbnail was checked again. Of these, `unchanged` still show the same picture,
+    `changed` show another picture, and `gone` show none. If a thumbnail is gone, the known picture is kept.
+
+    `unreadable` counts the videos without a picture. The lab records the reason, and asks for the picture again after
+    the recheck interval. `postponed` counts the videos that the next run asks for again.
+
+    `duplicates` counts the videos that share their file with another video of the niche. `near_duplicates` counts the
+    different pictures that look like another picture of the niche.
     """
 
     had: int = 0
@@ -49,17 +55,18 @@ class Downloaded:
 
 
 def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Downloaded:
-    """Download the thumbnails that videos of the niche lack, and check again those that are due.
+    """Download the thumbnails that videos of the niche lack, and check the thumbnails again that are due.
 
-    The best size that exists is taken. A thumbnail is due `thumbnail_recheck_days` after its last check, or a day after
-    it while its video is younger than 14 days. At most `thumbnail_rechecks` are checked again in a run, the longest
-    unchecked first. An unchanged thumbnail costs no bytes if its host says so.
+    The best size that exists is downloaded. A thumbnail is due `thumbnail_recheck_days` after its last check. While its
+    video is younger than 14 days, it is due after one day. A run checks at most `thumbnail_rechecks` thumbnails again.
+    It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes of it
+    are downloaded.
 
-    A picture that looks the same counts as the same, even if it was encoded anew, and the stored file stays. A
-    different one is a new version, and the old version is kept beside it.
+    A picture that looks the same counts as the same, even if its host has encoded it anew. The stored file then stays.
+    A different picture is a new version. The old version is kept beside it.
 
-    Commits every 64 videos. Times are those of the hosts' clocks. Raises `LabError` if none of the thumbnails could be
-    reached and the niche has none yet, or if the image store cannot be written.
+    The run commits after every 64 videos. All times are those of the hosts' clocks. Raises `LabError` if the niche has
+    no thumbnail yet and none could be reached, or if the image store cannot be written.
     """
     lab.images.sweep()
     _hash_unhashed(lab, niche)
@@ -83,12 +90,15 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
                 if outcome.store_error is not None:
                     raise LabError(
                         f"the image store {lab.images.root} cannot be written ({outcome.store_error.strerror}); "
-                        "make room or give access, and run again"
+                        "free disk space or allow writing there, and run again"
                     )
             if len(batch) == _BATCH and all(o.kind is Kind.POSTPONED and not o.refused for o in outcomes):
-                break  # a host that answered for none of a whole batch is not asked thousands of times more
+                # No host answered for any video of a whole batch. The other videos may be thousands, so they are not
+                # tried now.
+                break
     counts[Kind.POSTPONED] += len(wanted) - done
-    # If some are reached, the missing ones have their own trouble; if none is, the network is the likely cause.
+    # If some thumbnails were reached, the others have causes of their own. If none was reached, the network is the
+    # likely cause.
     if missing and not had and done - refused > 0 and unreachable == done - refused:
         raise LabError(
             f"none of the {len(wanted) - refused} thumbnails of {niche} could be reached; "
@@ -101,7 +111,7 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
 def _hash_unhashed(lab: Lab, niche: str) -> None:
     """Compute the perceptual hash of pictures that an early version of the lab stored without one.
 
-    A picture that cannot be read is left to `check_thumbnails`.
+    A picture that cannot be read is skipped here. `check_thumbnails` checks whether files are missing.
     """
     statement = (
         select(thumbnails.c.video_id, thumbnails.c.sha256)
@@ -128,7 +138,8 @@ def _hash_unhashed(lab: Lab, niche: str) -> None:
 
 
 def _count_duplicates(lab: Lab, niche: str) -> tuple[int, int]:
-    """Return how many videos share their file with another of the niche, and how many pictures are near-duplicates."""
+    """Return how many videos share their file with another video of the niche, and how many pictures are
+    near-duplicates."""
     statement = (
         select(thumbnails.c.sha256, func.min(thumbnails.c.phash).label("phash"), func.count().label("shown"))
         .join(videos, videos.c.video_id == thumbnails.c.video_id)
@@ -142,8 +153,7 @@ def _count_duplicates(lab: Lab, niche: str) -> tuple[int, int]:
 
 
 def check_thumbnails(lab: Lab, niche: str) -> list[CheckResult]:
-    """Check that at least half of the thumbnails could be read, and that a sample of their files is in the image
-    store."""
+    """Check that at least half of the thumbnails could be read, and that the image store has the files of a sample."""
     of_niche = thumbnails.c.video_id.in_(select(videos.c.video_id).where(videos.c.niche == niche))
     with lab.engine.connect() as connection:
         total, readable = connection.execute(

@@ -1,4 +1,4 @@
-"""Observe the counts of videos again when they are due, so that views at a fixed age can be computed from them."""
+"""Observe the counts of videos again when they are due. Views at a fixed age are computed from these observations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
-# Views come fast at first and rarely after some weeks, so young videos are observed more often. The intervals are a
-# little shorter than the schedule's, because a run that starts seconds early would otherwise skip a round.
+# A video gets most of its views in its first weeks, so young videos are observed more often. The intervals are a little
+# shorter than those of the schedule. Otherwise, a run that starts some seconds early would find the videos not yet due.
 _DUE = text("""
 SELECT v.video_id, v.format
 FROM videos v
@@ -40,9 +40,10 @@ ORDER BY v.published_at DESC, v.video_id
 class Observed:
     """The counts of one run over a niche.
 
-    `due` videos were to be observed, `observed` were, and `gone` are at YouTube no more. `quota` is what the run spent.
-    `stopped` says why it ended early, or is None. `withheld` fails if deletions were withheld, because they were too
-    many at once. `remarks` say that YouTube was not asked, and why.
+    `due` counts the videos that were to be observed, `observed` those that were, and `gone` those that YouTube no
+    longer has. `quota` is what the run spent. `stopped` says why the run ended early, or is None. `withheld` is a
+    check. It fails if deletions were withheld because they were too many at once. If YouTube was not asked, `remarks`
+    says why.
     """
 
     due: int
@@ -57,12 +58,13 @@ class Observed:
 def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool = False) -> Observed:
     """Add an observation to every video of the niche that is due.
 
-    A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. A video that
-    YouTube leaves out is asked for twice more before it is deleted. Never more than a share of the niche is deleted at
-    once, unless a person has `confirmed` it; see `Deletion`.
+    A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. If YouTube
+    leaves a video out of its answer, the run asks for it twice more before it deletes the video. A run never deletes
+    more than a share of the niche, unless a person has `confirmed` the deletion. See `Deletion`.
 
-    Ends early if the quota is spent, which `stopped` then says. Asks nothing if no key is set and the niche has nothing
-    of YouTube's. Raises `LabError` if no key is set otherwise, or if YouTube refuses.
+    The run ends early if the quota is spent, and `stopped` then says so. If no API key is set and the niche has nothing
+    from YouTube, YouTube is not asked. Raises `LabError` if no key is set and the niche has something from YouTube, or
+    if YouTube refuses a call.
     """
     observed = due = asked = 0
     gone: list[str] = []
@@ -76,7 +78,8 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
             formats = _due(lab, niche, youtube.now)
             due = len(formats)
             settled = [video_id for video_id, kind in formats.items() if kind in (VIDEO, SHORT)]
-            # A live or upcoming video becomes something else, which its counts alone would not show.
+            # The format of a live or upcoming video changes. Its counts alone would not show the change, so its facts
+            # are fetched.
             unsettled = [video_id for video_id, kind in formats.items() if kind not in (VIDEO, SHORT)]
             missing: list[str] = []
             for batch in batches(settled, PAGE_SIZE, f"{niche}: observing", progress):
@@ -100,7 +103,7 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
 
 
 def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:
-    """Return the format of each video that is due, by id."""
+    """Return the format of each video that is due, by video id."""
     with lab.engine.connect() as connection:
         return {row.video_id: row.format for row in connection.execute(_DUE, {"niche": niche, "now": now})}
 

@@ -1,4 +1,4 @@
-"""Ask YouTube again about videos that the lab has: all their facts, or their counts alone."""
+"""Ask YouTube again about videos that the lab has: for all their facts, or for their counts alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from thumblab_pipelines.youtube.client import YouTube
 
 @dataclass(frozen=True)
 class Refetched:
-    """How many videos of a batch YouTube still has, and the ids of those that it does not have any more."""
+    """The number of videos of a batch that YouTube still has, and the ids of the videos that it no longer has."""
 
     present: int
     gone: list[str]
@@ -30,27 +30,29 @@ class ObservedCounts:
 
 
 def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) -> Refetched:
-    """Bring at most 50 videos up to date, and find those that are gone.
+    """Bring at most 50 videos up to date, and find those that YouTube no longer has.
 
-    A video that is missing or cannot be read is asked for once more by its id alone, because a deletion cannot be
-    undone.
+    If a video is missing in the answer or cannot be read, YouTube is asked once more, by the video's id alone. This is
+    done because a deletion cannot be undone.
     """
     records = youtube.videos(video_ids, niche)
     missing = sorted(set(video_ids) - {record.video_id for record in records})
     gone = sorted(set(missing) - youtube.existing_videos(missing)) if missing else []
     with lab.engine.begin() as connection:
         save_videos(connection, records)
-        if lab.settings.train_only_on_opted_in:  # an uploader may have withdrawn the choice, so it is asked for again
+        # The uploader may have withdrawn the consent to training, so YouTube is asked for it again.
+        if lab.settings.train_only_on_opted_in:
             ids = [record.video_id for record in records]
             connection.execute(update(videos).where(videos.c.video_id.in_(ids)).values(may_train=None))
     return Refetched(len(records), gone)
 
 
 def observe_counts(lab: Lab, youtube: YouTube, video_ids: Sequence[str]) -> ObservedCounts:
-    """Add an observation of its counts to each of at most 50 known videos."""
+    """Fetch the counts of at most 50 videos. Store them as an observation of each video that the lab has."""
     statistics, at = youtube.statistics(video_ids)
     with lab.engine.begin() as connection:
-        # Locked as a foreign key would lock them, so that no video is deleted before its observation is written.
+        # The rows are locked as a foreign key would lock them. So no video is deleted before its observation is
+        # written.
         chosen = (
             select(videos.c.video_id, videos.c.format)
             .where(videos.c.video_id.in_(video_ids))

@@ -1,5 +1,7 @@
-"""Collect a niche for the library: what trends now, and the newest uploads of a few channels, for about 8 units of
-quota."""
+"""Collect a niche for the library: the videos that trend now, and the newest uploads of a few channels.
+
+A refresh costs about 8 units of quota.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +21,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# Only the latest observation of a video counts: a premiere that was postponed was rightly seen before its date of now.
+# Only the latest observation of a video is checked. If a premiere was postponed, earlier observations may rightly be
+# older than its present date of publication.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')
@@ -38,9 +41,10 @@ _CHECKED = text("""
 class Collected:
     """The counts of one refresh of a niche.
 
-    `seen` videos were found or observed; `formats` counts the saved ones by format. `trending_from` names the source of
-    the trending videos, and `quota` is what the run spent, by bucket. `stopped` says why it ended early and when it can
-    go on, or is None. `remarks` name each list that was left before YouTube ended it.
+    `seen` counts the videos that were found or observed. `formats` counts the saved videos by format. `trending_from`
+    names the source of the trending videos. `quota` is what the run spent, by bucket. `stopped` says why the run ended
+    early and when it can continue, or is None. `remarks` has a sentence for each list that was given up before YouTube
+    ended it. It also says if YouTube was not asked.
     """
 
     seen: int
@@ -55,10 +59,12 @@ class Collected:
 
 
 def collect(lab: Lab, niche: str, progress: Progress = silent) -> Collected:
-    """Refresh `videos` and `video_stats` of a niche. Every batch is committed, so a crash costs at most one.
+    """Refresh the tables `videos` and `video_stats` for a niche. Each batch is committed, so a crash costs at most one
+    batch.
 
-    Ends early if the quota is spent, which `stopped` then says. Asks nothing if no key is set and the niche has an
-    imported catalogue. Raises `LabError` if no key is set and it has none, or if YouTube refuses.
+    The run ends early if the quota is spent, and `stopped` then says so. If no API key is set and the niche has an
+    imported catalogue, YouTube is not asked. Raises `LabError` if no key is set and the niche has no catalogue, or if
+    YouTube refuses a call.
     """
     if lab.settings.youtube_api_key is None and (imported := _imported_videos(lab, niche)):
         remark = f"no YouTube API key is set: {niche} goes on with the {imported} videos that were imported"
@@ -95,9 +101,11 @@ def _imported_videos(lab: Lab, niche: str) -> int:
 def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
     """Collect the newest uploads of the channels that were visited longest ago.
 
-    Known uploads cost no unit, because observations of counts have a quota of their own.
+    Uploads that the lab knows cost no unit. Only their counts are fetched, and observations of counts have a quota of
+    their own.
     """
-    # Each page of the search after the first reduces the walk, so that a day of all niches stays within 60 units.
+    # For each page of the search after the first, two channels fewer are walked. So the refreshes of all niches stay
+    # within 60 units a day.
     saved_channels = 2 * max(0, collecting.search_pages - 1)
     chosen = _channels_to_walk(lab, niche, max(1, lab.settings.channels_per_refresh - saved_channels))
     oldest = youtube.now - timedelta(days=lab.settings.library_days)
@@ -111,7 +119,7 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
         new += [video_id for video_id in uploads if video_id not in settled]
         known += [video_id for video_id in uploads if video_id in settled]
         progress(f"{niche}: channels", done, len(chosen))
-    # A list that grows while it is read gives an upload twice.
+    # If a list grows while it is read, it may give an upload twice. So repeated ids are removed.
     _save_new(lab, youtube, niche, list(dict.fromkeys(new)), collecting, progress)
     for batch in batches(list(dict.fromkeys(known)), PAGE_SIZE, f"{niche}: known uploads", progress):
         observed = observe_counts(lab, youtube, batch)
@@ -126,7 +134,8 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
 def _settled(lab: Lab, video_ids: Sequence[str]) -> set[str]:
     """Return those of the videos that the lab has and that are neither live nor upcoming.
 
-    A live or upcoming video becomes something else, which its counts alone would not show.
+    Only the counts of these videos are fetched. The format of a live or upcoming video changes, and its counts alone
+    would not show the change.
     """
     statement = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.format.in_((VIDEO, SHORT)))
     with lab.engine.connect() as connection:
@@ -136,7 +145,10 @@ def _settled(lab: Lab, video_ids: Sequence[str]) -> set[str]:
 def _save_new(
     lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str], collecting: Collecting, progress: Progress
 ) -> None:
-    """Save new uploads in batches, first those whose facts the search has given already."""
+    """Save new uploads in batches.
+
+    Uploads whose facts a search has already given come first. Only the others are fetched.
+    """
     fetched = [video_id for video_id in video_ids if video_id in collecting.records]
     unfetched = [video_id for video_id in video_ids if video_id not in collecting.records]
     for batch in batches(fetched, PAGE_SIZE, f"{niche}: uploads", progress):
@@ -146,7 +158,10 @@ def _save_new(
 
 
 def _channels_to_walk(lab: Lab, niche: str, limit: int) -> list[tuple[str, str]]:
-    """Return channels of the niche with their uploads playlists, the longest unvisited first."""
+    """Return channels of the niche with their uploads playlists.
+
+    Channels that were never visited come first, then those that were visited longest ago.
+    """
     of_niche = select(videos.c.channel_id).where(videos.c.niche == niche).distinct()
     statement = (
         select(channels.c.channel_id, channels.c.uploads_playlist)

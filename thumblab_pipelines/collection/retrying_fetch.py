@@ -1,4 +1,4 @@
-"""Retry a request when its host is busy: wait as long as the host asks, with all threads."""
+"""Repeat a request when its host is busy. If the host asks for a wait, all threads wait for that time."""
 
 import threading
 import time
@@ -11,13 +11,13 @@ from thumblab_core.fetch import FetchedAnswer, Fetcher, FetchError
 
 TRIES = 4
 LONGEST_WAIT_S = 60.0
-"""A host that asks for a longer wait is not asked again in this run."""
+"""If a host asks for a longer wait, requests to it fail at once until the rest of the wait is at most this long."""
 
 _BUSY = {429, 500, 502, 503, 504}
 
 
 class RetryingFetcher:
-    """A `Fetcher` that retries requests to busy hosts; safe to use from many threads.
+    """Wrapper of a `Fetcher` that repeats requests to busy hosts. Many threads may share it.
 
     Args:
         fetcher: Makes the requests.
@@ -32,10 +32,11 @@ class RetryingFetcher:
         self._closed_until: dict[str, float] = {}
 
     def get(self, url: str, etag: str | None = None, last_modified: str | None = None) -> FetchedAnswer:
-        """Return the answer of `Fetcher.get`; retry statuses 429, 500, 502, 503 and 504 up to 3 times.
+        """Return the answer of `Fetcher.get`. If a try fails with status 429, 500, 502, 503 or 504, repeat it up to 3
+        times.
 
-        If the host sends `Retry-After`, all threads wait that long before they ask it again. Otherwise the waits are
-        random and grow from half a second. Raises `FetchError`.
+        If the host sends `Retry-After`, all threads wait that long before they ask the host again. Otherwise, the waits
+        are random and grow from half a second. Raises `FetchError`.
         """
         host = urlsplit(url).netloc
 
@@ -44,7 +45,8 @@ class RetryingFetcher:
             return self._fetcher.get(url, etag=etag, last_modified=last_modified)
 
         def delay(state: RetryCallState) -> float:
-            # `fetch` waits as the host asks, because it may have asked another thread for a longer wait meanwhile.
+            # If the host asked for a wait, `fetch` does the waiting. The host may have asked another thread for a
+            # longer wait meanwhile.
             return 0.0 if _asked_to_wait(state) is not None else self._backoff(state)
 
         def note_wait(state: RetryCallState) -> None:
@@ -67,7 +69,7 @@ class RetryingFetcher:
     def _wait_for(self, host: str) -> None:
         while (left := self._closed_until.get(host, 0.0) - time.monotonic()) > 0:
             if left > LONGEST_WAIT_S:
-                raise FetchError(f"{host} asked for no request for {left:.0f} s more")
+                raise FetchError(f"{host} asked not to get any request for another {left:.0f} s")
             self._sleep(left)
 
 

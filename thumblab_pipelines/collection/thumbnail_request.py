@@ -1,4 +1,4 @@
-"""Ask for the thumbnail of one video, and compare the answer with the picture that the lab has."""
+"""Request the thumbnail of one video, and compare the answer with the picture that the lab has."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,13 +19,14 @@ from thumblab_pipelines.videos.versions import Missing, Origin, Shown, Sighting,
 _GONE = {404, 410}
 
 _PLACEHOLDER = (120, 90)
-"""Width and height of the grey picture that YouTube sends for a missing size, and of its smallest real size."""
+"""Width and height in pixels of the grey picture that YouTube sends if a size is missing. YouTube's smallest real size,
+`default`, has the same width and height."""
 
 _SMALLEST = "default"
 
 
 class Kind(StrEnum):
-    """What became of a request. Each value names a count of `Downloaded`."""
+    """The result of a request. Each value is the name of a count in `Downloaded`."""
 
     NEW = "downloaded"
     UNCHANGED = "unchanged"
@@ -37,10 +38,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of asking for a thumbnail.
+    """The outcome of a request for a thumbnail.
 
-    `sighting` is what to record, and `size` how many bytes were read. `refused` is true if the lab does not read from
-    this host. `store_error` is the reason why the image store could not be written.
+    `sighting` is what to record in the database. `size` is the number of bytes that were read. `refused` is true if the
+    lab does not read from this host. `store_error` says why the image store could not be written.
     """
 
     kind: Kind
@@ -51,8 +52,7 @@ class Outcome:
 
 
 def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Outcome:
-    """Ask for the sizes of a thumbnail, the best first, until one of them exists, and store its picture if it is
-    new."""
+    """Request the sizes of a thumbnail, the best first, until one exists. Store its picture if it is new."""
     missing: tuple[str, datetime | None] | None = None
     size = 0
     for url in wanted.urls:
@@ -77,7 +77,7 @@ def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Out
             missing = missing or (f"{url[:200]} answered with YouTube's placeholder", answer.date)
             continue
         return _compare(lab, wanted, picture, answer, Origin(url, answer.etag, answer.last_modified), size)
-    assert missing is not None  # a wanted video has at least one URL, and each of them was missing
+    assert missing is not None  # A wanted video has at least one URL, and all of them were missing.
     problem, date = missing
     kind = Kind.UNREADABLE if wanted.known is None else Kind.GONE
     return Outcome(kind, Missing(wanted.video_id, date or datetime.now(UTC), problem), size)
@@ -90,8 +90,10 @@ def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None)
 
 
 def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, origin: Origin, size: int) -> Outcome:
-    """Compare the picture with the known one. It is stored if it is new, or if it is the known one, whose file may be
-    lost."""
+    """Compare the picture with the known one. Store it if it is new.
+
+    A picture with exactly the known bytes is stored too, because the known file may be lost.
+    """
     at = answer.date or datetime.now(UTC)
     known = wanted.known
     same = known is not None and still_shows(lab.images, known.sha256, picture)
@@ -108,8 +110,10 @@ def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, 
 
 
 def _origin(url: str, answer: FetchedAnswer, known: Row[Any] | None) -> Origin:
-    """Return the origin of an unchanged picture. A 304 need not repeat the tags of its version, so the known ones
-    stay."""
+    """Return the origin of an unchanged picture.
+
+    An answer with status 304 may leave out the ETag and the time of the last change. Then the known values stay.
+    """
     origin = Origin(url, answer.etag, answer.last_modified)
     if known is None:
         return origin
@@ -117,6 +121,9 @@ def _origin(url: str, answer: FetchedAnswer, known: Row[Any] | None) -> Origin:
 
 
 def _is_placeholder(picture: Picture, url: str) -> bool:
-    """Whether this is YouTube's grey picture for a missing size. Usually its status says so already."""
+    """Return whether this is YouTube's grey picture for a missing size.
+
+    Usually, the status of the answer already says that the size is missing.
+    """
     name = urlsplit(url).path.rpartition("/")[2]
     return (picture.width, picture.height) == _PLACEHOLDER and not name.startswith(_SMALLEST)

@@ -1,4 +1,4 @@
-"""Which thumbnails to ask for: those that the lab lacks, and known ones that are due for another check."""
+"""Find the thumbnails to request: those that the lab lacks, and known ones that are due for another check."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,16 @@ _YOUNG = timedelta(days=14)
 
 _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)
-"""How much earlier a thumbnail is due, because a daily run may start a little less than a day after the last one."""
+"""A thumbnail is due this much before its full interval is over. A daily run may start a little less than a day after
+the last run."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A video whose thumbnail is to be asked for.
+    """A video whose thumbnail is to be requested.
 
-    `urls` are its sizes, the best first. `known` is its row of `thumbnails` if that has a picture. `again` is true if
-    it was asked for before.
+    `urls` has one URL for each size of the thumbnail, the best size first. `known` is the video's row in the table
+    `thumbnails`, or None if the lab has no picture of the video. `again` is true if the thumbnail was requested before.
     """
 
     video_id: str
@@ -33,7 +34,7 @@ class Wanted:
 
 
 def missing_thumbnails(lab: Lab, niche: str) -> tuple[int, list[Wanted]]:
-    """Return how many videos of the niche have a picture, and the videos whose thumbnail was never asked for."""
+    """Return how many videos of the niche have a picture, and the videos whose thumbnail was never requested."""
     joined = videos.outerjoin(thumbnails, thumbnails.c.video_id == videos.c.video_id)
     had = select(func.count(thumbnails.c.sha256)).select_from(joined).where(videos.c.niche == niche)
     never = (
@@ -48,11 +49,15 @@ def missing_thumbnails(lab: Lab, niche: str) -> tuple[int, list[Wanted]]:
 
 
 def due_thumbnails(lab: Lab, niche: str) -> list[Wanted]:
-    """Return the videos whose thumbnail, or lack of one, is to be checked again, the longest unchecked first."""
+    """Return the videos whose thumbnail is to be checked again. Those whose last check is the oldest come first.
+
+    Videos whose thumbnail could not be read are among them.
+    """
     offered = and_(videos.c.niche == niche, func.cardinality(videos.c.thumbnail_urls) > 0)
     days = timedelta(days=lab.settings.thumbnail_recheck_days)
     with lab.engine.connect() as connection:
-        # YouTube's clock at the niche's last refresh. This machine's may differ, and that of the emulator stands still.
+        # `now` is the time of YouTube's clock at the last refresh of the niche. This machine's clock may differ from
+        # it. With the emulator, YouTube's clock stands still.
         now = connection.scalar(select(func.max(videos.c.refreshed_at)).where(offered))
         if now is None:
             return []

@@ -1,4 +1,5 @@
-"""Collect what trends in a niche: the chart of its category, or the most viewed videos of a search."""
+"""Collect the videos that trend in a niche, from the chart of its category or from a search for the most viewed
+videos."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -17,11 +18,14 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging, pages
 
 _PROBE_AGAIN = timedelta(days=30)
-"""A category that had no chart is asked for one again after this time."""
+"""If YouTube has no chart for a category, the lab asks for the chart again after this time."""
 
 
 def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
-    """Save the chart of the category, if it has one, and the most viewed videos of a search up to the wanted number."""
+    """Save the videos of the category's chart, if it has one.
+
+    If these are fewer than the wanted number, also save the most viewed videos of a search.
+    """
     wanted = lab.settings.videos_per_niche
     chart = _chart(lab, youtube, niche)
     if chart is not None:
@@ -43,7 +47,7 @@ def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collect
 
     for hits in pages(paging, ask):
         video_ids = [hit.video_id for hit in hits if hit.video_id not in collecting.video_ids]
-        # A page of 50 costs one unit, however many of it are wanted.
+        # A call for up to 50 videos costs one unit. So all videos of the page are fetched, even if fewer are wanted.
         records = youtube.videos(video_ids, niche) if video_ids else []
         collecting.records |= {record.video_id: record for record in records}
         rank = {video_id: place for place, video_id in enumerate(video_ids)}
@@ -58,12 +62,16 @@ def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collect
 
 
 def _most_pages(wanted: int) -> int:
-    """Return how many pages of a search are read: where most results are Shorts, the last videos are not worth more."""
+    """Return how many pages of a search are read at most.
+
+    If most results are Shorts, the wanted number may need many more pages. The last few videos are not worth their
+    cost.
+    """
     return max(2, -(-wanted // PAGE_SIZE))
 
 
 def _chart(lab: Lab, youtube: YouTube, niche: str) -> list[VideoRecord] | None:
-    """Return the chart of the category, or None if it has none; that it has none is remembered for a month."""
+    """Return the chart of the category, or None if it has none. The lab remembers a missing chart for 30 days."""
     category, region = Niche(niche).category_id, lab.settings.region
     with lab.engine.connect() as connection:
         probed_at = connection.scalar(
@@ -84,7 +92,10 @@ def _chart(lab: Lab, youtube: YouTube, niche: str) -> list[VideoRecord] | None:
 
 
 def _up_to(records: Iterable[VideoRecord], wanted: int) -> list[VideoRecord]:
-    """Return the first `wanted` videos, with the Shorts, live and upcoming ones among them, which do not count."""
+    """Return the first records, with at most `wanted` videos of the format `video`.
+
+    Shorts, live and upcoming videos among them are returned too, but are not counted.
+    """
     kept: list[VideoRecord] = []
     for record in records:
         if record.format == VIDEO:

@@ -1,1 +1,1 @@
-"""Import the true click-through rate of an owner's own videos."""
+"""The code that imports the true click-through rate of an owner's own videos."""

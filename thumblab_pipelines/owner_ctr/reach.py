@@ -1,4 +1,4 @@
-"""Import the reach of the owner's own videos from the YouTube Reporting API, one report per day.
+"""Import the reach of the owner's own videos from the YouTube Reporting API. There is one report for each day.
 
 Reports that are stored already are not downloaded again.
 """
@@ -23,25 +23,25 @@ from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 
 REACH = "reach"
-"""Value of `video_reach.source` for rows of the Reporting API."""
+"""Value of the column `video_reach.source` for rows from the Reporting API."""
 
 _MAX_SKIPPED_SHARE = 0.01
-"""The check `readable` fails if a larger share of the rows was skipped."""
+"""The check `readable` fails if more than this share of the rows was skipped."""
 
 _MIN_IMPRESSIONS = 1_000
-"""The check `plausible` needs at least this many impressions; with fewer it passes."""
+"""The check `plausible` passes if there are fewer impressions than this, because these are too few to judge."""
 
 _MAX_CLICK_THROUGH_RATE = 0.5
-"""The check `plausible` fails above this rate over all impressions."""
+"""The check `plausible` fails if the click-through rate of all impressions is above this."""
 
 
 @dataclass
 class ReachImport:
-    """What one run imported.
+    """The result of one import.
 
-    `corrected` counts reports that replaced an older report of the same day. `note` says why no report was imported.
-    `refused` has a sentence for each report that could not be read; the next run tries it again. `remarks` name each list
-    that was not read to its end, because YouTube did not end it.
+    `corrected` counts reports that replaced an older report of the same day. If no report was imported, `note` says
+    why. `refused` has a sentence for each report that could not be read. The next run tries these reports again.
+    `remarks` has a sentence for each list that was given up before YouTube ended it.
     """
 
     reports: int = 0
@@ -65,7 +65,7 @@ class ReachImport:
 def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
     """Create the reporting job if there is none, and import every new report. A report is stored whole or not at all.
 
-    Raises `LabError` if no sign-in is set, if YouTube refuses it, or if every new report was unreadable.
+    Raises `LabError` if no sign-in is set, if YouTube refuses the sign-in, or if no new report could be read.
     """
     result = ReachImport()
     video_ids: set[str] = set()
@@ -107,7 +107,7 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
 
 
 def check_reach(result: ReachImport) -> list[CheckResult]:
-    """Check that the reports could be read, and that their rates are fractions as documented."""
+    """Check that the reports could be read. Check also that their rates are fractions, as YouTube documents."""
     readable = len(result.problems) <= _MAX_SKIPPED_SHARE * result.rows and not result.refused
     rate = result.clicks / result.impressions if result.impressions else 0.0
     skipped = f"{len(result.problems)} of {result.rows} rows skipped, {len(result.refused)} reports refused"
@@ -123,7 +123,10 @@ def check_reach(result: ReachImport) -> list[CheckResult]:
 
 
 def _new_reports(lab: Lab, available: Sequence[Report]) -> list[Report]:
-    """Return the newest report of each period, oldest first, without those stored or older than a stored one."""
+    """Return the newest available report of each period, the oldest report first.
+
+    A report is left out if it is stored already, or if a newer report of its period is stored.
+    """
     with lab.engine.connect() as connection:
         stored_ids = set(connection.scalars(select(reach_reports.c.report_id)))
         newest_stored = {
@@ -150,7 +153,7 @@ def _period(report: Report) -> tuple[str, datetime, datetime]:
 def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], result: ReachImport) -> None:
     """Store a report in place of the reports that it corrects, and count it in `result`.
 
-    Do nothing if another run has stored this report or a newer one meanwhile.
+    Do nothing if another run has stored this report, or a newer one of its period, in the meantime.
     """
     connection.execute(text("LOCK TABLE reach_reports IN SHARE ROW EXCLUSIVE MODE"))
     same_period = (
@@ -168,7 +171,8 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], resu
     days = {row.day for row in rows}
     on_these_days = (video_reach.c.source == REACH) & video_reach.c.day.in_(days)
     known_days = set(connection.scalars(select(video_reach.c.day).where(on_these_days).distinct()))
-    # Delete all rows first: a video that the correction does not name has no reach on that day.
+    # All rows of the older reports are deleted first. If the correction does not name a video, the video has no reach
+    # on that day.
     connection.execute(delete(video_reach).where(video_reach.c.report_id.in_([row.report_id for row in replaced])))
     if rows:
         statement = insert(video_reach)
@@ -182,7 +186,8 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], resu
                     name: statement.excluded[name]
                     for name in ("impressions", "click_through_rate", "report_id", "imported_at")
                 },
-                # A new job reports days that an earlier job has reported already: the report that was created later counts.
+                # A new reporting job also reports days that an earlier job has reported. The report that was created
+                # later counts.
                 where=func.coalesce(created_at_of_stored.scalar_subquery(), report.created_at) <= report.created_at,
             ),
             [

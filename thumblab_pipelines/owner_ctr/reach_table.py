@@ -15,12 +15,16 @@ _FRACTION = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE]-?[0-9]{1,3})?")
 _DAY = re.compile(r"[0-9]{8}")
 
 _MAX_SHARE_ABOVE_ONE = 0.1
-"""A report with a larger share of rates above 1 does not hold fractions, so it is refused as a whole."""
+"""If more than this share of a report's rates is above 1, the rates are not fractions. The whole report is then
+refused."""
 
 
 @dataclass(frozen=True)
 class ReachRow:
-    """How often a video's thumbnail was shown on a day, and the fraction of these impressions that were clicked."""
+    """The impressions of a video's thumbnail on one day.
+
+    `click_through_rate` is the fraction of these impressions that were clicked.
+    """
 
     video_id: str
     day: date
@@ -32,7 +36,7 @@ class ReachRow:
 class ReachTable:
     """The content of a report.
 
-    Each of its `lines` rows is in `rows`, is in `problems`, or is counted in `without_impressions`.
+    `lines` is the number of its rows. Each row is in `rows`, is in `problems`, or is counted in `without_impressions`.
     """
 
     lines: int = 0
@@ -42,7 +46,7 @@ class ReachTable:
 
 
 def read_report(name: str, data: bytes) -> ReachTable:
-    """Read the CSV of a report. `name` stands for the report in its problems.
+    """Read the CSV of a report. `name` is the name of the report in the sentences of `problems`.
 
     Raises `LabError` if the data is not a reach report.
     """
@@ -78,8 +82,8 @@ def read_report(name: str, data: bytes) -> ReachTable:
             table.without_impressions += 1
     if above_one > _MAX_SHARE_ABOVE_ONE * len(lines):
         raise LabError(
-            f"{above_one} of its {len(lines)} click-through rates are above 1, so they are not the fractions that YouTube "
-            "documents; nothing of it was imported, please report this to the makers of the lab"
+            f"{above_one} of its {len(lines)} click-through rates are above 1, so they are not the fractions that "
+            "YouTube documents; nothing of the report was imported. Please tell the makers of the lab"
         )
     return table
 
@@ -93,5 +97,5 @@ def _parse_row(day: str, video_id: str, impressions: str, rate: str) -> ReachRow
         raise ValueError(f"impressions {impressions[:40]!r} is not a count")
     if impressions.strip("0") and not _FRACTION.fullmatch(rate):
         raise ValueError(f"click-through rate {rate[:40]!r} is not a fraction")
-    fraction = float(rate) if impressions.strip("0") else 0.0  # without impressions, the rate cell may be empty
+    fraction = float(rate) if impressions.strip("0") else 0.0  # Without impressions, the cell of the rate may be empty.
     return ReachRow(video_id, datetime.strptime(day, "%Y%m%d").date(), int(impressions), fraction)

@@ -20,16 +20,17 @@ from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.videos.records import LONGEST_SHORT_S
 
 STUDIO = "studio"
-"""Value of `video_reach.source` for rows of Studio exports."""
+"""Value of the column `video_reach.source` for rows from exports of YouTube Studio."""
 
 
 @dataclass
 class StudioImport:
     """The result of importing one file.
 
-    Each row is counted in `with_ctr`, is in `problems`, or repeats a video of another table of the file. `new`, `changed`
-    and `unchanged` compare with the stored export of the same video. `older` counts videos that keep their stored row,
-    because it comes from a newer export. `shorts` counts videos that are or may be Shorts.
+    Each row is counted in `with_ctr`, is in `problems`, or repeats a video of another table of the file. `new` counts
+    videos that had no stored row. `changed` and `unchanged` count videos whose figures differ from their stored row, or
+    are the same. `older` counts videos that keep their stored row, because it comes from a newer export. `shorts`
+    counts videos that are Shorts or may be Shorts.
     """
 
     file: str
@@ -50,7 +51,7 @@ class StudioImport:
 
 @dataclass(frozen=True)
 class _Reach:
-    """Lifetime totals of one video. `click_through_rate` is a fraction of the impressions, from 0 to 1."""
+    """The lifetime totals of one video. `click_through_rate` is a fraction of the impressions, from 0 to 1."""
 
     video_id: str
     impressions: int
@@ -59,12 +60,12 @@ class _Reach:
 
 
 def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImport:
-    """Import an export into `video_reach`: a `Table data.csv`, or a .zip with one or more of them.
+    """Import an export into `video_reach`. An export is a `Table data.csv`, or a .zip with one or more of them.
 
-    An export has lifetime totals, so a video keeps one row, from its newest export. `as_of` is the day on which the export
-    was made; the default is the day on which the file was last changed (UTC). If several tables of a .zip have the same
-    video, the row with the most impressions is used, because lifetime totals only grow. Importing a file again changes
-    nothing.
+    An export has lifetime totals. So each video keeps only one row, from its newest export. `as_of` is the day on which
+    the export was made. By default, this is the day on which the file was last changed (UTC). If several tables of a
+    .zip have the same video, the row with the most impressions is used, because lifetime totals only grow. A second
+    import of the same file changes nothing.
 
     Raises `LabError` if the file cannot be read, or if no row has a click-through rate.
     """
@@ -84,8 +85,8 @@ def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImpo
                 reach_by_video[reach.video_id] = reach
     if repeated:
         report.remarks.append(
-            f"{repeated} rows repeat a video of another of the {report.tables} tables; the row with the most impressions "
-            "was used for each video"
+            f"{repeated} rows repeat a video that is in another of the {report.tables} tables; for each video, "
+            "the row with the most impressions was used"
         )
     if not reach_by_video:
         first = f"; line {report.problems[0].line}: {report.problems[0].problem}" if report.problems else ""
@@ -100,7 +101,10 @@ def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImpo
 
 
 def _read(rows: Sequence[Cells | RowProblem], report: StudioImport, location: str) -> Iterator[_Reach]:
-    """Yield the good rows of a table and add the bad ones to `report.problems`, with `location` at the end."""
+    """Yield the good rows of a table. Add the bad rows to `report.problems`.
+
+    `location` is added at the end of each problem.
+    """
     first_seen: dict[str, int] = {}
     decimal_commas = has_decimal_commas(row.texts["rate"] for row in rows if isinstance(row, Cells))
     for row in rows:
@@ -120,22 +124,25 @@ def _read(rows: Sequence[Cells | RowProblem], report: StudioImport, location: st
 
 
 def in_library(lab: Lab, video_ids: Collection[str]) -> int:
-    """Count the videos among these that the lab has collected."""
+    """Return how many of these videos the lab has collected."""
     with lab.engine.connect() as connection:
         statement = select(func.count()).select_from(videos).where(_is_one_of(videos.c.video_id, video_ids))
         return connection.execute(statement).scalar_one()
 
 
 def _is_one_of(column: ColumnElement[str], video_ids: Collection[str]) -> ColumnElement[bool]:
-    """Return the condition that a column is one of the ids.
+    """Return the SQL condition that the column holds one of the ids.
 
-    The ids are one array parameter: PostgreSQL takes at most 65,535 parameters, and a .zip may hold more videos.
+    The ids are passed as one array. PostgreSQL takes at most 65,535 parameters, and a .zip may hold more videos.
     """
     return column == any_(literal(list(video_ids), ARRAY(Text)))
 
 
 def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: StudioImport) -> None:
-    """Replace the stored rows of these videos unless a newer export is stored, and count the outcomes in `report`."""
+    """Replace the stored rows of these videos, and count the outcomes in `report`.
+
+    A row that comes from a newer export stays.
+    """
     # Without the lock, two imports at the same time could store two rows of a video.
     connection.execute(text("LOCK TABLE video_reach IN SHARE ROW EXCLUSIVE MODE"))
     of_these_videos = (video_reach.c.source == STUDIO) & _is_one_of(video_reach.c.video_id, reach_by_video)
@@ -191,9 +198,9 @@ def _parse(row: Cells, decimal_commas: bool) -> _Reach:
 def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
     """Return whether the video is a Short, or None if the table does not tell.
 
-    The columns of the Shorts feed decide if the table has them: an ordinary video has empty cells or zeros there. Otherwise
-    the duration decides, because a table does not tell the shape. A video of up to three minutes may be a Short and counts
-    as one.
+    If the table has the columns of the Shorts feed, they decide. An ordinary video has empty cells or zeros there.
+    Otherwise, the duration decides, because a table does not tell the shape of a video. A video of up to three minutes
+    may be a Short, and counts as a Short.
     """
     feed = [cells[name].strip("0.,% ") for name in ("shown_in_feed", "stayed") if name in cells]
     if feed:
@@ -203,15 +210,20 @@ def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
 
 
 def _export_day(path: Path, as_of: date | None) -> date:
-    """Return `as_of`, or the day of the file's last change. Raises `LabError` if `as_of` is in the future."""
+    """Return `as_of`. If it is None, return the day of the file's last change (UTC).
+
+    Raises `LabError` if `as_of` is in the future.
+    """
     today = datetime.now(UTC).date()
     if as_of is None:
         try:
             changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
         except OSError as error:
             raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
-        # A date in the future, from a wrong clock, would make every later export look older.
+        # A wrong clock may have given the file a date in the future. With this date, every later export would look
+        # older.
         return min(changed, today)
-    if as_of > today + timedelta(days=1):  # tomorrow is possible in a time zone ahead of UTC
+    # In a time zone ahead of UTC, the present day may be tomorrow's date in UTC.
+    if as_of > today + timedelta(days=1):
         raise LabError(f"an export as of {as_of} cannot have been made yet; give the day on which it was made")
     return as_of

@@ -1,6 +1,6 @@
-"""Read the tables in an export of YouTube Studio: a CSV, or a .zip with one or more tables.
+"""Read the tables in an export of YouTube Studio. An export is a CSV file, or a .zip with one or more tables.
 
-Everything is read in memory; no file is unpacked to disk.
+Everything is read in memory. No file is unpacked to the disk.
 """
 
 import io
@@ -18,21 +18,21 @@ from typing import BinaryIO
 from thumblab_core.errors import LabError
 
 LARGEST_TABLE = 16 * 2**20
-"""Bytes. Studio exports at most 500 videos, about 100 KB."""
+"""The largest table that is read, in bytes. Studio exports at most 500 videos, which are about 100 KB."""
 
 TABLE = "Table data.csv"
 LANGUAGE_SETTING = "in Studio: Settings > General, or your picture at the top right > Language"
 _LARGEST_ZIP = 64 * 2**20
-"""Bytes. Limit for a .zip file, and for everything that is unpacked from it."""
+"""Limit in bytes for a .zip file. The same limit applies to everything that is unpacked from it."""
 
 _MAX_FILES = 50
-"""Limit for the tables in a file, and for the .zip files in it."""
+"""Limit for the number of tables in a file, and for the number of .zip files in it."""
 
 _TABLE_NAME = re.compile(r"table data( ?\(\d+\))?\.csv")
 _OTHER_NAME = re.compile(r"(chart data|totals)( ?\(\d+\))?\.csv")
-"""Files that Studio puts beside each table. The import does not need them."""
+"""Names of the files that Studio puts beside each table. The import does not need these files."""
 
-# NotImplementedError: a compression method that Python does not support. OSError: bad data in bz2.
+# Python raises NotImplementedError for a compression method that it does not support, and OSError for bad bz2 data.
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -47,7 +47,10 @@ _DAMAGED = (
 
 @dataclass(frozen=True)
 class TableText:
-    """The text of a table, and its location: the path of the file, followed by the name inside a .zip."""
+    """The text of a table, and its location.
+
+    The location is the path of the file. Inside a .zip, the name in the .zip follows it.
+    """
 
     where: str
     text: str
@@ -57,8 +60,8 @@ class TableText:
 class FileTexts:
     """The texts of the tables in a file.
 
-    `left_out` has a sentence for each part that was not read. `refusal` is set if no file name says which of several CSV
-    files is the table. It is the error to report if none of them turns out to be one.
+    `left_out` has a sentence for each part that was not read. If the file holds several CSV files and no file name says
+    which of them is the table, `refusal` is set. It is the error to report if none of them turns out to be a table.
     """
 
     tables: list[TableText] = field(default_factory=list)
@@ -72,7 +75,7 @@ def read_texts(path: Path) -> FileTexts:
     Raises `LabError` if the file has no table that can be read.
     """
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe may never end
+        if path.exists() and not (path.is_file() or path.is_dir()):  # Reading a pipe may never end.
             raise LabError(f"{path} is not a regular file; give the .zip or .csv file from YouTube Studio")
         with path.open("rb") as file:
             start = file.read(4)
@@ -102,7 +105,7 @@ def _limited(path: Path, file: BinaryIO) -> bytes:
 
 
 def _decoded(data: bytes) -> str:
-    """Decode UTF-16 if the data starts with a byte order mark of it, else UTF-8.
+    """Decode the data as UTF-16 if it starts with a byte order mark of UTF-16, and otherwise as UTF-8.
 
     A byte that is not UTF-8 becomes a lone surrogate, so that only its own row is lost.
     """
@@ -112,11 +115,11 @@ def _decoded(data: bytes) -> str:
 
 
 class _TooMuchError(LabError):
-    """The file exceeds a limit and is refused as a whole, not only one part of it."""
+    """Error of a file that exceeds a limit. The whole file is then refused, and not only a part of it."""
 
 
 class _ZipReader:
-    """Reads one .zip file within limits.
+    """Reader of one .zip file that keeps within limits.
 
     Unpacked sizes are measured, because the directory of an archive may state wrong sizes.
     """
@@ -131,7 +134,8 @@ class _ZipReader:
     def read_archive(self, file: BinaryIO, inner: str = "") -> None:
         """Read the tables of an archive, and of the archives inside it. `inner` is the name of an inner archive.
 
-        Tables are the files called `Table data.csv`. If there are none, every CSV file is read; its header then decides.
+        The tables are the files with the name `Table data.csv`. If there are none, every CSV file is read. Its header
+        then decides whether it is a table.
         """
         where = f"{self.path} > {inner}".removesuffix(" > ")
         with self._skipping(), _reading(where), zipfile.ZipFile(file) as archive:
@@ -165,7 +169,7 @@ class _ZipReader:
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:
-        """Note an error of one part in `left_out` and continue with the other parts."""
+        """Add an error in one part to `left_out`, and continue with the other parts."""
         try:
             yield
         except _TooMuchError:
@@ -196,7 +200,7 @@ class _ZipReader:
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Turn errors of a damaged archive into `LabError`."""
+    """Raise the errors of a damaged archive as `LabError`."""
     try:
         yield
     except _DAMAGED as error:
@@ -204,14 +208,17 @@ def _reading(name: str) -> Iterator[None]:
 
 
 def _is_file(entry: zipfile.ZipInfo) -> bool:
-    """Return whether the entry is a regular file, and not one of the metadata files that macOS adds for every file."""
+    """Return whether the entry is a regular file.
+
+    For every file, macOS adds a file of metadata. These files do not count.
+    """
     mode = entry.external_attr >> 16
     metadata = entry.filename.startswith("__MACOSX/") or _base_name(entry).startswith("._")
     return not entry.is_dir() and not metadata and not (mode and stat.S_ISLNK(mode))
 
 
 def _base_name(entry: zipfile.ZipInfo) -> str:
-    """Return the name for comparisons: without folders and case-folded."""
+    """Return the name without folders and in case-folded form, for comparisons."""
     return entry.filename.replace("\\", "/").rsplit("/", 1)[-1].strip().casefold()
 
 
@@ -230,10 +237,10 @@ def _names(files: Sequence[zipfile.ZipInfo]) -> list[str]:
 
 
 def shown(name: str) -> str:
-    """Return the name of a file or column for an error message: at most 60 characters, only printable ones."""
+    """Return the name of a file or column for an error message. It has at most 60 characters, all of them printable."""
     return "".join(letter for letter in name if letter.isprintable())[:60]
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join at most 30 names for an error message."""
+    """Return the names in one text for an error message. It has at most 30 names."""
     return ", ".join(shown(name) for name in names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")

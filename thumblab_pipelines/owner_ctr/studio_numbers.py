@@ -1,4 +1,4 @@
-"""Parse the numbers of a Studio export, also after a spreadsheet has saved them in another country's notation.
+"""Parse the numbers of a Studio export. A spreadsheet may have saved them in the notation of another country.
 
 `count` and `number` raise `ValueError` with a sentence for the report.
 """
@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable
 
 _GROUPED = re.compile(r"[0-9]{1,3}(?:G[0-9]{2,3})*G[0-9]{3}|[0-9]+")
-"""A whole number. `G` stands for the thousands separator. Indian numbers have groups of two digits, such as 1,00,95,064."""
+"""A whole number. `G` stands for the thousands separator. Numbers in the Indian notation have groups of two digits,
+such as 1,00,95,064."""
 
 _SPACES = re.compile("(?<=[0-9])[ \u00a0\u202f\u2009'\u2019](?=[0-9])")
-"""Spaces and apostrophes between digits, which some countries use as thousands separators."""
+"""Spaces and apostrophes between digits. Some countries use them as thousands separators."""
 
 _CLOCK = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,3}):([0-9]{2})")
 _NOTHING = {"", "-", "–", "—", "nan", "null", "n/a"}
@@ -22,16 +23,17 @@ def is_nothing(cell: str) -> bool:
 
 
 def has_decimal_commas(rates: Iterable[str]) -> bool:
-    """Return whether these percentages are written like 4,2 instead of 4.2: a comma occurs, and no point.
+    """Return whether these percentages are written like 4,2 and not like 4.2.
 
-    A percentage has no thousands, so a comma in it can only be a decimal comma.
+    This is the case if they contain a comma and no point. A percentage has no thousands, so a comma in it can only be a
+    decimal comma.
     """
     text = "".join(rates)
     return "," in text and "." not in text
 
 
 def count(cell: str, name: str, decimal_commas: bool) -> int:
-    """Parse a count, with or without thousands separators. `name` names the number in errors."""
+    """Parse a count, with or without thousands separators. `name` is the name of the number in errors."""
     value = number(cell, name, decimal_commas)
     if not value < 2**53 or value != int(value):
         raise ValueError(f"{name} {cell[:40]} is not a count")
@@ -39,7 +41,7 @@ def count(cell: str, name: str, decimal_commas: bool) -> int:
 
 
 def number(cell: str, name: str, decimal_commas: bool) -> float:
-    """Parse a number of 0 or more. `name` names the number in errors."""
+    """Parse a number of 0 or more. `name` is the name of the number in errors."""
     if is_nothing(cell):
         raise ValueError(f"has no {name}")
     value = _read(cell, decimal_commas)
@@ -53,7 +55,10 @@ def number(cell: str, name: str, decimal_commas: bool) -> float:
 
 
 def seconds(cell: str, decimal_commas: bool) -> float | None:
-    """Parse a duration in seconds or as 1:02:03 and return seconds, or None if the cell cannot be read."""
+    """Parse a duration in seconds or in a form such as 1:02:03, and return it in seconds.
+
+    Return None if the cell cannot be read.
+    """
     if clock := _CLOCK.fullmatch(cell):
         hours, minutes, remainder = (int(part or 0) for part in clock.groups())
         return (hours * 60 + minutes) * 60 + remainder
@@ -61,7 +66,7 @@ def seconds(cell: str, decimal_commas: bool) -> float | None:
 
 
 def _read(cell: str, decimal_commas: bool) -> float | None:
-    """Return the number in a cell, or None if the cell is not a number of 0 or more without an exponent."""
+    """Return the number in a cell. Return None unless the cell is a number of 0 or more without an exponent."""
     decimal_mark, separator = (",", ".") if decimal_commas else (".", ",")
     whole, _, decimals = _SPACES.sub("", cell).partition(decimal_mark)
     grouped = _GROUPED.pattern.replace("G", re.escape(separator))

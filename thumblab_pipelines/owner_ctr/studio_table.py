@@ -1,6 +1,6 @@
 """Read the table of a YouTube Studio export.
 
-Studio has renamed its columns several times. Each column is found by all of its known English names.
+Studio has renamed its columns several times. So each column is found by any of its known English names.
 """
 
 import io
@@ -18,7 +18,7 @@ from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import not_utf8, read_rows, separator_of
 
 MAX_LINES = 20_000
-"""Limit for the lines of a table. Studio exports at most 500 videos, one per line."""
+"""The most lines of a table. Studio exports at most 500 videos, one on each line."""
 
 _STUDIO_NAMES = {
     "video": ("video", "content", "video id"),
@@ -32,13 +32,15 @@ _STUDIO_NAMES = {
     "shown_in_feed": ("shown in feed",),
     "stayed": ("viewed (vs. swiped away)", "stayed to watch"),
 }
-"""Names that Studio uses or used for each column, as `_normalized` returns them. The keys are this module's own names."""
+"""The names that Studio uses or used for each column, in the form that `_normalized` returns. The keys are this
+module's own names of the columns."""
 
 _REQUIRED = {"video": "Content", "impressions": "Impressions", "rate": "Impressions click-through rate (%)"}
-"""Required columns, with the names that Studio uses now."""
+"""The required columns, with the names that Studio uses now."""
 
 _ENGLISH = {"video title", "video publish time", "views", "watch time (hours)", "subscribers", *_STUDIO_NAMES["rate"]}
-"""Column names that only an English export has. `Video` and `Impressions` also occur in German and French ones."""
+"""Column names that only an English export has. `Video` and `Impressions` are not among them, because German and French
+exports have them too."""
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 """Soft hyphens, zero-width characters, direction marks and byte order marks."""
@@ -48,7 +50,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 class Cells:
     """The texts of one row by column name, for the columns in `_STUDIO_NAMES`.
 
-    `line` is the line number in the file. The header is line 1.
+    `line` is the number of the line in the file. The header is line 1.
     """
 
     line: int
@@ -57,9 +59,9 @@ class Cells:
 
 @dataclass
 class StudioTable:
-    """The rows of a table without the row `Total`. An unreadable row is a `RowProblem`.
+    """The rows of a table without the row `Total`. A row that cannot be read is a `RowProblem`.
 
-    `remarks` quote the notes that Studio wrote below the rows.
+    `remarks` quotes the notes that Studio wrote below the rows.
     """
 
     rows: list[Cells | RowProblem] = field(default_factory=list)
@@ -67,7 +69,7 @@ class StudioTable:
 
 
 def read_tables(path: Path) -> tuple[dict[str, StudioTable], list[str]]:
-    """Return the tables of a file by location, and a sentence for each part that was left out.
+    """Return the tables of a file by their location, and a sentence for each part that was left out.
 
     Raises `LabError` if the file has no table that can be read.
     """
@@ -85,14 +87,17 @@ def read_tables(path: Path) -> tuple[dict[str, StudioTable], list[str]]:
 
 
 def read_table(source: TableText) -> StudioTable:
-    """Read one table. Raises `LabError` if it is not an export of Studio, is not in English, or lacks a column."""
+    """Read one table.
+
+    Raises `LabError` if the table is not an export of Studio, is not in English, or lacks a column.
+    """
     lines = list(islice(io.StringIO(source.text, newline=""), MAX_LINES + 1))
     if len(lines) > MAX_LINES:
         raise LabError(
             f"{source.where} has more than {MAX_LINES:,} lines, but YouTube Studio exports at most 500 videos; split it "
             "into smaller tables or import the file as Studio gave it"
         )
-    # Excel may write a first line that names its separator.
+    # Excel may write a first line that names the separator of the columns.
     skipped = 1 if lines and re.fullmatch(r"sep=.\s*", lines[0]) else 0
     separator = separator_of(lines[skipped] if len(lines) > skipped else "")
     rows = read_rows(lines, skipped, separator, _has_id)
@@ -117,10 +122,10 @@ def read_table(source: TableText) -> StudioTable:
 
 
 def _cells(line: int, row: Sequence[str], width: int, columns: dict[str, int]) -> Cells | RowProblem | None:
-    """Return the cells of a row or what is wrong with it, and None for the row of the totals."""
+    """Return the cells of a row, or what is wrong with the row. Return None for the row of the totals."""
     texts = {name: _INVISIBLE.sub("", row[at]).strip() for name, at in columns.items() if at < len(row)}
-    # Studio puts a space before an id that begins with a hyphen, so that spreadsheets do not take it for a formula.
-    # Spreadsheets write = and quotes around such an id.
+    # Studio puts a space before an id that begins with a hyphen. Without the space, spreadsheets would take the id for
+    # a formula. Spreadsheets write = and quotes around such an id.
     video_id = texts["video"] = texts.get("video", "").lstrip("='\" ").rstrip('"')
     if video_id.casefold() == "total":
         return None
@@ -139,18 +144,18 @@ def _cells(line: int, row: Sequence[str], width: int, columns: dict[str, int]) -
 
 
 def _is_note(row: Sequence[str]) -> bool:
-    """Return whether the row is a note such as `Showing top 500 results`: text with a space in the first cell only.
+    """Return whether the row is a note such as `Showing top 500 results`.
 
-    Ids contain no space.
+    A note has text in the first cell only, and the text contains a space. Ids contain no space.
     """
     words = row[0].strip() if row else ""
     return " " in words and not any(cell.strip() for cell in row[1:])
 
 
 def _columns(where: str, header: Sequence[str], lines: Sequence[str], separator: str) -> dict[str, int]:
-    """Return the position of each column in the row. The columns of the duration and of Shorts may be absent.
+    """Return the position of each column in the row. The columns of the duration and of Shorts may be missing.
 
-    Raises `LabError` if a required column is missing or a figure has several columns.
+    Raises `LabError` if a required column is missing, or if there are several columns for one figure.
     """
     if any("\0" in name or not_utf8(name) for name in header):
         raise LabError(f"{where} is not in UTF-8; import the file as YouTube Studio gave it")
@@ -181,7 +186,7 @@ def _columns(where: str, header: Sequence[str], lines: Sequence[str], separator:
                 "Analytics under Advanced mode"
             )
         raise LabError(
-            f"{where} is in another language than English: its columns are {present}; switch YouTube Studio's language to "
+            f"{where} is not in English: its columns are {present}; switch YouTube Studio's language to "
             f"English ({LANGUAGE_SETTING}) and export again"
         )
     noun = "column" if len(missing) == 1 else "columns"
@@ -192,11 +197,14 @@ def _columns(where: str, header: Sequence[str], lines: Sequence[str], separator:
 
 
 def _has_id(cells: Sequence[str]) -> bool:
-    """Return whether a cell holds the id of a video."""
+    """Return whether one of the cells holds the id of a video."""
     return any(VIDEO_ID.fullmatch(cell.strip("='\" ")) for cell in cells)
 
 
 def _normalized(name: str) -> str:
-    """Return a column name for comparisons: case-folded, with single spaces, without invisible characters and ` (%)`."""
+    """Return a column name in the form that is used for comparisons.
+
+    It is case-folded and has single spaces. Invisible characters and ` (%)` are removed.
+    """
     visible = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name)).casefold().strip("\"' ")
     return " ".join(visible.removesuffix("(%)").split())

@@ -5,10 +5,10 @@ import re
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
 MAX_SHOWN_ID = 200
-"""Characters of an id that a report shows; a damaged table may have a longer text in its place."""
+"""A report shows at most this many characters of an id. A damaged table may have a longer text in its place."""
 
 
 def require_video_id(text: str) -> None:
-    """Raise `ValueError` with a sentence for the report if the text is not the id of a video."""
+    """Raise `ValueError` if the text is not the id of a video. The error is a sentence for the report."""
     if not VIDEO_ID.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is not the id of a video (11 letters, digits, - and _)")

@@ -12,11 +12,11 @@ from thumblab_pipelines.retention.refreshing import due_videos
 from thumblab_pipelines.videos.deletion import Deletion
 
 EXPIRED, STALE = "out of the library's days", "not refreshed in 30 days"
-"""The reasons under which `expire` and `delete_stale` delete videos."""
+"""The reasons for which `expire` and `delete_stale` delete videos."""
 
 LONGEST = timedelta(days=30)
-"""Facts that YouTube gave without an owner's authorisation must be refreshed or deleted at this age (YouTube's
-Developer Policies, III.E.4)."""
+"""The age at which facts must be refreshed or deleted, if YouTube gave them without an owner's authorisation. YouTube's
+Developer Policies, III.E.4, require it."""
 
 _EXPIRED = text("""
 SELECT v.video_id FROM videos v
@@ -28,8 +28,8 @@ WHERE v.niche = :niche AND v.source = 'youtube' AND NOT v.channel_id = ANY(CAST(
   END
 ORDER BY v.collected_at, v.video_id
 """)
-"""Videos that the crawl keeps stay for the training days. Videos of a channel that a person added stay as long as it is
-added."""
+"""This statement selects the videos whose time in the library is over. Videos that the crawl keeps stay longer, for the
+training days. Videos of a channel that a person added stay as long as the channel is added."""
 
 _DELETE_EXCLUDED = text("""
 DELETE FROM crawl_videos k USING crawl_channels c
@@ -37,7 +37,8 @@ WHERE k.channel_id = c.channel_id AND k.niche = :niche
   AND (k.outcome IS NULL OR k.outcome NOT IN (:kept, :outlier))
   AND (COALESCE(c.walked_at, c.checked_at) < :before OR k.published_at < :window)
 """)
-"""The crawl's rows of videos that it left out: of channels not walked since `before`, or published before `window`."""
+"""This statement deletes the crawl's rows of videos that the crawl left out. A row is deleted if its channel was not
+walked since `before`, or if its video was published before `window`."""
 
 _DELETE_UNUSED_CHANNELS = text("""
 DELETE FROM channels c
@@ -45,15 +46,16 @@ WHERE NOT EXISTS (SELECT 1 FROM videos v WHERE v.channel_id = c.channel_id)
   AND COALESCE(c.refreshed_at, (SELECT k.found_at FROM crawl_channels k WHERE k.channel_id = c.channel_id))
       < :before
 """)
-"""Channels without a video that were not refreshed since `before`."""
+"""This statement deletes the channels that have no video and were not refreshed since `before`."""
 
 
 def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool = False) -> None:
-    """Delete the videos whose days in the library are over, counted from when they were first collected.
+    """Delete the videos whose days in the library are over. The days count from the time when a video was first
+    collected.
 
-    `_EXPIRED` says which videos stay longer. If there are more than `deletion` allows, none of them is deleted; with
-    `oldest`, the oldest are deleted up to what it allows. If `history_days` is set, old counts and replaced thumbnails
-    are deleted too.
+    `_EXPIRED` says which videos stay longer. If more videos are too old than `deletion` allows, none of them is
+    deleted. With `oldest`, the oldest of them are deleted, up to the number that it allows. If the setting
+    `history_days` is set, old counts and replaced thumbnails are deleted too.
     """
     settings = lab.settings
     parameters = {
@@ -75,7 +77,7 @@ def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool
 
 
 def shorten_histories(connection: Connection, niche: str, before: datetime) -> None:
-    """Delete counts and thumbnail versions from before the moment, except the latest of each video.
+    """Delete counts and thumbnail versions from before the moment `before`. The latest ones of each video stay.
 
     The remaining thumbnail versions of a video are marked `earlier_deleted`, because they did not earn its views alone.
     """
@@ -94,8 +96,10 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
 
 
 def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> None:
-    """Delete what was not refreshed within 30 days: videos, the crawl's rows of excluded videos, and unused
-    channels."""
+    """Delete what was not refreshed within 30 days.
+
+    These are videos, the crawl's rows of excluded videos, and channels that are no longer used.
+    """
     before = now - LONGEST
     window = now - timedelta(days=lab.settings.crawl_days)
     with lab.engine.begin() as connection:

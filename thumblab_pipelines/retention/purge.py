@@ -1,7 +1,7 @@
-"""Remove deleted videos from index releases, pairs releases and the image store, and remove abandoned trainings.
+"""Remove deleted videos from index releases, pairs releases and the image store. Remove abandoned trainings too.
 
-Each function compares what is stored with what the `videos` table still has, so none needs to know which videos were
-deleted or when.
+Each function compares what is stored with the current rows of the table `videos`. So no function needs to know which
+videos were deleted, or when.
 """
 
 import logging
@@ -33,22 +33,25 @@ from thumblab_pipelines.library.build import prune_indices
 _log = logging.getLogger(__name__)
 
 _UNUSED_S = 3_600.0
-"""A younger picture that no row names may belong to a download that is about to write its row."""
+"""Seconds. A picture that no row names stays if it is younger than this. It may belong to a download that has not
+written its row yet."""
 
 _ABANDONED_S = 7 * 86_400.0
-"""A running training writes its state after every epoch. One that wrote nothing for this long was killed and given
-up."""
+"""Seconds. A running training writes its state after every epoch. If a training wrote nothing for this long, it was
+killed and given up."""
 
 
 def alive_videos(connection: Connection, niche: str | None = None) -> set[str]:
-    """Return the ids of the videos that the lab has, in one niche or in all."""
+    """Return the ids of the videos that the lab has in the niche, or in all niches if none is given."""
     statement = select(videos.c.video_id)
     return set(connection.scalars(statement.where(videos.c.niche == niche) if niche else statement))
 
 
 def stale_indices(lab: Lab, niche: str) -> tuple[list[Release], set[str]]:
-    """Return the niche's index releases that hold a deleted video or cannot be read, and the ids of the videos it
-    has."""
+    """Return the niche's index releases that must be cleaned, and the ids of the videos that the niche has.
+
+    A release must be cleaned if it holds a deleted video or cannot be read.
+    """
     with lab.engine.connect() as connection:
         alive = alive_videos(connection, niche)
     return [release for release in lab.releases.all(INDEX, niche) if not _holds_only(release, alive)], alive
@@ -59,13 +62,15 @@ def _holds_only(release: Release, alive: set[str]) -> bool:
         return NicheIndex.video_ids(release) <= alive
     except (LabError, OSError, ValueError, KeyError, TypeError) as error:
         require_damage(release, error)
-        return False  # a damaged release may hold a deleted video
+        return False  # A damaged release may hold a deleted video.
 
 
 def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
-    """Serve the niche's index without the deleted videos, and delete every release that holds one; return how many.
+    """Delete the niche's index releases that hold a deleted video or cannot be read. Return how many were deleted.
 
-    Raises `UnreadError` if a release cannot be read now; the served index then stays as it is.
+    If the served release is one of them, an index without the deleted videos is served instead. If none can be made,
+    the niche is left without an index. Raises `UnreadError` if a release cannot be read at the moment. Then the served
+    index stays as it is.
     """
     with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
@@ -81,25 +86,29 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
         for release in stale:
             lab.releases.remove(release)
         unreadable = lab.releases.discard_unreadable(INDEX, niche)
-        prune_indices(lab, niche)  # a killed writer may have left any video in its files
+        prune_indices(lab, niche)  # A killed writer may have left deleted videos in its files.
     return len(stale) + len(unreadable)
 
 
 def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | None) -> Release | None:
-    """Publish the same index with the rows of `alive` videos only. None if it is damaged or fewer than 2 rows are
-    left."""
+    """Publish the same index with the rows of `alive` videos only.
+
+    Return None if the index is damaged, or if fewer than 2 rows are left.
+    """
     try:
         index = NicheIndex.load(release)
     except LabError as error:
         require_damage(release, error)
         return None
-    # Changes since the build stay changes, so that a build which read the library before them still receives them.
+    # The changes since the build stay changes in the new index. A build that is under way may have read the library
+    # before these changes. It must still receive them.
     changes = [pair for pair in index.changes.pairs() if pair[0].video_id in alive]
     of_base = alive - {change.video_id for change, _ in changes}
     rows = np.array([row for row, item in enumerate(index.items) if item.video_id in of_base], dtype=np.intp)
     if len(rows) < 2:
         return None
-    # A new build, because a change would leave the deleted rows in the files. Sub-score quantiles name no video.
+    # The index is built anew, because a change would leave the deleted rows in the files. The quantiles of sub-scores
+    # are kept, because they name no video.
     trimmed = NicheIndex.build(
         index.vectors()[rows],
         [index.items[row] for row in rows],
@@ -116,16 +125,16 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
 
 
 def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta(0), successors: bool = True) -> int:
-    """Delete the pairs releases that hold deleted videos, and return how many.
+    """Delete the pairs releases that hold deleted videos, and return how many were deleted.
 
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
-        rest: A needed release that is younger than this stays for now, because its successor may be gigabytes.
-        successors: Whether a needed release is published anew without the deleted videos before it is deleted.
+        rest: A needed release that is younger than this stays for now, because its successor may be gigabytes large.
+        successors: Whether a needed release is published anew, without the deleted videos, before it is deleted.
 
     Raises:
-        UnreadError: A release could not be read now. It stays for the next run; the others are done first.
+        UnreadError: A release could not be read at the moment. It stays for the next run. The others are cleaned first.
     """
     deleted = 0
     failed: LabError | None = None
@@ -145,31 +154,32 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
                 if was_not_read(error):
                     failed = error
                     continue
-                _log.warning("%s is deleted without a successor: %s", release, error)  # it may hold a deleted video
+                # The release may hold a deleted video, so it cannot stay.
+                _log.warning("%s is deleted without a successor: %s", release, error)
             if remaining is not None:
                 publish_successor(lab, remaining, ALL if release == newest else SUCCEEDED, run_id)
             lab.releases.remove(release)
             deleted += 1
         for scope in SCOPES:
             deleted += len(lab.releases.discard_unreadable(PAIRS, scope))
-        prune_pairs(lab)  # a killed writer may have left any video in its files
+        prune_pairs(lab)  # A killed writer may have left deleted videos in its files.
     if failed is not None:
         raise UnreadError(str(failed)) from failed
     return deleted
 
 
 def _is_younger(release: Release, rest: timedelta) -> bool:
-    """Whether the release is younger than `rest` by this machine's clock, which also dated it.
+    """Return whether the release is younger than `rest`. This machine's clock dated the release, and is used here too.
 
-    A release dated in the future was dated by a wrong clock and does not count as young.
+    A release with a date in the future was dated by a wrong clock. It does not count as young.
     """
     return timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(release.created_at) < rest
 
 
 def clean_images(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the pictures that no thumbnail and no thumbnail version names; return how many.
+    """Delete the pictures that no thumbnail and no thumbnail version names. Return how many were deleted.
 
-    `ahead` is by how many seconds this machine's clock may be ahead, which makes a new file look old.
+    `ahead` says how many seconds this machine's clock may be ahead. A clock that is ahead makes a new file look old.
     """
     with lab.engine.connect() as connection:
         named = set(connection.scalars(select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None))))
@@ -178,9 +188,10 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
 
 
 def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the folders of trainings and fine-tunings that were killed and given up; return how many.
+    """Delete the folders of trainings and fine-tunings that were killed and given up. Return how many were deleted.
 
-    They hold vectors, weights and prepared pictures that nothing else refers to. `ahead` is as in `clean_images`.
+    The folders hold vectors, weights and prepared pictures, which are needed by nothing else. `ahead` is as in
+    `clean_images`.
     """
     places = [lab.settings.data_dir / name for name in ("training", "fine-tuning")]
     folders = [path for place in places if place.is_dir() for path in place.iterdir() if path.is_dir()]
@@ -188,14 +199,16 @@ def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
         folder for folder in folders if not folder.is_symlink() and _idle_seconds(folder) > _ABANDONED_S + ahead
     ]
     for folder in abandoned:
-        shutil.rmtree(folder, ignore_errors=True)  # the next run tries again what cannot be deleted now
+        shutil.rmtree(folder, ignore_errors=True)  # The next run tries again to delete what remains.
     return sum(not folder.exists() for folder in abandoned)
 
 
 def _idle_seconds(folder: Path) -> float:
-    """Return the seconds since anything in the folder was last written; a growing file leaves the folder's time as it
-    is."""
+    """Return the seconds since anything in the folder was last written.
+
+    The files are examined too, because a file that grows does not change the time of its folder.
+    """
     try:
         return min(age(path) for path in [folder, *folder.rglob("*")])
-    except FileNotFoundError:  # another process is writing there
+    except FileNotFoundError:  # Another process is writing in the folder.
         return 0.0

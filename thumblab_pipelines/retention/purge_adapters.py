@@ -1,4 +1,4 @@
-"""Remove deleted videos from channel adapters: an adapter that names one is fitted anew or removed."""
+"""Remove deleted videos from channel adapters. An adapter that names a deleted video is fitted anew or removed."""
 
 import json
 from contextlib import suppress
@@ -18,16 +18,19 @@ from thumblab_pipelines.retention.purge import alive_videos
 
 @dataclass(frozen=True)
 class CleanedAdapters:
-    """How many channel adapters were cleaned, and for each that was not, by channel id, the reason."""
+    """The number of channel adapters that were cleaned, and the failures.
+
+    `failed` says for each channel, by its id, why its adapter could not be cleaned.
+    """
 
     cleaned: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
 
 def stale_adapters(lab: Lab) -> list[str]:
-    """Return the ids of channels whose adapter must be cleaned.
+    """Return the ids of the channels whose adapter must be cleaned.
 
-    The adapter names a deleted video, or is of a deleted channel, or cannot be read.
+    An adapter must be cleaned if it names a deleted video, if its channel was deleted, or if it cannot be read.
     """
     folder = lab.releases.root / ADAPTER
     channel_ids = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
@@ -44,17 +47,17 @@ def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
     except (LabError, ValueError, TypeError) as error:
         if was_not_read(error):
             raise
-        return True  # a damaged release may hold a deleted video
+        return True  # A damaged release may hold a deleted video.
     if served is None and not releases:
-        return False  # the adapter was removed; only a folder with its locks is left
+        return False  # The adapter was removed. Only a folder with its locks is left.
     return not known or not named <= alive or served not in {None, *(release.release_id for release in releases)}
 
 
 def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
-    """Fit the adapters anew that name deleted videos, and remove those of deleted channels.
+    """Clean the adapters that `stale_adapters` returns: fit them anew, or remove those of deleted channels.
 
-    If no model is served, all of them are removed, because an adapter can only be fitted to a served model. A failed
-    fit is reported in the result and raises nothing; the next run tries again.
+    If no model is served, all of them are removed, because an adapter can only be fitted to a served model. If a fit
+    fails, the result says so, and no error is raised. The next run tries again.
     """
     stale = stale_adapters(lab)
     if not stale:
@@ -67,19 +70,21 @@ def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
                 adapters.remove(channel_id)
         else:
             failed = refit_channel_adapters(lab, progress=progress).failed
-    except Exception as error:  # noqa: BLE001  the rest of retention must not wait for a model that cannot be used
+    except Exception as error:  # noqa: BLE001  A model that cannot be used must not stop the other clean-ups.
         failed = dict.fromkeys(stale, str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
     for channel_id in stale:
         with suppress(LabError):
             _remove_unserved(lab, channel_id)
     still_stale = sorted({*stale} & {*stale_adapters(lab)})
-    reasons = {channel_id: failed.get(channel_id, "it did not change") for channel_id in still_stale}
+    reasons = {channel_id: failed.get(channel_id, "the adapter did not change") for channel_id in still_stale}
     return CleanedAdapters(len(stale) - len(still_stale), reasons)
 
 
 def _remove_unserved(lab: Lab, channel_id: str) -> None:
-    """Delete the channel's adapter releases that are not served: a killed publication may have left any video in
-    them."""
+    """Delete the channel's adapter releases that are not served.
+
+    A publication that was killed may have left deleted videos in them.
+    """
     adapters = ChannelAdapters(lab.releases)
     with adapters.changing(channel_id):
         served = adapters.current_id(channel_id)

@@ -1,4 +1,7 @@
-"""Ask YouTube again for the videos and channels of a niche that are due, before what it said is 30 days old."""
+"""Ask YouTube again for the videos and channels of a niche that are due.
+
+YouTube is asked before the facts that it gave last are 30 days old.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +21,13 @@ from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 
 CLOSED = "channel gone"
-"""The reason under which the videos of a closed or private channel are deleted."""
+"""The reason for which the videos of a closed or private channel are deleted."""
 
 _TRAINABILITY_PER_RUN = 500
-"""Questions of `_ask_trainability` a run: each costs a unit of quota."""
+"""In one run, `_ask_trainability` asks for at most this many videos. Each video costs one unit of quota."""
 
 _IMPLAUSIBLE_CLOSURES = 20
-"""A whole batch of at least this many channels is more likely to be missing through an error of YouTube's."""
+"""If a whole batch of at least this many channels is missing, an error of YouTube is more likely than their closure."""
 
 _DUE_CHANNELS = text("""
 SELECT channel_id FROM channels c
@@ -39,7 +42,7 @@ ORDER BY refreshed_at, channel_id
 class RefreshedFacts:
     """The result of `refresh_due`.
 
-    `videos` counts the videos that were brought up to date; `stopped` says why the run ended early, or is None.
+    `videos` counts the videos that were brought up to date. `stopped` says why the run ended early, or is None.
     """
 
     videos: int
@@ -48,7 +51,10 @@ class RefreshedFacts:
 
 
 def due_videos(lab: Lab, niche: str, before: datetime) -> list[str]:
-    """Return the ids of the niche's videos that were last refreshed before the moment, the longest ago first."""
+    """Return the ids of the niche's videos that were last refreshed before the moment `before`.
+
+    The videos whose last refresh is the oldest come first.
+    """
     statement = (
         select(videos.c.video_id)
         .where(videos.c.niche == niche, videos.c.source == "youtube", videos.c.refreshed_at < before)
@@ -61,7 +67,7 @@ def due_videos(lab: Lab, niche: str, before: datetime) -> list[str]:
 def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, progress: Progress) -> RefreshedFacts:
     """Refresh the channels and videos that are due, and delete those that YouTube no longer has.
 
-    Channels come first, because the videos of a closed channel need not be asked for.
+    Channels come first, because YouTube need not be asked for the videos of a closed channel.
     """
     before = youtube.now - timedelta(days=lab.settings.refresh_days)
     refreshed = asked = 0
@@ -86,7 +92,10 @@ def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, prog
 def _refresh_channels(
     lab: Lab, youtube: YouTube, niche: str, before: datetime, deletion: Deletion, progress: Progress
 ) -> None:
-    """Refresh the channels that are due, and delete the closed ones with their videos, all of them or none."""
+    """Refresh the channels that are due. Delete the closed channels with their videos, or none of them.
+
+    `deletion` decides whether they may be deleted.
+    """
     with lab.engine.connect() as connection:
         due = list(connection.scalars(_DUE_CHANNELS, {"before": before, "niche": niche}))
     closed: list[str] = []
@@ -96,8 +105,8 @@ def _refresh_channels(
         gone = sorted(set(missing) - youtube.existing_channels(missing)) if missing else []
         if len(gone) == len(batch) >= _IMPLAUSIBLE_CLOSURES:
             raise YouTubeError(
-                f"YouTube says that none of {len(gone)} channels exists any more. This is not believed, and nothing of "
-                "these channels was deleted; run again later",
+                f"YouTube says that none of {len(gone)} channels exists any more. The lab does not believe this "
+                "answer, and deleted nothing of these channels; run again later",
                 Trouble.SERVER,
             )
         with lab.engine.begin() as connection:
@@ -115,10 +124,10 @@ def _videos_of(connection: Connection, channel_ids: Sequence[str]) -> Sequence[s
 
 
 def _delete_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
-    """Delete the channels with their videos and their rows of the crawl; return how many videos were deleted."""
+    """Delete the channels with their videos and their rows of the crawl. Return how many videos were deleted."""
     if not channel_ids:
         return 0
-    # The rows of the crawl go first, for the reason given in `delete_videos`.
+    # The rows of the crawl are deleted first. `delete_videos` gives the reason.
     connection.execute(delete(crawl_channels).where(crawl_channels.c.channel_id.in_(channel_ids)))
     deleted = delete_videos(connection, _videos_of(connection, channel_ids))
     connection.execute(delete(channels).where(channels.c.channel_id.in_(channel_ids)))
@@ -126,8 +135,10 @@ def _delete_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
 
 
 def _ask_trainability(lab: Lab, youtube: YouTube, niche: str, progress: Progress) -> None:
-    """Ask which uploaders let others train on their videos, the newest videos first. Each video costs a unit of
-    quota."""
+    """Ask YouTube which uploaders allow others to train on their videos. The newest videos come first.
+
+    Each video costs one unit of quota.
+    """
     statement = (
         select(videos.c.video_id)
         .where(videos.c.niche == niche, videos.c.source == "youtube", videos.c.may_train.is_(None))

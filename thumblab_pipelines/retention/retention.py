@@ -1,9 +1,9 @@
-"""Keep what the lab holds within the rules: refresh what YouTube said before it is 30 days old, and delete what is gone
-or too old.
+"""Keep the lab's data within the rules. Facts from YouTube are refreshed before they are 30 days old. What is gone or
+too old is deleted.
 
-To delete a video is to delete it from every table, its pictures from the image store, and its place in every release
-except those of models. Each part compares what is stored with what the `videos` table still has, so the next run
-finishes what a killed run left. docs/retention.md states the rules in plain words, and what stays in models.
+A deleted video is removed from every table and from every release except those of models. Its pictures are removed from
+the image store. Each part compares what is stored with the current rows of the table `videos`. So the next run finishes
+what a killed run left. docs/retention.md states the rules, and says what stays in models.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,20 +35,21 @@ from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 T = TypeVar("T")
 
 _PAIRS_REST = timedelta(hours=20)
-"""Pairs releases younger than this wait for a later run, so they are published anew once a day and not by each
-niche."""
+"""A pairs release that is younger than this waits for a later run. So pairs are published anew once a day, and not once
+for each niche."""
 
 _RELEASES_NAMED = 5
-"""How many releases the explanation of a check names."""
+"""The explanation of a check names at most this many releases."""
 
 
 @dataclass(frozen=True)
 class Retained:
     """The counts of one run over a niche.
 
-    `videos` are left, `refreshed` were brought up to date, `deleted` counts the deleted videos by reason. The next four
-    count what was deleted or cleaned with them. `stopped` says why the run ended early, or is None. `withheld` fails if
-    deletions were withheld, because they were too many at once. `remarks` say that YouTube was not asked, and why.
+    `videos` counts the videos that are left. `refreshed` counts those that were brought up to date. `deleted` counts
+    the deleted videos by reason. The next four fields count what was deleted or cleaned after them. `stopped` says why
+    the run ended early, or is None. `withheld` is a check. It fails if deletions were withheld because they were too
+    many at once. If YouTube was not asked, `remarks` says why.
     """
 
     videos: int
@@ -67,19 +68,19 @@ class Retained:
 def retain(
     lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None, confirmed: bool = False
 ) -> Retained:
-    """Refresh and delete what is due in a niche, then clean pictures and releases of what was deleted.
+    """Refresh and delete what is due in a niche. Then delete the pictures of deleted videos, and clean the releases.
 
-    If the quota ends, videos that were not refreshed stay until they are 30 days old. Never more than a share of the
-    niche is deleted at once, unless a person has `confirmed` it; see `Deletion`.
+    If the quota ends, videos that were not refreshed stay until they are 30 days old. A run never deletes more than a
+    share of the niche, unless a person has `confirmed` the deletion. See `Deletion`.
 
-    If YouTube cannot be asked, deletions follow the newest moment that YouTube gave the lab, or this machine's clock in
-    a `confirmed` run. The other clean-ups are done even if one of them fails. YouTube is not asked if no key is set and
-    the niche has nothing of YouTube's.
+    If YouTube cannot be asked, deletions use the newest time that YouTube gave the lab as the present time. In a
+    `confirmed` run, they use this machine's clock. If one clean-up fails, the others are still done. If no API key is
+    set and the niche has nothing from YouTube, YouTube is not asked.
 
     Raises:
-        LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached; what is
-            certainly too old is deleted first.
-        Exception: The first failure of a clean-up, after all clean-ups were tried.
+        LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. What is
+            certainly too old is deleted before the error is raised.
+        Exception: The first failure of a clean-up. It is raised after all clean-ups were tried.
     """
     deletion = Deletion(lab, niche, "retention", confirmed)
     now: datetime | None = None
@@ -92,9 +93,10 @@ def retain(
         else:
             with YouTube.connect(lab.settings, lab.engine) as youtube:
                 now = youtube.now
-                expire(lab, niche, now, deletion)  # before quota is spent on videos that leave
+                # This call comes before the refresh, so that no quota is spent on videos that are too old.
+                expire(lab, niche, now, deletion)
                 refreshed = refresh_due(lab, youtube, niche, deletion, progress)
-    except Exception as error:  # noqa: BLE001  old facts are deleted whatever went wrong; raised below
+    except Exception as error:  # noqa: BLE001  Old facts are deleted even after an error. `_raise` raises it.
         failures.append(error)
     clock = datetime.now(UTC)
     if now is None:
@@ -103,8 +105,10 @@ def retain(
         if due > 0:
             deletion.withheld[f"{STALE} by this machine's clock alone"] = due
     delete_stale(lab, niche, now, deletion)
-    expire(lab, niche, now, deletion, oldest=True)  # last, because it takes what the other reasons left of the share
-    ahead = max(0.0, (clock - now).total_seconds())  # files are dated by this machine's clock
+    # This call comes last, because it may use up the share of videos that this run may delete.
+    expire(lab, niche, now, deletion, oldest=True)
+    # Files are dated by this machine's clock. It may be ahead of `now` by this many seconds.
+    ahead = max(0.0, (clock - now).total_seconds())
     indices_deleted = _attempt(failures, 0, lambda: clean_indices(lab, niche, run_id))
     pairs_deleted = _attempt(failures, 0, lambda: clean_pairs(lab, run_id, _pairs_rest(lab, deletion)))
     images_deleted = _attempt(failures, 0, lambda: clean_images(lab, ahead))
@@ -131,16 +135,16 @@ def retain(
 
 
 def _attempt(failures: list[Exception], default: T, clean: Callable[[], T]) -> T:
-    """Return what the clean-up returns; if it fails, note the failure and return `default`."""
+    """Return what the clean-up returns. If it fails, add the error to `failures` and return `default`."""
     try:
         return clean()
-    except Exception as error:  # noqa: BLE001  no failure may stop the other clean-ups; `_raise` raises it
+    except Exception as error:  # noqa: BLE001  The error must not stop the other clean-ups. `_raise` raises it.
         failures.append(error)
         return default
 
 
 def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
-    """Raise the first failure. Its message also names the other failures and the withheld deletions."""
+    """Raise the first failure. Its message also contains the other failures and the withheld deletions."""
     first, *others = failures
     more = [str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}" for error in others]
     if deletion.withheld:
@@ -155,7 +159,11 @@ def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
 
 
 def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
-    """Return how long pairs may still name a deleted video: no time if its 30 days are over, less if they soon are."""
+    """Return how long training pairs may still name a deleted video.
+
+    The time is zero if this run deleted videos because their 30 days were over. Otherwise, it is at most 20 hours. It
+    is also at most what is left of the 30 days when a video becomes due for its refresh.
+    """
     if deletion.deleted[STALE]:
         return timedelta(0)
     return min(_PAIRS_REST, LONGEST - timedelta(days=lab.settings.refresh_days))

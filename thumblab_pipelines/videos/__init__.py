@@ -1,1 +1,1 @@
-"""Videos and channels in the database: records, names, thumbnail versions and deletion."""
+"""The videos and channels in the database: their records, names, thumbnail versions and deletion."""

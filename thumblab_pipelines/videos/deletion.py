@@ -1,9 +1,8 @@
-"""Delete videos, but never too many at once, so that a wrong clock or a wrong answer of YouTube cannot empty a niche.
+"""Delete videos, but never too many at once. So a wrong clock or a wrong answer of YouTube cannot empty a niche.
 
-A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`). The videos of one reason are deleted all or
-not at all; `delete_oldest` instead deletes the oldest of them. A person can confirm a larger deletion. Videos above the
-share
-are withheld: they stay as they are, and the run reports them.
+A run may delete a share of the niche's videos (`THUMBLAB_FORGET_SHARE`). Videos that are deleted for the same reason
+are all deleted, or none of them is. Only `delete_oldest` deletes a part of them, the oldest first. A person can confirm
+a larger deletion. Videos beyond the share are withheld: they stay as they are, and the run reports them.
 """
 
 from collections import Counter
@@ -19,7 +18,7 @@ CHECK = "not_too_many"
 """The name of the asset check."""
 
 _FEW = 5
-"""As many videos may always be deleted at once, whatever their share of a small niche."""
+"""This many videos may always be deleted at once, even if they are a large share of a small niche."""
 
 _COUNT = text("SELECT count(*) FROM videos WHERE niche = :niche AND source = 'youtube'")
 
@@ -33,23 +32,25 @@ SELECT max(moment) FROM (
 
 
 def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
-    """Delete the videos with everything that the tables hold about them, and return how many there were.
+    """Delete the videos, and everything that the tables hold about them. Return how many videos were deleted.
 
-    The next `retain` deletes their pictures and removes them from releases. The owner's own reach (`video_reach`)
-    stays, because the owner gave it and not the public API.
+    The next run of `retain` deletes their pictures and removes them from releases. The owner's own reach figures
+    (`video_reach`) stay, because they come from the owner and not from the public API.
     """
     if not video_ids:
         return 0
-    # The crawl's rows first: its workers lock theirs while they write to `videos`.
+    # The crawl's rows are deleted first. A crawl locks its rows before it writes to `videos`, so this order avoids a
+    # deadlock.
     ids = {"ids": list(video_ids)}
     connection.execute(text("DELETE FROM crawl_videos WHERE video_id = ANY(:ids)"), ids)
     return connection.execute(text("DELETE FROM videos WHERE video_id = ANY(:ids)"), ids).rowcount
 
 
 def last_heard(lab: Lab) -> datetime:
-    """Return when YouTube last told the lab anything, or now if it never did or that moment lies in the future.
+    """Return the newest time at which YouTube told the lab anything.
 
-    Unlike the clock of this machine, this moment cannot jump ahead.
+    If there is no such time, or if it is in the future, return this machine's time. Unlike this machine's clock, the
+    returned time cannot jump ahead.
     """
     now = datetime.now(UTC)
     with lab.engine.connect() as connection:
@@ -60,7 +61,8 @@ def last_heard(lab: Lab) -> datetime:
 class Deletion:
     """The videos that one run deletes from a niche. `deleted` and `withheld` count them by reason.
 
-    `asset` is the asset that the run materializes. `confirmed` means that a person allowed any number of deletions.
+    `asset` is the name of the asset that the run materializes. `confirmed` means that a person allowed any number of
+    deletions.
     """
 
     def __init__(self, lab: Lab, niche: str, asset: str, confirmed: bool = False) -> None:
@@ -72,10 +74,10 @@ class Deletion:
         self.withheld: Counter[str] = Counter()
 
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
-        """Return whether `count` more videos may be deleted. If not, they are recorded as withheld.
+        """Return whether `count` more videos may be deleted. If not, record them as withheld.
 
-        `asked` is the number of videos that YouTube was asked about. An answer that most of them are gone is not
-        believed.
+        `asked` is the number of videos that YouTube was asked about. If YouTube says that most of them are gone, the
+        answer is not believed.
         """
         too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked
@@ -85,15 +87,15 @@ class Deletion:
         return allowed
 
     def delete(self, reason: str, video_ids: Sequence[str], asked: int | None = None) -> None:
-        """Delete all of these videos or none; see `allows`."""
+        """Delete all of these videos, or none of them. `allows` decides."""
         if self.allows(reason, len(video_ids), asked):
             with self._lab.engine.begin() as connection:
                 self.deleted[reason] += delete_videos(connection, video_ids)
 
     def delete_oldest(self, reason: str, video_ids: Sequence[str]) -> None:
-        """Delete as many of these videos as the share still allows, and withhold the rest.
+        """Delete as many of these videos as the share still allows, and withhold the others.
 
-        The oldest must come first.
+        `video_ids` must begin with the oldest video.
         """
         allowed = video_ids if self._confirmed else video_ids[: max(0, self._most - self.deleted.total())]
         self.withheld.pop(reason, None)
@@ -103,14 +105,17 @@ class Deletion:
 
     @property
     def explanation(self) -> str:
-        """What was withheld and what to do about it, or else how many videos were deleted."""
+        """The text of the asset check.
+
+        It names the withheld videos and says what to do. If there are none, it says how many videos were deleted.
+        """
         if not self.withheld:
             return f"{self.deleted.total()} of {self._count} videos deleted; the limit is {self._most} at once"
         withheld = ", ".join(f"{count} {reason}" for reason, count in self.withheld.items())
         return (
-            f"{withheld}. At most {self._most} of {self._count} videos are deleted at once unless a person confirms; "
-            "these were kept. Check the clock, the settings and YouTube's answers. To delete these videos anyway, "
-            f"materialize {self._asset} with the config confirmed: true"
+            f"{withheld}. At most {self._most} of {self._count} videos are deleted at once unless a person confirms, "
+            "so these videos were kept. Check the clock, the settings and YouTube's answers. "
+            f"To delete the videos anyway, materialize {self._asset} with the config confirmed: true"
         )
 
     def check(self) -> CheckResult:

@@ -1,4 +1,4 @@
-"""Restore titles and names as people wrote them, and find which names belong to the same channel."""
+"""Restore titles and names as people wrote them, and find out which names belong to the same channel."""
 
 import base64
 import hashlib
@@ -8,23 +8,24 @@ import unicodedata
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MOST_LAYERS = 5
-"""Rounds of escaping that `plain_text` undoes."""
+"""`plain_text` decodes entities at most this many times."""
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 
 def unescaped(text: str) -> str:
-    """Return the text with its HTML entities decoded once, as results of `search.list` of YouTube's API require.
+    """Return the text with its HTML entities decoded once. Results of `search.list` of YouTube's API need this.
 
-    An entity ends with a semicolon. Unknown entities, and entities for control characters, stay as they are.
+    An entity ends with a semicolon. Unknown entities stay as they are, and so do entities for control characters.
     """
     return _ENTITY.sub(_decoded, text)
 
 
 def plain_text(text: str) -> str:
-    """Return the text of a catalogue as a person wrote it: all entities decoded, and no spaces at the ends.
+    """Return the text of a catalogue as a person wrote it. All entities are decoded, and spaces at the ends are
+    removed.
 
-    Entities are decoded repeatedly, because some tools escape text more than once. A title about an entity loses it:
-    `&amp;` becomes `&`. Such titles are far rarer than tools that escape twice.
+    Entities are decoded repeatedly, because some tools escape text more than once. So a title that is about an entity
+    is changed: `&amp;` becomes `&`. Such titles are far rarer than tools that escape twice.
     """
     for _ in range(_MOST_LAYERS):
         before, text = text, unescaped(text)
@@ -36,16 +37,16 @@ def plain_text(text: str) -> str:
 def channel_key(name: str) -> str:
     """Return a key that is equal for two names of the same channel.
 
-    It ignores entities, Unicode compatibility forms, invisible marks and extra spaces. It keeps upper and lower case,
-    because YouTube has channels whose names differ in nothing else.
+    The key ignores entities, Unicode compatibility forms, invisible marks and extra spaces. It keeps upper and lower
+    case, because some channels on YouTube have names that differ only in case.
     """
     return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFKC", plain_text(name))).split())
 
 
 def channel_id_of(name: str) -> str:
-    """Return a channel id in YouTube's form for a catalogue, which has names only.
+    """Return a channel id in YouTube's form that is made from the name. A catalogue has only names of channels, no ids.
 
-    Equal `channel_key`s give equal ids.
+    Names with equal `channel_key`s get equal ids.
     """
     return "UC" + base64.urlsafe_b64encode(hashlib.sha256(channel_key(name).encode()).digest()).decode()[:22]
 

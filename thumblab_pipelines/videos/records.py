@@ -1,4 +1,4 @@
-"""Save channels, videos and observations to the database, wherever they come from."""
+"""Save channels, videos and observations to the database. They may come from YouTube or from a catalogue."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,17 +11,18 @@ from thumblab_core.database.tables import channels, video_stats, videos
 from thumblab_core.views import era
 
 VIDEO, SHORT, LIVE, UPCOMING = "video", "short", "live", "upcoming"
-"""The formats of a video. The library holds only `video`: viewers do not choose the others by thumbnail, or not yet."""
+"""The formats of a video. The library holds only the format `video`. Viewers do not choose a Short or a live video by
+its thumbnail, and cannot choose an upcoming one yet."""
 
 LONGEST_SHORT_S = 180
-"""Seconds."""
+"""The longest possible Short, in seconds."""
 
 
 @dataclass(frozen=True)
 class ChannelRecord:
     """A channel.
 
-    `subscriber_count` is None if hidden; `refreshed_at` is None if the record does not come from the API.
+    `subscriber_count` is None if the channel hides it. `refreshed_at` is None if the record does not come from the API.
     """
 
     channel_id: str
@@ -36,8 +37,8 @@ class ChannelRecord:
 class VideoRecord:
     """A video at the moment `observed_at`.
 
-    Counts are None if YouTube does not give them; `duration_s` is None for a live video. `thumbnail_urls` lists the
-    available sizes, the best first. `aspect_ratio` is width divided by height of the video itself.
+    Counts are None if YouTube does not give them. `duration_s` is None for a live video. `thumbnail_urls` lists the
+    URLs of the available sizes, the best first. `aspect_ratio` is width divided by height of the video itself.
     """
 
     video_id: str
@@ -60,7 +61,7 @@ class VideoRecord:
 
 @dataclass(frozen=True)
 class Saved:
-    """The number of new rows among those that were saved."""
+    """The numbers of rows that were new when they were saved."""
 
     new_videos: int = 0
     new_observations: int = 0
@@ -73,7 +74,7 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
     """Insert or update the channels. A field that is None does not overwrite a known value."""
     if not records:
         return
-    # Each row once and in a fixed order, so that two runs that save the same rows cannot deadlock.
+    # Each row occurs once, and the rows are in a fixed order. So two runs that save the same rows cannot deadlock.
     records = [record for _, record in sorted({r.channel_id: r for r in records}.items())]
     statement = insert(channels).values([asdict(r) for r in records])
     connection.execute(
@@ -124,7 +125,7 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
             index_elements=["video_id"],
             set_={
                 "title": statement.excluded.title,
-                "published_at": statement.excluded.published_at,  # changes when a premiere takes place
+                "published_at": statement.excluded.published_at,  # The date changes when a premiere takes place.
                 "tags": statement.excluded.tags,
                 "duration_s": func.coalesce(statement.excluded.duration_s, videos.c.duration_s),
                 "aspect_ratio": func.coalesce(statement.excluded.aspect_ratio, videos.c.aspect_ratio),
@@ -164,8 +165,8 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
 def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None) -> str:
     """Return the format of a video.
 
-    YouTube has no flag for a Short. A video counts as one if it is at most 180 s long and no wider than high. A video
-    of unknown shape counts as `video`; `training_pairs` leaves out the videos that may be Shorts.
+    YouTube has no flag for a Short. A video counts as a Short if it lasts at most 180 s and is no wider than high. A
+    video of unknown shape counts as `video`. `training_pairs` leaves out all videos that may be Shorts.
     """
     if broadcast in (LIVE, UPCOMING):
         return broadcast
@@ -175,6 +176,6 @@ def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None
 
 
 def _column(record: VideoRecord, name: str) -> object:
-    """Return a field as the database stores it."""
+    """Return a field in the form in which the database stores it."""
     value = getattr(record, name)
     return list(value) if isinstance(value, tuple) else value

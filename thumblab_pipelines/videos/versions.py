@@ -1,9 +1,10 @@
 """Record which thumbnails and titles a video shows, and when.
 
-`thumbnails` holds the current thumbnail of a video. `thumbnail_versions` holds every version, with its title and times.
+The table `thumbnails` holds the current thumbnail of a video. `thumbnail_versions` holds every version, with its title
+and its times.
 
-A version earns views only while it is shown. Training therefore uses the first version of a video, with the views up to
-the moment at which that version was last seen; see `first_versions_query`.
+A version earns views only while it is shown. So training uses the first version of a video, with the views up to the
+moment at which this version was last seen. See `first_versions_query`.
 """
 
 from collections.abc import Sequence
@@ -25,14 +26,16 @@ NEVER_COUNTED = "no count of views"
 LACKS_COUNT = f"""CASE WHEN p.until = '-infinity' THEN '{NOT_KEPT}'
      WHEN s.view_count IS NULL AND p.until < 'infinity' THEN '{CHANGED_FIRST}'
      WHEN s.view_count IS NULL THEN '{NEVER_COUNTED}' END"""
-"""SQL expression for the reason. `p` is a row of `first_versions_query`, `s` the video's last count up to `until`."""
+"""SQL expression for the reason why a video has no count of views. `p` is a row of `first_versions_query`. `s` is the
+video's last count up to `p.until`."""
 
 
 def first_versions_query(where: str = "true") -> str:
-    """Return a query for the first picture and title of each video, and until when, at least, the video showed them.
+    """Return a query for the first picture and title of each video, and the time until which the video surely showed
+    them.
 
-    `where` filters the videos `v`. The column `until` is infinity if the video has not changed. It is -infinity if
-    earlier versions were deleted, because it is then not known which version earned the views.
+    `where` is a condition on the videos `v`. The column `until` is infinity if the video has not changed. It is
+    -infinity if earlier versions were deleted, because it is then unknown which version earned the views.
     """
     return f"""
         SELECT DISTINCT ON (n.video_id) n.video_id, n.sha256, n.phash, n.title,
@@ -48,7 +51,10 @@ def first_versions_query(where: str = "true") -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """The URL that a picture was read from, and the host's identifiers of this version. None if there is none."""
+    """The URL from which a picture was read, and the host's identifiers of this version of the picture.
+
+    Each field is None if it is not known.
+    """
 
     url: str | None = None
     etag: str | None = None
@@ -57,7 +63,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Shown:
-    """A video shows a picture that it did not show before. The picture is in the image store."""
+    """Sighting of a picture that the video did not show before. The picture is in the image store."""
 
     video_id: str
     at: datetime
@@ -70,7 +76,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """A video still shows the same picture."""
+    """Sighting of the same picture as before."""
 
     video_id: str
     at: datetime
@@ -79,7 +85,7 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Missing:
-    """A video has no readable picture. A picture that was recorded before is kept."""
+    """Sighting of a video without a readable picture. A picture that was recorded before is kept."""
 
     video_id: str
     at: datetime
@@ -90,9 +96,10 @@ Sighting = Shown | Unchanged | Missing
 
 
 def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool:
-    """Return whether a picture is the known one: the same bytes, or the same image that its host encoded again.
+    """Return whether a picture is the known one.
 
-    If the known picture is no longer in the store, different bytes count as a different picture.
+    It is the known one if it has the same bytes, or if it is the same image that its host has encoded again. If the
+    known picture is no longer in the store, different bytes count as a different picture.
     """
     if picture.sha256 == known_sha256:
         return True
@@ -106,7 +113,7 @@ def still_shows(images: ImageStore, known_sha256: str, picture: Picture) -> bool
 def record(connection: Connection, sightings: Sequence[Sighting]) -> None:
     """Save sightings, at most one per video. Videos that were deleted in the meantime are skipped."""
     ids = sorted(sighting.video_id for sighting in sightings)
-    # Locked as for a foreign key, so that no video is deleted while its picture is saved.
+    # The rows are locked as for a foreign key. So no video is deleted while its picture is saved.
     statement = select(videos.c.video_id, videos.c.title).where(videos.c.video_id.in_(ids)).order_by(videos.c.video_id)
     titles = {
         row.video_id: row.title
@@ -151,7 +158,7 @@ def _save_shown(connection: Connection, sightings: Sequence[Shown], titles: dict
         }
         for sighting in sightings
     ]
-    # Of two pictures at the same moment, the first was shown for no time, so the second replaces it.
+    # If two pictures were seen at the same moment, the first was shown for no time. So the second replaces it.
     statement = insert(thumbnail_versions).values(versions)
     replaced = {name: statement.excluded[name] for name in ("last_seen", "sha256", "phash", "title")}
     connection.execute(statement.on_conflict_do_update(index_elements=["video_id", "first_seen"], set_=replaced))
@@ -166,7 +173,7 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         .values(
             checked_at=func.greatest(thumbnails.c.checked_at, bindparam("at")),
             url=func.coalesce(bindparam("at_url"), thumbnails.c.url),
-            # An ETag or Last-Modified is only valid at the URL that gave it.
+            # An ETag or a Last-Modified is only valid for the URL that gave it.
             etag=case((bindparam("at_url").is_(None), thumbnails.c.etag), else_=bindparam("tag")),
             last_modified=case(
                 (bindparam("at_url").is_(None), thumbnails.c.last_modified), else_=bindparam("modified")
@@ -183,8 +190,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
             for sighting in sightings
         ],
     )
-    # A new title makes a new version, as a new picture does. Of two titles at the same moment, the first was shown for
-    # no time, so the second replaces it.
+    # Like a new picture, a new title makes a new version. If two titles were seen at the same moment, the first was
+    # shown for no time. So the second replaces it.
     connection.execute(
         text("""
             WITH newest AS (

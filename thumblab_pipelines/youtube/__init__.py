@@ -1,1 +1,1 @@
-"""YouTube's Data API: the client, its errors, its answers as records, and the quota ledger."""
+"""The client for YouTube's Data API, with its errors, its answers as records, and the quota ledger."""

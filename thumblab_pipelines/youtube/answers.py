@@ -1,6 +1,6 @@
 """Convert JSON of the YouTube Data API v3 into records.
 
-The API sends counts as strings and may leave them out. A missing count becomes None, never 0.
+The API sends counts as strings, and may leave counts out. A missing count becomes None, never 0.
 """
 
 import logging
@@ -19,13 +19,13 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 _SIZES = ("maxres", "standard", "high", "medium", "default")
-"""Thumbnail sizes, best first. `standard` and `high` are 4:3 with black bars. The bars are cut off when a picture is read,
-so the 640x360 pixels left of `standard` still beat the 320x180 of `medium`."""
+"""Thumbnail sizes, the best first. `standard` and `high` are 4:3 with black bars, which are cut off when a picture is
+read. Without the bars, `standard` has 640x360 pixels. This is still better than `medium` with 320x180."""
 
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """One page of a list. `cursor` is the token of the next page, None on the last page."""
+    """One page of a list. `cursor` is the token of the next page, or None on the last page."""
 
     items: list[T]
     cursor: str | None
@@ -59,14 +59,16 @@ class Counts:
 
 
 def parse_items(items: Iterable[Json], parse: Callable[[Json], T]) -> list[T]:
-    """Parse every item that can be read. An unreadable item is logged with its id and left out."""
+    """Parse every item that can be read. An item that cannot be read is logged with its id and left out."""
     records = []
     for item in items:
         try:
             records.append(parse(item))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             name = item.get("id") if isinstance(item, dict) else item
-            _log.warning("left out an unreadable item of YouTube's answer: %r (%r)", str(name)[:80], error)
+            _log.warning(
+                "an item of YouTube's answer could not be read and was left out: %r (%r)", str(name)[:80], error
+            )
     return records
 
 
@@ -77,7 +79,10 @@ def next_page_token(answer: Json) -> str | None:
 
 
 def parse_hit(item: Json) -> SearchHit:
-    """Parse a `youtube#searchResult`. It is the only resource whose texts contain HTML entities, escaped once."""
+    """Parse a `youtube#searchResult`.
+
+    Among all resources, only this one has HTML entities in its texts. They are escaped once.
+    """
     snippet = item["snippet"]
     return SearchHit(
         _id(item["id"]["videoId"]), _id(snippet["channelId"]), _text(unescaped(snippet.get("channelTitle", "")))
@@ -109,7 +114,7 @@ def parse_channel(item: Json, at: datetime) -> ChannelRecord:
 def parse_video(item: Json, niche: str, at: datetime) -> VideoRecord:
     """Parse a `youtube#video`. `at` is the time of the answer.
 
-    The item needs the part `snippet`; the parts contentDetails, statistics and player are used if present.
+    The item must have the part `snippet`. The parts contentDetails, statistics and player are used if they are present.
     """
     snippet = item["snippet"]
     counts = parse_counts(item)
@@ -148,7 +153,7 @@ def parse_counts(item: Json) -> Counts:
 def duration_seconds(duration: str) -> int | None:
     """Convert an ISO 8601 duration such as `PT1H2M3S` to seconds.
 
-    Return None for an empty or invalid text, and for zero: a live stream has the duration `P0D`.
+    Return None for an empty or invalid text. Return None for zero too, because a live stream has the duration `P0D`.
     """
     match = _DURATION.fullmatch(duration)
     if not match or not any(match.groups()):
@@ -181,20 +186,24 @@ def _id(value: str) -> str:
 
 
 def _timestamp(value: str) -> datetime:
-    """Parse a time. YouTube sends UTC, sometimes without saying so."""
+    """Parse a time. YouTube sends times in UTC, but sometimes leaves out the time zone."""
     moment = datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _text(value: str) -> str:
-    """Remove NUL and replace lone surrogates: JSON may contain both, a PostgreSQL text column neither."""
+    """Remove the character NUL, and replace lone surrogates.
+
+    JSON may contain both. A PostgreSQL text column can contain neither.
+    """
     return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _aspect_ratio(player: Json) -> float | None:
-    """Return width divided by height of the embedded player, which YouTube fits into the square that was requested.
+    """Return width divided by height of the embedded player. YouTube fits the player into the square that was
+    requested.
 
-    No other part of the API tells a video's shape.
+    No other part of the API tells the shape of a video.
     """
     width, height = (_count(player, name) for name in ("embedWidth", "embedHeight"))
     return width / height if width and height else None

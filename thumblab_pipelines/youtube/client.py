@@ -16,13 +16,14 @@ from thumblab_pipelines.youtube.quota import SEARCHES, STATS, UNITS, Ledger
 from thumblab_pipelines.youtube.transport import ApiAnswer, Transport, new_http
 
 PAGE_SIZE = 50
-"""Ids or items per call: the maximum of the API."""
+"""The number of ids or items per call, which is the maximum of the API."""
 
 _REAL_ENDPOINT = "https://youtube.googleapis.com/"
 _CHANNEL_PARTS = "snippet,statistics,contentDetails"
 _VIDEO_PARTS = "snippet,contentDetails,statistics,player"
 _SQUARE = 640
-"""Side in pixels of the square that YouTube fits the player into. The size of the fitted player gives the video's shape."""
+"""Side in pixels of the square into which YouTube fits a video's player. The size of the fitted player tells the
+video's shape."""
 
 
 class YouTube:
@@ -36,10 +37,10 @@ class YouTube:
 
     @classmethod
     def connect(cls, settings: Settings, engine: Engine, keep: dict[str, int] | None = None) -> Self:
-        """Return a client for these settings, after reading the current time from YouTube.
+        """Read the current time from YouTube, and return a client for these settings.
 
-        `keep` reserves calls per bucket for other runs, see `Ledger`. Raises `LabError` if no API key is set, and
-        `YouTubeError` if YouTube cannot be reached.
+        `keep` is the number of calls per bucket that stay reserved for other runs. See `Ledger`. Raises `LabError` if
+        no API key is set, and `YouTubeError` if YouTube cannot be reached.
         """
         if settings.youtube_api_key is None:
             raise LabError(
@@ -52,7 +53,7 @@ class YouTube:
         service = build(
             "youtube",
             "v3",
-            # Given instead of credentials, so that the library does not search this machine for credentials.
+            # `http` is passed so that the library does not search this machine for credentials.
             http=new_http(endpoint),
             client_options={"api_endpoint": endpoint},
             static_discovery=True,
@@ -76,7 +77,7 @@ class YouTube:
 
     @property
     def now(self) -> datetime:
-        """The server's time at its last answer (UTC). The lab uses it instead of this machine's clock."""
+        """The server's time at its last answer (UTC). The lab uses this time instead of this machine's clock."""
         return self._transport.now
 
     def chart(self, category_id: int, region: str, niche: str) -> list[VideoRecord] | None:
@@ -98,9 +99,11 @@ class YouTube:
         language: str | None = None,
         order: str = "viewCount",
     ) -> Page[SearchHit]:
-        """Return one page of the videos of a category published from `after` on and, if given, before `before`.
+        """Return one page of the videos of a category that were published from `after` on and, if given, before
+        `before`.
 
-        `order` is "viewCount" for the most viewed first or "date" for the newest first. A search returns at most 500 items.
+        `order` is "viewCount" for the most viewed videos first, or "date" for the newest first. A search returns at
+        most 500 items.
         """
         filters = {"publishedBefore": _utc_text(before)} if before else {}
         filters |= {"relevanceLanguage": language} if language else {}
@@ -121,7 +124,7 @@ class YouTube:
         return Page(answers.parse_items(_items(answer), answers.parse_hit), answers.next_page_token(answer.body))
 
     def channels(self, channel_ids: Sequence[str]) -> list[ChannelRecord]:
-        """Return the channels that exist. Takes at most 50 ids."""
+        """Return the records of the channels that exist. At most 50 ids may be given."""
         answer = self._call(
             UNITS,
             self._service.channels().list(part=_CHANNEL_PARTS, id=",".join(channel_ids), maxResults=PAGE_SIZE),
@@ -129,13 +132,13 @@ class YouTube:
         return answers.parse_items(_items(answer), lambda item: answers.parse_channel(item, answer.at))
 
     def channel_of(self, handle: str) -> ChannelRecord | None:
-        """Return the channel with a handle such as `@name`, or None if there is none."""
+        """Return the channel with a handle such as `@name`, or None if there is no such channel."""
         answer = self._call(UNITS, self._service.channels().list(part=_CHANNEL_PARTS, forHandle=handle))
         records = answers.parse_items(_items(answer), lambda item: answers.parse_channel(item, answer.at))
         return records[0] if records else None
 
     def uploads(self, playlist: str, cursor: str | None = None) -> Page[Upload]:
-        """Return one page of an uploads playlist, newest first.
+        """Return one page of an uploads playlist. The newest uploads come first.
 
         Raises `YouTubeError` with `Trouble.NOT_FOUND` if the playlist no longer exists.
         """
@@ -148,7 +151,7 @@ class YouTube:
         return Page(answers.parse_items(_items(answer), answers.parse_upload), answers.next_page_token(answer.body))
 
     def videos(self, video_ids: Sequence[str], niche: str) -> list[VideoRecord]:
-        """Return the current facts of the videos that exist and are public. Takes at most 50 ids."""
+        """Return the current facts of the videos that exist and are public. At most 50 ids may be given."""
         return self._list_videos(niche, id=",".join(video_ids))
 
     def _list_videos(self, niche: str, **selection: str) -> list[VideoRecord]:
@@ -159,23 +162,23 @@ class YouTube:
         return answers.parse_items(_items(answer), lambda item: answers.parse_video(item, niche, answer.at))
 
     def statistics(self, video_ids: Sequence[str]) -> tuple[list[Counts], datetime]:
-        """Return the counts of the videos that exist, and the time of the counts.
+        """Return the counts of the videos that exist, and the time of the counts. At most 50 ids may be given.
 
-        Takes at most 50 ids. This call has a quota bucket of its own.
+        This kind of call has a quota bucket of its own.
         """
         request = self._service.videos().batchGetStats(part="statistics", id=",".join(video_ids))
         answer = self._call(STATS, request)
         return answers.parse_items(_items(answer), answers.parse_counts), answer.at
 
     def existing_videos(self, video_ids: Sequence[str]) -> set[str]:
-        """Return the ids of the videos that are public. Takes at most 50 ids.
+        """Return the ids of the videos that are public. At most 50 ids may be given.
 
-        Only ids are read, so a video whose other facts are unreadable still counts as existing.
+        Only ids are read. So a video whose other facts cannot be read still counts as existing.
         """
         return self._existing(self._service.videos(), video_ids)
 
     def existing_channels(self, channel_ids: Sequence[str]) -> set[str]:
-        """Return the ids of the channels that exist. Takes at most 50 ids."""
+        """Return the ids of the channels that exist. At most 50 ids may be given."""
         return self._existing(self._service.channels(), channel_ids)
 
     def _existing(self, resource: Any, ids: Sequence[str]) -> set[str]:
@@ -183,7 +186,8 @@ class YouTube:
         return {str(item["id"]) for item in _items(answer) if isinstance(item, dict) and "id" in item}
 
     def may_train(self, video_id: str) -> bool:
-        """Return whether the uploader allows everybody to train on the video. False if YouTube does not know the video."""
+        """Return whether the uploader allows everybody to train on the video. Return False if there is no such
+        video."""
         try:
             return answers.may_train(self._call(UNITS, self._service.videoTrainability().get(id=video_id)).body)
         except YouTubeError as error:
@@ -193,7 +197,7 @@ class YouTube:
 
 
 def _items(answer: ApiAnswer) -> list[Json]:
-    """Return the items of an answer. An answer without results may lack the key `items`."""
+    """Return the items of an answer. If there are no results, the answer may lack the key `items`."""
     items = answer.body.get("items", [])
     return items if isinstance(items, list) else []
 

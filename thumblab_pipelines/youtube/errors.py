@@ -1,6 +1,7 @@
-"""Errors of calls to YouTube, sorted by what helps.
+"""Errors of calls to YouTube, grouped by what helps against them.
 
-What helps is a short wait, the next day, another API key, or nothing.
+A short wait helps against some errors. A wait until the next day, or another API key, helps against others. Nothing
+helps against the rest.
 """
 
 import json
@@ -13,7 +14,10 @@ from thumblab_core.errors import LabError
 
 
 class Trouble(StrEnum):
-    """Kinds of error. A short wait helps with `RATE`, `SERVER` and `TIMEOUT`; `DAILY_QUOTA` lasts until the daily reset."""
+    """Kinds of error. A short wait helps with `RATE`, `SERVER` and `TIMEOUT`.
+
+    `DAILY_QUOTA` lasts until YouTube resets the quota of the day.
+    """
 
     DAILY_QUOTA = "daily quota"
     RATE = "rate"
@@ -26,7 +30,7 @@ class Trouble(StrEnum):
 
 _TRANSIENT = frozenset({Trouble.RATE, Trouble.SERVER, Trouble.TIMEOUT})
 
-# Reasons that Google sends in error bodies, by the kind of error they mean.
+# The following sets hold the reasons that Google sends in error bodies. Each set belongs to one kind of error.
 _DAILY = {"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"}
 _RATE = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
 _KEY = {
@@ -57,7 +61,7 @@ _SERVER = {"backendError", "internalError", "processingFailure"}
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error answer of the API: its HTTP status, reason and message. The API key is removed from the texts."""
+    """An error answer of the API: its HTTP status, reason and message. The API key is removed from these texts."""
 
     trouble: Trouble
     status: int
@@ -66,10 +70,10 @@ class Refusal:
 
 
 class YouTubeError(LabError):
-    """YouTube refused a call or could not be reached.
+    """Error of a call that YouTube refused, or that did not reach YouTube.
 
-    `reason` is the API's own code for the refusal, such as `playlistNotFound`, or empty. `transient` is True if trying again
-    may help.
+    `reason` is the API's own code for the refusal, such as `playlistNotFound`, or empty. `transient` is True if another
+    try may help.
     """
 
     def __init__(self, message: str, trouble: Trouble, reason: str = "", retry_after_s: float | None = None) -> None:
@@ -81,14 +85,14 @@ class YouTubeError(LabError):
 
 
 def redact(text: str, secret: str) -> str:
-    """Replace the key in a text by `[key]`, also where the key is percent-encoded as in a URL."""
+    """Replace the key in a text by `[key]`. The key is also replaced where it is percent-encoded, as in a URL."""
     for spelling in {secret, quote(secret, safe="")}:
         text = text.replace(spelling, "[key]")
     return text
 
 
 def classify(status: int, content: bytes, secret: str) -> Refusal:
-    """Classify an error answer by its body, or by its HTTP status if the body has no known reason.
+    """Classify an error answer by its body. If the body has no known reason, classify it by its HTTP status.
 
     `str(HttpError)` is never used, because it contains the URL of the call.
     """
@@ -114,7 +118,7 @@ def classify(status: int, content: bytes, secret: str) -> Refusal:
 
 
 def explain(refusal: Refusal, tries: int) -> str:
-    """Return one sentence for the user that says what happened and what to do. `tries` is the number of tries made."""
+    """Return one sentence that tells the user what happened and what to do. `tries` is the number of tries made."""
     details = " ".join(str(part) for part in (refusal.status, refusal.reason) if part)
     details += f": {refusal.message}" if refusal.message else ""
     match refusal.trouble:
@@ -126,7 +130,7 @@ def explain(refusal: Refusal, tries: int) -> str:
         case Trouble.RATE:
             return f"YouTube asks the lab to slow down ({details}) and {tries} tries failed; run again in a few minutes"
         case Trouble.SERVER:
-            return f"YouTube has trouble of its own ({details}) and {tries} tries failed; run again later"
+            return f"YouTube has a problem of its own ({details}) and {tries} tries failed; run again later"
         case Trouble.TIMEOUT:
             return f"YouTube took too long ({details}) and {tries} tries failed; run again later"
         case Trouble.NOT_FOUND:
@@ -140,7 +144,10 @@ def explain(refusal: Refusal, tries: int) -> str:
 
 
 def _read(content: bytes) -> tuple[list[str], str, list[str]]:
-    """Return the reasons, the message, and the names and units of quota limits. Accepts every form of error body."""
+    """Return the reasons, the message, and the names and units of the quota limits in an error body.
+
+    Every form of error body is accepted.
+    """
     try:
         error = json.loads(content)["error"]
     except (ValueError, KeyError, TypeError):

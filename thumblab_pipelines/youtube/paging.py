@@ -1,7 +1,7 @@
-"""Read lists that YouTube gives page by page, with a guard against lists that never end.
+"""Read lists that YouTube gives page by page. Reading stops early if a list seems never to end.
 
-YouTube may send the same page token again and again, or page after page without items. Reading such a list to its end would
-spend the day's quota.
+YouTube may send the same page token again and again. It may also send page after page without items. To read such a
+list to its end would spend the quota of the day.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -14,23 +14,25 @@ MAX_PAGES_WITHOUT_NEW_ITEMS = 5
 """Reading stops after this many pages in a row without a new item."""
 
 MAX_PAGES = 400
-"""No list is longer: an uploads playlist ends at 20,000 videos, with 50 on a page."""
+"""The most pages of any list. An uploads playlist ends at 20,000 videos, with 50 on a page."""
 
 MAX_SEARCH_PAGES = 10
-"""A search returns at most 500 items, with 50 on a page."""
+"""The most pages of a search. A search returns at most 500 items, with 50 on a page."""
 
 
 class Paging(Generic[T]):
     """The reading position in one list, and the keys of the items that were read.
 
-    `what` names the list in remarks. `key` returns the key of an item: an item is new if no earlier page had its key. An
-    item with the key None, such as a private video, is never new. Reading starts at the first page, or where an earlier
-    process stopped: after `pages` pages, at the token `cursor`. `most` limits the number of pages.
+    `what` is the name of the list in remarks. `key` returns the key of an item. An item is new if no earlier page had
+    its key. An item with the key None, such as a private video, is never new.
+
+    Reading starts at the first page, or where an earlier process stopped. That process had read `pages` pages, and
+    `cursor` is the token of the next page. `most` limits the number of pages.
 
     Attributes
     ----------
-    cursor : token of the next page to read; None at the end of the list.
-    remark : why reading stopped before YouTube ended the list, else None.
+    cursor : token of the next page to read. None at the end of the list.
+    remark : why the list was given up before YouTube ended it, or None.
     """
 
     def __init__(
@@ -70,10 +72,10 @@ class Paging(Generic[T]):
         return list(fresh.values())
 
     def refused(self, error: YouTubeError) -> None:
-        """End the list if YouTube refused a token that it gave itself. Raise any other error again."""
+        """End the list if YouTube refused a page token that YouTube itself had given. Raise any other error again."""
         if error.trouble is not Trouble.REQUEST or not error.reason or self.cursor is None:
             raise error
-        self._stop(f"YouTube refused its own token for the next page ({error.reason})")
+        self._stop(f"YouTube refused the token that it had given for the next page ({error.reason})")
 
     def _stop(self, reason: str) -> None:
         self.cursor = None

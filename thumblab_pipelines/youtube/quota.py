@@ -1,7 +1,7 @@
-"""The quota ledger: the calls that the lab may still make to YouTube today. All runs share it through PostgreSQL.
+"""The quota ledger. It counts the calls that the lab may still make to YouTube today. All runs share it in PostgreSQL.
 
-A call is reserved before it is made, so two runs never use the same unit. If a run is killed, at worst its last reserved
-calls were not made. Days are days in California, where YouTube resets the quota at midnight.
+A call is reserved before it is made, so two runs never use the same unit. If a run is killed, it may have reserved some
+calls that it did not make. A day is a day in California, where YouTube resets the quota at midnight.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,8 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
 UNITS, SEARCHES, STATS = "units", "searches", "stats"
-"""The quota buckets since June 2026. search.list and videos.batchGetStats have one each; all other calls share the units."""
+"""The quota buckets since June 2026. search.list and videos.batchGetStats have one bucket each. All other calls share
+the bucket of the units."""
 BUCKETS = (UNITS, SEARCHES, STATS)
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
@@ -36,7 +37,7 @@ UPDATE quota_ledger SET exhausted_at = :now WHERE day = :day AND bucket = :bucke
 
 
 class QuotaError(LabError):
-    """The quota of a bucket is spent. YouTube resets it at `until` (UTC)."""
+    """Error of a call whose quota bucket is spent. YouTube resets the bucket at `until` (UTC)."""
 
     def __init__(self, bucket: str, until: datetime, why: str) -> None:
         super().__init__(f"{why}; what was collected is kept. Run again after {until:%Y-%m-%d %H:%M} UTC to continue")
@@ -48,7 +49,7 @@ class QuotaError(LabError):
 class Balance:
     """The state of a bucket on one day.
 
-    `exhausted` is True if YouTube said that the bucket is empty. Then no call is left, whatever `spent` says.
+    `exhausted` is True if YouTube said that the bucket is empty. Then no call is left, whatever the value of `spent`.
     """
 
     bucket: str
@@ -58,23 +59,23 @@ class Balance:
 
     @property
     def left(self) -> int:
-        """Calls that can still be made on this day."""
+        """The number of calls that can still be made on this day."""
         return 0 if self.exhausted else max(0, self.limit - self.spent)
 
 
 @dataclass(frozen=True)
 class Spending:
-    """The calls that a run spent per bucket, and the balances at its end."""
+    """The calls that a run spent per bucket, and the balances at the end of the run."""
 
     spent: dict[str, int]
     balances: list[Balance]
 
 
 class Ledger:
-    """Reserves calls in the lab's database. `spent` counts the reservations of this object, per bucket.
+    """Ledger that reserves calls in the lab's database. `spent` counts the reservations of this object, per bucket.
 
-    `keep` is the number of calls per bucket that this ledger leaves to others. A crawl uses it to leave enough calls for the
-    daily refresh.
+    `keep` is the number of calls per bucket that this ledger leaves to others. A crawl uses it to leave enough calls
+    for the daily refresh.
     """
 
     def __init__(self, engine: Engine, limits: Mapping[str, int], keep: Mapping[str, int] | None = None) -> None:
@@ -105,13 +106,16 @@ class Ledger:
         self._count(bucket, 1)
 
     def give_back(self, bucket: str, now: datetime) -> None:
-        """Cancel one reservation, for a call that YouTube did not count."""
+        """Cancel the reservation of a call that YouTube did not count."""
         with self._engine.begin() as connection:
             connection.execute(_GIVE_BACK, {"day": pacific_day(now), "bucket": bucket})
         self._count(bucket, -1)
 
     def exhaust(self, bucket: str, now: datetime) -> QuotaError:
-        """Record that YouTube says the bucket is empty, so that no run calls again today. Return the error to raise."""
+        """Record that YouTube says the bucket is empty, so that no run makes a call from it again today.
+
+        Return the error to raise.
+        """
         self.give_back(bucket, now)
         with self._engine.begin() as connection:
             connection.execute(_EXHAUST, {"day": pacific_day(now), "bucket": bucket, "now": now})

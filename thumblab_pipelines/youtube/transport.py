@@ -1,6 +1,7 @@
 """Make calls with google-api-python-client.
 
-Each call is reserved in the quota ledger first and repeated if waiting may help. Its answer is dated by the server.
+Each call is first reserved in the quota ledger. It is repeated if waiting may help. Its answer carries the server's
+time.
 """
 
 import threading
@@ -23,17 +24,17 @@ _LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class ApiAnswer:
-    """The body of an answer, and the server's time of the answer, which is the time of its counts (UTC)."""
+    """The body of an answer, and the server's time of the answer (UTC). Counts in the body are as of this time."""
 
     body: Json
     at: datetime
 
 
 class Transport:
-    """Makes calls to one endpoint. Any number of threads may share it.
+    """Transport of calls to one endpoint. Any number of threads may share it.
 
-    Each thread has its own connections, because httplib2 is not thread-safe. The API key is sent in a header and never in a
-    URL, because URLs end up in logs, errors and proxies.
+    Each thread has its own connections, because httplib2 is not thread-safe. The API key is sent in a header and never
+    in a URL, because URLs appear in logs, errors and proxies.
     """
 
     def __init__(self, endpoint: str, secret: str, ledger: Ledger, first_wait_s: float) -> None:
@@ -61,7 +62,7 @@ class Transport:
         self._thread_local = threading.local()
 
     def call(self, bucket: str, request: Any) -> ApiAnswer:
-        """Reserve a call, make it, and try again if waiting may help. Raises `YouTubeError` or `QuotaError`."""
+        """Reserve a call, make it, and repeat it if waiting may help. Raises `YouTubeError` or `QuotaError`."""
         request.headers["X-Goog-Api-Key"] = self._secret
         request.add_response_callback(self._read_server_time)
 
@@ -90,7 +91,7 @@ class Transport:
             body = None
         except _connection_errors() as error:
             raise self._connection_error(error) from None
-        if not isinstance(body, dict):  # the library returns a body that is not JSON unchanged
+        if not isinstance(body, dict):  # If a body is not JSON, the library returns it unchanged.
             raise YouTubeError(
                 f"the server at {self._endpoint} does not speak YouTube's API (no JSON); check whether a proxy or a "
                 "sign-in page answers instead",
@@ -113,10 +114,10 @@ class Transport:
         )
 
     def _retry(self, attempt: Callable[[], Any]) -> Any:
-        """Call `attempt` until it succeeds, raises a lasting error, or has failed `_TRIES` times.
+        """Call `attempt` until it succeeds, raises an error that waiting cannot help, or has failed `_TRIES` times.
 
-        Waits have full jitter, so that many clients do not return at the same moment. A wait is at least what the server
-        asked for, up to one minute.
+        The waits are random up to a growing limit, so that many clients do not call again at the same moment. If the
+        server asks for a wait, the wait is at least that long, but never more than one minute.
         """
         from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -144,9 +145,9 @@ class Transport:
         return http
 
     def fetch_server_time(self) -> None:
-        """Read the server's time from the `Date` header of any answer.
+        """Read the server's time from the `Date` header of an answer.
 
-        The request names a path outside the API, so it costs no quota. Its answer is a 404, which has a date too.
+        The request is for a path outside the API, so it costs no quota. The answer is a 404, which has the header too.
         """
 
         def attempt() -> None:
@@ -170,10 +171,11 @@ def new_http(endpoint: str) -> Any:
     """Return connections for one thread."""
     import httplib2
 
-    # httplib2 requires proxy support as soon as a proxy is set, even if `no_proxy` excludes this host.
+    # If a proxy is set, httplib2 needs proxy support, even if `no_proxy` excludes this host. So a loopback host gets no
+    # proxy.
     local = is_loopback(urlsplit(endpoint).hostname or "")
     http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=None if local else httplib2.proxy_info_from_environment)
-    http.follow_redirects = False  # a redirect would send the key to another host
+    http.follow_redirects = False  # A redirect would send the key to another host.
     return http
 
 

@@ -1,4 +1,4 @@
-"""Page through the uploads of a channel, newest first, as YouTube lists them in a playlist."""
+"""Page through the uploads of a channel. YouTube lists them in a playlist, the newest first."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,9 +10,9 @@ from thumblab_pipelines.youtube.paging import Paging, pages
 
 
 def upload_paging(channel_id: str, pages: int = 0, cursor: str | None = None) -> Paging[Upload]:
-    """Return the paging over a channel's public uploads, from the first page or from where an earlier run left it.
+    """Return the paging over a channel's public uploads, from the first page or from where an earlier run stopped.
 
-    An upload without a date is private and is not returned.
+    An upload without a date is private, and is left out.
     """
     return Paging(
         f"the list of uploads of {channel_id}",
@@ -23,13 +23,15 @@ def upload_paging(channel_id: str, pages: int = 0, cursor: str | None = None) ->
 
 
 def published_since(uploads: Sequence[Upload], oldest: datetime) -> list[Upload]:
-    """Return the uploads that were published at the moment or later."""
+    """Return the uploads that were published at the moment `oldest` or later."""
     return [item for item in uploads if item.published_at and item.published_at >= oldest]
 
 
 def concerns_this_list(error: YouTubeError) -> bool:
-    """Whether YouTube refuses this list alone. An error without a reason of YouTube's says nothing about the
-    channel."""
+    """Return whether YouTube refuses this list alone.
+
+    An error without a reason code from YouTube says nothing about the channel.
+    """
     return error.trouble is Trouble.NOT_FOUND or (error.trouble is Trouble.REQUEST and bool(error.reason))
 
 
@@ -40,11 +42,11 @@ def newest_uploads(
 
     Args:
         youtube: The client.
-        channel_id: The channel, for remarks.
-        playlist: The channel's uploads playlist. If it no longer exists, it has no videos.
-        limit: How many ids to return at most.
-        remarks: Whatever is unusual about the list is appended here.
-        oldest: Leave out what was published before, because it has left the library.
+        channel_id: The id of the channel, for remarks.
+        playlist: The channel's uploads playlist. A playlist that no longer exists counts as empty.
+        limit: The number of ids that are returned at most.
+        remarks: The list to which a sentence is appended if the playlist was not read as usual.
+        oldest: Videos that were published before this moment are left out, because they are too old for the library.
     """
     paging = upload_paging(channel_id)
     video_ids: list[str] = []

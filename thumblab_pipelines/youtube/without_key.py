@@ -1,4 +1,4 @@
-"""What a lab without an API key can leave undone: a niche that holds nothing of YouTube's needs no question to it."""
+"""Decide whether a lab without an API key must ask YouTube. A niche without data from YouTube needs no call."""
 
 from sqlalchemy import text
 
@@ -11,13 +11,13 @@ _HOLDS_YOUTUBE_DATA = text("""
 
 
 def reason_not_to_ask(lab: Lab, niche: str) -> str | None:
-    """Return why YouTube is not asked about the niche: no key is set, and the lab has nothing of YouTube's in it.
+    """Return why YouTube is not asked about the niche, or None if it has to be asked.
 
-    Return None if YouTube has to be asked.
+    YouTube is not asked if no API key is set and the lab holds nothing from YouTube in this niche.
     """
     if lab.settings.youtube_api_key is not None:
         return None
     with lab.engine.connect() as connection:
         if connection.execute(_HOLDS_YOUTUBE_DATA, {"niche": niche}).scalar_one():
             return None
-    return f"no YouTube API key is set, and {niche} has no videos from YouTube: YouTube was not asked"
+    return f"no YouTube API key is set, and {niche} has no videos from YouTube; so YouTube was not asked"

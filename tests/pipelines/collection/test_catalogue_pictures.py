@@ -118,7 +118,7 @@ def test_a_device_a_pipe_or_a_huge_file_is_named_before_it_is_read(
     assert stored(lab) == {"good"}
     problems = {p.video_id: p.problem for p in report.problems}
     assert "1,048,576.0 MiB; at most" in problems["huge"]
-    assert "no file but a pipe or a device" in problems["pipe"]
+    assert "it is a pipe or a device, not a file" in problems["pipe"]
     assert "is outside" in problems["zero"]
     assert "cannot be read" in problems["socket"]
 

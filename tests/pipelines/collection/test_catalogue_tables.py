@@ -46,7 +46,10 @@ def test_a_table_without_the_optional_columns_is_read_with_a_remark(lab: Lab, ta
     table.add("good")
     table.write(table.text(list(REQUIRED)))
     report = table.read(lab)
-    assert report.remarks == ["no column duration_s: imported without", "no column tags: imported without"]
+    assert report.remarks == [
+        "there is no column duration_s; the videos were imported without it",
+        "there is no column tags; the videos were imported without it",
+    ]
     with lab.engine.connect() as connection:
         row = connection.execute(select(videos)).one()
     assert (row.duration_s, row.tags) == (None, [])
@@ -183,7 +186,7 @@ def test_dates_are_read_as_pandas_writes_them_and_others_are_named(lab: Lab, tab
 
 def test_a_table_that_is_a_pipe_is_an_error_at_once(lab: Lab, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "videos.csv")
-    with pytest.raises(LabError, match="it is no file"):
+    with pytest.raises(LabError, match="it is not a file"):
         import_catalogue(lab, tmp_path)
 
 

@@ -36,7 +36,7 @@ def test_token_is_sent_only_to_the_api_whatever_the_url_of_a_report(owner: Owner
             )  # type: ignore[misc]
             owner.emulator.inject(with_other_url, endpoint="reports")
             owner.emulator.reach_reports = [report(DAY, (A, 10, 0.1))]
-            assert "would give the owner's token away" in str(import_error(owner))
+            assert "the other server would get the owner's token" in str(import_error(owner))
         for endpoint in ("download", "reports", "token"):
             redirect = Reply(302, "text/plain", b"", {"Location": elsewhere})
             owner.emulator.inject(Fault(instead=lambda _, redirect=redirect: redirect), endpoint=endpoint)  # type: ignore[misc]
@@ -60,7 +60,7 @@ CREDENTIALS = {
     "a list": ("[]", "is not a JSON file"),
     "the client": ({"installed": {"client_secret": CLIENT_SECRET}}, "is an OAuth client file"),
     "a service account": ({"type": "service_account", "private_key": CLIENT_SECRET}, "is a service account"),
-    "another type": ({"type": "external_account", "client_secret": CLIENT_SECRET}, "has another type"),
+    "another type": ({"type": "external_account", "client_secret": CLIENT_SECRET}, "does not have the type"),
     "no token": ({"type": "authorized_user", "client_id": "i", "client_secret": CLIENT_SECRET}, "lacks refresh_token"),
 }
 

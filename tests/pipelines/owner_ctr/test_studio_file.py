@@ -92,7 +92,8 @@ def test_all_tables_of_a_zip_are_read_and_the_row_with_the_most_impressions_is_u
         c: (300, 0.03),
     }
     assert report.remarks == [
-        "1 rows repeat a video of another of the 2 tables; the row with the most impressions was used for each video"
+        "1 rows repeat a video that is in another of the 2 tables; for each video, the row with the most impressions "
+        "was used"
     ]
     assert [problem.problem for problem in report.problems] == [
         "has no impressions and therefore no click-through rate (in Content 1/Table data.csv)"

@@ -109,7 +109,7 @@ LASTING: dict[str, tuple[Any, Trouble, str]] = {
     "rate, 403": (TRANSIENT["rate, 403"], Trouble.RATE, "YouTube asks the lab to slow down (403 rateLimitExceeded"),
     "rate of a user": (TRANSIENT["rate of a user"], Trouble.RATE, "slow down (403 userRateLimitExceeded"),
     "rate, 429 per minute": (TRANSIENT["rate, 429 per minute"], Trouble.RATE, "slow down (429 rateLimitExceeded"),
-    "500": (TRANSIENT["500"], Trouble.SERVER, "YouTube has trouble of its own (500 backendError"),
+    "500": (TRANSIENT["500"], Trouble.SERVER, "YouTube has a problem of its own (500 backendError"),
     "503": (TRANSIENT["503"], Trouble.SERVER, "trouble of its own (503 backendError"),
     "502 in HTML": (TRANSIENT["502 in HTML"], Trouble.SERVER, "trouble of its own (502)"),
     "a sign-in page": (

@@ -1,6 +1,6 @@
 """The client for the YouTube Reporting API v1.
 
-A reporting job makes a reach report for each day. YouTube keeps a report for 60 days, and a newer report of the same day
+A reporting job makes one reach report for each day. YouTube keeps a report for 60 days. A newer report of the same day
 replaces it. Reference: https://developers.google.com/youtube/reporting/v1/reports (read in autumn 2026).
 """
 
@@ -18,10 +18,10 @@ from thumblab_pipelines.youtube.paging import Paging, pages
 
 REPORT_TYPE = "channel_reach_basic_a1"
 LARGEST_REPORT = 64 * 2**20
-"""Bytes. A row has about 70, so a report of this size has about a million videos."""
+"""The largest report that is read, in bytes. A row has about 70 bytes, so this is about a million videos."""
 
 _PAGE = 200
-"""Items per page of a list."""
+"""The number of items on a page of a list."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """A report that can be downloaded. It covers the day from `starts_at` to `ends_at` and was made at `created_at`."""
+    """A report that can be downloaded.
+
+    It covers the day from `starts_at` to `ends_at`, and YouTube made it at `created_at`.
+    """
 
     report_id: str
     job_id: str
@@ -46,17 +49,20 @@ class Report:
 
 
 class ReachReports:
-    """Client for one thread, signed in as the owner of a channel. Use it in a `with` block."""
+    """Client for one thread that is signed in as the owner of a channel. It must be used in a `with` block."""
 
     def __init__(self, session: OwnerSession) -> None:
         self._session = session
         self._jobs = session.build("youtubereporting", "v1").jobs()
         self.remarks: list[str] = []
-        """One sentence for each list that was not read to its end, because YouTube did not end it."""
+        """One sentence for each list that was given up before YouTube ended it."""
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:
-        """Return a client that signs in with the file of the settings. Raises `LabError` if there is no usable file."""
+        """Return a client that signs in with the file of the settings.
+
+        Raises `LabError` if there is no file that can be used.
+        """
         return cls(OwnerSession(settings, OwnerCredentials.of(settings)))
 
     def __enter__(self) -> Self:
@@ -66,7 +72,7 @@ class ReachReports:
         self._session.close()
 
     def ensure_job(self) -> Job:
-        """Return the channel's job for reach reports; create it if there is none. Raises `YouTubeError`."""
+        """Return the channel's job for reach reports. Create the job if there is none. Raises `YouTubeError`."""
         job = self._find_job()
         if job is not None:
             return job
@@ -74,20 +80,22 @@ class ReachReports:
         try:
             return _job(self._session.call(self._jobs.create(body=body)), new=True)
         except YouTubeError as error:
-            # Another run may have created the job, or the first try did and only its answer was lost.
+            # A job may exist in spite of the error. Another run may have created it, or only the answer to this call
+            # was lost.
             job = self._find_job()
             if job is None:
                 raise error from None
             return job
 
     def reports(self, job: Job) -> list[Report]:
-        """Return every report that can be downloaded now, of at most 60 days. Raises `YouTubeError`."""
+        """Return every report that can be downloaded now, from at most 60 days. Raises `YouTubeError`."""
         return [_report(item, job) for item in self._items(self._jobs.reports(), "reports", jobId=job.job_id)]
 
     def download(self, report: Report) -> bytes:
         """Download the CSV of a report.
 
-        Raises `YouTubeError` if the call fails, and `LabError` if the URL is not of this API or the report is too large.
+        Raises `YouTubeError` if the call fails. Raises `LabError` if the URL is not of this API, or if the report is
+        too large.
         """
         return self._session.read(report.url, LARGEST_REPORT)
 
@@ -100,7 +108,7 @@ class ReachReports:
         return None
 
     def _items(self, resource: Any, name: str, **parameters: str) -> Iterator[dict[str, Any]]:
-        """Yield every item of a list once. `parameters` are passed to each call."""
+        """Yield every item of a list once. `parameters` are sent with each call."""
 
         def ask(cursor: str | None) -> Page[dict[str, Any]]:
             body = self._session.call(resource.list(pageSize=_PAGE, pageToken=cursor, **parameters))

@@ -14,12 +14,12 @@ from thumblab_core.settings import Settings
 
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a token
 _LARGEST_FILE = 64 * 2**10
-_GUIDE = "docs/own-channel.md says how to make one"
+_GUIDE = "docs/own-channel.md says how to make the sign-in file"
 
 
 @dataclass(frozen=True)
 class OwnerCredentials:
-    """Credentials of a channel's owner. Its `repr` contains neither of the two secrets."""
+    """Credentials of a channel's owner. Their `repr` contains neither the client secret nor the refresh token."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -30,8 +30,8 @@ class OwnerCredentials:
     def of(cls, settings: Settings) -> Self:
         """Read the file that `THUMBLAB_YOUTUBE_OWNER_CREDENTIALS` names.
 
-        If `THUMBLAB_YOUTUBE_ENDPOINT` is set, tokens come from that endpoint, whatever `token_uri` the file has. Raises
-        `LabError` if the file cannot be used. The message never quotes the content of the file.
+        If `THUMBLAB_YOUTUBE_ENDPOINT` is set, tokens come from this endpoint. The `token_uri` of the file is then
+        ignored. Raises `LabError` if the file cannot be used. The message never quotes the content of the file.
         """
         path = settings.youtube_owner_credentials
         if path is None:
@@ -48,7 +48,7 @@ class OwnerCredentials:
         return cls(fields["client_id"], fields["client_secret"], fields["refresh_token"], token_uri)
 
     def redact(self, text: str, *more: str | None) -> str:
-        """Replace the secrets, and those in `more`, by `[secret]` in a text."""
+        """Return the text with the secrets replaced by `[secret]`. `more` are further secrets to replace."""
         for secret in (self.client_secret, self.refresh_token, *more):
             if secret:
                 text = text.replace(secret, "[secret]")
@@ -66,7 +66,8 @@ def _read(path: Path) -> dict[str, str]:
         ) from None
     try:
         content = json.loads(data) if len(data) <= _LARGEST_FILE else None
-    except (ValueError, RecursionError):  # raised with `from None` below, because this error quotes the file
+    # This error quotes the file. So the LabError below is raised `from None`.
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise LabError(f"{path} is not a JSON file with credentials; {_GUIDE}") from None
@@ -74,13 +75,13 @@ def _read(path: Path) -> dict[str, str]:
         raise LabError(
             f"{path} is an OAuth client file, but the file of a sign-in with this client is needed; {_GUIDE}"
         )
-    kind = content.get("type", "authorized_user")  # google-auth writes such files without `type`
+    kind = content.get("type", "authorized_user")  # google-auth writes such files without `type`.
     if kind == "service_account":
         raise LabError(
-            f"{path} is a service account, which YouTube does not accept; the channel's owner must sign in: {_GUIDE}"
+            f"{path} is a service account, which YouTube does not accept; the channel's owner must sign in; {_GUIDE}"
         )
     if kind != "authorized_user":
-        raise LabError(f"{path} has another type than authorized_user; {_GUIDE}")
+        raise LabError(f"{path} does not have the type authorized_user; {_GUIDE}")
     needed = ("client_id", "client_secret", "refresh_token")
     missing = [name for name in needed if not isinstance(content.get(name), str) or not content[name].strip()]
     if missing:

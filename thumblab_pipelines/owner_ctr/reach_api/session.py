@@ -1,6 +1,6 @@
-"""HTTP calls signed in as a channel's owner.
+"""HTTP calls that are signed in as a channel's owner.
 
-The session gets access tokens, repeats calls if waiting may help, and keeps secrets out of every error.
+The session gets access tokens, and repeats calls if waiting may help. It keeps secrets out of every error.
 """
 
 import json
@@ -19,7 +19,7 @@ from thumblab_pipelines.youtube.errors import Refusal, Trouble, YouTubeError, cl
 SCOPE = "https://www.googleapis.com/auth/yt-analytics.readonly"
 _REAL_ENDPOINT = "https://youtubereporting.googleapis.com/"
 _LARGEST_ERROR = 64 * 2**10
-"""Bytes of an error answer that are read."""
+"""At most this many bytes of an error answer are read."""
 
 _TIMEOUT_S = 30
 _TRIES = 5
@@ -30,13 +30,14 @@ T = TypeVar("T")
 
 
 class SignInError(YouTubeError):
-    """No access token could be obtained. google-auth has already tried again if that may help."""
+    """Error of a sign-in that gave no access token. google-auth has already repeated the call if this could help."""
 
 
 class OwnerSession:
     """A signed-in session for one thread.
 
-    It calls the real API, or the endpoint that `THUMBLAB_YOUTUBE_ENDPOINT` names, such as the emulator.
+    It calls the real API. If `THUMBLAB_YOUTUBE_ENDPOINT` is set, it calls this endpoint instead, for example the
+    emulator.
     """
 
     def __init__(self, settings: Settings, owner: OwnerCredentials) -> None:
@@ -80,23 +81,25 @@ class OwnerSession:
         )
 
     def call(self, request: Any) -> dict[str, Any]:
-        """Execute a request of a client from `build` and return the JSON of its answer. Raises `YouTubeError`."""
+        """Execute a request of a client from `build`. Return the JSON of the answer. Raises `YouTubeError`."""
         return self._retry(lambda: self._execute(request))
 
     def read(self, url: str, largest: int) -> bytes:
-        """Download a URL of this API, at most `largest` bytes.
+        """Download a URL of this API. At most `largest` bytes are read.
 
-        Raises `YouTubeError` if the call fails, and `LabError` if the URL is not of this API or the body is larger.
+        Raises `YouTubeError` if the call fails. Raises `LabError` if the URL is not of this API, or if the body is
+        larger.
         """
         if not self._is_own(url):
             raise LabError(
-                f"YouTube named {url[:100]!r} as the address of a report, which is not at {self.endpoint}; it was not "
-                "downloaded, because that would give the owner's token away"
+                f"YouTube named {url[:100]!r} as the address of a report, but this is not at {self.endpoint}; the "
+                "report was not downloaded, because the other server would get the owner's token"
             )
         return self._retry(lambda: self._download(url, largest))
 
     def _execute(self, request: Any) -> dict[str, Any]:
-        # request.execute() is not used, because it logs the server's error text before secrets can be removed from it.
+        # request.execute() is not used. It would log the server's error text before secrets can be removed from the
+        # text.
         try:
             response, content = self._signed_http.request(
                 request.uri, method=request.method, body=request.body, headers=request.headers
@@ -114,7 +117,8 @@ class OwnerSession:
         return body
 
     def _download(self, url: str, largest: int) -> bytes:
-        headers = {"Accept-Encoding": "identity"}  # no compression, so that the size limit applies to the bytes read
+        # There is no compression, so the size limit applies to the bytes that are read.
+        headers = {"Accept-Encoding": "identity"}
         body = bytearray()
         try:
             self._credentials.before_request(self._token_request, "GET", url, headers)
@@ -134,7 +138,7 @@ class OwnerSession:
         return bytes(body)
 
     def _is_own(self, url: str) -> bool:
-        """Return whether the URL has the address of this API, so that it may get the token."""
+        """Return whether the URL is at the address of this API. Only such a URL may get the token."""
         try:
             requested, own = urlsplit(url), urlsplit(self.endpoint)
             return _address(requested) == _address(own) and requested.username is None and requested.password is None
@@ -158,7 +162,7 @@ class OwnerSession:
                 "check the network and run again",
                 Trouble.TIMEOUT,
             )
-        # Only the error code is shown, because the text comes from the server and may contain anything.
+        # Only the error code is shown. The text of the error comes from the server and may contain anything.
         answer = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
         code = self._redact(str(answer.get("error", "no reason given")))[:60]
         if error.retryable:
@@ -187,7 +191,7 @@ def _address(url: SplitResult) -> tuple[str, str | None, int | None]:
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions of a call that gets no answer."""
+    """Return the types of the exceptions that a call raises if it gets no answer."""
     from http.client import HTTPException
 
     from google.auth.exceptions import GoogleAuthError
