@@ -10,7 +10,7 @@ from thumblab_pipelines.library.changes import resume, roll_back
 
 
 class RollBack(dg.Config):
-    """The release to serve. If `release_id` is empty, this is the release that was served before the current one."""
+    """The release to serve. If `release_id` is empty, it is the newest older release that was served before."""
 
     release_id: str = ""
     resume: bool = False
