@@ -107,8 +107,8 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
 def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
     """Serve an older release and hold it, so that no refresh replaces it. Return this release.
 
-    Without `release_id`, the release is chosen that was served last before the current one. Raises `LabError` if there
-    is no such release, or if it is damaged.
+    Without `release_id`, choose the newest release that was served before and is older than the served one. Raises
+    `LabError` if there is no such release, or if it is damaged.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served = lab.releases.serving.current_id(INDEX, niche)
