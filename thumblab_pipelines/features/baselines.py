@@ -18,7 +18,7 @@ ALL_AGES = "all"
 _MOST_SILENT = 0.5
 """Largest accepted share of channels whose median video has no views. Above it, the asset check fails."""
 
-# The view `ref_thumbnails` reads these medians. Ages are computed in the same way here and there.
+# The view `ref_thumbnails` reads these medians. The view and this query compute ages in the same way.
 _MEDIANS = f"""
 SELECT channel_id, COALESCE(age_band, :all_ages) AS age_band, count(*) AS video_count,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY view_count) AS median_views,

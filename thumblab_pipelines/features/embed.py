@@ -31,12 +31,12 @@ class Encoded:
     Attributes:
         had: number of thumbnails and titles that already had a vector. images: number of thumbnails that were encoded.
         titles: number of titles that were encoded. earlier: number of earlier thumbnails and titles that were encoded.
-        Their videos no longer show them, but training
-            uses them.
+        Videos no longer show them, but training uses
+            them.
         images_per_second: encoded thumbnails per second. The time includes reading, decoding, encoding and saving.
-        unreadable: a sentence for each thumbnail that could not be read. without: a sentence for each thumbnail or
-        title for which the encoder returned no valid vector, in this run or in
-            an earlier one.
+        unreadable: a sentence for each thumbnail that could not be read.
+        without: a sentence for each thumbnail or title for which the encoder returned no valid vector. Earlier runs
+            count too.
         encoder: the fingerprint of the image encoder.
         settled: the precision that this run chose for the encoder, and the reason. None if this run chose none.
     """
@@ -106,7 +106,7 @@ def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
 
 @dataclass
 class _Work:
-    """The pictures or titles of a niche, sorted by what one encoder has made of them.
+    """The pictures or titles of a niche, sorted by whether one encoder has given them a vector.
 
     `missing` are the ones to encode. `had` is the number of those that have a vector. `without` are the ids of videos
     for whose picture or title the encoder returned no valid vector before.
@@ -148,21 +148,21 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
 
 
 def _pictures(lab: Lab, niche: str) -> _Work:
-    """Return the work of the image encoder of the settings: the thumbnails of the niche."""
+    """Return the thumbnails of the niche, sorted for the image encoder of the settings."""
     encoder = image_encoder(lab.settings).fingerprint
     has_picture = and_(thumbnails.c.video_id == videos.c.video_id, thumbnails.c.sha256.is_not(None))
     return _work(lab, niche, encoder, thumbnails.c.sha256, videos.join(thumbnails, has_picture))
 
 
 def _titles(lab: Lab, niche: str) -> _Work:
-    """Return the work of the title encoder of the settings: the titles of the niche."""
+    """Return the titles of the niche, sorted for the title encoder of the settings."""
     encoder = title_encoder(lab.settings.title_encoder).fingerprint
     digest = func.encode(func.sha256(func.convert_to(videos.c.title, "UTF8")), "hex")
     return _work(lab, niche, encoder, digest, videos)
 
 
 def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source: FromClause) -> _Work:
-    """Return the pictures or titles of the niche as the work of an encoder.
+    """Return the pictures or titles of the niche, sorted into those with a vector, those without, and failures.
 
     `encoder` is a fingerprint. `source` is the table of the videos, or a join with it. `digest` is an SQL expression
     for the digest of the picture or title in a row of `source`.

@@ -76,6 +76,6 @@ def read_vectors(
 
 
 def _as_array(vectors: Sequence[bytes]) -> Vectors:
-    """Return the vectors as an array, float32 [n, d]. Each of the given vectors is the bytes of big-endian float32."""
+    """Return vectors as an array, float32 [n, d]. Each vector is given as bytes: big-endian float32 numbers."""
     numbers = np.frombuffer(b"".join(vectors), ">f4").astype(np.float32)
     return numbers.reshape(len(vectors), -1) if len(numbers) else np.zeros((len(vectors), 0), np.float32)

@@ -39,15 +39,13 @@ class FineTuneConfig:
                  "all" trains the whole tower. The ranker's heads are trained too. With `heads` "trained" they start
                  from the newest ranking model, with "fresh" they start at random.
     A step       A step uses `accumulate` batches of `pictures` pictures, and all training pairs within a batch. An
-    epoch
-                 shows each picture once.
+                 epoch shows each picture once.
     Step size    The optimiser is AdamW. The learning rate at the end of the tower is `encoder_rate`. For every block
                  below, it is multiplied by `layer_decay`. The learning rate of the heads is `heads_rate`. All rates
                  rise during the share `warm_up` of the steps, and then decay to zero along a cosine. Gradients are
                  clipped to the norm `clip_norm`.
     Pair loss    `pair_loss` is "ranknet" or "margin", with `margin` and `label_smoothing` as in `TrainConfig`. Only
-    pairs
-                 whose labels differ by at least `least_margin` are used.
+                 pairs whose labels differ by at least `least_margin` are used.
     Disk         Activations of the frozen blocks are stored on the disk if they take at most `activations_gib` GiB.
     """
 

@@ -28,7 +28,10 @@ from thumblab_pipelines.training.fitting import learning_rate
 from thumblab_pipelines.training.losses import pair_loss
 
 Listener = Callable[[str, int, int], None]
-"""A function that gets a text with the epoch and its loss so far, the number of finished steps, and of all steps."""
+"""A function that reports progress.
+
+Its arguments are a text with the epoch and its loss so far, the number of finished steps, and the number of all steps.
+"""
 
 Pairs = tuple[Rows, Rows]
 """Winners [p] and losers [p], as rows of the dataset."""

@@ -65,7 +65,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the challenger is served, and why. `comparison` is None if the two models were not compared."""
+    """The decision whether the challenger is served, and its reason. Without a comparison, `comparison` is None."""
 
     promoted: bool
     reason: str

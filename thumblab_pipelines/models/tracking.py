@@ -261,7 +261,7 @@ class Tracker:
 
 @cache
 def _http() -> httpx.Client:
-    """Return the HTTP client of the process. It is reused, because creating a client is slower than a call."""
+    """Return the HTTP client of the process. Creating a client reads all certificates, so it is created only once."""
     import httpx
 
     return httpx.Client(timeout=10, trust_env=False)

@@ -20,7 +20,7 @@ def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
     """Return an order [p] of the p pairs in which neighbouring pairs share videos.
 
     Videos are the nodes of a graph, and pairs are its edges. The reverse Cuthill-McKee order keeps connected nodes
-    together, which are the videos of a channel. It also puts neighbours close to each other, which are videos of the
+    together. These are the videos of a channel. It also puts neighbours close to each other. These are videos of the
     same weeks. The function needs neither channels nor dates for this.
     """
     from scipy.sparse import csr_array

@@ -14,26 +14,23 @@ class TrainConfig:
                  need longer than the pairwise head. Afterwards, the validation pairs choose how much of the network's
                  output is added to the linear score.
     An epoch     An epoch visits every pair once, but at most `pairs_per_video` times as many pairs as there are videos.
-                 0 means no limit. A step visits `pairs_per_step` pairs, in blocks of about `pairs_per_block` pairs that
-                 share videos. With larger blocks, fewer videos are computed for the same pairs. With blocks of 1, each
-                 pair is drawn separately.
+                 0 means no limit. A step visits `pairs_per_step` pairs, in blocks of about `pairs_per_block` pairs
+                 that share videos. With larger blocks, fewer videos are computed for the same pairs. With blocks of 1,
+                 each pair is drawn separately.
     Step size    The optimiser is AdamW with `weight_decay`. The rate rises to `learning_rate` during the share
-    `warm_up`
-                 of all steps, and then decays to zero along a cosine. 0 means no warm-up. Gradients are clipped to the
-                 norm `clip_norm`. 0 turns clipping off.
+                 `warm_up` of all steps, and then decays to zero along a cosine. 0 means no warm-up. Gradients are
+                 clipped to the norm `clip_norm`. 0 turns clipping off.
     Pair loss    "margin" asks that the winner scores at least `margin` above the loser. "ranknet" is the logistic loss
-    of
-                 the difference of the scores (Bradley-Terry). Pairs whose labels differ by less than `least_margin` are
-                 left out.
+                 of the difference of the scores (Bradley-Terry). Pairs whose labels differ by less than `least_margin`
+                 are left out.
     Other heads  Their losses are mean squared errors with the weights `absolute_weight` and `auxiliary_weight`.
     Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half. 0
                  turns it off.
     Mixup        Each pair is mixed with another pair. The share is drawn from Beta(A, A) with A = `mixup_alpha`. 0
-    turns
-                 mixup off. With mixup, pairs share no videos, and a step costs several times more.
+                 turns mixup off. With mixup, pairs share no videos, and a step costs several times more.
     SWA          From epoch `swa_start` on, the learning rate stays constant, early stopping is off, and the weights
-                 after each epoch are averaged (stochastic weight averaging). 0 turns it off. The average is kept if its
-                 validation AUC is at least that of the last epoch.
+                 after each epoch are averaged (stochastic weight averaging). 0 turns it off. The average is kept if
+                 its validation AUC is at least that of the last epoch.
     """
 
     epochs: int = 30

@@ -128,7 +128,7 @@ class ProcessGroup:
             self._accelerator.wait_for_everyone()
 
     def in_main(self, action: Callable[[], T], then: Callable[[], T]) -> T:
-        """Call `action` in the main process, and then `then` in the other processes. Return the result of the call."""
+        """Return the result of `action` in the main process. In the other processes, call `then` after it instead."""
         if self.main:
             result = action()
             self.wait()

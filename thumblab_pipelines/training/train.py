@@ -118,7 +118,7 @@ class Training:
 
 
 def scores_of_unseen_channels(corpus: Corpus, models: list[tuple[Flags, GlobalModel]]) -> Floats:
-    """Return the score of each video [n] by the model that was trained without its channel, or NaN without such a model."""
+    """Return each video's score [n] by the model that was trained without its channel, or NaN if there is none."""
     scores = np.full(len(corpus.target), np.nan)
     for left_out, model in models:
         scores[left_out] = model.scores[left_out]
