@@ -1,1 +1,1 @@
-"""Channel adapters: collect a channel's videos, fit its adapter, evaluate and serve it."""
+"""Channel adapters. The modules collect a channel's videos, fit its adapter, evaluate the adapter and serve it."""

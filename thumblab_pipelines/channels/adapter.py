@@ -1,7 +1,11 @@
-"""Fit the adapter of one channel on its own videos for the served model, evaluate it on the newest of them, and serve it.
+"""Fit the adapter of one channel for the served model, evaluate the adapter, and serve it.
 
-The steps are those of training: correct views for age as the model's training did, take log views above the channel's local
-trend, and subtract what the model predicts. The adapter learns the rest, see `thumblab_core.ranking.adapters`.
+The adapter is fitted on all of the channel's usable videos. The evaluation fits another adapter on the older videos and
+tests it on the newest ones.
+
+The steps are those of the model's training. Views are corrected for age in the same way. The target is the log views of
+a video above the channel's local trend. The adapter learns what is left of the target after subtracting the model's
+prediction (see `thumblab_core.ranking.adapters`).
 """
 
 from __future__ import annotations
@@ -36,12 +40,12 @@ if TYPE_CHECKING:
 
 
 _VERSION = 1
-"""Version of how adapters are fitted. It is part of the digest that tells whether an adapter is up to date."""
+"""Version of the code that fits adapters. It is part of the digest that tells whether an adapter is up to date."""
 _ENCODERS = ("image_encoder", "title_encoder")
 
 
 class AnotherModelError(LabError):
-    """Another model is served than the one that an adapter should be fitted for."""
+    """The error that the lab no longer serves the model for which an adapter is being fitted."""
 
     transient = True
 
@@ -50,9 +54,10 @@ class AnotherModelError(LabError):
 class FittedAdapter:
     """A channel's adapter as it is served now.
 
-    `adapted`: whether the channel has one, which takes five videos. `videos`: number of videos in it. `newest`: publication
-    time of the newest (ISO 8601). `left_out`: number of videos by reason. `seconds`: time for fitting, given the vectors.
-    `check`: its evaluation; None where the newest videos make too few pairs. `unchanged`: whether it was served before.
+    `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of the channel's usable
+    videos. `newest`: publication time of the newest of these videos (ISO 8601). `left_out`: number of videos left out,
+    by reason. `seconds`: time to fit the adapter when all vectors exist. `check`: the evaluation of the adapter, or
+    None if the newest videos make too few pairs. `unchanged`: whether the same adapter was served before.
     """
 
     channel_id: str
@@ -70,7 +75,7 @@ class FittedAdapter:
 
 @dataclass(frozen=True)
 class RefitResult:
-    """The result of fitting all added adapters again: channels by result, and the error of each that failed."""
+    """The result of fitting all added adapters again: channel ids by result, and the error of each failed channel."""
 
     fitted: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -81,8 +86,9 @@ class RefitResult:
 class ChannelData:
     """The n videos of a channel as the model sees them, oldest first.
 
-    `videos` [n]: as `read_channel_videos` returns them, with their `target`. `inputs`: standardised, [n, d]. `scores` [n]:
-    the model's. `score_slope`: see `thumblab_core.ranking.adapters.Adapter`.
+    `videos` [n]: the table of `read_channel_videos` with a column `target`. `inputs` [n, d]: standardised inputs of the
+    model. `scores` [n]: scores that the model gives the videos. `score_slope`: see
+    `thumblab_core.ranking.adapters.Adapter`.
     """
 
     videos: pd.DataFrame
@@ -91,7 +97,7 @@ class ChannelData:
     score_slope: float
 
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
-        """Fit an adapter on these rows only. Return None where they are too few."""
+        """Fit an adapter on the videos in these rows only. Return None if the rows are too few."""
         if not len(rows):
             return None
         known = np.zeros(len(self.videos), bool)
@@ -103,7 +109,7 @@ class ChannelData:
 
 
 def served_model(lab: Lab) -> Release:
-    """Return the release of the served model. Raises `NoServedModelError` when none is served."""
+    """Return the release of the served model. Raises `NoServedModelError` when the lab serves no model."""
     release = lab.releases.serving.current(MODEL, ALL)
     if release is None:
         raise NoServedModelError(
@@ -116,16 +122,16 @@ def served_model(lab: Lab) -> Release:
 def fit_channel_adapter(
     lab: Lab, channel: Channel, model: Release, ranker: TrainedRanker | None = None, run_id: str | None = None
 ) -> FittedAdapter:
-    """Fit the adapter of a channel for a model, from the videos and vectors that the lab has, and serve it.
+    """Fit the adapter of a channel for `model`, from the videos and vectors that the lab has. Serve the adapter.
 
-    `ranker`: the loaded model, where it is in memory already. Raises `LabError` when the model cannot be loaded, and
-    `AnotherModelError` when it is no longer served.
+    `ranker`: the loaded model, if it is already in memory. Raises `LabError` when the model cannot be loaded, and
+    `AnotherModelError` when the lab no longer serves this model.
     """
     ranker = ranker or _loaded(model)
     adapters = ChannelAdapters(lab.releases)
     with adapters.changing(channel.channel_id):
-        # After a new model is served, all adapters are fitted again, each under this lock. Checking the served model inside
-        # the lock makes sure that an adapter for the old model never replaces one for the new model.
+        # After a new model is served, all adapters are fitted again, each under this lock. The served model is checked
+        # while the lock is held. An adapter for the old model can therefore never replace an adapter for the new model.
         if lab.releases.serving.current_id(MODEL, ALL) != model.release_id:
             raise AnotherModelError("another model was served in the meantime; run the command again")
         videos, images, titles, left_out = _videos_with_vectors(lab, channel.channel_id, model)
@@ -163,10 +169,11 @@ def fit_channel_adapter(
 
 
 def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Progress = silent) -> RefitResult:
-    """Fit every added adapter again for a model, by default the served one, from the videos that its channel still has.
+    """Fit every added adapter again from the videos that its channel still has. Without `model`, use the served model.
 
-    An adapter for which nothing has changed stays as it is. One that fails does not stop the others: it stays as it was and
-    is reported. Raises `LabError` when the model cannot be loaded.
+    An adapter whose inputs have not changed is not published again. If fitting an adapter fails, the old adapter stays,
+    the result reports the error, and the next adapters are still fitted. Raises `LabError` when the model cannot be
+    loaded.
     """
     result = RefitResult()
     channel_ids = ChannelAdapters(lab.releases).channels()
@@ -179,7 +186,8 @@ def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Pro
         try:
             channel = find_channel(lab, channel_id)
             if channel is None or channel.channel_id != channel_id:
-                # The channel was deleted with all its videos, so what was learnt from them is deleted too.
+                # The channel and all its videos were deleted. The adapter was learnt from these videos and is deleted
+                # too.
                 ChannelAdapters(lab.releases).remove(channel_id)
                 result.failed[channel_id] = "the lab does not know the channel any more; its adapter was removed"
                 continue
@@ -198,8 +206,8 @@ def channel_data(
 ) -> ChannelData:
     """Return the channel's videos as the model sees them.
 
-    `videos`: as `read_channel_videos` returns them. `images`, `titles`: their vectors, [n, d_i] and [n, d_t], in the same
-    order.
+    `videos`: the table of `read_channel_videos`. `images` [n, d_i] and `titles` [n, d_t]: the vectors of these videos,
+    in the same order.
     """
     from thumblab_core.ranking.ranker import model_inputs
 
@@ -215,14 +223,14 @@ def channel_data(
 
 
 def growth_of(ranker: TrainedRanker) -> Growth:
-    """Return how the model's training corrected views for age."""
+    """Return the growth law by which the model's training corrected views for age."""
     return Growth(**(ranker.training.get("growth") or {}))
 
 
 def _videos_with_vectors(
     lab: Lab, channel_id: str, model: Release
 ) -> tuple[pd.DataFrame, Floats, Floats, dict[str, int]]:
-    """Return the channel's videos, the vectors of their pictures and titles, and the number of videos left out by reason."""
+    """Return the videos, the vectors of their pictures and titles, and the number of left-out videos by reason."""
     videos, left_out = read_channel_videos(lab, channel_id, model)
     if len(videos) > MOST_VIDEOS:
         left_out["older than the newest thousand"] = len(videos) - MOST_VIDEOS
@@ -246,6 +254,6 @@ def _loaded(model: Release) -> TrainedRanker:
 
 
 def _digest(about: ChannelAdapterInfo, data: ChannelData) -> str:
-    """Return the digest of everything that the adapter is fitted on."""
+    """Return a digest of everything that the adapter depends on."""
     blobs = [data.inputs.tobytes(), np.asarray(data.videos.target, np.float64).tobytes()]
     return inputs_digest(_VERSION, vars(about), data.score_slope, data.videos.video_id.tolist(), blobs=blobs)

@@ -1,9 +1,11 @@
 """Select the videos that a channel adapter is fitted on, and make their vectors.
 
-The rules are those of training (see `corpus.py`): ordinary videos of a minute or more with a picture, a count of views and
-vectors of both of the model's encoders; only opted-in videos where the lab is set to learn from these alone. The rules
-differ in one point: a channel's own videos may have few views. A video whose thumbnail or title changed is used as it was
-at first.
+The rules are similar to those of training (see `corpus.py`). A usable video is an ordinary video of at least one
+minute. It has a picture, a count of views, and vectors from both encoders of the model. If the lab is set to train only
+on opted-in videos, the adapter also uses only these.
+
+Unlike in training, a video may also have few views or last longer than an hour, and its channel may be small. If the
+thumbnail or title of a video changed, the adapter uses the first version of both.
 """
 
 from __future__ import annotations
@@ -60,7 +62,8 @@ ORDER BY v.published_at, v.video_id
 def read_channel_videos(lab: Lab, channel_id: str, model: Release) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the channel's usable videos in order of publication, and the number of videos that each rule left out.
 
-    A video counts under the first rule that applies to it. Videos without vectors are left out, see `encode_channel_videos`.
+    A video counts under the first rule that applies to it. A video without vectors is left out. To make the vectors
+    first, call `encode_channel_videos`.
     """
     import pandas as pd
 
@@ -99,10 +102,11 @@ def read_channel_videos(lab: Lab, channel_id: str, model: Release) -> tuple[pd.D
 
 
 def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: Progress = silent) -> int:
-    """Make the missing vectors of the channel's pictures and titles with the model's encoders. Return how many were made.
+    """Make the missing vectors of the channel's pictures and titles. Return how many vectors were made.
 
-    A picture that cannot be read gets no vector, nor does one for which the encoder returns no valid vector. Each is logged.
-    Raises `LabError` when an encoder cannot be loaded, or is not the model's.
+    A picture gets no vector if its file cannot be read, or if the encoder returns no valid vector. Each such picture is
+    logged. Raises `LabError` when an encoder cannot be loaded, or when it is not the encoder that the model was made
+    with.
     """
     model_image_encoder, model_title_encoder = str(model.info["image_encoder"]), str(model.info["title_encoder"])
     pictures = without_vector(lab, PICTURE, model_image_encoder, channel=channel_id)
@@ -123,7 +127,7 @@ def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: P
 
 
 def image_name(lab: Lab, model: Release) -> str:
-    """Return the name of the model's image encoder. Models that do not store it were made with the one of the settings."""
+    """Return the name of the model's image encoder. If the model does not store it, return the name in the settings."""
     return str(model.info.get("image_encoder_name") or image_encoder_name(lab.settings))
 
 

@@ -1,4 +1,4 @@
-"""Add a channel: import or collect its videos where needed, and fit its adapter on them. List and remove added channels."""
+"""Add a channel: import or collect its videos if needed, and fit its adapter. Also list and remove added channels."""
 
 import csv
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.names import channel_id_of, channel_key, plain_text
 
 _NAMED = 5
-"""Maximum number of channels that an error names."""
+"""Maximum number of channels that an error message names."""
 
 
 @dataclass(frozen=True)
 class AddedChannel:
-    """A channel's adapter, and how many vectors had to be made for it.
+    """A channel's adapter, and the number of vectors that were made to fit it.
 
-    `imported`: the result of the catalogue's import, where there was one. `stopped`: why not all uploads were collected;
-    None where they were.
+    `imported`: the result of importing the catalogue, if a catalogue was given. `stopped`: why some uploads were not
+    collected, or None if nothing stopped the collection.
     """
 
     fitted: FittedAdapter
@@ -44,7 +44,7 @@ class AddedChannel:
 
 @dataclass(frozen=True)
 class ListedAdapter:
-    """An added channel adapter. `fault`: why the served model does not use it; None where it does."""
+    """An added channel adapter. `fault`: why the served model does not use this adapter, or None if it does."""
 
     channel_id: str
     title: str
@@ -62,12 +62,12 @@ def add_channel(
     refresh: bool = False,
     progress: Progress = silent,
 ) -> AddedChannel:
-    """Fit and serve the adapter of a channel for the served model. `name` is its id, exact title or @handle.
+    """Fit and serve the adapter of a channel for the served model. `name` is the channel's id, exact title or @handle.
 
-    `catalogue`: a folder that is imported first. `name` may then be None where the catalogue has one channel. Without a
-    catalogue, the channel is collected from YouTube where the lab has no video of it, or where `refresh` is set.
-    `niche`: where collected videos go.
-    Raises `LabError` when no model is served, or the channel cannot be identified or collected.
+    `catalogue`: a folder that is imported first. `name` may then be None if the catalogue has only one channel. Without
+    a catalogue, videos are collected from YouTube if the lab has none of the channel, or if `refresh` is true. `niche`:
+    the niche that collected videos go into. Raises `LabError` when no model is served, or when the channel cannot be
+    identified or collected.
     """
     model = served_model(lab)
     imported, stopped = None, None
@@ -83,7 +83,7 @@ def add_channel(
 
 
 def list_channels(lab: Lab) -> list[ListedAdapter]:
-    """Return all added channel adapters. Each is verified; the `fault` of a damaged one says what is wrong."""
+    """Return all added channel adapters. Each is verified. If an adapter is damaged, its `fault` says what is wrong."""
     adapters, served = ChannelAdapters(lab.releases), lab.releases.serving.current_id(MODEL, ALL)
     listed = []
     for channel_id in adapters.channels():
@@ -100,9 +100,9 @@ def list_channels(lab: Lab) -> list[ListedAdapter]:
 
 
 def remove_channel(lab: Lab, name: str) -> str:
-    """Withdraw and delete the added adapter of a channel, given its id or title. Return its id.
+    """Delete the added adapter of a channel and stop serving it. Return the channel's id.
 
-    Raises `LabError` where no adapter, or more than one, has that name.
+    `name` is the channel's id or title. Raises `LabError` if no adapter, or more than one, has this name.
     """
     adapters = ChannelAdapters(lab.releases)
     channel_id = adapters.find(name)
@@ -121,9 +121,9 @@ def _fault(adapter: ChannelAdapter, served: str | None) -> str | None:
 def _known_or_collected(
     lab: Lab, name: str, niche: str | None, refresh: bool, progress: Progress
 ) -> tuple[Channel, str | None]:
-    """Return the channel, and why not all of its uploads were collected, if so.
+    """Return the channel, and the reason why some of its uploads were not collected (None if there is no reason).
 
-    It is collected first where the lab has no video of it, or where `refresh` is set.
+    The channel is collected first if the lab has no video of it, or if `refresh` is true.
     """
     channel = find_channel(lab, name)
     has_videos = channel is not None and niche_of(lab, channel.channel_id) is not None
@@ -144,10 +144,10 @@ def _known_or_collected(
 
 
 def _channel_of_catalogue(folder: Path, name: str | None) -> Channel:
-    """Return the catalogue's channel of that id or title, or its only channel."""
+    """Return the channel with the id or title `name` in the catalogue. Without `name`, return its only channel."""
     with (folder / "videos.csv").open(encoding="utf-8-sig", errors="replace", newline="") as file:
         titles = dict.fromkeys(plain_text(row.get("channel") or "") for row in csv.DictReader(file))
-    # Titles that differ only in spelling have the same id; the last of them names the channel.
+    # Titles that differ only in spaces or invisible characters give the same id. The last of them names the channel.
     title_by_id = {channel_id_of(title): title for title in titles if title}
     channels = [Channel(channel_id, title) for channel_id, title in title_by_id.items()]
     if name is None and len(channels) == 1:
@@ -163,4 +163,4 @@ def _channel_of_catalogue(folder: Path, name: str | None) -> Channel:
     if name is not None:
         problem = f"none is called {name!r}"
         hint = suggestion(name, [channel.title for channel in channels])
-    raise LabError(f"{folder} holds {len(channels)} channels, {problem}: {', '.join(named)}{hint}")
+    raise LabError(f"{folder} contains {len(channels)} channels; {problem}: {', '.join(named)}{hint}")

@@ -1,4 +1,4 @@
-"""Find a channel by its name, and collect its newest uploads from YouTube when it is added."""
+"""Find a channel by its name, and collect its newest uploads from YouTube."""
 
 import dataclasses
 import re
@@ -19,7 +19,7 @@ from thumblab_pipelines.youtube.quota import QuotaError
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
 MOST_UPLOADS = 200
-"""Maximum number of uploads that are collected of a channel, newest first. They cost nine units of quota."""
+"""Maximum number of uploads that are collected from a channel, newest first. 200 uploads cost nine units of quota."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Channel:
 
 
 def find_channel(lab: Lab, name: str) -> Channel | None:
-    """Return the channel of that id or exact title, or None. Raises `LabError` when several channels have the title."""
+    """Return the channel whose id or exact title is `name`, or None. Raises `LabError` when several channels match."""
     statement = select(channels.c.channel_id, channels.c.title)
     with lab.engine.connect() as connection:
         rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
@@ -43,14 +43,14 @@ def find_channel(lab: Lab, name: str) -> Channel | None:
 
 
 def near_title(lab: Lab, name: str) -> str:
-    """Return " (do you mean TITLE?)" with the title of the lab's channel that is most like the name; else nothing."""
+    """Return " (do you mean TITLE?)" with the most similar channel title of the lab, or "" if none is similar."""
     with lab.engine.connect() as connection:
         near = nearest(name, connection.scalars(select(channels.c.title)))
     return "" if near is None or near == name else f" (do you mean {near!r}?)"
 
 
 def niche_of(lab: Lab, channel_id: str) -> str | None:
-    """Return the niche that most of the channel's videos are in, or None where the lab has no video of it."""
+    """Return the niche of most of the channel's videos, or None if the lab has no video of this channel."""
     statement = (
         select(videos.c.niche)
         .where(videos.c.channel_id == channel_id)
@@ -65,11 +65,12 @@ def niche_of(lab: Lab, channel_id: str) -> str | None:
 def collect_channel(
     lab: Lab, name: str, niche: str | None = None, progress: Progress = silent
 ) -> tuple[Channel, str | None]:
-    """Collect the newest uploads of a channel with their pictures. `name` is its id or @handle.
+    """Collect the newest uploads of a channel with their pictures. `name` is the channel's id or @handle.
 
-    The uploads go into the niche of the channel's videos in the lab, or into `niche` where there are none. Return the
-    channel, and why not all of its uploads were collected, if so. Raises `LabError` when there is no such channel or no
-    niche for it, no key is set, or YouTube refuses.
+    The uploads go into the niche that the channel already has in the lab. If the lab has no video of the channel, they
+    go into `niche`. Return the channel, and the reason why some of its uploads were not collected (None if there is no
+    reason). Raises `LabError` when the channel does not exist, no niche is known for it, no API key is set, or YouTube
+    refuses a call.
     """
     remarks: list[str] = []
     with YouTube.connect(lab.settings, lab.engine) as youtube:
@@ -87,7 +88,8 @@ def collect_channel(
             _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
             remarks.append(str(error))
-    # Fetch the pictures that the niche lacks, and recheck no other.
+    # Download the missing pictures of the niche. Do not check whether pictures that the lab has were replaced on
+    # YouTube.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
     return Channel(record.channel_id, record.title), "; ".join(remarks) or None
@@ -96,12 +98,12 @@ def collect_channel(
 def _collect(
     lab: Lab, youtube: YouTube, record: ChannelRecord, niche: str, remarks: list[str], progress: Progress
 ) -> None:
-    """Save the newest uploads that the lab lacks, and count the views of those that it has. Every batch is committed."""
+    """Save new uploads, and update the view counts of uploads that the lab already has. Commit after every batch."""
     uploads: list[str] = []
     if record.uploads_playlist is not None:
         uploads = newest_uploads(youtube, record.channel_id, record.uploads_playlist, MOST_UPLOADS, remarks)
     with lab.engine.connect() as connection:
-        # Other formats, such as an upcoming video, may have changed since and are read again.
+        # An upload of another format, such as an upcoming video, may have become an ordinary video. It is read again.
         is_video = videos.c.format == VIDEO
         known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(uploads), is_video)))
     for batch in batches([v for v in uploads if v not in known], PAGE_SIZE, f"{record.title}: uploads", progress):
@@ -113,5 +115,5 @@ def _collect(
 
 
 def is_name_for_youtube(name: str) -> bool:
-    """Return whether YouTube can look the name up: whether it is an id or a @handle, not a title."""
+    """Return whether the name is an id or a @handle. YouTube cannot look up a channel by its title."""
     return name.startswith("@") or re.fullmatch(CHANNEL_ID, name) is not None

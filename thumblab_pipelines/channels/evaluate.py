@@ -1,4 +1,4 @@
-"""Evaluate a channel adapter: fit it on the first 80 % of the channel's videos, and order pairs of the last 20 %."""
+"""Evaluate a channel adapter: fit one on the oldest 80 % of the channel's videos, and rank pairs of the newest 20 %."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ LEAST_PAIRS = 20
 
 _KNOWN_SHARE = 0.8
 _SAME_FILE = 1.01
-"""A cosine that no two vectors reach: where the model has no threshold, only equal files and hashes are near-duplicates."""
+"""A threshold that no cosine reaches. It is used if the model stores no threshold for near-duplicates.
+
+Near-duplicates are then found only by file and perceptual hash.
+"""
 
 
 @dataclass(frozen=True)
 class AdapterEvaluation:
-    """AUC on pairs of the channel's newest videos, with an adapter of the older ones (`adapted`) and without (`unadapted`).
+    """The AUC on `pairs` pairs of the channel's newest videos, with and without an adapter.
 
-    `gained` is their difference; `low` and `high` are its 95 % interval over the channel's videos.
+    `adapted` is the AUC with an adapter that was fitted on the older videos. `unadapted` is the AUC of the model alone.
+    `gained` is the difference of the two. `low` and `high` are the 95 % interval of this difference over the channel's
+    videos.
     """
 
     pairs: int
@@ -41,7 +46,7 @@ class AdapterEvaluation:
 
     @property
     def summary(self) -> str:
-        """Whether the adapter helps, in a sentence."""
+        """A sentence that says whether the adapter helps, with the figures."""
         figures = (
             f"AUC {self.adapted:.2f} with the adapter and {self.unadapted:.2f} without, on {self.pairs} pairs of its newest "
             f"videos ({self.gained:+.2f}, 95 % interval {self.low:+.2f} to {self.high:+.2f})"
@@ -58,12 +63,15 @@ def evaluate_adapter(
     pair_days: float,
     trained_on: npt.NDArray[np.bool_] | None = None,
 ) -> AdapterEvaluation | None:
-    """Evaluate an adapter of the channel's older videos on the newest fifth, whose picture vectors are `images` [n, d].
+    """Fit an adapter on the older four fifths of the channel's videos, and evaluate it on the newest fifth.
 
-    Return None where the newest fifth makes too few pairs, or the other videos are too few for an adapter.
-    `threshold`: cosine from which pictures are near-duplicates. A newer video with a near-duplicate among the older ones is
-    left out, because the adapter knows it. `trained_on` [n]: videos that the model was trained on, None where that is not
-    known. They are left out, because the unadapted scores know them. `pair_days`: maximum days between videos of a pair.
+    Return None if the newest fifth makes too few pairs, or if the older videos are too few for an adapter.
+
+    `images` [n, d]: the picture vectors of the videos. `threshold`: the least cosine of two near-duplicates. A video of
+    the newest fifth is left out if it has a near-duplicate among the older videos, because the adapter was fitted on
+    that picture. `trained_on` [n]: whether the model was trained on each video, or None if this is not known. Such
+    videos are left out of the newest fifth, because the model's own scores would be too good on them. `pair_days`: the
+    most days between the two videos of a pair.
     """
     count = len(data.videos)
     first, last = np.arange(int(_KNOWN_SHARE * count)), np.arange(int(_KNOWN_SHARE * count), count)

@@ -1,1 +1,1 @@
-"""Training pairs: the corpus of videos, its splits, the pairs, their leak checks, and reading them back."""
+"""Training pairs. The modules select the corpus, split it, pair its videos, check the pairs for leaks and read them."""

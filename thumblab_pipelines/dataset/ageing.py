@@ -1,10 +1,10 @@
-"""How views grow with age, so that lifetime views of videos of different ages can be compared.
+"""Model how views grow with age, so that lifetime views of videos of different ages can be compared.
 
     views(age) = level * age / (age + half_age)
 
-Views grow linearly at first and level off: for a young video the law gives views per hour, for an old one lifetime
-views. At the half age a video has half of the views that it will ever have. docs/training-pairs.md compares this law
-with others.
+Views grow linearly at first and then level off. `level` is the number of views that the video will have in the end. At
+`half_age` the video has half of them. For a very young video, comparing levels is like comparing views per hour. For an
+old video, it is like comparing lifetime views. docs/training-pairs.md compares this law with others.
 """
 
 from __future__ import annotations
@@ -23,47 +23,53 @@ if TYPE_CHECKING:
 
 
 TYPICAL_HALF_AGE = 48.0
-"""Hours, for a corpus without views over time: about the middle of the fits to three real data sets (17, 35, 470 h)."""
+"""Half age in hours for a corpus without enough view series.
+
+It is about the middle of the half ages that were fitted to three real data sets (17, 35 and 470 h).
+"""
 
 LEAST_HISTORIES = 50
-"""Fewer videos with views over time than this give the typical half age."""
+"""Minimum number of videos with a view series for fitting a half age. With fewer, the typical half age is used."""
 
 _HALF_AGES = np.geomspace(6, 2_160, 50)
-"""Hours, the half ages that are tried: from a news item, over after a day, to a tutorial that grows for a season."""
+"""Half ages that are tried, in hours.
+
+They range from a news item, whose growth ends after a day, to a tutorial that grows for a season.
+"""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """The law with its half age in hours, and how many videos with views over time it was fitted to.
+    """The growth law with its half age in hours.
 
-    `histories` is 0 for the typical half age.
+    `histories` is the number of view series that the half age was fitted to. It is 0 for the typical half age.
     """
 
     half_age: float = TYPICAL_HALF_AGE
     histories: int = 0
 
     def log_share(self, ages: npt.ArrayLike) -> Float64s:
-        """Return ln of the share of its final views that a video has at each age (hours, above 0)."""
+        """Return ln of the share of its final views that a video has at each age. `ages` are in hours and above 0."""
         hours = np.asarray(ages, np.float64)
         return np.asarray(np.log(hours / (hours + self.half_age)), np.float64)
 
     def target(self, corpus: pd.DataFrame) -> Float64s:
-        """Return ln of the age-corrected views of each video [n], which are the views expected in the end."""
+        """Return ln of the age-corrected views of each video [n]. These are the views expected in the end."""
         corrected = np.log(corpus.views.to_numpy(float)) - self.log_share(corpus.age_hours.to_numpy(float))
         return np.asarray(corrected, np.float64)
 
 
 def views_at(age: int) -> str:
-    """Return the name of the column with the views at a fixed age in hours; they are NaN where not known."""
+    """Return the name of the column with the views at a fixed age in hours. Unknown views are NaN in this column."""
     return f"views_at_{age}"
 
 
 def fit_growth(corpus: pd.DataFrame) -> Growth:
-    """Fit the half age to the views over time of these videos, by least squares of ln views within each video.
+    """Fit the half age to the view series of these videos, by least squares of ln views within each video.
 
-    The views over time of a video are its views at fixed ages and its latest count. Videos with one count each say
-    nothing about growth: across videos, age cannot be separated from the trend of the channel. With fewer than 50
-    videos that have two counts, return the typical half age.
+    The view series of a video consists of its views at fixed ages and its latest count. A video with a single count
+    says nothing about growth, because a difference between two videos may also come from the trend of the channel.
+    With fewer than 50 videos that have two counts or more, return the typical half age.
     """
     names = [views_at(age) for age in FIXED_AGES if views_at(age) in corpus]
     ages = np.array([float(age) for age in FIXED_AGES if views_at(age) in corpus])
@@ -86,15 +92,15 @@ def fit_growth(corpus: pd.DataFrame) -> Growth:
 
 
 def _centred(values: Float64s, known: Flags) -> Float64s:
-    """Subtract from each row of the values [n, ages] the mean of its known values."""
+    """Return `values` [n, ages], with the mean of its known values subtracted from each row."""
     return np.asarray(values - values.mean(axis=1, keepdims=True, where=known), np.float64)
 
 
 def age_exponent(corpus: pd.DataFrame) -> float:
     """Return b of `log views = channel + b log age`, fitted by least squares within channels and clipped to 0 to 1.
 
-    It describes how the views of a corpus vary with age, growth and channel trend together. The manifest of a release
-    reports it; nothing is corrected by it.
+    The exponent describes how the views of a corpus vary with age. It mixes growth and the trend of the channels. The
+    manifest of a release reports it, but no views are corrected by it.
     """
     import pandas as pd
 

@@ -1,6 +1,6 @@
-"""Asset checks of a pairs release: they find leaks and empty parts, and name the rows that are wrong.
+"""Asset checks of a pairs release. They find leaks and empty parts, and name the wrong rows.
 
-The checks are computed from the files of the release alone. docs/training-pairs.md lists what each of them fails on.
+The checks read only the files of the release. docs/training-pairs.md lists what each check fails on.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ CHECKS = (
     "target_of_training_rows",
 )
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
-"""Columns of `videos.parquet` that a release of an earlier version lacks."""
+"""Columns of `videos.parquet` that may be missing in a release made by an earlier version of the lab."""
 
 _MOST_NAMED = 3
-"""Rows that an explanation names; the others are counted."""
+"""Maximum number of wrong rows that an explanation names. The explanation counts the other wrong rows."""
 
 _ROUNDING = 1e-5
-"""Tolerance of cosines and of ln views: sums of the same numbers in another order differ by less."""
+"""Tolerance for cosines and ln views. Summing the same numbers in another order changes them by less."""
 
 _HOUR_ROUNDING = 1e-3
 
 
 def check_pairs(release: Release) -> list[CheckResult]:
-    """Run all checks on a pairs release; the explanation of a failed check names its first wrong rows.
+    """Run all checks on a pairs release. The explanation of a failed check names the first wrong rows.
 
-    A release of an earlier version gets a single failed check.
+    If an earlier version of the lab made the release, return a single failed check.
     """
     import pandas as pd
 
@@ -79,7 +79,7 @@ def check_pairs(release: Release) -> list[CheckResult]:
 
 
 class _Sides:
-    """The pairs with the columns of their winners and losers: `of(column)` returns both."""
+    """The pairs of a release. `of(column)` returns the values of this column for the winners and for the losers."""
 
     def __init__(self, corpus: pd.DataFrame, pairs: pd.DataFrame) -> None:
         self.corpus, self.pairs = corpus, pairs
@@ -90,14 +90,14 @@ class _Sides:
         return values[self.winner], values[self.loser]
 
     def named(self, wrong: Flags) -> Iterator[tuple[int, str]]:
-        """Yield the row and the name of each wrong pair."""
+        """Yield the row number and the name of each pair whose flag in `wrong` is set."""
         winner, loser = self.of("video_id")
         for row in np.flatnonzero(wrong):
             yield int(row), f"pair {winner[row]} > {loser[row]}"
 
 
 def _result(name: str, explanation: str, faults: Iterable[str]) -> CheckResult:
-    """Return a passed check with the explanation, or a failed check that names the first faults."""
+    """Return a passed check with `explanation`, or a failed check that names the first of the `faults`."""
     all_faults = list(faults)
     if not all_faults:
         return CheckResult(name, True, explanation)
@@ -145,7 +145,7 @@ def _pairs_of_two_channels(sides: _Sides) -> Iterator[str]:
 def _split_channels(corpus: pd.DataFrame) -> Iterator[str]:
     for channel, rows in corpus.groupby("channel_id"):
         if rows.fold.nunique() > 1:
-            # The fold with the fewest videos of the channel is most likely the wrong one.
+            # Most likely, the fold with the fewest videos of the channel is wrong.
             fewest = rows[rows.fold == rows.fold.value_counts().index[-1]]
             yield f"channel {channel} is in {rows.fold.nunique()} folds, see video {fewest.video_id.iloc[0]}"
 

@@ -1,4 +1,4 @@
-"""The corpus: the videos that a model may be trained on, read in one query, and the rules that leave videos out."""
+"""Read the corpus in one query, and apply the rules that leave videos out. A model may be trained on the rest."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LATER_RULES = ("crawl_outlier",)
-"""Columns that `exclude` keeps, for rules that are applied after the corpus is split into parts."""
+"""Columns that `exclude` keeps. The rules that need them are applied after the corpus is split into parts."""
 
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
 """Columns that only `exclude` needs."""
 
-# Views at a fixed age are taken by the same definition of a view as the latest count (`a.era = s.era`). Owners' figures
-# are taken for ordinary videos only, and only from before the video first changed its thumbnail or title.
+# YouTube changed its definition of a view. Views at a fixed age are used only if they follow the same definition as the
+# latest count (`a.era = s.era`). The owner's figures are used only for videos that are not Shorts, and only if they end
+# before the video first changed its thumbnail or title.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
@@ -67,11 +68,17 @@ ORDER BY v.published_at, v.video_id
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
     """Return a row per video, in order of publication, with its latest count and the columns that the rules need.
 
-    If a video changed its thumbnail or title, the row describes the first ones, and every figure is from before the
-    change. `views`, `observed_at` and `era` belong to the latest count of that time; a video without one says why in
-    `lacks_count`. `age_hours` is the age at that count, at least 1. `views_at_24` and so on are views at fixed ages, by
-    the same definition of a view and at most the latest count. `impressions` and `click_through_rate` (0 to 1) come
-    from the owner. Unknown figures are NaN. The encoders are given by fingerprint.
+    If a video changed its thumbnail or title, the row has the first thumbnail and title. All its figures are then from
+    before the change.
+
+    - `views`, `observed_at` and `era` belong to the latest count of this time. `era` says which definition of a view
+      applied. If there is no count, `lacks_count` says why.
+    - `age_hours` is the age of the video at the latest count, and at least 1.
+    - `views_at_24` and so on are the views at fixed ages. They follow the same definition of a view as the latest
+      count, and are never more than it.
+    - `impressions` and `click_through_rate` (0 to 1) come from the owner of the channel.
+
+    Unknown figures are NaN. `image_encoder` and `title_encoder` are fingerprints of encoders.
     """
     import pandas as pd
 
@@ -89,11 +96,12 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 
 
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the corpus without the excluded videos, and how many videos each rule excluded; the first rule counts.
+    """Return the corpus without the excluded videos, and how many videos each rule excluded.
 
-    No rule here compares the views of a video with other videos of its channel. The column `crawl_outlier` of the
-    result says whether the crawl marked the video as an outlier. A video whose column `learnt` is False is used for
-    channel adapters and for evaluation, but the model itself is not trained on it.
+    A video counts under the first rule that excludes it. No rule here compares the views of a video with other videos
+    of its channel. The column `crawl_outlier` of the result says whether the crawl marked the video as an outlier. A
+    video whose column `learnt` is False is used for channel adapters and for evaluation, but the model itself is not
+    trained on it.
     """
     excluded: dict[str, int] = {}
 
@@ -105,7 +113,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
 
     for reason in (NOT_KEPT, CHANGED_FIRST, NEVER_COUNTED):
         drop(reason, corpus.lacks_count == reason)
-    corpus = corpus.astype({"views": np.int64})  # they are floats while a video lacks a count
+    corpus = corpus.astype({"views": np.int64})  # views were floats because missing counts are NaN
     drop("no picture", corpus.sha256.isna())
     drop("not encoded", ~corpus.encoded.astype(bool))
     drop(GONE, corpus.outcome == GONE)
@@ -118,9 +126,10 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     drop(f"under {SHORTEST_S} s", corpus.duration_s < SHORTEST_S)
     drop(f"under {LEAST_VIEWS} views", corpus.views < LEAST_VIEWS)
     drop("counted before it was published", corpus.observed_at < corpus.published_at)
-    # A hidden number of subscribers is NaN and passes.
+    # A hidden number of subscribers is NaN. Such a channel is not excluded.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
-    # The model is not trained on very long videos. A channel adapter is: they may be all that its channel publishes.
+    # The model is not trained on very long videos. Channel adapters are fitted on them, because a channel may publish
+    # nothing else.
     learnt = (corpus.duration_s <= LONGEST_S).astype(bool)
     excluded[f"over {LONGEST_S} s, from all but its channel's own history"] = int((~learnt).sum())
     corpus = corpus.assign(crawl_outlier=corpus.outcome == OUTLIER, learnt=learnt)

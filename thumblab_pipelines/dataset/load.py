@@ -1,4 +1,4 @@
-"""Read a pairs release as arrays, without the videos that were deleted from the lab since it was made."""
+"""Read a pairs release as tables and arrays, without the videos that were deleted since the release was made."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Dataset:
         return np.flatnonzero((self.videos.part == part).to_numpy(bool) & self.videos.learnt.to_numpy(bool))
 
     def pairs_within(self, rows: Rows) -> Flags:
-        """Return for each pair [m] whether both of its videos are among the rows."""
+        """Return for each pair [m] whether both of its videos are in `rows`."""
         inside = np.zeros(len(self.videos), bool)
         inside[rows] = True
         return np.asarray(
@@ -69,10 +69,10 @@ class Dataset:
 
 
 def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None = None) -> Dataset:
-    """Read and verify a pairs release, without the videos that were deleted from the lab since and their pairs.
+    """Read and verify a pairs release. Leave out the videos that were deleted since it was made, and their pairs.
 
-    `forgotten` are the ids of these videos; they are looked up if not given. Raises `LabError` if the release is
-    damaged, or was made before releases contained vectors.
+    `forgotten` are the ids of the deleted videos. If it is not given, they are looked up in the database. Raises
+    `LabError` if the release is damaged, or if it was made before releases contained vectors.
     """
     import pandas as pd
 
@@ -93,9 +93,10 @@ def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None =
 
 
 def with_vectors_of(lab: Lab, data: Dataset, model: Release) -> tuple[Dataset, Flags]:
-    """Return the dataset with the vectors of the model's encoders, and which videos [n] have both of their vectors.
+    """Return the dataset with vectors from the encoders of `model`, and a flag for each video [n].
 
-    The vectors of the other videos are zeros.
+    The flag says whether the database has both vectors of the video, for its picture and for its title. A missing
+    vector is zeros.
     """
     ids, (pictures, titles) = data.videos.video_id.tolist(), digests(data.videos)
     images, has_image = read_vectors(lab, ids, pictures, str(model.info["image_encoder"]))

@@ -1,6 +1,6 @@
 """Find near-duplicates among many pictures: by file, by perceptual hash, or by the vectors of an encoder.
 
-No method lists all pairs of near-duplicates, because 3,000 copies of one picture have 4.5 million pairs. Each method
+No method lists all pairs of near-duplicates, because 3,000 copies of one picture make 4.5 million pairs. Each method
 returns at most one result per picture.
 """
 
@@ -13,29 +13,29 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images.perceptual import NEAR
 
 _CELLS = 2**22
-"""Comparisons at a time: 32 MiB of hashes and 16 MiB of cosines."""
+"""Maximum number of comparisons in one step. They need 32 MiB for hashes and 16 MiB for cosines."""
 
 _ROWS = 2_048
-"""The most pictures in a block."""
+"""Maximum number of pictures in a block. Pictures are compared block by block."""
 
 
 class Pictures:
-    """n pictures that can be compared with each other.
+    """A set of n pictures that can be compared with each other.
 
     Two pictures look alike if they are the same file, if their perceptual hashes differ in at most 6 bits, or if the
     cosine of their vectors is at least the threshold.
 
-    Comparing needs some dozens of MiB beside the vectors. Its time grows with the square of the number of distinct
-    files: 20,000 pictures with vectors of 768 numbers take some seconds.
+    Comparing needs a few dozen MiB of memory in addition to the vectors. The time grows with the square of the number
+    of distinct files. 20,000 pictures with vectors of 768 numbers take some seconds.
 
     Parameters
     ----------
     sha256
         The digest of each picture's file [n].
     phashes
-        The perceptual hash of each picture [n]; None where not known.
+        The perceptual hash of each picture [n], or None if it is not known.
     vectors
-        Unit vectors [n, d]; None compares by file and hash only.
+        Unit vectors [n, d]. If None, pictures are compared only by file and hash.
     threshold
         The least cosine of two vectors that look alike.
     """
@@ -56,12 +56,13 @@ class Pictures:
         return len(self._file)
 
     def repeats(self) -> Flags:
-        """Return which pictures [n] to leave out: those that look like an earlier picture that is kept.
+        """Return which pictures [n] to leave out. They look like an earlier picture that is kept.
 
-        So the first of several pictures that look alike is kept.
+        Of several pictures that look alike, the first is therefore kept.
         """
         dropped = np.ones(len(self), bool)
-        # A copy of an earlier file looks like all that the earlier one looks like, so only first copies are compared.
+        # Copies of one file look like the same pictures. Only the first copy is compared, and later copies are left
+        # out.
         dropped[np.unique(self._file, return_index=True)[1]] = False
         kept = np.zeros(0, np.intp)
         rows = np.flatnonzero(~dropped)
@@ -78,16 +79,17 @@ class Pictures:
         return dropped
 
     def any_alike(self, rows: Rows, others: Rows) -> Flags:
-        """Return for each of the rows whether it looks like any of the others."""
+        """Return for each picture in `rows` whether it looks like any picture in `others`."""
         alike = np.zeros(len(rows), bool)
         for start, block in _blocks(rows, len(others)):
             alike[start : start + len(block)] = self._alike(block, others).any(axis=1)
         return alike
 
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
-        """Yield (earlier, later) for each picture that looks like an earlier picture of another `side` [n].
+        """Yield the row numbers (earlier, later) of pictures that look alike but are on different sides.
 
-        A picture is yielded once, with the first such earlier picture.
+        `side` [n] is a number for each picture, for example for its part of the data. A later picture is yielded only
+        once, with the first earlier picture of another side that it looks like.
         """
         everything = np.arange(len(self))
         for start, block in _blocks(everything, len(self)):
@@ -98,7 +100,7 @@ class Pictures:
                 yield int(apart[place].argmax()), int(block[place])
 
     def _alike(self, rows: Rows, others: Rows) -> Flags:
-        """Return which of the rows and the others look alike, [len(rows), len(others)]."""
+        """Return for each picture in `rows` which pictures in `others` look like it, [len(rows), len(others)]."""
         alike: Flags = self._file[rows][:, None] == self._file[others]
         near = np.bitwise_count(self._hash[rows][:, None] ^ self._hash[others]) <= NEAR
         alike |= near & self._hashed[rows][:, None] & self._hashed[others]
@@ -108,7 +110,10 @@ class Pictures:
 
 
 def _blocks(rows: Rows, others: int) -> Iterator[tuple[int, Rows]]:
-    """Yield blocks of rows, each with the place of its first row; a block is small enough to compare with all others."""
+    """Yield blocks of consecutive rows, each as a tuple of the position of its first row and the block.
+
+    A block is small enough to be compared with `others` pictures in one step.
+    """
     size = max(1, min(_ROWS, _CELLS // max(others, 1)))
     for start in range(0, len(rows), size):
         yield start, rows[start : start + size]

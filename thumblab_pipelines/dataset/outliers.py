@@ -1,4 +1,4 @@
-"""Find videos far from what their channel usually gets, to leave them out of training but not out of evaluation."""
+"""Find outliers among the training videos. An outlier has far more or far fewer views than usual for its channel."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ def training_outliers(corpus: pd.DataFrame) -> Flags:
     """Return which videos [n] are training videos whose `target` is an outlier among their channel's training videos.
 
     An outlier is more than 3 standard deviations from the median. The standard deviation is estimated as 1.4826 times
-    the median absolute deviation, because an extreme value inflates the plain standard deviation: of 10 values, none is
-    ever 3 plain standard deviations from the mean. Channels with fewer than 10 training videos have no outliers.
+    the median absolute deviation, because an extreme value inflates the plain standard deviation. With 10 values, for
+    example, no value can be 3 plain standard deviations from the mean. Channels with fewer than 10 training videos have
+    no outliers.
 
-    Held-out videos are never outliers: leaving them out by the value to be predicted would make the figures too good.
+    Held-out videos are never outliers. If they were left out because of the value that the model predicts, the figures
+    of the evaluation would be too good.
     """
     outlier = np.zeros(len(corpus), bool)
     train = np.flatnonzero(corpus.part.to_numpy(object) == TRAIN)

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AGE_CORRECTED = "age-corrected views"
-"""The label of a pair without a common fixed age."""
+"""The label of a pair whose videos have no fixed age at which the views of both are known."""
 
 TRAIN_PAIRS_PER_VIDEO = 20
 TRAIN_PAIRS_PER_CHANNEL = 10_000
-"""Limits so that no channel dominates: pairs grow with the square of a channel's videos, their information does not."""
+"""Limits that keep a large channel from dominating the training.
+
+The number of pairs grows with the square of a channel's videos, but the information in them does not.
+"""
 
 HELD_OUT_PAIRS_PER_CHANNEL = 20_000
 _SEED = 20_251_011
@@ -37,10 +40,11 @@ def fixed_age_label(age: int) -> str:
 def compare_views(
     corpus: pd.DataFrame, first: Rows, second: Rows
 ) -> tuple[npt.NDArray[np.object_], Float64s, Float64s]:
-    """Return the label of each pair of rows [m], and the views of its first and of its second video [m] by that label.
+    """Return for each pair [m] its label, the views of its first video, and the views of its second video.
 
-    The views are those at the largest fixed age at which both videos have known views, which needs no assumption about
-    growth. Without a common age they are the age-corrected views, exp(`target`).
+    `first` [m] and `second` [m] are rows of the corpus. The label says which views are compared. These are the views at
+    the largest fixed age at which both videos have known views, because they need no assumption about growth. If there
+    is no such age, the age-corrected views exp(`target`) are compared.
     """
     label = np.full(len(first), AGE_CORRECTED, object)
     corrected = np.exp(corpus.target.to_numpy(float))
@@ -59,12 +63,17 @@ def compare_views(
 def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     """Return the pairs of videos of one channel and one era, published at most `days` apart, with unequal views.
 
-    The columns are `winner` and `loser` (row numbers of the corpus), `channel_id`, `part` (of both videos, or "mixed"
-    if they are in different parts), `label` (see `compare_views`) and `margin`, which is 1 - loser / winner of the compared
-    views.
+    The result has these columns:
 
-    A channel gives at most 20 training pairs per video and 10,000 in total, and 20,000 pairs of each other part. Of
-    more pairs, a random sample is taken, always the same. A corpus without the column `era` counts as one era.
+    - `winner` and `loser`: row numbers of the corpus
+    - `channel_id`
+    - `part`: the part of both videos, or "mixed" if they are in different parts
+    - `label`: see `compare_views`
+    - `margin`: 1 - loser's views / winner's views, of the compared views
+
+    A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. Of each other part
+    it gives at most 20,000 pairs. If there are more, a random sample is taken. The sample is the same in every run. A
+    corpus without the column `era` counts as one era.
     """
     import pandas as pd
 
@@ -100,9 +109,11 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
 
 
 def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows, Rows]:
-    """Return the rows of the earlier and of the later of all pairs [m] of moments [n] that are at most `within` apart.
+    """Return all pairs of moments that are at most `within` apart, as rows of the earlier and of the later moments.
 
-    Sorting first keeps this fast: a channel of 20,000 videos has 200 million pairs, and most are years apart.
+    `published` [n] are the moments, in the unit of `within`. The two results [m] have one entry per pair. The moments
+    are sorted first, so that only near pairs are visited. A channel of 20,000 videos has 200 million pairs, and most of
+    them are years apart.
     """
     order = np.argsort(published, kind="stable")
     moments = published[order]
@@ -113,14 +124,14 @@ def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows,
 
 
 def _most_pairs(part: str, videos: int) -> int:
-    """Return how many pairs of a part a channel with so many videos may give."""
+    """Return the maximum number of pairs in `part` for a channel that has `videos` videos."""
     if part == TRAIN:
         return min(TRAIN_PAIRS_PER_CHANNEL, TRAIN_PAIRS_PER_VIDEO * videos)
     return HELD_OUT_PAIRS_PER_CHANNEL
 
 
 def _sample(random: np.random.Generator, candidates: Flags, most: int) -> Rows:
-    """Return the places of the candidates, in order; of more than `most`, a random sample."""
+    """Return the positions of the candidates in order, or of a random sample if there are more than `most`."""
     places = np.flatnonzero(candidates)
     return np.sort(random.choice(places, most, replace=False)) if len(places) > most else places
 

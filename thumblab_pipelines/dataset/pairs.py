@@ -1,8 +1,8 @@
-"""Build and publish training pairs: the corpus, its parts and folds, and its same-channel pairs, as one release.
+"""Build a pairs release: the corpus with its parts and folds, and the pairs of videos of the same channel.
 
-`videos.parquet` has a row per video. `pairs.parquet` has a row per pair, whose `winner` and `loser` are row numbers of
-`videos.parquet`. `vectors.safetensors` has the vectors and sub-scores of each video. docs/training-pairs.md describes
-the files and the rules.
+A release has three files. `videos.parquet` has a row per video. `pairs.parquet` has a row per pair, in which `winner`
+and `loser` are row numbers of `videos.parquet`. `vectors.safetensors` has the vectors and sub-scores of each video.
+docs/training-pairs.md describes the files and the rules.
 """
 
 from __future__ import annotations
@@ -32,15 +32,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORGOTTEN = "forgotten since"
-"""The key of `excluded` that counts the videos which a successor lacks because they were deleted."""
+"""A key of `excluded` in the manifest. It counts the deleted videos that a successor release no longer contains."""
 
 _VERSION = 6
-"""Of the rules and files: part of the digest of the inputs, so a new version makes new pairs from the same library."""
+"""Version of the rules and files. It is part of the digest of the inputs.
+
+A new version therefore makes a new release, even if the library has not changed.
+"""
 
 
 @dataclass(frozen=True)
 class BuiltPairs:
-    """A pairs release; `reused` says that it existed already, because nothing had changed."""
+    """A pairs release. `reused` says that the release already existed, because its inputs had not changed."""
 
     release: Release
     reused: bool
@@ -49,7 +52,8 @@ class BuiltPairs:
 def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     """Publish the corpus, its splits and its pairs as a release, and delete old pairs releases.
 
-    If a release of the same inputs exists, return it and publish nothing. `run_id` is the Dagster run to record.
+    If a release of the same inputs exists, return this release and publish nothing. `run_id` is the id of the Dagster
+    run that the release records.
     """
     image, title = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     everything = read_corpus(lab, image.fingerprint, title.fingerprint)
@@ -82,7 +86,8 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         "excluded": excluded,
     }
     write = _writer(corpus, pairs, snapshot.only(~outliers))
-    # Without the lock, a release published while old ones are replaced would be older than their successors.
+    # Another process may be replacing old releases by successors without deleted videos. The lock makes sure that it
+    # does not publish a successor after this release, because that successor would then count as the newest.
     with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)
@@ -90,10 +95,10 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
 
 
 def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = None) -> Release | None:
-    """Publish the videos of a dataset that are left after deletions as a new pairs release in the scope.
+    """Publish a new pairs release in `scope` with the videos that are left after deletions.
 
-    The videos keep their parts and folds. Growth, targets and pairs are computed anew from the videos that are left.
-    Return None if no pair is left.
+    `data` is the old release without its deleted videos. The videos keep their parts and folds. Growth, targets and
+    pairs are computed again from these videos. Return None, and publish nothing, if no pair is left.
     """
     replaced = data.release.info
     corpus, pairs, counts = _paired(data.videos, float(replaced["pair_days"]))
@@ -108,7 +113,7 @@ def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = 
 
 
 def _paired(corpus: pd.DataFrame, days: float) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Return the split corpus with its `target`, its pairs, and the entries of the manifest that describe both."""
+    """Return the corpus with a column `target`, its pairs, and the entries of the manifest that describe both."""
     train = corpus[corpus.part == TRAIN]
     growth = fit_growth(train)
     corpus = corpus.assign(target=growth.target(corpus))
@@ -130,17 +135,18 @@ def _paired(corpus: pd.DataFrame, days: float) -> tuple[pd.DataFrame, pd.DataFra
 
 
 def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
-    """Return the corpus with `part` and `fold`, without training outliers, and which rows [n] were outliers."""
+    """Return the corpus with `part` and `fold` but without training outliers, and which rows [n] were outliers."""
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)
     with_target = corpus.assign(target=fit_growth(corpus[train]).target(corpus))
-    # The crawl compared a video with all videos of its channel, also held-out ones: its mark counts for training only.
+    # The crawl marked a video as an outlier by comparing it with all videos of its channel, including held-out ones.
+    # Its marks are therefore used only for training videos.
     outliers = training_outliers(with_target) | (train & corpus.crawl_outlier.to_numpy(bool))
     return corpus[~outliers].drop(columns=list(LATER_RULES)).reset_index(drop=True), outliers
 
 
 def _largest_share(pairs: pd.DataFrame) -> float:
-    """Return the share of the training pairs that belongs to the channel with the most of them."""
+    """Return the share of the training pairs that comes from the channel with the most training pairs."""
     share = pairs[pairs.part == TRAIN].channel_id.value_counts(normalize=True)
     return round(float(share.iloc[0]), 4) if len(share) else 0.0
 

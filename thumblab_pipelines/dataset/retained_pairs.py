@@ -1,10 +1,12 @@
-"""Which pairs releases are kept, and how a release is found after videos of it were deleted.
+"""Decide which pairs releases are kept, and find a release or the successor that replaced it.
 
-A pairs release that names a deleted video must be deleted too. If it is still needed, a successor without that video is
-published first (see `pairs.publish_successor`). Needed are the newest pairs, and the pairs that the served model and
-the newest model were trained on. The successor of the newest pairs is published in the same scope and becomes the
-newest. The successor of an older release is published in the scope `SUCCEEDED`, because in the usual scope it would
-pass for the newest. `info["succeeds"]` lists the releases that a successor replaces.
+A pairs release that names a deleted video must be deleted too. If the release is still needed, a successor without this
+video is published first (see `pairs.publish_successor`). A release is needed if it is the newest one, or if the served
+model or the newest model was trained on it.
+
+The successor of the newest pairs is published in the same scope and becomes the newest. The successor of an older
+release is published in the scope `SUCCEEDED`. In the usual scope, it would be taken for the newest pairs.
+`info["succeeds"]` lists the releases that a successor replaces.
 """
 
 from contextlib import AbstractContextManager
@@ -21,7 +23,7 @@ SUCCEEDED = "succeeded"
 SCOPES = (ALL, SUCCEEDED)
 
 _PATIENCE_S = 600.0
-"""Seconds to wait for another process that holds the pairs."""
+"""Seconds to wait for another process that holds the lock of the pairs."""
 
 _DELETED = text("""
 SELECT id FROM unnest(CAST(:ids AS text[])) AS id
@@ -30,9 +32,10 @@ WHERE NOT EXISTS (SELECT FROM videos v WHERE v.video_id = id) ORDER BY id
 
 
 def holding_pairs(lab: Lab) -> AbstractContextManager[None]:
-    """Return a context in which no other process publishes or deletes pairs releases, to choose a release and read it.
+    """Return a context manager that holds the lock of the pairs releases.
 
-    It cannot be nested. Raises `BusyError` if another process holds the pairs for more than ten minutes.
+    No other process publishes or deletes pairs releases meanwhile. A caller can therefore choose a release and read it.
+    The context cannot be nested. It raises `BusyError` if another process holds the lock for more than ten minutes.
     """
     return lab.releases.serving.changing(PAIRS, ALL, _PATIENCE_S)
 
@@ -46,7 +49,7 @@ def newest_pairs(lab: Lab) -> Release:
 
 
 def named_pairs(lab: Lab, release_id: str) -> Release:
-    """Return the pairs release with that id, or its newest successor. Raises `LabError` if neither is kept."""
+    """Return the pairs release `release_id` or its newest successor. Raises `LabError` if the lab has neither."""
     releases = [release for scope in SCOPES for release in lab.releases.all(PAIRS, scope)]
     for release in reversed(releases):
         if release.release_id == release_id or release_id in release.info.get("succeeds", ()):
@@ -55,14 +58,14 @@ def named_pairs(lab: Lab, release_id: str) -> Release:
 
 
 def deleted_videos(lab: Lab, release: Release) -> list[str]:
-    """Return the ids of the videos of a pairs release that were deleted from the lab since.
+    """Return the ids of the videos in a pairs release that the lab no longer has.
 
     Raises `UnreadError` if the release cannot be read at the moment, and another `LabError` if it is damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    # Read here, so that an error of `read_table` is always one of the content.
+    # The file is read before it is parsed. An error of `read_table` then always means that its content is wrong.
     content = pa.BufferReader(release.read("videos.parquet"))
     try:
         ids = parquet.read_table(content, columns=["video_id"])["video_id"].to_pylist()
@@ -81,14 +84,17 @@ def is_needed(lab: Lab, release: Release) -> bool:
 
 
 def prune_pairs(lab: Lab) -> None:
-    """Delete old pairs releases, except the newest few and all that are needed; call it inside `holding_pairs`."""
+    """Delete old pairs releases, except the newest few and all needed ones. The caller must be in `holding_pairs`."""
     for scope, keep in ((ALL, lab.settings.releases_kept), (SUCCEEDED, 1)):
         needed = [release.release_id for release in lab.releases.all(PAIRS, scope) if is_needed(lab, release)]
         lab.releases.prune(PAIRS, scope, keep, needed)
 
 
 def _needed(lab: Lab) -> set[str]:
-    """Return the ids of the needed pairs releases, as the models name them; a successor may have replaced one."""
+    """Return the ids of the needed pairs releases.
+
+    The ids come from the manifests of the models. A release with such an id may have been replaced by a successor.
+    """
     newest = lab.releases.latest(PAIRS, ALL)
     needed = set() if newest is None else {newest.release_id}
     served = lab.releases.serving.current_id(MODEL, ALL)

@@ -1,11 +1,12 @@
-"""The vectors and sub-scores of the videos of a pairs release, as one of its files.
+"""Write and read `vectors.safetensors`, the file of a pairs release with vectors and sub-scores.
 
-The file is a safetensors file of three float32 tensors with one row per row of `videos.parquet`:
+The file has three float32 tensors. Their rows belong to the rows of `videos.parquet`.
 
 - `images` and `titles`: unit vectors by the encoders that the manifest names
-- `sub_scores`: NaN where not measured, in the order of `thumblab_core.sub_scores.NAMES`
+- `sub_scores`: the sub-scores in the order of `thumblab_core.sub_scores.NAMES`, NaN if not measured
 
-So training reads what the pairs were made from, even if a video was deleted, replaced or encoded again since.
+Training reads this file. It therefore uses the vectors that the pairs were made from, even if a video was deleted,
+replaced or encoded again later.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ JOIN unnest(CAST(:ids AS text[]), CAST(:pictures AS text[])) AS asked (video_id,
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Unit vectors of the pictures [n, d_i] and titles [n, d_t] of n videos, and their sub-scores [n, 6]; float32."""
+    """Unit vectors of the pictures [n, d_i] and titles [n, d_t] of n videos, and sub-scores [n, 6]. All are float32."""
 
     images: Vectors
     titles: Vectors
@@ -59,13 +60,14 @@ class Snapshot:
     def load(cls, release: Release, count: int) -> Self:
         """Read the snapshot of a verified release of `count` videos.
 
-        Raises `LabError` if the release has no snapshot, or one that is unreadable or of another shape or type.
+        Raises `LabError` if the release has no snapshot, if the file cannot be read, or if its arrays have a wrong
+        shape or type.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         if FILE not in release.files:
-            raise LabError(f"{release} has no vectors: it was made by an earlier version of the lab; {_REMEDY}")
+            raise LabError(f"{release} has no vectors, because it was made by an earlier version of the lab; {_REMEDY}")
         try:
             snapshot = cls(**load_file(release.path / FILE))
         except (SafetensorError, OSError, TypeError) as error:
@@ -79,18 +81,19 @@ class Snapshot:
         return snapshot
 
     def only(self, rows: Flags) -> Snapshot:
-        """Return the snapshot of the chosen rows; `rows` are flags [n]."""
+        """Return a snapshot with only the rows whose flag in `rows` [n] is set."""
         return Snapshot(*(values[rows] for values in vars(self).values()))
 
     def buffers(self) -> list[memoryview]:
-        """Return the bytes of the arrays, to compute a digest."""
+        """Return the bytes of the three arrays. They are used to compute a digest."""
         return [np.ascontiguousarray(values).data for values in vars(self).values()]
 
 
 def read_snapshot(lab: Lab, videos: pd.DataFrame, image_encoder: str, title_encoder: str) -> tuple[Snapshot, Flags]:
-    """Read the vectors and sub-scores of these videos from the database, and return which videos [n] have both vectors.
+    """Read the vectors and sub-scores of videos from the database. Return them, and which videos [n] have both vectors.
 
-    `videos` has the columns `video_id`, `sha256` (of the picture) and `title`; the encoders are given by fingerprint.
+    `videos` has the columns `video_id`, `sha256` (of the picture) and `title`. `image_encoder` and `title_encoder` are
+    fingerprints of encoders.
     """
     ids, (pictures, title_digests) = videos.video_id.tolist(), digests(videos)
     images, has_image = read_vectors(lab, ids, pictures, image_encoder)

@@ -1,7 +1,7 @@
 """Assign each video a part by time and a fold by channel.
 
-The parts divide each channel by date, to evaluate on the future of known channels. The folds hold whole channels, to
-evaluate on unseen channels.
+The parts divide the videos of each channel by date. With them, a model is evaluated on later videos of known channels.
+Each fold contains whole channels. With the folds, a model is evaluated on unseen channels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PARTS = (TRAIN, VALIDATION, TEST)
 MIXED = "mixed"
-"""The part of a pair whose two videos are in different parts; such pairs only serve to evaluate on unseen channels."""
+"""The part of a pair whose two videos are in different parts. Such pairs are used only to evaluate unseen channels."""
 
 FOLDS = 3
 _TRAIN_SHARE, _VALIDATION_SHARE = 0.68, 0.12
@@ -28,18 +28,19 @@ Columns = npt.NDArray[Any]
 
 
 def place_in_channel(corpus: pd.DataFrame) -> Float64s:
-    """Return the place of each video [n] in its channel by date, from 0 (first) to 1 (last); rows are sorted by date.
+    """Return the place of each video [n] among its channel's videos by date, from 0 (first) to 1 (last).
 
-    It is (k - 0.5) / size for the k-th video of a channel.
+    The rows of the corpus must be sorted by date. The k-th of m videos of a channel has the place (k - 0.5) / m.
     """
     place = corpus.groupby("channel_id").cumcount().to_numpy(float) + 0.5
     return np.asarray(place / corpus.groupby("channel_id").channel_id.transform("size").to_numpy(float), np.float64)
 
 
 def split_by_time(corpus: pd.DataFrame) -> Columns:
-    """Return the part of each video [n]; the rows of the corpus are sorted by date.
+    """Return the part of each video [n]. The rows of the corpus must be sorted by date.
 
-    Of each channel the first 68 % are for training, the next 12 % for validation and the last 20 % for testing.
+    In each channel, the first 68 % of the videos are for training, the next 12 % for validation, and the last 20 % for
+    testing.
     """
     place = place_in_channel(corpus)
     parts = np.where(
@@ -49,7 +50,7 @@ def split_by_time(corpus: pd.DataFrame) -> Columns:
 
 
 def split_by_channel(corpus: pd.DataFrame) -> Columns:
-    """Return the fold of each video [n], 0 to 2: a channel is in one fold, and the folds are about equally large."""
+    """Return the fold of each video [n], 0 to 2. A channel is in a single fold, and the folds have similar sizes."""
     sizes = corpus.groupby("channel_id").size().sort_index().sort_values(ascending=False, kind="stable")
     videos_in_fold = np.zeros(FOLDS, int)
     fold = {}

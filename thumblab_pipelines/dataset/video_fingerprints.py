@@ -1,6 +1,7 @@
-"""Fingerprints of the videos that a model was trained on.
+"""Compute fingerprints of videos, and find the videos that a model was trained on.
 
-The release of a model or of a fine-tuned encoder stores them, so that the model is not evaluated on these videos.
+The release of a model or of a fine-tuned encoder stores the fingerprints of its training videos. A model is not
+evaluated on these videos.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from thumblab_core.encoders.load import weights_file
 from thumblab_core.releases.release import Release
 
 FINGERPRINTS_FILE = "seen.npy"
-"""The file of a release (model or fine-tuned encoder) with the `fingerprints` of the videos it was trained on."""
+"""A file in the release of a model or fine-tuned encoder. It has the `fingerprints` of the videos in its training."""
 
 
 def fingerprints(video_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
@@ -38,10 +39,10 @@ def encoder_fingerprints(name: str) -> npt.NDArray[np.uint64]:
 
 
 def was_trained_on(release: Release, video_ids: Sequence[str]) -> Flags | None:
-    """Return which videos [n] the model or its encoder was trained on; None if its release does not record it.
+    """Return which videos [n] the model or its encoder was trained on. Return None if the release does not record this.
 
-    Two different videos can share a fingerprint: among a billion videos this happens with a chance of one in forty. A
-    video wrongly taken for a training video only costs the pairs that are then not evaluated.
+    Two different videos can have the same fingerprint. Among a billion videos, the chance of this is one in forty. A
+    video that is wrongly taken for a training video is only left out of the evaluation.
     """
     if FINGERPRINTS_FILE not in release.files:
         return None

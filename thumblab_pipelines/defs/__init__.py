@@ -1,1 +1,1 @@
-"""Dagster definitions: assets, checks, jobs, schedules and sensors, in a folder per domain."""
+"""Define Dagster's assets, asset checks, jobs, schedules and sensors. Each subject has a folder."""

@@ -1,4 +1,4 @@
-"""Turn check results into Dagster asset checks, and a LabError into a failure with its message."""
+"""Turn the lab's check results into Dagster asset checks, and a `LabError` into a Dagster failure with its message."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ from thumblab_pipelines.checks import CheckResult
 
 
 class Confirmation(dg.Config):
-    """A person's confirmation that the videos due may be deleted, however large a share of the niche they are."""
+    """A person's confirmation that all due videos may be deleted, even if they are a large share of the niche."""
 
     confirmed: bool = False
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn a LabError of the block into a failure of the step, which is retried only when the error is transient."""
+    """Turn a `LabError` of the block into a failure of the step. Dagster retries only if the error is transient."""
     try:
         yield
     except LabError as error:
@@ -25,17 +25,17 @@ def explained() -> Iterator[None]:
 
 
 def blocking(asset: str, *names: str) -> Sequence[dg.AssetCheckSpec]:
-    """Return specs of checks that stop later assets when they fail. Their results come with the materialization."""
+    """Return specs of checks that stop later assets if they fail. The asset itself returns their results."""
     return [dg.AssetCheckSpec(name, asset=asset, blocking=True) for name in names]
 
 
 def advisory(asset: str, *names: str) -> Sequence[dg.AssetCheckSpec]:
-    """Return specs of checks that warn and stop nothing."""
+    """Return specs of checks that only warn. If they fail, later assets still run."""
     return [dg.AssetCheckSpec(name, asset=asset, blocking=False) for name in names]
 
 
 def results(checks: Sequence[CheckResult]) -> list[dg.AssetCheckResult]:
-    """Return Dagster's results. A failed check is an error, or a warning where it is advisory."""
+    """Return the checks as Dagster's results. A failed check is a warning if it is advisory, else an error."""
     return [
         dg.AssetCheckResult(
             severity=dg.AssetCheckSeverity.WARN if check.advisory else dg.AssetCheckSeverity.ERROR,

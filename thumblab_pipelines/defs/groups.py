@@ -1,4 +1,4 @@
-"""Arguments that all assets of a group share: partitions, owners, retries and freshness."""
+"""Define the arguments that all assets of a group share: partitions, owners, retries and freshness."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,8 @@ LIBRARY: dict[str, Any] = {
     "owners": OWNERS,
     "partitions_def": niche_partitions,
     "retry_policy": RETRY,
-    # Refreshed daily at 03:00. An asset that is half a day late fails, and a person should look at it.
+    # These assets are refreshed daily at 03:00. If an asset is half a day late, its freshness policy fails, and a
+    # person should find out why.
     "freshness_policy": dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
     ),
@@ -28,10 +29,10 @@ COLLECTION: dict[str, Any] = {
     "owners": OWNERS,
     "retry_policy": RETRY,
 }
-"""Assets that collect data outside the daily refresh, each at its own interval."""
+"""Arguments of assets that collect data outside the daily refresh. Each of them has its own interval."""
 
 UPKEEP: dict[str, Any] = {**COLLECTION, "group_name": "upkeep"}
-"""Assets that refresh and delete collected data within its legal limits, each at its own interval."""
+"""Arguments of assets that refresh and delete collected data within its legal limits. Each has its own interval."""
 
 RANKING: dict[str, Any] = {
     "group_name": "ranking",

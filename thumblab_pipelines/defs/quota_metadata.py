@@ -1,4 +1,4 @@
-"""The quota in an asset's metadata: the units that a run spent, and those left today."""
+"""Write the quota into the metadata of an asset: the calls that the run spent, and the calls left today."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""refresh_imported: a job that takes imported videos to a served index and model, without YouTube."""
+"""Define the job `refresh_imported`. It builds and serves indices and a model from imported videos, without YouTube."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from thumblab_pipelines.models.refresh import RefreshListener, niches_with_video
 
 
 @dg.op(
-    description="Encodes, measures, indexes and serves the lab's videos, then trains and serves a model; needs no key."
+    description="Encodes, measures, indexes and serves the lab's videos. Then trains and serves a model. Needs no API key."
 )
 def serve_what_is_held(
     context: dg.OpExecutionContext, lab: LabResource, mlflow: MlflowResource
@@ -29,7 +29,8 @@ def serve_what_is_held(
             raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
         listener = RefreshListener(lab.progress(context), record, context.log.info, context.log.warning)
         refreshed = refresh_all(opened, niches, mlflow.connect, listener)
-        yield from events  # before the error: the niches that did not fail are served
+        # The events are reported before an error is raised, because the niches that did not fail are served.
+        yield from events
         refreshed.require_all()
     model = refreshed.model
     metadata = {
@@ -42,8 +43,8 @@ def serve_what_is_held(
 
 @dg.job(
     op_retry_policy=RETRY,
-    description="Takes imported videos to a served index for every niche that has videos, then trains and serves the "
-    "model. Does not call YouTube.",
+    description="Builds and serves an index for every niche that has imported videos, then trains and serves the model. "
+    "Does not call YouTube.",
 )
 def refresh_imported() -> None:
     serve_what_is_held()

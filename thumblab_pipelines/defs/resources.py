@@ -1,4 +1,4 @@
-"""The resources of the assets: the lab and its MLflow server."""
+"""Define the resources that assets use: the lab and its MLflow server."""
 
 import time
 from functools import lru_cache
@@ -18,23 +18,26 @@ _LOG_SECONDS = 5.0
 
 
 class LabResource(dg.ConfigurableResource):
-    """The lab of this process's settings, or the one in `data_dir`.
+    """The lab of this process's settings, or the lab in the folder `data_dir`.
 
-    Dagster makes a resource for every tick of a sensor; the lab is opened and its database migrated once in a process.
+    Dagster creates a new resource for every tick of a sensor. The lab is nevertheless opened, and its database
+    migrated, only once per process.
     """
 
     data_dir: str = Field(
         default="",
-        description="The lab's data folder, which then has its own database and releases. Empty: the lab of the settings.",
+        description="A data folder with its own database and releases. If it is empty, the lab of the settings is used.",
     )
     _settings: Settings | None = PrivateAttr(default=None)
     _listener: Progress | None = PrivateAttr(default=None)
 
     @classmethod
     def in_this_process(cls, chosen: Settings, listener: Progress) -> dg.ResourceDefinition:
-        """Return the resource for a caller that runs assets in its own process, with its settings and its listener.
+        """Return the resource for a caller that runs assets in its own process.
 
-        Dagster copies a configurable resource without its private attributes, so it is wrapped as a fixed value.
+        `chosen` are the caller's settings, and `listener` receives the progress. Both are private attributes of the
+        resource, which Dagster would lose when it copies a configurable resource. The resource is therefore wrapped as
+        a fixed value.
         """
         resource = cls()
         resource._settings, resource._listener = chosen, listener
@@ -44,11 +47,11 @@ class LabResource(dg.ConfigurableResource):
         chosen = self._settings or settings()
         if self.data_dir:
             chosen = chosen.in_folder(Path(self.data_dir))
-        # The URL is computed on every call, which starts an embedded server that has died again.
+        # The URL is computed on every call. If the embedded database server has stopped, this starts it again.
         return _opened(chosen, database_url(chosen))
 
     def progress(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Progress:
-        """Return a listener that logs every few seconds, so that the UI shows a long step moving."""
+        """Return a listener that logs the progress every few seconds. The UI of Dagster shows these log lines."""
         last_logged = time.monotonic()
 
         def listen(what: str, done: int, total: int) -> None:
@@ -62,15 +65,18 @@ class LabResource(dg.ConfigurableResource):
         return listen
 
 
+# The URL is part of the cache's key. If a database server was started again under another URL, the lab is opened again.
 @lru_cache(maxsize=1)
-def _opened(chosen: Settings, url: str) -> Lab:  # the URL is part of the key: see `LabResource.open`
+def _opened(chosen: Settings, url: str) -> Lab:
     return Lab.open(chosen)
 
 
 class MlflowResource(dg.ConfigurableResource):
     """The MLflow server."""
 
-    tracking_uri: str = Field(default="", description="The server's address. Empty: the one of the settings.")
+    tracking_uri: str = Field(
+        default="", description="The server's address. If it is empty, the address in the settings is used."
+    )
 
     def connect(self) -> Tracker:
         return Tracker.connect(self.tracking_uri or settings().mlflow_url)
@@ -78,5 +84,6 @@ class MlflowResource(dg.ConfigurableResource):
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    # Steps run in one process: each costs milliseconds, where a process of its own takes over a second.
+    # All steps of a run share one process. Starting a process for each step would take over a second instead of
+    # milliseconds.
     return dg.Definitions(resources={"lab": LabResource(), "mlflow": MlflowResource()}, executor=dg.in_process_executor)

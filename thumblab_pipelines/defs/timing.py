@@ -1,4 +1,4 @@
-"""The time zone of the schedules, the schedule of a job that runs for every niche, and the maximum duration of a run."""
+"""Define the time zone of schedules, schedules that run a job for every niche, and the maximum duration of a run."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ HOBART = "Australia/Hobart"
 
 
 def max_runtime(hours: float) -> dict[str, str]:
-    """Return the tag that makes Dagster end a run after so many hours."""
+    """Return the tag that makes Dagster end a run after `hours` hours."""
     return {"dagster/max_runtime": str(round(3_600 * hours))}
 
 
@@ -23,10 +23,10 @@ def niche_schedule(
     running: bool = True,
     timespec: str = "day",
 ) -> dg.ScheduleDefinition:
-    """Return a schedule that runs a job, as `define_asset_job` returns it, for every niche.
+    """Return a schedule that runs `job` for every niche. `job` is a result of `define_asset_job`.
 
-    `cron` is in the time of Hobart. `running` is the default status. At most one run per niche is started per `timespec`:
-    "day" or "minutes".
+    `cron` is a cron expression in the time of Hobart. `running` says whether the schedule is on by default. `timespec`
+    is "day" or "minutes". At most one run of a niche is started per day or minute.
     """
 
     @dg.schedule(

@@ -1,6 +1,6 @@
 """Evaluate the ranking model and the reference models on held-out pairs.
 
-There are three splits, by what a model may know of a channel:
+There are three splits. They differ in what a model may know of the channel that it is evaluated on:
 
 - `future`: the model knows the first 80 % of the channel
 - `new_channels`: the model knows nothing of the channel
@@ -31,13 +31,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GLOBAL = "global"
-"""The scorer that is the model without channel adapters."""
+"""The name of the scorer that is the model without channel adapters."""
 
 
 def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
     """Return the figures of the model and of its reference models on all three splits.
 
-    docs/evaluation.md lists the figures. Splits of unseen channels are left out if no model could be trained for them.
+    docs/evaluation.md lists the figures. The splits `new_channels` and `adapted` are left out if no model could be
+    trained without a fold of channels.
     """
     known = np.union1d(data.rows(TRAIN), data.rows(VALIDATION))
     future_references = references(data, known)
@@ -57,15 +58,16 @@ def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
 
 
 def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
-    """Return the AUC of any scores [n] on the pairs of a release that belong to the split.
+    """Return the AUC of `scores` [n] on those pairs of a release that belong to the split.
 
-    There are two figures: on all of these pairs, and on those with a twofold gap.
+    There are two figures. One is for all of these pairs, and one for the pairs whose winner has at least twice the
+    views.
     """
     return list(HeldOutPairs.of(split, pairs).aucs(scorer, scores))
 
 
 def figure(evaluations: Iterable[Evaluation], split: str, slice_: str = "all", metric: str = "auc") -> Evaluation:
-    """Return the model's figure of that metric. Raises `KeyError` if the evaluations do not contain it."""
+    """Return the model's figure for a metric. Raises `KeyError` if the evaluations do not contain this figure."""
     sought = (split, slice_, MODEL, metric)
     for evaluation in evaluations:
         if (evaluation.split, evaluation.slice, evaluation.scorer, evaluation.metric) == sought:
@@ -74,7 +76,7 @@ def figure(evaluations: Iterable[Evaluation], split: str, slice_: str = "all", m
 
 
 def save_evaluations(lab: Lab, release_id: str, evaluations: list[Evaluation]) -> None:
-    """Write the evaluations of a model release to `model_evaluations`; rows that exist already are not changed."""
+    """Write the evaluations of a model release to the table `model_evaluations`. Existing rows are not changed."""
     now = datetime.now(UTC)
     rows = [{"release_id": release_id, "evaluated_at": now, **asdict(evaluation)} for evaluation in evaluations]
     with lab.engine.begin() as connection:
@@ -91,9 +93,10 @@ def _evaluate_split(
     scores
         Scores [n] by scorer. Every scorer gets its AUC.
     reference
-        The best scorer that may know as much as the model. It is evaluated in detail, as the model is.
+        The best of the reference models that know as much about the channels as the model. It gets the same detailed
+        figures as the model.
     slope
-        Factor from differences of the model's scores to log odds.
+        Factor that turns a difference of the model's scores into the log odds of winning.
     rows
         The videos whose scores are correlated with their targets.
     """
@@ -104,17 +107,19 @@ def _evaluate_split(
             evaluations += held_out.detailed_aucs(data.videos, scorer, scores[scorer])
     if reference in scores:
         evaluations += held_out.lead(scores[MODEL], reference, scores[reference])
-    # The slope for unseen channels was fitted on their training and validation pairs, so only test pairs are held out.
+    # The slope for unseen channels was fitted on their training and validation pairs. Therefore calibration is measured
+    # only on test pairs.
     test_pairs = HeldOutPairs(split, data.pairs[data.pairs.part == TEST])
     evaluations += test_pairs.calibration(scores[MODEL], slope)
     return [*evaluations, *held_out.correlations(data.videos, rows, scores[MODEL])]
 
 
 def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Return the scores [n] of reference models fitted without the channel of each video, unadapted and adapted.
+    """Return the scores [n] of reference models that were fitted without the channel of each video.
 
-    Adapted is partial pooling alone: its part per channel is then fitted to the `known` rows of the channel. Both are
-    empty if there is one fold of channels only.
+    The first result has the scores of unadapted models. The second has the scores of partial pooling, the only
+    reference model that is adapted: its part for each channel is fitted to the `known` rows of the channel. Both are
+    empty if all channels are in one fold.
     """
     folds = data.videos.fold.to_numpy(int)
     unadapted: dict[str, Floats] = {}
@@ -124,7 +129,8 @@ def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, F
         if not in_fold.any() or not len(elsewhere):
             continue
         for name, scores in references(data, elsewhere, known[in_fold[known]]).items():
-            # Partial pooling is only evaluated adapted: without known videos of the channel it equals the linear model.
+            # Partial pooling is only evaluated with adaptation. Without known videos of the channel, it gives the same
+            # scores as the linear model.
             collected = adapted if name == POOLED else unadapted
             collected.setdefault(name, np.zeros(len(folds)))[in_fold] = scores[in_fold]
     return unadapted, adapted

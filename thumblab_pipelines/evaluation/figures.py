@@ -1,4 +1,4 @@
-"""Figures of a scorer on held-out pairs: what is measured, and on which pairs."""
+"""Compute the figures of a scorer on held-out pairs, on all of them and on slices of them."""
 
 from __future__ import annotations
 
@@ -30,32 +30,35 @@ FUTURE, NEW_CHANNELS, ADAPTED = skill.FUTURE, skill.NEW_CHANNELS, skill.ADAPTED
 MODEL = "model"
 
 SLICES = {"all": 0.0, "2x": 0.5}
-"""The least margin of the pairs of a slice; at a margin of 0.5 the winner has twice the views."""
+"""The slices, with the least margin of their pairs. At a margin of 0.5, the winner has twice the views of the loser."""
 
 MARGINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-"""Edges of the slices by margin."""
+"""The edges of the margins that divide pairs into slices."""
 
 LEAST_PAIRS, MOST_CHANNELS = 30, 50
-"""A channel or niche has figures of its own from 30 held-out pairs on, and of channels only the fifty largest."""
+"""Conditions for figures of single channels and niches.
+
+Each needs at least 30 held-out pairs. Of the channels, only the fifty with the most pairs get figures.
+"""
 
 DEEP = 100
-"""Held-out pairs from which on a channel also has a figure for its pairs with a twofold gap."""
+"""Least number of held-out pairs of a channel for a second figure, on pairs whose winner has twice the views."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One figure: a metric of one scorer on one slice of one split; docs/evaluation.md explains each of them.
+    """One figure: a metric of one scorer on one slice of one split. docs/evaluation.md explains these terms.
 
     Parameters
     ----------
     value
-        The figure; None if it could not be measured.
+        The figure, or None if it could not be measured.
     low, high
-        The ends of its 95 % interval; None if it has no interval.
+        The ends of its 95 % interval, or None if it has no interval.
     pairs
-        The number of pairs that it was measured on; 0 for a figure of videos.
+        The number of pairs that it was measured on. It is 0 if the figure was measured on videos instead of pairs.
     channels
-        The number of channels of these pairs or videos.
+        The number of channels that these pairs or videos belong to.
     """
 
     split: str
@@ -70,7 +73,7 @@ class Evaluation:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:
-        """Return the evaluation with these fields, or with those of an old release whose only metric was AUC."""
+        """Return the evaluation in a stored row. Rows of old releases have other fields and no metric but AUC."""
         if "auc" not in row:
             return cls(**row)
         common = {name: value for name, value in row.items() if not name.startswith("auc")}
@@ -78,7 +81,7 @@ class Evaluation:
 
 
 class _Sides(NamedTuple):
-    """The winner, the loser and the number of the channel of each of some pairs."""
+    """The winners [m], the losers [m] and the channel numbers [m] of m pairs."""
 
     winners: Rows
     losers: Rows
@@ -87,7 +90,7 @@ class _Sides(NamedTuple):
 
 @dataclass(frozen=True)
 class HeldOutPairs:
-    """The held-out pairs of one split, as a release has them; its methods yield the figures of scores [n] on them."""
+    """The held-out pairs of one split. The methods yield the figures of scores [n] on these pairs."""
 
     split: str
     pairs: pd.DataFrame
@@ -96,17 +99,18 @@ class HeldOutPairs:
     def of(cls, split: str, pairs: pd.DataFrame) -> Self:
         """Return the pairs of a release that are held out in the split.
 
-        For unseen channels these are all pairs, for known and adapted channels those of the last 20 % of each channel.
+        In the split of unseen channels, all pairs are held out. In the other splits, only the pairs of the last 20 % of
+        each channel are held out.
         """
         return cls(split, pairs if split == NEW_CHANNELS else pairs[pairs.part == TEST])
 
     def aucs(self, scorer: str, scores: Floats) -> Iterator[Evaluation]:
-        """Yield the AUC on all pairs and on those with a twofold gap."""
+        """Yield the AUC on all pairs, and on the pairs whose winner has at least twice the views."""
         for name, least in SLICES.items():
             yield self._auc(name, scorer, scores, self._margin >= least)
 
     def lead(self, scores: Floats, reference: str, reference_scores: Floats) -> Iterator[Evaluation]:
-        """Yield the model's AUC minus that of a reference model, on all pairs and on those with a twofold gap."""
+        """Yield the model's AUC minus the AUC of a reference model, on the same slices as `aucs`."""
         for name, least in SLICES.items():
             sides = self._sides(self._margin >= least)
             model_wins = pair_wins(scores, sides.winners, sides.losers)
@@ -114,7 +118,7 @@ class HeldOutPairs:
             yield self._mean(name, MODEL, f"lead_over_{reference}", model_wins - reference_wins, sides)
 
     def detailed_aucs(self, videos: pd.DataFrame, scorer: str, scores: Floats) -> Iterator[Evaluation]:
-        """Yield the AUC by margin, by niche and by channel; `videos` are those of the release."""
+        """Yield the AUC by margin, by niche and by channel. `videos` are the videos of the release."""
         for low, high in pairwise(MARGINS):
             inside = (self._margin >= low) & ((self._margin < high) | (high == MARGINS[-1]))
             yield self._auc(f"margin {low:g}-{high:g}", scorer, scores, inside)
@@ -131,7 +135,7 @@ class HeldOutPairs:
                 yield self._auc(f"channel:{channels[number]}", scorer, scores, twofold, "auc_2x")
 
     def calibration(self, scores: Floats, slope: float) -> Iterator[Evaluation]:
-        """Yield the model's calibration error (ECE), the share of pairs too close to call, and the AUC on the others.
+        """Yield the calibration error (ECE), the share of pairs too close to call, and the AUC on the other pairs.
 
         `slope` turns a difference of scores into the log odds of winning.
         """
@@ -145,9 +149,10 @@ class HeldOutPairs:
         yield self._auc("all", MODEL, scores, ~close, "accuracy_decided")
 
     def correlations(self, videos: pd.DataFrame, rows: Rows, scores: Floats) -> Iterator[Evaluation]:
-        """Yield the model's rank correlations within channels, averaged over channels, for the given rows of `videos`.
+        """Yield the mean over channels of the rank correlations within each channel, for the given rows of `videos`.
 
-        Scores are correlated with age-corrected views, and with the owner's true click-through rate.
+        The model's scores are correlated with the age-corrected views, and with the click-through rates that the owner
+        gave.
         """
         truths = {"spearman": "target", "ctr_correlation": "click_through_rate"}
         for metric, column in truths.items():
@@ -164,7 +169,7 @@ class HeldOutPairs:
         return self._mean(slice_, scorer, metric, pair_wins(scores, sides.winners, sides.losers), sides)
 
     def _mean(self, slice_: str, scorer: str, metric: str, values: Float64s, sides: _Sides) -> Evaluation:
-        """Return the mean of values of pairs with its interval; `sides` are those of the same pairs."""
+        """Return the mean of the pairs' values with its interval. `sides` has the videos and channels of the pairs."""
         if not len(values):
             return Evaluation(self.split, slice_, scorer, metric, None, None, None, 0, 0)
         low, high = interval(values, *sides)
@@ -184,7 +189,7 @@ class HeldOutPairs:
 
     @cached_property
     def _channels(self) -> tuple[Rows, list[str]]:
-        """The number of each pair's channel, and the names by number; cached because hundreds of figures need them."""
+        """The channel number of each pair, and the channel names by number. Hundreds of figures need them."""
         return numbered(self.pairs.channel_id)
 
     @cached_property
@@ -193,7 +198,7 @@ class HeldOutPairs:
 
 
 def _frequent(numbers: Rows) -> list[tuple[int, int]]:
-    """Return the numbers that at least 30 pairs have, with their counts; the most frequent first."""
+    """Return the numbers that at least 30 pairs have, with the count of each. The most frequent number comes first."""
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.intp)
     order = np.argsort(-counts, kind="stable")
     return [(int(number), int(counts[number])) for number in order if counts[number] >= LEAST_PAIRS]

@@ -1,7 +1,7 @@
-"""Evaluate an existing model on another catalogue, as it is and adapted to the channels of that catalogue.
+"""Evaluate an existing model on another catalogue, without and with adapters for the channels of the catalogue.
 
-The catalogue is imported into a lab of its own, so that it never reaches the lab of the model. Its pictures and titles
-are encoded by the encoders that the model was trained with.
+The catalogue is imported into a separate lab, so that its videos do not get into the lab of the model. Its pictures and
+titles are encoded with the encoders that the model was trained with.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 UNADAPTED = "unadapted"
-"""The split in which the model has no channel adapters."""
+"""The name of the split in which the model has no channel adapters."""
 
 CHAMPION = "champion"
-"""The name of the served model."""
+"""The name by which a caller asks for the served model."""
 
 _COMPILED = re.compile(r".+@(\d{8}T\d{12}Z-[0-9a-f]{8})")
-"""The name of an image encoder that was compiled at some precision: it ends with the id of the release."""
+"""A pattern for names of image encoders that were compiled at some precision. They end with the id of a release."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,12 @@ class CatalogueEvaluation:
     Parameters
     ----------
     evaluations
-        The figures of the split `UNADAPTED` and, if channels were adapted to, of the split `ADAPTED`.
+        The figures of the split `UNADAPTED`. If the model was adapted to the channels, also those of the split
+        `ADAPTED`.
     pairs_release
-        The pairs that were made of the catalogue.
+        The pairs release that was made from the catalogue.
     trained_on
-        How many `videos` of the catalogue the model was trained on, and how many `pairs` were left out because of them;
+        How many `videos` of the catalogue the model was trained on, and how many `pairs` were left out because of them.
         None if the release of the model does not record its training videos.
     channels_adapted
         The number of channels with enough videos for an adapter.
@@ -75,9 +76,9 @@ class CatalogueEvaluation:
 
 
 def named_model(lab: Lab, name: str) -> Release:
-    """Return the served model if the name is `champion`, else the model release with that id.
+    """Return the served model if the name is `champion`, else the model release with the id `name`.
 
-    Raises `LabError` if there is none; the message lists the releases that exist.
+    Raises `LabError` if there is no such model. The message lists the existing releases.
     """
     if name == CHAMPION:
         served = lab.releases.serving.current(MODEL, ALL)
@@ -95,9 +96,9 @@ def named_model(lab: Lab, name: str) -> Release:
 
 
 def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
-    """Return the settings by which another lab encodes pictures as `lab` did for the model.
+    """Return settings with which another lab encodes pictures in the same way as `lab` did for the model.
 
-    Raises `LabError` if the encoders of the model are not available or are not the ones that it was trained with.
+    Raises `LabError` if the encoders that the model was trained with are not available any more.
     """
     name = model.info.get("image_encoder_name")
     if not name:
@@ -114,20 +115,20 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
             f"{model} was trained on titles encoded by {model.info['title_encoder']}, but THUMBLAB_TITLE_ENCODER is "
             f"{title_fingerprint}"
         )
-    return {"image_encoder": name, "encoder_precision": "float32"}  # the precision is a part of the name
+    return {"image_encoder": name, "encoder_precision": "float32"}  # the name already contains the precision
 
 
 def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
     """Import `videos.csv` of the folder, and delete the videos of the lab that it no longer lists.
 
-    The lab must be for this folder alone. A video whose row cannot be read keeps the data of an earlier import. If a
-    row has no readable id, no video is deleted. Raises `LabError` as `import_catalogue` does, and if the lab holds
-    videos from another source.
+    The lab must contain nothing but this catalogue. If the row of a video cannot be read, the video keeps the data of
+    an earlier import. If a row has no readable id, no video is deleted. Raises `LabError` in the same cases as
+    `import_catalogue`, and if the lab has videos from another source.
     """
     with lab.engine.connect() as connection:
         if connection.scalar(select(videos.c.video_id).where(videos.c.source != "catalogue").limit(1)) is not None:
             raise LabError(
-                f"{lab.settings.data_dir} holds videos from another source; evaluate a catalogue in a lab of its own"
+                f"{lab.settings.data_dir} has videos from another source; evaluate a catalogue in a separate lab"
             )
     report = import_catalogue(lab, folder, progress)
     listed = report.video_ids | {problem.video_id for problem in report.problems}
@@ -142,11 +143,11 @@ def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
 def evaluate_on_catalogue(
     home: Lab, model: Release, lab: Lab, share: float | None = None, progress: Progress = silent
 ) -> CatalogueEvaluation:
-    """Evaluate a model of the lab `home` on the catalogue in `lab`, which has the settings of `encoding_of`.
+    """Evaluate a model of the lab `home` on the catalogue in `lab`. `lab` must have the settings of `encoding_of`.
 
-    `share` adapts the model to the first part of each channel by date, 0 to 1, and evaluates it on pairs of the rest.
-    None evaluates it on all pairs, without adapters. Pairs with a video that the model was trained on are left out.
-    Raises `LabError` if no pair remains.
+    If `share` (0 to 1) is given, the model is adapted to this first share of each channel's videos by date. It is
+    evaluated on pairs of the other videos. If `share` is None, the model is evaluated on all pairs, without adapters.
+    Pairs with a video that the model was trained on are left out. Raises `LabError` if no pair remains.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
@@ -174,13 +175,13 @@ def evaluate_on_catalogue(
 
 
 def channel_names(lab: Lab) -> dict[str, str]:
-    """Return the title of each channel of the lab by its id; empty if it has none."""
+    """Return the title of each channel of the lab by channel id. A channel without a title has the title ""."""
     with lab.engine.connect() as connection:
         return {row.channel_id: row.title or "" for row in connection.execute(select(channels))}
 
 
 class _ScoredCatalogue:
-    """The scores of a model for the videos of a catalogue, and their figures on the given pairs."""
+    """The scores that a model gives the videos of a catalogue. The methods return their figures on the given pairs."""
 
     def __init__(self, data: Dataset, trained: TrainedRanker, pairs: pd.DataFrame) -> None:
         from thumblab_core.ranking.ranker import model_inputs
@@ -194,7 +195,7 @@ class _ScoredCatalogue:
         return self._figures(UNADAPTED, self._scores.astype(np.float64), self._trained.calibration.slope)
 
     def adapted(self, known: Flags) -> tuple[list[Evaluation], int]:
-        """Return the figures with channel adapters fitted to the known videos [n] alone, and the number of adapters."""
+        """Fit channel adapters on the `known` videos [n]. Return the figures with them, and the number of adapters."""
         data, score_slope = self._data, float(self._trained.training.get("kept", 1.0))
         channel = data.videos.channel_id.to_numpy(str)
         above = above_trend(channel, publication_days(data.videos), data.videos.target, known)
@@ -212,7 +213,7 @@ class _ScoredCatalogue:
 
 
 def _copy_encoder(home: Lab, model: Release, lab: Lab) -> None:
-    """If the model's image encoder is a compiled encoder of `home`, copy its release to the lab."""
+    """Copy the release of the model's image encoder from `home` to the lab, if `home` has compiled this encoder."""
     name = str(model.info["image_encoder_name"])
     compiled = _COMPILED.fullmatch(name)
     encoder = named_image_encoder(name, home.settings.releases)
@@ -222,19 +223,19 @@ def _copy_encoder(home: Lab, model: Release, lab: Lab) -> None:
 
 
 def _first(videos: pd.DataFrame, share: float) -> Flags:
-    """Return which videos [n] are in the first share of their channel; `videos` are in order of publication."""
+    """Return which videos [n] are in the first `share` of their channel. `videos` must be in order of publication."""
     return np.asarray(place_in_channel(videos) <= share, bool)
 
 
 def _outside(pairs: pd.DataFrame, rows: Flags) -> pd.DataFrame:
-    """Return the pairs that have neither video in the rows, which are flags [n]."""
+    """Return the pairs of which neither video is flagged in `rows` [n]."""
     touched = rows[pairs.winner.to_numpy(np.intp)] | rows[pairs.loser.to_numpy(np.intp)]
     untouched: pd.DataFrame = pairs[~touched]
     return untouched
 
 
 def _no_pair_left(data: Dataset, pairs: pd.DataFrame, known: Flags) -> str:
-    """Return why there is no pair to evaluate on."""
+    """Return a sentence that says why there is no pair to evaluate on."""
     if len(pairs):
         return f"the model was trained on a video of each of the {len(pairs)} pairs that it could be evaluated on"
     left_out = "; ".join(f"{count} {rule}" for rule, count in data.release.info["excluded"].items() if count)

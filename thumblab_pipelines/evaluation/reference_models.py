@@ -1,13 +1,14 @@
-"""Reference models that the ranking model must beat: sorting by one column, and ridge regression on the same vectors.
+"""Compute the scores of the reference models. The ranking model must be better than them.
 
-    age, length      one column, ascending or descending, whichever orders the known pairs better
-    title            ridge on the title's vector and simple facts of its wording
-    image            ridge on 64 principal components of the pictures' vectors
-    linear           ridge on both
-    partial_pooling  linear, plus a ridge on its residuals for each channel with at least 30 known videos
+    age, length      sort by one column, ascending or descending, whichever orders the known pairs better
+    title            ridge regression on the title's vector and simple facts about its wording
+    image            ridge regression on 64 principal components of the pictures' vectors
+    linear           ridge regression on the inputs of both
+    partial_pooling  the linear model, plus a ridge regression on its residuals for each channel with at least 30 known
+                     videos
 
-The target of the ridges is how far a video is above the local trend of its channel. Targets of rows that are not known
-are never read. The penalties were chosen on real channels and are not tuned again.
+The target of the ridge regressions is how far a video is above the local trend of its channel. Targets of rows that are
+not known are never read. The penalties were chosen on real channels and are not tuned again.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ LEAST_OF_CHANNEL = 30
 def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str, Float64s]:
     """Return the scores [n] of every reference model, fitted to the `known` rows.
 
-    `own` are the rows that the part per channel of partial pooling is fitted to: the known rows by default.
+    Partial pooling has a part for each channel, which is fitted to the rows `own`. By default, these are the known
+    rows.
     """
     relative = relative_target(data.videos, known)
     title, image = title_features(data), image_components(data, known)
@@ -56,7 +58,7 @@ def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str,
 
 
 def relative_target(videos: pd.DataFrame, known: Rows) -> Float64s:
-    """Return the target (ln of age-corrected views) minus the local trend of the channel's known rows [n]."""
+    """Return the target (ln of age-corrected views) of each video minus the trend of its channel's known rows [n]."""
     target, is_known = videos.target.to_numpy(float), np.isin(np.arange(len(videos)), known)
     return target - local_trend(videos.channel_id.to_numpy(str), publication_days(videos), target, is_known)
 
@@ -76,9 +78,9 @@ def image_components(data: Dataset, known: Rows) -> Float64s:
 
 
 def ridge(features: Float64s, target: Float64s, known: Rows, penalty: float) -> Float64s:
-    """Return predictions [n] from features [n, d] by a ridge regression that is fitted to the known rows.
+    """Return predictions [n] from `features` [n, d] by a ridge regression that is fitted to the known rows.
 
-    Features are standardised by the known rows.
+    The features are standardised with the mean and the standard deviation of the known rows.
     """
     return _Ridge.fit(features[known], target[known], penalty).predict(features)
 

@@ -1,1 +1,1 @@
-"""Features computed from videos: vectors, sub-scores, channel baselines and views at a fixed age."""
+"""Compute features of videos: vectors, sub-scores, channel baselines and views at a fixed age."""

@@ -1,4 +1,4 @@
-"""Compute channel baselines: the median views of a channel's videos, against which outliers are measured."""
+"""Compute channel baselines: the median views of a channel's videos. A winner is found by comparison with them."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ MIN_VIDEOS = 3
 """A channel with fewer videos has no baseline."""
 
 ALL_AGES = "all"
-"""The age band of the median over all ages, beside the bands of the SQL function `age_band`."""
+"""The name that stands for all ages in the column `age_band`. The other names come from the SQL function `age_band`."""
 
 _MOST_SILENT = 0.5
-"""The check fails if the median video has no views in more than this share of the channels."""
+"""Largest accepted share of channels whose median video has no views. Above it, the asset check fails."""
 
-# Ages are computed as in the view `ref_thumbnails`, which reads these medians.
+# The view `ref_thumbnails` reads these medians. The view and this query compute ages in the same way.
 _MEDIANS = f"""
 SELECT channel_id, COALESCE(age_band, :all_ages) AS age_band, count(*) AS video_count,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY view_count) AS median_views,
@@ -42,9 +42,9 @@ class Baselines:
     """A summary of the baselines of a niche.
 
     Attributes:
-        channels: channels with a baseline over all ages.
-        bands: channels with a baseline in each age band.
-        silent: channels whose median video has no views, so that they have no baseline.
+        channels: number of channels with a baseline over all ages.
+        bands: number of channels with a baseline, for each age band.
+        silent: number of channels without a baseline because their median video has no views.
         lowest, highest: the smallest and largest median views per hour over all ages.
     """
 
@@ -56,15 +56,16 @@ class Baselines:
 
 
 def compute_baselines(lab: Lab, niche: str) -> Baselines:
-    """Replace the rows of `channel_baselines` of the niche.
+    """Compute the baselines of a niche and replace its rows in `channel_baselines`.
 
-    A row holds the medians of the latest counts of a channel's videos in one age band, or over all ages, if the channel
-    has at least 3 videos with a count there. Only videos within the library's days count, and only the format `video`,
-    because Shorts and live streams get their views in other ways. A median of zero is left out, because nothing can be
-    compared with it.
+    A row has the medians of a channel in one age band or over all ages. It is computed from the latest counts of the
+    channel's videos, if at least 3 of them have a count there. Videos from YouTube are used only if they were collected
+    at most `THUMBLAB_LIBRARY_DAYS` before the newest observation of the niche. Only the format `video` is used, because
+    Shorts and live streams get their views in other ways. A median of zero is not stored, because views cannot be
+    divided by it.
     """
-    # After a large import the planner has no statistics and chooses nested loops, which take minutes instead of
-    # seconds.
+    # After a large import, PostgreSQL's query planner has no statistics. It then chooses nested loops, which take
+    # minutes instead of seconds.
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE videos, video_stats"))
     days = lab.settings.library_days
@@ -89,7 +90,7 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
 def check_baselines(baselines: Baselines) -> list[CheckResult]:
     """Check that the median video has no views in at most half of the channels.
 
-    A few such channels are normal; more mean that the collection failed.
+    A few channels whose median video has no views are normal. Many of them mean that the collection failed.
     """
     explanation = (
         f"{baselines.channels} channels, {baselines.lowest:.1f} to {baselines.highest:.1f} views per hour; "

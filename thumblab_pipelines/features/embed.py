@@ -1,4 +1,4 @@
-"""Encode the thumbnails and titles of a niche that have no vector of the current encoders yet."""
+"""Encode those thumbnails and titles of a niche that do not yet have a vector from the current encoders."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +21,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 
 _NAMED = 10
-"""Videos that an explanation names."""
+"""Maximum number of videos that the explanation of a check names."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,16 @@ class Encoded:
     """The result of embedding a niche.
 
     Attributes:
-        had: thumbnails and titles that had a vector already.
-        images: thumbnails that were encoded.
-        titles: titles that were encoded.
-        earlier: earlier thumbnails and titles that were encoded. Videos no longer show them, but training uses them.
-        images_per_second: thumbnails a second, including reading, decoding, encoding and saving.
+        had: number of thumbnails and titles that already had a vector. images: number of thumbnails that were encoded.
+        titles: number of titles that were encoded. earlier: number of earlier thumbnails and titles that were encoded.
+        Videos no longer show them, but training uses
+            them.
+        images_per_second: encoded thumbnails per second. The time includes reading, decoding, encoding and saving.
         unreadable: a sentence for each thumbnail that could not be read.
-        without: a sentence for each thumbnail or title for which the encoder gives no vector, now or in an earlier run.
+        without: a sentence for each thumbnail or title for which the encoder returned no valid vector. Earlier runs
+            count too.
         encoder: the fingerprint of the image encoder.
-        settled: why the encoder computes in its precision, if this run chose it; else None.
+        settled: the precision that this run chose for the encoder, and the reason. None if this run chose none.
     """
 
     had: int
@@ -52,20 +53,21 @@ class Encoded:
 
 
 def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
-    """Save a vector for every thumbnail and title of the niche. Commits every batch, and encodes nothing twice.
+    """Save a vector for every thumbnail and title of the niche.
 
-    PostgreSQL then indexes the vectors, if the lab has so many that an index is worthwhile.
+    Every batch is committed. A thumbnail or title that already has a vector is not encoded again. Once the lab has
+    enough vectors, PostgreSQL also builds an index of them.
     """
     pictures = _pictures(lab, niche)
     precision = settle_precision(lab, progress) if pictures.missing else None
-    if precision is not None:  # a new precision is another encoder, which has no vectors yet
+    if precision is not None:  # an encoder of another precision has no vectors yet
         pictures = _pictures(lab, niche)
     titles = _titles(lab, niche)
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     made_pictures = encode_pictures(lab, image_model, pictures.missing, progress, niche)
     made_titles = encode_titles(lab, title_model, titles.missing, progress, niche)
     ensure_index(lab.engine, image_model.fingerprint)
-    # Only earlier ones: what the videos show now has just been tried.
+    # The current pictures and titles were encoded above. Only those that videos showed earlier are left.
     earlier_pictures = _earlier(lab, PICTURE, image_model.fingerprint, niche)
     earlier_titles = _earlier(lab, TITLE, title_model.fingerprint, niche)
     made_earlier = encode_pictures(lab, image_model, earlier_pictures, progress, niche)
@@ -92,8 +94,8 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
 def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
     """Load the encoders of the settings, if one of the niches has a thumbnail or title to encode.
 
-    With several niches to embed, call this first: an encoder that cannot be loaded then stops the work once, and not in
-    every niche. Raises `LabError` for an unknown name and for an encoder that cannot be loaded.
+    Call this function before embedding several niches. If an encoder cannot be loaded, the work then stops at once
+    instead of failing in every niche. Raises `LabError` for an unknown name and for an encoder that cannot be loaded.
     """
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     if any(_pictures(lab, niche).missing for niche in niches):
@@ -104,9 +106,10 @@ def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
 
 @dataclass
 class _Work:
-    """The pictures or titles of a niche, for one encoder.
+    """The pictures or titles of a niche, sorted by whether one encoder has given them a vector.
 
-    `missing` are to be encoded and `had` have a vector. `without` are the videos that the encoder gives no vector for.
+    `missing` are the ones to encode. `had` is the number of those that have a vector. `without` are the ids of videos
+    for whose picture or title the encoder returned no valid vector before.
     """
 
     missing: list[Source]
@@ -115,17 +118,18 @@ class _Work:
 
 
 def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
-    """Choose the fastest precision that agrees with float32 for the encoder of the settings, and return the reason.
+    """Choose a precision for the image encoder of the settings. Return it with the reason, as a text.
 
-    Returns None if there is nothing to choose. The choice is made on pictures of the library, drawn from all niches. A
-    library with too few pictures stays with float32 for now, and encodes its few pictures again when it has grown.
+    The fastest precision whose vectors agree with those of float32 is chosen. The agreement is measured on pictures
+    from all niches. Return None if there is nothing to choose. If the lab has too few pictures, it uses float32 for
+    now. Once it has enough pictures, a precision is chosen and all pictures are encoded again.
     """
     encoder, precision = image_encoder(lab.settings), lab.settings.encoder_precision
-    # A precision in the name is already chosen.
+    # If the name of the encoder contains a precision, the user has already chosen it.
     if not isinstance(encoder, NeuralEncoder) or precision == "float32" or "@" in image_encoder_name(lab.settings):
         return None
     needed = CALIBRATION + HELD_OUT
-    # Ordered by their hashes: as good as a random sample, and the same every time.
+    # The first pictures in the order of their hashes are as good as a random sample, and the same in every run.
     statement = select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None)).order_by(thumbnails.c.sha256)
     with lab.engine.connect() as connection:
         hashes = connection.execute(statement.distinct().limit(2 * needed)).scalars().all()
@@ -137,30 +141,32 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
             prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
         if len(prepared) == needed:
             chosen = choose_precision(encoder, lab.releases, precision, prepared, progress)
-            named_image_encoder.cache_clear()  # frees the float32 model, which is 1.7 GB for ViT-L/14
+            named_image_encoder.cache_clear()  # this frees the float32 model, which is 1.7 GB for ViT-L/14
             refused = "".join(f"; not {reason}" for reason in chosen.refused)
             return f"{chosen.precision} ({Agreement(**chosen.release.info['agreement'])}){refused}"
     return None
 
 
 def _pictures(lab: Lab, niche: str) -> _Work:
-    """Return the thumbnails of the niche, for the image encoder of the settings."""
+    """Return the thumbnails of the niche, sorted for the image encoder of the settings."""
     encoder = image_encoder(lab.settings).fingerprint
     has_picture = and_(thumbnails.c.video_id == videos.c.video_id, thumbnails.c.sha256.is_not(None))
     return _work(lab, niche, encoder, thumbnails.c.sha256, videos.join(thumbnails, has_picture))
 
 
 def _titles(lab: Lab, niche: str) -> _Work:
-    """Return the titles of the niche, for the title encoder of the settings."""
+    """Return the titles of the niche, sorted for the title encoder of the settings."""
     encoder = title_encoder(lab.settings.title_encoder).fingerprint
     digest = func.encode(func.sha256(func.convert_to(videos.c.title, "UTF8")), "hex")
     return _work(lab, niche, encoder, digest, videos)
 
 
 def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source: FromClause) -> _Work:
-    """Sort the pictures or titles of the niche into those with a vector, those without, and those refused by the encoder.
+    """Return the pictures or titles of the niche, sorted into those with a vector, those without, and failures.
 
-    `digest` identifies the picture or title of a row of `source`."""
+    `encoder` is a fingerprint. `source` is the table of the videos, or a join with it. `digest` is an SQL expression
+    for the digest of the picture or title in a row of `source`.
+    """
     statement = (
         select(
             videos.c.video_id,
@@ -185,7 +191,7 @@ def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source
 
 
 def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the condition that a row of the table belongs to that encoder and to exactly this picture or title."""
+    """Return the SQL condition that a row of `table` belongs to this encoder and to exactly this picture or title."""
     return and_(table.c.video_id == videos.c.video_id, table.c.encoder == encoder, table.c.source_digest == digest)
 
 
@@ -218,8 +224,9 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
     with lab.engine.connect() as connection:
         parameters = {"niche": niche, "image": image.fingerprint, "title": title.fingerprint}
         row = connection.execute(statement, parameters).one()
-    # Unreadable pictures are reported by the step, and one in a hundred does not stop the rest. Neither do pictures and
-    # titles that the encoder gives no vector for, unless these are the majority.
+    # The step that encodes reports unreadable pictures. The check passes if at most one picture in a hundred is
+    # unreadable. It also passes if the encoder returned no vector for some pictures or titles, unless these are more
+    # than half.
     pictures, titles = row.pictures - row.images_without, row.titles - row.titles_without
     broken = row.images_without * 2 > row.pictures or row.titles_without * 2 > row.titles
     explanation = f"{row.image_vectors} of {row.pictures} thumbnails and {row.title_vectors} of {row.titles} titles"
@@ -245,6 +252,6 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
 
 
 def _first_names(names: str) -> str:
-    """Return the first of many names, and how many follow. `names` are separated by commas."""
+    """Return the first of the names, and the number of names that follow. `names` are separated by commas."""
     parts = names.split(", ")
     return ", ".join(parts[:_NAMED]) + (f" and {len(parts) - _NAMED} more" if len(parts) > _NAMED else "")

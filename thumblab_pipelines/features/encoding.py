@@ -1,7 +1,7 @@
-"""Encode pictures and titles, and save their vectors: find those without a vector, encode them, and record failures.
+"""Find pictures and titles without a vector, encode them, save their vectors, and record failures.
 
-Training uses the picture and title that a video showed while its views were counted. Most videos still show them, and
-their vectors are in `embeddings`. The vectors of the other videos are in `earlier_embeddings`.
+Training uses the picture and title that a video showed first. If the video still shows them, their vectors are in
+`embeddings`. If it has changed them, the vectors of the first picture and title are in `earlier_embeddings`.
 """
 
 import time
@@ -24,14 +24,14 @@ from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.versions import first_versions_query
 
 PICTURE, TITLE = "p.sha256", "p.title_digest"
-"""What `without_vector` looks for. Each is the column of `first_versions_query` with the digest."""
+"""Values of `what` in `without_vector`. Each is the column of `first_versions_query` that has the digest."""
 
 _BATCH = 64
 _SAVED_AT_ONCE = 32
 
 
 class Source(NamedTuple):
-    """A picture or title to encode. `table` is the table for its vector."""
+    """A picture or title to encode. `table` is the name of the table in which its vector will be saved."""
 
     video_id: str
     digest: str
@@ -44,10 +44,10 @@ class Made:
     """The result of encoding pictures or titles.
 
     Attributes:
-        count: vectors that were saved.
-        per_second: vectors a second, including reading, decoding and saving.
+        count: number of vectors that were saved.
+        per_second: vectors per second. The time includes reading, decoding and saving.
         unreadable: a sentence for each picture that could not be read.
-        without: ids of the videos for whose picture or title the encoder gives no vector.
+        without: ids of the videos for whose picture or title the encoder returned no valid vector.
     """
 
     count: int = 0
@@ -59,10 +59,10 @@ class Made:
 def without_vector(
     lab: Lab, what: str, encoder: str, niche: str | None = None, channel: str | None = None
 ) -> list[Source]:
-    """Return the first picture or title of each video of a niche or channel that has no vector of this encoder yet.
+    """Return the first pictures or titles of videos that do not yet have a vector from this encoder.
 
-    `what` is `PICTURE` or `TITLE`, `encoder` a fingerprint. Leaves out what the encoder has tried and gives no vector
-    for.
+    `what` is `PICTURE` or `TITLE`. `encoder` is a fingerprint. The videos are those of `niche` or of `channel`. A
+    picture or title is left out if the encoder was tried on it before and returned no valid vector.
     """
     of_scope = "video_id IN (SELECT video_id FROM videos WHERE niche = :niche OR channel_id = :channel)"
     stored = stored_vectors_query(f"encoder = :encoder AND {of_scope}")
@@ -86,7 +86,9 @@ def without_vector(
 def encode_pictures(
     lab: Lab, encoder: ImageEncoder, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
 ) -> Made:
-    """Encode these pictures and commit their vectors in batches. Records the pictures without a vector as failures.
+    """Encode these pictures and commit their vectors in batches.
+
+    A picture for which the encoder returns no valid vector is recorded as a failure.
 
     `niche` appears in the progress messages.
     """
@@ -107,7 +109,8 @@ def encode_pictures(
         failed += batch.without
         encoded.append(batch.vectors)
         done += len(batch)
-        # A batch of a large model has four pictures. A commit for each would cost more time than a crash can lose.
+        # A batch of a large model has only four pictures. One commit for several batches saves more time than encoding
+        # them again after a crash would cost.
         if len(good) + len(failed) >= _SAVED_AT_ONCE or done == len(sources):
             _save(lab, encoder.fingerprint, good, np.concatenate(encoded), failed)
             good, failed, encoded = [], [], []
@@ -119,7 +122,9 @@ def encode_pictures(
 def encode_titles(
     lab: Lab, encoder: TextEncoder, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
 ) -> Made:
-    """Encode these titles and commit their vectors in batches. Records the titles without a vector as failures.
+    """Encode these titles and commit their vectors in batches.
+
+    A title for which the encoder returns no valid vector is recorded as a failure.
 
     `niche` appears in the progress messages.
     """
@@ -137,7 +142,7 @@ def encode_titles(
 
 
 def delete_encoding_failures(lab: Lab, niche: str) -> None:
-    """Delete the recorded failures of the niche, so that every encoder tries those pictures and titles again."""
+    """Delete the recorded failures of the niche. Every encoder then tries these pictures and titles again."""
     of_niche = select(videos.c.video_id).where(videos.c.niche == niche)
     with lab.engine.begin() as connection:
         connection.execute(delete(encoding_failures).where(encoding_failures.c.video_id.in_(of_niche)))

@@ -1,7 +1,7 @@
 """Estimate the views of a video at a fixed age, so that videos of different ages can be compared.
 
-The method and the largest accepted gap between two observations were chosen by measured errors; see
-docs/view-histories.md and `benchmarks.fixed_age`.
+The method and the largest accepted gap between two observations were chosen by measuring errors. The measurements are
+in docs/view-histories.md and `benchmarks.fixed_age`.
 """
 
 import math
@@ -14,14 +14,17 @@ import numpy.typing as npt
 MAX_AGE_RATIO = 2.0
 """The age at the later observation may be at most this many times the age at the earlier one.
 
-It is the widest gap of the lab's schedule if one refresh is missed. Between real observations that far apart, 90 % of
-the errors were below 6 % and 99 % below 10 %.
+If one refresh is missed, the lab's schedule leaves gaps of up to this ratio. For real observations with this gap, 90 %
+of the errors were below 6 % and 99 % below 10 %.
 """
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Views at the age `at`, interpolated between observations of one era at the ages `before` and `after` (hours)."""
+    """An estimate of a video's views at the age `at` in hours.
+
+    It is interpolated between two observations of one era, at the ages `before` and `after` in hours.
+    """
 
     at: float
     views: float
@@ -37,21 +40,21 @@ def views_at_ages(
     eras: Sequence[str],
     max_ratio: float = MAX_AGE_RATIO,
 ) -> list[Estimate]:
-    """Estimate the views of one video at fixed ages. Ages that its observations do not cover are left out.
+    """Return estimates of one video's views at fixed ages. Ages that its observations do not cover are left out.
 
     Views are interpolated between the two nearest observations of one era, linearly in the logarithm of the age. An
-    observation of exactly the right age is used as it is. An age is left out if no two observations enclose it, or if
-    the ages of the two differ by a factor above `max_ratio`.
+    observation at exactly the fixed age is used without interpolation. A fixed age is left out if no two observations
+    enclose it, or if the ages at the two observations differ by a factor above `max_ratio`.
 
-    Counts only grow, except that YouTube removes views that it finds invalid. A count above a later one of its era is
-    therefore replaced by the later one. Observations before publication (premieres) are ignored.
+    Counts normally only grow, but YouTube removes views that it finds invalid. If a later count of the same era is
+    lower, it therefore replaces the earlier count. Observations from before the publication (premieres) are ignored.
 
     Args:
         at: the fixed ages in hours, above 0.
-        ages: hours since publication at each observation, [n]; in any order, with or without repetitions.
-        views: the counts, [n]; NaN where YouTube gave none.
-        eras: the definition of a view that each count had, [n].
-        max_ratio: the largest accepted ratio of the two ages.
+        ages: hours since publication at each observation, [n]. The order does not matter, and an age may be repeated.
+        views: the counts, [n]. A count that YouTube did not give is NaN.
+        eras: the name of the definition of a view that applied to each count, [n].
+        max_ratio: the largest accepted ratio of the ages at the two observations.
 
     Returns:
         The estimates, in the order of `at`.
@@ -63,7 +66,8 @@ def views_at_ages(
         series.append((era, *_growing(ages[of_era], views[of_era])))
     estimates = []
     for age in at:
-        # Two eras can enclose one age if a video was first taken for a Short. The closer observations are then used.
+        # If the lab first took a video for a Short, observations of two eras can enclose the same age. The era whose
+        # two observations are closer together is then used.
         possible = [estimate for one_era in series if (estimate := _between(age, *one_era)) is not None]
         closest = min(possible, key=lambda estimate: estimate.after / estimate.before, default=None)
         if closest is not None and closest.after <= closest.before * max_ratio:
@@ -74,7 +78,7 @@ def views_at_ages(
 def _growing(
     ages: npt.NDArray[np.float64], views: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the distinct ages [m] in order, and the count at each [m], lowered to the lowest later count."""
+    """Return the distinct ages [m] in order, and the lowest count [m] that was observed at this age or later."""
     order = np.argsort(ages, kind="stable")
     lowest_since = np.minimum.accumulate(views[order][::-1])[::-1]
     distinct, first = np.unique(ages[order], return_index=True)
@@ -82,7 +86,7 @@ def _growing(
 
 
 def _between(at: float, era: str, ages: npt.NDArray[np.float64], views: npt.NDArray[np.float64]) -> Estimate | None:
-    """Return the estimate at one age from the observations of one era, or None if they do not enclose that age."""
+    """Return the estimate at one age from the observations of one era, or None if they do not enclose this age."""
     right = int(np.searchsorted(ages, at))
     if right == len(ages):
         return None

@@ -1,4 +1,4 @@
-"""Read stored vectors: a query for all of them, and the vectors of given pictures or titles as arrays."""
+"""Read stored vectors, either with an SQL query for all of them or as arrays for given pictures or titles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def stored_vectors_query(where: str = "true") -> str:
-    """Return a query for every vector of what a video shows or has shown. `where` filters the rows of both tables."""
+    """Return an SQL query for the vectors of all pictures and titles that videos show now or showed earlier.
+
+    `where` is a condition on the rows of both tables.
+    """
     return f"""
         SELECT video_id, encoder, source_digest, vector FROM embeddings WHERE {where}
         UNION ALL
@@ -25,7 +28,7 @@ def stored_vectors_query(where: str = "true") -> str:
     """  # noqa: S608  (conditions come from this project's code)
 
 
-# Binary, because a vector of 768 numbers takes five times as long to read in decimals.
+# The binary format is used because reading a vector of 768 numbers as decimal text takes five times as long.
 _COPY = f"""
 COPY (SELECT asked.video_id, stored.vector
       FROM unnest(%(ids)s::text[], %(digests)s::text[]) AS asked (video_id, source_digest)
@@ -34,13 +37,13 @@ COPY (SELECT asked.video_id, stored.vector
 TO STDOUT (FORMAT BINARY)
 """  # noqa: S608  (the query comes from this project's code)
 _HEADER = 4
-"""Bytes before the numbers in pgvector's binary form: two for their count, two unused."""
+"""Number of bytes before the numbers in pgvector's binary format. Two give the count of numbers, two are unused."""
 _CHUNK = 5_000
-"""Videos that one query asks for."""
+"""Number of videos in one query."""
 
 
 def digests(videos: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Return the digests of the pictures and of the titles of n videos, [n] each, for `read_vectors`."""
+    """Return the digests of the pictures [n] and of the titles [n] of n videos. `read_vectors` takes such digests."""
     return videos.sha256.tolist(), [digest(title.encode()) for title in videos.title]
 
 
@@ -51,13 +54,13 @@ def read_vectors(
 
     Args:
         lab: the lab.
-        ids: the videos, [n].
+        ids: the ids of the videos, [n].
         digests: the SHA-256 of their pictures or titles, [n].
         encoder: the fingerprint of the encoder.
 
     Returns:
-        The vectors, float32 [n, d], and which of them are stored, bool [n]. A vector that is not stored is all zeros,
-        for example because the video was deleted in the meantime.
+        The vectors, float32 [n, d], and which of them are stored, bool [n]. A vector that is not stored is returned as
+        zeros. This happens, for example, if the video was deleted in the meantime.
     """
     stored: dict[str, bytes] = {}
     with lab.engine.connect() as connection:
@@ -73,6 +76,6 @@ def read_vectors(
 
 
 def _as_array(vectors: Sequence[bytes]) -> Vectors:
-    """Return vectors, each as big-endian float32 bytes, as float32 [n, d]."""
+    """Return vectors as an array, float32 [n, d]. Each vector is given as bytes: big-endian float32 numbers."""
     numbers = np.frombuffer(b"".join(vectors), ">f4").astype(np.float32)
     return numbers.reshape(len(vectors), -1) if len(numbers) else np.zeros((len(vectors), 0), np.float32)

@@ -1,4 +1,4 @@
-"""Measure the six sub-scores and their evidence for thumbnails without sub-scores of the current version."""
+"""Measure the six sub-scores of each thumbnail that the current version of the meter has not measured yet."""
 
 import time
 from collections import Counter
@@ -30,12 +30,12 @@ class Measured:
     """The result of measuring a niche.
 
     Attributes:
-        had: thumbnails that had their sub-scores already.
-        measured: thumbnails that were measured.
+        had: number of thumbnails that already had their sub-scores.
+        measured: number of thumbnails that were measured.
         unreadable: a sentence for each thumbnail that could not be read.
-        pictures_per_second: thumbnails measured a second.
-        matched: what titles were compared with (the picture, its text, or nothing), counted.
-        missing: sentences about what could not be searched for, and what to do.
+        pictures_per_second: measured thumbnails per second.
+        matched: how many titles were compared with the picture, with the text in it, or with nothing.
+        missing: sentences that say what the meter could not look for in the pictures, and what to do about it.
     """
 
     had: int
@@ -47,7 +47,7 @@ class Measured:
 
 
 def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measured:
-    """Save the `visual_features` of the niche. Commits every batch, and measures nothing twice."""
+    """Measure and save the sub-scores of each thumbnail of the niche that has no current ones. Commit every batch."""
     meter, tower = _meter(lab)
     version = meter.version_with(tower)
     statement = (
@@ -80,9 +80,10 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
 
 
 def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
-    """Yield the samples of the rows.
+    """Yield a sample for each row.
 
-    Pictures are decoded when needed; vectors are included if there is a text tower.
+    A picture is decoded only when it is measured. The samples include vectors if the image encoder has a text tower,
+    with which it also encodes titles.
     """
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
@@ -92,7 +93,7 @@ def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> 
             images = _image_vectors(lab, tower, batch)
             title_vectors = list(tower.encode_texts([row.title for row in batch]))
         for row, vector in zip(batch, title_vectors, strict=True):
-            # Without a vector of both, the picture and the title are not compared.
+            # The picture and the title are compared only if both have a vector.
             title = Title(row.title, _usable_or_none(images.get(row.video_id)), _usable_or_none(vector))
             yield Sample(partial(_pixels, lab, row.sha256), title)
 
@@ -106,7 +107,7 @@ def _pixels(lab: Lab, sha256: str) -> Pixels:
 
 
 def _image_vectors(lab: Lab, tower: CrossModalEncoder, rows: Sequence[Any]) -> dict[str, Vectors]:
-    """Return the image vectors by video id: those stored in `embeddings`, and the others encoded now."""
+    """Return the image vectors by video id. A vector that is not stored in `embeddings` is computed now."""
     statement = (
         select(embeddings.c.video_id, embeddings.c.vector)
         .join(thumbnails, thumbnails.c.video_id == embeddings.c.video_id)
@@ -141,7 +142,7 @@ def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
 
 
 def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
-    """Return the meter of the settings, and the image encoder if it has a text tower. Loads no model."""
+    """Return the meter of the settings, and the image encoder if it has a text tower. No model is loaded yet."""
     encoder = image_encoder(lab.settings)
     tower = text_tower(encoder)
     if tower is not None:
@@ -156,7 +157,7 @@ def meter_version(lab: Lab) -> str:
 
 
 def _current(version: str) -> ColumnElement[bool]:
-    """Return the condition that sub-scores belong to the current thumbnail and have this version."""
+    """Return the SQL condition that sub-scores belong to the current thumbnail and to this version of the meter."""
     return and_(
         visual_features.c.video_id == thumbnails.c.video_id,
         visual_features.c.sha256 == thumbnails.c.sha256,

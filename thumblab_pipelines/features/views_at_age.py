@@ -11,10 +11,13 @@ from thumblab_pipelines.features.fixed_age import Estimate, views_at_ages
 from thumblab_pipelines.lab import Lab
 
 FIXED_AGES = (24, 72, 168, 720)
-"""Hours: a day, three days, a week and thirty days. The lab observes young videos often enough for these ages."""
+"""The fixed ages in hours: a day, three days, a week and thirty days.
+
+The lab observes young videos often enough to know their views at these ages.
+"""
 
 _BLOCK = 2_000
-"""Videos whose observations are in memory at the same time."""
+"""Number of videos whose observations are in memory at the same time."""
 
 _VIEW_SERIES = """
 SELECT s.video_id,
@@ -32,8 +35,8 @@ class ViewsAtAge:
     """A summary of the views at fixed ages in a niche.
 
     Attributes:
-        videos: videos of the niche.
-        observed_again: videos that were observed more than once.
+        videos: number of videos in the niche.
+        observed_again: number of videos that were observed more than once.
         known: for each fixed age in hours, the number of videos whose views are known.
     """
 
@@ -45,7 +48,8 @@ class ViewsAtAge:
 def compute_views_at_age(lab: Lab, niche: str) -> ViewsAtAge:
     """Replace the rows of `views_at_age` of the niche from its observations, in one transaction.
 
-    Includes videos of every format, each at the ages of `FIXED_AGES` that its observations cover; see `views_at_ages`.
+    Videos of every format are included. A video gets a row for each of the `FIXED_AGES` that its observations cover.
+    For the conditions, see `views_at_ages`.
     """
     known = dict.fromkeys(FIXED_AGES, 0)
     observed_again = 0

@@ -1,7 +1,8 @@
-"""Fine-tune the image encoder: its last blocks, or all of it, are trained with the ranker's heads on the pairs.
+"""Fine-tune the image encoder together with the ranker's heads, on the training pairs.
 
-The result is a release with an open_clip checkpoint, which the settings can name like any other encoder. Vectors, index
-and ranking model must then be computed again, see docs/encoders.md.
+Either the last blocks of the encoder are trained or all of it. The result is a release with an open_clip checkpoint.
+The settings can name it like any other encoder. Afterwards, vectors, indices and the ranking model must be computed
+again, see docs/encoders.md.
 """
 
 import json
@@ -24,26 +25,28 @@ if TYPE_CHECKING:
     from thumblab_pipelines.dataset.load import Dataset
 
 WEIGHTS = "weights.safetensors"
-"""The file of a release with the weights of the whole CLIP, in the format that open_clip and the lab read."""
+"""The file of a release with the weights of the whole CLIP model. open_clip and the lab can both read its format."""
 
 _VERSION = 3
-"""Part of the digest of the inputs: raise it when the same inputs give another encoder."""
+"""A part of the digest of the inputs. Raise this number if the same inputs now give another encoder."""
 
 
 @dataclass(frozen=True)
 class FineTuneConfig:
-    """How to fine-tune. Raises `LabError` for an invalid value.
+    """The settings of a fine-tuning. Raises `LabError` for an invalid value.
 
-    Trained      the last `blocks` transformer blocks of the image tower with its final norm and projection, or "all" of
-                 the tower; and the ranker's heads, which start from the newest ranking model ("trained") or at random
-                 ("fresh").
-    A step       takes `accumulate` batches of `pictures` pictures and all training pairs within a batch; an epoch shows
-                 each picture once.
-    Step size    AdamW. The learning rate is `encoder_rate` for the end of the tower, multiplied by `layer_decay` for
-                 every block below, and `heads_rate` for the heads. It is reached after the share `warm_up` of all steps
-                 and decays to zero along a cosine. Gradients are clipped to the norm `clip_norm`.
-    Pair loss    "ranknet" or "margin" as for the ranker, on pairs whose labels differ by at least `least_margin`.
-    Disk         activations of the frozen blocks are stored if they take at most `activations_gib`.
+    Trained      The last `blocks` transformer blocks of the image tower with its final norm and projection are trained.
+                 "all" trains the whole tower. The ranker's heads are trained too. With `heads` "trained" they start
+                 from the newest ranking model, with "fresh" they start at random.
+    A step       A step uses `accumulate` batches of `pictures` pictures, and all training pairs within a batch. An
+                 epoch shows each picture once.
+    Step size    The optimiser is AdamW. The learning rate at the end of the tower is `encoder_rate`. For every block
+                 below, it is multiplied by `layer_decay`. The learning rate of the heads is `heads_rate`. All rates
+                 rise during the share `warm_up` of the steps, and then decay to zero along a cosine. Gradients are
+                 clipped to the norm `clip_norm`.
+    Pair loss    `pair_loss` is "ranknet" or "margin", with `margin` and `label_smoothing` as in `TrainConfig`. Only
+                 pairs whose labels differ by at least `least_margin` are used.
+    Disk         Activations of the frozen blocks are stored on the disk if they take at most `activations_gib` GiB.
     """
 
     blocks: int | Literal["all"] = 4
@@ -80,7 +83,7 @@ class FineTuneConfig:
 
 @dataclass(frozen=True)
 class TunedEpoch:
-    """The mean pair loss of one epoch, and the validation AUC after it; None without validation pairs."""
+    """The mean pair loss of one epoch, and the AUC on the validation pairs after it, if there are such pairs."""
 
     epoch: int
     pair_loss: float
@@ -89,10 +92,10 @@ class TunedEpoch:
 
 @dataclass(frozen=True)
 class _FineTuning:
-    """What is fine-tuned on what.
+    """The data, the models and the settings of one fine-tuning.
 
-    `encoder`: its weights are changed; `start`: the ranking model whose heads it starts from, None for fresh heads;
-    `inputs`: the digest of everything that the result depends on.
+    `encoder`: the encoder whose weights are changed. `start`: the ranking model whose heads the fine-tuning starts
+    from, or None for fresh heads. `inputs`: a digest of everything that the result depends on.
     """
 
     data: "Dataset"
@@ -116,12 +119,12 @@ def fine_tune(
 ) -> Release:
     """Fine-tune the encoder of the settings on the pairs, and publish it as a release of kind `encoder`.
 
-    A checkpoint is written after every epoch. A call after a crash with the same pairs and configuration resumes from
-    it, and a call after the end returns the release that exists. An unreadable picture leaves out the pairs that it is
-    in; the release counts them. `encoder_setting` returns the setting that uses the encoder.
+    A checkpoint is written after every epoch. After a crash, a call with the same pairs and config continues from the
+    checkpoint. If the fine-tuning has ended before, a call returns the existing release. Pairs with an unreadable
+    picture are left out, and the release counts them. To use the new encoder, see `encoder_setting`.
 
-    Raises `LabError` when the encoder is not a ViT of open_clip, when the pairs were made with another encoder, and
-    when there is no ranking model to start from.
+    Raises `LabError` when the encoder is not a ViT of open_clip, when the pairs were made with another encoder, or when
+    there is no ranking model to start from.
     """
     from thumblab_pipelines.dataset.load import load_dataset
 
@@ -136,7 +139,8 @@ def fine_tune(
             "there are no heads to start from; run `thumblab train` first, or fine-tune with fresh heads"
         )
     with holding_pairs(lab):
-        # If one of its videos was deleted, a successor replaced the release: find it by the old id.
+        # If a video of the pairs release was deleted, a successor has replaced the release. The old id finds the
+        # successor.
         source = pairs_release if pairs_release.path.is_dir() else named_pairs(lab, pairs_release.release_id)
         deleted = deleted_videos(lab, source)
         data = load_dataset(lab, source, deleted)
@@ -155,14 +159,14 @@ def fine_tune(
 
 
 def encoder_setting(release: Release) -> str:
-    """Return the value of THUMBLAB_IMAGE_ENCODER that uses a fine-tuned encoder."""
+    """Return the value of THUMBLAB_IMAGE_ENCODER that makes the lab use the fine-tuned encoder in the release."""
     return f"open_clip:{release.info['model']}/{release.path.resolve() / WEIGHTS}"
 
 
 def base_encoder(settings: Settings, pairs_release: Release) -> "OpenClipEncoder":
-    """Return a new instance of the encoder that the settings name, whose weights may be changed.
+    """Return a new instance of the image encoder in the settings. The caller may change its weights.
 
-    Raises `LabError` when it is not an open_clip encoder, or not the one that the pairs were made with.
+    Raises `LabError` when the encoder is not an open_clip encoder, or when the pairs were made with another one.
     """
     kind, _, rest = settings.image_encoder.partition(":")
     model, _, weights = rest.partition("/")
@@ -183,7 +187,7 @@ def base_encoder(settings: Settings, pairs_release: Release) -> "OpenClipEncoder
 
 
 def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Progress, run_id: str | None) -> Release:
-    """Fine-tune, keeping checkpoints and activations in `folder`, and publish the encoder."""
+    """Fine-tune the encoder and publish it. Checkpoints and activations are stored in `folder`."""
     import numpy as np
 
     from thumblab_core.images import decode
@@ -232,16 +236,16 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
     def write(release_folder: Path) -> None:
         encoder.save_checkpoint(release_folder / WEIGHTS)
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
-        # The validation videos count as seen, because they chose the epoch.
+        # The validation videos are included, because the best epoch was chosen by them.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
-        seen_before = encoder_fingerprints(lab.settings.image_encoder)  # if that is a fine-tuned encoder itself
+        seen_before = encoder_fingerprints(lab.settings.image_encoder)  # the base may be a fine-tuned encoder too
         np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)
 
     return lab.releases.publish(ENCODER, tuning.scope, write, info, run_id)
 
 
 def _heads(data: "Dataset", start: Release | None, seed: int) -> "Ranker":
-    """Return the ranker of the release `start`, or a new one, standardised by the training videos."""
+    """Return the ranker of the release `start`, or a new ranker that is standardised by the training videos."""
     import torch
 
     from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs

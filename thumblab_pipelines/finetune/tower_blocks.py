@@ -1,4 +1,4 @@
-"""A CLIP image tower, divided before one of its transformer blocks into a frozen and a trained part."""
+"""Divide a CLIP image tower, before one of its transformer blocks, into a frozen and a trained part."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,25 +19,27 @@ ALL: Literal["all"] = "all"
 class _Anatomy:
     """The parts of a tower.
 
-    `embedding` and `ending` are names of modules and parameters; `embed` and `end` compute these parts.
+    `embedding` and `ending` are the names of the modules and parameters before and after the blocks. `embed` and `end`
+    are functions that compute these parts.
     """
 
     embedding: tuple[str, ...]
     blocks: Blocks
     ending: tuple[str, ...]
     embed: Callable[[Tensor], Tensor]
-    """Maps pictures, float32 [n, 3, h, w], to tokens [n, t, w]."""
+    """A function that maps pictures, float32 [n, 3, height, width], to tokens [n, t, w]."""
     end: Callable[[Tensor], Tensor]
-    """Maps tokens [n, t, w] to vectors [n, d], which are not normalised."""
+    """A function that maps tokens [n, t, w] to vectors [n, d] that are not normalised."""
 
 
 class TrainableTower:
     """An image tower whose last `blocks` transformer blocks, and everything after them, are trained.
 
-    "all" trains the whole tower with its patch embedding; the number of all blocks leaves the embedding frozen. All
-    other parameters are frozen. The tower stays in evaluation mode, without dropout.
+    All other parameters are frozen. If `blocks` is "all", the whole tower is trained, with its patch embedding. If
+    `blocks` is the number of blocks in the tower, the embedding stays frozen. The tower stays in evaluation mode,
+    without dropout.
 
-    Raises `LabError` when the tower is not a ViT of open_clip or timm, or has fewer blocks.
+    Raises `LabError` when the tower is not a ViT of open_clip or timm, or has fewer than `blocks` blocks.
     """
 
     def __init__(self, visual: Any, blocks: int | Literal["all"]) -> None:
@@ -52,7 +54,7 @@ class TrainableTower:
         self.blocks = tuple(name for name, _ in anatomy.blocks[self._first :])
         """The names of the trained blocks."""
         self.ending = anatomy.ending
-        """The names of the final norm, the projection and the like, which are trained too."""
+        """The names of the parts after the blocks, such as the final norm and the projection. They are trained too."""
         embedding = anatomy.embedding if self.whole else ()
         parts = [(*self.ending, self.blocks[-1]), *((name,) for name in self.blocks[-2::-1]), embedding]
         visual.eval()
@@ -66,14 +68,14 @@ class TrainableTower:
                 layers[depth].append(name)
                 self.parameters[name] = parameter
         self.layers = [layer for layer in layers if layer]
-        """The names of the trained parameters, grouped by depth, the end of the tower first."""
+        """The names of the trained parameters, in groups by depth. The first group is the end of the tower."""
         self.device = next(visual.parameters()).device
 
     @torch.no_grad()
     def below(self, pictures: Tensor) -> Tensor:
-        """Return the input of the first trained part for normalised pictures [n, 3, h, w].
+        """Return the inputs of the trained part for normalised pictures [n, 3, height, width].
 
-        These are tokens [n, t, w], or the pictures themselves when the whole tower is trained.
+        These inputs are tokens [n, t, w]. If the whole tower is trained, they are the pictures themselves.
         """
         if self.whole:
             return pictures
@@ -83,7 +85,7 @@ class TrainableTower:
         return tokens
 
     def above(self, inputs: Tensor) -> Tensor:
-        """Return unit vectors [n, d] for what `below` returned."""
+        """Return unit vectors [n, d] for inputs that `below` returned."""
         tokens = self._anatomy.embed(inputs) if self.whole else inputs
         for block in self._modules[self._first :]:
             tokens = block(tokens)
@@ -91,12 +93,12 @@ class TrainableTower:
 
 
 def _within(name: str, parts: tuple[str, ...]) -> bool:
-    """Return whether a parameter is one of the parts, or in one of them."""
+    """Return whether the parameter `name` is one of the parts, or is inside one of them."""
     return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 
 def _anatomy(visual: Any) -> _Anatomy:
-    """Return the parts of a tower. Raises `LabError` when it is of an unknown kind or has unknown parameters."""
+    """Return the parts of a tower. Raises `LabError` for an unknown kind of tower, and if it has unknown parameters."""
     anatomy = _of_open_clip(visual) or _of_timm(visual)
     if anatomy is None or not anatomy.blocks:
         raise LabError(
@@ -111,7 +113,7 @@ def _anatomy(visual: Any) -> _Anatomy:
 
 
 def _of_open_clip(visual: Any) -> _Anatomy | None:
-    """Return the parts of open_clip's own ViT, which OpenAI's and LAION's models use; None for another tower."""
+    """Return the parts of open_clip's own ViT, or None for another tower. OpenAI's and LAION's models use this ViT."""
     from open_clip.transformer import VisionTransformer
 
     if not isinstance(visual, VisionTransformer) or not visual.transformer.batch_first:
@@ -132,7 +134,7 @@ def _of_open_clip(visual: Any) -> _Anatomy | None:
 
 
 def _of_timm(visual: Any) -> _Anatomy | None:
-    """Return the parts of timm's ViT in open_clip's adapter, which SigLIP uses; None for another tower."""
+    """Return the parts of timm's ViT inside open_clip's adapter, or None for another tower. SigLIP uses this ViT."""
     from open_clip.timm_model import TimmModel
     from timm.models.vision_transformer import VisionTransformer
 

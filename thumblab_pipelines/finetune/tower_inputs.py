@@ -1,8 +1,8 @@
-"""The inputs of the trained part of an image tower: computed once per picture, stored on the disk, read in every epoch.
+"""Compute the inputs of the trained part of an image tower once per picture, and store them on the disk.
 
-If the lower blocks are frozen, these are their activations in float16, so the frozen blocks run once instead of in
-every epoch. If all blocks are trained, or the activations would take too much disk space, these are the prepared
-pictures.
+The inputs are read again in every epoch. If the lower blocks of the tower are frozen, the inputs are the activations of
+these blocks in float16. The frozen blocks then run only once instead of in every epoch. If all blocks are trained, or
+if the activations would take too much disk space, the inputs are the prepared pictures.
 """
 
 import json
@@ -27,7 +27,7 @@ from thumblab_pipelines.finetune.tower_blocks import TrainableTower
 from thumblab_pipelines.progress import Progress
 
 Read = Callable[[str], Prepared]
-"""Returns the prepared picture of a SHA-256. Raises `ImageError`."""
+"""A function that returns the prepared picture with a SHA-256, or raises `ImageError`."""
 
 _BATCH = 16
 _THREADS = min(4, os.cpu_count() or 1)
@@ -35,21 +35,24 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class TowerInputs:
-    """The inputs of n pictures. `unreadable` maps the row of each unreadable picture, which is empty, to the reason."""
+    """The inputs of n pictures.
+
+    `unreadable` maps the row of each unreadable picture to the reason. Such a row of the inputs is empty.
+    """
 
     tower: TrainableTower
     preprocessing: Preprocessing
     kept: npt.NDArray[Any]
-    """float16 activations [n, tokens, width], or uint8 pictures [n, h, w, 3]."""
+    """The stored inputs: float16 activations [n, tokens, width], or uint8 pictures [n, height, width, 3]."""
     unreadable: dict[int, str]
 
     @property
     def activations(self) -> bool:
-        """Whether `kept` holds activations of the frozen blocks, rather than pictures."""
+        """Whether `kept` contains activations of the frozen blocks. Otherwise it contains pictures."""
         return self.kept.dtype == np.float16
 
     def __call__(self, rows: Rows) -> Tensor:
-        """Return the rows as input of `TrainableTower.above`, float32 on the tower's device."""
+        """Return the inputs in these rows as `TrainableTower.above` takes them: float32 on the tower's device."""
         kept = self.kept[rows]
         if self.activations:
             return torch.from_numpy(kept).to(self.tower.device).float()
@@ -65,11 +68,12 @@ def tower_inputs(
     most_bytes: int,
     progress: Progress,
 ) -> TowerInputs:
-    """Read n pictures, given by SHA-256, and run the frozen blocks on them.
+    """Read n pictures, run the frozen blocks on them, and return the stored inputs.
 
-    Activations are stored in `folder` if they take at most `most_bytes`, else the pictures are. Unreadable pictures are
-    recorded and skipped. A call after a kill resumes, so a folder must only be used for one tower and list of pictures.
-    Raises `LabError` when the disk is full, or an activation exceeds the range of float16.
+    `pictures` are SHA-256 digests. If the activations take at most `most_bytes`, they are stored in `folder`. Otherwise
+    the pictures are stored. Unreadable pictures are recorded and skipped. If a call is killed, the next call continues
+    it. A folder must therefore be used for only one tower and one list of pictures. Raises `LabError` when the disk is
+    full, or when an activation exceeds the range of float16.
     """
     size = (preprocessing.height, preprocessing.width, 3)
     example = _below(tower, np.zeros((1, *size), np.uint8), preprocessing)
@@ -97,7 +101,7 @@ def tower_inputs(
 
         upcoming = submit(done)
         for start in range(done, len(pictures), _BATCH):
-            futures, upcoming = upcoming, submit(start + _BATCH)  # prepared while the model runs on `futures`
+            futures, upcoming = upcoming, submit(start + _BATCH)  # these are prepared while the model runs on `futures`
             rows, ready = [], []
             for row, future in enumerate(futures, start):
                 try:
@@ -114,14 +118,15 @@ def tower_inputs(
 
 
 def _below(tower: TrainableTower, batch: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> Tensor:
-    """Return the output of the frozen part for prepared pictures [n, h, w, 3]."""
+    """Return the output of the frozen part for prepared pictures [n, height, width, 3]."""
     return tower.below(torch.from_numpy(normalised(batch, preprocessing)).to(tower.device))
 
 
 def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.memmap[Any, np.dtype[Any]]:
     """Return a memory-mapped file whose whole size is allocated on the disk.
 
-    Writing to an unallocated page of a full disk would kill the process. Raises `LabError` when the disk is full.
+    If the disk were full later, writing to a page that is not allocated would kill the process. Raises `LabError` when
+    the disk is full now.
     """
     size = int(np.prod(shape)) * dtype.itemsize
     try:
@@ -138,7 +143,7 @@ def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.m
 
 
 def _read_state(path: Path) -> tuple[int, dict[int, str]]:
-    """Return how many pictures are done, and the reason for each unreadable row; 0 and none before the first batch."""
+    """Return the number of processed pictures, and the reason for each unreadable row. The number starts at 0."""
     if not path.is_file():
         return 0, {}
     state = json.loads(path.read_text())

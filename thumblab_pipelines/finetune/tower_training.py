@@ -1,7 +1,8 @@
 """Train the upper part of an image tower and the ranker's heads together, on the pairs of a dataset.
 
-Computing a picture is expensive; another pair of computed pictures is nearly free. A step therefore draws pictures that
-are close in time in the same channels, and learns from every pair among them. An epoch shows each picture once.
+Computing the vector of a picture is expensive. Using one more pair of pictures whose vectors are known costs almost
+nothing. A step therefore draws pictures of the same channels that are close in time, and learns from every pair among
+them. An epoch shows each picture once.
 """
 
 import math
@@ -27,7 +28,10 @@ from thumblab_pipelines.training.fitting import learning_rate
 from thumblab_pipelines.training.losses import pair_loss
 
 Listener = Callable[[str, int, int], None]
-"""Called with the epoch and its loss so far, the number of steps done, and the steps of the epoch."""
+"""A function that reports progress.
+
+Its arguments are a text with the epoch and its loss so far, the number of finished steps, and the number of all steps.
+"""
 
 Pairs = tuple[Rows, Rows]
 """Winners [p] and losers [p], as rows of the dataset."""
@@ -37,8 +41,9 @@ Pairs = tuple[Rows, Rows]
 class TunedTower:
     """The result of a fine-tuning.
 
-    `history`: all epochs; `kept`: the epoch whose weights are in the tower; `before`: the validation AUC before
-    training, None without validation pairs; `pairs`: training pairs; `dropped_pairs`: pairs with an unreadable picture.
+    `history`: all epochs. `kept`: the epoch whose weights are in the tower. `before`: the validation AUC before the
+    training, or None if there are no validation pairs. `pairs`: number of training pairs. `dropped_pairs`: number of
+    pairs that were left out because of an unreadable picture.
     """
 
     history: list[TunedEpoch]
@@ -49,7 +54,7 @@ class TunedTower:
 
 
 class TowerTraining:
-    """One fine-tuning, which changes the tower and `heads` in place.
+    """A fine-tuning that changes the tower and `heads` in place.
 
     `rows` [n]: the rows of the dataset whose pictures are in `inputs`. Raises `LabError` when no training pair is left.
     """
@@ -65,7 +70,8 @@ class TowerTraining:
     ) -> None:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
-        # Loss and schedule are those of the ranker. The learning rate 1 is multiplied by the rate of each group.
+        # The loss and the schedule are those of the ranker's training. The schedule has a learning rate of 1, which is
+        # multiplied by the rate of each group of parameters.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,
@@ -74,7 +80,8 @@ class TowerTraining:
             margin=config.margin,
             label_smoothing=config.label_smoothing,
         )
-        self._position = np.full(len(data.videos), -1, np.intp)  # of each row in `inputs`; -1: it has no picture there
+        # This is the position in `inputs` of each row of the dataset, or -1 if the row has no picture there.
+        self._position = np.full(len(data.videos), -1, np.intp)
         self._position[rows] = np.arange(len(rows))
         self._position[rows[sorted(inputs.unreadable)]] = -1
         without_pictures = model_inputs(
@@ -96,7 +103,8 @@ class TowerTraining:
 
     def run(self, listener: Listener) -> TunedTower:
         """Train from the last finished epoch to the end, and load the weights of the best epoch into the tower."""
-        before = self.validation_auc()  # before `_resume`, so that it is the AUC of the start in a resumed run too
+        # The AUC is measured before `_resume`. A resumed run therefore also reports the AUC from before the training.
+        before = self.validation_auc()
         history = self._resume()
         for number in range(len(history), self.config.epochs):
             history.append(self._epoch(number, listener))
@@ -108,7 +116,7 @@ class TowerTraining:
 
     def _epoch(self, number: int, listener: Listener) -> TunedEpoch:
         config = self.config
-        # All random numbers depend on the seed and the epoch, so a resumed run draws the same ones.
+        # All random numbers depend only on the seed and the epoch. A resumed run therefore draws the same numbers.
         torch.manual_seed(config.seed * 10_007 + number)
         batches = list(self._batches(np.random.default_rng([config.seed, number])))
         total, batches_done = 0.0, 0
@@ -136,10 +144,11 @@ class TowerTraining:
         self._optimiser.step()
 
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
-        """Yield the rows of each batch that contains pairs, and the positions in it of their winners and losers."""
+        """Yield each batch that contains pairs: its rows, and the positions of the pairs' winners and losers in it."""
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]
-        # Rows are in order of publication, and pairs are close in time. Each channel's videos keep that order roughly.
+        # Rows are in order of publication, and the two videos of a pair are close in time. The order of each channel's
+        # videos is therefore shuffled only a little.
         time = np.zeros(len(learnt))
         for number in np.unique(channel):
             own = channel == number
@@ -156,7 +165,7 @@ class TowerTraining:
                 yield order[start : start + config.pictures], winners[inside] - start, losers[inside] - start
 
     def _scores(self, rows: Rows) -> Tensor:
-        """Return the pairwise scores [n] of n rows, on the CPU."""
+        """Return the scores [n] of n rows by the pairwise head, on the CPU."""
         on_cuda = self.tower.device.type == "cuda"
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_cuda):
             images = self.tower.above(self._inputs(self._position[rows]))
@@ -165,7 +174,7 @@ class TowerTraining:
 
     @torch.no_grad()
     def validation_auc(self) -> float | None:
-        """Return the AUC on the validation pairs, or None when there are none."""
+        """Return the AUC on the validation pairs, or None if there are no validation pairs."""
         if not len(self._validation[0]):
             return None
         rows, position = np.unique(np.concatenate(self._validation), return_inverse=True)
@@ -177,7 +186,7 @@ class TowerTraining:
         return [rows[start : start + self.config.pictures] for start in range(0, len(rows), self.config.pictures)]
 
     def _readable(self, pairs: Pairs) -> tuple[Pairs, int]:
-        """Return the pairs with two readable pictures, and the number of the others."""
+        """Return the pairs whose two pictures are readable, and the number of the other pairs."""
         winners, losers = pairs
         kept = (self._position[winners] >= 0) & (self._position[losers] >= 0)
         return (winners[kept], losers[kept]), int((~kept).sum())
@@ -209,7 +218,7 @@ class TowerTraining:
 
 
 def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
-    """Return the pairs of a part with at least this margin, of videos that the model may learn from."""
+    """Return the pairs of a part whose margin is at least `least_margin`, and whose videos may be used for training."""
     learnt = data.learnt(part)
     allowed = data.pairs.winner.isin(learnt) & data.pairs.loser.isin(learnt)
     chosen = data.pairs[(data.pairs.part == part) & (data.pairs.margin >= least_margin) & allowed]
@@ -219,7 +228,7 @@ def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
 def _groups(tower: TrainableTower, heads: Ranker, config: FineTuneConfig) -> list[dict[str, object]]:
     """Return the parameter groups for AdamW.
 
-    The learning rate is lower in lower blocks. Weight decay applies to matrices only, not to biases and norms.
+    The learning rate is lower for lower blocks. Weight decay is applied to matrices, but not to biases and norms.
     """
     layers: list[tuple[list[nn.Parameter], float]] = [(list(heads.parameters()), config.heads_rate)]
     for depth, names in enumerate(tower.layers):
@@ -233,7 +242,7 @@ def _groups(tower: TrainableTower, heads: Ranker, config: FineTuneConfig) -> lis
 
 
 def _best(history: list[TunedEpoch]) -> TunedEpoch:
-    """Return the first epoch with the highest validation AUC, or the last epoch without validation pairs."""
+    """Return the first epoch with the highest validation AUC, or the last epoch if there are no validation pairs."""
     if history[-1].validation_auc is None:
         return history[-1]
     return max(history, key=lambda epoch: (epoch.validation_auc or 0.0, -epoch.epoch))

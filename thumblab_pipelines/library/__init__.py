@@ -1,1 +1,1 @@
-"""The library index of a niche: build, change, search and report on it."""
+"""Build, change and search the library index of a niche, and report its status."""

@@ -28,14 +28,14 @@ from thumblab_pipelines.library.rebuild_requests import (
 from thumblab_pipelines.library.rows import now, read_library, read_scores
 
 _SAMPLE = 100
-"""Videos of a build that are searched for by their own vectors."""
+"""Number of videos of a build that a check searches for by their own vectors."""
 _LEAST_SHARE = 0.5
-"""A library of less than half the served size is taken for a failed collection and is not promoted."""
+"""Least size of a new library, as a share of the served one. A smaller one means that the collection failed."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """A build of the index. `reused` tells that it existed already, because nothing had changed."""
+    """A build of the index. `reused` says that the release already existed, because its content had not changed."""
 
     release: Release
     reused: bool
@@ -43,7 +43,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Served:
-    """The served release, and the hold if a person keeps newer ones from being served."""
+    """The served release. `held` is the hold, if a person keeps newer releases from being served."""
 
     release: Release
     held: Hold | None
@@ -55,7 +55,8 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
     Raises `LabError` if the library is empty.
     """
     encoder = image_encoder(lab.settings).fingerprint
-    # Before the library is read: changes marked later may be missing from it, and requests made by now are answered by it.
+    # These two are read before the library. A change with a later mark may be missing in the library. A rebuild request
+    # that exists now is answered by this build.
     mark, asked_at = lab.releases.mark(INDEX, niche), request_time(lab, niche)
     rows = read_library(lab, niche, encoder)
     if not rows.items:
@@ -81,7 +82,7 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None) -> Built:
 
 
 def check_index(lab: Lab, release: Release) -> list[CheckResult]:
-    """Return the checks that an index must pass before it is served. Loads and verifies the release."""
+    """Load and verify the release, and return the checks that it must pass before it is served."""
     expected = image_encoder(lab.settings).fingerprint
     served = lab.releases.serving.current(INDEX, release.scope)
     served_count = int(served.info["count"]) if served is not None else 0
@@ -93,7 +94,7 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
     sampled = [index.items[row].video_id for row in rows]
     lost = [video_id for video_id in sampled if index.search(index.vector_of(video_id), 1)[0].similarity < 0.999]
     same_encoder = index.encoder == expected
-    # The sizes of libraries of different encoders do not compare.
+    # If the two libraries have different encoders, their sizes cannot be compared.
     comparable = served is not None and served.info["encoder"] == index.encoder
     shrunk = comparable and len(index) < served_count * _LEAST_SHARE
     return [
@@ -107,10 +108,11 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
 
 
 def promote_index(lab: Lab, niche: str) -> Served:
-    """Serve the newest build of the niche, with the videos that were added or taken out since it was read.
+    """Serve the newest build of the niche. Repeat in it the changes that were made while it was built.
 
-    The checks of `check_index` are run once more. If a person holds the served release (`roll_back`), it stays. Raises
-    `LabError` if the build fails a check, or holds a video that was deleted from the lab since.
+    Such changes are videos that were added to the served index or taken out of it. The checks of `check_index` are run
+    again. If a person holds the served release (see `roll_back`), this release stays. Raises `LabError` if the build
+    fails a check, or if it contains a video that was deleted from the lab meanwhile.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served, held = lab.releases.serving.current(INDEX, niche), lab.releases.serving.held(INDEX, niche)
@@ -138,8 +140,9 @@ def promote_index(lab: Lab, niche: str) -> Served:
 def prune_indices(lab: Lab, niche: str) -> list[str]:
     """Delete old releases of the niche and return their ids.
 
-    The newest `releases_kept` releases stay, and as many of the newest builds. So many small changes delete neither a build
-    that waits to be served nor a target of a rollback. A release that a rollback displaced stays too.
+    Every change of the served index makes a release. The newest `releases_kept` releases stay. The newest
+    `releases_kept` builds also stay, so that many small changes do not delete a build that waits to be served, or a
+    build to which a person may want to roll back. A release that a rollback displaced stays too.
     """
     builds = [release.release_id for release in _builds(lab, niche)]
     held = lab.releases.serving.held(INDEX, niche)
@@ -148,24 +151,24 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
 
 
 def newest_build(lab: Lab, niche: str) -> Release | None:
-    """Return the build of the niche for which the database was read last, or None if there is none."""
+    """Return the build of the niche that read the database last, or None if there is no build."""
     return max(_builds(lab, niche), key=_reading_order, default=None)
 
 
 def was_read_after(release: Release, other: Release) -> bool:
-    """Return whether the database was read later for the build of `release` than for that of `other`."""
+    """Return whether the build of `release` read the database later than the build of `other`."""
     return _reading_order(release) > _reading_order(other)
 
 
 def publish_changed(lab: Lab, of: Release, index: NicheIndex) -> Release:
-    """Publish `index`, which was loaded from the release `of` and changed. The two releases share files."""
+    """Publish `index`, which was loaded from the release `of` and then changed. The two releases share files."""
     inputs = inputs_digest("changes", of.info["inputs"], [vars(entry) for entry in index.changes.entries])
     info = of.info | index.describe() | {"inputs": inputs}
     return lab.releases.publish(INDEX, of.scope, index.save_changes, info, sharing=of)
 
 
 def check_served_index(lab: Lab, expected: Release) -> list[CheckResult]:
-    """Check that the served release is the promoted one, or one that a change has made from it since."""
+    """Check that the served release is `expected`, or a newer release that a change has made from it."""
     served = lab.releases.serving.current_id(INDEX, expected.scope)
     order = {release.release_id: release.order for release in lab.releases.all(INDEX, expected.scope)}
     passed = served in order and order[served] >= expected.order
@@ -173,18 +176,21 @@ def check_served_index(lab: Lab, expected: Release) -> list[CheckResult]:
 
 
 def _builds(lab: Lab, niche: str) -> list[Release]:
-    """Return the releases that were built at once, oldest first, without those made from another release by changes."""
+    """Return the releases that were built from the database, oldest first. Releases made by changes are left out."""
     return [release for release in lab.releases.all(INDEX, niche) if not release.info.get("changed_since")]
 
 
 def _reading_order(release: Release) -> tuple[int, datetime]:
-    # The mark orders builds; the clock orders only releases made before there were marks.
+    # Builds are ordered by their marks. Old releases have no mark and are ordered by the time at which they were read.
     return int(release.info.get("mark", 0)), as_of(release)
 
 
 def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
-    """Return the release with every acknowledged change: those of the served release since the build was read, and without
-    videos that a person took out."""
+    """Return a release with all changes that the build `release` misses, or `release` itself if it misses none.
+
+    These are the videos that were put into the `served` release after the build had read the database. Videos that a
+    person took out of the library are removed.
+    """
     with lab.engine.connect() as connection:
         excluded = set(connection.scalars(select(library_exclusions.c.video_id)))
         at = now(connection)
@@ -206,13 +212,13 @@ def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
 
 
 def _require_no_deleted_videos(lab: Lab, release: Release) -> None:
-    """Raise `LabError`, and request a rebuild, if a file of the release holds a video that is no longer in the lab."""
+    """Raise `LabError`, and request a rebuild, if a file of the release contains a video that the lab has deleted."""
     with lab.engine.connect() as connection:
         existing = set(connection.scalars(select(videos.c.video_id).where(videos.c.niche == release.scope)))
     deleted = NicheIndex.video_ids(release) - existing
     if deleted:
         request_rebuild(lab, release.scope, f"videos were deleted while it was built: {len(deleted)}")
         raise LabError(
-            f"{release} is not promoted: videos of it that were deleted from the lab since: {len(deleted)}. "
-            "A rebuild was requested"
+            f"{release} is not promoted, because the lab has deleted some of its videos ({len(deleted)}); "
+            "a rebuild was requested"
         )

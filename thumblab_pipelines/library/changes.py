@@ -1,4 +1,4 @@
-"""Change the served index of a niche without a rebuild: put videos in, take them out, roll back and resume."""
+"""Change the served index of a niche without a rebuild: put videos in, take videos out, roll back, and end a hold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,8 @@ from thumblab_pipelines.library.rows import now, read_library
 class Changed:
     """The served release after a change, and what happened to each video.
 
-    `put_in` and `taken_out` are ids of videos that were changed. `skipped` maps the other ids to reasons.
+    `put_in` and `taken_out` are the ids of videos that were put in or taken out. `skipped` maps the ids of the other
+    videos to the reasons why they were skipped.
     """
 
     release: Release | None
@@ -40,17 +41,18 @@ class Changed:
 
 
 def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
-    """Add videos to the served index, or replace them, with what the database holds. Videos taken out are put back.
+    """Add videos to the served index, or replace their entries by what the database has now.
 
-    A thumbnail without a vector is encoded first. A video that cannot be put in is skipped with the reason. Raises
-    `RebuildRequiredError`, and requests the rebuild, if the served index cannot take them.
+    A video that was taken out before is put back. A thumbnail without a vector is encoded first. If a video cannot be
+    put in, it is skipped, and the result has the reason. If the served index cannot take the changes, a rebuild is
+    requested and `RebuildRequiredError` is raised.
     """
     wanted = list(dict.fromkeys(video_ids))
     encoder = image_encoder(lab.settings).fingerprint
     reasons = _not_ready(lab, niche, wanted, encoder)
     if any(reason == _NO_VECTOR for reason in reasons.values()):
         embed(lab, niche)
-        encoder = image_encoder(lab.settings).fingerprint  # `embed` may have settled its precision
+        encoder = image_encoder(lab.settings).fingerprint  # `embed` may have chosen another precision
     with lab.releases.serving.changing(INDEX, niche):
         _require_not_held(lab, niche)
         with lab.engine.begin() as connection:
@@ -74,15 +76,16 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
 def take_out(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     """Remove videos from the served index, and keep them out of every later build until they are put in again.
 
-    Raises `RebuildRequiredError`, and requests the rebuild, if the served index cannot take the change. The rebuild then
-    leaves them out.
+    If the served index cannot take the change, a rebuild is requested and `RebuildRequiredError` is raised. The rebuild
+    then leaves the videos out.
     """
     wanted = list(dict.fromkeys(video_ids))
     with lab.releases.serving.changing(INDEX, niche):
         _require_not_held(lab, niche)
         known = _exclude(lab, niche, wanted)
         with lab.engine.connect() as connection:
-            # After the commit: a build that was read earlier misses this change and gets it when it is promoted.
+            # The time is read after the exclusions are committed. A build that read the database before this time may
+            # miss the change. `promote_index` then repeats the change in the build.
             at = now(connection)
         mark = lab.releases.mark(INDEX, niche)
         skipped = {video_id: f"no video of {niche} in the lab" for video_id in wanted if video_id not in known}
@@ -102,15 +105,15 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
 
 
 def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
-    """Serve an older release and hold it, so that no refresh replaces it.
+    """Serve an older release and hold it, so that no refresh replaces it. Return this release.
 
-    Without `release_id`, it is the newest release that was served before. Raises `LabError` if there is none, or if it is
-    damaged.
+    Without `release_id`, choose the newest release that was served before and is older than the served one. Raises
+    `LabError` if there is no such release, or if it is damaged.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served = lab.releases.serving.current_id(INDEX, niche)
         if served is None:
-            raise LabError(f"{niche} serves nothing, so it cannot be rolled back")
+            raise LabError(f"no index of {niche} is served, so it cannot be rolled back")
         if release_id is None:
             older = lab.releases.serving.served_before(INDEX, niche)
             if not older:
@@ -125,14 +128,18 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
             except ReleaseError as error:
                 raise LabError(f"{error}; `thumblab index verify {niche}` lists the releases of {niche}") from None
         NicheIndex.load(release)
-        # Held first: if the process is killed in between, the niche serves the old release and shows the hold.
+        # The hold is written before the pointer moves. If the process is killed in between, the niche still serves the
+        # previous release, and its status shows the hold.
         lab.releases.serving.hold(release, f"rolled back from {served} to {release.release_id}")
         lab.releases.serving.promote(release)
     return release
 
 
 def resume(lab: Lab, niche: str) -> Release:
-    """Undo a rollback: serve the displaced release, or a newer build. Raises `LabError` if that fails its checks."""
+    """End the hold. Serve the release that a rollback displaced, or a newer build if there is one.
+
+    Raises `LabError` if the release to serve fails its checks.
+    """
     with lab.releases.serving.changing(INDEX, niche):
         held = lab.releases.serving.held(INDEX, niche)
         if held is not None and held.displaced is not None:
@@ -141,14 +148,15 @@ def resume(lab: Lab, niche: str) -> Release:
             except ReleaseError as error:
                 if error.transient:
                     raise
-                # Deleted by the retention, or damaged. A rebuild finds the videos put into it in the database.
+                # Retention has deleted the displaced release, or the release is damaged. Videos that were put into it
+                # are in the database, so that a rebuild contains them again.
                 request_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
         lab.releases.serving.resume(INDEX, niche)
     return promote_index(lab, niche).release
 
 
 def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
-    """Exclude the videos of the niche among these from every later index, and return their ids."""
+    """Exclude those of the videos that belong to the niche from every later index. Return the ids of these videos."""
     with lab.engine.begin() as connection:
         of_niche = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.niche == niche)
         known = set(connection.scalars(of_niche))
@@ -159,7 +167,11 @@ def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
 
 
 def _served_index(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheIndex]:
-    """Return the served release and its index. Raises `RebuildRequiredError` unless it takes vectors of the encoder."""
+    """Return the served release and its index.
+
+    If no index is served, or if it was made with another encoder, a rebuild is requested and `RebuildRequiredError` is
+    raised.
+    """
     served = lab.releases.serving.current(INDEX, niche)
     if served is None:
         _require_rebuild(lab, niche, f"{niche} serves no index yet")
@@ -172,14 +184,15 @@ def _served_index(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheInd
 def _require_not_held(lab: Lab, niche: str) -> None:
     held = lab.releases.serving.held(INDEX, niche)
     if held is not None:
-        raise LabError(f"{niche} is held: {held}. `thumblab index resume {niche}` first")
+        raise LabError(f"the index of {niche} is held: {held}; run `thumblab index resume {niche}` first")
 
 
 def _publish(lab: Lab, served: Release, index: NicheIndex) -> Release:
     if index.overdue is not None:
         _require_rebuild(lab, served.scope, index.overdue)
     release = publish_changed(lab, served, index)
-    lab.releases.serving.promote(release, known=served.files)  # the shared files were verified a moment ago
+    # The files that the two releases share were verified a moment ago.
+    lab.releases.serving.promote(release, known=served.files)
     prune_indices(lab, served.scope)
     return release
 
@@ -196,7 +209,7 @@ _NO_VECTOR = "its thumbnail is not encoded; the metadata of embeddings says why"
 
 
 def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
-    """Return the reason why each of these videos is not in the library."""
+    """Return for each of these videos the reason why it is not in the library."""
     reasons = _not_ready(lab, niche, video_ids, encoder)
     days = f"more than {lab.settings.library_days} days before the niche's newest observation"
     other_reason = f"it was first collected or last observed {days}, or is no plain video"
@@ -204,7 +217,7 @@ def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -
 
 
 def _not_ready(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
-    """Return what the database lacks for each of these videos. Videos that lack nothing are left out."""
+    """Return for each of these videos what it lacks to be put into the index. Videos that lack nothing are left out."""
     statement = (
         select(
             videos.c.video_id,

@@ -1,10 +1,10 @@
-"""Why the library of a niche is empty: which step has produced nothing yet, and what to do about it."""
+"""Explain why the library of a niche is empty: which step has produced nothing yet, and what to do about it."""
 
 from sqlalchemy import text
 
 from thumblab_pipelines.lab import Lab
 
-# How many videos of the niche have got as far as each step.
+# For each step of a refresh, this query counts the videos of the niche that have passed the step.
 _STEPS = text("""
 SELECT count(*) AS videos, count(t.sha256) AS pictures, count(e.video_id) AS vectors,
        count(*) FILTER (WHERE e.video_id IS NOT NULL AND x.video_id IS NULL) AS not_taken_out,
@@ -19,7 +19,7 @@ WHERE v.niche = :niche
 
 
 def why_empty(lab: Lab, niche: str, encoder: str) -> str:
-    """Return the sentence for an empty library in the space of an encoder."""
+    """Return a sentence that says why the library is empty. `encoder` is the fingerprint of the image encoder."""
     with lab.engine.connect() as connection:
         steps = connection.execute(_STEPS, {"niche": niche, "encoder": encoder}).one()
     empty = f"the library of {niche} is empty"

@@ -1,4 +1,7 @@
-"""Requests to rebuild the index of a niche. A request stays open until a build that was read after it is served."""
+"""Store, read and close requests to rebuild the index of a niche.
+
+A request stays open until the service serves a build that read the database after the request was made.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +16,7 @@ from thumblab_pipelines.lab import Lab
 
 @dataclass(frozen=True)
 class RebuildRequest:
-    """A niche whose index is to be rebuilt."""
+    """A request to rebuild the index of a niche."""
 
     niche: str
     asked_at: datetime
@@ -21,7 +24,7 @@ class RebuildRequest:
 
 
 def request_rebuild(lab: Lab, niche: str, reason: str) -> None:
-    """Request a rebuild of the niche's index. The Dagster sensor `index_rebuilds` starts it."""
+    """Store a request to rebuild the niche's index. The Dagster sensor `index_rebuilds` then starts the rebuild."""
     statement = insert(index_rebuilds).values(niche=niche, reason=reason)
     changed = {"reason": reason, "asked_at": func.now()}
     with lab.engine.begin() as connection:
@@ -36,27 +39,27 @@ def open_rebuild_requests(lab: Lab) -> list[RebuildRequest]:
 
 
 def request_time(lab: Lab, niche: str) -> datetime | None:
-    """Return when the open request of the niche was made, or None if there is none."""
+    """Return when the open request of the niche was made, or None if the niche has no open request."""
     with lab.engine.connect() as connection:
         return connection.scalar(select(index_rebuilds.c.asked_at).where(index_rebuilds.c.niche == niche))
 
 
 def close_request_made_at(lab: Lab, niche: str, asked_at: datetime | None) -> None:
-    """Close the request of the niche if it was made at that time. A later request stays open."""
+    """Close the request of the niche if it was made at `asked_at`. A later request stays open."""
     _close(lab, niche, index_rebuilds.c.asked_at == asked_at)
 
 
 def close_request_answered_by(lab: Lab, release: Release) -> None:
-    """Close the request of the niche if it was made before the release's build was read."""
+    """Close the request of the niche if it was made before the build of the release read the database."""
     if "answers" in release.info:
         asked = release.info["answers"]
         close_request_made_at(lab, release.scope, datetime.fromisoformat(asked) if asked else None)
-    else:  # a release made before builds recorded which request they answer
+    else:  # an old release does not record which request it answers
         _close(lab, release.scope, index_rebuilds.c.asked_at <= as_of(release))
 
 
 def as_of(release: Release) -> datetime:
-    """Return when the database was read for the build of a release, by the clock of the database."""
+    """Return when the build of the release read the database. The time is from the clock of the database."""
     return datetime.fromisoformat(release.info.get("as_of", release.created_at))
 
 

@@ -1,4 +1,4 @@
-"""Read the library of a niche from PostgreSQL, in one pass."""
+"""Read the library of a niche from PostgreSQL with one query."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ ORDER BY r.video_id
 """
 _TYPES = ("text", "text", "text", "text", "float8", "float8", "date", "bytea")
 
-# Scores of the present thumbnails, by one version of the formulas.
+# This query reads the sub-scores of the current thumbnails, as measured by one version of the meter.
 _SCORES = f"""
 SELECT {", ".join(NAMES)} FROM visual_features f JOIN thumbnails t ON t.video_id = f.video_id AND t.sha256 = f.sha256
 WHERE f.video_id = ANY(:ids) AND f.version = :version
@@ -35,10 +35,10 @@ ORDER BY f.video_id
 
 @dataclass(frozen=True)
 class LibraryRows:
-    """The items of a niche and their unit vectors, float32 [n, d], in the same order.
+    """The items of a niche's library and their unit vectors, float32 [n, d], in the same order.
 
-    Everything committed before `as_of` is included; nothing committed after `read_at` is. Both are times of the database's
-    clock.
+    Everything that was committed before `as_of` is included, and nothing that was committed after `read_at`. Both times
+    are from the clock of the database.
     """
 
     items: list[Item]
@@ -48,14 +48,17 @@ class LibraryRows:
 
 
 def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None = None) -> LibraryRows:
-    """Return the library of the niche in the space of an encoder, or only those of its videos that `ids` names."""
+    """Return the library of the niche with vectors from `encoder`, a fingerprint.
+
+    If `ids` is given, return only the videos of the library with these ids.
+    """
     parameters = {
         "niche": niche,
         "encoder": encoder,
         "days": lab.settings.library_days,
         "ids": None if ids is None else list(ids),
     }
-    # COPY is run with the driver, which writes parameters as %(name)s.
+    # COPY needs the database driver, not SQLAlchemy. The driver writes parameters as %(name)s.
     statement = str(text(_LIBRARY).compile(dialect=lab.engine.dialect))
     items: list[Item] = []
     vectors: list[bytes] = []
@@ -72,7 +75,10 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
 
 
 def read_scores(lab: Lab, video_ids: Sequence[str], version: str) -> ScoreDistribution:
-    """Return how the sub-scores of these videos are distributed. Videos not measured by `version` are left out."""
+    """Return the distributions of the sub-scores of these videos.
+
+    `version` is a version of the meter. Videos that this version has not measured are left out.
+    """
     with lab.engine.connect() as connection:
         rows = connection.execute(text(_SCORES), {"ids": list(video_ids), "version": version}).mappings().all()
     values = {name: [row[name] for row in rows if row[name] is not None] for name in NAMES}
@@ -80,6 +86,6 @@ def read_scores(lab: Lab, video_ids: Sequence[str], version: str) -> ScoreDistri
 
 
 def now(connection: Connection) -> datetime:
-    """Return the time of the database's clock at this moment, not at the begin of the transaction."""
+    """Return the current time of the database's clock. It is not the time at which the transaction began."""
     moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return moment

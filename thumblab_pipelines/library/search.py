@@ -1,4 +1,4 @@
-"""Search the served indices of several niches: by a picture, by a video of the library, or by words."""
+"""Search the served indices of several niches by a picture, by a video of the library, or by words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from thumblab_pipelines.lab import Lab
 
 @dataclass(frozen=True)
 class Hit:
-    """A video that was found, its niche, and its cosine to the query."""
+    """A video that was found, its niche, and its cosine similarity to the query."""
 
     niche: str
     item: Item
@@ -39,11 +39,12 @@ def search_libraries(
     video_id: str | None = None,
     words: str | None = None,
 ) -> SearchResult:
-    """Return the `count` nearest videos over the served indices of these niches.
+    """Return the `count` videos that are nearest to a query, from the served indices of these niches.
 
-    Give one query: a picture file, the id of a video in one of the niches, or words. A query is encoded with the encoder of
-    the indices. Cosines of different encoders do not compare, so only niches with one encoder are searched: that of the
-    video, or of the first niche. The others get a remark. Raises `LabError` if nothing can be searched.
+    Give exactly one query: a picture file (`image`), the id of a video in one of the niches (`video_id`), or `words`.
+    The query is encoded with the encoder of the indices. Cosines of different encoders cannot be compared. Therefore
+    only niches of a single encoder are searched. This is the encoder of the video's niche, or else of the first niche.
+    Each niche with another encoder gets a remark. Raises `LabError` if nothing can be searched.
     """
     found = SearchResult()
     libraries = _load_libraries(lab, niches, found.remarks)
@@ -73,7 +74,7 @@ def search_libraries(
 
 
 Libraries = dict[str, tuple[Release, NicheIndex]]
-"""Served releases and their indices, by niche."""
+"""The served release and its index, by niche."""
 
 
 def _load_libraries(lab: Lab, niches: Sequence[str], remarks: list[str]) -> Libraries:
@@ -91,7 +92,7 @@ def _load_libraries(lab: Lab, niches: Sequence[str], remarks: list[str]) -> Libr
 
 
 def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> tuple[Libraries, Vectors]:
-    """Return the vector of a video, and the libraries of the encoder that made it."""
+    """Return the libraries whose encoder made the vector of the video, and this vector."""
     for _, index in libraries.values():
         if video_id in index:
             return _of_encoder(libraries, index.encoder, remarks), index.vector_of(video_id)
@@ -99,7 +100,7 @@ def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> 
 
 
 def _of_encoder(libraries: Libraries, encoder: str, remarks: list[str]) -> Libraries:
-    """Return the libraries of an encoder, with a remark for each other one."""
+    """Return the libraries that were made with `encoder`. Add a remark for each of the others."""
     others = [niche for niche, (_, index) in libraries.items() if index.encoder != encoder]
-    remarks += [f"{niche} is not searched: it was made with {libraries[niche][1].encoder}" for niche in others]
+    remarks += [f"{niche} is not searched: its index was made with {libraries[niche][1].encoder}" for niche in others]
     return {niche: library for niche, library in libraries.items() if niche not in others}

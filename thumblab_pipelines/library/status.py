@@ -16,9 +16,10 @@ from thumblab_pipelines.library.rebuild_requests import as_of, open_rebuild_requ
 
 @dataclass
 class IndexStatus:
-    """The served index of a niche. `changed` counts videos put in or taken out since its base was built.
+    """The served index of a niche.
 
-    `releases` and `bytes` count all releases of the niche on the disk.
+    `changed` is the number of videos that were put in or taken out since the index was built. `releases` and `bytes`
+    are the number and the size of all releases of the niche on the disk.
     """
 
     niche: str
@@ -36,7 +37,7 @@ class IndexStatus:
 
 @dataclass(frozen=True)
 class Verified:
-    """A release, and its fault, or None if it is undamaged."""
+    """A release and its fault. `fault` is None if the release is undamaged."""
 
     niche: str
     release_id: str
@@ -45,10 +46,10 @@ class Verified:
 
 
 def index_status(lab: Lab, niche: str) -> IndexStatus:
-    """Return what the niche serves, with a remark on everything unusual."""
+    """Return the status of the niche's served index, with a remark on everything unusual."""
     releases = lab.releases.all(INDEX, niche)
     status = IndexStatus(niche, releases=len(releases))
-    # Releases share files as hard links, so each inode counts once.
+    # Releases share files by hard links. A shared file has one inode and is counted once.
     sizes = {(s.st_dev, s.st_ino): s.st_size for release in releases for s in _file_stats(release.path)}
     status.bytes = sum(sizes.values())
     try:
@@ -58,7 +59,7 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
         return status
     if served is None:
         status.remarks.append(
-            f"nothing is served yet; `thumblab refresh {niche}` builds an index from what the lab holds"
+            f"nothing is served yet; `thumblab refresh {niche}` builds an index from the videos of the lab"
         )
     else:
         search = served.info.get("search", {})
@@ -83,7 +84,10 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
 
 
 def verify_releases(lab: Lab, niche: str) -> list[Verified]:
-    """Load every release of the niche as the service would, also a served one whose manifest cannot be read."""
+    """Load every release of the niche as the service does, and return what is wrong with each.
+
+    A served release whose manifest cannot be read is included.
+    """
     served = lab.releases.serving.current_id(INDEX, niche)
     ids = [release.release_id for release in lab.releases.all(INDEX, niche)]
     ids += [served] if served and served not in ids else []
@@ -91,7 +95,7 @@ def verify_releases(lab: Lab, niche: str) -> list[Verified]:
 
 
 def _file_stats(folder: Path) -> list[os.stat_result]:
-    """Return the stats of all files of a release, or none if it is pruned meanwhile."""
+    """Return the stats of all files of a release. Return an empty list if the release is deleted meanwhile."""
     with suppress(FileNotFoundError):
         return [path.stat() for path in folder.rglob("*") if path.is_file()]
     return []

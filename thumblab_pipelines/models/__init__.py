@@ -1,1 +1,1 @@
-"""Model releases: build, promote, register, track."""
+"""Build, promote, register and track model releases."""

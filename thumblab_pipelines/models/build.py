@@ -1,4 +1,4 @@
-"""Build a model release: train, evaluate and publish. Check whether a release can be served."""
+"""Train, evaluate and publish a model release, and check whether a release can be served."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
     from thumblab_pipelines.training.train import TrainedRanking
 
 _VERSION = 6
-"""Part of the digest of a model's inputs: raise it when the same inputs give another model."""
+"""A part of the digest of a model's inputs. Raise this number if the same inputs now give another model."""
 
 _LEAST_PAIRS = 100
-"""A model that was evaluated on fewer held-out pairs is not served."""
+"""Minimum number of held-out pairs in the evaluation of a model. A model with fewer is not served."""
 
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """A model release. `reused`: it was there already, because neither pairs nor configuration had changed."""
+    """A model release. `reused` says that it already existed, because neither the pairs nor the config had changed."""
 
     release: Release
     reused: bool
 
     @property
     def forgotten(self) -> int:
-        """How many videos of its pairs had been deleted from the lab before it was trained."""
+        """Number of videos of its training pairs that the lab deleted before the model was trained."""
         return int(self.release.info.get("forgotten", 0))
 
     @property
     def evaluations(self) -> list[Evaluation]:
-        """The figures of its evaluation."""
+        """The figures from the evaluation of the model."""
         return [Evaluation.of(row) for row in _read(self.release, "evaluation.json")]
 
     @property
     def history(self) -> list[Epoch]:
-        """The epochs of its training."""
+        """The epochs of the model's training."""
         return [Epoch(**row) for row in _read(self.release, "history.json")]
 
 
@@ -62,11 +62,12 @@ def build_model(
     run_id: str | None = None,
     logs: Path | None = None,
 ) -> BuiltModel:
-    """Train on the newest pairs release, evaluate the model and publish it, unless that release exists already.
+    """Train a model on the newest pairs release, evaluate it and publish it. Return the release.
 
-    `logs`: a folder for TensorBoard. Each process that `accelerate launch` started calls this function. The main
-    process publishes, and all return its release. Raises `LabError` when there are no pairs to learn from, and in all
-    processes when they did not read the same data.
+    If a model release of the same inputs exists, this release is returned and nothing is trained. `logs`: a folder for
+    the logs of TensorBoard. Each process that `accelerate launch` started calls this function. Only the main process
+    publishes, and all processes return its release. Raises `LabError` when there are no pairs to learn from. It is
+    raised in all processes when they did not read the same data.
     """
     from thumblab_pipelines.dataset.load import load_dataset
     from thumblab_pipelines.training.distributed import ProcessGroup
@@ -86,7 +87,8 @@ def build_model(
                     f"{source} cannot be used for training: {'; '.join(check.explanation for check in failed)}"
                 )
             data = load_dataset(lab, source, deleted)
-    # The processes have read one after the other. With different data they would wait for each other forever.
+    # The processes read the data one after the other, and the data may have changed in between. With different data,
+    # the processes would wait for each other forever.
     if not group.agree(inputs_digest(inputs, reused)):
         raise LabError(
             "the training pairs, the models or the videos of the lab changed while the processes of this training "
@@ -136,7 +138,7 @@ def _publish(lab: Lab, data: "Dataset", trained: "TrainedRanking", inputs: str, 
 
 
 def _published(lab: Lab, inputs: str) -> Release:
-    """Return the release that the main process has published of these inputs."""
+    """Return the release with these inputs that the main process has published."""
     for release in reversed(lab.releases.all(MODEL, ALL)):
         if release.info.get("inputs") == inputs:
             return release
@@ -144,7 +146,7 @@ def _published(lab: Lab, inputs: str) -> Release:
 
 
 def check_model(lab: Lab, release: Release) -> list[CheckResult]:
-    """Check whether a model release is fit to be served. Loads it and verifies its checksums."""
+    """Load a model release, verify its checksums, and check whether it can be served."""
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
     try:

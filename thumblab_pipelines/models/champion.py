@@ -1,7 +1,10 @@
-"""Keep the served model and MLflow's `champion` alias in agreement: the lab moves both, and follows a person's move.
+"""Keep MLflow's `champion` alias on the model that the lab serves.
 
-The lab moves the pointer first and the alias second. After a kill in between, the alias names the version where the lab
-itself last put it. That is not a person's choice: the pointer stays, and the next `served_model` moves the alias.
+When the lab promotes a model, it moves the pointer first and the alias second. When a person moves the alias in MLflow,
+the lab serves the model that the alias names.
+
+If the process is killed between the two moves, the alias still names the version to which the lab last moved it. This
+is not a person's choice. The pointer stays, and the next materialization of `served_model` moves the alias.
 """
 
 from dataclasses import dataclass
@@ -15,10 +18,10 @@ from thumblab_pipelines.models.registry import Champion, ModelRegistry, Version
 
 @dataclass(frozen=True)
 class AliasState:
-    """Whether the champion alias names the served release.
+    """The state of the champion alias: whether it names the served release, and who moved it.
 
-    `serving`: the id of the served release; `chosen`: the version that a person moved the alias to and that is not
-    served yet, if there is one; `explanation`: a sentence for people.
+    `explanation`: a sentence for people. `serving`: the id of the served release. `chosen`: the version to which a
+    person moved the alias, if this version is not served yet.
     """
 
     explanation: str
@@ -28,7 +31,11 @@ class AliasState:
 
 @dataclass(frozen=True)
 class Served:
-    """The release that is served now, its version in MLflow if it has one, the challenger, and the decision on it."""
+    """The result of a promotion.
+
+    `release` is served now, and `version` is its version in MLflow if it has one. `decision` says whether the
+    `challenger` is served.
+    """
 
     release: Release
     version: Version | None
@@ -37,8 +44,9 @@ class Served:
 
 
 def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
-    """Return the state of the alias: moved by a person, by the lab, or left behind by an interrupted promotion.
+    """Return the state of the alias.
 
+    It may name the served release, a version that a person chose, or an earlier version if a promotion was interrupted.
     `serving`: the id of the served release.
     """
     if champion is None:
@@ -52,12 +60,13 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
             "promotion is running, or was cut short; materializing served_model completes it",
             serving,
         )
-    # This includes an alias that the lab never moved: the lab serves a version before it moves the alias there.
+    # The lab serves a version before it moves the alias there. An alias that the lab never moved was therefore also set
+    # by a person.
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 
 def check_alias(lab: Lab, registry: ModelRegistry) -> AliasState:
-    """Return the state of the alias now, and record in MLflow if the lab has followed a person's move."""
+    """Return the current state of the alias. If the lab now serves a person's choice, record this in MLflow."""
     champion, serving = registry.champion(), lab.releases.serving.current_id(MODEL, ALL)
     state = alias_state(champion, serving)
     if champion and champion.version.release_id == serving and champion.crowned != champion.version.number:
@@ -66,11 +75,12 @@ def check_alias(lab: Lab, registry: ModelRegistry) -> AliasState:
 
 
 def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
-    """Serve the newest model if it passes its checks and is not worse than the champion, and move the alias to it.
+    """Serve the newest model if it passes its checks and is not worse than the champion. Then move the alias to it.
 
-    A version that a person has chosen and that is not served yet takes the place of the champion in the comparison. If
-    the newest model is worse, the sensor still follows that choice. If the chosen version cannot be served, the newest
-    model is compared with the served one, and the alias stays where the person put it.
+    The champion is normally the served model. If a person has moved the alias to a version that is not served yet, the
+    newest model is compared with this version instead. If the newest model is worse, the sensor `champion_moved` later
+    serves the person's choice. If the chosen version cannot be served, the newest model is compared with the served
+    model, and the alias stays where the person put it.
 
     Raises `LabError` when the newest model fails a check or is not in MLflow, or when MLflow does not answer.
     """
@@ -82,7 +92,7 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     chosen_release = None if chosen is None else _servable(lab, registry, chosen)
     challenger, served, decision = promote_newest(lab, chosen_release)
     version = registry.of_release(served.release_id)
-    # If a person has moved the alias meanwhile, it stays there and the sensor follows it.
+    # If a person has moved the alias meanwhile, it stays there. The sensor then serves the person's choice.
     replaces_choice = decision.promoted and chosen_release is not None
     if version is not None and (chosen is None or replaces_choice) and registry.champion() == before:
         registry.crown(version)
@@ -95,10 +105,11 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
 
 
 def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: bool) -> Served:
-    """Serve the release that a person has chosen, in the Dagster UI or `by_alias`. It is checked but not compared.
+    """Serve the release that a person has chosen. The release is checked, but not compared with the served model.
 
-    A release that was deleted from the store is fetched from MLflow. Raises `LabError` when it fails a check or cannot
-    be fetched, and records the reason in MLflow.
+    `by_alias`: whether the person moved the champion alias in MLflow. Otherwise the person chose the release in the
+    Dagster UI. A release that was deleted from the release store is fetched from MLflow. Raises `LabError` when the
+    release fails a check or cannot be fetched, and records the reason in MLflow.
     """
     version = registry.of_release(release_id)
     try:
@@ -114,7 +125,7 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
     how = "the champion alias was put on it" if by_alias else "its release was given to served_model"
     decision = Decision(True, f"served by hand: {how}")
     if version is not None:
-        if by_alias:  # do not move the alias: the person may have moved it again by now
+        if by_alias:  # the alias is not moved, because the person may have moved it again by now
             registry.acknowledge(version)
         else:
             registry.crown(version)
@@ -124,9 +135,10 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
 
 
 def _servable(lab: Lab, registry: ModelRegistry, version: Version) -> Release | None:
-    """Return the release of a version that a person has chosen, or None when it cannot be served.
+    """Return the release of a version that a person has chosen, or None if the release cannot be served.
 
-    Raises `LabError` when a later attempt may succeed, so that no choice is ignored because MLflow did not answer.
+    Raises `LabError` when a later attempt may succeed, for example because MLflow did not answer. The person's choice
+    is then not ignored.
     """
     try:
         release = registry.recovered(version, lab.releases, MODEL, ALL)
@@ -138,7 +150,7 @@ def _servable(lab: Lab, registry: ModelRegistry, version: Version) -> Release | 
 
 
 def _prune(lab: Lab, registry: ModelRegistry) -> None:
-    """Delete old model releases, except the one that the alias names."""
+    """Delete old model releases, but keep the release that the champion alias names."""
     champion = registry.champion()
     spare = [champion.version.release_id] if champion and champion.version.release_id else []
     prune_models(lab, spare)

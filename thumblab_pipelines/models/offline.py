@@ -1,4 +1,4 @@
-"""Build an evaluated model from an imported library in one call, without Dagster and MLflow."""
+"""Build and evaluate a model from imported videos in one call, without Dagster and MLflow."""
 
 from sqlalchemy import select
 
@@ -15,7 +15,7 @@ from thumblab_pipelines.training.config import TrainConfig
 
 
 def build_offline(lab: Lab, progress: Progress = silent, config: TrainConfig | None = None) -> BuiltModel:
-    """Encode, measure, index and pair the videos of the lab, and train a model. Each step does only what is missing."""
+    """Encode, measure, index and pair the videos of the lab, and train a model. No step repeats earlier work."""
     with lab.engine.connect() as connection:
         niches = connection.scalars(select(videos.c.niche).distinct().order_by(videos.c.niche)).all()
     for niche in niches:

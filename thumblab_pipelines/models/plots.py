@@ -1,6 +1,7 @@
-"""The plots of a run: learning curves, AUC by slice, calibration. Plots without data are left out.
+"""Make the plots of a training for MLflow: learning curves, AUC by slice, and calibration.
 
-Every panel has a title and labels on both axes, because MLflow shows each plot alone, under the name of its file.
+A plot without data is left out. Every panel has a title and labels on both axes, because MLflow shows each plot alone,
+under the name of its file.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ _GREY = "0.6"
 def plots(
     history: list[Epoch], figures: list[Figure], calibration: list[dict[str, float]]
 ) -> Iterator[tuple[str, Plot]]:
-    """Yield the name and the figure of every plot that has data.
+    """Yield the name of every plot that has data, and the plot.
 
-    `figures`: those of the evaluation; `calibration`: the points of the calibration curve.
+    `figures`: the figures of the evaluation. `calibration`: the points of the calibration curve.
     """
     if history:
         yield "learning_curves", learning_curves(history)
@@ -59,9 +60,9 @@ def learning_curves(history: list[Epoch]) -> Plot:
 
 
 def auc_by_slice(figures: list[Figure], prefix: str, label: str) -> Plot:
-    """Plot AUCs in a panel per split and a row per slice: the model with its interval, the other scorers in grey.
+    """Plot AUCs in a panel per split and a row per slice. The model has its interval, the other scorers are grey.
 
-    `prefix`: the start of the slices' names, which is not shown; `label`: what the slices are.
+    `prefix`: the start of the slices' names, which is not shown. `label`: what the slices are, for example niches.
     """
     splits = list(dict.fromkeys(figure.split for figure in figures))
     slices = list(dict.fromkeys(figure.slice for figure in figures))
@@ -87,7 +88,7 @@ def auc_by_slice(figures: list[Figure], prefix: str, label: str) -> Plot:
 
 
 def calibration_curve(points: list[dict[str, float]]) -> Plot:
-    """Plot the share of pairs won against the predicted win probability; the area of a point is its number of pairs."""
+    """Plot the share of won pairs against the predicted win probability. A point's area shows its number of pairs."""
     plot, [axes] = _plot(1, height=5)
     most = max(point["pairs"] for point in points) or 1
     axes.plot([0, 1], [0, 1], ":", color=_GREY)
@@ -101,14 +102,15 @@ def calibration_curve(points: list[dict[str, float]]) -> Plot:
 
 
 def _plot(panels: int, height: float = 2.6) -> tuple[Plot, list[Axes]]:
-    """Return a figure with panels of this height in inches, one below the other, and their axes.
+    """Return a figure with `panels` panels below each other, and the axes of each panel.
 
-    The figure is not registered with pyplot, so it is freed when it is no longer used.
+    `height` is the height of a panel in inches. The figure is not registered with pyplot. Therefore Python frees it
+    when it is no longer used.
     """
     from matplotlib.figure import Figure as Plot
 
     plot = Plot(figsize=(7, height * panels), layout="constrained")
     axes_of_panels = list(plot.subplots(panels, 1, squeeze=False, sharex=True)[:, 0])
     for axes in axes_of_panels:
-        axes.tick_params(labelbottom=True)  # show the numbers under every panel, not only under the last
+        axes.tick_params(labelbottom=True)  # this shows the numbers under every panel, not only the last
     return plot, axes_of_panels

@@ -1,9 +1,12 @@
-"""Decide which model is served: the newest one, the challenger, replaces the champion if it is not worse.
+"""Decide which model is served.
 
-The rule: both models order the same held-out pairs, none of which either has seen in training. d is the challenger's
-AUC minus the champion's. The challenger is not worse if d is at least 0, or if the lower one-sided 95 % bound of d is
-above -0.01. The bound comes from a bootstrap that draws whole channels; with a single channel it draws videos.
-docs/mlflow.md gives the reasons.
+The newest model is the challenger, and the served one is the champion. The challenger replaces the champion if it is
+not worse.
+
+Both models order the same held-out pairs. Neither model was trained on the videos of these pairs. d is the challenger's
+AUC minus the champion's AUC. The challenger is not worse if d is at least 0, or if the lower one-sided 95 % bound of d
+is above -0.01. The bound comes from a bootstrap that draws whole channels. If all pairs are of one channel, it draws
+videos. docs/mlflow.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -32,23 +35,23 @@ if TYPE_CHECKING:
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 LEAST_PAIRS = 50
-"""Two models are not compared on fewer pairs."""
+"""Minimum number of pairs for comparing two models."""
 
 TOLERATED = 0.01
-"""A challenger whose AUC is lower by less than this, even at the lower bound, is not worse."""
+"""Tolerated loss of AUC. A challenger is not worse if the lower bound of its AUC difference is above minus this."""
 
 _BOOTSTRAP = 2_000
-"""Resamples of the bootstrap."""
+"""Number of resamples in the bootstrap."""
 
 _ENDS = (5.0, 95.0)
-"""Percentiles that bound the interval: the one-sided 95 % bound on either side."""
+"""Percentiles of the bootstrap at the ends of the interval. Each end is a one-sided 95 % bound."""
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The AUC of the challenger minus that of the champion on the same pairs.
 
-    `low` and `high` are the ends of the 90 % interval, so each is a one-sided 95 % bound.
+    `low` and `high` are the ends of the 90 % interval. Each of them is therefore a one-sided 95 % bound.
     """
 
     difference: float
@@ -62,7 +65,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the challenger is served, and why. `comparison` is None if the two models were not compared."""
+    """The decision whether the challenger is served, and its reason. Without a comparison, `comparison` is None."""
 
     promoted: bool
     reason: str
@@ -72,8 +75,9 @@ class Decision:
 def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) -> Comparison | None:
     """Compare two models by a paired bootstrap over channels, or over videos if all pairs are of one channel.
 
-    `champion` and `challenger`: their scores [n]; `pairs` has `winner` and `loser` (rows) and `channel_id`. Return None
-    with fewer than `LEAST_PAIRS` pairs.
+    `champion` [n] and `challenger` [n] are the scores that the two models give the videos. `pairs` has the columns
+    `winner` and `loser`, which are rows of these scores, and `channel_id`. Return None if there are fewer than
+    `LEAST_PAIRS` pairs.
     """
     if len(pairs) < LEAST_PAIRS:
         return None
@@ -97,7 +101,7 @@ def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) ->
 
 
 def model_scores(trained: TrainedRanker, data: Dataset) -> Floats:
-    """Return the model's score [n] of each video of the dataset, with its channel's adapter if the model has one."""
+    """Return the model's score of each video [n]. If the model has an adapter for the video's channel, apply it."""
     from thumblab_core.ranking.ranker import model_inputs
 
     inputs = model_inputs(data.images, data.titles, data.videos.title.tolist(), trained.model.config.title_facts)
@@ -112,9 +116,9 @@ def model_scores(trained: TrainedRanker, data: Dataset) -> Floats:
 def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     """Decide whether the challenger replaces the champion. The challenger must have passed its checks.
 
-    A challenger that served before was replaced by a person, because the lab itself only promotes new models. It is not
-    promoted again automatically. Raises `LabError` when the challenger cannot be loaded or there are no pairs to
-    compare on.
+    If the challenger was served before, a person has replaced it, because the lab itself promotes only new models. Such
+    a challenger is not promoted again automatically. Raises `LabError` when the challenger cannot be loaded, or when
+    there are no pairs to compare the models on.
     """
     if champion is None:
         return Decision(True, "no model was served before")
@@ -143,17 +147,18 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         champion_data, has_vectors = with_vectors_of(lab, data, champion)
         pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
-        if len(pairs) < LEAST_PAIRS:  # new videos get vectors of the new encoders only, so waiting would not help
+        # New videos get only vectors of the new encoders. Waiting for more pairs would therefore not help.
+        if len(pairs) < LEAST_PAIRS:
             reason = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_PAIRS} are needed"
             return Decision(True, f"not compared: {reason}, and {few}")
-    if len(pairs) < LEAST_PAIRS:  # then `champion_data` may have vectors of the wrong encoders
+    if len(pairs) < LEAST_PAIRS:  # in this case `champion_data` may have vectors of the wrong encoders
         few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_PAIRS} are needed"
         return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")
     comparison = compare_models(
         model_scores(champion_model, champion_data), model_scores(challenger_model, data), pairs
     )
-    assert comparison is not None  # there are enough pairs
+    assert comparison is not None  # the number of pairs was checked above
     outcome = "not worse than" if comparison.not_worse else "worse than"
     return Decision(
         comparison.not_worse, f"{outcome} {champion.release_id}: {comparison.explanation}{caveat}", comparison
@@ -161,9 +166,9 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
 
 
 def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, str]:
-    """Return the test pairs whose videos no model has seen in training, and a caveat to append to the explanation.
+    """Return the test pairs on whose videos none of the models was trained, and a caveat for the explanation.
 
-    The caveat names the models that do not record which videos they have seen; it is empty if all do.
+    The caveat names the models that do not record their training videos. It is empty if all models record them.
     """
     pairs = data.pairs[data.pairs.part == TEST]
     caveat = ""
@@ -179,9 +184,9 @@ def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, st
 def promote_newest(lab: Lab, chosen: Release | None = None) -> tuple[Release, Release, Decision]:
     """Serve the newest model release if it passes its checks and is not worse than the champion.
 
-    The champion is the served release, or the release that a person has `chosen` and that is about to be served. Return
-    the challenger, the release that is served now, and the decision. Raises `LabError` when the challenger fails a
-    check.
+    The champion is the served release. If a person has `chosen` another release that is not served yet, this release
+    takes its place. Return the challenger, the release that is served now, and the decision. Raises `LabError` when the
+    challenger fails a check.
     """
     with lab.releases.serving.changing(MODEL, ALL):
         challenger = lab.releases.latest(MODEL, ALL)
@@ -211,12 +216,12 @@ def prune_models(lab: Lab, spare: Collection[str] = ()) -> None:
 
 
 def failed_checks(lab: Lab, release: Release) -> list[str]:
-    """Return the explanations of the checks that a model fails; empty if it can be served."""
+    """Return the explanations of the checks that a model fails. The list is empty if the model can be served."""
     return [check.explanation for check in check_model(lab, release) if not check.passed]
 
 
 def check_served_model(lab: Lab, expected: Release, decision: Decision) -> list[CheckResult]:
-    """Check that the served release is the expected one, and (advisory) that the challenger was promoted."""
+    """Check that the served release is the expected one. An advisory check says whether the challenger was promoted."""
     served = lab.releases.serving.current_id(MODEL, ALL)
     return [
         CheckResult("pointer", served == expected.release_id, f"the service reads {served}"),
@@ -244,20 +249,22 @@ def _encoders(release: Release) -> tuple[Any, Any]:
 
 
 def _encoders_available(champion: Release, challenger: Release) -> bool:
-    """Return whether the service can still compute the champion's vectors.
+    """Return whether the service can still compute vectors with the champion's encoders.
 
-    The service has the title encoder of the settings, and loads image encoders by their names.
+    The service has only the title encoder of the settings, but it can load any image encoder by its name.
     """
     if champion.info.get("title_encoder") != challenger.info.get("title_encoder"):
         return False
-    # The same name with another fingerprint means that its weights or its code have changed.
+    # The two models have different encoders. If their image encoders have the same name, the weights or the code of
+    # this encoder have changed, and the champion's version of it no longer exists.
     return champion.info.get("image_encoder_name") != challenger.info.get("image_encoder_name")
 
 
 def _pairs_for(lab: Lab, model: Release) -> Release:
     """Return the newest pairs that were made with the model's encoders.
 
-    No model has been trained on the newest videos of their test part. Raises `LabError` when there are no such pairs.
+    The newest pairs are used because no model was trained on the newest videos of their test part. Raises `LabError`
+    when no pairs were made with these encoders.
     """
     for scope in SCOPES:
         for release in reversed(lab.releases.all(PAIRS, scope)):
@@ -267,9 +274,9 @@ def _pairs_for(lab: Lab, model: Release) -> Release:
 
 
 def _loaded(release: Release) -> TrainedRanker | None:
-    """Return the model, or None when the release is damaged or has an unknown format.
+    """Return the model, or None if the release is damaged or has an unknown format.
 
-    Raises `UnreadError` when it cannot be read at the moment.
+    Raises `UnreadError` when the release cannot be read at the moment.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 

@@ -1,7 +1,7 @@
-"""Take the lab's videos to a served index and model without asking YouTube, for labs that use imported catalogues.
+"""Build and serve the indices and the model from the videos of the lab, without asking YouTube.
 
-The steps are those of the assets, one after the other. Each does only what is missing, so a refresh that was stopped
-resumes when it is run again.
+Labs that use imported catalogues need this. The steps are those of the assets, one after the other. No step repeats
+work that was done before. A refresh that was stopped therefore continues when it is run again.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,8 @@ class RefreshListener:
     """The callbacks of a refresh.
 
     `progress`: see `Progress`. `made`: called with the name of an asset, its niche if it has one, and its number of
-    rows. `info`: called with a sentence for each finished step; `warn`: with one for each thing that was left out.
+    rows. `info`: called with a sentence for each finished step. `warn`: called with a sentence for each thing that was
+    left out.
     """
 
     progress: Progress = silent
@@ -49,9 +50,10 @@ SILENT = RefreshListener()
 
 @dataclass(frozen=True)
 class RefreshedNiche:
-    """A refreshed niche: how many vectors and sub-scores are new, and the index that it serves.
+    """A refreshed niche.
 
-    `remarks`: what was left out, and why.
+    `encoded`: number of new vectors. `measured`: number of newly measured thumbnails. `served`: the release of the
+    served index. `remarks`: sentences that say what was left out, and why.
     """
 
     niche: str
@@ -63,7 +65,7 @@ class RefreshedNiche:
 
 @dataclass(frozen=True)
 class RefreshedModel:
-    """The model that is served now, or None. `explanation`: whether the newest model is served, and why or why not."""
+    """The model that is served now, if any. `explanation`: whether the newest model is served, and the reason."""
 
     served: Release | None
     explanation: str
@@ -81,7 +83,7 @@ class RefreshResult:
     model: RefreshedModel | None
 
     def require_all(self) -> None:
-        """Raise `LabError` if a niche failed, with all errors; it is transient if one of them is."""
+        """Raise `LabError` with all errors if a niche failed. It is transient if the error of one niche is."""
         if not self.failed:
             return
         reasons = "; ".join(f"{niche} ({error})" for niche, error in self.failed.items())
@@ -93,7 +95,7 @@ class RefreshResult:
 
 
 def niches_with_videos(lab: Lab) -> list[str]:
-    """Return the niches that the lab has videos of, in the order of `NICHES`."""
+    """Return the niches that have videos in the lab, in the order of `NICHES`."""
     with lab.engine.connect() as connection:
         held = set(connection.scalars(select(videos.c.niche).distinct()))
     return [niche for niche in NICHES if niche in held]
@@ -102,7 +104,7 @@ def niches_with_videos(lab: Lab) -> list[str]:
 def refresh_niche(lab: Lab, niche: str, listener: RefreshListener = SILENT) -> RefreshedNiche:
     """Encode and measure the videos of a niche, and build and serve its index.
 
-    Raises `LabError` when a check fails that would block the assets.
+    Raises `LabError` when a check fails that would also block the assets in Dagster.
     """
     progress, made = listener.progress, listener.made
     encoded = embed(lab, niche, progress)
@@ -121,17 +123,17 @@ def refresh_niche(lab: Lab, niche: str, listener: RefreshListener = SILENT) -> R
     made("served_index", niche, served.release.info["count"])
     remarks = [*encoded.unreadable, *encoded.without, *measured.unreadable]
     if served.held is not None:
-        remarks.append(f"{niche} is on hold: {served.held}; `thumblab index resume {niche}` ends the hold")
+        remarks.append(f"the index of {niche} is held: {served.held}; `thumblab index resume {niche}` ends the hold")
     return RefreshedNiche(niche, encoded.images + encoded.titles, measured.measured, served.release, remarks)
 
 
 def refresh_model(
     lab: Lab, connect: Callable[[], Tracker | None], listener: RefreshListener = SILENT
 ) -> RefreshedModel:
-    """Train on the lab's videos, and serve the model if it passes its checks and is not worse than the served one.
+    """Train on the lab's videos, and serve the model if it passes its checks and is not worse than the served model.
 
-    `connect` is called when there is a model; the model is logged to MLflow if it returns a tracker. With too few
-    videos to learn from nothing is trained, and no error is raised.
+    `connect` is called when the model is trained. If it returns a tracker, the model is logged to MLflow. If there are
+    too few videos to learn from, nothing is trained, and no error is raised.
     """
     progress, made = listener.progress, listener.made
     before = lab.releases.serving.current(MODEL, ALL)
@@ -174,10 +176,10 @@ def refresh_all(
     listener: RefreshListener = SILENT,
     train: bool = True,
 ) -> RefreshResult:
-    """Refresh the niches, and then the model if at least one niche was refreshed. A niche that fails stops no other.
+    """Refresh the niches. If `train` is true and at least one niche was refreshed, refresh the model too.
 
-    When `connect` raises `LabError`, the model is served without being logged to MLflow.
-    Raises `LabError` before any work if an encoder cannot be loaded that the niches need.
+    If a niche fails, the other niches are still refreshed. If `connect` raises `LabError`, the model is served without
+    being logged to MLflow. Raises `LabError` before any work if an encoder cannot be loaded that the niches need.
     """
 
     def tracker() -> Tracker | None:
@@ -219,5 +221,5 @@ def _require(niche: str, step: str, checks: Sequence[CheckResult]) -> None:
 
 
 def _failed(checks: Sequence[CheckResult]) -> str:
-    """Return the explanations of the failed checks in one line; empty if all passed."""
+    """Return the explanations of the failed checks in one line, or "" if all checks passed."""
     return "; ".join(check.explanation for check in checks if not check.passed)

@@ -1,9 +1,10 @@
-"""MLflow's registered model: a version per release, the aliases `challenger` and `champion`, and who moved the
-champion.
+"""Read and write MLflow's registered model. It has a version per release, and the aliases `challenger` and `champion`.
 
-MLflow does not record who moved an alias. The lab therefore records, as a tag of the registered model, the version that
-it last moved the champion alias to. An alias on another version was moved by a person. A crash between moving the alias
-and setting the tag looks like a person's move, but to a version that is served already, so nothing has to be done.
+MLflow does not record who moved an alias. The lab therefore sets a tag of the registered model: the version to which
+the lab last moved the champion alias. If the alias names another version, a person has moved it.
+
+If the lab crashes after moving the alias and before setting the tag, this looks like a person's move. It does no harm,
+because the version that the alias names is already served.
 """
 
 import tempfile
@@ -21,11 +22,11 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 RELEASE_TAG = "thumblab.release_id"
 _PROMOTION_TAG = "thumblab.promotion"
 _CROWNED_TAG = "thumblab.champion_version"
-"""The tag with the version that the lab last moved the champion alias to."""
+"""The tag with the version to which the lab last moved the champion alias."""
 
 
 class MlflowError(LabError):
-    """MLflow does not answer, or refuses a request."""
+    """The error that MLflow does not answer or refuses a request."""
 
     transient = True
 
@@ -38,12 +39,12 @@ class Version:
     run_id: str
     release_id: str | None
     promotion: str | None = None
-    """The last decision on promoting it."""
+    """The last decision on whether the lab serves this version, with the reason."""
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that the champion alias names. `crowned`: the version that the lab itself last moved it to."""
+    """The version that the champion alias names. `crowned`: the version to which the lab last moved the alias."""
 
     version: Version
     crowned: str | None
@@ -57,11 +58,11 @@ class ModelRegistry:
         self._model = model
 
     def register(self, release: Release, uri: str, run_id: str, model_id: str, description: str) -> Version:
-        """Register what a run has logged as a new version of the model."""
+        """Register the model that a run has logged as a new version of the registered model."""
         from mlflow.exceptions import MlflowException
 
         with _errors_translated():
-            with suppress(MlflowException):  # it exists already
+            with suppress(MlflowException):  # the registered model exists already
                 self._client.create_registered_model(
                     self._model, description="Ranks thumbnails of one channel; see docs/mlflow.md"
                 )
@@ -80,7 +81,7 @@ class ModelRegistry:
         return self._found(f"name = '{self._model}' AND tags.`{RELEASE_TAG}` = '{release_id}'")
 
     def challenge(self, version: Version, release: Release) -> None:
-        """Move the `challenger` alias to the version, and tag it with its release if a crash left it untagged."""
+        """Move the `challenger` alias to the version. If a crash left the version without its release, tag it now."""
         with _errors_translated():
             if version.release_id is None:
                 self._client.set_model_version_tag(self._model, version.number, RELEASE_TAG, release.release_id)
@@ -103,21 +104,21 @@ class ModelRegistry:
         self.acknowledge(version)
 
     def acknowledge(self, version: Version) -> None:
-        """Record that the service has followed the alias to this version."""
+        """Record in MLflow that the lab serves this version, to which the alias was moved."""
         with _errors_translated():
             self._client.set_registered_model_tag(self._model, _CROWNED_TAG, version.number)
 
     def set_promotion(self, version: Version, decision: str) -> None:
-        """Record the decision on promoting a version, on the version and on its run."""
+        """Record the decision on whether a version is served, as a tag of the version and of its run."""
         with _errors_translated():
             self._client.set_model_version_tag(self._model, version.number, _PROMOTION_TAG, decision)
             self._client.set_tag(version.run_id, _PROMOTION_TAG, decision)
 
     def recovered(self, version: Version, store: ReleaseStore, kind: str, scope: str) -> Release:
-        """Return the release of a version. If the store has deleted it, it is restored from the files of its run.
+        """Return the release of a version. If the release store has deleted it, restore it from the files in MLflow.
 
-        Raises `LabError` when the lab did not register the version, or when its files are missing or not those that
-        were published; the error is transient when MLflow may have them later.
+        Raises `LabError` when the lab did not register the version, when its files are missing, or when they are not
+        the published ones. The error is transient if MLflow may have the files later.
         """
         if version.release_id is None:
             raise LabError(
@@ -134,7 +135,7 @@ class ModelRegistry:
                     downloaded = Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=folder))
                 copies = [path.parent for path in downloaded.rglob("manifest.json")]
                 if len(copies) != 1:
-                    raise LabError(f"MLflow holds {len(copies)} releases in {source}")
+                    raise LabError(f"MLflow has {len(copies)} releases instead of one in {source}")
                 return store.restore(kind, scope, version.release_id, copies[0])
             except LabError as error:
                 name = f"{kind}/{scope}/{version.release_id}"
@@ -157,17 +158,17 @@ def _version(version: Any) -> Version:
 
 
 def _missing(error: BaseException | None) -> bool:
-    """Return whether MLflow answered that the object does not exist, so that trying again is useless."""
+    """Return whether MLflow answered that the object does not exist. Trying again is then useless."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status == 404 or getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 
 
 @contextmanager
 def _errors_translated() -> Iterator[None]:
-    """Raise an error of MLflow's client as `MlflowError`."""
+    """Turn errors of MLflow's client in the block into `MlflowError`."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
-    except (MlflowException, OSError) as error:  # its HTTP client raises OSError
+    except (MlflowException, OSError) as error:  # the HTTP client of MLflow raises OSError
         raise MlflowError(f"MLflow: {str(error)[:300]}; see the log of its server") from error

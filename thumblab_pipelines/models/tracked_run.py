@@ -1,4 +1,4 @@
-"""The content of the MLflow run of a model release, by which trainings can be compared and repeated."""
+"""Collect what the MLflow run of a model release contains. With it, trainings can be compared and repeated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MODEL_SCORER = "model"
 _CHANNEL = "channel:"
 _LONGEST_DIGEST = 36
-"""The number of characters that MLflow stores of a digest."""
+"""Maximum length of a digest in MLflow, in characters."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Figure:
 
     @property
     def name(self) -> str:
-        """The name of the metric in MLflow, which allows letters, digits and `_-. /`."""
+        """The name of the metric in MLflow. MLflow allows letters, digits and `_-. /` in it."""
         return re.sub(r"[^\w\-./]+", "_", f"{self.split}_{self.slice}_{self.scorer}_{self.metric}", flags=re.ASCII)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Something that a model was made from.
+    """Something that a model was made from, for example its training pairs or the code.
 
-    `digest`: identifies its state, at most 36 characters; `where`: how to find it; `profile`: facts about it.
+    `digest`: at most 36 characters that identify its state. `where`: how to find it. `profile`: facts about it.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Source:
 
 
 def figures(evaluations: list[Evaluation]) -> list[Figure]:
-    """Return the figures of the evaluation, without those that could not be measured."""
+    """Return the figures of the evaluation. Figures that could not be measured are left out."""
     return [
         Figure(e.split, e.slice, e.scorer, e.metric, e.value, e.low, e.high, e.pairs, e.channels)
         for e in evaluations
@@ -70,7 +70,7 @@ def figures(evaluations: list[Evaluation]) -> list[Figure]:
 
 
 def headlines(evaluations: list[Evaluation]) -> list[Figure]:
-    """Return the AUC of every scorer, on all pairs and on those with a twofold gap."""
+    """Return the AUC of every scorer on all pairs, and on the pairs whose winner has at least twice the views."""
     return [f for f in figures(evaluations) if f.metric == "auc" and f.slice in SLICES]
 
 
@@ -82,9 +82,9 @@ def parameters(release: Release) -> dict[str, Any]:
 
 
 def metrics(figures: list[Figure]) -> dict[str, float]:
-    """Return the metrics of a run: all figures except those of single channels, of which there are hundreds.
+    """Return the metrics of a run by name. The figures of single channels are left out, because there are hundreds.
 
-    The model's own figures come with the ends of their intervals.
+    The figures of the model itself also have metrics for the two ends of their intervals.
     """
     values = {}
     for figure in figures:
@@ -97,14 +97,14 @@ def metrics(figures: list[Figure]) -> dict[str, float]:
 
 
 def table(figures: list[Figure]) -> pd.DataFrame:
-    """Return all figures as a table, one row each."""
+    """Return all figures as a table with one row per figure."""
     import pandas as pd
 
     return pd.DataFrame([asdict(figure) for figure in figures], columns=list(Figure.__dataclass_fields__), dtype=object)
 
 
 def epoch_metrics(history: list[Epoch]) -> Iterator[tuple[str, float, int]]:
-    """Yield the name, value and epoch of every loss and AUC of the epochs."""
+    """Yield the name, the value and the epoch of each loss and each AUC in the history."""
     for epoch in history:
         for name, value in vars(epoch).items():
             if name != "epoch" and value is not None:
@@ -112,9 +112,9 @@ def epoch_metrics(history: list[Epoch]) -> Iterator[tuple[str, float, int]]:
 
 
 def calibration(release: Release) -> list[dict[str, float]]:
-    """Return the points of a release's calibration curve; empty if it has none.
+    """Return the points of the release's calibration curve, or an empty list if the release has no curve.
 
-    Each has a `predicted` win probability, the share `won`, and the number of `pairs`.
+    Each point has a `predicted` win probability, the share of `won` pairs, and the number of `pairs`.
     """
     if "calibration_curve.json" not in release.files:
         return []
@@ -123,7 +123,7 @@ def calibration(release: Release) -> list[dict[str, float]]:
 
 
 def sources(release: Release, store: ReleaseStore) -> list[Source]:
-    """Return what the model was made from: the pairs, the encoders and the code. `store` has the pairs release."""
+    """Return what the model was made from: the pairs, the encoders and the code. `store` contains the pairs release."""
     info = release.info
     data = [_pairs(str(info["pairs_release"]), store)] if info.get("pairs_release") else []
     for name in ("image_encoder", "title_encoder"):
@@ -136,7 +136,7 @@ def sources(release: Release, store: ReleaseStore) -> list[Source]:
 
 
 def commit() -> str | None:
-    """Return the git commit of the running checkout, with `-dirty` if files are changed; None outside a checkout."""
+    """Return the git commit of the checkout, with `-dirty` if files are changed. Return None outside a checkout."""
     if not (CHECKOUT / "pyproject.toml").is_file() or not (CHECKOUT / ".git").exists():
         return None
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=16", "--exclude=*"]
@@ -164,11 +164,11 @@ def example(release: Release) -> Any:
 
 
 def _pairs(release_id: str, store: ReleaseStore) -> Source:
-    """Return the pairs release as a source, also if it has been deleted since."""
+    """Return the pairs release as a source, even if the release has been deleted."""
     where = {"release": f"{PAIRS}/{ALL}/{release_id}"}
     try:
         info = store.get(PAIRS, ALL, release_id).info
-    except LabError:  # the release was deleted; the end of its id is a digest of its content
+    except LabError:  # the release was deleted, but the end of its id is a digest of its content
         return Source("training_pairs", release_id[-8:], where, {})
     facts = ("videos", "channels", "pairs", "excluded", "pair_days", "age_exponent")
     profile = {name: info[name] for name in facts if name in info}
@@ -188,7 +188,7 @@ def _version() -> str | None:
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested values under names joined by dots, without lists."""
+    """Return nested values in one dictionary, under names that are joined by dots. Lists are left out."""
     flat: dict[str, Any] = {}
     for name, inner in value.items():
         if isinstance(inner, dict):

@@ -1,4 +1,4 @@
-"""Log model releases to MLflow: one run and one registered version per release, also if it is logged again."""
+"""Log model releases to MLflow. Each release gets one run and one registered version, even if it is logged twice."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ NAME = "thumbnail-ranker"
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "?workflowType=machine_learning"
-"""A query that makes MLflow's page show model training instead of traces, prompts and judges.
+"""The query of a URL that makes MLflow's page show model training instead of traces, prompts and judges.
 
-MLflow 3.17 decides by this query, or else by the last choice in the browser. Other versions decide by the kind of the
-experiment, see `_KIND`.
+MLflow 3.17 uses this query, or else the last choice in the browser. Other versions use the kind of the experiment, see
+`_KIND`.
 """
 
 _LOCK = 7_204_117
-"""The key of the advisory lock: any number that no other program uses for one in this database."""
+"""The key of the PostgreSQL advisory lock. No other program that uses the database may have a lock with this key."""
 
 _LONGEST_WAIT_S = 900
-"""How long to wait for another process that logs."""
+"""Seconds to wait for another process that is logging a model."""
 
 _CODE = Path(__file__).parent.parent / "mlflow_ranker.py"
 _METRICS_AT_ONCE = 1_000
-"""MLflow's limit for one request."""
+"""Maximum number of metrics in one request to MLflow."""
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """Where a release is in MLflow. `reused`: it had been logged before."""
+    """The run and the version of a release in MLflow. `reused`: whether the release had been logged before."""
 
     run_id: str
     version: str
@@ -71,9 +71,9 @@ class _BusyError(LabError):
 
 
 def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
-    """Log a model, see `Tracker.log`. Processes that log at the same time wait for each other.
+    """Log a model as `Tracker.log` does, but let only one process log at a time.
 
-    Raises `LabError` also when another process takes too long or the lab's database cannot be reached.
+    Raises `LabError` also when another process takes too long, or when the lab's database cannot be reached.
     """
     with _logging_lock(lab.engine):
         return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
@@ -83,13 +83,13 @@ def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
 def _logging_lock(engine: Engine) -> Iterator[None]:
     """Hold the lock that keeps other processes from logging.
 
-    The lock belongs to a transaction that is not used for anything else, so a lost connection does no harm.
+    The lock belongs to a transaction that is used for nothing else. Losing its connection therefore loses no data.
     """
     with engine.connect() as connection:
         try:
             connection.execute(text(NO_IDLE_TIMEOUT))
             if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
-                _log.warning("another process is logging a model to MLflow: waiting for it")
+                _log.warning("waiting for another process that is logging a model to MLflow")
                 connection.execute(text(f"SET LOCAL lock_timeout = {round(1_000 * _LONGEST_WAIT_S)}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         except SQLAlchemyError as error:
@@ -104,7 +104,7 @@ def _logging_lock(engine: Engine) -> Iterator[None]:
 
 
 class Tracker:
-    """The MLflow server of the lab; `registry` is its registered model."""
+    """A client of the lab's MLflow server. `registry` is the registered model on it."""
 
     def __init__(self, client: Any, uri: str, name: str) -> None:
         self._client = client
@@ -114,9 +114,9 @@ class Tracker:
 
     @classmethod
     def connect(cls, uri: str, name: str = NAME) -> Self:
-        """Return a tracker of the server at `uri`. Raises `LabError` when it does not answer.
+        """Return a tracker for the server at `uri`. Raises `LabError` when the server does not answer.
 
-        Connecting before the training shows that error before the training, not after it.
+        Callers connect before a training, so that this error does not appear only after the training.
         """
         import httpx
 
@@ -127,13 +127,13 @@ class Tracker:
                 f"MLflow does not answer at {uri} ({type(error).__name__}); start it with `thumblab up`, "
                 "or set THUMBLAB_MLFLOW_TRACKING_URI"
             ) from None
-        # MLflow's own progress bars and links would be printed into those of the caller.
+        # MLflow would print its own progress bars and links between those of the caller.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
-        bypass_proxy_for_loopback()  # MLflow's client uses the proxy of the environment even for this machine
+        bypass_proxy_for_loopback()  # otherwise MLflow's client uses a proxy even for this machine
         mlflow.set_tracking_uri(uri)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return cls(mlflow.MlflowClient(uri), uri.rstrip("/"), name)
@@ -148,22 +148,24 @@ class Tracker:
     ) -> Tracked:
         """Log the release as a run, register its model, and move the `challenger` alias to it.
 
-        A release that was logged before is only looked up. `store` has the pairs release that the model names; the run
-        links to its Dagster run below `dagster_url`. Runs of the release that a crash left unfinished are marked as
-        failed first. A run that another process is writing would be marked too, so call `log_model` where other
-        processes may log.
+        A release that was logged before is not logged again. `store` contains the pairs release that the model names.
+        The run in MLflow links to the run in Dagster, whose address begins with `dagster_url`.
+
+        First, runs of the release that a crash left unfinished are marked as failed. A run that another process is
+        writing would be marked too. If other processes may log, call `log_model` instead.
         """
         import mlflow
 
         earlier = self._finished(release)
         if earlier is not None:
-            self.registry.challenge(earlier, release)  # an earlier call may have crashed before this
+            self.registry.challenge(earlier, release)  # an earlier call may have crashed before it moved the alias
             return self._tracked(earlier, reused=True)
         run_url = f"{dagster_url.rstrip('/')}/runs/{release.run_id}" if release.run_id else None
         trainer = f"[a Dagster run]({run_url})" if run_url else "hand"
         note = f"Model release `{release.release_id}`, trained by {trainer}."
         tags = {
-            # Set when the run is created, so that the next attempt finds the run after a crash at any moment.
+            # The tags are set when the run is created. After a crash at any moment, the next attempt therefore finds
+            # the run.
             RELEASE_TAG: release.release_id,
             "dagster.run_id": release.run_id,
             "dagster.run_url": run_url,
@@ -195,7 +197,7 @@ class Tracker:
         return f"{self._uri}/#/experiments/{self._experiment()}/runs/{run_id}{_VIEW}"
 
     def _finished(self, release: Release) -> Version | None:
-        """Return the version of the release if a run has logged it completely, and mark unfinished runs as failed."""
+        """Return the version of the release if a run has logged it completely. Mark unfinished runs as failed."""
         for run in self._client.search_runs([self._experiment()], f"tags.`{RELEASE_TAG}` = '{release.release_id}'"):
             if run.info.status not in ("FINISHED", "RUNNING"):
                 continue
@@ -239,7 +241,7 @@ class Tracker:
             mlflow.log_figure(plot, f"plots/{name}.png")
 
     def _experiment(self) -> str:
-        """Return the id of the experiment, which is created and tagged if necessary."""
+        """Return the id of the experiment. If necessary, create it and set its tags."""
         from mlflow.exceptions import MlflowException
 
         experiment = self._client.get_experiment_by_name(self._name)
@@ -247,7 +249,8 @@ class Tracker:
             with suppress(MlflowException):  # another process has created it meanwhile
                 self._client.create_experiment(self._name, tags=_KIND)
             experiment = self._client.get_experiment_by_name(self._name)
-        for name, value in _KIND.items():  # missing if the experiment is older than this tag, or was created by hand
+        # The tag is missing if the experiment was created by hand, or by a version of the lab that did not set it.
+        for name, value in _KIND.items():
             if experiment.tags.get(name) != value:
                 self._client.set_experiment_tag(experiment.experiment_id, name, value)
         return str(experiment.experiment_id)
@@ -258,14 +261,14 @@ class Tracker:
 
 @cache
 def _http() -> httpx.Client:
-    """Return the HTTP client of the process. Creating one reads all certificates, which is slower than a call."""
+    """Return the HTTP client of the process. Creating a client reads all certificates, so it is created only once."""
     import httpx
 
     return httpx.Client(timeout=10, trust_env=False)
 
 
 def _signature(example: Any) -> Any:
-    """Return the signature of a model that maps float32 [n, d] to float32 [n]; `example` [m, d] gives d."""
+    """Return the MLflow signature of a model from float32 [n, d] to float32 [n]. `example` [m, d] gives d."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec

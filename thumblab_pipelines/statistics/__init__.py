@@ -1,1 +1,1 @@
-"""Metrics, calibration and trends as pure functions of arrays."""
+"""Compute metrics, calibration and trends with pure functions of arrays."""

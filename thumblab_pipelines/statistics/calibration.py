@@ -1,9 +1,10 @@
 """Turn score differences into win probabilities, and measure how well these are calibrated.
 
 The gap of a pair is the score of its winner minus the score of its loser. The model's win probability for the winner is
-sigmoid(slope * gap). This is Platt scaling [1]_ without the bias: a pair has no first side, so swapping its videos must
-turn p into 1 - p. For the same reason every function here counts each pair in both orders. The slope is fitted on pairs
-that the model was not trained on, and calibration is measured on other held-out pairs.
+sigmoid(slope * gap). This is Platt scaling [1]_ without a bias. A bias would be wrong, because the order of a pair's
+videos has no meaning: swapping them must turn p into 1 - p. For the same reason, every function here counts each pair
+in both orders. The slope is fitted on pairs that the model was not trained on. Calibration is measured on other
+held-out pairs.
 
 .. [1] J. Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods",
    Advances in Large Margin Classifiers, 1999.
@@ -20,15 +21,15 @@ from thumblab_core.arrays import Flags, Float64s
 from thumblab_core.ranking.confidence import is_too_close
 
 LEAST_SLOPE = 1e-6
-"""The slope of a model that orders pairs no better than chance: its win probabilities are all about 0.5."""
+"""The slope for a model that is not better than chance. All its win probabilities are then about 0.5."""
 
 _BINS = 10
 _RIDGE = 1e-6
-"""Penalty on the slope, which keeps it finite where every gap is positive."""
+"""A penalty on the slope. Without it, the slope would be infinite if every gap is positive."""
 
 
 class Point(TypedDict):
-    """One bin of a calibration curve: mean win probability, share of wins, and number of pairs (in both orders)."""
+    """A bin of a calibration curve: mean win probability, share of wins, and number of pairs (each in both orders)."""
 
     predicted: float
     won: float
@@ -36,10 +37,10 @@ class Point(TypedDict):
 
 
 def fit_slope(gaps: npt.ArrayLike) -> float:
-    """Return the slope that maximises the likelihood of the gaps [m]: the mean of log sigmoid(slope * gap).
+    """Return the slope that maximises the likelihood of the gaps [m].
 
-    This is logistic regression without an intercept on each pair in both orders. The slope is at least `LEAST_SLOPE`,
-    and 1 for fewer than two gaps.
+    The log likelihood is the mean of log sigmoid(slope * gap). This is logistic regression without an intercept, on
+    each pair in both orders. The slope is at least `LEAST_SLOPE`. It is 1 if there are fewer than two gaps.
     """
     from scipy.optimize import brentq
 
@@ -62,8 +63,8 @@ def fit_slope(gaps: npt.ArrayLike) -> float:
 def calibration_curve(gaps: npt.ArrayLike, slope: float, bins: int = _BINS) -> list[Point]:
     """Return the mean win probability and the share of wins per bin, by increasing probability.
 
-    The bins are quantiles, so they hold about equally many pairs. Equal probabilities share a bin, so there may be
-    fewer than `bins` of them. The curve is empty without gaps.
+    The bins are quantiles and therefore have similar numbers of pairs. Equal probabilities are in the same bin, so that
+    there may be fewer than `bins` bins. Without gaps, the curve is an empty list.
     """
     values = np.asarray(gaps, np.float64)
     if not len(values):
@@ -80,13 +81,15 @@ def calibration_curve(gaps: npt.ArrayLike, slope: float, bins: int = _BINS) -> l
 
 
 def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _BINS) -> float:
-    """Return the expected calibration error (ECE) [1]_, 0 to 1; NaN without gaps.
+    """Return the expected calibration error (ECE) [1]_, 0 to 1. Return NaN if there are no gaps.
 
-    ECE = sum over bins of (pairs in the bin / all pairs) * abs(mean win probability - share of wins), over the bins of
-    `calibration_curve`.
+    ECE = sum over bins of (pairs in the bin / all pairs) * abs(mean win probability - share of wins)
+
+    The bins are those of `calibration_curve`. They have equal numbers of pairs, where the paper has bins of equal
+    width.
 
     .. [1] M. Naeini, G. Cooper and M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning",
-       AAAI 2015; with bins of equally many pairs instead of equal width.
+       AAAI 2015.
     """
     points = calibration_curve(gaps, slope, bins)
     pairs = sum(point["pairs"] for point in points)
@@ -94,16 +97,16 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
 
 
 def too_close(gaps: npt.ArrayLike, slope: float) -> Flags:
-    """Return for each gap [m] whether the pair is too close to call, by the threshold that the service uses."""
+    """Return for each gap [m] whether the pair is too close to call. The threshold is the same as in the service."""
     return is_too_close(_sigmoid(slope * np.abs(np.asarray(gaps, np.float64))))
 
 
 def too_close_share(gaps: npt.ArrayLike, slope: float) -> float:
-    """Return the share of pairs that are too close to call, 0 to 1; NaN without gaps."""
+    """Return the share of pairs that are too close to call, 0 to 1. Return NaN if there are no gaps."""
     close = too_close(gaps, slope)
     return float(close.mean()) if len(close) else float("nan")
 
 
 def _sigmoid(logits: Float64s) -> Float64s:
-    # tanh does not overflow at either end.
+    # tanh is used because it does not overflow for very large or very small numbers.
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)), np.float64)

@@ -1,4 +1,4 @@
-"""Scores of videos by models that were not trained on them."""
+"""Define the scores of videos by models that were not trained on them."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,26 @@ from thumblab_core.arrays import Floats
 
 @dataclass(frozen=True)
 class HeldOutScores:
-    """Scores [n] of the n videos of a dataset, by the trained model and by models trained without a fold of channels.
+    """Scores of the n videos of a dataset, on which an evaluation is based.
+
+    The scores come from the trained model, and from models that were trained without one fold of channels.
 
     Parameters
     ----------
     future
-        Scores of the model that is released: trained and adapted on the first part of each channel.
+        Scores [n] of the released model with channel adapters. The model was trained on the training rows of each
+        channel. The adapters were fitted on the training and validation rows.
     future_unadapted
-        Scores of the same model without channel adapters.
+        Scores [n] of the same model without channel adapters.
     new
-        For each channel, scores of a model that was trained without that channel; NaN where none could be trained.
+        Scores [n] in which each video is scored by a model that was trained without the video's channel. NaN if no such
+        model could be trained.
     adapted
-        Scores of the models of `new`, adapted on the first 80 % of the channel (its training and validation rows).
+        Scores [n] of the same models as in `new`, with channel adapters. The adapters were fitted on the first 80 % of
+        the channel, which are its training and validation rows.
     slope, slope_adapted
-        Factors that turn a difference of unadapted or of adapted scores into the log odds of winning.
+        Factors that turn a difference of two scores into the log odds of winning. `slope` is for scores without
+        adapters, and `slope_adapted` is for scores with adapters.
     """
 
     future: Floats

@@ -1,11 +1,11 @@
-"""Ranking metrics as pure functions of arrays: AUC over pairs, its bootstrap intervals, and rank correlation.
+"""Compute ranking metrics: AUC over pairs, its bootstrap intervals, and rank correlation.
 
 A pair is given by two row numbers of `scores`: its winner and its loser. The AUC over m pairs is
 
     AUC = (number of pairs with score[winner] > score[loser] + half the number of ties) / m
 
-Over all pairs of two groups this is the area under the ROC curve (the Mann-Whitney U statistic divided by m) [1]_. Over
-pairs of videos it is also called pairwise accuracy.
+If the pairs are all combinations of two groups, this is the area under the ROC curve, which is also the Mann-Whitney U
+statistic divided by m [1]_. For pairs of videos it is also called pairwise accuracy.
 
 .. [1] J. Hanley and B. McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC) curve",
    Radiology, 1982.
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from thumblab_core.arrays import Float64s, Floats, Rows
 
 Interval = tuple[float, float]
-"""The lower and the upper end."""
+"""The lower and the upper end of an interval."""
 
 _CHANNEL_DRAWS = 1_000
 _VIDEO_DRAWS = 300
@@ -35,28 +35,31 @@ def pair_wins(scores: Floats, winners: Rows, losers: Rows) -> Float64s:
 
 
 def pair_auc(scores: Floats, winners: Rows, losers: Rows) -> float:
-    """Return the AUC over the pairs, 0 to 1; a tie counts half. NaN without pairs."""
+    """Return the AUC over the pairs, 0 to 1. A tie counts half. Return NaN if there are no pairs."""
     return float(pair_wins(scores, winners, losers).mean()) if len(winners) else float("nan")
 
 
 def interval_over_channels(values: Float64s, channel: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Interval:
     """Return the 95 % interval of the weighted mean of `values` [m] by a cluster bootstrap over channels [1]_.
 
-    Each of 1,000 draws takes as many channels as there are, with replacement, and all values of each drawn channel. The
-    ends are the 2.5th and the 97.5th percentile of the weighted means. Pairs of one channel share its videos, so they
-    are not independent and are drawn together. With few channels the interval is rough.
+    There are 1,000 draws. Each draws k of the k channels with replacement, and takes all values of each drawn channel.
+    The ends of the interval are the 2.5th and the 97.5th percentile of the weighted means. Whole channels are drawn
+    because pairs of one channel share videos and are therefore not independent. With few channels the interval is
+    rough.
 
     Parameters
     ----------
     values
         One value per pair, such as `pair_wins` [m].
     channel
-        The channel of each value [m]: names, or numbers from `numbered`, which are faster because names must be sorted.
+        The channel of each value [m], as names or as numbers from `numbered`. Numbers are faster, because names must be
+        sorted.
     weights
-        The weight of each value [m]; 1 by default.
+        The weight of each value [m]. The default is 1.
 
-    .. [1] B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, for the percentile method; C. Field and
-       A. Welsh, "Bootstrapping clustered data", Journal of the Royal Statistical Society B, 2007, for the clusters.
+    .. [1] For the percentile method, see B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993. For the
+       clusters, see C. Field and A. Welsh, "Bootstrapping clustered data", Journal of the Royal Statistical Society B,
+       2007.
     """
     weight = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
     place, size = _consecutive(channel)
@@ -70,8 +73,8 @@ def interval_over_videos(
 ) -> Interval:
     """Return the bootstrap interval of the mean of `values` [m] over pairs of one channel, by drawing its videos.
 
-    Each of 300 draws takes as many videos as there are, with replacement. A pair whose videos were drawn a and b times
-    counts a * b times. `percentiles` are the ends of the interval: by default those of 95 %.
+    There are 300 draws. Each draws k of the k videos with replacement. If the videos of a pair were drawn a and b
+    times, the pair counts a * b times. `percentiles` are the ends of the interval. The default is a 95 % interval.
     """
     from scipy.sparse import csr_array
 
@@ -88,16 +91,16 @@ def interval_over_videos(
 
 
 def interval(values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike) -> Interval:
-    """Return the 95 % interval of the mean of `values` [m]: over channels, or over videos if there is one channel."""
+    """Return the 95 % interval of the mean of `values` [m]. Draw channels, or videos if there is only one channel."""
     if _consecutive(channel)[1] > 1:
         return interval_over_channels(values, channel)
     return interval_over_videos(values, winners, losers)
 
 
 def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Return Spearman's rank correlation [1]_ of two arrays [n], -1 to 1; 0 if one of them is constant.
+    """Return Spearman's rank correlation [1]_ of two arrays [n], -1 to 1. Return 0 if one of them is constant.
 
-    It is Pearson's correlation of the ranks; equal values get the mean of their ranks.
+    This is Pearson's correlation of the ranks. Equal values get the mean of their ranks.
 
     .. [1] C. Spearman, "The proof and measurement of association between two things", American Journal of Psychology,
        1904.
@@ -115,7 +118,7 @@ def channel_correlations(
 ) -> dict[str, float]:
     """Return Spearman's correlation of `scores` [n] and `truth` [n] within each `channel` [n], by channel name.
 
-    Only the given `rows` with a finite truth count. Channels with fewer than `least` such videos are left out.
+    Only those of the `rows` are used whose truth is finite. Channels with fewer than `least` such videos are left out.
     """
     target = np.asarray(truth, np.float64)
     chosen = np.asarray(rows, np.intp)
@@ -132,9 +135,9 @@ def channel_correlations(
 
 
 def numbered(names: npt.ArrayLike) -> tuple[Rows, list[str]]:
-    """Return the number of each name [m] in the sorted list of distinct names, and that list.
+    """Return the position of each name [m] in the sorted list of distinct names, and this list.
 
-    Names are hashed and only the distinct ones are sorted, which is faster than `np.unique` for many equal names.
+    Names are hashed, and only the distinct names are sorted. If many names are equal, this is faster than `np.unique`.
     """
     import pandas as pd
 
@@ -143,12 +146,12 @@ def numbered(names: npt.ArrayLike) -> tuple[Rows, list[str]]:
 
 
 def distinct(numbers: Rows) -> int:
-    """Return how many different numbers there are; all must be 0 or more."""
+    """Return how many different numbers there are. All numbers must be 0 or more."""
     return int(np.count_nonzero(np.bincount(numbers))) if len(numbers) else 0
 
 
 def _consecutive(channel: npt.ArrayLike) -> tuple[Rows, int]:
-    """Return the channels [m] renumbered from 0 without gaps, in their order, and how many channels there are."""
+    """Return the channels [m] numbered from 0 without gaps in their sorted order, and the number of channels."""
     given = np.asarray(channel)
     numbers = given if np.issubdtype(given.dtype, np.integer) else numbered(given)[0]
     occurs = np.bincount(numbers) > 0
@@ -156,7 +159,7 @@ def _consecutive(channel: npt.ArrayLike) -> tuple[Rows, int]:
 
 
 def _percentiles(totals: Float64s, counts: Float64s, percentiles: Interval = _PERCENTILES_95) -> Interval:
-    """Return the percentiles of total / count over the draws, without draws that contain no pair."""
+    """Return percentiles of total / count over the draws. Draws that contain no pair are left out."""
     drawn = counts > 0
     low, high = np.percentile(totals[drawn] / counts[drawn], percentiles)
     return float(low), float(high)

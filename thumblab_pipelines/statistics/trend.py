@@ -1,6 +1,6 @@
-"""The local trend of a channel: the mean target of its videos around a day.
+"""Compute the local trend of a channel: the mean target of its videos around a day.
 
-Models learn how far a video is above this trend, which removes the size of the channel and its growth.
+Models learn how far a video is above this trend. The size of the channel and its growth then do not matter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CELLS = 4_000_000
-"""Distances that are computed at a time, so that a channel of 20,000 videos takes megabytes and not gigabytes."""
+"""Maximum number of distances in one step.
+
+With this limit, a channel of 20,000 videos needs megabytes of memory instead of gigabytes.
+"""
 
 _SECONDS_PER_DAY = 86_400.0
 
@@ -49,10 +52,10 @@ def local_trend(
     known
         Which videos [n] the trend may be computed from. The target of other rows is not read.
     scale
-        Days after which a weight has fallen to 1/e.
+        Number of days after which a weight has fallen to 1/e.
 
-    A known row is left out of its own trend. If it is the only known row of its channel, its trend is its target, so it
-    is 0 above the trend. Rows of a channel without known rows get a trend of 0.
+    A known row is left out of its own trend. If it is the only known row of its channel, its trend is its own target.
+    The video is then 0 above the trend. Rows of a channel without known rows get a trend of 0.
 
     .. [1] E. Nadaraya, "On estimating regression", Theory of Probability and Its Applications, 1964.
     """
@@ -75,7 +78,8 @@ def local_trend(
 def _kernel_mean(rows: Rows, known_rows: Rows, published: Float64s, target: Float64s, scale: float) -> Float64s:
     distance = np.abs(published[rows, None] - published[known_rows]) / scale
     distance[rows[:, None] == known_rows] = np.inf
-    # Distances are taken relative to the nearest known video, so that the weights of a far video do not all underflow.
+    # The distance to the nearest known video is subtracted from all distances. Otherwise all weights would underflow to
+    # 0 for a video that is far from all known videos.
     nearest = distance.min(axis=1, keepdims=True)
     weight = np.exp(np.where(np.isfinite(nearest), nearest, 0.0) - distance)
     total = weight.sum(axis=1)

@@ -1,1 +1,1 @@
-"""Read tables that people and spreadsheets wrote: rows, cells, and what is wrong with them."""
+"""Read the rows and cells of tables that people or spreadsheets wrote, and report problems with them."""

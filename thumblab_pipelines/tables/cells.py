@@ -1,8 +1,8 @@
 """Read the cells of a catalogue, in the forms that people, pandas and spreadsheets write.
 
-The functions raise `ValueError` with a sentence for the import report. Numbers of a YouTube Studio export are read in
-`owner_ctr/studio_numbers.py`: they may have decimal commas and spaces between thousands, which a catalogue must not
-have.
+The functions raise `ValueError` with a sentence for the import report. They do not read numbers of a YouTube Studio
+export, see `owner_ctr/studio_numbers.py`. Such numbers may have decimal commas and spaces between thousands. Both are
+errors in a catalogue.
 """
 
 import math
@@ -11,22 +11,22 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 _NOTHING = {"", "nan", "none", "null", "nat", "<na>", "n/a", "#n/a", "na", "-"}
-"""Cells without a value, in lower case."""
+"""The contents of cells that have no value, in lower case."""
 
 _NUMBER = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}|[0-9]+)(?:\.[0-9]*)?(?:[eE]\+?[0-9]{1,3})?")
 _CLOCK = re.compile(r"(?:([0-9]{1,4}) days?,? )?(?:([0-9]{1,3}):)?([0-9]{1,2}):([0-9]{2})(?:\.[0-9]*)?")
 _ISO = re.compile(r"P(?:([0-9]{1,4})D)?T?(?:([0-9]{1,4})H)?(?:([0-9]{1,5})M)?(?:([0-9]{1,6})(?:\.[0-9]*)?S)?")
 _FIRST_YEAR = 1970
-"""An earlier date is a mistake of the table's."""
+"""A date before this year is taken for a mistake in the table."""
 
 
 def is_nothing(cell: str) -> bool:
-    """Whether a cell for a number, a date or a list has no value."""
+    """Return whether a cell that should have a number, a date or a list has no value."""
     return cell.casefold() in _NOTHING
 
 
 def whole(cell: str, name: str, limit: int = 2**53) -> int:
-    """Return a count below `limit`, which may be written as `300.0`, `1e3` or `12,345`."""
+    """Return the count in a cell. It may be written as `300.0`, `1e3` or `12,345`, and must be below `limit`."""
     number = _number(cell, name, limit)
     if number != int(number):
         raise ValueError(f"{name} {cell[:40]!r} is not a whole number")
@@ -34,7 +34,10 @@ def whole(cell: str, name: str, limit: int = 2**53) -> int:
 
 
 def seconds(cell: str, name: str) -> int:
-    """Return a length in whole seconds: a number, `1:02:03`, `0 days 00:05:03` of pandas or `PT5M3S` of YouTube."""
+    """Return the length of a video in whole seconds.
+
+    The cell may have a number, `1:02:03`, `0 days 00:05:03` (the form of pandas) or `PT5M3S` (the form of YouTube).
+    """
     match = _CLOCK.fullmatch(cell) or _ISO.fullmatch(cell)
     if match and any(match.groups()):
         days, hours, minutes, rest = (int(part or 0) for part in match.groups())
@@ -43,22 +46,23 @@ def seconds(cell: str, name: str) -> int:
 
 
 def moment(cell: str, name: str) -> datetime:
-    """Return an ISO date, with or without a time, as an aware datetime in UTC; a date without a zone is in UTC."""
+    """Return an ISO date, with or without a time, as an aware datetime in UTC. The default time zone is UTC."""
     try:
         date = datetime.fromisoformat(re.sub(r" ?UTC$", "Z", cell))
         date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"{name} {cell[:40]!r} is no ISO date such as 2026-01-31") from None
+        raise ValueError(f"{name} {cell[:40]!r} is not an ISO date such as 2026-01-31") from None
     if date.year < _FIRST_YEAR:
         raise ValueError(f"{name} {cell[:40]} is before {_FIRST_YEAR}")
-    # The library's days count back from its newest observation, so an observation in the future would empty it.
+    # The library has only videos of the last days before its newest observation. An observation in the future would
+    # therefore make the library empty.
     if date > datetime.now(UTC) + timedelta(days=1):
         raise ValueError(f"{name} {cell[:40]} is in the future")
     return date
 
 
 def _number(cell: str, name: str, limit: int) -> Decimal:
-    """Return a number of 0 or more and below `limit`."""
+    """Return the number in a cell. It must be at least 0 and below `limit`."""
     negative, digits = cell[:1] in "-−", cell.lstrip("+-−")
     if not _NUMBER.fullmatch(digits):
         raise ValueError(f"{name} {cell[:40]!r} is not a whole number")

@@ -1,4 +1,4 @@
-"""A problem with a row of a table."""
+"""Define the class for a problem with a row of a table."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class RowProblem:
     """A problem with one row of a table.
 
-    `line` counts from 1, including the header. `skipped` is False if the row was read all the same.
+    `line` counts from 1, including the header. `skipped` is False if the row was used in spite of the problem.
     """
 
     line: int

@@ -1,4 +1,4 @@
-"""Read the rows of a CSV table that people or spreadsheets wrote. A quote that is never closed costs one row."""
+"""Read the rows of a CSV table that people or spreadsheets wrote. A quote that is never closed spoils only one row."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 SEPARATORS = ",;\t"
 
 IsRow = Callable[[Sequence[str]], bool]
-"""Whether the cells of a line, as many as the header has, are a complete row."""
+"""A function that returns whether the cells of a line are a complete row. It gets as many cells as the header has."""
 
 
 def separator_of(header: str) -> str:
-    """Return the separator that gives the header the most columns; a comma if several do."""
+    """Return the separator that splits the header into the most columns. If several do, return the first of them."""
     return max(SEPARATORS, key=lambda mark: len(next(csv.reader([header[:10_000]], delimiter=mark), [])))
 
 
 def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield the line number of each row, with its cells or with a sentence on what is wrong with it.
+    """Yield the line number of each row, with the cells of the row or with a sentence on what is wrong with it.
 
-    The first row is the header, at `lines[start]`; line numbers count from 1. A quote that is never closed takes the
-    rows after it into its cell. So if a row goes over lines that are complete rows themselves, only its first line is
-    skipped.
+    The first row is the header, at `lines[start]`. Line numbers count from 1. If a quote is never closed, the CSV
+    parser reads all rows after it into one cell. Therefore, if a row spans several lines and one of the later lines is
+    a complete row itself, only the first line is skipped. Reading continues at the next line.
     """
     width = 0
 
@@ -36,7 +36,7 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
                 row = next(reader)
             except StopIteration:
                 break
-            except csv.Error as error:  # such as a cell of more than 128 KiB
+            except csv.Error as error:  # for example, a cell is larger than 128 KiB
                 yield first + 1, str(error)
                 start = first + 1
                 break
@@ -50,5 +50,5 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
 
 
 def not_utf8(text: str) -> bool:
-    """Whether the text holds a lone surrogate, which stands for a byte that is not UTF-8."""
+    """Return whether the text contains a lone surrogate. It stands for a byte that is not valid UTF-8."""
     return any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -1,1 +1,1 @@
-"""Train the ranking model on cached vectors."""
+"""Train the ranking model on the stored vectors of pictures and titles."""

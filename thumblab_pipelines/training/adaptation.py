@@ -11,15 +11,16 @@ from thumblab_core.ranking.adapters import Adapter, fit_adapter
 from thumblab_pipelines.statistics.trend import local_trend
 
 Standardise = Callable[[Float32s], Float32s]
-"""Standardises inputs [n, d], see `Ranker.standardise`."""
+"""A function that standardises inputs [n, d], see `Ranker.standardise`."""
 
 
 @dataclass(frozen=True)
 class ScoredVideos:
-    """n videos as the global model sees them, each channel's in order of publication.
+    """A set of n videos as the global model sees them. The videos of each channel are in order of publication.
 
-    `inputs` [n, d]; the model's `scores` [n] of them, in log views; `channel` [n]. `standardise` is applied to the
-    inputs of one channel at a time, because the standardised inputs of a whole corpus take gigabytes.
+    `inputs` [n, d]: the inputs of the model. `scores` [n]: the model's scores, in log views. `channel` [n]: the channel
+    of each video. `standardise` is applied to the inputs of one channel at a time, because the standardised inputs of a
+    whole corpus take gigabytes.
     """
 
     inputs: Float32s
@@ -33,7 +34,8 @@ def above_trend(
 ) -> Floats:
     """Return the log views [n] of each video above the trend of its channel at that time.
 
-    `channel`, `published` (days) and `target` (log views) [n]; the trend is computed from the `known` rows [n] only.
+    `channel` [n], `published` [n] (days) and `target` [n] (log views) describe the videos. The trend is computed only
+    from the rows whose flag in `known` [n] is set.
     """
     return np.asarray(target, np.float64) - local_trend(channel, published, target, known)
 
@@ -43,7 +45,8 @@ def fit_adapters(
 ) -> dict[str, Adapter]:
     """Return the adapters of all channels that have enough known videos.
 
-    `above` [n]: see `above_trend`; `known`: the rows to fit to; `score_slope`: see `Adapter`; `only`: fit no other channels.
+    `above` [n]: see `above_trend`. `known`: the rows that the adapters are fitted to. `score_slope`: see `Adapter`.
+    `only`: the channels to fit, by default all.
     """
     if not len(known):
         return {}
@@ -61,7 +64,7 @@ def fit_adapters(
 
 
 def adapted_scores(videos: ScoredVideos, adapters: dict[str, Adapter]) -> Float64s:
-    """Return the scores [n], adjusted by the adapters of the videos' channels; other scores stay as they are."""
+    """Return the scores [n], adjusted by the adapters. The scores of channels without an adapter are not changed."""
     scores = np.asarray(videos.scores, np.float64).copy()
     for name, adapter in adapters.items():
         rows = np.flatnonzero(videos.channel == name)

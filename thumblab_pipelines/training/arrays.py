@@ -1,4 +1,4 @@
-"""The arrays that a model is fitted to: inputs, pairs and the targets of the other heads."""
+"""Define the arrays that a model is fitted to: inputs, pairs, and the targets of the heads that do not use pairs."""
 
 from dataclasses import dataclass, field
 
@@ -11,12 +11,15 @@ from thumblab_core.errors import LabError
 
 @dataclass(frozen=True)
 class TrainingArrays:
-    """n rows to learn from.
+    """The n rows that a model learns from.
 
-    `inputs` [n, d]; `engagement` [n] and `sub_scores` [n, k] are between 0 and 1, NaN where unknown. Pairs are row
-    numbers: `winners` and `losers` [p] to train on, `held_winners` and `held_losers` [v] to validate on; v may be 0.
-    `weights` [p]: the weight of each pair in the loss; `margins` [p]: how far apart its labels are, compared with
-    `TrainConfig.least_margin`. `measured`: engagement is a measured rate, so label smoothing is not applied to it.
+    `inputs` [n, d]: the inputs. `engagement` [n] and `sub_scores` [n, k]: targets between 0 and 1, NaN where unknown.
+
+    Pairs are given by row numbers. `winners` [p] and `losers` [p] are the training pairs. `held_winners` [v] and
+    `held_losers` [v] are the validation pairs, and v may be 0. `weights` [p]: the weight of each training pair in the
+    loss. `margins` [p]: how far apart the labels of each pair are. `TrainConfig.least_margin` is a limit for them.
+
+    `measured`: whether engagement is a measured rate. Label smoothing is then not applied to it.
     """
 
     inputs: Float32s
@@ -31,9 +34,9 @@ class TrainingArrays:
     measured: bool = False
 
     def pairs(self, least_margin: float) -> tuple[Rows, Rows, Float32s]:
-        """Return winners, losers and weights of the pairs with a positive weight and at least this margin.
+        """Return the winners, losers and weights of all training pairs with a positive weight and a sufficient margin.
 
-        Raises `LabError` when there are none.
+        Raises `LabError` when there is no such pair.
         """
         weights = np.ones(len(self.winners), np.float32) if self.weights is None else self.weights
         chosen = weights > 0
@@ -44,5 +47,5 @@ class TrainingArrays:
         return self.winners[chosen], self.losers[chosen], weights[chosen]
 
     def arrays(self) -> list[npt.NDArray[np.float32] | Rows]:
-        """Return the fields that are arrays, in order, for `training_digest`."""
+        """Return the fields that are arrays, in their order. `training_digest` needs them."""
         return [value for value in vars(self).values() if isinstance(value, np.ndarray)]

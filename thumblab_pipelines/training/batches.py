@@ -1,8 +1,10 @@
-"""Which pairs make a step. A video is in many pairs, so pairs are visited in blocks that share videos.
+"""Choose the pairs of each training step.
 
-A step computes each of its videos once, however many pairs the video is in: 1,024 pairs drawn one by one contain about
-2,000 videos, and about 200 in blocks of 256. The steps of an epoch depend on (seed, epoch) alone, so a resumed training
-needs no state of this module.
+A step computes each of its videos only once, even if the video is in many pairs. Pairs are therefore visited in blocks
+that share videos. 1,024 pairs that are drawn one by one contain about 2,000 videos. In blocks of 256, they contain
+about 200.
+
+The steps of an epoch depend only on the seed and the epoch. A resumed training therefore needs no state of this module.
 """
 
 from collections.abc import Sequence
@@ -17,9 +19,9 @@ from thumblab_pipelines.training.config import TrainConfig
 def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
     """Return an order [p] of the p pairs in which neighbouring pairs share videos.
 
-    Videos are the nodes of a graph and pairs its edges. The reverse Cuthill-McKee order keeps connected parts together
-    (the videos of a channel) and puts neighbours close to each other (videos of the same weeks). Neither channels nor
-    dates are passed to it.
+    Videos are the nodes of a graph, and pairs are its edges. The reverse Cuthill-McKee order keeps connected nodes
+    together. These are the videos of a channel. It also puts neighbours close to each other. These are videos of the
+    same weeks. The function needs neither channels nor dates for this.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import reverse_cuthill_mckee
@@ -35,10 +37,10 @@ def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
 
 @dataclass(frozen=True)
 class Batches:
-    """Divides the pairs into steps, differently in every epoch.
+    """A division of the pairs into steps that differs in every epoch.
 
-    `order` [p]: see `order_by_shared_videos`; `pairs`: how many pairs an epoch visits; `steps`: steps in each epoch;
-    `block`: pairs in a block.
+    `order` [p]: see `order_by_shared_videos`. `pairs`: number of pairs that an epoch visits. `steps`: number of steps
+    in an epoch. `block`: number of pairs in a block.
     """
 
     order: Rows
@@ -49,7 +51,7 @@ class Batches:
 
     @classmethod
     def of(cls, winners: Rows, losers: Rows, config: TrainConfig) -> "Batches":
-        """Return the batches of the pairs `winners` and `losers` [p]."""
+        """Return the batches for p pairs with these `winners` [p] and `losers` [p]."""
         pairs = len(winners)
         if config.pairs_per_video:
             videos = len(np.union1d(winners, losers))
@@ -59,9 +61,9 @@ class Batches:
         return cls(order, pairs, steps, max(1, config.pairs_per_block), config.seed)
 
     def epoch(self, number: int) -> Sequence[Rows]:
-        """Return the numbers of the pairs of each step of an epoch.
+        """Return for each step of an epoch the numbers of its pairs.
 
-        Blocks begin at a random offset, are shuffled, and are then divided into steps of equal size.
+        The blocks begin at a random offset. They are shuffled and then divided into steps of equal size.
         """
         random = np.random.default_rng([self.seed, number])
         block = (np.arange(len(self.order)) + random.integers(self.block)) // self.block

@@ -1,8 +1,8 @@
-"""The state of a training in one file, from which a training that was killed is resumed.
+"""Save the state of a training in one file, and resume a killed training from it.
 
-The file is a safetensors file: tensors, and JSON in its header. It is written under a temporary name, synced to the
-disk and renamed, so a kill at any moment leaves either the old or the new state, complete. Two trainings may share a
-folder, because each temporary name is unique.
+The file is a safetensors file with tensors, and with JSON in its header. It is written under a temporary name, synced
+to the disk and then renamed. After a kill at any moment, the file therefore has either the complete old state or the
+complete new state. Two trainings may share a folder, because each temporary name is unique.
 """
 
 import hashlib
@@ -30,29 +30,29 @@ _log = logging.getLogger(__name__)
 _NAME = "training.safetensors"
 _ASIDE = ".aside"
 _ABANDONED_S = 3_600
-"""Seconds after which a temporary file is taken to be left by a killed training."""
+"""Age in seconds. An older temporary file is taken to be left over from a killed training."""
 
 
 class TrainingStoppedError(LabError):
-    """SIGTERM was received. The state has been written, and the same call resumes from it."""
+    """The error that SIGTERM has stopped the training. The state was written, and the same call resumes from it."""
 
     transient = True
 
 
 @dataclass(frozen=True)
 class State:
-    """The state of a training: `tensors` by name, and `facts` that can be written as JSON."""
+    """The state of a training. It consists of `tensors` by name and of `facts` that can be written as JSON."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors whose names begin with `prefix` and a slash, by the rest of their names."""
+        """Return the tensors whose names begin with `prefix` and a slash. The keys are the rest of their names."""
         return {name.removeprefix(f"{prefix}/"): t for name, t in self.tensors.items() if name.startswith(f"{prefix}/")}
 
 
 class Checkpoint:
-    """The file that holds the state of one training. `digest` identifies the training, see `training_digest`."""
+    """The file with the state of one training. `digest` identifies the training, see `training_digest`."""
 
     def __init__(self, folder: Path, digest: str) -> None:
         self.path = folder / _NAME
@@ -63,7 +63,7 @@ class Checkpoint:
         from safetensors.torch import save_file
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # The unique name keeps another training in this folder from renaming or deleting a half-written file.
+        # The name is unique. Another training in this folder therefore does not rename or delete the unfinished file.
         aside = self.path.with_suffix(f".{secrets.token_hex(6)}{_ASIDE}")
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
         try:
@@ -72,13 +72,13 @@ class Checkpoint:
             aside.replace(self.path)
         finally:
             aside.unlink(missing_ok=True)
-        with suppress(FileNotFoundError):  # another training in this folder has ended and deleted it
+        with suppress(FileNotFoundError):  # another training in it has ended and deleted the folder
             sync(self.path.parent)
 
     def load(self) -> State | None:
-        """Return the saved state, or None when there is none.
+        """Return the saved state, or None if there is no usable state.
 
-        A damaged file and the state of another training are logged as warnings and ignored.
+        A damaged file, or the state of another training, is not used. A warning is logged in both cases.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -87,25 +87,25 @@ class Checkpoint:
                 header = file.metadata() or {}
                 if header.get("digest") != self.digest:
                     _log.warning(
-                        "%s belongs to another training (other pairs, settings or number of processes): starting anew",
+                        "%s belongs to a training with other pairs, settings or processes; starting from the beginning",
                         self.path,
                     )
                     return None
-                # Clone, because the tensors are views of the memory-mapped file and training writes to them.
+                # The tensors are views of the memory-mapped file. They are cloned because training writes to them.
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
                 return State(tensors, json.loads(header["facts"]))
         except FileNotFoundError:
             return None
         except SafetensorError as error:
-            _log.warning("%s cannot be read (%s): starting anew", self.path, error)
+            _log.warning("%s cannot be read (%s); starting from the beginning", self.path, error)
             return None
 
     def remove(self) -> None:
-        """Delete the state, temporary files that are older than an hour, and the folder if it is then empty."""
+        """Delete the state and temporary files older than an hour. If the folder is then empty, delete it too."""
         self.path.unlink(missing_ok=True)
         for aside in self.path.parent.glob(f"{self.path.stem}*{_ASIDE}"):
             with suppress(FileNotFoundError):
-                if age(aside) > _ABANDONED_S:  # another training may be writing a newer one
+                if age(aside) > _ABANDONED_S:  # another training may still be writing a younger file
                     aside.unlink()
         with suppress(OSError):
             self.path.parent.rmdir()
@@ -126,9 +126,9 @@ def training_digest(
 
 @contextmanager
 def termination() -> Iterator[threading.Event]:
-    """Have SIGTERM set the yielded event, and do nothing else, inside the context.
+    """Yield an event that SIGTERM sets. Inside the context, SIGTERM has no other effect.
 
-    Only the main thread can handle signals; in other threads the event is never set.
+    Only the main thread can handle signals. In another thread, the event is never set.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -142,7 +142,7 @@ def termination() -> Iterator[threading.Event]:
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Return the tensors of an optimiser, named "parameter number/name", and its parameter groups."""
+    """Return the tensors of an optimiser by the name "parameter number/name", and its parameter groups."""
     state = optimiser.state_dict()
     tensors = {f"{number}/{name}": value for number, part in state["state"].items() for name, value in part.items()}
     return tensors, state["param_groups"]
@@ -151,7 +151,7 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
 def restore_optimiser(
     optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], groups: list[dict[str, Any]]
 ) -> None:
-    """Load the tensors and parameter groups that `optimiser_state` returned."""
+    """Load tensors and parameter groups that `optimiser_state` returned into an optimiser."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, _, key = name.partition("/")

@@ -1,4 +1,4 @@
-"""Settings and results of a training. Importing them does not import torch."""
+"""Define the settings and the results of a training. Importing this module does not import torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,28 +7,30 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. Losses and their constants are those of docs/training-recipe.md; the learning rate suits small
-    data.
+    """The settings of a training. docs/training-recipe.md explains the losses. The learning rate suits small data.
 
-    Length       `epochs`, unless the validation AUC has not risen for `patience` epochs (0: no early stopping). The
-                 weights of the last epoch are kept, because the other heads need longer than the pairwise head.
-                 Validation chooses afterwards how much of the network's output is added to the linear score.
-    An epoch     visits every pair once, or `pairs_per_video` times as many pairs as there are videos if that is fewer
-                 (0: no limit), `pairs_per_step` at a time. A step consists of blocks of about `pairs_per_block` pairs
-                 that share videos. Larger blocks compute fewer videos for the same pairs; blocks of 1 draw each pair by
-                 itself.
-    Step size    AdamW with `weight_decay`. `learning_rate` is reached after the share `warm_up` of all steps (0: at
-                 once) and decays to zero along a cosine. Gradients are clipped to the norm `clip_norm` (0: never).
-    Pair loss    "margin": the winner scores at least `margin` above the loser. "ranknet": the logistic loss of the
-                 difference (Bradley-Terry). Pairs whose labels differ by less than `least_margin` are left out.
-    Other heads  mean squared errors, weighted by `absolute_weight` and `auxiliary_weight`.
-    Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half
-                 (0: off).
-    Mixup        each pair is mixed with another pair, in a share drawn from Beta(A, A) with A = `mixup_alpha` (0: off).
-                 Pairs then share no videos any more, so a step costs several times more.
-    SWA          from epoch `swa_start` on (0: off) the learning rate stays constant, early stopping is off, and the
-                 weights after each epoch are averaged. The average is kept if its validation AUC is at least that of
-                 the last epoch.
+    Length       The training has `epochs` epochs. It stops early if the validation AUC has not risen for `patience`
+                 epochs. 0 turns early stopping off. The weights of the last epoch are kept, because the other heads
+                 need longer than the pairwise head. Afterwards, the validation pairs choose how much of the network's
+                 output is added to the linear score.
+    An epoch     An epoch visits every pair once, but at most `pairs_per_video` times as many pairs as there are videos.
+                 0 means no limit. A step visits `pairs_per_step` pairs, in blocks of about `pairs_per_block` pairs
+                 that share videos. With larger blocks, fewer videos are computed for the same pairs. With blocks of 1,
+                 each pair is drawn separately.
+    Step size    The optimiser is AdamW with `weight_decay`. The rate rises to `learning_rate` during the share
+                 `warm_up` of all steps, and then decays to zero along a cosine. 0 means no warm-up. Gradients are
+                 clipped to the norm `clip_norm`. 0 turns clipping off.
+    Pair loss    "margin" asks that the winner scores at least `margin` above the loser. "ranknet" is the logistic loss
+                 of the difference of the scores (Bradley-Terry). Pairs whose labels differ by less than `least_margin`
+                 are left out.
+    Other heads  Their losses are mean squared errors with the weights `absolute_weight` and `auxiliary_weight`.
+    Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half. 0
+                 turns it off.
+    Mixup        Each pair is mixed with another pair. The share is drawn from Beta(A, A) with A = `mixup_alpha`. 0
+                 turns mixup off. With mixup, pairs share no videos, and a step costs several times more.
+    SWA          From epoch `swa_start` on, the learning rate stays constant, early stopping is off, and the weights
+                 after each epoch are averaged (stochastic weight averaging). 0 turns it off. The average is kept if
+                 its validation AUC is at least that of the last epoch.
     """
 
     epochs: int = 30
@@ -53,23 +55,26 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class TrainingFolders:
-    """Where a training writes: its state, from which it can be resumed, and TensorBoard logs. None writes nothing."""
+    """The folders that a training writes to. If a folder is None, nothing is written.
+
+    `checkpoints` is for the state from which the training can be resumed. `logs` is for the logs of TensorBoard.
+    """
 
     checkpoints: Path | None = None
     logs: Path | None = None
 
     def below(self, name: str) -> "TrainingFolders":
-        """Return the folders `name` inside these."""
+        """Return folders with this name inside the two folders."""
         return TrainingFolders(self.checkpoints and self.checkpoints / name, self.logs and self.logs / name)
 
 
 NO_FOLDERS = TrainingFolders()
-"""Of a training that cannot be resumed and logs nothing."""
+"""The folders of a training that cannot be resumed and writes no logs."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """The mean losses of one epoch, and the validation AUC after it; None without validation pairs."""
+    """The mean losses of one epoch, and the AUC on the validation pairs after it, if there are such pairs."""
 
     epoch: int
     pair_loss: float

@@ -1,4 +1,4 @@
-"""The videos of a dataset as the arrays that training needs, and what is computed of them for some rows."""
+"""Provide the videos of a dataset as the arrays that training needs, and compute targets from them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from thumblab_pipelines.statistics.trend import publication_days
 from thumblab_pipelines.training.adaptation import above_trend
 
 _LEAST_FOR_ENGAGEMENT = 5
-"""With fewer videos in a channel, a video's percentile among them is not a target."""
+"""Minimum number of videos in a channel for using a video's percentile in the channel as a target."""
 _LEAST_FOR_CTR = 200
-"""With fewer measured click-through rates the absolute head learns engagement."""
+"""Minimum number of measured click-through rates. With fewer, the absolute head learns engagement instead."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """n videos of a dataset.
+    """The n videos of a dataset as arrays.
 
-    `inputs` [n, d] of the ranker; `channel` [n]; `target` [n] in log views; `published` [n] in days; `validation`: the
-    rows of the validation part; `known`: those of the training and the validation part.
+    `inputs` [n, d]: the inputs of the ranker. `channel` [n]: the channel id of each video. `target` [n]: the target in
+    log views. `published` [n]: the time of publication in days. `validation`: the rows of the validation part. `known`:
+    the rows of the training part and the validation part.
     """
 
     data: Dataset
@@ -51,18 +52,18 @@ class Corpus:
         )
 
     def pairs_within(self, rows: Rows) -> tuple[Rows, Rows, Float32s]:
-        """Return winners, losers and margins of the pairs whose two videos are both among the rows."""
+        """Return the winners, losers and margins of the pairs of which both videos are in `rows`."""
         pairs = self.data.pairs[self.data.pairs_within(rows)]
         return pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp), pairs.margin.to_numpy(np.float32)
 
     def score_gaps(self, scores: Floats, rows: Rows) -> Floats:
-        """Return the winner's minus the loser's score for each pair within the rows that has finite scores [n]."""
+        """Return the winner's score minus the loser's for each pair within `rows` whose `scores` [n] are finite."""
         winners, losers, _ = self.pairs_within(rows)
         gaps = scores[winners] - scores[losers]
         return gaps[np.isfinite(gaps)]
 
     def above_trend(self, rows: Rows) -> Floats:
-        """Return the log views [n] of each video above its channel's trend, which is computed from the rows alone."""
+        """Return the log views [n] of each video above its channel's trend. The trend is computed only from `rows`."""
         known = np.zeros(len(self.target), bool)
         known[rows] = True
         return above_trend(self.channel, self.published, self.target, known)
@@ -70,7 +71,7 @@ class Corpus:
     def slope_within_channels(self, scores: Floats, target: Floats, rows: Rows) -> float:
         """Return the slope of a least-squares fit of the target [m] on the scores [m] of the m rows.
 
-        Both are centred within each channel. It is 1 where the scores do not vary.
+        Scores and target are first centred within each channel. The slope is 1 if the scores do not vary.
         """
         _, number = np.unique(self.channel[rows], return_inverse=True)
         count = np.bincount(number)
@@ -79,15 +80,16 @@ class Corpus:
         return float((x * y).sum()) / spread if spread > 1e-12 else 1.0
 
     def learns_ctr(self, rows: Rows) -> bool:
-        """Return whether enough of the rows have a measured click-through rate for the absolute head to learn it."""
+        """Return whether the absolute head learns click-through rates, because enough of the rows have one."""
         if "click_through_rate" not in self.data.videos:
             return False
         return int(self.data.videos.click_through_rate.iloc[rows].notna().sum()) >= _LEAST_FOR_CTR
 
     def absolute_target(self, rows: Rows, measured: bool) -> Float32s:
-        """Return the target [n] of the absolute head, 0 to 1; NaN where it is unknown and outside the rows.
+        """Return the target [n] of the absolute head, 0 to 1. It is NaN where it is unknown, and outside `rows`.
 
-        It is the click-through rate if `measured`, else the percentile of the video's target among its channel's rows.
+        If `measured` is true, the target is the click-through rate. Otherwise it is the percentile of the video's log
+        views among those of `rows` that belong to its channel.
         """
         target = np.full(len(self.data.videos), np.nan, np.float32)
         videos = self.data.videos.iloc[rows]

@@ -1,11 +1,12 @@
-"""The processes that train one model together: this process alone, or those that `accelerate launch` started.
+"""Train one model in several processes that `accelerate launch` started, or in this process alone.
 
-    accelerate launch --multi_gpu --num_processes 2 ...     also on CPUs: with --cpu the launcher starts one process
-    only
+    accelerate launch --multi_gpu --num_processes 2 ...
 
-This is the only module that knows accelerate, ranks and the number of processes. Every process knows the pairs of every
-step and takes its own part of them; accelerate averages the gradients (DDP). In a single process every method returns
-its argument, and accelerate is not imported.
+The option `--multi_gpu` is needed on CPUs too, because with `--cpu` the launcher starts only one process.
+
+This is the only module that uses accelerate, ranks and the number of processes. Every process knows the pairs of every
+step and takes its own part of them. accelerate averages the gradients (DDP). In a single process, the methods return
+their arguments unchanged, and accelerate is not imported.
 """
 
 import os
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 
 class ProcessGroup:
-    """The `size` processes of a training, of which this is number `rank`; this process computes on `device`."""
+    """The `size` processes of a training. This process has the number `rank` and computes on `device`."""
 
     def __init__(self) -> None:
         self._accelerator: Any = None
@@ -33,7 +34,7 @@ class ProcessGroup:
         if "ACCELERATE_MIXED_PRECISION" in os.environ:  # the launcher always sets this variable
             from accelerate import Accelerator
 
-            # Without a GPU accelerate needs `cpu=True`, or several processes do not find each other.
+            # Without a GPU, accelerate needs `cpu=True`. Otherwise the processes do not find each other.
             self._accelerator = Accelerator(cpu=not torch.accelerator.is_available())
             self.size, self.rank = self._accelerator.num_processes, self._accelerator.process_index
             self.device = self._accelerator.device
@@ -44,15 +45,15 @@ class ProcessGroup:
         return self.rank == 0
 
     def seed(self, seed: int) -> int:
-        """Return the seed of this process, so that each process draws its own dropout masks."""
+        """Return a seed for this process. It differs between processes, so that each draws its own dropout masks."""
         return seed + 100_003 * self.rank
 
     def random(self, *seeds: int) -> np.random.Generator:
-        """Return a generator that depends on the seeds and on this process."""
+        """Return a random generator that depends on the seeds and on the number of this process."""
         return np.random.default_rng([*seeds, self.rank])
 
     def prepare(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """Return the model to call and the optimiser to step in training. They share the weights of `model`."""
+        """Return the model to call and the optimiser to use in training. Both use the weights of `model`."""
         if self._accelerator is None:
             return model, optimiser
         forward, optimiser = self._accelerator.prepare(model, optimiser)
@@ -63,13 +64,13 @@ class ProcessGroup:
         if self._accelerator is None:
             loss.backward()  # type: ignore[no-untyped-call]
         else:
-            self._accelerator.backward(loss * self.size)  # DDP takes the mean
+            self._accelerator.backward(loss * self.size)  # DDP divides the gradients by `size`
 
     def share(self, pairs: Rows) -> tuple[Rows, Rows]:
-        """Return this process's part of the pairs of a step, and the parts of the processes before it.
+        """Return this process's part of the pairs of a step, and the parts of the processes with lower numbers.
 
-        The parts are consecutive, so pairs of one block stay together. Raises `LabError` when there are fewer pairs
-        than processes.
+        The parts are consecutive, so that the pairs of a block stay together. Raises `LabError` when there are fewer
+        pairs than processes.
         """
         if self.size == 1:
             return pairs, pairs[:0]
@@ -93,9 +94,10 @@ class ProcessGroup:
         return bool(self.sum(torch.tensor(float(flag), device=self.device))) if self.size > 1 else flag
 
     def broadcast(self, value: float | None) -> float | None:
-        """Return the value of the main process.
+        """Return the value of the main process in all processes.
 
-        All processes then take the same decisions from it, even where rounding makes their own values differ.
+        Rounding can make the values of the processes differ. With the value of the main process, all processes take the
+        same decisions.
         """
         if self.size == 1 or value is None:
             return value
@@ -104,12 +106,12 @@ class ProcessGroup:
         return float(held)
 
     def agree(self, digest: str) -> bool:
-        """Return, in all processes alike, whether they all have the same digest (hexadecimal)."""
-        number = float(int(digest[:12], 16))  # 48 bits, which a float holds exactly
+        """Return whether all processes have the same hexadecimal digest. The answer is the same in all processes."""
+        number = float(int(digest[:12], 16))  # a float represents these 48 bits exactly
         return not self.any(self.broadcast(number) != number)
 
     def gather(self, values: Tensor) -> Tensor:
-        """Return the values [...] of all processes as [size, ...], on the CPU."""
+        """Return the values [...] of all processes as one tensor [size, ...], on the CPU."""
         if self.size == 1:
             return values.cpu()[None]
         parts = [torch.empty_like(values, device=self.device) for _ in range(self.size)]
@@ -117,16 +119,16 @@ class ProcessGroup:
         return torch.stack(parts).cpu()
 
     def own(self, gathered: Tensor) -> Tensor:
-        """Return this process's part [...] of what `gather` returned [size, ...]."""
+        """Return this process's part [...] of a tensor [size, ...] that `gather` returned."""
         return gathered[self.rank]
 
     def wait(self) -> None:
-        """Wait until all processes have called this."""
+        """Wait until all processes have called this method."""
         if self._accelerator is not None:
             self._accelerator.wait_for_everyone()
 
     def in_main(self, action: Callable[[], T], then: Callable[[], T]) -> T:
-        """Return what `action` returns in the main process, and after it what `then` returns in the others."""
+        """Return the result of `action` in the main process. In the other processes, call `then` after it instead."""
         if self.main:
             result = action()
             self.wait()
@@ -135,16 +137,19 @@ class ProcessGroup:
         return then()
 
     def set_counted(self, counted: Tensor | None) -> None:
-        """Set which rows of the next batch [m] this process counts: 1, or 0 if another process does. None: all rows."""
+        """Set which rows of the next batch this process counts in the batch norms.
+
+        `counted` [m] is 1 for such a row, and 0 for a row that another process counts. None means all rows.
+        """
         self._counted = counted
 
     @contextmanager
     def shared_statistics(self, model: nn.Module) -> Iterator[None]:
-        """Have the batch norms of the model take mean and variance over the counted rows of all processes.
+        """Let the batch norms of the model compute mean and variance over the counted rows of all processes.
 
-        PyTorch's SyncBatchNorm works on GPUs only, and counts rows twice that two processes have. With plain batch
-        norms each process would normalise by its own part of a step, and two processes would train another model than
-        one.
+        With plain batch norms, each process would normalise by its own part of a step. Two processes would then train
+        another model than one process. PyTorch's SyncBatchNorm is not used, because it works only on GPUs, and because
+        it counts a row twice if two processes have it.
         """
         norms = [layer for layer in model.modules() if type(layer) is nn.BatchNorm1d] if self.size > 1 else []
         for layer in norms:
@@ -159,7 +164,7 @@ class ProcessGroup:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes, of the values and of their gradients."""
+    """A differentiable sum over all processes. The gradients are summed over all processes too."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -175,7 +180,7 @@ class _Sum(torch.autograd.Function):
 
 
 class _SharedBatchNorm(nn.BatchNorm1d):
-    """Batch norm over the rows [n, c] of all processes together. In evaluation mode it is nn.BatchNorm1d."""
+    """A batch norm over the rows [n, c] of all processes together. In evaluation mode it works like nn.BatchNorm1d."""
 
     counted: Callable[[], Tensor | None]
 

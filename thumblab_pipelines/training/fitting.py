@@ -1,7 +1,8 @@
-"""Fit a model of the ranker's shape to pairs: fast on two cores, the same weights for the same seed, resumable.
+"""Fit a model that has the outputs of the ranker to pairs.
 
-The model maps inputs [m, d] to a pairwise score [m], engagement [m] and sub-scores [m, k]. This module does not know
-what the inputs are. Started by `accelerate launch`, the same call trains in several processes, see `ProcessGroup`.
+The training is fast on two cores, gives the same weights for the same seed, and can be resumed. The model maps inputs
+[m, d] to a pairwise score [m], engagement [m] and sub-scores [m, k]. This module does not depend on the meaning of the
+inputs. If `accelerate launch` started several processes, the same call trains in all of them, see `ProcessGroup`.
 """
 
 import math
@@ -39,7 +40,7 @@ from thumblab_pipelines.training.losses import Targets, batch_losses, mixup_batc
 Model = TypeVar("Model", bound=nn.Module)
 
 _ROWS_AT_ONCE = 8_192
-"""Rows of a forward pass outside training steps."""
+"""Maximum number of rows in a forward pass outside training steps."""
 
 
 def fit(
@@ -52,16 +53,19 @@ def fit(
     checkpoint_every: int = 10,
     threads: int = 1,
 ) -> tuple[Model, list[Epoch]]:
-    """Train `model` in place and return it, in evaluation mode, with the history of its epochs.
+    """Train `model` in place. Return it in evaluation mode, with the history of its epochs.
 
-    It has the weights of the last epoch, or their average (SWA). The epoch with the best validation AUC is not
-    restored: it may be the first, in which the other heads have learnt nothing.
+    The model has the weights of the last epoch, or with SWA an average of the weights after several epochs. The epoch
+    with the best validation AUC is not restored. It may be the first epoch, after which the other heads have learnt
+    nothing.
 
-    With `folders.checkpoints` the state is written every `checkpoint_every` epochs and on SIGTERM, and deleted at the
-    end. A call that finds a state resumes from it, and ends with the same weights as a training that was never stopped
-    (on a CPU, with the same `threads`). `on_epoch` is called after each epoch of this run; the history has those of
-    earlier runs too. `threads`: those of PyTorch; a step is small, and on a busy machine two threads wait for each
-    other.
+    If `folders.checkpoints` is set, the state is written every `checkpoint_every` epochs and on SIGTERM. It is deleted
+    at the end. If a call finds a state, it resumes from this state. On a CPU and with the same `threads`, it then ends
+    with the same weights as a training that was never stopped.
+
+    `on_epoch` is called after each epoch of this run. The history also has the epochs of earlier runs. `threads`: the
+    number of PyTorch's threads. The default is one, because a step is small, and on a busy machine two threads wait for
+    each other.
 
     Raises `LabError` when no pair is clear enough or the loss is not finite, and `TrainingStoppedError` on SIGTERM.
     """
@@ -84,7 +88,7 @@ def fit(
 
 
 class _Training:
-    """Everything that changes while a model is trained. `save` writes all of it and `resume` reads it."""
+    """Everything that changes while a model is trained. `save` writes this state and `resume` reads it."""
 
     def __init__(self, arrays: TrainingArrays, config: TrainConfig, model: nn.Module, group: ProcessGroup) -> None:
         self.arrays, self.config, self.model, self.group = arrays, config, model, group
@@ -164,7 +168,7 @@ class _Training:
         return 0 < self.config.patience <= self.epoch - 1 - self.best_epoch and not averaging
 
     def finish(self) -> None:
-        """Load the averaged weights into the model, if their validation AUC is at least that of the last epoch."""
+        """Load the averaged weights into the model if their validation AUC is not lower than that of the last epoch."""
         if self.average is None or not int(self.average.n_averaged):
             return
         self.group.set_counted(None)  # every process goes over the same rows
@@ -174,7 +178,7 @@ class _Training:
             self.model.load_state_dict(self.average.module.state_dict())
 
     def _training_rows(self) -> Iterator[Tensor]:
-        """Yield all training rows, shuffled, in parts that are large and equal enough for batch norm."""
+        """Yield all training rows in random order, in parts that are large and equal enough for batch norm."""
         rows = np.union1d(self.targets.winners, self.targets.losers)
         rows = np.random.default_rng(self.config.seed).permutation(rows)
         for part in np.array_split(rows, math.ceil(len(rows) / _ROWS_AT_ONCE)):
@@ -182,7 +186,7 @@ class _Training:
 
     @torch.inference_mode()
     def _validate(self, model: nn.Module) -> float | None:
-        """Return the AUC on the validation pairs, or None when there are none."""
+        """Return the AUC on the validation pairs, or None if there are no validation pairs."""
         held = np.concatenate([self.arrays.held_winners, self.arrays.held_losers])
         if not len(held):
             return None
@@ -193,7 +197,7 @@ class _Training:
         return self.group.broadcast(pair_auc(scores.numpy(), *np.split(position, 2)))
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write the state. All processes must call this; the main one writes the file."""
+        """Write the state. All processes must call this method. Only the main process writes the file."""
         of_processes = {"random": self.group.gather(torch.get_rng_state()), "losses": self.group.gather(self.losses)}
         tensors, groups = optimiser_state(self.optimiser)
         parts = {"model": self.model.state_dict(), "optimiser": tensors}
@@ -218,7 +222,8 @@ class _Training:
         restore_optimiser(self.optimiser, state.part("optimiser"), state.facts["groups"])
         if self.average is not None:
             self.average.load_state_dict(state.part("average"))
-        torch.set_rng_state(self.group.own(state.tensors["random"]).clone())  # it reads views at a wrong offset
+        # `set_rng_state` reads a view at a wrong offset, so it gets a copy.
+        torch.set_rng_state(self.group.own(state.tensors["random"]).clone())
         self.losses = self.group.own(state.tensors["losses"]).to(self.group.device)
         self.epoch, self.step = state.facts["epoch"], state.facts["step"]
         self.best_auc, self.best_epoch = state.facts["best"]
@@ -226,7 +231,10 @@ class _Training:
 
 
 def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
-    """Return the learning rate at a time in epochs, each of `steps` steps: a linear warm-up, then a cosine decay."""
+    """Return the learning rate: it rises linearly during the warm-up, and then decays along a cosine.
+
+    `epoch` is the time in epochs, with a fraction. An epoch has `steps` steps.
+    """
     if config.swa_start:
         epoch = min(epoch, config.swa_start)
     warm = config.warm_up * config.epochs
@@ -237,7 +245,7 @@ def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
 
 @contextmanager
 def _stop_requested(checkpoint: Checkpoint | None) -> Iterator[Event]:
-    """Yield an event that SIGTERM sets. Without a checkpoint SIGTERM is not handled, since no state can be saved."""
+    """Yield an event that SIGTERM sets. Without a checkpoint no state can be saved, and SIGTERM is not handled."""
     if checkpoint is None:
         yield Event()
     else:
@@ -247,7 +255,7 @@ def _stop_requested(checkpoint: Checkpoint | None) -> Iterator[Event]:
 
 @contextmanager
 def _threads(number: int) -> Iterator[None]:
-    """Have PyTorch use this many threads inside the context."""
+    """Let PyTorch use `number` threads inside the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -257,4 +265,4 @@ def _threads(number: int) -> Iterator[None]:
 
 
 def _nothing() -> None:
-    """Do nothing, in the processes that do not write."""
+    """Do nothing. This is the action of processes that do not write."""

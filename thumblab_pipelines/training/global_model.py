@@ -1,4 +1,4 @@
-"""Fit the global model, which is the same for all channels: a linear model, and the network on top of it."""
+"""Fit the global model, which is the same for all channels. It is a linear model with a network on top of it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _NETWORK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 class GlobalModel:
     """A fitted ranker, and what it predicts for all n videos of the corpus.
 
-    `scores` [n] without any channel adapter, in log views; `expected` [n]: the output of the absolute head; `line`: the
-    parameters of the linear model; `history`: the epochs.
+    `scores` [n]: scores in log views, without channel adapters. `expected` [n]: the output of the absolute head.
+    `line`: the parameters of the linear model. `history`: the epochs of the training.
     """
 
     model: Ranker
@@ -45,9 +45,10 @@ def fit_global_model(
     on_epoch: Callable[[Epoch], None],
     folders: TrainingFolders,
 ) -> GlobalModel:
-    """Fit a model to the pairs within the rows `train`; stop early and calibrate its scale on the rows `validation`.
+    """Fit a model to the pairs within the rows `train`.
 
-    Raises `LabError` when there are fewer than two rows or no pair to learn from.
+    The rows `validation` are used to stop early and to calibrate the scale of the scores. Raises `LabError` when there
+    are fewer than two rows to learn from, or no pair.
     """
     release, data = corpus.data.release.info, corpus.data
     pictures, titles = data.images.shape[1], data.titles.shape[1]
@@ -86,8 +87,8 @@ def _start_from_line(
 ) -> LineParameters:
     """Fit the linear model to the rows `train`, initialise `model` with it, and return its parameters.
 
-    `pairs`: winners and losers among the rows; `absolute` [n]: the target of the absolute head, which starts at its
-    mean.
+    `pairs`: the winners and losers among these rows. `absolute` [n]: the target of the absolute head. This head starts
+    with the mean of the target as its output.
     """
     pictures = corpus.data.images.shape[1]
     above = corpus.above_trend(train)[train]
@@ -105,7 +106,10 @@ def _start_from_line(
 
 
 def _choose_network_share(model: Ranker, inputs: Float32s, winners: Rows, losers: Rows) -> None:
-    """Keep the share of the network's output that orders the validation pairs best; all of it without such pairs."""
+    """Choose how much of the network's output is added to the linear score, and change the model accordingly.
+
+    The share is chosen that orders the validation pairs best. Without validation pairs, the whole output is kept.
+    """
     if not len(winners):
         return
     full, line = model.predict(inputs).score, copy.deepcopy(model)
@@ -116,9 +120,10 @@ def _choose_network_share(model: Ranker, inputs: Float32s, winners: Rows, losers
 
 
 def _log_view_unit(model: Ranker, corpus: Corpus, rows: Rows) -> float:
-    """Return the factor that turns the model's scores into log views, measured on rows that were not trained on."""
+    """Return the factor that turns the model's scores into log views. `rows` must not have been used for training."""
     if len(rows) < 2:
         return 1.0
     scores = model.predict(corpus.inputs[rows]).score
-    # The bounds keep the sign of a model that is wrong on validation, and limit the scale of one that is right.
+    # The lower bound is positive, so that the factor never reverses the order of a model that is wrong on the
+    # validation videos. The upper bound limits the scale of the scores.
     return float(np.clip(corpus.slope_within_channels(scores, corpus.target[rows], rows), 0.05, 2.0))

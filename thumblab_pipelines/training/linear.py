@@ -1,8 +1,8 @@
-"""The linear model that the network starts from: the scale of the pictures, and the ridge penalty.
+"""Fit the linear model from which the network starts, and choose its two parameters.
 
-Both are chosen on the training part alone, by cross-validation. Each channel's videos are divided into five runs in
-order of time. The linear model fitted to four runs predicts the fifth; the parameters that order the pairs within the
-runs best are chosen.
+The parameters are the scale of the pictures' vectors and the ridge penalty. They are chosen by cross-validation on the
+training part. Each channel's videos are divided into five runs in order of time. A linear model that is fitted to four
+runs predicts the fifth. The parameters are chosen that order the pairs within the runs best.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,16 @@ _RUNS = 5
 _LENGTHS = (0.3, 1.0, 2.0)
 _PENALTIES = (10.0, 30.0, 100.0)
 _ROWS = 3_000
-"""Use at most this many videos: the choice inverts matrices of almost this size about forty times."""
+"""Maximum number of videos for the choice, because it solves about forty systems of almost this size."""
 
 
 @dataclass(frozen=True)
 class LineParameters:
-    """`length` of the pictures' vectors, relative to titles of length 1, and `penalty` of the ridge regression."""
+    """The parameters of the linear model.
+
+    `length` is the length of the pictures' vectors. The titles' vectors have length 1. `penalty` is the penalty of the
+    ridge regression.
+    """
 
     length: float
     penalty: float
@@ -31,10 +35,10 @@ class LineParameters:
 def choose_line(
     pictures: Floats, rest: Floats, target: Floats, channel: npt.NDArray[np.str_], winners: Rows, losers: Rows
 ) -> LineParameters:
-    """Return the parameters that order held-out pairs best.
+    """Return the parameters that order the pairs best in cross-validation.
 
-    `pictures` [n, d_i] and `rest` [n, r] are the inputs; `target` [n]; `channel` [n], each channel's rows in order of
-    time; `winners` and `losers`: pairs of rows.
+    `pictures` [n, d_i] and `rest` [n, r] are the inputs. `target` [n] is the target, and `channel` [n] the channel of
+    each row. The rows of a channel must be in order of time. `winners` and `losers` are the rows of the pairs.
     """
     chosen = _subsample(len(target))
     position = np.full(len(target), -1)
@@ -59,7 +63,7 @@ def choose_line(
 def fit_ridge(inputs: Floats, target: Floats, penalty: float) -> npt.NDArray[np.float32]:
     """Return the coefficients [d] of the ridge regression of `target` [n] on the centred inputs [n, d].
 
-    The system is solved in the smaller of n and d.
+    The size of the linear system that is solved is n or d, whichever is smaller.
     """
     from sklearn.linear_model import Ridge
 
@@ -68,7 +72,10 @@ def fit_ridge(inputs: Floats, target: Floats, penalty: float) -> npt.NDArray[np.
 
 
 def _predict_held_out(gram: Floats, target: Floats, run: Rows, penalty: float) -> Floats:
-    """Return predictions [n] of the target [n], each from the rows of the other runs; `gram` [n, n] of the inputs."""
+    """Return predictions [n] of the target [n]. Each run is predicted from the rows of the other runs.
+
+    `gram` [n, n] is the Gram matrix of the inputs.
+    """
     predicted = np.zeros(len(target))
     for number in range(_RUNS):
         out = run == number
@@ -85,7 +92,7 @@ def _gram(inputs: Floats) -> Floats:
 
 
 def _runs(channel: npt.NDArray[np.str_]) -> Rows:
-    """Return the number [n] of each row's run, 0 to 4: which fifth of its channel's videos it is in."""
+    """Return the number of each row's run [n], 0 to 4. A run is a fifth of the channel's videos."""
     _, number_of_channel = np.unique(channel, return_inverse=True)
     run = np.zeros(len(channel), np.intp)
     for number in range(int(number_of_channel.max(initial=-1)) + 1):
@@ -95,7 +102,7 @@ def _runs(channel: npt.NDArray[np.str_]) -> Rows:
 
 
 def _subsample(count: int) -> Rows:
-    """Return at most `_ROWS` of the row numbers below `count`, in order; the same ones each time."""
+    """Return at most `_ROWS` of the row numbers below `count`, in order. The sample is the same in every call."""
     if count <= _ROWS:
         return np.arange(count)
     return np.sort(np.random.default_rng(0).choice(count, _ROWS, replace=False))

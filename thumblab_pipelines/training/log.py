@@ -1,4 +1,4 @@
-"""Log a training for TensorBoard."""
+"""Write the logs of a training for TensorBoard."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ from thumblab_pipelines.training.config import Epoch
 
 @contextmanager
 def training_log(folder: Path | None, first: int) -> Iterator[Callable[[Epoch, float], None]]:
-    """Yield a function that logs an epoch and its learning rate to the folder; without a folder it does nothing.
+    """Yield a function that logs an epoch and its learning rate to the folder. Without a folder, it does nothing.
 
-    `first`: the number of the epoch that this run begins with. Entries of an earlier run from that epoch on are
-    discarded.
+    `first`: the number of the first epoch of this run. Entries that an earlier run wrote for this epoch and later ones
+    are discarded.
     """
     if folder is None:
         yield lambda epoch, learning_rate: None

@@ -1,4 +1,4 @@
-"""The batch of a step, and its losses: which of two videos wins, and the errors of the other heads."""
+"""Make the batch of a step, and compute its losses: the loss of the pairs, and the errors of the other heads."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from thumblab_pipelines.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Targets:
-    """All n rows and p pairs of a training, on its device.
+    """All n rows and p pairs of a training, on the device that trains.
 
-    `inputs` [n, d]; `values` [n, 1 + k]: smoothed engagement and the sub-scores, 0 where unknown; `known` [n, 1 + k]: 1
-    where the value is known, else 0; `winners`, `losers` and `weights` [p].
+    `inputs` [n, d]: the inputs. `values` [n, 1 + k]: smoothed engagement and the k sub-scores, 0 where unknown. `known`
+    [n, 1 + k]: 1 where the value is known, else 0. `winners` [p], `losers` [p] and `weights` [p]: the pairs.
     """
 
     inputs: Tensor
@@ -35,7 +35,7 @@ class Targets:
         smoothing: float,
         device: torch.device,
     ) -> "Targets":
-        """Return the targets as tensors. `pairs`: winners, losers and weights [p]; `smoothing`: see `smooth_labels`."""
+        """Return the targets as tensors. `pairs`: winners, losers and weights [p]. `smoothing`: see `smooth_labels`."""
         winners, losers, weights = pairs
         values = np.concatenate([smooth_labels(engagement, smoothing)[:, None], sub_scores], axis=1)
         known = ~np.isnan(values)
@@ -51,10 +51,11 @@ def smooth_labels(labels: Float32s, smoothing: float) -> Float32s:
 
 @dataclass(frozen=True)
 class Batch:
-    """m rows and b pairs of them.
+    """A batch of m rows and b pairs of these rows.
 
-    `inputs` [m, d], `values` and `known` [m, 1 + k]; `ahead` and `behind` [b]: the rows of the winners and the losers;
-    `weights` [b]; `counted` [m]: 0 for a row that another process counts, else 1.
+    `inputs` [m, d], `values` [m, 1 + k] and `known` [m, 1 + k]: see `Targets`. `ahead` [b] and `behind` [b]: the rows
+    of the winners and of the losers. `weights` [b]: the weights of the pairs. `counted` [m]: 0 for a row that another
+    process counts, else 1.
     """
 
     inputs: Tensor
@@ -67,9 +68,9 @@ class Batch:
 
 
 def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
-    """Return the batch of some pairs, with each of their rows once, however many pairs it is in.
+    """Return the batch of some pairs. It contains each row only once, even if the row is in several pairs.
 
-    `elsewhere`: pairs of the same step whose rows are counted by other processes.
+    `elsewhere`: the pairs of the same step whose rows are counted by other processes.
     """
     rows, position = np.unique(np.concatenate([targets.winners[pairs], targets.losers[pairs]]), return_inverse=True)
     counted = np.ones(len(rows), np.float32)
@@ -88,10 +89,10 @@ def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
 
 
 def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.Generator) -> Batch:
-    """Return the batch of some pairs, each mixed with another one of them.
+    """Return the batch of some pairs, of which each is mixed with another of these pairs.
 
-    It has two rows per pair, the winners first. Both sides of a pair are mixed in the same share, drawn from
-    Beta(`alpha`, `alpha`).
+    The batch has two rows per pair. The rows of all winners come first. The winner and the loser of a pair are mixed in
+    the same share, which is drawn from Beta(`alpha`, `alpha`).
     """
     partners = random.permutation(pairs)
     share = torch.from_numpy(random.beta(alpha, alpha, len(pairs)).astype(np.float32)).to(targets.inputs)
@@ -116,7 +117,7 @@ def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.G
 def batch_losses(outputs: tuple[Tensor, Tensor, Tensor], batch: Batch, config: TrainConfig) -> tuple[Tensor, Tensor]:
     """Return the sums [3] of the pair, absolute and auxiliary losses, and the weights [3] to divide them by.
 
-    `outputs` of the model: score [m], engagement [m] and sub-scores [m, k].
+    `outputs` are the outputs of the model: score [m], engagement [m] and sub-scores [m, k].
     """
     score, absolute, auxiliary = outputs
     pair = pair_loss(score[batch.ahead] - score[batch.behind], config) * batch.weights
@@ -127,10 +128,10 @@ def batch_losses(outputs: tuple[Tensor, Tensor, Tensor], batch: Batch, config: T
 
 
 def pair_loss(gap: Tensor, config: TrainConfig) -> Tensor:
-    """Return the losses [b] of the gaps [b]: the score of the winner minus that of the loser."""
+    """Return the loss of each pair [b]. `gap` [b] is the score of the winner minus the score of the loser."""
     if config.pair_loss == "margin":
         return (config.margin - gap).clamp_min(0)
     if config.pair_loss == "ranknet":
-        # -(1 - s/2) log sigmoid(gap) - s/2 log sigmoid(-gap)
+        # With s = label_smoothing, this is -(1 - s/2) log sigmoid(gap) - s/2 log sigmoid(-gap).
         return nn.functional.softplus(-gap) + 0.5 * config.label_smoothing * gap
     raise ValueError(f"pair_loss is {config.pair_loss!r}; use 'margin' or 'ranknet'")

@@ -1,4 +1,4 @@
-"""Train the ranking model on cached vectors: the global model, the channel adapters, and the calibration of both."""
+"""Train the ranking model on stored vectors: the global model, the channel adapters, and the calibration of both."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel, fit_global_model
 
 Listener = Callable[[str, Epoch], None]
-"""Called with the name of the model in training and each of its epochs."""
+"""A function that is called after each epoch, with the name of the model in training and the epoch."""
 
 _LEAST_KEPT = 0.02
-"""Above 0, so that candidates unlike all earlier videos of the channel still get different scores."""
+"""The least score slope.
+
+It is above 0, so that candidates that are unlike all earlier videos of the channel still get different scores.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,11 @@ def train(
     listen: Listener = lambda what, epoch: None,
     folders: TrainingFolders = NO_FOLDERS,
 ) -> TrainedRanking:
-    """Train on the first 68 % of each channel; stop early and calibrate on the next 12 %.
+    """Train on the first 68 % of each channel's videos. Use the next 12 % to stop early and to calibrate.
 
-    Three more models are trained, each without a third of the channels, to measure the model on unseen channels. An
-    interrupted training is resumed from `folders.checkpoints`. Raises `LabError` when there is no pair to learn from.
+    Three more models are trained, each without a third of the channels. They show how well a model ranks videos of
+    unseen channels. An interrupted training is resumed from `folders.checkpoints`. Raises `LabError` when there is no
+    pair to learn from.
     """
     corpus, training = Corpus.of(data), Training(config, listen, folders)
     learnt = data.learnt(TRAIN)
@@ -88,14 +92,14 @@ class Training:
     folders: TrainingFolders
 
     def fit(self, corpus: Corpus, train: Rows, validation: Rows, what: str, folder: str) -> GlobalModel:
-        """Fit one model. `what`: its name for the listener; `folder`: that of its files below `folders`."""
+        """Fit one model. `what`: its name for the listener. `folder`: the name of its folder below `folders`."""
         folders = self.folders.below(folder)
         return fit_global_model(corpus, self.config, train, validation, lambda epoch: self.listen(what, epoch), folders)
 
     def fit_without_folds(self, corpus: Corpus) -> list[tuple[Flags, GlobalModel]]:
-        """For each third of the channels, return its rows [n] and a model trained without them.
+        """Return for each third of the channels its rows [n] and a model that was trained without them.
 
-        A third is left out of the list when the other channels have no pair to learn from.
+        A third is left out of the list if the other channels have no pair to learn from.
         """
         folds = corpus.data.videos.fold.to_numpy(int)
         models = []
@@ -114,7 +118,7 @@ class Training:
 
 
 def scores_of_unseen_channels(corpus: Corpus, models: list[tuple[Flags, GlobalModel]]) -> Floats:
-    """Return the score [n] of each video by the model that never saw its channel; NaN where there is none."""
+    """Return each video's score [n] by the model that was trained without its channel, or NaN if there is none."""
     scores = np.full(len(corpus.target), np.nan)
     for left_out, model in models:
         scores[left_out] = model.scores[left_out]
@@ -124,7 +128,7 @@ def scores_of_unseen_channels(corpus: Corpus, models: list[tuple[Flags, GlobalMo
 def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
     """Return the slope of true log views on predicted log views of unseen channels [n], between 0.02 and 1.
 
-    Adapters keep this share of the global model's score. It is 1 without scores of unseen channels.
+    Adapters multiply the score of the global model by this slope. It is 1 if there are no scores of unseen channels.
     """
     rows = corpus.known[np.isfinite(unseen[corpus.known])]
     if not len(rows):
@@ -136,19 +140,23 @@ def measure_score_slope(corpus: Corpus, unseen: Floats) -> float:
 def adapt(
     corpus: Corpus, model: GlobalModel, known: Rows, score_slope: float, only: set[str] | None = None
 ) -> tuple[dict[str, Adapter], Floats]:
-    """Return the adapters fitted to the known rows, and all scores [n] with them. `only`: see `fit_adapters`."""
+    """Return adapters that are fitted to the known rows, and all scores [n] with them. `only`: see `fit_adapters`."""
     videos = ScoredVideos(corpus.inputs, model.scores, corpus.channel, model.model.standardise)
     adapters = fit_adapters(videos, corpus.above_trend(known), known, score_slope, only)
     return adapters, adapted_scores(videos, adapters)
 
 
 def _calibrate(corpus: Corpus, model: GlobalModel, unseen: Floats, score_slope: float) -> Calibration:
-    """Return the calibration of unadapted scores, from unseen channels, and of adapted scores, from validation."""
-    # Adapters fitted to validation videos know their labels, so these are fitted to the training part alone.
+    """Return the calibration of scores.
+
+    Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos.
+    """
+    # Adapters that are fitted to validation videos would know the outcome of the validation pairs. The adapters used
+    # here are therefore fitted only to the training part.
     early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope)[1]
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
     slope_adapted = fit_slope(gaps_adapted)
-    # Without models that never saw a channel, the slope of known channels is the best estimate.
+    # If no model was trained without a third of the channels, the slope of known channels is the best estimate.
     slope = fit_slope(gaps) if len(gaps) else slope_adapted
     return Calibration(
         slope=slope,
@@ -163,7 +171,7 @@ def _too_close(gaps: Floats, slope: float) -> float | None:
 
 
 def _quantiles(corpus: Corpus, scores: Floats) -> dict[str, list[float]]:
-    """Return the 101 percentiles of the scores [n] of each niche that has enough videos."""
+    """Return the 101 percentiles of the scores in each niche that has enough videos. `scores` [n] are all scores."""
     niches = corpus.data.videos.niche.to_numpy(str)
     scores_by_niche = {str(niche): scores[niches == niche] for niche in np.unique(niches)}
     return {
@@ -174,9 +182,9 @@ def _quantiles(corpus: Corpus, scores: Floats) -> dict[str, list[float]]:
 
 
 def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
-    """Return how well the absolute head orders the validation videos, by its predictions [n]; None with too few videos.
+    """Return how well the absolute head orders the validation videos, or None if there are too few videos.
 
-    See `Informed` for the fields.
+    `expected` [n] are the predictions of the absolute head. The fields are those of `EngagementAccuracy`.
     """
     from scipy.stats import spearmanr
 
@@ -188,6 +196,7 @@ def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     low, high = np.percentile(expected, [5, 95])
     constant = expected[rows].min() == expected[rows].max() or target[rows].min() == target[rows].max()
     rank = 0.0 if constant else float(spearmanr(expected[rows], target[rows]).statistic)
-    # The lower 95 % bound by Fisher's transformation, which is infinite for a correlation of 1.
+    # This is the lower 95 % bound by Fisher's transformation. The correlation is clipped because the transformation of
+    # 1 is infinite.
     least = float(np.tanh(np.arctanh(np.clip(rank, -1 + 1e-9, 1 - 1e-9)) - 1.96 / np.sqrt(len(rows) - 3)))
     return asdict(EngagementAccuracy(rank, least, len(rows), float(high - low)))

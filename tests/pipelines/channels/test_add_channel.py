@@ -113,7 +113,7 @@ def test_a_channel_with_too_few_videos_is_listed_with_their_number_and_not_adapt
 
 
 def test_an_unknown_or_ambiguous_channel_is_an_error_that_says_what_to_do(lab: Lab, catalogue_folder: Path) -> None:
-    with pytest.raises(LabError, match=r"holds 2 channels, name one of them: 'The Blue Channel', 'Three Videos'"):
+    with pytest.raises(LabError, match=r"contains 2 channels; name one of them: 'The Blue Channel', 'Three Videos'"):
         add_channel(lab, None, catalogue_folder)
     with pytest.raises(LabError, match="none is called 'Nobody'"):
         add_channel(lab, "Nobody", catalogue_folder)

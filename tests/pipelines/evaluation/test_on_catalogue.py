@@ -220,7 +220,7 @@ def test_a_lab_with_videos_from_another_source_refuses_to_mirror_a_catalogue(
         connection.execute(update(videos).where(videos.c.video_id == video_id).values(source="youtube"))
     csv = tmp_path / "videos.csv"
     csv.write_text("".join(csv.read_text().splitlines(keepends=True)[:3]))
-    with pytest.raises(LabError, match="holds videos from another source"):
+    with pytest.raises(LabError, match="has videos from another source"):
         mirror_catalogue(lab, tmp_path)
     with lab.engine.connect() as connection:
         assert len(connection.scalars(select(videos.c.video_id)).all()) == 6

@@ -183,7 +183,7 @@ def test_the_state_of_another_training_is_ignored(
 
     with caplog.at_level(logging.WARNING):
         trained = fit(arrays, config, model(), folders=TrainingFolders(tmp_path / "state"))
-    assert "belongs to another training (other pairs, settings or number of processes): starting anew" in caplog.text
+    assert "belongs to a training with other pairs, settings or processes; starting from the beginning" in caplog.text
     assert_same(trained, fit(arrays, config, model()))
 
 

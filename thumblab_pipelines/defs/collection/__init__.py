@@ -1,1 +1,1 @@
-"""The assets that feed training and calibration beside the daily refresh, and their job."""
+"""Define the assets that collect data for training and calibration outside the daily refresh, and their job."""

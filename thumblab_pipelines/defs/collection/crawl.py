@@ -1,4 +1,4 @@
-"""The job and the schedule of the crawl for training videos."""
+"""Define the job and the schedule of the crawl, which collects videos for training."""
 
 import dagster as dg
 
@@ -7,15 +7,16 @@ from thumblab_pipelines.defs.timing import niche_schedule
 crawl_corpus = dg.define_asset_job(
     "crawl_corpus",
     selection=dg.AssetSelection.assets("crawled_videos"),
-    description="Continue the crawl for training videos, as far as today's quota reaches.",
+    description="Continue the crawl for training videos until today's quota is spent.",
 )
 
 daily_crawl = niche_schedule(
     "daily_crawl",
     crawl_corpus,
-    # After midnight in California, when the quota is reset: 17:00, 18:00 or 19:00 in Hobart, by the season.
+    # YouTube resets the quota at midnight in California. In Hobart this is 17:00, 18:00 or 19:00, depending on the
+    # season.
     "30 19 * * *",
-    "Crawls every niche, daily at 19:30 in Hobart; turn it on to crawl.",
-    # Off by default, because it may spend most of a day's quota.
+    "Crawls every niche, daily at 19:30 in Hobart. This schedule is off until you turn it on.",
+    # The schedule is off by default, because a crawl may spend most of a day's quota.
     running=False,
 )

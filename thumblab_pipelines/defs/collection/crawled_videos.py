@@ -1,4 +1,4 @@
-"""The asset crawled_videos: videos for training, from the uploads of many channels of the niche."""
+"""Define the asset `crawled_videos`: videos for training, from the uploads of many channels of the niche."""
 
 from datetime import timedelta
 
@@ -16,8 +16,8 @@ from thumblab_pipelines.defs.resources import LabResource
     partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
     check_specs=[*blocking("crawled_videos", "corpus"), *advisory("crawled_videos", "finished")],
-    description="Every upload of the niche's channels from the last 90 days that is fit for training. Stops when the "
-    "day's quota is spent; the next run continues. `thumblab crawl plan` estimates the cost.",
+    description="Every upload of the niche's channels from the last 90 days that is fit for training. The crawl stops "
+    "when the day's quota is spent, and the next run continues it. `thumblab crawl plan` estimates the cost.",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=30), warn_window=timedelta(days=14)),
     **COLLECTION,
 )

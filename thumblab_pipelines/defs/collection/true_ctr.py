@@ -1,4 +1,4 @@
-"""The asset true_ctr: daily impressions and click-through rates of the owner's own videos."""
+"""Define the asset `true_ctr`: daily impressions and click-through rates of the videos of your own channel."""
 
 import dagster as dg
 

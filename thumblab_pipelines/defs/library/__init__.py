@@ -1,1 +1,1 @@
-"""The library of a niche: assets, jobs, schedules and sensors."""
+"""Define the assets, jobs, schedules and sensors of the libraries. Each niche has a library."""

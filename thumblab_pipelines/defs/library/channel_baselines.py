@@ -1,4 +1,4 @@
-"""channel_baselines: the views that videos of each channel of the niche usually get."""
+"""Define the asset `channel_baselines`: the views that the videos of each channel usually get."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""embeddings: thumbnails and titles as unit vectors."""
+"""Define the asset `embeddings`: a unit vector for each thumbnail and each title."""
 
 import dagster as dg
 
@@ -12,7 +12,7 @@ from thumblab_pipelines.features.embed import check_embeddings, embed
     deps=["thumbnails"],
     kinds={"openvino", "postgres"},
     check_specs=blocking("embeddings", "complete", "unit_length"),
-    description="One vector per thumbnail and per title, by the encoder's fingerprint. No vector is made twice.",
+    description="One vector per thumbnail and per title, stored with the encoder's fingerprint. No vector is made twice.",
     **LIBRARY,
 )
 def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:

@@ -1,4 +1,4 @@
-"""faiss_index: a release of the niche's library that is not served yet."""
+"""Define the asset `faiss_index`: a release with the index of the niche's library, which is not served yet."""
 
 import dagster as dg
 
@@ -12,7 +12,7 @@ from thumblab_pipelines.library.build import build_index, check_index
     deps=["embeddings", "channel_baselines", "visual_features"],
     kinds={"faiss"},
     check_specs=blocking("faiss_index", "intact", "encoder", "finds_itself", "size"),
-    description="The FAISS index of the niche and the facts shown with a neighbour, as an immutable release.",
+    description="The FAISS index of the niche and the facts that are shown with each neighbour, as an immutable release.",
     **LIBRARY,
 )
 def faiss_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:

@@ -1,4 +1,4 @@
-"""raw_videos: the trending videos of the niche, and recent uploads of the channels that trend."""
+"""Define the asset `raw_videos`: trending videos of the niche, and recent uploads of channels with trending videos."""
 
 import dagster as dg
 
@@ -13,7 +13,7 @@ from thumblab_pipelines.defs.resources import LabResource
 @dg.asset(
     kinds={"youtube", "postgres"},
     check_specs=[*blocking("raw_videos", "collected", "plausible"), *advisory("raw_videos", "finished")],
-    description="Videos, channels and one observation of the counts of each, from the YouTube Data API.",
+    description="Videos, their channels, and one observation of the counts of each video, from the YouTube Data API.",
     **LIBRARY,
 )
 def raw_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:

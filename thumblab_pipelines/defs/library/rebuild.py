@@ -1,4 +1,4 @@
-"""Rebuild the index of a niche, on request."""
+"""Define the job that rebuilds the index of a niche, and the sensor that starts it on request."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ rebuild_index = dg.define_asset_job(
     job=rebuild_index,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts the rebuilds that were requested, such as for an index that could not take a change in place.",
+    description="Starts a rebuild for each request. A request is made, for example, if an index cannot take a change.",
 )
 def index_rebuilds(lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
     requests = open_rebuild_requests(lab.open())
@@ -30,7 +30,7 @@ def index_rebuilds(lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
     for request in requests:
         yield dg.RunRequest(
             partition_key=request.niche,
-            # A new key every hour, so that a failed rebuild is tried again.
+            # The key changes every hour. Dagster therefore starts a failed rebuild again after an hour.
             run_key=f"{request.niche}/{request.asked_at.isoformat()}/{int(time.time() // 3600)}",
             tags={"thumblab/reason": request.reason[:200]},
         )

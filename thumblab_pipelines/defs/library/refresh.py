@@ -1,4 +1,4 @@
-"""The daily refresh of every library."""
+"""Define the job that refreshes a library, and its daily schedule."""
 
 import dagster as dg
 

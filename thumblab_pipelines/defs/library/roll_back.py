@@ -1,4 +1,4 @@
-"""Roll the index of a niche back, or end the hold."""
+"""Define the job that serves an older index of a niche and holds it, or ends such a hold."""
 
 import dagster as dg
 
@@ -10,11 +10,11 @@ from thumblab_pipelines.library.changes import resume, roll_back
 
 
 class RollBack(dg.Config):
-    """Which release to serve. If none is named, it is the one that was served before."""
+    """The release to serve. If `release_id` is empty, it is the newest older release that was served before."""
 
     release_id: str = ""
     resume: bool = False
-    """Whether to end the hold instead, and serve the newest release again."""
+    """Whether to end the hold and serve the newest release again. `release_id` is then ignored."""
 
 
 @dg.op(description="Serves an older index of the niche and holds it, or ends the hold.")

@@ -1,4 +1,4 @@
-"""served_index: the service reads the newest index of the niche that passes its checks."""
+"""Define the asset `served_index`: the newest index of the niche that passes its checks. The service reads it."""
 
 import dagster as dg
 
@@ -20,7 +20,9 @@ def served_index(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Mate
         served = promote_index(lab.open(), context.partition_key)
     release = served.release
     if served.held is not None:
-        context.log.warning(f"{context.partition_key} is held: {served.held}; `thumblab index resume` ends the hold")
+        context.log.warning(
+            f"the index of {context.partition_key} is held: {served.held}; `thumblab index resume` ends the hold"
+        )
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": release.info["count"],

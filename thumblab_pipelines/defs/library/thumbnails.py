@@ -1,4 +1,4 @@
-"""thumbnails: the picture of every video of the niche, in the image store."""
+"""Define the asset `thumbnails`: the picture of every video of the niche, in the image store."""
 
 import dagster as dg
 
@@ -13,8 +13,8 @@ from thumblab_pipelines.defs.resources import LabResource
     kinds={"python", "postgres"},
     check_specs=blocking("thumbnails", "mostly_readable", "stored"),
     description=(
-        "Thumbnails by the SHA-256 of their bytes, in the best size on offer. One that cannot be read is recorded with the "
-        "reason. They are downloaded again from time to time, and a changed thumbnail is kept as a new version."
+        "Thumbnails in the largest size available, stored under the SHA-256 of their bytes. If one cannot be read, the "
+        "reason is recorded. Thumbnails are downloaded again from time to time, and a change is kept as a new version."
     ),
     **LIBRARY,
 )

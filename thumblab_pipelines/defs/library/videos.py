@@ -1,11 +1,14 @@
-"""videos: the tables that every way of collecting writes to, and that all later assets read."""
+"""Define the asset `videos`: the tables that all later assets read.
+
+The daily refresh, the crawl and the import of a catalogue write these tables.
+"""
 
 import dagster as dg
 
 from thumblab_pipelines.defs.groups import OWNERS, niche_partitions
 
-# Dagster does not materialize this asset; it only shows where data flows. So the library does not wait for a way of
-# collecting that was never used. When the crawl was directly upstream, Dagster asked "Are you sure?" before every refresh.
+# Dagster does not materialize this asset. It only shows in the graph where the data comes from. If the library depended
+# on the crawl directly, Dagster would ask "Are you sure?" before every refresh of a lab that has never crawled.
 videos = dg.AssetSpec(
     "videos",
     deps=["raw_videos", "crawled_videos"],
@@ -13,6 +16,6 @@ videos = dg.AssetSpec(
     owners=OWNERS,
     partitions_def=niche_partitions,
     kinds={"postgres"},
-    description="Videos, channels and their counts of the niche in the lab's database, collected by the daily refresh, by "
-    "the crawl, or by `thumblab import` of a catalogue.",
+    description="The videos and channels of the niche in the lab's database, with their counts. They come from the daily "
+    "refresh, from the crawl, or from a catalogue that `thumblab import` read.",
 )

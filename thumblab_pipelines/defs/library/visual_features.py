@@ -1,4 +1,4 @@
-"""visual_features: the six measured sub-scores of every thumbnail."""
+"""Define the asset `visual_features`: the six measured sub-scores of every thumbnail."""
 
 import dagster as dg
 
@@ -9,7 +9,8 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
 
 
 @dg.asset(
-    deps=["thumbnails", "embeddings"],  # title_match compares vectors where the encoder has a text tower
+    # If the encoder has a text tower, the sub-score title_match compares vectors.
+    deps=["thumbnails", "embeddings"],
     kinds={"opencv", "openvino", "postgres"},
     check_specs=blocking("visual_features", "complete", "in_range"),
     description="Clarity, prominence, contrast, emotion, hierarchy and title match, each 0 to 1, with the evidence.",

@@ -1,1 +1,1 @@
-"""Training pairs, the ranking model and the served model."""
+"""Define the assets, jobs, schedules and sensors that build training pairs, and train and serve the ranking model."""

@@ -1,4 +1,4 @@
-"""ranking_model: a trained release that is not served yet, logged to MLflow as the challenger."""
+"""Define the asset `ranking_model`: a trained model release, not served yet and logged to MLflow as the challenger."""
 
 import dagster as dg
 
@@ -25,7 +25,9 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
         tracked = log_model(opened, tracker, built)
         checks = check_model(opened, built.release)
     if built.forgotten:
-        context.log.warning(f"{built.forgotten} videos have been deleted since the pairs were made, and were left out")
+        context.log.warning(
+            f"{built.forgotten} videos were left out because they were deleted after the pairs were made"
+        )
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": built.release.info["videos"],

@@ -1,4 +1,7 @@
-"""Serve a model: a job for the newest or a chosen one, and a sensor that follows MLflow's champion alias."""
+"""Define the job that serves a model, and the sensor that watches MLflow's champion alias.
+
+The job serves the newest model or a chosen one. The sensor starts the job when a person has moved the alias.
+"""
 
 import json
 import time
@@ -13,7 +16,7 @@ from thumblab_pipelines.models.champion import check_alias
 serve_model = dg.define_asset_job(
     "serve_model",
     selection=dg.AssetSelection.assets("served_model"),
-    description="Serves the newest model if it is not worse than the champion, or the one that the config names.",
+    description="Serves the newest model if it is not worse than the champion, or the model that the config names.",
     tags=max_runtime(hours=2),
 )
 
@@ -36,7 +39,8 @@ def champion_moved(
         return dg.SensorResult(skip_reason=state.explanation, cursor="{}")
     if chosen.release_id is None:
         return dg.SensorResult(skip_reason=f"{state.explanation}, which the lab did not register", cursor="{}")
-    # The cursor holds the move that a run was last requested for, so that each move is tried once an hour.
+    # The cursor stores the last move of the alias for which a run was requested, and the hour. Each move is therefore
+    # tried at most once an hour.
     move = [chosen.number, state.serving, int(time.time() // 3600)]
     if json.loads(context.cursor or "{}").get("asked") == move:
         outcome = f"; {chosen.promotion}" if chosen.promotion else ""

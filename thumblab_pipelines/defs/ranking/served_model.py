@@ -1,4 +1,4 @@
-"""served_model: the model that the service uses, and MLflow's champion."""
+"""Define the asset `served_model`: the model that the service uses. It is also MLflow's champion."""
 
 import dagster as dg
 
@@ -11,19 +11,23 @@ from thumblab_pipelines.models.promotion import check_served_model
 
 
 class ServedModelConfig(dg.Config):
-    """The release to serve, checked but not compared. If empty, the newest one is compared with the champion."""
+    """Config that chooses the model to serve.
+
+    The release `release_id` is served if its checks pass. It is not compared with the champion. If `release_id` is
+    empty, the newest model is compared with the champion and served if it is not worse.
+    """
 
     release_id: str = ""
     by_alias: bool = False
-    """Whether the champion alias was moved to the release in MLflow; the lab then does not move it."""
+    """Whether a person already moved the champion alias to the release in MLflow. The lab then does not move it."""
 
 
 @dg.asset(
     deps=["ranking_model"],
     kinds={"torch", "mlflow"},
     check_specs=[*blocking("served_model", "pointer"), *advisory("served_model", "promoted")],
-    description="Moves the pointer and the champion alias to the newest model release if its checks pass and a paired "
-    "bootstrap finds it not worse than the served one; or to the release that a person chose.",
+    description="Moves the pointer and the champion alias to the newest model release, if its checks pass and a paired "
+    "bootstrap finds it not worse than the served model. A release that a person chose is not compared.",
     **RANKING,
 )
 def served_model(

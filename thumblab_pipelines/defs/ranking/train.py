@@ -1,4 +1,4 @@
-"""The job that trains the ranking model, and its weekly schedule."""
+"""Define the job that trains the ranking model, and its weekly schedule."""
 
 import dagster as dg
 
@@ -14,9 +14,9 @@ train_ranker = dg.define_asset_job(
 weekly_training = dg.ScheduleDefinition(
     name="weekly_training",
     job=train_ranker,
-    # Two hours after the daily refresh, which takes far less time.
+    # The daily refresh starts two hours earlier and takes far less time.
     cron_schedule="0 5 * * 1",
     execution_timezone=HOBART,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Mondays at 05:00 in Hobart, on the library of that morning.",
+    description="Trains the ranking model on Mondays at 05:00 in Hobart, after the daily refresh.",
 )

@@ -1,4 +1,4 @@
-"""training_pairs: the corpus, its splits and its same-channel pairs."""
+"""Define the asset `training_pairs`: the corpus, its splits, and the pairs of videos of the same channel."""
 
 import dagster as dg
 
@@ -14,8 +14,8 @@ from thumblab_pipelines.defs.resources import LabResource
     kinds={"pandas", "parquet"},
     check_specs=blocking("training_pairs", *CHECKS),
     description=(
-        "Pairs of videos of one channel published within 30 days, labelled by views at the same age or by "
-        "age-corrected views, without near-duplicates."
+        "Pairs of videos that one channel published within 30 days, without near-duplicates. A pair is labelled by "
+        "views at the same age or by age-corrected views."
     ),
     **RANKING,
 )

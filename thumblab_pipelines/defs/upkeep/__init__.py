@@ -1,1 +1,1 @@
-"""The assets that keep collected data fresh and within YouTube's policies, and their jobs."""
+"""Define the assets that refresh and delete collected data, as YouTube's policies require, and their jobs."""

@@ -1,4 +1,4 @@
-"""The jobs and schedules that observe view counts and apply retention."""
+"""Define the jobs and schedules that observe view counts and apply retention."""
 
 import dagster as dg
 
@@ -7,7 +7,7 @@ from thumblab_pipelines.defs.timing import max_runtime, niche_schedule
 observe_views = dg.define_asset_job(
     "observe_views",
     selection=dg.AssetSelection.assets("view_history"),
-    description="Observe the counts of the videos that are due.",
+    description="Observe the counts of all videos that are due for another observation.",
     tags=max_runtime(hours=2),
 )
 
@@ -29,7 +29,8 @@ apply_retention = dg.define_asset_job(
 daily_retention = niche_schedule(
     "daily_retention",
     apply_retention,
-    # After the daily refresh, and before the training on Mondays, so that no model is trained on deleted videos.
+    # Retention runs after the daily refresh. On Mondays it runs before the training, so that no model is trained on
+    # videos that retention deletes.
     "30 4 * * *",
     "Applies retention to every niche, daily at 04:30 in Hobart.",
 )

@@ -1,4 +1,4 @@
-"""The asset retention: nothing is kept that is too old, or that YouTube no longer has."""
+"""Define the asset `retention`. It deletes what is too old, and what YouTube no longer has."""
 
 from datetime import timedelta
 
@@ -18,8 +18,8 @@ from thumblab_pipelines.videos.deletion import CHECK
     partitions_def=niche_partitions,
     kinds={"youtube", "postgres"},
     check_specs=[*blocking("retention", "forgotten_everywhere", CHECK), *advisory("retention", "finished")],
-    description="Refreshes videos before they are 30 days old, and deletes removed, private and expired ones from every "
-    "table, image and release except those of models (docs/retention.md).",
+    description="Refreshes the data of videos before it is 30 days old. Deletes removed, private and expired videos from "
+    "all tables, images and releases, except the releases of models (docs/retention.md).",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)),
     **UPKEEP,
 )
@@ -30,7 +30,7 @@ def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabR
         )
         checks = check_retention(lab.open(), context.partition_key, retained)
     for channel_id, reason in retained.adapters.failed.items():
-        context.log.warning(f"the adapter of channel {channel_id} still holds deleted videos: {reason}")
+        context.log.warning(f"the adapter of channel {channel_id} still contains deleted videos: {reason}")
     for remark in retained.remarks:
         context.log.info(remark)
     return dg.MaterializeResult(

@@ -1,4 +1,4 @@
-"""The asset view_history: counts of tracked videos over time, and views at fixed ages computed from them."""
+"""Define the asset `view_history`: counts of videos over time, and the views at fixed ages that follow from them."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ from thumblab_pipelines.videos.deletion import CHECK
     kinds={"youtube", "postgres"},
     check_specs=[*blocking("view_history", "answered", CHECK), *advisory("view_history", "finished")],
     description="One more observation of every video that is due: every 6 hours up to an age of 3 days, daily up to two "
-    "weeks, weekly up to three months. Costs a call of a quota of its own per 50 videos.",
+    "weeks, weekly up to three months. Per 50 videos, it costs one call of a separate quota bucket.",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=25), warn_window=timedelta(hours=13)),
     **UPKEEP,
 )
