@@ -14,7 +14,7 @@ from thumblab_core.settings import Settings, settings
 
 
 def demo_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options `--demo` and `--catalogue` to a command. It gets the settings of the chosen lab as `chosen`."""
+    """Add `--demo` and `--catalogue` to a command. The command gets the settings of the chosen lab as `chosen`."""
 
     @click.option("--demo", is_flag=True, help="Use the demo's lab, which `thumblab up --demo` runs.")
     @click.option(

@@ -48,7 +48,7 @@ def command(
 
     If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, only the environment is read for this
     variable, and not .env. If it is not set, the service of this lab's `thumblab up` answers. If that service does not
-    run, this process computes the answer, and has to load the encoders first. The output says what answered.
+    run, this process computes the answer, and has to load the encoders first. The output says who gave the answer.
     """
     sources = [_source(image) for image in dict.fromkeys(images)]
     form = _form(title, niche, None if channel is None else _channel_id(chosen, channel))
@@ -207,7 +207,7 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
         answer = ScoreAnswer.model_validate(reply.json())
     except (ValueError, KeyError, TypeError, ValidationError):
         raise _NoAnswerError(
-            f"the answer of {endpoint} (status {reply.status_code}) is not one of a scoring service"
+            f"{endpoint} answered with status {reply.status_code}, but not in the format of a scoring service"
         ) from None
     by_id = {thumbnail.id: thumbnail for thumbnail in answer.thumbnails}
     merged = [by_id.get(s.id) or ThumbnailScore(id=s.id, error=s.error) for s in sources]

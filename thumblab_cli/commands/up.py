@@ -107,7 +107,7 @@ def _print_addresses(console: "Console", running: "Running", chosen: "Settings")
 
     try:
         runs_page = Tracker.connect(running.mlflow).page()
-    except LabError:  # Without the page of the runs, print the address of the server.
+    except LabError:  # If the page of the runs is not known, the address of the server is printed.
         runs_page = running.mlflow
     console.print(f"Dagster          {running.dagster}")
     console.print(f"MLflow           {runs_page}", soft_wrap=True)

@@ -33,7 +33,7 @@ _CHANGED = (
     "image_encoder",
     "face_model",
 )
-"""The settings in which `demo_settings` differs from the user's own."""
+"""The names of the settings that `demo_settings` changes in the user's own settings."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class DemoLab:
 
     settings: Settings
     environment: dict[str, str]
-    """The variables that give a child process these settings."""
+    """The environment variables that give a child process the same settings."""
     catalogue: "Catalogue"
     emulator: "Emulator"
     mlflow_port: int | None
@@ -58,8 +58,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
     """Run the emulator and yield the demo's lab. The emulator serves the catalogue in `folder`, or the synthetic one.
 
     If the lab's `thumblab up` runs, its MLflow is used. Otherwise the caller must start MLflow on the port that the
-    yielded lab names. This is `mlflow_port` or, if that is None, the port that the lab's MLflow had before. If another
-    program listens on the earlier port, it is a free port.
+    yielded lab names. That port is `mlflow_port`. If `mlflow_port` is None, it is the port that the lab's MLflow had
+    before, or a free port if another program listens there.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue

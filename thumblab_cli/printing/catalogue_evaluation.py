@@ -29,7 +29,7 @@ Figure = dict[str, Any]
 """
 
 Figures = dict[str, Figure | None]
-"""The AUC on all pairs, `auc_all`, and on pairs with a twofold gap, `auc_2x`. None stands for an AUC not measured."""
+"""The AUC on all pairs, `auc_all`, and on pairs with a twofold gap, `auc_2x`. None means not measured."""
 
 ModelFigures = Mapping[tuple[str, str, str], Figure]
 """The model's figures by split, slice and metric."""

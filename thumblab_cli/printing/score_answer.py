@@ -37,7 +37,7 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
 
 
 def _weaknesses(thumbnail: ThumbnailScore, niche: str) -> list[str]:
-    """Return a line for each sub-score of the thumbnail that comes with advice what to change."""
+    """Return a line for each sub-score that has a fix. A fix is advice on what to change in the thumbnail."""
     lines = []
     for name, sub_score in thumbnail.sub_scores.items():
         if sub_score.fix is not None and sub_score.value is not None:

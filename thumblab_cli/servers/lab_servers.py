@@ -1,4 +1,4 @@
-"""How to start the servers of a lab. They are MLflow, Dagster's webserver, Dagster's daemon and the scoring service."""
+"""The servers of a lab, with the commands that start them: MLflow, Dagster and the scoring service."""
 
 import importlib.metadata
 import sys
@@ -47,7 +47,7 @@ def scoring_server(settings: Settings, port: int) -> Server:
 
 
 def dagster_servers(port: int) -> list[Server]:
-    """Return the Dagster webserver and daemon, each with its own code server."""
+    """Return the Dagster webserver and the Dagster daemon. Each of them starts its own code server."""
     location = ["-w", str(CHECKOUT / "workspace.yaml")]
     base = f"http://127.0.0.1:{port}"
     webserver = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *location]

@@ -30,13 +30,13 @@ class Server:
     url: str | None
     """The address of the server. It is None for Dagster's daemon, which has no address."""
     ready: str | None
-    """The URL that answers when the server is ready. It is None if there is no such URL, and nobody waits."""
+    """The URL that answers when the server is ready. If it is None, `Supervisor.wait` does not wait for the server."""
     environment: dict[str, str] = field(default_factory=dict)
     """The environment variables of this server, in addition to those of the supervisor."""
 
 
 class Supervisor:
-    """A starter of servers that ends all of them at the end of its `with` block.
+    """A starter of servers. It ends all of them at the end of its `with` block.
 
     Each server writes its log to `<data_dir>/logs/<name>.log`.
     """
