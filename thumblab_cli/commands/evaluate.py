@@ -52,9 +52,9 @@ def command(
     from thumblab_pipelines.lab import Lab
 
     if encoder is not None and (catalogue is None or model is not None):
-        raise click.UsageError("--encoder is for training a model: use it with --catalogue and without --model.")
+        raise click.UsageError("--encoder is only for training a model. Use it with --catalogue and without --model.")
     if seed is not None and (catalogue is None or model is not None):
-        raise click.UsageError("--seed is for training a model: use it with --catalogue and without --model.")
+        raise click.UsageError("--seed is only for training a model. Use it with --catalogue and without --model.")
     if adapt not in (None, _SHARE) and (catalogue is None or model is None):
         raise click.UsageError(
             f"A model that this command trains is always adapted to {_SHARE} of each channel. For another --adapt, use "
