@@ -74,7 +74,7 @@ def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: f
 
 
 def rising(first: int, last: int) -> list[int]:
-    """Return integers from `first` to `last`. Each is about 10 % larger than the one before it, and at least 1 larger."""
+    """Return integers from `first` to `last`. Each is about 10 % larger than the one before, and at least 1 larger."""
     values = [first]
     while values[-1] < last:
         values.append(min(last, max(values[-1] + 1, round(values[-1] * 1.1))))

@@ -167,8 +167,8 @@ def by_gap(histories: Sequence[History]) -> pd.DataFrame:
 def in_the_middle(histories: Sequence[History], side: float) -> pd.DataFrame:
     """Return the errors in the middle of gaps, where the errors are largest.
 
-    Each count is hidden and estimated from other observations of the video. Only observations whose age is at least
-    `side` times as large or as small are used.
+    Each count is hidden and estimated from other observations of the video. An observation is used if its age differs
+    from the age of the hidden count by at least the factor `side`.
     """
     rows = []
     for history in histories:
