@@ -1,8 +1,7 @@
 """Faults that a test can inject into the emulator, such as refusals, broken bodies and broken connections.
 
-A fault replaces the answer of the service, or alters it. With a fault, a call costs no quota in two cases: the service
-would never receive the call, or it would refuse the call for lack of quota or for its key. Every other call costs
-quota.
+A fault replaces the answer of the service, or alters it. A call costs no quota if the service never receives it. A call
+that the service refuses for lack of quota or for its key also costs no quota. Every other call costs quota.
 """
 
 import threading

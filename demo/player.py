@@ -14,7 +14,7 @@ class Box:
     height: int | None = None
 
     def fit(self, ratio: float) -> tuple[int, int] | None:
-        """Return the width and height of the largest player that fits into the box. Return None if it has no limits.
+        """Return the width and height of the largest player in the box, or None if the box has no limits.
 
         `ratio` is the player's width over height.
         """

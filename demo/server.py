@@ -79,7 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(Request("GET", unquote(url.path), parse_qs(url.query), self.headers))
 
     def do_POST(self) -> None:
-        """Serve a POST. With the header `X-HTTP-Method-Override: GET`, its body is a query, too long for a URL."""
+        """Serve a POST.
+
+        With the header `X-HTTP-Method-Override: GET`, the body is a query that is too long for a URL.
+        """
         length = self.headers.get("Content-Length") or ""
         if not length.isascii() or not length.isdigit() or int(length) > _LARGEST_BODY:
             # The body stays unread, so a next request on this connection could not be parsed.

@@ -50,7 +50,7 @@ class VideoIds:
     def index(self, video_id: str) -> int | None:
         """Return the number that an id encodes, or None if the id is not valid.
 
-        Perhaps no video has this number, because nearly every text in the right format encodes a number.
+        There may be no video with this number, because nearly every text in the right format encodes a number.
         """
         raw = _decoded(video_id, 11)
         if raw is None:

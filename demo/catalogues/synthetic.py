@@ -68,7 +68,10 @@ TITLE_WEIGHTS = _unit(0.60, 0.50, 0.60)
 
 _CHANNELS_PER_NICHE = 6
 _FEWEST_VIDEOS = 20
-"""The smallest number of videos in a channel. Fewer make too few pairs, so a small catalogue has fewer channels."""
+"""The smallest number of videos in a channel, if the catalogue has enough videos.
+
+Fewer videos make too few pairs to learn from. A small catalogue therefore has fewer channels.
+"""
 
 
 @dataclass(frozen=True)
