@@ -166,7 +166,7 @@ def _video(row: dict[str, str]) -> tuple[CatalogueVideo, datetime]:
         published_at=_utc(row["published_on"]),
         duration_s=duration_s,
         tags=tuple(tag.strip() for tag in (row["tags"] or "").split(",") if tag.strip()),
-        # The table has no column for the aspect ratio of a video. The thumbnail does not tell the ratio either, because a
+        # The table has no column for the aspect ratio of a video. The thumbnail does not tell it either, because a
         # Short may have a wide thumbnail.
         aspect_ratio=None,
     )
