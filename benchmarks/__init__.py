@@ -1,1 +1,1 @@
-"""Benchmarks of the lab beside its alternatives, each pair measured in the same run: `make bench`."""
+"""Benchmarks that compare the lab with its alternatives. Each comparison is measured in one run. Run `make bench`."""

@@ -1,10 +1,16 @@
 """Run the benchmarks of `make bench`.
 
-They measure each stage beside the bare decode, encoding beside open_clip, the library from PostgreSQL to its readers, search
-beside numpy, autofaiss and pgvector, and training beside a plain PyTorch loop. Compare ratios across machines, not seconds.
+They measure five things:
+- the stages that every thumbnail passes, compared with decoding its JPEG file;
+- encoding, compared with open_clip;
+- the way of a library from PostgreSQL to the programs that read it;
+- searching, compared with numpy, autofaiss and pgvector;
+- training, compared with a plain PyTorch loop.
 
-Two more benchmarks are run by name. `python -m benchmarks.recipe CATALOGUE` compares variants of the training recipe on your
-data. `python -m benchmarks.planted` compares the model with a known truth.
+Seconds differ between machines, so compare only the ratios.
+
+Two more benchmarks have commands of their own. `python -m benchmarks.recipe CATALOGUE` compares variants of the
+training recipe on your data. `python -m benchmarks.planted` compares the model with a known truth.
 """
 
 import time
@@ -28,7 +34,7 @@ _REPEATS = 3
 
 
 def best(work: Callable[[], object]) -> float:
-    """Return the seconds of the fastest of three runs, which was disturbed least."""
+    """Return the seconds of the fastest of three runs. Other programs disturbed this run least."""
     times = []
     for _ in range(_REPEATS):
         start = time.perf_counter()
@@ -38,13 +44,13 @@ def best(work: Callable[[], object]) -> float:
 
 
 def stages() -> Table:
-    """Measure the stages that every thumbnail passes, beside the bare decode."""
+    """Measure the stages that every thumbnail passes, and compare each with decoding the JPEG file."""
     catalogue = synthetic_catalogue(_IMAGES)
     files = [catalogue.image(video_id) for video_id in catalogue.videos]
     titles = [video.title for video in catalogue.videos.values()]
     pictures = [decode(data).pixels for data in files]
     encoder, sentences, meter = BuiltinEncoder(), title_encoder("minilm"), Meter(None)
-    sentences.encode_texts(titles[:1])  # loads the model
+    sentences.encode_texts(titles[:1])  # The first call loads the model, which must not count.
     seconds_by_stage = {
         "decode and check JPEG": best(lambda: [decode(data) for data in files]),
         "encode, built-in": best(lambda: encoder.encode_images(pictures)),

@@ -1,9 +1,11 @@
-"""Compare corrections for age, which should order lifetime counts as views at one age would order the videos.
+"""Compare age corrections. A good correction orders videos by lifetime views as their views at one fixed age would.
 
     python -m benchmarks.age_correction [DIR]
 
-DIR holds the view series that `benchmarks.fixed_age` reads. Each correction is fitted to half of the videos and evaluated on
-the other half, and vice versa. The last table is of the synthetic catalogue, observed once, with planted growth.
+DIR holds the view series that `benchmarks.fixed_age` reads. Each correction is fitted to one half of the videos and
+evaluated on the other half. The halves then change places.
+
+The last table shows the synthetic catalogue. There each video is observed once, and the growth of its views is known.
 """
 
 import sys
@@ -27,24 +29,32 @@ from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, split_by_time
 
 Points = tuple[Float64s, Float64s]
-"""Ages (hours) and view counts of a video, sorted by age."""
+"""The ages in hours and the view counts of the observations of a video, sorted by age."""
 Curve = Callable[[Float64s], Float64s]
-"""What a correction subtracts from ln views at each age (hours)."""
+"""A function of ages in hours. It returns what a correction subtracts from ln views at each age."""
 Fit = Callable[[Sequence[Points]], Curve]
-"""Fits the curve of a correction to view series."""
+"""A function that fits the curve of a correction to view series."""
 
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
-_HALF_AGES = np.geomspace(3, 4_320, 60)  # hours; the candidates of `fit_saturating`
+_HALF_AGES = np.geomspace(3, 4_320, 60)
+"""The half ages in hours among which `fit_saturating` chooses."""
 _SPREAD = 1.0
-"""Standard deviation of ln views at one age within a channel; the channels of the real catalogue have 0.9 to 1.3."""
-_DRAWN = 200_000  # pairs
-_POINTS = 12  # observations kept of a video, at most
-_CLOSE = 2.0  # the largest ratio of ages of a close pair
-_SEEDS = (7, 1, 2)  # of the synthetic catalogues
+"""The standard deviation of ln views at one age within a channel. In the real catalogue it is 0.9 to 1.3."""
+_DRAWN = 200_000
+"""The number of pairs that are drawn."""
+_POINTS = 12
+"""The largest number of observations that are kept of a video."""
+_CLOSE = 2.0
+"""The largest ratio of the ages of two videos that make a pair of similar age."""
+_SEEDS = (7, 1, 2)
+"""The seeds of the synthetic catalogues."""
 
 
 def thinned(points: Points) -> Points:
-    """Return observations about evenly spaced in log age, so that a late year does not outweigh the first week."""
+    """Return some of the observations of a video, spaced about evenly in log age.
+
+    With all observations, a year of late ones would outweigh the first week.
+    """
     ages, views = points
     steps = np.searchsorted(ages, np.geomspace(ages[0], ages[-1], _POINTS)).clip(0, len(ages) - 1)
     chosen = np.unique(steps)
@@ -52,7 +62,7 @@ def thinned(points: Points) -> Points:
 
 
 def _within(histories: Sequence[Points], curve: Curve) -> tuple[Float64s, Float64s]:
-    """Return the curve and ln views at all points, each minus its mean over the video."""
+    """Return the curve and ln views at all observations. The mean over each video is subtracted from both."""
     shapes = [curve(ages) for ages, _ in histories]
     logs = [np.log(views) for _, views in histories]
     centred = [np.concatenate([part - part.mean() for part in parts]) for parts in (shapes, logs)]
@@ -85,7 +95,7 @@ def fit_square(histories: Sequence[Points]) -> Curve:
 
 
 def fit_isotonic(histories: Sequence[Points]) -> Curve:
-    """Fit a monotone curve and the level of each video in turns."""
+    """Fit a monotone curve that all videos share, and a level for each video. The two are fitted in turns."""
     from sklearn.isotonic import IsotonicRegression
 
     ages = np.concatenate([np.log(points[0]) for points in histories])
@@ -111,9 +121,12 @@ METHODS: dict[str, Fit] = {
 
 
 def list_of_2017(folder: Path) -> list[Points]:
-    """Read the daily trending list of 2017. A video counts as half a day old on the day of its first observation."""
+    """Return the view series of the daily trending list of 2017.
+
+    The list has no publication times. A video counts as half a day old on the day of its first observation.
+    """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
-    # Dates are written as numbers, so October ends in .1 instead of .10. A few lines are damaged.
+    # The file writes dates as numbers, so October ends in .1 instead of .10. A few lines are damaged and are dropped.
     rows = rows[rows.date.str.fullmatch(r"\d{1,2}\.(09|1)") & rows.video_id.str.fullmatch(r"[\w-]{11}").fillna(False)]
     day = pd.to_datetime(rows.date.str.replace(r"\.1$", ".10", regex=True) + ".2017", format="%d.%m.%Y")
     rows = rows.assign(day=day, views=pd.to_numeric(rows.views, errors="coerce")).dropna(subset=["views"])
@@ -128,13 +141,14 @@ def list_of_2017(folder: Path) -> list[Points]:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a correction orders pairs with a known truth.
+    """A measurement of how well a correction orders pairs whose true order is known.
 
     Args:
-        pairs: number of pairs.
-        right: share of pairs in the right order.
-        right_2x: the same for pairs with a twofold gap of the true views.
-        older: share of pairs in which the older video wins; 0.5 if the corrected views do not depend on age.
+        pairs: the number of pairs.
+        right: the share of pairs in the right order.
+        right_2x: the share in the right order among the pairs whose true views differ at least twofold.
+        older: the share of pairs in which the older video has more corrected views. It is 0.5 if these do not depend
+            on age.
     """
 
     pairs: int
@@ -144,11 +158,14 @@ class Evaluation:
 
 
 def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Evaluation, Evaluation]]:
-    """Evaluate each method on pairs of real growth curves, each observed once at an age of its own.
+    """Evaluate each method on pairs of videos with real growth of views. Each video is observed once, at a random age.
 
-    The truth is the order of views at the age `at` (hours). The videos come from many channels, so their levels are drawn
-    anew: ln views at that age are normal, as within a channel. The result has all pairs, and pairs whose ages differ at most
-    twofold.
+    The true order of a pair is the order of its views at the age `at`, in hours. The videos come from many channels,
+    but the lab compares only videos of one channel. So ln views at that age are drawn anew, from a normal distribution
+    with the spread that they have within a channel.
+
+    The result has two evaluations for each method. The first is of all pairs, and the second of pairs whose ages differ
+    at most twofold.
     """
     random = np.random.default_rng(0)
     all_series = [thinned(points) for points in histories]
@@ -189,7 +206,10 @@ def _evaluate(truth: Float64s, corrected: Float64s, log_ratio: Float64s) -> tupl
 
 
 def synthetic(seed: int) -> pd.DataFrame:
-    """Return the synthetic catalogue as the lab sees it, with `truth`: ln views without the planted growth."""
+    """Return the synthetic catalogue as the lab sees it.
+
+    The added column `truth` holds ln views without the known growth with age. The added column `part` holds the split.
+    """
     videos = list(synthetic_catalogue(seed=seed).videos.values())
     corpus = pd.DataFrame(
         {
@@ -206,7 +226,10 @@ def synthetic(seed: int) -> pd.DataFrame:
 
 
 def on_synthetic(corpora: Sequence[pd.DataFrame]) -> Iterator[tuple[str, Evaluation, Evaluation]]:
-    """Evaluate each method on the future pairs, fitted within the channels of the training part."""
+    """Yield each method with its evaluations on the pairs of the test part.
+
+    Each method is fitted to the training part. The videos of a channel take the place of the observations of a video.
+    """
     for name, fit in (METHODS | {"power of age": _channel_power}).items():
         sides: list[list[Float64s]] = []
         for corpus in corpora:
@@ -268,7 +291,7 @@ def main() -> None:
 
 
 def _half_age(curve: Curve) -> float:
-    """Return the half age of a saturating curve: exp(curve(1)) = 1 / (1 + half age)."""
+    """Return the half age of a saturating curve in hours. It follows from exp(curve(1)) = 1 / (1 + half age)."""
     return float(np.exp(-curve(np.ones(1))[0]) - 1)
 
 

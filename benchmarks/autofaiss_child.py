@@ -1,9 +1,10 @@
-"""Build autofaiss's index of `vectors.npy` and search it with `queries.npy`, in autofaiss's own environment.
+"""Build autofaiss's index of `vectors.npy` and search it with `queries.npy`. Run this in autofaiss's own environment.
 
     python -m benchmarks.autofaiss_child FOLDER TARGET
 
-Writes `autofaiss.json`: the seconds of the build, the kind of index, and two measurements: with the parameter that autofaiss
-chose, and with the cheapest one that reaches the recall TARGET.
+The result is written to `autofaiss.json`. It has the seconds of the build and the kind of the index. It also has the
+measurement of a search with the parameter that autofaiss chose. If the index has such a parameter, a second measurement
+is of the fastest search that reaches the recall TARGET.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Measure recall and time of a search, one query at a time.
+"""Measure the recall and the time of a search, one query at a time.
 
-The module needs only numpy, so that autofaiss's own environment can import it.
+This module needs only numpy, so that autofaiss's own environment can import it.
 """
 
 import time
@@ -15,12 +15,15 @@ K = 200
 _ROUNDS = 3
 
 Search = Callable[[Any], Any]
-"""Maps a unit vector, float32 [d], to the rows of the K nearest vectors."""
+"""A function that maps a unit vector, float32 [d], to the row numbers of the K nearest vectors."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """Recall, and percentiles of the milliseconds per query; `setting` is the parameter of the search."""
+    """A measurement of a search. `setting` is the parameter of the search, such as `nprobe=8`.
+
+    `p50` and `p99` are the median and the 99th percentile of the milliseconds per query.
+    """
 
     setting: str
     recall: float
@@ -29,9 +32,9 @@ class Point:
 
 
 def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Search | None = None) -> Point:
-    """Measure a search in three rounds and return the lowest value of each percentile.
+    """Measure a search in three rounds, and return the lowest value of each percentile.
 
-    `work` is timed in place of `search` if it is given; it need not return rows.
+    If `work` is given, the time of `work` is measured instead of the time of `search`. `work` may return anything.
     """
     work = work or search
     rounds = []
@@ -47,7 +50,10 @@ def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Sea
 
 
 def recall(search: Search, queries: Any, truth: Any) -> float:
-    """Return the mean share of true neighbours that a search finds. `truth` has the rows of the K nearest of each query."""
+    """Return the share of the true neighbours that a search finds, as a mean over the queries.
+
+    `truth` holds the row numbers of the K nearest vectors of each query.
+    """
     shares = [
         len(np.intersect1d(search(query), nearest)) / len(nearest)
         for query, nearest in zip(queries, truth, strict=True)
@@ -56,7 +62,10 @@ def recall(search: Search, queries: Any, truth: Any) -> float:
 
 
 def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: float) -> int:
-    """Return the first of the increasing values whose recall reaches the target to four decimals, or the last value."""
+    """Return the smallest of the increasing values whose recall reaches the target, or the last value if none does.
+
+    The recall is compared with the target to four decimals.
+    """
     low, high = 0, len(values) - 1
     while low < high:
         middle = (low + high) // 2
@@ -65,7 +74,7 @@ def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: f
 
 
 def rising(first: int, last: int) -> list[int]:
-    """Return values from the first to the last, each about 10% larger than the previous one."""
+    """Return integers from `first` to `last`. Each is about 10 % larger than the one before, and at least 1 larger."""
     values = [first]
     while values[-1] < last:
         values.append(min(last, max(values[-1] + 1, round(values[-1] * 1.1))))

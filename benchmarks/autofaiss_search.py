@@ -1,7 +1,8 @@
-"""Compare the lab, numpy, autofaiss and pgvector: the 200 nearest vectors, one query at a time, on one thread.
+"""Compare the search of the lab with numpy, autofaiss and pgvector.
 
-The vectors imitate an image encoder's: clusters in a space of few dimensions, with noise. The queries have the same
-distribution and are held out.
+Each search finds the 200 nearest vectors of one query at a time, on one thread. The vectors imitate those of an image
+encoder. They are clusters in a space of few dimensions, with noise in all dimensions. The queries have the same
+distribution but are not in the library.
 """
 
 import json
@@ -36,17 +37,19 @@ from thumblab_core.releases.release_store import ReleaseStore
 DIMENSION = 768
 _CLUSTERS, _LATENT = 300, 32
 _QUERIES = 500
-_TARGET_RECALL = 0.99  # the setting `index_recall`
-_PGVECTOR_MAX = 1_000  # the maximum of hnsw.ef_search
+_TARGET_RECALL = 0.99
+"""The value of the lab's setting `index_recall` in this benchmark. It is the target recall of approximate indexes."""
+_PGVECTOR_MAX = 1_000
+"""The largest value that pgvector allows for `hnsw.ef_search`."""
 
-# autofaiss needs numpy 1, which newer versions of pyarrow do not support. The version of FAISS is the lab's, so that both
-# use the same.
+# autofaiss needs numpy 1, which newer versions of pyarrow do not support. FAISS has the version of the lab, so that the
+# comparison is fair.
 _AUTOFAISS = ["autofaiss==2.18.0", "pyarrow<20", f"faiss-cpu=={version('faiss-cpu')}"]
 _VECTOR_HEADER = DIMENSION.to_bytes(2, "big") + bytes(2)
 
 
 class Space:
-    """A distribution of vectors; the same seed gives the same vectors."""
+    """A random distribution of vectors. The same seed gives the same vectors."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = np.random.default_rng(seed)
@@ -67,7 +70,7 @@ class Space:
 
 @dataclass(frozen=True)
 class Task:
-    """Vectors of a library, queries, and the true rows of the 200 nearest vectors of each query."""
+    """The vectors of a library, some queries, and `truth`, the row numbers of the 200 nearest vectors of each query."""
 
     vectors: Vectors
     queries: Vectors
@@ -75,7 +78,7 @@ class Task:
 
     @classmethod
     def of(cls, size: int) -> "Task":
-        """Return a task with `size` vectors."""
+        """Return a task whose library has `size` vectors."""
         space = Space()
         vectors, queries = space.draw(size), space.draw(_QUERIES)
         k = min(K, size - 1)
@@ -86,7 +89,8 @@ class Task:
 class Contender:
     """The measurements of one search method.
 
-    `seconds` is the time to build and tune the index, or None if there is no index. `trouble` says why there are no points.
+    `seconds` is the time to build and tune the index, or None if the method has no index. `trouble` says why the method
+    could not be measured. It is None if the method was measured.
     """
 
     name: str
@@ -96,7 +100,7 @@ class Contender:
 
 
 class Lab:
-    """The lab's library of a niche as a reader has it: loaded from a release in the folder `releases`."""
+    """The lab's search in the library of one niche. The library is loaded from a release, as in the scoring service."""
 
     def __init__(self, task: Task, folder: Path) -> None:
         self._task = task
@@ -111,7 +115,7 @@ class Lab:
 
     @property
     def name(self) -> str:
-        """The name of the method and its index."""
+        """The name of the method with the kind of its index, for the table."""
         return f"lab, {self._index.kind.factory}"
 
     @property
@@ -120,11 +124,11 @@ class Lab:
         return self._index.kind.exact
 
     def at(self, target: float) -> Point:
-        """Measure with the cheapest parameter that reaches the target recall."""
+        """Measure the search with the fastest value of its parameter that reaches the target recall."""
         name, values = parameter_of(self._index.kind.factory, len(self._index))
         if name is None:
             return self.default
-        faiss_index = self._index._base.index  # the lab never changes the parameter of a loaded library
+        faiss_index = self._index._base.index  # `NicheIndex` cannot change the parameter of a loaded library.
 
         def recall_at(value: int) -> float:
             set_parameter(faiss_index, name, value)
@@ -143,7 +147,7 @@ class Lab:
 
 
 def numpy_search(task: Task) -> Contender:
-    """Measure a plain matrix product and a partial sort."""
+    """Measure a search by numpy, which computes all similarities and sorts only the nearest vectors."""
 
     def search(query: Vectors) -> Rows:
         similarities = task.vectors @ query
@@ -155,16 +159,19 @@ def numpy_search(task: Task) -> Contender:
 
 
 def _on_one_thread(search: Search, task: Task, setting: str = "", work: Search | None = None) -> Point:
-    """Measure on one thread. FAISS uses one for a single query; numpy would use several for a matrix-vector product."""
+    """Measure a search on one thread.
+
+    FAISS uses one thread for a single query. numpy would use several threads for the product of a matrix and a vector.
+    """
     with threadpool_limits(1, user_api="blas"):
         return timed(search, task.queries, task.truth, setting, work)
 
 
 def autofaiss(task: Task, target: float, folder: Path) -> Contender:
-    """Measure autofaiss in an environment of its own, which is created once inside the lab's environment."""
+    """Measure autofaiss in a Python environment of its own. The first call creates it inside the lab's environment."""
     python = Path(sys.prefix) / "autofaiss" / "bin" / "python"
     try:
-        # Importing, rather than looking for the folder, detects an interrupted installation, which is then repeated.
+        # The import fails after an interrupted installation. Then the installation is repeated.
         if not python.exists() or subprocess.run([python, "-c", "import autofaiss"], capture_output=True).returncode:
             _run([sys.executable, "-m", "venv", "--clear", str(python.parents[1])])
             _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_AUTOFAISS])
@@ -192,10 +199,10 @@ def pgvector(task: Task, target: float, url: str) -> Contender:
             copy.set_types(("int4", "bytea"))
             for row, vector in enumerate(task.vectors):
                 copy.write_row((row, binary(vector)))
-        connection.execute("SET maintenance_work_mem = '2GB'")  # enough to build 100,000 in memory
-        connection.execute(
-            f"SET max_parallel_maintenance_workers = {(os.cpu_count() or 1) - 1}"
-        )  # the leader works too
+        # With 2 GB, pgvector can build an index of 100,000 vectors in memory.
+        connection.execute("SET maintenance_work_mem = '2GB'")
+        # The leading process builds the index too, so one worker fewer is needed.
+        connection.execute(f"SET max_parallel_maintenance_workers = {(os.cpu_count() or 1) - 1}")
         start = time.perf_counter()
         connection.execute("CREATE INDEX ON library USING hnsw (vector vector_ip_ops)")
         seconds = time.perf_counter() - start
@@ -225,10 +232,12 @@ def binary(vector: Vectors) -> bytes:
 
 
 def compare(size: int, folder: Path, url: str | None, with_autofaiss: bool, console: Console) -> list[Contender]:
-    """Measure all methods on one library.
+    """Measure all methods on one library of `size` vectors.
 
-    Methods with a parameter are also measured at the recall of the lab. If the lab's index is exact, the target is the
-    setting `index_recall` instead, because an approximate index is not meant to find every neighbour.
+    autofaiss and pgvector are measured at the recall of the lab's index. If that index is exact, they are measured at
+    the recall of the setting `index_recall`, because an approximate index is not meant to find every neighbour.
+    autofaiss is also measured with the parameter that it chooses, and the lab at the recall which autofaiss reaches
+    with it.
     """
     console.print(f"searching {size:,}", style="dim")
     task = Task.of(size)

@@ -1,7 +1,10 @@
-"""Compare three ways from JPEG files to vectors: open_clip as in its README, the lab, and the bare forward pass.
+"""Compare three ways to turn JPEG files into vectors.
 
-The bare forward pass uses the lab's graph. Models are randomly initialised, which does not change the time. The three take
-turns in each round, so that other load on the machine affects all of them. The fastest round of each counts.
+The first is the code in open_clip's README, and the second is the lab. The third is only the forward pass of the lab's
+compiled model, without reading files. Models have random weights, which does not change the time.
+
+The three take turns in each round, so that other load on the machine affects all of them. The fastest round of each
+counts.
 """
 
 import argparse
@@ -33,7 +36,10 @@ _EAGER_BATCH = 8
 
 @dataclass(frozen=True)
 class Model:
-    """A model, and how many pictures a round encodes: `eager` by open_clip, `pictures` by the other two."""
+    """A model, with the numbers of pictures that are encoded in a round.
+
+    open_clip encodes `eager` pictures. The other two ways encode `pictures` pictures.
+    """
 
     name: str
     eager: int
@@ -44,7 +50,11 @@ MODELS = {"ViT-B-32": Model("ViT-B-32", 64, 384), "ViT-L-14": Model("ViT-L-14", 
 
 
 def measure(model: Model, files: Sequence[Path], folder: Path, console: Console) -> list[str]:
-    """Return a row of the table: pictures per second of the three, their ratios, and the agreement of the precision."""
+    """Return a row of the table for a model.
+
+    It has the pictures per second of the three ways and their ratios. It also has the precision that the lab chose, and
+    how well its vectors agree with those in full precision.
+    """
     from thumblab_core.encoders import torchvision_operators  # noqa: F401, I001
 
     import open_clip
@@ -63,7 +73,7 @@ def measure(model: Model, files: Sequence[Path], folder: Path, console: Console)
     settling = time.perf_counter() - start
     console.print(f"{model.name}: {settled.precision} settled in {settling:.0f} s", style="dim")
     lab_encoder = OpenClipEncoder(model.name, str(folder / f"{model.name}.pt"), settled.release)
-    lab_encoder.encode_images(pictures[:1])  # compiles
+    lab_encoder.encode_images(pictures[:1])  # The first call compiles the model, which must not count.
     tower = lab_encoder.tower
     assert isinstance(tower, CompiledTower)
     ready = stack([lab_encoder.prepare(picture) for picture in pictures[: max(_BATCHES)]], lab_encoder.preprocessing)
@@ -108,7 +118,7 @@ def measure(model: Model, files: Sequence[Path], folder: Path, console: Console)
 
 
 def synthetic_files(folder: Path, count: int) -> list[Path]:
-    """Write synthetic thumbnails at YouTube's size, 1280x720, and return their paths."""
+    """Write `count` synthetic thumbnails of 1280x720 pixels, the size of YouTube's largest, and return their paths."""
     from PIL import Image
 
     catalogue = synthetic_catalogue(count)
@@ -116,7 +126,7 @@ def synthetic_files(folder: Path, count: int) -> list[Path]:
         picture = Image.fromarray(decode(catalogue.image(video_id)).pixels).resize(
             (1280, 720), Image.Resampling.BICUBIC
         )
-        # Photographs have noise. Without it the files would be smaller and faster to decode than real ones.
+        # Real photographs have noise. Without noise, these files would be smaller and faster to decode than real ones.
         noise = np.random.default_rng(0).normal(0, 4, (720, 1280, 3))
         noisy = np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8)
         Image.fromarray(noisy).save(folder / f"{video_id}.jpg", quality=85)
@@ -124,7 +134,7 @@ def synthetic_files(folder: Path, count: int) -> list[Path]:
 
 
 def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> Table:
-    """Measure the models on the JPEG files in a folder, or on synthetic ones if `pictures` is None."""
+    """Measure the models on the JPEG files in the folder `pictures`, or on synthetic files if it is None."""
     title = "JPEG files from disk to vectors, pictures a second" + (" (1280x720)" if pictures is None else "")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in ("model", "eager", "lab", "bare", "lab/eager", "lab/bare", "cosine, order"):

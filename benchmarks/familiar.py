@@ -1,8 +1,11 @@
-"""Measure which pictures count as unlike the training pictures: `python -m benchmarks.familiar CATALOGUE`.
+"""Measure which pictures count as unlike the training pictures.
 
-CATALOGUE is a folder with `videos.csv` and `images/`. It and the synthetic catalogue are encoded with the built-in encoder.
-Half of the channels of each catalogue are the training pictures. They are compared with the pictures of the other half, of
-the other catalogue, and with noise.
+    python -m benchmarks.familiar CATALOGUE
+
+CATALOGUE is a folder with `videos.csv` and `images/`. Its pictures and those of the synthetic catalogue are encoded
+with the built-in encoder. For each of the two catalogues, the pictures of half of the channels serve as training
+pictures. They are compared with three sets: the pictures of the other channels, those of the other catalogue, and
+pictures of noise.
 """
 
 import argparse
@@ -23,7 +26,7 @@ from thumblab_core.ranking.familiarity import Familiarity
 
 
 def encoded(catalogue: Catalogue, encoder: ImageEncoder) -> tuple[Vectors, npt.NDArray[np.str_]]:
-    """Return the vectors of a catalogue's pictures, and the channel of each."""
+    """Return the vectors of a catalogue's pictures, and the channel id of each picture."""
     pictures = (decode(catalogue.image(name), encoder.decode_size).pixels for name in catalogue.videos)
     vectors = encoder.encode_prepared([encoder.prepare(picture) for picture in pictures])
     return vectors, np.array([video.channel_id for video in catalogue.videos.values()])

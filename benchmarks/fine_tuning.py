@@ -1,4 +1,8 @@
-"""Compare an epoch of fine-tuning on stored activations of the frozen blocks with one on stored pictures."""
+"""Compare the speed of an epoch of fine-tuning with and without stored activations.
+
+With stored activations, an epoch starts from the stored output of the frozen blocks. Without them, it starts from
+stored pictures, and computes the frozen blocks again.
+"""
 
 import argparse
 import tempfile
@@ -21,7 +25,7 @@ _REPEATS = 3
 
 
 def epoch_seconds(inputs: TowerInputs) -> float:
-    """Return the seconds of an epoch: forward, backward and AdamW steps, once for every picture."""
+    """Return the seconds of one epoch. Every picture passes once forward and backward, and AdamW makes its steps."""
     optimiser = torch.optim.AdamW(inputs.tower.parameters.values(), 1e-5)
     rows = np.arange(len(inputs.kept))
     start = time.perf_counter()
@@ -33,8 +37,11 @@ def epoch_seconds(inputs: TowerInputs) -> float:
 
 
 def measure(model: str, pictures: int, trained: list[int]) -> Table:
-    """Measure an epoch over `pictures` random pictures for each number of trained blocks. Weights are random."""
-    encoder = OpenClipEncoder(model, "")  # no file of weights: they are random
+    """Return a table of the time of an epoch for each number of trained blocks.
+
+    `pictures` is the number of random pictures. The weights of the model are random too.
+    """
+    encoder = OpenClipEncoder(model, "")  # Without a file of weights, the weights are random.
     size, visual = encoder.preprocessing, encoder.torch_model.visual
     random_pictures = np.random.default_rng(0).integers(0, 255, (pictures, size.height, size.width, 3), np.uint8)
     names = [str(number) for number in range(pictures)]
@@ -47,14 +54,16 @@ def measure(model: str, pictures: int, trained: list[int]) -> Table:
     for blocks in trained:
         tower = TrainableTower(visual, blocks)
         with tempfile.TemporaryDirectory() as name:
-            kept = []  # activations, then pictures
+            # The inputs of an epoch are first stored activations, and then stored pictures.
+            kept = []
             for byte_limit in (2**40, 0):
                 folder = Path(name) / str(byte_limit)
                 folder.mkdir()
                 kept.append(
                     tower_inputs(tower, size, names, lambda n: random_pictures[int(n)], folder, byte_limit, silent)
                 )
-            # The two take turns, and the fastest epoch of each counts, because it was disturbed least.
+            # The two kinds of epoch take turns. The fastest epoch of each kind counts, because other programs disturbed
+            # it least.
             fast, slow = np.min([[epoch_seconds(inputs) for inputs in kept] for _ in range(_REPEATS)], axis=0)
             mebibytes = kept[0].kept[0].nbytes / 2**20
         table.add_row(

@@ -1,8 +1,12 @@
-"""Measure how well views at a fixed age can be interpolated: `python -m benchmarks.fixed_age [DIR]`.
+"""Measure how well views at a fixed age can be interpolated.
 
-Real view series are thinned as if they had been observed less often. Every hidden observation is interpolated from the
-others. The tables show the relative error |estimate - count| / count: median / 90 % / 99 %, in percent.
+    python -m benchmarks.fixed_age [DIR]
+
 DIR holds `trending_hourly_2025-02.csv`, `daily_2025-2026.csv` and `trending_daily_2017_us.csv`.
+
+Some observations of real view series are hidden, as if the videos had been observed less often. Every hidden
+observation is interpolated from the others. The tables show the relative error |estimate - count| / count in percent.
+Each cell has the median, the 90th percentile and the 99th percentile.
 """
 
 import sys
@@ -21,23 +25,29 @@ from thumblab_core.arrays import Float64s
 from thumblab_pipelines.features.fixed_age import MAX_AGE_RATIO, views_at_ages
 
 Method = Callable[[Float64s, Float64s, Float64s], Float64s]
-"""Estimates views at the hidden ages from the kept ages and views (at least two, sorted by age)."""
+"""A function that estimates views at hidden ages. Its arguments are the hidden ages, and the kept ages and views.
+
+At least two observations are kept, and they are sorted by age.
+"""
 
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
 CHOSEN = "views over log age"
 """The method that the lab uses."""
-# Ratios of the ages around a gap: of the thinning, and edges of the bins in the tables.
+# A gap is described by the ratio of the ages at its two ends. `_RATIOS` are the gaps that are made, and `_RATIO_EDGES`
+# the edges of the bins in the tables.
 _RATIOS = (1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
 _RATIO_EDGES = (1.0, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0)
 _SIDES = (1.1, 1.2, 1.3, MAX_AGE_RATIO**0.5, 1.6)
 _AGE_EDGES = (0, 24, 48, 72, 168, 336, 720, 2_160, 10_000)
-_PHASES = 8  # thinnings of a view series, at most
-_ERA = "one"  # in no file does YouTube's definition of a view change
+_PHASES = 8
+"""How often a view series is thinned, at most."""
+_ERA = "one"
+"""The era of all observations. YouTube's definition of a view did not change within any of the files."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The view series of a video: its view counts at distinct ages (hours), sorted by age."""
+    """The view series of a video. It has the view counts at different ages in hours, sorted by age."""
 
     video_id: str
     ages: Float64s
@@ -45,14 +55,17 @@ class History:
 
 
 def hourly(folder: Path) -> list[History]:
-    """Read a trending list observed 101 times in February 2025, without the videos of unknown publication."""
+    """Return the view series of a trending list that was observed 101 times in February 2025.
+
+    Videos whose publication time is unknown are left out.
+    """
     rows = pd.read_csv(folder / "trending_hourly_2025-02.csv")
     rows["published"] = rows.groupby("video_id").upload_time.transform("first")
     return _histories(rows.rename(columns={"snapshot_commit_time": "observed"}))
 
 
 def daily(folder: Path) -> list[History]:
-    """Read the daily view counts of music videos over a year."""
+    """Return the daily view counts of music videos over a year, as view series."""
     rows = pd.read_csv(folder / "daily_2025-2026.csv").dropna(subset=["video_id", "view_count"])
     return _histories(rows.rename(columns={"run_datetime_utc": "observed", "published_at": "published"}))
 
@@ -69,7 +82,7 @@ def _histories(rows: pd.DataFrame) -> list[History]:
 
 
 def _product(at: Float64s, ages: Float64s, views: Float64s) -> Float64s:
-    """Estimate with the lab's own function, without its limit on the gap."""
+    """Estimate views with the lab's own function, but accept gaps of any length."""
     estimates = views_at_ages(at.tolist(), ages, views, [_ERA] * len(ages), max_ratio=np.inf)
     return np.array([estimate.views for estimate in estimates])
 
@@ -89,28 +102,34 @@ METHODS: dict[str, Method] = {
 }
 
 Keeps = Callable[[float, float], bool]
-"""Returns whether to keep an observation, given the age of the last kept observation and its own age (hours)."""
+"""A function that says whether to keep an observation.
+
+Its arguments are the age of the last observation that was kept, and the age of this observation, in hours.
+"""
 
 
 def lab_schedule(before: float, age: float) -> bool:
-    """Keep every 6 hours up to 3 days, daily up to 14, weekly up to 90.
+    """Return whether the lab's schedule would make an observation at this age.
 
-    The interval may be up to an hour shorter, because observations are not exactly on time.
+    The lab observes a video every 6 hours until it is 3 days old, then daily until 14 days, then weekly until 90 days.
+    An interval may be up to an hour shorter, because observations are not exactly on time.
     """
     wait = 6 if before < 72 else 24 if before < 336 else 168
     return age - before > wait - 1
 
 
 def missing_one(before: float, age: float) -> bool:
-    """Keep the lab's schedule when every other refresh fails."""
+    """Return whether the lab's schedule would make an observation at this age, if every second refresh failed."""
     wait = 12 if before < 72 else 48 if before < 336 else 336
     return age - before > wait - 1
 
 
 def errors(histories: Sequence[History], keeps: Keeps) -> pd.DataFrame:
-    """Return a row per hidden observation and phase: `video_id`, `age`, `ratio` of the ages around it, an error per method.
+    """Return a row with the errors of all methods for each hidden observation.
 
-    Each view series is thinned several times, starting at each of its first observations.
+    The columns are `video_id`, `age`, `ratio` and one for each method. `ratio` is the ratio of the ages of the kept
+    observations before and after the hidden one. Each view series is thinned several times, and each time the first
+    kept observation is another one, so an observation may have several rows.
     """
     frames = []
     for history in histories:
@@ -134,7 +153,7 @@ def errors(histories: Sequence[History], keeps: Keeps) -> pd.DataFrame:
 
 
 def by_gap(histories: Sequence[History]) -> pd.DataFrame:
-    """Return the errors of view series thinned to ever wider gaps. The same count is hidden many times."""
+    """Return the errors for view series that are thinned to wider and wider gaps. Each count is hidden many times."""
     frames = []
     for ratio in _RATIOS:
 
@@ -146,9 +165,10 @@ def by_gap(histories: Sequence[History]) -> pd.DataFrame:
 
 
 def in_the_middle(histories: Sequence[History], side: float) -> pd.DataFrame:
-    """Return the errors in the middle of gaps, where they are largest.
+    """Return the errors in the middle of gaps, where the errors are largest.
 
-    Each count is estimated from the observations at ages at least `side` times younger or older.
+    Each count is hidden and estimated from other observations of the video. An observation is used if its age differs
+    from the age of the hidden count by at least the factor `side`.
     """
     rows = []
     for history in histories:
@@ -166,14 +186,17 @@ def in_the_middle(histories: Sequence[History], side: float) -> pd.DataFrame:
 
 
 def middles(histories: Sequence[History]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield `in_the_middle` for ever wider gaps, up to and beyond the admitted one, labelled by the ratio of ages."""
+    """Yield the errors of `in_the_middle` for wider and wider gaps, each with a label that gives the ratio of ages.
+
+    The widest gaps are wider than those in which the lab interpolates.
+    """
     for side, wider in pairwise(_SIDES):
         frame = in_the_middle(histories, side)
         yield f"{side**2:.2f} to {wider**2:.2f}", frame[frame.ratio <= wider**2 + 1e-9]
 
 
 def parts(errors: pd.DataFrame, column: str, edges: Sequence[float]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the errors in bins of a column, without empty bins."""
+    """Yield the errors in the bins of a column, each bin with its label. Empty bins are left out."""
     for part, rows in errors.groupby(pd.cut(errors[column], list(edges)), observed=True):
         yield f"{part.left:g} to {part.right:g}", rows
 
@@ -193,13 +216,14 @@ def _quantiles(error: "pd.Series[float]") -> str:
 
 
 def without_publication(folder: Path) -> Table:
-    """Measure on the list of 2017, which has days but no ages, what needs no age.
+    """Return a table of errors for the list of 2017, which has days but no publication times, and so no ages.
 
-    The middle of three consecutive days is interpolated linearly in time. A video first observed k days before is at least k
-    days old, so the ages around the middle differ at most by the factor (k + 1) / (k - 1).
+    The middle of three consecutive days is interpolated linearly in time, which needs no age. A video that was first
+    observed k days before is at least k days old. So the ages of the first and the third day differ at most by the
+    factor (k + 1) / (k - 1).
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
-    # Dates are written as numbers, so October ends in .1 instead of .10. A few lines are damaged.
+    # The file writes dates as numbers, so October ends in .1 instead of .10. A few lines are damaged and are dropped.
     rows = rows[rows.date.str.fullmatch(r"\d{1,2}\.(09|1)") & rows.video_id.str.fullmatch(r"[\w-]{11}").fillna(False)]
     day = pd.to_datetime(rows.date.str.replace(r"\.1$", ".10", regex=True) + ".2017", format="%d.%m.%Y")
     rows = rows.assign(day=day, views=pd.to_numeric(rows.views)).drop_duplicates(["video_id", "day"])

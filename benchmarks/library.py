@@ -1,8 +1,14 @@
-"""Measure a library from PostgreSQL to its readers: `python -m benchmarks.library [--sizes 150 10000 100000]`.
+"""Measure the way of a library from PostgreSQL to a reader, the process that searches it.
 
-It measures how long it takes to build a library until a reader serves it, how long until a running reader finds one new
-video, and how long a search takes beside numpy, autofaiss and pgvector. The database server and the folders are temporary.
-autofaiss is installed once, into an environment of its own inside the lab's.
+    python -m benchmarks.library [--sizes 150 10000 100000]
+
+Three things are measured:
+- the time to build a library, until a reader serves it;
+- the time until a running reader finds one new video;
+- the time of a search, compared with numpy, autofaiss and pgvector.
+
+The database server and the folders are temporary. autofaiss is installed once, into an environment of its own inside
+the lab's environment.
 """
 
 import argparse
@@ -43,9 +49,12 @@ from thumblab_serving.loading.served_release import Loaded, ServedRelease
 SIZES = (150, 10_000, 100_000)
 _NICHE = "tech"
 _ROUNDS = 3
-_UPSERTS = 7  # new videos, one after the other
-_PER_CHANNEL = 30  # videos
-_LEAST_SEARCHED = 1_000  # a smaller library is searched at this size
+_UPSERTS = 7
+"""The number of new videos that are added one after the other."""
+_PER_CHANNEL = 30
+"""The number of videos in each channel."""
+_LEAST_SEARCHED = 1_000
+"""The smallest library in which searches are measured. Instead of a smaller library, one of this size is searched."""
 _POLL_INTERVAL_S = 0.005
 
 _ROWS = f"""
@@ -66,7 +75,10 @@ FROM generate_series(CAST(:first AS int), :last) n;
 
 
 def insert(lab: Lab, vectors: Vectors, first: int = 0) -> list[str]:
-    """Insert videos with counts, thumbnails and vectors, numbered from `first` on, and return their ids."""
+    """Insert a video with counts, a thumbnail and a vector for each of the `vectors`, and return the video ids.
+
+    The videos are numbered from `first` on.
+    """
     encoder = image_encoder(lab.settings).fingerprint
     ids = [f"{number:011d}" for number in range(first, first + len(vectors))]
     with lab.engine.begin() as connection:
@@ -82,7 +94,7 @@ def insert(lab: Lab, vectors: Vectors, first: int = 0) -> list[str]:
 
 
 def open_lab(server_settings: Settings, size: int) -> Lab:
-    """Return a lab with `size` videos, and with a folder and a database of its own."""
+    """Return a lab with `size` videos. It has a folder and a database of its own."""
     folder = server_settings.data_dir / str(size)
     url = named_database_url(f"library_{size}", settings=server_settings)
     lab_settings = Settings(
@@ -96,7 +108,8 @@ def open_lab(server_settings: Settings, size: int) -> Lab:
     lab = Lab.open(lab_settings)
     insert(lab, Space().draw(size))
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        # PostgreSQL analyses tables by itself within minutes. Without statistics it plans badly.
+        # PostgreSQL would collect the statistics of the tables by itself only after minutes. Without them it plans
+        # badly.
         connection.execute(text("VACUUM ANALYZE"))
         connection.execute(text("CHECKPOINT"))
     compute_baselines(lab, _NICHE)
@@ -105,9 +118,10 @@ def open_lab(server_settings: Settings, size: int) -> Lab:
 
 @contextmanager
 def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
-    """Measure the seconds spent in functions inside the block.
+    """Measure the seconds that are spent in some functions inside the `with` block, and yield them by name.
 
-    A keyword names the measurement; its value is the owner of the function and the attribute that holds it.
+    Each keyword is the name of a measurement. Its value is the object that owns the function, and the attribute that
+    holds the function.
     """
     seconds: Counter[str] = Counter()
 
@@ -128,7 +142,7 @@ def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
 
 
 def reader(lab: Lab) -> ServedRelease[NicheIndex]:
-    """Return a reader that follows the served release and loads only what is new in it."""
+    """Return a reader of the library. When another release is served, it loads only what is new in that release."""
 
     encoder = image_encoder(lab.settings)
 
@@ -141,7 +155,7 @@ def reader(lab: Lab) -> ServedRelease[NicheIndex]:
 
 
 def serve(lab: Lab) -> tuple[Counter[str], NicheIndex]:
-    """Build, promote and load the library from scratch; return the seconds of each step and the loaded index."""
+    """Build, promote and load the library from nothing. Return the seconds of each step, and the loaded index."""
     shutil.rmtree(lab.settings.releases, ignore_errors=True)
     with clocks(
         read=(build, "read_library"),
@@ -162,7 +176,7 @@ def serve(lab: Lab) -> tuple[Counter[str], NicheIndex]:
 
 
 def serving(labs: dict[int, Lab], console: Console) -> Table:
-    """Measure the way from PostgreSQL to a served library, for each size."""
+    """Return a table of the seconds from PostgreSQL to a served library, for each size of library."""
     parts = ("read", "digest", "build", "publish", "promote", "load", "total")
     title = f"From PostgreSQL to served, seconds; {DIMENSION}-d vectors, synthetic. The fastest of {_ROUNDS}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
@@ -176,7 +190,7 @@ def serving(labs: dict[int, Lab], console: Console) -> Table:
 
 
 def upserts(lab: Lab, size: int, console: Console) -> Table:
-    """Measure the time until a running reader finds a new video, in the library that `serving` built."""
+    """Return a table of the seconds until a running reader finds a new video. `serving` must have built the library."""
     console.print(f"one more into {size:,}", style="dim")
     slot = reader(lab)
     slot.current()
@@ -210,9 +224,9 @@ def upserts(lab: Lab, size: int, console: Console) -> Table:
 
 @contextmanager
 def temporary_settings() -> Iterator[Settings]:
-    """Yield the settings of a lab whose folder and database server are deleted afterwards."""
+    """Yield the settings of a temporary lab. Its database server and its folder are removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="thumblab-bench-") as name:
-        Path(name).chmod(0o755)  # started by root, the server runs as another user
+        Path(name).chmod(0o755)  # If root starts the database server, it runs as another user and must read the folder.
         server_settings = Settings(data_dir=Path(name), release_dir=None, database_url=None)
         try:
             yield server_settings

@@ -1,8 +1,11 @@
-"""Compare the model with the planted quality: `python -m benchmarks.planted [--videos 1800 20000] [--seed 7]`.
+"""Compare the model with the planted quality, which is the true quality of each video in the synthetic catalogue.
 
-In the synthetic catalogue (`demo.catalogues.synthetic`) views follow a formula, so the best possible AUC is known. For each
-size of catalogue the lab trains with its defaults twice: on the pictures, encoded by the built-in encoder, and on the
-attributes from which they are drawn. The second shows what a perfect encoder would reach.
+    python -m benchmarks.planted [--videos 1800 20000] [--seed 7]
+
+In the synthetic catalogue (`demo.catalogues.synthetic`) a formula gives the views, so the best possible AUC is known.
+For each size of the catalogue, the lab trains two models with its default settings. One learns from the pictures,
+encoded by the built-in encoder. The other learns from the attributes from which the pictures are drawn. It shows what a
+perfect encoder would reach.
 """
 
 import argparse
@@ -44,46 +47,50 @@ _PENALTIES = (0.03, 0.1, 0.3, 1.0)
 
 @dataclass(frozen=True)
 class PlantedData:
-    """A synthetic catalogue and the training data that the lab makes of it, without a database."""
+    """A synthetic catalogue, and the training data that the lab makes of it. No database is used."""
 
     catalogue: SyntheticCatalogue
     data: Dataset
 
     @property
     def ids(self) -> list[str]:
-        """[n] the video ids, in the order of the rows."""
+        """The video ids in the order of the rows, [n]."""
         return list(self.data.videos.video_id)
 
     @property
     def quality(self) -> npt.NDArray[np.float64]:
-        """[n] the planted quality, which determines views except for noise."""
+        """The planted quality of each video, [n]. Together with age and noise, it determines the views in a channel."""
         return np.array([self.catalogue.planted_quality(video_id) for video_id in self.ids])
 
     @property
     def attributes(self) -> npt.NDArray[np.float64]:
-        """[n, 6] the attributes from which each picture is drawn."""
+        """The six attributes from which each picture is drawn, [n, 6]."""
         return np.array([self.catalogue.attributes(video_id) for video_id in self.ids])
 
     def way(self, scores: Floats, part: str | None) -> float:
-        """Return (AUC of the scores - 0.5) / (AUC of the planted quality - 0.5) on the same pairs.
+        """Return the share of the way from chance to the planted quality that the scores reach.
+
+        The result is (AUC of the scores - 0.5) / (AUC of the planted quality - 0.5). Both AUCs are on the same pairs.
 
         Args:
-            scores: [n], one for each video.
-            part: the part of the pairs; None takes all pairs.
+            scores: the scores of the videos, [n].
+            part: the part of the split whose pairs are used. None uses all pairs.
         """
         pairs = self.data.pairs if part is None else self.data.pairs[self.data.pairs.part == part]
         sides = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
         return (pair_auc(scores, *sides) - 0.5) / (pair_auc(self.quality, *sides) - 0.5)
 
     def with_perfect_eye(self) -> Dataset:
-        """Return the training data with the attributes in place of the image vectors."""
+        """Return the training data of a perfect encoder. The attributes take the place of the image vectors."""
         return dataclasses.replace(self.data, images=self.attributes.astype(np.float32))
 
     def legible(self) -> npt.NDArray[np.float64]:
-        """Return how well each attribute is predicted linearly from the image vectors: [6] correlations on test pictures.
+        """Return how well a linear model predicts each attribute from the image vectors.
 
-        Attributes have no noise, so the result depends on the vectors and their number, not on views. The best of four
-        penalties counts for each attribute, which gives an upper bound rather than the result of one model.
+        The result has a correlation of prediction and attribute on the test pictures for each attribute, [6].
+        Attributes have no noise, so the correlations depend only on the vectors and their number, and not on views.
+        Four ridge penalties are tried, and the best of them counts for each attribute. The result is therefore an upper
+        bound, and not the result of one model.
         """
         train_rows, test_rows = self.data.rows(TRAIN), self.data.rows(TEST)
         images = self.data.images - self.data.images[train_rows].mean(axis=0)
@@ -98,7 +105,10 @@ class PlantedData:
 
 
 def planted_data(videos: int, seed: int, folder: Path) -> PlantedData:
-    """Draw and encode the pictures and pair the videos. The release of the pairs is written below `folder`."""
+    """Draw and encode the pictures of a synthetic catalogue, make pairs of its videos, and return all of this.
+
+    The release of the pairs is written below `folder`.
+    """
     catalogue = synthetic_catalogue(videos, seed)
     by_date = sorted(catalogue.videos.values(), key=lambda video: (video.published_at, video.video_id))
     fields = ("video_id", "niche", "channel_id", "title", "published_at", "duration_s", "views")
@@ -124,7 +134,7 @@ def pixels(catalogue: SyntheticCatalogue, video_id: str) -> Pixels:
 
 
 def encoded(catalogue: SyntheticCatalogue, ids: Sequence[str]) -> Vectors:
-    """Return the vectors of drawn thumbnails by the built-in encoder."""
+    """Return the vectors that the built-in encoder makes of the drawn thumbnails with these video ids."""
     encoder = BuiltinEncoder()
     with ThreadPoolExecutor(2) as pool:
         prepared = list(pool.map(lambda video_id: encoder.prepare(pixels(catalogue, video_id)), ids))
@@ -132,7 +142,7 @@ def encoded(catalogue: SyntheticCatalogue, ids: Sequence[str]) -> Vectors:
 
 
 def planted(sizes: Sequence[int], seed: int, console: Console) -> list[Table]:
-    """Return two tables: the share of the planted ceiling that is reached, and the correlations of `legible`."""
+    """Return two tables. One has the results of `way` for the trained models, the other the results of `legible`."""
     ways = Table(title="share of the way from 0.5 to the planted ceiling", title_justify="left", box=SIMPLE_HEAD)
     for column in ("videos", "pictures", "test pairs", "known channels", "not adapted", "never seen"):
         ways.add_column(column, justify="left" if column == "pictures" else "right")

@@ -2,12 +2,16 @@
 
     python -m benchmarks.recipe CATALOGUE [--encoder onnx:PATH] [--seeds 3] [--json]
 
-CATALOGUE is a folder with `videos.csv` and `images/`. It is imported, encoded and paired once, in a lab of its own below the
-data folder. Then every variant is trained on four windows: the first 55 %, 70 %, 85 % and all of each channel by date. Each
-window is split anew 68/12/20, and the variant is evaluated on its last 20 %, so that no choice depends on a single window.
+CATALOGUE is a folder with `videos.csv` and `images/`. It is imported and encoded once, in a separate lab below the data
+folder, and the lab makes pairs of its videos.
 
-Only the main model is trained for each variant. The worth of a model to an unseen channel (`kept`) needs three more models,
-so it is measured once for each window, with the default recipe and the first seed, and used for all variants.
+Every variant is trained on four windows of the catalogue. A window has the first 55 %, 70 %, 85 % or all of the videos
+of each channel by date. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The
+variant is evaluated on the test part. With four windows, no choice depends on a single one.
+
+Only the main model is trained for each variant. `kept` is the share of the global model's score that the channel
+adapters keep. To measure it, models for unseen channels are needed, which takes three more trainings. So it is measured
+only once for each window, with the default recipe and the first seed, and all variants use the same value.
 """
 
 import argparse
@@ -49,25 +53,30 @@ from thumblab_pipelines.training.global_model import GlobalModel
 from thumblab_pipelines.training.train import Training, adapt, measure_score_slope, scores_of_unseen_channels
 
 SHARES = (0.55, 0.7, 0.85, 1.0)
-_TWICE = 0.5  # the margin of a pair with a twofold gap: 1 - loser/winner
+_TWICE = 0.5
+"""The margin of a pair with a twofold gap. The margin is 1 - views of the loser / views of the winner."""
 
 Figures = tuple[float, float, float, float]
-"""AUC on all held-out pairs and on those with a twofold gap: with the channel adapters, then of the global model alone."""
+"""Four AUCs of a model. The first two are with channel adapters, the last two are of the global model alone.
+
+The first of each two is on all held-out pairs, and the second on pairs with a twofold gap.
+"""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One change of the default recipe.
+    """A change of the default recipe.
 
-    The first three fields train new models; the others reuse those of the default.
+    A variant that sets one of the first three fields needs new models. The other variants use the models of the
+    default.
 
     Args:
-        config: fields of `TrainConfig`.
-        without: a block of the inputs that is set to zero.
-        components: replace the image vectors by 64 principal components of the training part.
-        kernel: constants of `thumblab_core.ranking.adapters`.
-        kept: replaces the measured worth of a model to an unseen channel.
-        together: average the scores of all seeds.
+        config: values for fields of `TrainConfig`.
+        without: the name of a block of the inputs that is set to zero.
+        components: whether 64 principal components, fitted to the training part, replace the image vectors.
+        kernel: values for constants of `thumblab_core.ranking.adapters`.
+        kept: a value that replaces the measured share of the global model's score that the adapters keep.
+        together: whether the scores of all seeds are averaged.
     """
 
     config: dict[str, Any] = field(default_factory=dict)
@@ -78,7 +87,7 @@ class Variant:
     together: bool = False
 
     def trained(self) -> bool:
-        """Return whether the variant trains new models."""
+        """Return whether the variant needs new models."""
         return bool(self.config or self.without or self.components)
 
 
@@ -117,9 +126,10 @@ VARIANTS: dict[str, Variant] = {
 
 
 def truncated(data: Dataset, share: float) -> Dataset:
-    """Return the first `share` of each channel by date, split and paired anew.
+    """Return the first `share` of the videos of each channel by date, with a new split and new pairs.
 
-    Outliers and the growth of views with age stay as estimated on the training part of the whole catalogue.
+    Outliers and the growth of views with age are not estimated anew. They come from the training part of the whole
+    catalogue.
     """
     by_channel = data.videos.groupby("channel_id")
     place = (by_channel.cumcount() + 0.5) / by_channel.channel_id.transform("size")
@@ -132,7 +142,7 @@ def truncated(data: Dataset, share: float) -> Dataset:
 
 
 class Window:
-    """A truncated dataset and what all variants share on it."""
+    """A window of the catalogue, with the models and the value of `kept` that the variants share."""
 
     def __init__(self, data: Dataset, seeds: Sequence[int]) -> None:
         self.data, self.seeds = data, seeds
@@ -145,7 +155,7 @@ class Window:
         self.models = [self._fit(Variant(), seed) for seed in seeds]
 
     def evaluate(self, variant: Variant) -> list[Figures]:
-        """Return the figures of a variant for each seed."""
+        """Return the figures of a variant for each seed. A variant that averages the seeds has only one result."""
         models = [self._fit(variant, seed) for seed in self.seeds] if variant.trained() else self.models
         if variant.together:
             models = [(models[0][0], replace(models[0][1], scores=np.mean([m.scores for _, m in models], axis=0)))]
@@ -172,7 +182,7 @@ class Window:
         return corpus, training.fit(corpus, learnt, corpus.validation, "", "")
 
     def figures(self, adapted: Floats, unadapted: Floats) -> Figures:
-        """Return the figures of scores with and without the channel adapters."""
+        """Return the figures of `adapted`, the scores with channel adapters, and of `unadapted`, those without."""
         wide = self.winners[self.twice], self.losers[self.twice]
         with_adapters, without_adapters = (
             (pair_auc(s, self.winners, self.losers), pair_auc(s, *wide)) for s in (adapted, unadapted)
@@ -181,17 +191,23 @@ class Window:
 
 
 def _training(config: TrainConfig) -> Training:
-    """A training that reports no epoch and writes no file."""
+    """Return a training that reports no progress and writes no files."""
     return Training(config, lambda what, epoch: None, NO_FOLDERS)
 
 
 def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -> dict[str, npt.NDArray[np.float64]]:
-    """Return figures [windows, seeds, 4] by name of variant or reference model; a reference model has one seed."""
+    """Return the figures, [windows, seeds, 4], of each variant and of a reference model, by name.
+
+    The reference model has only one seed.
+    """
     figures_by_name = defaultdict(list)
     cache: dict[bytes, Any] = {}
 
     def choose_once(*arrays: Any) -> Any:
-        """Cache `linear.choose`, which depends only on its inputs; most variants and seeds share them."""
+        """Return the result of `linear.choose_line`, from a cache if it was called before with the same inputs.
+
+        Most variants and seeds have the same inputs.
+        """
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).digest()
         if digest not in cache:
             cache[digest] = linear.choose_line(*arrays)
@@ -209,10 +225,10 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
 
 
 def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Table:
-    """Return a table of the variants.
+    """Return a table with a row for each variant.
 
-    It has means over windows and seeds, means of the last window, the lead over the default, the number of windows with a
-    lead, and the range over the seeds.
+    A row has the mean AUCs over windows and seeds, and those of the last window. It also has the lead over the default
+    recipe, the number of windows with a lead, and the range over the seeds.
     """
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for number, column in enumerate(
@@ -230,7 +246,10 @@ def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Ta
 
 
 def prepared(catalogue: Path, encoder: str, sub_scores: bool, console: Console) -> Dataset:
-    """Import, encode and pair the catalogue. A repeated call reuses the stored results."""
+    """Import and encode the catalogue, make pairs of its videos, and return the dataset.
+
+    A repeated call uses the stored results again.
+    """
     name = hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]
     folder = settings().data_dir.resolve() / f"recipe-{name}"
     changed = {"data_dir": folder, "database_url": None, "release_dir": None, "image_encoder": encoder}

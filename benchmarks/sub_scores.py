@@ -2,10 +2,10 @@
 
     python -m benchmarks.sub_scores [CATALOGUE] [--faces MODEL]
 
-CATALOGUE is a folder with `videos.csv` and `images/`. The default is the synthetic catalogue, whose views are invented, so
-that only the costs are meaningful. MODEL is the face model; the default is that of the settings.
+CATALOGUE is a folder with `videos.csv` and `images/`. The default is the synthetic catalogue. Its views are invented,
+so there only the costs have a meaning. MODEL is the file of the face model. The default is the one of the settings.
 
-Milliseconds are processor time of all threads, which other load on the machine disturbs less than elapsed time.
+Milliseconds are the processor time of all threads. Other load on the machine changes it less than the elapsed time.
 """
 
 import argparse
@@ -38,16 +38,25 @@ from thumblab_core.sub_scores.picture_measurement import Engines, measure_pictur
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
 
 _PICTURES = 80
-_SIDES = (320, 384, 512, 640, 736)  # inputs of the text detector: pixels of the longer side
-_REFERENCE = 1280  # input of the text detector, in pixels, with which the reference words are found
-_LEGIBLE = 5.0  # pixels of height at a width of 120
-_FEWEST = 20  # videos of a channel
-_NEIGHBOURS = 10  # videos before and after that give the local level of views
+_SIDES = (320, 384, 512, 640, 736)
+"""The sizes of the text detector's input that are compared. A size is the longer side in pixels."""
+_REFERENCE = 1280
+"""The size of the text detector's input, in pixels, with which the reference words are found."""
+_LEGIBLE = 5.0
+"""The height in pixels, in a picture of 120 pixels width, below which a line of text counts as small."""
+_FEWEST = 20
+"""The smallest number of videos with which a channel counts."""
+_NEIGHBOURS = 10
+"""The number of videos before and after a video that give the local level of views."""
 _RESAMPLES = 400
+"""The number of bootstrap samples."""
 
 
 def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -> float:
-    """Return the processor time per picture of the second of two passes; the first compiles for the shapes."""
+    """Return the milliseconds of processor time per picture.
+
+    Two passes over the pictures are made, and the second counts. The first pass compiles code for the picture sizes.
+    """
     for _ in range(2):
         start = time.process_time()
         for picture in pictures:
@@ -56,14 +65,21 @@ def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -
 
 
 def words(lines: Sequence[Line], small: bool) -> set[str]:
-    """Return the words of at least three letters in the lines under 5 pixels high at 120, or in the other lines."""
+    """Return the words of at least three letters in the small lines, or in the other lines if `small` is False.
+
+    A line is small if it is under 5 pixels high in a picture of 120 pixels width.
+    """
     readable = (line for line in lines if isinstance(line, TextLine))
     text = " ".join(line.text for line in readable if (line.height_at_120 < _LEGIBLE) == small)
     return set(re.findall(r"[^\W\d_]{3,}", text.casefold()))
 
 
 def reading(pictures: Sequence[Pixels]) -> Table:
-    """Measure the cost of each detector input, and the share of the words found at 1280 pixels that it still reads."""
+    """Return a table of the cost of each size of the text detector's input, and of how many words it reads.
+
+    The words that are read with an input of 1280 pixels are the reference. The table shows the share of them that the
+    smaller input also reads.
+    """
     columns = ("longer side", "ms", "words", "of them found", "others found", "words under 5 px", "of them found")
     table = _table(f"Reading text, {len(pictures)} pictures, words found at {_REFERENCE} and here", *columns)
     reference = TextReader(_REFERENCE)
@@ -85,7 +101,7 @@ def reading(pictures: Sequence[Pixels]) -> Table:
 
 
 def stages(pictures: Sequence[Pixels], faces: Path | None) -> Table:
-    """Measure the cost of each stage; without a face model, faces are not measured."""
+    """Return a table of the cost of each stage. If there is no face model, the stage for faces is left out."""
     reader, blind = TextReader(), Engines(None, None)
     costs = {"light, saliency, layout": milliseconds(lambda picture: measure_picture(picture, blind), pictures)}
     costs["text"] = milliseconds(reader.read, pictures)
@@ -98,7 +114,10 @@ def stages(pictures: Sequence[Pixels], faces: Path | None) -> Table:
 
 
 def measured(catalogue: Catalogue, meter: Meter, console: Console) -> dict[str, Measurement]:
-    """Measure every picture of the catalogue as the asset `visual_features` does; unreadable ones are left out."""
+    """Measure every picture of the catalogue, as the Dagster asset `visual_features` does.
+
+    Return the measurements by video id. Pictures that cannot be read are left out.
+    """
     videos = list(catalogue.videos.values())
     clock, cpu = time.perf_counter(), time.process_time()
     results = list(meter.measure_many(Sample(partial(_pixels, catalogue, v.video_id), Title(v.title)) for v in videos))
@@ -113,7 +132,7 @@ def measured(catalogue: Catalogue, meter: Meter, console: Console) -> dict[str, 
 
 
 def spread(measurements: dict[str, Measurement]) -> Table:
-    """Return the number of values and the percentiles of each sub-score."""
+    """Return a table with the number of values and three percentiles of each sub-score."""
     table = _table(
         "Spread of the sub-scores", "sub-score", "measured", "lowest tenth below", "median", "highest tenth above"
     )
@@ -125,7 +144,10 @@ def spread(measurements: dict[str, Measurement]) -> Table:
 
 
 def with_views(catalogue: Catalogue, measurements: dict[str, Measurement]) -> Table:
-    """Return Spearman's rank correlation of each sub-score with views, over all videos and within channels."""
+    """Return a table of the rank correlation (Spearman) of each sub-score with views.
+
+    It is measured over all videos, and separately within channels.
+    """
     channels: defaultdict[str, list[CatalogueVideo]] = defaultdict(list)
     for video_id in measurements:
         video = catalogue.videos[video_id]
@@ -153,7 +175,7 @@ def with_views(catalogue: Catalogue, measurements: dict[str, Measurement]) -> Ta
 def _daily(
     videos: Sequence[CatalogueVideo], measurements: dict[str, Measurement], name: str, now: datetime
 ) -> Float64s:
-    """Return [n, 2]: the sub-score and ln views per day."""
+    """Return the sub-score `name` and ln(1 + views per day) of each video, [n, 2]."""
     return np.array(
         [
             (value, np.log1p(video.views / max(1.0, (now - video.published_at).total_seconds() / 86_400)))
@@ -164,7 +186,11 @@ def _daily(
 
 
 def _untrended(videos: Sequence[CatalogueVideo], measurements: dict[str, Measurement], name: str) -> Float64s:
-    """Return [n, 2]: the sub-score, and ln views minus the local level of the channel, which removes age and growth."""
+    """Return the sub-score `name` and ln(1 + views) minus the local level of each video, [n, 2].
+
+    The local level is the median of the videos of the channel that were published just before and after. Subtracting it
+    removes the effects of age and of the growth of the channel.
+    """
     ordered = sorted(videos, key=lambda video: video.published_at)
     views = np.log1p([video.views for video in ordered])
     rows = []
@@ -177,7 +203,10 @@ def _untrended(videos: Sequence[CatalogueVideo], measurements: dict[str, Measure
 
 
 def _bootstrapped(groups: Sequence[Float64s], over_groups: bool) -> str:
-    """Return the rank correlation and its 95 % interval, from resampled groups or from resampled rows of each group."""
+    """Return the rank correlation and its 95 % interval by the bootstrap, as text.
+
+    If `over_groups`, the groups are resampled. Otherwise the rows of each group are resampled.
+    """
     if not groups:
         return "-"
     random = np.random.default_rng(0)

@@ -1,9 +1,10 @@
-"""Measure which values of `title_match` separate matching texts from others.
+"""Measure which values of `title_match` separate texts that match the title of the video from texts that do not.
 
     python -m benchmarks.title_match CATALOGUE [--most N]
 
-CATALOGUE is a folder with `videos.csv` and `images/`. The table shows the share of texts that reach each value of
-`title_match` with the title of their own video, of another video, and of another video of their channel.
+CATALOGUE is a folder with `videos.csv` and `images/`. A text is what can be read in a picture. Each text is compared
+with three kinds of titles: that of its own video, those of other videos, and those of other videos of the same channel.
+The table shows for each kind which share of the comparisons reaches each value of `title_match`.
 """
 
 import argparse
@@ -28,7 +29,7 @@ _VALUES = (0.03, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
 
 
 def read(catalogue: Catalogue, videos: list[CatalogueVideo]) -> Iterator[tuple[CatalogueVideo, str]]:
-    """Yield each video whose picture has comparable text, with that text."""
+    """Yield each video whose picture has text that can be compared with the title, together with the text."""
     titled = (Sample(partial(_pixels, catalogue, v.video_id), Title(v.title)) for v in videos)
     measurements = Meter(None, title_encoder("minilm")).measure_many(titled)
     for video, measurement in zip(videos, measurements, strict=True):

@@ -1,10 +1,11 @@
-"""Compare training with a plain PyTorch loop.
+"""Compare the lab's training with a plain PyTorch loop.
 
     python -m benchmarks.training [--pairs 50000] [--epochs 200] [--plain-epochs 10]
 
-Both have the same model, losses, vectors, pairs, pairs per step, learning rates and threads. The plain loop is the obvious
-one: a DataLoader of pairs, with both sides of every pair through the model. It is timed for a few epochs, because all its
-epochs cost the same. The table also shows the validation AUC of both after the same number of epochs.
+Both have the same model, losses, vectors, pairs, pairs per step, learning rates and threads. The plain loop is the
+simplest one. A DataLoader yields pairs, and both videos of every pair go through the model. It is timed for a few
+epochs only, because each of its epochs takes the same time. The table also shows the validation AUC of both after the
+same number of epochs.
 """
 
 import argparse
@@ -40,16 +41,17 @@ _NOISE = 1.0
 
 @dataclass(frozen=True)
 class Run:
-    """The seconds of each epoch and the validation AUC after it."""
+    """The seconds of each epoch of a training, and the validation AUC after each epoch."""
 
     seconds: list[float]
     aucs: list[float | None]
 
 
 def planted(pairs: int, seed: int = 0) -> TrainingArrays:
-    """Return random data: channels of 50 videos, ten pairs per video, decided by the vectors and noise.
+    """Return random training data with channels of 50 videos, and ten pairs per video.
 
-    A tenth of the channels is for validation; `pairs` is the number of training pairs.
+    The vectors and noise decide which video of a pair wins. `pairs` is the number of training pairs. A tenth of the
+    channels is for validation.
     """
     random = np.random.default_rng(seed)
     channels = max(2, round(pairs / _PAIRS_PER_VIDEO / _PER_CHANNEL / 0.9))
@@ -75,7 +77,7 @@ def planted(pairs: int, seed: int = 0) -> TrainingArrays:
 
 
 def plain(problem: TrainingArrays, config: TrainConfig, epochs: int, threads: int) -> Run:
-    """Run the plain loop for `epochs` epochs. Its learning rate follows the schedule of `config.epochs` epochs."""
+    """Run the plain loop for `epochs` epochs. The learning rate follows the schedule for `config.epochs` epochs."""
     torch.set_num_threads(threads)
     model = fresh(config)
     pairs = TensorDataset(torch.from_numpy(problem.winners), torch.from_numpy(problem.losers))
@@ -104,7 +106,7 @@ def plain(problem: TrainingArrays, config: TrainConfig, epochs: int, threads: in
 
 
 def fitted(problem: TrainingArrays, config: TrainConfig, threads: int) -> Run:
-    """Run the lab's training."""
+    """Run the lab's training and measure its epochs."""
     run = Run([], [])
     last = time.perf_counter()
 
@@ -120,7 +122,7 @@ def fitted(problem: TrainingArrays, config: TrainConfig, threads: int) -> Run:
 
 
 def fresh(config: TrainConfig) -> Ranker:
-    """Return a model with the initial weights of the config's seed."""
+    """Return an untrained model. The seed of `config` determines its initial weights."""
     torch.manual_seed(config.seed)
     return Ranker(_ARCHITECTURE)
 
@@ -133,7 +135,11 @@ def validate(model: nn.Module, inputs: Tensor, problem: TrainingArrays) -> float
 
 
 def training(pairs: int, epochs: int, plain_epochs: int, threads: int) -> Table:
-    """Train both for `plain_epochs`, each as a complete training, then the lab for `epochs`; return the comparison."""
+    """Return a table that compares the two trainings.
+
+    Both train for `plain_epochs` epochs, with the learning rates of a complete training of that length. Then the lab
+    trains for `epochs` epochs.
+    """
     problem = planted(pairs)
     short = dataclasses.replace(RECIPE, epochs=min(plain_epochs, epochs))
     plain_run = plain(problem, short, short.epochs, threads)

@@ -1,4 +1,4 @@
-"""The endpoints of the YouTube Data API v3 that the lab calls, answered from a `World`, without sockets."""
+"""The endpoints of the YouTube Data API v3 that the lab calls. They answer from a `World`, and use no sockets."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from demo.wire import Wire
 from demo.world import World
 
 SEARCH_DEPTH = 500
-"""Paging through a search never reaches more results than this, even if `totalResults` is larger."""
+"""The largest number of results of a search that a client can page through, even if `totalResults` is larger."""
 
 CHART_DEPTH = 200
 """The number of videos in a chart."""
@@ -25,20 +25,20 @@ CHARTS = {
     "30": frozenset({"30"}),
     "20": frozenset({"20"}),
 }
-"""Categories of the videos in the `mostPopular` chart, by the requested category.
+"""The categories of the videos in the `mostPopular` chart, by the category that the client asks for.
 
-Since July 2025 the chart exists for music, movies and gaming; without a category it mixes these three.
+Since July 2025 YouTube has this chart only for music, movies and gaming. Without a category, the chart mixes the three.
 """
 
 ORDERS: dict[str, Order] = {"viewCount": "viewCount", "relevance": "relevance", "date": "date"}
 
 
 class Api:
-    """The endpoints as methods. Each raises `ApiError` where the real service answers with an error.
+    """The endpoints as methods. Each method raises `ApiError` if the real service would answer with an error.
 
     Args:
         world: the videos and channels.
-        wire: writes them as JSON resources.
+        wire: the writer that turns videos and channels into JSON resources.
     """
 
     def __init__(self, world: World, wire: Wire) -> None:
@@ -57,9 +57,11 @@ class Api:
     def search(self, params: Params) -> Json:
         """Answer `search.list` for videos.
 
-        It supports order, channelId, videoCategoryId, publishedAfter (inclusive), publishedBefore and q. `regionCode` and
-        `relevanceLanguage` are validated but have no effect: every video is available in every region, and the real
-        service returns other languages too.
+        The parameters order, channelId, videoCategoryId, publishedAfter, publishedBefore and q have an effect. A video
+        that was published exactly at publishedAfter is a result.
+
+        `regionCode` and `relevanceLanguage` are validated but have no effect. Every video is available in every region,
+        and the real service also returns videos in other languages.
         """
         query_params.parts(params)
         category_id = query_params.text(params, "videoCategoryId")
@@ -88,9 +90,9 @@ class Api:
         }
 
     def videos(self, params: Params) -> Json:
-        """Answer `videos.list` by id, or with the `mostPopular` chart. Unknown ids are left out, as YouTube does.
+        """Answer `videos.list` by id, or with the `mostPopular` chart. As on YouTube, unknown ids are left out.
 
-        `maxWidth` and `maxHeight` set the size of the part `player`, in pixels.
+        The parameters `maxWidth` and `maxHeight` limit the size of the embedded player, in pixels.
         """
         parts = query_params.parts(params)
         box = Box(query_params.player_side(params, "maxWidth"), query_params.player_side(params, "maxHeight"))
@@ -122,7 +124,7 @@ class Api:
         }
 
     def video_trainability(self, params: Params) -> Json:
-        """Answer `videoTrainability.get` for one id: who may train on the video."""
+        """Answer `videoTrainability.get` for one id. The answer says who may train models on the video."""
         video_id = query_params.text(params, "id")
         if not video_id:
             raise bad_request("missingRequiredParameter", "Required parameter: id", "id")
@@ -132,7 +134,7 @@ class Api:
         return {"kind": "youtube#videoTrainability", "videoId": video.video_id, "permitted": list(video.trainable)}
 
     def channels(self, params: Params) -> Json:
-        """Answer `channels.list` by id or by handle. Without a match the answer has no key `items`, as on YouTube."""
+        """Answer `channels.list` by id or by handle. As on YouTube, an answer without channels has no key `items`."""
         parts = query_params.parts(params)
         if handle := query_params.text(params, "forHandle"):
             channels = [self._world.channel_by_handle(handle)]
@@ -171,7 +173,7 @@ class Api:
         }
 
     def video_categories(self, params: Params) -> Json:
-        """Answer `videoCategories.list` by id or by region; every region has the same categories."""
+        """Answer `videoCategories.list` by id or by region. All regions have the same categories."""
         query_params.parts(params)
         if query_params.text(params, "regionCode"):
             category_ids = list(CATEGORIES)

@@ -21,11 +21,11 @@ CATEGORIES = {
     "29": "Nonprofits & Activism",
     "30": "Movies",
 }
-"""YouTube's video categories by id. An uploader can choose any of them except Movies."""
+"""The names of YouTube's video categories, by id. An uploader can choose each of them except Movies."""
 
 
 def category(category_id: str) -> Json:
-    """Return a `youtube#videoCategory` resource."""
+    """Return the `youtube#videoCategory` resource of a category."""
     return {
         "kind": "youtube#videoCategory",
         "etag": etag("category", category_id),

@@ -1,4 +1,4 @@
-"""The emulator's clock, which stands still until it is advanced."""
+"""The emulator's clock. Its time moves only when `advance` is called."""
 
 import threading
 from datetime import UTC, date, datetime, timedelta
@@ -6,14 +6,14 @@ from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
-"""The time zone whose midnight resets YouTube's quotas."""
+"""The time zone of YouTube's quotas. They are reset at midnight in this zone."""
 
 
 class Clock:
-    """A simulated clock that only `advance` moves.
+    """A simulated clock. Its time moves only when `advance` is called.
 
     Args:
-        start: the first moment, with a time zone.
+        start: the time at which the clock starts. It must have a time zone.
     """
 
     def __init__(self, start: datetime) -> None:
@@ -22,12 +22,12 @@ class Clock:
 
     @property
     def now(self) -> datetime:
-        """The simulated moment, in UTC."""
+        """The simulated time, in UTC."""
         return self._now
 
     @property
     def http_date(self) -> str:
-        """The simulated moment in the format of a `Date` header, in whole seconds."""
+        """The simulated time in the format of an HTTP `Date` header, in whole seconds."""
         return http_date(self._now)
 
     @property
@@ -36,7 +36,7 @@ class Clock:
         return self._now.astimezone(PACIFIC).date()
 
     def advance(self, by: timedelta) -> None:
-        """Move the clock forward. Raises ValueError for a negative step, because view counts must never shrink."""
+        """Move the clock forward. Raise ValueError for a negative step, because view counts must never shrink."""
         if by < timedelta(0):
             raise ValueError(f"the clock only moves forward; got a step of {by}")
         with self._lock:

@@ -1,8 +1,10 @@
-"""An emulator of the YouTube Data API v3 on a local socket, for the unmodified google-api-python-client.
+"""An emulator of the YouTube Data API v3 on a local socket. It works with an unmodified google-api-python-client.
 
-Run it with `python -m demo.emulator`, or use it as a context manager. It serves the Data API below `/youtube/v3/`, the
-thumbnails below `/vi/`, the Reporting API below `/v1/` and OAuth tokens at `/token`. Its clock starts at the catalogue's
-`observed_at`, stands still until `advance`, and sets the `Date` of every answer.
+Run it with `python -m demo.emulator`, or use the class `Emulator` as a context manager. The emulator serves the Data
+API below `/youtube/v3/`, the thumbnails below `/vi/`, the Reporting API below `/v1/`, and OAuth tokens at `/token`.
+
+The emulator has a clock of its own, which gives the `Date` of every answer. It starts at the catalogue's `observed_at`,
+and moves only when `advance` is called.
 """
 
 import sys
@@ -31,11 +33,13 @@ _IMAGE = "image"
 
 @dataclass(frozen=True)
 class Counts:
-    """The requests that the emulator received since it was created.
+    """The numbers of requests that the emulator received since it was created.
 
-    `calls` counts API calls by endpoint, including refused ones. `spent` counts the calls charged to each quota bucket, and
-    `spent_today` those since the last midnight in Los Angeles. `images` counts thumbnails that were sent,
-    `images_not_modified` answers with 304, and `images_missing` answers with 404.
+    `calls` has the calls of the Data API by endpoint, including those that were refused. `spent` has the calls charged
+    to each quota bucket. `spent_today` has the calls charged since the last midnight in Los Angeles.
+
+    `images` counts thumbnails that were sent, `images_not_modified` answers with status 304, and `images_missing`
+    answers with status 404.
     """
 
     calls: dict[str, int] = field(default_factory=dict)
@@ -47,14 +51,14 @@ class Counts:
 
 
 class Emulator:
-    """A server of a catalogue on 127.0.0.1, run in a `with` block or between `start` and `stop`.
+    """A server that serves a catalogue on 127.0.0.1. It runs in a `with` block, or from `start` to `stop`.
 
     Args:
-        catalogue: channels, videos and pictures to serve.
-        port: the port to listen on; 0 chooses a free one (see `endpoint`).
-        key: the only API key that is accepted; None accepts any key that is not empty.
-        refresh_token: the only OAuth refresh token that `/token` accepts; None accepts any token that is not empty.
-        quota: keywords `daily_units`, `daily_searches`, `daily_stats` and `quota_style`; see `QuotaOptions`.
+        catalogue: the channels, videos and pictures to serve.
+        port: the port to listen on. 0 chooses a free port, which `endpoint` then tells.
+        key: the only API key that is accepted. None accepts any key that is not empty.
+        refresh_token: the only OAuth refresh token that `/token` accepts. None accepts any token that is not empty.
+        quota: the keywords `daily_units`, `daily_searches`, `daily_stats` and `quota_style` of `QuotaOptions`.
 
     `reach_reports` holds the reports of the Reporting API and may be changed at any time.
 
@@ -89,22 +93,22 @@ class Emulator:
 
     @property
     def endpoint(self) -> str:
-        """The value of the client's option `api_endpoint`, such as `http://127.0.0.1:8090/`."""
+        """The address of the emulator, such as `http://127.0.0.1:8090/`. Give it to the client as `api_endpoint`."""
         return f"http://127.0.0.1:{self._server.server_port}/"
 
     @property
     def now(self) -> datetime:
-        """The simulated moment, in UTC."""
+        """The simulated time, in UTC."""
         return self._clock.now
 
     @property
     def date(self) -> str:
-        """The simulated moment as an HTTP date."""
+        """The simulated time as an HTTP date."""
         return self._clock.http_date
 
     @property
     def counts(self) -> Counts:
-        """A snapshot of the counts."""
+        """The numbers of requests until now. They do not change later."""
         with self._lock:
             calls = dict(self._calls)
         images = self._images
@@ -113,18 +117,19 @@ class Emulator:
         )
 
     def advance(self, by: timedelta) -> None:
-        """Move the clock forward. Views grow, and each midnight in Los Angeles resets the quotas."""
+        """Move the clock forward. Views grow with the time, and midnight in Los Angeles resets the quotas."""
         self._clock.advance(by)
 
     def inject(self, fault: Fault, *, endpoint: str | None = None, times: int | None = 1, after: int = 0) -> None:
-        """Let a fault hit requests. Each request takes the oldest fault that is due.
+        """Let a fault hit later requests. If several faults are due, a request gets the oldest one.
 
         Args:
-            fault: the result of a function of `demo.faults`.
-            endpoint: `search`, `videos`, `videos:batchGetStats`, ...; `image`; `token`, `jobs`, `reports` or
-                `download` of the Reporting API; None for any request.
-            times: the number of requests to hit; None hits all until `heal`.
-            after: the number of requests to skip first.
+            fault: a fault that one of the functions of `demo.faults` returned.
+            endpoint: the endpoint whose requests are hit, or None for all requests. It can be an endpoint of the Data
+                API, such as `search` or `videos:batchGetStats`. It can be `token`, `jobs`, `reports` or `download` of
+                the Reporting API. `image` stands for thumbnails.
+            times: the number of requests to hit. None hits all requests until `heal` is called.
+            after: the number of requests that are skipped before the first hit.
 
         Raises:
             ValueError: the endpoint is unknown, `times` is below 1 or `after` is below 0.
@@ -135,26 +140,26 @@ class Emulator:
         self._faults.inject(fault, endpoint, times, after)
 
     def heal(self) -> None:
-        """Remove every fault."""
+        """Remove all injected faults."""
         self._faults.heal()
 
     def remove(self, video_id: str) -> None:
-        """Delete a video: no list contains it, and its pictures answer 404.
+        """Delete a video. No list contains it any more, and requests for its pictures get status 404.
 
-        This method and the four below raise KeyError for an unknown id.
+        This method and the four methods below raise KeyError for an unknown id.
         """
         self._world.remove(video_id)
 
     def make_private(self, video_id: str) -> None:
-        """Hide a video like `remove`, except that its channel's uploads list it as "Private video"."""
+        """Hide a video as `remove` does, but keep it in the uploads of its channel with the title "Private video"."""
         self._world.make_private(video_id)
 
     def close_channel(self, channel_id: str) -> None:
-        """Close a channel: it disappears with its playlist, its videos and their pictures."""
+        """Close a channel. The channel, its playlist, its videos and their pictures disappear."""
         self._world.close_channel(channel_id)
 
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
-        """Replace the picture of a video. Raises OSError if the bytes are not a picture."""
+        """Replace the picture of a video. Raise OSError if the bytes are not a picture."""
         self._world.change_thumbnail(video_id, jpeg)
 
     def rename(self, video_id: str, title: str) -> None:
@@ -162,7 +167,7 @@ class Emulator:
         self._world.rename(video_id, title)
 
     def start(self) -> "Emulator":
-        """Serve in a thread of its own and return the emulator."""
+        """Start to serve in a new thread, and return the emulator."""
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="emulator", daemon=True)
         self._thread.start()
         return self
@@ -184,7 +189,7 @@ class Emulator:
         self.stop()
 
     def respond(self, request: Request) -> Reply:
-        """Return the answer to a request, after applying the fault that is due."""
+        """Return the answer to a request. If a fault is due for the request, the fault is applied."""
         endpoint = _endpoint(request.path)
         fault = self._faults.take(endpoint)
         self._stopping.wait(fault.delay_s)
@@ -208,7 +213,7 @@ class Emulator:
     def _call(self, request: Request, endpoint: str, fault: Fault) -> Reply:
         """Answer a call of the Data API, or raise ApiError.
 
-        Every call with a valid key costs quota, unless the quota is spent.
+        A call with a valid key costs quota, unless the quota is spent or a fault refuses the call before it is counted.
         """
         with self._lock:
             self._calls[endpoint] += 1
@@ -233,9 +238,10 @@ class Emulator:
 
 
 def _endpoint(path: str) -> str:
-    """Return the endpoint name of a path, as `inject` and `Counts.calls` use it, or an empty string.
+    """Return the name of the endpoint that a path belongs to, as `inject` and `Counts.calls` use it.
 
-    For the Data API it is the rest of the path, whether or not such an endpoint exists.
+    For a path of the Data API, it is the rest of the path, even if there is no such endpoint. For an unknown path, it
+    is an empty text.
     """
     if path.startswith(_API):
         return path.removeprefix(_API)

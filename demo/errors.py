@@ -1,4 +1,4 @@
-"""API errors in Google's formats: the older one has reasons, the newer one adds `status` and `details`."""
+"""Errors of the API in Google's two formats. The older one has reasons, the newer one also `status` and `details`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +15,21 @@ STATUS_NAMES = {
     500: "INTERNAL",
     503: "UNAVAILABLE",
 }
-"""Google's canonical name of an HTTP status."""
+"""The name that Google gives to each HTTP status."""
 
 
 class ApiError(Exception):
-    """An error that is sent to the client in Google's format; clients act on its `reason`.
+    """An error that is sent to the client in Google's format. Clients decide by its `reason` what to do.
 
     Args:
-        status: HTTP status.
-        reason: a code such as `quotaExceeded`, in `errors[0].reason`.
-        message: the sentence for people.
+        status: the HTTP status.
+        reason: a code such as `quotaExceeded`. The client finds it in `errors[0].reason`.
+        message: a sentence for people.
         domain: the source of the error, such as `youtube.quota`.
-        location: the name of the wrong parameter.
-        details: entries of `error.details`. An error with details, or with status 429, also has its canonical `status` name.
-        retry_after: seconds of the `Retry-After` header; None sends no such header.
+        location: the name of the wrong parameter, or None if no parameter is wrong.
+        details: the entries of `error.details`. An error with details, or with status 429, also has the name of its
+            status.
+        retry_after: the seconds in the header `Retry-After`. None sends no such header.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class ApiError(Exception):
 
 
 def error_info(reason: str, **metadata: str) -> Json:
-    """Return an entry of `details`: a `google.rpc.ErrorInfo` of the YouTube service."""
+    """Return an entry of `details`. It is a `google.rpc.ErrorInfo` of the YouTube service."""
     return {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": reason,
@@ -74,7 +75,10 @@ def error_info(reason: str, **metadata: str) -> Json:
 
 
 def rate_details(quota_limit: str, value: str, unit: str) -> list[Json]:
-    """Return the `details` of a 429: the limit that was reached. `unit` is for example `1/d/{project}`."""
+    """Return the `details` of an error with status 429. They name the limit that was reached.
+
+    `value` is the limit, and `unit` is its unit, such as `1/d/{project}`.
+    """
     return [
         error_info(
             "RATE_LIMIT_EXCEEDED",

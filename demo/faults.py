@@ -1,7 +1,7 @@
-"""Faults that a test can inject: refusals, broken bodies and broken connections.
+"""Faults that a test can inject into the emulator, such as refusals, broken bodies and broken connections.
 
-A fault either replaces the service's answer or alters it. A call costs no quota if the service never receives it, or if a
-spent quota or a wrong key refuses it. Every other call costs quota.
+A fault replaces the answer of the service, or alters it. A call costs no quota if the service never receives it. A call
+that the service refuses for lack of quota or for its key also costs no quota. Every other call costs quota.
 """
 
 import threading
@@ -12,7 +12,8 @@ from demo.errors import ApiError, Json, error_info, rate_details
 from demo.messages import JPEG, JSON, Delivery, Reply, Request, error_reply
 
 _HTML = "text/html; charset=UTF-8"
-_UNPAID = {  # reasons of refusals that happen before the service counts a call
+# The service refuses a call for these reasons before it counts the call.
+_UNPAID = {
     "quotaExceeded",
     "dailyLimitExceeded",
     "rateLimitExceeded",
@@ -27,13 +28,13 @@ _UNPAID = {  # reasons of refusals that happen before the service counts a call
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to one request; the functions below create the usual faults.
+    """A fault that happens to one request. The functions below create the usual faults.
 
     Args:
-        unpaid: the call costs no quota: the service never receives it, or refuses it before counting.
-        delay_s: seconds of real time before the answer.
-        instead: returns the answer that replaces the service's; None lets the service answer.
-        upon: returns the altered answer of the service.
+        unpaid: whether the call costs no quota, because the service never receives it or refuses it before counting it.
+        delay_s: the seconds of real time before the answer.
+        instead: a function that returns an answer in place of the service. With None, the service answers.
+        upon: a function that alters the answer.
     """
 
     unpaid: bool = False
@@ -49,15 +50,17 @@ def refusal(
     quota_limit: str | None = None,
     retry_after: float | None = None,
 ) -> Fault:
-    """Answer with an error in Google's format.
+    """Return a fault that answers with an error in Google's format.
 
     Args:
-        status: HTTP status.
-        reason: a code such as `rateLimitExceeded` or `backendError`. A code in capitals, such as `API_KEY_INVALID`, selects
-            the newer format: the name of the status, `badRequest` in the list, and the code in the details.
-        message: the sentence for people.
-        quota_limit: the limit that a 429 names: `defaultPerMinutePerProject` or `defaultPerDayPerProject`.
-        retry_after: seconds of the `Retry-After` header; None sends no such header.
+        status: the HTTP status.
+        reason: a code such as `rateLimitExceeded` or `backendError`. A code in capitals, such as `API_KEY_INVALID`,
+            selects the newer format. In that format, the error has the name of the status, `badRequest` in the list of
+            errors, and the code in the details.
+        message: a sentence for people.
+        quota_limit: the name of the limit that an error with status 429 gives. It is `defaultPerMinutePerProject` or
+            `defaultPerDayPerProject`.
+        retry_after: the seconds in the header `Retry-After`. None sends no such header.
     """
     details: list[Json] = []
     if quota_limit is not None:
@@ -72,34 +75,34 @@ def refusal(
 
 
 def html_error(status: int) -> Fault:
-    """Answer with an error status, such as 502 or 503, and an HTML body, as a proxy does."""
+    """Return a fault that answers with an error status, such as 502, and an HTML body. A proxy may answer like this."""
     page = f"<!DOCTYPE html><html><title>Error {status} (Server Error)!!1</title><p>That's an error.</html>\n"
     return Fault(unpaid=True, instead=lambda _: Reply(status, _HTML, page.encode()))
 
 
 def wrong_content_type() -> Fault:
-    """Answer with status 200 and an HTML page, as a captive portal does."""
+    """Return a fault that answers with status 200 and an HTML page, as a captive portal does."""
     page = b"<html><body>Welcome to the airport. Please accept our terms.</body></html>\n"
     return Fault(unpaid=True, instead=lambda _: Reply(200, _HTML, page))
 
 
 def slow(seconds: float) -> Fault:
-    """Send the answer after this many seconds of real time."""
+    """Return a fault that sends the answer after `seconds` seconds of real time."""
     return Fault(delay_s=seconds)
 
 
 def cut_off() -> Fault:
-    """Announce the full `Content-Length`, send half of the body, then close the connection."""
+    """Return a fault that announces the full `Content-Length`, sends half of the body, and closes the connection."""
     return Fault(upon=lambda reply: replace(reply, delivery=Delivery.HALF))
 
 
 def hang_up() -> Fault:
-    """Close the connection without an answer."""
+    """Return a fault that closes the connection without an answer."""
     return Fault(upon=lambda reply: replace(reply, delivery=Delivery.NOTHING))
 
 
 def garbage() -> Fault:
-    """Answer with status 200 and an invalid body: broken JSON, or for a picture a broken JPEG."""
+    """Return a fault that answers with status 200 and broken JSON. A picture is replaced by a broken JPEG instead."""
 
     def spoil(reply: Reply) -> Reply:
         if reply.content_type == JPEG:
@@ -110,7 +113,7 @@ def garbage() -> Fault:
 
 
 def echo_key() -> Fault:
-    """Answer with status 403 and a message that repeats the API key of the request."""
+    """Return a fault that answers with status 403 and a message that repeats the API key of the request."""
 
     def refuse(request: Request) -> Reply:
         message = f"Requests with the API key {request.key} from this address are blocked."
@@ -121,7 +124,7 @@ def echo_key() -> Fault:
 
 @dataclass
 class _Injection:
-    """A fault and the requests that it still has to hit or to skip."""
+    """A fault with the numbers of requests that it must still hit and skip."""
 
     fault: Fault
     endpoint: str | None
@@ -130,16 +133,16 @@ class _Injection:
 
 
 class Faults:
-    """The injected faults. Each request takes at most one of them."""
+    """The faults that were injected. At most one of them hits a request."""
 
     def __init__(self) -> None:
         self._injected: list[_Injection] = []
         self._lock = threading.Lock()
 
     def inject(self, fault: Fault, endpoint: str | None, times: int | None, after: int) -> None:
-        """Let `fault` hit the next `times` requests to `endpoint`, after skipping `after` requests.
+        """Let `fault` hit the next `times` requests to `endpoint`, after `after` requests that are skipped.
 
-        `endpoint` None means any endpoint, and `times` None means every request until `heal`.
+        If `endpoint` is None, requests to all endpoints are hit. If `times` is None, all requests until `heal` are hit.
 
         Raises:
             ValueError: `times` is below 1 or `after` is below 0.
@@ -152,12 +155,12 @@ class Faults:
             self._injected.append(_Injection(fault, endpoint, times, after))
 
     def heal(self) -> None:
-        """Remove every fault."""
+        """Remove all injected faults."""
         with self._lock:
             self._injected.clear()
 
     def take(self, endpoint: str) -> Fault:
-        """Return the fault of this request: the oldest one that is due, or a `Fault` that does nothing."""
+        """Return the oldest fault that is due for this request. If none is due, return a `Fault` that does nothing."""
         due: Fault | None = None
         with self._lock:
             for injection in [other for other in self._injected if other.endpoint in (None, endpoint)]:

@@ -1,4 +1,8 @@
-"""Thumbnails over HTTP, with validators, 304 for an unchanged picture, and 404 with a small JPEG."""
+"""Serve thumbnails over HTTP.
+
+An answer has an `ETag` and a `Last-Modified` header. A client that has the current picture gets status 304. A request
+for a missing picture gets status 404 and a small JPEG.
+"""
 
 import threading
 from collections import Counter
@@ -16,7 +20,7 @@ _SERVED, _NOT_MODIFIED, _MISSING = "served", "not modified", "missing"
 
 
 class Images:
-    """Answers requests for `/vi/<video>/<file>`.
+    """A server of the thumbnails at `/vi/<video>/<file>`, which counts its answers.
 
     Args:
         world: the videos and their pictures.
@@ -40,14 +44,20 @@ class Images:
         return self._counts[_MISSING]
 
     def picture(self, video_id: str, file: str) -> bytes | None:
-        """Return a thumbnail as JPEG bytes, or None if there is no such video, size or readable picture."""
+        """Return a thumbnail as JPEG bytes.
+
+        Return None if the video does not exist, has no thumbnail of this size, or has no readable picture.
+        """
         try:
             return render(self._world.image(video_id), file)
         except (KeyError, OSError):
             return None
 
     def reply(self, request: Request, video_id: str, file: str, picture: Callable[[str, str], bytes | None]) -> Reply:
-        """Return the answer to a request. `picture` is called only if the client has no current copy."""
+        """Return the answer to a request. `picture` returns the thumbnail of a video id and a file name.
+
+        It is called only if the client does not have the current picture.
+        """
         video = self._world.video(video_id)
         headers = {}
         if video is not None and file in self._offered(video_id):
@@ -70,7 +80,7 @@ class Images:
 
 
 def _unchanged(request: Request, etag: str, since: datetime) -> bool:
-    """Return whether the client's copy is current (RFC 9110, 13.2.2: `If-None-Match` overrides the date)."""
+    """Return whether the client has the current picture. By RFC 9110, 13.2.2, `If-None-Match` overrides the date."""
     if client_tags := request.headers.get("If-None-Match"):
         return client_tags.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in client_tags.split(",")]
     try:

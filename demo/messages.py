@@ -1,4 +1,4 @@
-"""HTTP requests and replies as plain objects, independent of sockets."""
+"""HTTP requests and replies as plain objects that do not depend on sockets."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ JPEG = "image/jpeg"
 
 
 class Delivery(Enum):
-    """How much of a reply is sent before the connection closes."""
+    """The part of a reply that is sent before the connection is closed."""
 
     WHOLE = "whole"
     HALF = "half"
@@ -23,8 +23,8 @@ class Delivery(Enum):
 class Request:
     """An HTTP request.
 
-    `params` holds the parameters as `parse_qs` returns them, from the query or from a form that replaces it. Names of
-    `headers` are case-insensitive.
+    `params` holds the parameters in the format of `parse_qs`. They come from the query of the URL, or from a form in
+    the body that replaces the query. The names of `headers` are case-insensitive.
     """
 
     method: str
@@ -35,7 +35,7 @@ class Request:
 
     @property
     def key(self) -> str:
-        """The API key from the `X-Goog-Api-Key` header or the parameter `key`; empty if there is none."""
+        """The API key from the header `X-Goog-Api-Key` or the parameter `key`. It is empty if the request has none."""
         return self.headers.get("X-Goog-Api-Key") or self.params.get("key", [""])[-1]
 
 

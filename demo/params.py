@@ -1,4 +1,7 @@
-"""Read the parameters of a query and divide results into pages. Invalid values raise YouTube's own errors."""
+"""Read the parameters of a query, and divide results into pages.
+
+An invalid value raises an `ApiError` with YouTube's own reason and message.
+"""
 
 import base64
 import binascii
@@ -9,15 +12,15 @@ from datetime import UTC, datetime
 from demo.errors import ApiError, Json
 
 Params = Mapping[str, Sequence[str]]
-"""A query as `urllib.parse.parse_qs` returns it: every parameter may be repeated."""
+"""A query in the format of `urllib.parse.parse_qs`. Every parameter may have several values."""
 
 PAGE_LIMIT = 50
-"""The largest number of ids in a call and of results on a page."""
+"""The largest number of ids in a call, and the largest number of results on a page."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """The part of a result that the caller asked for: `size` items from `start` on."""
+    """The part of a result that the client asked for. It is `size` items from the position `start` on."""
 
     start: int
     size: int
@@ -27,7 +30,10 @@ class Page:
         return self.start + self.size
 
     def envelope(self, total: int, reachable: int | None = None) -> Json:
-        """Return the page tokens and `pageInfo`. `reachable` is the number of results that paging reaches; None: `total`."""
+        """Return the page tokens and the `pageInfo` of an answer. `total` is the number of all results.
+
+        `reachable` is the number of results that a client can page through. None stands for `total`.
+        """
         answer: Json = {}
         if self.size and self.stop < (total if reachable is None else reachable):
             answer["nextPageToken"] = _token(self.stop)
@@ -37,7 +43,7 @@ class Page:
 
 
 def page(params: Params) -> Page:
-    """Return the page that `maxResults` and `pageToken` ask for; 5 results by default."""
+    """Return the page that `maxResults` and `pageToken` ask for. By default, a page has 5 results."""
     size = text(params, "maxResults") or "5"
     if not size.isascii() or not size.isdigit() or int(size) > PAGE_LIMIT:
         message = f"Invalid value '{size}'. Values must be within the range: [0, {PAGE_LIMIT}]"
@@ -52,7 +58,7 @@ def single_page(count: int) -> Json:
 
 
 def text_list(params: Params, name: str) -> list[str]:
-    """Return the values of a parameter, which may be repeated or hold several values separated by commas."""
+    """Return the values of a parameter. It may be repeated, and it may hold several values separated by commas."""
     return [part.strip() for value in params.get(name, ()) for part in value.split(",") if part.strip()]
 
 
@@ -71,7 +77,10 @@ def parts(params: Params) -> list[str]:
 
 
 def ids(params: Params, filters: str) -> list[str]:
-    """Return the required ids, at most 50. `filters` names the accepted parameters in the error for missing ids."""
+    """Return the values of the required parameter `id`, at most 50.
+
+    If no id is given, the error message names `filters`, the parameters that are accepted.
+    """
     values = text_list(params, "id")
     if not values:
         message = f"No filter selected. Expected one of: {filters}"
@@ -82,7 +91,7 @@ def ids(params: Params, filters: str) -> list[str]:
 
 
 def player_side(params: Params, name: str) -> int | None:
-    """Return a side of the embedded player, 72 to 8192 pixels, or None if the parameter is missing."""
+    """Return the length of a side of the embedded player, 72 to 8192 pixels, or None if the parameter is missing."""
     value = text(params, name)
     if value is None:
         return None
@@ -94,7 +103,10 @@ def player_side(params: Params, name: str) -> int | None:
 
 
 def moment(params: Params, name: str) -> datetime | None:
-    """Return an RFC 3339 time, or None if the parameter is missing. A time without an offset is UTC."""
+    """Return the time that the parameter gives in the format of RFC 3339, or None if the parameter is missing.
+
+    A time without an offset is UTC.
+    """
     value = text(params, name)
     if not value:
         return None
@@ -106,7 +118,10 @@ def moment(params: Params, name: str) -> datetime | None:
 
 
 def region_or_language(params: Params, name: str) -> str | None:
-    """Return a code of two letters. A language may add a script or a region after a hyphen."""
+    """Return the code of a region or language, or None if the parameter is missing.
+
+    A code has two letters. A language may have a script or a region after a hyphen.
+    """
     code = text(params, name)
     if code and not (code.isascii() and len(code.partition("-")[0]) == 2 and code.replace("-", "").isalnum()):
         raise bad_request("invalidParameter", f"Invalid value for the parameter {name}: {code}", name)
@@ -114,7 +129,7 @@ def region_or_language(params: Params, name: str) -> str | None:
 
 
 def bad_request(reason: str, message: str, location: str) -> ApiError:
-    """Return the error 400 for a parameter, whose name is `location`."""
+    """Return the error with status 400 for a wrong parameter. `location` is the name of the parameter."""
     return ApiError(400, reason, message, "youtube.parameter", location)
 
 

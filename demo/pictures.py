@@ -1,4 +1,4 @@
-"""Resize a catalogue's picture to the thumbnail sizes that YouTube offers."""
+"""Resize the pictures of a catalogue to the thumbnail sizes that YouTube offers."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,13 +7,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-_QUALITY = 90  # of the JPEG files
-_WIDE = 16 / 9  # width over height
+_QUALITY = 90
+"""The quality of the JPEG files, from 0 to 100."""
+_WIDE = 16 / 9
+"""The aspect ratio of a wide picture, width over height."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A thumbnail file and its size in pixels."""
+    """The name of a thumbnail file, and the size of the thumbnail in pixels."""
 
     file: str
     width: int
@@ -33,16 +35,17 @@ MAXRES = "maxresdefault.jpg"
 def offered_sizes(width: int, height: int) -> dict[str, Size]:
     """Return the thumbnail sizes of a picture of `width` x `height` pixels, by the key that the API uses.
 
-    `maxres` is the unchanged picture and exists only for 16:9 pictures. On YouTube it is 1280x720; here it has the size of
-    the picture. The 4:3 sizes are letterboxed. `medium` is 16:9, so the bars of a 4:3 picture are cropped.
+    `maxres` is the unchanged picture. Only pictures with the ratio 16:9 have it. On YouTube it is 1280x720, but here it
+    has the size of the picture. The size `medium` has the ratio 16:9, and a picture of another ratio is cropped for it.
+    All other sizes have the ratio 4:3, and a picture of another ratio gets black bars for them.
     """
     return _SIZES | ({"maxres": Size(MAXRES, width, height)} if _is_wide(width, height) else {})
 
 
 def render(picture: bytes, file: str) -> bytes | None:
-    """Return the picture as JPEG bytes in the size of `file`.
+    """Return the picture as JPEG bytes, in the size of the thumbnail file `file`.
 
-    Returns None if the size is not offered or the picture cannot be read.
+    Return None if this size is not offered, or if the picture cannot be read.
     """
     if file != MAXRES and file not in _BY_FILE:
         return None
@@ -59,7 +62,7 @@ def render(picture: bytes, file: str) -> bytes | None:
 
 @lru_cache(maxsize=1)
 def missing() -> bytes:
-    """Return the grey 120x90 placeholder JPEG that YouTube sends with a 404."""
+    """Return a grey JPEG of 120x90 pixels, like the placeholder that YouTube sends with status 404."""
     pixels = np.full((90, 120, 3), 204, np.uint8)
     cv2.rectangle(pixels, (35, 27), (85, 63), (236, 236, 236), -1)
     cv2.fillPoly(pixels, [np.array([[53, 35], [53, 55], [71, 45]], np.int32)], (160, 160, 160), cv2.LINE_AA)
@@ -71,7 +74,7 @@ def _is_wide(width: int, height: int) -> bool:
 
 
 def _crop(pixels: Any, width: int, height: int) -> Any:
-    """Scale the picture to fill the frame and crop the excess equally on both sides."""
+    """Scale the picture until it fills the frame. Crop what is too much, equally on both sides."""
     scale = max(width / pixels.shape[1], height / pixels.shape[0])
     large = _resize(pixels, max(width, round(pixels.shape[1] * scale)), max(height, round(pixels.shape[0] * scale)))
     top, left = (large.shape[0] - height) // 2, (large.shape[1] - width) // 2

@@ -1,4 +1,4 @@
-"""The embedded player of a video. Only here does the API reveal the aspect ratio of a video."""
+"""The embedded player of a video. Its size is the only part of the API that shows the aspect ratio of a video."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from demo.errors import Json
 
 @dataclass(frozen=True)
 class Box:
-    """The largest allowed size of an embedded player, in pixels; None means no limit."""
+    """The largest size of an embedded player, in pixels. None stands for no limit."""
 
     width: int | None = None
     height: int | None = None
 
     def fit(self, ratio: float) -> tuple[int, int] | None:
-        """Return width and height of the largest player in the box, or None for a box without limits.
+        """Return the width and height of the largest player in the box, or None if the box has no limits.
 
         `ratio` is the player's width over height.
         """
@@ -25,9 +25,9 @@ class Box:
 
 
 def player(video: CatalogueVideo, box: Box) -> Json:
-    """Return the part `player` of a video.
+    """Return the part `player` of a video resource.
 
-    It states its size only if the box has a limit and the aspect ratio of the video is known.
+    The part gives the size of the player only if `box` has a limit and the aspect ratio of the video is known.
     """
     size = box.fit(video.aspect_ratio) if video.aspect_ratio else None
     width, height = size or (480, 270)

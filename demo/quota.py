@@ -1,4 +1,4 @@
-"""The three daily quotas of an API project and the calls charged to them."""
+"""The three daily quotas of an API project, and the calls that are charged to each."""
 
 import threading
 from collections import Counter
@@ -8,10 +8,16 @@ from demo.clock import Clock
 from demo.errors import ApiError, rate_details
 
 QuotaStyle = Literal["403", "429"]
-"""The error for a spent quota: 403 `quotaExceeded` (the older format) or 429 RESOURCE_EXHAUSTED (the newer one)."""
+"""The format of the error for a spent quota.
+
+"403" is the older format, with the reason `quotaExceeded`. "429" is the newer one, with the status RESOURCE_EXHAUSTED.
+"""
 
 BUCKETS = ("units", "searches", "stats")
-"""search.list is charged to `searches`, videos.batchGetStats to `stats`, every other call to `units`. A call costs 1."""
+"""The names of the three quotas. Each call costs 1.
+
+search.list is charged to `searches`, videos.batchGetStats to `stats`, and every other call to `units`.
+"""
 
 _BUCKETS_BY_ENDPOINT = {"search": "searches", "videos:batchGetStats": "stats"}
 _LIMIT_NAMES = {
@@ -26,10 +32,11 @@ _EXCEEDED = (
 
 
 class QuotaOptions(TypedDict, total=False):
-    """The limits of an API project: calls per day, None or absent for unlimited, and the error for a spent quota.
+    """The limits of an API project in calls per day, and the format of the error for a spent quota.
 
-    `daily_searches` limits search.list, `daily_stats` videos.batchGetStats, and `daily_units` all other calls. YouTube's own
-    defaults are 100, 10,000 and 10,000. `quota_style` is "403" by default.
+    `daily_searches` limits search.list, `daily_stats` limits videos.batchGetStats, and `daily_units` limits all other
+    calls. A limit that is None or absent allows any number of calls. YouTube's own limits are 100, 10,000 and 10,000,
+    in this order. `quota_style` is "403" by default.
     """
 
     daily_units: int | None
@@ -39,13 +46,13 @@ class QuotaOptions(TypedDict, total=False):
 
 
 class Quota:
-    """Counts calls by bucket. The count of today restarts at midnight in Los Angeles.
+    """A counter of the calls that are charged to each bucket. The count of today restarts at midnight in Los Angeles.
 
-    `limits` holds the calls per day by bucket, None for unlimited, and may be changed at any time.
+    `limits` holds the calls per day by bucket. None allows any number of calls. `limits` may be changed at any time.
 
     Args:
-        clock: its days are the days of the quotas.
-        options: the limits and the error for a spent quota.
+        clock: the clock that says which day it is.
+        options: the limits, and the format of the error for a spent quota.
     """
 
     def __init__(self, clock: Clock, options: QuotaOptions) -> None:
@@ -75,7 +82,7 @@ class Quota:
             return dict(self._today)
 
     def spend(self, endpoint: str) -> None:
-        """Charge one call. If its bucket is spent, raise ApiError and charge nothing."""
+        """Charge one call to the bucket of its endpoint. If the bucket is spent, raise ApiError and charge nothing."""
         bucket = _BUCKETS_BY_ENDPOINT.get(endpoint, "units")
         with self._lock:
             self._start_new_day()

@@ -1,7 +1,8 @@
-"""The parts of the YouTube Reporting API v1 that deliver an owner's click-through rates, and the OAuth token endpoint.
+"""The endpoints of the YouTube Reporting API v1 with which an owner gets click-through rates, and OAuth tokens.
 
-A client sends a refresh token to `POST /token`, creates a job for the reach report, lists the job's reports and downloads
-them as CSV. Every job lists all reports of the emulator.
+A client sends a refresh token to `POST /token`, and gets an access token. It creates a job for the reach report, which
+holds click-through rates. It then lists the reports of the job, and downloads them as CSV. Here every job lists all
+reports of the emulator.
 """
 
 import csv
@@ -23,21 +24,23 @@ REPORTING = ("token", "jobs", "reports", "download")
 """The names of the endpoints."""
 
 REACH = "channel_reach_basic_a1"
-"""The only report type that is offered."""
+"""The report type that has click-through rates. The emulator offers no other type."""
 
 COLUMNS = ("date", "channel_id", "video_id", "video_thumbnail_impressions", "video_thumbnail_impressions_ctr")
-"""The columns of a report. `date` is YYYYMMDD, and the click-through rate (`..._ctr`) is a fraction."""
+"""The columns of a report. `date` has the format YYYYMMDD. The last column is the click-through rate, a fraction."""
 
 _SCOPE = "https://www.googleapis.com/auth/yt-analytics.readonly"
 _TOKEN_LIFETIME = timedelta(seconds=3599)
-_PAGE_SIZE = 50  # reports on a page, by default
+_PAGE_SIZE = 50
+"""The number of reports on a page, if the client does not ask for another one."""
 
 
 @dataclass(frozen=True)
 class ReachReport:
-    """A report as CSV text, from the start of the day `start` to the start of the day `end`, in Los Angeles.
+    """A report as CSV text. It covers the time from the start of the day `start` to the start of the day `end`.
 
-    `created` is the moment of creation; None means the end of the report's time span.
+    Days are those of Los Angeles. `created` is the time at which the report was created. None stands for the end of the
+    time that the report covers.
     """
 
     start: date
@@ -47,12 +50,15 @@ class ReachReport:
 
     @property
     def created_at(self) -> datetime:
-        """The moment of creation."""
+        """The time at which the report was created."""
         return self.created or _midnight(self.end)
 
 
 def reach_csv(rows: Iterable[tuple[date, str, str, int, float]]) -> str:
-    """Return the CSV text of rows of day, channel id, video id, impressions and click-through rate (a fraction)."""
+    """Return rows as CSV text with a header.
+
+    A row has the day, the channel id, the video id, the impressions, and the click-through rate as a fraction.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -61,7 +67,7 @@ def reach_csv(rows: Iterable[tuple[date, str, str, int, float]]) -> str:
 
 
 class _RefusedError(Exception):
-    """An error of the Reporting API with its HTTP status."""
+    """An error that the Reporting API answers with, and its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -69,19 +75,20 @@ class _RefusedError(Exception):
 
 
 class Reporting:
-    """Answers requests for tokens, jobs and reports.
+    """The endpoints for tokens, jobs and reports.
 
     Args:
-        clock: decides when tokens expire.
-        base: the start of the download addresses, such as `http://127.0.0.1:8090`.
-        refresh_token: the only refresh token that is accepted; None accepts any token that is not empty.
+        clock: the clock by which access tokens expire.
+        base: the start of the addresses of downloads, such as `http://127.0.0.1:8090`.
+        refresh_token: the only refresh token that is accepted. None accepts any token that is not empty.
     """
 
     def __init__(self, clock: Clock, base: str, refresh_token: str | None) -> None:
         self._clock = clock
         self._base = base
         self._refresh_token = refresh_token
-        self._tokens: dict[str, datetime] = {}  # expiry time by access token
+        self._tokens: dict[str, datetime] = {}
+        """The time at which each access token expires."""
         self._jobs: dict[str, Json] = {}
         self._lock = threading.Lock()
 

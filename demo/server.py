@@ -1,4 +1,4 @@
-"""The HTTP/1.1 server of the emulator, with keep-alive and one thread per connection."""
+"""The HTTP/1.1 server of the emulator. It keeps connections alive, and has a thread for each connection."""
 
 import socket
 import sys
@@ -14,7 +14,7 @@ _LARGEST_BODY = 1 << 20  # bytes
 
 
 class Site(Protocol):
-    """What a `Server` serves: it answers requests and states the date."""
+    """The interface of the objects that a `Server` serves. Such an object answers requests, and gives the date."""
 
     @property
     def date(self) -> str: ...
@@ -23,7 +23,7 @@ class Site(Protocol):
 
 
 class Server(ThreadingHTTPServer):
-    """A server on 127.0.0.1; port 0 chooses a free port."""
+    """A server on 127.0.0.1. The port 0 chooses a free port."""
 
     daemon_threads = True
     block_on_close = False
@@ -35,7 +35,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer.server_bind looks up the host name in the DNS, which takes seconds without a network.
+        # HTTPServer.server_bind looks up the host name in the DNS. Without a network, this takes seconds.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
 
@@ -48,7 +48,8 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):  # a client may disconnect at any time
+        # A client may disconnect at any time. This is not worth a message.
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
     def hang_up(self) -> None:
@@ -57,18 +58,20 @@ class Server(ThreadingHTTPServer):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # the client has already closed it
+                continue  # The client has already closed this connection.
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Translates between HTTP and the objects `Request` and `Reply`."""
+    """A translator between HTTP and the objects `Request` and `Reply`."""
 
     server: Server
     protocol_version = "HTTP/1.1"
     server_version = "thumblab-demo"
     sys_version = ""
     timeout = 60
-    wbufsize = -1  # send head and body in one piece: separate pieces would wait for an acknowledgement
+    # The buffer joins the head and the body of an answer. If they were sent separately, the body would wait for an
+    # acknowledgement of the head.
+    wbufsize = -1
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
@@ -76,10 +79,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(Request("GET", unquote(url.path), parse_qs(url.query), self.headers))
 
     def do_POST(self) -> None:
-        """Serve a POST. With the header `X-HTTP-Method-Override: GET` it is a query that is too long for a URL."""
+        """Serve a POST.
+
+        With the header `X-HTTP-Method-Override: GET`, the body is a query that is too long for a URL.
+        """
         length = self.headers.get("Content-Length") or ""
         if not length.isascii() or not length.isdigit() or int(length) > _LARGEST_BODY:
-            self.close_connection = True  # the body stays unread, so the next request could not be parsed
+            # The body stays unread, so a next request on this connection could not be parsed.
+            self.close_connection = True
             self._send(
                 error_reply(ApiError(411, "contentLengthRequired", "A form of at most 1 MiB is needed.", "global"))
             )
@@ -115,4 +122,4 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.site.date
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Print nothing; `Emulator.counts` counts the requests."""
+        """Print nothing, because `Emulator.counts` counts the requests."""

@@ -1,7 +1,7 @@
-"""The JSON of the YouTube Data API v3: resources and their parts.
+"""Write the JSON resources of the YouTube Data API v3 and their parts.
 
-Formats follow the public reference and recorded answers: counts are strings, durations are ISO 8601, and titles are
-HTML-escaped in search results but not in videos.
+The formats follow YouTube's public reference and recorded answers. Counts are strings, and durations are in ISO 8601.
+Titles are HTML-escaped in search results, but not in videos.
 """
 
 import base64
@@ -18,11 +18,11 @@ from demo.world import World
 
 
 class Wire:
-    """Writes a world's videos and channels as JSON resources.
+    """A writer of videos and channels as JSON resources.
 
     Args:
         world: the videos and channels.
-        base: the start of the picture addresses, such as `http://127.0.0.1:8090`.
+        base: the start of the addresses of pictures, such as `http://127.0.0.1:8090`.
     """
 
     def __init__(self, world: World, base: str) -> None:
@@ -30,12 +30,15 @@ class Wire:
         self._base = base
 
     def video(self, video: CatalogueVideo, parts: Collection[str], box: Box) -> Json:
-        """Return a `youtube#video` with those of the requested parts that the catalogue can fill."""
+        """Return a `youtube#video` with the requested parts. Parts that the catalogue cannot fill are left out."""
         item = _resource("youtube#video", video.video_id, parts, _VIDEO_PARTS, video, self)
         return item | ({"player": player(video, box)} if "player" in parts else {})
 
     def video_stats(self, video: CatalogueVideo, parts: Collection[str]) -> Json:
-        """Return a `youtube#videoStats`. It writes durations like `google.protobuf.Duration`, such as `61s`."""
+        """Return a `youtube#videoStats` with the requested parts.
+
+        Its durations have the format of `google.protobuf.Duration`, such as `61s`.
+        """
         item = _resource("youtube#videoStats", video.video_id, parts, {}, video, self)
         if "snippet" in parts:
             item["snippet"] = {"publishTime": iso_time(video.published_at)}
@@ -49,11 +52,14 @@ class Wire:
         return item
 
     def channel(self, channel: CatalogueChannel, parts: Collection[str]) -> Json:
-        """Return a `youtube#channel`."""
+        """Return a `youtube#channel` with the requested parts."""
         return _resource("youtube#channel", channel.channel_id, parts, _CHANNEL_PARTS, channel, self)
 
     def playlist_item(self, video: CatalogueVideo, position: int, parts: Collection[str]) -> Json:
-        """Return a `youtube#playlistItem` of the channel's uploads; a private video has neither its title nor its date."""
+        """Return a `youtube#playlistItem` for a video in the uploads of its channel, with the requested parts.
+
+        The item of a private video does not show the title of the video or `videoPublishedAt`.
+        """
         playlist = "UU" + video.channel_id[2:]
         private = self.world.is_private(video)
         item_id = base64.b64encode(f"{playlist}.{video.video_id}".encode()).decode()
@@ -77,7 +83,10 @@ class Wire:
         return item
 
     def search_result(self, video: CatalogueVideo) -> Json:
-        """Return a `youtube#searchResult`: title and channel title are HTML-escaped, with the three small thumbnails."""
+        """Return a `youtube#searchResult`.
+
+        Its titles of video and channel are HTML-escaped. It has only the three small thumbnails.
+        """
         snippet = self.snippet(video)
         for name in ("title", "channelTitle"):
             snippet[name] = html.escape(snippet[name]).replace("&#x27;", "&#39;")
@@ -94,7 +103,7 @@ class Wire:
         }
 
     def snippet(self, video: CatalogueVideo) -> Json:
-        """Return the fields that every snippet of a video has."""
+        """Return the fields that the `snippet` of a video has in every kind of resource."""
         sizes = offered_sizes(*self.world.image_size(video.video_id))
         return {
             "publishedAt": iso_time(video.published_at),
@@ -125,12 +134,15 @@ class Wire:
 
 
 def iso_time(moment: datetime) -> str:
-    """Return a moment in the API's format, such as `2026-11-20T12:00:00Z`."""
+    """Return a time in the format of the API, such as `2026-11-20T12:00:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def iso_duration(seconds: int) -> str:
-    """Return a duration in the API's format, such as `PT1H2M3S`: without units that are zero, `P0D` for 0 seconds."""
+    """Return a duration in the format of the API, such as `PT1H2M3S`. Units that are zero are left out.
+
+    The result for 0 seconds is `P0D`.
+    """
     days, rest = divmod(seconds, 86_400)
     units = [(rest // 3600, "H"), (rest % 3600 // 60, "M"), (rest % 60, "S")]
     time = "".join(f"{count}{unit}" for count, unit in units if count)
@@ -145,13 +157,13 @@ def _resource(
     subject: object,
     wire: Wire,
 ) -> Json:
-    """Return a resource with those of the requested parts for which there is a writer."""
+    """Return a resource with the requested parts. Parts that have no function in `writers` are left out."""
     item: Json = {"kind": kind, "etag": etag(item_id, *sorted(parts)), "id": item_id}
     return item | {part: writers[part](subject, wire) for part in writers if part in parts}
 
 
 def _duration_s(video: CatalogueVideo) -> int:
-    """Return the duration in seconds; 0 for a live or upcoming video."""
+    """Return the duration in seconds. A live or upcoming video has the duration 0."""
     return video.duration_s if video.broadcast == "none" else 0
 
 

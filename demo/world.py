@@ -1,4 +1,4 @@
-"""The public state of a catalogue at the clock's moment, after videos were removed, hidden or changed."""
+"""The public state of a catalogue at the time of the clock. Videos may have been removed, hidden or changed."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,10 @@ from demo.clock import Clock
 
 @dataclasses.dataclass(frozen=True)
 class _Thumbnail:
-    """A picture that replaces the catalogue's; `size` is width and height in pixels, `since` the time of the change."""
+    """A picture that replaces the picture of a video in the catalogue.
+
+    `size` is the width and height in pixels, and `since` is the time of the change.
+    """
 
     jpeg: bytes
     size: tuple[int, int]
@@ -24,28 +27,30 @@ class _Thumbnail:
 
 
 class World:
-    """A catalogue, a clock and the changes made to the videos. Every query returns the present state.
+    """A catalogue together with a clock and the changes to its videos. Every query returns the present state.
 
     The methods that change a video or a channel raise KeyError for an unknown id.
 
     Args:
-        source: the videos as they were observed.
-        clock: states the present moment.
+        source: the catalogue with the videos as they were observed.
+        clock: the clock that gives the present time.
     """
 
     def __init__(self, source: Source, clock: Clock) -> None:
         self._source = source
         self._clock = clock
         self._removed: set[str] = set()
-        self._removed_at: dict[str, list[int]] = {}  # by channel: sorted positions in its uploads
-        self._private: dict[str, set[str]] = {}  # ids of private videos by channel
+        self._removed_at: dict[str, list[int]] = {}
+        """For each channel, the sorted positions of its removed videos in its uploads."""
+        self._private: dict[str, set[str]] = {}
+        """For each channel, the ids of its private videos."""
         self._closed: set[str] = set()
         self._titles: dict[str, str] = {}
         self._thumbnails: dict[str, _Thumbnail] = {}
         self._lock = threading.Lock()
 
     def remove(self, video_id: str) -> None:
-        """Remove a video from every answer."""
+        """Delete a video. No later answer contains it."""
         video = self._existing(video_id)
         channel = self._source.channel(video.channel_id)
         assert channel is not None
@@ -56,21 +61,21 @@ class World:
                 insort(self._removed_at.setdefault(video.channel_id, []), channel.videos.index(video))
 
     def make_private(self, video_id: str) -> None:
-        """Hide a video everywhere except in its channel's uploads, which list it as a private video."""
+        """Hide a video everywhere except in the uploads of its channel. They list it as a private video."""
         video = self._existing(video_id)
         with self._lock:
             if video_id not in self._removed:
                 self._private.setdefault(video.channel_id, set()).add(video_id)
 
     def close_channel(self, channel_id: str) -> None:
-        """Remove a channel with its uploads and its videos."""
+        """Delete a channel with its uploads and its videos."""
         if self._source.channel(channel_id) is None:
             raise KeyError(channel_id)
         with self._lock:
             self._closed.add(channel_id)
 
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
-        """Replace the picture of a video. Raises OSError if the bytes are not a readable picture."""
+        """Replace the picture of a video. Raise OSError if the bytes are not a readable picture."""
         self._existing(video_id)
         with Image.open(io.BytesIO(jpeg)) as picture:
             size = picture.size
@@ -89,7 +94,7 @@ class World:
         return None if video is None or not self._public(video) else self._current(video)
 
     def videos(self, ids: Iterable[str]) -> list[CatalogueVideo]:
-        """Return the public videos among the ids, each once."""
+        """Return the videos with these ids that are public, each of them once."""
         return [video for video in map(self.video, dict.fromkeys(ids)) if video is not None]
 
     def channel(self, channel_id: str) -> CatalogueChannel | None:
@@ -97,18 +102,25 @@ class World:
         return None if channel_id in self._closed else self._source.channel(channel_id)
 
     def channel_by_handle(self, handle: str) -> CatalogueChannel | None:
-        """Return a channel by its handle, in any case and with or without @; None if it is unknown or closed."""
+        """Return the channel with a handle, or None if it is unknown or closed.
+
+        The handle may be in upper or lower case, and with or without @.
+        """
         channel = self._source.channel_by_handle(handle.removeprefix("@").casefold())
         return None if channel is None or channel.channel_id in self._closed else channel
 
     def uploads(self, channel: CatalogueChannel, start: int, stop: int) -> list[CatalogueVideo]:
-        """Return the uploads of a channel from position `start` to before `stop`, newest first, including private ones."""
+        """Return the uploads of a channel, the newest first, from position `start` to before `stop`.
+
+        Private videos are included.
+        """
         removed = list(self._removed_at.get(channel.channel_id, ()))
         if not removed:
             return [self._current(video) for video in channel.videos[start:stop]]
         uploads = []
         for position in range(start, min(stop, len(channel.videos) - len(removed))):
-            for removed_position in removed:  # sorted: each removed upload before a position shifts it by one
+            # `removed` is sorted. Each removed upload that lies before a position shifts this position by one.
+            for removed_position in removed:
                 position += removed_position <= position
             uploads.append(self._current(channel.videos[position]))
         return uploads
@@ -134,7 +146,10 @@ class World:
         return self._source.channel_views(channel, self._clock.now)
 
     def search(self, query: Query, text: str | None = None) -> SearchResult:
-        """Return the public videos among the source's results. `text` must occur in the title, in any case."""
+        """Return the public videos among the results of the catalogue.
+
+        If `text` is given, it must be part of the title, in upper or lower case.
+        """
         result = self._source.search(query, self._clock.now)
         public = [self._current(video) for video in result.videos if self._public(video)]
         hidden = len(result.videos) - len(public)
@@ -156,12 +171,15 @@ class World:
         return self._source.image(video_id) if changed is None else changed.jpeg
 
     def image_size(self, video_id: str) -> tuple[int, int]:
-        """Return width and height of a picture in pixels."""
+        """Return the width and height of a picture in pixels."""
         changed = self._thumbnails.get(video_id)
         return self._source.image_size(video_id) if changed is None else changed.size
 
     def image_version(self, video: CatalogueVideo) -> tuple[str, datetime]:
-        """Return a name that changes with the picture, and the time since when it is the picture."""
+        """Return a name for the present picture of a video, and the time since when the video has this picture.
+
+        Another picture has another name.
+        """
         changed = self._thumbnails.get(video.video_id)
         if changed is None:
             return "first", video.published_at

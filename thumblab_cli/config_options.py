@@ -1,4 +1,4 @@
-"""Command-line options from the fields of a dataclass, with their names, types and defaults."""
+"""Make command-line options from the fields of a dataclass, with the names, types and defaults of the fields."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -10,9 +10,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def options_of(config: type[Any], help_texts: Mapping[str, str]) -> Callable[[Function], Function]:
-    """Return a decorator that adds an option for each field in `help_texts`. The command gets them as keywords.
+    """Return a decorator that adds an option to a command for each field in `help_texts`.
 
-    Numbers must be at least 0, `epochs` at least 1.
+    The command gets the values as keyword arguments. `epochs` must be at least 1, and every other number at least 0.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     types = get_type_hints(config)

@@ -1,4 +1,4 @@
-"""The `thumblab` command. The module of a subcommand is imported when it runs, so that `--help` answers at once."""
+"""The `thumblab` command. It imports the module of a subcommand only when it needs it, so that `--help` is fast."""
 
 import importlib
 import io
@@ -48,16 +48,17 @@ COMMANDS = {
     "db": ("db", "Start, stop and migrate the database."),
     "key": ("key", "Print the API key of the scoring service."),
 }
-"""For the name of each subcommand: its module in `thumblab_cli.commands`, and its help in one line."""
+"""The subcommands by name. Each has its module in `thumblab_cli.commands`, and a help text of one line."""
 
 _RESUMED = {"demo", "import", "refresh", "train", "fine-tune"}
-"""Subcommands that, run again after they were stopped, do only what is left."""
+"""The subcommands that, when they are run again after a stop, continue where they were stopped."""
 
 
 class LazyGroup(click.Group):
-    """A group with the subcommands of `COMMANDS`. A LabError becomes one line on stderr, and exit status 1.
+    """A click group with the subcommands of `COMMANDS`, which imports the module of a subcommand only when it needs it.
 
-    Ctrl-C becomes one line too, and exit status 130.
+    A LabError prints one line on stderr and ends the command with exit status 1. Ctrl-C prints one line on stderr and
+    ends the command with exit status 130.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -88,7 +89,10 @@ class LazyGroup(click.Group):
 
 
 def _other_lab(ctx: click.Context, error: NoServedModelError) -> str:
-    """Return half a sentence on a related lab that runs now, and how the subcommand uses it; empty where none runs."""
+    """Return the end of an error message that names another lab which runs now, and says how to use that lab.
+
+    Return an empty text if no other lab runs.
+    """
     from thumblab_cli.servers.running_services import running_related_lab
 
     command = cli.get_command(ctx, ctx.invoked_subcommand or "")
@@ -122,7 +126,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
-        # Titles and file names may contain any character. Replace those that the terminal cannot show.
+        # Titles and file names may contain any character. Characters that the terminal cannot show are replaced.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     cli(prog_name="thumblab")

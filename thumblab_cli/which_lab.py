@@ -1,4 +1,4 @@
-"""Which lab a command works on: the user's own, or with `--demo` the demo's."""
+"""Choose the lab that a command works on. It is the user's own lab, or with `--demo` the demo's lab."""
 
 import functools
 import hashlib
@@ -14,9 +14,9 @@ from thumblab_core.settings import Settings, settings
 
 
 def demo_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a command with `--demo` and `--catalogue`; it gets the settings of the chosen lab as `chosen`."""
+    """Add `--demo` and `--catalogue` to a command. The command gets the settings of the chosen lab as `chosen`."""
 
-    @click.option("--demo", is_flag=True, help="Use the demo's lab, the one of `thumblab up --demo`.")
+    @click.option("--demo", is_flag=True, help="Use the demo's lab, which `thumblab up --demo` runs.")
     @click.option(
         "--catalogue",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -30,16 +30,17 @@ def demo_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def lab_settings(demo: bool, catalogue: Path | None) -> Settings:
-    """Return the settings of the lab that `--demo` and `--catalogue` name. Raises LabError for a catalogue without demo."""
+    """Return the settings of the lab that the options choose. Raise LabError for `--catalogue` without `--demo`."""
     if catalogue is not None and not demo:
-        raise LabError("--catalogue goes with --demo; `thumblab import` reads a catalogue of your own")
+        raise LabError("--catalogue needs --demo; to use a catalogue in your own lab, run `thumblab import`")
     return demo_settings(catalogue) if demo else settings()
 
 
 def demo_settings(catalogue: Path | None) -> Settings:
-    """Return the settings of the demo's lab, or of the demo's lab of a catalogue, for commands that collect nothing.
+    """Return the settings of the demo's lab, for commands that do not collect videos.
 
-    Its data folder and embedded database are its own, so the demo never touches the user's library.
+    The demo has one lab for the synthetic catalogue, and one for each catalogue that a user names. Each has its own
+    data folder and embedded database, so the demo never changes the user's own lab.
     """
     from thumblab_core.model_files import face_model
 
@@ -48,10 +49,10 @@ def demo_settings(catalogue: Path | None) -> Settings:
     if catalogue is not None:
         name = f"demo-{hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]}"
     changes = {
-        # Only the environment chooses the demo's service and encoder: `.env` is for the user's own lab.
+        # The service and the encoder of the demo are read only from the environment. `.env` is for the user's own lab.
         "serving_url": os.environ.get("THUMBLAB_SERVING_URL") or None,
         "image_encoder": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
-        # A model file that was pulled into the user's lab serves the demo too.
+        # The demo also uses the face model that the user's own lab uses.
         "face_model": face_model(own),
     }
     return own.in_folder(own.data_dir.resolve() / name).model_copy(update=changes)

@@ -1,4 +1,4 @@
-"""Catalogues held in memory, and the reader of a catalogue folder."""
+"""Catalogues that are held in memory, and the function that reads a catalogue from a folder."""
 
 import base64
 import csv
@@ -16,7 +16,7 @@ from thumblab_core.niches import Niche
 
 
 class Catalogue(Source):
-    """A catalogue in memory, with `videos` and `channels` in dictionaries by id.
+    """A catalogue in memory. The dictionaries `videos` and `channels` hold its videos and channels by id.
 
     Args:
         videos: all videos, with distinct ids.
@@ -76,13 +76,14 @@ class Catalogue(Source):
 
 
 class FolderCatalogue(Catalogue):
-    """A catalogue from a folder. Pictures are read on request.
+    """A catalogue from a folder. A picture is read only when it is requested.
 
     Args:
         videos: all videos, with distinct ids.
         observed_at: the time of the view counts (UTC).
-        images: path, and width and height in pixels, of each picture by video id.
-        skipped: the number of rows left out: unreadable fields, an unknown niche, a repeated id or a missing picture.
+        images: the path of each picture, and its width and height in pixels, by video id.
+        skipped: the number of rows that were left out. The reasons are unreadable fields, an unknown niche, a repeated
+            id, and a missing or unreadable picture.
     """
 
     def __init__(
@@ -104,12 +105,12 @@ class FolderCatalogue(Catalogue):
 
 
 def newest_first(videos: Iterable[CatalogueVideo]) -> list[CatalogueVideo]:
-    """Return videos sorted by publication time, latest first; ids decide ties."""
+    """Return videos sorted by publication time, the latest first. Videos of the same time are sorted by id."""
     return sorted(videos, key=lambda video: (-video.published_at.timestamp(), video.video_id))
 
 
 def channel_id_of(name: str) -> str:
-    """Return the channel id of a name, always the same, in YouTube's format: `UC` and 22 URL-safe characters."""
+    """Return a channel id in YouTube's format, `UC` and 22 URL-safe characters. A name always gives the same id."""
     digest = hashlib.sha256(f"channel:{name}".encode()).digest()
     return "UC" + base64.urlsafe_b64encode(digest).decode()[:22]
 
@@ -117,8 +118,8 @@ def channel_id_of(name: str) -> str:
 def read_catalogue(folder: Path) -> FolderCatalogue:
     """Read `videos.csv` and the headers of the pictures that it names.
 
-    Invalid rows are skipped and counted. `observed_at` of the catalogue is the latest one of the valid rows. A publication
-    date without a time means midnight UTC.
+    Invalid rows are skipped and counted. The `observed_at` of the catalogue is the latest `observed_at` of the valid
+    rows. A publication date without a time means midnight UTC.
 
     Raises:
         LabError: `videos.csv` is missing or has no valid row.
@@ -138,7 +139,7 @@ def read_catalogue(folder: Path) -> FolderCatalogue:
                     raise ValueError("repeated id")
                 path = folder / row["image"]
                 with Image.open(path) as picture:
-                    if picture.format not in ("JPEG", "MPO"):  # MPO: a JPEG with a second picture, from phones
+                    if picture.format not in ("JPEG", "MPO"):  # Some phones write MPO, a JPEG with a second picture.
                         raise ValueError("not a JPEG")
                     images[video.video_id] = (path, picture.size)
             except (KeyError, TypeError, ValueError, OverflowError, OSError, UnidentifiedImageError, csv.Error):
@@ -165,7 +166,9 @@ def _video(row: dict[str, str]) -> tuple[CatalogueVideo, datetime]:
         published_at=_utc(row["published_on"]),
         duration_s=duration_s,
         tags=tuple(tag.strip() for tag in (row["tags"] or "").split(",") if tag.strip()),
-        aspect_ratio=None,  # unknown: there is no such column, and a Short may have a wide thumbnail
+        # The table has no column for the aspect ratio of a video. The thumbnail does not tell it either, because a
+        # Short may have a wide thumbnail.
+        aspect_ratio=None,
     )
     return video, _utc(row["observed_at"])
 

@@ -1,7 +1,8 @@
 """Draw a thumbnail from six standardised attributes and random variation.
 
-Only the attributes affect views, so each one changes something large and plain: areas, colours, edges. The random variation
-hides little of them: the catalogue tests whether the lab finds a visible signal, not how well an encoder sees.
+Only the attributes affect views. So each attribute changes something that is large and easy to see, such as an area, a
+colour or an edge. The random variation hides little of the attributes. The catalogue tests whether the lab finds a
+visible signal, and not how well an encoder sees.
 """
 
 import threading
@@ -19,30 +20,34 @@ from demo.catalogues.motifs import HEIGHT, MOTIFS, WIDTH, Canvas, Colour, lit, r
 JPEG_QUALITY = 88
 
 ATTRIBUTES = ("subject_size", "warmth", "saturation", "contrast", "calm", "text_size")
-"""The planted attributes, in the order of every attribute vector: head radius, blue to orange, grey to vivid, dark
-background behind a bright subject, few clutter shapes, height of the letters.
+"""The planted attributes, in the order in which every attribute vector holds them.
 
-Each is standard normal over the videos of a channel.
+A larger value of an attribute has this effect, in the same order: the head is larger; blue turns to orange; grey turns
+to vivid colours; the background is darker behind a brighter subject; there are fewer clutter shapes; the letters are
+higher.
+
+Each attribute is standard normal over the videos of a channel.
 """
 
-_LIMIT = 2.5  # attributes are clipped to +-2.5: beyond it a head would fill the frame
+_LIMIT = 2.5
+"""The largest absolute value of an attribute in a drawing. With a larger value, a head would fill the picture."""
 
 _SKINS = ((250, 214, 186), (238, 190, 152), (214, 158, 116), (176, 118, 82), (124, 80, 56))
 _HAIRS = ((38, 28, 26), (74, 46, 30), (128, 84, 44), (206, 168, 98), (150, 62, 34), (112, 112, 118))
 INKS = ((255, 255, 255), (255, 226, 40), (255, 255, 255), (120, 240, 255))
-"""Colours of the large text."""
+"""The colours of the large text."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """What the thumbnails of one channel share.
+    """The properties that all thumbnails of a channel share.
 
     Args:
         hue: the channel's colour as an angle on the colour wheel, in radians.
-        motif: the niche's clutter shape, a key of `motifs.MOTIFS`.
-        subject_right: whether the subject is on the right, in 95% of the pictures.
-        rays: whether the background has a sunburst.
-        ink: colour of the large text.
+        motif: the clutter shape of the niche, a key of `motifs.MOTIFS`.
+        subject_right: whether the person is usually on the right. 5 % of the pictures have the other side.
+        rays: whether the background has rays like a sunburst.
+        ink: the colour of the large text.
     """
 
     hue: float
@@ -56,10 +61,10 @@ def draw(attributes: npt.NDArray[np.float64], style: Style, words: tuple[str, st
     """Return a drawn thumbnail as a 640x360 JPEG.
 
     Args:
-        attributes: float64 (6,), standardised, in the order of `ATTRIBUTES`.
-        style: what the channel's pictures share.
-        words: two lines of large text. Their height is an attribute, their wording has no effect.
-        rng: source of the random variation: pose, skin, hair, clothes, clutter, shades.
+        attributes: the standardised attributes in the order of `ATTRIBUTES`, float64 (6,).
+        style: the properties that the channel's pictures share.
+        words: two lines of large text. Their height is an attribute. Their wording does not affect views.
+        rng: the source of the random variation, such as pose, skin, hair, clothes, clutter and shades.
     """
     size, warmth, saturation, contrast, calm, text = np.clip(attributes, -_LIMIT, _LIMIT) / _LIMIT
     paint = _Paint(style.hue + float(rng.normal(0, 0.12)), float(warmth), float(saturation))
@@ -85,14 +90,17 @@ def draw(attributes: npt.NDArray[np.float64], style: Style, words: tuple[str, st
 
 
 def _grade(canvas: Canvas, warmth: float) -> Canvas:
-    """Return the canvas with red scaled up and blue scaled down by `warmth` (-1 to 1; negative is cold)."""
+    """Return the canvas with more red and less blue if `warmth` is positive, and the reverse if it is negative.
+
+    `warmth` is from -1 to 1.
+    """
     steps = np.arange(256)[None, :, None] * np.array([1.0 + 0.16 * warmth, 1.0, 1.0 - 0.22 * warmth])
     graded: Canvas = cv2.LUT(canvas, steps.clip(0, 255).astype(np.uint8))
     return graded
 
 
 class _Paint:
-    """A mixer of colours of a given luminance. Saturation scales the chroma; warmth shifts blue towards orange."""
+    """A mixer of colours of a given luminance. `saturation` scales the chroma. `warmth` shifts blue to orange."""
 
     def __init__(self, hue: float, warmth: float, saturation: float) -> None:
         self.hue = hue
@@ -100,7 +108,7 @@ class _Paint:
         self.chroma = 50.0 * (1.0 + 0.75 * saturation)
 
     def colour(self, turn: float, luminance: float) -> Colour:
-        """Return the RGB colour at `turn` radians from the channel's hue."""
+        """Return the RGB colour whose hue is `turn` radians away from the channel's hue."""
         angle = self.hue + turn
         red = self.chroma * np.cos(angle) + 42 * self.warmth
         blue = self.chroma * np.cos(angle + 2.094) - 42 * self.warmth
@@ -118,7 +126,8 @@ def _background(paint: _Paint, ground: float, rng: np.random.Generator) -> Canva
         ],
         dtype=np.uint8,
     )
-    # Enlarging four corners and cropping the flat rim gives a smooth two-way gradient. Two steps are faster than one.
+    # The four corners are enlarged, and the flat rim is cropped. This gives a smooth gradient in both directions. Two
+    # enlargements are faster than one.
     small: Any = cv2.resize(np.ascontiguousarray(corners), (128, 72), interpolation=cv2.INTER_LINEAR)
     background: Canvas = cv2.resize(
         np.ascontiguousarray(small[18:54, 32:96]), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR
@@ -139,7 +148,7 @@ def _sunburst(canvas: Canvas, centre: tuple[float, float], rng: np.random.Genera
 def _subject(
     canvas: Canvas, centre: tuple[float, float], radius: float, paint: _Paint, gain: float, rng: np.random.Generator
 ) -> None:
-    """Draw head and shoulders with a white rim; `radius` is half the height of the head, in pixels."""
+    """Draw a head and shoulders with a white rim. `radius` is half the height of the head, in pixels."""
     x, y = centre
     skin = lit(_SKINS[int(rng.integers(len(_SKINS)))], 0.9 * gain)
     hair = lit(_HAIRS[int(rng.integers(len(_HAIRS)))], gain)
@@ -166,7 +175,7 @@ def _subject(
     white = (255, 255, 255)
     body((white, white, white), 5)
     body((shirt, hair, skin), 0)
-    oval(0, -0.72, 0.62, 0.34, hair)  # the fringe
+    oval(0, -0.72, 0.62, 0.34, hair)  # This oval is the fringe.
 
     gaze = float(rng.uniform(-0.05, 0.05))
     for eye in (-0.30, 0.30):
@@ -175,10 +184,10 @@ def _subject(
         oval(eye, -0.36, 0.19, 0.045, lit(hair, 0.9))
     oval(0, 0.16, 0.07, 0.12, lit(skin, 0.86))
     if rng.random() < 0.5:
-        oval(0, 0.53, 0.20, 0.22, (120, 26, 34))  # an open mouth
+        oval(0, 0.53, 0.20, 0.22, (120, 26, 34))  # These two ovals are an open mouth with teeth.
         oval(0, 0.42, 0.14, 0.06, white)
     else:
-        oval(0, 0.48, 0.32, 0.17, (160, 44, 52))  # a smile: an oval whose upper half is skin again
+        oval(0, 0.48, 0.32, 0.17, (160, 44, 52))  # A smile is an oval whose upper half is covered with skin.
         oval(0, 0.39, 0.36, 0.13, skin)
 
 
@@ -187,11 +196,11 @@ _font_lock = threading.Lock()
 
 @lru_cache(maxsize=2048)
 def _lettering(word: str, size: int, ink: Colour) -> tuple[Canvas, Canvas]:
-    """Return how much of the background a rimmed word keeps (255: all) and the colour that it adds.
+    """Return two arrays, uint8 (height, width, 3), with which a word with a dark rim is drawn on a background.
 
-    Both are uint8 (height, width, 3).
+    The background is multiplied by the first array divided by 255. The second array is the colour that is then added.
     """
-    with _font_lock:  # a FreeType face is not thread-safe
+    with _font_lock:  # A FreeType face is not thread-safe.
         font = ImageFont.load_default(size)
         rim, weight = max(2, size // 11), max(1, size // 34)
         left, top, right, bottom = font.getbbox(word, stroke_width=rim + weight)

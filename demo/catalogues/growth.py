@@ -1,4 +1,4 @@
-"""The growth of views with age: fast at first, nearly none after some weeks."""
+"""The growth of views with age. Views grow fast at first, and hardly at all after some weeks."""
 
 from datetime import datetime
 
@@ -7,16 +7,17 @@ from demo.catalogues.source import CatalogueVideo
 GROWTH_DAYS = 3.0
 """The age at which a video has half of its final views."""
 
-_YOUNGEST_DAYS = 1 / 1440  # one minute; at age 0 the share of views would be 0
+_YOUNGEST_DAYS = 1 / 1440
+"""The smallest age that is used, one minute. At age 0 a video would have no views, and `views_at` would divide by 0."""
 
 
 def growth(age_days: float) -> float:
-    """Return the share of its final views that a video has at an age: age / (age + `GROWTH_DAYS`)."""
+    """Return the share of its final views that a video has at an age. It is age / (age + `GROWTH_DAYS`)."""
     return age_days / (age_days + GROWTH_DAYS)
 
 
 def views_at(video: CatalogueVideo, observed_at: datetime, now: datetime) -> int:
-    """Return the views at `now` of a video that had `video.views` at `observed_at`, never fewer than `video.views`."""
+    """Return the views at `now` of a video that had `video.views` at `observed_at`. They are never fewer than these."""
     if now <= observed_at:
         return video.views
     age_observed, age_now = (

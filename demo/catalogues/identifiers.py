@@ -1,4 +1,4 @@
-"""Ids in YouTube's format that encode a number with a keyed permutation of 64 bits, so no table of ids is needed."""
+"""Ids in YouTube's format. An id encodes a number with a keyed permutation of 64 bits, so no table of ids is needed."""
 
 import base64
 import hashlib
@@ -9,10 +9,11 @@ _ROUNDS = 3
 
 
 class Permutation:
-    """A pseudorandom bijection of the numbers below 2^64; each key gives a different one.
+    """A pseudorandom bijection of the numbers below 2^64. Each key gives a different bijection.
 
-    Each round combines the high half with the low one by exclusive or (its own inverse), multiplies by an odd number (which
-    has an inverse modulo 2^64) and applies a mask by exclusive or.
+    Each round has three steps that can be inverted. It combines the high half with the low half by exclusive or, which
+    is its own inverse. It multiplies by an odd number, which has an inverse modulo 2^64. It combines the product with a
+    mask by exclusive or.
     """
 
     def __init__(self, key: str) -> None:
@@ -21,14 +22,14 @@ class Permutation:
         self._inverse_rounds = [(pow(factor, -1, 1 << 64), mask) for factor, mask in reversed(self._rounds)]
 
     def forward(self, number: int) -> int:
-        """Return the image of a number."""
+        """Return the number to which the bijection maps `number`."""
         for factor, mask in self._rounds:
             number ^= number >> 32
             number = (number * factor & _BITS) ^ mask
         return number ^ number >> 32
 
     def backward(self, number: int) -> int:
-        """Return the number whose image is `number`."""
+        """Return the number that `forward` maps to `number`."""
         number ^= number >> 32
         for factor, mask in self._inverse_rounds:
             number = (number ^ mask) * factor & _BITS
@@ -37,7 +38,7 @@ class Permutation:
 
 
 class VideoIds:
-    """Video ids of 11 URL-safe characters, one for each number."""
+    """The video ids of a catalogue. Each number has an id of 11 URL-safe characters."""
 
     def __init__(self, seed: int) -> None:
         self._permutation = Permutation(f"video:{seed}")
@@ -47,19 +48,19 @@ class VideoIds:
         return base64.urlsafe_b64encode(struct.pack(">Q", self._permutation.forward(index))).decode()[:11]
 
     def index(self, video_id: str) -> int | None:
-        """Return the number that an id encodes, or None if it is not a valid id.
+        """Return the number that an id encodes, or None if the id is not valid.
 
-        The number may be one that was never used, because nearly every text in the right format encodes a number.
+        There may be no video with this number, because nearly every text in the right format encodes a number.
         """
         raw = _decoded(video_id, 11)
         if raw is None:
             return None
         index = self._permutation.backward(int.from_bytes(raw, "big"))
-        return index if self.of(index) == video_id else None  # the last character has unused bits
+        return index if self.of(index) == video_id else None  # In a valid id, the unused bits at the end are 0.
 
 
 class ChannelIds:
-    """Channel ids of `UC` and 22 URL-safe characters, one for each number."""
+    """The channel ids of a catalogue. Each number has an id of `UC` and 22 URL-safe characters."""
 
     def __init__(self, seed: int) -> None:
         self._halves = Permutation(f"channel a:{seed}"), Permutation(f"channel b:{seed}")

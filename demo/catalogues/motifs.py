@@ -1,11 +1,11 @@
-"""The clutter shapes in the background of a thumbnail, one kind for each niche."""
+"""Draw the clutter shapes in the background of a thumbnail. Each niche has one kind of shape."""
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 WIDTH, HEIGHT = 640, 360
-"""Size of a drawn thumbnail in pixels."""
+"""The size of a drawn thumbnail in pixels."""
 
 Colour = tuple[int, int, int]
 Place = tuple[int, int]
@@ -13,7 +13,7 @@ Canvas = npt.NDArray[np.uint8]
 
 
 def rgb(red: float, green: float, blue: float) -> Colour:
-    """Return a colour, each channel clipped to 0..255 and truncated."""
+    """Return a colour of whole numbers. Each component is clipped to 0..255, and its fraction is dropped."""
     return tuple(int(min(255.0, max(0.0, value))) for value in (red, green, blue))  # type: ignore[return-value]
 
 
@@ -23,9 +23,10 @@ def lit(colour: Colour, gain: float) -> Colour:
 
 
 def spread(count: int, rng: np.random.Generator) -> list[Place]:
-    """Return `count` evenly spread places on the canvas: the R2 sequence of Roberts (2018) from a random start.
+    """Return `count` evenly spread places on the canvas.
 
-    Independent random places would overlap, so that the number of shapes would not be visible in the picture.
+    The places are the R2 sequence of Roberts (2018) from a random start. Shapes at independent random places would
+    overlap, and their number could not be seen in the picture.
     """
     start, step = rng.random(2), np.array([0.7548776662466927, 0.5698402909980532])
     points = (start + np.arange(count)[:, None] * step) % 1.0
@@ -95,4 +96,4 @@ MOTIFS = {
     "flower": _flower,
     "stripe": _stripe,
 }
-"""Drawing functions by name. Each draws one shape at a place on the canvas (uint8 RGB) in about the given colour."""
+"""The drawing functions by name. Each draws one shape on the canvas (uint8 RGB), in shades of the given colour."""

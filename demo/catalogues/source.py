@@ -12,16 +12,17 @@ Broadcast = Literal["none", "live", "upcoming"]
 Order = Literal["viewCount", "relevance", "date"]
 
 CATEGORY_OF: dict[str, str] = {niche.value: str(niche.category_id) for niche in Niche}
-"""YouTube's category id by niche."""
+"""The id of YouTube's video category for each niche."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueVideo:
     """A video as it was at the catalogue's `observed_at`. Times are UTC and views are lifetime totals.
 
-    `aspect_ratio` is width over height, or None if unknown. A live or upcoming video (`broadcast`) has no duration, whatever
-    `duration_s` is. `hidden_counts` hides views and likes from the public. `language` is the BCP-47 code that the owner
-    stated. `trainable` states who may train on the video: `all`, `none`, or parties by name.
+    `aspect_ratio` is width over height, or None if unknown. `broadcast` says whether the video is live or upcoming.
+    Such a video has no duration, whatever `duration_s` is. `hidden_counts` hides views and likes from the public.
+    `language` is the BCP-47 code that the owner stated. `trainable` says who may train models on the video. It holds
+    `all`, `none`, or the names of parties.
     """
 
     video_id: str
@@ -42,9 +43,9 @@ class CatalogueVideo:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueChannel:
-    """A channel and its videos, newest first. Videos of equal time are ordered by id, so that paging is stable.
+    """A channel and its videos, the newest first. Videos of the same time are sorted by id, so that paging is stable.
 
-    `handle` has no leading @. `videos` may be computed on access.
+    `handle` has no leading @. `videos` may be a sequence that computes a video only when it is accessed.
     """
 
     channel_id: str
@@ -56,13 +57,16 @@ class CatalogueChannel:
 
     @property
     def uploads_playlist(self) -> str:
-        """The id of the uploads playlist: YouTube replaces the `UC` of the channel id by `UU`."""
+        """The id of the playlist of uploads. As on YouTube, it is the channel id with `UU` in place of `UC`."""
         return "UU" + self.channel_id[2:]
 
 
 @dataclass(frozen=True)
 class Query:
-    """A search for videos published from `after` (inclusive) to `before` (exclusive). None omits a condition."""
+    """A search for videos. The value None leaves out a condition.
+
+    A video matches if it was published at `after` or later, and earlier than `before`.
+    """
 
     order: Order
     channel_id: str | None = None
@@ -73,16 +77,16 @@ class Query:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The first videos that match a query, in its order, and the `total` number of matches."""
+    """The result of a query. `videos` are the first matches in its order, and `total` is the number of all matches."""
 
     videos: Sequence[CatalogueVideo]
     total: int
 
 
 class Source(ABC):
-    """A catalogue: videos and channels by id, and pictures on request.
+    """A catalogue that the emulator can serve. It gives videos and channels by id, and pictures by video id.
 
-    `observed_at` is the time of the view counts (UTC). The emulator's clock starts there.
+    `observed_at` is the time of the view counts (UTC). The emulator's clock starts at this time.
     """
 
     observed_at: datetime
@@ -107,25 +111,25 @@ class Source(ABC):
 
     @abstractmethod
     def channel_by_handle(self, handle: str) -> CatalogueChannel | None:
-        """Return a channel by its handle, in lower case and without @, or None for an unknown handle."""
+        """Return the channel with a handle, or None for an unknown handle. `handle` is in lower case and has no @."""
 
     @abstractmethod
     def search(self, query: Query, now: datetime) -> SearchResult:
-        """Return the videos that match. Equal queries at an equal `now` return the same videos in the same order."""
+        """Return the videos that match. The same query at the same `now` returns the same videos in the same order."""
 
     @abstractmethod
     def image(self, video_id: str) -> bytes:
-        """Return a picture as JPEG bytes. Raises KeyError for an unknown id, OSError for an unreadable file."""
+        """Return a picture as JPEG bytes. Raise KeyError for an unknown id, and OSError for an unreadable file."""
 
     @abstractmethod
     def image_size(self, video_id: str) -> tuple[int, int]:
-        """Return width and height of `image(video_id)` in pixels, without drawing or reading the picture."""
+        """Return the width and height of `image(video_id)` in pixels. The picture is not drawn or read for this."""
 
     def views(self, video: CatalogueVideo, now: datetime) -> int:
-        """Return the views at `now`: `video.views` at `observed_at`, never fewer later."""
+        """Return the views of a video at `now`. At `observed_at` they are `video.views`, and they never shrink."""
         del now
         return video.views
 
     def channel_views(self, channel: CatalogueChannel, now: datetime) -> int:
-        """Return the views of a channel at `now`, never fewer later."""
+        """Return the views of a channel at `now`. They never shrink."""
         return sum(self.views(video, now) for video in channel.videos)

@@ -1,26 +1,27 @@
-"""A synthetic catalogue with drawn thumbnails. A known formula computes views from picture and title.
+"""A synthetic catalogue with drawn thumbnails. A known formula computes views from the picture and the title.
 
-**The planted relation.** Each video has a latent quality, standard normal within its channel,
+**The planted relation.** Each video has a hidden quality q, which is standard normal within its channel:
 
     q = sqrt(0.7) * picture + sqrt(0.3) * title
 
-`picture` is a weighted sum of the six standard normal attributes that `drawing.draw` turns into areas, colours and edges
-(`PICTURE_WEIGHTS`). `title` is a weighted sum of three standardised facts about the wording (`TITLE_WEIGHTS`). Then
+`picture` is a weighted sum of six standard normal attributes, with the weights `PICTURE_WEIGHTS`. `drawing.draw` turns
+the attributes into areas, colours and edges. `title` is a weighted sum of three standardised facts about the wording,
+with the weights `TITLE_WEIGHTS`. The views of the video follow from its quality:
 
     ln views = channel level + ln(age / (age + 3 days)) + SIGMA_Q * q + SIGMA_N * noise,    noise ~ N(0, 1)
 
-so in every channel views grow fast at first and hardly after some weeks.
+So in every channel views grow fast at first, and hardly at all after some weeks.
 
-**The ceiling.** Take two videos of a channel, with views corrected for age. The difference of their ln views and the
-difference of their q are jointly Gaussian with correlation rho = SIGMA_Q / sqrt(SIGMA_Q^2 + SIGMA_N^2), and two such
-variables have the same sign with probability 1/2 + arcsin(rho)/pi (Sheppard 1899). As arcsin(rho) =
-atan(SIGMA_Q / SIGMA_N), a ranker that knows q reaches
+**The ceiling.** Take two videos of a channel, and correct their views for age. The difference of their ln views and the
+difference of their q are jointly Gaussian, with the correlation rho = SIGMA_Q / sqrt(SIGMA_Q^2 + SIGMA_N^2). Two such
+variables have the same sign with the probability 1/2 + arcsin(rho) / pi (Sheppard 1899). arcsin(rho) equals
+atan(SIGMA_Q / SIGMA_N), so a ranker that knows q reaches
 
     AUC = 1/2 + atan(SIGMA_Q / SIGMA_N) / pi = 0.80
 
-and no ranker can do better from picture and title. The title facts are discrete, so q is only nearly Gaussian; the
-difference is far below the sampling error of a catalogue of this size. By the same formula the picture alone reaches
-1/2 + arcsin(sqrt(0.7) * rho)/pi = 0.74 and the title alone 0.65.
+No ranker can do better from the picture and the title. q is only nearly Gaussian, because the facts about the title are
+discrete. The effect on the AUC is far below the sampling error of a catalogue of this size. By the same formula, the
+picture alone reaches 1/2 + arcsin(sqrt(0.7) * rho) / pi = 0.74, and the title alone 0.65.
 """
 
 import base64
@@ -41,11 +42,14 @@ from demo.catalogues.titles import VOCABULARY, compose, title_facts
 from thumblab_core.niches import NICHES
 
 CLOCK = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-"""The time at which the synthetic and the vast catalogue are observed."""
+"""The time at which all videos of the synthetic and of the vast catalogue are observed."""
 
 SIGMA_Q = 0.62
 SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""Standard deviations of ln views within a channel, due to quality and to noise. They give a ceiling of 0.80."""
+"""`SIGMA_Q` and `SIGMA_N` are the standard deviations of ln views within a channel that quality and noise cause.
+
+With these two values, the best possible AUC is 0.80.
+"""
 
 PICTURE_SHARE = 0.7
 """The share of the variance of q that comes from the picture; the rest comes from the title."""
@@ -57,18 +61,25 @@ def _unit(*weights: float) -> npt.NDArray[np.float64]:
 
 
 PICTURE_WEIGHTS = _unit(0.50, 0.50, 0.30, 0.45, 0.25, 0.40)
-"""Weights of `drawing.ATTRIBUTES`, float64 (6,), a unit vector."""
+"""The weights of `drawing.ATTRIBUTES` in the picture's part of the quality, float64 (6,). They are a unit vector."""
 
 TITLE_WEIGHTS = _unit(0.60, 0.50, 0.60)
-"""Weights of `titles.FACTS`, float64 (3,), a unit vector."""
+"""The weights of `titles.FACTS` in the title's part of the quality, float64 (3,). They are a unit vector."""
 
 _CHANNELS_PER_NICHE = 6
-_FEWEST_VIDEOS = 20  # fewer give too few pairs to learn from, so a small catalogue has fewer channels
+_FEWEST_VIDEOS = 20
+"""The smallest number of videos in a channel, if the catalogue has enough videos.
+
+Fewer videos make too few pairs to learn from. A small catalogue therefore has fewer channels.
+"""
 
 
 @dataclass(frozen=True)
 class PlantedThumbnail:
-    """A candidate that is not in the catalogue: `image` is JPEG bytes, `quality` the planted q in standard deviations."""
+    """A thumbnail that is not in the catalogue, for a request to rank. `image` holds the bytes of a JPEG file.
+
+    `quality` is the planted q, in standard deviations.
+    """
 
     name: str
     image: bytes
@@ -78,7 +89,7 @@ class PlantedThumbnail:
 
 @dataclass(frozen=True)
 class _Drawing:
-    """The input of a drawing: key of the random generator, attributes, style of the channel, two lines of text."""
+    """The input of `drawing.draw` for one video. `key` determines the random generator."""
 
     key: str
     attributes: npt.NDArray[np.float64]
@@ -87,11 +98,11 @@ class _Drawing:
 
 
 class SyntheticCatalogue(Catalogue):
-    """A catalogue with known quality of each video; created by `synthetic_catalogue`.
+    """A catalogue in which the quality of each video is known. Use `synthetic_catalogue` to create one.
 
     Args:
-        videos: number of videos over all niches.
-        seed: the same seed gives the same catalogue in every process.
+        videos: the number of videos over all niches.
+        seed: the seed of all random numbers. The same seed gives the same catalogue in every process.
 
     Raises:
         ValueError: there are fewer videos than niches.
@@ -128,23 +139,29 @@ class SyntheticCatalogue(Catalogue):
         return views_at(video, self.observed_at, now)
 
     def planted_quality(self, video_id: str) -> float:
-        """Return q of a video, in standard deviations within its channel. Raises KeyError for an unknown id."""
+        """Return q of a video, in standard deviations within its channel. Raise KeyError for an unknown id."""
         return self._quality[video_id]
 
     def attributes(self, video_id: str) -> npt.NDArray[np.float64]:
-        """Return the attributes of a picture, float64 (6,), ordered as `ATTRIBUTES`. Raises KeyError for an unknown id."""
+        """Return the attributes of a picture, float64 (6,), in the order of `ATTRIBUTES`.
+
+        Raise KeyError for an unknown id.
+        """
         return self._drawings[video_id].attributes
 
     def planted_picture(self, video_id: str) -> float:
-        """Return the term `picture` of q, standard normal. Raises KeyError for an unknown id."""
+        """Return the standard normal term `picture` of q for a video. Raise KeyError for an unknown id."""
         return float(self._drawings[video_id].attributes @ PICTURE_WEIGHTS)
 
     def ceiling(self) -> float:
-        """Return the best possible AUC on age-corrected pairs of a channel: 1/2 + atan(SIGMA_Q / SIGMA_N) / pi."""
+        """Return the best possible AUC on pairs of a channel whose views are corrected for age.
+
+        It is 1/2 + atan(SIGMA_Q / SIGMA_N) / pi.
+        """
         return 0.5 + math.atan(SIGMA_Q / SIGMA_N) / math.pi
 
     def candidates(self, niche: str, seed: int) -> list[PlantedThumbnail]:
-        """Return three new thumbnails for one title, with planted quality 1.5, 0 and -1.5, in random order.
+        """Return three new thumbnails for one title in random order. Their planted qualities are 1.5, 0 and -1.5.
 
         Raises:
             ValueError: the niche is unknown.
@@ -160,7 +177,8 @@ class SyntheticCatalogue(Catalogue):
             picture = (float(quality) - math.sqrt(1 - PICTURE_SHARE) * self._title_part(title)) / math.sqrt(
                 PICTURE_SHARE
             )
-            # Half the usual spread keeps the shifted attributes within the drawable range.
+            # The attributes get only half of the usual spread. So they stay in the range that can be drawn, even after
+            # they are shifted to reach the quality.
             unshifted = 0.5 * rng.standard_normal(len(ATTRIBUTES))
             attributes = unshifted + (picture - unshifted @ PICTURE_WEIGHTS) * PICTURE_WEIGHTS
             image = draw(attributes, style, words, rng)
@@ -168,7 +186,11 @@ class SyntheticCatalogue(Catalogue):
         return candidates
 
     def _drafts(self, niche: str, name: str, count: int) -> list[CatalogueVideo]:
-        """Return the videos of a channel, all with the channel's level as views, and store the input of their drawings."""
+        """Return the videos of a channel. Store the input of their drawings.
+
+        The `views` of each returned video are the usual views of the channel, before quality, age and noise change
+        them.
+        """
         rng = _rng(self.seed, f"channel:{name}")
         style = _style(niche, rng)
         level = float(np.exp(rng.normal(11.0, 1.0)))
@@ -201,7 +223,7 @@ class SyntheticCatalogue(Catalogue):
         return drafts
 
     def _with_views(self, draft: CatalogueVideo) -> CatalogueVideo:
-        """Return the draft with the views that follow from its quality and age, and store its quality."""
+        """Return the draft with the views that follow from its quality, its age and noise. Store its quality."""
         quality = math.sqrt(PICTURE_SHARE) * self.planted_picture(draft.video_id)
         quality += math.sqrt(1 - PICTURE_SHARE) * self._title_part(draft.title)
         self._quality[draft.video_id] = quality
@@ -218,7 +240,7 @@ class SyntheticCatalogue(Catalogue):
 def synthetic_catalogue(videos: int = 1800, seed: int = 7) -> SyntheticCatalogue:
     """Return a catalogue of `videos` videos over all niches.
 
-    A niche has six channels, or fewer if six would have under 20 videos each.
+    Each niche has six channels. It has fewer channels if six channels would have less than 20 videos each.
     """
     return SyntheticCatalogue(videos, seed)
 
@@ -238,5 +260,5 @@ def _video_id(key: str) -> str:
 
 
 def _rng(seed: int, key: str) -> np.random.Generator:
-    """Return the random generator of a key, the same in every process."""
+    """Return the random generator for a key. It yields the same numbers in every process."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8]))

@@ -1,4 +1,4 @@
-"""Plausible titles by niche, and the three facts about a title that affect views."""
+"""Make plausible titles for each niche, and measure the three facts about a title that affect views."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ import numpy.typing as npt
 from thumblab_core.niches import Niche
 
 FACTS = ("starts_with_number", "is_short", "strong_word")
-"""The planted facts, in the order of `title_facts`: a leading number, few words, a strong word."""
+"""The three facts about a title that affect views, in the order of `title_facts`.
+
+The title starts with a number, it is short, or it has a strong word.
+"""
 
 STRONG_WORDS = ("Insane", "Shocking", "Incredible", "Ultimate", "Unbelievable", "Perfect", "Secret", "Terrifying")
 _NEUTRAL_WORDS = ("Common", "Usual", "Simple", "Recent", "Ordinary", "Quiet", "Typical", "Basic")
@@ -17,10 +20,10 @@ _NEUTRAL_WORDS = ("Common", "Usual", "Simple", "Recent", "Ordinary", "Quiet", "T
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words of a niche.
+    """The words of which the titles of a niche are made, and its clutter shape.
 
     Args:
-        motif: a key of `motifs.MOTIFS`.
+        motif: the clutter shape, a key of `motifs.MOTIFS`.
         channels: names of channels.
         plurals: nouns that follow a number.
         deeds: verbs that open a title.
@@ -143,7 +146,10 @@ VOCABULARY: dict[str, Vocabulary] = {
 
 
 def compose(niche: str, rng: np.random.Generator) -> str:
-    """Return a random title of 4 to 18 words. Half start with a number and, independently, half have a strong word."""
+    """Return a random title of 4 to 18 words.
+
+    Half of the titles start with a number. Independently of this, half of the titles have a strong word.
+    """
     words = VOCABULARY[niche]
 
     def pick(options: tuple[str, ...]) -> str:
@@ -154,12 +160,16 @@ def compose(niche: str, rng: np.random.Generator) -> str:
         title = f"{int(rng.integers(3, 31))} {adjective} {pick(words.plurals)} About {pick(words.topics)}"
     else:
         title = f"{pick(words.deeds)} {pick(words.topics)}: {adjective} {pick(words.plurals)}"
-    tails = int(rng.integers(0, 4))  # one bit for each of the two endings
+    tails = int(rng.integers(0, 4))  # Each of the two bits decides whether the title gets one of the two endings.
     return " ".join([title, *([pick(_HOW)] if tails & 1 else []), *([pick(_WHY)] if tails & 2 else [])])
 
 
 def title_facts(title: str) -> npt.NDArray[np.float64]:
-    """Return the facts of a title, float64 (3,) in the order of `FACTS`: 0 or 1, minus the number of words, 0 or 1."""
+    """Return the facts about a title in the order of `FACTS`, float64 (3,).
+
+    The first and the last fact are 0 or 1. The second fact is minus the number of words, so it is larger for a short
+    title.
+    """
     words = re.findall(r"\w+", title)
     return np.array(
         [title[:1].isdigit(), -len(title.split()), any(word in STRONG_WORDS for word in words)], dtype=np.float64

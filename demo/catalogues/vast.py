@@ -1,8 +1,12 @@
-"""A catalogue of any size whose videos are computed on request, each from the seed and its number.
+"""A catalogue of any size. A video is computed only when it is requested, from the seed and the number of the video.
 
-Memory grows with the number of channels, not of videos. The k-th newest of a channel's n videos was published
-`89 * (k + jitter) / n` days before the clock, so a time window is a range of numbers. Pictures and views are unrelated. The
-catalogue contains the kinds of videos that a collector must tell apart (`vast_fields.KINDS`).
+The memory that a catalogue needs depends on the number of its channels, and not on the number of its videos.
+
+The newest video of a channel is its video 0. Video k of n was published `89 * (k + jitter) / n` days before the clock,
+with a random jitter from 0 to 1. So the videos of a channel that were published in a time window are consecutive.
+
+Views do not depend on the pictures. The catalogue contains the kinds of videos that a collector must tell apart (see
+`vast_fields.KINDS`).
 """
 
 import heapq
@@ -28,18 +32,25 @@ from demo.catalogues.vast_numbers import Numbers, Plan
 from thumblab_core.niches import NICHES
 
 _FEWEST_UPLOADS = 10
-_UNEVENNESS = 1.3  # standard deviation of ln(videos of a channel)
-_SMALL_EVERY = 50  # one channel in 50 has under 100 subscribers
-_RANKED = 600  # the largest number of results of a search
-_CANDIDATES = 2_000  # size of the sample in which a search looks for the most viewed videos
+_UNEVENNESS = 1.3
+"""The standard deviation of ln(number of videos) over the channels."""
+_SMALL_EVERY = 50
+"""One channel in this many has less than 100 subscribers."""
+_RANKED = 600
+"""The largest number of videos that a search returns."""
+_CANDIDATES = 2_000
+"""The size of the sample of videos among which a search looks for the most viewed ones."""
 
 
 @dataclass(frozen=True)
 class Planted:
-    """The number of videos of each kind (`vast_fields.KINDS` and `plain`), and of channels with under 100 subscribers.
+    """The contents of a vast catalogue, as counts.
 
-    Each video has one kind. An `upcoming` video has no views and a `live` or `upcoming` one no duration, but they do not
-    count as `few_views` or `under_a_minute`.
+    `videos` has the number of videos of each kind, which is one of `vast_fields.KINDS` or `plain`. `small_channels` is
+    the number of channels with less than 100 subscribers.
+
+    A video counts for only one kind. An `upcoming` video has no views, but does not count as `few_views`. A `live` or
+    `upcoming` video has no duration, but does not count as `under_a_minute`.
     """
 
     videos: dict[str, int]
@@ -47,7 +58,7 @@ class Planted:
 
 
 class VastCatalogue(Source):
-    """A computed catalogue with channels of very unequal size in all niches; created by `vast_catalogue`."""
+    """A computed catalogue with channels of very unequal size in all niches. Use `vast_catalogue` to create one."""
 
     def __init__(self, channels: int, videos: int, seed: int) -> None:
         if not len(NICHES) <= channels <= videos:
@@ -91,12 +102,16 @@ class VastCatalogue(Source):
         return None if index is None else self._channels[index]
 
     def search(self, query: Query, now: datetime) -> SearchResult:
-        """Return the newest matches, or the most viewed at `observed_at` in an even sample of each channel's matches."""
+        """Return the matches in the order of the query.
+
+        For the order by date, these are the newest matches. For the other orders, these are the most viewed videos in
+        an even sample of each channel's matches. The views at `observed_at` count.
+        """
         del now
         return self._cached_search(query)
 
     def image(self, video_id: str) -> bytes:
-        """Return a 640x360 JPEG: a random pattern of soft colours, different for each video."""
+        """Return a 640x360 JPEG with a random pattern of soft colours. Each video has another pattern."""
         colours = np.random.default_rng([self._seed, self._number(video_id)]).integers(
             0, 256, (9, 16, 3), dtype=np.uint8
         )
@@ -114,13 +129,16 @@ class VastCatalogue(Source):
         return views_at(video, self.observed_at, now)
 
     def channel_views(self, channel: CatalogueChannel, now: datetime) -> int:
-        """Return the channel's level times its number of videos, because an exact sum would compute every video."""
+        """Return an estimate of the channel's views, the usual views of a video times the number of videos.
+
+        For an exact sum, every video of the channel would have to be computed.
+        """
         del now
         plan = self._numbers.plans[self._handles[channel.handle]]
         return round(plan.level * plan.size)
 
     def planted(self) -> Planted:
-        """Count the videos by kind. This takes some microseconds for each video."""
+        """Return the numbers of videos by kind. Counting takes some microseconds for each video."""
         kinds: Counter[str] = Counter(dict.fromkeys((*KINDS, PLAIN), 0))
         kinds.update(kind_of(self._numbers.dice(number)) for number in range(self.video_count))
         return Planted(dict(kinds), sum(channel.subscribers < 100 for channel in self._channels))
@@ -130,7 +148,7 @@ class VastCatalogue(Source):
         return kind_of(self._numbers.dice(self._number(video_id)))
 
     def at(self, index: int) -> CatalogueVideo:
-        """Return the video with a number below `video_count`."""
+        """Return the video with this number. Numbers are below `video_count`."""
         channel = self._numbers.channel(index)
         plan = self._numbers.plans[channel]
         published_at, dice = self._numbers.published(plan, index), self._numbers.dice(index)
@@ -185,7 +203,7 @@ class VastCatalogue(Source):
 
 
 class _Uploads(Sequence[CatalogueVideo]):
-    """The videos of a channel, computed on access."""
+    """The videos of a channel, as a sequence that computes a video only when it is accessed."""
 
     def __init__(self, catalogue: VastCatalogue, start: int, size: int) -> None:
         self._catalogue = catalogue
@@ -206,9 +224,9 @@ class _Uploads(Sequence[CatalogueVideo]):
         return self._catalogue.at(self._numbers[at])
 
     def index(self, value: object, start: int = 0, stop: int | None = None) -> int:
-        """Return the position of a video in constant time; `Sequence.index` would compare one video after another."""
+        """Return the position of a video in constant time. `Sequence.index` would compare the video with all others."""
         del start, stop
-        if not isinstance(value, CatalogueVideo):  # ValueError, as `Sequence.index` raises
+        if not isinstance(value, CatalogueVideo):  # `Sequence.index` raises ValueError too.
             raise ValueError(f"{value!r} is not a video of this channel")
         return self._catalogue.position(value)
 
@@ -216,7 +234,7 @@ class _Uploads(Sequence[CatalogueVideo]):
 def vast_catalogue(channels: int = 1500, videos: int = 200_000, seed: int = 7) -> VastCatalogue:
     """Return a catalogue of exactly `videos` videos in `channels` channels.
 
-    Each channel has at least ten videos if there are enough.
+    Each channel has at least ten videos, if there are enough videos for this.
 
     Raises:
         ValueError: there are fewer channels than niches, or fewer videos than channels.
@@ -225,9 +243,9 @@ def vast_catalogue(channels: int = 1500, videos: int = 200_000, seed: int = 7) -
 
 
 def _sizes(channels: int, videos: int, rng: np.random.Generator) -> list[int]:
-    """Return the number of videos of each channel: an equal minimum, and a log-normal share of the rest.
+    """Return the number of videos of each channel. The sum is `videos`.
 
-    The sizes add up to `videos`.
+    All channels get the same minimum. The rest is divided in proportion to log-normal random numbers.
     """
     minimum = min(_FEWEST_UPLOADS, videos // channels)
     weights = rng.lognormal(0.0, _UNEVENNESS, channels)

@@ -1,4 +1,4 @@
-"""The fields of a video of the vast catalogue, computed from its eight random numbers."""
+"""Compute the fields of a video of the vast catalogue from eight random numbers."""
 
 import math
 from datetime import datetime
@@ -10,24 +10,29 @@ from demo.catalogues.synthetic import CLOCK
 from demo.catalogues.titles import STRONG_WORDS, VOCABULARY
 
 SPAN_DAYS = 89.0
-"""The age of the oldest video."""
+"""The largest age of a video in days."""
 
 PLAIN = "plain"
 KINDS = ("few_views", "under_a_minute", "over_an_hour", "short", "live", "upcoming", "other_language")
-"""The special kinds, each a `SHARE` of all videos: under 1,000 views, under 60 s, over 3,600 s, up to 180 s and portrait,
-live, upcoming, not in English.
+"""The special kinds of videos. Each kind is a `SHARE` of all videos.
 
-A `PLAIN` video is English and landscape, lasts 181 to 1,980 s and has at least 1,000 views.
+A video of `few_views` has less than 1,000 views. A video `under_a_minute` is shorter than 60 s, and a video
+`over_an_hour` is longer than 3,600 s. A `short` is in portrait format and lasts 60 to 180 s. A `live` or `upcoming`
+video is a broadcast. A video of `other_language` is not in English.
+
+A `PLAIN` video is in English and in landscape format, lasts 181 to 1,980 s, and has at least 1,000 views.
 """
 
 SHARE = 0.03
 """The share of each special kind among all videos."""
 
 Dice = tuple[int, ...]
-"""Eight random numbers below 2^64. They determine age, kind, views, duration, wording and language; two are unused."""
+"""Eight random numbers below 2^64. They give the age, kind, views, duration, wording and language. Two are unused."""
 
-_RANGE = float(1 << 64)  # dice divided by it are uniform in [0, 1)
-_SPREAD = 0.7  # standard deviation of ln views within a channel
+_RANGE = float(1 << 64)
+"""The number of values of a die. A die divided by it is uniform in [0, 1)."""
+_SPREAD = 0.7
+"""The standard deviation of ln views within a channel, without the effect of age."""
 _NORMAL = NormalDist()
 
 _FOREIGN_TITLES = {
@@ -40,20 +45,20 @@ _FOREIGN_TITLES = {
 
 
 def kind_of(dice: Dice) -> str:
-    """Return the kind of a video: one of `KINDS`, or `PLAIN`."""
+    """Return the kind of a video, which is one of `KINDS` or `PLAIN`."""
     number = int(dice[1] / _RANGE / SHARE)
     return KINDS[number] if number < len(KINDS) else PLAIN
 
 
 def age_seconds(position: int, size: int, dice: Dice) -> int:
-    """Return the age of the video at a position in a channel of `size` videos; it grows with the position."""
+    """Return the age in seconds of a video. It grows with the position of the video in a channel of `size` videos."""
     return int(SPAN_DAYS * 86_400 * (position + dice[0] / _RANGE) / size)
 
 
 def make_video(
     video_id: str, channel: CatalogueChannel, level: float, published_at: datetime, dice: Dice
 ) -> CatalogueVideo:
-    """Return the video. `level` is the usual final number of views in its channel."""
+    """Return a video. `level` is the final number of views that videos of its channel usually reach."""
     kind = kind_of(dice)
     language, title = _wording(channel.niche, kind, dice)
     return CatalogueVideo(
@@ -87,7 +92,7 @@ def _views(kind: str, level: float, published_at: datetime, dice: Dice) -> int:
 
 
 def _duration_s(kind: str, number: int) -> int:
-    """Return the duration in seconds."""
+    """Return the duration in seconds of a video of this kind. `number` is random."""
     if kind in ("live", "upcoming"):
         return 0
     if kind == "under_a_minute":
@@ -98,7 +103,7 @@ def _duration_s(kind: str, number: int) -> int:
 
 
 def _wording(niche: str, kind: str, dice: Dice) -> tuple[str | None, str]:
-    """Return language and title. A third of the English videos state no language."""
+    """Return the language and the title of a video. A third of the English videos state no language."""
     first, second, third, fourth = (dice[4] >> shift & 0xFFFF for shift in (0, 16, 32, 48))
     if kind == "other_language":
         language = tuple(_FOREIGN_TITLES)[first % len(_FOREIGN_TITLES)]

@@ -1,4 +1,7 @@
-"""The numbering of the videos of the vast catalogue: channel by channel, newest first, without gaps."""
+"""The numbers of the videos of the vast catalogue.
+
+The videos are numbered without gaps, channel by channel, and the newest video of each channel first.
+"""
 
 import heapq
 import itertools
@@ -15,7 +18,10 @@ from demo.catalogues.vast_fields import SPAN_DAYS, Dice, age_seconds
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The first number of a channel's videos, how many there are, and `level`, the usual final number of views."""
+    """The numbers of a channel's videos. They are `size` numbers from `start` on.
+
+    `level` is the final number of views that videos of the channel usually reach.
+    """
 
     start: int
     size: int
@@ -23,17 +29,17 @@ class Plan:
 
     @property
     def stop(self) -> int:
-        """The number after the channel's last video."""
+        """The number that follows the number of the channel's last video."""
         return self.start + self.size
 
 
 class Numbers:
-    """Computes channel, publication time and random numbers of a video from its number.
+    """The numbering of a catalogue. It computes the channel, publication time and random numbers of a video.
 
     Args:
-        sizes: number of videos of each channel.
-        levels: usual final number of views in each channel.
-        seed: determines all random numbers.
+        sizes: the number of videos of each channel.
+        levels: the final number of views that videos usually reach, for each channel.
+        seed: the seed of all random numbers.
     """
 
     def __init__(self, sizes: Sequence[int], levels: Sequence[float], seed: int) -> None:
@@ -44,29 +50,30 @@ class Numbers:
         self._starts = starts
 
     def channel(self, index: int) -> int:
-        """Return the number of the channel of a video."""
+        """Return the number of the channel that the video with this number belongs to."""
         return bisect_right(self._starts, index) - 1
 
     def dice(self, index: int) -> Dice:
-        """Return the random numbers of a video."""
+        """Return the eight random numbers of the video with this number."""
         return struct.unpack("<8Q", blake2b(struct.pack("<Q", index), key=self._key).digest())
 
     def published(self, plan: Plan, index: int) -> datetime:
-        """Return the publication time of a video of the channel."""
+        """Return the publication time of the video with this number. `plan` is the plan of its channel."""
         return CLOCK - timedelta(seconds=age_seconds(index - plan.start, plan.size, self.dice(index)))
 
     def window(self, plan: Plan, after: datetime | None, before: datetime | None) -> range:
-        """Return the numbers of a channel's videos published from `after` (inclusive) to `before` (exclusive)."""
+        """Return the numbers of a channel's videos that were published at `after` or later, and before `before`."""
         first, last = plan.start, plan.stop
         if before is not None:
             first = self._first_before(plan, before)
         if after is not None:
-            # The first video older than `after`, so that a video published exactly then is included.
+            # The range ends before the first video that is older than `after`. So a video that was published exactly at
+            # `after` is in the range.
             last = self._first_before(plan, after)
         return range(first, max(first, last))
 
     def newest(self, spans: Sequence[range]) -> Iterator[int]:
-        """Yield the videos of several windows, latest first, and compute only as many as are requested."""
+        """Yield the numbers of the videos in several windows, the latest first. Compute no more than are requested."""
         return (index for _, index in heapq.merge(*map(self._dated, spans)))
 
     def _dated(self, span: range) -> Iterator[tuple[float, int]]:
@@ -75,9 +82,9 @@ class Numbers:
             yield -self.published(plan, index).timestamp(), index
 
     def _first_before(self, plan: Plan, moment: datetime) -> int:
-        """Return the newest video that is older than the moment.
+        """Return the number of the newest video of the channel that was published before `moment`.
 
-        The even spacing of videos gives a guess, from which a short scan finds the video.
+        Videos are spaced about evenly in time, which gives a first guess. A short scan from there finds the video.
         """
         days = (CLOCK - moment).total_seconds() / 86_400
         index = plan.start + min(plan.size, max(0, int(plan.size * days / SPAN_DAYS) - 1))

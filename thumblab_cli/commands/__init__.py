@@ -1,1 +1,1 @@
-"""The subcommands of `thumblab`, a module each."""
+"""The subcommands of `thumblab`. Each of them has a module of its own."""

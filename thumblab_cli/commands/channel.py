@@ -1,4 +1,4 @@
-"""`thumblab channel`: add, list and remove channel adapters, which adapt the service's answers to a channel."""
+"""`thumblab channel`: add, list and remove channel adapters. An adapter fits the service's answers to one channel."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ import click
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
-if TYPE_CHECKING:  # at run time these are imported inside functions, so that `thumblab --help` stays fast
+if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
     from rich.console import Console
 
     from thumblab_pipelines.channels.add import AddedChannel
@@ -20,9 +20,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group()
 def command() -> None:
-    """Learn from the videos of a channel, so that answers for it are adapted to its own viewers.
+    """Learn from the videos of a channel, and adapt the answers for this channel to its own viewers.
 
-    A running service uses an added channel adapter from its next request on, see docs/own-channel.md.
+    A running service uses a new channel adapter from the next request on. See docs/own-channel.md.
     """
 
 
@@ -31,15 +31,18 @@ def command() -> None:
 @click.option(
     "--catalogue",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Import this folder first (see `thumblab import`). CHANNEL may be left out where it has one channel.",
+    help="Import this folder first (see `thumblab import`). CHANNEL may be left out if the folder has one channel.",
 )
-@click.option("--niche", type=click.Choice(NICHES), help="Where the videos of a channel that is new to the lab go.")
-@click.option("--refresh", is_flag=True, help="Collect its newest uploads first, even where the lab has some.")
+@click.option("--niche", type=click.Choice(NICHES), help="The niche for a channel that is new to the lab.")
+@click.option("--refresh", is_flag=True, help="Collect the newest uploads first, even if the lab has some already.")
 @_json
 def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh: bool, as_json: bool) -> None:
-    """Fit an adapter of CHANNEL (its id, exact title or @handle) for the served model, and serve it.
+    """Fit an adapter of CHANNEL for the served model, and serve the adapter.
 
-    Prints whether the adapter helps: fitted on the first 80 % of the channel's videos, it orders pairs of the last 20 %.
+    CHANNEL is the channel's id, its exact title or its @handle.
+
+    Prints whether the adapter helps. To measure this, the lab fits an adapter to the first 80 % of the channel's
+    videos, and compares how well the model orders pairs of the last 20 % with it and without it.
     """
     from thumblab_cli.printing.imports import print_import
     from thumblab_cli.printing.tables import progress_bars, wide_console
@@ -60,15 +63,15 @@ def add(channel: str | None, catalogue: Path | None, niche: str | None, refresh:
         _show(console, added)
     if not added.fitted.adapted:
         raise LabError(
-            f"{added.fitted.videos} videos of {added.fitted.title} can be used, and an adapter needs {LEAST_VIDEOS}; "
-            "answers are not adapted to the channel"
+            f"only {added.fitted.videos} videos of {added.fitted.title} can be used, but an adapter needs "
+            f"{LEAST_VIDEOS}; answers are not adapted to the channel"
         )
 
 
 @command.command("list")
 @_json
 def list_command(as_json: bool) -> None:
-    """Show the added channel adapters, and whether the served model uses them."""
+    """List the channel adapters that were added, and say of each whether the served model uses it."""
     from thumblab_cli.printing.printable import printable
     from thumblab_pipelines.channels.add import list_channels
     from thumblab_pipelines.lab import Lab
@@ -88,9 +91,10 @@ def list_command(as_json: bool) -> None:
 @command.command()
 @click.argument("channel")
 def remove(channel: str) -> None:
-    """Withdraw and delete the added adapter of CHANNEL (its id or exact title). Its videos stay in the lab.
+    """Stop using the added adapter of CHANNEL, and delete it. The channel's videos stay in the lab.
 
-    The adapter that the served model itself learnt at training, if any, stays in use.
+    CHANNEL is the channel's id or its exact title. The training of a model may also make an adapter for a channel. Such
+    an adapter is part of the model and stays in use.
     """
     from thumblab_pipelines.channels.add import remove_channel
     from thumblab_pipelines.lab import Lab

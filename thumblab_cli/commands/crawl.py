@@ -1,6 +1,6 @@
-"""thumblab crawl: estimate the crawl for training videos, add channels to it, and show how far it is.
+"""`thumblab crawl`: estimate the crawl for training videos, add channels to the crawl, and show its progress.
 
-The Dagster asset `crawled_videos` does the crawl.
+The crawl itself is done by the Dagster asset `crawled_videos`.
 """
 
 import dataclasses
@@ -11,26 +11,32 @@ import click
 
 from thumblab_core.niches import NICHES
 
-_niches = click.option("--niche", "niches", multiple=True, type=click.Choice(NICHES), help="Only this one; repeatable.")
+_niches = click.option(
+    "--niche", "niches", multiple=True, type=click.Choice(NICHES), help="Only this niche. Can be given several times."
+)
 
 
 @click.group(name="crawl")
 def command() -> None:
-    """Estimate the crawl for training videos, add channels to it, and show how far it is.
+    """Estimate the crawl for training videos, add channels to the crawl, and show its progress.
 
-    To crawl, materialize `crawled_videos` in Dagster, one partition per niche. A run continues where the last one stopped.
+    To crawl, materialize the asset `crawled_videos` in Dagster. It has one partition per niche. A run continues where
+    the last run stopped.
     """
 
 
 @command.command()
 @_niches
-@click.option("--channels", type=click.IntRange(1), help="Per niche. Default: THUMBLAB_CRAWL_CHANNELS.")
+@click.option("--channels", type=click.IntRange(1), help="Channels per niche. Default: THUMBLAB_CRAWL_CHANNELS.")
 @click.option(
-    "--videos-per-channel", type=click.FloatRange(1), help="Default: the mean so far, or else 133 (200,000 of 1,500)."
+    "--videos-per-channel",
+    type=click.FloatRange(1),
+    help="Videos expected per channel. Default: the mean of the crawled channels, or 133 if there are none "
+    "(200,000 videos of 1,500 channels).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: float | None, as_json: bool) -> None:
-    """Print the quota and the days that the crawl will take. Makes no call to YouTube."""
+    """Print how much quota and how many days the crawl will take. This command does not call YouTube."""
     from thumblab_cli.printing.collection import plan_table, quota_table
     from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.collection.crawl_plan import plan_crawl
@@ -62,7 +68,10 @@ def _in_days(days: int) -> str:
 @click.option("--niche", required=True, type=click.Choice(NICHES))
 @click.option("--file", "source", type=click.File(encoding="utf-8"), help="One channel per line; - for standard input.")
 def add(channels: tuple[str, ...], niche: str, source: TextIO | None) -> None:
-    """Add CHANNELS to the crawl of a niche, beside those that searches find: ids (UC...), URLs or @handles."""
+    """Add CHANNELS to the crawl of a niche. The crawl also finds channels by itself, with searches.
+
+    Give ids (UC...), URLs or @handles.
+    """
     from thumblab_core.errors import LabError
     from thumblab_pipelines.collection.crawl_names import add_channels
     from thumblab_pipelines.lab import Lab
@@ -80,7 +89,7 @@ def add(channels: tuple[str, ...], niche: str, source: TextIO | None) -> None:
 @_niches
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(niches: tuple[str, ...], as_json: bool) -> None:
-    """Show how far the crawl is, and why channels and videos were left out."""
+    """Show the progress of the crawl, and why it left out channels and videos."""
     from datetime import UTC, datetime, timedelta
 
     from thumblab_cli.printing.collection import crawl_table, reasons_table

@@ -44,9 +44,9 @@ def stop(force: bool) -> None:
     prompt="Two servers on one folder destroy it. Are you sure that no other host or container runs the lab on it?"
 )
 def take_over() -> None:
-    """Use a data folder on this host although its last host did not shut the database down.
+    """Let this host use a data folder although the last host that used it did not shut its database down.
 
-    For a folder that was moved, a host that was renamed, or a host that no longer exists.
+    Use this command after the folder was moved, after the host was renamed, or if the last host no longer exists.
     """
     from thumblab_core.embedded_postgres import server
     from thumblab_core.settings import settings
@@ -62,9 +62,9 @@ def take_over() -> None:
 @click.option("--database", metavar="NAME", help="Another database on the same server, created when missing.")
 @click.option("--driver", default="psycopg", show_default=True, help="With --database: MLflow takes psycopg2.")
 def url(database: str | None, driver: str) -> None:
-    """Print the SQLAlchemy URL, for programs that should use the same server.
+    """Print the SQLAlchemy URL of the database, for other programs that should use the same server.
 
-    The lab's own server runs only while something uses it: run `thumblab db start` first.
+    Run `thumblab db start` first, because the lab's own server runs only while a process uses it.
     """
     from thumblab_core.database.urls import database_url, named_database_url
 
@@ -74,7 +74,7 @@ def url(database: str | None, driver: str) -> None:
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Show whether the database runs, where it is, and whether something keeps it running."""
+    """Show whether the database runs, which folder it is in, and whether it keeps running without users."""
     from thumblab_core.database.urls import status as database_status
     from thumblab_core.embedded_postgres.server import other_host
     from thumblab_core.settings import settings
@@ -98,7 +98,7 @@ def status(as_json: bool) -> None:
 
 @command.command()
 def migrate() -> None:
-    """Bring the tables to the current schema."""
+    """Migrate the tables to the current schema."""
     from thumblab_core.database import schema
     from thumblab_core.database.urls import database_url
 

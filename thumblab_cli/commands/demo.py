@@ -12,9 +12,9 @@ import click
     help="A folder with videos.csv and images to collect from, instead of the synthetic catalogue.",
 )
 def command(catalogue: Path | None) -> None:
-    """Collect from a YouTube emulator, embed, index, train, serve, and rank three thumbnails.
+    """Collect videos from a YouTube emulator, embed and index them, train and serve a model, and rank three thumbnails.
 
-    A second run finds the results of the first: nothing is downloaded, encoded or trained twice.
+    A second run uses the results of the first run. It downloads, encodes and trains nothing twice.
     """
     from thumblab_cli.demo.walkthrough import walk_through
     from thumblab_cli.printing.tables import wide_console

@@ -1,4 +1,4 @@
-"""thumblab evaluate: figures of a ranking model and its reference models, on the lab's videos or on a catalogue."""
+"""`thumblab evaluate`: measure a ranking model and its reference models, on the lab's videos or on a catalogue."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:  # imported inside functions below, so that `thumblab --help` stays fast
+if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
     from rich.console import Console
 
     from thumblab_core.releases.release import Release
@@ -16,50 +16,49 @@ if TYPE_CHECKING:  # imported inside functions below, so that `thumblab --help` 
     from thumblab_pipelines.lab import Lab
 
 _SHARE = 0.8
-"""The part of each channel that a model which is trained by this command is adapted on."""
+"""The share of each channel's videos, the oldest first, to which this command adapts a model that it trains."""
 
 
 @click.command(name="evaluate")
 @click.option(
     "--catalogue",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Evaluate on this catalogue, apart from the lab's own library.",
+    help="Evaluate on this catalogue. Its videos are kept apart from the lab's own library.",
 )
 @click.option("--encoder", help="Image encoder to train with, such as builtin; default: THUMBLAB_IMAGE_ENCODER.")
-@click.option(
-    "--model", metavar="champion|RELEASE", help="Evaluate this model of the lab; with --catalogue, train none."
-)
+@click.option("--model", metavar="champion|RELEASE", help="Evaluate this model of the lab, and train no new one.")
 @click.option(
     "--adapt",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="With --catalogue and --model: adapt to this first part of each channel by date, such as 0.8, and evaluate "
-    "on the rest.",
+    help="With --catalogue and --model: adapt the model to this share of each channel's videos, the oldest first, such "
+    "as 0.8, and evaluate it on the rest.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Train with this seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
     catalogue: Path | None, encoder: str | None, model: str | None, adapt: float | None, seed: int | None, as_json: bool
 ) -> None:
-    """Measure a ranking model on held-out pairs, beside reference models such as age, length and title alone.
+    """Measure a ranking model on held-out pairs, beside simple reference models such as the video's age.
 
-    Without --catalogue: print the figures of the served model, which were measured when it was trained.
+    Without --catalogue: print the figures of the served model. They were measured when it was trained.
 
-    With --catalogue: train a model on the first part of each channel and evaluate it on the last part, and evaluate on
-    unseen channels with models that were trained without them. When repeated, only new pictures are encoded.
+    With --catalogue: train a model on the older videos of each channel, and evaluate it on the newest ones. For the
+    figures on unseen channels, train further models without these channels. A second run encodes only new pictures.
 
-    With --catalogue and --model: evaluate that model, with the encoders it was trained with. Pairs of videos that it
-    was trained on are left out and counted.
+    With --catalogue and --model: evaluate the given model, with the encoders that it was trained with. Pairs with a
+    video that the model was trained on are left out. The output says how many.
     """
     from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.lab import Lab
 
     if encoder is not None and (catalogue is None or model is not None):
-        raise click.UsageError("--encoder is for training a model: use it with --catalogue and without --model.")
+        raise click.UsageError("--encoder is only for training a model. Use it with --catalogue and without --model.")
     if seed is not None and (catalogue is None or model is not None):
-        raise click.UsageError("--seed is for training a model: use it with --catalogue and without --model.")
+        raise click.UsageError("--seed is only for training a model. Use it with --catalogue and without --model.")
     if adapt not in (None, _SHARE) and (catalogue is None or model is None):
         raise click.UsageError(
-            f"A model that is trained here is adapted on {_SHARE}; for another --adapt use --catalogue and --model."
+            f"A model that this command trains is always adapted to {_SHARE} of each channel. For another --adapt, use "
+            "--catalogue and --model."
         )
     console = wide_console(stderr=as_json)
     if catalogue is None:
@@ -96,7 +95,10 @@ def _train_on(console: "Console", as_json: bool, catalogue: Path, encoder: str |
 def _print_recorded(
     console: "Console", as_json: bool, lab: "Lab", model: "Release", report: "Imported | None" = None
 ) -> None:
-    """Print the figures that the release of a model records; none of their pairs was trained on."""
+    """Print the figures that are stored in the release of a model. The model was trained on none of their pairs.
+
+    `report` is the import of the catalogue that the model was trained on, or None for the lab's own videos.
+    """
     from thumblab_cli.printing.catalogue_evaluation import as_object
     from thumblab_cli.printing.evaluation import print_evaluation
     from thumblab_pipelines.dataset.retained_pairs import named_pairs
@@ -147,14 +149,17 @@ def _evaluate_on(console: "Console", as_json: bool, catalogue: Path, name: str, 
 def _print_json(
     model: "Release", counts: dict[str, Any] | None, figures: dict[str, Any], left_out: dict[str, int] | None
 ) -> None:
-    """Print the object that docs/evaluation.md describes; `left_out` counts videos that the model was trained on."""
+    """Print the JSON object that docs/evaluation.md describes.
+
+    `left_out` holds the numbers of videos and pairs that were left out because the model was trained on them.
+    """
     click.echo(json.dumps({"release": model.release_id, "catalogue": counts, **figures, "seen_left_out": left_out}))
 
 
 def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":
-    """Open the lab for this folder, below the data folder, so that the catalogue never reaches the lab's own library.
+    """Open a separate lab for this catalogue folder. The videos of the catalogue never enter the lab's own library.
 
-    `changes` are settings that differ from those of the lab.
+    The separate lab lies below the data folder. `changes` are the other settings in which it differs from the lab.
     """
     from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab
@@ -166,6 +171,6 @@ def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":
 
 
 def _counts(report: "Imported", pairs: "Release") -> dict[str, Any]:
-    """Return the counts of an imported catalogue: of its rows, and of the videos and pairs that were made of it."""
+    """Return the numbers of rows of an imported catalogue, and of the videos and pairs that the lab made of them."""
     rows = {name: value for name, value in asdict(report).items() if isinstance(value, int)}
     return rows | {name: pairs.info[name] for name in ("videos", "channels", "pairs", "excluded")}

@@ -1,4 +1,4 @@
-"""thumblab fine-tune: fine-tune the last blocks of the image encoder on the lab's own pairs."""
+"""`thumblab fine-tune`: fine-tune the last blocks of the image encoder on the lab's own pairs."""
 
 import json
 from dataclasses import asdict
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from thumblab_core.releases.release import Release
 
 _FIELDS = {
-    "heads": "Start from the heads of the newest ranking model, or at random.",
+    "heads": "Start with the heads of the newest ranking model, or with random heads.",
     "epochs": "How often each picture is shown.",
     "pictures": "Pictures in a batch.",
-    "accumulate": "Batches in a step, if a larger batch does not fit into memory.",
-    "encoder_rate": "The learning rate of the end of the image tower.",
-    "layer_decay": "The factor on the learning rate for each block below.",
+    "accumulate": "Batches that make one step. Use several if a larger batch does not fit into memory.",
+    "encoder_rate": "The learning rate of the last block of the image tower.",
+    "layer_decay": "The learning rate of each block is that of the block after it, times this factor.",
     "heads_rate": "The learning rate of the heads.",
     "weight_decay": "The weight decay of AdamW.",
     "pair_loss": "The loss of a pair: the log odds of winning (Bradley-Terry), or a margin loss.",
     "least_margin": "Leave out pairs with a smaller margin: 0.1 means that the loser has 10 % fewer views.",
-    "activations_gib": "Disk space for the activations of the frozen blocks; 0: compute them again in every epoch.",
+    "activations_gib": "GiB of disk for the activations of the frozen blocks. 0: compute them again in every epoch.",
     "seed": "The seed of the random numbers.",
 }
 
 
 class _Blocks(click.ParamType[Any]):
-    """A number of blocks, or "all"."""
+    """The type of an option that takes a number of blocks, or the word "all"."""
 
     name = "N|all"
 
@@ -50,9 +50,10 @@ class _Blocks(click.ParamType[Any]):
 def command(as_json: bool, **chosen: Any) -> None:
     """Fine-tune the last blocks of the image encoder on the newest pairs of the lab.
 
-    The encoder must be one of open_clip. The result is a new encoder, which is not used until the settings name it. If
-    the command is killed, the same command resumes after the last complete epoch. If nothing has changed since the last
-    fine-tuning, it shows that encoder again. See docs/encoders.md.
+    The encoder must be an open_clip model. The result is a new encoder. The lab uses it only when the settings name it.
+
+    If the command is killed, run the same command again. It resumes after the last complete epoch. If nothing has
+    changed since the last fine-tuning, the command shows the existing encoder again. See docs/encoders.md.
     """
     from thumblab_cli.printing.tables import progress_bars, wide_console
     from thumblab_pipelines.dataset.retained_pairs import newest_pairs
@@ -71,7 +72,7 @@ def command(as_json: bool, **chosen: Any) -> None:
 
 
 def _summary(release: "Release") -> dict[str, Any]:
-    """Return what is printed of an encoder release, as JSON."""
+    """Return the facts about an encoder release that this command prints, for JSON."""
     from thumblab_pipelines.finetune.fine_tune import encoder_setting
 
     facts = ["base", "blocks", "pairs_release", "forgotten", "pictures", "unreadable", "pairs", "validation_auc_before"]

@@ -1,4 +1,4 @@
-"""thumblab import: read a catalogue into the library."""
+"""`thumblab import`: read a catalogue into the lab."""
 
 import json
 from dataclasses import asdict
@@ -9,13 +9,16 @@ import click
 
 @click.command(name="import")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--serve", is_flag=True, help="Then encode, index and serve it, and train; see `thumblab refresh`.")
+@click.option("--serve", is_flag=True, help="Afterwards encode, index, serve and train, as `thumblab refresh` does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(folder: Path, serve: bool, as_json: bool) -> None:
     """Read FOLDER/videos.csv and its images into the lab.
 
-    Columns: video_id, niche, channel, title, views, published_on, observed_at, image; optional: duration_s, tags. A row
-    that cannot be read is reported and skipped. Exits non-zero if no row could be read, or if --serve fails.
+    The required columns are video_id, niche, channel, title, views, published_on, observed_at and image. The optional
+    columns are duration_s and tags.
+
+    A row that cannot be read is reported and skipped. The exit status is not zero if no row could be read, or if
+    --serve fails.
     """
     from rich.console import Console
 

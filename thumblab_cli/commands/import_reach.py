@@ -1,4 +1,4 @@
-"""thumblab import-reach: import the true click-through rates of your own videos from the YouTube Reporting API."""
+"""`thumblab import-reach`: import the true click-through rates of your own videos from the YouTube Reporting API."""
 
 import json
 from dataclasses import asdict
@@ -9,11 +9,13 @@ import click
 @click.command(name="import-reach")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(as_json: bool) -> None:
-    """Import the reach of your own channel, day by day, from the YouTube Reporting API.
+    """Import the daily impressions and click-through rates of your own videos from the YouTube Reporting API.
 
-    Needs a sign-in of the channel's owner in THUMBLAB_YOUTUBE_OWNER_CREDENTIALS; docs/own-channel.md says how to make it.
-    The first run requests the reports, and YouTube makes the first one up to 48 hours later. Each later run reads the new
-    reports.
+    The channel's owner must have signed in. THUMBLAB_YOUTUBE_OWNER_CREDENTIALS holds the sign-in, and
+    docs/own-channel.md says how to make it.
+
+    The first run asks YouTube to make the reports. YouTube makes the first report up to 48 hours later. Each later run
+    reads the new reports.
     """
     from rich.console import Console
 

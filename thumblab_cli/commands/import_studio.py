@@ -1,4 +1,4 @@
-"""thumblab import-studio: import the true click-through rates of your own videos from exports of YouTube Studio."""
+"""`thumblab import-studio`: import the true click-through rates of your own videos from YouTube Studio exports."""
 
 import json
 from dataclasses import asdict
@@ -17,11 +17,12 @@ import click
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(files: tuple[Path, ...], as_of: datetime | None, as_json: bool) -> None:
-    """Import exports of YouTube Studio (the .zip, or its Table data.csv) into the lab.
+    """Import exports of YouTube Studio into the lab.
+
+    A FILE is the .zip that YouTube Studio makes, or the `Table data.csv` in it. docs/own-channel.md says how to export.
 
     Each video keeps the impressions and the click-through rate of its newest export. A row that cannot be read is
-    reported and skipped. If a file cannot be read, the others are imported and the exit status is not zero.
-    docs/own-channel.md says how to export.
+    reported and skipped. If a file cannot be read, the other files are imported and the exit status is not zero.
     """
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""`thumblab index`: the served library index of each niche, and the commands that change it."""
+"""`thumblab index`: show, change, check and search the library index that each niche serves."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ import click
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
-if TYPE_CHECKING:  # imported inside functions, so that `thumblab --help` stays fast
+if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.library.changes import Changed
 
@@ -24,9 +24,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class _VideoIdsCommand(click.Command):
-    """A command that takes ids of videos as arguments.
+    """A command that takes video ids as arguments, and reads an id that begins with a hyphen as an id.
 
-    One YouTube id in 64 begins with a hyphen, some with -h, so such an id is not an option. `-h` alone is not an id.
+    One YouTube id in 64 begins with a hyphen, and some of these with `-h`. click would read them as options. Only `-h`
+    alone is an option here.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -34,7 +35,7 @@ class _VideoIdsCommand(click.Command):
         return super().parse_args(ctx, ["--help"] if "-h" in options else args)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help of an ordinary command with these parameters, which lists `-h` too."""
+        """Write the help of an ordinary command with the same parameters. That help also lists the option `-h`."""
         ordinary = click.Command(self.name, params=self.params, help=self.help)
         names = ["-h", "--help"]
         shown = click.Context(ordinary, parent=ctx.parent, info_name=ctx.info_name, help_option_names=names)
@@ -45,7 +46,7 @@ class _VideoIdsCommand(click.Command):
 def command() -> None:
     """See, change, check and search the library of a niche.
 
-    A running service follows every change by itself, at its next request.
+    A running service uses every change from its next request on.
     """
 
 
@@ -53,7 +54,10 @@ def command() -> None:
 @_niches
 @_json
 def status(niches: tuple[str, ...], as_json: bool) -> None:
-    """Show what each niche serves: how many thumbnails, since when, how it is searched, and what waits."""
+    """Show which index each niche serves, since when, and how it is searched.
+
+    Also shows the number of its thumbnails and of its changes, and what is not served yet.
+    """
     from thumblab_cli.printing.library_index import status_table
     from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.library.status import index_status
@@ -72,10 +76,12 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
 @command.command()
 @_niches
 def rebuild(niches: tuple[str, ...]) -> None:
-    """Rebuild the index of niches from the database, check it and serve it. Without NICHE, of all that the lab holds.
+    """Rebuild the index of each NICHE from the database, check it and serve it.
 
-    Thumbnails without a vector are encoded first, also those that could not be encoded before. `thumblab refresh` also does
-    the steps that come before an index.
+    Without NICHE, rebuild the indexes of all niches of which the lab has videos.
+
+    Thumbnails without a vector are encoded first. The lab tries again to encode thumbnails that could not be encoded
+    before. `thumblab refresh` also does the other steps that come before an index.
     """
     from rich.console import Console
 
@@ -125,9 +131,9 @@ def upsert(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
 @_videos
 @_json
 def delete(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
-    """Take videos out of the served index and out of every later one; `upsert` puts them back.
+    """Take videos out of the served index, and keep them out of every later index. `upsert` puts them back.
 
-    They stay in the lab. To delete a video from the lab, see `docs/retention.md`.
+    The videos stay in the lab. To delete a video from the lab, see `docs/retention.md`.
     """
     from thumblab_pipelines.library.changes import take_out
 
@@ -140,10 +146,10 @@ def delete(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
     "--to",
     "release_id",
     metavar="RELEASE",
-    help="One of those that `index verify` lists. Default: the one served before.",
+    help="An index release that `thumblab index verify` lists. Default: the release that was served before.",
 )
 def rollback(niche: str, release_id: str | None) -> None:
-    """Serve an older index of a niche, and hold it: no refresh replaces it until `thumblab index resume`."""
+    """Serve an older index of a niche, and hold it. No refresh replaces a held index until `thumblab index resume`."""
     from thumblab_pipelines.library.changes import roll_back
 
     click.echo(f"{niche} serves {roll_back(_lab(), niche, release_id).release_id}, and is held there.")
@@ -162,7 +168,10 @@ def resume_command(niche: str) -> None:
 @_niches
 @_json
 def verify(niches: tuple[str, ...], as_json: bool) -> None:
-    """Read every index release as the service would, and name damaged ones. The exit status is 1 if one is served."""
+    """Read every index release as the service would, and say of each whether it is good or damaged.
+
+    The exit status is 1 if a niche serves a damaged release.
+    """
     from thumblab_pipelines.library.status import verify_releases
 
     lab = _lab()
@@ -183,10 +192,10 @@ def verify(niches: tuple[str, ...], as_json: bool) -> None:
 @command.command()
 @_niches
 @click.option(
-    "--keep", type=click.IntRange(1), help="How many besides the served one. Default: THUMBLAB_RELEASES_KEPT."
+    "--keep", type=click.IntRange(1), help="Releases to keep besides the served one. Default: THUMBLAB_RELEASES_KEPT."
 )
 def prune(niches: tuple[str, ...], keep: int | None) -> None:
-    """Delete old index releases, never the served one, and what crashed writers left behind."""
+    """Delete old index releases, and files that a crashed process left behind. The served release is never deleted."""
     from thumblab_core.releases.release import INDEX
     from thumblab_pipelines.library.build import prune_indices
 
@@ -198,12 +207,14 @@ def prune(niches: tuple[str, ...], keep: int | None) -> None:
 
 @command.command()
 @click.option(
-    "--niche", "niches", multiple=True, type=click.Choice(NICHES), help="Search this niche; several may be named."
+    "--niche", "niches", multiple=True, type=click.Choice(NICHES), help="Search this niche. Can be given several times."
 )
-@click.option("--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Like this picture.")
-@click.option("--video", "video_id", help="Like the thumbnail of this video of the library.")
-@click.option("--text", "words", help="What the picture shows, where the image encoder has a text tower.")
-@click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many.")
+@click.option(
+    "--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Find pictures like this one."
+)
+@click.option("--video", "video_id", help="Find pictures like the thumbnail of this video in the library.")
+@click.option("--text", "words", help="Find pictures that show this. The image encoder needs a text tower.")
+@click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="Thumbnails to find.")
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Published on this day or later.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Published on this day or earlier.")
 @_json
@@ -213,15 +224,18 @@ def search(
     since: datetime | None,
     until: datetime | None,
     as_json: bool,
-    **query: Any,  # image, video_id and words
+    **query: Any,  # The keys are image, video_id and words.
 ) -> None:
-    """Find the thumbnails most like a picture, a video or words, in all niches or in those named."""
+    """Find the thumbnails that are most like a picture, a video's thumbnail or words.
+
+    All niches are searched unless --niche names some.
+    """
     from thumblab_cli.printing.library_index import hit_line
     from thumblab_core.index import PublishedBetween
     from thumblab_pipelines.library.search import search_libraries
 
     if sum(value is not None for value in query.values()) != 1:
-        raise click.UsageError("Give one of --image, --video and --text.")
+        raise click.UsageError("Give exactly one of --image, --video and --text.")
     found = search_libraries(_lab(), niches or NICHES, count, PublishedBetween(_day(since), _day(until)), **query)
     if as_json:
         hits = [
@@ -247,7 +261,7 @@ def _day(moment: datetime | None) -> date | None:
 
 
 def _for_each(niches: Sequence[str], work: Callable[[str], str]) -> None:
-    """Do the work for each niche and print what it returns. Raise `LabError` at the end if a niche failed."""
+    """Call `work` for each niche and print the text that it returns. If a niche failed, raise `LabError` at the end."""
     failed = []
     for niche in niches:
         try:
@@ -256,11 +270,11 @@ def _for_each(niches: Sequence[str], work: Callable[[str], str]) -> None:
             failed.append(niche)
             click.echo(f"{niche}: {error}", err=True)
     if failed:
-        raise LabError(f"not done: {', '.join(failed)}")
+        raise LabError(f"these niches failed: {', '.join(failed)}")
 
 
 def _print_changed(niche: str, changed: "Changed", as_json: bool) -> None:
-    """Print what became of each video. Raise `LabError` if nothing was changed."""
+    """Print for each video whether it was put in, taken out or skipped. Raise `LabError` if all videos were skipped."""
     release_id = None if changed.release is None else changed.release.release_id
     if as_json:
         videos = {"put": changed.put_in, "out": changed.taken_out, "left": changed.skipped}
@@ -274,4 +288,4 @@ def _print_changed(niche: str, changed: "Changed", as_json: bool) -> None:
             click.echo(f"{video_id}: left as it is; {reason}", err=True)
         click.echo(f"{niche} serves {release_id or 'nothing'}")
     if changed.skipped and not changed.put_in and not changed.taken_out:
-        raise LabError("nothing was changed; each video is listed with its reason")
+        raise LabError("nothing was changed; the list above gives the reason for each video")

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 @click.command()
 @demo_option
 def command(chosen: "Settings") -> None:
-    """Print the API key of this lab's scoring service, generated on first use.
+    """Print the API key of this lab's scoring service. The first call generates the key.
 
-    When the service of another lab is running, a message on stderr says so, and no key is generated.
+    If the service of another lab is running, a message on stderr says so, and no key is generated.
     """
     from thumblab_cli.servers.running_services import another_labs_service
     from thumblab_core.api_key import api_key, kept_key

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Fetch the small model files that the lab can use, and show which are present.
+    """Fetch the small model files that the lab can use, and show which of them are present.
 
-    The lab fetches these files only through this command. A file is accepted only when its SHA-256 is the expected one.
+    Only this command fetches these files. It accepts a file only if the file has the expected SHA-256.
     """
 
 
@@ -37,7 +37,7 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
     chosen = list(model_files.REGISTRY.values()) if name is None else [model_files.named(name)]
     if source is not None and len(chosen) > 1:
         raise LabError(
-            f"--from installs one file: say which model it is with NAME, one of {', '.join(model_files.REGISTRY)}"
+            f"--from installs a single file; give the NAME of its model, one of {', '.join(model_files.REGISTRY)}"
         )
     changed = [model_files.pull(model, source) for model in chosen]
     rows = [_state(model) | {"changed": new} for model, new in zip(chosen, changed, strict=True)]
@@ -56,7 +56,7 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Show which model files are present, and which face detector is used."""
+    """Show which model files are present, and which face detector the lab uses."""
     from thumblab_core import model_files
 
     rows = [_state(model) for model in model_files.REGISTRY.values()]
@@ -80,7 +80,7 @@ def status(as_json: bool) -> None:
 
 
 def _state(model: "ModelFile") -> dict[str, str | int]:
-    """Return the state of a file, for the text output and for `--json`. Sizes are in bytes."""
+    """Return what `--json` and the text output say about a model file. The size is in bytes."""
     from thumblab_core import model_files
 
     return {

@@ -1,4 +1,4 @@
-"""thumblab quota: show what is left of YouTube's quota today."""
+"""`thumblab quota`: show what is left of today's YouTube quota."""
 
 import dataclasses
 import json
@@ -10,9 +10,9 @@ import click
 @click.command(name="quota")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show how much of today's YouTube Data API quota the lab has spent, and what is left, by bucket.
+    """Show how much of today's YouTube Data API quota the lab has spent, and what is left, in each bucket.
 
-    A day is one in California, where YouTube resets the quota at midnight.
+    Days begin at midnight in California, when YouTube resets the quota.
     """
     from datetime import UTC, datetime
 

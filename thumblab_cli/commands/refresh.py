@@ -1,4 +1,4 @@
-"""thumblab refresh: encode, index, serve and train on what the lab holds, without asking YouTube."""
+"""`thumblab refresh`: encode, index and serve the videos that the lab has, and train on them, without YouTube."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import click
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
-if TYPE_CHECKING:  # imported inside functions otherwise, so that `thumblab --help` stays fast
+if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
     from rich.console import Console
 
     from thumblab_pipelines.lab import Lab
@@ -18,10 +18,13 @@ if TYPE_CHECKING:  # imported inside functions otherwise, so that `thumblab --he
 @click.argument("niches", nargs=-1, type=click.Choice(NICHES), metavar="[NICHE]...")
 @click.option("--no-train", is_flag=True, help="Do not train the ranking model.")
 def command(niches: tuple[str, ...], no_train: bool) -> None:
-    """Encode, measure, index and serve the videos of each NICHE (all by default), then train on all of them.
+    """Encode, measure, index and serve the videos of each NICHE, then train a model on all videos of the lab.
 
-    Needs no API key: this is how imported catalogues come to be served. Each step does only what is missing, so a command
-    that was stopped can be run again to continue. The model is served if it is fit and not worse than the one before.
+    Without NICHE, all niches of which the lab has videos are refreshed.
+
+    This command needs no API key. Use it to serve imported catalogues. Each step does only what is missing. If the
+    command was stopped, run it again to continue. The new model is served if it passes its checks and is not worse than
+    the served model.
     """
     from rich.console import Console
 
@@ -36,9 +39,9 @@ def command(niches: tuple[str, ...], no_train: bool) -> None:
 
 
 def serve(console: "Console", lab: "Lab", niches: Sequence[str], train: bool) -> None:
-    """Refresh the niches, printing a line for each, and then the model.
+    """Refresh the niches and then the model, and print a line for each step.
 
-    A niche that fails does not stop the others; the command then ends with exit status 1.
+    If a niche fails, the others are still refreshed. Raise `LabError` at the end, so that the exit status is 1.
     """
     from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.models.refresh import RefreshListener, refresh_all

@@ -1,4 +1,4 @@
-"""`thumblab score`: rank thumbnails for a title in a niche, in this process or by a running service."""
+"""`thumblab score`: rank thumbnails for a title in a niche. A running service or this process computes the answer."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.library_note import read_note
 from thumblab_core.niches import NICHES
 
-if TYPE_CHECKING:  # imported inside functions, so that `thumblab --help` stays fast
+if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
     from collections.abc import Sequence
 
     from thumblab_core.settings import Settings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # imported inside functions, so that `thumblab --help` stays 
 @click.option(
     "--channel",
     metavar="ID|URL|TITLE",
-    help="Your channel: the answer is adapted to it, if the lab knows it. TITLE: as `thumblab channel list` shows it.",
+    help="Your channel. If the lab knows it, the answer is adapted to it. TITLE is as in `thumblab channel list`.",
 )
 @click.option("--local", is_flag=True, help="Score in this process, even while a service of this lab runs.")
 @demo_option
@@ -41,14 +41,14 @@ def command(
     chosen: "Settings",
     as_json: bool,
 ) -> None:
-    """Rank thumbnails: files, or URLs of allowed image hosts.
+    """Rank thumbnails. Each IMAGE is a file, or a URL on an allowed image host.
 
-    Lists the sub-scores that are weak in the niche, with what was seen and what to change. --json has all sub-scores
-    with their evidence.
+    Lists the sub-scores that are low for the niche, with what the lab saw in the picture and what to change. --json
+    prints all sub-scores with their evidence.
 
-    Asks the service at THUMBLAB_SERVING_URL when that is set (with --demo: in the environment, not in .env), else the
-    service of this lab's `thumblab up`. Without a service it scores in this process, which has to load the encoders
-    first. It says which of them answered.
+    If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, only the environment is read for this
+    variable, and not .env. If it is not set, the service of this lab's `thumblab up` answers. If that service does not
+    run, this process computes the answer, and has to load the encoders first. The output says who gave the answer.
     """
     sources = [_source(image) for image in dict.fromkeys(images)]
     form = _form(title, niche, None if channel is None else _channel_id(chosen, channel))
@@ -66,13 +66,13 @@ def command(
         if answer.verdict is not None:
             click.echo(f"Answered by {answered_by}.", err=True)
     if answer.verdict is None:
-        raise LabError("none of the thumbnails could be read; each is listed with its reason.")
+        raise LabError("none of the thumbnails could be read; the list above gives the reason for each.")
 
 
 def _answer(
     settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm", local: bool
 ) -> "tuple[ScoreAnswer, str]":
-    """Return the answer, and who gave it."""
+    """Return the answer, and the name of the service or process that gave it."""
     from thumblab_core.running import running_lab
 
     running = None if local else running_lab(settings.data_dir)
@@ -80,7 +80,7 @@ def _answer(
         try:
             answer = _score_by_service(settings.serving_url, settings, sources, form)
         except _NoAnswerError as error:
-            raise LabError(f"{error}; repair it, or give --local to score in this process") from None
+            raise LabError(f"{error}; repair the service, or give --local to score in this process") from None
         return answer, f"the service at {settings.serving_url}"
     if running is not None:
         try:
@@ -91,17 +91,17 @@ def _answer(
 
 
 class _NoAnswerError(LabError):
-    """The service gave no answer; another service, or this process, may give one."""
+    """The error that a service gave no answer, although another service or this process may give one."""
 
 
 def _source(image: str) -> "Source":
-    """Return the picture of a path or URL; a file that cannot be read gives a source with an error."""
+    """Return the picture at a path or URL. The result for a file that cannot be read is a `Source` with an error."""
     from thumblab_core.images import ImageError, read_file
     from thumblab_serving.scoring.intake import Source
 
     if image.startswith(("http://", "https://")):
         return Source(image, url=image)
-    name = os.fsencode(image).decode(errors="backslashreplace")  # a file name may hold bytes that JSON cannot
+    name = os.fsencode(image).decode(errors="backslashreplace")  # A file name may hold bytes that JSON cannot.
     try:
         return Source(name, data=read_file(Path(image)))
     except ImageError as error:
@@ -111,9 +111,9 @@ def _source(image: str) -> "Source":
 
 
 def _channel_id(settings: "Settings", name: str) -> str:
-    """Return the id of the added channel with that id or exact title; an id or URL of any other channel as it is.
+    """Return the id of the channel whose adapter was added under this id or exact title.
 
-    Raises `LabError` for a name that is neither.
+    If no such adapter was added, return an id or a URL unchanged, and raise `LabError` for any other text.
     """
     import re
 
@@ -131,7 +131,7 @@ def _channel_id(settings: "Settings", name: str) -> str:
 
 
 def _suggest_channel(settings: "Settings", name: str) -> None:
-    """Print a note on stderr where an added channel has nearly this name."""
+    """Print a note on stderr if no adapter of this name was added, but one of a similar name."""
     from thumblab_core.ranking.channel_adapters import ChannelAdapters
     from thumblab_core.releases.release_store import ReleaseStore
 
@@ -141,7 +141,7 @@ def _suggest_channel(settings: "Settings", name: str) -> None:
 
 
 def _form(title: str, niche: str, channel_id: str | None) -> "ScoreForm":
-    """Return the fields of the request. Raises `LabError` for an invalid one."""
+    """Return the fields of the request. Raise `LabError` if a field is invalid."""
     from pydantic import ValidationError
 
     from thumblab_core.niches import Niche
@@ -171,7 +171,7 @@ def _score_here(settings: "Settings", sources: "Sequence[Source]", form: "ScoreF
 def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm") -> "ScoreAnswer":
     """Return the answer of a service.
 
-    Raises `LabError` where the request is at fault, and `_NoAnswerError` for every other failure.
+    Raise `LabError` if the request itself is wrong, and `_NoAnswerError` for every other failure.
     """
     import base64
 
@@ -182,9 +182,9 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
     from thumblab_serving.schemas.answer import ScoreAnswer, ThumbnailScore
 
     key = kept_key(settings)
-    if key is None:  # the service is another lab's, so a key that is made now would not be its key
+    if key is None:  # The service belongs to another lab and would refuse a key that this lab generates now.
         raise LabError(
-            f"the lab in {settings.data_dir} has no API key; set THUMBLAB_API_KEY to that of the service at {url}"
+            f"the lab in {settings.data_dir} has no API key; set THUMBLAB_API_KEY to the key of the service at {url}"
         )
     sendable = [source for source in sources if source.error is None]
     if not sendable:
@@ -207,7 +207,7 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
         answer = ScoreAnswer.model_validate(reply.json())
     except (ValueError, KeyError, TypeError, ValidationError):
         raise _NoAnswerError(
-            f"{endpoint} answered {reply.status_code} in another form than a scoring service"
+            f"{endpoint} answered with status {reply.status_code}, but not in the format of a scoring service"
         ) from None
     by_id = {thumbnail.id: thumbnail for thumbnail in answer.thumbnails}
     merged = [by_id.get(s.id) or ThumbnailScore(id=s.id, error=s.error) for s in sources]
@@ -215,7 +215,7 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
 
 
 def _service_note(url: str) -> str | None:
-    """Return what the service says its library is made of; None where it says nothing."""
+    """Return the service's note on what its library is made of, or None if the service gives no note."""
     import httpx
 
     try:

@@ -1,4 +1,4 @@
-"""thumblab train: train a ranking model on the newest pairs, without Dagster."""
+"""`thumblab train`: train a ranking model on the newest pairs, without Dagster."""
 
 import json
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from thumblab_cli.which_lab import demo_option
 from thumblab_core.errors import LabError
 from thumblab_pipelines.training.config import TrainConfig
 
-if TYPE_CHECKING:  # imported inside functions at run time, so that `thumblab --help` stays fast
+if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
     from rich.console import Console
 
     from thumblab_core.settings import Settings
@@ -27,7 +27,7 @@ _FIELDS = {
     "learning_rate": "The highest learning rate of AdamW.",
     "weight_decay": "The weight decay of AdamW.",
     "pair_loss": "The loss of a pair: a margin loss, or the log odds of winning (Bradley-Terry).",
-    "margin": "How far above the loser the winner must score, for the margin loss.",
+    "margin": "For the margin loss: by how much the winner must score higher than the loser.",
     "least_margin": "Leave out pairs with a smaller margin: 0.1 means that the loser has 10 % fewer views.",
     "label_smoothing": "Move outcomes towards one half by this share; 0: off.",
     "mixup_alpha": "Mix each pair with another one, in a share drawn from Beta(A, A); 0: off.",
@@ -48,11 +48,11 @@ _FIELDS = {
 def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: bool, **fields: Any) -> None:
     """Train the ranking model on the newest pairs of the lab, evaluate it and publish it. It is not served yet.
 
-    If it is stopped or killed, the same command resumes the training. If nothing has changed since the last training,
-    it shows that model again.
+    If the command is stopped or killed, run the same command again to resume the training. If nothing has changed since
+    the last training, the command shows the existing model again.
 
     \b
-    Several processes:
+    To train with several processes:
       accelerate launch --multi_gpu --num_processes 2 -m thumblab_cli.main train
     """
     from thumblab_cli.printing.tables import progress_bars, wide_console
@@ -96,7 +96,7 @@ def _log_to_mlflow(lab: "Lab", built: "BuiltModel") -> "Tracked | None":
 
     try:
         return log_model(lab, tracker, built)
-    except (LabError, MlflowException, OSError) as error:  # MLflow's HTTP client raises OSError
+    except (LabError, MlflowException, OSError) as error:  # MLflow's HTTP client raises OSError.
         reason = " ".join(str(error).split())[:300]
         problem = f"{built.release.release_id} is published but not logged ({type(error).__name__}: {reason})"
         click.echo(f"{problem}; repair MLflow. {hint}", err=True)
@@ -119,7 +119,7 @@ def _as_json(built: "BuiltModel", checks: "list[CheckResult]", tracked: "Tracked
 def _print(
     console: "Console", built: "BuiltModel", checks: "list[CheckResult]", tracked: "Tracked | None", served: bool
 ) -> None:
-    """Print the evaluation, and what to do next with the model."""
+    """Print the evaluation, whether the model is served, and what to do next."""
     from thumblab_cli.printing.evaluation import print_evaluation
 
     print_evaluation(console, built.evaluations)

@@ -22,20 +22,23 @@ _DATABASE_SECONDS = 5
 
 
 @click.command(name="up")
-@click.option("--demo", is_flag=True, help="On the demo's data, collecting from the YouTube emulator.")
+@click.option("--demo", is_flag=True, help="Run the demo's lab, which collects from the YouTube emulator.")
 @click.option(
     "--catalogue",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --demo: on the lab that `thumblab demo --catalogue` made of this catalogue.",
+    help="With --demo: run the lab that `thumblab demo --catalogue` made of this catalogue.",
 )
 @click.option("--dagster-port", default=3000, show_default=True)
 @click.option(
-    "--mlflow-port", type=int, help="Default: the port that this lab had before; at first 5000, if it is free."
+    "--mlflow-port",
+    type=int,
+    help="Default: the port of the last start. At the first start: 5000, or a free port if 5000 is taken.",
 )
 def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: int | None) -> None:
     """Run the Dagster UI and daemon, MLflow, and the scoring service with its page, until Ctrl-C.
 
-    A server that ends by itself is started again, at most three times in ten minutes. `up` ends when the database ends.
+    A server that ends by itself is started again, at most three times in ten minutes. If the database ends, this
+    command ends too.
     """
     from thumblab_cli.demo.lab import demo_lab
     from thumblab_cli.printing.tables import wide_console
@@ -53,9 +56,10 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     dagster = lab_servers.dagster_servers(dagster_port)
     scoring = lab_servers.scoring_server(chosen, chosen.serving_port)
     running = Running(str(dagster[0].url), lab_servers.mlflow_url(port), str(scoring.url))
-    _refuse_taken_ports(running)  # before anything is written
+    _refuse_taken_ports(running)  # This first check comes before the command writes any file.
     make_writable_data_folder(chosen.data_dir)
-    # Both signals, whatever this process inherited: a shell starts background jobs with SIGINT ignored.
+    # This process may have inherited that a signal is ignored. A shell, for example, starts background jobs with SIGINT
+    # ignored. Both signals must stop the command.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
@@ -72,7 +76,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
         console.print("starting the database")
         servers = [lab_servers.mlflow_server(chosen, port), *dagster, scoring]
         stack.enter_context(announced(chosen.data_dir, running))
-        _refuse_taken_ports(running)  # again, because the database may have taken seconds to start
+        _refuse_taken_ports(running)  # The database may have taken seconds to start, so the ports are checked again.
         ports.keep_mlflow_port(chosen.data_dir, port)
         supervisor = stack.enter_context(Supervisor(chosen.data_dir, environment))
         for server in servers:
@@ -83,7 +87,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
         try:
             _supervise(console, supervisor, chosen)
         except KeyboardInterrupt:
-            # Ignore a second Ctrl-C, which would leave half of the servers running.
+            # Ignore a second Ctrl-C. It would interrupt the shutdown, and some servers would keep running.
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
             console.print("stopping")
@@ -103,7 +107,7 @@ def _print_addresses(console: "Console", running: "Running", chosen: "Settings")
 
     try:
         runs_page = Tracker.connect(running.mlflow).page()
-    except LabError:  # the address of the server is good enough
+    except LabError:  # If the page of the runs is not known, the address of the server is printed.
         runs_page = running.mlflow
     console.print(f"Dagster          {running.dagster}")
     console.print(f"MLflow           {runs_page}", soft_wrap=True)
@@ -114,7 +118,10 @@ def _print_addresses(console: "Console", running: "Running", chosen: "Settings")
 
 
 def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings") -> None:
-    """Start servers again that end, for ever. Raises LabError when the database ends, or a server keeps ending."""
+    """Watch the servers for ever, and restart each server that ends.
+
+    Raise LabError when the database ends, or when a server has ended too often.
+    """
     from thumblab_core.database.urls import running_database_url
     from thumblab_core.errors import LabError
 

@@ -1,4 +1,4 @@
-"""The three thumbnails that the demo ranks, whose true order is known."""
+"""Choose the three thumbnails that the demo ranks. Their true order is known."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,15 @@ from thumblab_cli.demo.lab import DemoLab
 from thumblab_core.errors import LabError
 
 _RANKS = (0.9, 0.5, 0.1)
-"""Where the held-out candidates stand among their channel's videos, as shares from the fewest views to the most."""
+"""The places of the three candidates among the held-out videos of their channel. 0 is the least viewed, 1 the most."""
 
 
 @dataclass(frozen=True)
 class DemoThumbnail:
-    """A candidate and its true quality: `truth_value` orders the candidates, `truth` is the text to show."""
+    """A candidate and its true quality.
+
+    `truth_name` says what the quality is. `truth_value` is larger for a better candidate. `truth` is the text to show.
+    """
 
     name: str
     image: bytes
@@ -23,7 +26,11 @@ class DemoThumbnail:
 
 
 def choose_candidates(lab: DemoLab) -> list[DemoThumbnail]:
-    """Return new drawings of a planted quality, or three held-out videos of the catalogue's largest channel."""
+    """Return the candidates for the catalogue of the demo.
+
+    For the synthetic catalogue these are three new drawings of known quality. For a catalogue of the user these are
+    three held-out videos of the largest channel.
+    """
     from demo.catalogues.synthetic import SyntheticCatalogue
 
     if isinstance(lab.catalogue, SyntheticCatalogue):

@@ -1,4 +1,4 @@
-"""The demo's own lab: its data folder, its settings, and the YouTube emulator that it collects from."""
+"""The demo's own lab. It has a data folder, settings, and a YouTube emulator from which it collects."""
 
 import fcntl
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from demo.emulator import Emulator
 
 DEMO_KEY = "key-of-the-demo-worth-nothing"
-"""The emulator accepts any key. This one is easy to find in places where no key should be."""
+"""The API key of the demo. The emulator accepts any key. Tests search for this text where no key should be written."""
 
 _CHANGED = (
     "data_dir",
@@ -33,7 +33,7 @@ _CHANGED = (
     "image_encoder",
     "face_model",
 )
-"""The settings in which `demo_settings` differs from the user's own."""
+"""The names of the settings that `demo_settings` changes in the user's own settings."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class DemoLab:
 
     settings: Settings
     environment: dict[str, str]
-    """The variables that give a child process these settings."""
+    """The environment variables that give a child process the same settings."""
     catalogue: "Catalogue"
     emulator: "Emulator"
     mlflow_port: int | None
-    """The port to start MLflow on; None where the lab's `thumblab up` runs it."""
+    """The port on which to start MLflow. None means that the lab's `thumblab up` already runs MLflow."""
 
     @property
     def data_dir(self) -> Path:
@@ -55,10 +55,11 @@ class DemoLab:
 
 @contextmanager
 def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[DemoLab]:
-    """Run the emulator over the catalogue in `folder`, or over the synthetic catalogue, and yield the lab.
+    """Run the emulator and yield the demo's lab. The emulator serves the catalogue in `folder`, or the synthetic one.
 
-    Where the lab's `thumblab up` runs, its MLflow is used. Otherwise MLflow is to be started on `mlflow_port`; when that is
-    None, on the port that the lab had before, or on a free one when something else listens there.
+    If the lab's `thumblab up` runs, its MLflow is used. Otherwise the caller must start MLflow on the port that the
+    yielded lab names. That port is `mlflow_port`. If `mlflow_port` is None, it is the port that the lab's MLflow had
+    before, or a free port if another program listens there.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue
@@ -77,13 +78,15 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
             "mlflow_tracking_uri": f"http://127.0.0.1:{port}" if running is None else running.mlflow,
             "youtube_endpoint": emulator.endpoint,
             "youtube_api_key": SecretStr(DEMO_KEY),
-            # Collect the whole catalogue, whatever its age and size: the emulator's quota is free.
+            # With these limits the lab collects the whole catalogue, whatever its age and size. The emulator's quota
+            # costs nothing.
             "videos_per_niche": 500,
             "uploads_per_channel": len(catalogue.videos),
             "channels_per_refresh": len(catalogue.videos),
             "search_days": 36_500,
             "library_days": 36_500,
-            # A full collection takes forty searches; users run the demo more than twice a day.
+            # A full collection takes forty searches, and users run the demo more than twice a day. YouTube's limit of
+            # 100 searches a day would be too low.
             "quota_searches": 10_000,
         }
         chosen = base.model_copy(update=changes)
@@ -93,10 +96,10 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
 
 @contextmanager
 def only_demo(data_dir: Path) -> Iterator[None]:
-    """Keep other demos off the folder in the block. Raises LabError when another one runs on it."""
+    """Lock the data folder for this demo until the block ends. Raise LabError if another demo runs on the folder."""
     with (data_dir / "demo.lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel releases it even when we are killed
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # The kernel releases the lock even if we are killed.
         except BlockingIOError:
             raise LabError(
                 f"{data_dir} is in use: another `thumblab demo` is running on it; wait for it or stop it"

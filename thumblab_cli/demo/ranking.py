@@ -1,4 +1,4 @@
-"""The last step of the demo: rank the candidates through the scoring service, and compare with the truth."""
+"""The last step of the demo. The scoring service ranks the candidates, and the ranking is compared with the truth."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def rank_candidates(console: Console, url: str, settings: "Settings", candidates: list[DemoThumbnail]) -> None:
-    """Print how the service at `url` ranks the candidates. Their pictures are kept in `candidates` in the data folder."""
+    """Print how the service at `url` ranks the candidates, and which of them is truly the best.
+
+    The pictures stay in the subfolder `candidates` of the data folder.
+    """
     folder = settings.data_dir / "candidates"
     folder.mkdir(exist_ok=True)
     for candidate in candidates:
@@ -53,7 +56,7 @@ def _answer(url: str, settings: "Settings", candidates: list[DemoThumbnail]) -> 
         "thumbnails": [{"id": c.name, "image_base64": base64.b64encode(c.image).decode()} for c in candidates],
     }
     headers = {"X-API-Key": api_key(settings)}
-    # The first request waits until the encoders and the model are loaded.
+    # The timeout is long because the first request waits until the encoders and the model are loaded.
     reply = httpx.post(f"{url}/v1/score", json=body, headers=headers, timeout=120, trust_env=False)
     if reply.status_code != httpx.codes.OK:
         raise LabError(f"the scoring service answered {reply.status_code}: {reply.text[:300]}")

@@ -1,4 +1,4 @@
-"""Run a Dagster job in this process, recorded in the lab's Dagster instance like any other run."""
+"""Run a Dagster job in this process. The lab's Dagster instance records it like any other run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run that succeeded: the metadata of each asset, and the number of its checks."""
+    """The result of a run that succeeded. `metadata` holds the metadata of each asset, by the name of the asset.
+
+    `checks` is the number of asset checks that ran, and `checks_passed` the number of checks that passed.
+    """
 
     metadata: dict[str, dict[str, Any]]
     checks_passed: int
@@ -25,20 +28,24 @@ class Outcome:
 
 @dataclass(frozen=True)
 class JobRunner:
-    """Runs the jobs of the definitions on the lab of the settings."""
+    """A runner for the jobs of `definitions`. The jobs work on the lab that `settings` describe."""
 
     definitions: Definitions
     instance: DagsterInstance
     settings: Settings
 
     def run(self, job: str, listener: Progress, niche: str | None = None) -> Outcome:
-        """Run a job, on the partition of `niche` where it has partitions. Raises LabError when a step or check fails."""
+        """Run a job, and raise LabError if a step or a check fails.
+
+        `niche` is the partition to run. It is None for a job without partitions.
+        """
         from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 
         result = self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=niche,
-            tags={"dagster/max_retries": "0"},  # a daemon cannot retry it: this process is not its code server
+            # Dagster's daemon cannot retry this run, because this process is not a code server of the daemon.
+            tags={"dagster/max_retries": "0"},
             resources={
                 "lab": LabResource.in_this_process(self.settings, listener),
                 "mlflow": MlflowResource(tracking_uri=self.settings.mlflow_url),
@@ -62,9 +69,9 @@ def _raise_on_failure(result: ExecuteInProcessResult, run_name: str) -> None:
     failed_checks = [check for check in result.get_asset_check_evaluations() if not check.passed]
     if failed_checks:
         reasons = [f"{c.asset_key.to_user_string()}: {c.check_name} ({c.description})" for c in failed_checks]
-        raise LabError(f"{run_name} stopped at a check: {'; '.join(reasons)}")
+        raise LabError(f"{run_name} stopped because a check failed: {'; '.join(reasons)}")
     if not result.success:
         failed = next(event for event in result.all_events if event.is_step_failure)
         error = failed.step_failure_data.user_failure_data or failed.step_failure_data.error
         reason = getattr(error, "description", None) or getattr(error, "message", "") or "see the run in the Dagster UI"
-        raise LabError(f"{run_name} failed in {failed.step_key}: {reason.strip()}")
+        raise LabError(f"{run_name} failed in the step {failed.step_key}: {reason.strip()}")

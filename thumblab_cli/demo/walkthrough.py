@@ -1,4 +1,4 @@
-"""The steps of the demo, through the real Dagster definitions, a real MLflow server and the real scoring service."""
+"""The steps of the demo. They use the real Dagster definitions, a real MLflow server and the real scoring service."""
 
 import os
 import shutil
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 def walk_through(console: Console, folder: Path | None) -> None:
-    """Run the demo and print the result of every stage. Raises LabError when a stage or the ranking fails."""
+    """Run the demo and print the result of every stage. Raise LabError if a stage fails.
+
+    `folder` holds the catalogue of the user. None stands for the synthetic catalogue.
+    """
     started = time.monotonic()
     with ExitStack() as stack:
         lab = stack.enter_context(demo_lab(folder))
@@ -43,7 +46,7 @@ def walk_through(console: Console, folder: Path | None) -> None:
         from thumblab_pipelines.run_launcher import end_abandoned_runs
 
         with open_instance(lab_servers.dagster_home(lab.settings), lab.data_dir) as instance:
-            end_abandoned_runs(instance)  # those of a demo that was killed
+            end_abandoned_runs(instance)  # A demo that was killed may have left runs that look unfinished.
             runner = JobRunner(defs(), instance, lab.settings)
             new = _refresh(console, runner, lab)
             console.print(
@@ -75,9 +78,9 @@ def _print_end(console: Console, new: int, seconds: float, folder: Path | None, 
 
 
 def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> list[Server]:
-    """Start MLflow unless `thumblab up` runs it, and return the servers to wait for.
+    """Start MLflow unless `thumblab up` already runs it, and return the servers that the caller must wait for.
 
-    MLflow takes seconds to start; the collection does not need it.
+    MLflow takes seconds to start. It starts while the demo collects videos, because collecting does not need it.
     """
     if lab.mlflow_port is None:
         return []
@@ -94,12 +97,15 @@ def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> lis
 
 
 def _command() -> str:
-    """Return how to call `thumblab`: by name where the shell finds it, else by path (.venv/bin in a fresh clone)."""
+    """Return the command that starts `thumblab`: the name if the shell finds it, and otherwise the path.
+
+    In a fresh clone, for example, the command is in .venv/bin.
+    """
     return "thumblab" if shutil.which("thumblab") else os.path.relpath(Path(sys.executable).parent / "thumblab")
 
 
 def _refresh(console: Console, runner: JobRunner, lab: DemoLab) -> int:
-    """Refresh every niche of the catalogue, print a row for each, and return the number of new items."""
+    """Refresh every niche of the catalogue and print a row for each. Return the number of new videos and results."""
     console.print("refresh_library, one Dagster run per niche", style="italic")
     console.print(_row("niche", "videos", "new", "fetched", "encoded", "measured", "indexed", "checks"), style="bold")
     niches_of_catalogue = {video.niche for video in lab.catalogue.videos.values()}
@@ -155,7 +161,7 @@ def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
 
 
 def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
-    """Evaluate the planted truth on the same pairs; empty for a catalogue without a planted truth."""
+    """Evaluate the planted quality as a scorer on the same pairs. Without a planted quality the list is empty."""
     import numpy as np
     import pandas as pd
 

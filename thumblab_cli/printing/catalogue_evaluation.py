@@ -1,4 +1,7 @@
-"""Print the figures of a model overall and by channel, adapted and not: as an object for JSON, and as a table."""
+"""Print the figures of a model on a catalogue, as a JSON object or as a table.
+
+The figures are for all channels together and for each channel. They are given with and without channel adapters.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -20,19 +23,23 @@ _AUCS = ("auc_all", "auc_2x")
 _FIELDS = ("value", "low", "high", "pairs")
 
 Figure = dict[str, Any]
-"""The value of a figure, the ends of its 95 % interval (None if it has none), and its number of pairs."""
+"""A figure with the keys `value`, `low`, `high` and `pairs`.
+
+`low` and `high` are the ends of the 95 % interval, or None if there is no interval. `pairs` is the number of pairs.
+"""
 
 Figures = dict[str, Figure | None]
-"""`auc_all` and `auc_2x`; None where not measured."""
+"""The AUC on all pairs, `auc_all`, and on pairs with a twofold gap, `auc_2x`. None means not measured."""
 
 ModelFigures = Mapping[tuple[str, str, str], Figure]
 """The model's figures by split, slice and metric."""
 
 
 def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the figures of the split `unadapted` and of the split "adapted", overall and by channel, for JSON.
+    """Return the figures of a model for JSON, overall and by channel, with and without channel adapters.
 
-    `adapted` is None if no channel was adapted to. `names` are the titles of the channels by id.
+    `unadapted` is the name of the split that has the figures without adapters. In the result, `adapted` is None if the
+    model was adapted to no channel. `names` holds the titles of the channels by id.
     """
     figures = _model_figures(evaluations)
     adapted = _overall(figures, _ADAPTED)
@@ -62,7 +69,8 @@ def print_catalogue_evaluation(
 ) -> None:
     """Print the AUC of a model on a catalogue, overall and by channel, and which pairs were made and left out.
 
-    `share` is the part of each channel that the model was adapted on; `names` are the titles of the channels by id.
+    `share` is the share of each channel's videos to which the model was adapted. `names` holds the titles of the
+    channels by id.
     """
     from thumblab_pipelines.evaluation.on_catalogue import UNADAPTED
 
@@ -107,7 +115,7 @@ def _remarks(evaluated: "CatalogueEvaluation", share: float | None) -> Iterator[
 
 
 def _model_figures(evaluations: Sequence["Evaluation"]) -> dict[tuple[str, str, str], Figure]:
-    """Return the model's figures by split, slice and metric, without those that could not be measured."""
+    """Return the model's figures by split, slice and metric. Figures that could not be measured are left out."""
     return {
         (e.split, e.slice, e.metric): {name: getattr(e, name) for name in _FIELDS}
         for e in evaluations
@@ -136,5 +144,5 @@ def _cell(figure: Figure | None) -> str:
 
 
 def _printable(title: str) -> str:
-    """Return a title without characters that control a terminal: channel owners choose their titles."""
+    """Return a title in which characters that control a terminal are replaced. Anybody may put them into a title."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in title)

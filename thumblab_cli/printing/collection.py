@@ -1,4 +1,4 @@
-"""The tables that `thumblab quota` and `thumblab crawl` print."""
+"""Make the tables that `thumblab quota` and `thumblab crawl` print."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ _CALLS = {
     "searches": "search",
     "stats": "counts of 50 videos",
 }
-"""The calls that each bucket of the quota pays for."""
+"""The calls that are charged to each bucket of the quota."""
 
 
 def quota_table(balances: Sequence["Balance"], title: str) -> Table:
-    """Return a table with a row per bucket: its calls, the limit of a day, what is spent and what is left."""
+    """Return a table with a row for each bucket. It shows the daily limit, and how much of it is spent and left."""
     built = table("bucket", "calls", "a day", "spent", "left", words=("bucket", "calls"), title=title)
     for balance in balances:
         left = "0 (YouTube says so)" if balance.exhausted else f"{balance.left:,}"
@@ -31,7 +31,11 @@ def quota_table(balances: Sequence["Balance"], title: str) -> Table:
 
 
 def plan_table(plan: "Plan") -> Table:
-    """Return a table with a row per niche: channels found, to find and to walk; videos listed and expected; the cost."""
+    """Return a table with a row for each niche.
+
+    It shows how many channels are found, still to find, and still to walk. Walking a channel means reading its list of
+    uploads. It also shows how many videos are listed and expected, and how many searches and units the crawl will cost.
+    """
     title = f"The crawl, at {plan.videos_per_channel:.0f} videos a channel"
     columns = ("niche", "found", "to find", "to walk", "listed", "expected", "searches", "units")
     built = table(*columns, words=("niche",), title=title)
@@ -53,7 +57,7 @@ def plan_table(plan: "Plan") -> Table:
 
 
 def crawl_table(counted: Mapping[str, "Counted"]) -> Table:
-    """Return a table with a row per niche: its channels and videos, kept, left out and left to do."""
+    """Return a table with a row for each niche. It shows how many channels and videos are kept, left out or waiting."""
     columns = ("niche", "channels", "left out", "to check", "to walk", "videos", "kept", "waiting")
     built = table(*columns, words=("niche",), title="The crawl")
     for niche, state in counted.items():
@@ -71,7 +75,7 @@ def crawl_table(counted: Mapping[str, "Counted"]) -> Table:
 
 
 def reasons_table(counted: Mapping[str, "Counted"]) -> Table:
-    """Return a table of why channels and videos of all these niches were left out."""
+    """Return a table of the reasons why channels and videos were left out, with their numbers over all niches."""
     from thumblab_pipelines.collection.crawl_rules import KEPT
 
     built = table("what", "why", "how many", words=("what", "why"), title="Left out")

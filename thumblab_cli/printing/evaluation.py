@@ -1,4 +1,7 @@
-"""Print the held-out figures of a model: AUC by scorer, AUC by channel, and calibration."""
+"""Print the figures of a model on held-out pairs.
+
+These are the AUC of the model and of its reference models, the AUC by channel, and the calibration.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.evaluation.figures import Evaluation
 
 CHANNEL_SLICE = "channel:"
-"""How the slice of a single channel starts; the id of the channel follows."""
+"""The prefix of the name of a slice that holds the pairs of one channel. The id of the channel follows the prefix."""
 
 _SPLITS = {
     "future": "the future of known channels (last 20 % of each by time)",
@@ -34,7 +37,10 @@ _SCORERS = {
 
 
 def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> None:
-    """Print a table of scorers for each split, a table of large channels, and a line on calibration for each split."""
+    """Print the evaluation of a model and its reference models.
+
+    Each split has a table of AUCs and a line on calibration. Another table shows the AUC for each large channel.
+    """
     for split in _SPLITS:
         if any(e.split == split for e in evaluations):
             console.print(evaluation_table(evaluations, split))
@@ -46,9 +52,10 @@ def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> N
 
 
 def ceiling_lines(planted: Sequence["Evaluation"], expected: float) -> list[str]:
-    """Return a line on the AUC of the planted quality on the pairs of known channels; none if it was not measured.
+    """Return a line on the AUC of the planted quality on the pairs of known channels, or no line if none was measured.
 
-    `expected` is the AUC that it has in expectation. No model is expected to exceed the AUC on these very pairs.
+    The planted quality is the true quality in the synthetic catalogue, so no model is expected to exceed its AUC on the
+    same pairs. `expected` is the AUC that the planted quality has on average over many catalogues.
     """
     return [
         f"On these pairs of {_SHORT_SPLITS[e.split]} the planted quality itself reaches {e.value:.3f} "
@@ -59,7 +66,10 @@ def ceiling_lines(planted: Sequence["Evaluation"], expected: float) -> list[str]
 
 
 def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
-    """Return a table with a row per scorer: AUC and its 95 % interval, on all pairs and on those with a twofold gap."""
+    """Return a table of AUCs with their 95 % intervals, on all pairs and on pairs with a twofold gap of views.
+
+    It has a row for the model and for each reference model.
+    """
     of_split = [e for e in evaluations if e.split == split and e.metric == "auc" and e.slice in ("all", "2x")]
     pairs = {e.slice: f"{e.pairs:,}" for e in of_split}
     columns = ("", f"all {pairs.get('all', 0)} pairs", f"{pairs.get('2x', 0)} with a 2x gap")
@@ -72,7 +82,10 @@ def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
 
 
 def channel_table(evaluations: Sequence["Evaluation"]) -> Table:
-    """Return a table of the model's AUC on the last 20 % of each channel that has at least a hundred pairs there."""
+    """Return a table of the model's AUC by channel, on the pairs of the newest 20 % of the channel's videos.
+
+    Only channels with at least a hundred such pairs have a row.
+    """
     columns = ("", "", "all pairs", "with a 2x gap")
     made = table(*columns, words=columns, title="Held-out AUC by channel (last 20 % by time)")
     cells = {(e.split, e.slice, e.metric): _cell(e) for e in evaluations if e.scorer == "model"}
@@ -85,7 +98,7 @@ def channel_table(evaluations: Sequence["Evaluation"]) -> Table:
 
 
 def calibration_lines(evaluations: Sequence["Evaluation"]) -> list[str]:
-    """Return a line on the model's win probabilities for each split whose calibration was measured."""
+    """Return a line for each split whose calibration was measured. It says how good the win probabilities are."""
     values = {(e.split, e.metric): e.value for e in evaluations if (e.slice, e.scorer) == ("all", "model")}
     lines = []
     for split, name in _SHORT_SPLITS.items():

@@ -13,7 +13,7 @@ _MOST_PROBLEMS = 50
 
 
 def print_import(console: Console, report: "Imported") -> None:
-    """Print the remarks of an import, a line for each row with a problem, and the totals."""
+    """Print the remarks of an import, a line for each row that has a problem, and the totals."""
     for remark in report.remarks:
         console.print(f"note: {remark}", markup=False, highlight=False, soft_wrap=True)
     print_problems(console, report.problems)
@@ -26,7 +26,7 @@ def print_import(console: Console, report: "Imported") -> None:
 
 
 def print_problems(console: Console, problems: Sequence["RowProblem"]) -> None:
-    """Print a line for each of the first fifty problems, and how many more there are."""
+    """Print a line for each of the first fifty problems, and the number of the other problems."""
     for problem in problems[:_MOST_PROBLEMS]:
         what = "skipped" if problem.skipped else "taken"
         line = f"line {problem.line} {problem.video_id or '(no id)'}: {what}: {problem.problem}"

@@ -1,4 +1,4 @@
-"""Print the library index of niches: a table of what each serves, and the lines of search hits."""
+"""Make the table of the library indexes that the niches serve, and the lines for the hits of a search."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,13 +7,13 @@ from rich.table import Table
 
 from thumblab_cli.printing.tables import table
 
-if TYPE_CHECKING:  # the commands import these modules when they need them
+if TYPE_CHECKING:  # Only type checkers import these modules here. The commands import them when they need them.
     from thumblab_pipelines.library.search import Hit
     from thumblab_pipelines.library.status import IndexStatus
 
 
 def status_table(statuses: "Sequence[IndexStatus]") -> Table:
-    """Return a table with a row per niche: what it serves, since when, and the size of all its releases."""
+    """Return a table with a row for each niche. It shows the served index, since when, and the size of all releases."""
     columns = ("niche", "since (UTC)", "pictures", "changed", "search", "recall", "MB")
     rows = table(*columns, words=("niche", "since (UTC)", "search"))
     for status in statuses:
@@ -28,7 +28,7 @@ def status_table(statuses: "Sequence[IndexStatus]") -> Table:
 
 
 def hit_line(hit: "Hit") -> str:
-    """Return one line for a hit: its cosine, niche, video, title and views."""
+    """Return a line for a hit of a search. It shows the cosine similarity, niche, video id, title and views."""
     item = hit.item
     multiple = "" if item.outlier_multiple is None else f"{item.outlier_multiple:.1f}x its channel, "
     rate = f"{multiple}{item.views_per_hour:,.0f} views/h"
@@ -36,5 +36,5 @@ def hit_line(hit: "Hit") -> str:
 
 
 def _printable(title: str) -> str:
-    """Replace control characters, because a title may hold any, and a terminal would obey them."""
+    """Return the title with control characters replaced, because a terminal would obey these characters."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in title)

@@ -1,9 +1,9 @@
-"""Make text from outside safe to print on a terminal."""
+"""Make text that other people wrote safe to print on a terminal."""
 
 
 def printable(text: str) -> str:
     """Return the text with unprintable characters replaced.
 
-    Anybody can put control characters into a title, and a terminal would execute them.
+    Anybody can put control characters into a title. A terminal would execute them.
     """
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

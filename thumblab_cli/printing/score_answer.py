@@ -1,4 +1,4 @@
-"""Printing the answer of `thumblab score` for people."""
+"""Print the answer of `thumblab score` as text for people."""
 
 from rich.markup import escape
 from rich.table import Table
@@ -11,9 +11,10 @@ _COLUMNS = ("rank", "thumbnail", "score", "wins", "engagement", "similarity", "c
 
 
 def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> None:
-    """Print a table of the candidates, the verdict, what to change, and what was missing.
+    """Print a table of the candidates, the verdict, advice for each candidate, and what the answer lacks.
 
-    `answered_by` says who answered. `note` says what the library is made of, where that has to be known.
+    `answered_by` names the service or process that gave the answer. `note` is a warning about the videos in the
+    library, for example that they are drawn. None stands for no warning.
     """
     console = wide_console()
     console.print(_table(answer))
@@ -25,7 +26,7 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
         lines = _weaknesses(thumbnail, answer.niche)
         if lines:
             console.print(f"[bold]{escape(thumbnail.id)}[/]", highlight=False, soft_wrap=True)
-        for line in lines:  # a line may quote text from the picture: never as markup
+        for line in lines:  # A line may quote text from the picture, so its markup is not interpreted.
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     for sentence in answer.degraded:
         console.print(f"[yellow]Degraded:[/] {escape(sentence)}", soft_wrap=True)
@@ -36,7 +37,7 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
 
 
 def _weaknesses(thumbnail: ThumbnailScore, niche: str) -> list[str]:
-    """Return a line for each sub-score that has a fix."""
+    """Return a line for each sub-score that has a fix. A fix is advice on what to change in the thumbnail."""
     lines = []
     for name, sub_score in thumbnail.sub_scores.items():
         if sub_score.fix is not None and sub_score.value is not None:
@@ -47,7 +48,7 @@ def _weaknesses(thumbnail: ThumbnailScore, niche: str) -> list[str]:
 
 
 def _table(answer: ScoreAnswer) -> Table:
-    """Return a row for each candidate, best first; those without a rank come last."""
+    """Return a table with a row for each candidate, the best first. Candidates without a rank come last."""
     rows = table(*_COLUMNS, words=("thumbnail", "closest winner"))
     for thumbnail in sorted(answer.thumbnails, key=lambda t: t.rank or len(answer.thumbnails) + 1):
         cells = ["—"] * 4 + [f"[red]{escape(thumbnail.error)}[/]"] if thumbnail.error else _cells(thumbnail)

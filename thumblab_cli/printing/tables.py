@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from thumblab_pipelines.progress import Progress as Listener
 
 _NO_WIDTH = 100_000
-"""Columns of a console that is not a terminal: more than any line has."""
+"""The width in columns of a console that is not a terminal. No line is longer."""
 
 
 def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
-    """Return a console that does not wrap lines if its output is not a terminal, such as a pipe or a file.
+    """Return a console. If its output is not a terminal but for example a pipe or a file, the console wraps no lines.
 
-    There COLUMNS has no effect either, because programs such as grep and less need each row on one line.
+    Programs such as grep and less need each row on one line. The variable COLUMNS therefore has no effect on such
+    output.
     """
     console = Console(stderr=stderr, quiet=quiet)
     if not console.is_terminal:
@@ -28,9 +29,9 @@ def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
 
 
 def table(*columns: str, words: Collection[str] = (), title: str | None = None) -> Table:
-    """Return an empty table whose cells are folded, never cut, if it is too wide for the console.
+    """Return an empty table. If it is too wide for the console, its cells are folded and never cut.
 
-    The columns in `words` are aligned to the left, the others, which hold numbers, to the right.
+    The columns in `words` are aligned to the left. The other columns hold numbers and are aligned to the right.
     """
     made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:
@@ -40,9 +41,9 @@ def table(*columns: str, words: Collection[str] = (), title: str | None = None) 
 
 @contextmanager
 def progress_bars(console: Console) -> Iterator["Listener"]:
-    """Yield a progress listener for pipeline steps that draws a bar for the current task, and none without a terminal.
+    """Yield a progress listener for pipeline steps. On a terminal, it draws a progress bar for the current task.
 
-    When the next task starts, its bar replaces the one before.
+    The bar of the next task replaces the bar of the task before. Without a terminal, nothing is drawn.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:

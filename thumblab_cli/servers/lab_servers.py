@@ -1,4 +1,4 @@
-"""The servers of a lab: MLflow, Dagster's webserver and daemon, and the scoring service."""
+"""The servers of a lab, with the commands that start them: MLflow, Dagster and the scoring service."""
 
 import importlib.metadata
 import sys
@@ -15,7 +15,7 @@ def mlflow_url(port: int) -> str:
 
 
 def mlflow_server(settings: Settings, port: int) -> Server:
-    """Return the MLflow server, on the lab's PostgreSQL, with its artifacts in the data folder."""
+    """Return the MLflow server. It uses the lab's PostgreSQL server, and keeps artifacts in the data folder."""
     from thumblab_core.database.urls import named_database_url
     from thumblab_core.embedded_postgres.cluster import link_to
 
@@ -24,8 +24,8 @@ def mlflow_server(settings: Settings, port: int) -> Server:
     artifacts.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--artifacts-destination", artifacts.resolve().as_uri(), "--serve-artifacts"]
-    # MLflow reads these variables. The URI is not an argument, because an external database's password would then be
-    # visible in the list of processes.
+    # MLflow reads these variables. The database URI is not a command-line argument, because the list of processes would
+    # then show the password of an external database.
     environment = {
         "MLFLOW_BACKEND_STORE_URI": named_database_url("mlflow", "psycopg2", settings),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -33,13 +33,13 @@ def mlflow_server(settings: Settings, port: int) -> Server:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     installed = Path(str(importlib.metadata.distribution("mlflow").locate_file("")))
-    if "%" in str(installed):  # MLflow's migrations read a percent sign in their own path as the start of a variable
+    if "%" in str(installed):  # MLflow's migrations take a percent sign in their own path for the start of a variable.
         environment["PYTHONPATH"] = str(link_to(installed))
     return Server("mlflow", command, base, f"{base}/health", environment)
 
 
 def scoring_server(settings: Settings, port: int) -> Server:
-    """Return the scoring service, on the host of the settings."""
+    """Return the scoring service, which listens on the host of the settings and on this port."""
     host = settings.serving_host
     base = f"http://{host_in_url(answering_host(host), port)}"
     command = [sys.executable, "-m", "thumblab_serving"]
@@ -47,12 +47,13 @@ def scoring_server(settings: Settings, port: int) -> Server:
 
 
 def dagster_servers(port: int) -> list[Server]:
-    """Return the Dagster webserver and daemon, each with its own code server."""
+    """Return the Dagster webserver and the Dagster daemon. Each of them starts its own code server."""
     location = ["-w", str(CHECKOUT / "workspace.yaml")]
     base = f"http://127.0.0.1:{port}"
     webserver = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *location]
     daemon = [sys.executable, "-m", "dagster._daemon", "run", *location]
-    # How long a busy machine may take to start the process of a run. Dagster's default of 60 s is too short for two cores.
+    # A busy machine may take this long to start the process of a run. Dagster's default of 60 s is too short for two
+    # cores.
     environment = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "180"}
     return [
         Server("dagster", webserver, base, f"{base}/server_info", environment),
@@ -61,9 +62,9 @@ def dagster_servers(port: int) -> list[Server]:
 
 
 def dagster_home(settings: Settings) -> Path:
-    """Return the folder of Dagster's own files, made when missing, with a current copy of the lab's `dagster.yaml`.
+    """Return the folder of Dagster's own files. Create it if it is missing, and copy the lab's `dagster.yaml` into it.
 
-    Dagster's processes find it through the variable DAGSTER_HOME, which they get from `thumblab up`.
+    Dagster's processes find this folder through the environment variable DAGSTER_HOME, which `thumblab up` sets.
     """
     home = settings.data_dir.resolve() / "dagster"
     home.mkdir(parents=True, exist_ok=True)

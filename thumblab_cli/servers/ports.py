@@ -1,4 +1,4 @@
-"""The ports of the lab's servers: find a free one, keep it from start to start, and detect one that is taken."""
+"""Choose free ports for the lab's servers, keep each port for the next start, and detect a port that is taken."""
 
 import os
 import socket
@@ -10,31 +10,34 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import MLFLOW_PORT
 
 _MLFLOW_PORT = "mlflow-port"
-"""The file in the data folder that keeps MLflow's port."""
+"""The name of the file in the data folder that stores MLflow's port."""
 
 _OTHER_PORT = {"dagster": "--dagster-port", "mlflow": "--mlflow-port", "scoring": "THUMBLAB_SERVING_PORT"}
-"""What gives each server of `thumblab up` another port: an option or a setting."""
+"""The option or the setting with which a user gives each server of `thumblab up` another port."""
 
 
 def mlflow_port(data_dir: Path) -> int:
-    """Return the port of the lab's MLflow, the same at every start so that links to it stay valid; at first 5000."""
+    """Return the port of the lab's MLflow. It is the same at every start, so that links to MLflow stay valid.
+
+    The first time it is 5000, or a free port if 5000 is taken.
+    """
     return kept_port(data_dir / _MLFLOW_PORT, MLFLOW_PORT)
 
 
 def next_mlflow_port(data_dir: Path) -> int:
-    """Return the port that `mlflow_port` would return, without keeping it."""
+    """Return the port that `mlflow_port` would return, but do not store it."""
     return _read_port(data_dir / _MLFLOW_PORT) or free_port(MLFLOW_PORT)
 
 
 def keep_mlflow_port(data_dir: Path, port: int) -> None:
-    """Keep this port for the lab's MLflow from now on."""
+    """Store `port` as the port of the lab's MLflow for this start and all later ones."""
     _keep_port(data_dir / _MLFLOW_PORT, port)
 
 
 def kept_port(memory: Path, preferred: int = 0) -> int:
-    """Return the port kept in the file `memory`. Where there is none, choose a free port and keep it.
+    """Return the port that is stored in the file `memory`. If none is stored, choose a free port and store it.
 
-    The preferred port is chosen if it is free.
+    The choice is `preferred` if that port is free.
     """
     port = _read_port(memory)
     if port is None:
@@ -44,7 +47,7 @@ def kept_port(memory: Path, preferred: int = 0) -> int:
 
 
 def _read_port(memory: Path) -> int | None:
-    """Return the port kept in the file; None where there is no file, or no valid port in it."""
+    """Return the port that is stored in the file, or None if the file is missing or holds no valid port."""
     with suppress(OSError, ValueError):
         port = int(memory.read_text())
         if 0 < port < 2**16:
@@ -60,19 +63,19 @@ def _keep_port(memory: Path, port: int) -> None:
 
 
 def free_port(preferred: int = 0) -> int:
-    """Return a port of the loopback interface on which nothing listens now: the preferred one if it is free."""
+    """Return a port of 127.0.0.1 on which no program listens now. The result is `preferred` if that port is free."""
     for port in (preferred, 0):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
-    raise LabError("no port of 127.0.0.1 is free; stop some servers")
+    raise LabError("no port of 127.0.0.1 is free; stop some of the servers on this machine")
 
 
 def refuse_taken(name: str, url: str) -> None:
-    """Raise LabError when another program listens at the server's URL: its answers would be taken for the server's.
+    """Raise LabError if another program listens at the URL. The lab would take its answers for those of the server.
 
-    `name` is that of the server, one of `_OTHER_PORT`.
+    `name` is the name of the server, one of the keys of `_OTHER_PORT`.
     """
     address = urlsplit(url)
     try:

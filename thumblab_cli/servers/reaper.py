@@ -1,8 +1,10 @@
-"""End the servers that a process leaves behind, however it ended. Run as a script, it outlives its parent by seconds.
+"""End the servers that a process leaves behind, even if the process was killed.
 
-Its stdin is a pipe that only the parent writes to: a line `+PGID` for each process group that it starts, and `-PGID` for
-each that has ended. The kernel closes the pipe when the parent ends. Groups that are left then get SIGTERM, and SIGKILL
-after as many seconds as the argument says.
+The parent process runs this module as a script. The script reads from a pipe, to which only the parent writes. The
+parent writes a line `+PGID` for each process group that it starts, and `-PGID` for each group that has ended.
+
+When the parent ends, the kernel closes the pipe. The script then sends SIGTERM to the groups that are left. It waits
+for the number of seconds in its argument, and sends SIGKILL to the groups that still run.
 """
 
 import os
@@ -12,7 +14,7 @@ import time
 
 
 def groups_left() -> set[int]:
-    """Read to the end of the pipe, and return the groups that have not ended."""
+    """Read the pipe until the parent ends, and return the process groups that have not ended."""
     groups: set[int] = set()
     for line in sys.stdin:
         number = int(line)
@@ -21,7 +23,10 @@ def groups_left() -> set[int]:
 
 
 def signal_all(groups: set[int], number: int) -> set[int]:
-    """Send the signal to every process of the groups, and return the groups that have any. Signal 0 only checks."""
+    """Send the signal to every process of the groups, and return the groups that still have a process.
+
+    Signal 0 does not affect the processes. It only checks whether they exist.
+    """
     alive = set()
     for group in groups:
         try:

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def another_labs_service(chosen: "Settings") -> str | None:
-    """Return half a sentence on a running service that may not accept this lab's key, and how to print its key.
+    """Return a text that names a running service of another lab, and says how to print the key of that service.
 
-    None where the lab's own `thumblab up` runs, or no service does. No key is sent, because the service could keep it.
+    The text is the end of a longer sentence. Return None if the lab's own `thumblab up` runs, or if no service runs.
+    This function sends no key, because a foreign service could store it.
     """
     if running_lab(chosen.data_dir) is not None:
         return None
@@ -35,9 +36,10 @@ def another_labs_service(chosen: "Settings") -> str | None:
 
 
 def running_related_lab(data_dir: Path, has_demo_option: bool) -> str | None:
-    """Return half a sentence on a related lab that runs now, and how a command uses it instead of the lab in `data_dir`.
+    """Return a text that names a related lab which runs now, and says how to use it instead of the lab in `data_dir`.
 
-    None where no related lab runs. `has_demo_option`: whether the command takes `--demo` and `--catalogue`.
+    The text is the end of a longer sentence. Return None if no related lab runs. `has_demo_option` says whether the
+    command takes `--demo` and `--catalogue`.
     """
     for folder, option in _related(data_dir):
         if running_lab(folder) is not None:
@@ -49,9 +51,9 @@ def running_related_lab(data_dir: Path, has_demo_option: bool) -> str | None:
 
 
 def _related(data_dir: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the folders of the user's own lab and of the demo labs below it, each with the options that choose it.
+    """Yield the folders of the labs that are related to the lab in `data_dir`, each with the options that choose it.
 
-    The lab in `data_dir` itself is left out.
+    These are the user's own lab and the demo labs below its folder. The lab in `data_dir` itself is left out.
     """
     this = data_dir.resolve()
     own = this.parent if this.name.startswith("demo") else this
@@ -61,7 +63,7 @@ def _related(data_dir: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _asks_for_a_key(url: str) -> bool:
-    """Return whether a scoring service answers at the URL and refuses requests without a key."""
+    """Return whether a scoring service answers at the URL and refuses a request without a key."""
     import httpx
 
     try:

@@ -1,4 +1,4 @@
-"""Run servers as child processes, which end when their parent ends."""
+"""Run servers as child processes. They end when this process ends, even if it is killed."""
 
 import os
 import signal
@@ -16,27 +16,30 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT
 
 _PATIENCE = 180.0
-"""Seconds that a server may take to answer."""
+"""The seconds that `Supervisor.wait` gives a server to answer."""
 _SPAN = 600.0
-"""Seconds for which the end of a server counts towards the limit on restarts."""
+"""The seconds during which the end of a server counts towards the limit on restarts."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server and how to start it."""
+    """A server: its name, its addresses, and the command that starts it."""
 
     name: str
     command: list[str]
     url: str | None
-    """The address of the server; None for the daemon, which has none."""
+    """The address of the server. It is None for Dagster's daemon, which has no address."""
     ready: str | None
-    """The URL that answers once the server is ready; None where there is nothing to wait for."""
+    """The URL that answers when the server is ready. If it is None, `Supervisor.wait` does not wait for the server."""
     environment: dict[str, str] = field(default_factory=dict)
-    """Variables of this server, in addition to the supervisor's."""
+    """The environment variables of this server, in addition to those of the supervisor."""
 
 
 class Supervisor:
-    """Starts servers, and ends them all at the end of its block. Each writes to `<data_dir>/logs/<name>.log`."""
+    """A starter of servers. It ends all of them at the end of its `with` block.
+
+    Each server writes its log to `<data_dir>/logs/<name>.log`.
+    """
 
     def __init__(
         self,
@@ -45,16 +48,17 @@ class Supervisor:
         patience: float = 10.0,
         pauses: Sequence[float] = (0.0, 5.0, 25.0),
     ) -> None:
-        """Set the variables and the limits of the servers.
+        """Set the environment and the limits of the servers.
 
-        `environment`: variables that the servers get in addition to this process's own.
-        `patience`: seconds that servers have to end by themselves once this process is gone.
-        `pauses`: seconds before each restart of a server that has ended; their number limits the restarts in ten minutes.
+        `environment` holds variables that the servers get in addition to those of this process. If this process is
+        killed, the servers have `patience` seconds to end before they are killed too. `pauses` holds the seconds before
+        the first, the second and each later restart of a server. A server is restarted at most `len(pauses)` times in
+        ten minutes.
         """
         self._patience = patience
         self._pauses = pauses
         self._logs = data_dir / "logs"
-        # The logs are UTF-8, whatever the encoding of the terminal.
+        # The logs are always UTF-8, also if the terminal has another encoding.
         self._environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **environment}
         self._servers: dict[str, Server] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -64,7 +68,8 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
-        # The reaper has its own session, so that Ctrl-C in the terminal does not end it before the servers.
+        # The reaper ends the servers if this process is killed. Because the reaper has a session of its own, Ctrl-C in
+        # the terminal does not end it.
         self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-S", reaper.__file__, str(self._patience)],
             stdin=subprocess.PIPE,
@@ -83,9 +88,9 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 _signal(child, signal.SIGKILL)
                 child.wait()
-            _signal(child, signal.SIGKILL)  # a server that has ended may have left workers
+            _signal(child, signal.SIGKILL)  # A server that has ended may have left workers behind.
             self._tell_reaper(-child.pid)
-        self._reaper.kill()  # no server is left for it to end
+        self._reaper.kill()  # All servers have ended, so the reaper has nothing left to do.
         self._reaper.communicate()
 
     def start(self, server: Server) -> None:
@@ -105,9 +110,9 @@ class Supervisor:
         self._tell_reaper(self._children[server.name].pid)
 
     def wait(self, server: Server, report: Callable[[float], None] = lambda _: None) -> None:
-        """Wait until the server answers, and call `report` repeatedly with the seconds since its start.
+        """Wait until the server answers. Meanwhile call `report` repeatedly with the seconds since the server's start.
 
-        Raises LabError with the end of its log when it ends, or when it does not answer in 180 s.
+        Raise LabError if a server ends, or if `server` does not answer within 180 s.
         """
         import httpx
 
@@ -125,13 +130,17 @@ class Supervisor:
             time.sleep(0.2)
 
     def check(self) -> None:
-        """Raise LabError when a server has ended by itself."""
+        """Raise LabError if a server has ended by itself. The error quotes the end of the server's log."""
         for name, child in self._children.items():
             if child.poll() is not None:
                 raise LabError(self._end_of(name))
 
     def mend(self, report: Callable[[str], None]) -> None:
-        """Start servers again that have ended, and report each in a sentence. Raises LabError when one keeps ending."""
+        """Restart each server that has ended, and call `report` with a sentence about it.
+
+        A restart may have to wait for a later call, because there is a pause before it. Raise LabError if a server has
+        ended too often.
+        """
         now = time.monotonic()
         for name, child in list(self._children.items()):
             if child.poll() is None:
@@ -139,25 +148,28 @@ class Supervisor:
             if name not in self._due:
                 ends = self._ends[name] = [at for at in self._ends.get(name, []) if now - at < _SPAN] + [now]
                 if len(ends) > len(self._pauses):
-                    raise LabError(f"{self._end_of(name)}. It keeps ending: it was started again {len(ends) - 1} times")
+                    raise LabError(
+                        f"{self._end_of(name)}. It was started again {len(ends) - 1} times and ended each time"
+                    )
                 self._due[name] = now + self._pauses[len(ends) - 1]
                 report(f"{self._end_of(name)}. It is started again, time {len(ends)} of {len(self._pauses)}.")
             if now >= self._due[name]:
                 del self._due[name]
-                _signal(child, signal.SIGKILL)  # its workers, which may hold its port
+                _signal(child, signal.SIGKILL)  # Workers of the ended server may still hold its port.
                 self._tell_reaper(-child.pid)
                 self.start(self._servers[name])
 
     def _end_of(self, name: str) -> str:
-        """Return a sentence on how the server ended, with the last three lines of its log."""
+        """Return a sentence with the exit status of the server and the last three lines of its log."""
         log = self._log(name)
         last_lines = " / ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
         return f"{name} ended with status {self._children[name].returncode}: {last_lines} (the whole log: {log})"
 
     def _tell_reaper(self, group: int) -> None:
-        """Add a process group to those that the reaper ends; a negative number removes it."""
+        """Add a process group to those that the reaper ends. If the number is negative, remove the group from them."""
         assert self._reaper.stdin is not None
-        with suppress(BrokenPipeError):  # the reaper was killed; the servers are still ended at the end of the block
+        # The pipe is broken if the reaper was killed. The end of the block still ends the servers.
+        with suppress(BrokenPipeError):
             print(f"{group:+d}", file=self._reaper.stdin, flush=True)
 
     def _log(self, name: str) -> Path:
@@ -165,6 +177,6 @@ class Supervisor:
 
 
 def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Send the signal to the whole session of the child, because servers have workers."""
+    """Send the signal to the child and to its workers, which belong to the child's process group."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, number)

@@ -9,14 +9,14 @@ from rich.console import Console
 from thumblab_cli.servers.supervisor import Server, Supervisor
 
 _QUIET_SECONDS = 10.0
-"""Seconds between two lines of progress where the output is not a terminal."""
+"""The seconds between two lines of progress, if the output is not a terminal."""
 
 
 def wait_for(console: Console, supervisor: Supervisor, servers: Sequence[Server]) -> None:
     """Wait until each of the servers answers.
 
-    A terminal always shows the name of the server and since when it is waited for. Other outputs get a line every ten
-    seconds. Raises LabError as `Supervisor.wait` does.
+    While waiting, a terminal shows the name of the server and the time when the waiting began. If the output is not a
+    terminal, this is printed as a line every ten seconds. Raise LabError as `Supervisor.wait` does.
     """
     with console.status("starting") as status:
         for server in servers:
