@@ -1,4 +1,4 @@
-"""Every fault as a client sees it."""
+"""Test what a client gets from the emulator for each fault that the emulator can simulate."""
 
 import http.client
 import json

@@ -1,4 +1,7 @@
-"""Searching the library with pgvector finds the same videos and cosines as FAISS, with and without an HNSW index."""
+"""Test the search of the library with pgvector. It finds the same videos and cosines as FAISS.
+
+The tests run with and without an HNSW index.
+"""
 
 from collections.abc import Callable
 
@@ -21,7 +24,7 @@ TECH = Library(CLIP, "tech", DAYS)
 
 @pytest.fixture(scope="module")
 def small(open_lab: Callable[..., Lab]) -> Lab:
-    """400 videos of two niches. Three of them were taken out of the library."""
+    """A lab with 400 videos of two niches. Three of the videos were taken out of the library."""
     lab = open_lab(library_days=DAYS)
     fill(lab.engine, clustered(400, 48), CLIP)
     with lab.engine.begin() as connection:
@@ -31,7 +34,7 @@ def small(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture(scope="module")
 def large(open_lab: Callable[..., Lab]) -> Lab:
-    """12,000 videos of two niches, with an HNSW index of their vectors."""
+    """A lab with 12,000 videos of two niches, and an HNSW index of their vectors."""
     lab = open_lab(library_days=DAYS)
     fill(lab.engine, clustered(12_000, 64), CLIP)
     assert nearest_index.ensure_index(lab.engine, CLIP)
@@ -103,7 +106,7 @@ def test_the_index_finds_k_neighbours_and_nearly_all_true_ones(
 ) -> None:
     queries = np.concatenate([clustered(4, 64, seed=9), clustered(12_000, 64)[:6]])
     truth = search(large, queries, k, exact=True)
-    monkeypatch.delattr(nearest, "_compare")  # so that it cannot fall back to comparing
+    monkeypatch.delattr(nearest, "_compare")  # Without this function, the search cannot compare all vectors instead.
     found = search(large, queries, k)
     assert [len(near) for near in found] == [len(near) for near in truth] == [k] * len(queries)
     assert recall(found, truth) >= 0.97
@@ -119,7 +122,8 @@ def test_the_planner_uses_the_index(large: Lab) -> None:
         parameters |= {"vector": nearest._as_text(clustered(1, 64)[0])}
         nearest.prepare_index_search(connection)
         plan = "\n".join(connection.scalars(text(f"EXPLAIN {statement}"), parameters))
-        # The driver prepares a statement after a few runs. A prepared one could be planned once for all encoders.
+        # The driver prepares a statement after a few runs. PostgreSQL must still plan each run anew, because a generic
+        # plan cannot use an index that holds only one encoder.
         nearest.search(connection, TECH, clustered(20, 64), 20)
         planned = (
             "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements WHERE statement LIKE '%<#>%'"
@@ -132,7 +136,7 @@ def test_the_planner_uses_the_index(large: Lab) -> None:
 def test_if_the_index_finds_too_few_neighbours_all_vectors_are_compared(large: Lab) -> None:
     left = [f"v{n:06d}" for n in range(0, 300, 2)]
     queries = clustered(3, 64, seed=3)
-    with large.engine.connect() as connection:  # never committed
+    with large.engine.connect() as connection:  # The update is never committed.
         connection.execute(text("UPDATE videos SET niche = 'news' WHERE video_id = ANY(:ids)"), {"ids": left})
         news = Library(CLIP, "news", DAYS)
         truth = nearest.search(connection, news, queries, 200, exact=True)

@@ -1,4 +1,7 @@
-"""Parts of a file other than the pixels never decide whether it is read, and errors name the format that was sent."""
+"""Test which picture files are read.
+
+A file is read if its pixels are complete, whatever its other parts hold. Errors name an unsupported format.
+"""
 
 import io
 import os
@@ -18,7 +21,7 @@ LARGE = os.urandom(3 * 2**20)
 
 
 def painted(mode: str = "RGB") -> Image.Image:
-    """Return a picture that is light above and dark below, which shows its orientation."""
+    """Return a picture that is light above and dark below. A decoder that turns it wrongly gives other pixels."""
     image = Image.new("RGB", (96, 64), (200, 40, 40))
     image.paste((20, 20, 90), (0, 40, 96, 64))
     return image.convert(mode)
@@ -116,13 +119,13 @@ def test_no_other_chunk_keeps_a_webp_from_being_read() -> None:
         [(b"EXIF", b"Exif\0\0MM\0*" + b"\xff" * 99), (b"XMP ", LARGE)],
         [(b"ICCP", b"broken")],
         [(b"ICCP", LARGE * 2)],
-        [],  # the header announces chunks that are missing
+        [],  # The header announces chunks that are missing.
         [(b"what", b"")],
     ):
         assert same(riff(header, *notes, pixels), plain)
         whole = riff(header, pixels, *notes)
         assert same(whole, plain)
-        assert same(whole[:-1] if notes else whole, plain)  # cut off inside the last chunk
+        assert same(whole[:-1] if notes else whole, plain)  # This file ends inside its last chunk.
     assert same(
         encoded(painted(), "WEBP", lossless=True, exif=exif_of(6)),
         encoded(painted().rotate(-90, expand=True), "WEBP", lossless=True),
@@ -229,5 +232,5 @@ def test_a_file_that_is_too_long_is_refused_without_reading_it(tmp_path: Path) -
     with pytest.raises(ImageError, match=r"has 2048\.0 MiB; at most 50 MiB"):
         read_file(path)
     with path.open("wb") as file:
-        file.truncate(50_000_000)  # YouTube's 50 MB
+        file.truncate(50_000_000)  # YouTube accepts pictures of up to 50 MB.
     assert len(read_file(path)) == 50_000_000 < MAX_BYTES

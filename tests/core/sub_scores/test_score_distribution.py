@@ -1,4 +1,4 @@
-"""Tests of the distribution of sub-scores over a library: percentiles, and which files are refused."""
+"""Test the distribution of sub-scores over a library. It gives percentiles, and refuses invalid files."""
 
 import json
 from pathlib import Path
