@@ -55,8 +55,9 @@ _OTHER_NAMES = ("YOUTUBE_API_KEY", "FAISS_INDEX_PATH")
 
 @pytest.fixture(scope="session", autouse=True)
 def session_folder() -> Iterator[Path]:
-    """The data folder of this session. THUMBLAB_DATA_DIR names it in every test and in every process of a test."""
-    # If the tests run as root, another user runs the embedded server. Other users cannot enter pytest's own folders.
+    """The data folder of this session. THUMBLAB_DATA_DIR names it in all tests, and in all processes of the tests."""
+    # pytest's own folders are closed to other users. If root runs the tests, another user runs the embedded server, and
+    # must be able to enter this folder.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-tests-"))
     folder.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
@@ -90,7 +91,7 @@ def _stop_server(folder: Path) -> None:
     with watcher.locked(home, "start.lock"):
         # An orderly stop would take time to write databases that are deleted anyway.
         for process in watcher.processes(home):
-            with suppress(psutil.NoSuchProcess):  # When the first process ends, others end too.
+            with suppress(psutil.NoSuchProcess):  # The end of the first server process ends others too.
                 process.kill()
         watcher.stop(home)
     if (folder / "postgres").is_symlink():
@@ -112,7 +113,7 @@ def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Ite
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Return a function that takes a path. From then on, opening that path fails with "Too many open files"."""
+    """Return a function that makes a file fail to open, as when a process has too many open files."""
     open_ = Path.open
     refused: set[Path] = set()
 
@@ -135,9 +136,10 @@ def shared_data() -> Path:
 
 
 def _keep_in_memory(url: str) -> None:
-    """Set the session's server to answer before its data is on the disk. Nobody needs the data after the session.
+    """Make the session's server faster. It then answers before its data is on the disk.
 
-    Tests that kill a server start their own one, as in `core/embedded_postgres/test_database_server.py`.
+    This is safe, because the data is deleted after the session and no test cuts the power. Tests that kill a server
+    start one of their own, as in `core/embedded_postgres/test_database_server.py`.
     """
     from sqlalchemy import create_engine, text
 
@@ -211,7 +213,7 @@ _opened: list[Any] = []
 def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Return a function that opens a lab with its own folder and database.
 
-    The function takes settings by name. With `beside`, the new lab has the settings of that lab, and so shares it.
+    The function takes settings by name. With `beside`, the new lab shares the folder and the database of that lab.
     """
     from thumblab_pipelines.lab import Lab
 

@@ -120,7 +120,7 @@ def test_no_folder_has_more_than_twenty_modules_and_no_module_more_than_350_line
     assert {path: length for path, length in lengths.items() if length > 350} == {}
 
 
-def test_the_core_imports_neither_side() -> None:
+def test_the_core_imports_no_other_package_of_the_lab() -> None:
     modules = imported_by("thumblab_core")
     assert {
         "thumblab_core.index",
@@ -152,7 +152,7 @@ def test_the_service_starts_without_dagster_mlflow_and_the_pipelines() -> None:
     assert not modules & {"dagster", "mlflow", "thumblab_pipelines", "demo"}
 
 
-def test_the_demo_knows_neither_the_pipelines_nor_the_service() -> None:
+def test_the_demo_imports_neither_the_pipelines_nor_the_service() -> None:
     modules = imported_by("demo")
     assert "demo.emulator" in modules
     assert not modules & {"dagster", "mlflow", "fastapi", "thumblab_pipelines", "thumblab_serving", "torch"}
@@ -161,5 +161,5 @@ def test_the_demo_knows_neither_the_pipelines_nor_the_service() -> None:
 @pytest.mark.parametrize(
     "module", ["thumblab_core.encoders.load", "thumblab_core.index", "thumblab_pipelines.library.build"]
 )
-def test_heavy_libraries_wait_until_they_are_used(module: str) -> None:
+def test_heavy_libraries_are_imported_only_when_they_are_used(module: str) -> None:
     assert not imported_by_one(module) & {"torch", "open_clip", "faiss", "sentence_transformers", "cv2", "mlflow"}

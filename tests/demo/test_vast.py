@@ -1,4 +1,4 @@
-"""Test the vast catalogue. It has exactly the requested size, and quickly computes the same video for the same id."""
+"""Test the vast catalogue. It has exactly the requested size. It computes a video on request, fast and repeatably."""
 
 import re
 import time
@@ -41,7 +41,7 @@ def all_videos(catalogue: VastCatalogue) -> list[CatalogueVideo]:
     return [catalogue.at(index) for index in range(catalogue.video_count)]
 
 
-def test_it_has_exactly_the_requested_size_and_very_unequal_channels(vast: VastCatalogue) -> None:
+def test_the_catalogue_has_exactly_the_requested_size_and_very_unequal_channels(vast: VastCatalogue) -> None:
     channels = [vast.channel(channel_id) for channel_id in vast.channel_ids]
     sizes = sorted(len(channel.videos) for channel in channels if channel is not None)
     assert (len(sizes), sum(sizes), vast.video_count, vast.channel_count) == (1500, 200_000, 200_000, 1500)

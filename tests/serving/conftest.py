@@ -99,9 +99,9 @@ class Lab:
     ) -> Release:
         """Publish an index of drawn pictures.
 
-        If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. The
-        manifest names the image encoder `name`. Without `name`, the built-in encoder is used, and the manifest names no
-        encoder, as in older releases.
+        If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. `name` is
+        the image encoder that is used and that the manifest names. Without `name`, the built-in encoder is used, and
+        the manifest names no encoder, as in older releases.
         """
         images = named_image_encoder(name or "builtin", self.settings.releases)
         pixels = [decode(picture(1000 * (seed + 1) + n)).pixels for n in range(count)]

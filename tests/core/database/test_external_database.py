@@ -1,7 +1,7 @@
 """Test the lab with an external PostgreSQL server.
 
-The lab works through PgBouncer, and with the extension `vector` in any schema. Otherwise it reports its problem in one
-sentence.
+The lab works through PgBouncer, and with the extension `vector` in any schema. If the lab cannot use the server, it
+reports the reason in one sentence.
 """
 
 import importlib.metadata

@@ -48,8 +48,9 @@ def search(
         return nearest.search(connection, library, vectors, k, exact)
 
 
-def recall(found: list[list[Neighbour]], truth: list[list[Neighbour]]) -> float:
-    shares = [len(video_ids_of(near) & video_ids_of(true)) / len(true) for near, true in zip(found, truth, strict=True)]
+def recall(results: list[list[Neighbour]], truth: list[list[Neighbour]]) -> float:
+    pairs = zip(results, truth, strict=True)
+    shares = [len(video_ids_of(near) & video_ids_of(true)) / len(true) for near, true in pairs]
     return float(np.mean(shares))
 
 
@@ -58,17 +59,17 @@ def test_postgresql_and_faiss_find_the_same_twenty_items_with_the_same_cosines(s
     rows = read_library(small, niche, CLIP)
     index = NicheIndex.build(rows.vectors, rows.items, CLIP, factory="Flat")
     queries = np.concatenate([clustered(8, 48, seed=5), rows.vectors[:4]])
-    found = search(small, queries, library=Library(CLIP, niche, DAYS), exact=True)
-    for stored, query in zip(found, queries, strict=True):
+    results = search(small, queries, library=Library(CLIP, niche, DAYS), exact=True)
+    for stored, query in zip(results, queries, strict=True):
         faiss = index.search(query, 20)
         assert [near.item for near in stored] == [near.item for near in faiss]
         assert [near.similarity for near in stored] == pytest.approx([near.similarity for near in faiss], abs=1e-5)
 
 
 def test_videos_taken_out_or_not_observed_for_long_are_not_found(small: Lab) -> None:
-    found = video_ids_of(search(small, clustered(1, 48), 200)[0])
+    video_ids = video_ids_of(search(small, clustered(1, 48), 200)[0])
     tech = {f"v{n:06d}" for n in range(0, 400, 2)}
-    assert tech - found == {"v000000", "v000396", "v000398"}
+    assert tech - video_ids == {"v000000", "v000396", "v000398"}
 
 
 def test_a_smaller_library_gives_fewer_neighbours(small: Lab) -> None:
@@ -107,13 +108,13 @@ def test_the_index_finds_k_neighbours_and_nearly_all_true_ones(
     queries = np.concatenate([clustered(4, 64, seed=9), clustered(12_000, 64)[:6]])
     truth = search(large, queries, k, exact=True)
     monkeypatch.delattr(nearest, "_compare")  # Without this function, the search cannot compare all vectors instead.
-    found = search(large, queries, k)
-    assert [len(near) for near in found] == [len(near) for near in truth] == [k] * len(queries)
-    assert recall(found, truth) >= 0.97
+    results = search(large, queries, k)
+    assert [len(near) for near in results] == [len(near) for near in truth] == [k] * len(queries)
+    assert recall(results, truth) >= 0.97
     known = {near.item.video_id: near.item for nears in truth for near in nears}
-    for near in (near for nears in found for near in nears if near.item.video_id in known):
+    for near in (near for nears in results for near in nears if near.item.video_id in known):
         assert near.item == known[near.item.video_id]
-    assert all(near == sorted(near, key=lambda n: -n.similarity) for near in found)
+    assert all(near == sorted(near, key=lambda n: -n.similarity) for near in results)
 
 
 def test_the_planner_uses_the_index(large: Lab) -> None:

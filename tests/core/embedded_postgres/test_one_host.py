@@ -137,7 +137,7 @@ def test_one_of_two_hosts_that_claim_the_folder_at_once_gets_it(lab: Settings, m
 
     def read_while_the_other_claims(folder: Path) -> owner.Host | None:
         records.append(read(folder))
-        # This host has now read twice that the folder is free. In this moment the other host claims it.
+        # This host has now read twice that the folder is free. At this moment the other host claims it.
         if len(records) == 2:
             left_by(ELSEWHERE, lab)
         return records[-1]

@@ -18,7 +18,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
 
-def test_a_folder_works_whose_path_does_not_fit_a_socket_or_url(tmp_path: Path) -> None:
+def test_a_data_folder_works_even_if_its_path_does_not_fit_into_a_socket_or_url(tmp_path: Path) -> None:
     name = "x" * 60 + "/" + "y" * 60 + "/a b,&c%d'$HOME\""
     folder = tmp_path / name
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Test encoders that come from a hub. If the hub cannot be reached, an error at once names the alternatives."""
+"""Test encoders that come from a hub. If the hub cannot be reached, the error comes at once and names alternatives."""
 
 import http.server
 import json

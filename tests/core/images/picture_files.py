@@ -43,7 +43,7 @@ def with_segments(data: bytes, *segments: bytes) -> bytes:
 
 
 # These are the colorants of the published profiles. They give the XYZ of red, green and blue, adapted to D50.
-# The number after them is the gamma that is closest to the profile's curve.
+# In `SPACES`, the number after them is the gamma that is closest to the profile's curve.
 SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
 SPACES = {
     "Display P3": (((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)), 2.2),

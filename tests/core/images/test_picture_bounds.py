@@ -155,7 +155,7 @@ def test_a_large_letterboxed_picture_is_cropped_and_states_the_cropped_size() ->
     assert picture.pixels.shape == (1_125, 2_000, 3)
 
 
-def test_at_least_is_respected_in_every_orientation() -> None:
+def test_a_picture_has_at_least_the_requested_size_in_every_orientation() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     sideways = encoded(Image.new("RGB", (1_920, 1_080)), "JPEG", exif=exif)

@@ -14,7 +14,10 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def vector_of(seed: int) -> Vectors:
-    """Return the vector of `seed`. Three seeds in a row have the same vector, so that a library holds duplicates."""
+    """Return the vector of `seed`.
+
+    Every three seeds, such as 0 to 2, share one vector, so that a library holds duplicates.
+    """
     return unit(np.random.default_rng(seed // 3).standard_normal((1, D)))[0]
 
 

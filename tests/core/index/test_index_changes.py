@@ -40,7 +40,7 @@ class Library(RuleBasedStateMachine):
     @initialize(count=st.integers(0, 40))
     def begin(self, count: int) -> None:
         self.truth = {number: (number, 0) for number in range(count)}
-        """Maps the number of a video to the seed of its vector and the version of its item."""
+        """A map from the number of a video to the seed of its vector and the version of its item."""
         self.index = build(list(range(count)), self.factory)
         self._publish(None)
 

@@ -34,8 +34,8 @@ def fitted(count: int = 60, score_slope: float = 0.0, seed: int = 0) -> Adapter:
     return adapter
 
 
-def agreement(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
-    return float(np.corrcoef(one, other)[0, 1])
+def agreement(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def test_a_taste_that_the_model_does_not_know_is_learnt_from_the_channels_videos() -> None:

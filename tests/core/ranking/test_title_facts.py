@@ -38,7 +38,7 @@ def test_no_titles_give_no_rows() -> None:
 
 
 @pytest.mark.parametrize("title", MANY)
-def test_each_half_of_the_words_has_length_one_or_zero(title: str) -> None:
+def test_the_vectors_of_words_and_of_characters_have_length_one_or_zero(title: str) -> None:
     for half in np.split(title_words([title])[0], 2):
         length = float(np.linalg.norm(half))
         assert length == pytest.approx(1, abs=1e-5) or length == 0
@@ -58,7 +58,10 @@ def test_a_title_without_words_has_no_hashed_words() -> None:
 
 
 def test_the_bucket_of_a_word_never_changes() -> None:
-    """Check the buckets of one title. Another hash function would make all stored models useless."""
+    """Check the buckets of one title.
+
+    Stored models rely on the buckets, so another hash function would make all of these models useless.
+    """
     words, characters = np.split(title_words(["Unboxing the new phone"])[0], 2)
     # The title has four words and three pairs of neighbouring words.
     signs = {20: -1, 158: -1, 391: 1, 412: -1, 475: 1, 748: 1, 931: -1}

@@ -1,6 +1,6 @@
 """Test that the sub-scores of real thumbnails follow changes of the picture.
 
-Every test changes one thing, such as the largest face, in `PICTURES` random pictures that have it. The test prints in how
+Every test changes one thing, such as the largest face, in `PICTURES` random pictures that have it. It prints in how
 many of them the sub-score moved in the expected direction. It fails if these are fewer than 90 %.
 """
 

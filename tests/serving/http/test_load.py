@@ -1,4 +1,4 @@
-"""Test the service under load and attack. Whatever one client sends, the other clients still get their answers."""
+"""Test the service under load and attack. Whatever a client sends or does not send, others still get their answers."""
 
 import base64
 import contextlib
@@ -114,7 +114,7 @@ def test_a_body_beyond_the_shared_memory_limit_gets_503_with_retry_after(hasty):
         assert answer.startswith("HTTP/1.1 503 ")
         assert "retry-after: 5" in answer.lower()
         assert hasty.client.get("/health").status_code == 200
-        # This 503 has another reason. No release is promoted.
+        # This small body is accepted. The status is 503 only because no release is promoted.
         assert hasty.upload(b"small").status_code == 503
         assert status(first) == 408
     assert hasty.app.state.budget.used == 0

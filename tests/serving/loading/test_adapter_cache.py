@@ -1,4 +1,4 @@
-"""Test the cache of channel adapters. A damaged adapter is not read again. After a transient error, it is."""
+"""Test the cache of channel adapters. A file is read again after a transient error, but not if it is damaged."""
 
 import numpy as np
 import pytest

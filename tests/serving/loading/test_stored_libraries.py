@@ -1,6 +1,6 @@
-"""Test the service without an index. The database then tells where a picture lies in its library, as the index would.
+"""Test the service without an index. It then finds the neighbours and the percentile of a picture in the database.
 
-A database that does not answer delays only one request.
+The result is nearly that of the index. A database that does not answer delays only one request.
 """
 
 import logging
@@ -99,7 +99,7 @@ def test_the_database_places_a_picture_like_the_index(open_lab: Any, libraries_a
     url = lab.settings.database_url.get_secret_value()
     places = libraries_at(url).placements(Niche.TECH, "e", queries, 5)
     assert len(rows.items) == count - 5
-    step = 100 / len(rows.items)  # Two pictures with nearly the same cosine may swap their positions by rounding.
+    step = 100 / len(rows.items)  # Two pictures with nearly the same cosine may swap positions because of rounding.
     for place, query in zip(places, queries, strict=True):
         assert place.percentile == pytest.approx(index.percentile(query), abs=step + 1e-9)
         examples = index.examples(query, 5)

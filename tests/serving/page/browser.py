@@ -81,7 +81,7 @@ class Browser:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def complaints(self):
-        """Return the exceptions and error logs of the page. What its content security policy blocks is logged too."""
+        """Return the exceptions and error logs of the page. The browser also logs what the page's policy blocks."""
         self.evaluate("1")
         return [
             event

@@ -70,7 +70,7 @@ def test_the_answer_says_so_where_a_model_is_not_better_than_chance(changing, dr
     assert not degraded_with(known, "chance")
 
 
-def test_a_model_that_ranks_unseen_channels_gets_no_doubt(changing, draw):
+def test_the_answer_has_no_warning_where_a_model_ranks_unseen_channels_well(changing, draw):
     changing.lab.promote(changing.lab.model(evaluated={"skills": {"new_channels": GOOD}}))
     answer = changing.score(draw(1), draw(2))
     assert answer["degraded"] == ["no face model: run `thumblab models pull`"]
