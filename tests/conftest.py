@@ -1,4 +1,4 @@
-"""Fixtures of all tests: they keep the user's own lab out of reach, and share one embedded database per session."""
+"""Fixtures of all tests. They keep the tests away from the user's own lab, and share one embedded database server."""
 
 import errno
 import io
@@ -24,21 +24,24 @@ from thumblab_core.settings import Settings, settings
 
 def pytest_configure(config: pytest.Config) -> None:
     logging.getLogger().addHandler(LEAKS)
-    config.addinivalue_line("markers", "last: ends what the other tests of the session share")
+    config.addinivalue_line("markers", "last: run this test after the others, because it ends what they share")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of the whole lab first, and the tests marked `last` after those that share what they end.
+    """Run the tests of tests/e2e before all others. In each of these two groups, run tests marked `last` at the end.
 
-    The tests of the whole lab take the longest and stay in one worker process. If they began late, the other worker
-    processes would have nothing left to do.
+    The tests of tests/e2e take the longest, and one worker process runs them all. If they began late, the other
+    worker processes would have nothing left to do.
     """
     items.sort(key=lambda item: (item.path.parent.name != "e2e", item.get_closest_marker("last") is not None))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give each worker process one file at a time, in the order above. All of tests/e2e counts as one file."""
+    """Give each worker process one file at a time, in the order of `pytest_collection_modifyitems`.
+
+    All files of tests/e2e count as one file.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
@@ -50,14 +53,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByFile(config, log)
 
 
-# Other names of settings in the environment, see `Settings`.
+# Environment variables that `Settings` reads too, although their names do not start with THUMBLAB_.
 _OTHER_NAMES = ("YOUTUBE_API_KEY", "FAISS_INDEX_PATH")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def session_folder() -> Iterator[Path]:
-    """The data folder of this session. It is in the environment of every test and of every process that a test starts."""
-    # Not one of pytest's folders, which other users cannot enter: under root another user runs the embedded server.
+    """The data folder of this session. THUMBLAB_DATA_DIR names it in all tests, and in all processes of the tests."""
+    # pytest's own folders are closed to other users. If root runs the tests, another user runs the embedded server, and
+    # must be able to enter this folder.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-tests-"))
     folder.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
@@ -72,9 +76,10 @@ def session_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_leaked(session_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Check that no secret of the tests is in a log record or a table, and no YouTube key in a file below their folders.
+    """Check that the tests wrote no secret into a log record or a table, and no YouTube key into a file.
 
-    See `leaks.py`. The check runs at the end of the session, in each of its processes. A leak is an error of the last test.
+    `leaks.py` searches. Each process of the session checks once, at its end. pytest reports a leak as an error of the
+    last test.
     """
     yield
     leaks = [*LEAKS.found, *tables_with_a_secret(session_folder), *files_with_a_key(tmp_path_factory.getbasetemp())]
@@ -88,8 +93,9 @@ def _stop_server(folder: Path) -> None:
     if home is None:
         return
     with watcher.locked(home, "start.lock"):
-        for process in watcher.processes(home):  # an orderly end would first write databases that are deleted anyway
-            with suppress(psutil.NoSuchProcess):  # the end of the first process ends others too
+        # An orderly stop would take time to write databases that are deleted anyway.
+        for process in watcher.processes(home):
+            with suppress(psutil.NoSuchProcess):  # The end of the first server process ends others too.
                 process.kill()
         watcher.stop(home)
     if (folder / "postgres").is_symlink():
@@ -100,7 +106,7 @@ def _stop_server(folder: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Iterator[None]:
-    """Give every test a clean environment and settings that are read again."""
+    """Remove the lab's variables from the environment of each test, and let the test read the settings anew."""
     for name in [name for name in os.environ if name.startswith("THUMBLAB_") or name in _OTHER_NAMES]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(session_folder))
@@ -111,7 +117,7 @@ def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Ite
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Return a function that makes opening a file fail, as when a process has too many open files."""
+    """Return a function that makes a file fail to open, as when a process has too many open files."""
     open_ = Path.open
     refused: set[Path] = set()
 
@@ -126,7 +132,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real thumbnails and recorded answers, which are not in the repository."""
+    """The folder of real thumbnails and recorded answers. The repository does not include it."""
     folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"there is no real data in {folder}")
@@ -134,9 +140,10 @@ def shared_data() -> Path:
 
 
 def _keep_in_memory(url: str) -> None:
-    """Let the session's server not wait for the disk, since its data is deleted and no test cuts the power.
+    """Make the session's server faster. It then answers before its data is on the disk.
 
-    Tests that kill a server use their own, see `core/embedded_postgres/test_database_server.py`.
+    This is safe, because the data is deleted after the session and no test cuts the power. Tests that kill a server
+    start one of their own, as in `core/embedded_postgres/test_database_server.py`.
     """
     from sqlalchemy import create_engine, text
 
@@ -167,7 +174,10 @@ def new_database(session_folder: Path) -> Callable[[], str]:
 
 @pytest.fixture(scope="session")
 def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
-    """Return a function that copies a database, to which nobody may be connected, and returns the URL of the copy."""
+    """Return a function that copies a database and returns the URL of the copy.
+
+    PostgreSQL refuses to copy a database while somebody is connected to it.
+    """
     from sqlalchemy import create_engine, make_url, text
 
     made = 0
@@ -178,7 +188,8 @@ def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
         name, original = f"copy_{made}", make_url(url)
         engine = create_engine(original.set(database="postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            # Copying files is several times faster than logging pages where nobody waits for the disk.
+            # PostgreSQL can copy the files, or write each page to its log. Copying is several times faster here,
+            # because this server does not wait for the disk.
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {original.database} STRATEGY FILE_COPY"))
         engine.dispose()
         return original.set(database=name).render_as_string(hide_password=False)
@@ -188,7 +199,10 @@ def copied_database(new_database: Callable[[], str]) -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def migrated_database(new_database: Callable[[], str], copied_database: Callable[[str], str]) -> Callable[[], str]:
-    """Return a function that makes a database at the current schema, as a copy, in a tenth of a migration's time."""
+    """Return a function that makes a database with the current schema.
+
+    The function copies a migrated database. A copy takes a tenth of the time of a migration.
+    """
     from thumblab_core.database.schema import migrate
 
     original = new_database()
@@ -201,7 +215,10 @@ _opened: list[Any] = []
 
 @pytest.fixture(scope="session")
 def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Return a function that opens a lab with its own folder and database. It takes settings, or a lab to share."""
+    """Return a function that opens a lab with its own folder and database.
+
+    The function takes settings by name. With `beside`, the new lab shares the folder and the database of that lab.
+    """
     from thumblab_pipelines.lab import Lab
 
     def open_one(beside: Lab | None = None, **chosen: Any) -> Lab:
@@ -218,7 +235,7 @@ def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.Temp
 
 @pytest.fixture(autouse=True)
 def idle_connections_closed() -> Iterator[None]:
-    """Close idle connections after each test: the labs of hundreds of tests would use up those of the server."""
+    """Close idle connections after each test. The labs of hundreds of tests would use up the server's connections."""
     yield
     for lab in _opened:
         if lab.engine.pool.checkedin():
@@ -227,7 +244,7 @@ def idle_connections_closed() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyClip:
-    """A tiny open_clip model that is loaded in the same way as ViT-L/14."""
+    """A tiny open_clip model. The lab loads it in the same way as ViT-L/14."""
     return tiny_clip(tmp_path_factory.mktemp("tiny-clip"))
 
 

@@ -1,4 +1,4 @@
-"""Search logs, tables and files for the tests' own keys and tokens. `conftest.py` does so at the end of every session."""
+"""Search logs, tables and files for the keys and tokens that tests use. `conftest.py` searches after every session."""
 
 import logging
 import os
@@ -18,11 +18,11 @@ SECRETS = (
 """Every key, token and password that a test gives the lab."""
 
 _INPUTS = {"owner.json"}
-"""Names of files in which a test gives the lab a secret."""
+"""Names of files that tests write to give the lab a secret. A secret in such a file is not a leak."""
 
 
 class Leaks(logging.Handler):
-    """Collects every log record that contains a secret, with its traceback and its test."""
+    """A log handler that keeps every log record with a secret, its traceback, and the test that logged it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,13 +35,13 @@ class Leaks(logging.Handler):
 
 
 LEAKS = Leaks()
-"""The handler of the whole session's loggers."""
+"""The handler that `conftest.py` adds to the root logger, for the whole session."""
 
 
 def tables_with_a_secret(data_dir: Path) -> list[str]:
-    """Return the tables with a secret, in all databases of the data folder's embedded server.
+    """Return the tables that contain a secret, from all databases of the data folder's embedded server.
 
-    These are the labs' own tables, and the events of Dagster instances on the same server. Empty where no server ran.
+    The databases are those of labs and of Dagster instances. If no server ran in the folder, the list is empty.
     """
     from thumblab_core.database.urls import named_database_url
     from thumblab_core.embedded_postgres import location
@@ -64,7 +64,7 @@ def tables_of_database(url: str) -> list[str]:
     """Return the tables of a database in which any column of any row contains a secret."""
     address = make_url(url)
     patterns = [f"%{secret}%" for secret in SECRETS]
-    # Without SQLAlchemy, whose first connection sends five queries: a session has hundreds of databases.
+    # A session has hundreds of databases. SQLAlchemy would send five extra queries on its first connection to each.
     with psycopg.connect(
         host=str(address.query["host"]), port=5432, user=address.username, dbname=address.database
     ) as connection:
@@ -81,7 +81,10 @@ def tables_of_database(url: str) -> list[str]:
 
 
 def files_with_a_key(folder: Path) -> list[str]:
-    """Return the files under a folder that contain the YouTube key, except those in which a test gives it to the lab."""
+    """Return the files under a folder that contain the YouTube key.
+
+    Files in which a test gives the key to the lab are left out.
+    """
     return [
         str(path)
         for path in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Write a catalogue whose views follow the colour of the pictures and the topic, by the taste of each channel."""
+"""Write a catalogue in which colour and topic decide the views. The viewers of each channel have their own taste."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from PIL import Image
 
 COLUMNS = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "duration_s", "image")
 RED, FOOD = (6.0, 0.0, -6.0, 0.0), (0.0, 0.0, 0.0, 2.0)
-"""Tastes of viewers who prefer red over blue, and of viewers who prefer cooking; see `plant`."""
+"""Tastes for `plant`. With `RED`, viewers prefer red to blue. With `FOOD`, viewers prefer videos about cooking."""
 
 
 def plant(
@@ -19,8 +19,9 @@ def plant(
 ) -> list[str]:
     """Write `videos.csv` and the pictures into the folder, and return the ids of the videos.
 
-    `tastes` gives the effect of red, green, blue and of cooking on log views, by channel. Each channel has `videos`
-    videos, a day apart; half of them are about cooking, the others about mountains. The same seed gives the same videos.
+    `tastes` maps each channel to four numbers: the effects of red, green, blue and cooking on the logarithm of the
+    views. Each channel has `videos` videos, published a day apart. A video is about cooking with a chance of one half,
+    otherwise about mountains. The same seed gives the same videos.
     """
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Fills a database with the library of some niches, as collecting and encoding would."""
+"""Fill a database with the libraries of some niches. The rows look like those of the lab's own crawl and encoder."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -12,14 +12,17 @@ from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.index import Neighbour
 
 CLIP = "clip-1"
-"""An encoder."""
+"""The name of an image encoder."""
 DAYS = 90
-"""Days of the library."""
+"""The value of the setting `library_days` in tests that search this library."""
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 def clustered(count: int, dimension: int, seed: int = 0) -> Vectors:
-    """Return unit vectors, float32 [count, dimension], around a centre for every 50 of them (at least two)."""
+    """Return unit vectors around random centres, float32 [count, dimension].
+
+    There is one centre for every 50 vectors, and at least two.
+    """
     random = np.random.default_rng(seed)
     centres = random.standard_normal((max(count // 50, 2), dimension))
     noise = random.standard_normal((count, dimension))
@@ -31,10 +34,10 @@ def video_ids_of(neighbours: Iterable[Neighbour]) -> set[str]:
 
 
 def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...] = ("tech", "beauty")) -> None:
-    """Add a video for each vector, published an hour apart, of the niches in turn.
+    """Add one video for each vector. The videos are published an hour apart, and belong to the niches in turn.
 
-    The last four videos were last observed 100 days before the others. One video in five is of a channel without a
-    baseline; the others are winners.
+    The last observation of the last four videos is 100 days older than that of the others. One video in five belongs
+    to a channel without a baseline. The other videos are winners.
     """
     count = len(vectors)
     names = [f"v{n:06d}" for n in range(count)]

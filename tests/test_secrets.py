@@ -1,4 +1,4 @@
-"""Promises of the search for leaked secrets: it finds one in a log record, a table or a file."""
+"""Test that the search for leaked secrets finds a secret in a log record, a table and a file."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ def test_a_log_record_or_traceback_with_a_secret_is_found_with_its_test() -> Non
     logger.warning("%s", SECRETS[1])
     logger.warning("harmless")
     assert len(leaks.found) == 2
-    assert all("test_a_log_record_or_traceback_with_a_secret_is_found_with_its_test" in told for told in leaks.found)
+    assert all("test_a_log_record_or_traceback_with_a_secret_is_found_with_its_test" in leak for leak in leaks.found)
 
 
 def test_a_table_with_a_secret_is_found_in_any_database(session_folder: Path, new_database: Callable[[], str]) -> None:
@@ -38,7 +38,7 @@ def test_a_table_with_a_secret_is_found_in_any_database(session_folder: Path, ne
     engine.dispose()
 
 
-def test_a_file_with_a_key_is_found_but_for_those_that_hand_one_in(tmp_path: Path) -> None:
+def test_a_file_with_a_key_is_found_unless_a_test_gives_the_key_in_it(tmp_path: Path) -> None:
     for name in ("owner.json", "events.log", "harmless.log"):
         path = tmp_path / "lab" / name
         path.parent.mkdir(exist_ok=True)
@@ -48,7 +48,7 @@ def test_a_file_with_a_key_is_found_but_for_those_that_hand_one_in(tmp_path: Pat
 
 
 @pytest.mark.parametrize("processes", [0, 2])
-def test_a_session_in_which_a_secret_is_told_fails_and_names_the_test(processes: int, tmp_path: Path) -> None:
+def test_a_session_in_which_a_test_logs_a_secret_fails_and_names_the_test(processes: int, tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text((TESTS / "conftest.py").read_text())
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "test_telling.py").write_text(

@@ -1,4 +1,4 @@
-"""A CLIP of two layers with random weights, which is loaded like ViT-L/14."""
+"""Make a CLIP model with two layers and random weights. The lab loads it in the same way as ViT-L/14."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ CONFIG = {
 
 @dataclass(frozen=True)
 class TinyClip:
-    """A small CLIP: its name in open_clip, its checkpoint, and the model itself."""
+    """A small CLIP model with its name in open_clip and the file of its weights."""
 
     name: str
     weights: Path
@@ -23,7 +23,7 @@ class TinyClip:
 
     @property
     def setting(self) -> str:
-        """The value of THUMBLAB_IMAGE_ENCODER that loads it."""
+        """The value of THUMBLAB_IMAGE_ENCODER with which the lab loads this model."""
         return f"open_clip:{self.name}/{self.weights}"
 
 

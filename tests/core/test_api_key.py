@@ -1,4 +1,4 @@
-"""Promises of the scoring service's API key."""
+"""Test the API key of the scoring service. It comes from the settings, or from a file that is made once."""
 
 import subprocess
 import sys

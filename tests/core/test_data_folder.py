@@ -1,4 +1,4 @@
-"""Promises of the data folder: where it cannot be used, one sentence names it and its setting."""
+"""Test commands with a data folder that cannot be used. One sentence names the folder and its setting."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Promises of the guarded client: each rule is tested with the attack that it stops."""
+"""Test the client that fetches pictures from trusted hosts. Each of its rules is tested with an attack."""
 
 import gzip
 import http.server
@@ -16,7 +16,7 @@ from thumblab_core.settings import Settings
 
 
 class Host:
-    """An image host whose path chooses its behaviour; `asked` has the requested paths."""
+    """An image host. The path of a request chooses how it behaves. `asked` lists the requested paths."""
 
     def __init__(self) -> None:
         host = self
@@ -58,7 +58,7 @@ class Host:
                 host.closing.wait(20)
 
             def drip(self) -> None:
-                """Send a byte now and then, so that no single wait is long."""
+                """Send one byte at a time, with short pauses. The client never waits long for the next byte."""
                 self.send_response(200)
                 self.end_headers()
                 self._slowly(b"x" * 2_000)
@@ -112,7 +112,7 @@ class Host:
                 pass
 
         class Quiet(http.server.ThreadingHTTPServer):
-            def handle_error(self, *_: Any) -> None:  # the tests make clients hang up
+            def handle_error(self, *_: Any) -> None:  # The tests make clients close connections early.
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)
@@ -197,7 +197,7 @@ def test_a_slowly_dripping_server_is_cut_off_at_the_deadline(host: Host, path: s
             start = time.monotonic()
             with pytest.raises(FetchError, match=r"did not arrive within 0\.4 s"):
                 fetcher.get(f"http://{host.name}/{path}")
-            assert 0.3 < time.monotonic() - start < 10  # of the forty seconds and more that it takes
+            assert 0.3 < time.monotonic() - start < 10  # The whole answer would take forty seconds or more.
         assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
 
 
@@ -290,7 +290,7 @@ def test_the_error_of_a_missing_picture_has_its_status(host: Host, fetcher: Fetc
 def test_an_endless_body_is_cut_off_at_the_size_limit(host: Host, fetcher: Fetcher) -> None:
     with pytest.raises(FetchError, match="larger than 1 MiB"):
         fetcher.get(f"http://{host.name}/endless", max_bytes=2**20)
-    assert host.sent < 2**25  # what the sockets' buffers hold may be on its way
+    assert host.sent < 2**25  # The host may have sent more than was read, because sockets have buffers.
 
 
 def test_a_compression_bomb_is_not_decompressed(host: Host, fetcher: Fetcher) -> None:

@@ -1,4 +1,4 @@
-"""Promises about imports: which packages are separate, and the order of the folders inside them."""
+"""Test which packages do not import each other, and which folders of a package may import which others."""
 
 import ast
 import importlib.util
@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# From top to bottom: a folder imports only from folders below it. `.` stands for the modules beside the folders.
+# The folders of each package, from top to bottom. A folder imports only from folders below it in this list.
+# `.` stands for the modules that are in no folder.
 ORDER = {
     "thumblab_pipelines": [
         "defs",
@@ -60,7 +61,7 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def imported_by(*packages: str) -> set[str]:
-    """Return every module that is loaded by importing these packages and all their modules."""
+    """Import these packages and all their modules in a new process. Return every module that is then loaded."""
     done = subprocess.run([sys.executable, "-c", WALK.format(packages=packages)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
@@ -79,8 +80,8 @@ def folder_of(module: str, package: str) -> str:
 
 
 def imports_between_folders(package: str) -> dict[tuple[str, str], list[str]]:
-    """Return, for each pair of importing and imported folder, the lines with such imports, at any level of a module."""
-    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    """Return the lines with imports for each pair of an importing and an imported folder. Local imports count too."""
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted((ROOT / package).rglob("*.py")):
         importer = folder_of(".".join(path.relative_to(ROOT).with_suffix("").parts), package)
         for node in ast.walk(ast.parse(path.read_text())):
@@ -89,8 +90,8 @@ def imports_between_folders(package: str) -> dict[tuple[str, str], list[str]]:
                 names = [f"{node.module}.{name}" for name in names]
             for name in names:
                 if name.startswith(f"{package}."):
-                    found[importer, folder_of(name, package)].append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    return found
+                    places[importer, folder_of(name, package)].append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    return places
 
 
 @pytest.mark.parametrize("package", ORDER)
@@ -119,14 +120,14 @@ def test_no_folder_has_more_than_twenty_modules_and_no_module_more_than_350_line
     assert {path: length for path, length in lengths.items() if length > 350} == {}
 
 
-def test_the_core_imports_neither_side() -> None:
-    found = imported_by("thumblab_core")
+def test_the_core_imports_no_other_package_of_the_lab() -> None:
+    modules = imported_by("thumblab_core")
     assert {
         "thumblab_core.index",
         "thumblab_core.embedded_postgres.watcher",
         "thumblab_core.encoders.open_clip",
-    } <= found
-    assert not found & {
+    } <= modules
+    assert not modules & {
         "dagster",
         "fastapi",
         "mlflow",
@@ -139,26 +140,26 @@ def test_the_core_imports_neither_side() -> None:
 
 def test_the_domains_import_no_dagster_and_nothing_of_the_service() -> None:
     domains = [f"thumblab_pipelines.{name}" for name in ORDER["thumblab_pipelines"] if name not in ("defs", ".")]
-    found = imported_by(*domains)
-    assert {"thumblab_pipelines.collection.refresh", "thumblab_pipelines.models.build"} <= found
-    assert not found & {"dagster", "fastapi", "mlflow", "thumblab_serving", "thumblab_pipelines.defs", "demo"}
+    modules = imported_by(*domains)
+    assert {"thumblab_pipelines.collection.refresh", "thumblab_pipelines.models.build"} <= modules
+    assert not modules & {"dagster", "fastapi", "mlflow", "thumblab_serving", "thumblab_pipelines.defs", "demo"}
 
 
 @pytest.mark.skipif(importlib.util.find_spec("thumblab_serving.app") is None, reason="there is no thumblab_serving.app")
 def test_the_service_starts_without_dagster_mlflow_and_the_pipelines() -> None:
-    found = imported_by_one("thumblab_serving.app")
-    assert "fastapi" in found
-    assert not found & {"dagster", "mlflow", "thumblab_pipelines", "demo"}
+    modules = imported_by_one("thumblab_serving.app")
+    assert "fastapi" in modules
+    assert not modules & {"dagster", "mlflow", "thumblab_pipelines", "demo"}
 
 
-def test_the_demo_knows_neither_the_pipelines_nor_the_service() -> None:
-    found = imported_by("demo")
-    assert "demo.emulator" in found
-    assert not found & {"dagster", "mlflow", "fastapi", "thumblab_pipelines", "thumblab_serving", "torch"}
+def test_the_demo_imports_neither_the_pipelines_nor_the_service() -> None:
+    modules = imported_by("demo")
+    assert "demo.emulator" in modules
+    assert not modules & {"dagster", "mlflow", "fastapi", "thumblab_pipelines", "thumblab_serving", "torch"}
 
 
 @pytest.mark.parametrize(
     "module", ["thumblab_core.encoders.load", "thumblab_core.index", "thumblab_pipelines.library.build"]
 )
-def test_heavy_libraries_wait_until_they_are_used(module: str) -> None:
+def test_heavy_libraries_are_imported_only_when_they_are_used(module: str) -> None:
     assert not imported_by_one(module) & {"torch", "open_clip", "faiss", "sentence_transformers", "cv2", "mlflow"}

@@ -1,4 +1,4 @@
-"""Promises about proxies: where the environment names one, every client still calls this machine directly."""
+"""Test the lab's clients in an environment that names a proxy. Every client still calls this machine directly."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ assert Tracker.connect(uri)._client.search_experiments() == []
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Answers every request like an MLflow server without experiments."""
+    """A handler that answers every request like an MLflow server without experiments."""
 
     def do_GET(self) -> None:
         if length := int(self.headers.get("Content-Length", 0)):

@@ -1,4 +1,4 @@
-"""Promises of the model files: only the expected file is accepted, and a failure changes nothing."""
+"""Test the download of model files. Only the expected file is accepted, and a failure changes nothing."""
 
 import hashlib
 import http.server
@@ -18,7 +18,7 @@ BYTES = b"\x08\x06" + bytes(range(256)) * 900
 
 
 class Hub:
-    """A host of model files that answers with `body`, or with an error when `status` says so."""
+    """A host of model files. It answers with `status` and `body`, and counts the requests in `asked`."""
 
     def __init__(self) -> None:
         hub = self
@@ -37,7 +37,7 @@ class Hub:
                 pass
 
         class Quiet(http.server.ThreadingHTTPServer):
-            def handle_error(self, *_: Any) -> None:  # a client hangs up when it has read enough
+            def handle_error(self, *_: Any) -> None:  # A client closes the connection when it has read enough.
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)

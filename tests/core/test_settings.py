@@ -1,4 +1,4 @@
-"""Promises of the settings: a bad value is one sentence that does not show it, and a misspelt name is reported."""
+"""Test the settings. A bad value gives one sentence that does not show the value. A misspelt name is reported."""
 
 import re
 import socket
@@ -27,7 +27,7 @@ SECRET = "hunter2"
 
 @pytest.fixture
 def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
-    """Return a function that writes these bytes to the `.env` that is read."""
+    """Return a function that writes bytes to `.env`. The settings read this file afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(Settings.model_config, "env_file", ".env")
     module._warn.cache_clear()
@@ -40,7 +40,7 @@ def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "reason"),
     [
         ("THUMBLAB_SERVING_PORT", SECRET, "valid integer"),
         ("THUMBLAB_SERVING_PORT", "70000", "less than or equal to 65535"),
@@ -71,7 +71,7 @@ def test_a_bad_setting_is_one_sentence_with_its_name_and_without_its_value(
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
     value: str,
-    said: str,
+    reason: str,
     in_file: bool,
 ) -> None:
     dot_env(f"{variable}={value}".encode() if in_file else b"")
@@ -80,7 +80,7 @@ def test_a_bad_setting_is_one_sentence_with_its_name_and_without_its_value(
     done = CliRunner().invoke(cli, ["db", "status"])
     assert done.exit_code == 1
     assert done.output.startswith(f"thumblab: A setting cannot be used: {variable}: ")
-    assert said in done.output
+    assert reason in done.output
     assert len(done.output.splitlines()) == 1
     assert SECRET not in done.output
 
@@ -123,7 +123,8 @@ def test_a_misspelt_variable_is_named_once_with_the_nearest_setting_and_without_
     monkeypatch.setenv("THUMBLAB_VIDEO_PER_NICHE", "7")
     monkeypatch.setenv("thumblab_region", "DE")
     monkeypatch.setenv("THUMBLAB_QQQQQQQQQQQQ", "1")
-    monkeypatch.setenv("THUMBLAB_FOOBAR", "1")  # nearest to THUMBLAB_FORGET_SHARE, and not near
+    # The nearest setting is THUMBLAB_FORGET_SHARE. It is too different to be suggested.
+    monkeypatch.setenv("THUMBLAB_FOOBAR", "1")
     for _ in range(2):
         assert settings().region == "DE"
         settings.cache_clear()
@@ -150,8 +151,8 @@ def test_a_line_of_the_env_file_that_is_no_setting_is_named_once_with_the_file_a
 
 def test_every_variable_in_the_documents_is_a_setting() -> None:
     root = Path(module.__file__).parents[1]
-    told = [root / "README.md", root / ".env.example", root / "docker-compose.yml", *(root / "docs").glob("*.md")]
-    names = {name for path in told for name in re.findall(r"THUMBLAB_[A-Z_]*[A-Z]", path.read_text())}
+    files = [root / "README.md", root / ".env.example", root / "docker-compose.yml", *(root / "docs").glob("*.md")]
+    names = {name for path in files for name in re.findall(r"THUMBLAB_[A-Z_]*[A-Z]", path.read_text())}
     assert len(names) > 20
     assert module._misspelt(names) == []
 
@@ -175,7 +176,7 @@ def test_the_services_url_is_the_same_however_its_host_is_written(
     asked: list[str] = []
     monkeypatch.setattr(running_services, "_asks_for_a_key", asked.append)
     assert running_services.another_labs_service(chosen) is None
-    assert asked == [url], "`thumblab key` looks where `thumblab up` starts it"
+    assert asked == [url], "`thumblab key` must call the URL at which `thumblab up` starts the service"
     server = scoring_server(chosen, 8000)
     assert (server.url, server.ready) == (url, f"{url}/health")
     assert httpx.URL(url).port == 8000
@@ -243,11 +244,11 @@ def test_an_image_host_is_trusted_for_its_own_scheme_only() -> None:
 
 
 def test_a_picture_is_read_from_an_ipv6_address_with_brackets_in_the_host_header() -> None:
-    told = []
+    headers = []
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told.append(self.headers["Host"])
+            headers.append(self.headers["Host"])
             self.send_response(204)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -265,4 +266,4 @@ def test_a_picture_is_read_from_an_ipv6_address_with_brackets_in_the_host_header
         with pytest.raises(FetchError, match="answered 204"):
             Fetcher(Settings(extra_image_hosts=name).image_hosts).get(f"http://{name}/a.jpg")
         server.shutdown()
-    assert told == [name]
+    assert headers == [name]

@@ -1,4 +1,4 @@
-"""Promises of docs/settings.md: it names every setting, explained, as the code has them now."""
+"""Test docs/settings.md. It explains every setting, and agrees with the code."""
 
 from thumblab_core.settings import Settings
 from thumblab_core.settings_page import PAGE, page

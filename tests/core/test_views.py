@@ -1,4 +1,8 @@
-"""Promises of the eras of view counts: a count belongs to the definition of a view at its moment, for its video's format."""
+"""Test the eras of view counts.
+
+YouTube has changed what counts as a view, and did so earlier for Shorts than for other videos. The era of a count names
+the definition that was in force for the format of its video when the count was observed.
+"""
 
 from datetime import UTC, datetime, timedelta, timezone
 

@@ -1,4 +1,4 @@
-"""Fixtures: a small synthetic catalogue, and for each test a running emulator of it."""
+"""Fixtures that give a small synthetic catalogue, and start an emulator of this catalogue for each test."""
 
 from collections.abc import Iterator
 

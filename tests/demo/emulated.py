@@ -1,4 +1,4 @@
-"""Clients of the emulator for tests: Google's own client, and plain HTTP."""
+"""Call the emulator in tests, with Google's own client or with plain HTTP."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ def client(emulator: Emulator, key: str = "any key") -> Any:
 
 
 def error(request: Any) -> tuple[HttpError, dict[str, Any]]:
-    """Return the client's exception and the error in the body."""
+    """Send the request, which must fail. Return the client's exception, and the error in the body of the answer."""
     with pytest.raises(HttpError) as caught:
         request.execute()
     body_error = json.loads(caught.value.content)["error"]

@@ -1,4 +1,4 @@
-"""Catalogue folders: reading `videos.csv` and its pictures, and serving the real catalogue."""
+"""Test catalogue folders. The demo reads `videos.csv` and its pictures, and the emulator serves the real catalogue."""
 
 from datetime import UTC, datetime
 from pathlib import Path

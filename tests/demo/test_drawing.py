@@ -1,4 +1,4 @@
-"""The planted attributes are visible in the drawn pictures."""
+"""Test the drawing of synthetic pictures. Their shapes are spread over the canvas, and warm pictures look warm."""
 
 import numpy as np
 import pytest

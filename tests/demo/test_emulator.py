@@ -1,4 +1,4 @@
-"""Google's unmodified client works with the emulator over real sockets."""
+"""Test that Google's unmodified client works with the emulator over real sockets."""
 
 import http.client
 import json
@@ -109,11 +109,9 @@ def test_a_query_too_long_for_a_url_arrives_as_a_form(emulator: Emulator, catalo
             sent.append(method)
             return super().request(uri, method=method, **rest)
 
-    padded = [
-        f"{'x' * 80}{number:04}" for number in range(50 - len(ids))
-    ]  # unknown ids make the URL longer than 2,048 characters
-    request = client(emulator).channels().list(part="snippet", id=ids + padded)
     # Unknown ids make the URL longer than 2,048 characters.
+    padded = [f"{'x' * 80}{number:04}" for number in range(50 - len(ids))]
+    request = client(emulator).channels().list(part="snippet", id=ids + padded)
     answer = request.execute(http=Recording())
     assert sent == ["POST"]
     assert [item["id"] for item in answer["items"]] == ids

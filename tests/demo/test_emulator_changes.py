@@ -1,4 +1,4 @@
-"""Changes of videos and channels in the emulator, and conditional requests for their pictures."""
+"""Test changes of videos and channels in the emulator, and conditional requests for pictures."""
 
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -49,7 +49,7 @@ def test_a_removed_video_appears_nowhere_and_pages_have_no_gap(running: Emulator
     removed = {ids[0], ids[6], ids[7], ids[-1]}
     for video_id in removed:
         running.remove(video_id)
-        running.remove(video_id)  # a second removal changes nothing
+        running.remove(video_id)  # A second removal changes nothing.
     left = [video_id for video_id in ids if video_id not in removed]
     assert uploaded(running, channel) == left
     assert searched(running, channel) == set(left)
@@ -110,7 +110,7 @@ def test_an_unchanged_picture_is_not_sent_again(running: Emulator, channel: Cata
         status, headers, body = get(running, path, **current)
         assert (status, headers["ETag"], body) == (304, etag, b"")
     for outdated in (
-        {"If_None_Match": '"other"', "If_Modified_Since": date},  # the tag overrides the date
+        {"If_None_Match": '"other"', "If_Modified_Since": date},  # The tag is more important than the date.
         {"If_Modified_Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
         {"If_Modified_Since": "yesterday"},
     ):
@@ -127,7 +127,7 @@ def test_a_changed_picture_has_a_new_etag_a_later_date_and_its_own_sizes(
     path = f"/vi/{video_id}/hqdefault.jpg"
     _, before, old = get(running, path)
     running.advance(timedelta(hours=1))
-    jpeg = cv2.imencode(".jpg", np.full((480, 640, 3), 90, np.uint8))[1].tobytes()  # 4:3
+    jpeg = cv2.imencode(".jpg", np.full((480, 640, 3), 90, np.uint8))[1].tobytes()  # The new picture is 4:3.
     running.change_thumbnail(video_id, jpeg)
     status, after, new = get(running, path, If_None_Match=before["ETag"], If_Modified_Since=before["Last-Modified"])
     assert status == 200 and new != old

@@ -1,4 +1,4 @@
-"""Answers of the endpoints for unusual videos and channels, and the growth of views."""
+"""Test how the endpoints answer for unusual videos and channels, and how views grow with the clock."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Every fault as a client sees it."""
+"""Test what a client gets from the emulator for each fault that the emulator can simulate."""
 
 import http.client
 import json
@@ -64,7 +64,7 @@ def test_a_reason_in_capitals_selects_the_newer_error_format(running: Emulator) 
     assert body_error["details"][0]["reason"] == "API_KEY_INVALID"
 
 
-def test_only_refusals_over_quota_or_key_and_proxy_answers_cost_no_quota(running: Emulator) -> None:
+def test_only_refusals_for_quota_or_key_and_answers_of_a_proxy_cost_no_quota(running: Emulator) -> None:
     for fault, spent in (
         (faults.refusal(403, "rateLimitExceeded"), 0),
         (faults.refusal(403, "accessNotConfigured"), 0),

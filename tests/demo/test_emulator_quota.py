@@ -1,4 +1,4 @@
-"""The API key, the clock and the three daily quotas of the emulator."""
+"""Test the API key, the clock and the three daily quotas of the emulator."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -73,7 +73,7 @@ def test_quotas_reset_at_midnight_in_los_angeles(small_catalogue: SyntheticCatal
         request.execute()
         emulator.advance(datetime(2026, 11, 21, 7, 59, 59, tzinfo=UTC) - emulator.now)
         assert refusal(request) == (403, "quotaExceeded")
-        emulator.advance(timedelta(seconds=1))  # 08:00 UTC is midnight in Los Angeles in winter
+        emulator.advance(timedelta(seconds=1))  # 08:00 UTC is midnight in Los Angeles in winter.
         assert emulator.counts.spent_today == NOTHING
         request.execute()
         assert refusal(request) == (403, "quotaExceeded")

@@ -1,4 +1,4 @@
-"""The Reporting API of the emulator with Google's own client: OAuth, jobs, reports and CSV."""
+"""Test the emulator's Reporting API with Google's own client. The tests cover OAuth, jobs, reports and CSV."""
 
 import csv
 import io

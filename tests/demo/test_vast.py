@@ -1,4 +1,4 @@
-"""The vast catalogue is computed on request, repeatable, exact in its size, and fast."""
+"""Test the vast catalogue. It has exactly the requested size. It computes a video on request, fast and repeatably."""
 
 import re
 import time
@@ -41,7 +41,7 @@ def all_videos(catalogue: VastCatalogue) -> list[CatalogueVideo]:
     return [catalogue.at(index) for index in range(catalogue.video_count)]
 
 
-def test_it_has_exactly_the_requested_size_and_very_unequal_channels(vast: VastCatalogue) -> None:
+def test_the_catalogue_has_exactly_the_requested_size_and_very_unequal_channels(vast: VastCatalogue) -> None:
     channels = [vast.channel(channel_id) for channel_id in vast.channel_ids]
     sizes = sorted(len(channel.videos) for channel in channels if channel is not None)
     assert (len(sizes), sum(sizes), vast.video_count, vast.channel_count) == (1500, 200_000, 200_000, 1500)
@@ -176,7 +176,8 @@ def test_a_search_finds_many_channels_and_its_pages_are_repeatable(vast: VastCat
             maxResults=50,
         )
         first, again = walk(search, request), walk(search, request)
-        assert emulator.counts.calls == {"search": 20}  # twice 10 pages: paging ends after 500 results
+        # Each of the two walks gets 10 pages, because paging ends after 500 results.
+        assert emulator.counts.calls == {"search": 20}
     ids = [item["id"]["videoId"] for item in first]
     assert [item["id"]["videoId"] for item in again] == ids
     assert len(ids) == len(set(ids)) == 500
@@ -226,7 +227,8 @@ def test_a_page_takes_milliseconds_and_memory_does_not_grow_with_the_videos() ->
     vast = vast_catalogue()
     memory = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert memory < 3_000_000  # 1,500 channels; 200,000 videos would be far over 50 MB
+    # The catalogue keeps 1,500 channels in memory. The 200,000 videos would take far over 50 MB.
+    assert memory < 3_000_000
     emulator = Emulator(vast)
     channel = max(
         (vast.channel(channel_id) for channel_id in vast.channel_ids), key=lambda c: len(c.videos) if c else 0
@@ -246,7 +248,7 @@ def test_a_page_takes_milliseconds_and_memory_does_not_grow_with_the_videos() ->
             start = time.perf_counter()
             assert emulator.respond(request).status == 200
             spent.append(time.perf_counter() - start)
-        assert min(spent) < 0.02  # 1 to 2 ms on an idle machine
+        assert min(spent) < 0.02  # On an idle machine, a page takes 1 to 2 ms.
     emulator.stop()
 
 

@@ -1,4 +1,4 @@
-"""A small lab with real releases, and the real service on a real socket."""
+"""Fixtures that make a small lab with real releases, and run the real service on a real socket."""
 
 import http.server
 import io
@@ -39,7 +39,10 @@ EVALUATED: dict[str, Any] = {
     "skills": dict.fromkeys(("future", "new_channels", "adapted"), (0.7, 0.65, 0.75)),
     "engagement": {"correlation": 0.4, "low": 0.3, "videos": 100, "spread": 0.5},
 }
-"""The accuracy of a model: its AUC and interval by question, and that of its predicted engagement."""
+"""The accuracy of a model.
+
+`skills` has an AUC and its interval for each question. `engagement` has the accuracy of the predicted engagement.
+"""
 
 
 def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -> bytes:
@@ -57,7 +60,10 @@ def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -
 
 
 def adapter_of(model: Any, channel: str, videos: int = 24) -> Adapter:
-    """Return an adapter of a channel whose views follow a random taste, drawn from the name of the channel."""
+    """Return an adapter for a channel whose viewers have a random taste. The channel's name is the seed of this taste.
+
+    The adapter is fitted to `videos` videos.
+    """
     from thumblab_core.ranking.ranker import model_inputs
 
     images, titles = named_image_encoder("builtin", Path()), title_encoder("minilm")
@@ -71,7 +77,7 @@ def adapter_of(model: Any, channel: str, videos: int = 24) -> Adapter:
 
 
 class Lab:
-    """A lab in a folder of its own: publishes and promotes releases."""
+    """A lab in its own folder. Its methods publish and promote releases."""
 
     def __init__(self, root: Path, **settings: Any) -> None:
         self.settings = Settings(_env_file=None, data_dir=root, image_encoder="builtin", api_key=KEY, **settings)
@@ -79,7 +85,7 @@ class Lab:
 
     @property
     def meter(self) -> str:
-        """The version of this lab's meter."""
+        """The version of the meter that measures this lab's sub-scores."""
         return Meter(face_model(self.settings), title_encoder("minilm")).version
 
     def index(
@@ -93,9 +99,9 @@ class Lab:
     ) -> Release:
         """Publish an index of drawn pictures.
 
-        With the `scores` "even", sub-scores are distributed evenly, so a percentile is 100 times the value. `name` is the
-        image encoder to use and to write into the manifest. Without it, the built-in encoder is used and the manifest names
-        none, as in older releases.
+        If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. `name` is
+        the image encoder that is used and that the manifest names. Without `name`, the built-in encoder is used, and
+        the manifest names no encoder, as in older releases.
         """
         images = named_image_encoder(name or "builtin", self.settings.releases)
         pixels = [decode(picture(1000 * (seed + 1) + n)).pixels for n in range(count)]
@@ -120,10 +126,10 @@ class Lab:
         familiar: Familiarity | Literal["anything"] | None = "anything",
         fingerprints: Mapping[str, str] | None = None,
     ) -> Release:
-        """Publish a model of random weights with channel adapters of its own for `channels`.
+        """Publish a model with random weights. It includes channel adapters for `channels`.
 
-        With `familiar` "anything", every picture is familiar to it. `evaluated` and
-        `fingerprints` (of the "image" and the "title" encoder) replace the defaults.
+        If `familiar` is "anything", every picture is familiar to the model. `evaluated` replaces parts of `EVALUATED`.
+        `fingerprints` replaces the fingerprints of the "image" and the "title" encoder.
         """
         import torch
 
@@ -140,7 +146,8 @@ class Lab:
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = ranker.model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
-        model.scale.clamp_max_(2.0)  # all titles are equal here, so any other title would get huge inputs
+        # All training titles are equal here. Without this limit, any other title would get huge inputs.
+        model.scale.clamp_max_(2.0)
         scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
         slope = 1.0 / float(scores.std())
@@ -165,7 +172,7 @@ class Lab:
         return self.store.publish(MODEL, ALL, write, {"seed": seed, "image_encoder_name": name})
 
     def add_adapter(self, channel: str, model: Release, videos: int = 24) -> Release:
-        """Publish and promote a channel adapter for a model; below five videos it is empty."""
+        """Publish and promote a channel adapter for a model. With fewer than five videos, the adapter is empty."""
         from thumblab_core.ranking.trained_ranker import TrainedRanker
 
         trained = TrainedRanker.load(model)
@@ -178,7 +185,7 @@ class Lab:
         return release
 
     def point(self, release: Release) -> None:
-        """Move the pointer without the checks of `promote`, as a person might by hand."""
+        """Move the pointer without the checks of `promote`. A person could do the same by hand."""
         (release.path.parent / "CURRENT").write_text(release.release_id)
 
 
@@ -236,7 +243,7 @@ def serving(settings: Settings, wait: bool = True) -> Iterator[Service]:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Return whether two answers are equal up to the last bits of floats: matrix products may round differently."""
+    """Return whether two answers are equal. The last bits of floats may differ, because matrix products are rounded."""
     if isinstance(first, dict) and isinstance(second, dict):
         return list(first) == list(second) and all(same(first[key], second[key]) for key in first)
     if isinstance(first, list) and isinstance(second, list):
@@ -273,7 +280,7 @@ def new_lab(tmp_path: Path) -> Callable[..., Lab]:
 
 @pytest.fixture(scope="session")
 def images() -> Iterator[dict[str, Any]]:
-    """An image host: what is put into `bodies` under a path is served at `host`; `asked` has the requested paths."""
+    """An image host at the address `host`. It serves `bodies` by path, and lists the requested paths in `asked`."""
     bodies: dict[str, bytes] = {}
     asked: list[str] = []
 
@@ -298,7 +305,7 @@ def images() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Any]) -> Lab:
-    """A lab with a model and an index of tech. Tests must not change it."""
+    """A lab with a model, and with an index of the niche tech. Tests must not change this lab."""
     lab = Lab(tmp_path_factory.mktemp("lab"), extra_image_hosts=images["host"])
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(channels=("UCown",)))

@@ -1,4 +1,7 @@
-"""`thumblab score` gives the same answer in its own process and by the service; `thumblab key` prints the key of its lab."""
+"""Test `thumblab score` and `thumblab key`.
+
+`thumblab score` gives the same answer in its own process as from the service. `thumblab key` prints the key of its lab.
+"""
 
 import http.server
 import io
@@ -48,7 +51,7 @@ def thumblab(environment, tmp_path):
 
 @pytest.fixture
 def within(environment, tmp_path, monkeypatch):
-    """Run the command in the process of the tests, where the encoders are already loaded."""
+    """Return a function that runs the command in the process of the tests. The encoders are already loaded there."""
 
     def run(*arguments, command="score", **chosen):
         for name in [name for name in os.environ if name.startswith("THUMBLAB_")]:
@@ -74,11 +77,11 @@ def test_the_command_and_the_service_give_the_same_answer(thumblab, within, serv
     (tmp_path / "bad.jpg").write_bytes(b"x")
     given = [*files[:2], f"http://{images['host']}/far.jpg", tmp_path / "bad.jpg", "missing.jpg"]
     arguments = [*given, "--title", TITLE, "--niche", "tech", "--json"]
-    here = within(*arguments)
-    there = thumblab(*arguments, THUMBLAB_SERVING_URL=service.url)
-    assert here.exit_code == there.returncode == 0, here.stderr + there.stderr
-    answer = json.loads(here.stdout)
-    assert alike(answer, json.loads(there.stdout))
+    local = within(*arguments)
+    served = thumblab(*arguments, THUMBLAB_SERVING_URL=service.url)
+    assert local.exit_code == served.returncode == 0, local.stderr + served.stderr
+    answer = json.loads(local.stdout)
+    assert alike(answer, json.loads(served.stdout))
     assert [t["id"] for t in answer["thumbnails"]] == list(map(str, given))
     assert [bool(t["error"]) for t in answer["thumbnails"]] == [False, False, False, True, True]
     uploaded = service.score(*[path.read_bytes() for path in files])["thumbnails"]
@@ -170,9 +173,9 @@ def test_text_of_a_picture_is_printed_literally_and_not_as_markup(capsys, monkey
 
 def test_a_channel_is_sent_and_the_adaptation_is_printed(within, thumblab, service, files):
     arguments = [*files[:2], "--title", TITLE, "--niche", "tech", "--channel", "UCown"]
-    here = within(*arguments)
-    there = thumblab(*arguments, THUMBLAB_SERVING_URL=service.url)
-    for output in (here.stdout, there.stdout):
+    local = within(*arguments)
+    served = thumblab(*arguments, THUMBLAB_SERVING_URL=service.url)
+    for output in (local.stdout, served.stdout):
         assert "Adapted to 24 videos of UCown." in output
     unknown = within(*arguments[:-1], "UCnobody").stdout
     assert "Adapted" not in unknown
@@ -187,7 +190,7 @@ CLOSED = "http://127.0.0.1:1"
 
 
 def up(lab, scoring):
-    """Announce a running `thumblab up` of the lab."""
+    """Announce, until the block ends, that `thumblab up` runs for the lab with its service at the URL `scoring`."""
     return announced(lab.settings.data_dir, Running(CLOSED, CLOSED, scoring))
 
 
@@ -196,9 +199,9 @@ def here(monkeypatch, service, draw):
     """Replace scoring in this process by a ready answer, and return the list of its calls."""
     from thumblab_serving.schemas.answer import ScoreAnswer
 
-    answer, asked = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []
-    monkeypatch.setattr(score, "_score_here", lambda *given: asked.append(given) or answer)
-    return asked
+    answer, calls = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []
+    monkeypatch.setattr(score, "_score_here", lambda *given: calls.append(given) or answer)
+    return calls
 
 
 def test_the_running_service_of_the_lab_answers_and_is_named(within, lab, service, files, here):
@@ -272,7 +275,7 @@ def test_without_a_model_a_running_related_lab_is_named_with_the_option_that_cho
 
 @pytest.fixture(params=["gone", "of another lab", "not ready"])
 def unusable_service(request, run, new_lab, lab, service):
-    """Announce a service that cannot answer, and yield the environment of the command."""
+    """Announce a service that cannot answer, and yield the environment variables for the command."""
     if request.param == "not ready":
         with run(new_lab().settings, wait=False) as empty, up(lab, empty.url):
             yield {}
@@ -304,7 +307,7 @@ def test_a_running_lab_is_found_until_it_stops(tmp_path):
 
 
 def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, tmp_path):
-    """The other service would refuse a new key without saying why."""
+    """Check that `thumblab key` then makes no key. The other service would refuse a new key without saying why."""
     apart = {"THUMBLAB_DATA_DIR": str(tmp_path / "mine"), "THUMBLAB_SERVING_PORT": service.url.rpartition(":")[2]}
     for arguments in ((), ("--demo",)):
         done = within(*arguments, command="key", **apart | {"THUMBLAB_API_KEY": ""})
@@ -358,6 +361,6 @@ def test_the_key_of_the_running_demo_is_found(within, tmp_path):
     assert (of_own.exit_code, of_own.stdout) == (1, "")
     assert f"belongs to the lab in {demo}: `thumblab key --demo` prints its key" in of_own.stderr
     assert not (own / "api-key").exists()
-    made = within(command="key", **lab)
-    assert made.stdout.strip() == (own / "api-key").read_text().strip()
-    assert made.stderr == f"Generated a key for the lab in {own}.\n"
+    generated = within(command="key", **lab)
+    assert generated.stdout.strip() == (own / "api-key").read_text().strip()
+    assert generated.stderr == f"Generated a key for the lab in {own}.\n"

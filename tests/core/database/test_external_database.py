@@ -1,4 +1,8 @@
-"""Promises of an external PostgreSQL: it works behind a pooler, with `vector` in any schema, or fails with a sentence."""
+"""Test the lab with an external PostgreSQL server.
+
+The lab works through PgBouncer, and with the extension `vector` in any schema. If the lab cannot use the server, it
+reports the reason in one sentence.
+"""
 
 import importlib.metadata
 import os
@@ -41,11 +45,11 @@ def vectors(count: int) -> Vectors:
 
 
 def do(url: str, *statements: str) -> Any:
-    """Run the statements as the administrator, and return the first value of the last one."""
+    """Run the statements as the user in `url`, and return the first value of the last statement."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        found = [connection.execute(text(statement)) for statement in statements][-1]
-        value = found.scalar() if found.returns_rows else None
+        result = [connection.execute(text(statement)) for statement in statements][-1]
+        value = result.scalar() if result.returns_rows else None
     engine.dispose()
     return value
 
@@ -58,7 +62,7 @@ def pooler(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) 
     home = Path(str(make_url(new_database()).query["host"]))
     folder = tmp_path_factory.mktemp("pooler")
     for part in (folder, *folder.parents):
-        if not part.stat().st_mode & 0o001:  # PgBouncer does not run as root either
+        if not part.stat().st_mode & 0o001:  # PgBouncer runs as another user than root, and must enter the folder.
             part.chmod(part.stat().st_mode | 0o011)
     owner = home.stat()
     os.chown(folder, owner.st_uid, owner.st_gid)
@@ -121,8 +125,8 @@ def test_vectors_are_saved_indexed_and_found_through_a_transaction_pooler_and_no
     assert nearest_index.ensure_index(engine, "e", worthwhile=10)
     for _ in range(8):
         with engine.connect() as connection:
-            found = nearest.search(connection, Library("e", "tech", 90), vectors(40)[4:7:2], 5)
-        assert [near[0].similarity for near in found] == pytest.approx([1, 1], abs=1e-6)
+            neighbours = nearest.search(connection, Library("e", "tech", 90), vectors(40)[4:7:2], 5)
+        assert [near[0].similarity for near in neighbours] == pytest.approx([1, 1], abs=1e-6)
     lab: Any = SimpleNamespace(engine=engine, releases=None, settings=SimpleNamespace(dagster_url=""))
     built: Any = SimpleNamespace(release=None, evaluations=[], history=[])
     tracker: Any = SimpleNamespace(log=lambda *_: locks(direct))
@@ -143,9 +147,9 @@ def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int,
 
 @pytest.fixture(scope="module")
 def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
-    """Return a function that makes a database with these statements, and returns its URL for a role with few rights.
+    """Return a function that makes a database, runs SQL statements in it, and returns its URL for a weak role.
 
-    The role may only create tables in it.
+    This role may only create tables in the database.
     """
     admin = new_database()
     do(admin, "CREATE ROLE a_visitor LOGIN")
@@ -168,10 +172,10 @@ def test_vector_is_found_in_a_schema_outside_the_search_path(visitor: Callable[.
     fill(engine, vectors(40), "e")
     assert nearest_index.ensure_index(engine, "e", worthwhile=10)
     with engine.connect() as connection:
-        found = nearest.search(connection, Library("e", "tech", 90), vectors(40)[4:5], 5)
+        approximate = nearest.search(connection, Library("e", "tech", 90), vectors(40)[4:5], 5)
         exact = nearest.search(connection, Library("e", "tech", 90), vectors(40)[4:5], 5, exact=True)
         count, sample = nearest.sample(connection, Library("e", "tech", 90), 10)
-    assert found == exact
+    assert approximate == exact
     assert (count, sample.shape) == (18, (10, 8))
     engine.dispose()
 
@@ -179,23 +183,23 @@ def test_vector_is_found_in_a_schema_outside_the_search_path(visitor: Callable[.
 def test_a_role_without_rights_is_told_what_its_administrator_must_run(
     visitor: Callable[..., str],
 ) -> None:
-    lacking = visitor()
+    without_vector = visitor()
     with pytest.raises(
         LabError, match=r"no extension vector.*permission denied.*run in this database: CREATE EXTENSION vector"
     ):
-        schema.migrate(database_url(Settings(database_url=SecretStr(lacking))))
-    there = visitor("CREATE EXTENSION vector")
+        schema.migrate(database_url(Settings(database_url=SecretStr(without_vector))))
+    with_vector = visitor("CREATE EXTENSION vector")
     do(
-        database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
+        database_url(Settings(database_url=SecretStr(with_vector.replace("a_visitor", "postgres")))),
         "REVOKE ALL ON SCHEMA public FROM a_visitor",
     )
     with pytest.raises(LabError, match=r"permission denied for schema public.*administrator"):
-        schema.migrate(database_url(Settings(database_url=SecretStr(there))))
+        schema.migrate(database_url(Settings(database_url=SecretStr(with_vector))))
     do(
-        database_url(Settings(database_url=SecretStr(there.replace("a_visitor", "postgres")))),
+        database_url(Settings(database_url=SecretStr(with_vector.replace("a_visitor", "postgres")))),
         "GRANT ALL ON SCHEMA public TO a_visitor",
     )
-    schema.migrate(database_url(Settings(database_url=SecretStr(there))))
+    schema.migrate(database_url(Settings(database_url=SecretStr(with_vector))))
 
 
 @pytest.mark.parametrize(
@@ -213,15 +217,15 @@ def test_a_role_without_rights_is_told_what_its_administrator_must_run(
     ],
 )
 def test_a_url_in_the_forms_that_people_paste_is_accepted(given: str, taken: str) -> None:
-    found = database_url(Settings(database_url=SecretStr(given)))
-    assert make_url(found) == make_url(f"postgresql+psycopg://{taken}")
+    accepted = database_url(Settings(database_url=SecretStr(given)))
+    assert make_url(accepted) == make_url(f"postgresql+psycopg://{taken}")
 
 
 SECRET = "hunter2"
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "reason"),
     [
         ("postgresql://u:a@hunter2@h/d", "more than one @"),
         ("postgresql://u:a@hunter2/w@h/d", "more than one @"),
@@ -244,7 +248,7 @@ SECRET = "hunter2"
     ],
 )
 def test_an_unreachable_database_is_one_sentence_without_the_password(
-    given: str, said: str, monkeypatch: pytest.MonkeyPatch
+    given: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", given)
     settings.cache_clear()
@@ -254,7 +258,7 @@ def test_an_unreachable_database_is_one_sentence_without_the_password(
         assert len(done.output.strip().splitlines()) == 1, done.output
         assert done.output.startswith("thumblab: ")
         assert SECRET not in done.output
-        assert re.search(said, done.output), done.output
+        assert re.search(reason, done.output), done.output
 
 
 def test_a_checkout_whose_path_has_special_characters_is_migrated(

@@ -1,4 +1,7 @@
-"""Searching the library with pgvector finds the same videos and cosines as FAISS, with and without an HNSW index."""
+"""Test the search of the library with pgvector. It finds the same videos and cosines as FAISS.
+
+The tests run with and without an HNSW index.
+"""
 
 from collections.abc import Callable
 
@@ -21,7 +24,7 @@ TECH = Library(CLIP, "tech", DAYS)
 
 @pytest.fixture(scope="module")
 def small(open_lab: Callable[..., Lab]) -> Lab:
-    """400 videos of two niches. Three of them were taken out of the library."""
+    """A lab with 400 videos of two niches. Three of the videos were taken out of the library."""
     lab = open_lab(library_days=DAYS)
     fill(lab.engine, clustered(400, 48), CLIP)
     with lab.engine.begin() as connection:
@@ -31,7 +34,7 @@ def small(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture(scope="module")
 def large(open_lab: Callable[..., Lab]) -> Lab:
-    """12,000 videos of two niches, with an HNSW index of their vectors."""
+    """A lab with 12,000 videos of two niches, and an HNSW index of their vectors."""
     lab = open_lab(library_days=DAYS)
     fill(lab.engine, clustered(12_000, 64), CLIP)
     assert nearest_index.ensure_index(lab.engine, CLIP)
@@ -45,8 +48,9 @@ def search(
         return nearest.search(connection, library, vectors, k, exact)
 
 
-def recall(found: list[list[Neighbour]], truth: list[list[Neighbour]]) -> float:
-    shares = [len(video_ids_of(near) & video_ids_of(true)) / len(true) for near, true in zip(found, truth, strict=True)]
+def recall(results: list[list[Neighbour]], truth: list[list[Neighbour]]) -> float:
+    pairs = zip(results, truth, strict=True)
+    shares = [len(video_ids_of(near) & video_ids_of(true)) / len(true) for near, true in pairs]
     return float(np.mean(shares))
 
 
@@ -55,17 +59,17 @@ def test_postgresql_and_faiss_find_the_same_twenty_items_with_the_same_cosines(s
     rows = read_library(small, niche, CLIP)
     index = NicheIndex.build(rows.vectors, rows.items, CLIP, factory="Flat")
     queries = np.concatenate([clustered(8, 48, seed=5), rows.vectors[:4]])
-    found = search(small, queries, library=Library(CLIP, niche, DAYS), exact=True)
-    for stored, query in zip(found, queries, strict=True):
+    results = search(small, queries, library=Library(CLIP, niche, DAYS), exact=True)
+    for stored, query in zip(results, queries, strict=True):
         faiss = index.search(query, 20)
         assert [near.item for near in stored] == [near.item for near in faiss]
         assert [near.similarity for near in stored] == pytest.approx([near.similarity for near in faiss], abs=1e-5)
 
 
 def test_videos_taken_out_or_not_observed_for_long_are_not_found(small: Lab) -> None:
-    found = video_ids_of(search(small, clustered(1, 48), 200)[0])
+    video_ids = video_ids_of(search(small, clustered(1, 48), 200)[0])
     tech = {f"v{n:06d}" for n in range(0, 400, 2)}
-    assert tech - found == {"v000000", "v000396", "v000398"}
+    assert tech - video_ids == {"v000000", "v000396", "v000398"}
 
 
 def test_a_smaller_library_gives_fewer_neighbours(small: Lab) -> None:
@@ -103,14 +107,14 @@ def test_the_index_finds_k_neighbours_and_nearly_all_true_ones(
 ) -> None:
     queries = np.concatenate([clustered(4, 64, seed=9), clustered(12_000, 64)[:6]])
     truth = search(large, queries, k, exact=True)
-    monkeypatch.delattr(nearest, "_compare")  # so that it cannot fall back to comparing
-    found = search(large, queries, k)
-    assert [len(near) for near in found] == [len(near) for near in truth] == [k] * len(queries)
-    assert recall(found, truth) >= 0.97
+    monkeypatch.delattr(nearest, "_compare")  # Without this function, the search cannot compare all vectors instead.
+    results = search(large, queries, k)
+    assert [len(near) for near in results] == [len(near) for near in truth] == [k] * len(queries)
+    assert recall(results, truth) >= 0.97
     known = {near.item.video_id: near.item for nears in truth for near in nears}
-    for near in (near for nears in found for near in nears if near.item.video_id in known):
+    for near in (near for nears in results for near in nears if near.item.video_id in known):
         assert near.item == known[near.item.video_id]
-    assert all(near == sorted(near, key=lambda n: -n.similarity) for near in found)
+    assert all(near == sorted(near, key=lambda n: -n.similarity) for near in results)
 
 
 def test_the_planner_uses_the_index(large: Lab) -> None:
@@ -119,7 +123,8 @@ def test_the_planner_uses_the_index(large: Lab) -> None:
         parameters |= {"vector": nearest._as_text(clustered(1, 64)[0])}
         nearest.prepare_index_search(connection)
         plan = "\n".join(connection.scalars(text(f"EXPLAIN {statement}"), parameters))
-        # The driver prepares a statement after a few runs. A prepared one could be planned once for all encoders.
+        # The driver prepares a statement after a few runs. PostgreSQL must still plan each run anew, because a generic
+        # plan cannot use an index that holds only one encoder.
         nearest.search(connection, TECH, clustered(20, 64), 20)
         planned = (
             "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements WHERE statement LIKE '%<#>%'"
@@ -132,7 +137,7 @@ def test_the_planner_uses_the_index(large: Lab) -> None:
 def test_if_the_index_finds_too_few_neighbours_all_vectors_are_compared(large: Lab) -> None:
     left = [f"v{n:06d}" for n in range(0, 300, 2)]
     queries = clustered(3, 64, seed=3)
-    with large.engine.connect() as connection:  # never committed
+    with large.engine.connect() as connection:  # The update is never committed.
         connection.execute(text("UPDATE videos SET niche = 'news' WHERE video_id = ANY(:ids)"), {"ids": left})
         news = Library(CLIP, "news", DAYS)
         truth = nearest.search(connection, news, queries, 200, exact=True)

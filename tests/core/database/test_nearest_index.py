@@ -1,4 +1,7 @@
-"""The HNSW index is made once and completely, for an encoder of any name, and follows every saved vector."""
+"""Test the HNSW index of pgvector. It is made once and completely, for an encoder of any name.
+
+A vector that is saved later is in the index at once.
+"""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,7 +27,7 @@ TECH = Library(HOSTILE, "tech", DAYS)
 
 @pytest.fixture
 def lab(open_lab: Callable[..., Lab]) -> Lab:
-    """60 videos, encoded by an encoder with a hostile name."""
+    """A lab with the vectors of 60 videos. The name of their encoder contains SQL and special characters."""
     lab = open_lab(library_days=DAYS)
     fill(lab.engine, clustered(60, 8), HOSTILE)
     return lab
@@ -53,9 +56,9 @@ def test_an_encoder_may_have_any_name(lab: Lab) -> None:
         query = clustered(1, dimension)
         assert search(lab, query, library=Library(encoder, "tech'; --", DAYS)) == [[]]
         library = Library(encoder, "tech", DAYS)
-        found = search(lab, query, library=library)
-        assert found == search(lab, query, library=library, exact=True)
-        assert len(found[0]) == 20
+        neighbours = search(lab, query, library=library)
+        assert neighbours == search(lab, query, library=library, exact=True)
+        assert len(neighbours[0]) == 20
     expected = [nearest_index.index_name(HOSTILE, 8), nearest_index.index_name(other, 5)]
     assert index_names(lab) == sorted(expected)
 
@@ -70,7 +73,7 @@ def test_an_index_is_made_once_and_made_again_after_an_interrupted_attempt(lab: 
         assert connection.execute(identity).scalar_one() == first
         connection.execute(text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = :oid"), {"oid": first})
         assert not nearest_index.has_index(connection, HOSTILE, 8)
-    assert len(search(lab, clustered(1, 8))[0]) == 20  # without a usable index
+    assert len(search(lab, clustered(1, 8))[0]) == 20  # The search works without a usable index.
     assert nearest_index.ensure_index(lab.engine, HOSTILE, worthwhile=10)
     with lab.engine.connect() as connection:
         assert nearest_index.has_index(connection, HOSTILE, 8)

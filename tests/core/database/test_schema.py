@@ -1,4 +1,4 @@
-"""Promises of the migrations: a migrated database has the tables that the code expects."""
+"""Test the migrations and the constraints of the tables. A migrated database has the tables that the code expects."""
 
 import os
 import subprocess
@@ -39,9 +39,9 @@ def url(new_database: NewDatabase) -> str:
 
 def tables(url: str) -> set[str]:
     engine = create_engine(url)
-    found = set(inspect(engine).get_table_names())
+    names = set(inspect(engine).get_table_names())
     engine.dispose()
-    return found
+    return names
 
 
 def insert_video(connection: Connection, video_id: str, channel_id: str) -> None:
@@ -122,7 +122,7 @@ def test_a_downgrade_removes_everything_and_an_upgrade_restores_it(new_database:
     assert tables(fresh) == {*metadata.tables, "alembic_version"}
 
 
-def test_evaluations_from_before_the_several_metrics_survive_upgrade_and_downgrade(
+def test_evaluations_with_the_old_columns_for_auc_survive_upgrade_and_downgrade(
     new_database: NewDatabase,
 ) -> None:
     from alembic import command
@@ -218,7 +218,7 @@ def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(
     with engine.connect() as connection:
         rows = connection.execute(text(f"SELECT {wanted} FROM ref_thumbnails")).all()
     engine.dispose()
-    # Only videos with a picture, a vector of that picture, and a count; with their latest count.
+    # The view has only videos with a picture, a vector of that picture, and a count. It shows the latest count.
     assert [row.video_id for row in rows] == ["full"]
     row = rows[0]
     assert (row.niche, row.view_count, row.channel_title, row.collected_at) == ("tech", 5_000, "A channel", NOW)

@@ -1,4 +1,4 @@
-"""Data folders for the tests of the embedded server."""
+"""Fixtures that give the tests of the embedded server their data folders."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from thumblab_core.settings import Settings
 
 @pytest.fixture
 def fresh_dir(tmp_path: Path) -> Iterator[Path]:
-    """A data folder that does not exist yet. Files outside it that belong to it are removed after the test."""
+    """The path of a data folder that does not exist yet. After the test, its server and files elsewhere are removed."""
     folder = tmp_path / "lab"
     yield folder
     remove(folder)

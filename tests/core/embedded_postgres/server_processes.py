@@ -1,4 +1,4 @@
-"""Processes that use an embedded server, and views of the server's processes from outside."""
+"""Start processes that use an embedded server, and look at the server's processes from outside."""
 
 import os
 import shutil
@@ -33,7 +33,8 @@ def remove(folder: Path) -> None:
         return
     with watcher.locked(home, "start.lock"):
         watcher.stop(home)
-    # A watcher that is about to end opens its lock files once more, and would make them in a folder that is half removed.
+    # A watcher that is about to end opens its lock files once more. It would create them again while the folder is
+    # being removed.
     assert soon(lambda: watchers(folder) == []), "a process still uses the server"
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)
@@ -55,14 +56,17 @@ def python(data_dir: Path, script: str, **options: object) -> subprocess.Popen[s
 
 
 def finish(process: subprocess.Popen[str], given: str = "") -> str:
-    """Wait for the process and return what it printed. It must succeed and print nothing on stderr."""
+    """Wait for the process and return what it printed. The process must succeed and print nothing on stderr."""
     printed, complaints = process.communicate(given, timeout=60)
     assert (process.returncode, complaints) == (0, "")
     return printed.strip()
 
 
 def sql(data_dir: Path, statement: str) -> object:
-    """Return the first value of a statement on a running server. This process does not become a user of the server."""
+    """Run a statement on a running server and return its first value.
+
+    This process does not count as a user of the server, so it does not keep the server running.
+    """
     folder = str(cluster.socket_dir(home_of(data_dir)))
     with psycopg.connect(host=folder, user="postgres", dbname="thumblab", autocommit=True) as connection:
         answer = connection.execute(statement)
@@ -72,7 +76,7 @@ def sql(data_dir: Path, statement: str) -> object:
 
 @contextmanager
 def user(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that uses the server until the block ends, or is killed in it."""
+    """Start a process that uses the server until the block ends. The block may kill the process earlier."""
     process = python(data_dir, USE + "    input()\n")
     assert process.stdout is not None
     assert process.stdout.readline().startswith("postgresql+psycopg://")

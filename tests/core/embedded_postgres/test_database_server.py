@@ -1,4 +1,4 @@
-"""Promises of the embedded PostgreSQL server, tested with real servers, processes and kills."""
+"""Test when the embedded PostgreSQL server starts, recovers and stops. The tests start and kill real processes."""
 
 import fcntl
 import os
@@ -40,7 +40,7 @@ def test_the_server_outlives_each_user_but_the_last(data_dir: Path) -> None:
         time.sleep(0.3)
         assert postmaster(data_dir).pid == before
         last.kill()
-        assert soon(lambda: not running(data_dir)), "a killed user held the server up"
+        assert soon(lambda: not running(data_dir)), "the server still runs after its last user was killed"
 
 
 def test_a_user_that_starts_just_before_the_server_stops_keeps_it_running(data_dir: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_user_that_starts_just_before_the_server_stops_keeps_it_running(data_d
         with watcher.locked(home, "start.lock"):
             first.kill()
             first.wait()
-            time.sleep(0.3)  # the watcher has seen the last user end, and waits to stop the server
+            time.sleep(0.3)  # By now, the watcher knows that the last user has ended, and waits for start.lock.
             second = owner.open_file(home, "users.lock")
             fcntl.flock(second, fcntl.LOCK_SH)
         time.sleep(0.5)
@@ -118,7 +118,7 @@ def test_a_lock_file_with_the_id_of_another_process_is_ignored(data_dir: Path) -
             os.chown(path, status.st_uid, status.st_gid)
         with user(data_dir):
             assert sql(data_dir, "SELECT 1") == 1
-        assert stranger.poll() is None, "a stranger was killed for a number in a file"
+        assert stranger.poll() is None, "another process was killed because a lock file had its id"
     finally:
         stranger.kill()
         stranger.wait()
@@ -152,7 +152,7 @@ def test_db_stop_does_not_stop_a_server_in_use_unless_forced(data_dir: Path) -> 
     with user(data_dir):
         assert not server.stop(settings)
         assert running(data_dir)
-    assert soon(lambda: not running(data_dir)), "the server was kept after db stop"
+    assert soon(lambda: not running(data_dir)), "the server still runs after `db stop` and the end of its last user"
     with user(data_dir):
         assert server.stop(settings, force=True)
         assert not running(data_dir)

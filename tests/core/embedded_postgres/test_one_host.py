@@ -1,4 +1,4 @@
-"""Promises of a data folder that two hosts can reach: only one uses it, and no committed row is lost."""
+"""Test a data folder that two hosts can reach. Only one of them uses it, and no committed row is lost."""
 
 import errno
 import fcntl
@@ -44,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture
 def lab(made: Settings) -> Settings:
-    """A data folder whose server has run before, does not run now, and left no record."""
+    """The settings of a lab whose server has run before and does not run now. No record names a host as its user."""
     server.take_over(made)
     server.stop(made, force=True)
     return made
@@ -57,7 +57,7 @@ def home_of(lab: Settings) -> Path:
 
 
 def left_by(host: owner.Host, lab: Settings) -> Path:
-    """Make the folder look as that host leaves it after a power cut, or while it runs a server; return the cluster."""
+    """Write the files that `host` leaves while it runs the server, or after a power cut. Return the server's folder."""
     home = home_of(lab)
     for name, text in (("host.json", json.dumps(asdict(host))), ("data/postmaster.pid", "4242\n")):
         (home / name).write_text(text)
@@ -76,7 +76,7 @@ def test_a_folder_of_another_host_is_refused_with_its_name_and_not_changed(lab: 
         with pytest.raises(LabError, match=r"in use by host elsewhere.*Stop the lab there.*thumblab db take-over"):
             attempt()
     with watcher.locked(home, "start.lock"):
-        watcher.stop(home)  # as the watcher of a killed user does
+        watcher.stop(home)  # The watcher calls this function too, when the last user was killed.
     assert (home / "data" / "postmaster.pid").read_text() == "4242\n"
     assert owner.other_holder(home) == ELSEWHERE
     assert watcher.processes(home) == []
@@ -125,9 +125,9 @@ def test_a_container_of_the_same_name_on_another_machine_is_another_host(
     assert owner.other_holder(home) == elsewhere
     left_by(mine, lab)
     assert owner.other_holder(home) is None
-    unbooted = replace(mine, boot="", namespace="")  # as on a system without a boot id
-    monkeypatch.setattr(owner, "this_host", lambda: unbooted)
-    left_by(unbooted, lab)
+    without_boot_id = replace(mine, boot="", namespace="")  # Some systems have no boot id.
+    monkeypatch.setattr(owner, "this_host", lambda: without_boot_id)
+    left_by(without_boot_id, lab)
     assert owner.other_holder(home) is None
 
 
@@ -137,7 +137,8 @@ def test_one_of_two_hosts_that_claim_the_folder_at_once_gets_it(lab: Settings, m
 
     def read_while_the_other_claims(folder: Path) -> owner.Host | None:
         records.append(read(folder))
-        if len(records) == 2:  # this host has seen twice that the folder is free; now the other host claims it
+        # This host has now read twice that the folder is free. At this moment the other host claims it.
+        if len(records) == 2:
             left_by(ELSEWHERE, lab)
         return records[-1]
 
@@ -204,7 +205,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
         connection.commit()
-        (home / ".s.PGSQL.5432").rename(home / "aside")  # a socket works only on its own host
+        (home / ".s.PGSQL.5432").rename(home / "aside")  # A real second host could not use the socket of this host.
         done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
         assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr
         assert (home / "data" / "postmaster.pid").exists()
@@ -219,7 +220,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
         database_url(lab)
     with pytest.raises(LabError, match="still runs, on host second"):
         server.take_over(lab)
-    container.kill()  # and with it all processes of its namespace
+    container.kill()  # All processes of its PID namespace end with it.
     container.communicate()
     deadline = time.monotonic() + 20
     while owner.server_lives(home) and time.monotonic() < deadline:

@@ -1,4 +1,7 @@
-"""Promises about where the server and its folders are: any path, root, and external servers."""
+"""Test where the server and its folders are.
+
+The path of the data folder may contain any character, the lab may run as root, and the server may be an external one.
+"""
 
 import os
 import shutil
@@ -15,13 +18,14 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
 
-def test_a_folder_works_whose_path_does_not_fit_a_socket_or_url(tmp_path: Path) -> None:
+def test_a_data_folder_works_even_if_its_path_does_not_fit_into_a_socket_or_url(tmp_path: Path) -> None:
     name = "x" * 60 + "/" + "y" * 60 + "/a b,&c%d'$HOME\""
     folder = tmp_path / name
     folder.mkdir(parents=True)
-    if os.geteuid() == 0:  # so that the cluster is in the data folder, and not in /var/lib
+    if os.geteuid() == 0:
+        # Root runs the server as another user. If that user cannot enter the data folder, the cluster goes to /var/lib.
         for part in (tmp_path, *tmp_path.parents):
-            if not part.stat().st_mode & 0o001:  # pytest's own folders; several processes have more of them
+            if not part.stat().st_mode & 0o001:  # Only the folders that pytest has made are closed to other users.
                 part.chmod(part.stat().st_mode | 0o011)
     try:
         with user(folder):

@@ -1,4 +1,7 @@
-"""Encoding a stream of pictures: the order is kept, memory is bounded, and a failure concerns only its own picture."""
+"""Test the encoding of a stream of pictures.
+
+The order is kept, the memory is bounded, and a bad picture does not affect the others.
+"""
 
 import subprocess
 import sys
@@ -39,14 +42,14 @@ def test_every_picture_is_returned_once_in_order_with_its_own_vector(files: list
 
 def test_an_unreadable_picture_is_reported_and_the_others_are_encoded(files: list[bytes]) -> None:
     def missing() -> bytes:
-        raise ImageError("the image store has none")
+        raise ImageError("the image store has no such picture")
 
     pictures = [(place, lambda data=data: data) for place, data in enumerate(files)]
     pictures[3] = (3, lambda: b"not a picture")
     pictures[7] = (7, missing)
     batches = list(encode_stream(BuiltinEncoder(), pictures))
     unreadable = dict(pair for batch in batches for pair in batch.unreadable)
-    assert unreadable == {3: "not a JPEG, PNG or WebP picture", 7: "the image store has none"}
+    assert unreadable == {3: "not a JPEG, PNG or WebP picture", 7: "the image store has no such picture"}
     assert [key for batch in batches for key in batch.keys] == [n for n in range(30) if n not in (3, 7)]
     assert sum(map(len, batches)) == 30
     assert sum(len(batch.vectors) for batch in batches) == 28
@@ -60,7 +63,7 @@ def test_pictures_that_are_all_unreadable_give_no_vectors() -> None:
 
 
 class Slow(BuiltinEncoder):
-    """An encoder with a slow model. It counts pictures that are prepared and not yet encoded."""
+    """An encoder with a slow model. It counts the pictures that are prepared and not yet encoded."""
 
     largest_batch = 8
 
@@ -139,11 +142,14 @@ from thumblab_core.encoders.load import named_image_encoder
 from thumblab_core.encoders.stream import encode_stream
 encoder = named_image_encoder(sys.argv[1], Path("nowhere"))
 files = sorted(Path(sys.argv[2]).rglob("*.jpg"))
-found = [len(batch.keys) for batch in encode_stream(encoder, ((file, file.read_bytes) for file in files))]
+counts = [len(batch.keys) for batch in encode_stream(encoder, ((file, file.read_bytes) for file in files))]
 (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-print(sum(found), int(peak.split()[1]) / 2**20)
+print(sum(counts), int(peak.split()[1]) / 2**20)
 """
-"""Prints the pictures and the peak memory in GiB. `ru_maxrss` would start at the value of the parent process."""
+"""A script that prints the number of encoded pictures and its peak memory in GiB.
+
+It reads VmHWM, because `ru_maxrss` would start at the value of the parent process.
+"""
 
 
 def test_encoding_2252_thumbnails_stays_under_2_gb(shared_data: Path) -> None:

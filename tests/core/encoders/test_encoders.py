@@ -1,4 +1,4 @@
-"""The encoders give unit vectors, reproducibly, and from the requested weights."""
+"""Test the encoders. They use the requested weights, and give the same unit vectors each time."""
 
 import io
 import os
@@ -74,7 +74,7 @@ def test_a_picture_at_another_size_is_a_near_duplicate_and_another_picture_is_no
 
 
 def test_global_properties_of_a_picture_are_linear_in_the_builtin_vector() -> None:
-    """A linear model, evaluated on pictures that it was not fitted to, predicts them."""
+    """Check that a linear model predicts these properties for pictures that it was not fitted to."""
     catalogue = synthetic_catalogue(videos=490)
     vectors = BuiltinEncoder().encode_images(
         [decode(catalogue.image(video_id)).pixels for video_id in catalogue.videos]
@@ -212,7 +212,10 @@ def test_the_error_of_a_file_that_is_not_a_checkpoint_names_the_next_step(tiny: 
 def test_weights_trained_with_quickgelu_are_run_with_it(
     tiny: TinyClip, pictures: list[Pixels], monkeypatch: pytest.MonkeyPatch, quick: bool
 ) -> None:
-    """OpenAI's weights are. If the name of the model lacks QuickGELU, as ViT-L-14 does, open_clip only warns."""
+    """Check that the encoder uses QuickGELU for weights that were trained with it, such as OpenAI's.
+
+    If the name of the model lacks QuickGELU, as ViT-L-14 does, open_clip itself only warns.
+    """
     import open_clip
     import torch
 
@@ -224,5 +227,5 @@ def test_weights_trained_with_quickgelu_are_run_with_it(
     _, _, preprocess = open_clip.create_model_and_transforms(name)
     with torch.inference_mode():
         expected = right.encode_image(torch.stack([preprocess(Image.fromarray(p)) for p in pictures[:4]])).numpy()
-    found = OpenClipEncoder(name, "a_tag").encode_images(pictures[:4])
-    np.testing.assert_allclose(found, unit(expected), atol=1e-4)
+    vectors = OpenClipEncoder(name, "a_tag").encode_images(pictures[:4])
+    np.testing.assert_allclose(vectors, unit(expected), atol=1e-4)

@@ -1,4 +1,4 @@
-"""Encoders from a hub: an unreachable hub is reported at once, with the alternatives."""
+"""Test encoders that come from a hub. If the hub cannot be reached, the error comes at once and names alternatives."""
 
 import http.server
 import json
@@ -31,7 +31,7 @@ def short_patience(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
-    """Return a function that moves the hub to a local port and returns its URL."""
+    """Return a function that makes the encoders use a hub on a local port. The function returns the URL of that hub."""
 
     def at(port: int) -> str:
         url = f"http://127.0.0.1:{port}"
@@ -45,9 +45,9 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
 
 @pytest.fixture
 def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
-    """Return a function that starts a hub, and returns its port and the requests that it gets.
+    """Return a function that starts a hub. The function returns the hub's port and a list of the requests it gets.
 
-    The hub has the given files, and answers all other requests with the given status.
+    The hub serves `files`, and answers all other requests with `status`.
     """
     servers: list[http.server.ThreadingHTTPServer] = []
 
@@ -67,7 +67,7 @@ def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
                 self.end_headers()
                 if self.command == "GET" and body:
                     self.wfile.write(body[:1000])
-                    time.sleep(2 * PATIENCE)  # a slow connection
+                    time.sleep(2 * PATIENCE)  # This pause simulates a slow connection.
                     self.wfile.write(body[1000:])
 
             def do_HEAD(self) -> None:
@@ -119,7 +119,8 @@ def test_an_unreachable_hub_is_asked_once_and_the_error_names_alternatives(
             assert "local" in str(error.value)
             assert ("THUMBLAB_IMAGE_ENCODER=builtin" in str(error.value)) or ("minilm" in str(error.value))
             assert len(asked) == (kind == "failing")
-    assert [line.message for line in caplog.records if line.levelname == "ERROR"] == [], "the exception has the reason"
+    errors = [line.message for line in caplog.records if line.levelname == "ERROR"]
+    assert errors == [], "no error is logged, because the exception gives the reason"
     assert constants.HF_HUB_OFFLINE is False
 
 
@@ -129,7 +130,7 @@ def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
     answering: Callable[..., tuple[int, list[str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import open_clip.pretrained  # importable because the fixture `tiny` has prepared it
+    import open_clip.pretrained  # This import works because the fixture `tiny` has run before.
 
     tags = {tiny.name: {"slow": {"hf_hub": "lab/tiny/"}}}
     monkeypatch.setattr(open_clip.pretrained, "_PRETRAINED", tags)
@@ -137,7 +138,7 @@ def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
     endpoint(port)
     name = f"open_clip:{tiny.name}/slow"
     first = new_image_encoder(name, Path()).encode_texts(["a title"])  # type: ignore[attr-defined]
-    assert any(one.startswith("GET /lab/tiny/resolve") for one in asked)
+    assert any(request.startswith("GET /lab/tiny/resolve") for request in asked)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint(silent.getsockname()[1])
         again = new_image_encoder(name, Path()).encode_texts(["a title"])  # type: ignore[attr-defined]
@@ -147,7 +148,7 @@ def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
 def test_local_weights_with_a_tokenizer_on_an_unreachable_hub_fail_at_once(
     tiny: TinyClip, endpoint: Callable[[int], str], answering: Callable[..., tuple[int, list[str]]], tmp_path: Path
 ) -> None:
-    import open_clip  # importable because the fixture `tiny` has prepared it
+    import open_clip  # This import works because the fixture `tiny` has run before.
 
     named = {"hf_tokenizer_name": "lab/multilingual"}
     name = "tiny-test-of-the-hub"
@@ -161,6 +162,6 @@ def test_local_weights_with_a_tokenizer_on_an_unreachable_hub_fail_at_once(
         assert len(asked) == 1
         asked.clear()
         new_image_encoder(tiny.setting, Path()).encode_texts(["a"])  # type: ignore[attr-defined]
-        assert asked == [], "weights that need no hub must not ask it"
+        assert asked == [], "a model that needs no hub must send no request to it"
     finally:
         open_clip.factory._MODEL_CONFIGS.pop(name)

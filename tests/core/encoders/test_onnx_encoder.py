@@ -1,4 +1,4 @@
-"""The ONNX encoder runs any image model with a JSON file beside it, and names what does not fit."""
+"""Test the ONNX encoder. It runs any image model that has a JSON file beside it. Its errors name what does not fit."""
 
 import io
 import json
@@ -39,7 +39,7 @@ def pictures(shared_data: Path) -> list[Pixels]:
 
 
 def written(folder: Path, shape: list[int], kind: str = "float32", options: dict[str, Any] | str | None = None) -> Path:
-    """Write a model that averages its input over height and width, and its JSON file; return the model's path."""
+    """Write a model that averages its input over height and width, and its JSON file. Return the path of the model."""
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -66,7 +66,7 @@ def test_a_uint8_model_with_batch_size_one_gives_unit_vectors_in_order(
 
 
 def test_the_features_of_the_trained_model_recognise_a_narrower_copy(mobilenet: Path, pictures: list[Pixels]) -> None:
-    """A copy that is a tenth narrower is nearest to its original. An untrained model does not achieve that."""
+    """Check that a copy that is a tenth narrower is nearest to its original. An untrained model would fail."""
     encoder = OnnxEncoder(mobilenet)
     vectors = encoder.encode_images(pictures)
     cut = encoder.encode_images([picture[:, picture.shape[1] // 10 :] for picture in pictures])
@@ -87,7 +87,7 @@ def test_the_fingerprint_follows_the_weights_and_the_preprocessing(mobilenet: Pa
 
     same = fingerprint(BYTES)
     assert same == OnnxEncoder(mobilenet).fingerprint
-    assert fingerprint(BYTES | {"near_duplicate": 0.9}) == same  # it does not change the vectors
+    assert fingerprint(BYTES | {"near_duplicate": 0.9}) == same  # This field does not change the vectors.
     assert len({same, fingerprint(BYTES | {"resize": "squash"}), fingerprint(BYTES, b"\0")}) == 3
 
 
@@ -182,10 +182,10 @@ def test_a_nan_vector_is_an_error_of_its_picture_in_the_service_but_not_in_the_w
     from thumblab_serving.loading.encoding import Encoders
 
     encoders = Encoders(SentenceEncoder(), lambda _: OnnxEncoder(relative))
-    fingerprint = encoders.image("any").fingerprint  # the warm-up encodes a black picture
+    fingerprint = encoders.image("any").fingerprint  # This call warms the encoder up with a black picture.
     white, black = files_of(255, 0)
     assert usable(encoders.picture(fingerprint, "white", white))
-    for _ in range(2):  # the second time from the cache
+    for _ in range(2):  # The second error comes from the cache.
         with pytest.raises(ImageError, match="no vector for this input"):
             encoders.picture(fingerprint, "black", black)
 

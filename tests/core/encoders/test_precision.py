@@ -1,4 +1,7 @@
-"""The settled precision: the fastest one that agrees with float32, chosen once, never mixed with another."""
+"""Test the choice of an encoder's precision.
+
+The fastest precision that agrees with float32 is chosen once, and never mixed with another one.
+"""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -67,9 +70,9 @@ def test_the_fastest_precision_that_agrees_with_float32_is_chosen(
     settings = Settings(image_encoder=tiny.setting, release_dir=store.root)
     fast = image_encoder(settings)
     assert image_encoder_name(settings) == f"{tiny.setting}@{int8.release.release_id}"
-    found = agreement(plain.encode_images(pictures), fast.encode_images(pictures))
-    assert found.good
-    assert found.mean_cosine < 0.99999, "the vectors must not be those of float32"
+    measured = agreement(plain.encode_images(pictures), fast.encode_images(pictures))
+    assert measured.good
+    assert measured.mean_cosine < 0.99999, "the vectors must not be those of float32"
     assert fast.dimension == plain.dimension
     tower = text_tower(fast)
     assert tower is not None
@@ -87,9 +90,9 @@ def test_an_encoder_with_a_settled_precision_does_not_load_its_weights(
 def test_every_precision_has_a_fingerprint_of_its_own(
     tiny: TinyClip, plain: OpenClipEncoder, int8: PrecisionChoice, prepared: list[Prepared], tmp_path: Path
 ) -> None:
-    # The same pictures in another order give other calibration pictures, and so slightly different vectors.
+    # In reverse order, other pictures are used for calibration, so the vectors differ slightly.
     other = choose_precision(plain, ReleaseStore(tmp_path), "int8", prepared[::-1])
-    encoders = [OpenClipEncoder(tiny.name, str(tiny.weights), one.release) for one in (int8, other)]
+    encoders = [OpenClipEncoder(tiny.name, str(tiny.weights), choice.release) for choice in (int8, other)]
     fingerprints = {plain.fingerprint, *(encoder.fingerprint for encoder in encoders)}
     assert len(fingerprints) == 3
     assert all(fingerprint.startswith(plain.base) for fingerprint in fingerprints)
@@ -110,33 +113,33 @@ def test_two_threads_that_settle_at_once_quantise_once_and_get_the_same_result(
         quantised.append(len(some))
         return quantise_int8(graph, some, preprocessing)
 
-    found: list[PrecisionChoice] = []
+    choices: list[PrecisionChoice] = []
 
     def work() -> None:
-        found.append(choose_precision(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=counting))
+        choices.append(choose_precision(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=counting))
 
-    plain.graph()  # torch converts one model at a time
+    plain.graph()  # The model is converted before the threads start, because torch converts one model at a time.
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert quantised == [CALIBRATION]
-    assert found[0] == found[1]
+    assert choices[0] == choices[1]
 
 
 def on_black(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    """Measure the ranges on black pictures, so that all brighter values are clipped."""
+    """Quantise badly. The ranges are measured on black pictures, so all brighter values are clipped."""
     return quantise_int8(graph, [np.zeros_like(picture) for picture in pictures], preprocessing)
 
 
 def test_a_bad_quantisation_is_refused_with_its_figures_and_the_next_precision_is_chosen(
     plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
 ) -> None:
-    found = choose_precision(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=on_black)
-    assert found.precision == ("bfloat16" if bfloat16_here() else "float32")
-    assert found.refused[0].startswith("int8: mean cosine 0.")
-    assert float(found.refused[0].split()[3].rstrip(",")) < 0.99
+    choice = choose_precision(plain, ReleaseStore(tmp_path), "auto", prepared, quantise=on_black)
+    assert choice.precision == ("bfloat16" if bfloat16_here() else "float32")
+    assert choice.refused[0].startswith("int8: mean cosine 0.")
+    assert float(choice.refused[0].split()[3].rstrip(",")) < 0.99
 
 
 def test_a_requested_precision_that_does_not_agree_is_an_error_and_not_published(
@@ -196,7 +199,7 @@ Damage = Callable[[np.ndarray], np.ndarray]
 
 
 def rotated(vectors: np.ndarray) -> np.ndarray:
-    """Rotate all vectors alike: they are in another space, with the same cosines between them."""
+    """Rotate all vectors in the same way. The cosines between them stay the same, but each vector points elsewhere."""
     return vectors @ np.linalg.qr(np.random.default_rng(1).standard_normal((vectors.shape[1],) * 2))[0]
 
 
@@ -215,13 +218,16 @@ def test_agreement_compares_vectors_and_the_order_of_neighbours(damage: Damage, 
 
 
 def test_vectors_with_high_cosines_must_also_keep_their_order() -> None:
-    """All cosines of an untrained model are above 0.99, so the mean cosine alone would accept anything."""
+    """Check a candidate with a high mean cosine and a wrong order of neighbours.
+
+    All cosines of an untrained model are above 0.99, so the mean cosine alone would accept any vectors.
+    """
     random = np.random.default_rng(0)
     vectors = unit(random.standard_normal(64) + 0.05 * random.standard_normal((64, 64)))
     candidate = unit(vectors + 0.005 * random.standard_normal((64, 64)))
-    found = agreement(vectors, candidate)
-    assert found.mean_cosine > 0.99
-    assert not found.good
+    measured = agreement(vectors, candidate)
+    assert measured.mean_cosine > 0.99
+    assert not measured.good
 
 
 def test_identical_pictures_do_not_show_agreement() -> None:

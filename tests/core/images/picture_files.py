@@ -1,4 +1,4 @@
-"""Build picture files chunk by chunk, in ways in which no encoder in the tests would write them."""
+"""Build picture files from single chunks and segments. No encoder in the tests writes such files."""
 
 import io
 import struct
@@ -21,7 +21,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png(row: bytes, width: int, height: int, depth: int, colours: int, *notes: bytes) -> bytes:
-    """Return a PNG with equal rows. `notes` are chunks before its pixels."""
+    """Return a PNG in which every row of pixels holds the bytes `row`. `notes` are chunks before the pixels."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
     pack = zlib.compressobj(1)
     pixels = b"".join(pack.compress(b"\0" + row) for _ in range(height)) + pack.flush()
@@ -29,7 +29,7 @@ def png(row: bytes, width: int, height: int, depth: int, colours: int, *notes: b
 
 
 def with_chunks(data: bytes, *notes: bytes) -> bytes:
-    """Return the PNG with more chunks directly after its header."""
+    """Return the PNG with the chunks `notes` directly after its header."""
     return data[:33] + b"".join(notes) + data[33:]
 
 
@@ -38,11 +38,12 @@ def segment(kind: int, body: bytes) -> bytes:
 
 
 def with_segments(data: bytes, *segments: bytes) -> bytes:
-    """Return the JPEG with more segments directly after its start marker."""
+    """Return the JPEG with `segments` directly after its start marker."""
     return data[:2] + b"".join(segments) + data[2:]
 
 
-# Colorants of the published profiles: XYZ of red, green and blue, adapted to D50, and the gamma closest to the curve.
+# These are the colorants of the published profiles. They give the XYZ of red, green and blue, adapted to D50.
+# In `SPACES`, the number after them is the gamma that is closest to the profile's curve.
 SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
 SPACES = {
     "Display P3": (((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)), 2.2),
@@ -52,7 +53,7 @@ SPACES = {
 
 
 def rgb_profile(name: str) -> bytes:
-    """Return a version 2 profile with a matrix and a gamma, as displays and cameras have."""
+    """Return a version 2 profile with a matrix and a gamma, like the profiles of displays and cameras."""
     colorants, gamma = SPACES[name]
     tags = {key: _xyz(xyz) for key, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), colorants, strict=True)}
     return profile(b"RGB ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(gamma)))
@@ -63,7 +64,7 @@ def grey_profile(gamma: float) -> bytes:
 
 
 def cmyk_profile(lab: tuple[int, int, int]) -> bytes:
-    """Return the profile of a press that prints one colour, L*a*b* in 8 bits, for any input."""
+    """Return the profile of a printing press that prints the colour `lab` for any input. `lab` is L*a*b* in 8 bits."""
     curve = bytes(range(256))
     table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
     return profile(b"CMYK", {b"A2B0": table + curve * 4 + bytes(lab) * 16 + curve * 3}, b"prtr", b"Lab ")
@@ -82,7 +83,7 @@ def profile(space: bytes, tags: dict[bytes, bytes], kind: bytes = b"mntr", conne
 
 
 def as_if_in(srgb: np.ndarray, name: str) -> np.ndarray:  # type: ignore[type-arg]
-    """Return the same colours in another colour space, uint8 [h, w, 3]."""
+    """Convert sRGB pixels to the colour space `name`. Both are uint8 [h, w, 3]."""
     values = srgb / 255
     light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     colorants, gamma = SPACES[name]

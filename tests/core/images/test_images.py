@@ -1,4 +1,4 @@
-"""Decoding pictures, and the image store."""
+"""Test the decoding of pictures, and the image store."""
 
 import io
 import os
@@ -22,7 +22,7 @@ Draw = Callable[..., bytes]
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Return a PNG that claims this size and has hardly any pixels."""
+    """Return a PNG whose header states this size. The file holds hardly any pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -123,9 +123,9 @@ def test_a_picture_below_the_smallest_size_is_refused() -> None:
 
 def test_a_picture_is_turned_upright_by_its_exif_orientation() -> None:
     image = Image.new("RGB", (60, 40), "black")
-    image.paste("white", (0, 0, 60, 10))  # a light upper edge
+    image.paste("white", (0, 0, 60, 10))  # The upper edge is white.
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned clockwise by 90 degrees
+    exif[0x0112] = 6  # This orientation means that a viewer must turn the picture clockwise by 90 degrees.
     upright = decode(encoded(image, "JPEG", exif=exif, quality=95)).pixels
     assert upright.shape == (60, 40, 3)
     assert upright[:, -8:].mean() > 240
@@ -212,7 +212,7 @@ def test_a_sweep_deletes_files_of_killed_writers_but_not_of_running_ones(tmp_pat
 
 
 def letterboxed(image: Image.Image, size: tuple[int, int] = (640, 480), quality: int = 75) -> bytes:
-    """Return the 16:9 picture as YouTube offers it in 4:3."""
+    """Return the 16:9 picture with black bars above and below. YouTube offers it in 4:3 in this way."""
     height = round(size[0] * 9 / 16)
     frame = Image.new("RGB", size)
     frame.paste(image.convert("RGB").resize((size[0], height)), (0, (size[1] - height) // 2))
@@ -220,7 +220,7 @@ def letterboxed(image: Image.Image, size: tuple[int, int] = (640, 480), quality:
 
 
 def test_the_bars_of_real_letterboxed_pictures_are_cropped_and_no_other_picture_is(shared_data: Path) -> None:
-    bare = {"2Vv-BfVoq4g", "astISOttCQ0"}  # checked by eye: these two fill their 4:3
+    bare = {"2Vv-BfVoq4g", "astISOttCQ0"}  # A person has checked that these two pictures fill their 4:3 frame.
     cropped = 0
     for path in sorted((shared_data / "thumbnails" / "images").iterdir()):
         with Image.open(path) as image:
@@ -263,8 +263,8 @@ def test_dark_pictures_without_clean_bars_are_not_cropped() -> None:
     assert shape(0, 0) == (360, 640)
     for top, bottom in ((night, night), (0, night), (0, lettering), (0, 30), (lettering, 0), (20, 20)):
         assert shape(top, bottom) == (480, 640)
-    assert shape(0, 0, height=470) == (470, 640)  # 1.36: not 4:3
-    assert shape(0, 0, height=360) == (360, 640)  # 16:9: these bars belong to the picture
+    assert shape(0, 0, height=470) == (470, 640)  # The ratio 1.36 is not 4:3.
+    assert shape(0, 0, height=360) == (360, 640)  # This picture is 16:9, so its bars belong to it.
 
 
 def test_bars_at_the_sides_are_kept() -> None:

@@ -1,4 +1,4 @@
-"""Perceptual hashes and the comparison of pictures."""
+"""Test perceptual hashes and the comparison of pictures."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ Draw = Callable[..., bytes]
 
 
 def reencoded(pixels: Pixels, quality: int = 75, width: int | None = None) -> Pixels:
-    """Return the picture in another size and encoding."""
+    """Return the picture after it was resized to `width`, encoded as a JPEG and decoded again."""
     image = Image.fromarray(pixels)
     if width is not None:
         image = image.resize((width, round(width * image.height / image.width)))
@@ -108,8 +108,8 @@ def test_comparing_a_large_library_uses_little_memory() -> None:
     hashes = np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 20_000)
     hashes[19_999] = hashes[0]
     tracemalloc.start()
-    found = near_duplicates(hashes)
+    duplicates = near_duplicates(hashes)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert np.flatnonzero(found).tolist() == [0, 19_999]
-    assert peak < 40 * 2**20  # a table of all pairs would have 3 GiB
+    assert np.flatnonzero(duplicates).tolist() == [0, 19_999]
+    assert peak < 40 * 2**20  # A table of all pairs would need 3 GiB.

@@ -1,4 +1,4 @@
-"""No picture file makes decoding take more memory or time than docs/pictures.md states."""
+"""Test that decoding never takes more memory or time than docs/pictures.md states, whatever the file holds."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from PIL import Image
 from thumblab_core.images import ImageError, decode
 
 SIDE = 6_320
-"""Pixels: a square of this side is just below the limit of 40 million pixels."""
+"""The side of a square, in pixels. The square is just below the limit of 40 million pixels."""
 
 MEASURE = """
 import json, resource, sys
@@ -42,7 +42,10 @@ def large(kind: str) -> bytes:
 
 
 def measured(folder: Path, data: bytes) -> tuple[int, list[int]]:
-    """Decode in a new process. Return by how many MiB it grows, and width, height and shape of the picture."""
+    """Decode `data` in a new process.
+
+    Return by how many MiB the process grows, and a list with the width, height and shape of the picture.
+    """
     (folder / "warm.png").write_bytes(encoded(Image.new("RGB", (64, 64))))
     (folder / "large").write_bytes(data)
     script = [sys.executable, "-c", MEASURE, str(folder / "warm.png"), str(folder / "large")]
@@ -60,7 +63,10 @@ def test_forty_megapixels_of_any_format_stay_within_400_mib(tmp_path: Path, kind
 
 
 def scans(count: int, width: int = 64, height: int = 64, between: bytes = b"") -> bytes:
-    """Return a progressive JPEG that repeats its last scan and claims another size."""
+    """Return a progressive JPEG with `count` scans.
+
+    Its last scan is repeated, with `between` between the copies. Its header states `width` and `height`.
+    """
     data = encoded(Image.linear_gradient("L").resize((64, 64)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     data = data[:last] + between.join([data[last:-2]] * (count - data[:last].count(b"\xff\xda"))) + b"\xff\xd9"
@@ -149,7 +155,7 @@ def test_a_large_letterboxed_picture_is_cropped_and_states_the_cropped_size() ->
     assert picture.pixels.shape == (1_125, 2_000, 3)
 
 
-def test_at_least_is_respected_in_every_orientation() -> None:
+def test_a_picture_has_at_least_the_requested_size_in_every_orientation() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     sideways = encoded(Image.new("RGB", (1_920, 1_080)), "JPEG", exif=exif)

@@ -1,4 +1,4 @@
-"""Pictures decode to the colours that a browser shows, whatever the profile or mode of the file."""
+"""Test that pictures decode to the colours that a browser shows, whatever the profile or mode of the file."""
 
 import io
 import struct
@@ -30,7 +30,7 @@ from thumblab_core.images import decode
 
 
 def painted() -> np.ndarray:  # type: ignore[type-arg]
-    """Return colours of every hue. None is very dark, because dark levels of 8-bit ProPhoto are far apart."""
+    """Return pixels of every hue. No pixel is very dark, because dark levels of ProPhoto in 8 bits are far apart."""
     hue, light = np.meshgrid(np.linspace(0, 255, 96), np.linspace(90, 250, 64))
     hsv = np.stack([hue, np.full_like(hue, 170), light], axis=-1).astype(np.uint8)
     return np.asarray(Image.fromarray(hsv, "HSV").convert("RGB"))
@@ -52,12 +52,12 @@ def test_pictures_that_look_the_same_decode_alike_whatever_their_profile(space: 
     options = {"PNG": {}, "WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}[kind]
     srgb = painted()
     other = Image.fromarray(as_if_in(srgb, space))
-    assert np.abs(np.asarray(other, int) - srgb).mean() > 3  # so that a decoder that ignores profiles fails
+    assert np.abs(np.asarray(other, int) - srgb).mean() > 3  # A decoder that ignores profiles would fail this test.
     data = encoded(other, kind, icc_profile=rgb_profile(space), **options)
     for at_least in (None, (32, 32)):
-        found = decode(data, at_least).pixels
-        expected = srgb if found.shape == srgb.shape else np.asarray(Image.fromarray(srgb).reduce(2))
-        apart = np.abs(found.astype(int) - expected)
+        pixels = decode(data, at_least).pixels
+        expected = srgb if pixels.shape == srgb.shape else np.asarray(Image.fromarray(srgb).reduce(2))
+        apart = np.abs(pixels.astype(int) - expected)
         assert apart.mean() < 1.5
         assert np.percentile(apart, 99) <= 8
 
@@ -66,8 +66,8 @@ def test_the_recorded_display_p3_picture_decodes_like_its_srgb_copy(shared_data:
     folder = shared_data.parent / "cases" / "22-icc"
     if not folder.is_dir():
         pytest.skip(f"the recorded cases are not here ({folder})")
-    one, other = (decode((folder / name).read_bytes()).pixels.astype(int) for name in ("srgb.png", "display-p3.png"))
-    assert np.abs(one - other).max() <= 6
+    srgb, p3 = (decode((folder / name).read_bytes()).pixels.astype(int) for name in ("srgb.png", "display-p3.png"))
+    assert np.abs(srgb - p3).max() <= 6
 
 
 def test_an_srgb_profile_changes_no_pixel() -> None:
@@ -78,17 +78,20 @@ def test_an_srgb_profile_changes_no_pixel() -> None:
 
 def test_grey_pictures_follow_a_grey_or_rgb_profile() -> None:
     grey = flat(128, "L")
-    linear = [188, 188, 188]  # half the light: 255 * (1.055 * 0.502 ** (1 / 2.4) - 0.055)
+    # With a gamma of 1, the grey 128 is 0.502 of the light.
+    # In sRGB, this is the value 255 * (1.055 * 0.502 ** (1 / 2.4) - 0.055).
+    linear = [188, 188, 188]
     assert only_colour(encoded(grey, icc_profile=grey_profile(1.0))) == pytest.approx(linear, abs=1)
-    with_rgb = [145, 145, 145]  # ProPhoto's gamma of 1.8: 0.502 ** 1.8 is 0.289 of the light
-    found = only_colour(with_chunks(encoded(grey), chunk(b"iCCP", b"p\0\0" + zlib.compress(rgb_profile("ProPhoto")))))
-    assert found == pytest.approx(with_rgb, abs=2)
+    # With ProPhoto's gamma of 1.8, the grey 128 is 0.502 ** 1.8 = 0.289 of the light.
+    with_rgb = [145, 145, 145]
+    colour = only_colour(with_chunks(encoded(grey), chunk(b"iCCP", b"p\0\0" + zlib.compress(rgb_profile("ProPhoto")))))
+    assert colour == pytest.approx(with_rgb, abs=2)
 
 
 def test_cmyk_follows_its_profile_and_is_ink_on_white_without_one() -> None:
     image = flat((255, 0, 0, 0), "CMYK")
-    found = only_colour(encoded(image, "JPEG", icc_profile=cmyk_profile((128, 128, 128))))
-    assert found == pytest.approx([119, 119, 119], abs=3)  # L* 50
+    colour = only_colour(encoded(image, "JPEG", icc_profile=cmyk_profile((128, 128, 128))))
+    assert colour == pytest.approx([119, 119, 119], abs=3)  # This is the grey with L* 50.
     assert only_colour(encoded(image, "JPEG", quality=100)) == pytest.approx([0, 255, 255], abs=2)
 
 
@@ -157,7 +160,8 @@ def test_the_colour_chunks_of_png_apply_in_the_order_of_the_specification() -> N
         (prophoto, [gamma, chunk(b"sRGB", b"\0"), icc]),
         (linear, [icc, chunk(b"cICP", bytes([1, 8, 0, 1]))]),
         (as_it_is, [icc, chunk(b"cICP", bytes([1, 13, 0, 1]))]),
-        (prophoto, [icc, chunk(b"cICP", bytes([9, 16, 0, 1]))]),  # PQ: its look depends on the screen
+        # The code 16 means PQ. The look of PQ depends on the screen, so the profile decides instead.
+        (prophoto, [icc, chunk(b"cICP", bytes([9, 16, 0, 1]))]),
         (as_it_is, [chunk(b"gAMA", b"\0"), chunk(b"cHRM", bytes(32))]),
         (as_it_is, [gamma[:-1] + bytes([gamma[-1] ^ 1])]),
     ):

@@ -1,4 +1,7 @@
-"""Parts of a file other than the pixels never decide whether it is read, and errors name the format that was sent."""
+"""Test which picture files are read.
+
+A file is read if its pixels are complete, whatever its other parts hold. Errors name an unsupported format.
+"""
 
 import io
 import os
@@ -18,14 +21,14 @@ LARGE = os.urandom(3 * 2**20)
 
 
 def painted(mode: str = "RGB") -> Image.Image:
-    """Return a picture that is light above and dark below, which shows its orientation."""
+    """Return a picture that is light above and dark below. A decoder that turns it wrongly gives other pixels."""
     image = Image.new("RGB", (96, 64), (200, 40, 40))
     image.paste((20, 20, 90), (0, 40, 96, 64))
     return image.convert(mode)
 
 
-def same(one: bytes, other: bytes) -> bool:
-    first, second = decode(one), decode(other)
+def same(data: bytes, other: bytes) -> bool:
+    first, second = decode(data), decode(other)
     return first.format == second.format and bool((first.pixels == second.pixels).all())
 
 
@@ -36,7 +39,7 @@ def exif_of(orientation: int) -> bytes:
 
 
 @pytest.mark.parametrize("options", [{}, {"quality": 60, "progressive": True}])
-def test_the_first_picture_of_a_phone_jpeg_with_two_is_read(options: dict[str, object]) -> None:
+def test_the_first_picture_of_a_jpeg_with_two_pictures_is_read(options: dict[str, object]) -> None:
     second = Image.new("RGB", (48, 32), "white")
     phone = encoded(painted(), "MPO", save_all=True, append_images=[second], **options)
     with Image.open(io.BytesIO(phone)) as image:
@@ -75,7 +78,7 @@ def test_recorded_phone_pictures_and_pngs_are_read(shared_data: Path) -> None:
         [chunk(b"quIT", os.urandom(99))],
     ],
 )
-def test_no_other_chunk_keeps_a_png_from_being_read(notes: list[bytes]) -> None:
+def test_a_png_is_read_whatever_its_other_chunks_hold(notes: list[bytes]) -> None:
     plain = encoded(painted())
     assert same(with_chunks(plain, *notes), plain)
     assert same(plain[:-12] + b"".join(notes) + plain[-12:], plain)
@@ -96,7 +99,7 @@ def test_no_other_chunk_keeps_a_png_from_being_read(notes: list[bytes]) -> None:
         [b"\xff" * 5_000 + segment(0xFE, b"after fill bytes")],
     ],
 )
-def test_no_other_segment_keeps_a_jpeg_from_being_read(notes: list[bytes]) -> None:
+def test_a_jpeg_is_read_whatever_its_other_segments_hold(notes: list[bytes]) -> None:
     plain = encoded(painted(), "JPEG")
     assert same(with_segments(plain, *notes), plain)
     assert same(plain + b"".join(notes) + os.urandom(999), plain)
@@ -107,7 +110,7 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def test_no_other_chunk_keeps_a_webp_from_being_read() -> None:
+def test_a_webp_is_read_whatever_its_other_chunks_hold() -> None:
     plain = encoded(painted(), "WEBP", lossless=True)
     pixels = (plain[12:16], plain[20:])
     header = (b"VP8X", b"\x2c\0\0\0" + (95).to_bytes(3, "little") + (63).to_bytes(3, "little"))
@@ -116,13 +119,13 @@ def test_no_other_chunk_keeps_a_webp_from_being_read() -> None:
         [(b"EXIF", b"Exif\0\0MM\0*" + b"\xff" * 99), (b"XMP ", LARGE)],
         [(b"ICCP", b"broken")],
         [(b"ICCP", LARGE * 2)],
-        [],  # the header announces chunks that are missing
+        [],  # The header announces chunks that are missing.
         [(b"what", b"")],
     ):
         assert same(riff(header, *notes, pixels), plain)
         whole = riff(header, pixels, *notes)
         assert same(whole, plain)
-        assert same(whole[:-1] if notes else whole, plain)  # cut off inside the last chunk
+        assert same(whole[:-1] if notes else whole, plain)  # This file ends inside its last chunk.
     assert same(
         encoded(painted(), "WEBP", lossless=True, exif=exif_of(6)),
         encoded(painted().rotate(-90, expand=True), "WEBP", lossless=True),
@@ -229,5 +232,5 @@ def test_a_file_that_is_too_long_is_refused_without_reading_it(tmp_path: Path) -
     with pytest.raises(ImageError, match=r"has 2048\.0 MiB; at most 50 MiB"):
         read_file(path)
     with path.open("wb") as file:
-        file.truncate(50_000_000)  # YouTube's 50 MB
+        file.truncate(50_000_000)  # YouTube accepts pictures of up to 50 MB.
     assert len(read_file(path)) == 50_000_000 < MAX_BYTES

@@ -1,4 +1,4 @@
-"""Promises of stored perceptual hashes: all 64 bits survive, and missing hashes are None."""
+"""Test perceptual hashes that are read from the database. All 64 bits survive, and a missing hash is None."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pandas as pd
 from thumblab_core.images.stored_hashes import known_hashes
 
 LARGE = -(2**63) + 1
-"""A hash that a float cannot hold."""
+"""A hash that a float cannot hold exactly."""
 
 
 def test_a_hash_is_read_from_digits_and_from_integers_and_a_missing_one_is_none() -> None:

@@ -1,6 +1,7 @@
-"""A writer that is killed at a chosen line while it changes an index, and a reader that follows what is served.
+"""Run a writer that is killed at a chosen line while it changes an index, and a reader that checks the served release.
 
-Both run in their own processes, forked from one that has imported their modules and has started no thread.
+Writer and reader have their own processes. These are forked from a process that has imported the modules of both, and
+has started no thread.
 """
 
 import json
@@ -25,7 +26,7 @@ IMPORTS = ["dying", "faiss", "numpy", "thumblab_core.index.niche_index", "thumbl
 NICHE, COUNT, D = "tech", 30, 8
 START = datetime(2026, 11, 1, tzinfo=UTC)
 TRACED = ("thumblab_core/releases/", "thumblab_core/index/")
-"""Files at whose lines a writer may be killed: those of the release store and of the index."""
+"""Folders of the release store and of the index. A writer may be killed at any line of their files."""
 
 
 def vector_of(number: int, version: int) -> Vectors:
@@ -37,7 +38,7 @@ def item_of(number: int, version: int) -> Item:
 
 
 def publish(store: ReleaseStore, version: int) -> None:
-    """Publish a build with every video in this version."""
+    """Publish a build in which every video has this version."""
     vectors = np.stack([vector_of(number, version) for number in range(COUNT)])
     index = NicheIndex.build(vectors, [item_of(number, version) for number in range(COUNT)], "encoder-1")
     with store.serving.changing(INDEX, NICHE):
@@ -45,7 +46,7 @@ def publish(store: ReleaseStore, version: int) -> None:
 
 
 def upsert(store: ReleaseStore, version: int) -> None:
-    """Replace one video by this version, and by turns take out or put in the first video."""
+    """Replace video v1 by this version. Take video v0 out if the version is odd, and put v0 in if it is even."""
     with store.serving.changing(INDEX, NICHE):
         served = store.serving.current(INDEX, NICHE)
         assert served is not None
@@ -70,7 +71,10 @@ WORK = {"publish": publish, "upsert": upsert, "prune": prune}
 
 
 def work(root: str, name: str, version: int, line: int, done: str) -> None:
-    """Do the work and be killed at that line, or at none if it is 0. Write the number of lines to `done`."""
+    """Do the work `name`, and kill this process when it comes to the traced line with the number `line`.
+
+    If `line` is 0, nothing is killed. A writer that finishes writes the number of its traced lines to `done`.
+    """
     seen = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -86,12 +90,15 @@ def work(root: str, name: str, version: int, line: int, done: str) -> None:
     sys.settrace(trace)
     WORK[name](ReleaseStore(Path(root)), version)
     sys.settrace(None)
-    # The work counts as acknowledged only after it has returned.
+    # Only a writer that has finished its work comes here.
     Path(done).write_text(str(seen))
 
 
 def read(root: str, acknowledged: str, report: str, stop: str) -> None:
-    """Follow what is served as a service does, until `stop` exists. Report the number of reads and every fault."""
+    """Read the served release again and again, as a service does, until the file `stop` exists.
+
+    Write the number of reads, the number of releases and all faults to `report`.
+    """
     store, index, loaded, reads = ReleaseStore(Path(root)), None, None, 0
     faults: list[str] = []
     releases = set()
@@ -110,9 +117,9 @@ def read(root: str, acknowledged: str, report: str, stop: str) -> None:
                 faults.append(f"version {version} was served after {least} was acknowledged")
             for number in (1, 2):
                 wanted = next(item for item in index.items if item.video_id == f"v{number}")
-                found = index.search(vector_of(number, int(wanted.title)), 1)[0]
-                if found.item != wanted or found.similarity < 0.9999:
-                    faults.append(f"{served}: v{number} is not where its vector is")
+                nearest = index.search(vector_of(number, int(wanted.title)), 1)[0]
+                if nearest.item != wanted or nearest.similarity < 0.9999:
+                    faults.append(f"{served}: a search for the vector of v{number} does not find v{number}")
             if index.vector_of("v1").tolist() != vector_of(1, version).tolist():
                 faults.append(f"{served}: v1 is not of version {version}")
             if ("v0" in index) and index.vector_of("v0").tolist() != vector_of(0, version).tolist():

@@ -1,4 +1,4 @@
-"""Makes libraries and changes of them for the tests of the index."""
+"""Make libraries, and changes of libraries, for the tests of the index."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -14,7 +14,10 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def vector_of(seed: int) -> Vectors:
-    """Return the vector of a seed. Three seeds share each vector, so that a library holds duplicates."""
+    """Return the vector of `seed`.
+
+    Every three seeds, such as 0 to 2, share one vector, so that a library holds duplicates.
+    """
     return unit(np.random.default_rng(seed // 3).standard_normal((1, D)))[0]
 
 

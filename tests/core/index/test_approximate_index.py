@@ -1,4 +1,7 @@
-"""A large library is searched approximately: how well, with which FAISS index, and when exactly after all."""
+"""Test the approximate search of a large library.
+
+The tests check its recall, which FAISS index it uses, and in which cases the search is exact.
+"""
 
 import threading
 from pathlib import Path
@@ -23,7 +26,7 @@ def test_an_index_is_faithful_if_it_neither_transforms_nor_quantizes_the_vectors
 
 @pytest.fixture(scope="module")
 def clustered() -> Vectors:
-    """12,300 vectors like those of an encoder: clusters in few dimensions, and noise in all."""
+    """12,300 vectors like those of an encoder. Their clusters lie in few dimensions, and all dimensions have noise."""
     random = np.random.default_rng(0)
     centres = random.standard_normal((60, 12))
     latent = centres[random.integers(60, size=12_300)] + 0.6 * random.standard_normal((12_300, 12))
@@ -52,7 +55,7 @@ def test_a_large_library_is_searched_approximately_with_the_recall_of_its_manife
     assert np.mean(recalls) >= 0.98, "held-out queries are a little farther away than the library's own vectors"
     print(
         f"\n  {index.kind.factory}, {index.kind.parameter}={index.kind.value}: "
-        f"{index.kind.recall:.4f} of its own nearest, {np.mean(recalls):.4f} of those of {len(queries)} others"
+        f"recall {index.kind.recall:.4f} for its own vectors, {np.mean(recalls):.4f} for {len(queries)} other vectors"
     )
 
 

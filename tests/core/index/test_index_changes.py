@@ -1,4 +1,7 @@
-"""After any sequence of changes, rebuilds, rollbacks and loads, a search finds what comparing with every vector finds."""
+"""Test the search after random sequences of changes, rebuilds, rollbacks and loads.
+
+A search must find the same as a comparison with every vector.
+"""
 
 import tempfile
 from dataclasses import replace
@@ -20,7 +23,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 
 class Library(RuleBasedStateMachine):
-    """Compares the library under test with a dictionary of vectors that is searched with numpy."""
+    """A state machine that compares the tested index with a dictionary of vectors. numpy searches the dictionary."""
 
     factory = "Flat"
 
@@ -37,7 +40,7 @@ class Library(RuleBasedStateMachine):
     @initialize(count=st.integers(0, 40))
     def begin(self, count: int) -> None:
         self.truth = {number: (number, 0) for number in range(count)}
-        """Maps the number of a video to the seed of its vector and the version of its item."""
+        """A map from the number of a video to the seed of its vector and the version of its item."""
         self.index = build(list(range(count)), self.factory)
         self._publish(None)
 
@@ -81,10 +84,10 @@ class Library(RuleBasedStateMachine):
         assert {item.video_id for item in self.index.items} == {f"v{n}" for n in self.truth}
         query = vector_of(7) + 0.5 * vector_of(100)
         for k in (1, 5, 1_000):
-            found = self.index.search(query, k)
+            neighbours = self.index.search(query, k)
             cosines = sorted((float(vector_of(seed) @ query) for seed, _ in self.truth.values()), reverse=True)
-            np.testing.assert_allclose([n.similarity for n in found], cosines[:k], atol=1e-5)
-            for neighbour in found:
+            np.testing.assert_allclose([n.similarity for n in neighbours], cosines[:k], atol=1e-5)
+            for neighbour in neighbours:
                 number = int(neighbour.item.video_id[1:])
                 seed, version = self.truth[number]
                 assert neighbour.item == item_of(number, version)
@@ -93,8 +96,8 @@ class Library(RuleBasedStateMachine):
     @invariant()
     def a_search_limited_to_days_finds_the_videos_of_these_days(self) -> None:
         only = PublishedBetween(since=date(2026, 1, 11), until=date(2026, 1, 20))
-        found = {n.item.video_id for n in self.index.search(vector_of(3), 1_000, only)}
-        assert found == {f"v{number}" for number in self.truth if 10 <= number <= 19}
+        video_ids = {n.item.video_id for n in self.index.search(vector_of(3), 1_000, only)}
+        assert video_ids == {f"v{number}" for number in self.truth if 10 <= number <= 19}
 
     def _publish(self, of: Release | None) -> Release:
         info = self.index.describe() | {"version": self.version, "place": len(self.released)}
@@ -107,7 +110,7 @@ class Library(RuleBasedStateMachine):
 
 
 class Approximate(Library):
-    """An approximate index that probes all lists, so that it must find everything too."""
+    """The same state machine with an approximate index. It searches all its lists, so it must find everything too."""
 
     factory = "IDMap,IVF2,Flat"
 
@@ -127,7 +130,7 @@ def test_a_change_writes_two_small_files_and_shares_the_others(tmp_path: Path) -
     assert own == {"manifest.json", "changes.json", "changes.npy"}
     assert second.info["count"] == 50
     assert second.info["changed_since"] == 3
-    store.remove(first)  # the shared files stay in the second release
+    store.remove(first)  # The second release keeps the files that both releases share.
     loaded = NicheIndex.load(second)
     assert "v4" not in loaded
     assert {"v3", "v90"} <= {item.video_id for item in loaded.items}
@@ -199,7 +202,7 @@ def test_a_count_that_differs_from_the_manifest_is_refused(tmp_path: Path) -> No
 
 
 def test_video_ids_includes_videos_that_were_taken_out(tmp_path: Path) -> None:
-    """The files still hold them, so the retention must delete the release."""
+    """Check that `video_ids` names them. The files still hold these videos, so retention must delete the release."""
     store = ReleaseStore(tmp_path)
     first = released(store, build([1, 2, 3]))
     second = released(store, NicheIndex.load(first).changed([out(2, 1), put(9, 9, 1)]), first)

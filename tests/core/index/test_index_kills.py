@@ -1,4 +1,4 @@
-"""A reader notices nothing when writers are killed at any line, run out of disk space or may not write."""
+"""Test that readers meet no error while writers fail. Writers are killed at any line, or cannot write to the disk."""
 
 import json
 import multiprocessing
@@ -24,7 +24,7 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(dying.IMPORTS)
 
 TRIALS = 75
-"""Trials for each of three kinds of work. Each is killed at another line, from the first to the last."""
+"""The number of trials for each of the three kinds of work. Each trial kills the writer at another line."""
 
 
 def run(store: ReleaseStore, name: str, version: int, line: int, done: Path) -> int | None:
@@ -51,22 +51,25 @@ def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_k
             version += 1
             line = 1 + trial * (lines - 1) // (TRIALS - 1)
             code = run(store, name, version, line, done)
-            assert code in (0, -signal.SIGKILL)  # a release more or less makes a few lines more or less
+            # A writer runs a few lines more or less, depending on the number of releases. If it does not come to the
+            # line number `line`, it is not killed.
+            assert code in (0, -signal.SIGKILL)
             killed += code == -signal.SIGKILL
             if code == 0:
                 (aside := tmp_path / "aside").write_text(str(version))
                 aside.replace(acknowledged)
     stop.touch()
     reader.join(60)
-    found = json.loads(report.read_text())
-    assert found["faults"] == []
+    outcome = json.loads(report.read_text())
+    assert outcome["faults"] == []
     assert killed >= 200, killed
-    assert found["reads"] > killed
-    assert found["releases"] > 20
+    assert outcome["reads"] > killed
+    assert outcome["releases"] > 20
     print(
-        f"\n  killed at {killed} lines; a reader looked {found['reads']} times and loaded {found['releases']} releases"
+        f"\n  {killed} writers were killed. The reader read {outcome['reads']} times, "
+        f"and loaded {outcome['releases']} releases."
     )
-    # The next writer deletes what killed writers left behind.
+    # The next writer deletes the temporary folders that killed writers left behind.
     dying.prune(store, version + 1)
     left = [
         path.name

@@ -1,4 +1,7 @@
-"""What a library finds, how typical it calls a picture, and which files it refuses to load."""
+"""Test the index of one niche.
+
+The tests check what a search finds, how typical a picture is of the library, and which files are refused.
+"""
 
 from pathlib import Path
 
@@ -38,26 +41,26 @@ def published(tmp_path: Path, index: NicheIndex, **info: object) -> Release:
 def test_search_finds_what_brute_force_finds(count: int, k: int, seed: int) -> None:
     vectors = vectors_of(count, seed)
     query = vectors_of(1, seed + 1)[0]
-    found = index_of(vectors).search(query, k)
+    neighbours = index_of(vectors).search(query, k)
     cosines = vectors @ query
     expected = np.argsort(-cosines)[:k]
-    assert [n.item.video_id for n in found] == [f"v{row}" for row in expected]
-    np.testing.assert_allclose([n.similarity for n in found], cosines[expected], atol=1e-6)
+    assert [n.item.video_id for n in neighbours] == [f"v{row}" for row in expected]
+    np.testing.assert_allclose([n.similarity for n in neighbours], cosines[expected], atol=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 30), st.integers(1, 6), st.integers(0, 10_000))
 def test_each_neighbour_has_the_item_of_its_vector_even_among_duplicates(count: int, copies: int, seed: int) -> None:
     vectors = np.repeat(vectors_of(count, seed), copies, axis=0)
-    for found in index_of(vectors).search(vectors[0], len(vectors)):
-        row = int(found.item.video_id[1:])
-        assert found.similarity == pytest.approx(float(vectors[row] @ vectors[0]), abs=1e-6)
+    for neighbour in index_of(vectors).search(vectors[0], len(vectors)):
+        row = int(neighbour.item.video_id[1:])
+        assert neighbour.similarity == pytest.approx(float(vectors[row] @ vectors[0]), abs=1e-6)
 
 
 def test_asking_for_more_neighbours_than_the_library_has_returns_all_of_them() -> None:
     vectors = vectors_of(5)
-    found = index_of(vectors).search(vectors[2], 1_000)
-    assert sorted(n.item.video_id for n in found) == ["v0", "v1", "v2", "v3", "v4"]
+    neighbours = index_of(vectors).search(vectors[2], 1_000)
+    assert sorted(n.item.video_id for n in neighbours) == ["v0", "v1", "v2", "v3", "v4"]
 
 
 def test_a_library_of_one_finds_its_item_and_has_no_percentile() -> None:
@@ -97,7 +100,7 @@ def test_the_percentile_is_the_share_of_items_that_are_no_closer_to_their_own_ne
     query = unit(vectors[0] + 0.7 * vectors_of(1, seed + 1)[0])
     statistic = np.sort(vectors @ query)[-k:].mean()
     library = brute_force_leave_one_out(vectors, k)
-    if np.abs(library - statistic).min() > 1e-5:  # a tie may fall on either side
+    if np.abs(library - statistic).min() > 1e-5:  # Rounding may put a tie on either side, so ties are not checked.
         expected = 100 * (library <= statistic).mean()
         assert index_of(vectors).percentile(query) == pytest.approx(expected)
 

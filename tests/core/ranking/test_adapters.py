@@ -1,4 +1,4 @@
-"""Tests of channel adapters: what the videos of one channel add to the model."""
+"""Test channel adapters. An adapter is fitted to the videos of one channel, and changes the model's scores for it."""
 
 from pathlib import Path
 
@@ -16,17 +16,17 @@ WIDTH = 12
 
 
 def videos(count: int, seed: int = 0) -> Float32s:
-    """Return standardised inputs, of length near 1."""
+    """Return the standardised inputs of `count` videos. Their length is near 1."""
     return (np.random.default_rng(seed).standard_normal((count, WIDTH)) / np.sqrt(WIDTH)).astype(np.float32)
 
 
 def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
-    """Return how much viewers of this channel like each video: one direction of the inputs."""
+    """Return how much the viewers of this channel like each video. Only one of the inputs matters to them."""
     return np.asarray(2.0 * inputs[:, 3], np.float64)
 
 
 def fitted(count: int = 60, score_slope: float = 0.0, seed: int = 0) -> Adapter:
-    """Fit an adapter of a channel with that taste and noisy views. The model's scores are random."""
+    """Fit an adapter to a channel whose views follow `taste`, with noise. The model's scores are random."""
     inputs, random = videos(count, seed), np.random.default_rng(seed + 100)
     above = taste(inputs) + 0.3 * random.standard_normal(count)
     adapter = fit_adapter(inputs, random.standard_normal(count).astype(np.float32), above, score_slope)
@@ -34,8 +34,8 @@ def fitted(count: int = 60, score_slope: float = 0.0, seed: int = 0) -> Adapter:
     return adapter
 
 
-def agreement(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
-    return float(np.corrcoef(one, other)[0, 1])
+def agreement(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def test_a_taste_that_the_model_does_not_know_is_learnt_from_the_channels_videos() -> None:
@@ -78,24 +78,24 @@ def test_a_video_unlike_all_of_the_channel_gets_the_models_score_times_the_slope
     scores = np.array([-2.0, 0.5, 3.0], np.float32)
     strange = videos(3, seed=4) + 6.0
     np.testing.assert_allclose(fitted(score_slope=0.4).adjust(strange, scores), 0.4 * scores, atol=1e-4)
-    near = videos(3)  # the first ones that the adapter was fitted on
+    near = videos(3)  # These are the first videos that the adapter was fitted to.
     assert np.abs(fitted(score_slope=0.4).adjust(near, scores) - 0.4 * scores).max() > 0.1
 
 
 def test_the_slope_applies_to_every_score() -> None:
     later = videos(50, seed=9)
-    one, other = np.zeros(50, np.float32), np.ones(50, np.float32)
+    low, high = np.zeros(50, np.float32), np.ones(50, np.float32)
     adapter = fitted(score_slope=0.25)
-    np.testing.assert_allclose(adapter.adjust(later, other) - adapter.adjust(later, one), 0.25, atol=1e-5)
+    np.testing.assert_allclose(adapter.adjust(later, high) - adapter.adjust(later, low), 0.25, atol=1e-5)
 
 
 def test_a_constant_shift_of_all_views_does_not_change_the_adapter() -> None:
-    """Only differences between the videos count: a hundred thousand and a thousand views give the same adapter."""
+    """Check that only the differences between a channel's videos count, and not the level of its views."""
     inputs, scores = videos(60), np.random.default_rng(3).standard_normal(60).astype(np.float32)
-    one, other = (fit_adapter(inputs, scores, taste(inputs) + shift, 0.5) for shift in (0.0, 4.0))
-    assert one is not None
-    assert other is not None
-    np.testing.assert_allclose(one.weights, other.weights, atol=1e-5)
+    plain, shifted = (fit_adapter(inputs, scores, taste(inputs) + shift, 0.5) for shift in (0.0, 4.0))
+    assert plain is not None
+    assert shifted is not None
+    np.testing.assert_allclose(plain.weights, shifted.weights, atol=1e-5)
 
 
 def test_only_the_newest_thousand_videos_are_used() -> None:
@@ -157,7 +157,7 @@ def test_an_adapter_of_fewer_than_twenty_videos_has_no_percentiles() -> None:
 
 
 def saved(folder: Path) -> tuple[Adapters, Adapters]:
-    """Return adapters in memory, and the same read from a file."""
+    """Return adapters in memory, and the same adapters read from a file."""
     in_memory = Adapters(
         {"UC-one": fitted(score_slope=0.4), "UC-two": fitted(20, score_slope=0.7, seed=5), "odd/name": fitted(9)}
     )
@@ -170,12 +170,12 @@ def test_saved_adapters_adjust_scores_as_before(tmp_path: Path) -> None:
     later, scores = videos(50, seed=9), np.linspace(-1, 1, 50).astype(np.float32)
     assert after.channels == before.channels == {"UC-one", "UC-two", "odd/name"}
     for channel in before.channels:
-        one, other = (adapters.of(channel, WIDTH) for adapters in (before, after))
-        assert one is not None
-        assert other is not None
-        assert other.score_slope == pytest.approx(one.score_slope)
-        assert one.percentile(0.1) == other.percentile(0.1)
-        np.testing.assert_allclose(one.adjust(later, scores), other.adjust(later, scores), atol=1e-6)
+        kept, read = (adapters.of(channel, WIDTH) for adapters in (before, after))
+        assert kept is not None
+        assert read is not None
+        assert read.score_slope == pytest.approx(kept.score_slope)
+        assert kept.percentile(0.1) == read.percentile(0.1)
+        np.testing.assert_allclose(kept.adjust(later, scores), read.adjust(later, scores), atol=1e-6)
 
 
 def test_an_adapter_is_read_from_the_file_on_request_only(tmp_path: Path) -> None:
@@ -183,7 +183,8 @@ def test_an_adapter_is_read_from_the_file_on_request_only(tmp_path: Path) -> Non
     values = load_file(tmp_path / FILE)
     del values["UC-two/weights"]
     values["UC-one/kept"] = np.array([0.125], np.float32)
-    save_file(values, tmp_path / FILE)  # replaced after loading: no adapter was in memory
+    # The file is replaced after `Adapters.load`. The new value shows that `load` had not yet read the adapter.
+    save_file(values, tmp_path / FILE)
     adapter = adapters.of("UC-one", WIDTH)
     assert adapter is not None
     assert adapter.score_slope == 0.125
@@ -194,7 +195,7 @@ def test_an_unknown_channel_has_no_adapter(tmp_path: Path) -> None:
 
 
 def broken(problem: str) -> Adapter:
-    """Return an adapter with the wrong shape, invalid weights or falling quantiles."""
+    """Return an adapter with the given problem: a wrong shape, invalid weights or falling quantiles."""
     good = fitted(20)
     weights = good.weights.copy()
     weights[3] = {"nan": np.nan, "infinite": np.inf}.get(problem, 0.0)

@@ -1,4 +1,4 @@
-"""Tests of recognising pictures that are unlike every training picture of a model."""
+"""Test how the lab recognises pictures that are unlike every training picture of a model."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from thumblab_core.ranking.familiarity import FILE, LEAST, MOST, Familiarity
 
 
 def pictures(count: int, seed: int = 0, centre: int = 0) -> Vectors:
-    """Return random unit vectors around one of 64 directions."""
+    """Return `count` random unit vectors around the direction number `centre` of 64."""
     random = np.random.default_rng(seed)
     ground = np.zeros(64)
     ground[centre] = 9
@@ -35,7 +35,10 @@ def test_pictures_of_the_same_kind_are_familiar_and_others_are_not() -> None:
 
 
 def test_channels_that_repeat_one_picture_do_not_make_new_channels_unfamiliar() -> None:
-    """A picture of a new channel can never be as near as the repeated pictures of a channel are to each other."""
+    """Check that the threshold ignores how near the pictures of one channel are to each other.
+
+    If a channel repeats one picture, these copies are nearer to each other than a picture of a new channel can be.
+    """
     series = np.repeat(pictures(20), 10, axis=0)
     known = Familiarity.of(series, np.repeat(channels(20, 20), 10))
     assert known is not None
@@ -51,13 +54,13 @@ def test_too_few_pictures_give_no_threshold() -> None:
     assert len(fitted(LEAST).pictures) == LEAST
 
 
-def test_of_many_pictures_the_same_random_ones_are_stored_each_time() -> None:
-    one, other = fitted(MOST + 500), fitted(MOST + 500)
-    assert len(one.pictures) == MOST
-    np.testing.assert_array_equal(one.pictures, other.pictures)
+def test_the_same_random_selection_of_many_pictures_is_stored_each_time() -> None:
+    first, second = fitted(MOST + 500), fitted(MOST + 500)
+    assert len(first.pictures) == MOST
+    np.testing.assert_array_equal(first.pictures, second.pictures)
 
 
-def test_it_loads_as_it_was_saved_and_a_damaged_file_is_a_lab_error(tmp_path: Path) -> None:
+def test_a_saved_familiarity_loads_unchanged_and_a_damaged_file_is_a_lab_error(tmp_path: Path) -> None:
     known = fitted(80)
     assert Familiarity.load(tmp_path, 64) is None
     known.save(tmp_path)

@@ -1,4 +1,4 @@
-"""Tests of the ranking model, its files and its calibration."""
+"""Test the ranking model, its files and its calibration."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ FILES = ["adapters.safetensors", "calibration.json", "config.json", "model.safet
 
 
 def random_inputs(count: int, seed: int = 0) -> npt.NDArray[np.float32]:
-    """Return the inputs of `count` videos."""
+    """Return the model's inputs for `count` random videos."""
     random = np.random.default_rng(seed)
     return model_inputs(
         unit(random.standard_normal((count, 12))), unit(random.standard_normal((count, 6))), TITLES[:count]
@@ -48,7 +48,7 @@ def untrained(seed: int = 1) -> Ranker:
 def trained() -> TrainedRanker:
     model = untrained()
     model.train()
-    model(torch.from_numpy(random_inputs(40, 8)))  # moves the running means of the batch norms
+    model(torch.from_numpy(random_inputs(40, 8)))  # This call changes the running means of the batch norms.
     model.unit.fill_(0.5)
     compared = model.standardise(INPUTS)
     adapter = fit_adapter(compared, model.predict(INPUTS).score, np.linspace(-1, 1, 9), 0.3)
@@ -70,16 +70,19 @@ def test_the_inputs_are_picture_title_and_title_features() -> None:
 
 
 def test_pictures_titles_and_facts_are_compared_on_lengths_of_their_own() -> None:
-    """For any scale of the encoders: pictures and titles have length 1, facts are shorter, words do not change."""
+    """Check that the scale of the encoders does not matter after `standardise`.
+
+    The mean squared length is 1 for pictures and for titles, and smaller for facts. Hashed words do not change.
+    """
     random = np.random.default_rng(0)
     inputs = random_inputs(50, 7)
     dense = CONFIG.dense
     inputs[:, :dense] = 3 + 5 * random.standard_normal((50, dense)) * random.uniform(0.1, 10, dense)
     model = Ranker(CONFIG)
     model.fit_scale(inputs)
-    found = model.standardise(inputs)
-    np.testing.assert_allclose(found[:, :dense].mean(axis=0), 0, atol=1e-5)
-    blocks = np.split(found, np.cumsum([12, 6, FACTS]), axis=1)
+    standardised = model.standardise(inputs)
+    np.testing.assert_allclose(standardised[:, :dense].mean(axis=0), 0, atol=1e-5)
+    blocks = np.split(standardised, np.cumsum([12, 6, FACTS]), axis=1)
     lengths = [float((block**2).sum(axis=1).mean()) for block in blocks[:3]]
     assert lengths == pytest.approx([1, 1, ranker._FACTS_LENGTH**2], rel=1e-3)
     assert 0 < ranker._FACTS_LENGTH < 1
@@ -104,7 +107,7 @@ def test_an_untrained_network_scores_exactly_as_its_linear_model(image_length: f
 
 
 def test_the_network_weighs_pictures_as_the_linear_model_does() -> None:
-    """The inputs of the first layer are scaled by the chosen length of the pictures."""
+    """Check that the first layer gets the inputs of the picture multiplied by `image_length`."""
     parts = []
     for image_length in (1.0, 0.3):
         model = untrained()
@@ -132,14 +135,14 @@ def test_training_does_not_change_the_linear_model() -> None:
 def test_words_act_through_the_linear_model_only(trained: TrainedRanker) -> None:
     silent, worded = INPUTS.copy(), INPUTS.copy()
     silent[:, CONFIG.dense :] = 0
-    one, other = trained.model.predict(worded), trained.model.predict(silent)
-    np.testing.assert_array_equal(one.engagement, other.engagement)
-    np.testing.assert_array_equal(one.sub_scores, other.sub_scores)
+    with_words, without_words = trained.model.predict(worded), trained.model.predict(silent)
+    np.testing.assert_array_equal(with_words.engagement, without_words.engagement)
+    np.testing.assert_array_equal(with_words.sub_scores, without_words.sub_scores)
     weights = (
         trained.model.linear.weight.detach().numpy()[0, CONFIG.dense :] * trained.model.gain.numpy()[CONFIG.dense :]
     )
     expected = 0.5 * INPUTS[:, CONFIG.dense :] @ weights
-    np.testing.assert_allclose(one.score - other.score, expected, atol=1e-4)
+    np.testing.assert_allclose(with_words.score - without_words.score, expected, atol=1e-4)
 
 
 def test_the_unit_scales_the_score_only(trained: TrainedRanker) -> None:
@@ -152,7 +155,7 @@ def test_the_unit_scales_the_score_only(trained: TrainedRanker) -> None:
 
 def test_a_saved_model_predicts_as_before(tmp_path: Path, trained: TrainedRanker) -> None:
     loaded = TrainedRanker.load(published(tmp_path, trained))
-    before, after = (one.predict(IMAGES, VECTORS, TITLES[:9]) for one in (trained, loaded))
+    before, after = (model.predict(IMAGES, VECTORS, TITLES[:9]) for model in (trained, loaded))
     np.testing.assert_array_equal(before.score, after.score)
     np.testing.assert_array_equal(before.engagement, after.engagement)
     np.testing.assert_array_equal(before.sub_scores, after.sub_scores)
@@ -162,7 +165,7 @@ def test_a_saved_model_predicts_as_before(tmp_path: Path, trained: TrainedRanker
 
 def test_a_saved_model_adapts_as_before(tmp_path: Path, trained: TrainedRanker) -> None:
     loaded = TrainedRanker.load(published(tmp_path, trained))
-    both = [one.predict(IMAGES, VECTORS, TITLES[:9], one.adapter("UC-known")) for one in (trained, loaded)]
+    both = [model.predict(IMAGES, VECTORS, TITLES[:9], model.adapter("UC-known")) for model in (trained, loaded)]
     np.testing.assert_array_equal(both[0].score, both[1].score)
     assert not np.allclose(both[1].score, loaded.predict(IMAGES, VECTORS, TITLES[:9]).score, atol=1e-2)
     assert loaded.adapter("UC-stranger") is None

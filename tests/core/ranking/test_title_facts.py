@@ -1,4 +1,4 @@
-"""Tests of the surface features of a title."""
+"""Test the features that are computed from the text of a title, such as its length and its hashed words."""
 
 import subprocess
 import sys
@@ -38,7 +38,7 @@ def test_no_titles_give_no_rows() -> None:
 
 
 @pytest.mark.parametrize("title", MANY)
-def test_each_half_of_the_words_has_length_one_or_zero(title: str) -> None:
+def test_the_vectors_of_words_and_of_characters_have_length_one_or_zero(title: str) -> None:
     for half in np.split(title_words([title])[0], 2):
         length = float(np.linalg.norm(half))
         assert length == pytest.approx(1, abs=1e-5) or length == 0
@@ -58,9 +58,13 @@ def test_a_title_without_words_has_no_hashed_words() -> None:
 
 
 def test_the_bucket_of_a_word_never_changes() -> None:
-    """Stored models rely on the buckets: another hash function would invalidate all of them."""
+    """Check the buckets of one title.
+
+    Stored models rely on the buckets, so another hash function would make all of these models useless.
+    """
     words, characters = np.split(title_words(["Unboxing the new phone"])[0], 2)
-    signs = {20: -1, 158: -1, 391: 1, 412: -1, 475: 1, 748: 1, 931: -1}  # four words, three pairs of them
+    # The title has four words and three pairs of neighbouring words.
+    signs = {20: -1, 158: -1, 391: 1, 412: -1, 475: 1, 748: 1, 931: -1}
     assert {int(place): int(np.sign(words[place])) for place in np.flatnonzero(words)} == signs
     np.testing.assert_allclose(np.abs(words[list(signs)]), 1 / np.sqrt(7), rtol=1e-6)
     assert np.flatnonzero(characters)[:6].tolist() == [10, 61, 84, 115, 119, 158]
@@ -79,19 +83,19 @@ def test_a_title_hashes_the_same_alone_among_others_and_in_another_process() -> 
 
 
 def test_titles_that_share_words_are_similar_whatever_their_case_and_accents() -> None:
-    one, same, near, far = title_words(
+    title, same, near, far = title_words(
         ["Café tour in Paris", "cafe TOUR in paris", "Café tour in Rome", "My new phone"]
     )
-    np.testing.assert_allclose(one[:BUCKETS], same[:BUCKETS], atol=1e-6)
-    assert one @ near > 3 * abs(one @ far)
+    np.testing.assert_allclose(title[:BUCKETS], same[:BUCKETS], atol=1e-6)
+    assert title @ near > 3 * abs(title @ far)
 
 
 def test_word_order_changes_the_features() -> None:
-    one, other = title_words(["dog bites man", "man bites dog"])
-    assert not np.allclose(one[:BUCKETS], other[:BUCKETS])
+    first, second = title_words(["dog bites man", "man bites dog"])
+    assert not np.allclose(first[:BUCKETS], second[:BUCKETS])
 
 
-FACT = {  # the column of each fact
+FACT = {  # This maps each fact to its column.
     "length": 0, "words": 1, "capitals": 2, "shouted words": 3, "digits": 4, "question": 5, "exclamation": 6, "bar": 7,
     "colon": 8, "hash": 9, "dollar": 10, "ampersand": 11, "quotes": 12, "brackets": 13, "dots": 14, "asks": 15, "I": 16,
     "you": 17, "vs": 18, "pictograph": 19,

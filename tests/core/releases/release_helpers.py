@@ -1,4 +1,4 @@
-"""Makes releases for the tests of the release store."""
+"""Make and read releases for the tests of the release store."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The release store keeps its promises through crashes, full disks and many writers and readers at once."""
+"""Test the release store with crashes, full disks, and many writers and readers at once."""
 
 import os
 import signal
@@ -112,13 +112,14 @@ def test_a_crash_while_publishing_leaves_the_old_release_served(store: ReleaseSt
     done = subprocess.run([sys.executable, "-c", script])
     assert done.returncode == -signal.SIGKILL
     assert store.serving.current(KIND, SCOPE) == good
-    for release in store.all(KIND, SCOPE):  # no release is incomplete
-        release.verify()
+    for release in store.all(KIND, SCOPE):
+        release.verify()  # This call raises if a release is incomplete.
     assert {text_of(release) for release in store.all(KIND, SCOPE)} <= {"good", "killed"}
-    published = point in ("fsync 6", "fsync 7", "pointer")  # killed after the rename, before the promotion
+    # At these points the process is killed after it has renamed the new release, and before it has promoted it.
+    published = point in ("fsync 6", "fsync 7", "pointer")
     assert len(store.all(KIND, SCOPE)) == 1 + published
     assert published or left_over(store)
-    again = serve(store, "again")  # the killed process holds no lock
+    again = serve(store, "again")  # This works because the killed process no longer holds a lock.
     store.prune(KIND, SCOPE, keep=5)
     assert not left_over(store)
     assert store.serving.current(KIND, SCOPE) == again
@@ -159,7 +160,7 @@ def test_readers_meet_no_error_while_releases_are_published_and_pruned(store: Re
                 assert release is not None
                 release.verify()
                 assert text_of(release) == release.info["text"]
-                assert int(text_of(release)) >= last, "a reader went back in time"
+                assert int(text_of(release)) >= last, "a reader got an older release than before"
                 last, count = int(text_of(release)), count + 1
         except BaseException as error:  # noqa: BLE001  a reader must meet no error at all
             errors.append(error)

@@ -1,4 +1,4 @@
-"""Releases are ordered by publication, even if the clock steps back."""
+"""Test that releases stay in the order of their publication, even if the clock was set back in between."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ TODAY = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 @pytest.fixture
 def publish(store: ReleaseStore, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Release]:
-    """Publishes a release while the clock shows `days` days after today."""
+    """Return a function that publishes a release while the clock shows a moment `days` days after today."""
 
     def publish_at(text: str, days: float, **info: object) -> Release:
         class Clock(datetime):
@@ -34,7 +34,7 @@ def publish(store: ReleaseStore, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 
 
 def remove_number(release: Release) -> None:
-    """Turn the release into one made before there were numbers."""
+    """Turn the release into one of an older version of the lab, which did not number its releases."""
     path = release.path / "manifest.json"
     manifest = json.loads(path.read_text())
     del manifest["number"]
@@ -75,7 +75,7 @@ def test_a_number_is_never_given_twice_even_if_the_newest_release_is_removed(
     store.remove(removed)
     again = publish("again", days=-1)
     assert kept.number < removed.number < again.number < store.mark(KIND, SCOPE)
-    (again.path.parent / "NUMBER").write_text("")  # as after a power cut
+    (again.path.parent / "NUMBER").write_text("")  # A power cut can leave this file empty.
     assert publish("after", days=-2).number > again.number
 
 

@@ -1,4 +1,4 @@
-"""The release store publishes, reads, verifies, prunes and restores releases, and refuses damaged ones."""
+"""Test that the release store publishes, reads, verifies, prunes and restores releases, and refuses damaged ones."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Tests of the distribution of sub-scores over a library: percentiles, and which files are refused."""
+"""Test the distribution of sub-scores over a library. It gives percentiles, and refuses invalid files."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def of(values: list[float], name: str = "clarity") -> ScoreDistribution:
 
 
 @given(VALUES, st.floats(0, 1))
-def test_a_percentile_is_the_share_below_plus_half_the_equal_share_within_one_hundredth(
+def test_a_percentile_lies_between_the_shares_of_smaller_and_of_smaller_or_equal_values(
     values: list[float], value: float
 ) -> None:
     percentile = of(values).percentile("clarity", value)

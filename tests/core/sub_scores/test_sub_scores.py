@@ -1,4 +1,4 @@
-"""Tests of the six sub-scores and their evidence on drawn pictures. For real ones see test_sub_scores_metamorphic.py."""
+"""Test the six sub-scores and their evidence on drawn pictures. test_sub_scores_metamorphic.py uses real thumbnails."""
 
 import dataclasses
 import json
@@ -40,12 +40,12 @@ def values(meter: Meter, picture: Pixels) -> Values:
 
 
 def falls(meter: Meter, name: str, before: list[Pixels], after: list[Pixels]) -> float:
-    """Return the share of the pictures whose sub-score is lower after a change."""
+    """Return the share of the pictures whose sub-score `name` is lower in `after` than in `before`."""
     return float(np.mean([values(meter, b)[name] > values(meter, a)[name] for b, a in zip(before, after, strict=True)]))
 
 
 def written(text: str, size: float = 2.0, at: tuple[int, int] = (40, 200), ground: int = 30) -> Pixels:
-    """White text on a dark picture of 640x360; letters of size 1 are about 22 pixels high."""
+    """Return a dark picture of 640x360 pixels with white text. Letters of size 1 are about 22 pixels high."""
     picture = np.full((360, 640, 3), ground, np.uint8)
     cv2.putText(picture, text, at, cv2.FONT_HERSHEY_DUPLEX, size, (255, 255, 255), max(1, round(2 * size)), cv2.LINE_AA)
     return picture
@@ -100,11 +100,11 @@ def test_measuring_again_and_from_many_threads_gives_equal_values(plain: Meter, 
     alone = [plain.measure(picture, Title("Tent in the rain")) for picture in pictures]
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(lambda picture: plain.measure(picture.copy(), Title("Tent in the rain")), pictures))
-    for one, other in zip(alone, together, strict=True):
-        assert one.scores.keys() == other.scores.keys()
-        for name, score in one.scores.items():
-            # Libraries with threads of their own may add up a sum in another order.
-            assert other.scores[name].value == pytest.approx(score.value, abs=1e-4)
+    for single, parallel in zip(alone, together, strict=True):
+        assert single.scores.keys() == parallel.scores.keys()
+        for name, score in single.scores.items():
+            # Some libraries compute a sum in several threads, and then add its terms in another order.
+            assert parallel.scores[name].value == pytest.approx(score.value, abs=1e-4)
 
 
 def test_blurring_lowers_clarity_and_fading_contrast(plain: Meter, pictures: list[Pixels]) -> None:
@@ -188,7 +188,7 @@ def test_without_a_face_model_the_evidence_says_what_to_install(plain: Meter) ->
 def test_without_a_text_reader_the_other_scores_are_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "rapidocr", None)  # importing it fails, as where it is not installed
+    monkeypatch.setitem(sys.modules, "rapidocr", None)  # Importing rapidocr now fails, as if it were not installed.
     measurement = Meter(None).measure(written("HELLO"), Title("hello"))
     assert measurement.evidence.texts is None
     assert "no text reader" in measurement.evidence.missing[0]
@@ -300,14 +300,14 @@ def test_measure_many_consumes_samples_as_needed(plain: Meter) -> None:
 def test_the_version_changes_with_everything_that_the_scores_depend_on(
     plain: Meter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = tmp_path / "one.onnx", tmp_path / "other.onnx"
-    one.write_bytes(b"1")
-    other.write_bytes(b"2")
-    versions = [plain.version, Meter(None).version, Meter(one).version, Meter(other).version]
+    first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
+    first.write_bytes(b"1")
+    second.write_bytes(b"2")
+    versions = [plain.version, Meter(None).version, Meter(first).version, Meter(second).version]
     monkeypatch.setattr(meter, "FORMULAS", "next")
     versions.append(Meter(None).version)
     assert len(set(versions)) == len(versions)
-    assert Meter(one).version == Meter(one).version
+    assert Meter(first).version == Meter(first).version
 
 
 def test_importing_loads_no_engine_and_measuring_prints_nothing() -> None:

@@ -1,7 +1,7 @@
-"""Tests of the sub-scores on real thumbnails: each follows a change of the picture in at least 90 % of the pictures.
+"""Test that the sub-scores of real thumbnails follow changes of the picture.
 
-Every test changes one thing in `PICTURES` random pictures that have it, and prints for how many of them the sub-score moved
-in the expected direction.
+Every test changes one thing, such as the largest face, in `PICTURES` random pictures that have it. It prints in how
+many of them the sub-score moved in the expected direction. It fails if these are fewer than 90 %.
 """
 
 import os
@@ -23,7 +23,7 @@ from thumblab_core.sub_scores.picture_measurement import Engines, measure_pictur
 from thumblab_core.sub_scores.title_match import by_text
 
 PICTURES = int(os.environ.get("THUMBLAB_TEST_PICTURES", "40"))
-"""`make test-all` takes 100."""
+"""The number of pictures that each test changes. `make test-all` sets it to 100."""
 PROMISED = 0.9
 _SEED = 20261121
 _STEP = 40
@@ -34,7 +34,7 @@ Change = Callable[[Pixels], Pixels]
 
 @dataclass(frozen=True)
 class Real:
-    """A real thumbnail, decoded when it is needed, and its measurement."""
+    """A real thumbnail with its title and its measurement. It is decoded when its pixels are needed."""
 
     data: bytes
     title: str
@@ -69,7 +69,7 @@ def engines(face_model: Path) -> Engines:
 
 @pytest.fixture(scope="module")
 def reals(shared_data: Path, meter: Meter) -> list[Real]:
-    """Thumbnails in a random order: enough for `PICTURES` with faces and as many with text."""
+    """Thumbnails in a random order. They include `PICTURES` with faces, and `PICTURES` with text."""
     catalogue = read_catalogue(shared_data / "thumbnails")
     order = sorted(catalogue.videos)
     random.Random(_SEED).shuffle(order)
@@ -107,7 +107,7 @@ def value(measurement: Measurement | Exception, name: str) -> float:
 
 @pytest.fixture
 def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Callable[[str, list[bool]], None]:
-    """Prints in how many pictures a relation holds, and fails where these are fewer than 90 %."""
+    """Return a function that prints in how many pictures a relation holds, and fails if these are fewer than 90 %."""
 
     def check(relation: str, held: list[bool]) -> None:
         with capsys.disabled():
@@ -119,7 +119,7 @@ def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest)
 
 
 def falls(name: str, before: list[Real], change: Callable[[Real], Pixels], engines: Engines) -> list[bool]:
-    """Return for each picture whether the sub-score fell. Text is not read after the change, for speed."""
+    """Return for each picture whether the sub-score fell. To save time, no text is read in the changed pictures."""
     return [value(real.measurement, name) > measure_picture(change(real), engines).values[name] for real in before]
 
 
@@ -151,9 +151,10 @@ def test_a_smaller_or_missing_face_lowers_prominence(
 
 
 def without_face(pixels: Pixels, face: Box, way: str) -> Pixels:
-    """Replace the largest face and its hair by a blurred, even or inpainted background.
+    """Replace `face` and its hair by a background.
 
-    With `halved`, the face is drawn at half its size on the blurred background.
+    `way` decides whether the background is blurred, filled with the mean colour of the picture, or inpainted. With
+    "halved", the face is drawn at half its size on the blurred background.
     """
     height, width = pixels.shape[:2]
     head = Box.within(
@@ -198,7 +199,8 @@ def test_a_title_that_repeats_the_text_matches_better_than_a_random_one(
 
     promised("a random title that also says what the text says beats another random title", beat(repeating))
     own = beat([real.title for real in texts])
-    assert np.mean(own) > 0.6  # less is expected, because text often adds to the title
+    # Real titles win less often, because the text of a picture often adds to the title instead of repeating it.
+    assert np.mean(own) > 0.6
 
 
 def test_small_text_lowers_hierarchy(meter: Meter, reals: list[Real], promised: Callable[..., None]) -> None:

@@ -1,4 +1,4 @@
-"""Tests of text that the reader cannot read: it counts as text, but is not compared with the title."""
+"""Test text that the text reader cannot read. It counts as text, but is not compared with the title."""
 
 from importlib.resources import files
 
@@ -53,7 +53,7 @@ def test_text_in_another_alphabet_is_detected_as_unread(meter: Meter, text: str)
 
 
 def test_look_alike_letters_are_unread_under_a_title_in_their_alphabet(meter: Meter) -> None:
-    picture = written("МОСКВА")  # read as MOCKBA with high confidence
+    picture = written("МОСКВА")  # The text reader reads this as the Latin letters MOCKBA, with high confidence.
     measurement = meter.measure(picture, Title("Москва за три дня"))
     assert measurement.evidence.texts == ()
     assert len(measurement.evidence.unread) == 1
@@ -138,10 +138,10 @@ def test_a_match_is_claimed_only_above_what_other_titles_reach(meter: Meter) -> 
 
 
 def test_no_match_is_claimed_for_pictures_because_it_was_not_measured(meter: Meter) -> None:
-    one = np.array([1, 0], np.float32)
+    picture = np.array([1, 0], np.float32)
     for cosine in (0.15, 0.24, 0.4):
         title = np.array([cosine, np.sqrt(1 - cosine**2)], np.float32)
-        match = meter.measure(written("HELLO"), Title("hello", one, title)).scores["title_match"]
+        match = meter.measure(written("HELLO"), Title("hello", picture, title)).scores["title_match"]
         assert "not measured" in match.reason
 
 

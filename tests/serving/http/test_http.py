@@ -1,4 +1,4 @@
-"""The HTTP interface of the service: keys, limits, problems, OpenAPI, logs."""
+"""Test the HTTP interface of the service. The tests cover keys, limits, error answers, OpenAPI and logs."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The service under load and attack: what one client sends, or does not send, never stops the others."""
+"""Test the service under load and attack. Whatever a client sends or does not send, others still get their answers."""
 
 import base64
 import contextlib
@@ -54,12 +54,13 @@ def hasty(lab_at, tmp_path_factory, run):
     )
     with run(lab.settings, wait=False) as service:
         service.app.state.scorer.load()
-        service.client.headers["Connection"] = "close"  # an idle connection may time out just as a request begins
+        # Every request uses a new connection. An idle connection could time out just when the next request begins.
+        service.client.headers["Connection"] = "close"
         yield service
 
 
 def hostile() -> dict[str, bytes]:
-    """Return JSON bodies that are expensive where each field or error is processed."""
+    """Return JSON bodies that would cost a service much memory and time if it processed each field or error."""
     start, end = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
     return {
         "unknown keys": start + b"".join(b',"k%d":0' % n for n in range(700_000)) + end,
@@ -83,7 +84,7 @@ def test_json_with_very_many_fields_costs_little_and_gives_one_short_problem(has
     tracemalloc.stop()
     assert reply.status_code == 422
     assert len(reply.content) < 2_000
-    assert peak < 8 * len(body) + 60 * 2**20  # 700,000 errors took 700 MiB
+    assert peak < 8 * len(body) + 60 * 2**20  # A list of 700,000 errors would take 700 MiB.
 
 
 def test_a_request_that_does_not_arrive_times_out_and_others_are_answered(hasty):
@@ -94,7 +95,7 @@ def test_a_request_that_does_not_arrive_times_out_and_others_are_answered(hasty)
     with sending(hasty, head(1_000)) as dripping:
         dripping.settimeout(0.05)
         answer = b""
-        while not answer:  # a byte from time to time does not keep a request alive
+        while not answer:  # A client that sends a byte from time to time does not keep its request alive.
             try:
                 dripping.sendall(b" ")
                 answer = dripping.recv(65536)
@@ -113,7 +114,8 @@ def test_a_body_beyond_the_shared_memory_limit_gets_503_with_retry_after(hasty):
         assert answer.startswith("HTTP/1.1 503 ")
         assert "retry-after: 5" in answer.lower()
         assert hasty.client.get("/health").status_code == 200
-        assert hasty.upload(b"small").status_code == 503  # because nothing is promoted, and not because of its body
+        # This small body is accepted. The status is 503 only because no release is promoted.
+        assert hasty.upload(b"small").status_code == 503
         assert status(first) == 408
     assert hasty.app.state.budget.used == 0
 
@@ -122,7 +124,7 @@ def test_without_the_key_no_body_is_read(hasty):
     with sending(hasty, head(MAX_BODY, key="wrong")) as stranger:
         assert status(stranger) == 401
         assert hasty.app.state.budget.used == 0
-        assert stranger.recv(1) == b""  # the connection is closed: nothing more is read
+        assert stranger.recv(1) == b""  # The service has closed the connection, so it reads nothing more.
 
 
 def test_incomplete_requests_are_closed_to_make_room_for_others(new_lab, run, monkeypatch):
@@ -132,7 +134,7 @@ def test_incomplete_requests_are_closed_to_make_room_for_others(new_lab, run, mo
         half = [socket.create_connection((address.hostname, address.port)) for _ in range(60)]
         for connection in half:
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-")
-        for _ in range(3):  # each on a new connection
+        for _ in range(3):  # Each request uses a new connection.
             assert httpx.get(f"{service.url}/health", trust_env=False).status_code == 200
         for connection in half:
             connection.close()
@@ -143,7 +145,7 @@ def test_incomplete_requests_are_closed_to_make_room_for_others(new_lab, run, mo
 )
 def test_a_connection_without_a_complete_request_is_closed(hasty, sent):
     with sending(hasty, sent) as connection, contextlib.suppress(ConnectionResetError):
-        while connection.recv(65536):  # a timeout of the socket would raise
+        while connection.recv(65536):  # If the service kept the connection open, this call would time out and raise.
             pass
 
 
@@ -210,7 +212,7 @@ def test_the_limits_allow_the_largest_picture_and_are_in_the_openapi_document(se
 
 
 def test_hanging_urls_of_one_request_share_one_deadline(new_lab, run, draw):
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections and never answers
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # This server accepts connections and never answers.
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         lab = new_lab(extra_image_hosts=host, serving_fetch_s=0.3)
         lab.promote(lab.index())
@@ -224,7 +226,7 @@ def test_hanging_urls_of_one_request_share_one_deadline(new_lab, run, draw):
     *bad, fine = reply.json()["thumbnails"]
     assert fine["rank"] == 1
     assert all("did not arrive within" in thumbnail["error"] for thumbnail in bad)
-    assert took < 19 * 0.3  # with a deadline for each URL it would take at least this
+    assert took < 19 * 0.3  # With one deadline for each URL, the request would take at least this long.
 
 
 @pytest.mark.parametrize(
@@ -252,7 +254,8 @@ def test_a_form_accepts_exactly_the_channels_of_the_openapi_document(hasty, draw
         assert bool(re.search(channel["pattern"], parts[0])) is good
     files = [("thumbnails", ("a.jpg", draw(1), "image/jpeg")), *[("channel_id", (None, part)) for part in parts]]
     reply = hasty.client.post("/v1/score", data={"title": "t"}, files=files)
-    assert reply.status_code == (503 if good else 422), reply.text  # 503: nothing is promoted here
+    # A valid form gets the status 503 here, because no release is promoted.
+    assert reply.status_code == (503 if good else 422), reply.text
 
 
 def test_a_file_in_the_field_of_the_channel_is_refused(hasty, draw):

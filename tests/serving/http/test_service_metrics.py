@@ -1,4 +1,4 @@
-"""Metrics of memory and of several workers, and the cache that counts its bytes."""
+"""Test the metrics of memory and of several workers, and the cache that counts its bytes."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A change of the image encoder: each release is used with its own encoder, and the service goes on."""
+"""Test the service while the image encoder changes. It uses each release with the encoder that the release names."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_an_index_of_a_new_encoder_is_served_beside_a_model_of_the_old_one(new_l
         # The model still gets vectors of its own encoder, so its figures are the same.
         for key in ("rank", "score", "win_probability", "predicted_engagement"):
             assert [t[key] for t in after["thumbnails"]] == [t[key] for t in before["thumbnails"]]
-        # The library gets vectors of its encoder: brute force in that space finds the same neighbours.
+        # The index gets vectors of the new encoder. A comparison with all its vectors finds the same neighbours.
         encoder, index = named_image_encoder(tiny.setting, lab.settings.releases), NicheIndex.load(release)
         vectors = encoder.encode_images([decode(data, encoder.decode_size).pixels for data in pictures])
         for vector, thumbnail in zip(vectors, after["thumbnails"], strict=True):
@@ -35,7 +35,7 @@ def test_an_index_of_a_new_encoder_is_served_beside_a_model_of_the_old_one(new_l
             nearest = [index.items[row] for row in np.argsort(-(index.vectors() @ vector))]
             expected = [item.video_id for item in nearest if item.winner][:5]
             assert [n["video_id"] for n in thumbnail["neighbours"]] == expected
-        # The text tower now measures title_match.
+        # The new encoder also encodes texts, so title_match is measured now.
         assert after["thumbnails"][0]["sub_scores"]["title_match"]["value"] is not None
 
 
@@ -43,7 +43,7 @@ def test_with_index_and_model_of_the_new_encoder_only_that_encoder_is_loaded(new
     lab = new_lab()
     lab.promote(lab.index(name=tiny.setting))
     model = lab.promote(lab.model(name=tiny.setting))
-    with run(lab.settings) as service:  # the settings name the built-in encoder, and the releases another one
+    with run(lab.settings) as service:  # The settings name the built-in encoder, and the releases name another one.
         assert service.score(draw(1))["releases"]["model"] == model.release_id
         assert service.health()["encoders"]["images"] == [fingerprint(lab, tiny.setting)]
 

@@ -1,4 +1,4 @@
-"""A disk or a network that fails for a while: the service goes on with what it has, says so, and recovers."""
+"""Test the service while a disk or a network fails. It serves what it has loaded, reports the fault, and recovers."""
 
 import gc
 import shutil
@@ -17,14 +17,14 @@ from thumblab_serving.loading import faults
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """Retry after a transient error at once, and after damage never."""
+    """Make the service retry at once after a transient error, and never after damage."""
     monkeypatch.setattr(faults, "TRANSIENT_WAITS", (0.0, 0.0))
     monkeypatch.setattr(faults, "PERMANENT_WAITS", (3600.0, 3600.0))
 
 
 @pytest.fixture
 def compiled(new_lab, tiny: TinyClip, tmp_path: Path):
-    """A lab whose releases were made with a compiled image tower, and the file of the weights it was compiled from."""
+    """A lab whose releases use a compiled image encoder, and the file of weights from which it was compiled."""
     from thumblab_core.encoders.openvino_runtime import ov
 
     lab, weights = new_lab(), tmp_path / "weights.pt"
@@ -56,7 +56,7 @@ def test_a_release_that_was_unreadable_at_start_is_served_later_without_a_restar
         assert service.upload(draw(1)).status_code == 503
         for release in (index, model):
             (tmp_path / release.kind).rename(release.path)
-        assert service.client.get("/ready").status_code == 200  # without a request for a score
+        assert service.client.get("/ready").status_code == 200  # The service is ready without a request for a score.
         answer = service.score(draw(1))
         assert answer["releases"] == {"model": model.release_id, "index": index.release_id}
         assert service.health()["model"]["refused"] is None
@@ -88,7 +88,7 @@ def test_a_meter_that_failed_at_start_is_made_later_without_a_request(new_lab, r
         while service.health()["meter"]["state"] != "failed":
             assert time.monotonic() < deadline
         assert "faces.onnx" in service.client.get("/ready").json()["detail"]
-        service.app.state.scorer.measuring._settings = lab.settings  # as if the file had appeared
+        service.app.state.scorer.measuring._settings = lab.settings  # These settings name no missing face model.
         while service.client.get("/ready").status_code != 200:
             assert time.monotonic() < deadline
 
@@ -98,7 +98,7 @@ def test_a_failed_rehearsal_is_reported_by_health_and_retried_after_the_backoff(
     from thumblab_serving.scoring.scorer import Scorer
 
     real, tries, warnings = Scorer.score, [], []
-    # Not caplog: other tests of this process may have disabled the logger.
+    # The fixture `caplog` would not work, because other tests of this process may have disabled the logger.
     monkeypatch.setattr(scorer._log, "warning", lambda line, *values: warnings.append(line % values))
 
     def broken(self, sources, asked):
@@ -159,9 +159,8 @@ def test_without_the_weights_of_the_text_tower_only_title_match_is_null(compiled
             match = thumbnail["sub_scores"]["title_match"]
             assert (match["value"], match["weak"], match["fix"]) == (None, False, None)
             assert str(weights) in match["reason"]
-            assert (
-                thumbnail["sub_scores"]["clarity"]["niche_percentile"] is None
-            )  # the index was measured by another meter
+            # Another meter measured the pictures of the index, so percentiles cannot be computed.
+            assert thumbnail["sub_scores"]["clarity"]["niche_percentile"] is None
         assert [
             sentence
             for sentence in answer["degraded"]
@@ -219,7 +218,8 @@ def test_an_encoder_loads_without_blocking_other_niches_and_is_freed_when_unused
         waiting = threading.Thread(target=lambda: service.client.get("/health"))
         waiting.start()
         assert loading.wait(60)
-        assert service.score(draw(77), category="gaming")["winner"]  # while the other niche's encoder loads
+        # This answer comes while the encoder of the other niche is being loaded.
+        assert service.score(draw(77), category="gaming")["winner"]
         go_on.set()
         waiting.join()
         assert service.score(draw(1))["releases"]["index"] == other.release_id

@@ -1,4 +1,4 @@
-"""The sub-scores of an answer: their evidence, their percentiles in the niche, and what could not be measured."""
+"""Test the sub-scores of an answer, their evidence, their percentiles in the niche, and what cannot be measured."""
 
 import io
 import json
@@ -16,7 +16,7 @@ FACES = "no face model: run `thumblab models pull`"
 
 
 def lettered(words: str, size: tuple[int, int] = (640, 360)) -> bytes:
-    """Return a PNG with words in large letters."""
+    """Return a PNG that shows `words` in large letters."""
     image = Image.new("RGB", size, (20, 60, 160))
     font = ImageFont.load_default(size=size[1] // 4)
     ImageDraw.Draw(image).text((size[0] // 12, size[1] // 3), words, fill="white", font=font)
@@ -108,7 +108,10 @@ def test_a_percentile_is_the_position_in_the_library_of_the_niche(service, draw)
 
 @pytest.mark.parametrize(("value", "weak"), [(0.999, True), (0.0, False)])
 def test_weak_depends_on_the_niche_and_comes_with_a_fix(new_lab, run, draw, value, weak):
-    """In a library where all others are better, even a good picture is weak. Where all are worse, none is weak."""
+    """Check that the library decides what is weak.
+
+    If all pictures of the library are better, even a good picture is weak. If all are worse, no picture is weak.
+    """
     lab = new_lab()
     lab.promote(lab.index(scores=ScoreDistribution.of(lab.meter, 40, dict.fromkeys(NAMES, [value] * 40))))
     lab.promote(lab.model())

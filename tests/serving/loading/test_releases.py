@@ -1,4 +1,4 @@
-"""The service loads promoted releases and refuses what it must not serve."""
+"""Test that the service loads promoted releases, and refuses those that are damaged or do not fit."""
 
 import json
 import threading
@@ -49,7 +49,7 @@ def test_new_releases_are_served_without_a_restart_or_a_failed_request(new_lab, 
     lab = new_lab()
     indices = [lab.promote(lab.index(seed=seed, count=12)) for seed in range(2)]
     models = [lab.promote(lab.model(seed=seed)) for seed in range(2)]
-    # The answers of each pair of releases, before the load test.
+    # `expected` gets the answer of each pair of releases before the load test starts.
     expected, stop, seen, failures = {}, threading.Event(), set(), []
     pictures = [draw(1), draw(2)]
     with run(lab.settings) as service:
@@ -71,7 +71,7 @@ def test_new_releases_are_served_without_a_restart_or_a_failed_request(new_lab, 
                 pair = (answer["releases"]["model"], answer["releases"]["index"])
                 seen.add(pair)
                 if not alike(answer, expected[pair]):
-                    failures.append("an answer names releases that did not make it")
+                    failures.append("an answer names other releases than those that produced it")
 
         threads = [threading.Thread(target=hammer) for _ in range(4)]
         for thread in threads:

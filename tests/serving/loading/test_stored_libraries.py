@@ -1,4 +1,7 @@
-"""Without an index the database places a picture as the index would. Without the database, no request waits for it."""
+"""Test the service without an index. It then finds the neighbours and the percentile of a picture in the database.
+
+The result is nearly that of the index. A database that does not answer delays only one request.
+"""
 
 import logging
 import socket
@@ -66,7 +69,7 @@ def filled(migrated_database: Callable[[], str]) -> str:
 
 @contextmanager
 def silent_host() -> Iterator[tuple[str, list[Any]]]:
-    """Give the URL of a server that accepts connections and never answers, and the list of its connections."""
+    """Yield the URL of a server that accepts connections and never answers, and the list of these connections."""
     taken: list[Any] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -96,7 +99,7 @@ def test_the_database_places_a_picture_like_the_index(open_lab: Any, libraries_a
     url = lab.settings.database_url.get_secret_value()
     places = libraries_at(url).placements(Niche.TECH, "e", queries, 5)
     assert len(rows.items) == count - 5
-    step = 100 / len(rows.items)  # pictures whose cosines differ by rounding may swap positions
+    step = 100 / len(rows.items)  # Two pictures with nearly the same cosine may swap positions because of rounding.
     for place, query in zip(places, queries, strict=True):
         assert place.percentile == pytest.approx(index.percentile(query), abs=step + 1e-9)
         examples = index.examples(query, 5)
@@ -149,7 +152,7 @@ def test_the_database_answers_for_a_refused_index_and_the_answer_says_so(
         assert [len(t["neighbours"]) for t in good] == [5, 5]
         assert good[0]["similarity_score"] != good[1]["similarity_score"]
         assert answer["thumbnails"][2]["similarity_source"] is None
-        # A niche without an index, a niche with one, and a niche that is not in the database either.
+        # beauty has no index, gaming has one, and news has neither an index nor videos in the database.
         assert service.score(draw(1), category="beauty")["thumbnails"][0]["similarity_source"] == "pgvector"
         assert service.score(draw(1), category="gaming")["thumbnails"][0]["similarity_source"] == "faiss"
         unknown = service.score(draw(1), category="news")
@@ -222,7 +225,7 @@ def test_a_database_that_recovers_is_asked_again(
     with engine.connect() as other:
         end = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :n")
         assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
-        other.execute(end, {"n": name})  # as a restart of the server does
+        other.execute(end, {"n": name})  # A restart of the server would end the connections in the same way.
         assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
         other.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
         other.execute(end, {"n": name})
@@ -287,10 +290,10 @@ def test_the_embedded_server_is_asked_while_it_runs_and_never_started(tmp_path: 
     )
     settings = Settings(data_dir=folder)
     try:
-        made = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", script], env={"THUMBLAB_DATA_DIR": str(folder), "PATH": "/usr/bin:/bin"}
         )
-        assert made.returncode == 0
+        assert done.returncode == 0
         url = running_database_url(settings)
         assert url is not None
         engine = create_engine(url)

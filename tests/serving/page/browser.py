@@ -1,4 +1,4 @@
-"""A headless chromium, driven over the DevTools protocol, and the steps that page tests share."""
+"""Drive a headless Chromium over the DevTools protocol, in the steps that the tests of the page share."""
 
 import base64
 import contextlib
@@ -19,7 +19,7 @@ FLAGS = (
 
 
 class Browser:
-    """One tab of a headless chromium."""
+    """One tab of a headless Chromium."""
 
     def __init__(self, profile):
         self.process = subprocess.Popen(
@@ -81,7 +81,7 @@ class Browser:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def complaints(self):
-        """Return the exceptions and error logs of the page; its content security policy logs errors as well."""
+        """Return the exceptions and error logs of the page. The browser also logs what the page's policy blocks."""
         self.evaluate("1")
         return [
             event

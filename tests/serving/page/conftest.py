@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the page: a browser, and pictures to choose."""
+"""Fixtures that give the tests of the page a browser, and picture files to choose."""
 
 import pytest
 from browser import CHROMIUM, Browser

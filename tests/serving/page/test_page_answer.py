@@ -1,4 +1,7 @@
-"""The answer on the page: cards, frames over the pictures, sub-scores, and texts that must not become markup."""
+"""Test how the page shows an answer.
+
+The tests cover cards, frames over the pictures, and sub-scores. They also check that texts never become markup.
+"""
 
 import json
 import re
@@ -23,7 +26,7 @@ def test_choosing_pictures_ranks_them(browser, service, files, tmp_path):
     assert chances == sorted(chances, reverse=True)
     assert "Model 2" in browser.evaluate("document.getElementById('releases').textContent")
     assert browser.evaluate("document.querySelectorAll('.near a').length") == 9
-    # The script sets the widths of the bars; the content security policy must allow that.
+    # The script sets the widths of the bars. The content security policy must allow this.
     browser.wait("document.querySelector('.card .bar.strong i').style.width !== ''")
     assert browser.complaints() == []
     browser.screenshot(tmp_path / "page.png", 1200, 900)
@@ -69,7 +72,7 @@ def test_frames_match_the_evidence_on_a_cropped_picture(browser, service, tmp_pa
         return [badge.left - picture.left, badge.top - picture.top, badge.width, picture.width, picture.height];
     })()""")
     left, top, badge, width, height = frame
-    # A 4:3 picture in a 16:9 frame: the width fits, and the same height is cut off above and below.
+    # A 4:3 picture fills the width of the 16:9 frame. The same height is cut off above and below.
     whole = width * 3 / 4
     assert left == pytest.approx(0.83 * width, abs=3)
     assert badge == pytest.approx(0.15 * width, abs=5)
@@ -89,7 +92,10 @@ def test_every_sub_score_shows_its_percentile_reason_and_fix(browser, service, f
 
 
 def test_text_in_a_picture_never_becomes_markup(browser, service, files):
-    """Anyone may write text into a thumbnail. The answer is replaced by one with hostile text on its way to the page."""
+    """Check an answer whose texts contain markup, because anyone may write text into a thumbnail.
+
+    The page gets this answer because the test replaces its function `fetch`.
+    """
     hostile = "</title><img src=x onerror=alert(1)><script>alert(2)</script>"
     browser.open(f"{service.url}/#key={KEY}")
     browser.evaluate(f"""(() => {{
@@ -163,13 +169,13 @@ def test_the_rank_is_legible_on_any_picture(browser, service, files, tmp_path, c
             const style = getComputedStyle(n); return [style.color, style.backgroundColor, style.borderTopColor]; })""")
     ):
         text, ground, ring = ([float(part) for part in re.findall(r"[\d.]+", colour)] for colour in place)
-        assert len(ground) == 3, "what is under it must not show through"
+        assert len(ground) == 3, "the background of the rank must be opaque"
         assert contrast(text, ground) >= 4.5
         assert contrast(ring, ground) >= 3
 
 
 def contrast(first, second):
-    """Return the contrast ratio of WCAG 2.2 of two RGB colours, 0 to 255."""
+    """Return the contrast ratio of two RGB colours, as WCAG 2.2 defines it. Each channel is 0 to 255."""
     light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
@@ -181,8 +187,8 @@ def _luminance(colour):
 
 def test_unranked_pictures_have_no_rank_and_no_chance(browser, run, lab_at, files, tmp_path):
     lab = lab_at(tmp_path / "lab")
-    lab.promote(lab.index("tech", count=12))  # so small that no video is a winner
-    no_picture = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)  # no cosine reaches 1.5
+    lab.promote(lab.index("tech", count=12))  # In an index as small as this, no video is a winner.
+    no_picture = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)  # No cosine reaches 1.5, so no picture is familiar.
     lab.promote(lab.model(familiar=no_picture, evaluated={"engagement": None}))
     with run(lab.settings) as service:
         fill(browser, service, *files[:2])

@@ -1,4 +1,4 @@
-"""The form of the page: the key, the fields, choosing pictures, and when an answer is outdated."""
+"""Test the form of the page. The tests cover the key, the fields, the choice of pictures, and outdated answers."""
 
 import json
 
@@ -77,7 +77,7 @@ def test_an_outdated_answer_is_marked_until_it_is_requested_again(browser, servi
         before = browser.evaluate(change % json.dumps(value))
         assert browser.evaluate(outdated) == [False, True], field
         browser.evaluate(change % json.dumps(before))
-        assert browser.evaluate(outdated) == [True, False], "it is the same question again"
+        assert browser.evaluate(outdated) == [True, False], "the form asks for the shown answer again"
     browser.evaluate("document.querySelector('#chosen button').click()")
     assert browser.evaluate(outdated) == [False, True]
     browser.evaluate("document.getElementById('go').click()")
@@ -114,7 +114,7 @@ def test_each_file_that_is_left_out_is_named_with_the_reason(browser, service, f
     assert left_out(browser) == "Left out: more-4.jpg. At most 5 are compared; remove one first."
     browser.evaluate("document.getElementById('title').value = 't'; document.getElementById('go').click()")
     browser.wait("!document.getElementById('result').hidden")
-    assert "more-4.jpg" in left_out(browser), "it is still left out"
+    assert "more-4.jpg" in left_out(browser), "the file is still left out"
     browser.evaluate("document.querySelector('#chosen button').click()")
     assert left_out(browser) == ""
 

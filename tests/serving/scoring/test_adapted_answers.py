@@ -1,4 +1,4 @@
-"""Answers for a channel: which channel adapter is used, and what the answer says without one."""
+"""Test answers for a channel. The tests check which channel adapter is used, and what an answer says without one."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ OWN, ADDED, NEW = "UCown", "UCadded", "UCnew"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory, lab_at, run):
-    """A service whose model has adapters of two channels; for one of them a newer adapter was added."""
+    """A service whose model includes adapters for two channels. For one of the channels, a newer adapter was added."""
     lab = lab_at(tmp_path_factory.mktemp("known"))
     lab.promote(lab.index("tech"))
     model = lab.promote(lab.model(channels=(OWN, ADDED)))
@@ -53,7 +53,8 @@ def test_win_probabilities_use_the_adapted_scores_and_the_adapted_slope(service,
         answer = service.score(draw(first), draw(first + 1), channel_id=OWN)
         low, high = sorted(np.interp([t["score"] for t in answer["thumbnails"]], np.arange(101.0), quantiles))
         assert max(chances(answer)) == pytest.approx(answer["confidence"], abs=1e-6)
-        if quantiles[0] < low and high < quantiles[-1]:  # scores outside the channel's range are clipped
+        # Scores outside the channel's range are clipped. The probability cannot be checked with them.
+        if quantiles[0] < low and high < quantiles[-1]:
             odds = np.exp(trained.slope_adapted * (high - low))
             assert answer["confidence"] == pytest.approx(odds / (1 + odds), abs=1e-3)
             checked += 1
@@ -147,7 +148,8 @@ def test_a_damaged_adapter_is_reported_and_does_not_stop_the_answer(service, dra
     damage(service.lab.add_adapter(channel, model, videos=8), fault)
     answer = service.score(draw(1), draw(2), channel_id=channel)
     adaptation = answer["channel"]
-    assert adaptation["adapted"] is (channel == OWN)  # the model's own adapter is used where it has one
+    # For the channel OWN, the model's own adapter is used instead of the damaged one.
+    assert adaptation["adapted"] is (channel == OWN)
     assert adaptation["videos"] == (24 if channel == OWN else 0)
     assert "cannot be used" in adaptation["reason"]
     assert f"thumblab channel add {channel}" in adaptation["reason"]

@@ -1,4 +1,4 @@
-"""A bad picture gets an error, and the others are ranked as if it were not there."""
+"""Test requests with bad pictures. A bad picture gets an error, and the other pictures are ranked without it."""
 
 import base64
 import struct
@@ -8,7 +8,7 @@ import pytest
 
 
 def bomb(side: int) -> bytes:
-    """Return a PNG of a hundred bytes whose header states side x side pixels."""
+    """Return a PNG of a hundred bytes whose header states `side` x `side` pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,4 +1,4 @@
-"""What an answer says about how good its ranking is, and what it leaves out because the model cannot say it."""
+"""Test what an answer says about the quality of its ranking. It leaves out whatever the model cannot predict."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_the_answer_says_so_where_a_model_is_not_better_than_chance(changing, dr
     assert not degraded_with(known, "chance")
 
 
-def test_a_model_that_ranks_unseen_channels_gets_no_doubt(changing, draw):
+def test_the_answer_has_no_warning_where_a_model_ranks_unseen_channels_well(changing, draw):
     changing.lab.promote(changing.lab.model(evaluated={"skills": {"new_channels": GOOD}}))
     answer = changing.score(draw(1), draw(2))
     assert answer["degraded"] == ["no face model: run `thumblab models pull`"]
@@ -166,7 +166,7 @@ def test_an_adapter_without_percentiles_gives_no_score_and_says_why(changing, dr
 def test_without_near_winners_the_nearest_of_any_kind_are_listed(changing, draw):
     lab = changing.lab
     lab.promote(lab.model())
-    lab.promote(lab.index("news", count=12))  # so small that no video is a winner
+    lab.promote(lab.index("news", count=12))  # In an index as small as this, no video is a winner.
     answer = changing.score(draw(1), draw(2), category="news")
     for thumbnail in answer["thumbnails"]:
         assert [n["winner"] for n in thumbnail["neighbours"]] == [False] * 5

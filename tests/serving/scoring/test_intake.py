@@ -1,4 +1,4 @@
-"""Fetching pictures: the bytes in memory are bounded, and late pictures are not examined."""
+"""Test how the service fetches pictures. The bytes in memory are bounded, and late pictures are not examined."""
 
 import threading
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ FETCHES = 4
 
 
 class Lab:
-    """Replaces the image host and the encoders, and counts the pictures that are fetched and not yet examined."""
+    """A stand-in for the image host and the encoders. It counts pictures that are fetched and not yet examined."""
 
     def __init__(self, body):
         self.body, self.held, self.most, self.examined = body, 0, 0, 0

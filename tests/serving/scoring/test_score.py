@@ -1,4 +1,4 @@
-"""The answer of `POST /v1/score`."""
+"""Test the answer of `POST /v1/score`."""
 
 import base64
 
@@ -58,7 +58,7 @@ def test_the_verdict_follows_the_confidence(service, draw):
         p = answer["confidence"]
         expected = "clear" if p >= 0.745 else "leaning" if p >= 0.595 else "too_close_to_call"
         assert answer["verdict"] == expected
-        # Of two candidates, the probability of being the best is that of beating the other.
+        # With two candidates, the confidence is the win probability of the better one.
         assert max(t["win_probability"] for t in answer["thumbnails"]) == pytest.approx(p, abs=1e-6)
 
 
@@ -74,7 +74,7 @@ def test_one_thumbnail_alone_is_the_only_one(service, draw):
     assert answer["verdict"] == "only_one"
     assert answer["confidence"] is None
     assert answer["thumbnails"][0]["rank"] == 1
-    assert answer["thumbnails"][0]["win_probability"] is None, "there is nothing to win against"
+    assert answer["thumbnails"][0]["win_probability"] is None, "a single picture has no other to win against"
 
 
 def test_the_category_is_tech_by_default(service, draw):

@@ -1,4 +1,4 @@
-"""Promises of the sentences on what a library lacks: each says what to run."""
+"""Test the sentences that say what a library lacks. Each sentence names the command to run."""
 
 from types import SimpleNamespace
 from typing import Any
