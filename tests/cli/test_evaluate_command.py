@@ -1,6 +1,6 @@
-"""Tests of `thumblab evaluate --model`. The command prints figures overall and by channel, with and without adaptation.
+"""Tests of `thumblab evaluate --model`, which prints figures overall and by channel.
 
-It prints JSON or a table.
+The figures are measured with and without adaptation. They are printed as JSON or as a table.
 """
 
 import json
@@ -25,7 +25,10 @@ FIGURE = {"value", "low", "high", "pairs"}
 
 @pytest.fixture(scope="module")
 def environment(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> dict[str, str]:
-    """The environment variables of a lab that serves a model. Its training channels have viewers who prefer red."""
+    """The environment variables of a lab that serves a model.
+
+    The model was trained on channels where red thumbnails win.
+    """
     from thumblab_pipelines.models.build import build_model
     from thumblab_pipelines.training.config import TrainConfig
 

@@ -155,8 +155,8 @@ def _remove_server(place: Path) -> None:
 
     home = place.resolve()
     with watcher.locked(home, "start.lock"):
-        # Kill the watcher first. Before it ends, it opens its lock files once more. Otherwise it would create them
-        # again in a half-removed folder.
+        # Kill the watcher first. An orderly watcher opens its lock files once more before it ends. This would create
+        # the files again in a half-removed folder.
         watchers = [p for p in psutil.process_iter(["cmdline"]) if str(home) in (p.info["cmdline"] or ())]
         # The server is killed too. An orderly end would first write data that is deleted anyway.
         for process in (*watchers, *watcher.processes(home)):

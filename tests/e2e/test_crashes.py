@@ -281,7 +281,7 @@ def test_the_served_releases_are_valid_after_the_kill(story: Story, stage: str) 
     assert kill.bad_pointers == []
     if stage in ("downloading", "encoding"):
         assert 1 <= kill.served < len(NICHES)
-    else:  # The index of every niche is served, and no model is.
+    else:  # Every niche has a served index, and no model is served yet.
         assert kill.served == len(NICHES)
 
 

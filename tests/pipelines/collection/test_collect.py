@@ -106,8 +106,8 @@ def test_a_category_without_a_chart_is_asked_again_after_a_month(lab: Lab, catal
             before = emulator.counts.calls.get("videos", 0)
             assert collect(chosen, "tech").trending_from == "search"
             asked.append(emulator.counts.calls["videos"] - before)
-    # Two calls are one for the refused chart and one for the search results. A single call is for the search results
-    # alone.
+    # Of two calls, one asks for the refused chart and one for the search results. A single call asks for the search
+    # results.
     assert asked == [2, 1, 1, 2]
 
 
@@ -269,7 +269,7 @@ def test_an_unreachable_server_is_a_transient_error_that_does_not_show_the_key(
 def test_an_answer_that_is_not_youtubes_is_reported_with_its_status(
     lab: Lab, catalogue: SyntheticCatalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Emulator(catalogue) as emulator:  # Outside the API, its 404 has another format.
+    with Emulator(catalogue) as emulator:  # Outside the API, the emulator's answer 404 has another format.
         error = refused(at(lab, emulator, youtube_endpoint=emulator.endpoint + "nowhere/"), caplog)
     assert error.trouble is Trouble.NOT_FOUND
     assert "404" in str(error)

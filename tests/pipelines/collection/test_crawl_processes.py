@@ -91,7 +91,7 @@ def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
         units = emulator.counts.spent["units"]
         counted = Ledger.of(other.engine, other.settings).balances(emulator.now)[0].spent
     assert outcomes(other) == expected
-    # At most eight calls are under way at a kill, and are made again later.
+    # At most eight calls are under way at a kill. A later process makes them again.
     assert undisturbed <= units <= undisturbed + 10 * 8
     assert units <= counted <= units + 10 * 8
     with other.engine.connect() as connection:

@@ -47,7 +47,7 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
 
     def change(video: CatalogueVideo) -> CatalogueVideo:
         facts = {k: v for k, v in changes.get(video.video_id, {}).items() if k != "why"}
-        if video.channel_id == quiet:  # It then has fewer than 10 videos in the last 90 days.
+        if video.channel_id == quiet:  # This channel gets fewer than 10 videos in the last 90 days.
             facts["published_at"] = tech.observed_at - timedelta(days=100 + len(video.title))
         if video.channel_id == small:
             facts["views"] = 3

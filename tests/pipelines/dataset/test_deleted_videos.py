@@ -127,7 +127,7 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
 
 def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     build_pairs(lab)
-    # The main process seems to have read other pairs.
+    # To this process, the main process seems to have read other pairs.
     monkeypatch.setattr(ProcessGroup, "broadcast", lambda self, value: value + 1)
     with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
         build_model(lab, QUICK)
@@ -279,7 +279,8 @@ def test_needed_pairs_get_a_successor_once_a_day_and_others_are_deleted_at_once(
     assert successor is not None
     delete_one(lab, TRAIN)
     assert clean_pairs(lab, rest=day) == 0
-    set_created_at(successor, datetime.now(UTC) + timedelta(days=400))  # It was written while the clock was ahead.
+    # The successor seems to have been written while the clock was ahead.
+    set_created_at(successor, datetime.now(UTC) + timedelta(days=400))
     assert clean_pairs(lab, rest=day) == 1
     delete_one(lab, TRAIN)
     assert clean_pairs(lab, successors=False) == 1

@@ -190,7 +190,7 @@ def test_the_dataset_contains_the_vectors_and_sub_scores_of_its_videos(encoded: 
     assert data.images.shape == (count, 768)
     assert data.titles.shape == (count, 384)
     np.testing.assert_allclose(np.linalg.norm(data.images, axis=1), 1, atol=1e-4)
-    title_match = data.sub_scores[:, 5]  # It is NaN for pictures without text.
+    title_match = data.sub_scores[:, 5]  # The title match is NaN for pictures without text.
     assert np.isfinite(title_match).any()
     assert ((title_match >= 0) & (title_match <= 1) | np.isnan(title_match)).all()
     assert np.isfinite(data.sub_scores[:, :5]).all()

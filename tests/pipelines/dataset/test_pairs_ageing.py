@@ -1,6 +1,6 @@
-"""Tests of the age correction and of outliers. Growth is fitted to views over time.
+"""Tests of the age correction and of outliers.
 
-With too few of them, typical growth is assumed.
+Growth is fitted to views over time. If too few videos have such views, the typical growth is used.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Tests of evaluating a model on another catalogue.
 
-It is evaluated on unseen videos, and adapted on earlier videos only.
+The model is evaluated on unseen videos, and adapted on earlier videos only.
 """
 
 import dataclasses

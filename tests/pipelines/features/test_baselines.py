@@ -1,6 +1,6 @@
-"""Tests of channel baselines and of the outlier multiples that use them. A baseline is a median of the latest counts.
+"""Tests of channel baselines and of the outlier multiples that use them.
 
-Each age band has its own.
+A baseline is the median of the latest counts of a channel's videos, over all ages or in one age band.
 """
 
 from collections.abc import Callable

@@ -117,7 +117,7 @@ def test_a_later_count_of_another_era_corrects_no_count() -> None:
 
 
 def test_the_closer_observations_are_used_if_two_eras_enclose_an_age() -> None:
-    """A video that was first taken for a Short has counts of two eras."""
+    """A video has counts of two eras if it was first mistaken for a Short."""
     seen: list[Observation] = [(20, 100, "new"), (22, 5, "old"), (26, 5, "old"), (30, 100, "new")]
     assert estimates([24], seen)[24] == Estimate(24, 5, "old", 22, 26)
 
@@ -160,8 +160,8 @@ def histories(shared_data: Path) -> Path:
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
     """Return the relative errors of estimates on the view series of a list of trending videos.
 
-    Each count is estimated from counts before and after it. These are of ages that differ from its own by a factor of
-    at least 1.35.
+    Each count is estimated from counts before and after it. Only counts at ages that differ from its age by a factor of
+    at least 1.35 are used.
     """
     import pandas as pd
 

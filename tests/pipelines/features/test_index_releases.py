@@ -1,6 +1,6 @@
-"""Tests of the index releases of a niche. One is built per state of the library.
+"""Tests of the index releases of a niche.
 
-It is promoted only if it is intact and comparable.
+A release is built once per state of the library. It is promoted only if it is intact and comparable.
 """
 
 import dataclasses

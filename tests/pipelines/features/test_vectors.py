@@ -1,4 +1,7 @@
-"""Tests of embedding and measuring a niche. Nothing is encoded twice, failures are reported, and encoders never mix."""
+"""Tests of embedding and measuring a niche. Nothing is encoded twice, and failures are reported.
+
+Vectors of different encoders never mix.
+"""
 
 import pytest
 from bench import NICHE, Bench, CountingPictures, FailingPictures, FailingTitles, passed

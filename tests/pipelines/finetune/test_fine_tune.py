@@ -231,7 +231,10 @@ def test_a_second_call_with_nothing_new_returns_the_existing_release(coloured: C
 
 @pytest.fixture(scope="module")
 def uninterrupted(coloured: Coloured, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Release]:
-    """A function that fine-tunes `blocks` for three epochs without an interruption, once for each value."""
+    """A function that fine-tunes for three epochs without an interruption.
+
+    It does so once for each value of `blocks`.
+    """
     return cache(
         lambda blocks: fine_tune(
             coloured.with_data_in(tmp_path_factory.mktemp("uninterrupted")),

@@ -1,6 +1,6 @@
 """Tests of promoting a build.
 
-It is promoted with every change made in the meantime, and never over a person's rollback.
+The promoted index has every change made in the meantime. A build is never promoted over a rollback that a person holds.
 """
 
 from collections.abc import Callable

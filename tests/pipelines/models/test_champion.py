@@ -28,7 +28,8 @@ def champion(number: str, release_id: str | None, crowned: str | None) -> Champi
         (None, False, "no champion"),
         (champion("2", "served", "2"), False, "is served"),
         (champion("2", "served", "1"), False, "is served"),  # The lab was killed before it recorded its own move.
-        (champion("1", "older", "1"), False, "cut short"),  # The lab was killed after the pointer and before the alias.
+        # The lab was killed after it moved the pointer and before it moved the alias.
+        (champion("1", "older", "1"), False, "cut short"),
         (champion("1", "older", None), True, "a person"),  # The lab never moved the alias.
         (champion("1", "older", "2"), True, "a person"),
         (champion("3", "newer", "2"), True, "a person"),
@@ -49,9 +50,9 @@ def test_a_person_may_choose_the_first_model_to_serve() -> None:
 
 
 class Registry:
-    """A registry in which a person has moved the alias.
+    """A model registry in which a person has moved the alias.
 
-    To fetch the chosen version gives `release`, or raises it if it is an error.
+    The method `recovered` returns `release`, the chosen release. If `release` is an error, the method raises it.
     """
 
     def __init__(self, choice: Champion, release: Release | LabError) -> None:

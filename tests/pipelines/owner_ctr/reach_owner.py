@@ -1,4 +1,4 @@
-"""A channel's owner for tests of the reach import. The owner has a lab, an emulator, and the reports that it offers."""
+"""A channel's owner for tests of the reach import. The owner has a lab, and an emulator that offers reports."""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -25,7 +25,7 @@ Row = tuple[str, int, float]
 def report(day: date, *rows: Row, later: int = 0) -> ReachReport:
     """Return the report of a day.
 
-    It is made `later` hours after the first report of this day, which it then corrects.
+    With `later`, return a correction that is made so many hours after the day's first report.
     """
     created_at = datetime.fromisoformat(f"{day + timedelta(days=1)}T12:00:00+00:00") + timedelta(hours=later)
     table = reach_csv((day, CHANNEL, video_id, impressions, rate) for video_id, impressions, rate in rows)
@@ -55,7 +55,7 @@ class Owner:
 
 
 def lab_with(owner: Owner, **changed: Any) -> Lab:
-    """Return the owner's lab with `changed` settings."""
+    """Return the owner's lab with the settings in `changed`."""
     return replace(owner.lab, settings=owner.lab.settings.model_copy(update=changed))
 
 

@@ -1,4 +1,4 @@
-"""Deleted videos are removed from channel adapters, and killed trainings from the data folder."""
+"""Tests that retention removes deleted videos from channel adapters, and killed trainings from the data folder."""
 
 import os
 import time
@@ -44,7 +44,10 @@ def collect_from_youtube(lab: Lab, video_id: str) -> None:
 
 
 def named_videos(lab: Lab, channel: str) -> list[str]:
-    """Return the file `videos.json` of each release of the channel's adapter. It names the release's videos."""
+    """Return the text of `videos.json` from each release of the channel's adapter.
+
+    The file names the release's videos.
+    """
     return [r.path.joinpath("videos.json").read_text() for r in lab.releases.all(ADAPTER, channel)]
 
 
@@ -75,9 +78,9 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
-    """The labs for which a refit was requested. The refit is replaced.
+    """The labs for which a refit was requested.
 
-    It fits the first channel to its first video, and fails for the other channel.
+    In place of the real refit, the first channel is fitted to its first video, and the other channel fails.
     """
     calls = []
 

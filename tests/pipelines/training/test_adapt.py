@@ -18,7 +18,7 @@ SIZES = {"a": VIDEOS, "b": VIDEOS, "few": LEAST_VIDEOS - 1}
 class Videos:
     """The videos of two channels of opposite taste and of one with too few videos, in order of time.
 
-    The last quarter of the time is not known.
+    The videos of the last quarter of the time are not known.
     """
 
     scored: ScoredVideos

@@ -200,7 +200,7 @@ def test_endless_list_costs_the_crawl_a_few_calls_and_counts_as_read(lab: Lab, n
         spent = stub.calls["playlistItems"]
         crawl(crawling_lab, "tech")
     assert first.stopped is None or "searches" in first.stopped
-    assert spent <= LISTS[name][2] + 1  # The first page has extra items, so it counts as new.
+    assert spent <= LISTS[name][2] + 1  # The first page has extra items, so it counts as a page with new items.
     assert any(CHANNEL in remark for remark in first.remarks)
     assert stub.calls["playlistItems"] == spent  # The next run does not read the list again.
     assert read_to_the_end_at(lab, crawl_channels) is not None
