@@ -198,7 +198,7 @@ def age(folder: Path, days: float, but: str = "") -> None:
         os.utime(path, (moment, moment))
 
 
-def test_retention_cleans_both_also_when_youtube_cannot_be_asked(lab: Lab, refits: Any) -> None:
+def test_retention_cleans_adapters_and_trainings_also_when_youtube_cannot_be_asked(lab: Lab, refits: Any) -> None:
     delete_videos(lab, f"{ONE}-1")
     collect_from_youtube(lab, f"{OTHER}-0")
     folder = lab.settings.data_dir / "training" / "old"

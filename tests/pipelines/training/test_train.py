@@ -190,7 +190,7 @@ def test_an_adapter_finds_the_taste_of_one_channel_known_or_unseen(plant: Plant)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_kept_is_near_one_if_channels_agree_and_small_if_they_do_not(plant: Plant, seed: int) -> None:
+def test_the_kept_share_is_near_one_if_channels_agree_and_small_if_they_do_not(plant: Plant, seed: int) -> None:
     random = np.random.default_rng(seed)
     agreed = train(with_tastes(plant, lambda _: np.eye(16)[0], seed), QUICK).ranker.training["kept"]
     apart = train(with_tastes(plant, lambda _: random.standard_normal(16) / 2, seed), QUICK).ranker.training["kept"]
