@@ -1,4 +1,4 @@
-"""A lab with planted data, which commands find through their environment."""
+"""A fixture that makes a lab with planted data. Commands find this lab through environment variables."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +12,10 @@ from pydantic import SecretStr
 def lab_with_pairs(
     tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str], open_lab: Any, drawn: Any
 ) -> Callable[..., tuple[Any, dict[str, str]]]:
-    """Return a function that makes a lab with pairs and no model, and returns it with the environment of its commands.
+    """A function that makes a lab with training pairs and no model.
 
-    Red thumbnails win on its channels. Settings that are passed are in the environment too.
+    It returns the lab and the environment variables of its commands. Red thumbnails win on the channels of this lab.
+    Settings that are passed are also in the environment variables.
     """
     from thumblab_pipelines.collection.catalogue import import_catalogue
     from thumblab_pipelines.dataset.pairs import build_pairs

@@ -1,4 +1,4 @@
-"""Tests of `thumblab channel`, on an emulated YouTube and a model that gives every thumbnail the same score."""
+"""Tests of `thumblab channel`. YouTube is emulated, and the model gives every thumbnail the same score."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Promises of the demo's own lab."""
+"""Tests of the demo's lab: its quota, its MLflow server and its settings."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Promises of `thumblab evaluate --model`: figures overall and by channel, adapted and not, as JSON or as a table."""
+"""Tests of `thumblab evaluate --model`, which prints figures overall and by channel.
+
+The figures are measured with and without adaptation. They are printed as JSON or as a table.
+"""
 
 import json
 import shutil
@@ -22,7 +25,10 @@ FIGURE = {"value", "low", "high", "pairs"}
 
 @pytest.fixture(scope="module")
 def environment(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> dict[str, str]:
-    """The environment of a lab that serves a model trained on channels where red thumbnails win."""
+    """The environment variables of a lab that serves a model.
+
+    The model was trained on channels where red thumbnails win.
+    """
     from thumblab_pipelines.models.build import build_model
     from thumblab_pipelines.training.config import TrainConfig
 
@@ -40,7 +46,10 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory, drawn: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def shell(environment: dict[str, str], open_lab: Any, catalogue: Path) -> Shell:
-    """Runs the command; the lab of each catalogue is opened once, with a database of the test server."""
+    """A function that runs `thumblab evaluate`.
+
+    It opens the lab of each catalogue once, on a database of the test server.
+    """
     labs: dict[Path, Any] = {}
 
     def lab_of(folder: Path, changes: dict[str, Any]) -> Any:

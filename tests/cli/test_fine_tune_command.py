@@ -1,4 +1,7 @@
-"""Tests of `thumblab fine-tune`: it makes an encoder and prints how to use it, and that works."""
+"""Tests of `thumblab fine-tune`. The command makes an encoder and prints the steps to use it.
+
+The tests follow these steps.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -21,7 +24,7 @@ Shell = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def place(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]], tiny: TinyClip) -> dict[str, str]:
-    """The environment of a lab that has pairs and no model."""
+    """The environment variables of a lab that has training pairs and no model."""
     _, environment = lab_with_pairs(channels=2, videos=40, image_encoder=tiny.setting, encoder_precision="float32")
     return environment
 
@@ -40,7 +43,7 @@ def shell(place: dict[str, str]) -> Shell:
 
 @pytest.fixture(scope="module")
 def tuned(shell: Shell) -> dict[str, Any]:
-    """The JSON that the command prints of a new encoder."""
+    """The JSON that the command prints about a new encoder."""
     refused = shell("fine-tune", "--blocks", "1", "--epochs", "1")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "or fine-tune with fresh heads" in refused.stderr
@@ -72,7 +75,7 @@ def test_a_model_on_the_new_encoder_is_evaluated_without_videos_that_it_has_seen
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Follow the printed steps, then run `thumblab evaluate --model` on the lab's own channels and another one."""
+    """Follow the printed steps. Then evaluate the model on the lab's own channels and on one other channel."""
     from pydantic import SecretStr
 
     from thumblab_pipelines.dataset.pairs import build_pairs
@@ -98,7 +101,7 @@ def test_a_model_on_the_new_encoder_is_evaluated_without_videos_that_it_has_seen
     folder = tmp_path / "catalogue"
     plant(folder, drawn, {f"home {n}": RED for n in range(2)} | {"elsewhere": RED}, 40)
     monkeypatch.setattr(evaluate, "_lab_of", lambda _, changes: open_lab(**changes))
-    # The settings name the old encoder here: the model must be evaluated with its own.
+    # The settings still name the old encoder. The command must evaluate the model with the model's own encoder.
     done = shell("evaluate", "--catalogue", str(folder), "--model", release, "--json")
     assert done.exit_code == 0, done.stderr
     printed = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""Promises of the `thumblab` command itself."""
+"""Tests of the `thumblab` command: its help, its errors and its exit statuses."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def failed_with(monkeypatch: pytest.MonkeyPatch, error: BaseException, name: str = "key") -> Result:
-    """Run a subcommand of this name that raises the error."""
+    """Run a subcommand called `name` that raises `error`, and return the result."""
 
     @click.command()
     def command() -> None:
@@ -50,8 +50,8 @@ def test_every_command_in_the_table_exists_and_has_a_help_text(name: str) -> Non
 def test_h_is_short_for_help_in_every_command_and_subcommand() -> None:
     for name in main.COMMANDS:
         command = main.cli.get_command(click.Context(main.cli), name)
-        below = [[name, one] for one in command.commands] if isinstance(command, click.Group) else [[name, "tech"]]
-        for given in ([name], *below, *([*one, "tech"] for one in below)):
+        below = [[name, sub] for sub in command.commands] if isinstance(command, click.Group) else [[name, "tech"]]
+        for given in ([name], *below, *([*words, "tech"] for words in below)):
             done = CliRunner().invoke(main.cli, [*given, "-h"])
             assert (done.exit_code, done.output[:6]) == (0, "Usage:"), given
             assert "  -h, --help " in done.output, given

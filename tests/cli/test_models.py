@@ -1,4 +1,4 @@
-"""Promises of `thumblab models`: it shows which files are present, and fetches the missing ones."""
+"""Tests of `thumblab models`. The command shows which model files are present, and fetches the missing ones."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ BYTES = b"\x08\x06 a model"
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelFile:
-    """A registry with one small file, whose host cannot be reached."""
+    """The only file of the registry. The file is small, and its host cannot be reached."""
     url, digest = "http://127.0.0.1:9/faces.onnx", hashlib.sha256(BYTES).hexdigest()
     model = ModelFile("faces", "faces.onnx", "finds faces", "MIT", url, len(BYTES), digest)
     monkeypatch.setattr(model_files, "YUNET", model)
@@ -37,7 +37,7 @@ def test_a_missing_file_is_pulled_once(model: ModelFile, tmp_path: Path) -> None
     assert before.exit_code == 0
     assert "faces: missing" in before.stdout
     assert "Faces are not detected: run `thumblab models pull`" in before.stdout
-    assert not (tmp_path / "lab").exists()  # `status` creates nothing
+    assert not (tmp_path / "lab").exists()  # `status` creates no folder.
     pulled = run("pull", "--from", str(tmp_path / "copy")).stdout
     assert "now at" in pulled
     assert "Next: run `thumblab refresh --no-train`" in pulled

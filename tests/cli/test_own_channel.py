@@ -23,7 +23,7 @@ DAY = date(2026, 11, 1)
 
 @dataclass
 class Shell:
-    """Runs the command on a data folder and a database of its own."""
+    """A caller of `thumblab` commands on one data folder and one database."""
 
     folder: Path
     database: str
@@ -53,7 +53,7 @@ def export(tmp_path: Path) -> Path:
 
 
 def output(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the standard output with line breaks and repeated spaces as single spaces."""
+    """Return the standard output. A single space replaces each line break and each group of spaces."""
     return " ".join(done.stdout.split())
 
 

@@ -1,4 +1,7 @@
-"""Promises of the servers as child processes: none outlives the lab, however the lab ends and whatever a server does."""
+"""Tests of the servers as child processes.
+
+No server outlives the lab, however the lab ends and whatever a server does.
+"""
 
 import json
 import os
@@ -33,7 +36,7 @@ POLITE = "import time; print('up', flush=True); time.sleep(600)"
 
 LAB = """
 import json, signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell starts background jobs with SIGINT ignored.
 from pathlib import Path
 from thumblab_cli.servers.supervisor import Server, Supervisor
 folder, commands = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -48,7 +51,7 @@ with Supervisor(folder, {}, patience=2) as supervisor:
 
 
 def lab(folder: Path, **commands: str) -> tuple["subprocess.Popen[str]", list[psutil.Process]]:
-    """Start a lab with these servers; return it, when all are up, with every process below it."""
+    """Start a lab with these servers. When all are up, return the lab's process and every process below it."""
     process = subprocess.Popen(
         [sys.executable, "-c", LAB, str(folder), json.dumps(commands)], stdout=subprocess.PIPE, text=True
     )
@@ -86,7 +89,10 @@ def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path)
 
 
 def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
-    """A terminal sends SIGINT to every process of the session; the reaper must survive it to end the servers."""
+    """In a terminal, Ctrl-C sends SIGINT only to processes of the terminal's session.
+
+    The reaper and the servers run in other sessions. So the reaper survives Ctrl-C and can end the servers.
+    """
     process, below = lab(tmp_path, polite=POLITE)
     sessions = {os.getsid(process.pid) for process in below}
     process.kill()
@@ -117,7 +123,7 @@ def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path)
         log = tmp_path / "logs" / "frail.log"
         wait_until(lambda: log.exists() and "up" in log.read_text())
         below = psutil.Process().children(recursive=True)
-        (frail,) = [one for one in psutil.Process().children() if "subprocess.run" in " ".join(one.cmdline())]
+        (frail,) = [child for child in psutil.Process().children() if "subprocess.run" in " ".join(child.cmdline())]
         (worker,) = frail.children()
         frail.kill()
         wait_until(lambda: supervisor.mend(reports.append) or reports)
@@ -138,7 +144,7 @@ def test_a_server_that_keeps_ending_ends_the_lab_with_its_last_log_lines(tmp_pat
 
 @pytest.fixture
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Result]]:
-    """Run `thumblab up` in its own folder, with servers that only sleep."""
+    """A function that runs `thumblab up` in its own folder, with servers that only sleep."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     asleep = {
         name: Server(name, [sys.executable, "-c", POLITE], CLOSED, None) for name in ("mlflow", "dagster", "scoring")
@@ -154,7 +160,7 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
 
 
 def test_up_and_its_servers_end_with_the_database(up: Callable[[], Result], tmp_path: Path) -> None:
-    """The database was never started on this folder, which looks the same as one that has ended."""
+    """The database of this folder was never started. For `thumblab up`, this looks like a database that has ended."""
     done = up()
     assert done.exit_code == 1
     assert "starting mlflow, dagster, scoring" in done.stdout
@@ -191,8 +197,8 @@ def test_waiting_reports_the_seconds_since_the_start(tmp_path: Path) -> None:
 
 def test_the_port_of_mlflow_is_kept_so_that_links_stay_valid(tmp_path: Path) -> None:
     with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # also beside connections that wait to end
-        with suppress(OSError):  # another program has it
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # It may bind beside connections that wait to end.
+        with suppress(OSError):  # Another program may already listen on port 5000.
             other.bind(("127.0.0.1", 5000))
         other.listen()
         first = mlflow_port(tmp_path / "taken")

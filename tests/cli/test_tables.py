@@ -1,4 +1,4 @@
-"""Promises of printed tables: they fit a terminal of 80 columns, and leave out what was not measured."""
+"""Tests of printed tables. The tables fit a terminal of 80 columns, and leave out what was not measured."""
 
 import io
 from collections.abc import Callable
@@ -86,7 +86,7 @@ LONG = "/home/somebody/Videos/2026/November/a project with a long name/thumbnail
 
 
 def test_long_paths_are_folded_so_that_file_names_stay_visible_in_80_columns() -> None:
-    """The parts of a folded cell are below each other."""
+    """A folded cell continues on the lines below it, in the same column."""
     files = table("rank", "thumbnail", "score", "closest winner", words=("thumbnail", "closest winner"))
     for letter in "abc":
         files.add_row("1", f"{LONG}/{letter}.jpg", "57", f"{letter}: the title of a winner (its channel)")

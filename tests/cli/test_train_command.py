@@ -1,4 +1,7 @@
-"""Tests of `thumblab train` on a small planted lab: it trains once, prints the result, and serves nothing."""
+"""Tests of `thumblab train` on a small lab with planted data.
+
+The command trains once, prints the result and serves nothing.
+"""
 
 import json
 import os
@@ -28,7 +31,7 @@ LAUNCH = (
 
 @pytest.fixture(scope="module")
 def place(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> dict[str, str]:
-    """The environment of a lab that has pairs and no model."""
+    """The environment variables of a lab that has training pairs and no model."""
     _, environment = lab_with_pairs(channels=4, videos=40)
     return environment | {
         "THUMBLAB_IMAGE_ENCODER": "builtin",
@@ -149,7 +152,7 @@ def test_an_invalid_option_is_an_error_before_anything_starts(shell: Shell, argu
 
 
 def test_fine_tuning_needs_open_clip_and_a_valid_number_of_blocks(shell: Shell) -> None:
-    assert shell("--help").exit_code == 0  # sets the environment of this lab
+    assert shell("--help").exit_code == 0  # This call sets the environment variables of the lab.
     done = CliRunner().invoke(cli, ["fine-tune"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert "only an open_clip encoder can be fine-tuned, not builtin" in done.stderr

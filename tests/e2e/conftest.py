@@ -1,4 +1,4 @@
-"""One real lab for the session, started by `thumblab up --demo`."""
+"""Fixtures with one real lab, which `thumblab up --demo` runs for the whole test session."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,25 +20,28 @@ def lab() -> Iterator[RunningLab]:
 
 @pytest.fixture(scope="session")
 def schedules(lab: RunningLab) -> list[dict[str, Any]]:
-    """The schedules as the lab started with them. They are stopped here, so that none starts a run during the tests."""
-    found: list[dict[str, Any]] = lab.graphql(
+    """The schedules in the state that they had when the lab started.
+
+    The fixture then stops them, so that none starts a run during the tests.
+    """
+    listed: list[dict[str, Any]] = lab.graphql(
         """query($of: RepositorySelector!) { schedulesOrError(repositorySelector: $of) { ... on Schedules { results {
             id name cronSchedule executionTimezone pipelineName scheduleState { status } } } } }""",
         of=REPOSITORY,
     )["schedulesOrError"]["results"]
-    for schedule in found:
+    for schedule in listed:
         stopped = lab.graphql(
             """mutation($id: String!) { stopRunningSchedule(id: $id) {
                 __typename ... on ScheduleStateResult { scheduleState { status } } ... on PythonError { message } } }""",
             id=schedule["id"],
         )["stopRunningSchedule"]
         assert stopped["scheduleState"]["status"] == "STOPPED", stopped
-    return found
+    return listed
 
 
 @pytest.fixture(scope="session")
 def before_any_release(lab: RunningLab, drawn: Callable[..., bytes]) -> httpx.Response:
-    """The answer of the scoring service before anything was served."""
+    """The answer of the scoring service at a time when no release was served."""
     return lab.score("tech", {"a": drawn(1), "b": drawn(2)})
 
 
@@ -58,14 +61,14 @@ def refreshed(lab: RunningLab, schedules: list[dict[str, Any]], before_any_relea
         status error { message } runs { runId status tags { key value } } } } }"""
     deadline = time.monotonic() + 600
     while True:
-        found: dict[str, Any] = lab.graphql(query, id=launched["backfillId"])["partitionBackfillOrError"]
-        assert found["error"] is None, found["error"]
-        failed = [run["runId"] for run in found["runs"] if run["status"] in ("FAILURE", "CANCELED")]
+        backfill: dict[str, Any] = lab.graphql(query, id=launched["backfillId"])["partitionBackfillOrError"]
+        assert backfill["error"] is None, backfill["error"]
+        failed = [run["runId"] for run in backfill["runs"] if run["status"] in ("FAILURE", "CANCELED")]
         assert not failed, "\n".join(lab.failure(run_id) for run_id in failed)
-        # The daemon closes the backfill itself half a minute after its last run.
-        if len(found["runs"]) == len(NICHES) and all(run["status"] == "SUCCESS" for run in found["runs"]):
-            return found
-        assert time.monotonic() < deadline, [run["status"] for run in found["runs"]]
+        # The status of the backfill itself would come too late. The daemon changes it half a minute after the last run.
+        if len(backfill["runs"]) == len(NICHES) and all(run["status"] == "SUCCESS" for run in backfill["runs"]):
+            return backfill
+        assert time.monotonic() < deadline, [run["status"] for run in backfill["runs"]]
         time.sleep(0.5)
 
 

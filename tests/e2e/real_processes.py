@@ -21,13 +21,19 @@ import httpx
 import psutil
 
 VIDEOS = 245
-"""One channel of 35 videos per niche: the smallest catalogue with the 100 held-out pairs that a promotion needs."""
+"""The number of the demo's videos, one channel of 35 videos per niche.
+
+This is the smallest catalogue with the 100 held-out pairs that a promotion needs.
+"""
 
 REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "thumblab"}
 
 
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
-    """Return an environment without the user's settings, whose proxy cuts off the network except for this machine."""
+    """Return environment variables without the user's settings.
+
+    A proxy in them cuts off every network except this machine.
+    """
     own = ("THUMBLAB_", "MLFLOW_", "DAGSTER_", "FAISS_INDEX_PATH", "YOUTUBE_API_KEY")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     nowhere = "http://127.0.0.1:9"
@@ -49,9 +55,10 @@ def thumblab(data_dir: Path, *arguments: str, timeout: float = 120, **more: str)
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports on which nothing listens.
+    """Return `count` ports on which nothing listens.
 
-    They are outside the range that the kernel gives to outgoing connections, because seconds pass until a server binds its.
+    The ports are outside the range that the kernel uses for outgoing connections. So they stay free during the seconds
+    until a server binds them.
     """
     import socket
 
@@ -95,7 +102,7 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Return the processes that still run. `psutil` detects a process id that was reused."""
+    """Return the processes that still run. `psutil` detects when another process has reused a process id."""
     running_processes = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -105,7 +112,10 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 def database_running(data_dir: Path) -> bool:
-    """Return whether an embedded server runs in the folder, without starting it or becoming a user of it."""
+    """Return whether an embedded server runs in the folder.
+
+    This call does not start the server, and does not make this process a user of the server.
+    """
     from thumblab_core.embedded_postgres import location, watcher
 
     home = location.find_home(data_dir)
@@ -115,7 +125,8 @@ def database_running(data_dir: Path) -> bool:
 def url_from_outside(data_dir: Path, database: str) -> str:
     """Return the URL of a database of the embedded server that runs in the folder.
 
-    Unlike with `named_database_url`, this process does not become a user, who keeps the server up until the tests end.
+    Unlike `named_database_url`, this function does not make this process a user of the server. A user would keep the
+    server running until the tests end.
     """
     from thumblab_core.embedded_postgres import cluster, location
 
@@ -127,7 +138,8 @@ def url_from_outside(data_dir: Path, database: str) -> str:
 @contextmanager
 def new_folder() -> Iterator[Path]:
     """Yield a data folder, and remove it afterwards with every database server in it."""
-    # Not one of pytest's folders, which other users cannot enter: under root another user runs the embedded server.
+    # Other users cannot enter pytest's folders. If the tests run as root, another user runs the embedded server. So
+    # this function makes its own folder.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-e2e-")).resolve()
     folder.chmod(0o755)
     try:
@@ -143,13 +155,11 @@ def _remove_server(place: Path) -> None:
 
     home = place.resolve()
     with watcher.locked(home, "start.lock"):
-        # Kill the watcher first. Before it ends it opens its lock files once more, and would make them again in a folder
-        # that is half removed.
+        # Kill the watcher first. An orderly watcher opens its lock files once more before it ends. This would create
+        # the files again in a half-removed folder.
         watchers = [p for p in psutil.process_iter(["cmdline"]) if str(home) in (p.info["cmdline"] or ())]
-        for process in (
-            *watchers,
-            *watcher.processes(home),
-        ):  # an orderly end would first write data that is deleted anyway
+        # The server is killed too. An orderly end would first write data that is deleted anyway.
+        for process in (*watchers, *watcher.processes(home)):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         wait_until(lambda: not alive(watchers), 10, f"the watcher of {home} ends", every=0.02)
@@ -178,7 +188,7 @@ class Up:
 
 @contextmanager
 def running(data_dir: Path, *arguments: str, **more: str) -> Iterator[Up]:
-    """Run `thumblab up` on free ports: yield when all servers answer, and end it after the block."""
+    """Run `thumblab up` on free ports. Yield it when all servers answer, and end it after the block."""
     names = ("dagster", "mlflow", "scoring")
     ports = dict(zip(names, free_ports(3), strict=True))
     options = ["--dagster-port", str(ports["dagster"]), "--mlflow-port", str(ports["mlflow"])]
@@ -223,7 +233,7 @@ def _read(process: subprocess.Popen[str], lines: "queue.Queue[str | None]") -> N
 
 @dataclass
 class RunningLab:
-    """The session's lab: its servers and its data folder."""
+    """The lab of the test session, with its servers and its data folder."""
 
     up: Up
     data_dir: Path
@@ -256,7 +266,7 @@ class RunningLab:
         )
 
     def wait_for_runs(self, run_ids: list[str], seconds: float) -> None:
-        """Wait until all runs have succeeded. Fails at once, with the run's errors, when one did not."""
+        """Wait until all runs have succeeded. If a run fails, fail at once with the errors of this run."""
         query = """query($filter: RunsFilter) {
             runsOrError(filter: $filter) { ... on Runs { results { runId status } } } }"""
         deadline = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Promises of `thumblab import`, `evaluate` and `score`, and of `dg check defs`, each run as its own process."""
+"""Tests of `thumblab import`, `evaluate` and `score`, and of `dg check defs`. Each command runs as its own process."""
 
 import json
 import os
@@ -62,12 +62,12 @@ def test_bad_rows_are_reported_by_line_and_the_good_ones_are_imported(data_dir: 
     (folder / "images" / "empty.jpg").touch()
     done = thumblab(data_dir, "import", str(folder))
     assert (done.returncode, done.stderr) == (0, "")
-    said = " ".join(done.stdout.split())
-    assert "14 of 17 rows read" in said
-    assert "3 skipped" in said
-    assert re.search(r"line 16 gone: skipped: .*none\.jpg", said)
-    assert re.search(r"line 17 minus: skipped: views -5 is negative", said)
-    assert re.search(r"line 18 empty: skipped: .*empty\.jpg", said)
+    printed = " ".join(done.stdout.split())
+    assert "14 of 17 rows read" in printed
+    assert "3 skipped" in printed
+    assert re.search(r"line 16 gone: skipped: .*none\.jpg", printed)
+    assert re.search(r"line 17 minus: skipped: views -5 is negative", printed)
+    assert re.search(r"line 18 empty: skipped: .*empty\.jpg", printed)
 
 
 def test_the_json_report_is_the_only_output_on_stdout(data_dir: Path, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_evaluating_twice_reads_and_trains_once_and_gives_the_same_figures(data_
         answers.append(json.loads(done.stdout))
         read = answers[-1]["catalogue"]
         assert (read.pop("new_videos"), read.pop("new_observations")) == (new, new)
-    assert answers[0] == answers[1]  # both are of one release: nothing was trained again
+    assert answers[0] == answers[1]  # Both are of the same release, so nothing was trained again.
     aucs = [e for e in answers[0]["evaluations"] if e["metric"] == "auc" and e["slice"] in ("all", "2x")]
     simple = {"model", "age", "length", "title", "image", "linear"}
     for split, scorers in (("future", simple), ("new_channels", simple), ("adapted", {"model", "partial_pooling"})):
@@ -129,12 +129,12 @@ def test_evaluating_a_catalogue_leaves_the_labs_own_library_alone(data_dir: Path
 
 @pytest.fixture(scope="module")
 def candidates(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], str]:
-    """The files of three thumbnails, the best one by its planted quality first, and their title."""
+    """The files of three thumbnails in descending order of planted quality, and their title."""
     folder = tmp_path_factory.mktemp("candidates")
-    found = sorted(synthetic_catalogue(60).candidates("tech", seed=1), key=lambda c: -c.quality)
-    for candidate in found:
+    ranked = sorted(synthetic_catalogue(60).candidates("tech", seed=1), key=lambda c: -c.quality)
+    for candidate in ranked:
         (folder / candidate.name).write_bytes(candidate.image)
-    return [str(folder / candidate.name) for candidate in found], found[0].title
+    return [str(folder / candidate.name) for candidate in ranked], ranked[0].title
 
 
 def score(lab: RunningLab, candidates: tuple[list[str], str], *more: str, **environment: str) -> Any:
@@ -172,12 +172,16 @@ def test_files_are_ranked_without_a_server_by_the_releases_that_are_served(
 def test_the_command_and_the_service_give_the_same_answer(
     lab: RunningLab, trained: str, candidates: tuple[list[str], str]
 ) -> None:
-    here = score(lab, candidates)
-    there = score(lab, candidates, THUMBLAB_SERVING_URL=lab.up.url("scoring"))
-    assert (here["winner"], here["verdict"], here["releases"]) == (there["winner"], there["verdict"], there["releases"])
-    for one, other in zip(here["thumbnails"], there["thumbnails"], strict=True):
-        assert one["score"] == pytest.approx(other["score"], abs=1e-3)
-        assert one["win_probability"] == pytest.approx(other["win_probability"], abs=1e-4)
+    offline = score(lab, candidates)
+    online = score(lab, candidates, THUMBLAB_SERVING_URL=lab.up.url("scoring"))
+    assert (offline["winner"], offline["verdict"], offline["releases"]) == (
+        online["winner"],
+        online["verdict"],
+        online["releases"],
+    )
+    for thumbnail, other in zip(offline["thumbnails"], online["thumbnails"], strict=True):
+        assert thumbnail["score"] == pytest.approx(other["score"], abs=1e-3)
+        assert thumbnail["win_probability"] == pytest.approx(other["win_probability"], abs=1e-4)
 
 
 def test_the_definitions_check_is_clean_and_without_warnings(data_dir: Path) -> None:

@@ -1,4 +1,7 @@
-"""Promises of `thumblab demo`: killed with SIGKILL at three stages, the same command then finishes the work."""
+"""Tests of `thumblab demo` after crashes. SIGKILL ends the command at three stages.
+
+The same command then finishes the work.
+"""
 
 import itertools
 import json
@@ -48,10 +51,10 @@ LOOK = """
             return [list(row) for row in connection.execute(text(statement))]
 
     lab, dagster, mlflow = database_url(), named_database_url("dagster"), named_database_url("mlflow")
-    there = {row[0] for row in ask(lab, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+    existing = {row[0] for row in ask(lab, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
     kept = ask(mlflow, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename = 'model_versions'")
     print(json.dumps({
-        "rows": {t: ask(lab, f"SELECT count(*) FROM {t}")[0][0] for t in TABLES if t in there},
+        "rows": {t: ask(lab, f"SELECT count(*) FROM {t}")[0][0] for t in TABLES if t in existing},
         "pictures": [row[0] for row in ask(lab, "SELECT sha256 FROM thumbnails WHERE sha256 IS NOT NULL")],
         "dagster": ask(dagster, "SELECT run_id, status FROM runs ORDER BY id"),
         "open_steps": ask(dagster, '''
@@ -66,18 +69,21 @@ LOOK = """
 
 
 def look(data_dir: Path) -> dict[str, Any]:
-    """Return the contents of the databases, read by a process that starts the server if needed and ends."""
+    """Return the contents of the databases. A separate process reads them, and starts the database server if needed."""
     script = f"TABLES = {TABLES!r}\n{textwrap.dedent(LOOK)}"
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment(data_dir), capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    contents: dict[str, Any] = json.loads(done.stdout)
+    return contents
 
 
 class Outside:
-    """Observes a running demo through its files and its database, many times a second, without disturbing it."""
+    """An observer that reads a running demo's files and database.
+
+    It may read many times a second without disturbing the demo.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -91,7 +97,7 @@ class Outside:
             connection.close()
 
     def count(self, statement: str, database: str = "thumblab") -> int:
-        """Return the number that the statement gives; -1 while the database does not answer."""
+        """Return the number that the statement selects, or -1 while the database does not answer."""
         from thumblab_core.embedded_postgres import cluster, location
 
         try:
@@ -105,7 +111,7 @@ class Outside:
             row = self._connections[database].execute(statement).fetchone()  # type: ignore[arg-type]
         except psycopg.Error:
             if database in self._connections and self._connections[database].closed:
-                del self._connections[database]  # the connection was to a server that was about to stop
+                del self._connections[database]  # The server of this connection has stopped since.
             return -1
         return int(row[0]) if row else -1
 
@@ -118,22 +124,25 @@ class Outside:
 
 def pictures(data_dir: Path) -> list[Path]:
     """Return the files of the image store, without those that are being written."""
-    found = []
-    with suppress(FileNotFoundError), os.scandir(data_dir / "images") as folders:  # many times faster than a glob
+    paths = []
+    # This is many times faster than a glob.
+    with suppress(FileNotFoundError), os.scandir(data_dir / "images") as folders:
         for folder in folders:
             with os.scandir(folder) as files:
-                found += [Path(file.path) for file in files if not file.name.startswith(".")]
-    return found
+                paths += [Path(file.path) for file in files if not file.name.startswith(".")]
+    return paths
 
 
 def downloading(demo: Outside) -> bool:
-    """Return whether one niche is complete, and another has stored pictures that are not committed yet."""
-    stored = demo.pictures()  # before the rows: both only grow, so a row that is missing later was missing now
+    """Return whether one niche is complete, and another one has pictures in the store but not yet their rows."""
+    # Count the pictures before the rows. Both numbers only grow. So a row that is missing at the second count was also
+    # missing at the first.
+    stored = demo.pictures()
     return stored > PER_NICHE and PER_NICHE <= demo.count("SELECT count(*) FROM thumbnails") < stored
 
 
 def encoding(demo: Outside) -> bool:
-    """Return whether a niche has the vectors of its pictures and not those of its titles."""
+    """Return whether a niche has the vectors of its pictures, but not yet those of its titles."""
     return demo.count("SELECT max(n) - min(n) FROM (SELECT count(*) n FROM embeddings GROUP BY encoder) each") > 0
 
 
@@ -147,12 +156,12 @@ STAGES: dict[str, tuple[Callable[[Outside], bool], str]] = {
     "encoding": (encoding, "embeddings"),
     "logging": (logging, "ranking_model"),
 }
-"""For each stage: when to kill, and the step that is then unfinished."""
+"""The condition for the kill at each stage, and the step that is then unfinished."""
 
 
 @dataclass
 class Kill:
-    """The state just before a kill and after it."""
+    """The state of the demo's lab just before a kill and after it."""
 
     before: dict[str, int]
     after: dict[str, Any] = field(default_factory=dict)
@@ -162,7 +171,7 @@ class Kill:
 
 @dataclass
 class Story:
-    """Three kills, the run that then succeeded, and one more run."""
+    """The record of three kills, of the run that then succeeded, and of one more run."""
 
     data_dir: Path
     kills: dict[str, Kill] = field(default_factory=dict)
@@ -173,7 +182,7 @@ class Story:
 
 
 def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
-    """Return the number of pointers, and those that name no valid release."""
+    """Return the number of pointers, and an error for each pointer that names no valid release."""
     pointers = sorted(store.root.glob("*/*/CURRENT"))
     bad = []
     for pointer in pointers:
@@ -187,12 +196,12 @@ def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
 
 
 def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], demo: Outside) -> bool:
-    """Stop the process, and return whether it is still at the stage that was seen; otherwise it continues.
+    """Stop the process, and return whether it is still at the stage `when`. If it is not, let the process continue.
 
-    A busy machine may run nobody but the demo between the moment that is looked for and the kill.
+    On a busy machine, the demo may run on between the moment when the test sees the stage and the kill.
     """
     process.send_signal(signal.SIGSTOP)
-    time.sleep(0.1)  # its servers have now finished its requests
+    time.sleep(0.1)  # After this pause, its servers have finished its requests.
     if when(demo):
         return True
     process.send_signal(signal.SIGCONT)
@@ -234,15 +243,15 @@ def kill_when(folder: Path, stage: str, when: Callable[[Outside], bool]) -> Kill
 @pytest.fixture(scope="module")
 def story() -> Iterator[Story]:
     with new_folder() as folder:
-        told = Story(folder / "demo")
+        record = Story(folder / "demo")
         for name, (when, _) in STAGES.items():
-            told.kills[name] = kill_when(folder, name, when)
+            record.kills[name] = kill_when(folder, name, when)
         options: dict[str, Any] = {"env": environment(folder), "capture_output": True, "text": True, "timeout": 400}
-        told.final = subprocess.run(command("demo"), **options)
-        told.after = look(told.data_dir)
-        told.again = subprocess.run(command("demo"), **options)
-        told.after_again = look(told.data_dir)
-        yield told
+        record.final = subprocess.run(command("demo"), **options)
+        record.after = look(record.data_dir)
+        record.again = subprocess.run(command("demo"), **options)
+        record.after_again = look(record.data_dir)
+        yield record
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -272,14 +281,14 @@ def test_the_served_releases_are_valid_after_the_kill(story: Story, stage: str) 
     assert kill.bad_pointers == []
     if stage in ("downloading", "encoding"):
         assert 1 <= kill.served < len(NICHES)
-    else:  # every niche, and no model
+    else:  # Every niche has a served index, and no model is served yet.
         assert kill.served == len(NICHES)
 
 
 def test_the_same_command_then_succeeds_and_fetches_nothing_twice(story: Story) -> None:
     assert story.final is not None
     assert story.final.returncode == 0, story.final.stdout + story.final.stderr
-    # Every niche was complete by the third kill: new, fetched, encoded and measured are 0 each.
+    # Every niche was complete at the third kill. So the columns new, fetched, encoded and measured show 0.
     rows = {words[0]: words[2:6] for words in map(str.split, story.final.stdout.splitlines()) if words[:1]}
     assert {niche: rows[niche] for niche in NICHES} == {niche: ["0"] * 4 for niche in NICHES}
 

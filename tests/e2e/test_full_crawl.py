@@ -1,6 +1,8 @@
-"""The whole crawl of the training guide, as a user runs it: 1,500 channels, 200,000 videos, and ten kills.
+"""A test of the full crawl that the training guide describes.
 
-Takes a quarter of an hour, so it is run by `make test-all` only. With `-s` it prints the figures.
+The crawl covers 1,500 channels and 200,000 videos. It is run once undisturbed and once with ten kills.
+
+The test takes a quarter of an hour, so only `make test-all` runs it. With pytest's option `-s` it prints the figures.
 """
 
 import os
@@ -52,7 +54,10 @@ class Laboratory:
         self.seconds = 0.0
 
     def crawl(self, niche: str, until_units: float = float("inf")) -> bool:
-        """Materialize the partition, and kill the run when so many units are spent. Return whether it finished."""
+        """Materialize the partition `niche`, and return whether the run finished.
+
+        Kill the run when `until_units` units of quota are spent.
+        """
         command = ["dg", "launch", "--assets", "crawled_videos", "--partition", niche]
         started = time.monotonic()
         process = subprocess.Popen(
@@ -76,13 +81,16 @@ class Laboratory:
                 time.sleep(0.01)
         except psutil.NoSuchProcess:
             pass
-        _, said = process.communicate()
+        _, stderr = process.communicate()
         self.seconds += time.monotonic() - started
-        assert killed or process.returncode == 0, said[-3_000:]
+        assert killed or process.returncode == 0, stderr[-3_000:]
         return not killed
 
     def add(self, niche: str, channels: list[str]) -> None:
-        """Add a list of channels, because the search would need days to find the last ones of so few."""
+        """Add `channels` by a command.
+
+        The catalogue has so few channels that the search would need days to find the last ones.
+        """
         command = [sys.executable, "-m", "thumblab_cli.main", "crawl", "add", "--niche", niche, "--file", "-"]
         subprocess.run(
             command, env=self._environment, input="\n".join(channels), text=True, check=True, capture_output=True
@@ -98,9 +106,9 @@ class Laboratory:
         ).stdout.strip()
         engine = create_engine(url)
         with engine.connect() as connection:
-            found = [tuple(row) for row in connection.execute(text(query))]
+            selected = [tuple(row) for row in connection.execute(text(query))]
         engine.dispose()
-        return found
+        return selected
 
 
 @contextmanager

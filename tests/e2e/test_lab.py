@@ -1,4 +1,4 @@
-"""Promises of the whole lab as `thumblab up --demo` runs it: Dagster, MLflow and the service, on the embedded database."""
+"""Tests of the whole lab as `thumblab up --demo` runs it: Dagster, MLflow and the service on the embedded database."""
 
 import json
 import re
@@ -72,10 +72,10 @@ def test_all_schedules_but_the_crawls_run_by_default_and_on_hobart_time(
 
 
 def test_every_daemon_that_the_lab_needs_is_alive(lab: RunningLab, refreshed: dict[str, Any]) -> None:
-    found = lab.graphql(
+    daemons = lab.graphql(
         "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy lastHeartbeatErrors { message } } } } }"
     )["instance"]["daemonHealth"]["allDaemonStatuses"]
-    needed = {d["daemonType"]: (d["healthy"], d["lastHeartbeatErrors"]) for d in found if d["required"]}
+    needed = {d["daemonType"]: (d["healthy"], d["lastHeartbeatErrors"]) for d in daemons if d["required"]}
     assert {"SCHEDULER", "QUEUED_RUN_COORDINATOR", "BACKFILL", "MONITORING", "FRESHNESS_DAEMON"} <= set(needed)
     assert set(map(str, needed.values())) == {"(True, [])"}
 
@@ -114,7 +114,7 @@ def evaluations(lab: RunningLab, assets: set[str]) -> dict[str, Counter[str]]:
     nodes = lab.graphql(
         "{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks { name blocking } } } } }"
     )["assetNodes"]
-    found = {}
+    outcomes = {}
     for node in nodes:
         asset = node["assetKey"]["path"][0]
         for check in node["assetChecksOrError"]["checks"] if asset in assets else ():
@@ -125,9 +125,9 @@ def evaluations(lab: RunningLab, assets: set[str]) -> dict[str, Counter[str]]:
                 key={"path": [asset]},
                 name=check["name"],
             )["assetCheckExecutions"]
-            found[f"{asset}.{check['name']}"] = Counter(execution["status"] for execution in executions)
-    assert {name.partition(".")[0] for name in found} == assets
-    return found
+            outcomes[f"{asset}.{check['name']}"] = Counter(execution["status"] for execution in executions)
+    assert {name.partition(".")[0] for name in outcomes} == assets
+    return outcomes
 
 
 def test_every_check_of_the_backfill_was_evaluated_and_passed(lab: RunningLab, refreshed: dict[str, Any]) -> None:
@@ -155,14 +155,14 @@ def test_the_service_that_never_restarted_answers_with_the_releases_of_these_run
     own = {candidate.name: candidate.image for candidate in synthetic_catalogue(VIDEOS).candidates(niche, seed=1)}
     answer = lab.score(niche, own | {"strange": drawn(1)})
     assert answer.status_code == 200, answer.text
-    said = answer.json()
+    scored = answer.json()
     index = served(lab, INDEX, niche)
-    assert said["releases"] == {"model": served(lab, MODEL, ALL).release_id, "index": index.release_id}
+    assert scored["releases"] == {"model": served(lab, MODEL, ALL).release_id, "index": index.release_id}
     assert index.run_id in {run["runId"] for run in refreshed["runs"]}
-    assert sorted(t["rank"] for t in said["thumbnails"][:3]) == [1, 2, 3]
-    assert said["verdict"] != "no_verdict"
-    assert (said["thumbnails"][3]["rank"], said["thumbnails"][3]["familiar"]) == (None, False)
-    assert {t["similarity_source"] for t in said["thumbnails"]} == {"faiss"}
+    assert sorted(t["rank"] for t in scored["thumbnails"][:3]) == [1, 2, 3]
+    assert scored["verdict"] != "no_verdict"
+    assert (scored["thumbnails"][3]["rank"], scored["thumbnails"][3]["familiar"]) == (None, False)
+    assert {t["similarity_source"] for t in scored["thumbnails"]} == {"faiss"}
 
 
 @pytest.fixture
@@ -207,9 +207,9 @@ def test_the_run_says_where_its_model_is_in_mlflow(lab: RunningLab, trained: str
         id=trained,
     )["runOrError"]["assetMaterializations"]
     model = next(event for event in entries if event["assetKey"]["path"] == ["ranking_model"])
-    said = {entry["label"]: entry.get("url") or entry.get("text") for entry in model["metadataEntries"]}
-    assert said["mlflow_run"].startswith(lab.up.url("mlflow"))
-    assert said["release"] == served(lab, MODEL, ALL).release_id
+    metadata = {entry["label"]: entry.get("url") or entry.get("text") for entry in model["metadataEntries"]}
+    assert metadata["mlflow_run"].startswith(lab.up.url("mlflow"))
+    assert metadata["release"] == served(lab, MODEL, ALL).release_id
 
 
 def test_no_server_of_the_lab_logged_an_error(lab: RunningLab, trained: str) -> None:
@@ -249,15 +249,15 @@ def test_the_assets_outside_the_refresh_run_and_report_their_quota(
         id=launched["run"]["runId"],
     )["runOrError"]["assetMaterializations"]
     [event] = entries
-    said = {e["label"]: e.get("text") or e.get("intValue") for e in event["metadataEntries"]}
+    metadata = {e["label"]: e.get("text") or e.get("intValue") for e in event["metadataEntries"]}
     assert event["assetKey"]["path"] == [asset]
-    assert said["quota_units_left_today"] > 9_000
-    assert said["state"]
+    assert metadata["quota_units_left_today"] > 9_000
+    assert metadata["state"]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_the_request_of_the_readme_is_answered_while_the_demo_runs(lab: RunningLab, trained: str) -> None:
-    """The request is run as it is written, except for the addresses and paths of this lab."""
+    """Run the request of the README unchanged, except for the addresses and paths of this lab."""
     pasted = re.search(r"^    (curl (?:.*\\\n)*.*)$", (CHECKOUT / "README.md").read_text(), re.MULTILINE)
     assert pasted is not None
     candidates = lab.data_dir / "candidates"
@@ -265,13 +265,13 @@ def test_the_request_of_the_readme_is_answered_while_the_demo_runs(lab: RunningL
     for drawn in synthetic_catalogue(VIDEOS).candidates("tech", seed=1):
         (candidates / drawn.name).with_suffix(".jpg").write_bytes(drawn.image)
     command = pasted[1]
-    for there, here in (
+    for written, actual in (
         ("http://127.0.0.1:8000", lab.up.url("scoring")),
         (".venv/bin/thumblab", f"{sys.executable} -m thumblab_cli.main"),
         (".thumblab/demo", str(lab.data_dir)),
     ):
-        assert there in command
-        command = command.replace(there, here)
+        assert written in command
+        command = command.replace(written, actual)
     own = environment(lab.data_dir.parent)
     done = subprocess.run(["/bin/sh", "-c", command], env=own, capture_output=True, text=True, timeout=120)
     answer = json.loads(done.stdout)

@@ -1,4 +1,7 @@
-"""Promises of changes to a running lab's library, by commands and by jobs in Dagster's UI: the service follows them."""
+"""Tests of changes to the library of a running lab.
+
+Commands and jobs in Dagster's UI make the changes, and the service follows.
+"""
 
 import time
 from typing import Any
@@ -22,13 +25,13 @@ def served(lab: RunningLab) -> Release:
 
 
 def answered_with(lab: RunningLab) -> str:
-    found = httpx.get(f"{lab.up.url('scoring')}/health", timeout=30, trust_env=False).json()
-    release: str = found["indices"][NICHE]["release"]
+    health = httpx.get(f"{lab.up.url('scoring')}/health", timeout=30, trust_env=False).json()
+    release: str = health["indices"][NICHE]["release"]
     return release
 
 
 def launch(lab: RunningLab, **config: Any) -> None:
-    """Run the job `roll_back_index` of the niche, as the launchpad of the UI does."""
+    """Run the job `roll_back_index` for the niche, as the launchpad of Dagster's UI does."""
     launched = lab.graphql(
         """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
@@ -45,12 +48,12 @@ def launch(lab: RunningLab, **config: Any) -> None:
 
 @pytest.fixture(scope="module")
 def video(refreshed: dict[str, Any], lab: RunningLab) -> str:
-    """A video that the niche serves, and that a command excludes."""
-    found = NicheIndex.load(served(lab)).items[0].video_id
-    done = thumblab(lab.data_dir, "index", "delete", NICHE, found)
+    """A video that the index of the niche contained until a command took it out."""
+    video_id = NicheIndex.load(served(lab)).items[0].video_id
+    done = thumblab(lab.data_dir, "index", "delete", NICHE, video_id)
     assert done.returncode == 0, done.stderr
-    assert f"{found}: out" in done.stdout
-    return found
+    assert f"{video_id}: out" in done.stdout
+    return video_id
 
 
 def test_the_service_follows_a_command_without_a_restart(lab: RunningLab, video: str) -> None:

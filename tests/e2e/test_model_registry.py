@@ -1,4 +1,7 @@
-"""Promises of the models in MLflow: they can be compared, are refused if worse, and are chosen by moving an alias."""
+"""Tests of the models in MLflow. A person can compare them, and can choose one by moving an alias.
+
+The lab refuses a model that is worse than the served one.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def launch(lab: RunningLab, job: str) -> dict[str, Any]:
-    """Run the job to its end; return the metadata of its last materialization, and its checks."""
+    """Run the job to its end, and return the result of the function `served_model`."""
     launched = lab.graphql(
         """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
@@ -34,7 +37,7 @@ def launch(lab: RunningLab, job: str) -> dict[str, Any]:
 
 def served_model(lab: RunningLab) -> dict[str, Any]:
     """Return the metadata of the last materialization of `served_model`, with the outcome of its check `promoted`."""
-    found = lab.graphql(
+    latest = lab.graphql(
         """query($key: AssetKeyInput!) {
             assetNodeOrError(assetKey: $key) { ... on AssetNode { assetMaterializations(limit: 1) {
                 metadataEntries { label ... on TextMetadataEntry { text } ... on FloatMetadataEntry { floatValue } } } } }
@@ -42,9 +45,9 @@ def served_model(lab: RunningLab) -> dict[str, Any]:
                 status evaluation { severity description } } }""",
         key={"path": ["served_model"]},
     )
-    [event] = found["assetNodeOrError"]["assetMaterializations"]
-    said = {entry["label"]: entry.get("text", entry.get("floatValue")) for entry in event["metadataEntries"]}
-    return {**said, "check": found["assetCheckExecutions"][0]}
+    [event] = latest["assetNodeOrError"]["assetMaterializations"]
+    metadata = {entry["label"]: entry.get("text", entry.get("floatValue")) for entry in event["metadataEntries"]}
+    return {**metadata, "check": latest["assetCheckExecutions"][0]}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def store(lab: RunningLab, trained: str) -> ReleaseStore:
 
 @pytest.fixture(scope="module")
 def two(lab: RunningLab, store: ReleaseStore, mlflow: Any) -> list[Release]:
-    """The model of the session's training, and that of another training after every video was observed again."""
+    """The model of the session's training, and the model of a second training after every view count was changed."""
     engine = create_engine(url_from_outside(lab.data_dir, "thumblab").replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         connection.execute(text("UPDATE video_stats SET view_count = view_count + 1"))
@@ -100,16 +103,16 @@ def test_two_trainings_are_compared_by_search_runs(
     }
     assert len(digests) == 2
 
-    said = served_model(lab)
-    assert said["challenger"] == two[1].release_id
-    assert said["release"] == store.serving.current_id(MODEL, ALL)
-    assert "held-out pairs" in said["decision"]
-    assert (said["check"]["status"] == "SUCCEEDED") == (said["release"] == two[1].release_id)
+    metadata = served_model(lab)
+    assert metadata["challenger"] == two[1].release_id
+    assert metadata["release"] == store.serving.current_id(MODEL, ALL)
+    assert "held-out pairs" in metadata["decision"]
+    assert (metadata["check"]["status"] == "SUCCEEDED") == (metadata["release"] == two[1].release_id)
 
 
 @pytest.fixture
 def backwards(two: list[Release], store: ReleaseStore) -> Iterator[Release]:
-    """The newest release: the previous model with its preferences reversed."""
+    """The newest release. It is the previous model with its preferences reversed."""
     from thumblab_core.ranking.adapters import Adapters
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
@@ -132,19 +135,19 @@ def test_a_challenger_that_is_worse_is_refused_with_its_figures(
     tracker = Tracker.connect(lab.up.url("mlflow"))
     tracked = tracker.log(backwards, built.evaluations, built.history, store, lab.up.url("dagster"))
 
-    said = launch(lab, "serve_model")
-    assert (said["challenger"], said["release"]) == (backwards.release_id, served)
-    assert said["decision"].startswith(f"worse than {served}: AUC 0.")
-    assert said["auc_difference"] < 0
-    assert said["check"]["status"] == "FAILED"
-    assert said["check"]["evaluation"] == {"severity": "WARN", "description": said["decision"]}
+    metadata = launch(lab, "serve_model")
+    assert (metadata["challenger"], metadata["release"]) == (backwards.release_id, served)
+    assert metadata["decision"].startswith(f"worse than {served}: AUC 0.")
+    assert metadata["auc_difference"] < 0
+    assert metadata["check"]["status"] == "FAILED"
+    assert metadata["check"]["evaluation"] == {"severity": "WARN", "description": metadata["decision"]}
 
     client = mlflow.MlflowClient()
     aliases = client.get_registered_model(NAME).aliases
     assert aliases["challenger"] == tracked.version
     assert client.get_model_version(NAME, aliases["champion"]).tags["thumblab.release_id"] == served
     for tags in (client.get_model_version(NAME, tracked.version).tags, client.get_run(tracked.run_id).data.tags):
-        assert tags["thumblab.promotion"] == f"not promoted: {said['decision']}"
+        assert tags["thumblab.promotion"] == f"not promoted: {metadata['decision']}"
     answer = lab.score("tech", {"a": drawn(1), "b": drawn(2)})
     assert answer.json()["releases"]["model"] == served
 
@@ -173,6 +176,6 @@ def test_a_person_who_moves_the_alias_moves_the_service(
     wait_until(lambda: served_model(lab)["release"] == wanted.release_id, 30, "Dagster says so")
     assert served_model(lab)["decision"] == "served by hand: the champion alias was put on it"
     assert client.get_model_version_by_alias(NAME, "champion").version == version.version
-    # The choice lasts: the newest release does not come back by itself.
+    # The person's choice lasts. The job does not serve the newest release again.
     launch(lab, "serve_model")
     assert store.serving.current_id(MODEL, ALL) == wanted.release_id

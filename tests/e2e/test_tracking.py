@@ -1,4 +1,4 @@
-"""Promises of the tracker and of the champion alias against a real MLflow server."""
+"""Tests of the tracker and of the champion alias with a real MLflow server."""
 
 import json
 import os
@@ -47,8 +47,8 @@ def test_without_a_server_the_sensor_skips_its_tick(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("THUMBLAB_MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_ports(1)[0]}")
     settings.cache_clear()
     context = dg.build_sensor_context(resources={"lab": LabResource(), "mlflow": MlflowResource()})
-    found = champion_moved.evaluate_tick(context)
-    assert (found.run_requests, "does not answer" in (found.skip_message or "")) == ([], True)
+    tick = champion_moved.evaluate_tick(context)
+    assert (tick.run_requests, "does not answer" in (tick.skip_message or "")) == ([], True)
 
 
 @pytest.fixture
@@ -58,17 +58,20 @@ def store(lab: RunningLab, trained: str) -> ReleaseStore:
 
 @pytest.fixture
 def release(store: ReleaseStore) -> Release:
-    found = store.serving.current(MODEL, ALL)
-    assert found is not None
-    return found
+    current = store.serving.current(MODEL, ALL)
+    assert current is not None
+    return current
 
 
 @pytest.fixture
 def tracker(lab: RunningLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
-    """The names of this test on the session's MLflow server."""
+    """A tracker on the session's MLflow server, with an experiment and a model of its own.
+
+    Both are deleted after the test.
+    """
     import mlflow
 
-    # `connect` sets these variables for good; here they are reset after the test.
+    # `connect` sets these variables for the whole process. `monkeypatch` resets them after the test.
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -93,15 +96,15 @@ Log = Callable[..., Tracked]
 
 @pytest.fixture
 def log(tracker: Tracker, store: ReleaseStore) -> Log:
-    def one(release: Release) -> Tracked:
+    def log_release(release: Release) -> Tracked:
         built = BuiltModel(release, reused=True)
         return tracker.log(release, built.evaluations, built.history, store, DAGSTER)
 
-    return one
+    return log_release
 
 
 def kept(client: Any) -> tuple[list[str], list[str]]:
-    """Return the states of the experiment's runs, and the versions of the model."""
+    """Return the states of the experiment's runs, and the versions of the registered model."""
     experiment = client.get_experiment_by_name(NAME)
     runs = client.search_runs([experiment.experiment_id])
     versions = client.search_model_versions(f"name = '{NAME}'")
@@ -159,7 +162,10 @@ def test_two_processes_that_log_a_release_at_once_leave_one_finished_run(
 
 
 def is_pickle(data: bytes) -> bool:
-    """Return whether the file is a pickle. A file of tensors may by chance begin and end like one."""
+    """Return whether the data is a pickle.
+
+    A file of tensors may by chance have the first and last bytes of a pickle, so all of it is parsed.
+    """
     if data[:1] != b"\x80" or data[1:2] > b"\x05":
         return False
     try:
@@ -239,7 +245,8 @@ def test_a_run_left_by_a_crash_is_closed_as_failed_and_logged_again(
 def test_a_crash_before_the_alias_is_repaired_by_a_second_call(client: Any, log: Log, release: Release) -> None:
     logged = log(release)
     client.delete_registered_model_alias(NAME, "challenger")
-    client.delete_model_version_tag(NAME, logged.version, "thumblab.release_id")  # as in labs of earlier versions
+    # Labs of earlier versions have no such tag.
+    client.delete_model_version_tag(NAME, logged.version, "thumblab.release_id")
     assert log(release).reused
     challenger = client.get_model_version_by_alias(NAME, "challenger")
     assert (challenger.version, challenger.tags["thumblab.release_id"]) == (logged.version, release.release_id)
@@ -248,7 +255,7 @@ def test_a_crash_before_the_alias_is_repaired_by_a_second_call(client: Any, log:
 @pytest.fixture
 def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab with its own model store, so that promotions here do not change the session's lab."""
-    # Other tests cover the comparison of models; here the newest is never worse.
+    # Other tests cover the comparison of models. Here every newest model is good enough to be served.
     monkeypatch.setattr(promotion, "check_model", lambda lab, release: [])
     monkeypatch.setattr(
         promotion, "decide", lambda lab, challenger, champion: promotion.Decision(True, f"over {champion}")
@@ -259,22 +266,22 @@ def own(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> La
 
 @pytest.fixture
 def three(own: Lab, release: Release, log: Log) -> list[Release]:
-    """Releases of one model, each logged as a version."""
+    """Three releases of one model, each logged as a version in MLflow."""
 
     def again(number: int) -> Release:
         return own.releases.publish(
             MODEL, ALL, lambda folder: None, {**release.info, "number": number}, release.run_id, release
         )
 
-    found = [again(number) for number in (1, 2, 3)]
-    for one in found:
-        log(one)
-    return found
+    releases = [again(number) for number in (1, 2, 3)]
+    for each in releases:
+        log(each)
+    return releases
 
 
 def aliases(client: Any) -> dict[str, str]:
-    found: dict[str, str] = client.get_registered_model(NAME).aliases
-    return found
+    registered: dict[str, str] = client.get_registered_model(NAME).aliases
+    return registered
 
 
 def test_the_alias_follows_the_lab_and_the_lab_follows_a_person_who_moves_it(
@@ -296,7 +303,7 @@ def test_the_alias_follows_the_lab_and_the_lab_follows_a_person_who_moves_it(
     assert check_alias(own, registry).chosen is None
     assert "served by hand: the champion alias" in client.get_model_version(NAME, "1").tags["thumblab.promotion"]
 
-    # When served_model is told to serve a release, the alias follows.
+    # When the asset `served_model` is told to serve a release, the alias follows.
     serve_chosen(own, registry, three[1].release_id, by_alias=False)
     assert aliases(client)["champion"] == "2"
     assert check_alias(own, registry).chosen is None
@@ -307,18 +314,18 @@ def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
 ) -> None:
     registry = tracker.registry
     serve_chosen(own, registry, three[0].release_id, by_alias=False)
-    own.releases.serving.promote(three[2])  # and the process is killed here
-    found = check_alias(own, registry)
-    assert (found.chosen, "cut short" in found.explanation) == (None, True)
+    own.releases.serving.promote(three[2])  # The process is killed after this line.
+    checked = check_alias(own, registry)
+    assert (checked.chosen, "cut short" in checked.explanation) == (None, True)
     assert own.releases.serving.current(MODEL, ALL) == three[2]
     serve_newest(own, registry)
     assert aliases(client)["champion"] == "3"
 
-    # Killed after the alias was moved and before the move was recorded as the lab's own.
+    # Next, the process is killed after it moved the alias and before it recorded that the lab made this move.
     client.delete_registered_model_tag(NAME, "thumblab.champion_version")
     assert check_alias(own, registry).chosen is None
     client.set_registered_model_alias(NAME, "champion", "2")
-    assert check_alias(own, registry).chosen is not None, "the watch had noted it"
+    assert check_alias(own, registry).chosen is not None, "the check above recorded the lab's own move"
 
 
 def test_a_person_who_moves_the_alias_during_a_promotion_wins(
@@ -353,7 +360,7 @@ def test_a_moved_alias_survives_a_training_that_is_not_better(
 
     monkeypatch.setattr(promotion, "decide", decide)
     assert serve_newest(own, registry).release == three[0]
-    assert asked == [(three[2], three[1])], "the newest has to be as good as what the person wants"
+    assert asked == [(three[2], three[1])], "the newest model is compared with the one that the person chose"
     assert aliases(client)["champion"] == "2"
     assert check_alias(own, registry).chosen is not None
     assert client.get_model_version(NAME, "3").tags["thumblab.promotion"] == "not promoted: worse"

@@ -1,4 +1,4 @@
-"""Promises of the start and the end of `thumblab up`."""
+"""Tests of how `thumblab up` starts and ends."""
 
 import json
 import signal
@@ -52,7 +52,10 @@ def ends_well(up: Up, data_dir: Path, number: signal.Signals) -> None:
 
 @pytest.mark.last
 def test_up_leaves_no_process_port_or_database_when_it_ends(lab: RunningLab) -> None:
-    """The session's lab ends by Ctrl-C; then the same folder without the demo, by SIGTERM."""
+    """End the session's lab with Ctrl-C.
+
+    Then run `thumblab up` without the demo in the same folder, and end it with SIGTERM.
+    """
     ends_well(lab.up, lab.data_dir, signal.SIGINT)
     with running(lab.data_dir) as up:
         ends_well(up, lab.data_dir, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Catalogues for the emulator that are made from other catalogues."""
+"""A catalogue for the emulator that is made from another catalogue."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,7 +8,10 @@ from demo.catalogues.source import CatalogueVideo
 
 
 class Edited(Catalogue):
-    """Another catalogue with its videos changed by a function, and observed at another moment if one is given."""
+    """A copy of `source` in which `change` was applied to each video.
+
+    `at` replaces the time of observation, if given.
+    """
 
     def __init__(
         self, source: Catalogue, change: Callable[[CatalogueVideo], CatalogueVideo], at: datetime | None = None

@@ -1,4 +1,7 @@
-"""A small lab, collected once from the emulator. Tests may read it but must not change it."""
+"""Fixtures with a small lab that was collected once from the emulator.
+
+Tests may read this lab but must not change it.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +19,7 @@ KEY = "AIzaSecretOfTheTests"
 
 @dataclass(frozen=True)
 class Small:
-    """The lab, its source, and the result of each step by niche."""
+    """The small lab, the catalogue and emulator that it was collected from, and the result of each step by niche."""
 
     lab: Lab
     catalogue: SyntheticCatalogue
@@ -33,7 +36,7 @@ def module_lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def emptied_lab(module_lab: Lab) -> Callable[..., Lab]:
-    """Return the module's lab after deleting all rows of the given tables, in the given order."""
+    """A function that deletes all rows of the given tables, in the given order, and returns the module's lab."""
 
     def empty(*tables: Any) -> Lab:
         with module_lab.engine.begin() as connection:
@@ -51,7 +54,7 @@ def catalogue() -> SyntheticCatalogue:
 
 @pytest.fixture(scope="session")
 def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterator[Small]:
-    """150 videos of 7 channels with their pictures, not encoded. Tests must not change it."""
+    """A lab with 150 videos of 7 channels and their pictures, none of them encoded. Tests must not change this lab."""
     from thumblab_pipelines.collection.download import download_thumbnails
     from thumblab_pipelines.collection.refresh import collect
 
@@ -64,9 +67,10 @@ def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterat
 
 @pytest.fixture(scope="session")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Return a function that makes a dataset whose corrected log views are linear in the picture's vector, plus noise.
+    """A function that makes a dataset. The age-corrected log views are linear in the vector of the picture, plus noise.
 
-    Every video was counted once, in one era, and no two look alike. `columns` replace or add columns of the corpus.
+    Every video was counted once, by the same definition of a view, and no two pictures look alike. `columns` replaces
+    or adds columns of the corpus.
     """
     import numpy as np
     import pandas as pd
@@ -108,12 +112,12 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
         corpus["views"] = np.exp(corpus.target + Growth().log_share(corpus.age_hours))
         corpus["part"] = pairs.split_by_time(corpus)
         corpus["fold"] = pairs.split_by_channel(corpus)
-        found = pairs.pair_up(corpus, 30.0)
+        pair_table = pairs.pair_up(corpus, 30.0)
         as_of = corpus.observed_at.max().isoformat()
         info = {"image_encoder": "i", "title_encoder": "t", "age_exponent": 0.0, "inputs": str(seed), "as_of": as_of}
         store = ReleaseStore(tmp_path_factory.mktemp("pairs"))
         snapshot = Snapshot(images, titles, random.random((n, 6)).astype(np.float32))
-        release = store.publish("pairs", "all", pairs._writer(corpus, found, snapshot), info)
-        return Dataset(release, corpus, found, images, titles, snapshot.sub_scores)
+        release = store.publish("pairs", "all", pairs._writer(corpus, pair_table, snapshot), info)
+        return Dataset(release, corpus, pair_table, images, titles, snapshot.sub_scores)
 
     return make

@@ -1,4 +1,7 @@
-"""A catalogue of two channels: the views of one follow a taste for blue, the other has too few videos for an adapter."""
+"""A catalogue of two channels. The viewers of one channel prefer blue.
+
+The other channel has too few videos for an adapter.
+"""
 
 import csv
 import io
@@ -26,7 +29,10 @@ def picture(draw: Callable[..., bytes], seed: int, tint: str) -> bytes:
 
 
 def write_catalogue(folder: Path, draw: Callable[..., bytes]) -> None:
-    """Write 61 videos of the channel with the taste, one of them a minute too short, and three of the other channel."""
+    """Write 61 videos of the channel with the taste for blue, and three of the other channel.
+
+    One of the 61 lasts only 30 s, so it may be a Short.
+    """
     random = np.random.default_rng(0)
     start = datetime(2026, 6, 1, tzinfo=UTC)
     rows: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Labs with a served model that gives every picture the same score, so that only an adapter can tell pictures apart."""
+"""Labs that serve a model with the same score for every picture. Only a channel adapter can tell pictures apart."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,10 @@ def catalogue_folder(tmp_path_factory: pytest.TempPathFactory, drawn: Callable[.
 
 @pytest.fixture(scope="module")
 def serve(drawn: Callable[..., bytes]) -> Callable[..., Release]:
-    """Publishes and serves a model whose inputs are standardised and whose scores are all 0."""
+    """A function that publishes and serves a model.
+
+    The model standardises its inputs and gives every picture the score 0.
+    """
     import torch
 
     images, titles = BuiltinEncoder(), title_encoder("minilm")
@@ -62,13 +65,13 @@ def lab(open_lab: Callable[..., Lab], serve: Callable[..., Release]) -> Lab:
 
 @pytest.fixture(scope="module")
 def added(lab: Lab, catalogue_folder: Path) -> AddedChannel:
-    """The channel with the taste, added to the shared lab."""
+    """The result of adding the channel with the taste for blue to the shared lab."""
     return add_channel(lab, TASTE, catalogue_folder)
 
 
 @pytest.fixture
 def own_lab(open_lab: Callable[..., Lab], serve: Callable[..., Release], catalogue_folder: Path) -> Lab:
-    """A lab of this test alone, with both channels added."""
+    """A lab for one test, to which both channels were added."""
     lab = open_lab()
     serve(lab)
     for name in (TASTE, FEW):

@@ -1,4 +1,4 @@
-"""Tests of adding a channel: which videos count, what is learnt, and when videos are imported or collected."""
+"""Tests of adding a channel: which videos count, what the adapter learns, and when videos are imported or collected."""
 
 import dataclasses
 import re
@@ -43,7 +43,7 @@ def test_an_adapter_learns_the_taste_of_a_channel_and_its_evaluation_shows_it(ad
     assert fitted.check.unadapted == 0.5
     assert fitted.check.adapted > 0.65
     assert fitted.check.gained > 0.1
-    # Twelve newest videos are few, so the interval may include 0.
+    # The evaluation has only the twelve newest videos, so its interval may include 0.
     start = "It helps: AUC 0." if fitted.check.low > 0 else "It seems to help, but that may be chance: AUC 0."
     assert fitted.check.summary.startswith(start)
     assert str(fitted.newest).startswith("2026-07-31")
@@ -67,7 +67,7 @@ def test_possible_shorts_and_videos_counted_before_publication_are_left_out(
         for video_id, values in changes.items():
             connection.execute(update(videos).where(videos.c.video_id == video_id).values(**values))
     _, left_out = read_channel_videos(lab, TASTE_ID, model)
-    assert left_out["up to 180 s and of unknown shape (may be a Short)"] == 2  # the catalogue has one of 30 s already
+    assert left_out["up to 180 s and of unknown shape (may be a Short)"] == 2  # One of them is the video of 30 s.
     assert left_out["counted before it was published"] == 1
 
 
@@ -101,7 +101,8 @@ def test_only_the_videos_of_the_added_channel_are_encoded(
 ) -> None:
     lab = open_lab()
     serve(lab)
-    assert add_channel(lab, FEW, catalogue_folder).encoded == 6  # three pictures and three titles, of 64 videos
+    # The catalogue has 64 videos, but only the three pictures and three titles of this channel are encoded.
+    assert add_channel(lab, FEW, catalogue_folder).encoded == 6
 
 
 def test_a_channel_with_too_few_videos_is_listed_with_their_number_and_not_adapted(
@@ -216,10 +217,10 @@ def test_a_video_that_is_deleted_while_its_adapter_is_fitted_is_left_out(
     own_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_and_delete(lab: Lab, channel_id: str, model: Release) -> Any:
-        found, left_out = read_channel_videos(lab, channel_id, model)
+        channel_videos, left_out = read_channel_videos(lab, channel_id, model)
         with lab.engine.begin() as connection:
-            connection.execute(delete(videos).where(videos.c.video_id == found.video_id[0]))
-        return found, left_out
+            connection.execute(delete(videos).where(videos.c.video_id == channel_videos.video_id[0]))
+        return channel_videos, left_out
 
     monkeypatch.setattr(adapter, read_channel_videos.__name__, read_and_delete)
     model = own_lab.releases.serving.current(MODEL, ALL)

@@ -1,4 +1,4 @@
-"""Tests of added adapters after they were added: new models, deleted videos, removal and damage."""
+"""Tests of channel adapters after they were added: a new model, deleted videos, removal and damage."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def served_model(lab: Lab) -> Release:
 
 
 def video_ids(lab: Lab) -> list[str]:
-    """The ids of the videos in the served adapter of the channel with the taste."""
+    """Return the ids of the videos in the served adapter of the channel with the taste for blue."""
     release = lab.releases.serving.current(ADAPTER, TASTE_ID)
     assert release is not None
     ids: list[str] = json.loads((release.path / "videos.json").read_text())
@@ -107,7 +107,7 @@ def test_an_adapter_loses_its_deleted_videos_and_a_deleted_channel_loses_its_ada
     assert TASTE_ID in refit_channel_adapters(own_lab).fitted
     assert len(video_ids(own_lab)) == 10
     assert not set(video_ids(own_lab)) & set(deleted)
-    assert len(own_lab.releases.all(ADAPTER, TASTE_ID)) == 1  # no older release keeps the deleted videos
+    assert len(own_lab.releases.all(ADAPTER, TASTE_ID)) == 1  # No older release keeps the deleted videos.
     with own_lab.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.channel_id == TASTE_ID))
     refit_channel_adapters(own_lab)

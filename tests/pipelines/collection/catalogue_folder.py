@@ -29,7 +29,7 @@ GOOD = {
 
 
 class CatalogueFolder:
-    """The folder of a catalogue."""
+    """A catalogue's folder, to which a test adds rows and images."""
 
     def __init__(self, folder: Path, draw: Draw) -> None:
         self.folder = folder
@@ -38,7 +38,10 @@ class CatalogueFolder:
         (folder / "images").mkdir(parents=True)
 
     def add(self, video_id: str, image: bytes | None = None, name: str | None = None, **cells: str) -> int:
-        """Add a row, and its image unless that is `b"none"`; return its line if no cell before has a line break."""
+        """Add a row and its image. With `b"none"` as `image`, add no image.
+
+        Return the number of the row's line. The number is right only if no earlier cell contains a line break.
+        """
         name = name or f"images/{video_id}.jpg"
         if image != b"none":
             (self.folder / name).write_bytes(self._draw(len(self._rows)) if image is None else image)
@@ -54,7 +57,7 @@ class CatalogueFolder:
         return out.getvalue()
 
     def write(self, text: str | bytes | None = None) -> None:
-        """Write `videos.csv`, by default with the rows."""
+        """Write `text`, by default the rows as CSV, to `videos.csv`."""
         text = self.text() if text is None else text
         (self.folder / "videos.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
 
@@ -64,7 +67,7 @@ class CatalogueFolder:
 
 
 def values(lab: Lab, column: Any) -> dict[str, Any]:
-    """Return the value of the column for each video, by id."""
+    """Return the value of `column` for each video id."""
     with lab.engine.connect() as connection:
         statement = select(videos.c.video_id, column).select_from(videos.join(video_stats))
         return dict(connection.execute(statement.order_by(videos.c.video_id)).all())

@@ -1,4 +1,4 @@
-"""Labs and catalogues from which the tests of collecting start."""
+"""Fixtures with the labs and catalogues from which the collection tests start."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def collected_lab(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue) -> Lab:
-    """A lab with the videos of tech and no pictures; the emulator that it was collected from has ended."""
+    """A lab with the videos of the niche tech and no pictures. The emulator that it was collected from has ended."""
     opened = open_lab()
     with Emulator(catalogue) as emulator:
         collect(at(opened, emulator), "tech")
@@ -36,7 +36,7 @@ def module_lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def emptied_lab(module_lab: Lab) -> Lab:
-    """A lab that the tests of a module share, emptied for each of them."""
+    """A lab that the tests of a module share. It is emptied before each test."""
     with module_lab.engine.begin() as connection:
         for table in (thumbnail_versions, thumbnails, video_stats, videos, channels):
             connection.execute(table.delete())
@@ -45,7 +45,7 @@ def emptied_lab(module_lab: Lab) -> Lab:
 
 @pytest.fixture(scope="session")
 def tech() -> SyntheticCatalogue:
-    """700 videos of all niches, a hundred of them of tech."""
+    """A catalogue of 700 videos in all niches. The niche tech has a hundred of them."""
     return synthetic_catalogue(videos=700)
 
 

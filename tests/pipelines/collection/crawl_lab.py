@@ -1,4 +1,4 @@
-"""The outcomes and the least cost of a crawl."""
+"""Helpers that read the outcomes of a crawl and compute its least possible cost."""
 
 from typing import Any
 
@@ -9,12 +9,15 @@ from thumblab_pipelines.lab import Lab
 
 
 def outcomes(lab: Lab) -> dict[str, str | None]:
-    """Return the stored outcome of each video, None if it was not examined yet."""
+    """Return the stored outcome of each video. It is None for a video that was not examined yet."""
     with lab.engine.connect() as connection:
         return dict(connection.execute(select(crawl_videos.c.video_id, crawl_videos.c.outcome)).all())
 
 
 def least_units(catalogue: Any, niche: str) -> int:
-    """Return the least units that a crawl can cost: a call for 50 channels, 50 uploads of a channel, or 50 videos."""
+    """Return the fewest units of quota that a crawl can cost.
+
+    A call costs one unit. It reads up to 50 channels, 50 uploads of one channel, or 50 videos.
+    """
     sizes = [len(channel.videos) for channel in catalogue.channels.values() if channel.niche == niche]
     return -(-len(sizes) // 50) + sum(-(-size // 50) for size in sizes) + -(-sum(sizes) // 50)

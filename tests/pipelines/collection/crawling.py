@@ -1,4 +1,4 @@
-"""The crawl that a test runs in a process of its own, as an asset would run it."""
+"""A crawl that a test runs in its own process, in the same way as the asset runs it."""
 
 import os
 import signal
@@ -12,11 +12,14 @@ IMPORTS = [
     "thumblab_pipelines.collection.crawl",
     "thumblab_pipelines.lab",
 ]
-"""The modules that take most of the time to import before the first call."""
+"""The modules whose imports take most of the time before the first call."""
 
 
 def crawl_all(environment: dict[str, str], stderr_path: str, niches: list[str]) -> None:
-    """Crawl the niches one after the other, with these environment variables; stderr is appended to the file."""
+    """Crawl the niches one after the other with these environment variables.
+
+    Append stderr to the file `stderr_path`.
+    """
     # A shell starts background jobs with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     descriptor = os.open(stderr_path, os.O_WRONLY | os.O_APPEND)

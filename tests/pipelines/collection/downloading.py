@@ -1,4 +1,4 @@
-"""Steps and queries of the tests that download thumbnails."""
+"""Helpers for the tests that download thumbnails."""
 
 import io
 from datetime import timedelta
@@ -18,7 +18,10 @@ SIZES = ("maxresdefault", "sddefault", "hqdefault", "mqdefault", "default")
 
 
 def move(lab: Lab, emulator: Emulator, sizes: tuple[str, ...] = SIZES, **settings: Any) -> Lab:
-    """Return the lab with its settings and the thumbnail URLs of its videos aimed at this emulator."""
+    """Let the thumbnail URLs of the lab's videos point to this emulator.
+
+    Return the lab with settings for this emulator.
+    """
     with lab.engine.begin() as connection:
         for name in video_ids(lab):
             urls = [f"{emulator.endpoint}vi/{name}/{size}.jpg" for size in sizes]
@@ -28,7 +31,7 @@ def move(lab: Lab, emulator: Emulator, sizes: tuple[str, ...] = SIZES, **setting
 
 
 def later(lab: Lab, emulator: Emulator, **by: float) -> None:
-    """Let time pass, as if the niche was refreshed at the end of it."""
+    """Let time pass, and then mark all videos as refreshed."""
     emulator.advance(timedelta(**by))
     with lab.engine.begin() as connection:
         connection.execute(update(videos).values(refreshed_at=emulator.now))
@@ -46,14 +49,14 @@ def row_of(lab: Lab, name: str) -> Any:
 
 
 def encoded_anew(data: bytes, quality: int = 60) -> bytes:
-    """Return the picture as a JPEG of another quality."""
+    """Return the picture, encoded again as a JPEG of the given quality."""
     out = io.BytesIO()
     Image.open(io.BytesIO(data)).save(out, "JPEG", quality=quality)
     return out.getvalue()
 
 
 def asked(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which the emulator adds each path that it is asked for."""
+    """Return a list to which the emulator adds the path of each request."""
     paths: list[str] = []
     real = emulator.respond
 

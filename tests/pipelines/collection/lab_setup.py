@@ -1,4 +1,4 @@
-"""Labs aimed at the emulator, and the videos that a lab has."""
+"""Helpers that connect a lab to the emulator and list the lab's videos."""
 
 import dataclasses
 from typing import Any
@@ -14,12 +14,12 @@ SECRET = "AIzaSecretOfTheTests"
 
 
 def at(lab: Lab, emulator: Emulator, **changes: Any) -> Lab:
-    """Return the lab with its settings aimed at the emulator."""
+    """Return the lab with settings for this emulator."""
     chosen = {"youtube_endpoint": emulator.endpoint, "youtube_api_key": SECRET, "youtube_first_wait_s": 0.01} | changes
     return dataclasses.replace(lab, settings=Settings(**(lab.settings.model_dump(exclude_unset=True) | chosen)))
 
 
 def stored(lab: Lab) -> set[str]:
-    """Return the ids of the videos that the lab has."""
+    """Return the ids of the videos that are stored in the lab."""
     with lab.engine.connect() as connection:
         return set(connection.scalars(select(videos.c.video_id)))

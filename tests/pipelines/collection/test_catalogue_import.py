@@ -1,4 +1,4 @@
-"""Importing a catalogue: good rows go in, each bad row is named, and an import can be repeated."""
+"""Tests of importing a catalogue. Good rows are imported, each bad row is named, and an import can be repeated."""
 
 import csv
 from datetime import UTC, datetime
@@ -91,7 +91,7 @@ FEBRUARY, MARCH = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=
 
 
 def seen(lab: Lab) -> tuple[Any, list[Any]]:
-    """Return the only thumbnail, and its versions, the earliest first."""
+    """Return the only thumbnail, and its versions from the earliest to the latest."""
     with lab.engine.connect() as connection:
         return (
             connection.execute(select(thumbnails)).one(),
@@ -117,7 +117,7 @@ def test_the_same_picture_observed_later_prolongs_its_version(lab: Lab, table: C
     table.read(lab)
     now, (version,) = seen(lab)
     assert (now.fetched_at, now.checked_at) == (version.first_seen, version.last_seen) == (FEBRUARY, MARCH)
-    table.write(table.text())  # the older table again
+    table.write(table.text())  # The older table is imported again.
     table.read(lab)
     assert seen(lab) == (now, [version])
 

@@ -1,4 +1,4 @@
-"""The pictures of a catalogue: only files inside its folder are read, and a bad one costs only its own row."""
+"""Tests of a catalogue's pictures. Only files inside its folder are read, and a bad picture costs only its own row."""
 
 import io
 import os
@@ -103,10 +103,10 @@ def test_a_device_a_pipe_or_a_huge_file_is_named_before_it_is_read(
 ) -> None:
     folder = table.folder
     with (folder / "huge.jpg").open("wb") as file:
-        file.truncate(2**40)  # more than any memory
+        file.truncate(2**40)  # The file is larger than any memory.
     os.mkfifo(folder / "pipe.jpg")
     (folder / "zero.jpg").symlink_to("/dev/zero")
-    monkeypatch.chdir(folder)  # the path of a socket must be short
+    monkeypatch.chdir(folder)  # The path of a socket must be short.
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket.jpg")
         for name in ("huge", "pipe", "zero", "socket"):
@@ -135,4 +135,4 @@ def test_memory_does_not_grow_with_the_number_of_large_pictures(lab: Lab, table:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 80 * 2**20, f"{peak / 2**20:.0f} MiB, where one picture has 24"
+    assert peak < 80 * 2**20, f"the peak is {peak / 2**20:.0f} MiB, although one picture has 24 MiB"

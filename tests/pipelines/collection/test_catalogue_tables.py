@@ -1,4 +1,4 @@
-"""The tables that people, pandas and spreadsheets write are read; a bad row or cell costs only its own row."""
+"""Tests of tables as people, pandas and spreadsheets write them. A bad row or cell costs only its own row."""
 
 import os
 from datetime import UTC
@@ -158,7 +158,7 @@ def test_an_optional_cell_without_a_value_costs_no_row(lab: Lab, table: Catalogu
     empty = {f"v{n}" for n in range(len(nothing))}
     assert values(lab, videos.c.duration_s) == dict.fromkeys(empty) | {"length": 300}
     assert all(values(lab, videos.c.tags)[name] == [] for name in empty)
-    assert values(lab, videos.c.title)["v1"] == "nan"  # a title may be this word
+    assert values(lab, videos.c.title)["v1"] == "nan"  # The word "nan" is a valid title.
 
 
 DATES = {

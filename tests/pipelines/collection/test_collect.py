@@ -1,4 +1,4 @@
-"""Collecting a niche from the emulator, with Google's own client."""
+"""Tests of collecting a niche from the emulator with Google's own client library."""
 
 import dataclasses
 import logging
@@ -70,7 +70,7 @@ def test_a_refresh_costs_few_calls_and_the_ledger_agrees_with_youtube(small: Any
 def test_a_day_of_all_niches_costs_at_most_60_units_and_15_searches(
     lab: Lab,
 ) -> None:
-    """There are many more channels and videos than a refresh can read, and none of them is known."""
+    """The catalogue has many more channels and videos than a refresh can read. At first, the lab knows none of them."""
     with Emulator(vast_catalogue(channels=210, videos=20_000)) as emulator:
         chosen = at(lab, emulator)
         for _ in range(2):
@@ -106,7 +106,9 @@ def test_a_category_without_a_chart_is_asked_again_after_a_month(lab: Lab, catal
             before = emulator.counts.calls.get("videos", 0)
             assert collect(chosen, "tech").trending_from == "search"
             asked.append(emulator.counts.calls["videos"] - before)
-    assert asked == [2, 1, 1, 2]  # the refused chart and the search results; then the search results alone
+    # Of two calls, one asks for the refused chart and one for the search results. A single call asks for the search
+    # results.
+    assert asked == [2, 1, 1, 2]
 
 
 def test_known_uploads_cost_no_unit_and_are_observed_again(lab: Lab, catalogue: SyntheticCatalogue) -> None:
@@ -212,14 +214,14 @@ def test_a_run_that_ends_with_the_quota_keeps_its_videos_and_continues_after_the
         with lab.engine.connect() as connection:
             kept = connection.execute(select(func.count()).select_from(videos)).scalar_one()
         assert first.new_videos == first.seen == kept == 5
-        # 20 November, 12:00 UTC, is 04:00 in California.
+        # The run is on 20 November at 12:00 UTC, which is 04:00 in California. The next midnight there is at 08:00 UTC.
         assert first.stopped is not None
         assert "2026-11-21 08:00 UTC" in first.stopped
         asked = sum(emulator.counts.calls.values())
         blocked = collect(chosen, "tech")
         assert blocked.stopped is not None
         assert "2026-11-21 08:00 UTC" in blocked.stopped
-        # The search has a quota of its own; no call is made for which no unit is left.
+        # One search may still be made, because searches have their own quota. No unit is left for any other call.
         assert sum(emulator.counts.calls.values()) - asked <= 1
         emulator.quota.limits["units"] = None
         emulator.advance(timedelta(hours=20))
@@ -234,7 +236,7 @@ def test_without_a_key_the_error_names_the_setting(lab: Lab) -> None:
 
 
 def refused(lab: Lab, caplog: pytest.LogCaptureFixture) -> YouTubeError:
-    """Return the error of a collection, after checking that neither its traceback nor the log shows the key."""
+    """Return the error of a collection. Check that neither its traceback nor the log shows the API key."""
     with caplog.at_level(logging.INFO), pytest.raises(YouTubeError) as caught:
         collect(lab, "tech")
     assert SECRET not in str(caught.getrepr(style="long", showlocals=False))
@@ -267,7 +269,7 @@ def test_an_unreachable_server_is_a_transient_error_that_does_not_show_the_key(
 def test_an_answer_that_is_not_youtubes_is_reported_with_its_status(
     lab: Lab, catalogue: SyntheticCatalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Emulator(catalogue) as emulator:  # its root answers 404 in another format than the API
+    with Emulator(catalogue) as emulator:  # Outside the API, the emulator's answer 404 has another format.
         error = refused(at(lab, emulator, youtube_endpoint=emulator.endpoint + "nowhere/"), caplog)
     assert error.trouble is Trouble.NOT_FOUND
     assert "404" in str(error)

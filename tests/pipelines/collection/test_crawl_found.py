@@ -1,4 +1,7 @@
-"""The crawl finds every video at the least cost, and can be stopped by the quota or an error and continued."""
+"""Tests that the crawl finds every video at the least cost.
+
+The quota or an error may stop a run, and the next run continues.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -59,7 +62,7 @@ def test_a_second_crawl_costs_nothing_and_after_a_week_only_new_videos(lab: Lab,
 
 
 class _WithMoreVideos(Edited):
-    """The same catalogue with more videos, whose pictures are not needed."""
+    """A copy of a catalogue with more videos. The tests need no pictures of the added videos."""
 
     def __init__(self, source: Any, more: list[CatalogueVideo], at: Any) -> None:
         super(Edited, self).__init__([*source.videos.values(), *more], at)
@@ -90,7 +93,7 @@ def test_a_crawl_of_several_days_stops_with_the_quota_and_ends_with_the_same_vid
             emulator.advance(timedelta(days=1))
     assert 2 < len(days) < 8
     assert days[-1].stopped is None
-    # Later days leave out only the videos that have become too old meanwhile.
+    # The crawl of several days lacks only the videos that became too old in the meantime.
     assert {name: whole[name] for name in outcomes(other)} == outcomes(other)
     assert len(outcomes(other)) > 0.9 * len(whole)
     assert emulator.counts.spent["units"] <= at_once + 2
@@ -115,13 +118,13 @@ def test_a_refused_page_token_begins_the_walk_anew(lab: Lab) -> None:
     assert crawled.stopped is None
     assert crawled.counted.channels_excluded == {}
     assert listed > 100
-    assert pages == -(-listed // 50) + 2  # the refused call, and the first page again
+    assert pages == -(-listed // 50) + 2  # The two extra calls are the refused one and the first page again.
 
 
 def test_a_page_that_is_always_refused_ends_the_walk(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=7, videos=1_400)) as emulator:
         chosen = at(lab, emulator, crawl_channels=1, crawl_threads=1)
-        # Only the first page is answered; every later call is refused, also the first of a walk that begins anew.
+        # Only the first page is answered. Every later call is refused, even the first call of a new walk.
         emulator.inject(faults.refusal(400, "invalidPageToken"), endpoint="playlistItems", times=None, after=1)
         crawled = crawl(chosen, "tech")
         assert emulator.counts.calls["playlistItems"] < 10
@@ -155,7 +158,7 @@ def test_each_week_is_searched_once(lab: Lab, tech: SyntheticCatalogue) -> None:
         first = crawl(at(lab, emulator), "tech")
         emulator.advance(timedelta(days=1))
         second = crawl(at(lab, emulator), "tech")
-    assert first.counted.channels == 5  # 215 are wanted; four searches in a row found no other
+    assert first.counted.channels == 5  # The crawl wants 215, but four searches in a row found no other channel.
     assert 5 <= first.quota.spent["searches"] <= 8
     assert second.quota.spent["searches"] == 0
     with lab.engine.connect() as connection:

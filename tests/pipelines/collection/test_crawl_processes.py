@@ -1,4 +1,4 @@
-"""A crawl can be killed at any moment, and several processes can share it."""
+"""Tests that a crawl survives kills at any moment, and that several processes can share a crawl."""
 
 import multiprocessing
 import os
@@ -26,10 +26,10 @@ PROCESSES.set_forkserver_preload(crawling.IMPORTS)
 
 
 class Crawling:
-    """The crawl of every niche in a process of its own, as the asset runs it, which can be killed.
+    """A process that crawls every niche as the asset does, and that a test can kill.
 
-    The process is forked from one that has only imported what a crawl needs, because eleven processes would take longer
-    to import it than to crawl.
+    The process is forked from a process that has already imported the modules of a crawl. Otherwise the imports in
+    eleven processes would take longer than the crawls.
     """
 
     def __init__(self, lab: Lab, emulator: Emulator, channels: int, folder: Path) -> None:
@@ -57,7 +57,7 @@ class Crawling:
         os.kill(self._process.pid, number)
 
     def ended(self, seconds: float = 120) -> int:
-        """Wait for the end of the process; return its exit status."""
+        """Wait until the process ends, and return its exit status."""
         self._process.join(seconds)
         assert self._process.exitcode is not None, f"it is still running: {self.stderr}"
         return self._process.exitcode
@@ -80,7 +80,7 @@ def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
     with Emulator(vast, key=SECRET) as emulator:
         for kill in range(10):
             process = Crawling(other, emulator, 10, tmp_path)
-            # About a tenth of the work each.
+            # Each process does about a tenth of the work before it is killed.
             enough = undisturbed * (kill + luck.random()) / 10.5
             while emulator.counts.spent["units"] < enough and process.running:
                 time.sleep(0.005)
@@ -91,7 +91,7 @@ def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
         units = emulator.counts.spent["units"]
         counted = Ledger.of(other.engine, other.settings).balances(emulator.now)[0].spent
     assert outcomes(other) == expected
-    # At most eight calls are under way at a kill.
+    # At most eight calls are under way at a kill. A later process makes them again.
     assert undisturbed <= units <= undisturbed + 10 * 8
     assert units <= counted <= units + 10 * 8
     with other.engine.connect() as connection:
@@ -125,5 +125,5 @@ def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path
     engine.dispose()
     assert waiting == 0
     assert looked_at > 4_000
-    # In each niche, either process may end with a batch that is not full, and both may ask for the channels.
+    # In each niche, both processes may ask for the channels. Each may also end with a batch that is not full.
     assert units <= looked_at / 50 + 35 * (6_000 / 35 / 50 + 1) + 4 * len(NICHES)

@@ -1,4 +1,7 @@
-"""Each rule of the crawl leaves out what it is for, and the reason is counted."""
+"""Tests of the crawl's rules.
+
+Each rule leaves out the videos or channels that it is meant for, and the reason is counted.
+"""
 
 import dataclasses
 from collections import Counter
@@ -44,7 +47,7 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
 
     def change(video: CatalogueVideo) -> CatalogueVideo:
         facts = {k: v for k, v in changes.get(video.video_id, {}).items() if k != "why"}
-        if video.channel_id == quiet:  # at most nine in the last 90 days
+        if video.channel_id == quiet:  # This channel gets fewer than 10 videos in the last 90 days.
             facts["published_at"] = tech.observed_at - timedelta(days=100 + len(video.title))
         if video.channel_id == small:
             facts["views"] = 3
@@ -52,7 +55,7 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
 
     with Emulator(Edited(tech, change)) as emulator:
         chosen = at(lab, emulator, crawl_days=400)
-        assert add_channels(chosen, "tech", [quiet]).new == 1  # searches find only channels with recent videos
+        assert add_channels(chosen, "tech", [quiet]).new == 1  # Searches find only channels with recent videos.
         crawled = crawl(chosen, "tech")
     assert {name: outcomes(lab)[name] for name in changes} == {name: c["why"] for name, c in changes.items()}
     assert crawled.counted.channels_excluded == {
@@ -61,7 +64,7 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
     }
     counted = Counter(outcomes(lab).values())
     assert crawled.counted.videos == dict(counted)
-    # Videos that are left out are not stored. Outliers are, because the library wants the winners.
+    # Videos that are left out are not stored. Outliers are stored, because the library needs the winners.
     assert stored(lab) == {name for name, outcome in outcomes(lab).items() if outcome in (KEPT, OUTLIER)}
     with lab.engine.connect() as connection:
         assert not set(connection.scalars(select(videos.c.channel_id).distinct())) & {small, quiet}
@@ -113,7 +116,7 @@ def test_removed_and_private_videos_and_closed_channels_are_left_out(lab: Lab, t
         chosen = at(lab, emulator, crawl_channels=6)
         crawl(dataclasses.replace(chosen, settings=chosen.settings.model_copy(update={"quota_units": 0})), "tech")
         hidden = [v.video_id for v in tech_videos if v.channel_id != closed][:2]
-        emulator.make_private(hidden[0])  # listed without a date, so the crawl does not list it
+        emulator.make_private(hidden[0])  # YouTube lists a private video without a date, so the crawl leaves it out.
         emulator.remove(hidden[1])
         emulator.close_channel(closed)
         crawled = crawl(chosen, "tech")

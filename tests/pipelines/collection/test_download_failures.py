@@ -1,4 +1,4 @@
-"""Failures of hosts, network and disk cost as few pictures as possible."""
+"""Tests that failures of hosts, network and disk cost as few pictures as possible."""
 
 import os
 import time

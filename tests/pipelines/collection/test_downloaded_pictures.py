@@ -1,4 +1,4 @@
-"""Every video gets the best picture that exists, stored once."""
+"""Tests that every video gets the best picture that exists, and that each picture is stored once."""
 
 import io
 import os
@@ -52,7 +52,7 @@ def test_the_best_size_is_taken_that_does_not_answer_404(lab: Lab, catalogue: Sy
         assert row.url.endswith("/sddefault.jpg")
         assert (row.width, row.height) == (640, 360)
         with Image.open(io.BytesIO(lab.images.get(row.sha256))) as stored:
-            assert stored.size == (640, 480)  # stored as the server sent it
+            assert stored.size == (640, 480)  # The file is stored as the server sent it.
 
 
 def test_the_placeholder_is_no_picture_even_with_status_200(
@@ -70,7 +70,7 @@ def test_the_placeholder_is_no_picture_even_with_status_200(
         downloaded = download_thumbnails(lab, "tech")
     assert downloaded.unreadable == 0
     assert row_of(lab, first).url.endswith("/sddefault.jpg")
-    assert row_of(lab, last).url.endswith("/default.jpg")  # the smallest real size has the same dimensions
+    assert row_of(lab, last).url.endswith("/default.jpg")  # The smallest real size has the placeholder's dimensions.
 
 
 def test_a_missing_picture_is_recorded_and_asked_for_again_only_after_the_interval(

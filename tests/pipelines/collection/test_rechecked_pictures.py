@@ -1,4 +1,4 @@
-"""Known pictures are checked again when they are due, and a changed one is a new version."""
+"""Tests that known pictures are checked again when they are due. A changed picture becomes a new version."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -120,7 +120,7 @@ def test_a_picture_that_was_only_encoded_anew_is_not_a_change(lab: Lab, catalogu
         now, counts = emulator.now, emulator.counts
         later(lab, emulator, days=8)
         download_thumbnails(lab, "tech")
-        assert emulator.counts.images == counts.images  # the new ETag is known
+        assert emulator.counts.images == counts.images  # The lab has stored the new ETag.
     assert (downloaded.changed, downloaded.unchanged) == (0, len(rows(lab)))
     new = row_of(lab, name)
     assert (new.sha256, new.fetched_at) == (old.sha256, old.fetched_at)
@@ -171,7 +171,7 @@ def test_young_videos_are_checked_daily_and_others_weekly(lab: Lab, catalogue: S
             connection.execute(recent.values(published_at=emulator.now - timedelta(days=1)))
         download_thumbnails(lab, "tech")
         assert download_thumbnails(lab, "tech").rechecked == 0
-        later(lab, emulator, hours=23)  # a daily run may start a little early
+        later(lab, emulator, hours=23)  # A daily run may start a little early.
         assert download_thumbnails(lab, "tech").rechecked == 1
         later(lab, emulator, days=5)
         assert download_thumbnails(lab, "tech").rechecked == 1
@@ -179,7 +179,7 @@ def test_young_videos_are_checked_daily_and_others_weekly(lab: Lab, catalogue: S
         assert download_thumbnails(lab, "tech").rechecked == 1 + len(others)
         monthly = move(lab, emulator, thumbnail_recheck_days=30.0)
         later(lab, emulator, days=20)
-        assert download_thumbnails(monthly, "tech").rechecked == 0  # no video is young any more
+        assert download_thumbnails(monthly, "tech").rechecked == 0  # No video is young any more.
 
 
 def test_a_run_checks_a_limited_number_the_longest_unchecked_first(lab: Lab, catalogue: SyntheticCatalogue) -> None:
@@ -188,7 +188,7 @@ def test_a_run_checks_a_limited_number_the_longest_unchecked_first(lab: Lab, cat
         download_thumbnails(lab, "tech")
         checked: list[set[str]] = []
         for _ in range(3):
-            later(lab, emulator, days=8)  # all are due again
+            later(lab, emulator, days=8)  # All pictures are due again.
             assert download_thumbnails(lab, "tech").rechecked == 7
             checked.append({row.video_id for row in rows(lab) if row.checked_at == emulator.now})
     assert len(set().union(*checked)) == min(21, len(rows(lab)))

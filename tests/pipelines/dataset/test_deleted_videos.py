@@ -1,4 +1,7 @@
-"""Promises about deleted videos: deleting one stops no training, and no pairs release names it after retention."""
+"""Tests of deleted videos.
+
+Deleting a video stops no training, and after retention no release of pairs names the video.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -50,7 +53,7 @@ def imported(
 def lab(imported: Lab, copied_database: Callable[[str], str], open_lab: Callable[..., Lab], tmp_path: Path) -> Lab:
     from pydantic import SecretStr
 
-    imported.engine.dispose()  # a database can only be copied without connections
+    imported.engine.dispose()  # PostgreSQL copies a database only while nobody is connected to it.
     assert imported.settings.database_url is not None
     database = SecretStr(copied_database(imported.settings.database_url.get_secret_value()))
     return open_lab(beside=imported, data_dir=tmp_path, database_url=database)
@@ -61,7 +64,7 @@ def videos_of(release: Release) -> pd.DataFrame:
 
 
 def delete_one(lab: Lab, part: str) -> str:
-    """Delete the first video of that part of the newest pairs that is still in the lab, and return its id."""
+    """Delete the first video of `part` in the newest pairs that the lab still has, and return its id."""
     newest = lab.releases.latest(PAIRS, ALL)
     assert newest is not None
     with lab.engine.begin() as connection:
@@ -73,19 +76,19 @@ def delete_one(lab: Lab, part: str) -> str:
 
 
 def named_by(lab: Lab, *video_ids: str) -> Iterator[Path]:
-    """Yield the files of pairs releases that contain one of the ids."""
+    """Yield each file of a pairs release that contains one of the ids."""
     for path in (lab.releases.root / PAIRS).rglob("*"):
         if path.is_file() and any(video_id.encode() in path.read_bytes() for video_id in video_ids):
             yield path
 
 
 def trained_on(lab: Lab, pairs: Release) -> Release:
-    """Publish an empty model release that names the pairs as those it was trained on."""
+    """Publish an empty model release that records `pairs` as its training pairs."""
     return lab.releases.publish(MODEL, ALL, lambda _: None, {"pairs_release": pairs.release_id})
 
 
 def count_again(lab: Lab) -> None:
-    """Change every count of views, so that the next pairs differ from the last."""
+    """Change every view count, so that the next release of pairs differs from the last one."""
     with lab.engine.begin() as connection:
         connection.execute(update(video_stats).values(view_count=video_stats.c.view_count + 1))
 
@@ -106,7 +109,7 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
     assert decision.comparison is not None
     assert "; 4 videos of these pairs have been deleted since they were made" in decision.reason
 
-    # After retention no pairs release names them, and the models still find their pairs.
+    # After retention, no pairs release names the deleted videos. The models still find their training pairs.
     assert list(named_by(lab, *gone))
     assert clean_pairs(lab) == 1
     assert list(named_by(lab, *gone)) == []
@@ -124,9 +127,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
 
 def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     build_pairs(lab)
-    monkeypatch.setattr(
-        ProcessGroup, "broadcast", lambda self, value: value + 1
-    )  # as if the main process had read other pairs
+    # To this process, the main process seems to have read other pairs.
+    monkeypatch.setattr(ProcessGroup, "broadcast", lambda self, value: value + 1)
     with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
         build_model(lab, QUICK)
     with pytest.raises(LabError, match="the main process published no model"):
@@ -139,7 +141,7 @@ def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: L
     for _ in range(3):
         count_again(lab)
         newest = build_pairs(lab).release
-    assert named_pairs(lab, own.release_id) == own, "two releases are kept, and this one is older than three others"
+    assert named_pairs(lab, own.release_id) == own, "only two releases are kept, and the champion's pairs in addition"
 
     gone = delete_one(lab, TRAIN)
     clean_pairs(lab)
@@ -150,7 +152,7 @@ def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: L
     assert latest is not None
     assert latest.info["succeeds"] == [newest.release_id]
 
-    # A successor can be replaced by another one, and is deleted when it is no longer needed.
+    # A successor can be replaced by another one. It is deleted when no model needs it any more.
     again = delete_one(lab, TRAIN)
     clean_pairs(lab)
     assert list(named_by(lab, gone, again)) == []
@@ -174,7 +176,7 @@ def test_pictures_that_are_replaced_or_encoded_again_do_not_change_existing_pair
     np.testing.assert_array_equal(after.images, before.images)
     np.testing.assert_array_equal(after.titles, before.titles)
     assert not build_pairs(lab).reused, "new vectors make new pairs"
-    # The vectors for another model are read from the database, which lacks one of them now.
+    # `with_vectors_of` reads the vectors for another model from the database, where one of them is now missing.
     assert with_vectors_of(lab, before, release)[1].sum() == len(before.videos) - 1
 
 
@@ -277,7 +279,8 @@ def test_needed_pairs_get_a_successor_once_a_day_and_others_are_deleted_at_once(
     assert successor is not None
     delete_one(lab, TRAIN)
     assert clean_pairs(lab, rest=day) == 0
-    set_created_at(successor, datetime.now(UTC) + timedelta(days=400))  # written while the clock was ahead
+    # The successor seems to have been written while the clock was ahead.
+    set_created_at(successor, datetime.now(UTC) + timedelta(days=400))
     assert clean_pairs(lab, rest=day) == 1
     delete_one(lab, TRAIN)
     assert clean_pairs(lab, successors=False) == 1

@@ -1,4 +1,4 @@
-"""Promises of the training pairs: only comparable videos are paired, and parts and folds do not overlap."""
+"""Tests of the training pairs. Only comparable videos are paired, and neither parts nor folds overlap."""
 
 from collections.abc import Callable
 from itertools import combinations
@@ -44,27 +44,27 @@ sizes_of = st.lists(st.integers(1, 25), min_size=1, max_size=5)
 @given(sizes_of, st.integers(0, 1_000), st.sampled_from([1.0, 30.0]))
 def test_a_pair_is_of_one_channel_near_in_time_and_won_by_views(sizes: list[int], seed: int, days: float) -> None:
     corpus = corpus_of(sizes, seed)
-    found = pairing.pair_up(corpus, days)
-    winner, loser = corpus.loc[found.winner].reset_index(), corpus.loc[found.loser].reset_index()
+    paired = pairing.pair_up(corpus, days)
+    winner, loser = corpus.loc[paired.winner].reset_index(), corpus.loc[paired.loser].reset_index()
     assert (winner.channel_id == loser.channel_id).all()
-    assert (winner.channel_id == found.channel_id).all()
+    assert (winner.channel_id == paired.channel_id).all()
     assert ((winner.published_at - loser.published_at).abs() <= pd.Timedelta(days=days, seconds=1)).all()
     assert (winner.target > loser.target).all()
-    np.testing.assert_allclose(found.margin.astype(float), 1 - np.exp(loser.target - winner.target), atol=1e-12)
-    unmixed = found.part != "mixed"
-    assert (winner.part[unmixed] == found.part[unmixed]).all()
-    assert (loser.part[unmixed] == found.part[unmixed]).all()
+    np.testing.assert_allclose(paired.margin.astype(float), 1 - np.exp(loser.target - winner.target), atol=1e-12)
+    unmixed = paired.part != "mixed"
+    assert (winner.part[unmixed] == paired.part[unmixed]).all()
+    assert (loser.part[unmixed] == paired.part[unmixed]).all()
     assert (winner.part[~unmixed] != loser.part[~unmixed]).all()
-    assert len({frozenset(rows) for rows in zip(found.winner, found.loser, strict=True)}) == len(found)
+    assert len({frozenset(rows) for rows in zip(paired.winner, paired.loser, strict=True)}) == len(paired)
 
 
 @given(st.lists(st.integers(0, 60), max_size=40), st.sampled_from([0.0, 1.0, 7.5, 100.0]))
 def test_exactly_the_pairs_near_in_time_are_found_each_once(moments: list[int], within: float) -> None:
     first, second = pairing.near_in_time(np.array(moments, np.int64), within)
-    found = [frozenset(rows) for rows in zip(first.tolist(), second.tolist(), strict=True)]
-    assert len(set(found)) == len(found)
+    paired = [frozenset(rows) for rows in zip(first.tolist(), second.tolist(), strict=True)]
+    assert len(set(paired)) == len(paired)
     near = (c for c in combinations(range(len(moments)), 2) if abs(moments[c[0]] - moments[c[1]]) <= within)
-    assert set(found) == {frozenset(rows) for rows in near}
+    assert set(paired) == {frozenset(rows) for rows in near}
     assert all(moments[earlier] <= moments[later] for earlier, later in zip(first, second, strict=True))
 
 
@@ -77,25 +77,25 @@ def test_all_near_and_unequal_pairs_of_a_small_channel_are_kept() -> None:
         if corpus.target[a] > corpus.target[b]
         and abs((corpus.published_at[a] - corpus.published_at[b]).total_seconds()) <= 30 * 86_400
     }
-    found = pairing.pair_up(corpus, 30)
-    assert set(zip(found.winner, found.loser, strict=True)) == expected
+    paired = pairing.pair_up(corpus, 30)
+    assert set(zip(paired.winner, paired.loser, strict=True)) == expected
 
 
 def test_a_channel_with_many_pairs_gives_a_sample_that_is_always_the_same() -> None:
     corpus = corpus_of([120], spread_days=20)
-    found = pairing.pair_up(corpus, 30)
-    assert (found.part == TRAIN).sum() == 120 * pairing.TRAIN_PAIRS_PER_VIDEO
-    pd.testing.assert_frame_equal(found, pairing.pair_up(corpus, 30))
+    paired = pairing.pair_up(corpus, 30)
+    assert (paired.part == TRAIN).sum() == 120 * pairing.TRAIN_PAIRS_PER_VIDEO
+    pd.testing.assert_frame_equal(paired, pairing.pair_up(corpus, 30))
 
 
 def test_training_pairs_of_a_large_channel_are_limited_and_held_out_pairs_are_not() -> None:
     corpus = corpus_of([700, 30], spread_days=20)
     corpus["target"] = np.random.default_rng(0).standard_normal(len(corpus))
-    found = pairing.pair_up(corpus, 30)
-    train = found[found.part == TRAIN].channel_id.value_counts()
+    paired = pairing.pair_up(corpus, 30)
+    train = paired[paired.part == TRAIN].channel_id.value_counts()
     assert train.to_dict() == {"c0": pairing.TRAIN_PAIRS_PER_CHANNEL, "c1": 20 * 19 // 2}
     videos = (corpus[corpus.part == TEST].channel_id == "c0").sum()
-    assert ((found.part == TEST) & (found.channel_id == "c0")).sum() == videos * (videos - 1) // 2
+    assert ((paired.part == TEST) & (paired.channel_id == "c0")).sum() == videos * (videos - 1) // 2
 
 
 def test_a_pair_is_labelled_at_the_largest_common_age_or_by_age_corrected_views() -> None:
@@ -103,8 +103,8 @@ def test_a_pair_is_labelled_at_the_largest_common_age_or_by_age_corrected_views(
     corpus["target"] = np.log([400.0, 300.0, 200.0, 100.0])
     corpus["views_at_24"] = [10.0, 20.0, 30.0, np.nan]
     corpus["views_at_168"] = [80.0, 60.0, np.nan, np.nan]
-    found = pairing.pair_up(corpus, 30).set_index(["winner", "loser"])
-    assert {rows: (pair.label, round(pair.margin, 6)) for rows, pair in found.iterrows()} == {
+    paired = pairing.pair_up(corpus, 30).set_index(["winner", "loser"])
+    assert {rows: (pair.label, round(pair.margin, 6)) for rows, pair in paired.iterrows()} == {
         (0, 1): ("views at 168 h", 0.25),
         (2, 0): ("views at 24 h", round(2 / 3, 6)),
         (2, 1): ("views at 24 h", round(1 / 3, 6)),
@@ -118,8 +118,8 @@ def test_counts_by_two_definitions_of_a_view_are_never_paired() -> None:
     corpus = corpus_of([6], spread_days=3)
     corpus["target"] = np.arange(6.0)
     corpus["era"] = ["qualified"] * 3 + ["playback_start"] * 3
-    found = pairing.pair_up(corpus, 30)
-    assert {tuple(sorted(rows)) for rows in zip(found.winner, found.loser, strict=True)} == {
+    paired = pairing.pair_up(corpus, 30)
+    assert {tuple(sorted(rows)) for rows in zip(paired.winner, paired.loser, strict=True)} == {
         *((0, 1), (0, 2), (1, 2)),
         *((3, 4), (3, 5), (4, 5)),
     }
@@ -178,7 +178,7 @@ def test_pairs_are_published_again_only_after_a_change(encoded: Lab) -> None:
         connection.execute(text(f"{add} 10"))
     try:
         assert not pairs.build_pairs(encoded).reused
-    finally:  # other tests use the same lab
+    finally:  # Other tests use the same lab.
         with encoded.engine.begin() as connection:
             connection.execute(text(f"{add} -10"))
 
@@ -190,7 +190,7 @@ def test_the_dataset_contains_the_vectors_and_sub_scores_of_its_videos(encoded: 
     assert data.images.shape == (count, 768)
     assert data.titles.shape == (count, 384)
     np.testing.assert_allclose(np.linalg.norm(data.images, axis=1), 1, atol=1e-4)
-    title_match = data.sub_scores[:, 5]  # NaN for pictures without text
+    title_match = data.sub_scores[:, 5]  # The title match is NaN for pictures without text.
     assert np.isfinite(title_match).any()
     assert ((title_match >= 0) & (title_match <= 1) | np.isnan(title_match)).all()
     assert np.isfinite(data.sub_scores[:, :5]).all()
@@ -211,16 +211,16 @@ def test_views_at_fixed_ages_and_owner_figures_are_part_of_new_pairs(encoded: La
     try:
         built = pairs.build_pairs(encoded)
         videos = pd.read_parquet(built.release.path / "videos.parquet").set_index("video_id")
-        found = pd.read_parquet(built.release.path / "pairs.parquet")
+        paired = pd.read_parquet(built.release.path / "pairs.parquet")
         assert not built.reused
         assert all(check.passed for check in check_pairs(built.release))
         assert videos.views_at_24[known].tolist() == [100.0 + place for place in range(len(known))]
         assert videos.views_at_24.notna().sum() == videos.click_through_rate.notna().sum() == len(known)
         assert set(videos.click_through_rate[known]) == {0.04}
         assert set(videos.impressions[known]) == {500}
-        assert set(found[found.channel_id == first.channel_id[0]].label) == {"views at 24 h"}
-        assert built.release.info["labels"]["views at 24 h"] == (found.label == "views at 24 h").sum() > 0
-    finally:  # other tests use the same lab
+        assert set(paired[paired.channel_id == first.channel_id[0]].label) == {"views at 24 h"}
+        assert built.release.info["labels"]["views at 24 h"] == (paired.label == "views at 24 h").sum() > 0
+    finally:  # Other tests use the same lab.
         with encoded.engine.begin() as connection:
             connection.execute(text("DELETE FROM views_at_age"))
             connection.execute(text("DELETE FROM video_reach"))

@@ -1,4 +1,7 @@
-"""Promises of the age correction and of outliers: growth is fitted to views over time, else it is the typical one."""
+"""Tests of the age correction and of outliers.
+
+Growth is fitted to views over time. If too few videos have such views, the typical growth is used.
+"""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +12,10 @@ from thumblab_pipelines.dataset.outliers import training_outliers
 
 
 def grown(half_age: float, videos: int = 200, noise: float = 0.05, seed: int = 0) -> pd.DataFrame:
-    """Return videos of very different levels that grow by the law, each counted at some fixed ages and once later."""
+    """Return videos with very different view counts, which grow by the law of `Growth`.
+
+    Each video was counted at some of the fixed ages and once later.
+    """
     random = np.random.default_rng(seed)
     level = np.exp(random.normal(9, 2, videos))
     latest_age = random.uniform(200, 3_000, videos)
@@ -68,7 +74,8 @@ def test_the_age_exponent_is_clipped_to_between_0_and_1() -> None:
 
 def test_outliers_are_found_in_the_training_part_only() -> None:
     target = np.random.default_rng(0).normal(10, 1, 40)
-    target[[3, 25]] = 20.0  # large enough that the plain standard deviation of 20 videos would hide the next one
+    # With these outliers, the plain standard deviation of 20 videos would hide the next outlier.
+    target[[3, 25]] = 20.0
     target[4] = 15.0
     corpus = pd.DataFrame({"channel_id": "c", "target": target, "part": ["train"] * 20 + ["test"] * 20})
     assert np.flatnonzero(training_outliers(corpus)).tolist() == [3, 4]

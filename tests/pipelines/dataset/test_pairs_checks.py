@@ -1,4 +1,4 @@
-"""Promises of the checks of training pairs: each leak fails its own check, which names the wrong row."""
+"""Tests of the checks of training pairs. Each leak fails its own check, which names the wrong row."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ from thumblab_pipelines.dataset.snapshot import Snapshot
 
 Plant = Callable[..., Dataset]
 Change = Callable[[pd.DataFrame, pd.DataFrame], list[str]]
-"""Plants a fault in the videos or the pairs, and returns what the explanation of the check must contain."""
+"""A function that plants a fault in the videos or the pairs. It returns what the check's explanation must contain."""
 
 
 def snapshot(data: Dataset, images: np.ndarray | None = None) -> Snapshot:
@@ -171,7 +171,10 @@ def wrong_label(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
 
 
 def growth_fitted_to_all_parts(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
-    """Training videos grow for a day and held-out ones for months; a fit to all of them lies between."""
+    """Correct the views by a growth that was fitted to all parts instead of the training part.
+
+    Training videos get half of their views in a day, and held-out videos in 500 hours. So the two fits differ.
+    """
     half = np.where(corpus.part == "train", 24.0, 500.0)
     level = corpus.views * (corpus.age_hours + half) / corpus.age_hours
     for age in (24, 72):

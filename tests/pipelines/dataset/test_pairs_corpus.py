@@ -1,4 +1,4 @@
-"""Promises of the corpus: excluded videos are counted by rule, and near-duplicate pictures are left out."""
+"""Tests of the corpus. Excluded videos are counted by rule, and near-duplicate pictures are left out."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -82,12 +82,12 @@ def test_videos_that_are_not_opted_in_are_excluded_if_the_setting_asks_for_it() 
 
 
 def spread(count: int, width: int = 64, seed: int = 0) -> Vectors:
-    """Return unit vectors [count, width] that are no near-duplicates of each other."""
+    """Return unit vectors [count, width]. No two of them are near-duplicates."""
     return unit(np.random.default_rng(seed).standard_normal((count, width)).astype(np.float32))
 
 
 def test_the_first_of_several_near_duplicates_is_kept() -> None:
-    # The second looks like the first and is left out, so a picture that looks like the second only is kept.
+    # The third picture looks like the first and is left out. The fourth looks only like the third, so it is kept.
     chain = Pictures(list("abcd"), [0, -1, 0b1111, 0b11111111])
     assert np.flatnonzero(chain.repeats()).tolist() == [2]
     assert np.flatnonzero(Pictures(list("abab"), [None] * 4).repeats()).tolist() == [2, 3]
@@ -141,11 +141,11 @@ def test_ten_thousand_copies_of_a_picture_need_the_memory_of_one_block(files: st
     tracemalloc.stop()
     assert np.flatnonzero(~repeats).tolist() == [0]
     assert leaks == count - 1
-    assert peak < 200 * 2**20  # a list of the 50 million pairs would take several GB
+    assert peak < 200 * 2**20  # A list of the 50 million pairs would take several GB.
 
 
 class VideoRows:
-    """Inserts videos and their counts into a lab that has no pictures and no vectors."""
+    """A lab without pictures and vectors, into which a test inserts videos and their counts."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -195,9 +195,9 @@ def test_a_row_has_the_latest_count_and_views_at_fixed_ages_by_the_same_definiti
     video = read_corpus(rows.lab, "i", "t").iloc[0]
     assert (video.views, video.age_hours, video.era) == (3_000, 200, "playback_start")
     assert video.observed_at == PUBLISHED + timedelta(hours=200)
-    assert np.isnan(video.views_at_24)  # known by the other definition of a view only
+    assert np.isnan(video.views_at_24)  # This count exists only by the other definition of a view.
     assert video.views_at_72 == 1_500
-    assert video.views_at_168 == 3_000  # limited by the latest count: YouTube has removed 300 views since
+    assert video.views_at_168 == 3_000  # The latest count limits it, because YouTube has removed 300 views since.
     assert np.isnan(video.views_at_720)
     assert np.isnan(video.click_through_rate)
 

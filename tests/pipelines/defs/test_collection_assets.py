@@ -1,4 +1,4 @@
-"""Promises of the collecting assets in Dagster: how their runs end, what metadata they show, and that no key leaks."""
+"""Tests of the collecting assets in Dagster: how their runs end, and what their metadata show. No API key leaks."""
 
 import logging
 import time
@@ -22,13 +22,16 @@ SECRET = "AIzaSecretOfTheTests"
 
 @dataclass
 class Ran:
-    """A run: its success, the metadata of its asset, its checks by name, and every event and log as text."""
+    """The result of a run.
+
+    It holds the metadata of the run's asset, its checks by name, and every event and log as text.
+    """
 
     success: bool
     metadata: dict[str, Any]
     checks: dict[str, dg.AssetCheckEvaluation]
     failure: str
-    told: str
+    event_text: str
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def definitions() -> dg.Definitions:
 def run(
     open_lab: Callable[..., Lab], definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Ran]]:
-    """Return a function that materializes one asset of the niche `tech` through its job, on the given emulator."""
+    """A function that materializes one asset of the niche `tech` through its job, with the given emulator."""
     lab = open_lab()
     assert lab.settings.database_url is not None
     with dg.DagsterInstance.ephemeral() as instance:
@@ -87,7 +90,7 @@ def test_a_run_that_exhausts_the_quota_is_completed_by_the_next_run_after_the_re
 ) -> None:
     with Emulator(catalogue, key=SECRET, daily_units=units, quota_style=style) as emulator:
         first = run(job, asset, emulator)
-        assert first.success  # what was collected is valid, and later assets may use it
+        assert first.success  # The collected videos are valid, and later assets may use them.
         assert "2026-11-21 08:00 UTC" in first.metadata["state"]
         finished = first.checks["finished"]
         assert (finished.passed, finished.blocking) == (False, False)
@@ -98,7 +101,7 @@ def test_a_run_that_exhausts_the_quota_is_completed_by_the_next_run_after_the_re
         asked = sum(emulator.counts.calls.values())
         again = run(job, asset, emulator)
         assert "08:00 UTC" in again.metadata["state"]
-        assert sum(emulator.counts.calls.values()) - asked <= 1  # the search has its own quota bucket
+        assert sum(emulator.counts.calls.values()) - asked <= 1  # A search has its own quota, so it may still be made.
         emulator.advance(timedelta(hours=20))
         emulator.quota.limits["units"] = None
         last = run(job, asset, emulator)
@@ -111,15 +114,15 @@ def test_a_run_reports_the_quota_that_it_spent_and_what_is_left_today(
     run: Callable[..., Ran], catalogue: SyntheticCatalogue
 ) -> None:
     with Emulator(catalogue, key=SECRET) as emulator:
-        told = run("refresh_library", "raw_videos", emulator).metadata
+        metadata = run("refresh_library", "raw_videos", emulator).metadata
         spent = emulator.counts.spent
-    assert {bucket: told[f"quota_{bucket}_spent"] for bucket in spent} == spent
-    assert told["quota_units_left_today"] == 10_000 - spent["units"]
-    assert told["quota_searches_left_today"] == 100 - spent["searches"]
+    assert {bucket: metadata[f"quota_{bucket}_spent"] for bucket in spent} == spent
+    assert metadata["quota_units_left_today"] == 10_000 - spent["units"]
+    assert metadata["quota_searches_left_today"] == 100 - spent["searches"]
 
 
 class _HastyClock:
-    """Replaces the module `time`: a sleep returns at once and moves the clock."""
+    """A replacement for the module `time`. Its `sleep` returns at once and moves the clock."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -152,16 +155,16 @@ def test_a_failure_is_a_sentence_in_the_ui_and_no_event_or_log_holds_the_key(
     says: str,
     retried: bool,
 ) -> None:
-    # Dagster waits at least ten seconds before it retries a step; here the clock is moved instead.
+    # Dagster waits at least ten seconds before it retries a step. Here the clock is moved instead.
     monkeypatch.setattr("dagster._core.execution.plan.active.time", _HastyClock())
     with caplog.at_level(logging.DEBUG), Emulator(catalogue, key=SECRET) as emulator:
         emulator.inject(fault, endpoint="videos", times=None)
         ran = run("refresh_library", "raw_videos", emulator)
     assert not ran.success
     assert says in ran.failure
-    assert ("STEP_UP_FOR_RETRY" in ran.told) is retried
-    assert "STEP_FAILURE" in ran.told
-    assert SECRET not in ran.told
+    assert ("STEP_UP_FOR_RETRY" in ran.event_text) is retried
+    assert "STEP_FAILURE" in ran.event_text
+    assert SECRET not in ran.event_text
     assert SECRET not in caplog.text
 
 

@@ -1,6 +1,6 @@
-"""Promises of dead runs: they are detected, marked as failed with a reason, free their slot, and are retried.
+"""Tests of dead runs. The lab detects them, marks them as failed with a reason, frees their slots and retries them.
 
-The tests call the daemon's periodic work by hand, with the lab's own `dagster.yaml`, on PostgreSQL and with a real code
+The tests call the daemon's periodic work by hand. They use the lab's own `dagster.yaml`, PostgreSQL and a real code
 server. They kill that server and the processes of runs.
 """
 
@@ -50,12 +50,12 @@ def lasting() -> None:
 
 defs = dg.Definitions(jobs=[lasting])
 """
-"""A job that ends when a file `go` exists."""
+"""A job that runs until a file `go` exists."""
 
 
 @dataclass
 class Daemon:
-    """The periodic work of the daemon, called by hand."""
+    """The periodic work of Dagster's daemon, which the tests call by hand."""
 
     instance: dg.DagsterInstance
     workspace: WorkspaceProcessContext
@@ -75,7 +75,7 @@ class Daemon:
         return str(answer["run"]["runId"])
 
     def dequeue(self) -> None:
-        self.now += 60  # later than any pause of the queue
+        self.now += 60  # No pause of the queue is longer.
         list(self.queue.run_iteration(self.workspace, fixed_iteration_time=self.now))
 
     def monitor(self) -> None:
@@ -94,13 +94,13 @@ class Daemon:
         return Path(self.instance.root_directory)
 
     def end_runs(self) -> None:
-        """Let all runs end, present and later ones."""
+        """Let all present and later runs end."""
         (self.home / "go").touch()
 
     def run(self, run_id: str) -> dg.DagsterRun:
-        found = self.instance.get_run_by_id(run_id)
-        assert found is not None
-        return found
+        dagster_run = self.instance.get_run_by_id(run_id)
+        assert dagster_run is not None
+        return dagster_run
 
     def wait(self, run_id: str, status: dg.DagsterRunStatus) -> None:
         deadline = time.monotonic() + 60
@@ -151,7 +151,7 @@ def kill_all(home: Path) -> None:
 
 
 def test_a_run_killed_with_its_code_server_fails_and_is_retried(daemon: Daemon) -> None:
-    daemon.retry()  # sets the cursor, so that earlier failures are not retried
+    daemon.retry()  # This sets the cursor, so that earlier failures are not retried.
     killed = daemon.ask_for_a_run()
     daemon.dequeue()
     daemon.wait(killed, STARTED)

@@ -1,4 +1,4 @@
-"""The exact set of definitions that Dagster loads, so that no asset can vanish unnoticed."""
+"""Tests of the exact set of definitions that Dagster loads, so that no asset can disappear unnoticed."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LIBRARY = {
 }  # fmt: skip
 COLLECTION = {"crawled_videos", "true_ctr"}
 TABLES = {"videos"}
-"""Tables that all collecting assets write to; Dagster does not materialize them."""
+"""The tables that all collecting assets write to. Dagster does not materialize them."""
 UPKEEP = {"view_history", "retention"}
 RANKING = {"training_pairs", "ranking_model", "served_model"}
 
@@ -108,15 +108,15 @@ def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
 
 def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    order |= dict.fromkeys(TABLES, order["raw_videos"])  # the library both writes and reads these tables
+    order |= dict.fromkeys(TABLES, order["raw_videos"])  # The library both writes and reads these tables.
     arrows = {(dep.asset_key.to_user_string(), name) for name, spec in specs.items() for dep in spec.deps}
     assert [(a, b) for a, b in arrows if order[a] > order[b]] == []
 
 
 def test_these_are_the_checks_and_all_but_the_advisory_ones_block(graph: Any) -> None:
-    found = {(key.asset_key.to_user_string(), key.name): graph.get_check_spec(key) for key in graph.asset_check_keys}
-    assert set(found) == CHECKS
-    assert {name for _, name in (key for key, spec in found.items() if not spec.blocking)} == {"finished", "promoted"}
+    checks = {(key.asset_key.to_user_string(), key.name): graph.get_check_spec(key) for key in graph.asset_check_keys}
+    assert set(checks) == CHECKS
+    assert {name for _, name in (key for key, spec in checks.items() if not spec.blocking)} == {"finished", "promoted"}
 
 
 def test_every_asset_has_a_check(specs: dict[str, dg.AssetSpec]) -> None:
@@ -138,9 +138,11 @@ def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpe
         assert spec.description
         assert len(spec.description) > 30
         assert spec.kinds, name
-        # The owner imports the CTR at any time; every other asset has a schedule to keep.
+        # The owner may import the CTR at any time. Every other asset has a schedule to keep.
         assert (spec.freshness_policy is not None) == (name not in TABLES | {"true_ctr"}), name
-        assert spec.automation_condition is None, "the schedules start the work; two starters would do it twice"
+        assert spec.automation_condition is None, (
+            "the schedules start the work already; a condition would start it twice"
+        )
         assert graph.get(spec.key).is_executable == (name not in TABLES)
 
 
@@ -180,7 +182,7 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
 
 @pytest.mark.parametrize("name", ["refresh_library", "observe_views", "apply_retention"])
 def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -> None:
-    """Dagster's UI asks "Are you sure?" before a job if an asset upstream of it was never materialized."""
+    """If an asset upstream of a job was never materialized, Dagster's UI asks "Are you sure?" before the job."""
     first = [key for parent in JOBS[name] for key in graph.get(dg.AssetKey(parent)).parent_keys]
     outside = {key.to_user_string() for key in first} - JOBS[name]
     assert outside == TABLES
@@ -195,17 +197,17 @@ def test_each_job_includes_the_checks_of_its_assets(definitions: dg.Definitions)
 
 def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
-    found = {s.name: s for s in repository.schedule_defs}
+    schedules = {s.name: s for s in repository.schedule_defs}
     running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
-    assert {name: (s.job_name, s.cron_schedule, s.default_status) for name, s in found.items()} == {
+    assert {name: (s.job_name, s.cron_schedule, s.default_status) for name, s in schedules.items()} == {
         "daily_refresh": ("refresh_library", "0 3 * * *", running),
         "daily_retention": ("apply_retention", "30 4 * * *", running),
         "frequent_observation": ("observe_views", "15 */6 * * *", running),
-        # It may spend most of a day's quota: a person turns it on.
+        # The crawl may spend most of a day's quota, so a person has to turn it on.
         "daily_crawl": ("crawl_corpus", "30 19 * * *", stopped),
         "weekly_training": ("train_ranker", "0 5 * * 1", running),
     }
-    assert {s.execution_timezone for s in found.values()} == {"Australia/Hobart"}
+    assert {s.execution_timezone for s in schedules.values()} == {"Australia/Hobart"}
     sensors = {s.name: (s.job_name, s.default_status) for s in repository.sensor_defs}
     assert sensors == {
         "index_rebuilds": ("rebuild_index", dg.DefaultSensorStatus.RUNNING),

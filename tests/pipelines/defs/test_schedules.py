@@ -1,4 +1,4 @@
-"""The lab keeps Hobart time, also on the two days a year when an hour is skipped or repeated."""
+"""Tests that the schedules keep Hobart time, even on the two days a year when an hour is skipped or repeated."""
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -19,15 +19,15 @@ HOBART = ZoneInfo("Australia/Hobart")
 
 
 def ticks(schedule: dg.ScheduleDefinition, start: datetime, end: datetime) -> list[datetime]:
-    """When the daemon would fire, in Hobart's time."""
-    found = []
+    """Return the times from `start` to `end` at which the daemon would start the schedule's job, in Hobart's time."""
+    moments = []
     for moment in schedule_execution_time_iterator(
         start.timestamp(), schedule.cron_schedule, schedule.execution_timezone, ascending=True
     ):
         if moment.timestamp() >= end.timestamp():
-            return found
-        found.append(moment.astimezone(HOBART))
-    return found
+            return moments
+        moments.append(moment.astimezone(HOBART))
+    return moments
 
 
 @pytest.mark.parametrize(
@@ -41,19 +41,19 @@ def test_the_refresh_is_at_three_once_on_the_days_when_the_clocks_change(
     start, end = datetime(year, number, day - 2, 12, tzinfo=HOBART), datetime(year, number, day + 3, 12, tzinfo=HOBART)
     offsets = {datetime(year, number, day + n, 12, tzinfo=HOBART).utcoffset() for n in (-1, 0)}
     assert len(offsets) == 2, f"the clocks do not change on this day; {month}"
-    found = ticks(daily_refresh, start, end)
-    assert [(t.day, t.hour, t.minute) for t in found] == [(day + n, 3, 0) for n in (-1, 0, 1, 2, 3)]
+    fired = ticks(daily_refresh, start, end)
+    assert [(t.day, t.hour, t.minute) for t in fired] == [(day + n, 3, 0) for n in (-1, 0, 1, 2, 3)]
 
 
 def test_the_refresh_fires_once_on_every_day_of_a_year() -> None:
-    found = ticks(daily_refresh, datetime(2026, 7, 1, tzinfo=HOBART), datetime(2027, 7, 1, tzinfo=HOBART))
-    assert len({t.date() for t in found}) == len(found) == 365
-    assert {(t.hour, t.minute) for t in found} == {(3, 0)}
+    fired = ticks(daily_refresh, datetime(2026, 7, 1, tzinfo=HOBART), datetime(2027, 7, 1, tzinfo=HOBART))
+    assert len({t.date() for t in fired}) == len(fired) == 365
+    assert {(t.hour, t.minute) for t in fired} == {(3, 0)}
 
 
 def test_training_is_on_mondays_after_the_refresh_of_that_morning() -> None:
-    found = ticks(weekly_training, datetime(2026, 9, 1, tzinfo=HOBART), datetime(2027, 5, 1, tzinfo=HOBART))
-    assert {(t.weekday(), t.hour, t.minute) for t in found} == {(0, 5, 0)}
+    fired = ticks(weekly_training, datetime(2026, 9, 1, tzinfo=HOBART), datetime(2027, 5, 1, tzinfo=HOBART))
+    assert {(t.weekday(), t.hour, t.minute) for t in fired} == {(0, 5, 0)}
 
 
 def test_a_tick_asks_for_one_run_of_each_niche_under_a_key_of_its_own() -> None:
@@ -75,20 +75,20 @@ def test_the_same_tick_asks_for_the_same_runs_and_the_next_day_for_others() -> N
 
 
 def test_the_crawl_begins_after_californias_midnight_on_every_day_of_a_year() -> None:
-    found = ticks(daily_crawl, datetime(2026, 7, 1, tzinfo=HOBART), datetime(2027, 7, 1, tzinfo=HOBART))
-    assert len(found) == 365
-    for tick in found:
+    fired = ticks(daily_crawl, datetime(2026, 7, 1, tzinfo=HOBART), datetime(2027, 7, 1, tzinfo=HOBART))
+    assert len(fired) == 365
+    for tick in fired:
         last_reset = next_reset(tick) - timedelta(days=1)
         assert timedelta(minutes=29) <= tick - last_reset <= timedelta(hours=4)
 
 
 def test_views_are_observed_every_six_hours_and_each_round_has_keys_of_its_own() -> None:
-    found = ticks(frequent_observation, datetime(2026, 9, 1, tzinfo=HOBART), datetime(2026, 9, 4, tzinfo=HOBART))
-    assert [t.hour for t in found] == [0, 6, 12, 18] * 3
+    fired = ticks(frequent_observation, datetime(2026, 9, 1, tzinfo=HOBART), datetime(2026, 9, 4, tzinfo=HOBART))
+    assert [t.hour for t in fired] == [0, 6, 12, 18] * 3
     keys = set()
-    for moment in found:
+    for moment in fired:
         context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=defs().get_repository_def())
         requests = frequent_observation.evaluate_tick(context).run_requests or []
         assert [request.partition_key for request in requests] == list(NICHES)
         keys |= {request.run_key for request in requests}
-    assert len(keys) == len(found) * len(NICHES)
+    assert len(keys) == len(fired) * len(NICHES)

@@ -1,4 +1,4 @@
-"""Promises about the cost of a sensor tick: one process has eight a minute, day and night."""
+"""Tests of the cost of a sensor tick. A process has eight ticks a minute, day and night."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from thumblab_pipelines.defs.resources import LabResource
 
 @contextmanager
 def connections() -> Iterator[list[object]]:
-    """Yield a list of the database connections that this process opens in the block."""
+    """Yield a list of the database connections that this process opens inside the block."""
     opened: list[object] = []
 
     def note(connection: object, _: object) -> None:
@@ -47,7 +47,7 @@ def test_only_the_first_tick_of_a_process_opens_the_lab_and_dagsters_storage(
             instance.get_runs(limit=1)
             done = get_external_sensor_execution(
                 repository,
-                None,  # type: ignore[arg-type]  # where its code is: only for messages
+                None,  # type: ignore[arg-type]  # Dagster needs the origin of the code only for messages.
                 instance.get_ref(),
                 "index_rebuilds",
                 None,
@@ -96,7 +96,10 @@ def test_a_lab_resource_with_a_data_folder_opens_the_lab_in_it(tmp_path: Path, m
 
 
 def test_assets_that_run_in_this_process_get_its_settings_and_report_to_its_listener(tmp_path: Path) -> None:
-    """Dagster copies a configurable resource before a run, and drops its private attributes."""
+    """Dagster copies a configurable resource before a run, and drops its private attributes.
+
+    `in_this_process` prevents this.
+    """
     reports: list[tuple[str, int, int]] = []
 
     @dg.op

@@ -1,4 +1,4 @@
-"""Promises of the evaluation: each split has figures of every scorer that may be compared, on the right pairs."""
+"""Tests of the evaluation. Each split has figures of every scorer that may be compared, measured on the right pairs."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ REFERENCES = {FUTURE: "partial_pooling", NEW_CHANNELS: "linear", ADAPTED: "parti
 
 
 def constant(data: Dataset, **scores: Any) -> HeldOutScores:
-    """Return the scores of a model that gives every video 0, except for the given ones."""
+    """Return the held-out scores of a model that scores every video 0. `scores` replaces some of them."""
     zeros = np.zeros(len(data.videos))
     slopes = {"slope": 1.0, "slope_adapted": 1.0}
     names = ("future", "future_unadapted", "new", "adapted")
@@ -208,7 +208,7 @@ def test_a_slice_without_pairs_has_no_figure(plant: Plant) -> None:
 
 
 def test_a_lab_of_one_channel_has_no_reference_models_for_unseen_channels(plant: Plant) -> None:
-    """There is no other channel that they could be fitted to."""
+    """Such a reference model is fitted to the other channels, and here there are none."""
     data = plant(channels=1, videos=60)
     figures = by_key(evaluate(data, constant(data, future=target(data))))
     assert figures[FUTURE, "all", "model", "auc"].value == 1.0

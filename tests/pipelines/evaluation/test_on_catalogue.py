@@ -1,4 +1,7 @@
-"""Promises of evaluating a model on another catalogue: on unseen videos, and adapted on earlier videos only."""
+"""Tests of evaluating a model on another catalogue.
+
+The model is evaluated on unseen videos, and adapted on earlier videos only.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -46,7 +49,7 @@ ELSEWHERE = {"like home": RED, "like home too": RED, "of its own": FOOD}
 
 @pytest.fixture(scope="module")
 def home(open_lab: Callable[..., Lab], drawn: Any, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A lab that serves a model trained on channels where red thumbnails win."""
+    """A lab that serves a model. The model was trained on channels where red thumbnails win."""
     lab, folder = open_lab(), tmp_path_factory.mktemp("home")
     plant(folder, drawn, HOME, 30)
     import_catalogue(lab, folder)
@@ -129,7 +132,7 @@ def test_both_splits_are_evaluated_on_the_same_pairs_of_the_last_fifth(
 def test_the_views_of_evaluated_videos_are_not_used_to_adapt(
     home: Lab, model: Release, elsewhere: Lab, evaluated: CatalogueEvaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the views of the last fifth are replaced by noise, every score stays the same."""
+    """Replace the views of the last fifth by noise. Every score stays the same."""
     from thumblab_pipelines.evaluation import on_catalogue
 
     all_scores: list[np.ndarray] = []
@@ -158,7 +161,7 @@ def test_the_views_of_evaluated_videos_are_not_used_to_adapt(
 def test_pairs_of_videos_that_the_model_was_trained_on_are_left_out_and_counted(
     home: Lab, model: Release, open_lab: Callable[..., Lab], drawn: Any, tmp_path: Path
 ) -> None:
-    """The catalogue is the one that the model was trained on."""
+    """Evaluate the model on the catalogue that it was trained on."""
     lab = open_lab(**encoding_of(home, model))
     ids = plant(tmp_path, drawn, HOME, 30)
     import_catalogue(lab, tmp_path)

@@ -1,8 +1,8 @@
-"""Promises on a synthetic catalogue: the model comes close to the best that can be known of pictures and titles.
+"""Tests on a synthetic catalogue. The model comes close to the best AUC that is possible from pictures and titles.
 
-`demo.catalogues.synthetic` has the formula of the views. These tests do not use the database. The catalogue is the demo's
-(seed 7) unless a test names another one. The built-in descriptor was chosen with this catalogue in view;
-docs/evaluation.md has the figures of others.
+`demo.catalogues.synthetic` has the formula of the views. These tests do not use the database. The catalogue is the
+demo's (seed 7) unless a test names another one. The built-in descriptor was chosen with the help of the demo's
+catalogue. docs/evaluation.md has the figures of other catalogues.
 """
 
 import dataclasses
@@ -36,12 +36,15 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
 
 VIDEOS, MEASURED = 1_800, 300
 HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation", "calm")
-"""Attributes whose weights 1,800 videos can tell apart; between closer weights chance decides which looks larger."""
+"""Attributes with large and with small weights. 1,800 videos can tell these two groups apart.
+
+Between closer weights, chance decides which one looks larger.
+"""
 
 
 @dataclass(frozen=True)
 class Planted(PlantedData):
-    """A synthetic catalogue with the model that was trained on it and its figures."""
+    """A synthetic catalogue, the model that was trained on it, and the figures of this model."""
 
     trained: TrainedRanking
     evaluations: list[Evaluation]
@@ -49,7 +52,7 @@ class Planted(PlantedData):
     def influence(self, scores: Any, facts: Float64s, rows: npt.NDArray[np.intp]) -> Float64s:
         """Regress the scores of the rows [m] on all their facts [m, k] at once, within channels.
 
-        Return the coefficients and their standard errors, in standard deviations, [2, k].
+        Return the coefficients and their standard errors [2, k], in units of standard deviations.
         """
         channel = self.data.videos.channel_id.to_numpy(str)[rows]
 
@@ -81,7 +84,7 @@ def test_the_model_comes_most_of_the_way_to_the_ceiling(planted: Planted) -> Non
 
 
 def test_with_20000_videos_the_model_comes_nearly_all_the_way(tmp_path: Path) -> None:
-    """Nothing was chosen with this catalogue in view."""
+    """No part of the lab was chosen with the help of this catalogue."""
     made = planted_data(20_000, 23, tmp_path)
     held = train(made.data, TrainConfig()).held
     assert made.way(held.future, TEST) > 0.95
@@ -90,7 +93,7 @@ def test_with_20000_videos_the_model_comes_nearly_all_the_way(tmp_path: Path) ->
 
 
 def test_with_the_true_attributes_5400_videos_are_enough_to_come_nearly_all_the_way(tmp_path: Path) -> None:
-    """A quarter of the videos are enough if nothing has to be read from pictures."""
+    """About a quarter of the 20,000 videos is enough if the model need not read the attributes from pictures."""
     made = planted_data(5_400, 7, tmp_path)
     held = train(made.with_perfect_eye(), TrainConfig()).held
     assert made.way(held.future, TEST) > 0.95
@@ -107,7 +110,7 @@ def test_every_drawn_attribute_counts_on_unseen_channels_and_heavy_ones_count_mo
 
 
 def test_the_scores_weigh_the_drawn_attributes_in_the_planted_order(planted: Planted) -> None:
-    """All videos count, also training videos: the held-out videos are too few to tell six attributes apart."""
+    """Use all videos, including training videos. The held-out videos are too few to tell six attributes apart."""
     rows = np.arange(len(planted.ids))
     influence, _ = planted.influence(planted.trained.held.future, planted.attributes, rows)
     weights = dict(zip(ATTRIBUTES, influence, strict=True))
@@ -148,7 +151,7 @@ def test_win_probabilities_are_calibrated_and_as_many_pairs_too_close_as_expecte
 
 @pytest.fixture(scope="module")
 def evaluate_shuffled(planted: Planted) -> Callable[[int], list[Evaluation]]:
-    """Trains and evaluates a model on targets that are shuffled within each channel."""
+    """A function that trains and evaluates a model on targets that are shuffled within each channel."""
 
     def train_and_evaluate(seed: int) -> list[Evaluation]:
         random, corpus = np.random.default_rng(seed), planted.data.videos

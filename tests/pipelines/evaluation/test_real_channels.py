@@ -1,4 +1,7 @@
-"""Promises on real channels: the model beats the best reference model, and an unseen channel gains from adapting."""
+"""Tests on real channels.
+
+The model beats the best reference model, and ranks large unseen channels well after adapting.
+"""
 
 import json
 import shutil
@@ -31,7 +34,7 @@ DEEP = 3
 
 @pytest.fixture(scope="module")
 def data(shared_data: Path, open_lab: Callable[..., Lab], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Real thumbnails and titles as vectors of MobileNet and MiniLM; sub-scores are not measured."""
+    """A dataset of real thumbnails and titles, encoded by MobileNet and MiniLM. Its sub-scores are not measured."""
     model, catalogue = shared_data.parent / "models" / "mobilenet_v1_embedding.onnx", shared_data / "thumbnails"
     if not model.is_file() or not catalogue.is_dir():
         pytest.skip("the real catalogue or its encoder is missing")
@@ -55,7 +58,7 @@ def evaluations(data: Dataset, request: pytest.FixtureRequest) -> list[Evaluatio
 
 
 def deep_channels(evaluations: list[Evaluation]) -> dict[str, Any]:
-    """Return the AUC of the adapted model for the channels with most pairs, by slice."""
+    """Return the adapted model's AUC by slice, for the `DEEP` channels with the most pairs."""
     adapted = [e for e in evaluations if (e.split, e.scorer, e.metric) == (ADAPTED, "model", "auc")]
     of_channels = sorted((e for e in adapted if e.slice.startswith("channel:")), key=lambda e: -e.pairs)
     return {e.slice: e.value for e in of_channels[:DEEP]}

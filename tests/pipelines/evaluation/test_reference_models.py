@@ -1,4 +1,4 @@
-"""Promises of the reference models: they learn what their inputs contain, and read no target that is held out."""
+"""Tests of the reference models. They learn what their inputs contain, and read no held-out target."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,7 +35,7 @@ def test_sorting_by_length_or_age_finds_a_relation_in_either_direction(plant: Pl
 
 
 def test_each_ridge_learns_what_its_own_inputs_contain(plant: Plant) -> None:
-    data = plant(channels=40, videos=60)  # the penalty is for thousands of videos
+    data = plant(channels=40, videos=60)  # The ridge's penalty is meant for thousands of videos.
     noise = 0.3 * np.random.default_rng(0).standard_normal(2_400)
     titled = plant(channels=40, videos=60, target=3 * data.titles[:, 0] + noise)
     pictured = plant(channels=40, videos=60, target=3 * data.images[:, 0] + noise)
@@ -47,7 +47,10 @@ def test_each_ridge_learns_what_its_own_inputs_contain(plant: Plant) -> None:
 
 
 def taste(data: Dataset) -> npt.NDArray[np.floating]:
-    """Return targets by which viewers of every other channel dislike what the others like."""
+    """Return targets with two opposite tastes.
+
+    Viewers of every second channel dislike what the viewers of the others like.
+    """
     number = data.videos.channel_id.str.removeprefix("c").astype(int).to_numpy()
     return np.where(number % 2, 1.0, -1.0) * 4 * data.titles[:, 0]
 
@@ -80,7 +83,7 @@ def test_the_part_per_channel_learns_the_residuals_of_the_linear_part_only() -> 
 
 
 def test_a_channel_with_few_known_videos_has_no_part_of_its_own(plant: Plant) -> None:
-    data = plant(channels=4, videos=36)  # 29 of 36 are known
+    data = plant(channels=4, videos=36)  # Of the 36 videos of a channel, 29 are known.
     scores = references(data, known(data))
     np.testing.assert_array_equal(scores["partial_pooling"], scores["linear"])
 

@@ -1,4 +1,4 @@
-"""A lab of one niche whose encoders a test chooses."""
+"""A lab with one niche. A test chooses its encoders."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +35,10 @@ class CheapTitles:
 
 
 class CountingPictures(BuiltinEncoder):
-    """The built-in encoder. It records the sizes of its batches, and raises at one of them if asked to."""
+    """The built-in encoder, which records its batch sizes.
+
+    It raises an error at batch number `fails_at_batch`, if given.
+    """
 
     def __init__(self, fingerprint: str = BuiltinEncoder.fingerprint, fails_at_batch: int | None = None) -> None:
         self.fingerprint = fingerprint  # type: ignore[misc]
@@ -50,7 +53,7 @@ class CountingPictures(BuiltinEncoder):
 
 
 class FailingPictures(CountingPictures):
-    """Gives NaN or zeros for the pictures at these places in the order of encoding."""
+    """An encoder that gives NaN or zeros for some pictures. `places` are their positions in the order of encoding."""
 
     def __init__(self, places: Sequence[int]) -> None:
         super().__init__()
@@ -66,7 +69,7 @@ class FailingPictures(CountingPictures):
 
 
 class FailingTitles(CheapTitles):
-    """Gives infinities for one title."""
+    """A title encoder that gives infinities for one title."""
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -79,7 +82,7 @@ class FailingTitles(CheapTitles):
 
 
 class Bench:
-    """A lab with one niche that is collected. Its steps use the encoders `pictures` and `titles`."""
+    """A lab with one collected niche. Its steps use the encoders in the attributes `pictures` and `titles`."""
 
     def __init__(self, lab: Lab, patch: pytest.MonkeyPatch) -> None:
         self.lab = lab
@@ -102,7 +105,7 @@ class Bench:
         return int(self.rows(select(func.count()).where(embeddings.c.encoder == encoder))[0][0])
 
     def ready(self) -> "Bench":
-        """Run the steps before an index is built."""
+        """Run the steps that come before building an index."""
         embed.embed(self.lab, NICHE)
         baselines.compute_baselines(self.lab, NICHE)
         return self
@@ -112,5 +115,5 @@ class Bench:
 
 
 def passed(checks: Sequence[CheckResult]) -> dict[str, bool]:
-    """Return by name whether each check passed."""
+    """Return for each check, by name, whether it passed."""
     return {check.name: check.passed for check in checks}

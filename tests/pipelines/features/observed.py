@@ -1,4 +1,4 @@
-"""A lab with videos and observations that a test chooses, without collecting anything."""
+"""A lab with videos and observations that a test chooses. Nothing is collected."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,11 +12,11 @@ from thumblab_pipelines.lab import Lab
 PUBLISHED = datetime(2026, 9, 1, 12, tzinfo=UTC)
 ERA = "playback_start"
 Observation = tuple[float, int | None] | tuple[float, int | None, str]
-"""Age in hours, count of views and, if it matters, the era of the count."""
+"""The age in hours, the view count and, if it matters, the era of the count. An era is a definition of a view."""
 
 
 class Observed:
-    """Videos with their observations, in an empty lab."""
+    """A lab that starts empty, and to which a test adds videos and their observations."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -24,7 +24,7 @@ class Observed:
     def video(
         self, video_id: str, *seen: Observation, channel: str = "c", niche: str = "tech", kind: str = "video"
     ) -> None:
-        """Add a video whose picture is in the library, observed at these ages."""
+        """Add a video with a picture in the library and with these observations."""
         row: dict[str, Any] = {
             "video_id": video_id,
             "niche": niche,

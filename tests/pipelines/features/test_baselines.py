@@ -1,4 +1,7 @@
-"""Channel baselines, medians of the latest counts per age band, and the outlier multiples that use them."""
+"""Tests of channel baselines and of the outlier multiples that use them.
+
+A baseline is the median of the latest counts of a channel's videos, over all ages or in one age band.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,8 +31,8 @@ def multiples(seen: Observed) -> dict[str, float | None]:
     return {row.video_id: row.outlier_multiple for row in seen.rows(MULTIPLES)}
 
 
-def passed(found: Baselines) -> bool:
-    (check,) = check_baselines(found)
+def passed(computed: Baselines) -> bool:
+    (check,) = check_baselines(computed)
     assert check.name == "positive"
     return check.passed
 
@@ -39,10 +42,10 @@ def test_baselines_are_medians_of_the_latest_counts_over_all_ages_and_per_band(s
     seen.video("b", (10, 100))
     seen.video("c", (40, 1_200))
     seen.video("d", (200, 9_000))
-    found = compute_baselines(seen.lab, "tech")
-    # Views per hour: 10, 10, 30, 45. The week-old video is alone in its band.
+    computed = compute_baselines(seen.lab, "tech")
+    # The views per hour are 10, 10, 30 and 45. The week-old video is alone in its age band.
     assert seen.rows(STORED) == [("c", "0-2 days", 3, 200, 10), ("c", "all", 4, 700, 20)]
-    assert found == Baselines(channels=1, bands={"0-2 days": 1}, silent=0, lowest=20, highest=20)
+    assert computed == Baselines(channels=1, bands={"0-2 days": 1}, silent=0, lowest=20, highest=20)
 
 
 @pytest.mark.parametrize(
@@ -95,19 +98,19 @@ def test_a_channel_without_views_has_no_baseline_and_does_not_fail_the_check(see
     for name in "abc":
         seen.video(f"dead-{name}", (10, 0), channel="dead")
         seen.video(f"live-{name}", (10, 100), channel="live")
-    found = compute_baselines(seen.lab, "tech")
-    assert (found.channels, found.silent, found.lowest) == (1, 1, 10)
+    computed = compute_baselines(seen.lab, "tech")
+    assert (computed.channels, computed.silent, computed.lowest) == (1, 1, 10)
     assert {row.channel_id for row in seen.rows(STORED)} == {"live"}
-    assert passed(found)
+    assert passed(computed)
     assert multiples(seen)["dead-a"] is None
 
 
 def test_the_check_fails_if_most_channels_of_a_niche_have_no_views(seen: Observed) -> None:
     for name in "abc":
         seen.video(name, (10, 0))
-    found = compute_baselines(seen.lab, "tech")
-    assert found == replace(NONE, silent=1)
-    assert not passed(found)
+    computed = compute_baselines(seen.lab, "tech")
+    assert computed == replace(NONE, silent=1)
+    assert not passed(computed)
     assert passed(NONE)
 
 
@@ -125,7 +128,7 @@ def test_the_multiple_uses_views_per_hour_if_the_band_has_too_few_videos(seen: O
         seen.video(name, (10, views))
     seen.video("old", (1_000, 100_000))
     compute_baselines(seen.lab, "tech")
-    # Views per hour: 10, 20, 60 and 100, of which 40 is the median.
+    # The views per hour are 10, 20, 60 and 100. Their median is 40.
     assert multiples(seen) == {"a": 0.5, "b": 1, "c": 3, "old": 2.5}
 
 
@@ -135,7 +138,7 @@ def test_the_multiple_uses_views_per_hour_if_the_band_has_no_views(seen: Observe
     for name in "def":
         seen.video(name, (1_000, 2_000))
     compute_baselines(seen.lab, "tech")
-    # Views per hour: 0, 0, 10, 2, 2 and 2.
+    # The views per hour are 0, 0, 10, 2, 2 and 2.
     assert [row.age_band for row in seen.rows(STORED)] == ["30-90 days", "all"]
     assert multiples(seen) == {"a": 0, "b": 0, "c": 5, "d": 1, "e": 1, "f": 1}
 

@@ -1,4 +1,4 @@
-"""A change of encoder makes new rows, and the old index is served until the new one is promoted."""
+"""Tests of a change of encoder. It makes new vectors, and the old index is served until the new one is promoted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ def labs(
     tiny: TinyClip,
     tmp_path: Path,
 ) -> tuple[Lab, Lab]:
-    """Return a copy of the small lab with two settings: the built-in encoder, and a CLIP model."""
+    """Two labs that share a copy of the small lab's database. One uses the built-in encoder, and one a CLIP model."""
     small.lab.engine.dispose()
     url = small.lab.engine.url.render_as_string(hide_password=False)
     own_settings = {"database_url": SecretStr(copied_database(url)), "release_dir": tmp_path / "releases"}
@@ -71,13 +71,13 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
     with pytest.raises(LabError, match="is empty: none of its"):
         build.build_index(new, NICHE)
 
-    found = embed(new, NICHE)
-    assert found.settled is not None
-    assert found.settled.startswith("int8 (mean cosine 0.99")
-    assert found.encoder == image_encoder(new.settings).fingerprint
+    embedded = embed(new, NICHE)
+    assert embedded.settled is not None
+    assert embedded.settled.startswith("int8 (mean cosine 0.99")
+    assert embedded.encoder == image_encoder(new.settings).fingerprint
     after = rows(new)
     assert {name: after[name] for name in before} == before
-    assert after[found.encoder] == found.images == before["builtin-768-v3"]
+    assert after[embedded.encoder] == embedded.images == before["builtin-768-v3"]
     assert all(check.passed for check in check_embeddings(new, NICHE))
     assert new.releases.serving.current_id(INDEX, NICHE) == served.release_id
 
@@ -86,22 +86,22 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
     assert build.promote_index(new, NICHE).release == built
     assert new.releases.serving.current_id(INDEX, NICHE) == built.release_id
 
-    # Each release names the encoder for its queries, whose vectors have the dimension of the index.
+    # Each release names the encoder for its queries. This encoder's vectors have the dimension of the index.
     for release in (served, built):
         encoder = named_image_encoder(release.info["encoder_name"], new.settings.releases)
         index = NicheIndex.load(release)
         assert (index.encoder, index.dimension) == (encoder.fingerprint, encoder.dimension)
 
-    # Changing back and forth encodes nothing again and chooses no precision again.
+    # A change back to an earlier encoder encodes nothing again and does not choose a precision again.
     assert embed(old, NICHE).images == embed(new, NICHE).images == 0
-    assert len(new.releases.all(ENCODER, found.encoder.rpartition("-int8-")[0])) == 1
+    assert len(new.releases.all(ENCODER, embedded.encoder.rpartition("-int8-")[0])) == 1
 
 
 def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(labs: tuple[Lab, Lab]) -> None:
     new = labs[1]
     embed(new, NICHE)
     assert sub_scores.measure_features(new, NICHE).measured > 0
-    named_image_encoder.cache_clear()  # as in a new process
+    named_image_encoder.cache_clear()  # The cache is now empty, as in a new process.
     again, measured = embed(new, NICHE), sub_scores.measure_features(new, NICHE)
     assert (again.images, again.titles, again.settled, measured.measured) == (0, 0, None, 0)
     assert again.had > 0 < measured.had
@@ -130,10 +130,10 @@ def test_with_a_text_tower_the_service_and_the_library_measure_alike(labs: tuple
     assert measuring.version(encoders, image) == row["version"]
     data = new.images.get(row["sha256"])
     vector = encoders.picture(image, row["sha256"], data)
-    found = measuring.measure(decode(data), row["title"], vector, encoders, image)
-    assert found.evidence.title_match_by == "picture"
+    measurement = measuring.measure(decode(data), row["title"], vector, encoders, image)
+    assert measurement.evidence.title_match_by == "picture"
     for name in NAMES:
-        assert found.scores[name].value == pytest.approx(row[name], abs=1e-3), name
+        assert measurement.scores[name].value == pytest.approx(row[name], abs=1e-3), name
 
 
 def test_words_and_pictures_are_searched_in_their_common_space(labs: tuple[Lab, Lab], tmp_path: Path) -> None:
@@ -144,10 +144,10 @@ def test_words_and_pictures_are_searched_in_their_common_space(labs: tuple[Lab, 
     index = NicheIndex.load(build.promote_index(new, NICHE).release)
     tower = text_tower(image_encoder(new.settings))
     assert tower is not None
-    found = search_libraries(new, (NICHE,), 5, PublishedBetween(), words="a red phone")
+    searched = search_libraries(new, (NICHE,), 5, PublishedBetween(), words="a red phone")
     expected = index.search(tower.encode_texts(["a red phone"])[0], 5)
-    assert [hit.item for hit in found.hits] == [neighbour.item for neighbour in expected]
-    assert found.remarks == []
+    assert [hit.item for hit in searched.hits] == [neighbour.item for neighbour in expected]
+    assert searched.remarks == []
     with new.engine.connect() as connection:
         row = connection.execute(select(thumbnails).join(videos).where(videos.c.niche == NICHE)).mappings().first()
     assert row is not None
@@ -163,6 +163,6 @@ def test_a_library_too_small_to_choose_a_precision_stays_in_float32(
     from thumblab_pipelines.features import embed as step
 
     monkeypatch.setattr(step, "HELD_OUT", 100_000)
-    found = embed(labs[1], NICHE)
-    assert found.settled is None
-    assert found.encoder.endswith("-float32")
+    embedded = embed(labs[1], NICHE)
+    assert embedded.settled is None
+    assert embedded.encoder.endswith("-float32")

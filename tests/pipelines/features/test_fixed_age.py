@@ -1,4 +1,7 @@
-"""Views at a fixed age are interpolated between observations of one era, and never extrapolated."""
+"""Tests of the views at a fixed age. They are interpolated between observations, and never extrapolated.
+
+Both observations must be of one era. An era is a definition of what YouTube counts as a view.
+"""
 
 import itertools
 import math
@@ -23,7 +26,7 @@ ANY_HISTORY = st.lists(st.tuples(AGES, COUNTS | st.just(math.nan), st.sampled_fr
 
 @st.composite
 def growing(draw: st.DrawFn) -> list[Observation]:
-    """Draw at least two observations of one era, in order, at clearly different ages."""
+    """Draw at least two observations of one era, ordered by age. Their ages differ clearly."""
     steps = draw(st.lists(st.tuples(st.floats(1.001, 1.9), st.integers(0, 10**7)), min_size=1, max_size=10))
     age, count = draw(st.floats(1, 100)), float(draw(st.integers(0, 10**6)))
     seen = [(age, count, "new")]
@@ -39,8 +42,8 @@ def estimates(at: list[float], seen: list[Observation], max_ratio: float = MAX_A
 
 
 def views_at(at: float, *seen: Observation) -> float | None:
-    found = estimates([at], list(seen))
-    return found[at].views if found else None
+    by_age = estimates([at], list(seen))
+    return by_age[at].views if by_age else None
 
 
 def test_views_grow_linearly_with_the_logarithm_of_age() -> None:
@@ -50,8 +53,8 @@ def test_views_grow_linearly_with_the_logarithm_of_age() -> None:
 
 @given(growing())
 def test_an_observation_of_exactly_the_right_age_is_used_as_it_is(seen: list[Observation]) -> None:
-    found = estimates([age for age, _, _ in seen], seen)
-    assert [(e.views, e.before, e.after) for e in found.values()] == [(count, age, age) for age, count, _ in seen]
+    by_age = estimates([age for age, _, _ in seen], seen)
+    assert [(e.views, e.before, e.after) for e in by_age.values()] == [(count, age, age) for age, count, _ in seen]
 
 
 @given(growing(), st.floats(0, 1))
@@ -101,7 +104,7 @@ def test_eras_never_mix(seen: list[Observation], at: float) -> None:
     together = estimates([at], seen)
     assert bool(together) == any(apart)
     if together:
-        assert together[at] in [found[at] for found in apart if found]
+        assert together[at] in [by_age[at] for by_age in apart if by_age]
 
 
 def test_observations_of_different_eras_on_both_sides_give_no_estimate() -> None:
@@ -114,15 +117,15 @@ def test_a_later_count_of_another_era_corrects_no_count() -> None:
 
 
 def test_the_closer_observations_are_used_if_two_eras_enclose_an_age() -> None:
-    """A video that was first taken for a Short has counts of two eras."""
+    """A video has counts of two eras if it was first mistaken for a Short."""
     seen: list[Observation] = [(20, 100, "new"), (22, 5, "old"), (26, 5, "old"), (30, 100, "new")]
     assert estimates([24], seen)[24] == Estimate(24, 5, "old", 22, 26)
 
 
 @given(st.lists(st.tuples(AGES, COUNTS, st.just("new")), max_size=12), st.lists(AGES, min_size=2, max_size=20))
 def test_estimates_never_decrease_with_age(seen: list[Observation], at: list[float]) -> None:
-    found = estimates(sorted(at), seen, max_ratio=math.inf)
-    views = [estimate.views for estimate in found.values()]
+    by_age = estimates(sorted(at), seen, max_ratio=math.inf)
+    views = [estimate.views for estimate in by_age.values()]
     assert all(later >= earlier * (1 - 1e-12) for earlier, later in itertools.pairwise(views))
 
 
@@ -155,9 +158,10 @@ def histories(shared_data: Path) -> Path:
 
 
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
-    """Return the relative errors on the trending list.
+    """Return the relative errors of estimates on the view series of a list of trending videos.
 
-    Each count is estimated from the counts before and after it whose ages differ by a factor of at least 1.35.
+    Each count is estimated from counts before and after it. Only counts at ages that differ from its age by a factor of
+    at least 1.35 are used.
     """
     import pandas as pd
 
@@ -165,14 +169,14 @@ def errors_on_real_histories(folder: Path) -> "np.ndarray":
     rows["published"] = rows.groupby("video_id").upload_time.transform("first")
     rows = rows.dropna(subset=["published"])
     rows["age"] = (pd.to_datetime(rows.snapshot_commit_time) - pd.to_datetime(rows.published)).dt.total_seconds() / 3600
-    found = []
+    errors = []
     for _, seen in rows.groupby("video_id"):
         ages, views = seen.age.to_numpy(float), seen.view_count.to_numpy(float)
         for at, truth in zip(ages, views, strict=True):
             around = np.maximum(ages / at, at / ages) >= 1.35
             for estimate in views_at_ages([at], ages[around], views[around], ["old"] * int(around.sum())):
-                found.append(abs(estimate.views - truth) / truth)
-    return np.array(found)
+                errors.append(abs(estimate.views - truth) / truth)
+    return np.array(errors)
 
 
 def test_errors_on_real_view_series_stay_within_the_documented_bound(histories: Path) -> None:

@@ -1,4 +1,7 @@
-"""Index releases of a niche: built once per library, and promoted only if they are intact and comparable."""
+"""Tests of the index releases of a niche.
+
+A release is built once per state of the library. It is promoted only if it is intact and comparable.
+"""
 
 import dataclasses
 

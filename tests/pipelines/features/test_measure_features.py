@@ -1,4 +1,7 @@
-"""Measuring a library: each thumbnail once, with evidence, whatever the other pictures are like."""
+"""Tests of measuring a library.
+
+Each thumbnail is measured once and with evidence, whatever the other pictures are like.
+"""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -56,7 +59,7 @@ class Tower(BuiltinEncoder):
 
 @pytest.fixture
 def lab(open_lab: Callable[..., Lab], tmp_path: Path) -> Lab:
-    """Return a library of four pictures, three of which show a text."""
+    """A lab with a library of four pictures, three of which show a text."""
     (tmp_path / "images").mkdir()
     with (tmp_path / "videos.csv").open("w", newline="") as file:
         rows = csv.writer(file)
@@ -79,16 +82,16 @@ def measured(lab: Lab) -> list[Any]:
 
 
 def test_every_row_has_evidence_and_says_what_title_match_was_compared_with(lab: Lab) -> None:
-    found = sub_scores.measure_features(lab, NICHE)
-    assert (found.measured, dict(found.matched)) == (4, {"text": 2, "nothing": 2})
-    assert found.pictures_per_second > 0
-    assert found.missing == ("no face model: run `thumblab models pull`",)
+    result = sub_scores.measure_features(lab, NICHE)
+    assert (result.measured, dict(result.matched)) == (4, {"text": 2, "nothing": 2})
+    assert result.pictures_per_second > 0
+    assert result.missing == ("no face model: run `thumblab models pull`",)
     rows = measured(lab)
     assert [row.evidence["title_match_by"] for row in rows] == ["text", None, "text", None]
     assert rows[0].title_match > 0.5 > rows[2].title_match
     assert rows[1].title_match is None
     assert "".join(line["text"] for line in rows[0].evidence["texts"]).replace(" ", "") == "BESTPHONE"
-    assert rows[0].evidence["missing"] == list(found.missing)
+    assert rows[0].evidence["missing"] == list(result.missing)
 
 
 def test_a_second_run_loads_no_engine_and_measures_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,8 +107,8 @@ def test_a_new_face_model_makes_all_thumbnails_be_measured_again(
 ) -> None:
     sub_scores.measure_features(lab, NICHE)
     model = shared_data.parent / "models" / "face_detection_yunet_2026may.onnx"
-    found = sub_scores.measure_features(open_lab(beside=lab, face_model=model), NICHE)
-    assert (found.had, found.measured, found.missing) == (0, 4, ())
+    result = sub_scores.measure_features(open_lab(beside=lab, face_model=model), NICHE)
+    assert (result.had, result.measured, result.missing) == (0, 4, ())
     assert all(row.evidence["faces"] == [] for row in measured(lab))
 
 
@@ -113,11 +116,11 @@ def test_a_damaged_picture_is_reported_and_the_others_are_measured(lab: Lab) -> 
     with lab.engine.connect() as connection:
         sha256 = connection.execute(select(thumbnails.c.sha256).order_by(thumbnails.c.video_id)).scalars().first()
     lab.images.path(str(sha256)).write_bytes(b"rotten")
-    found = sub_scores.measure_features(lab, NICHE)
-    assert found.measured == 3
-    assert len(found.unreadable) == 1
-    assert "video000000" in found.unreadable[0]
-    assert "damaged" in found.unreadable[0]
+    result = sub_scores.measure_features(lab, NICHE)
+    assert result.measured == 3
+    assert len(result.unreadable) == 1
+    assert "video000000" in result.unreadable[0]
+    assert "damaged" in result.unreadable[0]
 
 
 def test_with_a_text_tower_the_stored_vectors_are_used(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,8 +129,8 @@ def test_with_a_text_tower_the_stored_vectors_are_used(lab: Lab, monkeypatch: py
         monkeypatch.setattr(module, "image_encoder", lambda _: tower)
     embed.embed(lab, NICHE)
     already = tower.images
-    found = sub_scores.measure_features(lab, NICHE)
-    assert dict(found.matched) == {"picture": 4}
+    result = sub_scores.measure_features(lab, NICHE)
+    assert dict(result.matched) == {"picture": 4}
     assert tower.images == already
     expected = [row.title_match for row in measured(lab)]
     with lab.engine.begin() as connection:
@@ -141,7 +144,8 @@ def test_with_a_text_tower_the_stored_vectors_are_used(lab: Lab, monkeypatch: py
 def test_the_asset_metadata_report_what_was_measured_and_what_was_missing(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LabResource, "open", lambda self: lab)  # Dagster copies a resource, so it cannot carry a lab
+    # Dagster copies a resource, so a resource cannot hold this lab.
+    monkeypatch.setattr(LabResource, "open", lambda self: lab)
     with dg.build_asset_context(partition_key=NICHE) as context:
         result = visual_features_asset(context, LabResource())
     metadata = {name: getattr(value, "value", value) for name, value in result.metadata.items()}

@@ -1,4 +1,7 @@
-"""Embedding and measuring a niche: nothing is encoded twice, failures are reported, and encoders never mix."""
+"""Tests of embedding and measuring a niche. Nothing is encoded twice, and failures are reported.
+
+Vectors of different encoders never mix.
+"""
 
 import pytest
 from bench import NICHE, Bench, CountingPictures, FailingPictures, FailingTitles, passed
@@ -25,7 +28,7 @@ def test_committed_batches_survive_a_crash(bench: Bench, monkeypatch: pytest.Mon
     bench.pictures = CountingPictures(fails_at_batch=3)
     with pytest.raises(ZeroDivisionError):
         embed.embed(bench.lab, NICHE)
-    assert bench.vectors(bench.pictures.fingerprint) == 12  # the batches of 4 and of 8
+    assert bench.vectors(bench.pictures.fingerprint) == 12  # The batches of 4 and of 8 pictures are committed.
     assert not passed(embed.check_embeddings(bench.lab, NICHE))["complete"]
     bench.pictures = CountingPictures()
     again = embed.embed(bench.lab, NICHE)
@@ -44,12 +47,12 @@ def test_only_a_changed_title_is_encoded_again(bench: Bench) -> None:
 
 def test_a_changed_picture_leaves_the_library_until_it_is_encoded_again(bench: Bench) -> None:
     bench.ready()
-    one, other = bench.ids()[:2]
+    changed, other = bench.ids()[:2]
     sha256 = bench.rows(select(thumbnails.c.sha256).where(thumbnails.c.video_id == other))[0][0]
-    bench.do(update(thumbnails).where(thumbnails.c.video_id == one).values(sha256=sha256))
-    assert bench.rows(text(f"SELECT 1 FROM ref_thumbnails WHERE video_id = '{one}'")) == []
+    bench.do(update(thumbnails).where(thumbnails.c.video_id == changed).values(sha256=sha256))
+    assert bench.rows(text(f"SELECT 1 FROM ref_thumbnails WHERE video_id = '{changed}'")) == []
     assert embed.embed(bench.lab, NICHE).images == 1
-    assert len(bench.rows(text(f"SELECT 1 FROM ref_thumbnails WHERE video_id = '{one}'"))) == 1
+    assert len(bench.rows(text(f"SELECT 1 FROM ref_thumbnails WHERE video_id = '{changed}'"))) == 1
 
 
 def test_vectors_of_two_encoders_are_kept_apart(bench: Bench) -> None:
@@ -69,9 +72,9 @@ def test_a_damaged_picture_is_reported_and_the_others_are_encoded(
     bad = bench.rows(select(thumbnails.c.sha256).order_by(thumbnails.c.video_id))[0][0]
     real = bench.lab.images.get
     monkeypatch.setattr(bench.lab.images, "get", lambda name: real("0" * 64 if name == bad else name))
-    found, measured = embed.embed(bench.lab, NICHE), sub_scores.measure_features(bench.lab, NICHE)
-    assert found.images == measured.measured == len(bench.ids()) - 1
-    assert [entry.split(":")[0] for entry in found.unreadable] == [bench.ids()[0]]
+    embedded, measured = embed.embed(bench.lab, NICHE), sub_scores.measure_features(bench.lab, NICHE)
+    assert embedded.images == measured.measured == len(bench.ids()) - 1
+    assert [entry.split(":")[0] for entry in embedded.unreadable] == [bench.ids()[0]]
     assert len(measured.unreadable) == 1
 
 
@@ -83,11 +86,11 @@ def test_inputs_without_a_vector_are_reported_left_out_and_not_tried_again_by_th
     bench.pictures = FailingPictures([0])
     bench.titles = FailingTitles(title)
     for second_run in (False, True):
-        found = embed.embed(bench.lab, NICHE)
-        assert [name.split(":")[0] for name in found.without] == [dark, lost]
-        assert "its thumbnail: the encoder gives no vector" in found.without[0]
-        assert "its title: the encoder gives no vector" in found.without[1]
-        assert (found.images, found.titles) == ((0, 0) if second_run else (len(others) + 1,) * 2)
+        embedded = embed.embed(bench.lab, NICHE)
+        assert [name.split(":")[0] for name in embedded.without] == [dark, lost]
+        assert "its thumbnail: the encoder gives no vector" in embedded.without[0]
+        assert "its title: the encoder gives no vector" in embedded.without[1]
+        assert (embedded.images, embedded.titles) == ((0, 0) if second_run else (len(others) + 1,) * 2)
     assert sum(bench.pictures.batches) == len(others) + 2
     assert bench.titles.encoded.count(title) == 1
     checks = {check.name: check for check in embed.check_embeddings(bench.lab, NICHE)}
@@ -98,9 +101,9 @@ def test_inputs_without_a_vector_are_reported_left_out_and_not_tried_again_by_th
     baselines.compute_baselines(bench.lab, NICHE)
     assert build.build_index(bench.lab, NICHE).release.info["count"] == len(others) + 1
     bench.pictures = CountingPictures("another-768")
-    assert embed.embed(bench.lab, NICHE).images == len(others) + 2  # another encoder tries them
+    assert embed.embed(bench.lab, NICHE).images == len(others) + 2  # Another encoder tries all of them.
     bench.do(update(videos).where(videos.c.video_id == lost).values(title=f"{title}!"))
-    assert embed.embed(bench.lab, NICHE).titles == 1  # the same encoder tries another title
+    assert embed.embed(bench.lab, NICHE).titles == 1  # The same encoder tries the new title.
 
 
 def test_the_check_fails_if_the_encoder_gives_no_vector_for_most_pictures(bench: Bench) -> None:
@@ -136,5 +139,5 @@ def test_every_picture_is_measured_once_and_again_when_the_formulas_change(
 
 
 def test_the_fixture_leaves_nothing_to_download(bench: Bench) -> None:
-    """The fixture `bench` stands for a finished download."""
+    """The lab of the fixture `bench` is in the state after a finished download."""
     assert download.download_thumbnails(bench.lab, NICHE).had == len(bench.ids())

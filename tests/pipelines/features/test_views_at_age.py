@@ -1,4 +1,7 @@
-"""`views_at_age` holds the estimates from the current observations, for every video of the niche."""
+"""Tests of the table `views_at_age`.
+
+It holds the estimates from the current observations, for every video of the niche.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,10 +29,10 @@ def test_the_fixed_ages_are_a_day_three_days_a_week_and_thirty_days() -> None:
 
 def test_views_are_saved_for_each_age_that_the_observations_enclose(seen: Observed) -> None:
     seen.video("a", (18, 1_000), (32, 2_000), (72, 5_000), (160, None), (200, 9_000), (900, 10_000))
-    found = compute_views_at_age(seen.lab, "tech")
+    computed = compute_views_at_age(seen.lab, "tech")
     # 168 h lies between 72 h and 200 h, and 720 h between 200 h and 900 h. Both gaps are too wide.
     assert seen.rows(STORED) == [("a", 24, pytest.approx(1_500), ERA, 18, 32), ("a", 72, 5_000, ERA, 72, 72)]
-    assert (found.videos, found.observed_again, found.known) == (1, 1, {24: 1, 72: 1, 168: 0, 720: 0})
+    assert (computed.videos, computed.observed_again, computed.known) == (1, 1, {24: 1, 72: 1, 168: 0, 720: 0})
 
 
 def test_counts_of_two_definitions_of_a_view_are_never_mixed(seen: Observed) -> None:
@@ -43,8 +46,8 @@ def test_a_video_with_at_most_one_count_has_no_views_at_another_age(seen: Observ
     seen.video("once", (23, 1_000), (30, None))
     seen.video("never")
     seen.video("uncounted", (20, None), (24, None), (30, None))
-    found = compute_views_at_age(seen.lab, "tech")
-    assert (found.videos, found.observed_again, sum(found.known.values())) == (3, 0, 0)
+    computed = compute_views_at_age(seen.lab, "tech")
+    assert (computed.videos, computed.observed_again, sum(computed.known.values())) == (3, 0, 0)
     assert seen.rows(STORED) == []
 
 
@@ -70,7 +73,7 @@ def test_estimates_that_the_observations_no_longer_support_are_deleted(seen: Obs
     seen.video("moved", (20, 1_000), (30, 1_100))
     assert compute_views_at_age(seen.lab, "tech").known[24] == 2
     seen.do(delete(video_stats).where(video_stats.c.video_id == "a"))
-    # The publication moves by 15 hours, so the video was observed at 5 and 15 hours.
+    # The publication moves by 15 hours. So the video's ages at its observations are now 5 and 15 hours.
     seen.do(update(videos).where(videos.c.video_id == "moved").values(published_at=PUBLISHED + timedelta(hours=15)))
     assert compute_views_at_age(seen.lab, "tech").known[24] == 0
     assert seen.rows(STORED) == []

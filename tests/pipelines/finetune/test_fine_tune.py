@@ -1,4 +1,4 @@
-"""Tests of fine-tuning: only the named blocks change, and the result is an encoder like any other."""
+"""Tests of fine-tuning. Only the named blocks change, and the result is an encoder like any other."""
 
 import dataclasses
 import io
@@ -43,7 +43,7 @@ LAST_BLOCK, ENDING = ("transformer.resblocks.1.",), ("ln_post.", "proj")
 
 
 def picture(random: np.random.Generator, red: float) -> bytes:
-    """Return a PNG of noise on a ground between blue (0) and red (1)."""
+    """Return a PNG of noise on a background. `red` is 0 for a blue background and 1 for a red one."""
     pixels = random.integers(0, 60, (90, 160, 3)) + np.array([180 * red, 60, 180 * (1 - red)])
     out = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(out, "PNG")
@@ -52,13 +52,13 @@ def picture(random: np.random.Generator, red: float) -> bytes:
 
 @dataclasses.dataclass(frozen=True)
 class Coloured:
-    """A lab in which the redder of two pictures of a channel wins, and its pairs release."""
+    """A lab with its pairs release. Of two pictures of a channel, the redder one wins."""
 
     lab: Lab
     pairs: Release
 
     def with_data_in(self, folder: Path) -> Lab:
-        """Return the same lab with releases and checkpoints in another folder."""
+        """Return the same lab with its releases and checkpoints in `folder`."""
         settings = self.lab.settings.model_copy(update={"data_dir": folder})
         return dataclasses.replace(self.lab, settings=settings, releases=ReleaseStore(folder / "releases"))
 
@@ -122,7 +122,7 @@ def last_block(coloured: Coloured) -> Release:
 
 
 def changed(release: Release, tiny: TinyClip) -> set[str]:
-    """Return the names of the tensors of the CLIP that have changed in any bit."""
+    """Return the names of the tensors of the CLIP model that fine-tuning has changed in any bit."""
     before, after = tiny.model.state_dict(), load_file(release.path / WEIGHTS)
     assert before.keys() == after.keys()
     return {name for name in before if not torch.equal(before[name], after[name])}
@@ -141,7 +141,7 @@ def test_only_the_trained_blocks_the_final_norm_and_the_projection_change(
 def test_fine_tuning_learns_the_planted_signal(last_block: Release) -> None:
     history = json.loads((last_block.path / "history.json").read_text())
     losses = [epoch["pair_loss"] for epoch in history]
-    assert losses[-1] < 0.75 * losses[0]  # smoothed labels leave 0.27
+    assert losses[-1] < 0.75 * losses[0]  # Smoothed labels let the loss fall to 0.27 at best.
     assert last_block.info["validation_auc_before"] < 0.8 < last_block.info["kept"]["validation_auc"]
     assert last_block.info["kept"] == max(history, key=lambda epoch: epoch["validation_auc"])
     assert last_block.info["dropped_pairs"] == 0 < last_block.info["pairs"]
@@ -153,7 +153,8 @@ def test_the_epoch_with_the_best_validation_auc_is_published(
     from thumblab_pipelines.finetune.tower_training import TowerTraining
     from thumblab_pipelines.training.checkpoints import Checkpoint, State
 
-    aucs, states = iter([0.5, 0.6, 0.9, 0.7]), []  # before training, then after each epoch
+    # The first AUC is from before the training. The others are from after each epoch.
+    aucs, states = iter([0.5, 0.6, 0.9, 0.7]), []
     monkeypatch.setattr(TowerTraining, "validation_auc", lambda _: next(aucs))
 
     def save(_: Checkpoint, state: State) -> None:
@@ -215,7 +216,7 @@ def test_a_fine_tuned_encoder_is_loaded_like_any_other_and_computes_what_was_tra
     np.testing.assert_allclose(vectors, expected.numpy(), atol=1e-4)
     assert (vectors * base.encode_images(pictures)).sum(axis=1).max() < 0.999
     assert encoder.fingerprint != base.fingerprint
-    # As after any change of encoder, every picture gets a vector of the new one beside that of the old one.
+    # As after any change of encoder, every picture gets a vector of the new encoder and keeps its old vector.
     again = embed(new, NICHE)
     assert (again.encoder, again.images) == (encoder.fingerprint, CHANNELS * PER_CHANNEL)
     assert not (tmp_path / "fine-tuning").exists() or not list((tmp_path / "fine-tuning").iterdir())
@@ -230,7 +231,10 @@ def test_a_second_call_with_nothing_new_returns_the_existing_release(coloured: C
 
 @pytest.fixture(scope="module")
 def uninterrupted(coloured: Coloured, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Release]:
-    """A function that returns a fine-tuning of three epochs without an interruption, for each value of `blocks`."""
+    """A function that fine-tunes for three epochs without an interruption.
+
+    It does so once for each value of `blocks`.
+    """
     return cache(
         lambda blocks: fine_tune(
             coloured.with_data_in(tmp_path_factory.mktemp("uninterrupted")),
@@ -327,7 +331,7 @@ def test_what_cannot_be_fine_tuned_is_an_error_in_one_sentence(coloured: Coloure
 
 def test_a_video_deleted_since_the_pairs_were_made_is_left_out_and_counted(coloured: Coloured, tmp_path: Path) -> None:
     lab = coloured.with_data_in(tmp_path)
-    with lab.engine.begin() as connection:  # other tests share the database, so this test is the last
+    with lab.engine.begin() as connection:  # Other tests share the database, so this test has to be the last.
         connection.execute(delete(videos).where(videos.c.video_id == "v0"))
     release = fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, epochs=1))
     assert (release.info["forgotten"], release.info["pictures"]) == (1, CHANNELS * 17 - 1)

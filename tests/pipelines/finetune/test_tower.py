@@ -1,4 +1,7 @@
-"""Tests of the divided image tower, and of what fine-tuning takes from a dataset and writes to a checkpoint."""
+"""Tests of the image tower that is divided into a frozen and a trained part.
+
+Other tests here cover what fine-tuning takes from a dataset and what it writes to a checkpoint.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,7 +38,7 @@ def test_videos_that_are_not_learnt_are_in_no_pair_and_no_scale(plant: Callable[
 
 
 def other_towers() -> Iterator[tuple[str, Any]]:
-    """Yield a ViT of timm in open_clip's adapter, which SigLIP uses, and the ResNet of CLIP."""
+    """Yield two other towers: a ViT of timm in open_clip's adapter, which SigLIP uses, and the ResNet of CLIP."""
     from open_clip.model import CLIPVisionCfg, _build_vision_tower
 
     torch.manual_seed(0)
@@ -83,7 +86,10 @@ def test_a_divided_tower_computes_what_a_whole_one_does_and_gradients_reach_its_
 def test_a_saved_checkpoint_holds_what_open_clip_takes_from_its_hub(
     tiny: TinyClip, drawn: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """OpenAI's weights need QuickGELU, others their own mean and deviation. The hub's tag has them; so must a file."""
+    """OpenAI's weights need QuickGELU. Other weights need their own mean and deviation.
+
+    The hub's tag has these facts, so a saved file must have them too.
+    """
     import open_clip
 
     tag = {"url": "x", "quick_gelu": True, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.2), "interpolation": "bilinear"}

@@ -1,4 +1,4 @@
-"""Reads and changes the library of a lab, for the tests of the library."""
+"""Helpers that read and change the library of a lab, for the tests of the library."""
 
 from sqlalchemy import select, text
 
@@ -39,5 +39,5 @@ def rebuild(lab: Lab) -> Release:
 
 
 def add_views(lab: Lab) -> None:
-    """Change every count of views, so that a build has something new."""
+    """Change every view count, so that the next build differs from the last one."""
     execute(lab, "UPDATE video_stats SET view_count = view_count + 1000")

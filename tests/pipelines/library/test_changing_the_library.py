@@ -1,4 +1,7 @@
-"""Videos are put in and taken out of a served index at once and lastingly; the commands and the search."""
+"""Tests of changes to a served index. A video is put in or taken out at once, and every later build keeps the change.
+
+Other tests here cover the commands and the search.
+"""
 
 import threading
 import time
@@ -49,9 +52,9 @@ def test_putting_a_video_in_again_serves_its_new_count_of_views(lab: Lab) -> Non
     execute(lab, "UPDATE video_stats SET view_count = 123456789 WHERE video_id = :id", id=video)
     put_in(lab, NICHE, [video])
     index = NicheIndex.load(served(lab))
-    found = index.search(index.vector_of(video), 1)[0]
-    assert found.item.video_id == video
-    assert found.item.views_per_hour > 10_000
+    nearest = index.search(index.vector_of(video), 1)[0]
+    assert nearest.item.video_id == video
+    assert nearest.item.views_per_hour > 10_000
     assert len(index) == len(ids(lab))
 
 
@@ -119,16 +122,16 @@ def test_too_many_changes_request_a_rebuild_and_change_nothing(lab: Lab, monkeyp
 
 
 def test_the_second_writer_waits_for_the_first(lab: Lab) -> None:
-    one, two = ids(lab)[:2]
-    threads = [threading.Thread(target=take_out, args=(lab, NICHE, [video])) for video in (one, two)]
+    first, second = ids(lab)[:2]
+    threads = [threading.Thread(target=take_out, args=(lab, NICHE, [video])) for video in (first, second)]
     with lab.releases.serving.changing(INDEX, NICHE):
         for thread in threads:
             thread.start()
         time.sleep(0.3)
-        assert {one, two} <= served_ids(lab)
+        assert {first, second} <= served_ids(lab)
     for thread in threads:
         thread.join(30)
-    assert served_ids(lab) == set(ids(lab)) - {one, two}
+    assert served_ids(lab) == set(ids(lab)) - {first, second}
 
 
 def test_a_writer_that_waits_too_long_gets_an_error(lab: Lab) -> None:
@@ -142,11 +145,13 @@ def test_a_writer_that_waits_too_long_gets_an_error(lab: Lab) -> None:
 
 def test_a_search_by_video_finds_similar_ones_in_all_niches_and_within_days(lab: Lab) -> None:
     video = ids(lab)[0]
-    found = search_libraries(lab, (OTHER, NICHE), 200, PublishedBetween(), video_id=video)
-    assert {hit.niche for hit in found.hits} == {NICHE, OTHER}
-    assert len(found.hits) == len(ids(lab)) + len(ids(lab, OTHER)) - 1
-    assert [hit.similarity for hit in found.hits] == sorted((hit.similarity for hit in found.hits), reverse=True)
-    days = sorted(hit.item.published_on for hit in found.hits if hit.item.published_on)
+    everywhere = search_libraries(lab, (OTHER, NICHE), 200, PublishedBetween(), video_id=video)
+    assert {hit.niche for hit in everywhere.hits} == {NICHE, OTHER}
+    assert len(everywhere.hits) == len(ids(lab)) + len(ids(lab, OTHER)) - 1
+    assert [hit.similarity for hit in everywhere.hits] == sorted(
+        (hit.similarity for hit in everywhere.hits), reverse=True
+    )
+    days = sorted(hit.item.published_on for hit in everywhere.hits if hit.item.published_on)
     since = search_libraries(lab, (NICHE, OTHER), 200, PublishedBetween(since=days[-3]), video_id=video)
     assert {hit.item.published_on for hit in since.hits} <= set(days[-3:])
     assert since.hits
@@ -184,11 +189,11 @@ def test_the_commands_print_what_they_did(command: Callable[..., Any], lab: Lab)
     assert "good" in command("verify", NICHE).output
     assert command("rebuild", NICHE).exit_code == 0
     assert "tech: " in command("prune", NICHE, "--keep", "1").output
-    found = command("search", "--video", first, "--niche", NICHE, "-k", "3", "--json")
-    assert found.exit_code == 0
-    assert '"niche": "tech"' in found.output
+    searched = command("search", "--video", first, "--niche", NICHE, "-k", "3", "--json")
+    assert searched.exit_code == 0
+    assert '"niche": "tech"' in searched.output
     assert command("search").exit_code == 2
-    assert command("rebuild", "gaming").exit_code == 0  # its videos are encoded first
+    assert command("rebuild", "gaming").exit_code == 0  # The videos of gaming are encoded first.
 
 
 def test_deleting_a_video_deletes_its_rows_of_the_library(lab: Lab) -> None:

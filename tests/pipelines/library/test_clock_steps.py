@@ -1,4 +1,4 @@
-"""When the database's clock steps back, new builds are still served and no request for a rebuild is lost."""
+"""Tests of a database clock that steps back. New builds are still served, and no request for a rebuild is lost."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ NICHE = "tech"
 
 @pytest.fixture
 def lab(small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str], str], tmp_path: Path) -> Lab:
-    """A lab with one niche that is built and served."""
+    """A lab with one niche whose index is built and served."""
     small.lab.engine.dispose()
     url = copied_database(small.lab.engine.url.render_as_string(hide_password=False))
     lab = open_lab(data_dir=tmp_path / "lab", database_url=SecretStr(url))
@@ -44,7 +44,7 @@ def lab(small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str
 
 @pytest.fixture
 def step_back(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Makes the lab read a clock of the database that is some hours behind."""
+    """A function that sets the database clock, as the lab reads it, some hours back."""
     real = rows.now
 
     def step(hours: float) -> None:

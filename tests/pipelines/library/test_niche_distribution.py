@@ -1,4 +1,4 @@
-"""The release of a library holds the distribution of its sub-scores, and the service measures in the same way."""
+"""Tests of the distribution of sub-scores in an index release. The service measures sub-scores in the same way."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -118,4 +118,5 @@ def test_the_service_measures_the_same_sub_scores_as_the_library(lab: Lab) -> No
     vector = encoders.picture(image, row.sha256, data)
     scores = measuring.measure(decode(data), row.title, vector, encoders, image).scores
     for name in NAMES:
-        assert scores[name].value == pytest.approx(getattr(row, name), abs=1e-4)  # texts are encoded in batches
+        # The library encodes texts in batches, which changes the last digits.
+        assert scores[name].value == pytest.approx(getattr(row, name), abs=1e-4)

@@ -1,4 +1,7 @@
-"""A build is promoted with every change made meanwhile, and never over a rollback that a person holds."""
+"""Tests of promoting a build.
+
+The promoted index has every change made in the meantime. A build is never promoted over a rollback that a person holds.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +23,7 @@ from thumblab_pipelines.library.status import index_status
 def test_changes_made_during_a_build_are_in_it_when_it_is_served(lab: Lab) -> None:
     out, back = ids(lab)[:2]
     take_out(lab, NICHE, [back])
-    build.build_index(lab, NICHE)  # read before the changes below
+    build.build_index(lab, NICHE)  # The build has read the library before the changes below.
     take_out(lab, NICHE, [out])
     put_in(lab, NICHE, [back])
     release = build.promote_index(lab, NICHE).release
@@ -104,7 +107,7 @@ def test_a_video_taken_out_is_not_served_by_a_build_that_was_read_before(lab: La
     rebuild(lab)
     with lab.engine.begin() as connection:
         connection.execute(library_exclusions.delete())
-    build.build_index(lab, NICHE)  # holds the video, which the served index does not
+    build.build_index(lab, NICHE)  # The build holds the video, but the served index does not.
     assert take_out(lab, NICHE, [late]).taken_out == []
     build.promote_index(lab, NICHE)
     assert late not in served_ids(lab)

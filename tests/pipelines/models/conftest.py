@@ -1,4 +1,4 @@
-"""Fixtures for tests of promotion: a lab whose models are files of scores."""
+"""Fixtures for tests of promotion. The models of their lab are files of scores."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from thumblab_pipelines.models import promotion
 def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab whose model releases hold their scores.
 
-    A release with `broken` in its info cannot be loaded, and one with `dead` fails its check.
+    A release with `broken` in its info cannot be loaded. A release with `dead` in its info fails its check.
     """
     monkeypatch.setattr(promotion, "_loaded", lambda release: None if release.info.get("broken") else release)
     monkeypatch.setattr(promotion, "model_scores", lambda release, data: np.load(release.path / "scores.npy"))
@@ -34,7 +34,7 @@ def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def newest_pairs(scored_lab: Lab, plant: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """The newest pairs of the lab."""
+    """The dataset of the lab's newest pairs."""
     planted = plant(channels=8, videos=60)
     release = scored_lab.releases.publish(PAIRS, ALL, lambda folder: (folder / "x").touch(), planted.release.info)
     data = dataclasses.replace(planted, release=release)
@@ -44,7 +44,10 @@ def newest_pairs(scored_lab: Lab, plant: Callable[..., Dataset], monkeypatch: py
 
 @pytest.fixture
 def publish(scored_lab: Lab, newest_pairs: Dataset) -> Callable[..., Release]:
-    """A function that publishes a model whose scores are the target plus noise. `seen`: its training videos."""
+    """A function that publishes a model whose scores are the target plus noise.
+
+    `seen` names the model's training videos.
+    """
     target = newest_pairs.videos.target.to_numpy(float)
 
     def publish(noise: float, seen: list[str] | None = None, seed: int = 0, **facts: object) -> Release:

@@ -1,4 +1,4 @@
-"""Tests of MLflow's champion alias: a person's move is found and followed, and never undone by the lab."""
+"""Tests of MLflow's champion alias. The lab notices and follows a person's move of the alias, and never undoes it."""
 
 import json
 from collections.abc import Callable
@@ -27,9 +27,10 @@ def champion(number: str, release_id: str | None, crowned: str | None) -> Champi
     [
         (None, False, "no champion"),
         (champion("2", "served", "2"), False, "is served"),
-        (champion("2", "served", "1"), False, "is served"),  # killed before the lab recorded its own move
-        (champion("1", "older", "1"), False, "cut short"),  # killed between the pointer and the alias
-        (champion("1", "older", None), True, "a person"),  # the lab never moved the alias
+        (champion("2", "served", "1"), False, "is served"),  # The lab was killed before it recorded its own move.
+        # The lab was killed after it moved the pointer and before it moved the alias.
+        (champion("1", "older", "1"), False, "cut short"),
+        (champion("1", "older", None), True, "a person"),  # The lab never moved the alias.
         (champion("1", "older", "2"), True, "a person"),
         (champion("3", "newer", "2"), True, "a person"),
         (champion("4", None, "2"), True, "a person"),
@@ -49,7 +50,10 @@ def test_a_person_may_choose_the_first_model_to_serve() -> None:
 
 
 class Registry:
-    """A registry in which a person has moved the alias to a version whose release raises an error or is `release`."""
+    """A model registry in which a person has moved the alias.
+
+    The method `recovered` returns `release`, the chosen release. If `release` is an error, the method raises it.
+    """
 
     def __init__(self, choice: Champion, release: Release | LabError) -> None:
         self.alias, self.release, self.promotions = choice, release, list[str]()
@@ -91,7 +95,7 @@ def test_an_unavailable_choice_keeps_its_alias_and_is_waited_for_if_mlflow_is_do
 
 
 def test_a_choice_that_fails_a_check_is_not_compared_and_keeps_its_alias(scored_lab: Lab, publish: Publish) -> None:
-    """With no model served yet, a choice that fails its checks does not prevent serving another model."""
+    """No model is served yet. A person's choice that fails its checks does not prevent serving another model."""
     dead, fit = publish(0.1, dead=True), publish(3.0)
     choice = champion("1", dead.release_id, None)
     registry = Registry(choice, dead)
@@ -138,7 +142,8 @@ def test_a_persons_move_requests_one_run_and_another_every_hour(monkeypatch: pyt
     assert [tick(), tick(), tick()] == [requested, [], []]
     now += 3_600
     assert [tick(), tick()] == [requested, []]
-    # The first move was followed. Two more moves within the same hour, the second one back, request two more runs.
+    # The lab has followed the first move. Two more moves within the same hour request two more runs. The second of them
+    # moves the alias back.
     for number, release_id, crowned, served in [("2", "newer", "1", "older"), ("1", "older", "2", "newer")]:
         alias, serving = champion(number, release_id, crowned), served
         assert [tick(), tick()] == [[{"release_id": release_id, "by_alias": True}], []]

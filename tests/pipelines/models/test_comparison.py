@@ -1,4 +1,4 @@
-"""Tests of the comparison of two models: the paired bootstrap and what counts as not worse."""
+"""Tests of the comparison of two models: the paired bootstrap, and the rule for a model that counts as not worse."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from thumblab_pipelines.models.promotion import LEAST_PAIRS, Comparison, compare
 
 
 def planted(champion: float, challenger: float, channels: int = 40, pairs: int = 200, seed: int = 0) -> Comparison:
-    """Return the comparison of two models, whose expected AUC in each channel is `champion` and `challenger`."""
+    """Return the comparison of two models. Their expected AUCs in each channel are `champion` and `challenger`."""
     random = np.random.default_rng(seed)
     n = channels * pairs
     rows = np.arange(2 * n)
@@ -52,7 +52,7 @@ def test_models_that_are_surely_worse_are_hardly_ever_promoted() -> None:
 
 def test_the_bounds_have_their_nominal_coverage() -> None:
     comparisons = [planted(0.65, 0.66, channels=25, pairs=40, seed=seed) for seed in range(100)]
-    assert sum(comparison.low <= 0.01 for comparison in comparisons) >= 90  # 95 expected
+    assert sum(comparison.low <= 0.01 for comparison in comparisons) >= 90  # The expected number is 95.
     assert sum(comparison.high >= 0.01 for comparison in comparisons) >= 90
 
 
@@ -73,7 +73,7 @@ def test_with_one_channel_the_bootstrap_draws_videos() -> None:
     comparison = compare_models(*random.standard_normal((2, 200)), table)
     assert comparison is not None
     assert comparison.low < comparison.difference < comparison.high
-    # The challenger's loss is tolerable, but on so few pairs its lower bound is not.
+    # The challenger's loss is tolerable. Its lower bound is not tolerable, because the pairs are so few.
     champion = np.where(np.arange(200) < 100, 1.0, 0.0)
     challenger = champion.copy()
     challenger[0] = -1.0

@@ -1,4 +1,4 @@
-"""Tests of the lock that lets one process of a lab log to MLflow at a time, with a tracker that logs nothing."""
+"""Tests of the lock that lets only one process of a lab log to MLflow at a time. The tracker here logs nothing."""
 
 import logging
 import threading
@@ -23,7 +23,10 @@ def tracker(log: Callable[[], Any]) -> Any:
 
 
 def holders(lab: Lab, then: str = "") -> list[Any]:
-    """Return the process ids that hold the lock in this database, or the results of the SQL function `then` on them."""
+    """Return the ids of the processes that hold the lock in this database.
+
+    If `then` names an SQL function, return what it gives for each of these ids instead.
+    """
     database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
     locks = (
         f"FROM pg_locks WHERE locktype = 'advisory' AND objid = {tracking._LOCK} AND granted AND database = {database}"

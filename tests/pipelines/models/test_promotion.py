@@ -1,4 +1,4 @@
-"""Tests of promotion: worse models are not served, models that are as good are, and a person's choice stays."""
+"""Tests of promotion. A worse model is not served, an equally good model is served, and a person's choice stays."""
 
 import shutil
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def test_a_model_that_a_person_replaced_is_not_promoted_again(scored_lab: Lab, p
     challenger, served, decision = promote_newest(scored_lab)
     assert (challenger, served, decision.promoted) == (new, old, False)
     assert "was replaced by a person, who chose" in decision.reason
-    # Of new models, a worse one does not replace the choice of the person, and a better one does.
+    # A worse new model does not replace the person's choice. A better one does.
     publish(30.0)
     assert promote_newest(scored_lab)[1] == old
     newest = publish(0.1)
@@ -99,7 +99,7 @@ def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_y
     ("champion", "reason"),
     [
         ({"broken": True}, "can no longer be loaded"),
-        ({"image_encoder": "another"}, "no longer available"),  # the same name with other weights
+        ({"image_encoder": "another"}, "no longer available"),  # The encoder has the same name and other weights.
         ({"title_encoder": "another", "image_encoder_name": "onnx:another"}, "no longer available"),
         ({"image_encoder": "another", "image_encoder_name": "onnx:another"}, "only 0 held-out pairs have vectors"),
     ],
@@ -117,7 +117,7 @@ def test_a_champion_that_cannot_be_compared_is_replaced_and_the_reason_is_given(
 def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     open_lab: Callable[..., Lab], drawn: Callable[..., bytes], tmp_path: Path
 ) -> None:
-    """The other encoder gives the negative of each picture's vector, and has no vectors of one channel."""
+    """The other encoder gives the negative of each picture's vector. It has no vectors of one channel."""
     lab = open_lab()
     plant(tmp_path, drawn, {f"channel {n}": RED for n in range(8)}, 40)
     import_catalogue(lab, tmp_path)
@@ -134,7 +134,7 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
             "WHERE encoder = :encoder AND NOT video_id = ANY(:without_vector)"
         )
         connection.execute(copied, {"encoder": encoder, "without_vector": list(without_vector)})
-        # The picture of this video was replaced: the other encoder's vector is of the old picture.
+        # The picture of this video was replaced. The other encoder's vector is still of the old picture.
         swapped = connection.scalar(text("SELECT min(video_id) FROM embeddings WHERE encoder = 'another'"))
         stale = text("UPDATE embeddings SET source_digest = 'old' WHERE encoder = 'another' AND video_id = :swapped")
         connection.execute(stale, {"swapped": swapped})
@@ -157,7 +157,7 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     model = TrainedRanker.load(first)
     assert decision.comparison == compare_models(model_scores(model, other_data), model_scores(model, data), pairs)
     assert decision.comparison is not None
-    assert decision.comparison.difference > 0.1  # it was trained on vectors of the first encoder
+    assert decision.comparison.difference > 0.1  # The model was trained on vectors of the first encoder.
     assert decision.comparison.channels == 7
     assert "each model with its own encoders" in decision.reason
 

@@ -1,4 +1,4 @@
-"""Tests of a lab with imported catalogues: one command and one job serve them, without an API key."""
+"""Tests of a lab with imported catalogues. One command and one job serve them without an API key."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ from thumblab_pipelines.models.refresh import (
 from thumblab_pipelines.retention.retention import check_retention, retain
 
 VIDEOS = 60
-"""Videos of each of two channels: enough for a hundred held-out pairs."""
+"""The number of videos of each of the two channels. It is enough for a hundred held-out pairs."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, drawn: Callable[..., bytes]
 
 @pytest.fixture(scope="module")
 def lab(open_lab: Callable[..., Lab], folder: Path) -> Lab:
-    """A lab with an imported catalogue, of which nothing is computed yet."""
+    """A lab with an imported catalogue from which nothing is computed yet."""
     lab = open_lab()
     import_catalogue(lab, folder)
     return lab
@@ -77,7 +77,7 @@ def test_an_empty_library_names_the_missing_step(open_lab: Callable[..., Lab], f
         connection.execute(delete(thumbnails))
     with pytest.raises(LabError, match="none of its 3 videos has a thumbnail"):
         build_index(lab, "tech")
-    model = refresh_model(lab, lambda: None)  # too little to learn from is not an error
+    model = refresh_model(lab, lambda: None)  # Too little training data is not an error.
     assert model.served is None
     assert "nothing was trained" in model.explanation
 
@@ -121,7 +121,7 @@ def test_an_encoder_that_cannot_be_loaded_stops_a_refresh_once_before_any_niche(
     with pytest.raises(LabError, match=r"^the image encoder ViT-B-32//nowhere/weights.pt could not be loaded"):
         refresh_all(broken, ["tech", "news"], lambda: pytest.fail("MLflow was asked"), listener)
     assert sentences == []
-    load_encoders(broken, ["news"])  # has nothing to encode
+    load_encoders(broken, ["news"])  # The niche has no videos, so no encoder is needed.
 
 
 def test_a_refresh_serves_a_catalogue_and_a_second_one_has_nothing_to_do(lab: Lab) -> None:

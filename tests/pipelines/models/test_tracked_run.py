@@ -1,4 +1,4 @@
-"""Tests of what is logged of a model: valid names, no metrics of single channels, and plots."""
+"""Tests of what is logged of a model: metrics with valid names and without single channels, sources, and plots."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_each_figure_has_a_unique_name_that_mlflow_allows(figures: list[Figure])
     values = metrics(figures)
     for name in values:
         _validate_metric_name(name)
-    slices = len(SLICES) - 1  # the channel is in the table only
+    slices = len(SLICES) - 1  # The channel is only in the table.
     assert len(values) == 2 * slices * 2 * (3 + 1)
     assert values["future_all_model_auc"] == 0.6
     assert values["new_channels_niche_food_drink_age_ece"] == 0.6
@@ -42,7 +42,7 @@ def test_each_figure_has_a_unique_name_that_mlflow_allows(figures: list[Figure])
 
 
 def drawn(history: list[Epoch], figures: list[Figure], curve: list[dict[str, float]], folder: Path) -> dict[str, int]:
-    """Draw all plots, and return the bytes of each by its name."""
+    """Draw all plots. Return the size of each plot's file in bytes, by the name of the plot."""
     sizes = {}
     for name, plot in plots(history, figures, curve):
         plot.savefig(folder / f"{name}.png")

@@ -1,4 +1,4 @@
-"""A lab without videos, an export of YouTube Studio, and a signed-in owner of a channel."""
+"""Fixtures with a lab without videos, an export of YouTube Studio, and a signed-in owner of a channel."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ def lab(emptied_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def export(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that writes an export from rows, text or bytes and returns its path."""
+    """A function that writes an export from rows, text or bytes, and returns its path."""
 
     def write(content: Any, columns: Sequence[str] = COLUMNS, name: str = "Table data.csv") -> Path:
         if isinstance(content, list):

@@ -1,4 +1,4 @@
-"""A channel's owner for tests of the reach import: a lab, an emulator, and the reports that the emulator offers."""
+"""A channel's owner for tests of the reach import. The owner has a lab, and an emulator that offers reports."""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -23,7 +23,10 @@ Row = tuple[str, int, float]
 
 
 def report(day: date, *rows: Row, later: int = 0) -> ReachReport:
-    """Return the report of a day. A correction is made `later` hours after the first report of the day."""
+    """Return the report of a day.
+
+    With `later`, return a correction that is made so many hours after the day's first report.
+    """
     created_at = datetime.fromisoformat(f"{day + timedelta(days=1)}T12:00:00+00:00") + timedelta(hours=later)
     table = reach_csv((day, CHANNEL, video_id, impressions, rate) for video_id, impressions, rate in rows)
     return ReachReport(day, day + timedelta(days=1), table, created_at)
@@ -45,19 +48,19 @@ class Owner:
         return self.run()
 
     def stored(self) -> dict[tuple[str, date], tuple[int, float]]:
-        """Return impressions and rate by video and day."""
+        """Return the stored impressions and rate by video and day."""
         with self.lab.engine.connect() as connection:
             rows = connection.execute(select(video_reach).where(video_reach.c.source == "reach")).all()
         return {(row.video_id, row.day): (row.impressions, row.click_through_rate) for row in rows}
 
 
 def lab_with(owner: Owner, **changed: Any) -> Lab:
-    """Return the owner's lab with other settings."""
+    """Return the owner's lab with the settings in `changed`."""
     return replace(owner.lab, settings=owner.lab.settings.model_copy(update=changed))
 
 
 def import_error(owner: Owner) -> LabError:
-    """Return the error with which an import fails."""
+    """Run an import that must fail, and return its error."""
     with pytest.raises(LabError) as caught:
         owner.run()
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Write Studio exports for tests, and read what was stored of them."""
+"""Helpers that write Studio exports for tests and read what was stored of them."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ DAY = date(2026, 3, 1)
 
 
 def ids(count: int) -> list[str]:
-    """Return that many video ids."""
+    """Return `count` video ids."""
     return [f"video_{n:05d}" for n in range(count)]
 
 
@@ -46,7 +46,7 @@ def zipped(path: Path, **files: bytes) -> Path:
 
 
 def stored(lab: Lab) -> dict[str, Any]:
-    """Return the stored rows of exports by video id, at most one for each video."""
+    """Return the stored rows of exports by video id. Check that each video has at most one row."""
     with lab.engine.connect() as connection:
         rows = connection.execute(select(video_reach).where(video_reach.c.source == "studio")).all()
     assert len({row.video_id for row in rows}) == len(rows), "a video has two rows from exports"

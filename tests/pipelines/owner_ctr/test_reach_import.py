@@ -1,4 +1,4 @@
-"""Importing reach reports of the Reporting API, against the emulator over real sockets."""
+"""Tests of importing reach reports of the Reporting API from the emulator over real sockets."""
 
 import json
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def test_newer_report_replaces_its_day_and_older_one_does_not(owner: Owner) -> N
 def test_only_the_newest_report_of_a_day_is_imported(owner: Owner) -> None:
     result = owner.import_reports(*(report(DAY, (A, 100 + n, 0.05), later=(n * 7) % 5) for n in range(5)))
     assert result.reports == 1
-    assert owner.stored() == {(A, DAY): (102, 0.05)}  # (2 * 7) % 5 is the latest
+    assert owner.stored() == {(A, DAY): (102, 0.05)}  # Report 2 is the newest, because its (n * 7) % 5 is the largest.
 
 
 def test_older_report_is_not_imported_after_youtube_stops_listing_the_newer_one(owner: Owner) -> None:
@@ -121,7 +121,7 @@ def test_list_with_an_endless_page_token_is_read_once_and_remarked(owner: Owner,
     result = owner.run()
     assert result.reports == 1
     assert len(owner.stored()) == 2
-    if endpoint == "reports":  # the job is on the first page of the jobs, so the second is not read
+    if endpoint == "reports":  # The job is on the first page of jobs, so the second page of jobs is not read.
         assert result.remarks == [
             "YouTube's list of reports was not read beyond page 2: YouTube gave the same token for the next page again"
         ]

@@ -1,4 +1,4 @@
-"""The sign-in of a channel's owner: its errors, and that its secrets go nowhere else."""
+"""Tests of the sign-in of a channel's owner: its errors, and that its secrets are sent nowhere else."""
 
 import json
 import logging
@@ -114,7 +114,7 @@ def test_sign_in_without_the_scope_says_to_sign_in_again(owner: Owner) -> None:
 def test_no_secret_appears_in_logs_errors_or_output(
     owner: Owner, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], endpoint: str
 ) -> None:
-    """The server sends back everything that it got."""
+    """The server's error repeats everything that the lab sent to it."""
     sent: list[str] = []
 
     def echo(request: Any) -> Reply:

@@ -1,4 +1,4 @@
-"""Finding the tables in a file from Studio: a CSV, a .zip, or neither."""
+"""Tests of finding the tables in a file from YouTube Studio. The file is a CSV, a .zip, or neither."""
 
 import os
 from collections.abc import Callable

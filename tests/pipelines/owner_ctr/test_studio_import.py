@@ -1,4 +1,4 @@
-"""Importing Studio exports: one row per video, from its newest export."""
+"""Tests of importing Studio exports. Each video has one row, from its newest export."""
 
 import csv
 import os
@@ -23,7 +23,7 @@ def outcome(report: StudioImport) -> tuple[int, int, int, int]:
 
 
 REAL = {"channel_a_videos.csv": (223, 0), "channel_b_videos.csv": (220, 2), "channel_c_shorts.csv": (102, 100)}
-"""Videos and Shorts in each real export."""
+"""The numbers of videos and of Shorts in each real export."""
 
 
 @pytest.mark.parametrize("name", REAL)

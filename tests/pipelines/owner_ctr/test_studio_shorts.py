@@ -1,4 +1,4 @@
-"""Recognising Shorts in Studio exports."""
+"""Tests of recognising Shorts in Studio exports."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reading the table of a Studio export: columns, rows and numbers."""
+"""Tests of reading the table of a Studio export: its columns, rows and numbers."""
 
 from collections.abc import Callable
 from pathlib import Path

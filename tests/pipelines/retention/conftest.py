@@ -1,4 +1,4 @@
-"""A lab that is filled once, and a copy of it for each test."""
+"""Fixtures with a lab that is filled once, and with a copy of this lab for each test."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -55,16 +55,16 @@ def full(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[FullLab]:
-    """A copy of the prepared lab whose videos may be deleted at once, with an emulator that has the same videos."""
+    """A copy of the prepared lab whose videos may all be deleted at once. Its emulator has the same videos."""
     monkeypatch.setattr("thumblab_pipelines.retention.retention._PAIRS_REST", timedelta(0))
     original, endpoint = prepared
-    original.engine.dispose()  # PostgreSQL copies a database only while nobody is connected to it
+    original.engine.dispose()  # PostgreSQL copies a database only while nobody is connected to it.
     assert original.settings.database_url is not None
     database = copied_database(original.settings.database_url.get_secret_value())
     folder = shutil.copytree(original.settings.data_dir, tmp_path / "lab")
     with Emulator(catalogue, key=SECRET) as emulator:
         own = {"data_dir": folder, "database_url": SecretStr(database), "youtube_endpoint": emulator.endpoint}
-        own |= {"forget_share": 1.0}  # a test may delete a whole channel; the share has tests of its own
+        own |= {"forget_share": 1.0}  # A test may delete a whole channel. Other tests cover this limit.
         lab = open_lab(beside=original, **own)
         with lab.engine.begin() as connection:
             moved = {"old": endpoint, "new": emulator.endpoint}

@@ -1,4 +1,4 @@
-"""A lab that holds a niche in every table and kind of release, from which tests delete."""
+"""A lab that holds a niche in every table and kind of release. Tests delete from this lab."""
 
 import dataclasses
 import os
@@ -31,7 +31,7 @@ EVERYWHERE = {
 
 @dataclass(frozen=True)
 class FullLab:
-    """A lab that holds the niche in every table and kind of release, with its emulator and the ids of its videos."""
+    """A lab that holds the niche in every table and kind of release, its emulator, and the ids of its videos."""
 
     lab: Lab
     emulator: Emulator
@@ -62,7 +62,10 @@ class FullLab:
             return connection.execute(query).scalars().first() or ""
 
     def age_files(self) -> None:
-        """Make the pictures two hours old, because retention leaves younger ones to a download under way."""
+        """Make the pictures two hours old.
+
+        Retention does not delete younger ones, because a download may still need them.
+        """
         long_ago = time.time() - 7_200
         for path in self.lab.images.root.glob("??/*"):
             os.utime(path, (long_ago, long_ago))

@@ -1,4 +1,4 @@
-"""Deleted videos are removed from channel adapters, and killed trainings from the data folder."""
+"""Tests that retention removes deleted videos from channel adapters, and killed trainings from the data folder."""
 
 import os
 import time
@@ -38,19 +38,22 @@ def delete_videos(lab: Lab, *video_ids: str) -> None:
 
 
 def collect_from_youtube(lab: Lab, video_id: str) -> None:
-    """Make a video one of YouTube's, so that retention needs a key."""
+    """Mark a video as collected from YouTube, so that retention needs an API key."""
     with lab.engine.begin() as connection:
         connection.execute(update(videos).where(videos.c.video_id == video_id).values(source="youtube"))
 
 
 def named_videos(lab: Lab, channel: str) -> list[str]:
-    """Return the videos that each release of the channel's adapter names, as JSON."""
+    """Return the text of `videos.json` from each release of the channel's adapter.
+
+    The file names the release's videos.
+    """
     return [r.path.joinpath("videos.json").read_text() for r in lab.releases.all(ADAPTER, channel)]
 
 
 @pytest.fixture
 def lab(open_lab: Callable[..., Lab]) -> Lab:
-    """A lab that serves a model and has the adapters of two channels, each of two videos."""
+    """A lab that serves a model and has the channel adapters of two channels. Each adapter was fitted to two videos."""
     lab = open_lab()
     now = datetime.now(UTC)
     with lab.engine.begin() as connection:
@@ -75,7 +78,10 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
-    """Fit the first channel to its first video and fail for the other; hold the labs that asked for it."""
+    """The labs for which a refit was requested.
+
+    In place of the real refit, the first channel is fitted to its first video, and the other channel fails.
+    """
     calls = []
 
     def refit(lab: Lab, **_: Any) -> RefitResult:
@@ -168,7 +174,7 @@ def test_the_adapter_of_a_deleted_channel_is_removed_also_if_it_names_no_video(l
         connection.execute(delete(videos).where(videos.c.channel_id == ONE))
         connection.execute(delete(channels).where(channels.c.channel_id == ONE))
     assert clean_adapters(lab) == CleanedAdapters(1, {})
-    assert stale_adapters(lab) == []  # an empty folder is left
+    assert stale_adapters(lab) == []  # Only an empty folder is left.
 
 
 @pytest.mark.parametrize("kind", ["training", "fine-tuning"])
@@ -186,13 +192,13 @@ def test_a_killed_training_is_removed_after_a_week_and_a_running_one_stays(lab: 
 
 
 def age(folder: Path, days: float, but: str = "") -> None:
-    """Date the folder and its files back, except the file `but`."""
+    """Set the times of the folder and of its files to `days` days ago. The file `but` keeps its time."""
     moment = time.time() - days * 86_400
     for path in [*(file for file in folder.iterdir() if file.name != but), folder]:
         os.utime(path, (moment, moment))
 
 
-def test_retention_cleans_both_also_when_youtube_cannot_be_asked(lab: Lab, refits: Any) -> None:
+def test_retention_cleans_adapters_and_trainings_also_when_youtube_cannot_be_asked(lab: Lab, refits: Any) -> None:
     delete_videos(lab, f"{ONE}-1")
     collect_from_youtube(lab, f"{OTHER}-0")
     folder = lab.settings.data_dir / "training" / "old"

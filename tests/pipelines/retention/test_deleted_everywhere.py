@@ -1,4 +1,4 @@
-"""A video that is deleted is deleted from every table, image and release, and from nothing else."""
+"""Tests that a deleted video is deleted from every table, image and release, and that nothing else is deleted."""
 
 from datetime import timedelta
 from typing import Any
@@ -55,7 +55,7 @@ def test_a_closed_channel_is_deleted_with_all_its_videos(full: FullLab) -> None:
         assert_deleted_everywhere(full, video_id, picture)
     with full.lab.engine.connect() as connection:
         assert connection.execute(select(channels).where(channels.c.channel_id == channel_id)).all() == []
-    if len(video_ids) == len(full.ids):  # no video is left to serve
+    if len(video_ids) == len(full.ids):  # No video is left to serve.
         assert full.lab.releases.serving.current_id(INDEX, NICHE) is None
 
 
@@ -152,7 +152,7 @@ def test_crawled_videos_and_added_channels_stay_after_they_left_the_library(full
     chosen = full.with_settings(library_days=30, training_days=60)
     before = build_index(chosen, NICHE).release.info["count"]
     assert before == len(full.ids)
-    for _ in range(2):  # they are refreshed like other videos
+    for _ in range(2):  # The three videos are refreshed like all others.
         full.emulator.advance(timedelta(days=20))
         with full.lab.engine.begin() as connection:
             connection.execute(update(channels).values(refreshed_at=full.emulator.now))
@@ -170,7 +170,7 @@ def test_crawled_videos_and_added_channels_stay_after_they_left_the_library(full
     library = Library(encoder, (NICHE,), chosen.settings.library_days)
     with full.lab.engine.connect() as connection:
         assert sample(connection, library, 10)[0] == 0
-    # After the training days they are deleted too.
+    # After the training days, the crawled videos are deleted too.
     full.emulator.advance(timedelta(days=21))
     retain(chosen, NICHE)
     assert full.rows(crawled) == {}

@@ -1,4 +1,7 @@
-"""A wrong answer or a wrong clock deletes nothing, and never too much at once."""
+"""Tests of implausible deletions.
+
+A wrong answer or a wrong clock deletes nothing, and no run deletes too much at once.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +29,7 @@ def test_one_empty_answer_deletes_nothing(full: FullLab, monkeypatch: pytest.Mon
     full.emulator.advance(timedelta(days=26))
     retained = retain(full.lab, NICHE)
     assert (retained.deleted, retained.refreshed) == ({}, 0)
-    assert retain(full.lab, NICHE).refreshed == len(full.ids)  # they stay due until they are refreshed
+    assert retain(full.lab, NICHE).refreshed == len(full.ids)  # The videos stay due until they are refreshed.
 
 
 def test_a_video_whose_facts_cannot_be_read_is_not_deleted(full: FullLab, monkeypatch: pytest.MonkeyPatch) -> None:

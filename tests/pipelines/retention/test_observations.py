@@ -1,4 +1,4 @@
-"""The counts of videos are observed when they are due."""
+"""Tests that the counts of videos are observed when they are due."""
 
 import dataclasses
 from collections.abc import Callable

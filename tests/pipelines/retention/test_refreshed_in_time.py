@@ -1,4 +1,4 @@
-"""Videos are refreshed before they are 30 days old, and deleted if they cannot be."""
+"""Tests that videos are refreshed before their facts are 30 days old, and are deleted if this is impossible."""
 
 import dataclasses
 from collections.abc import Callable
@@ -57,9 +57,8 @@ def test_without_quota_videos_are_deleted_when_their_30_days_are_over_and_not_be
 
 def test_a_run_that_ended_with_the_quota_continues_the_next_day(full: FullLab) -> None:
     full.emulator.advance(timedelta(days=26))
-    full.emulator.quota.limits["units"] = (
-        full.emulator.counts.spent_today["units"] + 1
-    )  # enough for the channels, not for the videos
+    # The quota is enough for the channels, but not for the videos.
+    full.emulator.quota.limits["units"] = full.emulator.counts.spent_today["units"] + 1
     first = retain(full.lab, NICHE)
     assert first.stopped is not None
     assert first.deleted == {}
@@ -97,7 +96,7 @@ def test_a_video_that_left_the_library_is_not_collected_again(full: FullLab) -> 
 
 @pytest.mark.parametrize("how", ["unreachable", "key refused", "no key"])
 def test_videos_older_than_30_days_are_deleted_also_when_youtube_cannot_be_asked(full: FullLab, how: str) -> None:
-    # A server that refuses the key still gives the time; if none can be reached, the lab's own clock counts.
+    # A server that refuses the key still gives the time. If no server can be reached, the lab's own clock counts.
     clocks = (full.emulator.now, datetime.now(UTC))
     long_ago = min(clocks) - timedelta(days=31)
     with full.lab.engine.begin() as connection:
@@ -157,4 +156,4 @@ def test_with_train_only_on_opted_in_pairs_hold_only_videos_that_opted_in(
     assert before["videos"] == 0
     assert after["excluded"]["not opted in to training"] > 0
     assert 0 < after["videos"] <= len(willing)
-    assert again.quota.spent["units"] == 0  # each video is asked about once
+    assert again.quota.spent["units"] == 0  # The lab asks about each video only once.

@@ -1,4 +1,4 @@
-"""Promises of the calibration: win probabilities hold on other pairs, and badly scaled scores have a large error."""
+"""Tests of the calibration. Win probabilities hold on other pairs, and badly scaled scores have a large error."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,10 @@ from thumblab_pipelines.statistics.calibration import (
 
 
 def planted(pairs: int, slope: float, seed: int, scale: float = 1.0) -> Float64s:
-    """Return the gaps of pairs whose first video wins with the probability sigmoid(slope * gap)."""
+    """Return the winner's score minus the loser's for each pair.
+
+    The first video of a pair wins with the probability sigmoid(slope * gap).
+    """
     random = np.random.default_rng(seed)
     gaps = scale * random.standard_normal(pairs)
     won = random.random(pairs) < 1 / (1 + np.exp(-slope * gaps))
@@ -80,5 +83,5 @@ def test_without_gaps_the_curve_is_empty_and_the_figures_are_nan() -> None:
 
 
 def test_a_pair_is_too_close_to_call_below_the_threshold_of_the_service() -> None:
-    edge = np.log(0.595 / 0.405)  # 59.5 % is shown as 60 %
+    edge = np.log(0.595 / 0.405)  # 59.5 % is shown as 60 %.
     np.testing.assert_array_equal(too_close(np.array([-0.999, 0.999, 1.001, -1.001]) * edge, 1.0), [1, 1, 0, 0])

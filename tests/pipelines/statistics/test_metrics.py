@@ -1,4 +1,7 @@
-"""Promises of the metrics: figures agree with scikit-learn and SciPy, and intervals cover the truth as often as they say."""
+"""Tests of the metrics.
+
+They agree with scikit-learn and SciPy, and intervals cover the truth as often as they promise.
+"""
 
 import numpy as np
 import pytest
@@ -21,7 +24,8 @@ from thumblab_pipelines.statistics.metrics import (
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 15), st.integers(1, 15), st.integers(0, 10_000))
 def test_the_auc_over_all_pairs_of_two_groups_equals_that_of_scikit_learn(winners: int, losers: int, seed: int) -> None:
-    scores = np.random.default_rng(seed).integers(0, 6, winners + losers).astype(float)  # many ties
+    # Six possible scores give many ties.
+    scores = np.random.default_rng(seed).integers(0, 6, winners + losers).astype(float)
     labels = np.repeat([1, 0], [winners, losers])
     first, second = (side.ravel() for side in np.meshgrid(np.arange(winners), np.arange(winners, winners + losers)))
     assert pair_auc(scores, first, second) == pytest.approx(roc_auc_score(labels, scores))
@@ -38,13 +42,13 @@ def test_the_interval_over_channels_covers_the_true_mean_in_about_95_percent_of_
     random = np.random.default_rng(5)
     inside = 0
     for _ in range(60):
-        levels = random.normal(0.65, 0.05, 25)  # each channel has a mean of its own
+        levels = random.normal(0.65, 0.05, 25)  # Each channel has its own mean.
         channel = np.repeat(np.arange(25), 30)
         wins = (random.random(len(channel)) < levels[channel]).astype(float)
         low, high = interval_over_channels(wins, channel)
         inside += low <= 0.65 <= high
         assert low <= wins.mean() <= high
-    assert 51 <= inside <= 60  # 57 are expected; fewer if pairs were drawn independently
+    assert 51 <= inside <= 60  # 57 are expected. Drawing pairs independently would give fewer.
 
 
 def test_pairs_of_one_channel_are_drawn_together() -> None:
@@ -62,7 +66,8 @@ def test_the_interval_within_one_channel_draws_its_videos_not_its_pairs() -> Non
     random = np.random.default_rng(3)
     first, second = np.triu_indices(40, 1)
     inside, widths = 0, []
-    expected = 0.5 + np.arcsin(1 / np.sqrt(2)) / np.pi  # the AUC of a score whose noise is as strong as the score
+    # This is the AUC of a score if the noise of the truth is as strong as the score.
+    expected = 0.5 + np.arcsin(1 / np.sqrt(2)) / np.pi
     for _ in range(60):
         score = random.standard_normal(40)
         truth = score + random.standard_normal(40)

@@ -1,4 +1,4 @@
-"""Promises of the local trend: it depends on the known videos around a day, and not on the video itself."""
+"""Tests of the local trend. It depends on the known videos around a day, and not on the video itself."""
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,8 @@ def test_the_trend_is_the_mean_of_the_other_known_videos_of_the_channel_weighted
 
 
 def test_a_channel_without_known_rows_has_a_trend_of_zero() -> None:
-    found = local_trend(["a", "a", "b"], [0, 1, 2], [5.0, 6.0, 7.0], [False, False, True])
-    np.testing.assert_array_equal(found, [0.0, 0.0, 7.0])  # the trend of a single known row is its own target
+    trends = local_trend(["a", "a", "b"], [0, 1, 2], [5.0, 6.0, 7.0], [False, False, True])
+    np.testing.assert_array_equal(trends, [0.0, 0.0, 7.0])  # The trend of a single known row is its own target.
 
 
 def test_the_trend_reads_neither_unknown_targets_nor_the_target_of_the_row_itself() -> None:
@@ -39,8 +39,8 @@ def test_the_trend_reads_neither_unknown_targets_nor_the_target_of_the_row_itsel
 
 
 def test_after_a_break_of_years_the_nearest_videos_decide() -> None:
-    found = local_trend(["a"] * 3, [0.0, 40_000.0, 80_000.0], [1.0, 2.0, 3.0], [True, True, False])
-    np.testing.assert_allclose(found, [2.0, 1.0, 2.0])
+    trends = local_trend(["a"] * 3, [0.0, 40_000.0, 80_000.0], [1.0, 2.0, 3.0], [True, True, False])
+    np.testing.assert_allclose(trends, [2.0, 1.0, 2.0])
 
 
 def test_a_channel_too_large_for_one_block_has_the_same_trend(monkeypatch: pytest.MonkeyPatch) -> None:

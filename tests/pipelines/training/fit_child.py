@@ -1,7 +1,7 @@
-"""Fit a small model in a process of its own: `python fit_child.py FOLDER '{"epochs": 5}' [CHECKPOINTS [LOGS]]`.
+"""Fit a small model in a separate process with `python fit_child.py FOLDER '{"epochs": 5}' [CHECKPOINTS [LOGS]]`.
 
-Writes the weights and the history of each process into the folder, and a line per epoch to stdout. The tests of kills,
-resuming and several processes start it.
+Each process writes its weights and its history into the folder, and a line per epoch to stdout. The tests of kills, of
+resuming and of several processes start this script.
 """
 
 import json
@@ -34,9 +34,9 @@ QUICK = {
 
 
 def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int = 0) -> TrainingArrays:
-    """Return pairs within channels that the first coordinate of the inputs decides, with noise.
+    """Return pairs within channels. The first coordinate of the inputs decides which video wins, with noise.
 
-    The inputs are unit vectors of 16 and of 8 numbers. Some targets of the other heads are unknown.
+    Each input consists of two unit vectors, of 16 and of 8 numbers. Some targets of the other heads are unknown.
     """
     random = np.random.default_rng(seed)
     n = channels * videos
@@ -58,7 +58,7 @@ def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int
 
 
 class Tiny(nn.Module):
-    """A small model of the ranker's shape.
+    """A small model with the same kinds of parts as the ranker.
 
     It has a trunk with dropout, a pairwise head, an absolute head with batch norm, and a head of six sub-scores.
     """
@@ -76,7 +76,7 @@ class Tiny(nn.Module):
 
 
 def fresh(arrays: TrainingArrays, dropout: float = 0.1) -> Tiny:
-    """Return a new model, with the same weights each time."""
+    """Return a new model. Its weights are the same on each call."""
     torch.manual_seed(1)
     return Tiny(arrays.inputs.shape[1], dropout)
 

@@ -1,4 +1,4 @@
-"""Tests of training in several processes: they train the model that one process trains, and stop together."""
+"""Tests of training in several processes. They train the same model as one process does, and stop together."""
 
 import json
 import os
@@ -37,7 +37,10 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
 
 
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
-    """Without dropout, which differs between processes, and with averaged weights, batch norms and a checkpoint."""
+    """Train without dropout, because dropout differs between processes.
+
+    Use averaged weights, batch norms and a checkpoint.
+    """
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
     start(tmp_path / "one", changes)
     start(tmp_path / "two", changes, *LAUNCH)
@@ -53,7 +56,8 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
         "both processes must end with the same weights"
     )
     for name, value in single.items():
-        if name != "pairwise.bias":  # it is added to every score, so no loss depends on it and rounding changes it
+        # The bias is added to every score. So no loss depends on it, and only rounding changes it.
+        if name != "pairwise.bias":
             torch.testing.assert_close(first[name], value, rtol=0.01, atol=0.01)
     assert not (tmp_path / "two" / "state").exists()
 

@@ -1,4 +1,4 @@
-"""Tests of fitting channel adapters: from known videos only, for the wanted channels only, each from its own videos."""
+"""Tests of fitting channel adapters. Only the wanted channels get one, each from known videos of its own channel."""
 
 import dataclasses
 
@@ -16,7 +16,10 @@ SIZES = {"a": VIDEOS, "b": VIDEOS, "few": LEAST_VIDEOS - 1}
 
 @dataclasses.dataclass(frozen=True)
 class Videos:
-    """Two channels of opposite taste and one with too few videos, in order of time. The last quarter is not known."""
+    """The videos of two channels of opposite taste and of one with too few videos, in order of time.
+
+    The videos of the last quarter of the time are not known.
+    """
 
     scored: ScoredVideos
     published: npt.NDArray[np.float64]
@@ -31,7 +34,7 @@ class Videos:
         return above_trend(self.channel, self.published, self.target, self.known)
 
     def adapters(self, only: set[str] | None = None) -> dict[str, Adapter]:
-        """Return the adapters fitted to the known videos."""
+        """Return the adapters that are fitted to the known videos."""
         return fit_adapters(self.scored, self.above_trend(), np.flatnonzero(self.known), 0.5, only)
 
 
@@ -88,7 +91,7 @@ def test_fitting_some_channels_gives_the_adapters_that_fitting_all_gives(videos:
 
 
 def test_only_known_videos_influence_an_adapter(videos: Videos) -> None:
-    """Reversing the views of all other videos changes no weight; changing those of a known video does."""
+    """Reversing the views of all other videos changes no weight. Changing the views of a known video does."""
     reversed_later = dataclasses.replace(videos, target=np.where(videos.known, videos.target, -3 * videos.target))
     before, after = videos.adapters(), reversed_later.adapters()
     for name in ("a", "b"):

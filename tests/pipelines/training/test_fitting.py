@@ -69,7 +69,7 @@ def test_each_epoch_visits_every_pair_once_in_another_order(block: int, pairs_pe
 
 
 def test_a_step_of_blocks_has_few_videos_of_several_channels_in_any_order_of_rows() -> None:
-    """The rows are shuffled: which pairs share videos must be found from the pairs alone."""
+    """The rows are shuffled. So only the pairs themselves tell which of them share videos."""
     big = planted(channels=40, videos=50)
     shuffled = np.random.default_rng(0).permutation(len(big.inputs))
     winners, losers = shuffled[big.winners], shuffled[big.losers]
@@ -96,7 +96,7 @@ def test_an_epoch_can_be_limited_to_a_number_of_pairs_per_video() -> None:
 
 
 def reference(outputs: Any, pairs: np.ndarray, config: TrainConfig) -> list[float]:
-    """Return the losses by their definition: the means over pairs, and over distinct videos."""
+    """Return the losses by their definition. They are means over pairs, and over distinct videos."""
     score, absolute, auxiliary = (value.detach().double().numpy() for value in outputs)
     winners, losers = ARRAYS.winners[pairs], ARRAYS.losers[pairs]
     rows = np.unique(np.concatenate([winners, losers]))
@@ -161,7 +161,7 @@ def test_the_pair_losses_equal_those_of_pytorch() -> None:
 
 
 def test_mixup_mixes_both_sides_of_a_pair_in_the_same_share() -> None:
-    """Each input is its row number, so both sides of a mixed pair must keep the distance of 150 rows."""
+    """Each input is its row number. So the two sides of a mixed pair must keep their distance of 150 rows."""
     known = np.arange(ROWS, dtype=np.float32)
     winners, losers = np.arange(150), np.arange(150, 300)
     arrays = TrainingArrays(np.stack([known, known], axis=1), winners, losers, known / ROWS, ARRAYS.sub_scores)

@@ -12,7 +12,10 @@ from thumblab_pipelines.training.linear import _LENGTHS, _PENALTIES, choose_line
 
 
 def planted(by_picture: float, by_rest: float, seed: int = 0, videos: int = 60, noise: float = 0.4) -> tuple[Any, ...]:
-    """Return pictures and other inputs [n, 30] of eight channels, target, channel, and winners and losers of all pairs."""
+    """Return pictures and other inputs [n, 30] of eight channels, with their targets and channels.
+
+    Return also the winners and losers of all pairs.
+    """
     random = np.random.default_rng(seed)
     n = 8 * videos
     pictures, rest = ((random.standard_normal((n, 30)) / np.sqrt(30)).astype(np.float32) for _ in range(2))
@@ -70,7 +73,7 @@ def test_without_pairs_the_least_length_is_chosen() -> None:
 
 
 def predictions(monkeypatch: pytest.MonkeyPatch, rows: tuple[Any, ...]) -> list[npt.NDArray[np.float64]]:
-    """Return the predictions that `choose_line` makes for the rows, for each pair of parameters."""
+    """Return the predictions that `choose_line` makes for the rows, for each pair of a length and a penalty."""
     predicted = []
     real = linear._predict_held_out
 

@@ -1,4 +1,4 @@
-"""Tests of checkpoints: a training killed at any moment resumes to the same weights. No pickle is used."""
+"""Tests of checkpoints. A training that is killed at any moment resumes to the same weights. No pickle is used."""
 
 import dataclasses
 import json
@@ -46,7 +46,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def whole() -> Trained:
-    """A training that was not stopped."""
+    """A complete training that was not stopped."""
     return run()
 
 
@@ -93,11 +93,14 @@ def test_a_training_killed_at_a_random_epoch_resumes_to_equal_weights(how: signa
 
 
 def stopped_at(epoch: int, folder: Path, **options: Any) -> None:
-    """Send SIGTERM after an epoch: the first step of the next epoch is finished, then the state is written."""
+    """Train, and send SIGTERM after `epoch`.
+
+    The training finishes the first step of the next epoch, writes its state and stops.
+    """
 
     def stop(finished: Epoch) -> None:
         if finished.epoch == epoch:
-            signal.raise_signal(signal.SIGTERM)  # in this thread, not in one of a library
+            signal.raise_signal(signal.SIGTERM)  # This raises the signal in this thread and not in a library's.
 
     with pytest.raises(
         TrainingStoppedError, match=r"stopped in epoch \d+ of \d+; start it again to resume from .*training\.safe"
@@ -117,7 +120,7 @@ def test_a_sigterm_within_an_epoch_loses_no_step(epoch: int, tmp_path: Path, who
 
 
 def test_the_averaged_weights_are_resumed(tmp_path: Path) -> None:
-    """Without validation pairs the averaged weights are always kept."""
+    """Without validation pairs, the averaged weights are always kept."""
     none = np.empty(0, np.intp)
     without_validation = dataclasses.replace(ARRAYS, held_winners=none, held_losers=none)
     stopped_at(9, tmp_path / "state", arrays=without_validation)
@@ -149,7 +152,7 @@ def test_a_kill_while_the_state_is_written_leaves_the_previous_state(
     def sync(path: Path) -> None:
         nonlocal written
         written += path.suffix == ".aside"
-        if written == 3:  # the third state is half written and not yet renamed
+        if written == 3:  # The third state is half written and not yet renamed.
             path.write_bytes(path.read_bytes()[:1_000])
             raise KilledError
 
@@ -220,7 +223,8 @@ def test_two_trainings_in_one_folder_do_not_touch_each_others_unfinished_files(
 
     def sync(path: Path) -> None:
         nonlocal inside
-        if not inside and path.suffix == ".aside":  # while the first is being written, the second saves, loads and ends
+        # While the first training is writing its state, the second one saves, loads and ends.
+        if not inside and path.suffix == ".aside":
             inside = True
             second.save(State({"a": torch.zeros(2)}, {}))
             assert second.load() is not None
@@ -254,7 +258,10 @@ def test_the_end_of_a_training_deletes_old_temporary_files(tmp_path: Path) -> No
 
 
 def test_tensorboard_shows_each_epoch_once_after_a_kill(tmp_path: Path) -> None:
-    """A kill after epoch 7, with the state of epoch 5, makes the resumed run log epochs 6 and 7 a second time."""
+    """The training is killed after epoch 7, and its last state is of epoch 5.
+
+    So the resumed run logs epochs 6 and 7 again.
+    """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     class KilledError(BaseException):

@@ -1,4 +1,4 @@
-"""Tests of training: planted signals are found, nothing else is, and no held-out label is used."""
+"""Tests of training. It finds planted signals and nothing else, and uses no held-out label."""
 
 import dataclasses
 import signal
@@ -30,7 +30,10 @@ FILES = ("model.safetensors", "adapters.safetensors", "calibration.json", "confi
 
 
 def gaps(data: Dataset, scores: Any, part: str = TEST, channel: str | None = None) -> npt.NDArray[np.float64]:
-    """Return the winner's minus the loser's score for each pair of a part, or of one of its channels."""
+    """Return the winner's score minus the loser's for each pair of `part`.
+
+    With `channel`, return only the gaps of this channel.
+    """
     pairs = data.pairs[data.pairs.part == part]
     if channel is not None:
         pairs = pairs[pairs.channel_id == channel]
@@ -43,7 +46,7 @@ def auc(data: Dataset, scores: Any, channel: str | None = None) -> float:
 
 
 def reversed_in(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
-    """Return the dataset with reversed targets and pairs for some of its rows."""
+    """Return a copy of the dataset in which the targets and pairs of `rows` are reversed."""
     videos, pairs = data.videos.copy(), data.pairs.copy()
     videos.loc[rows, "target"] *= -5
     affected = rows[pairs.winner.to_numpy(int)] | rows[pairs.loser.to_numpy(int)]
@@ -93,7 +96,7 @@ def test_without_a_signal_the_auc_is_one_half(plant: Plant) -> None:
 
 
 def test_the_scores_are_log_views(data: Dataset, trained: TrainedRanking) -> None:
-    """A score that is 1 higher means e times the views on average."""
+    """If a score is higher by 1, the views are e times as many on average."""
     later = data.rows(TEST)
     channel = data.videos.channel_id.to_numpy(str)[later]
     for scores in (trained.held.future, trained.held.adapted):
@@ -146,9 +149,11 @@ def test_labels_of_unseen_channels_do_not_influence_their_scores(
 def test_videos_for_adapters_only_do_not_influence_the_model(little: Dataset, tmp_path: Path) -> None:
     unlearnt = (np.arange(len(little.videos)) % 3 == 0) & (little.videos.part == TRAIN).to_numpy(bool)
     some = dataclasses.replace(little, videos=little.videos.assign(learnt=~unlearnt))
-    one, other = (files(train(d, BRIEF), tmp_path / str(n)) for n, d in enumerate((some, reversed_in(some, unlearnt))))
-    assert one["model.safetensors"] == other["model.safetensors"]
-    assert one["adapters.safetensors"] != other["adapters.safetensors"]
+    plain, other = (
+        files(train(d, BRIEF), tmp_path / str(n)) for n, d in enumerate((some, reversed_in(some, unlearnt)))
+    )
+    assert plain["model.safetensors"] == other["model.safetensors"]
+    assert plain["adapters.safetensors"] != other["adapters.safetensors"]
 
 
 def test_unknown_sub_scores_are_not_learnt(little: Dataset) -> None:
@@ -166,7 +171,7 @@ def test_unknown_sub_scores_are_not_learnt(little: Dataset) -> None:
 def with_tastes(
     plant: Plant, taste: Callable[[int], npt.NDArray[np.float64]], seed: int = 0, videos: int = 80
 ) -> Dataset:
-    """Return the videos of nine channels, each with a taste [16] of its own."""
+    """Return a dataset of nine channels. Each channel has its own taste, a vector [16]."""
     sizes = {"channels": 9, "videos": videos, "seed": seed}
     images = plant(**sizes).images
     tastes = np.repeat(np.stack([taste(number) for number in range(9)]), videos, axis=0)
@@ -185,7 +190,7 @@ def test_an_adapter_finds_the_taste_of_one_channel_known_or_unseen(plant: Plant)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_kept_is_near_one_if_channels_agree_and_small_if_they_do_not(plant: Plant, seed: int) -> None:
+def test_the_kept_share_is_near_one_if_channels_agree_and_small_if_they_do_not(plant: Plant, seed: int) -> None:
     random = np.random.default_rng(seed)
     agreed = train(with_tastes(plant, lambda _: np.eye(16)[0], seed), QUICK).ranker.training["kept"]
     apart = train(with_tastes(plant, lambda _: random.standard_normal(16) / 2, seed), QUICK).ranker.training["kept"]
@@ -206,7 +211,7 @@ def test_each_adapter_keeps_the_measured_share(data: Dataset, trained: TrainedRa
 
 @pytest.mark.parametrize("noise", [0.5, 1.5])
 def test_win_probabilities_and_the_too_close_share_hold_on_held_out_pairs(plant: Plant, noise: float) -> None:
-    """Measured on several catalogues together, because two hundred held-out videos are too few."""
+    """Measure on several catalogues together, because two hundred held-out videos are too few."""
     logits: list[list[npt.NDArray[np.float64]]] = [[], []]
     promised: list[list[float]] = [[], []]
     for seed in range(4):
@@ -302,7 +307,10 @@ def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: 
 
 
 def test_the_best_possible_auc_of_the_planted_data_agrees_with_theory(data: Dataset) -> None:
-    """A test of the fixture: differences of signal and of target are almost jointly Gaussian."""
+    """Test the fixture itself.
+
+    Differences of signal and of target are almost jointly Gaussian, so their AUC is known.
+    """
     quality = np.std(data.images[:, 0] * 4)
     rho = quality / np.hypot(quality, 0.5)
     test = data.pairs[data.pairs.part == TEST]
@@ -323,7 +331,7 @@ def test_the_absolute_head_learns_click_through_rates_if_there_are_enough(plant:
 
 
 def test_a_training_stopped_twice_ends_with_the_same_files(plant: Plant, tmp_path: Path) -> None:
-    """It is stopped once in the model itself, and once in a model without a third of the channels."""
+    """The training is stopped once in the model itself, and once in a model without a third of the channels."""
     data, config = plant(), TrainConfig(epochs=8, swa_start=5, patience=0)
 
     def stopping(what: str, at: int) -> Callable[[str, Epoch], None]:

@@ -1,4 +1,4 @@
-"""Changed thumbnails and titles: training uses the version that was shown while the views were counted."""
+"""Tests of changed thumbnails and titles. Training uses the version that was shown while the views were counted."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ OLD, NEW, OTHER = drawn(1), drawn(2), drawn(3)
 class Changing:
     """A lab with three videos of one channel, each counted at the ages of 30 and 200 hours.
 
-    One changes its picture and title, one its title, and one does not change.
+    The video `picture` changes its picture and title. `title` changes only its title, and `same` changes nothing.
     """
 
     def __init__(self, lab: Lab) -> None:
@@ -105,28 +105,29 @@ def encoders(lab: Lab) -> tuple[str, str]:
 
 
 def test_a_training_row_holds_the_version_shown_while_its_views_were_counted(changing: Changing) -> None:
-    found = read_corpus(changing.lab, "i", "t").set_index("video_id")
-    assert found.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
-    assert found.title.to_dict() == {name: f"The old {name}" for name in ("picture", "title", "same")}
-    # The counts at 30 hours are from before the change, those at 200 hours from after it.
-    assert found.views.to_dict() == {"picture": 3_000, "title": 3_000, "same": 20_000}
-    assert found.age_hours.to_dict() == {"picture": 30, "title": 30, "same": 200}
-    assert found.views_at_24.to_dict() == dict.fromkeys(("picture", "title", "same"), 90 * 24)
-    assert found.views_at_168[["picture", "title"]].isna().all()
-    assert found.views_at_168["same"] == 90 * 168
+    corpus = read_corpus(changing.lab, "i", "t").set_index("video_id")
+    assert corpus.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
+    assert corpus.title.to_dict() == {name: f"The old {name}" for name in ("picture", "title", "same")}
+    # The counts at 30 hours are from before the change. The counts at 200 hours are from after the change.
+    assert corpus.views.to_dict() == {"picture": 3_000, "title": 3_000, "same": 20_000}
+    assert corpus.age_hours.to_dict() == {"picture": 30, "title": 30, "same": 200}
+    assert corpus.views_at_24.to_dict() == dict.fromkeys(("picture", "title", "same"), 90 * 24)
+    assert corpus.views_at_168[["picture", "title"]].isna().all()
+    assert corpus.views_at_168["same"] == 90 * 168
 
 
 def test_earlier_versions_have_their_own_vectors_and_are_encoded_once(changing: Changing) -> None:
     lab = changing.lab
     image, title = encoders(lab)
-    found = embed(lab, "tech")
-    assert (found.images, found.titles, found.earlier) == (3, 3, 3)  # one earlier picture and two earlier titles
+    embedded = embed(lab, "tech")
+    # The earlier ones are one picture and two titles.
+    assert (embedded.images, embedded.titles, embedded.earlier) == (3, 3, 3)
     again = embed(lab, "tech")
     assert (again.images, again.titles, again.earlier) == (0, 0, 0)
     corpus = read_corpus(lab, image, title)
     assert corpus.encoded.all()
-    snapshot, there = read_snapshot(lab, corpus, image, title)
-    assert there.all()
+    snapshot, available = read_snapshot(lab, corpus, image, title)
+    assert available.all()
     expected = image_encoder(lab.settings).encode_images([decode(data).pixels for data in (OLD, NEW, OTHER)])
     by_name = dict(zip(corpus.video_id, snapshot.images, strict=True))
     for name, vector in zip(("picture", "same", "title"), expected, strict=True):
@@ -162,12 +163,12 @@ def test_a_channel_adapter_uses_the_versions_shown_while_views_were_counted(chan
     model = model_of(lab)
     assert encode_channel_videos(lab, "c", model) == 6
     assert encode_channel_videos(lab, "c", model) == 0
-    found, left_out = read_channel_videos(lab, "c", model)
+    channel_videos, left_out = read_channel_videos(lab, "c", model)
     assert left_out == {}
-    found = found.set_index("video_id")
-    assert found.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
-    assert found.title["picture"] == "The old picture"
-    assert found.views.to_dict() == {"picture": 3_000, "title": 3_000, "same": 20_000}
+    channel_videos = channel_videos.set_index("video_id")
+    assert channel_videos.sha256.to_dict() == {"picture": digest(OLD), "title": digest(OTHER), "same": digest(NEW)}
+    assert channel_videos.title["picture"] == "The old picture"
+    assert channel_videos.views.to_dict() == {"picture": 3_000, "title": 3_000, "same": 20_000}
 
 
 def model_of(lab: Lab) -> Release:
@@ -191,7 +192,7 @@ def test_a_video_whose_first_versions_were_deleted_is_excluded_and_counted(
             "what it showed first is not kept": 2,
             "not encoded": 1,
         }
-        with lab.engine.begin() as connection:  # later versions do not change that
+        with lab.engine.begin() as connection:  # Later versions do not change the counts above.
             record(connection, [changing.shown("picture", 300, OTHER)])
             shorten_histories(connection, "tech", after(250))
 
@@ -202,14 +203,14 @@ def test_a_changed_title_ends_the_first_version_before_the_picture_is_fetched_ag
     lab = changing.lab
     with lab.engine.begin() as connection:
         connection.execute(update(videos).where(videos.c.video_id == "same").values(title="The new same"))
-    found = read_corpus(lab, "i", "t").set_index("video_id").loc["same"]
-    assert (found.title, found.views) == ("The old same", 3_000)
+    row = read_corpus(lab, "i", "t").set_index("video_id").loc["same"]
+    assert (row.title, row.views) == ("The old same", 3_000)
 
 
 def test_the_second_of_two_titles_at_the_same_moment_replaces_the_first(changing: Changing) -> None:
     lab = changing.lab
     with lab.engine.begin() as connection:
-        # "title" was first seen with its newest title at 100 hours; "same" was also seen at 20 hours.
+        # "title" was first seen with its newest title at 100 hours. "same" was seen with its title already at 20 hours.
         connection.execute(update(videos).where(videos.c.video_id != "picture").values(title="Corrected"))
         for _ in range(2):
             record(connection, [Unchanged("title", after(100)), Unchanged("same", after(100))])
@@ -249,7 +250,7 @@ def test_a_video_that_changed_before_its_first_count_is_excluded_and_counted(cha
 
 
 class FailingPictures(BuiltinEncoder):
-    """Gives zeros for every picture, and counts the pictures."""
+    """An encoder that gives zeros for every picture, and counts the pictures."""
 
     seen = 0
 
@@ -263,9 +264,9 @@ def test_a_failed_picture_is_tried_once_and_again_only_on_request(
 ) -> None:
     lab, encoder = changing.lab, FailingPictures()
     monkeypatch.setattr(embed_step, "image_encoder", lambda _: encoder)
-    found = embed(lab, "tech")
-    assert (found.images, found.earlier, encoder.seen) == (0, 2, 4)  # one of the 4 pictures is an earlier one
-    assert "picture: its earlier thumbnail: the encoder gives no vector" in "; ".join(found.without)
+    embedded = embed(lab, "tech")
+    assert (embedded.images, embedded.earlier, encoder.seen) == (0, 2, 4)  # One of the 4 pictures is an earlier one.
+    assert "picture: its earlier thumbnail: the encoder gives no vector" in "; ".join(embedded.without)
     assert embed(lab, "tech").earlier == 0
     assert encoder.seen == 4
     (complete, _) = embed_step.check_embeddings(lab, "tech")
@@ -280,7 +281,7 @@ def test_a_channel_adapter_counts_encoded_inputs_and_reports_failures(
 ) -> None:
     lab, encoder, model = changing.lab, FailingPictures(), model_of(changing.lab)
     warnings: list[str] = []
-    # Not caplog: other tests in this process may configure logging so that this logger is disabled.
+    # This test does not use caplog, because other tests in this process may disable this logger.
     monkeypatch.setattr(adapter_videos._log, "warning", lambda line, *values: warnings.append(line % values))
     monkeypatch.setattr(adapter_videos, "named_image_encoder", lambda *_: encoder)
     assert encode_channel_videos(lab, "c", model) == 3

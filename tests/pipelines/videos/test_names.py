@@ -1,4 +1,4 @@
-"""Texts with HTML entities are read as people wrote them, and two spellings of a name are one channel."""
+"""Tests of reading names. HTML entities are read as people wrote them, and two spellings of a name are one channel."""
 
 import base64
 import csv
@@ -87,17 +87,17 @@ def test_two_spellings_in_a_catalogue_give_one_channel_and_the_import_reports_th
     assert [(p.video_id, p.problem) for p in report.problems] == [("v0", "title is missing")]
     with lab.engine.connect() as connection:
         [(channel_id, title)] = connection.execute(select(channels.c.channel_id, channels.c.title)).all()
-        found = set(connection.execute(select(videos.c.title, videos.c.tags[1])).all())
+        stored = set(connection.execute(select(videos.c.title, videos.c.tags[1])).all())
     assert channel_id == channel_id_of(SAME[0])
-    assert title == "Tom & Jerry's Ｌab"  # from the last row
-    assert found == {("Q & A", "r&b")}
+    assert title == "Tom & Jerry's Ｌab"  # This is the spelling of the last row.
+    assert stored == {("Q & A", "r&b")}
     remarks = [remark for remark in report.remarks if "HTML entities" in remark]
     assert len(remarks) == 3
     assert "HTML entities in title of 3 rows were decoded, such as on line 3, 'Q &amp; A' is read as 'Q & A'" in remarks
 
 
 def old_id(name: str) -> str:
-    """Return the id that was made from a name before names were decoded for comparison."""
+    """Return the channel id that earlier versions made from a name. They did not decode the name for comparison."""
     return "UC" + base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()[:22]
 
 
@@ -145,27 +145,27 @@ def test_the_migration_merges_channels_of_two_spellings_with_their_references(
         of_titles = [
             statement for statement in sent if " SET title = " in statement and "UPDATE channels" not in statement
         ]
-        assert len(of_titles) == 2, "one statement for each table, whatever the number of titles"
-        one, other, third = (channel_id_of(name) for name in (plain, "Q&A", "Bench Channel"))
-        found = dict(connection.execute(text("SELECT channel_id, title FROM channels")).all())
-        assert found == {one: plain, other: "Q&A", third: "Bench Channel", youtube: "Real &amp; Co"}
+        assert len(of_titles) == 2, "there is one statement for each table, whatever the number of titles"
+        first, second, third = (channel_id_of(name) for name in (plain, "Q&A", "Bench Channel"))
+        title_by_id = dict(connection.execute(text("SELECT channel_id, title FROM channels")).all())
+        assert title_by_id == {first: plain, second: "Q&A", third: "Bench Channel", youtube: "Real &amp; Co"}
         owner = connection.execute(text("SELECT video_id, channel_id, title FROM videos ORDER BY video_id")).all()
-        assert [row.channel_id for row in owner] == [one, one, other, third, youtube]
+        assert [row.channel_id for row in owner] == [first, first, second, third, youtube]
         titles = [*(f"{number} & B" for number in range(4)), "4 &amp; B"]
         assert [row.title for row in owner] == titles
         versions = connection.execute(text("SELECT title FROM thumbnail_versions ORDER BY video_id")).scalars().all()
         assert versions == titles
         baselines = dict(connection.execute(text("SELECT channel_id, median_views FROM channel_baselines")).all())
-        assert baselines == {one: 1.0, other: 2.0, third: 3.0, youtube: 4.0}
-        assert connection.execute(text("SELECT channel_id FROM crawl_videos")).scalars().all() == [one]
-        assert connection.execute(text("SELECT channel_id FROM crawl_channels")).scalars().all() == [one]
+        assert baselines == {first: 1.0, second: 2.0, third: 3.0, youtube: 4.0}
+        assert connection.execute(text("SELECT channel_id FROM crawl_videos")).scalars().all() == [first]
+        assert connection.execute(text("SELECT channel_id FROM crawl_channels")).scalars().all() == [first]
         slices = set(connection.execute(text("SELECT slice FROM model_evaluations")).scalars())
-        assert slices >= {f"channel:{name}" for name in (one, other, third, youtube)}
-    with engine.begin() as connection:  # a second run changes nothing
+        assert slices >= {f"channel:{name}" for name in (first, second, third, youtube)}
+    with engine.begin() as connection:  # A second run changes nothing.
         config.attributes["connection"] = connection
         command.downgrade(config, "0005")
         command.upgrade(config, "0006")
-        assert dict(connection.execute(text("SELECT channel_id, title FROM channels")).all()) == found
+        assert dict(connection.execute(text("SELECT channel_id, title FROM channels")).all()) == title_by_id
     engine.dispose()
 
 

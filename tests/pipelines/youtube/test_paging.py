@@ -1,4 +1,7 @@
-"""Lists that YouTube does not end cost a few calls, once. Tested over real sockets."""
+"""Tests of lists that YouTube does not end. Such a list costs a few calls, and only once.
+
+The tests use real sockets.
+"""
 
 import dataclasses
 import json
@@ -55,16 +58,23 @@ LISTS: dict[str, tuple[Callable[[int], list[Json]], Callable[[int], str], int]] 
         MAX_PAGES_WITHOUT_NEW_ITEMS,
     ),
 }
-"""For each kind of endless list: the items of page n, the token after page n, and the most calls that may be spent on it."""
+"""The kinds of endless lists.
+
+Each has the items of page n, the token after page n, and the most calls that may be spent on it.
+"""
 
 
 class Stub:
-    """A YouTube with one channel. Its uploads and its search results are one of the endless lists."""
+    """An imitation of YouTube with one channel.
+
+    Its uploads and its search results are endless lists of the kind `name`.
+    """
 
     def __init__(self, name: str, first: list[Json]) -> None:
         self.calls: Counter[str] = Counter()
         self._items, self._token, _ = LISTS[name]
-        self._first = first  # extra uploads on page 0, so that the crawl does not leave the channel out as inactive
+        # These extra uploads are on page 0. Without them, the crawl would leave out the channel as inactive.
+        self._first = first
 
     def answer(self, name: str, query: dict[str, str]) -> tuple[int, Json]:
         self.calls[name] += 1
@@ -87,7 +97,7 @@ class Stub:
             ]
             return 200, {"items": hits, "nextPageToken": self._token(page)}
         if name == "videos" and "id" in query:
-            return 200, {"items": []}  # the listed videos have been deleted
+            return 200, {"items": []}  # The listed videos have been deleted.
         return 404, {"error": {"code": 404, "errors": [{"reason": "videoChartNotFound"}]}}
 
 
@@ -132,7 +142,7 @@ def lab(emptied_lab: Callable[..., Lab]) -> Lab:
 
 
 def connected(lab: Lab, endpoint: str) -> Lab:
-    """Return the lab with this endpoint, and with so little quota that an endless list would spend it."""
+    """Return the lab with this endpoint. Its quota is so small that an endless list would spend all of it."""
     connection = {"youtube_endpoint": endpoint, "youtube_api_key": SecretStr("k"), "youtube_first_wait_s": 0.01}
     quota = {
         "quota_units": 60,
@@ -147,7 +157,7 @@ def connected(lab: Lab, endpoint: str) -> Lab:
 
 
 def read_to_the_end_at(lab: Lab, table: Any) -> Any:
-    """Return when the channel's list of uploads was read to its end, or None."""
+    """Return the time at which the channel's list of uploads was read to its end, or None."""
     with lab.engine.connect() as connection:
         return connection.scalar(select(table.c.walked_at))
 
@@ -164,7 +174,7 @@ def test_endless_list_costs_the_daily_refresh_a_few_calls_and_counts_as_read(lab
     assert stub.calls["playlistItems"] <= LISTS[name][2]
     assert stub.calls["search"] <= min(LISTS[name][2], 2)
     assert read_to_the_end_at(lab, channels) is not None
-    if "new items" not in name:  # the refresh stops reading new items after thirty
+    if "new items" not in name:  # The refresh stops reading after thirty new items.
         assert any(CHANNEL in remark for remark in result.remarks) or stub.calls["playlistItems"] == 1
 
 
@@ -190,9 +200,9 @@ def test_endless_list_costs_the_crawl_a_few_calls_and_counts_as_read(lab: Lab, n
         spent = stub.calls["playlistItems"]
         crawl(crawling_lab, "tech")
     assert first.stopped is None or "searches" in first.stopped
-    assert spent <= LISTS[name][2] + 1  # the first page has extra items
+    assert spent <= LISTS[name][2] + 1  # The first page has extra items, so it counts as a page with new items.
     assert any(CHANNEL in remark for remark in first.remarks)
-    assert stub.calls["playlistItems"] == spent  # the next run does not read the list again
+    assert stub.calls["playlistItems"] == spent  # The next run does not read the list again.
     assert read_to_the_end_at(lab, crawl_channels) is not None
 
 

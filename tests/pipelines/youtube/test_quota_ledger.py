@@ -1,4 +1,4 @@
-"""The quota ledger, tested on a real database."""
+"""Tests of the quota ledger on a real database."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ import pytest
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.quota import SEARCHES, STATS, UNITS, Ledger, QuotaError, next_reset, pacific_day
 
-NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)  # 04:00 in California
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)  # It is 04:00 in California.
 LIMITS = {UNITS: 10, SEARCHES: 2, STATS: 5}
 
 
@@ -19,7 +19,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 
 def spend(ledger: Ledger, bucket: str, calls: int, now: datetime = NOON) -> int:
-    """Try to reserve that many calls and return how many were granted."""
+    """Try to reserve `calls` calls, and return how many were granted."""
     granted = 0
     for _ in range(calls):
         try:
@@ -70,7 +70,7 @@ def test_no_call_is_reserved_after_youtube_says_that_a_bucket_is_empty(lab: Lab)
     first.reserve(UNITS, NOON)
     error = first.exhaust(UNITS, NOON)
     assert "YouTube says" in str(error)
-    assert first.spent[UNITS] == 1  # the refused call was not counted
+    assert first.spent[UNITS] == 1  # The refused call was not counted.
     with pytest.raises(QuotaError):
         second.reserve(UNITS, NOON)
     units = second.balances(NOON)[0]
@@ -97,7 +97,7 @@ def test_quota_is_reset_at_midnight_in_california(lab: Lab) -> None:
     [
         ("2026-11-20T07:59:59+00:00", date(2026, 11, 19), "2026-11-20T08:00:00+00:00"),
         ("2026-11-20T08:00:00+00:00", date(2026, 11, 20), "2026-11-21T08:00:00+00:00"),
-        # Daylight saving time begins on 8 March and ends on 1 November 2026: days of 23 and of 25 hours.
+        # In 2026, daylight saving time begins on 8 March and ends on 1 November. These days have 23 and 25 hours.
         ("2026-03-08T08:00:00+00:00", date(2026, 3, 8), "2026-03-09T07:00:00+00:00"),
         ("2026-11-01T07:00:00+00:00", date(2026, 11, 1), "2026-11-02T08:00:00+00:00"),
         ("2026-07-01T03:00:00+10:00", date(2026, 6, 30), "2026-07-01T07:00:00+00:00"),

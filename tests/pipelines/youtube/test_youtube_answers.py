@@ -1,4 +1,4 @@
-"""Parsing answers of YouTube: recorded answers and unusual ones."""
+"""Tests of parsing YouTube's answers, both recorded answers and unusual ones."""
 
 import json
 import logging
@@ -68,7 +68,7 @@ def test_every_recorded_video_is_read(recorded: Path) -> None:
 
 
 def largest_size(item: dict[str, Any]) -> str:
-    """Return the name of the largest size by the pixels in the answer, without the black bars of the 4:3 sizes."""
+    """Return the name of the size with the most pixels in the answer. The black bars of the 4:3 sizes do not count."""
     sizes = item["snippet"]["thumbnails"]
     return max(sizes, key=lambda name: min(sizes[name]["height"], sizes[name]["width"] * 9 / 16))
 
@@ -114,7 +114,8 @@ def test_every_recorded_upload_is_read(recorded: Path, name: str) -> None:
     assert [upload.video_id for upload in uploads] == [
         item["snippet"]["resourceId"]["videoId"] for item in recorded_items
     ]
-    # Some were recorded without the part contentDetails, so their publication time is unknown, as for a private video.
+    # Some uploads were recorded without the part contentDetails. As for a private video, their publication time is
+    # unknown.
     published = [item.get("contentDetails", {}).get("videoPublishedAt") for item in recorded_items]
     assert [upload.published_at is None for upload in uploads] == [moment is None for moment in published]
 
@@ -176,7 +177,7 @@ def test_unusual_text_and_impossible_counts_can_be_stored(open_lab: Callable[...
     assert (record.view_count, record.like_count, record.comment_count) == (None, None, 7)
     with open_lab().engine.begin() as connection:
         save_channels(connection, [ChannelRecord("c", "C"), ChannelRecord("c", "C again")])
-        assert save_videos(connection, [record, record]).new_videos == 1  # an answer that repeats an item
+        assert save_videos(connection, [record, record]).new_videos == 1  # The answer repeats an item.
 
 
 @pytest.mark.parametrize(

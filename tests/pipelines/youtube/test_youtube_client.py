@@ -1,4 +1,4 @@
-"""The client with Google's own library over real sockets: threads, faults, quota and the API key."""
+"""Tests of the client with Google's own library over real sockets: threads, faults, quota and the API key."""
 
 import dataclasses
 import http.server
@@ -39,7 +39,7 @@ def emulator(catalogue: SyntheticCatalogue) -> Iterator[Emulator]:
 
 
 def connect(lab: Lab, emulator: Emulator, **changes: Any) -> YouTube:
-    """Return a client for the emulator, with other settings in `changes`."""
+    """Return a client for the emulator. `changes` replaces settings."""
     chosen = {"youtube_endpoint": emulator.endpoint, "youtube_api_key": SECRET, "youtube_first_wait_s": 0.01} | changes
     return YouTube.connect(Settings(**(lab.settings.model_dump(exclude_unset=True) | chosen)), lab.engine)
 
@@ -52,7 +52,7 @@ def test_eight_threads_get_2000_answers_each_to_its_own_request(
 
     def answer_matches(number: int, youtube: YouTube) -> bool:
         if number < 8:
-            barrier.wait()  # all eight threads start at the same time
+            barrier.wait()  # All eight threads start at the same time.
         video, channel = videos[number % len(videos)], channels[number % len(channels)]
         match number % 4:
             case 0:
@@ -171,7 +171,7 @@ def test_spent_daily_quota_is_not_retried_even_if_the_ledger_has_units_left(
         emulator.inject(fault, endpoint="videos", times=1)
         with pytest.raises(QuotaError, match=r"YouTube says.*2026-11-21 08:00 UTC"):
             youtube.videos(["aaaaaaaaaaa"], "tech")
-        with pytest.raises(QuotaError):  # the ledger knows it now, so no call is made
+        with pytest.raises(QuotaError):  # The ledger now knows that the quota is spent, so no call is made.
             youtube.channels(["UCaaaaaaaaaaaaaaaaaaaaaa"])
         assert emulator.counts.calls == {"videos": 1}
         emulator.advance(timedelta(days=1))
@@ -203,7 +203,7 @@ def test_key_is_in_no_url_not_even_in_the_log_of_googles_library(
     with caplog.at_level(logging.DEBUG), connect(lab, emulator) as youtube:
         youtube.videos([next(iter(catalogue.videos))], "tech")
         assert youtube.search(28, "US", emulator.now - timedelta(days=90)).items
-    assert "/youtube/v3/videos" in caplog.text  # the library has logged the URL
+    assert "/youtube/v3/videos" in caplog.text  # The library has logged the URL.
     assert SECRET not in caplog.text
     assert "key=" not in caplog.text
 

@@ -1,4 +1,4 @@
-"""Classifying errors by bodies as Google sends them. These tests use no network."""
+"""Tests of classifying errors by response bodies as Google sends them. These tests use no network."""
 
 import json
 from pathlib import Path
