@@ -53,8 +53,8 @@ def main() -> None:
         assert familiar is not None
         (other_vectors,) = (other for key, (other, _) in sets.items() if key != name)
         query_sets = (vectors[~trained], other_vectors, noise)
-        shares = (f"{(familiar.nearest(queries) < familiar.least).mean():.1%}" for queries in query_sets)
-        table.add_row(name, f"{familiar.least:.2f}", *shares)
+        shares = (f"{(familiar.nearest(queries) < familiar.threshold).mean():.1%}" for queries in query_sets)
+        table.add_row(name, f"{familiar.threshold:.2f}", *shares)
     Console().print(table)
 
 

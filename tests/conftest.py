@@ -100,7 +100,7 @@ def _stop_server(folder: Path) -> None:
         watcher.stop(home)
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)
-    for link in Path("/tmp").glob(f"{watcher.tag(home)}-*"):
+    for link in Path("/tmp").glob(f"{watcher.folder_tag(home)}-*"):
         link.unlink()
 
 

@@ -166,7 +166,7 @@ def _remove_server(place: Path) -> None:
         watcher.stop(home)
     if place.is_symlink():
         shutil.rmtree(home)
-    for link in Path("/tmp").glob(f"{watcher.tag(home)}-*"):
+    for link in Path("/tmp").glob(f"{watcher.folder_tag(home)}-*"):
         link.unlink()
 
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from thumblab_pipelines.progress import Progress as Listener
+    from thumblab_pipelines.progress import Progress as ProgressListener
 
 _NO_WIDTH = 100_000
 """The width in columns of a console that is not a terminal. No line is longer."""
@@ -40,7 +40,7 @@ def table(*columns: str, words: Collection[str] = (), title: str | None = None) 
 
 
 @contextmanager
-def progress_bars(console: Console) -> Iterator["Listener"]:
+def progress_bars(console: Console) -> Iterator["ProgressListener"]:
     """Yield a progress listener for pipeline steps. On a terminal, it draws a progress bar for the current task.
 
     The bar of the next task replaces the bar of the task before. Without a terminal, nothing is drawn.

@@ -100,7 +100,7 @@ def link_to(folder: Path) -> Path:
 
     Raises LabError if another file has the path of the link.
     """
-    link = Path("/tmp") / f"{watcher.tag(folder)}-{os.geteuid()}"  # noqa: S108 - exists everywhere and is short; the owner is checked
+    link = Path("/tmp") / f"{watcher.folder_tag(folder)}-{os.geteuid()}"  # noqa: S108 - exists everywhere and is short; the owner is checked
     try:
         link.symlink_to(folder)
     except FileExistsError:
@@ -172,7 +172,7 @@ def _start(home: Path) -> None:
         fresh.rename(data)
     # pg_ctl passes these options to a shell, so they contain no path. PGDATA names the data folder. `-k ..` is relative
     # to the data folder and puts the socket into `home`, which only its owner may enter.
-    options = f"-k .. -h '' -p 5432 -c cluster_name={watcher.tag(home)} -c unix_socket_permissions=0700"
+    options = f"-k .. -h '' -p 5432 -c cluster_name={watcher.folder_tag(home)} -c unix_socket_permissions=0700"
     start = [str(programs / "pg_ctl"), "start", "-w", "-s", "-t", str(_START_SECONDS), "-l", "log"]
     try:
         with owner.server_lock(home) as lock:

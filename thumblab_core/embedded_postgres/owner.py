@@ -36,7 +36,7 @@ class Host:
     boot: str
     namespace: str
 
-    def sees_what(self, other: "Host") -> bool:
+    def shares_processes_with(self, other: "Host") -> bool:
         """Return whether this host sees the same processes as the other host, whatever the names of the hosts.
 
         If the system has no boot id, as on macOS, the name and machine id decide.
@@ -65,7 +65,7 @@ def this_host() -> Host:
 def other_holder(home: Path) -> Host | None:
     """Return another host that may have a server running in `home`, or None if this host may use the cluster."""
     recorded, this = _read(home), this_host()
-    if recorded is None or this.sees_what(recorded):
+    if recorded is None or this.shares_processes_with(recorded):
         return None
     # A record is out of date if no process of the server is alive, and if it was written on this kernel, or on this
     # machine before a restart.

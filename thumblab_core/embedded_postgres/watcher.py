@@ -28,7 +28,7 @@ from thumblab_core.embedded_postgres import owner
 from thumblab_core.embedded_postgres.owner import open_file, try_lock
 
 
-def tag(home: Path) -> str:
+def folder_tag(home: Path) -> str:
     """Return the `cluster_name` of the server in `home`, which identifies its processes in every process list."""
     return f"thumblab-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
 
@@ -62,7 +62,7 @@ def processes(home: Path) -> list[psutil.Process]:
     The processes are found by name and command line, which every user may read. A process id would not be enough,
     because another process may have got the same id.
     """
-    mark = tag(home)
+    mark = folder_tag(home)
     running = [
         process
         for process in psutil.process_iter(["name", "cmdline", "ppid"])

@@ -30,7 +30,7 @@ PrecisionSetting = Literal["auto", "float32", "bfloat16", "int8"]
 CALIBRATION, HELD_OUT = 32, 64
 """Numbers of pictures. The int8 ranges are measured on the first set, and every precision is evaluated on the other."""
 
-Listener = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """A function that is called with a message, the number of finished steps and the number of all steps."""
 Quantise = Callable[[Any, Sequence[Prepared], Preprocessing], Any]
 """A function that turns a float32 graph into an int8 graph. It measures the ranges of int8 on the given pictures."""
@@ -99,7 +99,7 @@ def choose_precision(
     store: ReleaseStore,
     setting: PrecisionSetting,
     pictures: Sequence[Prepared],
-    listener: Listener = lambda *_: None,
+    listener: Progress = lambda *_: None,
     quantise: Quantise | None = None,
 ) -> PrecisionChoice:
     """Try the precisions that `setting` allows, fastest first, and publish the first one that agrees with float32.
@@ -126,7 +126,7 @@ def _choose(
     encoder: Convertible,
     setting: PrecisionSetting,
     pictures: Sequence[Prepared],
-    listener: Listener,
+    listener: Progress,
     quantise: Quantise,
 ) -> _Choice:
     # Every third picture is for the calibration. Both parts then get pictures of every kind, whatever their order.

@@ -22,7 +22,7 @@ from thumblab_core.images.profiles import to_srgb
 from thumblab_core.images.store import digest
 from thumblab_core.images.webp import parse_webp
 
-KEPT = 1920 * 1080
+MOST_PIXELS_AT_ONCE = 1920 * 1080
 """A large picture is reduced by a whole factor, and keeps at least this many pixels.
 
 The lab uses at most 640 pixels a side.
@@ -84,9 +84,9 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
 def _reduced(file: ParsedFile, width: int, height: int, at_least: tuple[int, int] | None) -> Image.Image:
     """Return the picture in the orientation of its file. It may be reduced, but not below `at_least`."""
     largest_factor = max(1, min(width // at_least[0], height // at_least[1])) if at_least else math.inf
-    factor = min(largest_factor, math.isqrt(width * height // KEPT) or 1)
+    factor = min(largest_factor, math.isqrt(width * height // MOST_PIXELS_AT_ONCE) or 1)
     # Black bars are searched for in whole blocks of pixels. A picture that may have bars is therefore
-    # not reduced below `KEPT` pixels.
+    # not reduced below `MOST_PIXELS_AT_ONCE` pixels.
     scale = factor if is_tall(width, height) or at_least is None else largest_factor
     raster, loaded_scale = file.load(int(scale))
     return raster.reduced(max(1, int(factor) // loaded_scale))

@@ -108,7 +108,7 @@ class Base:
         if k <= _MOST_APPROXIMATE:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), self._candidates(k))
             nearest = similarities[0], rows[0]
-            if not self.kind.faithful:
+            if not self.kind.keeps_distances:
                 nearest = self._ordered(query, rows[0][rows[0] >= 0], k)
             if len(nearest[1]) == k and nearest[1][-1] >= 0:
                 return nearest
@@ -156,7 +156,7 @@ class Base:
         An index that returns exact cosines is asked for k rows. Any other index is asked for about a quarter more,
         because `_ordered` then computes the cosines again and sorts the rows.
         """
-        return k if self.kind.faithful else k + k // 4 + 8
+        return k if self.kind.keeps_distances else k + k // 4 + 8
 
     def _tuned(self, target: float) -> "Base":
         """Return the base with the fastest parameter that reaches the target, and with its measured recall.

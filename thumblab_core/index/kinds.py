@@ -60,7 +60,7 @@ class IndexKind:
         return self.factory == FLAT
 
     @property
-    def faithful(self) -> bool:
+    def keeps_distances(self) -> bool:
         """Whether the cosines that the index returns are right to 1e-4. For other indices, they are computed again."""
         return _FAITHFUL.fullmatch(self.factory) is not None
 

@@ -41,7 +41,7 @@ class Familiarity:
     """
 
     pictures: npt.NDArray[np.float16]
-    least: float
+    threshold: float
 
     @classmethod
     def of(cls, pictures: Vectors, channels: npt.NDArray[np.str_]) -> Self | None:
@@ -74,7 +74,7 @@ class Familiarity:
         """Write the familiarity file of a release."""
         from safetensors.numpy import save_file
 
-        save_file({"pictures": self.pictures, "least": np.array([self.least], np.float32)}, folder / FILE)
+        save_file({"pictures": self.pictures, "least": np.array([self.threshold], np.float32)}, folder / FILE)
 
     @classmethod
     def load(cls, folder: Path, dimension: int) -> Self | None:

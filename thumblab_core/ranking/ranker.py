@@ -149,7 +149,7 @@ class Ranker(nn.Module):
         last.bias.zero_()
 
     @torch.no_grad()
-    def take(self, share: float) -> None:
+    def scale_network(self, share: float) -> None:
         """Multiply what the network adds to the linear model by `share`. The other heads do not change."""
         last = self.pairwise[-1]
         assert isinstance(last, nn.Linear)

@@ -127,15 +127,15 @@ class TrainedRanker:
         return str(self.training.get("absolute", ENGAGEMENT))
 
     @property
-    def informed(self) -> EngagementAccuracy | None:
+    def engagement_accuracy(self) -> EngagementAccuracy | None:
         """The accuracy of the predicted engagement, or None if it was not measured."""
         figures = self.training.get("informed")
         return None if figures is None else EngagementAccuracy(**figures)
 
     @property
-    def uninformed(self) -> str | None:
+    def why_no_engagement(self) -> str | None:
         """Why the predicted engagement is not shown, as a clause of a sentence. None if it is informative."""
-        informed = self.informed
+        informed = self.engagement_accuracy
         if informed is None:
             return "its accuracy on held-out videos was not measured"
         if informed.spread < _LEAST_SPREAD[self.absolute]:

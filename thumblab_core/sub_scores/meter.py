@@ -98,14 +98,14 @@ class Meter:
 
     def measure(self, image: Pixels, title: Title = Title()) -> Measurement:
         """Measure a picture, uint8 [h, w, 3] RGB. Raises `LabError` if the face model cannot be loaded."""
-        return self.titled(self.look(image), title)
+        return self.with_title(self.measure_picture(image), title)
 
-    def look(self, image: Pixels) -> PictureMeasurement:
+    def measure_picture(self, image: Pixels) -> PictureMeasurement:
         """Measure everything that does not depend on the title, which is nearly all of the work. See also `titled`."""
         with self._borrowed() as engines:
             return measure_picture(image, engines)
 
-    def titled(self, result: PictureMeasurement, title: Title) -> Measurement:
+    def with_title(self, result: PictureMeasurement, title: Title) -> Measurement:
         """Return the measurement of a picture under a title.
 
         `result` comes from `look` and can be used for any title.

@@ -17,7 +17,7 @@ from thumblab_pipelines.statistics.metrics import interval_over_videos, pair_win
 if TYPE_CHECKING:
     from thumblab_pipelines.channels.adapter import ChannelData
 
-LEAST_PAIRS = 20
+LEAST_ADAPTER_PAIRS = 20
 """Minimum number of pairs for an evaluation."""
 
 _KNOWN_SHARE = 0.8
@@ -87,7 +87,7 @@ def evaluate_adapter(
     part[held_out] = TEST
     pairs = pair_up(data.videos.assign(part=part), pair_days)
     pairs = pairs[pairs.part == TEST]
-    if len(pairs) < LEAST_PAIRS:
+    if len(pairs) < LEAST_ADAPTER_PAIRS:
         return None
     winners, losers = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
     unadapted = pair_wins(data.scores, winners, losers)

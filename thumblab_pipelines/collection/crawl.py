@@ -26,7 +26,7 @@ from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.records import save_videos
 from thumblab_pipelines.youtube.answers import Upload
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.paging import Paging
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import concerns_this_list, published_since, upload_paging
@@ -182,7 +182,7 @@ class _Run:
             except YouTubeError as error:
                 if not concerns_this_list(error):
                     raise
-                if error.trouble is Trouble.REQUEST and walk.cursor is not None:
+                if error.kind is ErrorKind.REQUEST and walk.cursor is not None:
                     self._restart_or_end(connection, walk)
                 else:
                     reason = crawl_rules.exclude_unreachable(error.reason)

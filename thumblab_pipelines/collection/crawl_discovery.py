@@ -12,7 +12,7 @@ from thumblab_pipelines.progress import Progress
 from thumblab_pipelines.videos.records import save_channels
 from thumblab_pipelines.youtube.answers import SearchHit
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging
 from thumblab_pipelines.youtube.quota import SEARCHES
 
@@ -85,7 +85,7 @@ class Discovery:
                 search.order,
             )
         except YouTubeError as error:
-            if error.trouble is Trouble.REQUEST and search.cursor is not None:
+            if error.kind is ErrorKind.REQUEST and search.cursor is not None:
                 # YouTube no longer accepts the token, which an earlier run stored. So this search ends.
                 return [], None
             raise

@@ -35,7 +35,7 @@ SLICES = {"all": 0.0, "2x": 0.5}
 MARGINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 """The edges of the margins that divide pairs into slices."""
 
-LEAST_PAIRS, MOST_CHANNELS = 30, 50
+LEAST_SLICE_PAIRS, MOST_CHANNELS = 30, 50
 """Conditions for figures of single channels and niches.
 
 Each needs at least 30 held-out pairs. Of the channels, only the fifty with the most pairs get figures.
@@ -201,4 +201,4 @@ def _frequent(numbers: Rows) -> list[tuple[int, int]]:
     """Return the numbers that at least 30 pairs have, with the count of each. The most frequent number comes first."""
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.intp)
     order = np.argsort(-counts, kind="stable")
-    return [(int(number), int(counts[number])) for number in order if counts[number] >= LEAST_PAIRS]
+    return [(int(number), int(counts[number])) for number in order if counts[number] >= LEAST_SLICE_PAIRS]

@@ -27,7 +27,7 @@ from thumblab_pipelines.training.config import TrainConfig
 from thumblab_pipelines.training.fitting import learning_rate
 from thumblab_pipelines.training.losses import pair_loss
 
-Listener = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """A function that reports progress.
 
 Its arguments are a text with the epoch and its loss so far, the number of finished steps, and the number of all steps.
@@ -101,7 +101,7 @@ class TowerTraining:
         self._peaks = [group["lr"] for group in self._optimiser.param_groups]
         self._best: dict[str, Tensor] = {}
 
-    def run(self, listener: Listener) -> TunedTower:
+    def run(self, listener: Progress) -> TunedTower:
         """Train from the last finished epoch to the end, and load the weights of the best epoch into the tower."""
         # The AUC is measured before `_resume`. A resumed run therefore also reports the AUC from before the training.
         before = self.validation_auc()
@@ -114,7 +114,7 @@ class TowerTraining:
         self._load(self._best)
         return TunedTower(history, _best(history), before, len(self._train[0]), self.dropped_pairs)
 
-    def _epoch(self, number: int, listener: Listener) -> TunedEpoch:
+    def _epoch(self, number: int, listener: Progress) -> TunedEpoch:
         config = self.config
         # All random numbers depend only on the seed and the epoch. A resumed run therefore draws the same numbers.
         torch.manual_seed(config.seed * 10_007 + number)

@@ -70,7 +70,7 @@ def check_alias(lab: Lab, registry: ModelRegistry) -> AliasState:
     champion, serving = registry.champion(), lab.releases.serving.current_id(MODEL, ALL)
     state = alias_state(champion, serving)
     if champion and champion.version.release_id == serving and champion.crowned != champion.version.number:
-        registry.acknowledge(champion.version)
+        registry.record_champion(champion.version)
     return state
 
 
@@ -95,7 +95,7 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     # If a person has moved the alias meanwhile, it stays there. The sensor then serves the person's choice.
     replaces_choice = decision.promoted and chosen_release is not None
     if version is not None and (chosen is None or replaces_choice) and registry.champion() == before:
-        registry.crown(version)
+        registry.set_champion(version)
     challenger_version = registry.of_release(challenger.release_id)
     if challenger_version is not None and (challenger.release_id != serving or challenger_version.promotion is None):
         outcome = "promoted" if decision.promoted else "not promoted"
@@ -126,9 +126,9 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
     decision = Decision(True, f"served by hand: {how}")
     if version is not None:
         if by_alias:  # the alias is not moved, because the person may have moved it again by now
-            registry.acknowledge(version)
+            registry.record_champion(version)
         else:
-            registry.crown(version)
+            registry.set_champion(version)
         registry.set_promotion(version, decision.reason)
     _prune(lab, registry)
     return Served(release, version, release, decision)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
-LEAST_PAIRS = 50
+LEAST_COMPARED_PAIRS = 50
 """Minimum number of pairs for comparing two models."""
 
 TOLERATED = 0.01
@@ -77,9 +77,9 @@ def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) ->
 
     `champion` [n] and `challenger` [n] are the scores that the two models give the videos. `pairs` has the columns
     `winner` and `loser`, which are rows of these scores, and `channel_id`. Return None if there are fewer than
-    `LEAST_PAIRS` pairs.
+    `LEAST_COMPARED_PAIRS` pairs.
     """
-    if len(pairs) < LEAST_PAIRS:
+    if len(pairs) < LEAST_COMPARED_PAIRS:
         return None
     winner, loser = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
     champion_wins, challenger_wins = pair_wins(champion, winner, loser), pair_wins(challenger, winner, loser)
@@ -143,17 +143,17 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     if data.forgotten:
         caveat += f"; {data.forgotten} videos of these pairs have been deleted since they were made"
     champion_data = data
-    if other_encoders and len(pairs) >= LEAST_PAIRS:
+    if other_encoders and len(pairs) >= LEAST_COMPARED_PAIRS:
         champion_data, has_vectors = with_vectors_of(lab, data, champion)
         pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
         # New videos get only vectors of the new encoders. Waiting for more pairs would therefore not help.
-        if len(pairs) < LEAST_PAIRS:
+        if len(pairs) < LEAST_COMPARED_PAIRS:
             reason = f"the champion {champion.release_id} was made with other encoders"
-            few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_PAIRS} are needed"
+            few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"
             return Decision(True, f"not compared: {reason}, and {few}")
-    if len(pairs) < LEAST_PAIRS:  # in this case `champion_data` may have vectors of the wrong encoders
-        few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_PAIRS} are needed"
+    if len(pairs) < LEAST_COMPARED_PAIRS:  # in this case `champion_data` may have vectors of the wrong encoders
+        few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_COMPARED_PAIRS} are needed"
         return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")
     comparison = compare_models(
         model_scores(champion_model, champion_data), model_scores(challenger_model, data), pairs

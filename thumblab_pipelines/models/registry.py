@@ -80,7 +80,7 @@ class ModelRegistry:
         """Return the newest version of a release, if there is one."""
         return self._found(f"name = '{self._model}' AND tags.`{RELEASE_TAG}` = '{release_id}'")
 
-    def challenge(self, version: Version, release: Release) -> None:
+    def set_challenger(self, version: Version, release: Release) -> None:
         """Move the `challenger` alias to the version. If a crash left the version without its release, tag it now."""
         with _errors_translated():
             if version.release_id is None:
@@ -97,13 +97,13 @@ class ModelRegistry:
             version = _version(self._client.get_model_version(self._model, str(number)))
         return Champion(version, models[0].tags.get(_CROWNED_TAG))
 
-    def crown(self, version: Version) -> None:
+    def set_champion(self, version: Version) -> None:
         """Move the `champion` alias to the version, and record that the lab did so."""
         with _errors_translated():
             self._client.set_registered_model_alias(self._model, CHAMPION, version.number)
-        self.acknowledge(version)
+        self.record_champion(version)
 
-    def acknowledge(self, version: Version) -> None:
+    def record_champion(self, version: Version) -> None:
         """Record in MLflow that the lab serves this version, to which the alias was moved."""
         with _errors_translated():
             self._client.set_registered_model_tag(self._model, _CROWNED_TAG, version.number)

@@ -158,7 +158,7 @@ class Tracker:
 
         earlier = self._finished(release)
         if earlier is not None:
-            self.registry.challenge(earlier, release)  # an earlier call may have crashed before it moved the alias
+            self.registry.set_challenger(earlier, release)  # an earlier call may have crashed before it moved the alias
             return self._tracked(earlier, reused=True)
         run_url = f"{dagster_url.rstrip('/')}/runs/{release.run_id}" if release.run_id else None
         trainer = f"[a Dagster run]({run_url})" if run_url else "hand"
@@ -185,7 +185,7 @@ class Tracker:
                 pip_requirements=["thumblab"],
             )
         version = self.registry.register(release, logged.model_uri, run.info.run_id, logged.model_id, note)
-        self.registry.challenge(version, release)
+        self.registry.set_challenger(version, release)
         return self._tracked(version, reused=False)
 
     def page(self) -> str:

@@ -20,7 +20,7 @@ from thumblab_pipelines.owner_ctr.reach_table import ReachRow, read_report
 from thumblab_pipelines.owner_ctr.studio import in_library
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.tables.problems import RowProblem
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 
 REACH = "reach"
 """Value of the column `video_reach.source` for rows from the Reporting API."""
@@ -81,7 +81,7 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
             try:
                 table = read_report(_name_of(report), client.download(report))
             except LabError as error:
-                if isinstance(error, YouTubeError) and error.trouble is not Trouble.NOT_FOUND:
+                if isinstance(error, YouTubeError) and error.kind is not ErrorKind.NOT_FOUND:
                     raise
                 result.refused.append(f"{_name_of(report)}: {error}")
                 continue

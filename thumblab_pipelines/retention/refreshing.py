@@ -17,7 +17,7 @@ from thumblab_pipelines.progress import Progress, batches
 from thumblab_pipelines.videos.deletion import Deletion, delete_videos
 from thumblab_pipelines.videos.records import save_channels
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 
 CLOSED = "channel gone"
@@ -107,7 +107,7 @@ def _refresh_channels(
             raise YouTubeError(
                 f"YouTube says that none of {len(gone)} channels exists any more. The lab does not believe this "
                 "answer, and deleted nothing of these channels; run again later",
-                Trouble.SERVER,
+                ErrorKind.SERVER,
             )
         with lab.engine.begin() as connection:
             save_channels(connection, records)

@@ -113,10 +113,10 @@ def _choose_network_share(model: Ranker, inputs: Float32s, winners: Rows, losers
     if not len(winners):
         return
     full, line = model.predict(inputs).score, copy.deepcopy(model)
-    line.take(0.0)
+    line.scale_network(0.0)
     linear = line.predict(inputs).score
     aucs = [(pair_auc(linear + share * (full - linear), winners, losers), share) for share in _NETWORK_SHARES]
-    model.take(max(aucs)[1])
+    model.scale_network(max(aucs)[1])
 
 
 def _log_view_unit(model: Ranker, corpus: Corpus, rows: Rows) -> float:

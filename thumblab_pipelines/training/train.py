@@ -22,7 +22,7 @@ from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, T
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel, fit_global_model
 
-Listener = Callable[[str, Epoch], None]
+EpochListener = Callable[[str, Epoch], None]
 """A function that is called after each epoch, with the name of the model in training and the epoch."""
 
 _LEAST_KEPT = 0.02
@@ -44,7 +44,7 @@ class TrainedRanking:
 def train(
     data: Dataset,
     config: TrainConfig,
-    listen: Listener = lambda what, epoch: None,
+    listen: EpochListener = lambda what, epoch: None,
     folders: TrainingFolders = NO_FOLDERS,
 ) -> TrainedRanking:
     """Train on the first 68 % of each channel's videos. Use the next 12 % to stop early and to calibrate.
@@ -88,7 +88,7 @@ class Training:
     """The settings that the models of one training share."""
 
     config: TrainConfig
-    listen: Listener
+    listen: EpochListener
     folders: TrainingFolders
 
     def fit(self, corpus: Corpus, train: Rows, validation: Rows, what: str, folder: str) -> GlobalModel:

@@ -11,7 +11,7 @@ from thumblab_core.settings import Settings
 from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
 from thumblab_pipelines.youtube import answers
 from thumblab_pipelines.youtube.answers import Counts, Json, Page, SearchHit, Upload
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.quota import SEARCHES, STATS, UNITS, Ledger
 from thumblab_pipelines.youtube.transport import ApiAnswer, Transport, new_http
 
@@ -85,7 +85,7 @@ class YouTube:
         try:
             return self._list_videos(niche, chart="mostPopular", videoCategoryId=str(category_id), regionCode=region)
         except YouTubeError as error:
-            if error.trouble is Trouble.NOT_FOUND:
+            if error.kind is ErrorKind.NOT_FOUND:
                 return None
             raise
 
@@ -140,7 +140,7 @@ class YouTube:
     def uploads(self, playlist: str, cursor: str | None = None) -> Page[Upload]:
         """Return one page of an uploads playlist. The newest uploads come first.
 
-        Raises `YouTubeError` with `Trouble.NOT_FOUND` if the playlist no longer exists.
+        Raises `YouTubeError` with `ErrorKind.NOT_FOUND` if the playlist no longer exists.
         """
         answer = self._call(
             UNITS,
@@ -191,7 +191,7 @@ class YouTube:
         try:
             return answers.may_train(self._call(UNITS, self._service.videoTrainability().get(id=video_id)).body)
         except YouTubeError as error:
-            if error.trouble is Trouble.NOT_FOUND:
+            if error.kind is ErrorKind.NOT_FOUND:
                 return False
             raise
 

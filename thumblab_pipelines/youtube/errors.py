@@ -13,7 +13,7 @@ from urllib.parse import quote
 from thumblab_core.errors import LabError
 
 
-class Trouble(StrEnum):
+class ErrorKind(StrEnum):
     """Kinds of error. A short wait helps with `RATE`, `SERVER` and `TIMEOUT`.
 
     `DAILY_QUOTA` lasts until YouTube resets the quota of the day.
@@ -28,7 +28,7 @@ class Trouble(StrEnum):
     REQUEST = "request"
 
 
-_TRANSIENT = frozenset({Trouble.RATE, Trouble.SERVER, Trouble.TIMEOUT})
+_TRANSIENT = frozenset({ErrorKind.RATE, ErrorKind.SERVER, ErrorKind.TIMEOUT})
 
 # The following sets hold the reasons that Google sends in error bodies. Each set belongs to one kind of error.
 _DAILY = {"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"}
@@ -63,7 +63,7 @@ _SERVER = {"backendError", "internalError", "processingFailure"}
 class Refusal:
     """An error answer of the API: its HTTP status, reason and message. The API key is removed from these texts."""
 
-    trouble: Trouble
+    kind: ErrorKind
     status: int
     reason: str
     message: str
@@ -76,12 +76,12 @@ class YouTubeError(LabError):
     try may help.
     """
 
-    def __init__(self, message: str, trouble: Trouble, reason: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, kind: ErrorKind, reason: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message)
-        self.trouble = trouble
+        self.kind = kind
         self.reason = reason
         self.retry_after_s = retry_after_s
-        self.transient = trouble in _TRANSIENT
+        self.transient = kind in _TRANSIENT
 
 
 def redact(text: str, secret: str) -> str:
@@ -101,45 +101,45 @@ def classify(status: int, content: bytes, secret: str) -> Refusal:
     reason = reasons[0] if reasons else ""
     known = set(reasons)
     if known & _DAILY or (daily_limit and (status == 429 or known & _RATE)):
-        trouble = Trouble.DAILY_QUOTA
+        kind = ErrorKind.DAILY_QUOTA
     elif known & _RATE or status == 429:
-        trouble = Trouble.RATE
+        kind = ErrorKind.RATE
     elif (known & _KEY and status < 500) or status == 401:
-        trouble = Trouble.KEY
+        kind = ErrorKind.KEY
     elif known & _GONE or (status in (404, 410) and known):
-        trouble = Trouble.NOT_FOUND
+        kind = ErrorKind.NOT_FOUND
     elif status >= 500 or known & _SERVER:
-        trouble = Trouble.SERVER
+        kind = ErrorKind.SERVER
     elif status == 408:
-        trouble = Trouble.TIMEOUT
+        kind = ErrorKind.TIMEOUT
     else:
-        trouble = Trouble.REQUEST
-    return Refusal(trouble, status, redact(reason, secret), redact(message, secret)[:200])
+        kind = ErrorKind.REQUEST
+    return Refusal(kind, status, redact(reason, secret), redact(message, secret)[:200])
 
 
 def explain(refusal: Refusal, tries: int) -> str:
     """Return one sentence that tells the user what happened and what to do. `tries` is the number of tries made."""
     details = " ".join(str(part) for part in (refusal.status, refusal.reason) if part)
     details += f": {refusal.message}" if refusal.message else ""
-    match refusal.trouble:
-        case Trouble.KEY:
+    match refusal.kind:
+        case ErrorKind.KEY:
             return (
                 f"YouTube refused the API key ({details}); check THUMBLAB_YOUTUBE_API_KEY, its restrictions, and that the "
                 "YouTube Data API v3 is enabled for its project"
             )
-        case Trouble.RATE:
+        case ErrorKind.RATE:
             return f"YouTube asks the lab to slow down ({details}) and {tries} tries failed; run again in a few minutes"
-        case Trouble.SERVER:
+        case ErrorKind.SERVER:
             return f"YouTube has a problem of its own ({details}) and {tries} tries failed; run again later"
-        case Trouble.TIMEOUT:
+        case ErrorKind.TIMEOUT:
             return f"YouTube took too long ({details}) and {tries} tries failed; run again later"
-        case Trouble.NOT_FOUND:
+        case ErrorKind.NOT_FOUND:
             return f"YouTube no longer has the requested item ({details})"
-        case Trouble.DAILY_QUOTA:
+        case ErrorKind.DAILY_QUOTA:
             return f"YouTube's quota for today is spent ({details})"
-        case Trouble.REQUEST if not refusal.reason and not refusal.message:
+        case ErrorKind.REQUEST if not refusal.reason and not refusal.message:
             return f"the server that answered ({details}) does not speak YouTube's API; check THUMBLAB_YOUTUBE_ENDPOINT"
-        case Trouble.REQUEST:
+        case ErrorKind.REQUEST:
             return f"YouTube refused a call ({details})"
 
 

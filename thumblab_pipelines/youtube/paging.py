@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Generic
 
 from thumblab_pipelines.youtube.answers import Page, T
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 
 MAX_PAGES_WITHOUT_NEW_ITEMS = 5
 """Reading stops after this many pages in a row without a new item."""
@@ -73,7 +73,7 @@ class Paging(Generic[T]):
 
     def refused(self, error: YouTubeError) -> None:
         """End the list if YouTube refused a page token that YouTube itself had given. Raise any other error again."""
-        if error.trouble is not Trouble.REQUEST or not error.reason or self.cursor is None:
+        if error.kind is not ErrorKind.REQUEST or not error.reason or self.cursor is None:
             raise error
         self._stop(f"YouTube refused the token that it had given for the next page ({error.reason})")
 

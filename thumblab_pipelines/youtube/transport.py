@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from thumblab_core.hosts import is_loopback
 from thumblab_pipelines.youtube.answers import Json
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError, classify, explain, redact
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError, classify, explain, redact
 from thumblab_pipelines.youtube.quota import Ledger
 
 _TIMEOUT_S = 30
@@ -71,9 +71,9 @@ class Transport:
             try:
                 return self._execute(request)
             except YouTubeError as error:
-                if error.trouble is Trouble.DAILY_QUOTA:
+                if error.kind is ErrorKind.DAILY_QUOTA:
                     raise self._ledger.exhaust(bucket, self.now) from None
-                if error.trouble is Trouble.KEY:
+                if error.kind is ErrorKind.KEY:
                     self._ledger.give_back(bucket, self.now)
                 raise
 
@@ -95,7 +95,7 @@ class Transport:
             raise YouTubeError(
                 f"the server at {self._endpoint} does not speak YouTube's API (no JSON); check whether a proxy or a "
                 "sign-in page answers instead",
-                Trouble.SERVER,
+                ErrorKind.SERVER,
             )
         return ApiAnswer(body, self._thread_local.answered_at)
 
@@ -103,14 +103,14 @@ class Transport:
         refusal = classify(int(response.status), content, self._secret)
         wait = str(response.get("retry-after", ""))
         retry_after_s = float(wait) if wait.isascii() and wait.isdigit() else None
-        return YouTubeError(explain(refusal, _TRIES), refusal.trouble, refusal.reason, retry_after_s)
+        return YouTubeError(explain(refusal, _TRIES), refusal.kind, refusal.reason, retry_after_s)
 
     def _connection_error(self, error: Exception) -> YouTubeError:
         details = redact(f"{type(error).__name__}: {error}", self._secret)
         return YouTubeError(
             f"YouTube could not be reached at {self._endpoint} ({details}) and {_TRIES} tries failed; check the network "
             "and run again",
-            Trouble.TIMEOUT,
+            ErrorKind.TIMEOUT,
         )
 
     def _retry(self, attempt: Callable[[], Any]) -> Any:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from thumblab_pipelines.youtube.answers import Upload
 from thumblab_pipelines.youtube.client import YouTube
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.paging import Paging, pages
 
 
@@ -32,7 +32,7 @@ def concerns_this_list(error: YouTubeError) -> bool:
 
     An error without a reason code from YouTube says nothing about the channel.
     """
-    return error.trouble is Trouble.NOT_FOUND or (error.trouble is Trouble.REQUEST and bool(error.reason))
+    return error.kind is ErrorKind.NOT_FOUND or (error.kind is ErrorKind.REQUEST and bool(error.reason))
 
 
 def newest_uploads(
@@ -59,7 +59,7 @@ def newest_uploads(
     except YouTubeError as error:
         if not concerns_this_list(error):
             raise
-        if error.trouble is not Trouble.NOT_FOUND:
+        if error.kind is not ErrorKind.NOT_FOUND:
             remarks.append(f"the list of uploads of {channel_id} cannot be read: {error}")
     if paging.remark is not None:
         remarks.append(paging.remark)

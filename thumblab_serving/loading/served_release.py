@@ -74,7 +74,7 @@ class ServedRelease(Generic[T]):
         return self._backoff.seconds
 
     @property
-    def vacant(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether nothing is served and nothing is promoted."""
         return self._loaded is None and self._pointer() is None
 

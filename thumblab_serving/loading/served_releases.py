@@ -113,7 +113,7 @@ class ServedReleases:
 
     def resolve(self, niche: Niche) -> "Resolved":
         """Return the releases that answer a request for a niche. Reads each pointer once. Raises `NotReadyError`."""
-        if self.model.vacant:
+        if self.model.is_empty:
             # The encoders are not warmed up, because without a model they are of no use.
             raise NoModelError(NO_MODEL, self._settings.data_dir)
         self.encoders()  # The encoders are loaded first, because without them a release would be refused.

@@ -73,7 +73,7 @@ class SubScoreMeters:
         try:
             meter = Meter(face_model(self._settings), titles)
             _ = meter.version  # This reads the file of the face model, so that a missing file is noticed here.
-            self._missing = meter.look(_BLANK).evidence.missing
+            self._missing = meter.measure_picture(_BLANK).evidence.missing
         except Exception as error:
             is_lab_error = isinstance(error, LabError)
             self._failure = str(error) if is_lab_error else f"the sub-scores cannot be measured ({message(error)})"
@@ -104,12 +104,12 @@ class SubScoreMeters:
         """
         meter = self.meter(encoders, fingerprint)
         try:
-            look = self.measurements.get((picture.sha256, meter.version), lambda: meter.look(picture.pixels))
+            look = self.measurements.get((picture.sha256, meter.version), lambda: meter.measure_picture(picture.pixels))
             try:
                 title_vector = encoders.title_in_picture_space(fingerprint, title)
             except TextTowerError as error:
-                return _without_title_match(meter.titled(look, Title()), str(error))
-            return meter.titled(look, Title(title) if title_vector is None else Title(title, vector, title_vector))
+                return _without_title_match(meter.with_title(look, Title()), str(error))
+            return meter.with_title(look, Title(title) if title_vector is None else Title(title, vector, title_vector))
         except LabError:
             raise
         except Exception as error:  # OpenCV, numpy and OpenVINO have error types of their own.

@@ -50,8 +50,8 @@ def model_limits(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
         sentences.append(
             f"the model was trained on too few videos of {query.niche} to give scores: thumbnails are only ranked"
         )
-    if ranker.uninformed is not None:
-        sentences.append(f"predicted engagement is left out: {ranker.uninformed}")
+    if ranker.why_no_engagement is not None:
+        sentences.append(f"predicted engagement is left out: {ranker.why_no_engagement}")
     if ranker.familiar is None:
         sentences.append(
             "this model cannot tell whether a picture is unlike its training pictures: it was trained on too few pictures, "
@@ -74,7 +74,7 @@ def unfamiliar_pictures(ranker: "TrainedRanker", cosines: Mapping[str, float]) -
         subject, verb = f"{', '.join(names[:-1])} and {names[-1]}", "are"
     return [
         f"{subject} {verb} unlike every picture that the model was trained on and {verb} not ranked (in brackets: the "
-        f"cosine to the nearest training picture, which must be at least {ranker.familiar.least:.2f})"
+        f"cosine to the nearest training picture, which must be at least {ranker.familiar.threshold:.2f})"
     ]
 
 

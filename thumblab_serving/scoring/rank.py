@@ -82,7 +82,7 @@ def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker:
     unfamiliar: dict[str, float] = {}
     if ranker.familiar is not None:
         cosines = dict(zip(names, ranker.familiar.nearest(vectors).tolist(), strict=True))
-        familiar = {name: cosine >= ranker.familiar.least for name, cosine in cosines.items()}
+        familiar = {name: cosine >= ranker.familiar.threshold for name, cosine in cosines.items()}
         unfamiliar = {name: cosine for name, cosine in cosines.items() if not familiar[name]}
     ranked = {name: RankedPicture(familiar[name]) for name in names}
     rows = [row for row, name in enumerate(names) if name not in unfamiliar]
@@ -125,7 +125,7 @@ def _percentile(score: float, query: RankingContext, ranker: "TrainedRanker") ->
 
 def _engagement(value: float, ranker: "TrainedRanker") -> Engagement | None:
     """Return the predicted engagement, or None if the model's predictions are not informative."""
-    return None if ranker.uninformed else Engagement.of(value, ranker.absolute)
+    return None if ranker.why_no_engagement else Engagement.of(value, ranker.absolute)
 
 
 def merge_equal_scores(scores: Float32s) -> Float64s:

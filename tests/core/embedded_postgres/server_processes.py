@@ -38,7 +38,7 @@ def remove(folder: Path) -> None:
     assert soon(lambda: watchers(folder) == []), "a process still uses the server"
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)
-    for link in Path("/tmp").glob(f"{watcher.tag(home)}-*"):
+    for link in Path("/tmp").glob(f"{watcher.folder_tag(home)}-*"):
         link.unlink()
 
 

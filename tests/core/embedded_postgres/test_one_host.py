@@ -38,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     home = home_of(own)
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)
-    for link in Path("/tmp").glob(f"{watcher.tag(home)}-*"):
+    for link in Path("/tmp").glob(f"{watcher.folder_tag(home)}-*"):
         link.unlink()
 
 

@@ -16,12 +16,14 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 
 @pytest.mark.parametrize(
-    ("factory", "faithful"),
+    ("factory", "keeps_distances"),
     [("IVF632,SQfp16", True), ("IDMap,IVF30,Flat", True), ("HNSW32,Flat", True), ("IVF30_HNSW32,SQfp16", True),
      ("PCA16,Flat", False), ("OPQ8_16,IVF16,Flat", False), ("PCA16,IVF16,SQfp16", False), ("IVF30,SQ8", False)],
 )  # fmt: skip
-def test_an_index_is_faithful_if_it_neither_transforms_nor_quantizes_the_vectors(factory: str, faithful: bool) -> None:
-    assert IndexKind(factory).faithful is faithful
+def test_an_index_keeps_distances_if_it_neither_transforms_nor_quantizes_the_vectors(
+    factory: str, keeps_distances: bool
+) -> None:
+    assert IndexKind(factory).keeps_distances is keeps_distances
 
 
 @pytest.fixture(scope="module")

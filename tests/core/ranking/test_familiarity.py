@@ -30,8 +30,8 @@ def fitted(count: int, **more: int) -> Familiarity:
 
 def test_pictures_of_the_same_kind_are_familiar_and_others_are_not() -> None:
     known = fitted(300)
-    assert (known.nearest(pictures(200, seed=1)) >= known.least).mean() > 0.95
-    assert (known.nearest(pictures(200, seed=1, centre=5)) < known.least).mean() > 0.99
+    assert (known.nearest(pictures(200, seed=1)) >= known.threshold).mean() > 0.95
+    assert (known.nearest(pictures(200, seed=1, centre=5)) < known.threshold).mean() > 0.99
 
 
 def test_channels_that_repeat_one_picture_do_not_make_new_channels_unfamiliar() -> None:
@@ -42,11 +42,11 @@ def test_channels_that_repeat_one_picture_do_not_make_new_channels_unfamiliar() 
     series = np.repeat(pictures(20), 10, axis=0)
     known = Familiarity.of(series, np.repeat(channels(20, 20), 10))
     assert known is not None
-    assert (known.nearest(pictures(100, seed=1)) >= known.least).mean() > 0.9
+    assert (known.nearest(pictures(100, seed=1)) >= known.threshold).mean() > 0.9
 
 
 def test_a_single_channel_is_compared_with_its_own_other_pictures() -> None:
-    assert 0 < fitted(100, distinct=1).least < 1
+    assert 0 < fitted(100, distinct=1).threshold < 1
 
 
 def test_too_few_pictures_give_no_threshold() -> None:
@@ -67,7 +67,7 @@ def test_a_saved_familiarity_loads_unchanged_and_a_damaged_file_is_a_lab_error(t
     loaded = Familiarity.load(tmp_path, 64)
     assert loaded is not None
     np.testing.assert_array_equal(loaded.pictures, known.pictures)
-    assert loaded.least == pytest.approx(known.least)
+    assert loaded.threshold == pytest.approx(known.threshold)
     with pytest.raises(LabError, match="does not fit this model's pictures"):
         Familiarity.load(tmp_path, 32)
     (tmp_path / FILE).write_bytes(b"nothing")

@@ -21,7 +21,7 @@ from thumblab_pipelines.collection import collecting, refresh
 from thumblab_pipelines.collection.refresh import check_collection, collect
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.client import YouTube
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.quota import Ledger
 
 
@@ -271,7 +271,7 @@ def test_an_answer_that_is_not_youtubes_is_reported_with_its_status(
 ) -> None:
     with Emulator(catalogue) as emulator:  # Outside the API, the emulator's answer 404 has another format.
         error = refused(at(lab, emulator, youtube_endpoint=emulator.endpoint + "nowhere/"), caplog)
-    assert error.trouble is Trouble.NOT_FOUND
+    assert error.kind is ErrorKind.NOT_FOUND
     assert "404" in str(error)
 
 

@@ -69,7 +69,7 @@ class Registry:
             raise self.release
         return self.release
 
-    def crown(self, version: Version) -> None:
+    def set_champion(self, version: Version) -> None:
         self.alias = Champion(version, version.number)
 
     def set_promotion(self, version: Version, decision: str) -> None:

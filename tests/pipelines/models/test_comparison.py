@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thumblab_pipelines.models.promotion import LEAST_PAIRS, Comparison, compare_models
+from thumblab_pipelines.models.promotion import LEAST_COMPARED_PAIRS, Comparison, compare_models
 
 
 def planted(champion: float, challenger: float, channels: int = 40, pairs: int = 200, seed: int = 0) -> Comparison:
@@ -85,5 +85,5 @@ def test_with_one_channel_the_bootstrap_draws_videos() -> None:
 
 def test_too_few_pairs_give_no_comparison() -> None:
     table = pd.DataFrame({"winner": [0], "loser": [1], "channel_id": ["c"]})
-    assert compare_models(np.arange(2.0), np.arange(2.0), pd.concat([table] * (LEAST_PAIRS - 1))) is None
-    assert compare_models(np.arange(2.0), np.arange(2.0), pd.concat([table] * LEAST_PAIRS)) is not None
+    assert compare_models(np.arange(2.0), np.arange(2.0), pd.concat([table] * (LEAST_COMPARED_PAIRS - 1))) is None
+    assert compare_models(np.arange(2.0), np.arange(2.0), pd.concat([table] * LEAST_COMPARED_PAIRS)) is not None

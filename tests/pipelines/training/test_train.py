@@ -251,15 +251,15 @@ def test_a_niche_with_too_few_videos_has_no_quantiles(little: Dataset) -> None:
 def test_the_absolute_head_is_measured_on_validation_videos(
     plant: Plant, trained: TrainedRanking, data: Dataset
 ) -> None:
-    informed = trained.ranker.informed
+    informed = trained.ranker.engagement_accuracy
     assert informed is not None
     assert informed.videos == len(data.rows(VALIDATION))
     assert informed.low > 0.3
-    assert trained.ranker.uninformed is None
+    assert trained.ranker.why_no_engagement is None
     noise = train(plant(channels=8, videos=100, signal=0.0, seed=3), BRIEF).ranker
-    assert noise.informed is not None
-    assert noise.informed.low < 0
-    assert noise.uninformed is not None
+    assert noise.engagement_accuracy is not None
+    assert noise.engagement_accuracy.low < 0
+    assert noise.why_no_engagement is not None
 
 
 def test_a_model_recognises_pictures_like_its_training_pictures(data: Dataset, trained: TrainedRanking) -> None:
@@ -267,8 +267,8 @@ def test_a_model_recognises_pictures_like_its_training_pictures(data: Dataset, t
     assert familiar is not None
     assert len(familiar.pictures) == len(data.learnt(TRAIN))
     later = familiar.nearest(data.images[data.rows(TEST)])
-    assert (later >= familiar.least).mean() > 0.97
-    assert 0 < familiar.least < 1
+    assert (later >= familiar.threshold).mean() > 0.97
+    assert 0 < familiar.threshold < 1
 
 
 def test_training_without_a_clear_pair_is_an_error(little: Dataset) -> None:

@@ -26,7 +26,7 @@ from thumblab_pipelines.collection.crawl_names import add_channels
 from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.answers import Page
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.paging import MAX_PAGES, MAX_PAGES_WITHOUT_NEW_ITEMS, Paging, pages
 
 CHANNEL, PLAYLIST = "UC" + "b" * 22, "UU" + "b" * 22
@@ -235,7 +235,7 @@ def test_refused_token_ends_the_list_and_any_other_refusal_is_raised() -> None:
     def ask(cursor: str | None) -> Page[int]:
         if cursor is None:
             return Page([1], "P1")
-        raise YouTubeError("no", Trouble.REQUEST, "invalidPageToken")
+        raise YouTubeError("no", ErrorKind.REQUEST, "invalidPageToken")
 
     paging = Paging[int]("a list", lambda item: item)
     assert list(pages(paging, ask)) == [[1]]
@@ -243,7 +243,7 @@ def test_refused_token_ends_the_list_and_any_other_refusal_is_raised() -> None:
     assert "invalidPageToken" in paging.remark
 
     def refuse(cursor: str | None) -> Page[int]:
-        raise YouTubeError("no", Trouble.REQUEST, "invalidPageToken")
+        raise YouTubeError("no", ErrorKind.REQUEST, "invalidPageToken")
 
     with pytest.raises(YouTubeError):
         list(pages(Paging[int]("a list", lambda item: item), refuse))

@@ -21,7 +21,7 @@ from thumblab_core.settings import Settings
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube import transport
 from thumblab_pipelines.youtube.client import YouTube
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.quota import Ledger, QuotaError
 
 SECRET = "AIzaSecretOfTheTests"
@@ -105,32 +105,36 @@ def test_transient_errors_are_retried_until_they_pass(
     assert emulator.counts.calls["videos"] >= failures + 1
 
 
-LASTING: dict[str, tuple[Any, Trouble, str]] = {
-    "rate, 403": (TRANSIENT["rate, 403"], Trouble.RATE, "YouTube asks the lab to slow down (403 rateLimitExceeded"),
-    "rate of a user": (TRANSIENT["rate of a user"], Trouble.RATE, "slow down (403 userRateLimitExceeded"),
-    "rate, 429 per minute": (TRANSIENT["rate, 429 per minute"], Trouble.RATE, "slow down (429 rateLimitExceeded"),
-    "500": (TRANSIENT["500"], Trouble.SERVER, "YouTube has a problem of its own (500 backendError"),
-    "503": (TRANSIENT["503"], Trouble.SERVER, "trouble of its own (503 backendError"),
-    "502 in HTML": (TRANSIENT["502 in HTML"], Trouble.SERVER, "trouble of its own (502)"),
+LASTING: dict[str, tuple[Any, ErrorKind, str]] = {
+    "rate, 403": (TRANSIENT["rate, 403"], ErrorKind.RATE, "YouTube asks the lab to slow down (403 rateLimitExceeded"),
+    "rate of a user": (TRANSIENT["rate of a user"], ErrorKind.RATE, "slow down (403 userRateLimitExceeded"),
+    "rate, 429 per minute": (TRANSIENT["rate, 429 per minute"], ErrorKind.RATE, "slow down (429 rateLimitExceeded"),
+    "500": (TRANSIENT["500"], ErrorKind.SERVER, "YouTube has a problem of its own (500 backendError"),
+    "503": (TRANSIENT["503"], ErrorKind.SERVER, "a problem of its own (503 backendError"),
+    "502 in HTML": (TRANSIENT["502 in HTML"], ErrorKind.SERVER, "a problem of its own (502)"),
     "a sign-in page": (
         TRANSIENT["a sign-in page"],
-        Trouble.SERVER,
+        ErrorKind.SERVER,
         "does not speak YouTube's API (no JSON)",
     ),
-    "no JSON": (TRANSIENT["no JSON"], Trouble.SERVER, "does not speak YouTube's API (no JSON)"),
-    "half an answer": (TRANSIENT["half an answer"], Trouble.TIMEOUT, "could not be reached at"),
-    "no answer": (TRANSIENT["no answer"], Trouble.TIMEOUT, "could not be reached at"),
-    "a wrong key": (faults.refusal(400, "keyInvalid"), Trouble.KEY, "refused the API key (400 keyInvalid"),
-    "a wrong key, as of late": (faults.refusal(400, "API_KEY_INVALID"), Trouble.KEY, "check THUMBLAB_YOUTUBE_API_KEY"),
-    "the API is off": (faults.refusal(403, "accessNotConfigured"), Trouble.KEY, "Data API v3 is enabled"),
-    "the key comes back": (faults.echo_key(), Trouble.KEY, "Requests with the API key [key] from this address"),
+    "no JSON": (TRANSIENT["no JSON"], ErrorKind.SERVER, "does not speak YouTube's API (no JSON)"),
+    "half an answer": (TRANSIENT["half an answer"], ErrorKind.TIMEOUT, "could not be reached at"),
+    "no answer": (TRANSIENT["no answer"], ErrorKind.TIMEOUT, "could not be reached at"),
+    "a wrong key": (faults.refusal(400, "keyInvalid"), ErrorKind.KEY, "refused the API key (400 keyInvalid"),
+    "a wrong key, as of late": (
+        faults.refusal(400, "API_KEY_INVALID"),
+        ErrorKind.KEY,
+        "check THUMBLAB_YOUTUBE_API_KEY",
+    ),
+    "the API is off": (faults.refusal(403, "accessNotConfigured"), ErrorKind.KEY, "Data API v3 is enabled"),
+    "the key comes back": (faults.echo_key(), ErrorKind.KEY, "Requests with the API key [key] from this address"),
     "no such playlist": (
         faults.refusal(404, "playlistNotFound"),
-        Trouble.NOT_FOUND,
+        ErrorKind.NOT_FOUND,
         "no longer has the requested item",
     ),
-    "a bad request": (faults.refusal(400, "invalidFilters"), Trouble.REQUEST, "refused a call (400 invalidFilters"),
-    "forbidden": (faults.refusal(403, "forbidden"), Trouble.REQUEST, "refused a call (403 forbidden"),
+    "a bad request": (faults.refusal(400, "invalidFilters"), ErrorKind.REQUEST, "refused a call (400 invalidFilters"),
+    "forbidden": (faults.refusal(403, "forbidden"), ErrorKind.REQUEST, "refused a call (403 forbidden"),
 }
 
 
@@ -144,10 +148,10 @@ def test_lasting_error_is_one_line_that_names_it_and_never_the_key(
         with pytest.raises(YouTubeError) as caught:
             youtube.videos(["aaaaaaaaaaa"], "tech")
     error = caught.value
-    assert error.trouble is trouble
+    assert error.kind is trouble
     assert sentence in str(error)
     assert str(error).count("\n") == 0
-    assert error.transient == (trouble in (Trouble.RATE, Trouble.SERVER, Trouble.TIMEOUT))
+    assert error.transient == (trouble in (ErrorKind.RATE, ErrorKind.SERVER, ErrorKind.TIMEOUT))
     for text in (str(error), str(caught.getrepr(style="long", showlocals=False)), caplog.text):
         assert SECRET not in text
 
@@ -194,7 +198,7 @@ def test_slow_answer_times_out(lab: Lab, emulator: Emulator, monkeypatch: pytest
         emulator.inject(faults.slow(0.5), endpoint="videos", times=None)
         with pytest.raises(YouTubeError, match=r"could not be reached.*TimeoutError") as caught:
             youtube.videos(["aaaaaaaaaaa"], "tech")
-    assert caught.value.trouble is Trouble.TIMEOUT
+    assert caught.value.kind is ErrorKind.TIMEOUT
 
 
 def test_key_is_in_no_url_not_even_in_the_log_of_googles_library(

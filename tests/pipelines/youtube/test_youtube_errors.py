@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError, classify, explain, redact
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError, classify, explain, redact
 
 KEY = "AIzaSecretOfTheTests"
 
@@ -27,35 +27,35 @@ PER_MINUTE = info("RATE_LIMIT_EXCEEDED", quota_limit="defaultPerMinutePerProject
 @pytest.mark.parametrize(
     ("status", "content", "trouble"),
     [
-        (403, body(403, "quotaExceeded"), Trouble.DAILY_QUOTA),
-        (403, body(403, "dailyLimitExceeded"), Trouble.DAILY_QUOTA),
-        (429, body(429, "rateLimitExceeded", status="RESOURCE_EXHAUSTED", **PER_DAY), Trouble.DAILY_QUOTA),
-        (403, body(403, "rateLimitExceeded", **PER_DAY), Trouble.DAILY_QUOTA),
-        (429, body(429, "rateLimitExceeded", status="RESOURCE_EXHAUSTED", **PER_MINUTE), Trouble.RATE),
-        (403, body(403, "rateLimitExceeded"), Trouble.RATE),
-        (403, body(403, "userRateLimitExceeded"), Trouble.RATE),
-        (429, b"Too Many Requests", Trouble.RATE),
-        (400, body(400, "keyInvalid"), Trouble.KEY),
-        (400, body(400, "badRequest", status="INVALID_ARGUMENT", **info("API_KEY_INVALID")), Trouble.KEY),
-        (403, body(403, "accessNotConfigured"), Trouble.KEY),
-        (403, body(403, "forbidden", status="PERMISSION_DENIED", **info("SERVICE_DISABLED")), Trouble.KEY),
-        (403, body(403, "ipRefererBlocked"), Trouble.KEY),
-        (401, body(401, "authError"), Trouble.KEY),
-        (404, body(404, "playlistNotFound"), Trouble.NOT_FOUND),
-        (400, body(400, "videoChartNotFound"), Trouble.NOT_FOUND),
-        (404, body(404, "notFound"), Trouble.NOT_FOUND),
-        (403, body(403, "playlistItemsNotAccessible"), Trouble.NOT_FOUND),
-        (500, body(500, "backendError"), Trouble.SERVER),
-        (503, b"<html>Service Unavailable</html>", Trouble.SERVER),
-        (502, b"", Trouble.SERVER),
-        (408, b"", Trouble.TIMEOUT),
-        (400, body(400, "invalidPageToken"), Trouble.REQUEST),
-        (403, body(403, "forbidden"), Trouble.REQUEST),
-        (404, b"<html>Not Found</html>", Trouble.REQUEST),
+        (403, body(403, "quotaExceeded"), ErrorKind.DAILY_QUOTA),
+        (403, body(403, "dailyLimitExceeded"), ErrorKind.DAILY_QUOTA),
+        (429, body(429, "rateLimitExceeded", status="RESOURCE_EXHAUSTED", **PER_DAY), ErrorKind.DAILY_QUOTA),
+        (403, body(403, "rateLimitExceeded", **PER_DAY), ErrorKind.DAILY_QUOTA),
+        (429, body(429, "rateLimitExceeded", status="RESOURCE_EXHAUSTED", **PER_MINUTE), ErrorKind.RATE),
+        (403, body(403, "rateLimitExceeded"), ErrorKind.RATE),
+        (403, body(403, "userRateLimitExceeded"), ErrorKind.RATE),
+        (429, b"Too Many Requests", ErrorKind.RATE),
+        (400, body(400, "keyInvalid"), ErrorKind.KEY),
+        (400, body(400, "badRequest", status="INVALID_ARGUMENT", **info("API_KEY_INVALID")), ErrorKind.KEY),
+        (403, body(403, "accessNotConfigured"), ErrorKind.KEY),
+        (403, body(403, "forbidden", status="PERMISSION_DENIED", **info("SERVICE_DISABLED")), ErrorKind.KEY),
+        (403, body(403, "ipRefererBlocked"), ErrorKind.KEY),
+        (401, body(401, "authError"), ErrorKind.KEY),
+        (404, body(404, "playlistNotFound"), ErrorKind.NOT_FOUND),
+        (400, body(400, "videoChartNotFound"), ErrorKind.NOT_FOUND),
+        (404, body(404, "notFound"), ErrorKind.NOT_FOUND),
+        (403, body(403, "playlistItemsNotAccessible"), ErrorKind.NOT_FOUND),
+        (500, body(500, "backendError"), ErrorKind.SERVER),
+        (503, b"<html>Service Unavailable</html>", ErrorKind.SERVER),
+        (502, b"", ErrorKind.SERVER),
+        (408, b"", ErrorKind.TIMEOUT),
+        (400, body(400, "invalidPageToken"), ErrorKind.REQUEST),
+        (403, body(403, "forbidden"), ErrorKind.REQUEST),
+        (404, b"<html>Not Found</html>", ErrorKind.REQUEST),
     ],
 )
-def test_error_is_classified(status: int, content: bytes, trouble: Trouble) -> None:
-    assert classify(status, content, KEY).trouble is trouble
+def test_error_is_classified(status: int, content: bytes, trouble: ErrorKind) -> None:
+    assert classify(status, content, KEY).kind is trouble
 
 
 @pytest.mark.parametrize(
@@ -74,31 +74,31 @@ def test_error_is_classified(status: int, content: bytes, trouble: Trouble) -> N
     ],
 )
 def test_unusual_bodies_are_classified(content: bytes) -> None:
-    assert classify(500, content, KEY).trouble is Trouble.SERVER
+    assert classify(500, content, KEY).kind is ErrorKind.SERVER
     assert explain(classify(400, content, KEY), 5)
 
 
 def test_only_transient_errors_are_retried() -> None:
-    transient = {trouble for trouble in Trouble if YouTubeError("x", trouble).transient}
-    assert transient == {Trouble.RATE, Trouble.SERVER, Trouble.TIMEOUT}
+    transient = {trouble for trouble in ErrorKind if YouTubeError("x", trouble).transient}
+    assert transient == {ErrorKind.RATE, ErrorKind.SERVER, ErrorKind.TIMEOUT}
 
 
 def test_each_kind_of_error_is_explained_with_what_to_do() -> None:
     sentences = {trouble: explain(classify(403, body(403, reason), KEY), 5) for trouble, reason in KINDS.items()}
-    assert "THUMBLAB_YOUTUBE_API_KEY" in sentences[Trouble.KEY]
-    assert "slow down" in sentences[Trouble.RATE]
-    assert "run again in a few minutes" in sentences[Trouble.RATE]
+    assert "THUMBLAB_YOUTUBE_API_KEY" in sentences[ErrorKind.KEY]
+    assert "slow down" in sentences[ErrorKind.RATE]
+    assert "run again in a few minutes" in sentences[ErrorKind.RATE]
     assert "run again later" in explain(classify(500, body(500, "backendError"), KEY), 5)
     assert "does not speak YouTube's API" in explain(classify(404, b"<html>", KEY), 5)
     assert len(set(sentences.values())) == len(KINDS)
 
 
 KINDS = {
-    Trouble.KEY: "keyInvalid",
-    Trouble.RATE: "rateLimitExceeded",
-    Trouble.NOT_FOUND: "playlistNotFound",
-    Trouble.DAILY_QUOTA: "quotaExceeded",
-    Trouble.REQUEST: "invalidPageToken",
+    ErrorKind.KEY: "keyInvalid",
+    ErrorKind.RATE: "rateLimitExceeded",
+    ErrorKind.NOT_FOUND: "playlistNotFound",
+    ErrorKind.DAILY_QUOTA: "quotaExceeded",
+    ErrorKind.REQUEST: "invalidPageToken",
 }
 
 
@@ -113,12 +113,14 @@ def test_key_is_removed_from_texts_also_if_percent_encoded() -> None:
 @pytest.mark.parametrize(
     ("name", "status", "trouble", "says"),
     [
-        ("error_response.json", 400, Trouble.KEY, "keyInvalid"),
-        ("error_response_simple.json", 400, Trouble.REQUEST, "error message"),
-        ("apidata/error_permission_resp.json", 403, Trouble.REQUEST, "does not have permission"),
+        ("error_response.json", 400, ErrorKind.KEY, "keyInvalid"),
+        ("error_response_simple.json", 400, ErrorKind.REQUEST, "error message"),
+        ("apidata/error_permission_resp.json", 403, ErrorKind.REQUEST, "does not have permission"),
     ],
 )
-def test_recorded_errors_are_classified(shared_data: Path, name: str, status: int, trouble: Trouble, says: str) -> None:
+def test_recorded_errors_are_classified(
+    shared_data: Path, name: str, status: int, trouble: ErrorKind, says: str
+) -> None:
     refusal = classify(status, (shared_data / "api_responses" / name).read_bytes(), KEY)
-    assert refusal.trouble is trouble
+    assert refusal.kind is trouble
     assert says in explain(refusal, 5)

@@ -183,14 +183,14 @@ def test_a_picture_that_cannot_be_measured_gets_an_error(new_lab, run, draw, mon
     lab = new_lab()
     lab.promote(lab.index())
     lab.promote(lab.model())
-    real = Meter.look
+    real = Meter.measure_picture
 
-    def look(self, image):
+    def measure_picture(self, image):
         if image.shape[:2] == (99, 99):
             raise ZeroDivisionError("of an engine")
         return real(self, image)
 
-    monkeypatch.setattr(Meter, "look", look)
+    monkeypatch.setattr(Meter, "measure_picture", measure_picture)
     with run(lab.settings) as service:
         good, bad = service.score(draw(1), draw(2, (99, 99)))["thumbnails"]
     assert good["rank"] == 1

@@ -13,7 +13,7 @@ from thumblab_core.settings import Settings
 from thumblab_pipelines.owner_ctr.reach_api.credentials import OwnerCredentials
 from thumblab_pipelines.owner_ctr.reach_api.session import OwnerSession
 from thumblab_pipelines.youtube.answers import Page, next_page_token
-from thumblab_pipelines.youtube.errors import Trouble, YouTubeError
+from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.paging import Paging, pages
 
 REPORT_TYPE = "channel_reach_basic_a1"
@@ -144,4 +144,4 @@ def _timestamp(value: Any) -> datetime:
 
 
 def _unreadable_error(what: str, error: Exception) -> YouTubeError:
-    return YouTubeError(f"YouTube's Reporting API sent {what} that cannot be read ({error})", Trouble.REQUEST)
+    return YouTubeError(f"YouTube's Reporting API sent {what} that cannot be read ({error})", ErrorKind.REQUEST)

@@ -14,7 +14,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.hosts import is_loopback
 from thumblab_core.settings import Settings
 from thumblab_pipelines.owner_ctr.reach_api.credentials import OwnerCredentials
-from thumblab_pipelines.youtube.errors import Refusal, Trouble, YouTubeError, classify
+from thumblab_pipelines.youtube.errors import ErrorKind, Refusal, YouTubeError, classify
 
 SCOPE = "https://www.googleapis.com/auth/yt-analytics.readonly"
 _REAL_ENDPOINT = "https://youtubereporting.googleapis.com/"
@@ -113,7 +113,9 @@ class OwnerSession:
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            raise YouTubeError(f"the server at {self.endpoint} does not speak YouTube's Reporting API", Trouble.SERVER)
+            raise YouTubeError(
+                f"the server at {self.endpoint} does not speak YouTube's Reporting API", ErrorKind.SERVER
+            )
         return body
 
     def _download(self, url: str, largest: int) -> bytes:
@@ -150,7 +152,7 @@ class OwnerSession:
         details = " ".join(part for part in (str(refusal.status), refusal.reason) if part)
         details = self._redact(details + (f": {refusal.message}" if refusal.message else ""))
         message = f"YouTube's Reporting API refused a call ({details}); {_advice(refusal, content)}"
-        return YouTubeError(message, refusal.trouble, refusal.reason)
+        return YouTubeError(message, refusal.kind, refusal.reason)
 
     def _connection_error(self, error: Exception) -> YouTubeError:
         from google.auth.exceptions import RefreshError
@@ -160,17 +162,17 @@ class OwnerSession:
             return YouTubeError(
                 f"YouTube's Reporting API could not be reached at {self.endpoint} ({details}) and {_TRIES} tries failed; "
                 "check the network and run again",
-                Trouble.TIMEOUT,
+                ErrorKind.TIMEOUT,
             )
         # Only the error code is shown. The text of the error comes from the server and may contain anything.
         answer = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
         code = self._redact(str(answer.get("error", "no reason given")))[:60]
         if error.retryable:
-            return SignInError(f"Google returned no access token ({code}); run again later", Trouble.SERVER, code)
+            return SignInError(f"Google returned no access token ({code}); run again later", ErrorKind.SERVER, code)
         advice = _SIGN_IN
         if code in ("invalid_client", "unauthorized_client"):
             advice = "client_id and client_secret must be those of the OAuth client that the owner signed in with"
-        return SignInError(f"Google refused the sign-in of the channel's owner ({code}); {advice}", Trouble.KEY, code)
+        return SignInError(f"Google refused the sign-in of the channel's owner ({code}); {advice}", ErrorKind.KEY, code)
 
     def _redact(self, text: str) -> str:
         return self._owner.redact(text, self._credentials.token)
@@ -203,6 +205,6 @@ def _connection_errors() -> tuple[type[Exception], ...]:
 def _advice(refusal: Refusal, content: bytes) -> str:
     if refusal.status == 403 and (b"accessNotConfigured" in content or b"SERVICE_DISABLED" in content):
         return "enable the YouTube Reporting API for the Google Cloud project of the OAuth client, wait a minute, run again"
-    if refusal.trouble is Trouble.DAILY_QUOTA:
+    if refusal.kind is ErrorKind.DAILY_QUOTA:
         return "run again tomorrow"
-    return _SIGN_IN if refusal.status in (401, 403) and refusal.trouble is not Trouble.RATE else "run again later"
+    return _SIGN_IN if refusal.status in (401, 403) and refusal.kind is not ErrorKind.RATE else "run again later"
