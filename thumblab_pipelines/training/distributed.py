@@ -128,7 +128,10 @@ class ProcessGroup:
             self._accelerator.wait_for_everyone()
 
     def in_main(self, action: Callable[[], T], then: Callable[[], T]) -> T:
-        """Return the result of `action` in the main process. In the other processes, call `then` after it instead."""
+        """Call `action` in the main process, and return its result.
+
+        In the other processes, wait until `action` has ended, then call `then` and return its result.
+        """
         if self.main:
             result = action()
             self.wait()

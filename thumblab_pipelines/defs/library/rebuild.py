@@ -30,7 +30,7 @@ def index_rebuilds(lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
     for request in requests:
         yield dg.RunRequest(
             partition_key=request.niche,
-            # The key changes every hour. Dagster therefore starts a failed rebuild again after an hour.
+            # The key changes at every full hour. Dagster then starts a failed rebuild again.
             run_key=f"{request.niche}/{request.asked_at.isoformat()}/{int(time.time() // 3600)}",
             tags={"thumblab/reason": request.reason[:200]},
         )
