@@ -12,7 +12,8 @@ from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_pipelines.dataset.near_duplicates import Pictures
 from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.splits import TEST, TRAIN
-from thumblab_pipelines.statistics.metrics import interval_over_videos, pair_wins
+from thumblab_pipelines.statistics.intervals import DIFFERENCE, interval
+from thumblab_pipelines.statistics.metrics import pair_wins
 
 if TYPE_CHECKING:
     from thumblab_pipelines.channels.adapter import ChannelData
@@ -92,7 +93,7 @@ def evaluate_adapter(
     winners, losers = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
     unadapted = pair_wins(data.scores, winners, losers)
     adapted = pair_wins(adapter.adjust(data.inputs, data.scores), winners, losers)
-    low, high = interval_over_videos(adapted - unadapted, winners, losers)
+    low, high = interval(adapted - unadapted, winners, losers, np.zeros(len(pairs), np.intp), DIFFERENCE)
     return AdapterEvaluation(
         len(pairs), float(adapted.mean()), float(unadapted.mean()), float((adapted - unadapted).mean()), low, high
     )

@@ -5,8 +5,7 @@ not worse.
 
 Both models order the same held-out pairs. Neither model was trained on the videos of these pairs. d is the challenger's
 AUC minus the champion's AUC. The challenger is not worse if d is at least 0, or if the lower one-sided 95 % bound of d
-is above -0.01. The bound comes from a bootstrap that draws whole channels. If all pairs are of one channel, it draws
-videos. docs/mlflow.md gives the reasons.
+is above -0.01. `thumblab_pipelines.statistics.intervals` computes the bound, and docs/mlflow.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ from thumblab_pipelines.dataset.splits import TEST
 from thumblab_pipelines.dataset.video_fingerprints import was_trained_on
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.build import check_model
-from thumblab_pipelines.statistics.metrics import interval_over_videos, pair_wins
+from thumblab_pipelines.statistics.intervals import DIFFERENCE, interval
+from thumblab_pipelines.statistics.metrics import pair_wins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,11 +40,8 @@ LEAST_COMPARED_PAIRS = 50
 TOLERATED = 0.01
 """Tolerated loss of AUC. A challenger is not worse if the lower bound of its AUC difference is above minus this."""
 
-_BOOTSTRAP = 2_000
-"""Number of resamples in the bootstrap."""
-
-_ENDS = (5.0, 95.0)
-"""Percentiles of the bootstrap at the ends of the interval. Each end is a one-sided 95 % bound."""
+_LEVEL = 0.90
+"""The probability that the interval covers the true difference. Each end is a one-sided 95 % bound."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class Decision:
 
 
 def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) -> Comparison | None:
-    """Compare two models by a paired bootstrap over channels, or over videos if all pairs are of one channel.
+    """Compare two models on the same pairs. See `thumblab_pipelines.statistics.intervals` for the interval.
 
     `champion` [n] and `challenger` [n] are the scores that the two models give the videos. `pairs` has the columns
     `winner` and `loser`, which are rows of these scores, and `channel_id`. Return None if there are fewer than
@@ -85,19 +82,14 @@ def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) ->
     champion_wins, challenger_wins = pair_wins(champion, winner, loser), pair_wins(challenger, winner, loser)
     gains = challenger_wins - champion_wins
     names, channel = np.unique(pairs.channel_id.to_numpy(str), return_inverse=True)
-    if len(names) > 1:
-        gained, count = np.bincount(channel, gains), np.bincount(channel)
-        drawn = np.random.default_rng(0).integers(0, len(names), (_BOOTSTRAP, len(names)))
-        low, high = np.percentile(gained[drawn].sum(axis=1) / count[drawn].sum(axis=1), _ENDS)
-    else:
-        low, high = interval_over_videos(gains, winner, loser, _ENDS)
+    low, high = interval(gains, winner, loser, channel, DIFFERENCE, _LEVEL)
     difference = float(gains.mean())
-    not_worse = difference >= 0 or float(low) > -TOLERATED
+    not_worse = difference >= 0 or low > -TOLERATED
     explanation = (
         f"AUC {challenger_wins.mean():.3f} and the champion's {champion_wins.mean():.3f} on the same {len(pairs):,} "
         f"held-out pairs of {len(names)} channels: {difference:+.3f}, 90 % interval {low:+.3f} to {high:+.3f}"
     )
-    return Comparison(difference, float(low), float(high), len(pairs), len(names), not_worse, explanation)
+    return Comparison(difference, low, high, len(pairs), len(names), not_worse, explanation)
 
 
 def model_scores(trained: TrainedRanker, data: Dataset) -> Floats:
