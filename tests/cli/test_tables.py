@@ -72,6 +72,21 @@ def test_a_large_channel_has_a_row_as_known_and_a_row_as_adapted(all_figures: li
     assert not any("shallow" in line for line in lines)
 
 
+def test_the_question_of_one_title_has_a_table_of_its_own(all_figures: list[Evaluation]) -> None:
+    asked = [
+        Evaluation("new_channels", slice_, scorer, "auc", value, value - 0.02, value + 0.02, 900, 40, "one_title")
+        for scorer, value in (("model", 0.531), ("image", 0.522))
+        for slice_ in ("residual", "residual 2x", "tied third", "swap")
+    ]
+    lines = printed_evaluation([*all_figures, *asked]).splitlines()
+    assert max(len(line) for line in lines) <= 80
+    title = next(i for i, line in enumerate(lines) if "two pictures under one title" in line)
+    [model] = [line for line in lines[title:] if "0.531" in line]
+    assert model.count("0.531") == 3
+    assert "unseen" in model
+    assert "0.531" not in "\n".join(lines[:title]), "the tables of packages have other figures"
+
+
 def test_what_was_not_measured_is_not_printed() -> None:
     auc_only = [Evaluation("future", "all", "model", "auc", 0.6, 0.5, 0.7, 10, 2)]
     auc_only.append(Evaluation("future", "2x", "model", "auc", None, None, None, 0, 0))

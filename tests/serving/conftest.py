@@ -41,7 +41,8 @@ EVALUATED: dict[str, Any] = {
 }
 """The accuracy of a model.
 
-`skills` has an AUC and its interval for each question. `engagement` has the accuracy of the predicted engagement.
+`skills` has an AUC and its interval for each split. `engagement` has the accuracy of the predicted engagement.
+`questions` has the questions that were evaluated, each with a slice. By default these are both questions.
 """
 
 
@@ -164,8 +165,9 @@ class Lab:
         def write(folder: Path) -> None:
             trained.save(folder)
             rows = [
-                Evaluation(question, "all", "model", "auc", *figures, pairs=1_000, channels=40)
-                for question, figures in evaluated["skills"].items()
+                Evaluation(split, slice_, "model", "auc", *figures, pairs=1_000, channels=40, question=question)
+                for question, slice_ in evaluated.get("questions", (("package", "all"), ("one_title", "residual")))
+                for split, figures in evaluated["skills"].items()
             ]
             (folder / "evaluation.json").write_text(json.dumps([asdict(row) for row in rows]))
 

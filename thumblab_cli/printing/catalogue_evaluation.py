@@ -119,7 +119,7 @@ def _model_figures(evaluations: Sequence["Evaluation"]) -> dict[tuple[str, str, 
     return {
         (e.split, e.slice, e.metric): {name: getattr(e, name) for name in _FIELDS}
         for e in evaluations
-        if e.scorer == "model" and e.value is not None
+        if (e.question, e.scorer) == ("package", "model") and e.value is not None
     }
 
 

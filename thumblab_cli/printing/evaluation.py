@@ -44,6 +44,9 @@ def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> N
     for split in _SPLITS:
         if any(e.split == split for e in evaluations):
             console.print(evaluation_table(evaluations, split))
+    pictures = one_title_table(evaluations)
+    if pictures.row_count:
+        console.print(pictures)
     channels = channel_table(evaluations)
     if channels.row_count:
         console.print(channels)
@@ -78,6 +81,28 @@ def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
         cells = {e.slice: _cell(e) for e in of_split if e.scorer == scorer}
         style = "bold" if scorer == "model" else None
         made.add_row(_SCORERS.get(scorer, scorer), cells.get("all", ""), cells.get("2x", ""), style=style)
+    return made
+
+
+def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
+    """Return a table of AUCs with their 95 % intervals for the question of one title, by split and scorer.
+
+    docs/evaluation.md explains the columns. The last one is a proxy.
+    """
+    columns = {"residual": "net of the title", "tied third": "similar titles", "swap": "any title (proxy)"}
+    words = ("channels", "", *columns.values())
+    made = table(*words, words=words, title="Held-out AUC of two pictures under one title")
+    aucs = [e for e in evaluations if (e.question, e.metric) == ("one_title", "auc")]
+    for split, name in _SHORT_SPLITS.items():
+        scorers = list(dict.fromkeys(e.scorer for e in aucs if e.split == split))
+        for scorer in scorers:
+            cells = {e.slice: _cell(e) for e in aucs if (e.split, e.scorer) == (split, scorer)}
+            made.add_row(
+                name.removesuffix(" channels") if scorer == scorers[0] else "",
+                _SCORERS.get(scorer, scorer),
+                *(cells.get(slice_, "") for slice_ in columns),
+                style="bold" if scorer == "model" else None,
+            )
     return made
 
 

@@ -44,9 +44,9 @@ channels = Table(
     Column("title", Text, nullable=False),
     Column("subscriber_count", BigInteger),
     Column("uploads_playlist", String),
-    Column("video_count", BigInteger, comment="public videos, as the API tells it"),
+    Column("video_count", BigInteger, comment="number of public videos, as the API gives it"),
     Column("walked_at", _MOMENT, comment="when the daily refresh last walked the uploads of the channel"),
-    Column("refreshed_at", _MOMENT, comment="when the API last told these facts; NULL for a catalogue's"),
+    Column("refreshed_at", _MOMENT, comment="when the API last gave these facts; NULL for a channel of a catalogue"),
 )
 
 videos = Table(
@@ -67,8 +67,10 @@ videos = Table(
     ),
     Column("source", String, nullable=False, comment="youtube or catalogue"),
     Column("collected_at", _MOMENT, nullable=False, server_default=func.now(), comment="when the lab first saw it"),
-    Column("refreshed_at", _MOMENT, nullable=False, comment="when these facts were last told"),
-    Column("may_train", Boolean, comment="what videoTrainability.get said; NULL: not asked"),
+    Column(
+        "refreshed_at", _MOMENT, nullable=False, comment="when these facts were last given by the API or a catalogue"
+    ),
+    Column("may_train", Boolean, comment="answer of videoTrainability.get; NULL: not asked"),
     CheckConstraint("format IN ('video', 'short', 'live', 'upcoming')", name="format"),
     Index("ix_videos_niche", "niche"),
     Index("ix_videos_channel_id", "channel_id"),
@@ -107,7 +109,7 @@ thumbnails = Table(
     Column("phash", BigInteger, comment="64-bit perceptual hash of the picture, as a signed number"),
     Column("problem", Text, comment="why there is no picture"),
     Column("url", Text, comment="where the picture was read"),
-    Column("etag", Text, comment="what its server named this version"),
+    Column("etag", Text, comment="the ETag that the server gave this version"),
     Column("last_modified", Text),
     Column("fetched_at", _MOMENT, nullable=False, comment="when this picture was first seen"),
     Column("checked_at", _MOMENT, nullable=False, comment="when the server was last asked"),
@@ -128,7 +130,7 @@ thumbnail_versions = Table(
         Boolean,
         nullable=False,
         server_default="false",
-        comment="whether versions before this one were deleted, so that nobody knows what its views were earned by",
+        comment="whether earlier versions were deleted; some of the views then belong to unknown pictures",
     ),
 )
 
@@ -148,7 +150,7 @@ earlier_embeddings = Table(
     Column("encoder", String, primary_key=True, comment="fingerprint of the encoder"),
     Column("source_digest", String(64), primary_key=True, comment="SHA-256 of the picture or title that was encoded"),
     Column("vector", Vector(), nullable=False),
-    comment="of pictures and titles that a video showed while its views were counted, and shows no more",
+    comment="vectors of pictures and titles that a video had while its views were counted, and has no longer",
 )
 
 encoding_failures = Table(
@@ -212,13 +214,23 @@ model_evaluations = Table(
     Column("release_id", String, primary_key=True),
     Column("split", String, primary_key=True, comment="future, new_channels or adapted"),
     Column(
-        "slice", String, primary_key=True, comment="all, 2x: twice the views; margin FROM-TO, niche:NAME, channel:ID"
+        "slice",
+        String,
+        primary_key=True,
+        comment="all; 2x: twice the views; margin FROM-TO, niche:NAME, channel:ID; see docs/evaluation.md",
     ),
-    Column("scorer", String, primary_key=True, comment="model, or what stands beside it"),
+    Column("scorer", String, primary_key=True, comment="model, or the reference model that was evaluated beside it"),
     Column("metric", String, primary_key=True, comment="auc and others, see docs/evaluation.md"),
+    Column(
+        "question",
+        String,
+        primary_key=True,
+        server_default="package",
+        comment="package or one_title, see docs/evaluation.md",
+    ),
     Column("value", Float, comment="NULL where nothing could be measured"),
-    Column("low", Float, comment="2.5 % of the bootstrap; NULL where there is no interval"),
-    Column("high", Float, comment="97.5 %"),
+    Column("low", Float, comment="lower end of the 95 % interval; NULL where there is none"),
+    Column("high", Float, comment="upper end of the 95 % interval"),
     Column("pairs", Integer, nullable=False, comment="0 for a figure of videos"),
     Column("channels", Integer, nullable=False),
     Column("evaluated_at", _MOMENT, nullable=False),
@@ -229,9 +241,9 @@ reach_reports = Table(
     metadata,
     Column("report_id", String, primary_key=True),
     Column("job_id", String, nullable=False),
-    Column("starts_at", _MOMENT, nullable=False, comment="of the day that is reported"),
+    Column("starts_at", _MOMENT, nullable=False, comment="start of the reported day"),
     Column("ends_at", _MOMENT, nullable=False),
-    Column("created_at", _MOMENT, nullable=False, comment="YouTube corrects a day by a newer report of it"),
+    Column("created_at", _MOMENT, nullable=False, comment="YouTube corrects a day with a newer report"),
     Column("imported_at", _MOMENT, nullable=False),
 )
 
@@ -259,7 +271,11 @@ quota_ledger = Table(
     Column("day", Date, primary_key=True, comment="in California, where the quota is reset at midnight"),
     Column("bucket", String, primary_key=True, comment="units, searches or stats"),
     Column("spent", Integer, nullable=False, server_default="0", comment="reserved before each call"),
-    Column("exhausted_at", _MOMENT, comment="when YouTube said that there is no more, whatever was counted here"),
+    Column(
+        "exhausted_at",
+        _MOMENT,
+        comment="when YouTube refused a call because the quota was spent, whatever the lab had counted",
+    ),
 )
 
 charts = Table(

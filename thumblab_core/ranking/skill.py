@@ -15,6 +15,15 @@ from thumblab_core.errors import LabError
 FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
 """Splits of the evaluation: later videos of known channels, unseen channels, and unseen channels with an adapter."""
 
+PACKAGE, ONE_TITLE = "package", "one_title"
+"""Questions of the evaluation: which of two videos got more views, and which of two pictures is better under one title."""
+
+RESIDUAL = "residual"
+"""The slice of the question of one title whose winners got more views than everything but their picture predicts."""
+
+_SLICES = {PACKAGE: "all", ONE_TITLE: RESIDUAL}
+"""The slice of each question that is the skill of a model."""
+
 FILE = "evaluation.json"
 
 
@@ -22,10 +31,11 @@ FILE = "evaluation.json"
 class Skill:
     """The accuracy of a model's ranking. `auc` is the share of held-out pairs that the model orders correctly.
 
-    `low`, `high`: the ends of its 95 % interval, or None if there is no interval. `pairs`, `channels`: how many pairs
-    and channels were evaluated.
+    `question`: what the pairs were asked, `ONE_TITLE` or `PACKAGE`. `low`, `high`: the ends of the 95 % interval, or
+    None if there is no interval. `pairs`, `channels`: how many pairs and channels were evaluated.
     """
 
+    question: str
     auc: float
     low: float | None
     high: float | None
@@ -41,6 +51,9 @@ class Skill:
 def read_skills(folder: Path) -> Mapping[str, Skill]:
     """Return the skills by split, from the files of a release. The result is empty if the release was not evaluated.
 
+    The service ranks pictures under one title, so the skill is that of the question `ONE_TITLE`. Older releases were not
+    asked this question. Their skill is that of `PACKAGE`.
+
     Raises `LabError` if the file is not valid.
     """
     path = folder / FILE
@@ -48,23 +61,27 @@ def read_skills(folder: Path) -> Mapping[str, Skill]:
         return {}
     try:
         rows: list[dict[str, Any]] = json.loads(path.read_text())
-        skills = {row["split"]: _skill(row) for row in rows if _is_auc_of_all(row)}
+        skills: dict[str, Skill] = {}
+        for row in rows:
+            skill = _skill(row)
+            if skill is not None and (skill.question == ONE_TITLE or row["split"] not in skills):
+                skills[row["split"]] = skill
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{folder.name}: {FILE} is not valid ({type(error).__name__}: {error})") from None
-    return {split: skill for split, skill in skills.items() if skill is not None}
-
-
-def _is_auc_of_all(row: Mapping[str, Any]) -> bool:
-    """Return whether the row has the AUC of the model over all pairs of a split."""
-    return (row["slice"], row["scorer"], row.get("metric", "auc")) == ("all", "model", "auc")
+    return skills
 
 
 def _skill(row: Mapping[str, Any]) -> Skill | None:
-    old = "metric" not in row  # An old row was written when AUC was the only metric.
+    """Return the skill in a row of the evaluation, or None if the row has another figure, or none was measured."""
+    question = row.get("question", PACKAGE)
+    if (row["slice"], row["scorer"], row.get("metric", "auc")) != (_SLICES.get(question), "model", "auc"):
+        return None
+    old = "metric" not in row  # written when AUC was the only metric
     auc, low, high = (row[name] for name in (("auc", "auc_low", "auc_high") if old else ("value", "low", "high")))
     if auc is None or not math.isfinite(auc):
         return None
-    return Skill(float(auc), _finite_or_none(low), _finite_or_none(high), int(row["pairs"]), int(row["channels"]))
+    ends = _finite_or_none(low), _finite_or_none(high)
+    return Skill(question, float(auc), *ends, int(row["pairs"]), int(row["channels"]))
 
 
 def _finite_or_none(value: float | None) -> float | None:

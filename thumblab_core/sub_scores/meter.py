@@ -101,14 +101,14 @@ class Meter:
         return self.with_title(self.measure_picture(image), title)
 
     def measure_picture(self, image: Pixels) -> PictureMeasurement:
-        """Measure everything that does not depend on the title, which is nearly all of the work. See also `titled`."""
+        """Measure everything that does not depend on the title, which is nearly all of the work. See also `with_title`."""
         with self._borrowed() as engines:
             return measure_picture(image, engines)
 
     def with_title(self, result: PictureMeasurement, title: Title) -> Measurement:
         """Return the measurement of a picture under a title.
 
-        `result` comes from `look` and can be used for any title.
+        `result` comes from `measure_picture` and can be used for any title.
         """
         return self._match_titles([(title, result)])[0]
 

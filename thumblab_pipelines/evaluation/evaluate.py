@@ -20,9 +20,12 @@ from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.arrays import Floats, Rows
 from thumblab_core.database.tables import model_evaluations
+from thumblab_core.ranking.skill import PACKAGE
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TEST, TRAIN, VALIDATION
+from thumblab_pipelines.evaluation.context import Context
 from thumblab_pipelines.evaluation.figures import ADAPTED, FUTURE, MODEL, NEW_CHANNELS, Evaluation, HeldOutPairs
+from thumblab_pipelines.evaluation.one_title import evaluate_one_title, gaps_of_scores
 from thumblab_pipelines.evaluation.reference_models import LINEAR, POOLED, references
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.statistics.held_out_scores import HeldOutScores
@@ -35,7 +38,7 @@ GLOBAL = "global"
 
 
 def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
-    """Return the figures of the model and of its reference models on all three splits.
+    """Return the figures of the model and of its reference models on all three splits, for both questions.
 
     docs/evaluation.md lists the figures. The splits `new_channels` and `adapted` are left out if no model could be
     trained without a fold of channels.
@@ -54,7 +57,7 @@ def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
         adapted = {MODEL: held.adapted, GLOBAL: held.new, **adapted_references}
         test_rows = np.intersect1d(data.rows(TEST), rows)
         evaluations += _evaluate_split(scored, ADAPTED, adapted, POOLED, held.slope_adapted, test_rows)
-    return evaluations
+    return evaluations + _evaluate_pictures(data, held, future_references.get("image"), unseen_references.get("image"))
 
 
 def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str) -> list[Evaluation]:
@@ -66,13 +69,16 @@ def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str
     return list(HeldOutPairs.of(split, pairs).aucs(scorer, scores))
 
 
-def figure(evaluations: Iterable[Evaluation], split: str, slice_: str = "all", metric: str = "auc") -> Evaluation:
-    """Return the model's figure for a metric. Raises `KeyError` if the evaluations do not contain this figure."""
-    sought = (split, slice_, MODEL, metric)
+def figure(
+    evaluations: Iterable[Evaluation], split: str, slice_: str = "all", metric: str = "auc", question: str = PACKAGE
+) -> Evaluation:
+    """Return the model's figure of this metric. Raises `KeyError` if the evaluations do not contain it."""
+    wanted = (question, split, slice_, MODEL, metric)
     for evaluation in evaluations:
-        if (evaluation.split, evaluation.slice, evaluation.scorer, evaluation.metric) == sought:
+        fields = evaluation.question, evaluation.split, evaluation.slice, evaluation.scorer, evaluation.metric
+        if fields == wanted:
             return evaluation
-    raise KeyError(f"no {metric} of the model on {slice_} of {split}")
+    raise KeyError(f"no {metric} of the model on {slice_} of {split} for {question}")
 
 
 def save_evaluations(lab: Lab, release_id: str, evaluations: list[Evaluation]) -> None:
@@ -112,6 +118,33 @@ def _evaluate_split(
     test_pairs = HeldOutPairs(split, data.pairs[data.pairs.part == TEST])
     evaluations += test_pairs.calibration(scores[MODEL], slope)
     return [*evaluations, *held_out.correlations(data.videos, rows, scores[MODEL])]
+
+
+def _evaluate_pictures(
+    data: Dataset, held: HeldOutScores, known_image: Floats | None, unseen_image: Floats | None
+) -> list[Evaluation]:
+    """Return the figures of the question of one title, on the splits for which picture gaps were computed.
+
+    `known_image` and `unseen_image` [n] are the scores of the reference model that sees pictures only.
+    """
+    splits = {
+        FUTURE: ("future", "future_unadapted", known_image, held.slope_adapted),
+        NEW_CHANNELS: ("new", None, unseen_image, held.slope),
+        ADAPTED: ("adapted", "adapted_unadapted", unseen_image, held.slope_adapted),
+    }
+    context = Context.of(data) if held.pictures else None
+    evaluations: list[Evaluation] = []
+    for split, (model, unadapted, image, slope) in splits.items():
+        gaps = held.pictures.get(model)
+        if context is None or gaps is None or not len(gaps.pairs):
+            continue
+        scorers = {MODEL: gaps}
+        if unadapted is not None:
+            scorers[GLOBAL] = held.pictures[unadapted]
+        if image is not None:
+            scorers["image"] = gaps_of_scores(data, gaps, np.asarray(image, np.float64))
+        evaluations += evaluate_one_title(split, data, context, scorers, slope)
+    return evaluations
 
 
 def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -13,15 +13,16 @@ import numpy as np
 from thumblab_core.arrays import Flags, Float64s, Floats, Rows
 from thumblab_core.ranking import skill
 from thumblab_pipelines.dataset.splits import TEST
-from thumblab_pipelines.statistics.calibration import expected_calibration_error, too_close
-from thumblab_pipelines.statistics.metrics import (
-    channel_correlations,
-    distinct,
+from thumblab_pipelines.statistics.calibration import expected_calibration_error, mean_log_loss, too_close
+from thumblab_pipelines.statistics.intervals import (
+    DIFFERENCE,
+    SHARE,
+    ChannelMeans,
+    Interval,
     interval,
-    interval_over_channels,
-    numbered,
-    pair_wins,
+    interval_of_channels,
 )
+from thumblab_pipelines.statistics.metrics import channel_correlations, distinct, numbered, pair_wins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +46,12 @@ DEEP = 100
 """Least number of held-out pairs of a channel for a second figure, on pairs whose winner has twice the views."""
 
 
+LEAST_CHANNEL_PAIRS = 10
+"""Least number of pairs of a channel that counts in a mean over channels."""
+
+_CORRELATION: Interval = (-1.0, 1.0)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """One figure: a metric of one scorer on one slice of one split. docs/evaluation.md explains these terms.
@@ -59,6 +66,9 @@ class Evaluation:
         The number of pairs that it was measured on. It is 0 if the figure was measured on videos instead of pairs.
     channels
         The number of channels that these pairs or videos belong to.
+    question
+        What the pairs are asked: `PACKAGE` or `ONE_TITLE` of `thumblab_core.ranking.skill`. Evaluations of older
+        releases only have the first.
     """
 
     split: str
@@ -70,6 +80,7 @@ class Evaluation:
     high: float | None
     pairs: int
     channels: int
+    question: str = skill.PACKAGE
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:
@@ -80,7 +91,26 @@ class Evaluation:
         return cls(**common, metric="auc", value=row["auc"], low=row["auc_low"], high=row["auc_high"])
 
 
-class _Sides(NamedTuple):
+@dataclass(frozen=True)
+class Place:
+    """What a figure is about: the split, the slice, the scorer, the metric and the question of an `Evaluation`."""
+
+    split: str
+    slice: str
+    scorer: str
+    metric: str
+    question: str = skill.PACKAGE
+
+    def figure(
+        self, value: float | None, ends: tuple[float | None, float | None], pairs: int, channels: int
+    ) -> Evaluation:
+        """Return the figure. `ends` are those of its interval."""
+        return Evaluation(
+            self.split, self.slice, self.scorer, self.metric, value, *ends, pairs, channels, self.question
+        )
+
+
+class Sides(NamedTuple):
     """The winners [m], the losers [m] and the channel numbers [m] of m pairs."""
 
     winners: Rows
@@ -105,9 +135,15 @@ class HeldOutPairs:
         return cls(split, pairs if split == NEW_CHANNELS else pairs[pairs.part == TEST])
 
     def aucs(self, scorer: str, scores: Floats) -> Iterator[Evaluation]:
-        """Yield the AUC on all pairs, and on the pairs whose winner has at least twice the views."""
+        """Yield the AUC on all pairs, and on the pairs whose winner has at least twice the views.
+
+        Each comes with its mean over channels, in which a channel counts the same however many pairs it has.
+        """
         for name, least in SLICES.items():
-            yield self._auc(name, scorer, scores, self._margin >= least)
+            sides = self._sides(self._margin >= least)
+            wins = pair_wins(scores, sides.winners, sides.losers)
+            yield mean_figure(Place(self.split, name, scorer, "auc"), wins, sides)
+            yield channel_mean_figure(Place(self.split, name, scorer, "auc_over_channels"), wins, sides)
 
     def lead(self, scores: Floats, reference: str, reference_scores: Floats) -> Iterator[Evaluation]:
         """Yield the model's AUC minus the AUC of a reference model, on the same slices as `aucs`."""
@@ -115,7 +151,8 @@ class HeldOutPairs:
             sides = self._sides(self._margin >= least)
             model_wins = pair_wins(scores, sides.winners, sides.losers)
             reference_wins = pair_wins(reference_scores, sides.winners, sides.losers)
-            yield self._mean(name, MODEL, f"lead_over_{reference}", model_wins - reference_wins, sides)
+            place = Place(self.split, name, MODEL, f"lead_over_{reference}")
+            yield mean_figure(place, model_wins - reference_wins, sides, DIFFERENCE)
 
     def detailed_aucs(self, videos: pd.DataFrame, scorer: str, scores: Floats) -> Iterator[Evaluation]:
         """Yield the AUC by margin, by niche and by channel. `videos` are the videos of the release."""
@@ -135,17 +172,17 @@ class HeldOutPairs:
                 yield self._auc(f"channel:{channels[number]}", scorer, scores, twofold, "auc_2x")
 
     def calibration(self, scores: Floats, slope: float) -> Iterator[Evaluation]:
-        """Yield the calibration error (ECE), the share of pairs too close to call, and the AUC on the other pairs.
+        """Yield the calibration of the win probabilities, the share of pairs too close to call, and the AUC on the others.
+
+        The calibration is the expected calibration error (`ece`) and the mean logarithmic loss (`log_loss`).
 
         `slope` turns a difference of scores into the log odds of winning.
         """
         gaps = (scores[self._winner] - scores[self._loser]).astype(np.float64)
         close = too_close(gaps, slope)
-        error = expected_calibration_error(gaps, slope) if len(gaps) else None
-        channels = self._channels[0]
-        yield Evaluation(self.split, "all", MODEL, "ece", error, None, None, len(channels), distinct(channels))
+        yield from calibration_figures(Place(self.split, "all", MODEL, ""), gaps, slope, self._channels[0])
         every_pair = self._sides(np.ones(len(gaps), bool))
-        yield self._mean("all", MODEL, "abstained", close.astype(np.float64), every_pair)
+        yield mean_figure(Place(self.split, "all", MODEL, "abstained"), close.astype(np.float64), every_pair)
         yield self._auc("all", MODEL, scores, ~close, "accuracy_decided")
 
     def correlations(self, videos: pd.DataFrame, rows: Rows, scores: Floats) -> Iterator[Evaluation]:
@@ -161,23 +198,16 @@ class HeldOutPairs:
                 by_channel = channel_correlations(scores, videos[column].to_numpy(float), videos.channel_id, rows)
             values = np.array(list(by_channel.values()), np.float64)
             value = float(values.mean()) if by_channel else None
-            low, high = interval_over_channels(values, list(by_channel)) if len(by_channel) > 1 else (None, None)
+            low, high = interval_of_channels(values, _CORRELATION) if len(by_channel) > 1 else (None, None)
             yield Evaluation(self.split, "all", MODEL, metric, value, low, high, 0, len(by_channel))
 
     def _auc(self, slice_: str, scorer: str, scores: Floats, chosen: Flags, metric: str = "auc") -> Evaluation:
         sides = self._sides(chosen)
-        return self._mean(slice_, scorer, metric, pair_wins(scores, sides.winners, sides.losers), sides)
+        wins = pair_wins(scores, sides.winners, sides.losers)
+        return mean_figure(Place(self.split, slice_, scorer, metric), wins, sides)
 
-    def _mean(self, slice_: str, scorer: str, metric: str, values: Float64s, sides: _Sides) -> Evaluation:
-        """Return the mean of the pairs' values with its interval. `sides` has the videos and channels of the pairs."""
-        if not len(values):
-            return Evaluation(self.split, slice_, scorer, metric, None, None, None, 0, 0)
-        low, high = interval(values, *sides)
-        mean, pairs, channels = float(values.mean()), len(sides.channels), distinct(sides.channels)
-        return Evaluation(self.split, slice_, scorer, metric, mean, low, high, pairs, channels)
-
-    def _sides(self, chosen: Flags) -> _Sides:
-        return _Sides(self._winner[chosen], self._loser[chosen], self._channels[0][chosen])
+    def _sides(self, chosen: Flags) -> Sides:
+        return Sides(self._winner[chosen], self._loser[chosen], self._channels[0][chosen])
 
     @cached_property
     def _winner(self) -> Rows:
@@ -195,6 +225,43 @@ class HeldOutPairs:
     @cached_property
     def _margin(self) -> Float64s:
         return np.asarray(self.pairs.margin.to_numpy(float), np.float64)
+
+
+def mean_figure(place: Place, values: Float64s, sides: Sides, within: Interval = SHARE) -> Evaluation:
+    """Return the mean of the pairs' values [m] with its interval.
+
+    `sides` has the videos and the channels of the pairs. `within` has the smallest and the largest possible mean.
+    """
+    if not len(values):
+        return place.figure(None, (None, None), 0, 0)
+    ends = interval(values, *sides, within)
+    return place.figure(float(values.mean()), ends, len(values), distinct(sides.channels))
+
+
+def channel_mean_figure(place: Place, values: Float64s, sides: Sides) -> Evaluation:
+    """Return the mean over channels of the mean of the pairs' values [m], with its interval.
+
+    Only channels of at least `LEAST_CHANNEL_PAIRS` pairs count.
+    """
+    counts = np.bincount(sides.channels) if len(values) else np.zeros(1, np.intp)
+    chosen = counts[sides.channels] >= LEAST_CHANNEL_PAIRS
+    if not chosen.any():
+        return place.figure(None, (None, None), 0, 0)
+    by_channel = ChannelMeans.of(values[chosen], *(side[chosen] for side in sides))
+    ends = by_channel.interval(by_channel.over_channels(), SHARE)
+    return place.figure(float(by_channel.means.mean()), ends, int(chosen.sum()), len(by_channel.means))
+
+
+def calibration_figures(place: Place, gaps: Float64s, slope: float, channels: Rows) -> Iterator[Evaluation]:
+    """Yield the expected calibration error and the mean logarithmic loss of win probabilities.
+
+    `gaps` [m]: the score of each pair's winner minus that of its loser. `slope` turns a gap into the log odds of
+    winning. `channels` [m]: the channel number of each pair. The metric of `place` is replaced.
+    """
+    measures = {"ece": expected_calibration_error, "log_loss": mean_log_loss}
+    for metric, measure in measures.items():
+        value = measure(gaps, slope) if len(gaps) else None
+        yield replace(place, metric=metric).figure(value, (None, None), len(gaps), distinct(channels))
 
 
 def _frequent(numbers: Rows) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from thumblab_core.ranking.skill import PACKAGE
 from thumblab_pipelines.models.tracked_run import MODEL_SCORER, Figure, epoch_metrics
 from thumblab_pipelines.training.config import Epoch
 
@@ -30,7 +31,7 @@ def plots(
     if history:
         yield "learning_curves", learning_curves(history)
     for name, (prefix, label) in _SLICES.items():
-        chosen = [figure for figure in figures if figure.metric == "auc" and figure.slice.startswith(prefix)]
+        chosen = [f for f in figures if (f.question, f.metric) == (PACKAGE, "auc") and f.slice.startswith(prefix)]
         if chosen:
             yield name, auc_by_slice(chosen, prefix, label)
     if calibration:

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from thumblab_core.errors import LabError
+from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE, RESIDUAL
 from thumblab_core.releases.release import ALL, PAIRS, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import CHECKOUT
@@ -40,11 +41,14 @@ class Figure:
     high: float | None
     pairs: int
     channels: int
+    question: str = PACKAGE
 
     @property
     def name(self) -> str:
         """The name of the metric in MLflow. MLflow allows letters, digits and `_-. /` in it."""
-        return re.sub(r"[^\w\-./]+", "_", f"{self.split}_{self.slice}_{self.scorer}_{self.metric}", flags=re.ASCII)
+        question = "" if self.question == PACKAGE else f"{self.question}_"
+        name = f"{question}{self.split}_{self.slice}_{self.scorer}_{self.metric}"
+        return re.sub(r"[^\w\-./]+", "_", name, flags=re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,23 @@ class Source:
 def figures(evaluations: list[Evaluation]) -> list[Figure]:
     """Return the figures of the evaluation. Figures that could not be measured are left out."""
     return [
-        Figure(e.split, e.slice, e.scorer, e.metric, e.value, e.low, e.high, e.pairs, e.channels)
+        Figure(e.split, e.slice, e.scorer, e.metric, e.value, e.low, e.high, e.pairs, e.channels, e.question)
         for e in evaluations
         if e.value is not None
     ]
 
 
 def headlines(evaluations: list[Evaluation]) -> list[Figure]:
-    """Return the AUC of every scorer on all pairs, and on the pairs whose winner has at least twice the views."""
-    return [f for f in figures(evaluations) if f.metric == "auc" and f.slice in SLICES]
+    """Return the AUC of every scorer for packages, on all pairs and on those with a twofold gap, and for one title."""
+    slices = {(PACKAGE, name) for name in SLICES} | {(ONE_TITLE, RESIDUAL)}
+    return [f for f in figures(evaluations) if f.metric == "auc" and (f.question, f.slice) in slices]
+
+
+def headline_name(figure: Figure) -> str:
+    """Return the name of a headline in the metadata of the asset, such as `auc_one_title_new_channels_model`."""
+    what = figure.slice if figure.question == PACKAGE else ""
+    parts = ("" if figure.question == PACKAGE else figure.question, figure.split, what, figure.scorer)
+    return "_".join(["auc", *(part for part in parts if part)])
 
 
 def parameters(release: Release) -> dict[str, Any]:

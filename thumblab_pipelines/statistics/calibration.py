@@ -96,6 +96,15 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
     return sum(abs(p["predicted"] - p["won"]) * p["pairs"] for p in points) / pairs if pairs else float("nan")
 
 
+def mean_log_loss(gaps: npt.ArrayLike, slope: float) -> float:
+    """Return the mean of -log(win probability of the winner) over the gaps [m], or NaN if there are no gaps.
+
+    Probabilities of one half give log(2) = 0.693.
+    """
+    values = np.asarray(gaps, np.float64)
+    return float(np.logaddexp(0.0, -slope * values).mean()) if len(values) else float("nan")
+
+
 def too_close(gaps: npt.ArrayLike, slope: float) -> Flags:
     """Return for each gap [m] whether the pair is too close to call. The threshold is the same as in the service."""
     return is_too_close(_sigmoid(slope * np.abs(np.asarray(gaps, np.float64))))

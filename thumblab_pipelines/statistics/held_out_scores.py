@@ -1,8 +1,25 @@
 """Define the scores of videos by models that were not trained on them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from thumblab_core.arrays import Floats
+from thumblab_core.arrays import Float64s, Floats, Rows
+
+
+@dataclass(frozen=True)
+class PictureGaps:
+    """By how much the winner's picture scores above the loser's picture if both have the same title.
+
+    Parameters
+    ----------
+    pairs
+        The k evaluated pairs, as row numbers of the dataset's pairs.
+    gaps
+        The differences of the scores [k, 2]. Column 0 is under the winner's title, column 1 under the loser's title.
+    """
+
+    pairs: Rows
+    gaps: Float64s
 
 
 @dataclass(frozen=True)
@@ -27,6 +44,9 @@ class HeldOutScores:
     slope, slope_adapted
         Factors that turn a difference of two scores into the log odds of winning. `slope` is for scores without
         adapters, and `slope_adapted` is for scores with adapters.
+    pictures
+        The picture gaps by the same models, on pairs that are held out. The keys are `future`, `future_unadapted`,
+        `new`, `adapted` and `adapted_unadapted`. The last are the models of `new` on the pairs of `adapted`.
     """
 
     future: Floats
@@ -35,3 +55,4 @@ class HeldOutScores:
     adapted: Floats
     slope: float
     slope_adapted: float
+    pictures: Mapping[str, PictureGaps] = field(default_factory=dict)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from thumblab_core.arrays import Floats, Rows
 
-_RUNS = 5
+RUNS = 5
 _LENGTHS = (0.3, 1.0, 2.0)
 _PENALTIES = (10.0, 30.0, 100.0)
 _ROWS = 3_000
@@ -44,7 +44,7 @@ def choose_line(
     position = np.full(len(target), -1)
     position[chosen] = np.arange(len(chosen))
     winners, losers = position[winners], position[losers]
-    run = _runs(channel[chosen])
+    run = runs_in_time(channel[chosen])
     inside = (winners >= 0) & (losers >= 0)
     winners, losers = winners[inside], losers[inside]
     same_run = run[winners] == run[losers]
@@ -77,7 +77,7 @@ def _predict_held_out(gram: Floats, target: Floats, run: Rows, penalty: float) -
     `gram` [n, n] is the Gram matrix of the inputs.
     """
     predicted = np.zeros(len(target))
-    for number in range(_RUNS):
+    for number in range(RUNS):
         out = run == number
         known = ~out
         if out.any() and known.any():
@@ -91,13 +91,13 @@ def _gram(inputs: Floats) -> Floats:
     return np.asarray(centred @ centred.T, np.float64)
 
 
-def _runs(channel: npt.NDArray[np.str_]) -> Rows:
+def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
     """Return the number of each row's run [n], 0 to 4. A run is a fifth of the channel's videos."""
     _, number_of_channel = np.unique(channel, return_inverse=True)
     run = np.zeros(len(channel), np.intp)
     for number in range(int(number_of_channel.max(initial=-1)) + 1):
         rows = np.flatnonzero(number_of_channel == number)
-        run[rows] = np.arange(len(rows)) * _RUNS // max(len(rows), 1)
+        run[rows] = np.arange(len(rows)) * RUNS // max(len(rows), 1)
     return run
 
 

@@ -21,6 +21,7 @@ from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores,
 from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel, fit_global_model
+from thumblab_pipelines.training.picture_gaps import OneTitleScorer, held_out_picture_gaps
 
 EpochListener = Callable[[str, Epoch], None]
 """A function that is called after each epoch, with the name of the model in training and the epoch."""
@@ -61,8 +62,11 @@ def train(
     score_slope = measure_score_slope(corpus, unseen)
     adapters, future = adapt(corpus, model, corpus.known, score_slope)
     adapted = np.full(len(corpus.target), np.nan)
+    adapted_others = []
     for left_out, other in others:
-        adapted[left_out] = adapt(corpus, other, corpus.known, score_slope, set(corpus.channel[left_out]))[1][left_out]
+        of_left_out, scores = adapt(corpus, other, corpus.known, score_slope, set(corpus.channel[left_out]))
+        adapted[left_out] = scores[left_out]
+        adapted_others.append((left_out, OneTitleScorer(corpus, other, of_left_out)))
     calibration = _calibrate(corpus, model, unseen, score_slope)
     facts: dict[str, Any] = {
         "config": asdict(config),
@@ -79,7 +83,8 @@ def train(
     familiarity = Familiarity.of(data.images[learnt], corpus.channel[learnt])
     ranker = TrainedRanker(model.model, calibration, facts, Adapters(adapters), familiarity)
     slopes = calibration.slope, calibration.slope_adapted
-    held = HeldOutScores(future, model.scores.astype(np.float64), unseen, adapted, *slopes)
+    pictures = held_out_picture_gaps(corpus, OneTitleScorer(corpus, model, adapters), adapted_others)
+    held = HeldOutScores(future, model.scores.astype(np.float64), unseen, adapted, *slopes, pictures)
     return TrainedRanking(ranker, model.history, held)
 
 

@@ -249,6 +249,11 @@ function draw(answer, sent) {
   byId("verdict").textContent = heading;
   byId("explain").textContent = explanation;
 
+  // A skill that was not shown to be better than chance is among the degraded sentences.
+  const skilled = answer.skill !== null && answer.skill.low !== null && answer.skill.low > 0.5;
+  byId("skill").textContent = skilled ? answer.skill.summary : "";
+  byId("skill").hidden = !skilled;
+
   byId("adapted").textContent = adaptation(answer.channel);
   byId("adapted").hidden = answer.channel === null;
 

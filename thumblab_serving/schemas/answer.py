@@ -126,9 +126,16 @@ class SkillOut(StrictModel):
     """The accuracy of such a ranking when the model was evaluated.
 
     `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of its 95 %
-    interval. A pair is two videos of one channel. An `auc` of 0.5 is chance.
+    interval. A pair is the pictures of two videos of one channel. An `auc` of 0.5 is chance.
     """
 
+    question: Literal["one_title", "package"] = Field(
+        description=(
+            "`one_title`: which picture got more views than everything else about its video predicts, both asked under one "
+            "title. `package`: which video got more views, each with its own title; only of older models."
+        )
+    )
+    summary: str = Field(description="The same in a sentence.")
     measured_on: str = Field(
         description=(
             "`future`: later videos of channels that the model was trained on; `new_channels`: unseen channels; "

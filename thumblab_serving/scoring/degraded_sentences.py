@@ -1,11 +1,11 @@
-"""Write what an answer says about how good its ranking is, and about what the model cannot say."""
+"""Write the sentences of the field `degraded`: how good the ranking is, and what the model cannot say."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.percentiles import LEAST_PLACED
-from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS
+from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, ONE_TITLE, Skill
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import SkillOut
 from thumblab_serving.scoring.rank import RankingContext
@@ -18,6 +18,8 @@ _EVALUATED_ON = {
     NEW_CHANNELS: "unseen channels",
     ADAPTED: "unseen channels with a channel adapter",
 }
+_INSTEAD = "rely on the sub-scores and the neighbours rather than on the rank"
+
 _LONGEST_NAME = 60
 """Maximum number of characters of a candidate's id that a sentence quotes."""
 
@@ -27,12 +29,14 @@ def skill(ranker: "TrainedRanker", channel: AdapterChoice | None) -> SkillOut | 
 
     Return None if the model was not evaluated on such channels.
     """
-    question = _question(channel)
-    evaluated = ranker.skills.get(question)
+    split = _split(channel)
+    evaluated = ranker.skills.get(split)
     if evaluated is None:
         return None
     return SkillOut(
-        measured_on=question,
+        question="one_title" if evaluated.question == ONE_TITLE else "package",
+        summary=f"On {_EVALUATED_ON[split]}, the model ordered {_figures(evaluated)} correctly.",
+        measured_on=split,
         auc=evaluated.auc,
         low=evaluated.low,
         high=evaluated.high,
@@ -86,7 +90,7 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
     return [f"no winner of {niche} is near {pictures}: the nearest thumbnails of any kind are listed instead"]
 
 
-def _question(channel: AdapterChoice | None) -> str:
+def _split(channel: AdapterChoice | None) -> str:
     """Return the split of the model's evaluation that holds for a channel."""
     if channel is None or channel.adapter is None:
         return NEW_CHANNELS
@@ -94,18 +98,35 @@ def _question(channel: AdapterChoice | None) -> str:
 
 
 def _skill_doubts(ranker: "TrainedRanker", query: RankingContext) -> list[str]:
-    question = _question(query.channel)
-    evaluated = ranker.skills.get(question)
-    instead = "rely on the sub-scores and the neighbours rather than on the rank"
+    split = _split(query.channel)
+    evaluated = ranker.skills.get(split)
     if evaluated is None:
-        return [f"this model was not evaluated on {_EVALUATED_ON[question]}: {instead}"]
-    if evaluated.proven:
-        return []
-    figures = (
-        f"correct on {100 * evaluated.auc:.0f} % of {evaluated.pairs:,} held-out pairs"
-        f"{_interval(evaluated.low, evaluated.high)}"
+        return [f"this model was not evaluated on {_EVALUATED_ON[split]}: {_INSTEAD}"]
+    sentences = []
+    if evaluated.question != ONE_TITLE:
+        sentences.append(
+            "this model was only evaluated on pairs of videos that differ in title and picture, not on pictures under one "
+            "title: train it again"
+        )
+    if not evaluated.proven:
+        sentences.append(
+            f"on {_EVALUATED_ON[split]} this model was not shown to be better than chance (it ordered "
+            f"{_figures(evaluated)} correctly): {_INSTEAD}"
+        )
+    return sentences
+
+
+def _figures(skill: Skill) -> str:
+    """Return the share of pairs that were ordered correctly, as the object of a sentence."""
+    pairs = "pairs of pictures under one title" if skill.question == ONE_TITLE else "pairs of videos"
+    return (
+        f"{100 * skill.auc:.0f} % of {skill.pairs:,} held-out {pairs} of {_number_of(skill.channels, 'channel')}"
+        f"{_interval(skill.low, skill.high)}"
     )
-    return [f"on {_EVALUATED_ON[question]} this model was not shown to be better than chance ({figures}): {instead}"]
+
+
+def _number_of(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _no_channel_percentiles(adapter: Adapter, channel_id: str) -> list[str]:
@@ -120,5 +141,5 @@ def _no_channel_percentiles(adapter: Adapter, channel_id: str) -> list[str]:
 
 def _interval(low: float | None, high: float | None) -> str:
     if low is None or high is None:
-        return ", without an interval"
-    return f", 95 % interval {100 * low:.0f} to {100 * high:.0f} %"
+        return " (no interval was computed)"
+    return f" (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"

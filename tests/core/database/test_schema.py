@@ -155,6 +155,31 @@ def test_evaluations_with_the_old_columns_for_auc_survive_upgrade_and_downgrade(
     engine.dispose()
 
 
+def test_evaluations_of_before_answer_the_question_of_packages(new_database: NewDatabase) -> None:
+    from alembic import command
+
+    engine = create_engine(new_database())
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    row = {
+        **{"release_id": "r", "split": "future", "slice": "all", "scorer": "model", "metric": "auc"},
+        **{"value": 0.6, "pairs": 7, "channels": 2, "evaluated_at": NOW},
+    }
+    put = text(f"INSERT INTO model_evaluations ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+        connection.execute(put, row)
+        command.upgrade(config, "0009")
+        assert connection.execute(text("SELECT question FROM model_evaluations")).scalars().all() == ["package"]
+        names = ", ".join([*row, "question"])
+        values = ", ".join([*(f":{name}" for name in row), "'one_title'"])
+        connection.execute(text(f"INSERT INTO model_evaluations ({names}) VALUES ({values})"), row)
+        command.downgrade(config, "0008")
+        assert connection.execute(text("SELECT value FROM model_evaluations")).scalars().all() == [0.6]
+    engine.dispose()
+
+
 def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(url: str) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:

@@ -145,7 +145,7 @@ def test_the_error_page_of_a_proxy_excludes_no_channel(lab: Lab, tech: Synthetic
 def test_a_server_error_fails_the_run_and_the_next_run_continues(lab: Lab, tech: SyntheticCatalogue) -> None:
     with Emulator(tech) as emulator:
         emulator.inject(faults.refusal(503, "backendError"), endpoint="videos", times=None, after=1)
-        with pytest.raises(YouTubeError, match="trouble of its own"):
+        with pytest.raises(YouTubeError, match="problem of its own"):
             crawl(at(lab, emulator), "tech")
         assert 0 < len(stored(lab)) < sum(v.niche == "tech" for v in tech.videos.values())
         emulator.heal()

@@ -139,7 +139,7 @@ class _HastyClock:
     [
         (faults.refusal(400, "keyInvalid"), "THUMBLAB_YOUTUBE_API_KEY", False),
         (faults.echo_key(), "[key]", False),
-        (faults.refusal(503, "backendError"), "trouble of its own", True),
+        (faults.refusal(503, "backendError"), "problem of its own", True),
         (faults.refusal(403, "rateLimitExceeded"), "slow down", True),
         (faults.hang_up(), "could not be reached", True),
         (faults.wrong_content_type(), "does not speak YouTube's API", True),

@@ -113,7 +113,7 @@ def test_too_many_changes_request_a_rebuild_and_change_nothing(lab: Lab, monkeyp
     monkeypatch.setattr(niche_index, "_LEAST_CHANGES", 2)
     take_out(lab, NICHE, ids(lab)[:2])
     before = served(lab)
-    with pytest.raises(RebuildRequiredError, match=r"3 videos changed since .* built, and at most 2 changes"):
+    with pytest.raises(RebuildRequiredError, match=r"3 videos changed since .* videos, and at most 2 changes"):
         take_out(lab, NICHE, ids(lab)[2:3])
     assert served(lab) == before
     assert len(open_rebuild_requests(lab)) == 1

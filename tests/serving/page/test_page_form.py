@@ -144,6 +144,13 @@ def test_an_invisible_title_is_not_accepted(browser, service, files, title):
     assert browser.evaluate("document.getElementById('problem').textContent") == "Give the title of the video."
 
 
+def test_the_page_says_how_often_such_rankings_were_right(browser, service, files):
+    fill(browser, service, *files[:2])
+    shown = browser.evaluate("document.getElementById('skill').textContent")
+    assert shown.startswith("On unseen channels, the model ordered 70 % of 1,000 held-out pairs of pictures")
+    assert not browser.evaluate("document.getElementById('skill').hidden")
+
+
 def test_the_page_sends_the_channel_and_says_whether_the_answer_is_adapted(browser, service, files):
     fill(browser, service, *files[:2])
     assert browser.evaluate("document.getElementById('adapted').hidden")

@@ -61,9 +61,11 @@ def test_the_answer_says_so_where_a_model_is_not_better_than_chance(changing, dr
         answer = changing.score(draw(1), draw(2), **asked)
         [sentence] = degraded_with(answer, "not shown to be better than chance")
         assert "on unseen channels" in sentence
-        assert "50 % of 1,000 held-out pairs, 95 % interval 48 to 63 %" in sentence
+        shown = "50 % of 1,000 held-out pairs of pictures under one title of 40 channels (95 % interval 48 to 63 %)"
+        assert shown in sentence
         assert answer["skill"] == {
             "measured_on": "new_channels", "auc": 0.498, "low": 0.485, "high": 0.626, "pairs": 1_000, "channels": 40,
+            "question": "one_title", "summary": f"On unseen channels, the model ordered {shown} correctly.",
         }  # fmt: skip
     known = changing.score(draw(1), draw(2), channel_id="UCown")
     assert (known["skill"]["measured_on"], known["skill"]["auc"]) == ("future", 0.769)
@@ -75,6 +77,15 @@ def test_the_answer_has_no_warning_where_a_model_ranks_unseen_channels_well(chan
     answer = changing.score(draw(1), draw(2))
     assert answer["degraded"] == ["no face model: run `thumblab models pull`"]
     assert answer["skill"]["auc"] == 0.769
+
+
+def test_the_answer_says_so_where_an_older_model_was_only_evaluated_on_whole_videos(changing, draw):
+    evaluated = {"skills": {"new_channels": GOOD}, "questions": [("package", "all")]}
+    changing.lab.promote(changing.lab.model(evaluated=evaluated))
+    answer = changing.score(draw(1), draw(2))
+    assert degraded_with(answer, "only evaluated on pairs of videos that differ in title and picture")
+    assert answer["skill"]["question"] == "package"
+    assert "held-out pairs of videos of 40 channels" in answer["skill"]["summary"]
 
 
 def test_the_answer_says_so_where_a_model_was_not_evaluated(changing, draw):

@@ -6,7 +6,7 @@ from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import RANKING
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.models.build import build_model, check_model
-from thumblab_pipelines.models.tracked_run import headlines
+from thumblab_pipelines.models.tracked_run import headline_name, headlines
 from thumblab_pipelines.models.tracking import log_model
 
 
@@ -37,7 +37,7 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
             "epochs": len(built.history),
             "mlflow_run": dg.MetadataValue.url(tracked.url),
             "mlflow_version": tracked.version,
-            **{f"auc_{f.split}_{f.slice}_{f.scorer}": round(f.value, 4) for f in headlines(built.evaluations)},
+            **{headline_name(f): round(f.value, 4) for f in headlines(built.evaluations)},
         },
         check_results=results(checks),
     )

@@ -1,0 +1,118 @@
+"""Evaluate the question that a creator asks: one title, two pictures. Which picture gets more views?
+
+Two observed videos of a channel differ in title *and* picture. Their pairs therefore answer another question, unless the
+part of the title is taken out. Three ways take it out, and each is a slice:
+
+    residual     The winner is the video with more views than its context predicts, see `Context`. `residual 2x` has the
+                 pairs whose residuals differ by a factor of two in views.
+    tied third   The third of the pairs whose contexts predict the most similar views. `tied tenth` is stricter. The
+                 winner is the video with more views.
+    swap         All pairs. The winner is the video with more views. It may have won by its title, so this is a proxy.
+
+In each of them, the pictures of both videos are scored under the title of the one and then of the other video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from thumblab_core.arrays import Flags, Float64s
+from thumblab_core.ranking.skill import ONE_TITLE, RESIDUAL
+from thumblab_pipelines.dataset.load import Dataset
+from thumblab_pipelines.evaluation.context import Context
+from thumblab_pipelines.evaluation.figures import (
+    MODEL,
+    Evaluation,
+    Place,
+    Sides,
+    calibration_figures,
+    channel_mean_figure,
+    mean_figure,
+)
+from thumblab_pipelines.statistics.calibration import too_close
+from thumblab_pipelines.statistics.held_out_scores import PictureGaps
+from thumblab_pipelines.statistics.metrics import numbered
+
+TIED_THIRD, TIED_TENTH, SWAP = "tied third", "tied tenth", "swap"
+
+_TIED_SHARES = {TIED_THIRD: 1 / 3, TIED_TENTH: 1 / 10}
+"""The share of the pairs that is in each slice of tied pairs."""
+
+_TWOFOLD = float(np.log(2))
+"""A difference of residuals that means twice the views."""
+
+
+@dataclass(frozen=True)
+class OneTitlePairs:
+    """Held-out pairs of one split, on which scorers are asked the question of one title."""
+
+    split: str
+    data: Dataset
+    context: Context
+
+    def aucs(self, scorer: str, pictures: PictureGaps) -> Iterator[Evaluation]:
+        """Yield the AUC of a scorer in each slice, and its mean over channels.
+
+        A pair counts 1 if the winner's picture scores higher under both titles, and 0.5 if under one of them.
+        """
+        sides, wins = self._sides(pictures), _wins(pictures.gaps)
+        residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]
+        residual_wins = np.where(residual > 0, wins, 1 - wins)
+        slices: dict[str, tuple[Flags, Float64s]] = {
+            RESIDUAL: (residual != 0, residual_wins),
+            f"{RESIDUAL} 2x": (np.abs(residual) >= _TWOFOLD, residual_wins),
+        }
+        predicted = np.abs(self.context.predicted[sides.winners] - self.context.predicted[sides.losers])
+        for name, share in _TIED_SHARES.items():
+            slices[name] = (predicted <= (np.quantile(predicted, share) if len(predicted) else 0.0), wins)
+        slices[SWAP] = (np.ones(len(wins), bool), wins)
+        for name, (chosen, values) in slices.items():
+            chosen_sides = Sides(*(side[chosen] for side in sides))
+            place = Place(self.split, name, scorer, "auc", ONE_TITLE)
+            yield mean_figure(place, values[chosen], chosen_sides)
+            yield channel_mean_figure(replace(place, metric="auc_over_channels"), values[chosen], chosen_sides)
+
+    def claims(self, pictures: PictureGaps, slope: float) -> Iterator[Evaluation]:
+        """Yield how good the model's win probabilities are, and how often its answer depends on the title.
+
+        The calibration and `abstained`, the share of pairs too close to call, are of the slice `residual`.
+        `changes_with_title` is the share of all pairs in which another picture is better under the other title.
+        `slope` turns a difference of scores into the log odds of winning.
+        """
+        sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
+        residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]
+        place = Place(self.split, RESIDUAL, MODEL, "", ONE_TITLE)
+        yield from calibration_figures(place, np.sign(residual) * gaps, slope, sides.channels)
+        close = too_close(gaps, slope).astype(np.float64)
+        yield mean_figure(replace(place, metric="abstained"), close, sides)
+        changes = (pictures.gaps[:, 0] > 0) != (pictures.gaps[:, 1] > 0)
+        place = Place(self.split, SWAP, MODEL, "changes_with_title", ONE_TITLE)
+        yield mean_figure(place, changes.astype(np.float64), sides)
+
+    def _sides(self, pictures: PictureGaps) -> Sides:
+        pairs = self.data.pairs.iloc[pictures.pairs]
+        return Sides(pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp), numbered(pairs.channel_id)[0])
+
+
+def evaluate_one_title(
+    split: str, data: Dataset, context: Context, scorers: Mapping[str, PictureGaps], slope: float
+) -> list[Evaluation]:
+    """Return the figures of one split. `scorers` must contain the model; `slope` is that of the model's scores."""
+    pairs = OneTitlePairs(split, data, context)
+    evaluations = [figure for scorer, pictures in scorers.items() for figure in pairs.aucs(scorer, pictures)]
+    return [*evaluations, *pairs.claims(scorers[MODEL], slope)]
+
+
+def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> PictureGaps:
+    """Return the picture gaps of a scorer that sees pictures only, from its scores [n], on the pairs of `like`."""
+    pairs = data.pairs.iloc[like.pairs]
+    gaps = scores[pairs.winner.to_numpy(np.intp)] - scores[pairs.loser.to_numpy(np.intp)]
+    return PictureGaps(like.pairs, np.stack([gaps, gaps], axis=1))
+
+
+def _wins(gaps: Float64s) -> Float64s:
+    """Return the share [k] of the two titles under which the winner's picture scores higher. A tie counts half."""
+    return np.asarray(((gaps > 0) + 0.5 * (gaps == 0)).mean(axis=1), np.float64)

@@ -1,0 +1,102 @@
+"""Score the two pictures of a pair under one title, as a creator asks, instead of each picture under its own title."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from thumblab_core.arrays import Flags, Float64s, Rows
+from thumblab_core.ranking.adapters import Adapter
+from thumblab_pipelines.dataset.splits import TEST
+from thumblab_pipelines.statistics.held_out_scores import PictureGaps
+from thumblab_pipelines.training.corpus import Corpus
+from thumblab_pipelines.training.global_model import GlobalModel
+
+MOST_PAIRS = 10_000
+"""Most pairs that a model is evaluated on. Of more pairs, a random sample is taken, which is always the same."""
+
+_ROWS_AT_ONCE = 4_096
+"""Number of pictures that are scored together. Their inputs take about 60 MB."""
+
+
+@dataclass(frozen=True)
+class OneTitleScorer:
+    """A global model and the channel adapters that it uses. It scores any picture of a corpus under any of its titles."""
+
+    corpus: Corpus
+    model: GlobalModel
+    adapters: Mapping[str, Adapter]
+
+    def gaps(self, pairs: Rows) -> Float64s:
+        """Return the winner's minus the loser's score under the title of the winner and of the loser, [k, 2].
+
+        `pairs` [k] are row numbers of the dataset's pairs.
+        """
+        winners, losers = pair_sides(self.corpus, pairs)
+        under = [self._scores(winners, titles) - self._scores(losers, titles) for titles in (winners, losers)]
+        return np.stack(under, axis=1)
+
+    def _scores(self, pictures: Rows, titles: Rows) -> Float64s:
+        """Return the scores [k] of the pictures of some rows [k] under the titles of other rows [k] of their channels."""
+        scores = np.zeros(len(pictures))
+        for start in range(0, len(pictures), _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            scores[part] = self._scores_together(pictures[part], titles[part])
+        return scores
+
+    def _scores_together(self, pictures: Rows, titles: Rows) -> Float64s:
+        model, inputs = self.model.model, self.corpus.inputs
+        end = model.config.image_dimension
+        mixed = np.concatenate([inputs[pictures, :end], inputs[titles, end:]], axis=1)
+        scores = model.predict(mixed).score.astype(np.float64)
+        channel = self.corpus.channel[pictures]
+        for name in np.unique(channel):
+            adapter = self.adapters.get(str(name))
+            if adapter is not None:
+                rows = np.flatnonzero(channel == name)
+                scores[rows] = adapter.adjust(model.standardise(mixed[rows]), scores[rows])
+        return scores
+
+
+def held_out_picture_gaps(
+    corpus: Corpus, known: OneTitleScorer, unseen: Sequence[tuple[Flags, OneTitleScorer]]
+) -> dict[str, PictureGaps]:
+    """Return the picture gaps of held-out pairs, with the keys of `HeldOutScores.pictures`.
+
+    `known` is the released model with its adapters. `unseen` has the models that were trained without some channels, each
+    with the rows [n] of these channels and with adapters for them.
+    """
+    parts = corpus.data.pairs.part.to_numpy(object)
+    test, every = _sample(np.flatnonzero(parts == TEST)), _sample(np.arange(len(parts)))
+    without = [(rows, OneTitleScorer(corpus, scorer.model, {})) for rows, scorer in unseen]
+    return {
+        "future": PictureGaps(test, known.gaps(test)),
+        "future_unadapted": PictureGaps(test, OneTitleScorer(corpus, known.model, {}).gaps(test)),
+        "new": _of_left_out(corpus, without, every),
+        "adapted": _of_left_out(corpus, unseen, test),
+        "adapted_unadapted": _of_left_out(corpus, without, test),
+    }
+
+
+def pair_sides(corpus: Corpus, pairs: Rows) -> tuple[Rows, Rows]:
+    """Return the rows of the winners and of the losers [k] of some pairs [k]."""
+    winners, losers = (corpus.data.pairs[side].to_numpy(np.intp)[pairs] for side in ("winner", "loser"))
+    return winners, losers
+
+
+def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> PictureGaps:
+    """Return the gaps of the pairs whose channel one of the models has not seen, each by that model."""
+    winners, _ = pair_sides(corpus, pairs)
+    chosen = [pairs[left_out[winners]] for left_out, _ in scorers]
+    gaps = [scorer.gaps(own) for own, (_, scorer) in zip(chosen, scorers, strict=True)]
+    if not gaps:
+        return PictureGaps(np.zeros(0, np.intp), np.zeros((0, 2)))
+    return PictureGaps(np.concatenate(chosen), np.concatenate(gaps))
+
+
+def _sample(pairs: Rows) -> Rows:
+    if len(pairs) <= MOST_PAIRS:
+        return pairs
+    return np.sort(np.random.default_rng(0).choice(pairs, MOST_PAIRS, replace=False))
