@@ -155,7 +155,7 @@ def test_evaluations_with_the_old_columns_for_auc_survive_upgrade_and_downgrade(
     engine.dispose()
 
 
-def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(url: str) -> None:
+def test_the_view_of_the_library_has_the_documented_columns_and_the_right_rows(url: str) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(insert(channels).values(channel_id="c", title="A channel"))

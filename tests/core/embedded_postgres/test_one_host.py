@@ -44,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture
 def lab(made: Settings) -> Settings:
-    """The settings of a lab whose server has run before and does not run now. No record names a host as its user."""
+    """The settings of a lab whose server has run before and is stopped now. No file host.json names a host."""
     server.take_over(made)
     server.stop(made, force=True)
     return made
@@ -57,7 +57,10 @@ def home_of(lab: Settings) -> Path:
 
 
 def left_by(host: owner.Host, lab: Settings) -> Path:
-    """Write the files that `host` leaves while it runs the server, or after a power cut. Return the server's folder."""
+    """Write the files that exist while `host` runs the server, and also after a power cut of `host`.
+
+    Return the server's folder, which holds these files.
+    """
     home = home_of(lab)
     for name, text in (("host.json", json.dumps(asdict(host))), ("data/postmaster.pid", "4242\n")):
         (home / name).write_text(text)
@@ -205,7 +208,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
         connection.commit()
-        (home / ".s.PGSQL.5432").rename(home / "aside")  # A real second host could not use the socket of this host.
+        (home / ".s.PGSQL.5432").rename(home / "aside")  # A second host could not use this socket.
         done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
         assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr
         assert (home / "data" / "postmaster.pid").exists()
@@ -220,7 +223,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
         database_url(lab)
     with pytest.raises(LabError, match="still runs, on host second"):
         server.take_over(lab)
-    container.kill()  # All processes of its PID namespace end with it.
+    container.kill()  # This ends all processes in the container's PID namespace.
     container.communicate()
     deadline = time.monotonic() + 20
     while owner.server_lives(home) and time.monotonic() < deadline:
