@@ -39,9 +39,10 @@ EVALUATED: dict[str, Any] = {
     "skills": dict.fromkeys(("future", "new_channels", "adapted"), (0.7, 0.65, 0.75)),
     "engagement": {"correlation": 0.4, "low": 0.3, "videos": 100, "spread": 0.5},
 }
-"""The accuracy of a model.
+"""The evaluation that `Lab.model` stores with a model.
 
-`skills` has an AUC and its interval for each question. `engagement` has the accuracy of the predicted engagement.
+`skills` maps each split to an AUC and the two ends of its interval. `engagement` tells how well the model predicts the
+engagement of a video.
 """
 
 
@@ -146,7 +147,7 @@ class Lab:
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = ranker.model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
-        # All training titles are equal here. Without this limit, any other title would get huge inputs.
+        # Some inputs hardly vary among these 24 pictures, so their scale is up to 8. This limit lets them count less.
         model.scale.clamp_max_(2.0)
         scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()
