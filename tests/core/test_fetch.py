@@ -58,7 +58,7 @@ class Host:
                 host.closing.wait(20)
 
             def drip(self) -> None:
-                """Send one byte at a time, with short pauses. The client never waits long for the next byte."""
+                """Send one byte every 0.02 s. A timeout that starts again with each byte never ends such an answer."""
                 self.send_response(200)
                 self.end_headers()
                 self._slowly(b"x" * 2_000)
@@ -291,7 +291,7 @@ def test_the_error_of_a_missing_picture_has_its_status(host: Host, fetcher: Fetc
 def test_an_endless_body_is_cut_off_at_the_size_limit(host: Host, fetcher: Fetcher) -> None:
     with pytest.raises(FetchError, match="larger than 1 MiB"):
         fetcher.get(f"http://{host.name}/endless", max_bytes=2**20)
-    assert host.sent < 2**25  # The buffers of the sockets take more than the 1 MiB that was read.
+    assert host.sent < 2**25  # Of its 125 MiB, the host sent only what fits into the buffers of the sockets.
 
 
 def test_a_compression_bomb_is_not_decompressed(host: Host, fetcher: Fetcher) -> None:

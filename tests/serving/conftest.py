@@ -101,8 +101,9 @@ class Lab:
         """Publish an index of drawn pictures.
 
         If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. `name` is
-        the image encoder that is used and that the manifest names. Without `name`, the built-in encoder is used, and
-        the manifest names no encoder, as in older releases.
+        the image encoder of the vectors, and is written to the manifest. Without `name`, the vectors are of the
+        built-in encoder, and the manifest names no encoder, as in older releases. `encoder` replaces the fingerprint of
+        the encoder in the index.
         """
         images = named_image_encoder(name or "builtin", self.settings.releases)
         pixels = [decode(picture(1000 * (seed + 1) + n)).pixels for n in range(count)]

@@ -62,7 +62,8 @@ def pooler(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) 
     home = Path(str(make_url(new_database()).query["host"]))
     folder = tmp_path_factory.mktemp("pooler")
     for part in (folder, *folder.parents):
-        if not part.stat().st_mode & 0o001:  # PgBouncer runs as another user than root, and must enter the folder.
+        # PgBouncer refuses to run as root. If root runs the tests, another user runs it, who must enter the folder.
+        if not part.stat().st_mode & 0o001:
             part.chmod(part.stat().st_mode | 0o011)
     owner = home.stat()
     os.chown(folder, owner.st_uid, owner.st_gid)

@@ -79,7 +79,7 @@ def test_a_folder_of_another_host_is_refused_with_its_name_and_not_changed(lab: 
         with pytest.raises(LabError, match=r"in use by host elsewhere.*Stop the lab there.*thumblab db take-over"):
             attempt()
     with watcher.locked(home, "start.lock"):
-        watcher.stop(home)  # The watcher calls this function too, when the last user was killed.
+        watcher.stop(home)  # The process that stops unused servers makes the same call.
     assert (home / "data" / "postmaster.pid").read_text() == "4242\n"
     assert owner.other_holder(home) == ELSEWHERE
     assert watcher.processes(home) == []
@@ -140,7 +140,7 @@ def test_one_of_two_hosts_that_claim_the_folder_at_once_gets_it(lab: Settings, m
 
     def read_while_the_other_claims(folder: Path) -> owner.Host | None:
         records.append(read(folder))
-        # This host has now read twice that the folder is free. At this moment the other host claims it.
+        # This host has now read twice that the folder is free. At this moment, the other host claims the folder.
         if len(records) == 2:
             left_by(ELSEWHERE, lab)
         return records[-1]

@@ -212,7 +212,7 @@ def test_a_sweep_deletes_files_of_killed_writers_but_not_of_running_ones(tmp_pat
 
 
 def letterboxed(image: Image.Image, size: tuple[int, int] = (640, 480), quality: int = 75) -> bytes:
-    """Return the 16:9 picture with black bars above and below. In its 4:3 sizes, YouTube serves it like this."""
+    """Return the 16:9 picture with black bars above and below. YouTube serves a picture like this in 4:3 sizes."""
     height = round(size[0] * 9 / 16)
     frame = Image.new("RGB", size)
     frame.paste(image.convert("RGB").resize((size[0], height)), (0, (size[1] - height) // 2))
@@ -264,7 +264,7 @@ def test_dark_pictures_without_clean_bars_are_not_cropped() -> None:
     for top, bottom in ((night, night), (0, night), (0, lettering), (0, 30), (lettering, 0), (20, 20)):
         assert shape(top, bottom) == (480, 640)
     assert shape(0, 0, height=470) == (470, 640)  # The ratio 1.36 is not 4:3.
-    assert shape(0, 0, height=360) == (360, 640)  # This picture is 16:9, so its bars belong to it.
+    assert shape(0, 0, height=360) == (360, 640)  # This picture is 16:9, so the bars are a part of it and stay.
 
 
 def test_bars_at_the_sides_are_kept() -> None:

@@ -1,7 +1,7 @@
 """Test that the sub-scores of real thumbnails follow changes of the picture.
 
-Every test changes one thing, such as the largest face, in `PICTURES` random pictures that have it. It prints in how
-many of them the sub-score moved in the expected direction. It fails if these are fewer than 90 %.
+Every test changes one thing, such as the largest face, in `PICTURES` random pictures. It prints in how many of these
+pictures the sub-score moved in the expected direction, and fails if they are fewer than 90 %.
 """
 
 import os

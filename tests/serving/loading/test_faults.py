@@ -88,7 +88,7 @@ def test_a_meter_that_failed_at_start_is_made_later_without_a_request(new_lab, r
         while service.health()["meter"]["state"] != "failed":
             assert time.monotonic() < deadline
         assert "faces.onnx" in service.client.get("/ready").json()["detail"]
-        service.app.state.scorer.measuring._settings = lab.settings  # These settings need no model file.
+        service.app.state.scorer.measuring._settings = lab.settings  # These settings name no face model file.
         while service.client.get("/ready").status_code != 200:
             assert time.monotonic() < deadline
 
@@ -159,7 +159,7 @@ def test_without_the_weights_of_the_text_tower_only_title_match_is_null(compiled
             match = thumbnail["sub_scores"]["title_match"]
             assert (match["value"], match["weak"], match["fix"]) == (None, False, None)
             assert str(weights) in match["reason"]
-            # Another meter measured the pictures of the index, so percentiles cannot be computed.
+            # Another version of the meter measured the pictures of the index, so there is no percentile.
             assert thumbnail["sub_scores"]["clarity"]["niche_percentile"] is None
         assert [
             sentence
