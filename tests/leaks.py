@@ -22,7 +22,7 @@ _INPUTS = {"owner.json"}
 
 
 class Leaks(logging.Handler):
-    """A log handler that keeps every log record with a secret, its traceback, and the test that logged it."""
+    """A log handler that keeps each log record that contains a secret, with its traceback and the name of the test."""
 
     def __init__(self) -> None:
         super().__init__()

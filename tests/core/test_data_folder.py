@@ -1,4 +1,4 @@
-"""Test commands with a data folder that cannot be used. One sentence names the folder and its setting."""
+"""Test commands with a data folder that cannot be used. The error is one sentence with its name and its setting."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ BELOW_A_FILE, A_FILE, NOWHERE, READ_ONLY = "file/lab", "file", "/proc/nope", "/p
         (["demo"], READ_ONLY, "cannot be made (No such file or directory)"),
     ],
 )
-def test_a_data_folder_that_cannot_be_used_is_one_sentence_with_its_name_and_the_setting(
+def test_the_error_of_an_unusable_data_folder_is_one_sentence_with_its_name_and_the_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], folder: str, problem: str
 ) -> None:
     (tmp_path / "file").touch()

@@ -16,7 +16,7 @@ from thumblab_core.settings import Settings
 
 
 class Host:
-    """An image host. The path of a request chooses how it behaves. `asked` lists the requested paths."""
+    """An image host. The path of a request decides how the host answers. `asked` lists the requested paths."""
 
     def __init__(self) -> None:
         host = self
@@ -58,7 +58,7 @@ class Host:
                 host.closing.wait(20)
 
             def drip(self) -> None:
-                """Send one byte at a time, with short pauses. The client never waits long for the next byte."""
+                """Send one byte every 0.02 s. A timeout that starts again with each byte never ends such an answer."""
                 self.send_response(200)
                 self.end_headers()
                 self._slowly(b"x" * 2_000)
@@ -112,7 +112,8 @@ class Host:
                 pass
 
         class Quiet(http.server.ThreadingHTTPServer):
-            def handle_error(self, *_: Any) -> None:  # The tests make clients close connections early.
+            def handle_error(self, *_: Any) -> None:
+                # Many tests make the client disconnect early. The server should not print an error for each of them.
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)
@@ -184,7 +185,7 @@ def test_the_error_of_a_busy_host_has_its_retry_after(
 
 
 @pytest.mark.parametrize("tag", ['"a"\r\nX-Injected: 1', "\x00", "\n"])
-def test_a_stored_tag_cannot_add_a_header(host: Host, fetcher: Fetcher, tag: str) -> None:
+def test_a_stored_etag_cannot_add_a_header(host: Host, fetcher: Fetcher, tag: str) -> None:
     with pytest.raises(FetchError, match="could not be read"):
         fetcher.get(f"http://{host.name}/tagged", etag=tag)
     assert not host.asked
@@ -197,7 +198,7 @@ def test_a_slowly_dripping_server_is_cut_off_at_the_deadline(host: Host, path: s
             start = time.monotonic()
             with pytest.raises(FetchError, match=r"did not arrive within 0\.4 s"):
                 fetcher.get(f"http://{host.name}/{path}")
-            assert 0.3 < time.monotonic() - start < 10  # The whole answer would take forty seconds or more.
+            assert 0.3 < time.monotonic() - start < 10  # The whole answer would take 2,000 * 0.02 = 40 s or more.
         assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
 
 
@@ -290,7 +291,7 @@ def test_the_error_of_a_missing_picture_has_its_status(host: Host, fetcher: Fetc
 def test_an_endless_body_is_cut_off_at_the_size_limit(host: Host, fetcher: Fetcher) -> None:
     with pytest.raises(FetchError, match="larger than 1 MiB"):
         fetcher.get(f"http://{host.name}/endless", max_bytes=2**20)
-    assert host.sent < 2**25  # The host may have sent more than was read, because sockets have buffers.
+    assert host.sent < 2**25  # Of its 125 MiB, the host sent only what fits into the buffers of the sockets.
 
 
 def test_a_compression_bomb_is_not_decompressed(host: Host, fetcher: Fetcher) -> None:

@@ -1,4 +1,4 @@
-"""Test which packages do not import each other, and which folders of a package may import which others."""
+"""Test that some packages never import certain others, and that the folders of a package import in one direction."""
 
 import ast
 import importlib.util

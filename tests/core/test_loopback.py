@@ -91,7 +91,7 @@ def test_every_client_calls_this_machine_directly_while_a_dead_proxy_is_set(serv
         ({"no_proxy": "", "no_grpc_proxy": "c"}, {"no_proxy": "", "NO_PROXY": "", "no_grpc_proxy": "c,"}),
     ],
 )
-def test_the_users_exceptions_from_the_proxy_are_kept(before: dict[str, str], after: dict[str, str]) -> None:
+def test_hosts_that_the_user_lists_in_no_proxy_are_kept(before: dict[str, str], after: dict[str, str]) -> None:
     environment = dict(before)
     bypass_proxy_for_loopback(environment)
     assert environment == {name: f"{kept}localhost,127.0.0.1,127.0.0.0/8,::1" for name, kept in after.items()}
@@ -100,7 +100,7 @@ def test_the_users_exceptions_from_the_proxy_are_kept(before: dict[str, str], af
     assert again == environment
 
 
-def test_an_exception_for_every_host_is_kept() -> None:
+def test_a_no_proxy_for_every_host_is_kept() -> None:
     environment = {"NO_PROXY": "*"}
     bypass_proxy_for_loopback(environment)
     assert environment == {"NO_PROXY": "*", "no_proxy": "*"}

@@ -37,7 +37,8 @@ class Hub:
                 pass
 
         class Quiet(http.server.ThreadingHTTPServer):
-            def handle_error(self, *_: Any) -> None:  # A client closes the connection when it has read enough.
+            def handle_error(self, *_: Any) -> None:
+                # A client that has read enough disconnects. The server should not print an error for that.
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)
@@ -115,7 +116,7 @@ def test_an_endless_file_is_cut_off_at_its_known_size(hub: Hub, model: ModelFile
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
-def test_a_refusal_by_the_hub_is_one_sentence_with_an_alternative(
+def test_the_error_of_a_refused_download_is_one_sentence_with_an_alternative(
     hub: Hub, model: ModelFile, lab: Settings, status: int
 ) -> None:
     hub.status = status
@@ -125,7 +126,7 @@ def test_a_refusal_by_the_hub_is_one_sentence_with_an_alternative(
     assert files(lab) == []
 
 
-def test_an_unreachable_hub_is_one_sentence_with_an_alternative(model: ModelFile, lab: Settings) -> None:
+def test_the_error_of_an_unreachable_hub_is_one_sentence_with_an_alternative(model: ModelFile, lab: Settings) -> None:
     with pytest.raises(ModelFileError, match=r"cannot be fetched.*could not be read.*--from PATH"):
         pull(replace(model, url="http://127.0.0.1:9/faces.onnx"), settings=lab)
     assert files(lab) == []
@@ -151,7 +152,7 @@ def test_a_folder_that_cannot_be_created_is_reported(model: ModelFile, tmp_path:
         pull(model, settings=Settings(data_dir=tmp_path / "file"))
 
 
-def test_the_registrys_urls_are_https_on_one_host_that_the_guard_allows() -> None:
+def test_the_urls_of_all_model_files_are_https_urls_that_the_fetcher_accepts() -> None:
     from thumblab_core.fetch import Fetcher
 
     for name, model in model_files.REGISTRY.items():
@@ -160,7 +161,7 @@ def test_the_registrys_urls_are_https_on_one_host_that_the_guard_allows() -> Non
             assert fetcher.check(model.url).scheme == b"https"
 
 
-def test_the_registered_digest_matches_the_real_file(shared_data: Path) -> None:
+def test_the_expected_digest_matches_the_real_model_file(shared_data: Path) -> None:
     real = shared_data.parent / "models" / YUNET.file
     if not real.is_file():
         pytest.skip(f"the model is not here ({real})")

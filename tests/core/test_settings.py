@@ -66,7 +66,7 @@ def dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
     ],
 )
 @pytest.mark.parametrize("in_file", [False, True])
-def test_a_bad_setting_is_one_sentence_with_its_name_and_without_its_value(
+def test_the_error_of_a_bad_setting_is_one_sentence_with_its_name_and_without_its_value(
     dot_env: Callable[[bytes], None],
     monkeypatch: pytest.MonkeyPatch,
     variable: str,

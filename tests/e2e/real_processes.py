@@ -21,7 +21,7 @@ import httpx
 import psutil
 
 VIDEOS = 245
-"""The number of the demo's videos, one channel of 35 videos per niche.
+"""The number of videos in the demo's catalogue. Each niche has one channel with 35 videos.
 
 This is the smallest catalogue with the 100 held-out pairs that a promotion needs.
 """
@@ -32,7 +32,7 @@ REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "thu
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
     """Return environment variables without the user's settings.
 
-    A proxy in them cuts off every network except this machine.
+    They name a proxy at a closed port, so that the process can reach only this machine.
     """
     own = ("THUMBLAB_", "MLFLOW_", "DAGSTER_", "FAISS_INDEX_PATH", "YOUTUBE_API_KEY")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
@@ -155,10 +155,10 @@ def _remove_server(place: Path) -> None:
 
     home = place.resolve()
     with watcher.locked(home, "start.lock"):
-        # Kill the watcher first. An orderly watcher opens its lock files once more before it ends. This would create
-        # the files again in a half-removed folder.
+        # The watcher is killed first. If it could end by itself, it would open its lock files once more. This would
+        # create the files again in a half-removed folder.
         watchers = [p for p in psutil.process_iter(["cmdline"]) if str(home) in (p.info["cmdline"] or ())]
-        # The server is killed too. An orderly end would first write data that is deleted anyway.
+        # The server is killed too. If it were stopped in order, it would first write data that is deleted anyway.
         for process in (*watchers, *watcher.processes(home)):
             with suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -37,7 +37,7 @@ def data_dir() -> Iterator[Path]:
 
 
 def small(folder: Path, *broken: str) -> Path:
-    """Write a catalogue of 14 good rows, followed by the broken lines."""
+    """Write a catalogue of 14 good rows, followed by the lines `broken`."""
     write_catalogue(folder, 14)
     with (folder / "videos.csv").open("a") as file:
         file.writelines(f"{line}\n" for line in broken)
@@ -109,7 +109,7 @@ def test_evaluating_twice_reads_and_trains_once_and_gives_the_same_figures(data_
         answers.append(json.loads(done.stdout))
         read = answers[-1]["catalogue"]
         assert (read.pop("new_videos"), read.pop("new_observations")) == (new, new)
-    assert answers[0] == answers[1]  # Both are of the same release, so nothing was trained again.
+    assert answers[0] == answers[1]  # Both answers are about the same release, so the second command trained none.
     aucs = [e for e in answers[0]["evaluations"] if e["metric"] == "auc" and e["slice"] in ("all", "2x")]
     simple = {"model", "age", "length", "title", "image", "linear"}
     for split, scorers in (("future", simple), ("new_channels", simple), ("adapted", {"model", "partial_pooling"})):
@@ -129,7 +129,7 @@ def test_evaluating_a_catalogue_leaves_the_labs_own_library_alone(data_dir: Path
 
 @pytest.fixture(scope="module")
 def candidates(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], str]:
-    """The files of three thumbnails in descending order of planted quality, and their title."""
+    """The files of three drawn thumbnails, from the best to the worst, and their title."""
     folder = tmp_path_factory.mktemp("candidates")
     ranked = sorted(synthetic_catalogue(60).candidates("tech", seed=1), key=lambda c: -c.quality)
     for candidate in ranked:

@@ -111,7 +111,7 @@ class Outside:
             row = self._connections[database].execute(statement).fetchone()  # type: ignore[arg-type]
         except psycopg.Error:
             if database in self._connections and self._connections[database].closed:
-                del self._connections[database]  # The server of this connection has stopped since.
+                del self._connections[database]  # The server has stopped since this connection was made.
             return -1
         return int(row[0]) if row else -1
 
@@ -125,7 +125,7 @@ class Outside:
 def pictures(data_dir: Path) -> list[Path]:
     """Return the files of the image store, without those that are being written."""
     paths = []
-    # This is many times faster than a glob.
+    # `os.scandir` is many times faster than a glob.
     with suppress(FileNotFoundError), os.scandir(data_dir / "images") as folders:
         for folder in folders:
             with os.scandir(folder) as files:
@@ -196,12 +196,12 @@ def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
 
 
 def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], demo: Outside) -> bool:
-    """Stop the process, and return whether it is still at the stage `when`. If it is not, let the process continue.
+    """Pause the process, and return whether the condition `when` still holds. If not, let the process continue.
 
-    On a busy machine, the demo may run on between the moment when the test sees the stage and the kill.
+    On a busy machine, the demo may leave the stage after the test saw the condition and before the process is paused.
     """
     process.send_signal(signal.SIGSTOP)
-    time.sleep(0.1)  # After this pause, its servers have finished its requests.
+    time.sleep(0.1)  # Meanwhile, the servers finish the requests that the process has sent.
     if when(demo):
         return True
     process.send_signal(signal.SIGCONT)
@@ -281,7 +281,7 @@ def test_the_served_releases_are_valid_after_the_kill(story: Story, stage: str) 
     assert kill.bad_pointers == []
     if stage in ("downloading", "encoding"):
         assert 1 <= kill.served < len(NICHES)
-    else:  # Every niche has a served index, and no model is served yet.
+    else:  # At the stage "logging", every niche has a served index, and no model is served yet.
         assert kill.served == len(NICHES)
 
 

@@ -87,9 +87,10 @@ class Laboratory:
         return not killed
 
     def add(self, niche: str, channels: list[str]) -> None:
-        """Add `channels` by a command.
+        """Add `channels` with the command `thumblab crawl add`.
 
-        The catalogue has so few channels that the search would need days to find the last ones.
+        The crawl could also find channels by search. But the catalogue has so few channels that the search would need
+        days to find the last ones.
         """
         command = [sys.executable, "-m", "thumblab_cli.main", "crawl", "add", "--niche", niche, "--file", "-"]
         subprocess.run(

@@ -1,6 +1,6 @@
 """Tests of changes to the library of a running lab.
 
-Commands and jobs in Dagster's UI make the changes, and the service follows.
+Commands and Dagster jobs change which videos the index holds. The service then serves the changed index.
 """
 
 import time

@@ -71,7 +71,7 @@ def store(lab: RunningLab, trained: str) -> ReleaseStore:
 
 @pytest.fixture(scope="module")
 def two(lab: RunningLab, store: ReleaseStore, mlflow: Any) -> list[Release]:
-    """The model of the session's training, and the model of a second training after every view count was changed."""
+    """The model that the session trained, and a model that was trained after every view count had grown by 1."""
     engine = create_engine(url_from_outside(lab.data_dir, "thumblab").replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         connection.execute(text("UPDATE video_stats SET view_count = view_count + 1"))
@@ -112,7 +112,7 @@ def test_two_trainings_are_compared_by_search_runs(
 
 @pytest.fixture
 def backwards(two: list[Release], store: ReleaseStore) -> Iterator[Release]:
-    """The newest release. It is the previous model with its preferences reversed."""
+    """The newest release. Its model is the second of `two`, but ranks all pictures in the reverse order."""
     from thumblab_core.ranking.adapters import Adapters
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 

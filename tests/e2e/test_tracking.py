@@ -245,7 +245,7 @@ def test_a_run_left_by_a_crash_is_closed_as_failed_and_logged_again(
 def test_a_crash_before_the_alias_is_repaired_by_a_second_call(client: Any, log: Log, release: Release) -> None:
     logged = log(release)
     client.delete_registered_model_alias(NAME, "challenger")
-    # Labs of earlier versions have no such tag.
+    # Earlier versions of the lab did not write this tag.
     client.delete_model_version_tag(NAME, logged.version, "thumblab.release_id")
     assert log(release).reused
     challenger = client.get_model_version_by_alias(NAME, "challenger")
@@ -303,7 +303,7 @@ def test_the_alias_follows_the_lab_and_the_lab_follows_a_person_who_moves_it(
     assert check_alias(own, registry).chosen is None
     assert "served by hand: the champion alias" in client.get_model_version(NAME, "1").tags["thumblab.promotion"]
 
-    # When the asset `served_model` is told to serve a release, the alias follows.
+    # When the asset `served_model` is told to serve a release, the lab moves the alias to it.
     serve_chosen(own, registry, three[1].release_id, by_alias=False)
     assert aliases(client)["champion"] == "2"
     assert check_alias(own, registry).chosen is None
@@ -314,14 +314,15 @@ def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
 ) -> None:
     registry = tracker.registry
     serve_chosen(own, registry, three[0].release_id, by_alias=False)
-    own.releases.serving.promote(three[2])  # The process is killed after this line.
+    own.releases.serving.promote(three[2])  # A process that is killed before it moves the alias leaves this state.
     checked = check_alias(own, registry)
     assert (checked.chosen, "cut short" in checked.explanation) == (None, True)
     assert own.releases.serving.current(MODEL, ALL) == three[2]
     serve_newest(own, registry)
     assert aliases(client)["champion"] == "3"
 
-    # Next, the process is killed after it moved the alias and before it recorded that the lab made this move.
+    # A process that is killed later leaves another state. It has moved the alias, and has not yet recorded in this tag
+    # that the lab made the move.
     client.delete_registered_model_tag(NAME, "thumblab.champion_version")
     assert check_alias(own, registry).chosen is None
     client.set_registered_model_alias(NAME, "champion", "2")

@@ -39,10 +39,11 @@ EVALUATED: dict[str, Any] = {
     "skills": dict.fromkeys(("future", "new_channels", "adapted"), (0.7, 0.65, 0.75)),
     "engagement": {"correlation": 0.4, "low": 0.3, "videos": 100, "spread": 0.5},
 }
-"""The accuracy of a model.
+"""The evaluation that `Lab.model` stores with a model.
 
-`skills` has an AUC and its interval for each split. `engagement` has the accuracy of the predicted engagement.
-`questions` has the questions that were evaluated, each with a slice. By default these are both questions.
+`skills` maps each split to an AUC and the two ends of its interval. `engagement` tells how well the model predicts the
+engagement of a video.
+`questions` lists the evaluated questions, each with its slice. By default these are both questions.
 """
 
 
@@ -101,8 +102,9 @@ class Lab:
         """Publish an index of drawn pictures.
 
         If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. `name` is
-        the image encoder that is used and that the manifest names. Without `name`, the built-in encoder is used, and
-        the manifest names no encoder, as in older releases.
+        the image encoder of the vectors, and is written to the manifest. Without `name`, the vectors are of the
+        built-in encoder, and the manifest names no encoder, as in older releases. `encoder` replaces the fingerprint of
+        the encoder in the index.
         """
         images = named_image_encoder(name or "builtin", self.settings.releases)
         pixels = [decode(picture(1000 * (seed + 1) + n)).pixels for n in range(count)]
@@ -147,7 +149,7 @@ class Lab:
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = ranker.model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         model.fit_scale(inputs)
-        # All training titles are equal here. Without this limit, any other title would get huge inputs.
+        # Some inputs hardly vary among these 24 pictures, so their scale is up to 8. This limit lets them count less.
         model.scale.clamp_max_(2.0)
         scores = model.predict(inputs).score
         quantiles = np.quantile(scores, np.linspace(0, 1, 101)).tolist()

@@ -190,13 +190,16 @@ CLOSED = "http://127.0.0.1:1"
 
 
 def up(lab, scoring):
-    """Announce, until the block ends, that `thumblab up` runs for the lab with its service at the URL `scoring`."""
+    """Return a context manager that announces a running `thumblab up` of the lab until its block ends.
+
+    The announced service has the URL `scoring`.
+    """
     return announced(lab.settings.data_dir, Running(CLOSED, CLOSED, scoring))
 
 
 @pytest.fixture
 def here(monkeypatch, service, draw):
-    """Replace scoring in this process by a ready answer, and return the list of its calls."""
+    """Make scoring in this process return a prepared answer. Return a list that records the calls."""
     from thumblab_serving.schemas.answer import ScoreAnswer
 
     answer, calls = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []
@@ -307,7 +310,10 @@ def test_a_running_lab_is_found_until_it_stops(tmp_path):
 
 
 def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, tmp_path):
-    """Check that `thumblab key` then makes no key. The other service would refuse a new key without saying why."""
+    """Check that `thumblab key` makes no key while the service of another lab listens on this lab's port.
+
+    That service would refuse the new key without saying why.
+    """
     apart = {"THUMBLAB_DATA_DIR": str(tmp_path / "mine"), "THUMBLAB_SERVING_PORT": service.url.rpartition(":")[2]}
     for arguments in ((), ("--demo",)):
         done = within(*arguments, command="key", **apart | {"THUMBLAB_API_KEY": ""})

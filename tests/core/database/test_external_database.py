@@ -45,7 +45,7 @@ def vectors(count: int) -> Vectors:
 
 
 def do(url: str, *statements: str) -> Any:
-    """Run the statements as the user in `url`, and return the first value of the last statement."""
+    """Run the statements as the user that `url` names, and return the first value of the last statement."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         result = [connection.execute(text(statement)) for statement in statements][-1]
@@ -56,13 +56,14 @@ def do(url: str, *statements: str) -> Any:
 
 @pytest.fixture(scope="module")
 def pooler(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a PgBouncer in transaction mode, with two connections to the session's server."""
+    """The port of a PgBouncer in transaction mode. It has two connections to the server of the test session."""
     if PGBOUNCER is None:
         pytest.skip("PgBouncer is not installed")
     home = Path(str(make_url(new_database()).query["host"]))
     folder = tmp_path_factory.mktemp("pooler")
     for part in (folder, *folder.parents):
-        if not part.stat().st_mode & 0o001:  # PgBouncer runs as another user than root, and must enter the folder.
+        # PgBouncer refuses to run as root. If root runs the tests, another user runs it, who must enter the folder.
+        if not part.stat().st_mode & 0o001:
             part.chmod(part.stat().st_mode | 0o011)
     owner = home.stat()
     os.chown(folder, owner.st_uid, owner.st_gid)
@@ -147,9 +148,9 @@ def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int,
 
 @pytest.fixture(scope="module")
 def visitor(new_database: NewDatabase) -> Iterator[Callable[..., str]]:
-    """Return a function that makes a database, runs SQL statements in it, and returns its URL for a weak role.
+    """Return a function that makes a database, runs SQL statements in it, and returns its URL.
 
-    This role may only create tables in the database.
+    The URL names a role that may only create tables in this database.
     """
     admin = new_database()
     do(admin, "CREATE ROLE a_visitor LOGIN")
@@ -247,7 +248,7 @@ SECRET = "hunter2"
         ("postgresql://u:hunter2@127.0.0.1/d?connect_timeout=soon", "does not answer: .*soon"),
     ],
 )
-def test_an_unreachable_database_is_one_sentence_without_the_password(
+def test_the_error_of_an_unusable_database_url_is_one_sentence_without_the_password(
     given: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", given)

@@ -72,7 +72,7 @@ def test_videos_taken_out_or_not_observed_for_long_are_not_found(small: Lab) -> 
     assert tech - video_ids == {"v000000", "v000396", "v000398"}
 
 
-def test_a_smaller_library_gives_fewer_neighbours(small: Lab) -> None:
+def test_a_library_of_fewer_than_k_videos_gives_fewer_neighbours(small: Lab) -> None:
     assert len(search(small, clustered(1, 48), 200)[0]) == 197
     assert search(small, clustered(2, 48), library=Library("another", "tech", DAYS)) == [[], []]
     assert search(small, clustered(1, 48), library=Library(CLIP, "news", DAYS)) == [[]]
@@ -107,7 +107,7 @@ def test_the_index_finds_k_neighbours_and_nearly_all_true_ones(
 ) -> None:
     queries = np.concatenate([clustered(4, 64, seed=9), clustered(12_000, 64)[:6]])
     truth = search(large, queries, k, exact=True)
-    monkeypatch.delattr(nearest, "_compare")  # Without this function, the search cannot compare all vectors instead.
+    monkeypatch.delattr(nearest, "_compare")  # Now the search must use the index, and cannot compare all vectors.
     results = search(large, queries, k)
     assert [len(near) for near in results] == [len(near) for near in truth] == [k] * len(queries)
     assert recall(results, truth) >= 0.97
@@ -124,7 +124,7 @@ def test_the_planner_uses_the_index(large: Lab) -> None:
         nearest.prepare_index_search(connection)
         plan = "\n".join(connection.scalars(text(f"EXPLAIN {statement}"), parameters))
         # The driver prepares a statement after a few runs. PostgreSQL must still plan each run anew, because a generic
-        # plan cannot use an index that holds only one encoder.
+        # plan cannot use an index that holds only the vectors of one encoder.
         nearest.search(connection, TECH, clustered(20, 64), 20)
         planned = (
             "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements WHERE statement LIKE '%<#>%'"
@@ -177,7 +177,7 @@ def test_the_index_and_comparing_select_the_same_videos(
     assert search(lab, query, len(truth[0])) == truth
 
 
-def test_the_moment_of_an_empty_niche_is_null(small: Lab) -> None:
+def test_a_niche_without_observations_has_no_moment_since_which_videos_count(small: Lab) -> None:
     with small.engine.connect() as connection:
         statement = text(f"WITH {SINCE} SELECT moment FROM since")
         assert connection.execute(statement, {"niche": "news", "days": DAYS}).scalar_one() is None

@@ -1,6 +1,6 @@
-"""Test the HNSW index of pgvector. It is made once and completely, for an encoder of any name.
+"""Test the HNSW index of pgvector. The lab makes one index for each encoder, and makes an incomplete index again.
 
-A vector that is saved later is in the index at once.
+A vector that is saved later is found through the index at once.
 """
 
 from collections.abc import Callable

@@ -155,6 +155,7 @@ def test_evaluations_with_the_old_columns_for_auc_survive_upgrade_and_downgrade(
     engine.dispose()
 
 
+<<<<<<< HEAD
 def test_evaluations_of_before_answer_the_question_of_packages(new_database: NewDatabase) -> None:
     from alembic import command
 
@@ -181,6 +182,9 @@ def test_evaluations_of_before_answer_the_question_of_packages(new_database: New
 
 
 def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(url: str) -> None:
+=======
+def test_the_view_of_the_library_has_the_documented_columns_and_the_right_rows(url: str) -> None:
+>>>>>>> part/R1
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(insert(channels).values(channel_id="c", title="A channel"))
@@ -243,7 +247,7 @@ def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(
     with engine.connect() as connection:
         rows = connection.execute(text(f"SELECT {wanted} FROM ref_thumbnails")).all()
     engine.dispose()
-    # The view has only videos with a picture, a vector of that picture, and a count. It shows the latest count.
+    # A video of the view has a picture, a vector of this picture and a view count. The view has the latest count.
     assert [row.video_id for row in rows] == ["full"]
     row = rows[0]
     assert (row.niche, row.view_count, row.channel_title, row.collected_at) == ("tech", 5_000, "A channel", NOW)

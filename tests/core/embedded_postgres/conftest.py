@@ -12,7 +12,10 @@ from thumblab_core.settings import Settings
 
 @pytest.fixture
 def fresh_dir(tmp_path: Path) -> Iterator[Path]:
-    """The path of a data folder that does not exist yet. After the test, its server and files elsewhere are removed."""
+    """The path of a data folder that does not exist yet.
+
+    After the test, its server is stopped, and the server's files outside the folder are removed.
+    """
     folder = tmp_path / "lab"
     yield folder
     remove(folder)

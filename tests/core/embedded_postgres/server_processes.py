@@ -33,8 +33,8 @@ def remove(folder: Path) -> None:
         return
     with watcher.locked(home, "start.lock"):
         watcher.stop(home)
-    # A watcher that is about to end opens its lock files once more. It would create them again while the folder is
-    # being removed.
+    # The watcher is the process that stops an unused server. Before it ends, it opens its lock files once more. This
+    # would create the files again while the folder is being removed, so the test waits for the end of the watcher.
     assert soon(lambda: watchers(folder) == []), "a process still uses the server"
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)
@@ -65,7 +65,7 @@ def finish(process: subprocess.Popen[str], given: str = "") -> str:
 def sql(data_dir: Path, statement: str) -> object:
     """Run a statement on a running server and return its first value.
 
-    This process does not count as a user of the server, so it does not keep the server running.
+    The calling process does not count as a user of the server, so the call does not keep the server running.
     """
     folder = str(cluster.socket_dir(home_of(data_dir)))
     with psycopg.connect(host=folder, user="postgres", dbname="thumblab", autocommit=True) as connection:

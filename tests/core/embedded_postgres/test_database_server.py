@@ -1,4 +1,8 @@
-"""Test when the embedded PostgreSQL server starts, recovers and stops. The tests start and kill real processes."""
+"""Test when the embedded PostgreSQL server starts, recovers and stops. The tests start and kill real processes.
+
+A user is a process that uses the server. The watcher is the process that stops the server when its last user has
+ended.
+"""
 
 import fcntl
 import os

@@ -44,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture
 def lab(made: Settings) -> Settings:
-    """The settings of a lab whose server has run before and does not run now. No record names a host as its user."""
+    """The settings of a lab whose server has run before and is stopped now. No file host.json names a host."""
     server.take_over(made)
     server.stop(made, force=True)
     return made
@@ -57,7 +57,10 @@ def home_of(lab: Settings) -> Path:
 
 
 def left_by(host: owner.Host, lab: Settings) -> Path:
-    """Write the files that `host` leaves while it runs the server, or after a power cut. Return the server's folder."""
+    """Write the files that exist while `host` runs the server, and also after a power cut of `host`.
+
+    Return the server's folder, which holds these files.
+    """
     home = home_of(lab)
     for name, text in (("host.json", json.dumps(asdict(host))), ("data/postmaster.pid", "4242\n")):
         (home / name).write_text(text)
@@ -76,7 +79,7 @@ def test_a_folder_of_another_host_is_refused_with_its_name_and_not_changed(lab: 
         with pytest.raises(LabError, match=r"in use by host elsewhere.*Stop the lab there.*thumblab db take-over"):
             attempt()
     with watcher.locked(home, "start.lock"):
-        watcher.stop(home)  # The watcher calls this function too, when the last user was killed.
+        watcher.stop(home)  # The process that stops unused servers makes the same call.
     assert (home / "data" / "postmaster.pid").read_text() == "4242\n"
     assert owner.other_holder(home) == ELSEWHERE
     assert watcher.processes(home) == []
@@ -137,7 +140,7 @@ def test_one_of_two_hosts_that_claim_the_folder_at_once_gets_it(lab: Settings, m
 
     def read_while_the_other_claims(folder: Path) -> owner.Host | None:
         records.append(read(folder))
-        # This host has now read twice that the folder is free. At this moment the other host claims it.
+        # This host has now read twice that the folder is free. At this moment, the other host claims the folder.
         if len(records) == 2:
             left_by(ELSEWHERE, lab)
         return records[-1]
@@ -205,7 +208,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
         connection.commit()
-        (home / ".s.PGSQL.5432").rename(home / "aside")  # A real second host could not use the socket of this host.
+        (home / ".s.PGSQL.5432").rename(home / "aside")  # A second host could not use this socket.
         done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
         assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr
         assert (home / "data" / "postmaster.pid").exists()
@@ -220,7 +223,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
         database_url(lab)
     with pytest.raises(LabError, match="still runs, on host second"):
         server.take_over(lab)
-    container.kill()  # All processes of its PID namespace end with it.
+    container.kill()  # This ends all processes in the container's PID namespace.
     container.communicate()
     deadline = time.monotonic() + 20
     while owner.server_lives(home) and time.monotonic() < deadline:

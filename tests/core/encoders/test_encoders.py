@@ -74,7 +74,10 @@ def test_a_picture_at_another_size_is_a_near_duplicate_and_another_picture_is_no
 
 
 def test_global_properties_of_a_picture_are_linear_in_the_builtin_vector() -> None:
-    """Check that a linear model predicts these properties for pictures that it was not fitted to."""
+    """Check that a linear model can predict properties of the whole picture, such as contrast, from its vector.
+
+    The properties are predicted for pictures that the linear model was not fitted to.
+    """
     catalogue = synthetic_catalogue(videos=490)
     vectors = BuiltinEncoder().encode_images(
         [decode(catalogue.image(video_id)).pixels for video_id in catalogue.videos]

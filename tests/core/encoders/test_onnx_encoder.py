@@ -66,7 +66,10 @@ def test_a_uint8_model_with_batch_size_one_gives_unit_vectors_in_order(
 
 
 def test_the_features_of_the_trained_model_recognise_a_narrower_copy(mobilenet: Path, pictures: list[Pixels]) -> None:
-    """Check that a copy that is a tenth narrower is nearest to its original. An untrained model would fail."""
+    """Cut a tenth off the left side of each picture, and check that the rest is nearest to its own original.
+
+    An untrained model would fail this test.
+    """
     encoder = OnnxEncoder(mobilenet)
     vectors = encoder.encode_images(pictures)
     cut = encoder.encode_images([picture[:, picture.shape[1] // 10 :] for picture in pictures])

@@ -1,6 +1,7 @@
 """Test the choice of an encoder's precision.
 
-The fastest precision that agrees with float32 is chosen once, and never mixed with another one.
+The fastest precision whose vectors agree with those of float32 is chosen, and the choice is made only once. Vectors of
+different precisions have different fingerprints, so they are never mixed.
 """
 
 import threading
@@ -79,7 +80,7 @@ def test_the_fastest_precision_that_agrees_with_float32_is_chosen(
     np.testing.assert_array_equal(tower.encode_texts(["a phone"]), plain.encode_texts(["a phone"]))
 
 
-def test_an_encoder_with_a_settled_precision_does_not_load_its_weights(
+def test_an_encoder_with_a_published_precision_does_not_load_its_weights(
     tiny: TinyClip, store: ReleaseStore, int8: PrecisionChoice, plain: OpenClipEncoder, pictures: list[Pixels]
 ) -> None:
     settled = OpenClipEncoder(tiny.name, str(tiny.weights), int8.release)
@@ -90,7 +91,8 @@ def test_an_encoder_with_a_settled_precision_does_not_load_its_weights(
 def test_every_precision_has_a_fingerprint_of_its_own(
     tiny: TinyClip, plain: OpenClipEncoder, int8: PrecisionChoice, prepared: list[Prepared], tmp_path: Path
 ) -> None:
-    # In reverse order, other pictures are used for calibration, so the vectors differ slightly.
+    # Every third picture is used for the calibration. In reverse order, these are other pictures, so the vectors differ
+    # slightly.
     other = choose_precision(plain, ReleaseStore(tmp_path), "int8", prepared[::-1])
     encoders = [OpenClipEncoder(tiny.name, str(tiny.weights), choice.release) for choice in (int8, other)]
     fingerprints = {plain.fingerprint, *(encoder.fingerprint for encoder in encoders)}
@@ -98,13 +100,13 @@ def test_every_precision_has_a_fingerprint_of_its_own(
     assert all(fingerprint.startswith(plain.base) for fingerprint in fingerprints)
 
 
-def test_a_settled_precision_is_not_chosen_again(
+def test_a_published_precision_is_not_chosen_again(
     plain: OpenClipEncoder, store: ReleaseStore, int8: PrecisionChoice, prepared: list[Prepared]
 ) -> None:
     assert choose_precision(plain, store, "auto", prepared, quantise=never) == int8
 
 
-def test_two_threads_that_settle_at_once_quantise_once_and_get_the_same_result(
+def test_two_threads_that_choose_at_once_quantise_once_and_get_the_same_result(
     plain: OpenClipEncoder, prepared: list[Prepared], tmp_path: Path
 ) -> None:
     quantised: list[int] = []
@@ -156,7 +158,7 @@ def test_too_few_pictures_are_an_error(plain: OpenClipEncoder, store: ReleaseSto
         choose_precision(plain, store, "auto", [])
 
 
-def test_the_setting_float32_ignores_a_settled_precision(
+def test_the_setting_float32_ignores_a_published_precision(
     tiny: TinyClip, store: ReleaseStore, int8: PrecisionChoice
 ) -> None:
     settings = Settings(image_encoder=tiny.setting, release_dir=store.root, encoder_precision="float32")

@@ -1,4 +1,4 @@
-"""Build picture files from single chunks and segments. No encoder in the tests writes such files."""
+"""Build picture files out of single PNG chunks and JPEG segments. No encoder in the tests writes such files."""
 
 import io
 import struct
@@ -42,8 +42,8 @@ def with_segments(data: bytes, *segments: bytes) -> bytes:
     return data[:2] + b"".join(segments) + data[2:]
 
 
-# These are the colorants of the published profiles. They give the XYZ of red, green and blue, adapted to D50.
-# In `SPACES`, the number after them is the gamma that is closest to the profile's curve.
+# The colorants are those of the published profiles. They are the XYZ of red, green and blue, adapted to D50.
+# `SPACES` maps each colour space to its colorants and to the gamma that is closest to the profile's curve.
 SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
 SPACES = {
     "Display P3": (((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)), 2.2),

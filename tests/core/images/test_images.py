@@ -22,7 +22,7 @@ Draw = Callable[..., bytes]
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Return a PNG whose header states this size. The file holds hardly any pixels."""
+    """Return a PNG whose header states `width` and `height`. The file itself holds hardly any pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -212,7 +212,7 @@ def test_a_sweep_deletes_files_of_killed_writers_but_not_of_running_ones(tmp_pat
 
 
 def letterboxed(image: Image.Image, size: tuple[int, int] = (640, 480), quality: int = 75) -> bytes:
-    """Return the 16:9 picture with black bars above and below. YouTube offers it in 4:3 in this way."""
+    """Return the 16:9 picture with black bars above and below. YouTube serves a picture like this in 4:3 sizes."""
     height = round(size[0] * 9 / 16)
     frame = Image.new("RGB", size)
     frame.paste(image.convert("RGB").resize((size[0], height)), (0, (size[1] - height) // 2))
@@ -264,7 +264,7 @@ def test_dark_pictures_without_clean_bars_are_not_cropped() -> None:
     for top, bottom in ((night, night), (0, night), (0, lettering), (0, 30), (lettering, 0), (20, 20)):
         assert shape(top, bottom) == (480, 640)
     assert shape(0, 0, height=470) == (470, 640)  # The ratio 1.36 is not 4:3.
-    assert shape(0, 0, height=360) == (360, 640)  # This picture is 16:9, so its bars belong to it.
+    assert shape(0, 0, height=360) == (360, 640)  # This picture is 16:9, so the bars are a part of it and stay.
 
 
 def test_bars_at_the_sides_are_kept() -> None:

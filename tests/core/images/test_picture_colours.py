@@ -78,11 +78,12 @@ def test_an_srgb_profile_changes_no_pixel() -> None:
 
 def test_grey_pictures_follow_a_grey_or_rgb_profile() -> None:
     grey = flat(128, "L")
-    # With a gamma of 1, the grey 128 is 0.502 of the light.
-    # In sRGB, this is the value 255 * (1.055 * 0.502 ** (1 / 2.4) - 0.055).
+    # The grey 128 is 128 / 255 = 0.502 of white. With a gamma of 1, this is also its share of the light.
+    # The sRGB value of this light is 255 * (1.055 * 0.502 ** (1 / 2.4) - 0.055) = 188.
     linear = [188, 188, 188]
     assert only_colour(encoded(grey, icc_profile=grey_profile(1.0))) == pytest.approx(linear, abs=1)
-    # With ProPhoto's gamma of 1.8, the grey 128 is 0.502 ** 1.8 = 0.289 of the light.
+    # With ProPhoto's gamma of 1.8, the share of the light is 0.502 ** 1.8 = 0.289.
+    # The sRGB value of this light is 255 * (1.055 * 0.289 ** (1 / 2.4) - 0.055) = 146. The test accepts 143 to 147.
     with_rgb = [145, 145, 145]
     colour = only_colour(with_chunks(encoded(grey), chunk(b"iCCP", b"p\0\0" + zlib.compress(rgb_profile("ProPhoto")))))
     assert colour == pytest.approx(with_rgb, abs=2)
@@ -160,7 +161,7 @@ def test_the_colour_chunks_of_png_apply_in_the_order_of_the_specification() -> N
         (prophoto, [gamma, chunk(b"sRGB", b"\0"), icc]),
         (linear, [icc, chunk(b"cICP", bytes([1, 8, 0, 1]))]),
         (as_it_is, [icc, chunk(b"cICP", bytes([1, 13, 0, 1]))]),
-        # The code 16 means PQ. The look of PQ depends on the screen, so the profile decides instead.
+        # The second number, 16, is the code of PQ. How PQ looks depends on the screen, so the profile is used instead.
         (prophoto, [icc, chunk(b"cICP", bytes([9, 16, 0, 1]))]),
         (as_it_is, [chunk(b"gAMA", b"\0"), chunk(b"cHRM", bytes(32))]),
         (as_it_is, [gamma[:-1] + bytes([gamma[-1] ^ 1])]),

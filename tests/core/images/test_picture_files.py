@@ -125,7 +125,7 @@ def test_a_webp_is_read_whatever_its_other_chunks_hold() -> None:
         assert same(riff(header, *notes, pixels), plain)
         whole = riff(header, pixels, *notes)
         assert same(whole, plain)
-        assert same(whole[:-1] if notes else whole, plain)  # This file ends inside its last chunk.
+        assert same(whole[:-1] if notes else whole, plain)  # Without its last byte, a file ends inside a chunk.
     assert same(
         encoded(painted(), "WEBP", lossless=True, exif=exif_of(6)),
         encoded(painted().rotate(-90, expand=True), "WEBP", lossless=True),

@@ -1,7 +1,7 @@
 """Run a writer that is killed at a chosen line while it changes an index, and a reader that checks the served release.
 
-Writer and reader have their own processes. These are forked from a process that has imported the modules of both, and
-has started no thread.
+The writer and the reader each run in a process of their own. Both processes are forked from one that has already
+imported all modules that they need, and has started no thread.
 """
 
 import json
@@ -38,7 +38,7 @@ def item_of(number: int, version: int) -> Item:
 
 
 def publish(store: ReleaseStore, version: int) -> None:
-    """Publish a build in which every video has this version."""
+    """Publish a build of the index in which every video has the version `version`."""
     vectors = np.stack([vector_of(number, version) for number in range(COUNT)])
     index = NicheIndex.build(vectors, [item_of(number, version) for number in range(COUNT)], "encoder-1")
     with store.serving.changing(INDEX, NICHE):
@@ -46,7 +46,10 @@ def publish(store: ReleaseStore, version: int) -> None:
 
 
 def upsert(store: ReleaseStore, version: int) -> None:
-    """Replace video v1 by this version. Take video v0 out if the version is odd, and put v0 in if it is even."""
+    """Replace the video v1 by its version `version`.
+
+    If `version` is odd, also take the video v0 out of the index. If `version` is even, put v0 into the index.
+    """
     with store.serving.changing(INDEX, NICHE):
         served = store.serving.current(INDEX, NICHE)
         assert served is not None
@@ -90,7 +93,7 @@ def work(root: str, name: str, version: int, line: int, done: str) -> None:
     sys.settrace(trace)
     WORK[name](ReleaseStore(Path(root)), version)
     sys.settrace(None)
-    # Only a writer that has finished its work comes here.
+    # A killed writer does not reach this line.
     Path(done).write_text(str(seen))
 
 

@@ -23,7 +23,10 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 
 class Library(RuleBasedStateMachine):
-    """A state machine that compares the tested index with a dictionary of vectors. numpy searches the dictionary."""
+    """A state machine that changes an index and the dictionary `truth` in the same way.
+
+    A search of the index must find what numpy finds among all vectors of `truth`.
+    """
 
     factory = "Flat"
 
@@ -110,7 +113,10 @@ class Library(RuleBasedStateMachine):
 
 
 class Approximate(Library):
-    """The same state machine with an approximate index. It searches all its lists, so it must find everything too."""
+    """The same state machine with an approximate index.
+
+    FAISS then searches all lists of this index, so it must find everything too.
+    """
 
     factory = "IDMap,IVF2,Flat"
 
@@ -202,7 +208,10 @@ def test_a_count_that_differs_from_the_manifest_is_refused(tmp_path: Path) -> No
 
 
 def test_video_ids_includes_videos_that_were_taken_out(tmp_path: Path) -> None:
-    """Check that `video_ids` names them. The files still hold these videos, so retention must delete the release."""
+    """Check that `video_ids` also returns videos that a change took out of the index.
+
+    The files of the release still hold these videos, so retention must delete the release.
+    """
     store = ReleaseStore(tmp_path)
     first = released(store, build([1, 2, 3]))
     second = released(store, NicheIndex.load(first).changed([out(2, 1), put(9, 9, 1)]), first)
@@ -218,7 +227,7 @@ def test_too_many_changes_make_a_rebuild_overdue() -> None:
     )
 
 
-def test_a_library_of_one_takes_no_change_and_has_no_percentile() -> None:
+def test_a_library_of_one_video_takes_no_change_and_has_no_percentile() -> None:
     index = build([1]).changed([put(2, 2, 1)])
     assert "at most 0 changes" in str(index.overdue)
     assert not index.calibrated

@@ -51,8 +51,8 @@ def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_k
             version += 1
             line = 1 + trial * (lines - 1) // (TRIALS - 1)
             code = run(store, name, version, line, done)
-            # A writer runs a few lines more or less, depending on the number of releases. If it does not come to the
-            # line number `line`, it is not killed.
+            # The number of lines that a writer runs depends a little on the number of releases. A writer that ends
+            # before it comes to the line number `line` is not killed.
             assert code in (0, -signal.SIGKILL)
             killed += code == -signal.SIGKILL
             if code == 0:

@@ -63,7 +63,7 @@ def test_asking_for_more_neighbours_than_the_library_has_returns_all_of_them() -
     assert sorted(n.item.video_id for n in neighbours) == ["v0", "v1", "v2", "v3", "v4"]
 
 
-def test_a_library_of_one_finds_its_item_and_has_no_percentile() -> None:
+def test_a_library_of_one_video_finds_its_item_and_has_no_percentile() -> None:
     vectors = vectors_of(1)
     index = index_of(vectors)
     assert [n.item.video_id for n in index.search(vectors[0], 3)] == ["v0"]

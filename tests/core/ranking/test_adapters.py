@@ -16,7 +16,7 @@ WIDTH = 12
 
 
 def videos(count: int, seed: int = 0) -> Float32s:
-    """Return the standardised inputs of `count` videos. Their length is near 1."""
+    """Return the standardised inputs of `count` videos [count, WIDTH]. The length of each row is near 1."""
     return (np.random.default_rng(seed).standard_normal((count, WIDTH)) / np.sqrt(WIDTH)).astype(np.float32)
 
 

@@ -69,10 +69,11 @@ def test_the_inputs_are_picture_title_and_title_features() -> None:
     assert (other[:, 18:] != INPUTS[:, 18:]).any(axis=1).all()
 
 
-def test_pictures_titles_and_facts_are_compared_on_lengths_of_their_own() -> None:
-    """Check that the scale of the encoders does not matter after `standardise`.
+def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() -> None:
+    """Check that `standardise` gives each kind of input its own length, whatever its scale was before.
 
-    The mean squared length is 1 for pictures and for titles, and smaller for facts. Hashed words do not change.
+    The vectors of pictures then have a mean squared length of 1, and so have those of titles. The title facts have a
+    smaller one. The hashed words do not change.
     """
     random = np.random.default_rng(0)
     inputs = random_inputs(50, 7)
@@ -106,8 +107,8 @@ def test_an_untrained_network_scores_exactly_as_its_linear_model(image_length: f
     np.testing.assert_allclose(model.predict(INPUTS).score, model.standardise(INPUTS) @ line, atol=2e-5)
 
 
-def test_the_network_weighs_pictures_as_the_linear_model_does() -> None:
-    """Check that the first layer gets the inputs of the picture multiplied by `image_length`."""
+def test_the_network_gets_the_inputs_of_the_picture_times_image_length() -> None:
+    """Check that the network gets the picture's inputs multiplied by `image_length`, and its other inputs unchanged."""
     parts = []
     for image_length in (1.0, 0.3):
         model = untrained()
@@ -132,7 +133,7 @@ def test_training_does_not_change_the_linear_model() -> None:
     assert not np.allclose(model.predict(INPUTS).score, score, atol=1e-3)
 
 
-def test_words_act_through_the_linear_model_only(trained: TrainedRanker) -> None:
+def test_hashed_words_change_predictions_only_through_the_linear_model(trained: TrainedRanker) -> None:
     silent, worded = INPUTS.copy(), INPUTS.copy()
     silent[:, CONFIG.dense :] = 0
     with_words, without_words = trained.model.predict(worded), trained.model.predict(silent)
@@ -145,7 +146,7 @@ def test_words_act_through_the_linear_model_only(trained: TrainedRanker) -> None
     np.testing.assert_allclose(with_words.score - without_words.score, expected, atol=1e-4)
 
 
-def test_the_unit_scales_the_score_only(trained: TrainedRanker) -> None:
+def test_the_buffer_unit_scales_only_the_score(trained: TrainedRanker) -> None:
     before = trained.model.predict(INPUTS)
     trained.model.unit.fill_(1.5)
     after = trained.model.predict(INPUTS)

@@ -17,7 +17,7 @@ TODAY = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 @pytest.fixture
 def publish(store: ReleaseStore, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Release]:
-    """Return a function that publishes a release while the clock shows a moment `days` days after today."""
+    """Return a function that publishes a release. During the call, the clock is `days` days ahead of `TODAY`."""
 
     def publish_at(text: str, days: float, **info: object) -> Release:
         class Clock(datetime):

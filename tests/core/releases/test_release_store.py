@@ -101,7 +101,7 @@ def test_a_transient_read_error_is_raised_and_deletes_nothing(
 def test_a_busy_scope_raises_a_transient_error(store: ReleaseStore) -> None:
     with (
         store.serving.changing(KIND, SCOPE),
-        pytest.raises(ReleaseError, match="by another process") as raised,
+        pytest.raises(ReleaseError, match="another process has been changing") as raised,
         store.serving.changing(KIND, SCOPE, patience=0),
     ):
         pass

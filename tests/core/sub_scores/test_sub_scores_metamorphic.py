@@ -1,7 +1,7 @@
 """Test that the sub-scores of real thumbnails follow changes of the picture.
 
-Every test changes one thing, such as the largest face, in `PICTURES` random pictures that have it. It prints in how
-many of them the sub-score moved in the expected direction. It fails if these are fewer than 90 %.
+Every test changes one thing, such as the largest face, in `PICTURES` random pictures. It prints in how many of these
+pictures the sub-score moved in the expected direction, and fails if they are fewer than 90 %.
 """
 
 import os
@@ -34,7 +34,7 @@ Change = Callable[[Pixels], Pixels]
 
 @dataclass(frozen=True)
 class Real:
-    """A real thumbnail with its title and its measurement. It is decoded when its pixels are needed."""
+    """A real thumbnail with its title and its measurement. The file is decoded when `pixels` is read."""
 
     data: bytes
     title: str
@@ -107,7 +107,10 @@ def value(measurement: Measurement | Exception, name: str) -> float:
 
 @pytest.fixture
 def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Callable[[str, list[bool]], None]:
-    """Return a function that prints in how many pictures a relation holds, and fails if these are fewer than 90 %."""
+    """Return a function that gets a relation in words, and for each picture whether this relation held.
+
+    The function prints in how many pictures it held, and fails if these are fewer than 90 %.
+    """
 
     def check(relation: str, held: list[bool]) -> None:
         with capsys.disabled():
@@ -119,7 +122,10 @@ def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest)
 
 
 def falls(name: str, before: list[Real], change: Callable[[Real], Pixels], engines: Engines) -> list[bool]:
-    """Return for each picture whether the sub-score fell. To save time, no text is read in the changed pictures."""
+    """Return for each picture whether `change` lowered its sub-score `name`.
+
+    To save time, no text is read in the changed pictures.
+    """
     return [value(real.measurement, name) > measure_picture(change(real), engines).values[name] for real in before]
 
 
@@ -199,7 +205,7 @@ def test_a_title_that_repeats_the_text_matches_better_than_a_random_one(
 
     promised("a random title that also says what the text says beats another random title", beat(repeating))
     own = beat([real.title for real in texts])
-    # Real titles win less often, because the text of a picture often adds to the title instead of repeating it.
+    # A picture's own title beats a random one less often, because the text in the picture often does not repeat it.
     assert np.mean(own) > 0.6
 
 

@@ -123,7 +123,7 @@ def test_unread_text_counts_for_legibility_and_badge_overlap(meter: Meter) -> No
     assert "length badge" in measurement.scores["hierarchy"].reason
 
 
-def test_a_match_is_claimed_only_above_what_other_titles_reach(meter: Meter) -> None:
+def test_text_goes_with_the_title_only_if_it_matches_better_than_other_titles_do(meter: Meter) -> None:
     picture = written("BEST CAMERA PHONE", size=40)
     own, other, nonsense = (
         meter.measure(picture, Title(title)).scores["title_match"]
@@ -137,7 +137,7 @@ def test_a_match_is_claimed_only_above_what_other_titles_reach(meter: Meter) -> 
     assert "shares little" in explain("title_match", 0.0, evidence, weak=True).reason
 
 
-def test_no_match_is_claimed_for_pictures_because_it_was_not_measured(meter: Meter) -> None:
+def test_with_a_text_tower_the_reason_says_that_a_good_match_was_not_measured(meter: Meter) -> None:
     picture = np.array([1, 0], np.float32)
     for cosine in (0.15, 0.24, 0.4):
         title = np.array([cosine, np.sqrt(1 - cosine**2)], np.float32)

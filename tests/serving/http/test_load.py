@@ -25,7 +25,7 @@ KEY = "key-of-the-tests-0123456789"
 
 @contextlib.contextmanager
 def sending(service, *parts: bytes):
-    """Open a connection and send these bytes over it."""
+    """Open a connection to the service, send `parts`, and close the connection after the block."""
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(b"".join(parts))
@@ -95,7 +95,7 @@ def test_a_request_that_does_not_arrive_times_out_and_others_are_answered(hasty)
     with sending(hasty, head(1_000)) as dripping:
         dripping.settimeout(0.05)
         answer = b""
-        while not answer:  # A client that sends a byte from time to time does not keep its request alive.
+        while not answer:  # The request times out, although the client sends a byte from time to time.
             try:
                 dripping.sendall(b" ")
                 answer = dripping.recv(65536)
@@ -174,7 +174,7 @@ def test_a_client_that_disconnects_is_not_logged_as_an_error(hasty, caplog):
 
 def test_an_unexpected_error_is_answered_with_request_id_and_security_headers(hasty, monkeypatch):
     def fail(*_):
-        raise ZeroDivisionError("of the tests")
+        raise ZeroDivisionError("the scorer is broken")
 
     monkeypatch.setattr(hasty.app.state.scorer, "score", fail)
     reply = hasty.upload(b"x")

@@ -1,4 +1,7 @@
-"""Test the metrics of memory and of several workers, and the cache that counts its bytes."""
+"""Test the metrics of a service: the memory that it uses, and the requests of all its workers together.
+
+Test also that a cache counts the bytes of its values and stays within its limit.
+"""
 
 import os
 import re

@@ -27,7 +27,8 @@ def test_an_index_of_a_new_encoder_is_served_beside_a_model_of_the_old_one(new_l
         # The model still gets vectors of its own encoder, so its figures are the same.
         for key in ("rank", "score", "win_probability", "predicted_engagement"):
             assert [t[key] for t in after["thumbnails"]] == [t[key] for t in before["thumbnails"]]
-        # The index gets vectors of the new encoder. A comparison with all its vectors finds the same neighbours.
+        # The index gets vectors of the new encoder. The test compares such vectors with all vectors of the index, and
+        # must find the neighbours of the answer.
         encoder, index = named_image_encoder(tiny.setting, lab.settings.releases), NicheIndex.load(release)
         vectors = encoder.encode_images([decode(data, encoder.decode_size).pixels for data in pictures])
         for vector, thumbnail in zip(vectors, after["thumbnails"], strict=True):

@@ -56,7 +56,7 @@ def test_a_release_that_was_unreadable_at_start_is_served_later_without_a_restar
         assert service.upload(draw(1)).status_code == 503
         for release in (index, model):
             (tmp_path / release.kind).rename(release.path)
-        assert service.client.get("/ready").status_code == 200  # The service is ready without a request for a score.
+        assert service.client.get("/ready").status_code == 200  # Nobody had to request a score first.
         answer = service.score(draw(1))
         assert answer["releases"] == {"model": model.release_id, "index": index.release_id}
         assert service.health()["model"]["refused"] is None
@@ -88,7 +88,7 @@ def test_a_meter_that_failed_at_start_is_made_later_without_a_request(new_lab, r
         while service.health()["meter"]["state"] != "failed":
             assert time.monotonic() < deadline
         assert "faces.onnx" in service.client.get("/ready").json()["detail"]
-        service.app.state.scorer.measuring._settings = lab.settings  # These settings name no missing face model.
+        service.app.state.scorer.measuring._settings = lab.settings  # These settings name no face model file.
         while service.client.get("/ready").status_code != 200:
             assert time.monotonic() < deadline
 
@@ -159,7 +159,7 @@ def test_without_the_weights_of_the_text_tower_only_title_match_is_null(compiled
             match = thumbnail["sub_scores"]["title_match"]
             assert (match["value"], match["weak"], match["fix"]) == (None, False, None)
             assert str(weights) in match["reason"]
-            # Another meter measured the pictures of the index, so percentiles cannot be computed.
+            # Another version of the meter measured the pictures of the index, so there is no percentile.
             assert thumbnail["sub_scores"]["clarity"]["niche_percentile"] is None
         assert [
             sentence

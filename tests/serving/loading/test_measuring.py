@@ -27,7 +27,7 @@ def lettered(words: str, size: tuple[int, int] = (640, 360)) -> bytes:
 
 @pytest.fixture
 def face(shared_data: Path) -> tuple[Path, bytes]:
-    """A real face detector, and a picture with a real face that it finds."""
+    """The file of a real face detector, and a picture with a real face that this detector finds."""
     model = shared_data.parent / "models" / "face_detection_yunet_2026may.onnx"
     faces = sorted((shared_data / "faces" / "people").rglob("*.png"))
     if not model.is_file() or not faces:
@@ -187,7 +187,7 @@ def test_a_picture_that_cannot_be_measured_gets_an_error(new_lab, run, draw, mon
 
     def measure_picture(self, image):
         if image.shape[:2] == (99, 99):
-            raise ZeroDivisionError("of an engine")
+            raise ZeroDivisionError("the engine is broken")
         return real(self, image)
 
     monkeypatch.setattr(Meter, "measure_picture", measure_picture)

@@ -49,7 +49,7 @@ def test_new_releases_are_served_without_a_restart_or_a_failed_request(new_lab, 
     lab = new_lab()
     indices = [lab.promote(lab.index(seed=seed, count=12)) for seed in range(2)]
     models = [lab.promote(lab.model(seed=seed)) for seed in range(2)]
-    # `expected` gets the answer of each pair of releases before the load test starts.
+    # `expected` maps each pair of a model and an index to its answer. It is filled before the load test starts.
     expected, stop, seen, failures = {}, threading.Event(), set(), []
     pictures = [draw(1), draw(2)]
     with run(lab.settings) as service:
@@ -106,7 +106,7 @@ def test_a_damaged_release_is_refused_and_the_old_one_stays_served(new_lab, run,
         assert health["indices"]["tech"]["release"] == index.release_id
         assert health["indices"]["tech"]["refused"]["release"] == bad_index.release_id
         assert 'thumblab_release_refused{kind="model",scope="all"} 1.0' in service.client.get("/metrics").text
-        # Promoting a good release ends the refusal.
+        # When a good release is promoted, the service no longer reports a refused one.
         good = lab.promote(lab.model(seed=2))
         assert service.score(draw(1))["releases"]["model"] == good.release_id
         assert service.health()["model"]["refused"] is None

@@ -69,7 +69,7 @@ def test_the_same_picture_in_the_library_is_the_nearest_neighbour(service, draw)
     assert nearest["similarity"] == pytest.approx(1, abs=1e-3)
 
 
-def test_one_thumbnail_alone_is_the_only_one(service, draw):
+def test_a_single_thumbnail_gets_the_verdict_only_one_and_no_probability(service, draw):
     answer = service.score(draw(1))
     assert answer["verdict"] == "only_one"
     assert answer["confidence"] is None
