@@ -36,9 +36,10 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
 
 VIDEOS, MEASURED = 1_800, 300
 HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation", "calm")
-"""Attributes with large and with small weights. 1,800 videos can tell these two groups apart.
+"""Attributes of a picture that have large weights and small weights in the formula of the views.
 
-Between closer weights, chance decides which one looks larger.
+1,800 videos are enough to tell these two groups apart. Of two weights that are closer, chance decides which one looks
+larger.
 """
 
 
@@ -84,7 +85,7 @@ def test_the_model_comes_most_of_the_way_to_the_ceiling(planted: Planted) -> Non
 
 
 def test_with_20000_videos_the_model_comes_nearly_all_the_way(tmp_path: Path) -> None:
-    """No part of the lab was chosen with the help of this catalogue."""
+    """Use a catalogue (seed 23) that was not used to choose any part of the lab."""
     made = planted_data(20_000, 23, tmp_path)
     held = train(made.data, TrainConfig()).held
     assert made.way(held.future, TEST) > 0.95
@@ -93,7 +94,7 @@ def test_with_20000_videos_the_model_comes_nearly_all_the_way(tmp_path: Path) ->
 
 
 def test_with_the_true_attributes_5400_videos_are_enough_to_come_nearly_all_the_way(tmp_path: Path) -> None:
-    """About a quarter of the 20,000 videos is enough if the model need not read the attributes from pictures."""
+    """Give the model the true attributes in place of the pictures. Then a quarter of the 20,000 videos is enough."""
     made = planted_data(5_400, 7, tmp_path)
     held = train(made.with_perfect_eye(), TrainConfig()).held
     assert made.way(held.future, TEST) > 0.95

@@ -1,4 +1,4 @@
-"""Tests of a change of encoder. It makes new vectors, and the old index is served until the new one is promoted."""
+"""Tests of a change of encoder. Every picture gets a new vector. The old index is served until a new one is promoted."""
 
 from collections.abc import Callable
 from pathlib import Path

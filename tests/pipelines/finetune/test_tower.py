@@ -86,9 +86,9 @@ def test_a_divided_tower_computes_what_a_whole_one_does_and_gradients_reach_its_
 def test_a_saved_checkpoint_holds_what_open_clip_takes_from_its_hub(
     tiny: TinyClip, drawn: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """OpenAI's weights need QuickGELU. Other weights need their own mean and deviation.
+    """In open_clip, the tag of some weights names their activation, and the mean and deviation of their inputs.
 
-    The hub's tag has these facts, so a saved file must have them too.
+    A saved file has no tag. So the file itself must contain these facts.
     """
     import open_clip
 

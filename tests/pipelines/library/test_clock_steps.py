@@ -44,7 +44,7 @@ def lab(small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str
 
 @pytest.fixture
 def step_back(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """A function that sets the database clock, as the lab reads it, some hours back."""
+    """A function that makes the lab read a time from the database that is `hours` earlier than the true time."""
     real = rows.now
 
     def step(hours: float) -> None:

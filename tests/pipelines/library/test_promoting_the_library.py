@@ -1,6 +1,7 @@
 """Tests of promoting a build.
 
-The promoted index has every change made in the meantime. A build is never promoted over a rollback that a person holds.
+The promoted index has every change that was made since the build began. After a person rolled an index back, no build
+is promoted until the person resumes.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Tests of a lab with imported catalogues. One command and one job serve them without an API key."""
+"""Tests of a lab with imported catalogues and without an API key.
+
+A single command, or a single Dagster job, makes indexes and a model from the catalogues and serves them.
+"""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Tests that retention removes deleted videos from channel adapters, and killed trainings from the data folder."""
+"""Tests that retention removes deleted videos from channel adapters, and the files of killed trainings."""
 
 import os
 import time
