@@ -237,7 +237,7 @@ def test_a_given_port_that_is_taken_is_not_kept(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("which", ["--dagster-port", "--mlflow-port", "THUMBLAB_SERVING_PORT"])
-def test_an_up_that_is_refused_for_a_taken_port_names_what_changes_it_and_writes_nothing(
+def test_up_on_a_taken_port_names_the_option_or_setting_to_change_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))

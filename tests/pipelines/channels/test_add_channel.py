@@ -147,7 +147,7 @@ def test_views_are_corrected_for_age_as_in_the_models_training(lab: Lab) -> None
     assert growth_of(ranker).half_age == 17.0
 
 
-def test_a_hash_keeps_its_low_bits_beside_a_missing_hash(own_lab: Lab) -> None:
+def test_a_perceptual_hash_stays_exact_if_another_video_has_none(own_lab: Lab) -> None:
     hashes = [2**62 + 1, -(2**63) + 3]
     model = own_lab.releases.serving.current(MODEL, ALL)
     assert model is not None
@@ -165,7 +165,7 @@ def test_a_hash_keeps_its_low_bits_beside_a_missing_hash(own_lab: Lab) -> None:
     assert fit_channel_adapter(own_lab, CHANNEL, model).check is not None
 
 
-def test_videos_that_did_not_opt_in_are_left_out_where_the_lab_is_set_to(lab: Lab, added: AddedChannel) -> None:
+def test_videos_that_did_not_opt_in_are_left_out_if_the_setting_asks_for_it(lab: Lab, added: AddedChannel) -> None:
     with lab.engine.begin() as connection:
         connection.execute(videos.update().where(videos.c.title == "Episode 3").values(source="youtube"))
     strict = dataclasses.replace(lab, settings=lab.settings.model_copy(update={"train_only_on_opted_in": True}))

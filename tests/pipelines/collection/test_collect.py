@@ -205,7 +205,7 @@ def test_channels_are_walked_in_turn_the_longest_unvisited_first(lab: Lab, catal
 
 
 @pytest.mark.parametrize("style", ["403", "429"])
-def test_a_run_that_ends_with_the_quota_keeps_its_videos_and_continues_after_the_reset(
+def test_a_run_that_uses_up_the_quota_keeps_its_videos_and_continues_after_the_reset(
     lab: Lab, catalogue: SyntheticCatalogue, style: Any
 ) -> None:
     with Emulator(catalogue, daily_units=3, quota_style=style) as emulator:

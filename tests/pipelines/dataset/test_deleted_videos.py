@@ -64,7 +64,7 @@ def videos_of(release: Release) -> pd.DataFrame:
 
 
 def delete_one(lab: Lab, part: str) -> str:
-    """Delete the first video of `part` in the newest pairs that the lab still has, and return its id."""
+    """Delete a video from the lab, and return its id. It is the first of `part` in the newest pairs that still exists."""
     newest = lab.releases.latest(PAIRS, ALL)
     assert newest is not None
     with lab.engine.begin() as connection:
@@ -154,8 +154,8 @@ def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: L
     assert latest is not None
     assert latest.info["succeeds"] == [newest.release_id]
 
-    # A successor is the release that replaces pairs with a deleted video. After the next deletion, it gets a successor
-    # itself. When no model needs it any more, it is deleted.
+    # A successor is a release that replaces a pairs release with a deleted video. After another deletion, a successor
+    # is replaced in the same way. A successor that no model needs any more is deleted.
     again = delete_one(lab, TRAIN)
     clean_pairs(lab)
     assert list(named_by(lab, gone, again)) == []

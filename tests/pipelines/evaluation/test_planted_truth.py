@@ -51,9 +51,10 @@ class Planted(PlantedData):
     evaluations: list[Evaluation]
 
     def influence(self, scores: Any, facts: Float64s, rows: npt.NDArray[np.intp]) -> Float64s:
-        """Regress the scores of the rows [m] on all their facts [m, k] at once, within channels.
+        """Fit one linear regression of the scores of `rows` [m] on their `facts` [m, k].
 
-        Return the coefficients and their standard errors [2, k], in units of standard deviations.
+        Before the fit, each value is centred within its channel and divided by the standard deviation. Return the
+        coefficients and their standard errors [2, k].
         """
         channel = self.data.videos.channel_id.to_numpy(str)[rows]
 
@@ -142,7 +143,7 @@ def test_the_measured_sub_scores_influence_the_scores_in_their_true_order(plante
 
 
 @pytest.mark.parametrize("split", [FUTURE, NEW_CHANNELS, ADAPTED])
-def test_win_probabilities_are_calibrated_and_as_many_pairs_too_close_as_expected(planted: Planted, split: str) -> None:
+def test_win_probabilities_are_calibrated_and_the_expected_share_is_too_close(planted: Planted, split: str) -> None:
     error, close = (figure(planted.evaluations, split, "all", metric).value for metric in ("ece", "abstained"))
     expected = planted.trained.ranker.calibration.too_close[split != NEW_CHANNELS]
     assert error is not None

@@ -1,6 +1,7 @@
 """Tests of the views at a fixed age. They are interpolated between observations, and never extrapolated.
 
-Both observations must be of one era. An era is a definition of what YouTube counts as a view.
+The observations before and after the age must be of the same era. An era is a definition of what YouTube counts as a
+view.
 """
 
 import itertools

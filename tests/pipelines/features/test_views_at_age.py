@@ -1,6 +1,6 @@
 """Tests of the table `views_at_age`.
 
-It holds the estimates from the current observations, for every video of the niche.
+For every video of a niche, it holds the views at fixed ages as estimated from the current observations.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Tests of fine-tuning. Only the named blocks change, and the result is an encoder like any other."""
+"""Tests of fine-tuning. Of the image tower, only the chosen last blocks and the layers after them change.
+
+The result is an encoder like any other.
+"""
 
 import dataclasses
 import io

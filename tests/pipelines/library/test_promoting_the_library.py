@@ -102,7 +102,7 @@ def test_many_small_changes_prune_neither_a_waiting_build_nor_the_release_served
     assert served_ids(lab) == set(ids(lab)[7:])
 
 
-def test_a_video_taken_out_is_not_served_by_a_build_that_was_read_before(lab: Lab) -> None:
+def test_a_video_taken_out_is_not_served_by_a_build_that_read_it_before(lab: Lab) -> None:
     late = ids(lab)[0]
     take_out(lab, NICHE, [late])
     rebuild(lab)

@@ -87,7 +87,7 @@ def test_a_clock_that_is_ahead_deletes_nothing_while_youtube_does_not_answer(
     assert full.rows(full.ids[0]) == {}
 
 
-def test_if_too_many_videos_expire_the_oldest_are_deleted_up_to_the_share(full: FullLab) -> None:
+def test_if_too_many_videos_expire_the_oldest_are_deleted_up_to_the_allowed_share(full: FullLab) -> None:
     careful = full.with_settings(forget_share=0.2, training_days=20)
     with full.lab.engine.begin() as connection:
         connection.execute(update(videos).values(collected_at=full.emulator.now + timedelta(days=20)))

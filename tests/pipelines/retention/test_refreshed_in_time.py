@@ -55,7 +55,7 @@ def test_without_quota_videos_are_deleted_when_their_30_days_are_over_and_not_be
     assert full.lab.releases.serving.current_id(INDEX, NICHE) is None
 
 
-def test_a_run_that_ended_with_the_quota_continues_the_next_day(full: FullLab) -> None:
+def test_a_run_that_used_up_the_quota_continues_the_next_day(full: FullLab) -> None:
     full.emulator.advance(timedelta(days=26))
     # The quota is enough for the channels, but not for the videos.
     full.emulator.quota.limits["units"] = full.emulator.counts.spent_today["units"] + 1

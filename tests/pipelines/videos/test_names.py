@@ -1,4 +1,4 @@
-"""Tests of reading names. HTML entities are read as people wrote them, and two spellings of a name are one channel."""
+"""Tests of reading names. HTML entities in a name are decoded, and two spellings of a name give one channel."""
 
 import base64
 import csv

@@ -176,7 +176,8 @@ def test_endless_list_costs_the_daily_refresh_a_few_calls_and_counts_as_read(lab
     assert stub.calls["playlistItems"] <= LISTS[name][2]
     assert stub.calls["search"] <= min(LISTS[name][2], 2)
     assert read_to_the_end_at(lab, channels) is not None
-    if "new items" not in name:  # The refresh stops reading after thirty new items.
+    # The refresh stops reading after thirty new items. So it does not notice that a list of new items is endless.
+    if "new items" not in name:
         assert any(CHANNEL in remark for remark in result.remarks) or stub.calls["playlistItems"] == 1
 
 
