@@ -102,9 +102,7 @@ def test_a_video_put_in_during_a_build_is_in_it_although_the_clock_stepped_back(
     assert index.search(index.vector_of(video), 1)[0].item.views_per_hour > 10_000
 
 
-def test_a_request_is_closed_only_by_a_build_that_began_after_it(
-    lab: Lab, step_back: Callable[[float], None]
-) -> None:
+def test_a_request_is_closed_only_by_a_build_that_began_after_it(lab: Lab, step_back: Callable[[float], None]) -> None:
     request_rebuild(lab, NICHE, "asked by a clock that was two days ahead")
     step_back(48)
     more_views(lab)
