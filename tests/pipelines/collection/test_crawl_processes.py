@@ -125,6 +125,6 @@ def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path
     engine.dispose()
     assert waiting == 0
     assert looked_at > 4_000
-    # The last term allows two extra calls of each process in each niche. One call requests the channels, which the other
+    # The last term allows each process two extra calls in each niche. One call requests the channels, which the other
     # process may have requested too. The other call requests the last videos, which may be fewer than 50.
     assert units <= looked_at / 50 + 35 * (6_000 / 35 / 50 + 1) + 4 * len(NICHES)

@@ -1,6 +1,7 @@
 """Tests of deleted videos.
 
-A lab can still train after videos of its pairs were deleted. The next retention removes them from every pairs release.
+After videos were deleted, a lab can still train on pairs that name them. The next retention run removes the deleted
+videos from every pairs release.
 """
 
 import json
@@ -64,7 +65,7 @@ def videos_of(release: Release) -> pd.DataFrame:
 
 
 def delete_one(lab: Lab, part: str) -> str:
-    """Delete a video from the lab, and return its id. It is the first of `part` in the newest pairs that still exists."""
+    """Delete one video of the newest pairs, and return its id. It is the first in `part` that is not deleted yet."""
     newest = lab.releases.latest(PAIRS, ALL)
     assert newest is not None
     with lab.engine.begin() as connection:

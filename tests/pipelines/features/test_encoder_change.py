@@ -1,4 +1,4 @@
-"""Tests of a change of encoder. Every picture gets a new vector. The old index is served until a new one is promoted."""
+"""Tests of a change of encoder. All pictures get new vectors. The old index is served until a new one is promoted."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Tests of the views at a fixed age. They are interpolated between observations, and never extrapolated.
 
-The observations before and after the age must be of the same era. An era is a definition of what YouTube counts as a
-view.
+The observations before and after a fixed age must be of the same era. An era is a definition of what YouTube counts as
+a view.
 """
 
 import itertools

@@ -1,7 +1,7 @@
 """Tests of promoting a build.
 
-The promoted index has every change that was made since the build began. After a person rolled an index back, no build
-is promoted until the person resumes.
+The promoted index has every change that was made since the build began. After a person has rolled an index back, no
+build is promoted until a person ends the rollback with `resume`.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A lab with one niche, whose videos are in many tables, in an index and in pairs. Tests delete videos from this lab."""
+"""A lab with one niche, whose videos are in many tables, an index and pairs. Tests delete videos from this lab."""
 
 import dataclasses
 import os
