@@ -1,4 +1,4 @@
-"""A fixture that makes a lab with planted data. Commands find this lab through environment variables."""
+"""A fixture that makes a lab in which red thumbnails win. Commands find this lab through environment variables."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +12,10 @@ from pydantic import SecretStr
 def lab_with_pairs(
     tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str], open_lab: Any, drawn: Any
 ) -> Callable[..., tuple[Any, dict[str, str]]]:
-    """A function that makes a lab with training pairs and no model.
+    """A function that makes a lab with training pairs and no model. In this lab, redder thumbnails get more views.
 
-    It returns the lab and the environment variables of its commands. Red thumbnails win on the channels of this lab.
-    Settings that are passed are also in the environment variables.
+    The function returns the lab, and the environment variables with which a command opens this lab. If a test passes
+    further settings, the environment variables contain them too.
     """
     from thumblab_pipelines.collection.catalogue import import_catalogue
     from thumblab_pipelines.dataset.pairs import build_pairs

@@ -1,6 +1,7 @@
-"""Tests of `thumblab evaluate --model`, which prints figures overall and by channel.
+"""Tests of `thumblab evaluate --model`. The command prints figures of a model, such as its AUC.
 
-The figures are measured with and without adaptation. They are printed as JSON or as a table.
+The figures are of all channels together and of each channel, with and without channel adapters. They are printed as
+JSON or as a table.
 """
 
 import json
@@ -48,7 +49,8 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory, drawn: Any) -> Path:
 def shell(environment: dict[str, str], open_lab: Any, catalogue: Path) -> Shell:
     """A function that runs `thumblab evaluate`.
 
-    It opens the lab of each catalogue once, on a database of the test server.
+    The command imports each catalogue into a separate lab. Here, this lab is opened once for each catalogue, with a
+    database of the test server.
     """
     labs: dict[Path, Any] = {}
 

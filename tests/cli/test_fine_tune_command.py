@@ -1,6 +1,6 @@
-"""Tests of `thumblab fine-tune`. The command makes an encoder and prints the steps to use it.
+"""Tests of `thumblab fine-tune`. The command trains a new encoder, and prints the steps that put it to use.
 
-The tests follow these steps.
+One test follows these steps.
 """
 
 import json

@@ -17,7 +17,7 @@ BYTES = b"\x08\x06 a model"
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelFile:
-    """The only file of the registry. The file is small, and its host cannot be reached."""
+    """Replace the list of downloadable model files by one small file, whose host cannot be reached. Return the file."""
     url, digest = "http://127.0.0.1:9/faces.onnx", hashlib.sha256(BYTES).hexdigest()
     model = ModelFile("faces", "faces.onnx", "finds faces", "MIT", url, len(BYTES), digest)
     monkeypatch.setattr(model_files, "YUNET", model)

@@ -23,7 +23,7 @@ DAY = date(2026, 11, 1)
 
 @dataclass
 class Shell:
-    """A caller of `thumblab` commands on one data folder and one database."""
+    """A runner of `thumblab` commands. All commands of a runner use the same data folder and the same database."""
 
     folder: Path
     database: str
@@ -53,7 +53,7 @@ def export(tmp_path: Path) -> Path:
 
 
 def output(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the standard output. A single space replaces each line break and each group of spaces."""
+    """Return the standard output on one line. Each group of spaces and line breaks is replaced by one space."""
     return " ".join(done.stdout.split())
 
 

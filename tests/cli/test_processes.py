@@ -1,6 +1,7 @@
-"""Tests of the servers as child processes.
+"""Tests of the servers that `thumblab up` starts as child processes.
 
-No server outlives the lab, however the lab ends and whatever a server does.
+All servers end when the process of `thumblab up` ends, even if it is killed and even if a server ignores SIGTERM. In
+this file, a lab is a process that starts servers in the same way as `thumblab up`.
 """
 
 import json
@@ -51,7 +52,10 @@ with Supervisor(folder, {}, patience=2) as supervisor:
 
 
 def lab(folder: Path, **commands: str) -> tuple["subprocess.Popen[str]", list[psutil.Process]]:
-    """Start a lab with these servers. When all are up, return the lab's process and every process below it."""
+    """Start a lab whose servers run the Python programs in `commands`, and wait until all servers have started.
+
+    Return the process of the lab, and all its descendants.
+    """
     process = subprocess.Popen(
         [sys.executable, "-c", LAB, str(folder), json.dumps(commands)], stdout=subprocess.PIPE, text=True
     )
@@ -91,7 +95,8 @@ def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path)
 def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
     """In a terminal, Ctrl-C sends SIGINT only to processes of the terminal's session.
 
-    The reaper and the servers run in other sessions. So the reaper survives Ctrl-C and can end the servers.
+    The servers run in other sessions. So does the reaper, a process that ends the servers after the lab has ended. So
+    Ctrl-C does not end the reaper.
     """
     process, below = lab(tmp_path, polite=POLITE)
     sessions = {os.getsid(process.pid) for process in below}
@@ -160,7 +165,7 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
 
 
 def test_up_and_its_servers_end_with_the_database(up: Callable[[], Result], tmp_path: Path) -> None:
-    """The database of this folder was never started. For `thumblab up`, this looks like a database that has ended."""
+    """Run `thumblab up` without a running database. The command treats this like a database that has ended."""
     done = up()
     assert done.exit_code == 1
     assert "starting mlflow, dagster, scoring" in done.stdout
@@ -197,7 +202,8 @@ def test_waiting_reports_the_seconds_since_the_start(tmp_path: Path) -> None:
 
 def test_the_port_of_mlflow_is_kept_so_that_links_stay_valid(tmp_path: Path) -> None:
     with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # It may bind beside connections that wait to end.
+        # With this option, the socket can bind the port while earlier connections of the port are in TIME_WAIT.
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with suppress(OSError):  # Another program may already listen on port 5000.
             other.bind(("127.0.0.1", 5000))
         other.listen()
@@ -231,7 +237,7 @@ def test_a_given_port_that_is_taken_is_not_kept(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("which", ["--dagster-port", "--mlflow-port", "THUMBLAB_SERVING_PORT"])
-def test_an_up_that_is_refused_for_a_taken_port_names_what_changes_it_and_writes_nothing(
+def test_up_on_a_taken_port_names_the_option_or_setting_to_change_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))

@@ -1,4 +1,4 @@
-"""Tests of `thumblab train` on a small lab with planted data.
+"""Tests of `thumblab train` on a small lab in which red thumbnails win.
 
 The command trains once, prints the result and serves nothing.
 """

@@ -67,10 +67,11 @@ def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterat
 
 @pytest.fixture(scope="session")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """A function that makes a dataset. The age-corrected log views are linear in the vector of the picture, plus noise.
+    """A function that makes a dataset in which the pictures decide the views.
 
-    Every video was counted once, by the same definition of a view, and no two pictures look alike. `columns` replaces
-    or adds columns of the corpus.
+    The logarithm of the views, corrected for age, is a linear function of the picture's vector plus noise. Every video
+    was counted once, by the same definition of a view, and no two pictures look alike. `columns` replaces or adds
+    columns of the table of videos.
     """
     import numpy as np
     import pandas as pd

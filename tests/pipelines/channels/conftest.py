@@ -29,7 +29,7 @@ def catalogue_folder(tmp_path_factory: pytest.TempPathFactory, drawn: Callable[.
 def serve(drawn: Callable[..., bytes]) -> Callable[..., Release]:
     """A function that publishes and serves a model.
 
-    The model standardises its inputs and gives every picture the score 0.
+    The model standardises its inputs, and its score is 0 for every picture.
     """
     import torch
 

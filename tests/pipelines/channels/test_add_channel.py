@@ -43,7 +43,7 @@ def test_an_adapter_learns_the_taste_of_a_channel_and_its_evaluation_shows_it(ad
     assert fitted.check.unadapted == 0.5
     assert fitted.check.adapted > 0.65
     assert fitted.check.gained > 0.1
-    # The evaluation has only the twelve newest videos, so its interval may include 0.
+    # The adapter is evaluated on only the twelve newest videos. So the confidence interval of its gain may include 0.
     start = "It helps: AUC 0." if fitted.check.low > 0 else "It seems to help, but that may be chance: AUC 0."
     assert fitted.check.summary.startswith(start)
     assert str(fitted.newest).startswith("2026-07-31")
@@ -147,7 +147,7 @@ def test_views_are_corrected_for_age_as_in_the_models_training(lab: Lab) -> None
     assert growth_of(ranker).half_age == 17.0
 
 
-def test_a_hash_keeps_its_low_bits_beside_a_missing_hash(own_lab: Lab) -> None:
+def test_a_perceptual_hash_stays_exact_if_another_video_has_none(own_lab: Lab) -> None:
     hashes = [2**62 + 1, -(2**63) + 3]
     model = own_lab.releases.serving.current(MODEL, ALL)
     assert model is not None
@@ -165,7 +165,7 @@ def test_a_hash_keeps_its_low_bits_beside_a_missing_hash(own_lab: Lab) -> None:
     assert fit_channel_adapter(own_lab, CHANNEL, model).check is not None
 
 
-def test_videos_that_did_not_opt_in_are_left_out_where_the_lab_is_set_to(lab: Lab, added: AddedChannel) -> None:
+def test_videos_that_did_not_opt_in_are_left_out_if_the_setting_asks_for_it(lab: Lab, added: AddedChannel) -> None:
     with lab.engine.begin() as connection:
         connection.execute(videos.update().where(videos.c.title == "Episode 3").values(source="youtube"))
     strict = dataclasses.replace(lab, settings=lab.settings.model_copy(update={"train_only_on_opted_in": True}))

@@ -1,4 +1,7 @@
-"""Tests of channel adapters after they were added: a new model, deleted videos, removal and damage."""
+"""Tests of what happens to existing channel adapters.
+
+The tests cover a new model, deleted videos, the removal of a channel, and a damaged adapter.
+"""
 
 import json
 from collections.abc import Callable

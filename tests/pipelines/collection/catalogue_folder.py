@@ -67,7 +67,7 @@ class CatalogueFolder:
 
 
 def values(lab: Lab, column: Any) -> dict[str, Any]:
-    """Return the value of `column` for each video id."""
+    """Return the value of `column` for each stored video, by video id."""
     with lab.engine.connect() as connection:
         statement = select(videos.c.video_id, column).select_from(videos.join(video_stats))
         return dict(connection.execute(statement.order_by(videos.c.video_id)).all())

@@ -1,4 +1,4 @@
-"""A crawl that a test runs in its own process, in the same way as the asset runs it."""
+"""A crawl that a test runs in a process of its own, in the same way as the Dagster asset `crawled_videos` runs it."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ IMPORTS = [
     "thumblab_pipelines.collection.crawl",
     "thumblab_pipelines.lab",
 ]
-"""The modules whose imports take most of the time before the first call."""
+"""The modules whose imports take most of the time before a crawl's first call to YouTube."""
 
 
 def crawl_all(environment: dict[str, str], stderr_path: str, niches: list[str]) -> None:
@@ -20,7 +20,7 @@ def crawl_all(environment: dict[str, str], stderr_path: str, niches: list[str]) 
 
     Append stderr to the file `stderr_path`.
     """
-    # A shell starts background jobs with SIGINT ignored.
+    # A background job of a shell ignores SIGINT. With the default handler, SIGINT interrupts the crawl again.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     descriptor = os.open(stderr_path, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 2)

@@ -31,7 +31,7 @@ def move(lab: Lab, emulator: Emulator, sizes: tuple[str, ...] = SIZES, **setting
 
 
 def later(lab: Lab, emulator: Emulator, **by: float) -> None:
-    """Let time pass, and then mark all videos as refreshed."""
+    """Advance the emulator's clock by `by`, such as `days=8`. Then mark all videos as refreshed at the new time."""
     emulator.advance(timedelta(**by))
     with lab.engine.begin() as connection:
         connection.execute(update(videos).values(refreshed_at=emulator.now))

@@ -91,7 +91,7 @@ FEBRUARY, MARCH = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=
 
 
 def seen(lab: Lab) -> tuple[Any, list[Any]]:
-    """Return the only thumbnail, and its versions from the earliest to the latest."""
+    """Return the row of the lab's only thumbnail, and the rows of its versions from the earliest to the latest."""
     with lab.engine.connect() as connection:
         return (
             connection.execute(select(thumbnails)).one(),

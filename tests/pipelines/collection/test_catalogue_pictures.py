@@ -1,4 +1,4 @@
-"""Tests of a catalogue's pictures. Only files inside its folder are read, and a bad picture costs only its own row."""
+"""Tests of a catalogue's pictures. Only files inside its folder are read. A bad picture excludes only its own row."""
 
 import io
 import os
@@ -103,10 +103,10 @@ def test_a_device_a_pipe_or_a_huge_file_is_named_before_it_is_read(
 ) -> None:
     folder = table.folder
     with (folder / "huge.jpg").open("wb") as file:
-        file.truncate(2**40)  # The file is larger than any memory.
+        file.truncate(2**40)  # This sparse file of 1 TiB does not fit into memory.
     os.mkfifo(folder / "pipe.jpg")
     (folder / "zero.jpg").symlink_to("/dev/zero")
-    monkeypatch.chdir(folder)  # The path of a socket must be short.
+    monkeypatch.chdir(folder)  # The path of a Unix socket must be short, so the socket is bound to a relative path.
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket.jpg")
         for name in ("huge", "pipe", "zero", "socket"):

@@ -1,4 +1,4 @@
-"""Tests of tables as people, pandas and spreadsheets write them. A bad row or cell costs only its own row."""
+"""Tests of reading `videos.csv` as people, pandas and spreadsheets write it. A bad cell excludes only its own row."""
 
 import os
 from datetime import UTC

@@ -106,8 +106,8 @@ def test_a_category_without_a_chart_is_asked_again_after_a_month(lab: Lab, catal
             before = emulator.counts.calls.get("videos", 0)
             assert collect(chosen, "tech").trending_from == "search"
             asked.append(emulator.counts.calls["videos"] - before)
-    # Of two calls, one asks for the refused chart and one for the search results. A single call asks for the search
-    # results.
+    # With two calls, the lab requests the chart, which YouTube refuses, and then the videos that the search found. With
+    # one call, the lab requests only these videos.
     assert asked == [2, 1, 1, 2]
 
 
@@ -205,7 +205,7 @@ def test_channels_are_walked_in_turn_the_longest_unvisited_first(lab: Lab, catal
 
 
 @pytest.mark.parametrize("style", ["403", "429"])
-def test_a_run_that_ends_with_the_quota_keeps_its_videos_and_continues_after_the_reset(
+def test_a_run_that_uses_up_the_quota_keeps_its_videos_and_continues_after_the_reset(
     lab: Lab, catalogue: SyntheticCatalogue, style: Any
 ) -> None:
     with Emulator(catalogue, daily_units=3, quota_style=style) as emulator:
@@ -236,7 +236,7 @@ def test_without_a_key_the_error_names_the_setting(lab: Lab) -> None:
 
 
 def refused(lab: Lab, caplog: pytest.LogCaptureFixture) -> YouTubeError:
-    """Return the error of a collection. Check that neither its traceback nor the log shows the API key."""
+    """Collect a niche, which must fail, and return the error. Check that traceback and log do not show the API key."""
     with caplog.at_level(logging.INFO), pytest.raises(YouTubeError) as caught:
         collect(lab, "tech")
     assert SECRET not in str(caught.getrepr(style="long", showlocals=False))
@@ -269,7 +269,8 @@ def test_an_unreachable_server_is_a_transient_error_that_does_not_show_the_key(
 def test_an_answer_that_is_not_youtubes_is_reported_with_its_status(
     lab: Lab, catalogue: SyntheticCatalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Emulator(catalogue) as emulator:  # Outside the API, the emulator's answer 404 has another format.
+    # The path below is outside the API. The emulator answers it with a 404 that has another format than YouTube's.
+    with Emulator(catalogue) as emulator:
         error = refused(at(lab, emulator, youtube_endpoint=emulator.endpoint + "nowhere/"), caplog)
     assert error.kind is ErrorKind.NOT_FOUND
     assert "404" in str(error)

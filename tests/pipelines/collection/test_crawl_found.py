@@ -93,7 +93,7 @@ def test_a_crawl_of_several_days_stops_with_the_quota_and_ends_with_the_same_vid
             emulator.advance(timedelta(days=1))
     assert 2 < len(days) < 8
     assert days[-1].stopped is None
-    # The crawl of several days lacks only the videos that became too old in the meantime.
+    # The crawl of several days gives the same outcomes. It misses only videos that became too old before it ended.
     assert {name: whole[name] for name in outcomes(other)} == outcomes(other)
     assert len(outcomes(other)) > 0.9 * len(whole)
     assert emulator.counts.spent["units"] <= at_once + 2
@@ -118,13 +118,14 @@ def test_a_refused_page_token_begins_the_walk_anew(lab: Lab) -> None:
     assert crawled.stopped is None
     assert crawled.counted.channels_excluded == {}
     assert listed > 100
-    assert pages == -(-listed // 50) + 2  # The two extra calls are the refused one and the first page again.
+    # The two extra calls are the refused call and the second request of the first page.
+    assert pages == -(-listed // 50) + 2
 
 
 def test_a_page_that_is_always_refused_ends_the_walk(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=7, videos=1_400)) as emulator:
         chosen = at(lab, emulator, crawl_channels=1, crawl_threads=1)
-        # Only the first page is answered. Every later call is refused, even the first call of a new walk.
+        # Only the first request of page 1 is answered. Every later request is refused, even a request of page 1.
         emulator.inject(faults.refusal(400, "invalidPageToken"), endpoint="playlistItems", times=None, after=1)
         crawled = crawl(chosen, "tech")
         assert emulator.counts.calls["playlistItems"] < 10
@@ -158,7 +159,8 @@ def test_each_week_is_searched_once(lab: Lab, tech: SyntheticCatalogue) -> None:
         first = crawl(at(lab, emulator), "tech")
         emulator.advance(timedelta(days=1))
         second = crawl(at(lab, emulator), "tech")
-    assert first.counted.channels == 5  # The crawl wants 215, but four searches in a row found no other channel.
+    # The crawl may look for 215 channels. It stopped at five, because four searches in a row found no new channel.
+    assert first.counted.channels == 5
     assert 5 <= first.quota.spent["searches"] <= 8
     assert second.quota.spent["searches"] == 0
     with lab.engine.connect() as connection:

@@ -26,7 +26,7 @@ PROCESSES.set_forkserver_preload(crawling.IMPORTS)
 
 
 class Crawling:
-    """A process that crawls every niche as the asset does, and that a test can kill.
+    """A process that crawls every niche as the Dagster asset does, and that a test can kill.
 
     The process is forked from a process that has already imported the modules of a crawl. Otherwise the imports in
     eleven processes would take longer than the crawls.
@@ -91,7 +91,7 @@ def test_a_crawl_killed_ten_times_ends_with_the_same_videos_for_few_units_more(
         units = emulator.counts.spent["units"]
         counted = Ledger.of(other.engine, other.settings).balances(emulator.now)[0].spent
     assert outcomes(other) == expected
-    # At most eight calls are under way at a kill. A later process makes them again.
+    # A kill interrupts at most eight calls, one of each thread. The next process makes these calls again.
     assert undisturbed <= units <= undisturbed + 10 * 8
     assert units <= counted <= units + 10 * 8
     with other.engine.connect() as connection:
@@ -125,5 +125,6 @@ def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path
     engine.dispose()
     assert waiting == 0
     assert looked_at > 4_000
-    # In each niche, both processes may ask for the channels. Each may also end with a batch that is not full.
+    # The last term allows each process two extra calls in each niche. One call requests the channels, which the other
+    # process may have requested too. The other call requests the last videos, which may be fewer than 50.
     assert units <= looked_at / 50 + 35 * (6_000 / 35 / 50 + 1) + 4 * len(NICHES)

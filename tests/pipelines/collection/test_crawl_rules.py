@@ -1,6 +1,6 @@
 """Tests of the crawl's rules.
 
-Each rule leaves out the videos or channels that it is meant for, and the reason is counted.
+Each rule leaves out the videos or channels that it is meant for. The crawl counts them by rule.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Tests that failures of hosts, network and disk cost as few pictures as possible."""
+"""Tests that a run loses as few pictures as possible when a host, the network or the disk fails."""
 
 import os
 import time

@@ -120,7 +120,7 @@ def test_a_picture_that_was_only_encoded_anew_is_not_a_change(lab: Lab, catalogu
         now, counts = emulator.now, emulator.counts
         later(lab, emulator, days=8)
         download_thumbnails(lab, "tech")
-        assert emulator.counts.images == counts.images  # The lab has stored the new ETag.
+        assert emulator.counts.images == counts.images  # The lab sent the new ETag, so it received no picture again.
     assert (downloaded.changed, downloaded.unchanged) == (0, len(rows(lab)))
     new = row_of(lab, name)
     assert (new.sha256, new.fetched_at) == (old.sha256, old.fetched_at)
@@ -171,7 +171,8 @@ def test_young_videos_are_checked_daily_and_others_weekly(lab: Lab, catalogue: S
             connection.execute(recent.values(published_at=emulator.now - timedelta(days=1)))
         download_thumbnails(lab, "tech")
         assert download_thumbnails(lab, "tech").rechecked == 0
-        later(lab, emulator, hours=23)  # A daily run may start a little early.
+        # A daily check is due after less than 24 hours, because a daily run may start a little early.
+        later(lab, emulator, hours=23)
         assert download_thumbnails(lab, "tech").rechecked == 1
         later(lab, emulator, days=5)
         assert download_thumbnails(lab, "tech").rechecked == 1

@@ -1,6 +1,7 @@
 """Tests of deleted videos.
 
-Deleting a video stops no training, and after retention no release of pairs names the video.
+After videos were deleted, a lab can still train on pairs that name them. The next retention run removes the deleted
+videos from every pairs release.
 """
 
 import json
@@ -64,7 +65,7 @@ def videos_of(release: Release) -> pd.DataFrame:
 
 
 def delete_one(lab: Lab, part: str) -> str:
-    """Delete the first video of `part` in the newest pairs that the lab still has, and return its id."""
+    """Delete one video of the newest pairs, and return its id. It is the first in `part` that is not deleted yet."""
     newest = lab.releases.latest(PAIRS, ALL)
     assert newest is not None
     with lab.engine.begin() as connection:
@@ -109,7 +110,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
     assert decision.comparison is not None
     assert "; 4 videos of these pairs have been deleted since they were made" in decision.reason
 
-    # After retention, no pairs release names the deleted videos. The models still find their training pairs.
+    # Retention calls `clean_pairs`. After this call, no pairs release names the deleted videos, and each model still
+    # finds its training pairs.
     assert list(named_by(lab, *gone))
     assert clean_pairs(lab) == 1
     assert list(named_by(lab, *gone)) == []
@@ -127,7 +129,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
 
 def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     build_pairs(lab)
-    # To this process, the main process seems to have read other pairs.
+    # Processes compare their pairs through `broadcast`. Here it changes the value from the main process, as if the main
+    # process had read other pairs.
     monkeypatch.setattr(ProcessGroup, "broadcast", lambda self, value: value + 1)
     with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
         build_model(lab, QUICK)
@@ -152,7 +155,8 @@ def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: L
     assert latest is not None
     assert latest.info["succeeds"] == [newest.release_id]
 
-    # A successor can be replaced by another one. It is deleted when no model needs it any more.
+    # A successor is a release that replaces a pairs release with a deleted video. After another deletion, a successor
+    # is replaced in the same way. A successor that no model needs any more is deleted.
     again = delete_one(lab, TRAIN)
     clean_pairs(lab)
     assert list(named_by(lab, gone, again)) == []
@@ -279,7 +283,7 @@ def test_needed_pairs_get_a_successor_once_a_day_and_others_are_deleted_at_once(
     assert successor is not None
     delete_one(lab, TRAIN)
     assert clean_pairs(lab, rest=day) == 0
-    # The successor seems to have been written while the clock was ahead.
+    # The successor gets a time of creation 400 days ahead, as if it had been written while the clock was wrong.
     set_created_at(successor, datetime.now(UTC) + timedelta(days=400))
     assert clean_pairs(lab, rest=day) == 1
     delete_one(lab, TRAIN)

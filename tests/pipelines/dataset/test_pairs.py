@@ -1,4 +1,7 @@
-"""Tests of the training pairs. Only comparable videos are paired, and neither parts nor folds overlap."""
+"""Tests of the training pairs. Only comparable videos are paired.
+
+The training, validation and test parts have no video in common, and the folds have no channel in common.
+"""
 
 from collections.abc import Callable
 from itertools import combinations

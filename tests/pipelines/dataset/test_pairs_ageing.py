@@ -1,6 +1,7 @@
 """Tests of the age correction and of outliers.
 
-Growth is fitted to views over time. If too few videos have such views, the typical growth is used.
+The growth of views is fitted to videos that were counted at several ages. If there are too few such videos, a typical
+growth is used.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from thumblab_pipelines.dataset.outliers import training_outliers
 
 
 def grown(half_age: float, videos: int = 200, noise: float = 0.05, seed: int = 0) -> pd.DataFrame:
-    """Return videos with very different view counts, which grow by the law of `Growth`.
+    """Return videos whose views grow with age by the formula of `Growth`. Their view counts are very different.
 
     Each video was counted at some of the fixed ages and once later.
     """
@@ -74,7 +75,8 @@ def test_the_age_exponent_is_clipped_to_between_0_and_1() -> None:
 
 def test_outliers_are_found_in_the_training_part_only() -> None:
     target = np.random.default_rng(0).normal(10, 1, 40)
-    # With these outliers, the plain standard deviation of 20 videos would hide the next outlier.
+    # The target of video 3 is so extreme that the plain standard deviation of the 20 training videos becomes large. By
+    # this deviation, video 4 would not be an outlier.
     target[[3, 25]] = 20.0
     target[4] = 15.0
     corpus = pd.DataFrame({"channel_id": "c", "target": target, "part": ["train"] * 20 + ["test"] * 20})

@@ -1,4 +1,4 @@
-"""Tests of the checks of training pairs. Each leak fails its own check, which names the wrong row."""
+"""Tests of the checks of training pairs. Each planted fault fails its own check, and the check names the wrong row."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -171,9 +171,10 @@ def wrong_label(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
 
 
 def growth_fitted_to_all_parts(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
-    """Correct the views by a growth that was fitted to all parts instead of the training part.
+    """Correct the views for age by a growth that was fitted to all videos instead of the training videos.
 
-    Training videos get half of their views in a day, and held-out videos in 500 hours. So the two fits differ.
+    Training videos get half of their views in a day, and held-out videos in 500 hours. So a fit to all videos differs
+    from a fit to the training videos.
     """
     half = np.where(corpus.part == "train", 24.0, 500.0)
     level = corpus.views * (corpus.age_hours + half) / corpus.age_hours

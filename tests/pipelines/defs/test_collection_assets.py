@@ -1,4 +1,7 @@
-"""Tests of the collecting assets in Dagster: how their runs end, and what their metadata show. No API key leaks."""
+"""Tests of the Dagster assets that collect videos.
+
+The tests cover how a run ends, what its metadata show, and that no event and no log contains the API key.
+"""
 
 import logging
 import time

@@ -1,4 +1,6 @@
-"""Tests of dead runs. The lab detects them, marks them as failed with a reason, frees their slots and retries them.
+"""Tests of dead runs. A run is dead if its process was killed before the run ended.
+
+The lab detects dead runs, marks them as failed with a reason, frees their slots in the queue and retries them.
 
 The tests call the daemon's periodic work by hand. They use the lab's own `dagster.yaml`, PostgreSQL and a real code
 server. They kill that server and the processes of runs.
@@ -75,7 +77,7 @@ class Daemon:
         return str(answer["run"]["runId"])
 
     def dequeue(self) -> None:
-        self.now += 60  # No pause of the queue is longer.
+        self.now += 60  # After a code server fails, the queue pauses for 20 s. The pause is over now.
         list(self.queue.run_iteration(self.workspace, fixed_iteration_time=self.now))
 
     def monitor(self) -> None:
@@ -151,7 +153,7 @@ def kill_all(home: Path) -> None:
 
 
 def test_a_run_killed_with_its_code_server_fails_and_is_retried(daemon: Daemon) -> None:
-    daemon.retry()  # This sets the cursor, so that earlier failures are not retried.
+    daemon.retry()  # This moves the daemon's cursor past earlier failures, so that they are not retried below.
     killed = daemon.ask_for_a_run()
     daemon.dequeue()
     daemon.wait(killed, STARTED)

@@ -108,7 +108,8 @@ def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
 
 def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    order |= dict.fromkeys(TABLES, order["raw_videos"])  # The library both writes and reads these tables.
+    # The library writes and reads these tables, so they have the same place in the order as the library.
+    order |= dict.fromkeys(TABLES, order["raw_videos"])
     arrows = {(dep.asset_key.to_user_string(), name) for name, spec in specs.items() for dep in spec.deps}
     assert [(a, b) for a, b in arrows if order[a] > order[b]] == []
 
@@ -138,7 +139,8 @@ def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpe
         assert spec.description
         assert len(spec.description) > 30
         assert spec.kinds, name
-        # The owner may import the CTR at any time. Every other asset has a schedule to keep.
+        # A freshness policy says how often an asset must be made. `true_ctr` has none, because it is imported only when
+        # a channel's owner wants it. The tables have none, because Dagster does not materialize them.
         assert (spec.freshness_policy is not None) == (name not in TABLES | {"true_ctr"}), name
         assert spec.automation_condition is None, (
             "the schedules start the work already; a condition would start it twice"
@@ -182,7 +184,11 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
 
 @pytest.mark.parametrize("name", ["refresh_library", "observe_views", "apply_retention"])
 def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -> None:
-    """If an asset upstream of a job was never materialized, Dagster's UI asks "Are you sure?" before the job."""
+    """Check that each scheduled job reads only tables and its own assets.
+
+    A lab may never run the crawl. If an asset upstream of a job was never materialized, Dagster's UI asks "Are you
+    sure?" before it starts the job.
+    """
     first = [key for parent in JOBS[name] for key in graph.get(dg.AssetKey(parent)).parent_keys]
     outside = {key.to_user_string() for key in first} - JOBS[name]
     assert outside == TABLES

@@ -1,4 +1,4 @@
-"""Tests of the cost of a sensor tick. A process has eight ticks a minute, day and night."""
+"""Tests of the cost of a sensor tick. Two sensors tick every 15 s, which is eight ticks a minute, day and night."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -96,9 +96,9 @@ def test_a_lab_resource_with_a_data_folder_opens_the_lab_in_it(tmp_path: Path, m
 
 
 def test_assets_that_run_in_this_process_get_its_settings_and_report_to_its_listener(tmp_path: Path) -> None:
-    """Dagster copies a configurable resource before a run, and drops its private attributes.
+    """Dagster copies a configurable resource before a run, and drops the resource's private attributes.
 
-    `in_this_process` prevents this.
+    A resource from `LabResource.in_this_process` keeps them. They hold the settings and the listener.
     """
     reports: list[tuple[str, int, int]] = []
 

@@ -1,4 +1,7 @@
-"""Tests of the evaluation. Each split has figures of every scorer that may be compared, measured on the right pairs."""
+"""Tests of the evaluation. A scorer is the model or a reference model.
+
+Each split has figures of the scorers that know no more than the model, measured on the held-out pairs of this split.
+"""
 
 import json
 from collections.abc import Callable
@@ -28,7 +31,10 @@ REFERENCES = {FUTURE: "partial_pooling", NEW_CHANNELS: "linear", ADAPTED: "parti
 
 
 def constant(data: Dataset, **scores: Any) -> HeldOutScores:
-    """Return the held-out scores of a model that scores every video 0. `scores` replaces some of them."""
+    """Return the held-out scores of a model that gives every video the score 0.
+
+    `scores` replaces the fields that it names, such as `future`.
+    """
     zeros = np.zeros(len(data.videos))
     slopes = {"slope": 1.0, "slope_adapted": 1.0}
     names = ("future", "future_unadapted", "new", "adapted")
@@ -209,7 +215,7 @@ def test_a_slice_without_pairs_has_no_figure(plant: Plant) -> None:
 
 
 def test_a_lab_of_one_channel_has_no_reference_models_for_unseen_channels(plant: Plant) -> None:
-    """Such a reference model is fitted to the other channels, and here there are none."""
+    """For an unseen channel, a reference model is fitted to the other channels. Here there are no other channels."""
     data = plant(channels=1, videos=60)
     figures = by_key(evaluate(data, constant(data, future=target(data))))
     assert figures[FUTURE, "all", "model", "auc"].value == 1.0

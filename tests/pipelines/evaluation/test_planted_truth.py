@@ -36,9 +36,10 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
 
 VIDEOS, MEASURED = 1_800, 300
 HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation", "calm")
-"""Attributes with large and with small weights. 1,800 videos can tell these two groups apart.
+"""Attributes of a picture that have large weights and small weights in the formula of the views.
 
-Between closer weights, chance decides which one looks larger.
+1,800 videos are enough to tell these two groups apart. Of two weights that are closer, chance decides which one looks
+larger.
 """
 
 
@@ -50,9 +51,10 @@ class Planted(PlantedData):
     evaluations: list[Evaluation]
 
     def influence(self, scores: Any, facts: Float64s, rows: npt.NDArray[np.intp]) -> Float64s:
-        """Regress the scores of the rows [m] on all their facts [m, k] at once, within channels.
+        """Fit one linear regression of the scores of `rows` [m] on their `facts` [m, k].
 
-        Return the coefficients and their standard errors [2, k], in units of standard deviations.
+        Before the fit, each value is centred within its channel and divided by the standard deviation. Return the
+        coefficients and their standard errors [2, k].
         """
         channel = self.data.videos.channel_id.to_numpy(str)[rows]
 
@@ -84,7 +86,7 @@ def test_the_model_comes_most_of_the_way_to_the_ceiling(planted: Planted) -> Non
 
 
 def test_with_20000_videos_the_model_comes_nearly_all_the_way(tmp_path: Path) -> None:
-    """No part of the lab was chosen with the help of this catalogue."""
+    """Use a catalogue (seed 23) that was not used to choose any part of the lab."""
     made = planted_data(20_000, 23, tmp_path)
     held = train(made.data, TrainConfig()).held
     assert made.way(held.future, TEST) > 0.95
@@ -93,7 +95,7 @@ def test_with_20000_videos_the_model_comes_nearly_all_the_way(tmp_path: Path) ->
 
 
 def test_with_the_true_attributes_5400_videos_are_enough_to_come_nearly_all_the_way(tmp_path: Path) -> None:
-    """About a quarter of the 20,000 videos is enough if the model need not read the attributes from pictures."""
+    """Give the model the true attributes in place of the pictures. Then a quarter of the 20,000 videos is enough."""
     made = planted_data(5_400, 7, tmp_path)
     held = train(made.with_perfect_eye(), TrainConfig()).held
     assert made.way(held.future, TEST) > 0.95
@@ -141,7 +143,7 @@ def test_the_measured_sub_scores_influence_the_scores_in_their_true_order(plante
 
 
 @pytest.mark.parametrize("split", [FUTURE, NEW_CHANNELS, ADAPTED])
-def test_win_probabilities_are_calibrated_and_as_many_pairs_too_close_as_expected(planted: Planted, split: str) -> None:
+def test_win_probabilities_are_calibrated_and_the_expected_share_is_too_close(planted: Planted, split: str) -> None:
     error, close = (figure(planted.evaluations, split, "all", metric).value for metric in ("ece", "abstained"))
     expected = planted.trained.ranker.calibration.too_close[split != NEW_CHANNELS]
     assert error is not None

@@ -73,7 +73,7 @@ def test_partial_pooling_learns_the_taste_of_a_channel_from_its_earlier_videos(p
     assert pair_auc(adapted["partial_pooling"], *sides) > 0.75
 
 
-def test_the_part_per_channel_learns_the_residuals_of_the_linear_part_only() -> None:
+def test_the_regression_of_a_channel_learns_only_the_residuals_of_the_linear_model() -> None:
     random = np.random.default_rng(0)
     features, channel = random.standard_normal((120, 5)), np.repeat(["a", "b"], 60)
     explained, known = 7 * features[:, 0], np.arange(0, 120, 2)
@@ -82,8 +82,9 @@ def test_the_part_per_channel_learns_the_residuals_of_the_linear_part_only() -> 
     np.testing.assert_allclose(pooled(features, explained, channel, shifted, known), shifted)
 
 
-def test_a_channel_with_few_known_videos_has_no_part_of_its_own(plant: Plant) -> None:
-    data = plant(channels=4, videos=36)  # Of the 36 videos of a channel, 29 are known.
+def test_a_channel_with_few_known_videos_has_no_regression_of_its_own(plant: Plant) -> None:
+    # Of the 36 videos of a channel, 29 are known. A channel needs 30 known videos for a regression of its own.
+    data = plant(channels=4, videos=36)
     scores = references(data, known(data))
     np.testing.assert_array_equal(scores["partial_pooling"], scores["linear"])
 

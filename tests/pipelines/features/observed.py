@@ -24,7 +24,7 @@ class Observed:
     def video(
         self, video_id: str, *seen: Observation, channel: str = "c", niche: str = "tech", kind: str = "video"
     ) -> None:
-        """Add a video with a picture in the library and with these observations."""
+        """Add a video with these observations. It has a picture with a vector, so it can be in the library."""
         row: dict[str, Any] = {
             "video_id": video_id,
             "niche": niche,

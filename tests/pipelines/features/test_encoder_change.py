@@ -1,4 +1,4 @@
-"""Tests of a change of encoder. It makes new vectors, and the old index is served until the new one is promoted."""
+"""Tests of a change of encoder. All pictures get new vectors. The old index is served until a new one is promoted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -86,7 +86,8 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
     assert build.promote_index(new, NICHE).release == built
     assert new.releases.serving.current_id(INDEX, NICHE) == built.release_id
 
-    # Each release names the encoder for its queries. This encoder's vectors have the dimension of the index.
+    # Each release names the encoder with which a query must be encoded. The vectors of this encoder have the same
+    # length as the vectors in the index.
     for release in (served, built):
         encoder = named_image_encoder(release.info["encoder_name"], new.settings.releases)
         index = NicheIndex.load(release)

@@ -1,4 +1,4 @@
-"""Tests of the image tower that is divided into a frozen and a trained part.
+"""Tests of an encoder's image tower, which fine-tuning divides into a frozen part and a trained part.
 
 Other tests here cover what fine-tuning takes from a dataset and what it writes to a checkpoint.
 """
@@ -38,7 +38,10 @@ def test_videos_that_are_not_learnt_are_in_no_pair_and_no_scale(plant: Callable[
 
 
 def other_towers() -> Iterator[tuple[str, Any]]:
-    """Yield two other towers: a ViT of timm in open_clip's adapter, which SigLIP uses, and the ResNet of CLIP."""
+    """Yield the names and the towers of two other kinds.
+
+    One is a ViT of timm in open_clip's adapter, as in SigLIP. The other is the ResNet of CLIP.
+    """
     from open_clip.model import CLIPVisionCfg, _build_vision_tower
 
     torch.manual_seed(0)
@@ -83,12 +86,12 @@ def test_a_divided_tower_computes_what_a_whole_one_does_and_gradients_reach_its_
     assert tower.whole == (parameters.keys() == tower.parameters.keys())
 
 
-def test_a_saved_checkpoint_holds_what_open_clip_takes_from_its_hub(
+def test_a_saved_checkpoint_holds_the_facts_of_its_tag_in_open_clip(
     tiny: TinyClip, drawn: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """OpenAI's weights need QuickGELU. Other weights need their own mean and deviation.
+    """In open_clip, each set of weights has a tag. The tag names the activation, and the mean and deviation of inputs.
 
-    The hub's tag has these facts, so a saved file must have them too.
+    A saved checkpoint has no tag. So the checkpoint itself must contain these facts.
     """
     import open_clip
 

@@ -193,7 +193,7 @@ def test_the_commands_print_what_they_did(command: Callable[..., Any], lab: Lab)
     assert searched.exit_code == 0
     assert '"niche": "tech"' in searched.output
     assert command("search").exit_code == 2
-    assert command("rebuild", "gaming").exit_code == 0  # The videos of gaming are encoded first.
+    assert command("rebuild", "gaming").exit_code == 0  # The command first encodes the videos of gaming.
 
 
 def test_deleting_a_video_deletes_its_rows_of_the_library(lab: Lab) -> None:

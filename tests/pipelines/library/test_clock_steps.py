@@ -44,7 +44,7 @@ def lab(small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str
 
 @pytest.fixture
 def step_back(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """A function that sets the database clock, as the lab reads it, some hours back."""
+    """A function that makes the lab read a time from the database that is `hours` earlier than the true time."""
     real = rows.now
 
     def step(hours: float) -> None:
@@ -102,9 +102,7 @@ def test_a_video_put_in_during_a_build_is_in_it_although_the_clock_stepped_back(
     assert index.search(index.vector_of(video), 1)[0].item.views_per_hour > 10_000
 
 
-def test_a_request_is_closed_only_by_a_build_that_was_read_after_it(
-    lab: Lab, step_back: Callable[[float], None]
-) -> None:
+def test_a_request_is_closed_only_by_a_build_that_began_after_it(lab: Lab, step_back: Callable[[float], None]) -> None:
     request_rebuild(lab, NICHE, "asked by a clock that was two days ahead")
     step_back(48)
     more_views(lab)

@@ -1,6 +1,7 @@
 """Tests of promoting a build.
 
-The promoted index has every change made in the meantime. A build is never promoted over a rollback that a person holds.
+The promoted index has every change that was made since the build began. After a person has rolled an index back, no
+build is promoted until a person ends the rollback with `resume`.
 """
 
 from collections.abc import Callable
@@ -101,7 +102,7 @@ def test_many_small_changes_prune_neither_a_waiting_build_nor_the_release_served
     assert served_ids(lab) == set(ids(lab)[7:])
 
 
-def test_a_video_taken_out_is_not_served_by_a_build_that_was_read_before(lab: Lab) -> None:
+def test_a_video_taken_out_is_not_served_by_a_build_that_read_it_before(lab: Lab) -> None:
     late = ids(lab)[0]
     take_out(lab, NICHE, [late])
     rebuild(lab)

@@ -1,4 +1,4 @@
-"""Fixtures for tests of promotion. The models of their lab are files of scores."""
+"""Fixtures for tests of promotion. In their lab, a model is only a file with its score of each video."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from thumblab_pipelines.models import promotion
 
 @pytest.fixture
 def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab whose model releases hold their scores.
+    """A lab in which a model release holds scores in place of a network.
 
     A release with `broken` in its info cannot be loaded. A release with `dead` in its info fails its check.
     """

@@ -27,10 +27,12 @@ def champion(number: str, release_id: str | None, crowned: str | None) -> Champi
     [
         (None, False, "no champion"),
         (champion("2", "served", "2"), False, "is served"),
-        (champion("2", "served", "1"), False, "is served"),  # The lab was killed before it recorded its own move.
+        # The lab was killed after it moved the alias to version 2 and before it recorded this move.
+        (champion("2", "served", "1"), False, "is served"),
         # The lab was killed after it moved the pointer and before it moved the alias.
         (champion("1", "older", "1"), False, "cut short"),
-        (champion("1", "older", None), True, "a person"),  # The lab never moved the alias.
+        # No move of the alias by the lab is recorded, so a person has set the alias.
+        (champion("1", "older", None), True, "a person"),
         (champion("1", "older", "2"), True, "a person"),
         (champion("3", "newer", "2"), True, "a person"),
         (champion("4", None, "2"), True, "a person"),
@@ -142,8 +144,8 @@ def test_a_persons_move_requests_one_run_and_another_every_hour(monkeypatch: pyt
     assert [tick(), tick(), tick()] == [requested, [], []]
     now += 3_600
     assert [tick(), tick()] == [requested, []]
-    # The lab has followed the first move. Two more moves within the same hour request two more runs. The second of them
-    # moves the alias back.
+    # By now, the lab serves the model of the first move. In the same hour, a person moves the alias to version 2 and
+    # then back to version 1. Each of these two moves requests one run.
     for number, release_id, crowned, served in [("2", "newer", "1", "older"), ("1", "older", "2", "newer")]:
         alias, serving = champion(number, release_id, crowned), served
         assert [tick(), tick()] == [[{"release_id": release_id, "by_alias": True}], []]

@@ -73,7 +73,8 @@ def test_with_one_channel_the_bootstrap_draws_videos() -> None:
     comparison = compare_models(*random.standard_normal((2, 200)), table)
     assert comparison is not None
     assert comparison.low < comparison.difference < comparison.high
-    # The challenger's loss is tolerable. Its lower bound is not tolerable, because the pairs are so few.
+    # The challenger orders one of the 100 pairs wrongly, which is tolerable. But with so few pairs, the lower bound of
+    # its interval is too low.
     champion = np.where(np.arange(200) < 100, 1.0, 0.0)
     challenger = champion.copy()
     challenger[0] = -1.0

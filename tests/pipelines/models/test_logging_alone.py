@@ -25,7 +25,7 @@ def tracker(log: Callable[[], Any]) -> Any:
 def holders(lab: Lab, then: str = "") -> list[Any]:
     """Return the ids of the processes that hold the lock in this database.
 
-    If `then` names an SQL function, return what it gives for each of these ids instead.
+    If `then` names an SQL function, call it with each of these ids, and return the results instead.
     """
     database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
     locks = (

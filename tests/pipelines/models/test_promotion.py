@@ -117,7 +117,10 @@ def test_a_champion_that_cannot_be_compared_is_replaced_and_the_reason_is_given(
 def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     open_lab: Callable[..., Lab], drawn: Callable[..., bytes], tmp_path: Path
 ) -> None:
-    """The other encoder gives the negative of each picture's vector. It has no vectors of one channel."""
+    """Each vector of the other encoder is the first encoder's vector times -1.
+
+    The other encoder has no vectors of one channel.
+    """
     lab = open_lab()
     plant(tmp_path, drawn, {f"channel {n}": RED for n in range(8)}, 40)
     import_catalogue(lab, tmp_path)
@@ -157,7 +160,9 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     model = TrainedRanker.load(first)
     assert decision.comparison == compare_models(model_scores(model, other_data), model_scores(model, data), pairs)
     assert decision.comparison is not None
-    assert decision.comparison.difference > 0.1  # The model was trained on vectors of the first encoder.
+    # `other` is a copy of `first`, which was trained on the first encoder's vectors. So `other` ranks badly with the
+    # other encoder's vectors.
+    assert decision.comparison.difference > 0.1
     assert decision.comparison.channels == 7
     assert "each model with its own encoders" in decision.reason
 

@@ -1,4 +1,7 @@
-"""Tests of a lab with imported catalogues. One command and one job serve them without an API key."""
+"""Tests of a lab with imported catalogues and without an API key.
+
+A single command, or a single Dagster job, makes indexes and a model from the catalogues and serves them.
+"""
 
 import os
 import subprocess
@@ -93,7 +96,7 @@ def test_without_a_key_an_imported_niche_is_kept_and_another_is_an_error(lab: La
 
 
 @pytest.mark.parametrize("niche", ["tech", "news"])
-def test_without_a_key_a_niche_without_videos_from_youtube_is_upkept_and_says_so(lab: Lab, niche: str) -> None:
+def test_without_a_key_upkeep_of_a_niche_without_videos_from_youtube_succeeds_and_says_so(lab: Lab, niche: str) -> None:
     remark = f"no YouTube API key is set, and {niche} has no videos from YouTube; so YouTube was not asked"
     observed, retained = observe(lab, niche), retain(lab, niche)
     assert (observed.due, observed.stopped, list(observed.remarks)) == (0, None, [remark])

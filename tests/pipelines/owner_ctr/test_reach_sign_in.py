@@ -1,4 +1,4 @@
-"""Tests of the sign-in of a channel's owner: its errors, and that its secrets are sent nowhere else."""
+"""Tests of the sign-in of a channel's owner. An error says what to do. Secrets are sent only to Google and over TLS."""
 
 import json
 import logging

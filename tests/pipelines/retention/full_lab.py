@@ -1,4 +1,4 @@
-"""A lab that holds a niche in every table and kind of release. Tests delete from this lab."""
+"""A lab with one niche, whose videos are in many tables, an index and pairs. Tests delete videos from this lab."""
 
 import dataclasses
 import os
@@ -31,7 +31,7 @@ EVERYWHERE = {
 
 @dataclass(frozen=True)
 class FullLab:
-    """A lab that holds the niche in every table and kind of release, its emulator, and the ids of its videos."""
+    """A lab with one niche, the emulator of its videos, and the ids of its videos."""
 
     lab: Lab
     emulator: Emulator
@@ -64,7 +64,7 @@ class FullLab:
     def age_files(self) -> None:
         """Make the pictures two hours old.
 
-        Retention does not delete younger ones, because a download may still need them.
+        Retention does not delete younger pictures, because a download may still need them.
         """
         long_ago = time.time() - 7_200
         for path in self.lab.images.root.glob("??/*"):

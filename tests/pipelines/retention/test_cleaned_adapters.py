@@ -1,4 +1,4 @@
-"""Tests that retention removes deleted videos from channel adapters, and killed trainings from the data folder."""
+"""Tests that retention removes deleted videos from channel adapters, and the files of killed trainings."""
 
 import os
 import time
@@ -80,7 +80,8 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
     """The labs for which a refit was requested.
 
-    In place of the real refit, the first channel is fitted to its first video, and the other channel fails.
+    In place of the real refit, the adapter of `ONE` is fitted to the first video of `ONE`, and the refit of `OTHER`
+    fails.
     """
     calls = []
 

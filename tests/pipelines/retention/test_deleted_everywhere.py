@@ -170,7 +170,7 @@ def test_crawled_videos_and_added_channels_stay_after_they_left_the_library(full
     library = Library(encoder, (NICHE,), chosen.settings.library_days)
     with full.lab.engine.connect() as connection:
         assert sample(connection, library, 10)[0] == 0
-    # After the training days, the crawled videos are deleted too.
+    # 61 days have passed, and `training_days` is 60. So the crawled videos are deleted too.
     full.emulator.advance(timedelta(days=21))
     retain(chosen, NICHE)
     assert full.rows(crawled) == {}

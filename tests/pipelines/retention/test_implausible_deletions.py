@@ -1,6 +1,6 @@
 """Tests of implausible deletions.
 
-A wrong answer or a wrong clock deletes nothing, and no run deletes too much at once.
+Retention deletes nothing because of a wrong answer of YouTube or a wrong clock, and no run deletes too many videos.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -81,13 +81,13 @@ def test_a_clock_that_is_ahead_deletes_nothing_while_youtube_does_not_answer(
         retain(away, NICHE)
     assert set(full.rows(full.ids[0])) == EVERYWHERE
     assert len(list(full.lab.images.root.glob("??/*"))) >= 40
-    # If a person confirms that the clock is right, the videos are deleted.
+    # A person confirms that the clock is right. Then the videos are deleted, although YouTube still does not answer.
     with pytest.raises(LabError, match=r"127\.0\.0\.1:9"):
         retain(away, NICHE, confirmed=True)
     assert full.rows(full.ids[0]) == {}
 
 
-def test_if_too_many_videos_expire_the_oldest_are_deleted_up_to_the_share(full: FullLab) -> None:
+def test_if_too_many_videos_expire_the_oldest_are_deleted_up_to_the_allowed_share(full: FullLab) -> None:
     careful = full.with_settings(forget_share=0.2, training_days=20)
     with full.lab.engine.begin() as connection:
         connection.execute(update(videos).values(collected_at=full.emulator.now + timedelta(days=20)))

@@ -34,7 +34,7 @@ QUICK = {
 
 
 def planted(channels: int = 10, videos: int = 30, signal: float = 3.0, seed: int = 0) -> TrainingArrays:
-    """Return pairs within channels. The first coordinate of the inputs decides which video wins, with noise.
+    """Return pairs of videos of the same channel. The first coordinate of the inputs, plus noise, decides which wins.
 
     Each input consists of two unit vectors, of 16 and of 8 numbers. Some targets of the other heads are unknown.
     """

@@ -1,4 +1,7 @@
-"""Tests of fitting channel adapters. Only the wanted channels get one, each from known videos of its own channel."""
+"""Tests of fitting channel adapters. A video is known if an adapter may use its views.
+
+Only the requested channels get an adapter. Each adapter is fitted to known videos of its own channel.
+"""
 
 import dataclasses
 
@@ -91,7 +94,7 @@ def test_fitting_some_channels_gives_the_adapters_that_fitting_all_gives(videos:
 
 
 def test_only_known_videos_influence_an_adapter(videos: Videos) -> None:
-    """Reversing the views of all other videos changes no weight. Changing the views of a known video does."""
+    """Change the views of the videos that are not known. No adapter changes. Then change the views of a known video."""
     reversed_later = dataclasses.replace(videos, target=np.where(videos.known, videos.target, -3 * videos.target))
     before, after = videos.adapters(), reversed_later.adapters()
     for name in ("a", "b"):

@@ -69,7 +69,10 @@ def test_each_epoch_visits_every_pair_once_in_another_order(block: int, pairs_pe
 
 
 def test_a_step_of_blocks_has_few_videos_of_several_channels_in_any_order_of_rows() -> None:
-    """The rows are shuffled. So only the pairs themselves tell which of them share videos."""
+    """A block consists of pairs that share videos. A step consists of several blocks.
+
+    The rows of the videos are shuffled. So blocks can be found only by comparing the videos of the pairs.
+    """
     big = planted(channels=40, videos=50)
     shuffled = np.random.default_rng(0).permutation(len(big.inputs))
     winners, losers = shuffled[big.winners], shuffled[big.losers]
@@ -96,7 +99,7 @@ def test_an_epoch_can_be_limited_to_a_number_of_pairs_per_video() -> None:
 
 
 def reference(outputs: Any, pairs: np.ndarray, config: TrainConfig) -> list[float]:
-    """Return the losses by their definition. They are means over pairs, and over distinct videos."""
+    """Return the losses by their definition. The first is a mean over pairs, the others are means over videos."""
     score, absolute, auxiliary = (value.detach().double().numpy() for value in outputs)
     winners, losers = ARRAYS.winners[pairs], ARRAYS.losers[pairs]
     rows = np.unique(np.concatenate([winners, losers]))

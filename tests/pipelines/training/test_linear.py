@@ -73,7 +73,10 @@ def test_without_pairs_the_least_length_is_chosen() -> None:
 
 
 def predictions(monkeypatch: pytest.MonkeyPatch, rows: tuple[Any, ...]) -> list[npt.NDArray[np.float64]]:
-    """Return the predictions that `choose_line` makes for the rows, for each pair of a length and a penalty."""
+    """Return the predictions [n] that `choose_line` makes, for each combination of a length and a penalty.
+
+    The length is that of the pictures' vectors. The penalty is that of the ridge regression.
+    """
     predicted = []
     real = linear._predict_held_out
 
@@ -88,7 +91,10 @@ def predictions(monkeypatch: pytest.MonkeyPatch, rows: tuple[Any, ...]) -> list[
 
 
 def test_a_run_is_never_predicted_from_its_own_views(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Changing the views of the first fifth of each channel changes the predictions for the other videos only."""
+    """A run is a fifth of a channel's videos, in order of time. Change the views of the first run of each channel.
+
+    The predictions for these videos stay the same. The predictions for the other videos change.
+    """
     pictures, rest, target, channel, winners, losers = planted(1.0, 1.0, videos=25)
     first = np.arange(len(target)) % 25 < 5
     before = predictions(monkeypatch, (pictures, rest, target, channel, winners, losers))
@@ -101,7 +107,7 @@ def test_a_run_is_never_predicted_from_its_own_views(monkeypatch: pytest.MonkeyP
 
 
 def test_pairs_across_two_runs_do_not_influence_the_choice() -> None:
-    """The two videos of such a pair are predicted by two different models."""
+    """Two different models predict the two videos of such a pair, so their predictions cannot be compared."""
     pictures, rest, target, channel, winners, losers = planted(0.0, 1.0)
     run = np.arange(len(target)) % 60 // 12
     across = run[winners] != run[losers]

@@ -1,4 +1,4 @@
-"""Tests of training. It finds planted signals and nothing else, and uses no held-out label."""
+"""Tests of training. It finds a planted signal, it finds nothing in noise, and it uses no held-out label."""
 
 import dataclasses
 import signal
@@ -30,7 +30,7 @@ FILES = ("model.safetensors", "adapters.safetensors", "calibration.json", "confi
 
 
 def gaps(data: Dataset, scores: Any, part: str = TEST, channel: str | None = None) -> npt.NDArray[np.float64]:
-    """Return the winner's score minus the loser's for each pair of `part`.
+    """Return the gap of each pair of `part`. A gap is the winner's score minus the loser's.
 
     With `channel`, return only the gaps of this channel.
     """
@@ -46,7 +46,7 @@ def auc(data: Dataset, scores: Any, channel: str | None = None) -> float:
 
 
 def reversed_in(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
-    """Return a copy of the dataset in which the targets and pairs of `rows` are reversed."""
+    """Return a copy in which the targets of `rows` are multiplied by -5, and their pairs have the other winner."""
     videos, pairs = data.videos.copy(), data.pairs.copy()
     videos.loc[rows, "target"] *= -5
     affected = rows[pairs.winner.to_numpy(int)] | rows[pairs.loser.to_numpy(int)]
@@ -128,7 +128,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_gives_others(
 
 
 def test_training_does_not_use_the_test_part(little: Dataset, brief: TrainedRanking, tmp_path: Path) -> None:
-    """Reversing every label of the test part changes no weight, no adapter and no calibration."""
+    """Reverse every label of the test part. No weight, no adapter and no calibration changes."""
     other = train(reversed_in(little, (little.videos.part == TEST).to_numpy(bool)), BRIEF)
     assert files(brief, tmp_path / "one") == files(other, tmp_path / "other")
     for field in ("future", "future_unadapted", "new", "adapted"):
@@ -309,7 +309,7 @@ def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: 
 def test_the_best_possible_auc_of_the_planted_data_agrees_with_theory(data: Dataset) -> None:
     """Test the fixture itself.
 
-    Differences of signal and of target are almost jointly Gaussian, so their AUC is known.
+    The differences of two videos in signal and in target are almost jointly Gaussian. So a formula gives their AUC.
     """
     quality = np.std(data.images[:, 0] * 4)
     rho = quality / np.hypot(quality, 0.5)
@@ -331,7 +331,7 @@ def test_the_absolute_head_learns_click_through_rates_if_there_are_enough(plant:
 
 
 def test_a_training_stopped_twice_ends_with_the_same_files(plant: Plant, tmp_path: Path) -> None:
-    """The training is stopped once in the model itself, and once in a model without a third of the channels."""
+    """Stop once while the model is trained, and once while a model without a third of the channels is trained."""
     data, config = plant(), TrainConfig(epochs=8, swa_start=5, patience=0)
 
     def stopping(what: str, at: int) -> Callable[[str, Epoch], None]:

@@ -120,7 +120,7 @@ def test_earlier_versions_have_their_own_vectors_and_are_encoded_once(changing: 
     lab = changing.lab
     image, title = encoders(lab)
     embedded = embed(lab, "tech")
-    # The earlier ones are one picture and two titles.
+    # The earlier versions have one picture and two titles that are not shown any more.
     assert (embedded.images, embedded.titles, embedded.earlier) == (3, 3, 3)
     again = embed(lab, "tech")
     assert (again.images, again.titles, again.earlier) == (0, 0, 0)
@@ -210,7 +210,8 @@ def test_a_changed_title_ends_the_first_version_before_the_picture_is_fetched_ag
 def test_the_second_of_two_titles_at_the_same_moment_replaces_the_first(changing: Changing) -> None:
     lab = changing.lab
     with lab.engine.begin() as connection:
-        # "title" was first seen with its newest title at 100 hours. "same" was seen with its title already at 20 hours.
+        # The newest title of the video `title` was first seen at 100 hours, so a second title at 100 hours replaces it.
+        # The title of the video `same` was first seen at 20 hours, so a title at 100 hours makes a new version.
         connection.execute(update(videos).where(videos.c.video_id != "picture").values(title="Corrected"))
         for _ in range(2):
             record(connection, [Unchanged("title", after(100)), Unchanged("same", after(100))])
@@ -265,7 +266,8 @@ def test_a_failed_picture_is_tried_once_and_again_only_on_request(
     lab, encoder = changing.lab, FailingPictures()
     monkeypatch.setattr(embed_step, "image_encoder", lambda _: encoder)
     embedded = embed(lab, "tech")
-    assert (embedded.images, embedded.earlier, encoder.seen) == (0, 2, 4)  # One of the 4 pictures is an earlier one.
+    # The encoder saw three current pictures and an earlier one. The two earlier titles have vectors.
+    assert (embedded.images, embedded.earlier, encoder.seen) == (0, 2, 4)
     assert "picture: its earlier thumbnail: the encoder gives no vector" in "; ".join(embedded.without)
     assert embed(lab, "tech").earlier == 0
     assert encoder.seen == 4

@@ -1,4 +1,4 @@
-"""Tests of reading names. HTML entities are read as people wrote them, and two spellings of a name are one channel."""
+"""Tests of reading names. HTML entities in a name are decoded, and two spellings of a name give one channel."""
 
 import base64
 import csv
@@ -97,7 +97,7 @@ def test_two_spellings_in_a_catalogue_give_one_channel_and_the_import_reports_th
 
 
 def old_id(name: str) -> str:
-    """Return the channel id that earlier versions made from a name. They did not decode the name for comparison."""
+    """Return the channel id that earlier versions of the lab made from a name, without decoding its HTML entities."""
     return "UC" + base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()[:22]
 
 

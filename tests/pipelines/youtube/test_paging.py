@@ -1,4 +1,4 @@
-"""Tests of lists that YouTube does not end. Such a list costs a few calls, and only once.
+"""Tests of lists whose every page names a next page. Such an endless list costs a few calls, and only once.
 
 The tests use real sockets.
 """
@@ -60,7 +60,8 @@ LISTS: dict[str, tuple[Callable[[int], list[Json]], Callable[[int], str], int]] 
 }
 """The kinds of endless lists.
 
-Each has the items of page n, the token after page n, and the most calls that may be spent on it.
+Each value has a function that returns the items of page n, a function that returns the token after page n, and the
+maximum number of calls that the list may cost.
 """
 
 
@@ -73,7 +74,8 @@ class Stub:
     def __init__(self, name: str, first: list[Json]) -> None:
         self.calls: Counter[str] = Counter()
         self._items, self._token, _ = LISTS[name]
-        # These extra uploads are on page 0. Without them, the crawl would leave out the channel as inactive.
+        # `first` are extra uploads on page 0. Without them, some lists would look like those of an inactive channel,
+        # which the crawl leaves out.
         self._first = first
 
     def answer(self, name: str, query: dict[str, str]) -> tuple[int, Json]:
@@ -174,7 +176,8 @@ def test_endless_list_costs_the_daily_refresh_a_few_calls_and_counts_as_read(lab
     assert stub.calls["playlistItems"] <= LISTS[name][2]
     assert stub.calls["search"] <= min(LISTS[name][2], 2)
     assert read_to_the_end_at(lab, channels) is not None
-    if "new items" not in name:  # The refresh stops reading after thirty new items.
+    # The refresh stops reading after thirty new items. So it does not notice that a list of new items is endless.
+    if "new items" not in name:
         assert any(CHANNEL in remark for remark in result.remarks) or stub.calls["playlistItems"] == 1
 
 
@@ -200,7 +203,8 @@ def test_endless_list_costs_the_crawl_a_few_calls_and_counts_as_read(lab: Lab, n
         spent = stub.calls["playlistItems"]
         crawl(crawling_lab, "tech")
     assert first.stopped is None or "searches" in first.stopped
-    assert spent <= LISTS[name][2] + 1  # The first page has extra items, so it counts as a page with new items.
+    # The extra uploads make page 0 a page with new items. So one more page may be read.
+    assert spent <= LISTS[name][2] + 1
     assert any(CHANNEL in remark for remark in first.remarks)
     assert stub.calls["playlistItems"] == spent  # The next run does not read the list again.
     assert read_to_the_end_at(lab, crawl_channels) is not None

@@ -38,7 +38,7 @@ def items(folder: Path, name: str) -> list[dict[str, Any]]:
 
 
 def recorded_videos(folder: Path) -> list[dict[str, Any]]:
-    """Return the items of recorded videos.list answers that have the parts that the lab requests."""
+    """Return the recorded videos that have the part `snippet`. The lab always requests this part."""
     return [item for name in VIDEO_ANSWERS for item in items(folder, name) if "snippet" in item]
 
 
@@ -114,8 +114,8 @@ def test_every_recorded_upload_is_read(recorded: Path, name: str) -> None:
     assert [upload.video_id for upload in uploads] == [
         item["snippet"]["resourceId"]["videoId"] for item in recorded_items
     ]
-    # Some uploads were recorded without the part contentDetails. As for a private video, their publication time is
-    # unknown.
+    # Some uploads were recorded without the part contentDetails. So their publication time is unknown, as is that of a
+    # private video.
     published = [item.get("contentDetails", {}).get("videoPublishedAt") for item in recorded_items]
     assert [upload.published_at is None for upload in uploads] == [moment is None for moment in published]
 
