@@ -132,7 +132,7 @@ def sample(connection: Connection, library: Library, most: int) -> tuple[int, Ve
 def index_statement(connection: Connection, library: Library, dimension: int, k: int) -> tuple[str, dict[str, Any]]:
     """Return the statement that looks up one vector in the index, and all its parameters except `vector`."""
     parameters = _parameters(library)
-    # The moment is found once and not by each lookup, because finding it reads all observations of the niche.
+    # The moment is found once, and not again in each lookup, because finding it reads all observations of the niche.
     moment = connection.execute(text(f"WITH {SINCE} SELECT moment FROM since"), parameters).scalar()  # noqa: S608
     return _BY_INDEX.format(dimension=int(dimension)), parameters | {"k": k, "moment": moment}
 

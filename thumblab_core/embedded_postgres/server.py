@@ -80,7 +80,7 @@ def status(settings: Settings) -> ServerStatus:
 
 @contextmanager
 def folder_errors(settings: Settings) -> Iterator[None]:
-    """Raise an OSError of the block as a LabError that names the data folder."""
+    """If the `with` block raises an OSError, raise a LabError instead that names the data folder."""
     try:
         yield
     except OSError as error:

@@ -76,8 +76,8 @@ class OpenClipEncoder(NeuralEncoder):
         try:
             if is_path(self._weights) and not Path(self._weights).is_file():
                 raise FileNotFoundError("no such file")
-            # OpenAI's weights were trained with QuickGELU, so they need it. If the name of the model does not ask for
-            # it, open_clip only warns.
+            # OpenAI's weights were trained with the activation QuickGELU, and give wrong vectors without it. If the
+            # name of the model does not ask for QuickGELU, open_clip only warns.
             tag, metadata = open_clip.get_pretrained_cfg(self._name, self._weights), _metadata(Path(self._weights))
             quick_gelu = bool(tag.get("quick_gelu") or metadata.get("quick_gelu"))
             text = (open_clip.get_model_config(self._name) or {}).get("text_cfg", {}) if is_path(self._weights) else {}

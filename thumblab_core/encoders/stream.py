@@ -20,7 +20,10 @@ Read = Callable[[], bytes]
 
 _THREADS = min(4, os.cpu_count() or 1)
 _WORTHWHILE_SPEEDUP = 1.05
-"""A larger batch size is kept if it is this many times as fast. Timings on a busy machine vary by less than that."""
+"""A larger batch size is kept if it is at least this many times as fast.
+
+The speed of one batch size varies by less than this on a busy machine.
+"""
 
 
 @dataclass(frozen=True)

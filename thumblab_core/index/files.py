@@ -25,7 +25,7 @@ _ITEMS = TypeAdapter(list[Item])
 
 def write_base(base: Base, calibration: MeanCosines, folder: Path) -> None:
     """Write a base into an empty folder. Raises `OSError`."""
-    # FAISS's own writer is not used, because on a full disk it leaves a part of the file and raises no error.
+    # FAISS's own function to write files is not used. On a full disk, it writes a part of the file and raises no error.
     (folder / INDEX).write_bytes(faiss_module().serialize_index(base.index).data)
     if not base.kind.exact:
         np.save(folder / VECTORS, base.vectors)

@@ -1,4 +1,6 @@
-"""The distribution of each sub-score over a niche's library. One value can be good in one niche and weak in another.
+"""The distribution of each sub-score over a niche's library.
+
+The same value can be good in one niche and weak in another.
 
 An index release stores it as `sub_scores.json`:
 
@@ -36,7 +38,7 @@ _DIGITS = 6
 
 
 class DistributionError(LabError):
-    """The distribution file of a release is not valid."""
+    """An error for a distribution file of a release that is not valid."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class ScoreDistribution:
         quantiles = self.quantiles.get(name)
         if quantiles is None:
             return None
-        # Many pictures may have the lowest or highest value. Several quantiles then equal it, and the middle one
-        # counts.
+        # Many pictures may have the same value, such as 0 or 1. Several quantiles are then equal to the value, and the
+        # result is the middle one of them.
         value = round(value, _DIGITS)
         first, after = bisect_left(quantiles, value), bisect_right(quantiles, value)
         if after > first:

@@ -18,7 +18,7 @@ MISSING = "no text reader: install the lab again with pip (it needs rapidocr and
 DETECTION_SIDE = 512
 """Longer side in pixels of the picture in which text is detected."""
 LINES = 12
-"""Maximum number of lines that are read, largest first, so that a page of a document does not take long."""
+"""Maximum number of lines that are read. The largest are read first. A picture of a full page then takes no longer."""
 CONFIDENCE, CONFIDENCE_LONG = 0.6, 0.8
 """Minimum mean confidence of the recogniser for a word, and for a line of about four letters or more.
 
