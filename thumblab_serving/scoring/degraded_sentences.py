@@ -1,4 +1,4 @@
-"""Write what an answer says about how good its ranking is, and about what the model cannot say."""
+"""Write the sentences of an answer about the accuracy of its ranking, and about what the model cannot say."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import SkillOut
 from thumblab_serving.scoring.rank import RankingContext
 
-if TYPE_CHECKING:  # importing the ranker imports torch
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _EVALUATED_ON = {
