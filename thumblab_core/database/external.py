@@ -19,7 +19,7 @@ _FOR_OTHER_CLIENTS = {"pgbouncer", "prepare_threshold", "statement_cache_size", 
 
 
 def external_url(given: str, driver: str) -> "URL":
-    """Return the URL for a SQLAlchemy driver. Raises LabError for a bad URL. The error shows no part of the password."""
+    """Return the URL for a SQLAlchemy driver. Raises LabError for a bad URL, without any part of the password."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 

@@ -1,4 +1,4 @@
-"""Handle failures to load something: the message to show, whether a failure may pass by itself, and when to try again."""
+"""Handle failures to load something: what to show, whether a failure may pass by itself, and when to try again."""
 
 import time
 
