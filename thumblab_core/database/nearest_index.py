@@ -57,9 +57,9 @@ def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> 
             return True
     with engine.begin() as holder:
         # CREATE INDEX CONCURRENTLY waits until every transaction ends that has touched the table, or that itself waits
-        # for a lock. If the transaction that holds the advisory lock did one of these, CREATE INDEX would wait for it,
-        # while it stays open until CREATE INDEX ends: a deadlock. Therefore this transaction touches no table. It also
-        # asks for the lock with a function that returns at once if another process has the lock.
+        # for a lock. The transaction that holds the advisory lock stays open until CREATE INDEX ends. If it did one of
+        # these two things, both would wait for each other for ever (a deadlock). Therefore it touches no table. It asks
+        # for the advisory lock with a function that does not wait if another process has the lock.
         holder.execute(text(NO_IDLE_TIMEOUT))
         if not holder.execute(text("SELECT pg_try_advisory_xact_lock(:all, :one)"), lock_of(encoder)).scalar_one():
             return False

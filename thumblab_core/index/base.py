@@ -71,7 +71,7 @@ class Base:
         string that FAISS does not know.
         """
         if len(vectors) != len(items):
-            raise LibraryError(f"{len(vectors)} vectors but {len(items)} items")
+            raise LibraryError(f"there are {len(vectors)} vectors but {len(items)} items")
         if len({item.video_id for item in items}) != len(items):
             raise LibraryError("a video is in the library twice")
         chosen = factory_for(len(vectors)) if factory == AUTO else factory

@@ -243,7 +243,9 @@ class NicheIndex:
             changes = Changes.load(release.path, base.dimension)
         library = cls(base, changes, calibration, str(encoder), ScoreDistribution.load(release), digests)
         if library.dimension != dimension or len(library) != count:
-            raise LibraryError(f"{release} holds {len(library)}x{library.dimension}, not {count}x{dimension}")
+            raise LibraryError(
+                f"{release} holds vectors of {len(library)}x{library.dimension}, but its manifest says {count}x{dimension}"
+            )
         return library
 
     # Below, the position of an item counts the rows of the base first, and then the rows of the changes.

@@ -113,7 +113,7 @@ def _checked(values: list[float] | None) -> list[float] | None:
         return None
     quantiles = [float(value) for value in values]
     if len(quantiles) != _POINTS or not all(math.isfinite(value) and 0 <= value <= 1 for value in quantiles):
-        raise ValueError(f"not {_POINTS} values from 0 to 1")
+        raise ValueError(f"its quantiles are not {_POINTS} values from 0 to 1")
     if quantiles != sorted(quantiles):
-        raise ValueError("quantiles that do not rise")
+        raise ValueError("its quantiles do not rise")
     return quantiles

@@ -166,7 +166,8 @@ def upgrade() -> None:
         "video_stats",
         sa.Column("era", sa.String(), comment="of the definition of a view, see thumblab_core.views"),
     )
-    # Before this migration, every video had the format `video`, so the era depends only on the date.
+    # Before this migration, every video had the format `video`. So the era of a view count, which `thumblab_core.views`
+    # explains, depends only on the date.
     op.execute("""
         UPDATE video_stats
         SET era = CASE WHEN observed_at >= '2026-08-24 00:00+00' THEN 'playback_start' ELSE 'qualified' END

@@ -1,4 +1,4 @@
-"""Clean the names from catalogues, recognise Shorts by their length, and record what an encoder fails on.
+"""Clean the names from catalogues, recognise Shorts by their length, and record for what an encoder gives no vector.
 
 Titles and channel names lose their HTML entities. Two channels become one channel if their names differ only in HTML
 entities, Unicode compatibility forms, invisible characters and spaces.
@@ -110,7 +110,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("encoding_failures")
-    # The original names are no longer known, so they are not restored. Both versions can read the present names.
+    # The original names are no longer known, so they are not restored. The lab can read the present names before and
+    # after this migration.
     op.execute("DROP VIEW true_ctr")
     op.execute(_true_ctr("is_short"))
     op.alter_column("video_reach", "is_short", comment=_SHORT)
