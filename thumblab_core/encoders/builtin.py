@@ -39,7 +39,10 @@ _HUE_BINS = (1, 2, 3, 4, 6, 8)
 """The bin sizes of the colour axes for counting colours without lightness. Each colour axis has 256 steps."""
 
 _WEIGHT = 1 / 20
-"""The factor of the third part. It makes the length of that part about 1/3 for a typical picture."""
+"""The factor by which the third part of the descriptor is multiplied.
+
+A typical picture then has a third part of length 1/3.
+"""
 
 _Array = npt.NDArray[np.float32]
 _Bins = npt.NDArray[np.int32]
@@ -62,7 +65,8 @@ class BuiltinEncoder:
     def prepare(self, image: Pixels) -> Vectors:
         """Compute the whole descriptor, before it is scaled to length 1.
 
-        The work is done here, because several threads can then share it. Batches would not make it faster.
+        All work is done here and not in `encode_prepared`, because several threads may call this function at once.
+        Working on batches of pictures would not be faster.
         """
         return _describe(image)
 

@@ -58,9 +58,9 @@ class OpenClipEncoder(NeuralEncoder):
     def __init__(self, model: str, weights: str, compiled: Release | None = None, precision: str = "float32") -> None:
         self._name = model
         self._weights = weights
-        # The base is computed without loading the model, so that a run with nothing new to encode stays fast. A
-        # compiled release knows its base. The file of the weights may be gone then, because only the text tower still
-        # needs it.
+        # `base` is the fingerprint without the precision. It is computed without loading the model, so that a run with
+        # nothing new to encode stays fast. A compiled release stores its base, because the file of weights may be gone
+        # when the release is used. Only the text tower still needs that file.
         base = f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}" if compiled is None else compiled.scope
         super().__init__(base, compiled, precision)
 

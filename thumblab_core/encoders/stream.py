@@ -56,7 +56,10 @@ class BatchSize:
         self._fastest = 0.0
 
     def took(self, pictures: int, seconds: float) -> None:
-        """Update the size by the time that one batch took. Ignore batches smaller than `now`, such as the last one."""
+        """Choose the next batch size from the time that one batch took.
+
+        A batch that is smaller than `now`, such as the last one, is ignored.
+        """
         if self._settled or pictures < self.now:
             return
         rate = pictures / max(seconds, 1e-9)

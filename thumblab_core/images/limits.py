@@ -59,7 +59,7 @@ _OTHER_SIGNATURES = (
 
 
 class ImageError(LabError):
-    """An error for bytes that are not a picture which the lab can read. The message gives the reason."""
+    """An error for bytes that the lab cannot read as a picture. The message gives the reason."""
 
 
 def damaged(reason: object) -> ImageError:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 LEAST_PLACED = 20
-"""The percentile of a score in a niche or a channel is given only if it has at least this many videos."""
+"""The percentile of a score is given only if the niche or the channel has at least this many videos."""
 
 _RANKS = np.arange(101.0)
 

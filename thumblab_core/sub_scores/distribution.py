@@ -27,7 +27,7 @@ from thumblab_core.sub_scores import NAMES
 FILE = "sub_scores.json"
 
 LEAST = 20
-"""Minimum number of values for a distribution. The lowest tenth of fewer values is at most one picture."""
+"""Minimum number of values for a distribution. With fewer values, the lowest tenth is at most one picture."""
 
 WEAK_BELOW = 10.0
 """A sub-score below this percentile of the library is weak."""

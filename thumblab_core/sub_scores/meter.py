@@ -1,4 +1,4 @@
-"""The meter: measures the six sub-scores of one picture, or of many pictures on all cores."""
+"""The meter, which measures the six sub-scores of one picture, or of many pictures on all cores."""
 
 import hashlib
 import importlib.metadata

@@ -38,7 +38,10 @@ _LATIN = 0.9
 _SURE = 0.95
 """Minimum confidence of a line that is trusted if the title has letters that the text reader does not know."""
 _LOOK_ALIKES = frozenset("ABCEHIJKMNOPSTXYZaceijopsuvxy0346")
-"""Characters that look like Cyrillic or Greek letters. The text reader returns them in place of these letters."""
+"""Characters that look like Cyrillic or Greek letters.
+
+The text reader returns them in place of Cyrillic or Greek letters.
+"""
 _KNOWN = frozenset(("LATIN", "CJK", "HIRAGANA", "KATAKANA", "MATHEMATICAL", "FULLWIDTH", "HALFWIDTH"))
 """Alphabets that the text reader knows. Each is the first word of its letters' names in the Unicode standard."""
 

@@ -87,7 +87,7 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
 
 
 def _question(channel: AdapterChoice | None) -> str:
-    """Return the split of the model's evaluation that holds for a channel."""
+    """Return the name of the split on which the model was evaluated for channels like this one."""
     if channel is None or channel.adapter is None:
         return NEW_CHANNELS
     return FUTURE if channel.release is None else ADAPTED
