@@ -98,7 +98,10 @@ def fit_square(histories: Sequence[Points]) -> Curve:
 
 
 def fit_isotonic(histories: Sequence[Points]) -> Curve:
-    """Fit an increasing curve for all videos together, and a level for each video. The two are fitted in turns."""
+    """Fit an increasing curve that all videos share, and a level for each video.
+
+    The curve and the levels take turns.
+    """
     from sklearn.isotonic import IsotonicRegression
 
     ages = np.concatenate([np.log(points[0]) for points in histories])

@@ -80,7 +80,7 @@ def _print_end(console: Console, new: int, seconds: float, folder: Path | None, 
 def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> list[Server]:
     """Start MLflow unless `thumblab up` already runs it.
 
-    Return a list of the started server, for which the caller must wait.
+    Return the servers that the caller must wait for: MLflow, or none.
 
     MLflow takes seconds to start. It starts while the demo collects videos, because collecting does not need it.
     """

@@ -18,7 +18,7 @@ from thumblab_core.settings import CHECKOUT
 _PATIENCE = 180.0
 """The number of seconds within which a server must answer, for `Supervisor.wait`."""
 _SPAN = 600.0
-"""Only those ends of a server count towards the limit on restarts that happened within this number of seconds."""
+"""If a server ends too often within this number of seconds, it is not restarted again."""
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,8 @@ class NicheIndex:
         library = cls(base, changes, calibration, str(encoder), ScoreDistribution.load(release), digests)
         if library.dimension != dimension or len(library) != count:
             raise LibraryError(
-                f"{release} holds vectors of {len(library)}x{library.dimension}, but its manifest says {count}x{dimension}"
+                f"{release} holds vectors of {len(library)}x{library.dimension}, "
+                f"but its manifest says {count}x{dimension}"
             )
         return library
 

@@ -112,7 +112,7 @@ class UnexpectedErrors:
         except Exception as error:
             if scope["type"] != "http" or started:
                 raise
-            _log.error("unexpected %s", type(error).__name__, exc_info=error)
+            _log.error("an unexpected %s was raised", type(error).__name__, exc_info=error)
             detail = "something went wrong inside the service; its log has the details"
             await response(HTTPException(500, detail))(scope, receive, send)
 

@@ -64,7 +64,7 @@ class Encoders:
         self._requested.clear()
 
     def by_fingerprint(self, fingerprint: str) -> ImageEncoder:
-        """Return the image encoder of a loaded release."""
+        """Return the image encoder with this fingerprint. A loaded release must hold it."""
         return self._images[fingerprint]
 
     @property

@@ -32,11 +32,11 @@ NO_MODEL = (
 
 
 class NotReadyError(LabError):
-    """The service cannot answer yet. The message says what to do."""
+    """An error of a service that cannot answer requests yet. The message says what to do."""
 
 
 class NoModelError(NotReadyError, NoServedModelError):
-    """The service cannot answer yet, because no model is promoted."""
+    """An error of a service that cannot answer requests yet, because no model is promoted."""
 
 
 @dataclass(frozen=True)

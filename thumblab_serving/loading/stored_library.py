@@ -48,7 +48,10 @@ class NothingStoredError(LabError):
 
 @dataclass(frozen=True)
 class Placement:
-    """The place of a picture in a library, with the results of `NicheIndex.percentile` and `NicheIndex.examples`."""
+    """The result of comparing a picture with a library.
+
+    The fields are what `NicheIndex.percentile` and `NicheIndex.examples` return.
+    """
 
     percentile: float
     examples: list[Neighbour]
