@@ -3,14 +3,15 @@
 They measure five things:
 - the stages that every thumbnail passes, compared with decoding its JPEG file;
 - encoding, compared with open_clip;
-- the way of a library from PostgreSQL to the programs that read it;
+- the time from the rows of a library in PostgreSQL to a program that serves the library;
 - searching, compared with numpy, autofaiss and pgvector;
 - training, compared with a plain PyTorch loop.
 
-Seconds differ between machines, so compare only the ratios.
+The seconds depend on the machine, so compare only ratios, such as "twice as fast as numpy".
 
 Two more benchmarks have commands of their own. `python -m benchmarks.recipe CATALOGUE` compares variants of the
-training recipe on your data. `python -m benchmarks.planted` compares the model with a known truth.
+training recipe on your data. `python -m benchmarks.planted` measures the model on synthetic videos whose true quality
+is known.
 """
 
 import time
@@ -34,7 +35,7 @@ _REPEATS = 3
 
 
 def best(work: Callable[[], object]) -> float:
-    """Return the seconds of the fastest of three runs. Other programs disturbed this run least."""
+    """Run `work` three times, and return the seconds of the fastest run. Other programs disturbed that run least."""
     times = []
     for _ in range(_REPEATS):
         start = time.perf_counter()
@@ -50,7 +51,7 @@ def stages() -> Table:
     titles = [video.title for video in catalogue.videos.values()]
     pictures = [decode(data).pixels for data in files]
     encoder, sentences, meter = BuiltinEncoder(), title_encoder("minilm"), Meter(None)
-    sentences.encode_texts(titles[:1])  # The first call loads the model, which must not count.
+    sentences.encode_texts(titles[:1])  # The first call loads the model. The time of loading must not count.
     seconds_by_stage = {
         "decode and check JPEG": best(lambda: [decode(data) for data in files]),
         "encode, built-in": best(lambda: encoder.encode_images(pictures)),

@@ -1,11 +1,14 @@
-"""Compare age corrections. A good correction orders videos by lifetime views as their views at one fixed age would.
+"""Compare age corrections, which make the lifetime views of videos of different ages comparable.
+
+A good correction puts videos into the order that their views at one fixed age would give.
 
     python -m benchmarks.age_correction [DIR]
 
 DIR holds the view series that `benchmarks.fixed_age` reads. Each correction is fitted to one half of the videos and
-evaluated on the other half. The halves then change places.
+evaluated on the other half. Then it is fitted to the second half and evaluated on the first.
 
-The last table shows the synthetic catalogue. There each video is observed once, and the growth of its views is known.
+The last table shows the synthetic catalogue. In it, each video is observed once, and the formula by which views grow
+with age is known.
 """
 
 import sys
@@ -29,31 +32,31 @@ from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, split_by_time
 
 Points = tuple[Float64s, Float64s]
-"""The ages in hours and the view counts of the observations of a video, sorted by age."""
+"""The observations of one video, sorted by age: their ages in hours, and their view counts."""
 Curve = Callable[[Float64s], Float64s]
-"""A function of ages in hours. It returns what a correction subtracts from ln views at each age."""
+"""A function that maps ages in hours to numbers. A correction subtracts these numbers from ln views at these ages."""
 Fit = Callable[[Sequence[Points]], Curve]
-"""A function that fits the curve of a correction to view series."""
+"""A function that takes view series and returns the curve that fits them best."""
 
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
 _HALF_AGES = np.geomspace(3, 4_320, 60)
-"""The half ages in hours among which `fit_saturating` chooses."""
+"""The half ages in hours that `fit_saturating` tries. At its half age, a video has half of its final views."""
 _SPREAD = 1.0
 """The standard deviation of ln views at one age within a channel. In the real catalogue it is 0.9 to 1.3."""
 _DRAWN = 200_000
-"""The number of pairs that are drawn."""
+"""The number of random pairs of videos on which a correction is evaluated."""
 _POINTS = 12
-"""The largest number of observations that are kept of a video."""
+"""The largest number of observations of one video that are used."""
 _CLOSE = 2.0
-"""The largest ratio of the ages of two videos that make a pair of similar age."""
+"""Two videos have a similar age if the older one is at most this many times as old as the other."""
 _SEEDS = (7, 1, 2)
 """The seeds of the synthetic catalogues."""
 
 
 def thinned(points: Points) -> Points:
-    """Return some of the observations of a video, spaced about evenly in log age.
+    """Return at most 12 of the observations of a video, spaced about evenly in log age.
 
-    With all observations, a year of late ones would outweigh the first week.
+    If all observations were used, a year of daily observations would outweigh the first week.
     """
     ages, views = points
     steps = np.searchsorted(ages, np.geomspace(ages[0], ages[-1], _POINTS)).clip(0, len(ages) - 1)
@@ -62,7 +65,7 @@ def thinned(points: Points) -> Points:
 
 
 def _within(histories: Sequence[Points], curve: Curve) -> tuple[Float64s, Float64s]:
-    """Return the curve and ln views at all observations. The mean over each video is subtracted from both."""
+    """Return `curve` and ln views at all observations, each minus its mean over the video."""
     shapes = [curve(ages) for ages, _ in histories]
     logs = [np.log(views) for _, views in histories]
     centred = [np.concatenate([part - part.mean() for part in parts]) for parts in (shapes, logs)]
@@ -70,14 +73,14 @@ def _within(histories: Sequence[Points], curve: Curve) -> tuple[Float64s, Float6
 
 
 def fit_power(histories: Sequence[Points]) -> Curve:
-    """Fit views proportional to a power of age between 0 and 1."""
+    """Fit a curve in which views are proportional to age to the power p. p is between 0 and 1."""
     shape, logs = _within(histories, np.log)
     power = float(np.clip((shape @ logs) / (shape @ shape), 0, 1))
     return lambda ages: power * np.log(ages)
 
 
 def fit_saturating(histories: Sequence[Points]) -> Curve:
-    """Fit views proportional to age / (age + half age)."""
+    """Fit a curve in which views are proportional to age / (age + half age)."""
 
     def error(half: float) -> float:
         shape, logs = _within(histories, Growth(half).log_share)
@@ -87,7 +90,7 @@ def fit_saturating(histories: Sequence[Points]) -> Curve:
 
 
 def fit_square(histories: Sequence[Points]) -> Curve:
-    """Fit ln views as a quadratic function of ln age."""
+    """Fit a curve in which ln views are a quadratic function of ln age."""
     columns = [_within(histories, curve)[0] for curve in (np.log, lambda ages: np.log(ages) ** 2)]
     logs = _within(histories, np.log)[1]
     (first, second), *_ = np.linalg.lstsq(np.stack(columns, axis=1), logs, rcond=None)
@@ -95,7 +98,10 @@ def fit_square(histories: Sequence[Points]) -> Curve:
 
 
 def fit_isotonic(histories: Sequence[Points]) -> Curve:
-    """Fit a monotone curve that all videos share, and a level for each video. The two are fitted in turns."""
+    """Fit an increasing curve that all videos share, and a level for each video.
+
+    The curve and the levels take turns.
+    """
     from sklearn.isotonic import IsotonicRegression
 
     ages = np.concatenate([np.log(points[0]) for points in histories])
@@ -123,7 +129,7 @@ METHODS: dict[str, Fit] = {
 def list_of_2017(folder: Path) -> list[Points]:
     """Return the view series of the daily trending list of 2017.
 
-    The list has no publication times. A video counts as half a day old on the day of its first observation.
+    The list has no publication times. So each video is assumed to be half a day old on its first day in the list.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
     # The file writes dates as numbers, so October ends in .1 instead of .10. A few lines are damaged and are dropped.
@@ -141,14 +147,14 @@ def list_of_2017(folder: Path) -> list[Points]:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A measurement of how well a correction orders pairs whose true order is known.
+    """The result of evaluating a correction on pairs of videos whose true order is known.
 
     Args:
         pairs: the number of pairs.
         right: the share of pairs in the right order.
-        right_2x: the share in the right order among the pairs whose true views differ at least twofold.
-        older: the share of pairs in which the older video has more corrected views. It is 0.5 if these do not depend
-            on age.
+        right_2x: the same share among the pairs in which one video has at least twice the true views of the other.
+        older: the share of pairs in which the older video has more corrected views. A correction that removes the
+            effect of age gives 0.5.
     """
 
     pairs: int
@@ -158,14 +164,15 @@ class Evaluation:
 
 
 def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Evaluation, Evaluation]]:
-    """Evaluate each method on pairs of videos with real growth of views. Each video is observed once, at a random age.
+    """Evaluate each method on random pairs of real videos. One random observation of each video is used.
 
-    The true order of a pair is the order of its views at the age `at`, in hours. The videos come from many channels,
-    but the lab compares only videos of one channel. So ln views at that age are drawn anew, from a normal distribution
-    with the spread that they have within a channel.
+    The true order of a pair is the order of views at the age of `at` hours. The two videos of a pair usually come from
+    different channels, but the lab compares only videos of one channel. So the views at the age `at` are invented: ln
+    views are drawn from a normal distribution with the spread that videos of one channel have. The growth of views
+    before and after that age is the real one of the video.
 
-    The result has two evaluations for each method. The first is of all pairs, and the second of pairs whose ages differ
-    at most twofold.
+    The result has two evaluations for each method. The first is on all pairs. The second is on the pairs in which the
+    older video is at most twice as old as the other.
     """
     random = np.random.default_rng(0)
     all_series = [thinned(points) for points in histories]
@@ -206,9 +213,10 @@ def _evaluate(truth: Float64s, corrected: Float64s, log_ratio: Float64s) -> tupl
 
 
 def synthetic(seed: int) -> pd.DataFrame:
-    """Return the synthetic catalogue as the lab sees it.
+    """Return a table of the synthetic catalogue with a row for each video, as the lab would build it.
 
-    The added column `truth` holds ln views without the known growth with age. The added column `part` holds the split.
+    The column `truth` holds ln views without the growth by age, which is known here. The column `part` says whether a
+    video belongs to the training, validation or test part.
     """
     videos = list(synthetic_catalogue(seed=seed).videos.values())
     corpus = pd.DataFrame(
@@ -226,9 +234,12 @@ def synthetic(seed: int) -> pd.DataFrame:
 
 
 def on_synthetic(corpora: Sequence[pd.DataFrame]) -> Iterator[tuple[str, Evaluation, Evaluation]]:
-    """Yield each method with its evaluations on the pairs of the test part.
+    """Yield the name of each method with its two evaluations on the pairs of the test part.
 
-    Each method is fitted to the training part. The videos of a channel take the place of the observations of a video.
+    The first evaluation is on all pairs, and the second on pairs of similar age.
+
+    Each method is fitted to the training part. A synthetic video has only one observation, so the method gets the
+    videos of a channel as if they were the observations of one video.
     """
     for name, fit in (METHODS | {"power of age": _channel_power}).items():
         sides: list[list[Float64s]] = []
@@ -291,7 +302,7 @@ def main() -> None:
 
 
 def _half_age(curve: Curve) -> float:
-    """Return the half age of a saturating curve in hours. It follows from exp(curve(1)) = 1 / (1 + half age)."""
+    """Return the half age, in hours, of a curve of `fit_saturating`. In it, exp(curve(1)) = 1 / (1 + half age)."""
     return float(np.exp(-curve(np.ones(1))[0]) - 1)
 
 

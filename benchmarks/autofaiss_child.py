@@ -1,10 +1,13 @@
-"""Build autofaiss's index of `vectors.npy` and search it with `queries.npy`. Run this in autofaiss's own environment.
+"""Build an index of `vectors.npy` with autofaiss, and search it with `queries.npy`.
 
     python -m benchmarks.autofaiss_child FOLDER TARGET
 
+Run it in the Python environment in which autofaiss is installed. FOLDER holds the two files.
+
 The result is written to `autofaiss.json`. It has the seconds of the build and the kind of the index. It also has the
-measurement of a search with the parameter that autofaiss chose. If the index has such a parameter, a second measurement
-is of the fastest search that reaches the recall TARGET.
+measurement of a search with the search parameter that autofaiss chose. Some kinds of index have no such parameter. For
+the others, the result has a second measurement. It uses the smallest value of the parameter that reaches the recall
+TARGET.
 """
 
 import json

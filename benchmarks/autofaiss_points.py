@@ -50,7 +50,7 @@ def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Sea
 
 
 def recall(search: Search, queries: Any, truth: Any) -> float:
-    """Return the share of the true neighbours that a search finds, as a mean over the queries.
+    """Return the share of the true nearest neighbours that a search finds, as a mean over the queries.
 
     `truth` holds the row numbers of the K nearest vectors of each query.
     """
@@ -62,9 +62,9 @@ def recall(search: Search, queries: Any, truth: Any) -> float:
 
 
 def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: float) -> int:
-    """Return the smallest of the increasing values whose recall reaches the target, or the last value if none does.
+    """Return the smallest value whose recall reaches `target`, or the last value if none reaches it.
 
-    The recall is compared with the target to four decimals.
+    `values` are in increasing order. A recall counts as reached if it is at most 0.00005 below `target`.
     """
     low, high = 0, len(values) - 1
     while low < high:

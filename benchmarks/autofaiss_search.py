@@ -38,18 +38,18 @@ DIMENSION = 768
 _CLUSTERS, _LATENT = 300, 32
 _QUERIES = 500
 _TARGET_RECALL = 0.99
-"""The value of the lab's setting `index_recall` in this benchmark. It is the target recall of approximate indexes."""
+"""The recall at which approximate indexes are compared. The lab's setting `index_recall` has this value here."""
 _PGVECTOR_MAX = 1_000
 """The largest value that pgvector allows for `hnsw.ef_search`."""
 
-# autofaiss needs numpy 1, which newer versions of pyarrow do not support. FAISS has the version of the lab, so that the
-# comparison is fair.
+# autofaiss needs numpy 1, and newer versions of pyarrow do not support numpy 1. FAISS is installed in the version that
+# the lab uses, so that the comparison is fair.
 _AUTOFAISS = ["autofaiss==2.18.0", "pyarrow<20", f"faiss-cpu=={version('faiss-cpu')}"]
 _VECTOR_HEADER = DIMENSION.to_bytes(2, "big") + bytes(2)
 
 
 class Space:
-    """A random distribution of vectors. The same seed gives the same vectors."""
+    """A random generator of vectors. The same seed gives the same vectors."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = np.random.default_rng(seed)
@@ -70,7 +70,10 @@ class Space:
 
 @dataclass(frozen=True)
 class Task:
-    """The vectors of a library, some queries, and `truth`, the row numbers of the 200 nearest vectors of each query."""
+    """The vectors of a library, and queries to search it with.
+
+    `truth` holds the row numbers of the 200 nearest vectors of each query.
+    """
 
     vectors: Vectors
     queries: Vectors
@@ -115,7 +118,7 @@ class Lab:
 
     @property
     def name(self) -> str:
-        """The name of the method with the kind of its index, for the table."""
+        """The words "lab" and the kind of its index, for the table."""
         return f"lab, {self._index.kind.factory}"
 
     @property
@@ -124,11 +127,14 @@ class Lab:
         return self._index.kind.exact
 
     def at(self, target: float) -> Point:
-        """Measure the search with the fastest value of its parameter that reaches the target recall."""
+        """Measure the search with the smallest value of its parameter whose recall reaches `target`.
+
+        A smaller value is faster. An exact index has no parameter, so its usual measurement is returned.
+        """
         name, values = parameter_of(self._index.kind.factory, len(self._index))
         if name is None:
             return self.default
-        faiss_index = self._index._base.index  # `NicheIndex` cannot change the parameter of a loaded library.
+        faiss_index = self._index._base.index  # `NicheIndex` has no method that changes the parameter.
 
         def recall_at(value: int) -> float:
             set_parameter(faiss_index, name, value)
@@ -159,9 +165,9 @@ def numpy_search(task: Task) -> Contender:
 
 
 def _on_one_thread(search: Search, task: Task, setting: str = "", work: Search | None = None) -> Point:
-    """Measure a search on one thread.
+    """Measure `search` on one thread.
 
-    FAISS uses one thread for a single query. numpy would use several threads for the product of a matrix and a vector.
+    FAISS uses one thread for a single query anyway. numpy would use several threads to multiply a matrix by a vector.
     """
     with threadpool_limits(1, user_api="blas"):
         return timed(search, task.queries, task.truth, setting, work)
@@ -171,7 +177,7 @@ def autofaiss(task: Task, target: float, folder: Path) -> Contender:
     """Measure autofaiss in a Python environment of its own. The first call creates it inside the lab's environment."""
     python = Path(sys.prefix) / "autofaiss" / "bin" / "python"
     try:
-        # The import fails after an interrupted installation. Then the installation is repeated.
+        # If an earlier installation was interrupted, autofaiss cannot be imported. Then it is installed again.
         if not python.exists() or subprocess.run([python, "-c", "import autofaiss"], capture_output=True).returncode:
             _run([sys.executable, "-m", "venv", "--clear", str(python.parents[1])])
             _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_AUTOFAISS])
@@ -201,7 +207,8 @@ def pgvector(task: Task, target: float, url: str) -> Contender:
                 copy.write_row((row, binary(vector)))
         # With 2 GB, pgvector can build an index of 100,000 vectors in memory.
         connection.execute("SET maintenance_work_mem = '2GB'")
-        # The leading process builds the index too, so one worker fewer is needed.
+        # The process that runs CREATE INDEX builds the index together with the workers. So one worker fewer than there
+        # are cores is enough.
         connection.execute(f"SET max_parallel_maintenance_workers = {(os.cpu_count() or 1) - 1}")
         start = time.perf_counter()
         connection.execute("CREATE INDEX ON library USING hnsw (vector vector_ip_ops)")
@@ -234,10 +241,10 @@ def binary(vector: Vectors) -> bytes:
 def compare(size: int, folder: Path, url: str | None, with_autofaiss: bool, console: Console) -> list[Contender]:
     """Measure all methods on one library of `size` vectors.
 
-    autofaiss and pgvector are measured at the recall of the lab's index. If that index is exact, they are measured at
-    the recall of the setting `index_recall`, because an approximate index is not meant to find every neighbour.
-    autofaiss is also measured with the parameter that it chooses, and the lab at the recall which autofaiss reaches
-    with it.
+    autofaiss and pgvector are measured at the recall of the lab's index. If that index is exact, its recall is 1, which
+    an approximate index is not meant to reach. Then they are measured at the recall of the setting `index_recall`.
+    autofaiss is also measured with the search parameter that it chooses itself. An approximate index of the lab is also
+    measured at the recall that autofaiss reaches with this parameter.
     """
     console.print(f"searching {size:,}", style="dim")
     task = Task.of(size)

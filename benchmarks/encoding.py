@@ -3,8 +3,8 @@
 The first is the code in open_clip's README, and the second is the lab. The third is only the forward pass of the lab's
 compiled model, without reading files. Models have random weights, which does not change the time.
 
-The three take turns in each round, so that other load on the machine affects all of them. The fastest round of each
-counts.
+The three take turns in each round, so that other load on the machine affects all of them. The result is the fastest
+round of each way.
 """
 
 import argparse
@@ -36,9 +36,9 @@ _EAGER_BATCH = 8
 
 @dataclass(frozen=True)
 class Model:
-    """A model, with the numbers of pictures that are encoded in a round.
+    """The name of a model, and the numbers of pictures that are encoded in one round.
 
-    open_clip encodes `eager` pictures. The other two ways encode `pictures` pictures.
+    open_clip's own code encodes `eager` pictures. The other two ways encode `pictures` pictures.
     """
 
     name: str
@@ -50,10 +50,10 @@ MODELS = {"ViT-B-32": Model("ViT-B-32", 64, 384), "ViT-L-14": Model("ViT-L-14", 
 
 
 def measure(model: Model, files: Sequence[Path], folder: Path, console: Console) -> list[str]:
-    """Return a row of the table for a model.
+    """Return the cells of a table row for a model.
 
-    It has the pictures per second of the three ways and their ratios. It also has the precision that the lab chose, and
-    how well its vectors agree with those in full precision.
+    They are the pictures per second of the three ways, and the ratios of the lab to the other two. The last cell is the
+    precision that the lab chose, and how well vectors in this precision agree with vectors in full precision.
     """
     from thumblab_core.encoders import torchvision_operators  # noqa: F401, I001
 
@@ -73,7 +73,7 @@ def measure(model: Model, files: Sequence[Path], folder: Path, console: Console)
     settling = time.perf_counter() - start
     console.print(f"{model.name}: {settled.precision} settled in {settling:.0f} s", style="dim")
     lab_encoder = OpenClipEncoder(model.name, str(folder / f"{model.name}.pt"), settled.release)
-    lab_encoder.encode_images(pictures[:1])  # The first call compiles the model, which must not count.
+    lab_encoder.encode_images(pictures[:1])  # The first call compiles the model. The time of compiling must not count.
     tower = lab_encoder.tower
     assert isinstance(tower, CompiledTower)
     ready = stack([lab_encoder.prepare(picture) for picture in pictures[: max(_BATCHES)]], lab_encoder.preprocessing)
@@ -118,7 +118,7 @@ def measure(model: Model, files: Sequence[Path], folder: Path, console: Console)
 
 
 def synthetic_files(folder: Path, count: int) -> list[Path]:
-    """Write `count` synthetic thumbnails of 1280x720 pixels, the size of YouTube's largest, and return their paths."""
+    """Write `count` synthetic thumbnails of 1280x720 pixels, YouTube's largest size, and return their paths."""
     from PIL import Image
 
     catalogue = synthetic_catalogue(count)
@@ -134,7 +134,7 @@ def synthetic_files(folder: Path, count: int) -> list[Path]:
 
 
 def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> Table:
-    """Measure the models on the JPEG files in the folder `pictures`, or on synthetic files if it is None."""
+    """Measure the models on the JPEG files in the folder `pictures`. If it is None, use synthetic files."""
     title = "JPEG files from disk to vectors, pictures a second" + (" (1280x720)" if pictures is None else "")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in ("model", "eager", "lab", "bare", "lab/eager", "lab/bare", "cosine, order"):

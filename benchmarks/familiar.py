@@ -1,10 +1,10 @@
-"""Measure which pictures count as unlike the training pictures.
+"""Measure which share of several sets of pictures counts as unlike the training pictures.
 
     python -m benchmarks.familiar CATALOGUE
 
-CATALOGUE is a folder with `videos.csv` and `images/`. Its pictures and those of the synthetic catalogue are encoded
-with the built-in encoder. For each of the two catalogues, the pictures of half of the channels serve as training
-pictures. They are compared with three sets: the pictures of the other channels, those of the other catalogue, and
+CATALOGUE is a folder with `videos.csv` and `images/`. This catalogue and the synthetic catalogue are encoded with the
+built-in encoder. For each of the two catalogues, the pictures of half of the channels serve as training pictures. Three
+sets of pictures are compared with them: the pictures of the other channels, the pictures of the other catalogue, and
 pictures of noise.
 """
 

@@ -25,7 +25,7 @@ _REPEATS = 3
 
 
 def epoch_seconds(inputs: TowerInputs) -> float:
-    """Return the seconds of one epoch. Every picture passes once forward and backward, and AdamW makes its steps."""
+    """Train on every picture once, with AdamW, and return the seconds."""
     optimiser = torch.optim.AdamW(inputs.tower.parameters.values(), 1e-5)
     rows = np.arange(len(inputs.kept))
     start = time.perf_counter()
@@ -37,11 +37,11 @@ def epoch_seconds(inputs: TowerInputs) -> float:
 
 
 def measure(model: str, pictures: int, trained: list[int]) -> Table:
-    """Return a table of the time of an epoch for each number of trained blocks.
+    """Return a table of the pictures per second in an epoch, for each number of trained blocks in `trained`.
 
     `pictures` is the number of random pictures. The weights of the model are random too.
     """
-    encoder = OpenClipEncoder(model, "")  # Without a file of weights, the weights are random.
+    encoder = OpenClipEncoder(model, "")  # "" names no file of weights, so the weights are random.
     size, visual = encoder.preprocessing, encoder.torch_model.visual
     random_pictures = np.random.default_rng(0).integers(0, 255, (pictures, size.height, size.width, 3), np.uint8)
     names = [str(number) for number in range(pictures)]
@@ -54,7 +54,7 @@ def measure(model: str, pictures: int, trained: list[int]) -> Table:
     for blocks in trained:
         tower = TrainableTower(visual, blocks)
         with tempfile.TemporaryDirectory() as name:
-            # The inputs of an epoch are first stored activations, and then stored pictures.
+            # `kept` gets two inputs of an epoch: first the stored activations, and then the stored pictures.
             kept = []
             for byte_limit in (2**40, 0):
                 folder = Path(name) / str(byte_limit)
@@ -62,8 +62,8 @@ def measure(model: str, pictures: int, trained: list[int]) -> Table:
                 kept.append(
                     tower_inputs(tower, size, names, lambda n: random_pictures[int(n)], folder, byte_limit, silent)
                 )
-            # The two kinds of epoch take turns. The fastest epoch of each kind counts, because other programs disturbed
-            # it least.
+            # An epoch on activations and an epoch on pictures take turns. The fastest epoch of each kind is used,
+            # because other programs disturbed it least.
             fast, slow = np.min([[epoch_seconds(inputs) for inputs in kept] for _ in range(_REPEATS)], axis=0)
             mebibytes = kept[0].kept[0].nbytes / 2**20
         table.add_row(

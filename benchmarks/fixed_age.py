@@ -1,4 +1,4 @@
-"""Measure how well views at a fixed age can be interpolated.
+"""Measure how exactly the views of a video at a given age can be interpolated between its observations.
 
     python -m benchmarks.fixed_age [DIR]
 
@@ -25,7 +25,9 @@ from thumblab_core.arrays import Float64s
 from thumblab_pipelines.features.fixed_age import MAX_AGE_RATIO, views_at_ages
 
 Method = Callable[[Float64s, Float64s, Float64s], Float64s]
-"""A function that estimates views at hidden ages. Its arguments are the hidden ages, and the kept ages and views.
+"""A function that estimates views at hidden ages.
+
+Its arguments are the ages whose views are hidden, the ages of the kept observations, and their views.
 
 At least two observations are kept, and they are sorted by age.
 """
@@ -33,14 +35,14 @@ At least two observations are kept, and they are sorted by age.
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
 CHOSEN = "views over log age"
 """The method that the lab uses."""
-# A gap is described by the ratio of the ages at its two ends. `_RATIOS` are the gaps that are made, and `_RATIO_EDGES`
-# the edges of the bins in the tables.
+# A gap is the time between two observations that are kept one after the other. It is described by the ratio of their
+# two ages. `_RATIOS` are the gaps that this benchmark makes, and `_RATIO_EDGES` the edges of the bins in the tables.
 _RATIOS = (1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
 _RATIO_EDGES = (1.0, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0)
 _SIDES = (1.1, 1.2, 1.3, MAX_AGE_RATIO**0.5, 1.6)
 _AGE_EDGES = (0, 24, 48, 72, 168, 336, 720, 2_160, 10_000)
 _PHASES = 8
-"""How often a view series is thinned, at most."""
+"""The largest number of ways in which a view series is thinned. Each way keeps another observation first."""
 _ERA = "one"
 """The era of all observations. YouTube's definition of a view did not change within any of the files."""
 
@@ -55,7 +57,7 @@ class History:
 
 
 def hourly(folder: Path) -> list[History]:
-    """Return the view series of a trending list that was observed 101 times in February 2025.
+    """Return the view series of the videos in a trending list, which was recorded 101 times in February 2025.
 
     Videos whose publication time is unknown are left out.
     """
@@ -82,7 +84,7 @@ def _histories(rows: pd.DataFrame) -> list[History]:
 
 
 def _product(at: Float64s, ages: Float64s, views: Float64s) -> Float64s:
-    """Estimate views with the lab's own function, but accept gaps of any length."""
+    """Estimate views with the lab's own function, but interpolate also in gaps that are too wide for the lab."""
     estimates = views_at_ages(at.tolist(), ages, views, [_ERA] * len(ages), max_ratio=np.inf)
     return np.array([estimate.views for estimate in estimates])
 
@@ -109,7 +111,7 @@ Its arguments are the age of the last observation that was kept, and the age of 
 
 
 def lab_schedule(before: float, age: float) -> bool:
-    """Return whether the lab's schedule would make an observation at this age.
+    """Return whether the lab would observe the video at `age`, if it observed it last at the age `before`.
 
     The lab observes a video every 6 hours until it is 3 days old, then daily until 14 days, then weekly until 90 days.
     An interval may be up to an hour shorter, because observations are not exactly on time.
@@ -119,17 +121,17 @@ def lab_schedule(before: float, age: float) -> bool:
 
 
 def missing_one(before: float, age: float) -> bool:
-    """Return whether the lab's schedule would make an observation at this age, if every second refresh failed."""
+    """Return the same as `lab_schedule` for a lab in which every second refresh fails."""
     wait = 12 if before < 72 else 48 if before < 336 else 336
     return age - before > wait - 1
 
 
 def errors(histories: Sequence[History], keeps: Keeps) -> pd.DataFrame:
-    """Return a row with the errors of all methods for each hidden observation.
+    """Hide some observations, and return a table of the errors with which each method estimates them.
 
-    The columns are `video_id`, `age`, `ratio` and one for each method. `ratio` is the ratio of the ages of the kept
-    observations before and after the hidden one. Each view series is thinned several times, and each time the first
-    kept observation is another one, so an observation may have several rows.
+    A row belongs to a hidden observation. The columns are `video_id`, `age`, `ratio` and one for each method. `ratio`
+    is the age at the next kept observation divided by the age at the previous one. Each view series is thinned several
+    times, and each time another observation is the first that is kept. So an observation may have several rows.
     """
     frames = []
     for history in histories:
@@ -153,7 +155,10 @@ def errors(histories: Sequence[History], keeps: Keeps) -> pd.DataFrame:
 
 
 def by_gap(histories: Sequence[History]) -> pd.DataFrame:
-    """Return the errors for view series that are thinned to wider and wider gaps. Each count is hidden many times."""
+    """Return the errors for view series that are thinned to wider and wider gaps.
+
+    An observation is hidden in many of the thinned series, so it has many rows.
+    """
     frames = []
     for ratio in _RATIOS:
 
@@ -165,7 +170,7 @@ def by_gap(histories: Sequence[History]) -> pd.DataFrame:
 
 
 def in_the_middle(histories: Sequence[History], side: float) -> pd.DataFrame:
-    """Return the errors in the middle of gaps, where the errors are largest.
+    """Return the errors of estimates in the middle of gaps, where the errors are largest.
 
     Each count is hidden and estimated from other observations of the video. An observation is used if its age differs
     from the age of the hidden count by at least the factor `side`.
@@ -186,9 +191,10 @@ def in_the_middle(histories: Sequence[History], side: float) -> pd.DataFrame:
 
 
 def middles(histories: Sequence[History]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the errors of `in_the_middle` for wider and wider gaps, each with a label that gives the ratio of ages.
+    """Yield the errors of `in_the_middle` for wider and wider gaps, each with a label such as "1.21 to 1.44".
 
-    The widest gaps are wider than those in which the lab interpolates.
+    The label gives the ratio of the ages at the two ends of the gap. In the widest of these gaps, the lab itself does
+    not interpolate.
     """
     for side, wider in pairwise(_SIDES):
         frame = in_the_middle(histories, side)
@@ -196,7 +202,10 @@ def middles(histories: Sequence[History]) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def parts(errors: pd.DataFrame, column: str, edges: Sequence[float]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the errors in the bins of a column, each bin with its label. Empty bins are left out."""
+    """Divide the errors into bins by the value of `column`, and yield the label and the errors of each bin.
+
+    Empty bins are left out.
+    """
     for part, rows in errors.groupby(pd.cut(errors[column], list(edges)), observed=True):
         yield f"{part.left:g} to {part.right:g}", rows
 
@@ -216,11 +225,13 @@ def _quantiles(error: "pd.Series[float]") -> str:
 
 
 def without_publication(folder: Path) -> Table:
-    """Return a table of errors for the list of 2017, which has days but no publication times, and so no ages.
+    """Return a table of errors for the list of 2017.
 
-    The middle of three consecutive days is interpolated linearly in time, which needs no age. A video that was first
-    observed k days before is at least k days old. So the ages of the first and the third day differ at most by the
-    factor (k + 1) / (k - 1).
+    The list has no publication times, so the ages of its videos are unknown.
+
+    Of three consecutive days, the views on the middle day are interpolated linearly in time, which needs no age. If the
+    middle day is k days after the first observation, the video is then at least k days old. So its age on the third day
+    is at most (k + 1) / (k - 1) times its age on the first day.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
     # The file writes dates as numbers, so October ends in .1 instead of .10. A few lines are damaged and are dropped.

@@ -1,9 +1,9 @@
-"""Measure the way of a library from PostgreSQL to a reader, the process that searches it.
+"""Measure how long it takes until a process can search a library whose rows are in PostgreSQL.
 
     python -m benchmarks.library [--sizes 150 10000 100000]
 
-Three things are measured:
-- the time to build a library, until a reader serves it;
+A reader is an object that loads a library and searches it, as the scoring service does. Three things are measured:
+- the time to build a library, until a reader has loaded it;
 - the time until a running reader finds one new video;
 - the time of a search, compared with numpy, autofaiss and pgvector.
 
@@ -54,7 +54,7 @@ _UPSERTS = 7
 _PER_CHANNEL = 30
 """The number of videos in each channel."""
 _LEAST_SEARCHED = 1_000
-"""The smallest library in which searches are measured. Instead of a smaller library, one of this size is searched."""
+"""The size of the smallest library in which searches are timed. A smaller size in `--sizes` is replaced by it."""
 _POLL_INTERVAL_S = 0.005
 
 _ROWS = f"""
@@ -75,7 +75,9 @@ FROM generate_series(CAST(:first AS int), :last) n;
 
 
 def insert(lab: Lab, vectors: Vectors, first: int = 0) -> list[str]:
-    """Insert a video with counts, a thumbnail and a vector for each of the `vectors`, and return the video ids.
+    """Insert as many videos as there are `vectors`, and return their ids.
+
+    Each video gets counts, a thumbnail and one of the vectors.
 
     The videos are numbered from `first` on.
     """
@@ -108,8 +110,8 @@ def open_lab(server_settings: Settings, size: int) -> Lab:
     lab = Lab.open(lab_settings)
     insert(lab, Space().draw(size))
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        # PostgreSQL would collect the statistics of the tables by itself only after minutes. Without them it plans
-        # badly.
+        # Without statistics of the tables, PostgreSQL chooses slow query plans. By itself, it would collect them only
+        # after minutes.
         connection.execute(text("VACUUM ANALYZE"))
         connection.execute(text("CHECKPOINT"))
     compute_baselines(lab, _NICHE)
@@ -118,10 +120,10 @@ def open_lab(server_settings: Settings, size: int) -> Lab:
 
 @contextmanager
 def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
-    """Measure the seconds that are spent in some functions inside the `with` block, and yield them by name.
+    """Yield a counter of the seconds that some functions take inside the `with` block.
 
-    Each keyword is the name of a measurement. Its value is the object that owns the function, and the attribute that
-    holds the function.
+    Each keyword is the name of a function in the counter. Its value says where the function is: the owner, such as a
+    module or a class, and the name of its attribute.
     """
     seconds: Counter[str] = Counter()
 
@@ -142,7 +144,7 @@ def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
 
 
 def reader(lab: Lab) -> ServedRelease[NicheIndex]:
-    """Return a reader of the library. When another release is served, it loads only what is new in that release."""
+    """Return a reader of the library. When the pointer moves to another release, it loads only what is new there."""
 
     encoder = image_encoder(lab.settings)
 
@@ -155,7 +157,7 @@ def reader(lab: Lab) -> ServedRelease[NicheIndex]:
 
 
 def serve(lab: Lab) -> tuple[Counter[str], NicheIndex]:
-    """Build, promote and load the library from nothing. Return the seconds of each step, and the loaded index."""
+    """Delete all releases, then build, promote and load the library. Return the seconds of each step, and the index."""
     shutil.rmtree(lab.settings.releases, ignore_errors=True)
     with clocks(
         read=(build, "read_library"),
@@ -176,7 +178,7 @@ def serve(lab: Lab) -> tuple[Counter[str], NicheIndex]:
 
 
 def serving(labs: dict[int, Lab], console: Console) -> Table:
-    """Return a table of the seconds from PostgreSQL to a served library, for each size of library."""
+    """Return a table of the seconds that each step of `serve` takes, for each size of library."""
     parts = ("read", "digest", "build", "publish", "promote", "load", "total")
     title = f"From PostgreSQL to served, seconds; {DIMENSION}-d vectors, synthetic. The fastest of {_ROUNDS}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
@@ -190,7 +192,10 @@ def serving(labs: dict[int, Lab], console: Console) -> Table:
 
 
 def upserts(lab: Lab, size: int, console: Console) -> Table:
-    """Return a table of the seconds until a running reader finds a new video. `serving` must have built the library."""
+    """Insert videos one by one, and return a table of the seconds until a running reader finds each of them.
+
+    `serving` must have built the library before.
+    """
     console.print(f"one more into {size:,}", style="dim")
     slot = reader(lab)
     slot.current()

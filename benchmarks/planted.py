@@ -1,11 +1,11 @@
-"""Compare the model with the planted quality, which is the true quality of each video in the synthetic catalogue.
+"""Measure how close the model comes to the planted quality, the true quality of the videos in the synthetic catalogue.
 
     python -m benchmarks.planted [--videos 1800 20000] [--seed 7]
 
-In the synthetic catalogue (`demo.catalogues.synthetic`) a formula gives the views, so the best possible AUC is known.
-For each size of the catalogue, the lab trains two models with its default settings. One learns from the pictures,
-encoded by the built-in encoder. The other learns from the attributes from which the pictures are drawn. It shows what a
-perfect encoder would reach.
+In the synthetic catalogue (`demo.catalogues.synthetic`), the views are computed from this quality, so the best possible
+AUC is known. For each size of the catalogue, the lab trains two models with its default settings. One learns from the
+pictures, encoded by the built-in encoder. The other learns from the attributes that the program used to draw the
+pictures. It shows what the model would reach with a perfect encoder.
 """
 
 import argparse
@@ -47,7 +47,7 @@ _PENALTIES = (0.03, 0.1, 0.3, 1.0)
 
 @dataclass(frozen=True)
 class PlantedData:
-    """A synthetic catalogue, and the training data that the lab makes of it. No database is used."""
+    """A synthetic catalogue, and the training data that the lab makes of it without a database."""
 
     catalogue: SyntheticCatalogue
     data: Dataset
@@ -59,7 +59,10 @@ class PlantedData:
 
     @property
     def quality(self) -> npt.NDArray[np.float64]:
-        """The planted quality of each video, [n]. Together with age and noise, it determines the views in a channel."""
+        """The planted quality of each video, [n].
+
+        Within a channel, it determines the views together with age and noise.
+        """
         return np.array([self.catalogue.planted_quality(video_id) for video_id in self.ids])
 
     @property
@@ -68,9 +71,10 @@ class PlantedData:
         return np.array([self.catalogue.attributes(video_id) for video_id in self.ids])
 
     def way(self, scores: Floats, part: str | None) -> float:
-        """Return the share of the way from chance to the planted quality that the scores reach.
+        """Return how far the scores come on the way from chance (0) to the planted quality (1).
 
-        The result is (AUC of the scores - 0.5) / (AUC of the planted quality - 0.5). Both AUCs are on the same pairs.
+        The result is (AUC of the scores - 0.5) / (AUC of the planted quality - 0.5). Both AUCs are computed on the same
+        pairs.
 
         Args:
             scores: the scores of the videos, [n].
@@ -85,12 +89,12 @@ class PlantedData:
         return dataclasses.replace(self.data, images=self.attributes.astype(np.float32))
 
     def legible(self) -> npt.NDArray[np.float64]:
-        """Return how well a linear model predicts each attribute from the image vectors.
+        """Return how well a linear model predicts each of the six attributes from the image vectors, [6].
 
-        The result has a correlation of prediction and attribute on the test pictures for each attribute, [6].
-        Attributes have no noise, so the correlations depend only on the vectors and their number, and not on views.
-        Four ridge penalties are tried, and the best of them counts for each attribute. The result is therefore an upper
-        bound, and not the result of one model.
+        Each value is the correlation of prediction and attribute on the test pictures. Attributes have no noise, so the
+        values depend only on the vectors and their number, and not on views. For each attribute, four ridge penalties
+        are tried, and the best correlation on the test pictures is returned. One model with one penalty would reach at
+        most these values.
         """
         train_rows, test_rows = self.data.rows(TRAIN), self.data.rows(TEST)
         images = self.data.images - self.data.images[train_rows].mean(axis=0)
@@ -105,7 +109,7 @@ class PlantedData:
 
 
 def planted_data(videos: int, seed: int, folder: Path) -> PlantedData:
-    """Draw and encode the pictures of a synthetic catalogue, make pairs of its videos, and return all of this.
+    """Draw and encode the pictures of a synthetic catalogue, make pairs of its videos, and return the training data.
 
     The release of the pairs is written below `folder`.
     """
@@ -142,7 +146,10 @@ def encoded(catalogue: SyntheticCatalogue, ids: Sequence[str]) -> Vectors:
 
 
 def planted(sizes: Sequence[int], seed: int, console: Console) -> list[Table]:
-    """Return two tables. One has the results of `way` for the trained models, the other the results of `legible`."""
+    """Train models on catalogues of all sizes, and return two tables.
+
+    One table has the results of `PlantedData.way`, and the other the results of `PlantedData.legible`.
+    """
     ways = Table(title="share of the way from 0.5 to the planted ceiling", title_justify="left", box=SIMPLE_HEAD)
     for column in ("videos", "pictures", "test pairs", "known channels", "not adapted", "never seen"):
         ways.add_column(column, justify="left" if column == "pictures" else "right")

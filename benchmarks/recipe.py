@@ -7,11 +7,12 @@ folder, and the lab makes pairs of its videos.
 
 Every variant is trained on four windows of the catalogue. A window has the first 55 %, 70 %, 85 % or all of the videos
 of each channel by date. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The
-variant is evaluated on the test part. With four windows, no choice depends on a single one.
+variant is evaluated on the test part. A choice that is good in all four windows is not an accident of one window.
 
-Only the main model is trained for each variant. `kept` is the share of the global model's score that the channel
-adapters keep. To measure it, models for unseen channels are needed, which takes three more trainings. So it is measured
-only once for each window, with the default recipe and the first seed, and all variants use the same value.
+Usually the lab also trains models for unseen channels. Here, only the main model is trained for each variant. `kept` is
+the share of the global model's score that the channel adapters keep. To measure it takes three more trainings, of
+models for unseen channels. So it is measured only once for each window, with the default recipe and the first seed, and
+all variants use the same value.
 """
 
 import argparse
@@ -54,12 +55,15 @@ from thumblab_pipelines.training.train import Training, adapt, measure_score_slo
 
 SHARES = (0.55, 0.7, 0.85, 1.0)
 _TWICE = 0.5
-"""The margin of a pair with a twofold gap. The margin is 1 - views of the loser / views of the winner."""
+"""The margin of a pair whose winner has twice the views of the loser. Margin = 1 - loser's views / winner's views."""
 
 Figures = tuple[float, float, float, float]
-"""Four AUCs of a model. The first two are with channel adapters, the last two are of the global model alone.
+"""Four AUCs of a model on the test pairs of a window.
 
-The first of each two is on all held-out pairs, and the second on pairs with a twofold gap.
+The first two are of the scores with channel adapters, the last two of the global model alone.
+
+The first and the third are on all test pairs. The second and the fourth are on the pairs whose winner has at least
+twice the views of the loser.
 """
 
 
@@ -67,8 +71,8 @@ The first of each two is on all held-out pairs, and the second on pairs with a t
 class Variant:
     """A change of the default recipe.
 
-    A variant that sets one of the first three fields needs new models. The other variants use the models of the
-    default.
+    A variant that sets `config`, `without` or `components` must be trained. The other variants use the models of the
+    default recipe.
 
     Args:
         config: values for fields of `TrainConfig`.
@@ -87,7 +91,7 @@ class Variant:
     together: bool = False
 
     def trained(self) -> bool:
-        """Return whether the variant needs new models."""
+        """Return whether the variant must be trained."""
         return bool(self.config or self.without or self.components)
 
 
@@ -128,8 +132,8 @@ VARIANTS: dict[str, Variant] = {
 def truncated(data: Dataset, share: float) -> Dataset:
     """Return the first `share` of the videos of each channel by date, with a new split and new pairs.
 
-    Outliers and the growth of views with age are not estimated anew. They come from the training part of the whole
-    catalogue.
+    Which videos are outliers, and how views grow with age, was estimated on the training part of the whole catalogue.
+    It is not estimated anew.
     """
     by_channel = data.videos.groupby("channel_id")
     place = (by_channel.cumcount() + 0.5) / by_channel.channel_id.transform("size")
@@ -142,7 +146,7 @@ def truncated(data: Dataset, share: float) -> Dataset:
 
 
 class Window:
-    """A window of the catalogue, with the models and the value of `kept` that the variants share."""
+    """A window of the catalogue, with the models of the default recipe and the value of `kept` for all variants."""
 
     def __init__(self, data: Dataset, seeds: Sequence[int]) -> None:
         self.data, self.seeds = data, seeds
@@ -155,7 +159,10 @@ class Window:
         self.models = [self._fit(Variant(), seed) for seed in seeds]
 
     def evaluate(self, variant: Variant) -> list[Figures]:
-        """Return the figures of a variant for each seed. A variant that averages the seeds has only one result."""
+        """Return the AUCs of a variant for each seed.
+
+        A variant that averages the scores of the seeds has only one result.
+        """
         models = [self._fit(variant, seed) for seed in self.seeds] if variant.trained() else self.models
         if variant.together:
             models = [(models[0][0], replace(models[0][1], scores=np.mean([m.scores for _, m in models], axis=0)))]
@@ -182,7 +189,7 @@ class Window:
         return corpus, training.fit(corpus, learnt, corpus.validation, "", "")
 
     def figures(self, adapted: Floats, unadapted: Floats) -> Figures:
-        """Return the figures of `adapted`, the scores with channel adapters, and of `unadapted`, those without."""
+        """Return the AUCs of the scores with channel adapters (`adapted`) and of those without (`unadapted`)."""
         wide = self.winners[self.twice], self.losers[self.twice]
         with_adapters, without_adapters = (
             (pair_auc(s, self.winners, self.losers), pair_auc(s, *wide)) for s in (adapted, unadapted)
@@ -191,12 +198,12 @@ class Window:
 
 
 def _training(config: TrainConfig) -> Training:
-    """Return a training that reports no progress and writes no files."""
+    """Return a `Training` that reports no progress and writes no files."""
     return Training(config, lambda what, epoch: None, NO_FOLDERS)
 
 
 def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the figures, [windows, seeds, 4], of each variant and of a reference model, by name.
+    """Return the AUCs of each variant and of a reference model by name, each as an array [windows, seeds, 4].
 
     The reference model has only one seed.
     """
@@ -204,7 +211,9 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
     cache: dict[bytes, Any] = {}
 
     def choose_once(*arrays: Any) -> Any:
-        """Return the result of `linear.choose_line`, from a cache if it was called before with the same inputs.
+        """Return the result of `linear.choose_line`.
+
+        If it was called before with the same inputs, use the result from then.
 
         Most variants and seeds have the same inputs.
         """
@@ -227,8 +236,8 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
 def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Table:
     """Return a table with a row for each variant.
 
-    A row has the mean AUCs over windows and seeds, and those of the last window. It also has the lead over the default
-    recipe, the number of windows with a lead, and the range over the seeds.
+    A row has the mean AUCs over windows and seeds, and those of the last window. It also has the lead, the number of
+    windows with a lead, and the range over the seeds. The lead is the mean AUC minus that of the default recipe.
     """
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for number, column in enumerate(

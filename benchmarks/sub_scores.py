@@ -3,9 +3,10 @@
     python -m benchmarks.sub_scores [CATALOGUE] [--faces MODEL]
 
 CATALOGUE is a folder with `videos.csv` and `images/`. The default is the synthetic catalogue. Its views are invented,
-so there only the costs have a meaning. MODEL is the file of the face model. The default is the one of the settings.
+so with it only the costs have a meaning. MODEL is the file of the face model. The default is the one of the settings.
 
-Milliseconds are the processor time of all threads. Other load on the machine changes it less than the elapsed time.
+Milliseconds are the processor time of all threads together. When the machine is busy with other work, processor time
+changes less than elapsed time.
 """
 
 import argparse
@@ -41,13 +42,13 @@ _PICTURES = 80
 _SIDES = (320, 384, 512, 640, 736)
 """The sizes of the text detector's input that are compared. A size is the longer side in pixels."""
 _REFERENCE = 1280
-"""The size of the text detector's input, in pixels, with which the reference words are found."""
+"""The size of the text detector's input, in pixels, that finds the words with which other sizes are compared."""
 _LEGIBLE = 5.0
-"""The height in pixels, in a picture of 120 pixels width, below which a line of text counts as small."""
+"""A line of text counts as small if it is lower than this many pixels when the picture is shown 120 pixels wide."""
 _FEWEST = 20
-"""The smallest number of videos with which a channel counts."""
+"""A channel with fewer videos is left out of the correlation within channels."""
 _NEIGHBOURS = 10
-"""The number of videos before and after a video that give the local level of views."""
+"""The local level of views at a video is taken from this many videos before it and as many after it."""
 _RESAMPLES = 400
 """The number of bootstrap samples."""
 
@@ -65,9 +66,11 @@ def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -
 
 
 def words(lines: Sequence[Line], small: bool) -> set[str]:
-    """Return the words of at least three letters in the small lines, or in the other lines if `small` is False.
+    """Return the words of at least three letters in the small lines.
 
-    A line is small if it is under 5 pixels high in a picture of 120 pixels width.
+    If `small` is False, return those in the other lines.
+
+    A line is small if it is under 5 pixels high when the picture is shown 120 pixels wide.
     """
     readable = (line for line in lines if isinstance(line, TextLine))
     text = " ".join(line.text for line in readable if (line.height_at_120 < _LEGIBLE) == small)
@@ -75,7 +78,7 @@ def words(lines: Sequence[Line], small: bool) -> set[str]:
 
 
 def reading(pictures: Sequence[Pixels]) -> Table:
-    """Return a table of the cost of each size of the text detector's input, and of how many words it reads.
+    """Return a table of the cost of each size of the text detector's input, and of how many words are read with it.
 
     The words that are read with an input of 1280 pixels are the reference. The table shows the share of them that the
     smaller input also reads.
@@ -101,7 +104,10 @@ def reading(pictures: Sequence[Pixels]) -> Table:
 
 
 def stages(pictures: Sequence[Pixels], faces: Path | None) -> Table:
-    """Return a table of the cost of each stage. If there is no face model, the stage for faces is left out."""
+    """Return a table of the milliseconds that each stage of measuring a picture takes.
+
+    Without a face model, the stage for faces is left out.
+    """
     reader, blind = TextReader(), Engines(None, None)
     costs = {"light, saliency, layout": milliseconds(lambda picture: measure_picture(picture, blind), pictures)}
     costs["text"] = milliseconds(reader.read, pictures)
@@ -146,7 +152,7 @@ def spread(measurements: dict[str, Measurement]) -> Table:
 def with_views(catalogue: Catalogue, measurements: dict[str, Measurement]) -> Table:
     """Return a table of the rank correlation (Spearman) of each sub-score with views.
 
-    It is measured over all videos, and separately within channels.
+    The table has one correlation over all videos, and one within channels.
     """
     channels: defaultdict[str, list[CatalogueVideo]] = defaultdict(list)
     for video_id in measurements:
@@ -188,8 +194,8 @@ def _daily(
 def _untrended(videos: Sequence[CatalogueVideo], measurements: dict[str, Measurement], name: str) -> Float64s:
     """Return the sub-score `name` and ln(1 + views) minus the local level of each video, [n, 2].
 
-    The local level is the median of the videos of the channel that were published just before and after. Subtracting it
-    removes the effects of age and of the growth of the channel.
+    The local level is the median of ln(1 + views) of the channel's videos that were published just before and just
+    after the video. Subtracting it removes the effects of age and of the growth of the channel.
     """
     ordered = sorted(videos, key=lambda video: video.published_at)
     views = np.log1p([video.views for video in ordered])
@@ -203,9 +209,10 @@ def _untrended(videos: Sequence[CatalogueVideo], measurements: dict[str, Measure
 
 
 def _bootstrapped(groups: Sequence[Float64s], over_groups: bool) -> str:
-    """Return the rank correlation and its 95 % interval by the bootstrap, as text.
+    """Return the rank correlation of the two columns of `groups` and its 95 % bootstrap interval, as text.
 
-    If `over_groups`, the groups are resampled. Otherwise the rows of each group are resampled.
+    With `over_groups`, all rows give one correlation, and the bootstrap resamples whole groups. Otherwise each group
+    gives a correlation, their mean is returned, and the bootstrap resamples the rows of each group.
     """
     if not groups:
         return "-"

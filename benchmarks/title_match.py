@@ -1,10 +1,11 @@
-"""Measure which values of `title_match` separate texts that match the title of the video from texts that do not.
+"""Measure which value of `title_match` best separates texts that match a title from texts that do not.
 
     python -m benchmarks.title_match CATALOGUE [--most N]
 
-CATALOGUE is a folder with `videos.csv` and `images/`. A text is what can be read in a picture. Each text is compared
-with three kinds of titles: that of its own video, those of other videos, and those of other videos of the same channel.
-The table shows for each kind which share of the comparisons reaches each value of `title_match`.
+CATALOGUE is a folder with `videos.csv` and `images/`. A text is what the lab can read in the picture of a video. Each
+text is compared with three kinds of titles: the title of its own video, the titles of other videos, and the titles of
+other videos of the same channel. The table has a row for several values of `title_match`. It gives the share of
+comparisons of each kind that reach the value.
 """
 
 import argparse
@@ -29,7 +30,10 @@ _VALUES = (0.03, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
 
 
 def read(catalogue: Catalogue, videos: list[CatalogueVideo]) -> Iterator[tuple[CatalogueVideo, str]]:
-    """Yield each video whose picture has text that can be compared with the title, together with the text."""
+    """Yield each video with the text in its picture.
+
+    Videos without a text that can be compared with the title are left out.
+    """
     titled = (Sample(partial(_pixels, catalogue, v.video_id), Title(v.title)) for v in videos)
     measurements = Meter(None, title_encoder("minilm")).measure_many(titled)
     for video, measurement in zip(videos, measurements, strict=True):

@@ -2,10 +2,10 @@
 
     python -m benchmarks.training [--pairs 50000] [--epochs 200] [--plain-epochs 10]
 
-Both have the same model, losses, vectors, pairs, pairs per step, learning rates and threads. The plain loop is the
-simplest one. A DataLoader yields pairs, and both videos of every pair go through the model. It is timed for a few
-epochs only, because each of its epochs takes the same time. The table also shows the validation AUC of both after the
-same number of epochs.
+Both use the same model, losses, vectors, pairs, pairs per step, learning rates and threads. The plain loop is the
+simplest code that trains this model: a DataLoader yields pairs, and both videos of every pair go through the model. The
+plain loop is timed for a few epochs only, because each of its epochs takes the same time. The table also shows the
+validation AUC of both after the same number of epochs.
 """
 
 import argparse
@@ -48,10 +48,10 @@ class Run:
 
 
 def planted(pairs: int, seed: int = 0) -> TrainingArrays:
-    """Return random training data with channels of 50 videos, and ten pairs per video.
+    """Return random training data. Each channel has 50 videos, and ten pairs per video.
 
-    The vectors and noise decide which video of a pair wins. `pairs` is the number of training pairs. A tenth of the
-    channels is for validation.
+    A quality that is computed from the image vectors, with added noise, decides which video of a pair wins. `pairs` is
+    the number of training pairs. A tenth of the channels is for validation.
     """
     random = np.random.default_rng(seed)
     channels = max(2, round(pairs / _PAIRS_PER_VIDEO / _PER_CHANNEL / 0.9))
@@ -106,7 +106,7 @@ def plain(problem: TrainingArrays, config: TrainConfig, epochs: int, threads: in
 
 
 def fitted(problem: TrainingArrays, config: TrainConfig, threads: int) -> Run:
-    """Run the lab's training and measure its epochs."""
+    """Run the lab's training, and return the seconds and the validation AUC of each epoch."""
     run = Run([], [])
     last = time.perf_counter()
 

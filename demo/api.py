@@ -1,4 +1,4 @@
-"""The endpoints of the YouTube Data API v3 that the lab calls. They answer from a `World`, and use no sockets."""
+"""The endpoints of the YouTube Data API v3 that the lab calls. They are functions that answer from a `World`."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,9 @@ ORDERS: dict[str, Order] = {"viewCount": "viewCount", "relevance": "relevance", 
 
 
 class Api:
-    """The endpoints as methods. Each method raises `ApiError` if the real service would answer with an error.
+    """The endpoints of the API, each as a method.
+
+    A method raises `ApiError` if the real service would answer with an error.
 
     Args:
         world: the videos and channels.
@@ -55,7 +57,7 @@ class Api:
         }
 
     def search(self, params: Params) -> Json:
-        """Answer `search.list` for videos.
+        """Answer `search.list`, but search only for videos.
 
         The parameters order, channelId, videoCategoryId, publishedAfter, publishedBefore and q have an effect. A video
         that was published exactly at publishedAfter is a result.

@@ -1,4 +1,7 @@
-"""Errors of the API in Google's two formats. The older one has reasons, the newer one also `status` and `details`."""
+"""Errors of the API in Google's two formats.
+
+The older format has a reason. The newer format has a reason, and also the fields `status` and `details`.
+"""
 
 from collections.abc import Sequence
 from typing import Any

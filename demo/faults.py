@@ -1,7 +1,7 @@
 """Faults that a test can inject into the emulator, such as refusals, broken bodies and broken connections.
 
-A fault replaces the answer of the service, or alters it. A call costs no quota if the service never receives it. A call
-that the service refuses for lack of quota or for its key also costs no quota. Every other call costs quota.
+A fault replaces the answer of the emulated service, or alters it. A call costs no quota if the service never receives
+it, or refuses it for lack of quota or because of its key. Every other call costs quota, even if it fails.
 """
 
 import threading
@@ -12,7 +12,7 @@ from demo.errors import ApiError, Json, error_info, rate_details
 from demo.messages import JPEG, JSON, Delivery, Reply, Request, error_reply
 
 _HTML = "text/html; charset=UTF-8"
-# The service refuses a call for these reasons before it counts the call.
+# If the service refuses a call for one of these reasons, the call costs no quota.
 _UNPAID = {
     "quotaExceeded",
     "dailyLimitExceeded",
@@ -28,13 +28,13 @@ _UNPAID = {
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that happens to one request. The functions below create the usual faults.
+    """A change of the answer to one request. The functions below create the usual faults.
 
     Args:
         unpaid: whether the call costs no quota, because the service never receives it or refuses it before counting it.
         delay_s: the seconds of real time before the answer.
         instead: a function that returns an answer in place of the service. With None, the service answers.
-        upon: a function that alters the answer.
+        upon: a function that takes an answer, and returns the altered one.
     """
 
     unpaid: bool = False
@@ -124,7 +124,7 @@ def echo_key() -> Fault:
 
 @dataclass
 class _Injection:
-    """A fault with the numbers of requests that it must still hit and skip."""
+    """A fault, with the number of requests that it must still hit (`times`) and still skip before (`after`)."""
 
     fault: Fault
     endpoint: str | None
@@ -140,7 +140,7 @@ class Faults:
         self._lock = threading.Lock()
 
     def inject(self, fault: Fault, endpoint: str | None, times: int | None, after: int) -> None:
-        """Let `fault` hit the next `times` requests to `endpoint`, after `after` requests that are skipped.
+        """Skip `after` requests to `endpoint`. Then let `fault` hit the next `times` requests to it.
 
         If `endpoint` is None, requests to all endpoints are hit. If `times` is None, all requests until `heal` are hit.
 

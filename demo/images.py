@@ -20,7 +20,7 @@ _SERVED, _NOT_MODIFIED, _MISSING = "served", "not modified", "missing"
 
 
 class Images:
-    """A server of the thumbnails at `/vi/<video>/<file>`, which counts its answers.
+    """A writer of the answers to requests for `/vi/<video>/<file>`. It counts its answers.
 
     Args:
         world: the videos and their pictures.
@@ -54,9 +54,10 @@ class Images:
             return None
 
     def reply(self, request: Request, video_id: str, file: str, picture: Callable[[str, str], bytes | None]) -> Reply:
-        """Return the answer to a request. `picture` returns the thumbnail of a video id and a file name.
+        """Return the answer to a request for the file `file` of a video.
 
-        It is called only if the client does not have the current picture.
+        `picture` is a function that returns the thumbnail for a video id and a file name. It is called only if the
+        client does not have the current picture.
         """
         video = self._world.video(video_id)
         headers = {}
@@ -80,7 +81,10 @@ class Images:
 
 
 def _unchanged(request: Request, etag: str, since: datetime) -> bool:
-    """Return whether the client has the current picture. By RFC 9110, 13.2.2, `If-None-Match` overrides the date."""
+    """Return whether the client has the current picture already.
+
+    If the request has `If-None-Match`, `If-Modified-Since` is ignored (RFC 9110, 13.2.2).
+    """
     if client_tags := request.headers.get("If-None-Match"):
         return client_tags.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in client_tags.split(",")]
     try:

@@ -12,7 +12,7 @@ JPEG = "image/jpeg"
 
 
 class Delivery(Enum):
-    """The part of a reply that is sent before the connection is closed."""
+    """How much of a reply the server sends. After HALF or NOTHING, the server closes the connection."""
 
     WHOLE = "whole"
     HALF = "half"
@@ -23,8 +23,9 @@ class Delivery(Enum):
 class Request:
     """An HTTP request.
 
-    `params` holds the parameters in the format of `parse_qs`. They come from the query of the URL, or from a form in
-    the body that replaces the query. The names of `headers` are case-insensitive.
+    `params` holds the parameters in the format of `parse_qs`. They come from the query of the URL. If the body holds a
+    query too (see `do_POST` in `demo.server`), its parameters are added, and replace those of the same name. The names
+    of `headers` are case-insensitive.
     """
 
     method: str
@@ -41,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP answer. The server adds `Date` and `Content-Length`."""
+    """An HTTP answer, to which the server adds the headers `Date` and `Content-Length`."""
 
     status: int
     content_type: str

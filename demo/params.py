@@ -20,7 +20,7 @@ PAGE_LIMIT = 50
 
 @dataclass(frozen=True)
 class Page:
-    """The part of a result that the client asked for. It is `size` items from the position `start` on."""
+    """A page of a result: the `size` items from the position `start` on."""
 
     start: int
     size: int
@@ -30,9 +30,10 @@ class Page:
         return self.start + self.size
 
     def envelope(self, total: int, reachable: int | None = None) -> Json:
-        """Return the page tokens and the `pageInfo` of an answer. `total` is the number of all results.
+        """Return the page tokens and the `pageInfo` of an answer that holds this page.
 
-        `reachable` is the number of results that a client can page through. None stands for `total`.
+        `total` is the number of all results. `reachable` is the number of results that a client can get page by page,
+        or None if it can get all.
         """
         answer: Json = {}
         if self.size and self.stop < (total if reachable is None else reachable):
@@ -79,7 +80,7 @@ def parts(params: Params) -> list[str]:
 def ids(params: Params, filters: str) -> list[str]:
     """Return the values of the required parameter `id`, at most 50.
 
-    If no id is given, the error message names `filters`, the parameters that are accepted.
+    If no id is given, the error message names the parameters in `filters`, which the client could give instead.
     """
     values = text_list(params, "id")
     if not values:

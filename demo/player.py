@@ -8,13 +8,13 @@ from demo.errors import Json
 
 @dataclass(frozen=True)
 class Box:
-    """The largest size of an embedded player, in pixels. None stands for no limit."""
+    """The limits of the size of an embedded player, in pixels. None stands for no limit."""
 
     width: int | None = None
     height: int | None = None
 
     def fit(self, ratio: float) -> tuple[int, int] | None:
-        """Return the width and height of the largest player in the box, or None if the box has no limits.
+        """Return the width and height of the largest player within the limits, or None if there are no limits.
 
         `ratio` is the player's width over height.
         """

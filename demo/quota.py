@@ -14,7 +14,7 @@ QuotaStyle = Literal["403", "429"]
 """
 
 BUCKETS = ("units", "searches", "stats")
-"""The names of the three quotas. Each call costs 1.
+"""The names of the three quotas, which are called buckets. Each call costs 1.
 
 search.list is charged to `searches`, videos.batchGetStats to `stats`, and every other call to `units`.
 """
@@ -46,9 +46,12 @@ class QuotaOptions(TypedDict, total=False):
 
 
 class Quota:
-    """A counter of the calls that are charged to each bucket. The count of today restarts at midnight in Los Angeles.
+    """A counter of the calls that are charged to each bucket.
 
-    `limits` holds the calls per day by bucket. None allows any number of calls. `limits` may be changed at any time.
+    At midnight in Los Angeles, the count of today starts again at 0.
+
+    `limits` holds the largest number of calls per day, by bucket. None allows any number. A test may change `limits` at
+    any time.
 
     Args:
         clock: the clock that says which day it is.
@@ -82,7 +85,10 @@ class Quota:
             return dict(self._today)
 
     def spend(self, endpoint: str) -> None:
-        """Charge one call to the bucket of its endpoint. If the bucket is spent, raise ApiError and charge nothing."""
+        """Charge one call to the bucket of its endpoint.
+
+        If the limit of the bucket is reached, raise ApiError and charge nothing.
+        """
         bucket = _BUCKETS_BY_ENDPOINT.get(endpoint, "units")
         with self._lock:
             self._start_new_day()

@@ -1,8 +1,10 @@
-"""The endpoints of the YouTube Reporting API v1 with which an owner gets click-through rates, and OAuth tokens.
+"""The endpoints with which the owner of a channel gets its click-through rates.
+
+They emulate the YouTube Reporting API v1.
 
 A client sends a refresh token to `POST /token`, and gets an access token. It creates a job for the reach report, which
-holds click-through rates. It then lists the reports of the job, and downloads them as CSV. Here every job lists all
-reports of the emulator.
+holds click-through rates. It then lists the reports of the job, and downloads them as CSV. In this emulator, every job
+lists all reports.
 """
 
 import csv
@@ -39,8 +41,8 @@ _PAGE_SIZE = 50
 class ReachReport:
     """A report as CSV text. It covers the time from the start of the day `start` to the start of the day `end`.
 
-    Days are those of Los Angeles. `created` is the time at which the report was created. None stands for the end of the
-    time that the report covers.
+    Days are those of Los Angeles. `created` is the time at which YouTube made the report. If it is None, YouTube made
+    the report at the start of the day `end`.
     """
 
     start: date
@@ -50,7 +52,7 @@ class ReachReport:
 
     @property
     def created_at(self) -> datetime:
-        """The time at which the report was created."""
+        """The time at which YouTube made the report."""
         return self.created or _midnight(self.end)
 
 
@@ -67,7 +69,7 @@ def reach_csv(rows: Iterable[tuple[date, str, str, int, float]]) -> str:
 
 
 class _RefusedError(Exception):
-    """An error that the Reporting API answers with, and its HTTP status."""
+    """An error that is sent to the client, with its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

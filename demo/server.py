@@ -48,7 +48,7 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client may disconnect at any time. This is not worth a message.
+        # A client may disconnect at any time, so the usual traceback is not printed.
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -69,8 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "thumblab-demo"
     sys_version = ""
     timeout = 60
-    # The buffer joins the head and the body of an answer. If they were sent separately, the body would wait for an
-    # acknowledgement of the head.
+    # -1 makes a buffer, so that the head and the body of an answer are sent together. If they were sent separately, the
+    # body would wait until the client acknowledges the head.
     wbufsize = -1
     disable_nagle_algorithm = True
 
@@ -81,11 +81,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Serve a POST.
 
-        With the header `X-HTTP-Method-Override: GET`, the body is a query that is too long for a URL.
+        With the header `X-HTTP-Method-Override: GET`, the request is a GET whose query was too long for a URL. The
+        query is in the body.
         """
         length = self.headers.get("Content-Length") or ""
         if not length.isascii() or not length.isdigit() or int(length) > _LARGEST_BODY:
-            # The body stays unread, so a next request on this connection could not be parsed.
+            # This body is not read. The server would take it for the next request, so the connection is closed.
             self.close_connection = True
             self._send(
                 error_reply(ApiError(411, "contentLengthRequired", "A form of at most 1 MiB is needed.", "global"))

@@ -1,4 +1,4 @@
-"""Write the JSON resources of the YouTube Data API v3 and their parts.
+"""Turn videos and channels into the JSON resources of the YouTube Data API v3.
 
 The formats follow YouTube's public reference and recorded answers. Counts are strings, and durations are in ISO 8601.
 Titles are HTML-escaped in search results, but not in videos.
@@ -30,7 +30,7 @@ class Wire:
         self._base = base
 
     def video(self, video: CatalogueVideo, parts: Collection[str], box: Box) -> Json:
-        """Return a `youtube#video` with the requested parts. Parts that the catalogue cannot fill are left out."""
+        """Return a `youtube#video` with the requested parts. Parts for which the catalogue has no data are left out."""
         item = _resource("youtube#video", video.video_id, parts, _VIDEO_PARTS, video, self)
         return item | ({"player": player(video, box)} if "player" in parts else {})
 

@@ -51,7 +51,7 @@ COMMANDS = {
 """The subcommands by name. Each has its module in `thumblab_cli.commands`, and a help text of one line."""
 
 _RESUMED = {"demo", "import", "refresh", "train", "fine-tune"}
-"""The subcommands that, when they are run again after a stop, continue where they were stopped."""
+"""The subcommands that can be run again after they were stopped. They then continue where they were stopped."""
 
 
 class LazyGroup(click.Group):

@@ -27,7 +27,7 @@ def api_key(settings: Settings | None = None) -> str:
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:  # noqa: PTH123 - the mode must be 0600 from the start
             fcntl.flock(file, fcntl.LOCK_EX)
             key = file.read().strip()
-            # Without a key, the file is new, or the process that made the file ended before it wrote a key.
+            # If the file has no key, it is new, or the process that made it ended before it wrote a key.
             if not key:
                 key = secrets.token_urlsafe(32)
                 file.write(key + "\n")
@@ -39,7 +39,7 @@ def api_key(settings: Settings | None = None) -> str:
 
 
 def kept_key(settings: Settings) -> str | None:
-    """Return the key as `api_key` does, but generate nothing. Without a key, return None."""
+    """Return the key as `api_key` does, but generate no key. If there is no key yet, return None."""
     if settings.api_key is not None:
         return _set_key(settings.api_key.get_secret_value())
     path = settings.data_dir / _FILE

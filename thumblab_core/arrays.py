@@ -1,4 +1,4 @@
-"""Names for the types of NumPy arrays. A name tells the element type. The docstrings of functions give the shapes."""
+"""Names for the types of NumPy arrays. A name says the element type only. The docstrings of functions give shapes."""
 
 import numpy as np
 import numpy.typing as npt

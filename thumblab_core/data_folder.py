@@ -17,7 +17,10 @@ def make_data_folder(folder: Path) -> None:
 
 
 def make_writable_data_folder(folder: Path) -> None:
-    """Make the data folder if it is missing. Raises LabError if the folder, or a file in it, cannot be made."""
+    """Make the data folder if it is missing.
+
+    Raises LabError if the folder cannot be made, or no file can be made in it.
+    """
     make_data_folder(folder)
     try:
         # A file is made as a test, because permission bits may allow writing although the file system is read-only.

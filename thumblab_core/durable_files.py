@@ -25,8 +25,8 @@ def sync(path: Path) -> None:
 def age(path: Path) -> float:
     """Return the seconds since a file was last written. Raises `OSError`.
 
-    A wrong clock may have dated the file in the future. Its age is then 0, and its date is set to now if this process
-    may do that. Otherwise the file would count as new until the wrong date.
+    If the clock was wrong, the date of the file may be in the future. The age is then 0. This function also tries to
+    set the date to now. With the wrong date, the file would have the age 0 until that date.
     """
     seconds = time.time() - path.stat().st_mtime
     if seconds < 0:

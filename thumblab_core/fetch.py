@@ -140,7 +140,7 @@ class Fetcher:
             query = "?" + quote(parts.query, _UNRESERVED) if parts.query else ""
             target = quote(parts.path or "/", _UNRESERVED) + query
         except ValueError:
-            raise RefusedError(f"not a URL: {url[:200]!r}") from None
+            raise RefusedError(f"this is not a URL: {url[:200]!r}") from None
         if parts.username is not None or parts.password is not None:
             raise RefusedError("URLs with credentials are refused")
         actual_port = USUAL_PORTS.get(parts.scheme) if port is None else port

@@ -21,9 +21,11 @@ def bare_host(text: str) -> str:
     name = host_name(text)
     if ":" in name:
         if not _is_ipv6(name):
-            raise ValueError("not a host; write a name or an address without a port, which has its own setting")
+            raise ValueError(
+                "this is not a host; write a name or an address, without the port, which has its own setting"
+            )
     elif not _HOST.fullmatch(name):
-        raise ValueError("not a host; write a name or an address, such as 127.0.0.1 or ::1")
+        raise ValueError("this is not a host; write a name or an address, such as 127.0.0.1 or ::1")
     return name
 
 
@@ -67,7 +69,9 @@ def named_host(text: str) -> str:
         parts = urlsplit(text if "://" in text else f"//{text}")
         host = parts.hostname or ""
         if parts.username is not None or not (":" in host or _HOST.fullmatch(host)):
-            raise ValueError("not a host; write name or name:port, and for an IPv6 address [address]:port") from None
+            raise ValueError(
+                "this is not a host; write name or name:port, and for an IPv6 address [address]:port"
+            ) from None
         scheme = parts.scheme or "https"
         port = USUAL_PORTS.get(scheme) if parts.port is None else parts.port
         return host_in_url(host, None if (scheme, port) == ("https", 443) else port)

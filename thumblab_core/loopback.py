@@ -1,8 +1,8 @@
-"""Keep calls to this machine away from proxies. The clients are requests, httpx, httplib2, gRPC and child processes.
+"""Make calls to this machine without a proxy. The callers are requests, httpx, httplib2, gRPC and child processes.
 
-All these clients read from the environment which hosts need no proxy, so the loopback is added there. The clients
-accept different forms of the loopback, so every form is added. requests and gRPC accept a network. httpx and httplib2
-accept only addresses, and httpx refuses an address in brackets.
+All of them read environment variables to find which hosts need no proxy. So the addresses of this machine, the
+loopback, are added to these variables. The clients accept different forms of the loopback, so every form is added.
+requests and gRPC accept a network. httpx and httplib2 accept only addresses, and httpx refuses an address in brackets.
 """
 
 import os

@@ -22,7 +22,10 @@ from thumblab_core.settings import settings as current_settings
 _DEADLINE_S = 300.0
 _BLOCK = 2**20
 _ONNX_STARTS_WITH = b"\x08"
-"""The first byte of every ONNX file: the tag of the field `ir_version`. A Git LFS pointer or a web page lacks it."""
+"""The first byte of every ONNX file, the tag of the field `ir_version`.
+
+A Git LFS pointer or a web page begins with another byte.
+"""
 
 
 class ModelFileError(LabError):

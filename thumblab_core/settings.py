@@ -191,7 +191,8 @@ def settings() -> Settings:
     try:
         with _without_warnings_of_dotenv():
             in_file = DotEnvSettingsSource(Settings).env_vars
-            # A null byte shows that the file is in UTF-16. Its ASCII letters are valid UTF-8, each with a null byte.
+            # A file in UTF-16 was read as UTF-8 without an error, because an ASCII letter in UTF-16 is the same letter
+            # with a null byte. So a null byte in a name shows that the file is in UTF-16.
             if any("\0" in name for name in in_file):
                 raise UnicodeError
             values = Settings()

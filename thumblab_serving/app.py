@@ -27,9 +27,9 @@ from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.scoring.scorer import Scorer
 
 _POLL_S = 1.0
-"""Seconds between tries while the service is not ready.
+"""Seconds between two attempts to load what is missing, while the service is not ready.
 
-A part that failed is only retried when its `Backoff` is due.
+An attempt skips a part that failed until the `Backoff` of this part is due.
 """
 
 _log = logging.getLogger("thumblab_serving")
@@ -88,15 +88,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 
 
 async def _load(scorer: Scorer) -> None:
-    """Load until the service is ready.
+    """Load what the service needs, again and again until the service is ready.
 
-    Nothing else would try again, because a service that is not ready may get no requests.
+    Later, requests cause new attempts. But a service that is not ready may get no requests, so this loop is needed.
     """
     step, logged = scorer.load, None
     while not scorer.rehearsed:
         try:
             await to_thread.run_sync(step)
-            # From now on, load releases that are promoted later, and repeat the rehearsal if it failed.
+            # The first load has succeeded. The next steps load releases that were promoted since, and repeat a failed
+            # rehearsal.
             step = scorer.follow_pointers
         except Exception as error:  # noqa: BLE001  the process lives on, and tries again
             if (failure := message(error)) != logged:  # Log each failure once, and not every second.

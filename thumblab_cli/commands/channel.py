@@ -1,4 +1,4 @@
-"""`thumblab channel`: add, list and remove channel adapters. An adapter fits the service's answers to one channel."""
+"""`thumblab channel`: add, list and remove channel adapters. An adapter changes the answers for one channel."""
 
 import dataclasses
 import json

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
     from thumblab_pipelines.lab import Lab
 
 _SHARE = 0.8
-"""The share of each channel's videos, the oldest first, to which this command adapts a model that it trains."""
+"""A model that this command trains is adapted to this share of each channel's videos, the oldest ones."""
 
 
 @click.command(name="evaluate")
@@ -95,7 +95,9 @@ def _train_on(console: "Console", as_json: bool, catalogue: Path, encoder: str |
 def _print_recorded(
     console: "Console", as_json: bool, lab: "Lab", model: "Release", report: "Imported | None" = None
 ) -> None:
-    """Print the figures that are stored in the release of a model. The model was trained on none of their pairs.
+    """Print the figures that are stored in the release of a model.
+
+    They were measured on pairs that it was not trained on.
 
     `report` is the import of the catalogue that the model was trained on, or None for the lab's own videos.
     """

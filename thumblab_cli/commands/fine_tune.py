@@ -72,7 +72,7 @@ def command(as_json: bool, **chosen: Any) -> None:
 
 
 def _summary(release: "Release") -> dict[str, Any]:
-    """Return the facts about an encoder release that this command prints, for JSON."""
+    """Return what `--json` prints about an encoder release."""
     from thumblab_pipelines.finetune.fine_tune import encoder_setting
 
     facts = ["base", "blocks", "pairs_release", "forgotten", "pictures", "unreadable", "pairs", "validation_auc_before"]
@@ -85,7 +85,7 @@ def _summary(release: "Release") -> dict[str, Any]:
 
 
 def _lines(summary: dict[str, Any]) -> list[str]:
-    """Return the summary in sentences, with the next steps."""
+    """Return the lines of text that the command prints without `--json`: the facts, and what to do next."""
     aucs = [epoch["validation_auc"] for epoch in summary["history"] if epoch["validation_auc"] is not None]
     before = summary["validation_auc_before"]
     blocks = ", ".join(map(str, summary["blocks"]))

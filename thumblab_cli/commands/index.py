@@ -26,8 +26,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 class _VideoIdsCommand(click.Command):
     """A command that takes video ids as arguments, and reads an id that begins with a hyphen as an id.
 
-    One YouTube id in 64 begins with a hyphen, and some of these with `-h`. click would read them as options. Only `-h`
-    alone is an option here.
+    One YouTube id in 64 begins with a hyphen, and some of these begin with `-h`. click would read such ids as options.
+    This class takes only `-h` alone for an option.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -224,7 +224,7 @@ def search(
     since: datetime | None,
     until: datetime | None,
     as_json: bool,
-    **query: Any,  # The keys are image, video_id and words.
+    **query: Any,  # click passes the keys image, video_id and words.
 ) -> None:
     """Find the thumbnails that are most like a picture, a video's thumbnail or words.
 
@@ -274,7 +274,10 @@ def _for_each(niches: Sequence[str], work: Callable[[str], str]) -> None:
 
 
 def _print_changed(niche: str, changed: "Changed", as_json: bool) -> None:
-    """Print for each video whether it was put in, taken out or skipped. Raise `LabError` if all videos were skipped."""
+    """Print for each video whether it was put into the index, taken out of it, or skipped.
+
+    Raise `LabError` if all videos were skipped.
+    """
     release_id = None if changed.release is None else changed.release.release_id
     if as_json:
         videos = {"put": changed.put_in, "out": changed.taken_out, "left": changed.skipped}

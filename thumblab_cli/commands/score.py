@@ -91,7 +91,7 @@ def _answer(
 
 
 class _NoAnswerError(LabError):
-    """The error that a service gave no answer, although another service or this process may give one."""
+    """An error for a service that gave no answer. Another service or this process may give one."""
 
 
 def _source(image: str) -> "Source":
@@ -182,7 +182,7 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
     from thumblab_serving.schemas.answer import ScoreAnswer, ThumbnailScore
 
     key = kept_key(settings)
-    if key is None:  # The service belongs to another lab and would refuse a key that this lab generates now.
+    if key is None:  # This lab has no key. A new key would not help, because the service belongs to another lab.
         raise LabError(
             f"the lab in {settings.data_dir} has no API key; set THUMBLAB_API_KEY to the key of the service at {url}"
         )

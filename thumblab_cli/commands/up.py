@@ -58,8 +58,8 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int, mlflow_port: 
     running = Running(str(dagster[0].url), lab_servers.mlflow_url(port), str(scoring.url))
     _refuse_taken_ports(running)  # This first check comes before the command writes any file.
     make_writable_data_folder(chosen.data_dir)
-    # This process may have inherited that a signal is ignored. A shell, for example, starts background jobs with SIGINT
-    # ignored. Both signals must stop the command.
+    # Both signals must stop the command, but the program that started this process may have made it ignore one of them.
+    # For example, a shell starts background jobs with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
@@ -107,7 +107,7 @@ def _print_addresses(console: "Console", running: "Running", chosen: "Settings")
 
     try:
         runs_page = Tracker.connect(running.mlflow).page()
-    except LabError:  # If the page of the runs is not known, the address of the server is printed.
+    except LabError:  # If MLflow cannot name the page of the runs, the address of MLflow is printed.
         runs_page = running.mlflow
     console.print(f"Dagster          {running.dagster}")
     console.print(f"MLflow           {runs_page}", soft_wrap=True)

@@ -6,7 +6,10 @@ from thumblab_cli.demo.lab import DemoLab
 from thumblab_core.errors import LabError
 
 _RANKS = (0.9, 0.5, 0.1)
-"""The places of the three candidates among the held-out videos of their channel. 0 is the least viewed, 1 the most."""
+"""The places of the three candidates when the held-out videos of their channel are sorted by views.
+
+0 is the video with the fewest views, and 1 the video with the most.
+"""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class DemoThumbnail:
 def choose_candidates(lab: DemoLab) -> list[DemoThumbnail]:
     """Return the candidates for the catalogue of the demo.
 
-    For the synthetic catalogue these are three new drawings of known quality. For a catalogue of the user these are
-    three held-out videos of the largest channel.
+    For the synthetic catalogue, the candidates are three new drawings of known quality. For a catalogue of the user,
+    they are the thumbnails of three held-out videos of the largest channel.
     """
     from demo.catalogues.synthetic import SyntheticCatalogue
 

@@ -57,9 +57,9 @@ class DemoLab:
 def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[DemoLab]:
     """Run the emulator and yield the demo's lab. The emulator serves the catalogue in `folder`, or the synthetic one.
 
-    If the lab's `thumblab up` runs, its MLflow is used. Otherwise the caller must start MLflow on the port that the
-    yielded lab names. That port is `mlflow_port`. If `mlflow_port` is None, it is the port that the lab's MLflow had
-    before, or a free port if another program listens there.
+    If a `thumblab up` runs on the demo's lab, its MLflow is used. Otherwise the caller must start MLflow on the port in
+    the field `mlflow_port` of the yielded lab. This is the argument `mlflow_port`. If the argument is None, it is the
+    port that the lab's MLflow had before, or a free port if another program listens there.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue
@@ -78,8 +78,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
             "mlflow_tracking_uri": f"http://127.0.0.1:{port}" if running is None else running.mlflow,
             "youtube_endpoint": emulator.endpoint,
             "youtube_api_key": SecretStr(DEMO_KEY),
-            # With these limits the lab collects the whole catalogue, whatever its age and size. The emulator's quota
-            # costs nothing.
+            # With these limits the lab collects the whole catalogue, whatever its age and size. This would be too much
+            # for YouTube's quota, but the emulator's quota costs nothing.
             "videos_per_niche": 500,
             "uploads_per_channel": len(catalogue.videos),
             "channels_per_refresh": len(catalogue.videos),
@@ -99,7 +99,7 @@ def only_demo(data_dir: Path) -> Iterator[None]:
     """Lock the data folder for this demo until the block ends. Raise LabError if another demo runs on the folder."""
     with (data_dir / "demo.lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # The kernel releases the lock even if we are killed.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # The kernel releases the lock, also after a kill.
         except BlockingIOError:
             raise LabError(
                 f"{data_dir} is in use: another `thumblab demo` is running on it; wait for it or stop it"

@@ -44,7 +44,8 @@ class JobRunner:
         result = self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=niche,
-            # Dagster's daemon cannot retry this run, because this process is not a code server of the daemon.
+            # The tag turns retries off. Dagster's daemon starts retries, but it cannot start this job, because this
+            # process is not a code server of the daemon.
             tags={"dagster/max_retries": "0"},
             resources={
                 "lab": LabResource.in_this_process(self.settings, listener),

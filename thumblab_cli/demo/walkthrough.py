@@ -46,7 +46,7 @@ def walk_through(console: Console, folder: Path | None) -> None:
         from thumblab_pipelines.run_launcher import end_abandoned_runs
 
         with open_instance(lab_servers.dagster_home(lab.settings), lab.data_dir) as instance:
-            end_abandoned_runs(instance)  # A demo that was killed may have left runs that look unfinished.
+            end_abandoned_runs(instance)  # If a demo was killed, Dagster still lists its runs as running.
             runner = JobRunner(defs(), instance, lab.settings)
             new = _refresh(console, runner, lab)
             console.print(
@@ -78,7 +78,9 @@ def _print_end(console: Console, new: int, seconds: float, folder: Path | None, 
 
 
 def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> list[Server]:
-    """Start MLflow unless `thumblab up` already runs it, and return the servers that the caller must wait for.
+    """Start MLflow unless `thumblab up` already runs it.
+
+    Return the servers that the caller must wait for: MLflow, or none.
 
     MLflow takes seconds to start. It starts while the demo collects videos, because collecting does not need it.
     """
@@ -97,7 +99,7 @@ def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> lis
 
 
 def _command() -> str:
-    """Return the command that starts `thumblab`: the name if the shell finds it, and otherwise the path.
+    """Return the text that starts `thumblab` in a shell: its name if the shell finds it, and otherwise its path.
 
     In a fresh clone, for example, the command is in .venv/bin.
     """
@@ -161,7 +163,10 @@ def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
 
 
 def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
-    """Evaluate the planted quality as a scorer on the same pairs. Without a planted quality the list is empty."""
+    """Return the evaluation of the planted quality on the same pairs.
+
+    If the catalogue has no planted quality, return [].
+    """
     import numpy as np
     import pandas as pd
 

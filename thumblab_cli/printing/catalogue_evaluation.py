@@ -29,7 +29,10 @@ Figure = dict[str, Any]
 """
 
 Figures = dict[str, Figure | None]
-"""The AUC on all pairs, `auc_all`, and on pairs with a twofold gap, `auc_2x`. None means not measured."""
+"""The AUC on all pairs (`auc_all`), and on pairs whose winner has at least twice the loser's views (`auc_2x`).
+
+None means that the AUC was not measured.
+"""
 
 ModelFigures = Mapping[tuple[str, str, str], Figure]
 """The model's figures by split, slice and metric."""

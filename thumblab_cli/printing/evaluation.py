@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from thumblab_pipelines.evaluation.figures import Evaluation
 
 CHANNEL_SLICE = "channel:"
-"""The prefix of the name of a slice that holds the pairs of one channel. The id of the channel follows the prefix."""
+"""A slice is a part of the held-out pairs.
+
+The slice of one channel's pairs is named by this prefix and the channel's id.
+"""
 
 _SPLITS = {
     "future": "the future of known channels (last 20 % of each by time)",
@@ -69,7 +72,9 @@ def ceiling_lines(planted: Sequence["Evaluation"], expected: float) -> list[str]
 
 
 def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
-    """Return a table of AUCs with their 95 % intervals, on all pairs and on pairs with a twofold gap of views.
+    """Return a table of AUCs with their 95 % intervals.
+
+    An AUC is given on all pairs, and on the pairs whose winner has at least twice the views of the loser.
 
     It has a row for the model and for each reference model.
     """

@@ -13,7 +13,10 @@ if TYPE_CHECKING:  # Only type checkers import these modules here. The commands 
 
 
 def status_table(statuses: "Sequence[IndexStatus]") -> Table:
-    """Return a table with a row for each niche. It shows the served index, since when, and the size of all releases."""
+    """Return a table with a row for each niche.
+
+    It shows the served index, the time since which it is served, and the size of all index releases together.
+    """
     columns = ("niche", "since (UTC)", "pictures", "changed", "search", "recall", "MB")
     rows = table(*columns, words=("niche", "since (UTC)", "search"))
     for status in statuses:

@@ -14,7 +14,7 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
     """Print a table of the candidates, the verdict, advice for each candidate, and what the answer lacks.
 
     `answered_by` names the service or process that gave the answer. `note` is a warning about the videos in the
-    library, for example that they are drawn. None stands for no warning.
+    library, for example that they are synthetic. None stands for no warning.
     """
     console = wide_console()
     console.print(_table(answer))
@@ -28,7 +28,8 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
         lines = _weaknesses(thumbnail, answer.niche)
         if lines:
             console.print(f"[bold]{escape(thumbnail.id)}[/]", highlight=False, soft_wrap=True)
-        for line in lines:  # A line may quote text from the picture, so its markup is not interpreted.
+        # A line may quote text from the picture. Square brackets in it are printed, and not read as markup.
+        for line in lines:
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     for sentence in answer.degraded:
         console.print(f"[yellow]Degraded:[/] {escape(sentence)}", soft_wrap=True)

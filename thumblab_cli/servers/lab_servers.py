@@ -33,7 +33,7 @@ def mlflow_server(settings: Settings, port: int) -> Server:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     installed = Path(str(importlib.metadata.distribution("mlflow").locate_file("")))
-    if "%" in str(installed):  # MLflow's migrations take a percent sign in their own path for the start of a variable.
+    if "%" in str(installed):  # MLflow's migrations read a percent sign in their own path as a variable.
         environment["PYTHONPATH"] = str(link_to(installed))
     return Server("mlflow", command, base, f"{base}/health", environment)
 
@@ -52,8 +52,7 @@ def dagster_servers(port: int) -> list[Server]:
     base = f"http://127.0.0.1:{port}"
     webserver = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *location]
     daemon = [sys.executable, "-m", "dagster._daemon", "run", *location]
-    # A busy machine may take this long to start the process of a run. Dagster's default of 60 s is too short for two
-    # cores.
+    # On a busy machine with two cores, starting the process of a run may take more than Dagster's default of 60 s.
     environment = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "180"}
     return [
         Server("dagster", webserver, base, f"{base}/server_info", environment),

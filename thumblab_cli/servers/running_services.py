@@ -16,7 +16,7 @@ def another_labs_service(chosen: "Settings") -> str | None:
     """Return a text that names a running service of another lab, and says how to print the key of that service.
 
     The text is the end of a longer sentence. Return None if the lab's own `thumblab up` runs, or if no service runs.
-    This function sends no key, because a foreign service could store it.
+    This function sends no key to the service, because a service of somebody else could store it.
     """
     if running_lab(chosen.data_dir) is not None:
         return None

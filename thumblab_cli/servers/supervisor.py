@@ -16,9 +16,9 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT
 
 _PATIENCE = 180.0
-"""The seconds that `Supervisor.wait` gives a server to answer."""
+"""The number of seconds within which a server must answer, for `Supervisor.wait`."""
 _SPAN = 600.0
-"""The seconds during which the end of a server counts towards the limit on restarts."""
+"""If a server ends too often within this number of seconds, it is not restarted again."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Server:
 
 
 class Supervisor:
-    """A starter of servers. It ends all of them at the end of its `with` block.
+    """A context manager that starts servers. At the end of its `with` block, it ends all of them.
 
     Each server writes its log to `<data_dir>/logs/<name>.log`.
     """
@@ -88,7 +88,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 _signal(child, signal.SIGKILL)
                 child.wait()
-            _signal(child, signal.SIGKILL)  # A server that has ended may have left workers behind.
+            _signal(child, signal.SIGKILL)  # Workers of the server may still run after the server has ended.
             self._tell_reaper(-child.pid)
         self._reaper.kill()  # All servers have ended, so the reaper has nothing left to do.
         self._reaper.communicate()
@@ -138,8 +138,8 @@ class Supervisor:
     def mend(self, report: Callable[[str], None]) -> None:
         """Restart each server that has ended, and call `report` with a sentence about it.
 
-        A restart may have to wait for a later call, because there is a pause before it. Raise LabError if a server has
-        ended too often.
+        There is a pause before a restart. If the pause is not over, a later call restarts the server. Raise LabError if
+        a server has ended too often.
         """
         now = time.monotonic()
         for name, child in list(self._children.items()):
@@ -166,9 +166,12 @@ class Supervisor:
         return f"{name} ended with status {self._children[name].returncode}: {last_lines} (the whole log: {log})"
 
     def _tell_reaper(self, group: int) -> None:
-        """Add a process group to those that the reaper ends. If the number is negative, remove the group from them."""
+        """Tell the reaper to end the process group `group` if this process dies.
+
+        If `group` is negative, tell it not to.
+        """
         assert self._reaper.stdin is not None
-        # The pipe is broken if the reaper was killed. The end of the block still ends the servers.
+        # If the reaper was killed, the pipe is broken. The servers are still ended at the end of the `with` block.
         with suppress(BrokenPipeError):
             print(f"{group:+d}", file=self._reaper.stdin, flush=True)
 

@@ -1,6 +1,6 @@
 """Connect to the lab's database.
 
-The connections work through a transaction pooler, and find the extension `vector` in any schema.
+The connections also work through a transaction pooler, and if the extension `vector` is in an unusual schema.
 
 A transaction pooler may run each transaction on another server connection. Therefore the lab prepares no statements
 behind a pooler, and its settings, temporary tables and advisory locks end with their transaction. The one exception is
@@ -21,7 +21,7 @@ from thumblab_core.errors import LabError
 NO_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 """Run this in a transaction that only holds an advisory lock while other connections do the work.
 
-Without it, the server may end that idle transaction and so release the lock.
+Without this statement, the server may end the idle transaction, which releases the lock too early.
 """
 
 _BACKEND_AND_VECTOR_SCHEMA = """
@@ -45,7 +45,8 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
     def inspect_connection(connection: psycopg.Connection, _: Any) -> None:
         backend, vector_schema[0] = connection.execute(_BACKEND_AND_VECTOR_SCHEMA).fetchone() or (None, None)
         connection.rollback()
-        # If the process that answers is not the process that was connected to, a pooler is in between.
+        # The server told its process id when the connection was made. If another process answers this query, a pooler
+        # is in between.
         if backend != connection.info.backend_pid:
             connection.prepare_threshold = None
 
@@ -61,7 +62,7 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise a LabError if, in the block, the database cannot be reached or refuses a right that the lab needs."""
+    """Raise a LabError if the code in the `with` block cannot reach the database, or lacks a right in it."""
     try:
         yield
     except DBAPIError as error:
@@ -79,6 +80,9 @@ ADVICE = "Check THUMBLAB_DATABASE_URL, and check that its server runs"
 
 
 def reason_of(error: DBAPIError) -> str:
-    """Return the first line of the server's message, or else of the driver's. Neither contains a password."""
+    """Return the first line of the server's error message, or of the driver's if the server sent none.
+
+    Neither contains a password.
+    """
     message = getattr(getattr(error.orig, "diag", None), "message_primary", None) or str(error.orig).strip()
     return (message or "no reason given").splitlines()[0]

@@ -1,4 +1,7 @@
-"""Check the URL of an external PostgreSQL server before other code, whose errors would show the password, uses it."""
+"""Check the URL of an external PostgreSQL server before other code uses it.
+
+The error messages of that other code would show the password.
+"""
 
 import re
 from typing import TYPE_CHECKING
@@ -16,7 +19,7 @@ _FOR_OTHER_CLIENTS = {"pgbouncer", "prepare_threshold", "statement_cache_size", 
 
 
 def external_url(given: str, driver: str) -> "URL":
-    """Return the URL for a SQLAlchemy driver. Raises LabError for a bad URL, but shows no part of the password."""
+    """Return the URL for a SQLAlchemy driver. Raises LabError for a bad URL, without any part of the password."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -30,7 +33,8 @@ def external_url(given: str, driver: str) -> "URL":
             "parameter, write %40 for @, %3A for :, %2F for /, %3F for ?, %25 for %"
         )
     try:
-        # A plus in a parameter is escaped. PostgreSQL reads it as a plus, but SQLAlchemy would read it as a space.
+        # SQLAlchemy would read a plus in a parameter as a space, but PostgreSQL reads it as a plus. So the plus is
+        # escaped.
         url = make_url(f"{scheme}://{before}{place}{mark}{query.replace('+', '%2B')}")
     except (ArgumentError, ValueError):
         # `from None` hides SQLAlchemy's own message, because it shows the password.

@@ -19,7 +19,10 @@ import numpy as np
 from thumblab_core.encoders.protocol import Vectors, unit
 
 _VECTOR_HEADER = 4
-"""The number of bytes before a vector's numbers in pgvector's binary form: two hold the dimension, two are unused."""
+"""The number of bytes before the numbers of a vector in pgvector's binary form.
+
+Two bytes hold the dimension, and two are unused.
+"""
 
 SINCE = """
 since AS (
@@ -31,17 +34,23 @@ since AS (
 The moment is NULL in a niche without observations."""
 
 FOR_TRAINING_ONLY = "(v.source = 'youtube' AND v.collected_at <= (SELECT moment FROM since))"
-"""A condition that the row `v` of `videos` was first collected too long ago for the library. It needs `SINCE`."""
+"""An SQL condition on a row `v` of `videos`. It is true if the video was first collected too long ago for the library.
+
+The statement must also have the common table expression `SINCE`.
+"""
 
 NOT_TAKEN_OUT = "NOT IN (SELECT video_id FROM library_exclusions)"
 """The end of a condition on a video id. The condition is true if no person excluded the video from the library."""
 
-# Videos that are only for training are subtracted, because another join with `videos` costs a lookup for every row.
+# A subquery excludes the videos that are only for training. A join with `videos` would cost a lookup for every row.
 FROM_LIBRARY = f"""FROM ref_thumbnails r
   WHERE r.niche = :niche AND r.encoder = :encoder AND r.collected_at > (SELECT moment FROM since)
     AND r.video_id NOT IN (SELECT v.video_id FROM videos v WHERE v.niche = :niche AND {FOR_TRAINING_ONLY})
     AND r.video_id {NOT_TAKEN_OUT}"""  # noqa: S608  (fragments of this module)
-"""FROM and WHERE of a statement. They select the rows `r` of `ref_thumbnails` in the library, and need `SINCE`."""
+"""The FROM and WHERE clauses that select the rows `r` of `ref_thumbnails` in the library.
+
+The statement must also have the common table expression `SINCE`.
+"""
 
 ITEM_FIELDS = """r.video_id, r.title, r.channel_title, r.thumbnail_url, r.views_per_hour::float8 AS views_per_hour,
          r.outlier_multiple::float8 AS outlier_multiple, (r.published_at AT TIME ZONE 'UTC')::date AS day"""
@@ -49,7 +58,7 @@ ITEM_FIELDS = """r.video_id, r.title, r.channel_title, r.thumbnail_url, r.views_
 
 
 def read_vectors(binary: Sequence[bytes]) -> Vectors:
-    """Return unit vectors, float32 [n, d], from vectors in pgvector's binary form. Without vectors, return [0, 0].
+    """Return unit vectors, float32 [n, d], from vectors in pgvector's binary form. The result for no vectors is [0, 0].
 
     For vectors of 768 numbers, reading the binary form is five times as fast as reading decimals.
     """

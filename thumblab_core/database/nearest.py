@@ -39,9 +39,10 @@ CROSS JOIN LATERAL (
 ORDER BY query.place, near.similarity DESC, near.video_id
 """  # noqa: S608  (fragments of `library_rows`)
 
-# The index gives the rows in order of distance, and no part of this statement may need another order. Therefore it uses
-# lookups by key, and no join whose two sides the planner could exchange. {dimension} is replaced by a number, because
-# PostgreSQL uses an index only for exactly the expression that the index was made with.
+# The index gives the rows in order of distance. If a part of this statement needed another order, PostgreSQL would sort
+# the rows and not use the index. Therefore the statement looks rows up by key, and has no join whose two sides the
+# planner could exchange. {dimension} is replaced by a number, because PostgreSQL uses an index only for exactly the
+# expression that the index was made with.
 _BY_INDEX = f"""
 WITH since AS (SELECT CAST(:moment AS timestamptz) AS moment)
 SELECT r.*, -near.distance AS similarity
@@ -75,13 +76,18 @@ SELECT member_count, vector_send(embedding) AS vector FROM (
 """  # noqa: S608
 
 _CANDIDATES = 1_000
-"""The number of candidates of a search by the index, the most that pgvector allows. With fewer candidates, a search
-with conditions is faster but misses two of 20 neighbours."""
+"""The number of candidates (`ef_search`) of a search by the index. pgvector allows no more.
+
+With fewer candidates, a search with conditions is faster but misses two of 20 neighbours.
+"""
 
 
 @dataclass(frozen=True)
 class Library:
-    """The library of a niche, for the encoder with the fingerprint `encoder`. `library_rows` explains `days`."""
+    """The library of a niche, with the vectors of the encoder whose fingerprint is `encoder`.
+
+    `library_rows` explains `days`.
+    """
 
     encoder: str
     niche: str
@@ -93,7 +99,7 @@ def search(
 ) -> list[list[Neighbour]]:
     """Return the `k` nearest items of the library to each of the unit vectors `vectors`, float32 [n, d].
 
-    A library with fewer than `k` items gives all of them. The neighbours of a vector come nearest first.
+    If the library has fewer than `k` items, all of them are returned. The nearest item comes first.
 
     With `exact`, every vector is compared. Without it, the HNSW index of the encoder is used if there is one. If the
     index finds fewer than `k` neighbours of a vector, that vector is compared with the whole library.
@@ -126,7 +132,7 @@ def sample(connection: Connection, library: Library, most: int) -> tuple[int, Ve
 def index_statement(connection: Connection, library: Library, dimension: int, k: int) -> tuple[str, dict[str, Any]]:
     """Return the statement that looks up one vector in the index, and all its parameters except `vector`."""
     parameters = _parameters(library)
-    # The moment is found once and not by each lookup, because finding it reads all observations of the niche.
+    # The moment is found once, and not again in each lookup, because finding it reads all observations of the niche.
     moment = connection.execute(text(f"WITH {SINCE} SELECT moment FROM since"), parameters).scalar()  # noqa: S608
     return _BY_INDEX.format(dimension=int(dimension)), parameters | {"k": k, "moment": moment}
 

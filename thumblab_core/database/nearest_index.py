@@ -56,8 +56,10 @@ def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> 
         if has_index(connection, encoder, facts.dimension):
             return True
     with engine.begin() as holder:
-        # CREATE INDEX CONCURRENTLY waits for every transaction that waits for a lock or has touched the table.
-        # Therefore, the transaction that holds the advisory lock touches no table and does not wait for the lock.
+        # CREATE INDEX CONCURRENTLY waits until every transaction ends that has touched the table, or that itself waits
+        # for a lock. The transaction that holds the advisory lock stays open until CREATE INDEX ends. If it did one of
+        # these two things, both would wait for each other for ever (a deadlock). Therefore it touches no table. It asks
+        # for the advisory lock with a function that does not wait if another process has the lock.
         holder.execute(text(NO_IDLE_TIMEOUT))
         if not holder.execute(text("SELECT pg_try_advisory_xact_lock(:all, :one)"), lock_of(encoder)).scalar_one():
             return False

@@ -90,7 +90,8 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
     named = external.set(database=name).render_as_string(hide_password=False)
     if named not in _ready:
         _make_database(_access(external), name, patience=0)
-        # This raises an error if a pooler does not route to the database.
+        # The database may exist on the server, but a pooler in front of it may not know it. Connecting then raises an
+        # error.
         _connect(_access(external.set(database=name)), patience=0).close()
         _ready.add(named)
     return named
@@ -176,7 +177,7 @@ def _make_extension(access: dict[str, Any]) -> None:
 
 
 def _connect(access: dict[str, Any], patience: float) -> "psycopg.Connection":
-    """Return a connection in autocommit mode. Retries for `patience` seconds, because the server may be recovering."""
+    """Return a connection in autocommit mode. Try for `patience` seconds, because the server may be recovering."""
     import psycopg
     from psycopg.conninfo import make_conninfo
 

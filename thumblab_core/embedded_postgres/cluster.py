@@ -112,7 +112,10 @@ def link_to(folder: Path) -> Path:
 
 
 def _holds(home: Path) -> bool:
-    """Return whether this process holds the present users.lock, and not a users.lock of a folder that was deleted."""
+    """Return whether this process holds the lock on the users.lock that is in `home` now.
+
+    If the folder was deleted and made again, this process may hold a lock on the deleted file only.
+    """
     try:
         return home in _held and os.path.samestat(os.fstat(_held[home]), (home / "users.lock").stat())
     except OSError:
@@ -127,9 +130,9 @@ def _ensure_watched(home: Path) -> None:
             return
         # The watcher imports psutil and the lab from the same folders as this process.
         imported = [str(Path(psutil.__file__).parents[1]), str(CHECKOUT)]
-        # The watcher inherits the lock as its standard output, because every shell passes the standard output on. The
-        # shell ends at once, so that the watcher is no child of this process. The watcher has its own session, so that
-        # Ctrl-C in a terminal does not reach it.
+        # The watcher holds the lock, because its standard output is the locked file. A shell passes its standard output
+        # on to the programs that it starts. The shell ends at once, so that the watcher is no child of this process.
+        # The watcher has its own session, so that Ctrl-C in a terminal does not reach it.
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-P", watcher.__file__, str(home)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(imported)},
@@ -153,8 +156,8 @@ def _start(home: Path) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"The database in {home} runs but does not answer. Try: thumblab db stop --force")
         time.sleep(0.05)
-    # Server processes whose main process, the postmaster, has died would block a new start. An old postmaster.pid would
-    # block it, too, if another process now has the id that it contains.
+    # Two things would block a new start, and are removed here. One is server processes whose main process, the
+    # postmaster, has died. The other is an old postmaster.pid, if another process now has the process id in it.
     _stop(home)
     owner.claim(home)
     status = home.stat()
@@ -162,7 +165,8 @@ def _start(home: Path) -> None:
     programs = location.programs(user)
     data = home / "data"
     if not data.exists():
-        # A start that was killed may have left a folder. Errors are ignored, because its initdb may still be writing.
+        # A start that was killed may have left a folder. Errors of deleting it are ignored, because the initdb of that
+        # start may still be writing to it.
         for leftover in home.glob("data.*.new"):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh = home / f"data.{os.getpid()}.new"

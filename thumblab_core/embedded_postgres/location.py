@@ -1,8 +1,9 @@
 """Decide where the files of an embedded cluster are, and which user owns them.
 
-PostgreSQL refuses to run as root. Under root, another user runs the server and must be able to reach its data and
-programs. The package that ships PostgreSQL would make every folder above them accessible to all users. This module
-never changes the mode of such a folder. Files that the other user cannot reach are kept in /var/lib/thumblab instead.
+PostgreSQL refuses to run as root. If the lab runs as root, another user runs the server, and this user must be able to
+reach the data and the programs of the server. The package that ships PostgreSQL would solve this by making every folder
+above them accessible to all users. This module never changes the mode of such a folder. Instead, it keeps files that
+the other user could not reach in /var/lib/thumblab.
 """
 
 import importlib.metadata
@@ -61,7 +62,7 @@ def make_home(data_dir: Path) -> Path:
             try:
                 place.symlink_to(system_folder)
             except FileExistsError:
-                # Another process has made the link first.
+                # Another process made the link after this process had looked for it.
                 system_folder.rmdir()
     home = place.resolve()
     status = home.stat()

@@ -165,7 +165,7 @@ def server_lock(home: Path) -> Iterator[int]:
 
 
 def described(host: Host) -> str:
-    """Return a description of the host for a message. It gives the name, and says if the host is on this machine."""
+    """Return a description of the host for a message: its name, and whether it is on this machine."""
     where = " (a container or another PID namespace of this machine)" if host.boot == this_host().boot != "" else ""
     return f"host {host.name or 'without a name'}{where}"
 

@@ -1,4 +1,7 @@
-"""Start, stop and inspect the embedded PostgreSQL server of a lab, given the lab's settings."""
+"""Start, stop and inspect the embedded PostgreSQL server of a lab, given the lab's settings.
+
+This module only delegates: `cluster.py` starts the server, and `watcher.py` stops it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,7 +83,7 @@ def status(settings: Settings) -> ServerStatus:
 
 @contextmanager
 def folder_errors(settings: Settings) -> Iterator[None]:
-    """Raise an OSError of the block as a LabError that names the data folder."""
+    """If the `with` block raises an OSError, raise a LabError instead that names the data folder."""
     try:
         yield
     except OSError as error:

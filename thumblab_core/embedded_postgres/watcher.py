@@ -1,7 +1,8 @@
 """Stop an embedded server when the last process that uses it has ended. `cluster.py` also runs this file as a script.
 
-Locks tell which processes use a server. Lists of process ids would be less reliable: the kernel releases a lock however
-its holder ends, and a forked child inherits the lock of its parent. The lock files are beside the server's data:
+Locks tell whether any process uses a server. A list of process ids would be less reliable. The kernel releases a lock
+however the process ends that holds it, and a forked child inherits the lock of its parent. The lock files are beside
+the server's data:
 
     users.lock   a shared lock of every process that uses the server, held as long as the process lives
     look.lock    an exclusive lock of a process that checks whether users.lock is free
@@ -46,8 +47,9 @@ def locked(home: Path, name: str) -> Iterator[int]:
 
 def in_use(home: Path) -> bool:
     """Return whether any process uses the server. This process counts, too."""
-    # Only an attempt to lock exclusively detects shared locks. look.lock lets one process check at a time, because two
-    # processes would detect each other's attempts.
+    # To detect the shared locks of users, this process tries to lock users.lock exclusively. If two processes tried
+    # this at the same time, each would take the other's attempt for a user. look.lock lets only one process try at a
+    # time.
     with locked(home, "look.lock"):
         descriptor = open_file(home, "users.lock")
         try:
@@ -94,8 +96,8 @@ def stop(home: Path) -> bool:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
         deadline = time.monotonic() + (seconds if running else 1)
-        # The process table tells when the processes have ended. Waiting for their ids could last forever, because a
-        # zombie that is never reaped keeps its id.
+        # A process that has ended but was not reaped (a zombie) keeps its id, perhaps for ever. So this loop does not
+        # wait until the ids are gone. It asks `processes`, which leaves zombies out.
         while not (ended := not processes(home) and not owner.server_lives(home)) and time.monotonic() < deadline:
             time.sleep(0.02)
         if ended:

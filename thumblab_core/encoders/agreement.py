@@ -7,18 +7,21 @@ import numpy as np
 from thumblab_core.encoders.protocol import Vectors
 
 LEAST_COSINE = 0.99
-"""The smallest mean cosine at which two encoders agree."""
+"""Two encoders agree only if the mean cosine between their vectors is at least this."""
 LEAST_ORDER = 0.98
-"""The smallest share of neighbour pairs in the same order at which two encoders agree."""
+"""Two encoders agree only if they put at least this share of neighbour pairs into the same order."""
 NEIGHBOURS = 10
 """The number of nearest neighbours of each picture whose order is compared."""
 TOLERANCE = 0.1
-"""The order of two neighbours is compared if their cosines differ by more than this share of the standard deviation."""
+"""The order of two neighbours is compared only if their cosines differ enough.
+
+The difference must be more than this share of the standard deviation of all cosines.
+"""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well a candidate encoder's vectors agree with the float32 vectors of the same pictures.
+    """A measurement of how well a candidate encoder's vectors agree with the float32 vectors of the same pictures.
 
     Attributes:
         mean_cosine: the mean cosine between the two vectors of each picture.

@@ -30,13 +30,19 @@ _ROWS, _COLUMNS, _ORIENTATIONS = 6, 8, 9
 _QUANTILES = (np.arange(23) + 0.5) / 23
 _SCALES, _FINE, _STRONG = 4, 0.05, 0.2
 _COLOUR_BINS = ((1, 1), (2, 1), (4, 1), (1, 2), (2, 2), (4, 2), (8, 2), (2, 4), (4, 4), (8, 4), (8, 8), (16, 8))
-"""The bin sizes of lightness and of the colour axes for counting colours. Lightness has 64 steps, a colour axis 128."""
+"""Pairs of bin sizes for counting colours.
+
+The first is for lightness, which has 64 steps. The second is for both colour axes, which have 128 steps.
+"""
 
 _HUE_BINS = (1, 2, 3, 4, 6, 8)
 """The bin sizes of the colour axes for counting colours without lightness. Each colour axis has 256 steps."""
 
 _WEIGHT = 1 / 20
-"""The factor of the third part. It makes the length of that part about 1/3 for a typical picture."""
+"""The factor by which the third part of the descriptor is multiplied.
+
+A typical picture then has a third part of length 1/3.
+"""
 
 _Array = npt.NDArray[np.float32]
 _Bins = npt.NDArray[np.int32]
@@ -50,8 +56,8 @@ class BuiltinEncoder:
 
     fingerprint = "builtin-768-v3"
     dimension = 768
-    # Copies of half the size, compressed again, have a cosine of 0.988 or more. The closest two of 282 real pictures
-    # have a cosine of 0.90.
+    # A copy of half the size, compressed again, has a cosine of 0.988 or more to its original. Among 282 different real
+    # pictures, the two most similar have a cosine of 0.90.
     near_duplicate = 0.97
     largest_batch = 64
     decode_size = (round(_WIDTH * 1.5), round(_HEIGHT * 1.5))
@@ -59,7 +65,8 @@ class BuiltinEncoder:
     def prepare(self, image: Pixels) -> Vectors:
         """Compute the whole descriptor, before it is scaled to length 1.
 
-        The work is done here, because several threads can then share it. Batches would not make it faster.
+        All work is done here and not in `encode_prepared`, because several threads may call this function at once.
+        Working on batches of pictures would not be faster.
         """
         return _describe(image)
 
@@ -108,7 +115,10 @@ def _layout(lab: _Array) -> _Array:
 
 
 def _whole(lab: _Array) -> _Array:
-    """Return the description of the picture as a whole, whatever its arrangement, [192], from Lab [108, 192, 3]."""
+    """Return the description of the picture as a whole, [192], from Lab [108, 192, 3].
+
+    Positions have no effect on it.
+    """
     return np.concatenate([_quantiles(lab), _detail(lab), _colour_counts(lab)]) * np.float32(_WEIGHT)
 
 
@@ -124,7 +134,11 @@ def _quantiles(lab: _Array) -> _Array:
 
 
 def _detail(lab: _Array) -> _Array:
-    """Return the mean detail and the shares of detail above two limits, for four scales and three channels, [36]."""
+    """Return how much detail the picture has, for four scales and three channels, [36].
+
+    Detail is the difference between a pixel and its blurred surroundings. For each scale and channel, the result has
+    its mean, and the shares of pixels with more detail than two limits.
+    """
     import cv2
 
     rows = []
@@ -137,7 +151,11 @@ def _detail(lab: _Array) -> _Array:
 
 
 def _colour_counts(lab: _Array) -> _Array:
-    """Return the logarithms of 18 numbers of colours, [18]. 12 count lightness and hue, and 6 count hue alone."""
+    """Return the scaled logarithms of 18 counts of different colours, [18].
+
+    Two colours are different if they fall into different bins. 12 counts use bins of lightness and both colour axes. 6
+    use bins of the colour axes alone.
+    """
     eight_bit = lab * np.array([2.55, 1.0, 1.0], np.float32) + np.array([0.0, 128.0, 128.0], np.float32)
     lightness, a, b = eight_bit.astype(np.int32).reshape(-1, 3).T
     finest = _distinct(lightness // 4, a // 2, b // 2)
@@ -148,7 +166,7 @@ def _colour_counts(lab: _Array) -> _Array:
 
 
 def _distinct(lightness: _Bins, a: _Bins, b: _Bins) -> _Bins:
-    """Return the m distinct colours of n pixels, [3, m]."""
+    """Return the m different colours among n pixels, [3, m]."""
     shape = tuple(int(values.max()) + 1 for values in (lightness, a, b))
     present = np.zeros(shape, bool)
     present[lightness, a, b] = True

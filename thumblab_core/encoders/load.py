@@ -93,7 +93,8 @@ def _open_clip(rest: str, precision: str | None, releases: Path) -> ImageEncoder
             )
         return OpenClipEncoder(model, weights, precision=precision)
     base = OpenClipEncoder(model, weights).base
-    # Without the file of weights, only the release tells from which weights it was made.
+    # The name of a release's folder contains the digest of the weights. If the file of weights is gone, the digest
+    # cannot be computed, so the folder is found by the id of the release.
     if is_path(weights) and not Path(weights).is_file():
         base = next((path.parent.name for path in (releases / ENCODER).glob(f"open_clip-{model}-*/{precision}")), base)
     return OpenClipEncoder(model, weights, _release(releases, base, precision))

@@ -73,7 +73,11 @@ def _carried_weights() -> str:
 
 
 def _weights_digest(folder: str) -> str:
-    """Return eight hexadecimal digits that identify the weights. They come from the local file, else the hub name."""
+    """Return eight hexadecimal digits that identify the weights.
+
+    They are computed from the local file of weights. If there is no such file, they are computed from the name on the
+    hub.
+    """
     weights = Path(folder) / "model.safetensors"
     if not weights.is_file():
         return hashlib.sha256(folder.encode()).hexdigest()[:8]

@@ -30,7 +30,10 @@ def is_encoder_name(name: str) -> bool:
 
 
 def name_help(name: str) -> str:
-    """Return advice on what to set instead of `name`, which no encoder has. The advice does not repeat the name."""
+    """Return advice for an error message: what to set instead of `name`, which no encoder has.
+
+    The advice does not repeat the name.
+    """
     kind = nearest(name.partition(":")[0], _EXAMPLES)
     hint = "" if kind is None else f"do you mean {_EXAMPLES[kind]}? "
     return f"{hint}set THUMBLAB_IMAGE_ENCODER to {_KINDS}"

@@ -58,9 +58,9 @@ class OpenClipEncoder(NeuralEncoder):
     def __init__(self, model: str, weights: str, compiled: Release | None = None, precision: str = "float32") -> None:
         self._name = model
         self._weights = weights
-        # The base is computed without loading the model, so that a run with nothing new to encode stays fast. A
-        # compiled release knows its base. The file of the weights may be gone then, because only the text tower still
-        # needs it.
+        # `base` is the fingerprint without the precision. It is computed without loading the model, so that a run with
+        # nothing new to encode stays fast. A compiled release stores its base, because the file of weights may be gone
+        # when the release is used. Only the text tower still needs that file.
         base = f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}" if compiled is None else compiled.scope
         super().__init__(base, compiled, precision)
 
@@ -76,8 +76,8 @@ class OpenClipEncoder(NeuralEncoder):
         try:
             if is_path(self._weights) and not Path(self._weights).is_file():
                 raise FileNotFoundError("no such file")
-            # OpenAI's weights were trained with QuickGELU, so they need it. If the name of the model does not ask for
-            # it, open_clip only warns.
+            # OpenAI's weights were trained with the activation QuickGELU, and give wrong vectors without it. If the
+            # name of the model does not ask for QuickGELU, open_clip only warns.
             tag, metadata = open_clip.get_pretrained_cfg(self._name, self._weights), _metadata(Path(self._weights))
             quick_gelu = bool(tag.get("quick_gelu") or metadata.get("quick_gelu"))
             text = (open_clip.get_model_config(self._name) or {}).get("text_cfg", {}) if is_path(self._weights) else {}

@@ -21,7 +21,7 @@ Crash on a signal
 
 Memory
     By default, a model caches what it compiled for each of the last 5,000 input shapes. The pictures and lines of the
-    text reader have many shapes, so its memory grew by 2.4 MB per picture without limit.
+    text reader have many shapes. So the memory of the process grew by 2.4 MB with each picture, without limit.
 """
 
 import sys
@@ -38,7 +38,10 @@ _cores: list[ov.Core] = []
 """All `Core` objects. The list keeps them alive until the process ends."""
 
 _SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": 64}
-"""The number of cached shapes. Without this limit, memory grows, and the text reader saves at most 7% of its time."""
+"""A model caches at most this many input shapes.
+
+Without the limit, memory would grow, and reading text would take at most 7 % less time.
+"""
 
 
 class _LastingCore(ov.Core):  # type: ignore[misc]  # OpenVINO has no types

@@ -75,7 +75,8 @@ class PrecisionChoice:
 class _Choice:
     """A precision that was chosen and is not published yet.
 
-    `graph` is the graph to publish. Its vectors have `dimension` numbers. `agreement` compares them with float32.
+    `graph` is the graph to publish. Its vectors have `dimension` numbers. `agreement` says how well they agree with the
+    vectors in float32.
     """
 
     precision: str
@@ -209,7 +210,8 @@ def _publish(encoder: Convertible, store: ReleaseStore, setting: PrecisionSettin
     }
 
     def write(folder: Path) -> None:
-        # By default, OpenVINO saves weights in half precision. They would not be the weights that were evaluated.
+        # By default, OpenVINO saves the weights in half precision. The published graph would then differ from the one
+        # that was evaluated.
         ov.save_model(choice.graph, folder / "model.xml", compress_to_fp16=False)
 
     return store.publish(ENCODER, encoder.base, write, info)

@@ -20,7 +20,10 @@ Read = Callable[[], bytes]
 
 _THREADS = min(4, os.cpu_count() or 1)
 _WORTHWHILE_SPEEDUP = 1.05
-"""A larger batch size is kept if it is this many times as fast. Timings on a busy machine vary by less than that."""
+"""A larger batch size is kept if it is at least this many times as fast.
+
+The speed of one batch size varies by less than this on a busy machine.
+"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,10 @@ class BatchSize:
         self._fastest = 0.0
 
     def took(self, pictures: int, seconds: float) -> None:
-        """Update the size by the time that one batch took. Ignore batches smaller than `now`, such as the last one."""
+        """Choose the next batch size from the time that one batch took.
+
+        A batch that is smaller than `now`, such as the last one, is ignored.
+        """
         if self._settled or pictures < self.now:
             return
         rate = pictures / max(seconds, 1e-9)

@@ -29,7 +29,8 @@ class CompiledTower:
         hint = "THROUGHPUT" if self._fixed_batch else "LATENCY"
         config = {"INFERENCE_PRECISION_HINT": _HINTS[execution], "PERFORMANCE_HINT": hint}
         self._compiled = ov.Core().compile_model(_with_uint8_input(graph, preprocessing), "CPU", config)
-        # A graph with a fixed batch size cannot take larger batches. Several runs happen in parallel instead.
+        # A graph with a fixed batch size cannot take larger batches. So a larger batch is divided, and its parts are
+        # run in parallel.
         self._queue = ov.AsyncInferQueue(self._compiled) if self._fixed_batch else None
 
     def __call__(self, batch: npt.NDArray[np.uint8]) -> Vectors:

@@ -1,6 +1,6 @@
 """Check and decode pictures from untrusted files, and store them under the hash of their bytes.
 
-docs/pictures.md describes the formats, sizes and colours that are read, and the most memory that a picture can take.
+docs/pictures.md describes which formats, sizes and colours are read, and how much memory a picture takes at most.
 """
 
 from thumblab_core.images.decode import Picture, decode

@@ -23,7 +23,7 @@ from thumblab_core.images.store import digest
 from thumblab_core.images.webp import parse_webp
 
 MOST_PIXELS_AT_ONCE = 1920 * 1080
-"""A large picture is reduced by a whole factor, and keeps at least this many pixels.
+"""A large picture is made smaller by a whole factor. It keeps at least this many pixels.
 
 The lab uses at most 640 pixels a side.
 """
@@ -85,8 +85,8 @@ def _reduced(file: ParsedFile, width: int, height: int, at_least: tuple[int, int
     """Return the picture in the orientation of its file. It may be reduced, but not below `at_least`."""
     largest_factor = max(1, min(width // at_least[0], height // at_least[1])) if at_least else math.inf
     factor = min(largest_factor, math.isqrt(width * height // MOST_PIXELS_AT_ONCE) or 1)
-    # Black bars are searched for in whole blocks of pixels. A picture that may have bars is therefore
-    # not reduced below `MOST_PIXELS_AT_ONCE` pixels.
+    # `without_bars` measures black bars in whole blocks of 16 rows, so it needs enough pixels. A picture that may have
+    # bars is therefore not reduced below `MOST_PIXELS_AT_ONCE` pixels.
     scale = factor if is_tall(width, height) or at_least is None else largest_factor
     raster, loaded_scale = file.load(int(scale))
     return raster.reduced(max(1, int(factor) // loaded_scale))

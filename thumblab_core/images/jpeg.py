@@ -65,7 +65,7 @@ def _segments(data: bytes) -> tuple[list[bytes | memoryview], list[bytes], int]:
             kept.append(b"\xff\xd9")
             break
         if kind == _SOI:
-            raise limits.damaged("a picture begins inside the picture")
+            raise limits.damaged("a second picture begins before the first one ends")
         at = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
         if at < start + 4 or at > len(data):
             raise limits.damaged("a segment ends after the file")

@@ -27,7 +27,7 @@ FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 MAX_SCANS = 32
 """Maximum number of scans. Encoders write up to 14 for a progressive JPEG, and up to 18 for one in CMYK."""
 _MAX_SCANNED = 20 * MAX_PIXELS
-"""Maximum of pixels times scans.
+"""Maximum of the number of pixels multiplied by the number of scans.
 
 Each scan of a progressive JPEG takes time for every pixel, even a scan of few bytes.
 """
@@ -59,7 +59,7 @@ _OTHER_SIGNATURES = (
 
 
 class ImageError(LabError):
-    """The bytes are not a picture that the lab can read. The message gives the reason."""
+    """An error for bytes that the lab cannot read as a picture. The message gives the reason."""
 
 
 def damaged(reason: object) -> ImageError:

@@ -39,13 +39,16 @@ _REENCODED = 4
 """The hash of a re-encoded or resized picture differs by at most this many bits from that of the original."""
 _GRID = (32, 18)
 _LARGEST_DIFFERENCE = 36
-"""Maximum difference of a mean colour, of 255, between two encodings of one picture; see `same_picture`."""
+"""Maximum difference of a mean colour, on the scale 0 to 255, between two encodings of one picture.
+
+See `same_picture`.
+"""
 _CHUNK = 2**21
 """Number of pairs of hashes that are compared at once."""
 
 
 def perceptual_hash(pixels: Pixels) -> int:
-    """Return the 64-bit hash of a picture, uint8 [height, width, 3] RGB. The hash is signed, as in the database."""
+    """Return the hash of a picture, uint8 [height, width, 3] RGB. It is a signed 64-bit integer, as in the database."""
     import imagehash  # This import is slow, because imagehash imports scipy.
 
     bits = imagehash.phash(Image.fromarray(pixels)).hash

@@ -77,7 +77,8 @@ def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
         limits.check_parts(parts)
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + length
-        # Reading stops at the end chunk. It also stops at a chunk that the file ends in, unless the chunk holds pixels.
+        # Reading stops at the end chunk. It also stops at a chunk that is cut off by the end of the file, unless the
+        # decoder needs the chunk.
         if kind == b"IEND" or (end > len(data) and kind not in _CRITICAL):
             kept.append(_END)
             break
@@ -101,7 +102,10 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _low_bytes(file: bytes) -> PngImageFile:
-    """Return a 16-bit RGB picture that Pillow will decode to its lower 8 bits. By default, Pillow keeps the upper 8."""
+    """Return a 16-bit RGB picture from which Pillow decodes only the lower 8 bits of each value.
+
+    By default, Pillow decodes only the upper 8 bits.
+    """
     image = PngImageFile(io.BytesIO(file))
     image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
     return image
@@ -117,7 +121,7 @@ def _clear(strip: Image.Image, low: Image.Image | None, transparent_colour: byte
     wanted = [int.from_bytes(transparent_colour[at : at + 2], "big") for at in range(0, len(transparent_colour), 2)]
     if len(wanted) != len(channels):
         return None
-    if strip.mode == "L":  # Pillow scales values of 2 and 4 bits to 8 bits
+    if strip.mode == "L":  # Pillow has scaled values of fewer bits to 8 bits.
         wanted = [wanted[0] * 255 // (2**depth - 1)]
     clear = np.ones((strip.height, strip.width), bool)
     for at, channel in enumerate(channels):

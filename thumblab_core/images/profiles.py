@@ -36,9 +36,9 @@ _FLOATING = (b"D2B0", b"D2B1", b"D2B2", b"D2B3")
 A profile with such tables also has other tables, which are used instead.
 """
 _LEVELS = 9
-"""Number of levels per channel of the test colours. They show whether a profile changes anything."""
+"""Number of levels per channel in the test colours, which show whether a profile changes anything."""
 _INVISIBLE = 2
-"""A profile counts as sRGB if it changes no test colour by more than this, of 255."""
+"""A profile counts as sRGB if it changes no test colour by more than this, on the scale 0 to 255."""
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

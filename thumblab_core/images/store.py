@@ -33,7 +33,8 @@ class ImageStore:
         sha256 = digest(data)
         path = self.path(sha256)
         with contextlib.suppress(FileNotFoundError):
-            # The file's age starts again. Retention then keeps the file until a database row names it.
+            # The lab deletes old files that no database row names. With a new date, the file stays until its row is
+            # written.
             os.utime(path)
             return sha256
         path.parent.mkdir(parents=True, exist_ok=True)

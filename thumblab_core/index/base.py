@@ -34,9 +34,9 @@ _MEASURED_QUERIES = 256
 _BLOCK = 1024
 """Number of queries that are compared with all vectors at a time. It limits the memory for the cosines."""
 _MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
-"""Maximum number of neighbours that an approximate index is asked for, because its recall was measured for fewer.
+"""Maximum number of neighbours that an approximate index is asked for.
 
-To find more neighbours than this, the query is compared with all vectors.
+Its recall was measured for half as many. To find more neighbours than this, the query is compared with all vectors.
 """
 
 
@@ -71,7 +71,7 @@ class Base:
         string that FAISS does not know.
         """
         if len(vectors) != len(items):
-            raise LibraryError(f"{len(vectors)} vectors but {len(items)} items")
+            raise LibraryError(f"there are {len(vectors)} vectors but {len(items)} items")
         if len({item.video_id for item in items}) != len(items):
             raise LibraryError("a video is in the library twice")
         chosen = factory_for(len(vectors)) if factory == AUTO else factory
@@ -117,7 +117,7 @@ class Base:
     def nearest_others(self, rows: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
         """Return, for each of `rows`, the cosines and rows of its k nearest vectors among all other rows.
 
-        As in `nearest`, an approximate index is used for a small k only.
+        An approximate index is used only for a small k. For a larger k, all vectors are compared.
         """
         neighbours: list[tuple[Vectors, FaissIds]] = []
         for start in range(0, len(rows), _BLOCK):

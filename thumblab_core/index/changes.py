@@ -108,7 +108,8 @@ class Changes:
         changes = cls(tuple(entries), vectors)
         if vectors.dtype != np.float32 or vectors.shape != (len(changes.items), dimension):
             raise LibraryError(
-                f"{VECTORS} holds {vectors.dtype} {vectors.shape}, not float32 {len(changes.items)}x{dimension}"
+                f"{VECTORS} is an array of {vectors.dtype} {vectors.shape}, "
+                f"not float32 {len(changes.items)}x{dimension}"
             )
         if len({entry.video_id for entry in entries}) != len(entries):
             raise LibraryError(f"a video is in {JSON} twice")

@@ -25,7 +25,7 @@ _ITEMS = TypeAdapter(list[Item])
 
 def write_base(base: Base, calibration: MeanCosines, folder: Path) -> None:
     """Write a base into an empty folder. Raises `OSError`."""
-    # FAISS's own writer is not used, because on a full disk it leaves a part of the file and raises no error.
+    # FAISS's own function to write files is not used. On a full disk, it writes a part of the file and raises no error.
     (folder / INDEX).write_bytes(faiss_module().serialize_index(base.index).data)
     if not base.kind.exact:
         np.save(folder / VECTORS, base.vectors)
@@ -61,8 +61,12 @@ def read_base(release: Release) -> Base:
         raise LibraryError(f"{release} cannot be read ({type(error).__name__}: {str(error)[:160]})") from None
     shapes = {(index.ntotal, index.d), (len(items), index.d), vectors.shape}
     if len(shapes) > 1 or vectors.dtype != np.float32:
-        content = f"{index.ntotal}x{index.d}, {len(items)} items and {vectors.dtype} vectors of {vectors.shape}"
-        raise LibraryError(f"{release} holds {content}, not {release.info['count']}x{release.info['dimension']}")
+        content = (
+            f"an index of {index.ntotal}x{index.d}, {len(items)} items and {vectors.dtype} vectors of {vectors.shape}"
+        )
+        raise LibraryError(
+            f"{release} holds {content}, but its manifest says {release.info['count']}x{release.info['dimension']}"
+        )
     if len({item.video_id for item in items}) != len(items):
         raise LibraryError(f"{release} holds a video twice")
     if kind.parameter is not None and kind.value is not None:

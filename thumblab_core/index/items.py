@@ -29,7 +29,10 @@ WINNER_RULE = (
 
 
 def typical_neighbours(count: int) -> int:
-    """Return how many neighbours measure how typical a thumbnail is of a library of `count` items."""
+    """Return the number of neighbours that a thumbnail is compared with, to measure how typical it is.
+
+    `count` is the number of items in the library.
+    """
     return min(MAX_NEIGHBOURS, max(1, count // 10))
 
 
@@ -40,20 +43,20 @@ _ROUNDING = 1e-6
 def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) -> float:
     """Return the percentile of a picture in a library, 0 to 100.
 
-    `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] holds this figure
-    for each picture of the library, compared with the others. The percentile is the percentage of these figures that
-    are at most `mean`.
+    `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] holds the mean
+    cosine of each picture of the library to its nearest neighbours among the others. The result is the percentage of
+    `sorted_means` that are at most `mean`.
     """
     count = np.searchsorted(sorted_means, mean + _ROUNDING, side="right")
     return float(count / len(sorted_means) * 100.0)
 
 
 class LibraryError(LabError):
-    """The index cannot be built, searched or read."""
+    """An error for an index that cannot be built, searched or read."""
 
 
 class RebuildRequiredError(LibraryError):
-    """The served index cannot take this change in place. The library must be rebuilt."""
+    """An error for a change that the served index cannot take without being built again."""
 
 
 @dataclass(frozen=True)

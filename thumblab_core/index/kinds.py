@@ -34,7 +34,7 @@ _FAITHFUL = re.compile(r"(IDMap2?,)?((IVF\d+(_HNSW\d+)?|HNSW\d+),)?(Flat|SQfp16)
 
 
 class UntrainableError(LibraryError):
-    """There are too few vectors to train the index on."""
+    """An error for too few vectors to train the index on."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ def set_parameter(index: Any, name: str, value: int) -> None:
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """Let FAISS use all cores inside the context.
+    """Let FAISS use all cores inside the `with` block.
 
-    Use it for large work only. Outside, FAISS uses the calling thread only.
+    Use it for large work only. Outside the block, FAISS uses only the calling thread.
     """
     faiss = faiss_module()
     faiss.omp_set_num_threads(os.cpu_count() or 1)

@@ -171,9 +171,9 @@ class NicheIndex:
     def percentile(self, vector: Vectors) -> float:
         """Return how typical a unit vector [d] is of the library, 0 to 100.
 
-        The result is a percentile. The vector's mean cosine to its k nearest items is compared with this figure of
-        every item of the base. k is a tenth of the library, but at most 200. Raises `LibraryError` if the library is
-        not `calibrated`.
+        The mean cosine of the vector to its k nearest items is computed, and the same for every item of the base. The
+        result is the percentile of the vector among these items. k is a tenth of the library, but at most 200. Raises
+        `LibraryError` if the library is not `calibrated`.
         """
         if not self.calibrated:
             raise LibraryError("a library of fewer than two thumbnails has no distribution to compare with")
@@ -243,7 +243,10 @@ class NicheIndex:
             changes = Changes.load(release.path, base.dimension)
         library = cls(base, changes, calibration, str(encoder), ScoreDistribution.load(release), digests)
         if library.dimension != dimension or len(library) != count:
-            raise LibraryError(f"{release} holds {len(library)}x{library.dimension}, not {count}x{dimension}")
+            raise LibraryError(
+                f"{release} holds vectors of {len(library)}x{library.dimension}, "
+                f"but its manifest says {count}x{dimension}"
+            )
         return library
 
     # Below, the position of an item counts the rows of the base first, and then the rows of the changes.
@@ -253,8 +256,8 @@ class NicheIndex:
         k = min(k, len(self))
         if not self.changes.entries:
             return self._base.nearest(query, k)
-        # The base also finds rows that were replaced, and they are dropped here. So more than k rows are asked for. If
-        # too few remain, twice as many are asked for.
+        # The base also finds rows that changes have replaced, and these rows are dropped here. So the base is asked for
+        # more than k rows. If too few remain, it is asked again, for twice as many.
         asked = k + min(self._replaced_count, 16)
         while True:
             similarities, rows = self._base.nearest(query, asked)

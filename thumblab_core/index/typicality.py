@@ -1,6 +1,6 @@
 """Measure how similar the items of a library are to their nearest neighbours.
 
-A new thumbnail is compared with these figures, to find how typical it is of the library.
+To find how typical a new thumbnail is of the library, its own similarity is compared with that of the items.
 """
 
 import numpy as np

@@ -32,7 +32,7 @@ _LENGTH = 1.0
 """Length scale of the kernel. Pictures, titles and words in the standardised inputs have length 1 each."""
 
 _NOISE = 0.5
-"""Ratio of two variances of views: what is chance, divided by what the channel's taste explains.
+"""Variance of views that is due to chance, divided by the variance that the taste of the channel's viewers explains.
 
 See docs/training-recipe.md.
 """

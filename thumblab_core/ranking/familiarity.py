@@ -19,12 +19,15 @@ from thumblab_core.errors import LabError
 FILE = "familiar.safetensors"
 
 LEAST = 50
-"""Minimum number of pictures for a threshold. A hundredth of fewer pictures is less than half a picture."""
+"""Minimum number of pictures for a threshold.
+
+With fewer pictures, the lowest 1 % would be less than half a picture.
+"""
 
 MOST = 2_000
 """Maximum number of pictures that are stored, drawn at random.
 
-More pictures would take longer to read, and would hardly contain a nearer one.
+More pictures would take longer to read. They would rarely contain a picture that is nearer to a new one.
 """
 
 _LOWEST = 1.0
@@ -35,9 +38,9 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class Familiarity:
-    """Training pictures as unit vectors, float16 [m, d], and the threshold `least`.
+    """Training pictures as unit vectors, float16 [m, d], and the threshold of familiarity.
 
-    A picture is familiar if its cosine to the nearest training picture is at least `least`.
+    A picture is familiar if its cosine to the nearest training picture is at least `threshold`.
     """
 
     pictures: npt.NDArray[np.float16]

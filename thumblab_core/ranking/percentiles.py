@@ -1,4 +1,4 @@
-"""Place a score among the scores of other videos, of which a release stores the 101 percentiles."""
+"""Find the percentile of a score among the scores of other videos. A release stores 101 percentiles of these scores."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 LEAST_PLACED = 20
-"""A score is placed among the videos of a niche or a channel only if there are at least this many of them."""
+"""The percentile of a score is given only if the niche or the channel has at least this many videos."""
 
 _RANKS = np.arange(101.0)
 

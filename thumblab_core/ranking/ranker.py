@@ -111,7 +111,8 @@ class Ranker(nn.Module):
         """Fit the standardisation to training inputs [n, d], with n of at least 2.
 
         Pictures and titles get length 1, and title facts 0.5. The inputs for words are not changed. An input that is
-        constant in training is set to 0. Nothing can be learnt from it, and its first change would outweigh all others.
+        constant in training is set to 0. Nothing can be learnt from such an input. If it were divided by its tiny
+        deviation, its first change after training would outweigh all other inputs.
         """
         sizes = self.config.image_dimension, self.config.title_dimension, FACTS
         dense = inputs[:, : self.config.dense]

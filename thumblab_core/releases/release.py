@@ -30,17 +30,17 @@ _RELEASE_ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
 
 class ReleaseError(LabError):
-    """A release is missing, damaged or of another format."""
+    """An error for a release that is missing, damaged or of another format."""
 
 
 class UnreadError(ReleaseError):
-    """The system could not read a release this time. Its content may be good."""
+    """An error of the operating system while it read a release. The content of the release may be good."""
 
     transient = True
 
 
 class BusyError(ReleaseError):
-    """Another process was changing the scope, and did not finish while this one waited."""
+    """An error for a scope that another process was changing, and did not finish while this process waited."""
 
     transient = True
 
@@ -145,7 +145,7 @@ def file_checksum(path: Path) -> str:
 
 
 def was_not_read(error: BaseException | None) -> bool:
-    """Return whether an error, or one that led to it, means that the system could not read an existing file.
+    """Return whether an error, or an error that caused it, means that the system could not read an existing file.
 
     The file may then be good or damaged. Libraries that parse files also raise `OSError` for a damaged file. Such an
     error has no `errno`, and the result is False.

@@ -1,4 +1,4 @@
-"""The folder of one scope: its releases, its small state files and its locks."""
+"""The folder of one scope: its releases, its pointer file `CURRENT`, its other small state files and its locks."""
 
 import fcntl
 import os

@@ -99,7 +99,8 @@ class Serving:
         """
         folder = self._folder(release.kind, release.scope)
         with folder.writing():
-            # A second rollback keeps the release that the first one displaced, so that `resume` undoes both.
+            # After two rollbacks, the hold still names the release that was served before the first one. So `resume`
+            # undoes both.
             earlier = self.held(release.kind, release.scope)
             displaced = self.current_id(release.kind, release.scope) if earlier is None else earlier.displaced
             hold = Hold(datetime.now(UTC).isoformat(timespec="minutes"), reason, displaced)

@@ -1,4 +1,6 @@
-"""The distribution of each sub-score over a niche's library. One value can be good in one niche and weak in another.
+"""The distribution of each sub-score over a niche's library.
+
+The same value can be good in one niche and weak in another.
 
 An index release stores it as `sub_scores.json`:
 
@@ -25,7 +27,7 @@ from thumblab_core.sub_scores import NAMES
 FILE = "sub_scores.json"
 
 LEAST = 20
-"""Minimum number of values for a distribution. The lowest tenth of fewer values is at most one picture."""
+"""Minimum number of values for a distribution. With fewer values, the lowest tenth is at most one picture."""
 
 WEAK_BELOW = 10.0
 """A sub-score below this percentile of the library is weak."""
@@ -36,7 +38,7 @@ _DIGITS = 6
 
 
 class DistributionError(LabError):
-    """The distribution file of a release is not valid."""
+    """An error for a distribution file of a release that is not valid."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class ScoreDistribution:
         quantiles = self.quantiles.get(name)
         if quantiles is None:
             return None
-        # Many pictures may have the lowest or highest value. Several quantiles then equal it, and the middle one
-        # counts.
+        # Many pictures may have the same value, such as 0 or 1. Several quantiles are then equal to the value, and the
+        # result is the middle one of them.
         value = round(value, _DIGITS)
         first, after = bisect_left(quantiles, value), bisect_right(quantiles, value)
         if after > first:
@@ -111,7 +113,7 @@ def _checked(values: list[float] | None) -> list[float] | None:
         return None
     quantiles = [float(value) for value in values]
     if len(quantiles) != _POINTS or not all(math.isfinite(value) and 0 <= value <= 1 for value in quantiles):
-        raise ValueError(f"not {_POINTS} values from 0 to 1")
+        raise ValueError(f"its quantiles are not {_POINTS} values from 0 to 1")
     if quantiles != sorted(quantiles):
-        raise ValueError("quantiles that do not rise")
+        raise ValueError("its quantiles do not rise")
     return quantiles

@@ -95,7 +95,8 @@ def _weak_hierarchy(evidence: Evidence) -> Sentences:
 def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
     """Return the reason and the fix of `title_match`.
 
-    For texts, it was measured from which value on they go with the title. For pictures, it was not.
+    A text matches the title from the value `TEXT_MATCHES_FROM` on, which was measured. For pictures, no such value was
+    measured.
     """
     if evidence.title_match_by == PICTURE:
         if weak:

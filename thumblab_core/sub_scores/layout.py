@@ -1,4 +1,6 @@
-"""Measure how much of the layout survives when a picture is shown 120 pixels wide, the width that viewers choose from.
+"""Measure how much of the layout is still visible when a picture is shown 120 pixels wide.
+
+This is the smallest width at which most viewers see a thumbnail when they choose a video.
 
 Three things are measured: large shapes, readable text, and what the length badge hides.
 """

@@ -1,4 +1,4 @@
-"""The meter: measures the six sub-scores of one picture, or of many pictures on all cores."""
+"""The meter, which measures the six sub-scores of one picture, or of many pictures on all cores."""
 
 import hashlib
 import importlib.metadata
@@ -92,7 +92,7 @@ class Meter:
     def version_with(self, tower: CrossModalEncoder | None) -> str:
         """Return the version of the sub-scores.
 
-        It includes the text tower that measures `title_match`, if there is one.
+        The version includes the text tower that measures `title_match`, if there is one.
         """
         return self.version if tower is None else f"{self.version}/{tower.fingerprint}"
 
@@ -101,14 +101,17 @@ class Meter:
         return self.with_title(self.measure_picture(image), title)
 
     def measure_picture(self, image: Pixels) -> PictureMeasurement:
-        """Measure everything that does not depend on the title, which is nearly all of the work. See also `with_title`."""
+        """Measure everything that does not depend on the title, which is nearly all of the work.
+
+        See also `with_title`.
+        """
         with self._borrowed() as engines:
             return measure_picture(image, engines)
 
     def with_title(self, result: PictureMeasurement, title: Title) -> Measurement:
         """Return the measurement of a picture under a title.
 
-        `result` comes from `measure_picture` and can be used for any title.
+        `result` comes from `measure_picture`, and can be used for any number of titles.
         """
         return self._match_titles([(title, result)])[0]
 
@@ -133,7 +136,8 @@ class Meter:
         yield from self._finish(done)
 
     def _attempt(self, sample: Sample) -> PictureMeasurement | LabError:
-        # If an engine cannot be loaded, this raises and stops everything. A bad picture only yields its own error.
+        # If an engine cannot be loaded, an error is raised here, and no further picture is measured. A bad picture only
+        # yields its own error.
         with self._borrowed() as engines:
             try:
                 return measure_picture(sample.load(), engines)

@@ -18,7 +18,7 @@ from thumblab_core.sub_scores.text import TextReader
 _SIDE = 640
 """Longer side in pixels of the picture in which text is read.
 
-Text that is too small at this size cannot be read when the picture is 120 pixels wide.
+Text that is too small to be read at this size cannot be read at a width of 120 pixels either.
 """
 _FACES_HALF = 0.15
 """If all faces together take this share of the picture, their prominence is sqrt(1/2)."""

@@ -1,4 +1,7 @@
-"""A picture at a fixed size. Light, colours and edges are measured on it, so that the original size hardly matters."""
+"""A picture that is scaled to a fixed size.
+
+Light, colours and edges are measured on it, so that the size of the original has little effect.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +16,7 @@ from thumblab_core.sub_scores.evidence import Box
 SIDE = 320
 """Pixels of the longer side of a `ScaledPicture`."""
 SHOWN = 120
-"""Width in pixels of a thumbnail beside a video. This is the smallest size that most viewers choose from."""
+"""Width in pixels of a thumbnail beside a video. Most viewers see no smaller thumbnails when they choose a video."""
 _SHORTEST = 8
 """Minimum pixels of the shorter side after scaling."""
 

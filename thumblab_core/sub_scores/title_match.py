@@ -1,8 +1,8 @@
 """The sub-score `title_match`: does the picture say what the title says?
 
 If the image encoder has a text tower (CLIP), picture and title are compared by the cosine of their vectors. A cosine of
-0.10, as of unrelated pairs, becomes 0. A cosine of 0.35, as of well matched pairs, becomes 1 (Hessel et al., CLIPScore,
-EMNLP 2021).
+0.10, which is usual for a picture and a title that are unrelated, becomes 0. A cosine of 0.35, which is usual for a
+good match, becomes 1 (Hessel et al., CLIPScore, EMNLP 2021).
 
 Otherwise, the text in the picture is compared with the title by the cosine of their vectors from the title encoder
 (Reimers & Gurevych, Sentence-BERT, EMNLP 2019). The cosine is rescaled from `TEXT_RANGE` to 0 to 1. This is done for
@@ -25,7 +25,7 @@ CLIP_RANGE = (0.10, 0.35)
 TEXT_RANGE = (0.0, 0.80)
 
 TEXT_MATCHES_FROM = 0.45
-"""Minimum value at which a text goes with its title.
+"""The smallest value of `title_match` at which a text counts as matching its title.
 
 Of 799 texts of real thumbnails, 29 % reach it with their own title, and 1 % with the title of another video
 (`python -m benchmarks.title_match`). No such threshold was measured for pictures yet.
@@ -38,7 +38,10 @@ _LATIN = 0.9
 _SURE = 0.95
 """Minimum confidence of a line that is trusted if the title has letters that the text reader does not know."""
 _LOOK_ALIKES = frozenset("ABCEHIJKMNOPSTXYZaceijopsuvxy0346")
-"""Characters that look like Cyrillic or Greek letters. The text reader returns them in place of these letters."""
+"""Characters that look like Cyrillic or Greek letters.
+
+The text reader returns them in place of Cyrillic or Greek letters.
+"""
 _KNOWN = frozenset(("LATIN", "CJK", "HIRAGANA", "KATAKANA", "MATHEMATICAL", "FULLWIDTH", "HALFWIDTH"))
 """Alphabets that the text reader knows. Each is the first word of its letters' names in the Unicode standard."""
 

@@ -1,1 +1,1 @@
-"""The layers that a request passes before and after its route: limits, authentication, errors and metrics."""
+"""The layers that handle a request before and after its route: limits, authentication, errors and metrics."""

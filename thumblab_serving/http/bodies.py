@@ -1,4 +1,4 @@
-"""Limit request bodies: their size, the time that they take to arrive, and the bytes of all bodies together."""
+"""Limit request bodies: the size of each, the time that it takes to arrive, and the bytes of all bodies together."""
 
 import asyncio
 from http import HTTPStatus
@@ -9,9 +9,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from thumblab_serving.http.problems import Problem, response
 
 MAX_BODY = 128 * 2**20
-"""Maximum number of bytes of a body. It has room for one picture of 50 MB (YouTube's limit) in base64, and for others.
+"""Maximum number of bytes of a body.
 
-Several pictures of this size have to be sent as files, or in one request each.
+A picture of 50 MB, YouTube's limit, has 67 MB in base64. So one such picture fits, together with smaller ones. Two of
+them fit if they are sent as files. More have to be sent in several requests.
 """
 
 _PIECE = 4 * 2**20
@@ -82,7 +83,10 @@ class BodyLimits:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, _BUSY)
 
     async def next_message(self, receive: Receive, left: float) -> Message:
-        """Return the next part of a body that has `left` seconds to arrive. Raises a 408 `Problem` if it is late."""
+        """Return the next part of a body that has `left` seconds to arrive.
+
+        Raises a 408 `Problem` if this part is late.
+        """
         try:
             async with asyncio.timeout(max(0.0, min(self._idle_s, left))):
                 return await receive()
@@ -100,7 +104,7 @@ class BodyLimits:
 
     @property
     def seconds(self) -> float:
-        """Seconds that a body has to arrive."""
+        """The number of seconds within which a whole body must arrive."""
         return self._body_s
 
     def _too_large(self) -> Problem:
@@ -122,7 +126,7 @@ class _Body:
 
     async def receive(self) -> Message:
         """Return the next message. Raises a `Problem` if a limit is exceeded."""
-        if self._complete:  # The only message left is that the client has disconnected.
+        if self._complete:  # The body is complete, so the next message can only say that the client has disconnected.
             return await self._receive()
         now = asyncio.get_running_loop().time()
         if self._deadline is None:

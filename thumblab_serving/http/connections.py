@@ -1,4 +1,4 @@
-"""Limit connections: how long a connection may wait without a request, and how many connections there may be.
+"""Limit how long a connection may stay open without a request, and how many connections there may be.
 
 uvicorn limits neither the time that headers take nor the number of connections. `python -m thumblab_serving` runs
 uvicorn with this protocol, which gets its limits from the app's lifespan.
@@ -24,8 +24,8 @@ _MOST_CONNECTIONS = 1_024
 class Limits:
     """The limits of connections.
 
-    `header_s`: seconds for the headers of a request. `answer_s`: seconds for a client to take its answer.
-    `connections`: the maximum number of connections.
+    `header_s`: seconds until the headers of a request must have arrived. `answer_s`: seconds for which a client may
+    read nothing of its answer. `connections`: the maximum number of connections.
     """
 
     header_s: float
@@ -40,16 +40,17 @@ def open_descriptors() -> int:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
-    with suppress(ValueError, OSError):  # Some systems report no limit although they have one.
+    with suppress(ValueError, OSError):  # Some systems report no limit, but refuse a high value.
         if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return min(_MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 class Connection(H11Protocol):
-    """A connection that is closed after `header_s` seconds without a complete request, however slowly bytes arrive.
+    """A connection that is closed if no complete request head arrives within `header_s` seconds.
 
-    When there are too many connections, the one that has waited longest for a request is closed.
+    Single bytes that arrive meanwhile do not extend this time. When there are too many connections, the one that has
+    waited longest for a request is closed.
     """
 
     _limits: Limits

@@ -1,7 +1,7 @@
-"""Collect metrics for Prometheus: latencies, scored thumbnails, served and refused releases, and memory in use.
+"""Collect metrics for Prometheus: latencies, numbers of scored thumbnails, served and refused releases, and memory.
 
 If there are several workers, they write their metrics to the folder `PROMETHEUS_MULTIPROC_DIR`. The worker that answers
-`/metrics` returns the metrics of all workers. Only the served and refused releases are those of this worker alone.
+`/metrics` returns the metrics of all workers. Only for served and refused releases, it returns its own.
 """
 
 import contextlib

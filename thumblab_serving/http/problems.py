@@ -19,7 +19,7 @@ _MAX_ERRORS = 5
 """Maximum number of errors that are listed for one request."""
 
 _LONGEST_NAME = 80
-"""Maximum number of characters of a field name that are repeated."""
+"""Maximum number of characters of a field's name that an error message repeats."""
 
 _log = logging.getLogger("thumblab_serving")
 
@@ -62,7 +62,7 @@ def invalid_request(error: ValidationError) -> Problem:
 
 
 def validation_message(error: ValidationError) -> str:
-    """Return what is wrong, field by field, without repeating the values that were sent."""
+    """Return a message that says what is wrong with each field. It does not repeat the values that were sent."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     messages = [f"{_field(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in errors[:_MAX_ERRORS]]
     if len(errors) > _MAX_ERRORS:
@@ -112,7 +112,7 @@ class UnexpectedErrors:
         except Exception as error:
             if scope["type"] != "http" or started:
                 raise
-            _log.error("unexpected %s", type(error).__name__, exc_info=error)
+            _log.error("an unexpected %s was raised", type(error).__name__, exc_info=error)
             detail = "something went wrong inside the service; its log has the details"
             await response(HTTPException(500, detail))(scope, receive, send)
 

@@ -54,7 +54,8 @@ class RequestLog:
             await self._app(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started
-            # Unknown paths and methods share one label, so that a scanner cannot fill the metrics.
+            # All unknown paths share the label "other", and so do all unknown methods. Otherwise a scanner that sends
+            # random paths and methods would add a metric for each.
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.request(method, route, status, seconds)

@@ -24,7 +24,7 @@ _MARKS = (b'"', b",", b"[", b"{")
 _MOST_MARKS = 100_000
 """Maximum number of quotes, commas and brackets in a JSON body.
 
-A valid request has fewer, because all its ids, URLs and its title together have fewer characters.
+In a valid request, the title and all ids and URLs together have fewer characters than this. So it also has fewer marks.
 """
 
 
@@ -52,7 +52,8 @@ async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:
 async def _body(request: Request) -> bytearray:
     """Return the body. Raises a 422 `Problem` as soon as it has more fields than any valid request.
 
-    Parsing so many fields and reporting each as unknown would take a hundred times their size in memory.
+    Without this check, parsing the fields and reporting each as unknown would take a hundred times the memory of the
+    body.
     """
     body, marks = bytearray(), 0
     async for chunk in request.stream():

@@ -60,8 +60,8 @@ def memory_of(value: Any) -> int:
         root = value
         while isinstance(root.base, np.ndarray):
             root = root.base
-        # A view keeps its whole base in memory. `getsizeof` does not count memory of another library, such as
-        # safetensors.
+        # An array that is a view keeps the whole array behind it in memory, so the larger of both counts. `getsizeof`
+        # would not count memory that another library, such as safetensors, has allocated.
         return max(value.nbytes, root.nbytes)
     own = sys.getsizeof(value)
     if isinstance(value, dict):

@@ -16,7 +16,7 @@ from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.faults import is_transient, message
 from thumblab_serving.loading.served_release import Loaded
 
-if TYPE_CHECKING:  # importing the ranker imports torch
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class ServedAdapters:
         return self._choose_own(channel_id, model, reason)
 
     def _choose_own(self, channel_id: str, model: "Loaded[TrainedRanker]", reason: str | None) -> AdapterChoice:
-        """Return the model's own adapter of the channel. `reason` says what is wrong with an added one, or is None."""
+        """Return the model's own adapter of the channel. `reason` says why an added adapter is not used, or is None."""
         own = _load_once(self._own, (model.release_id, channel_id), lambda: model.value.adapter(channel_id))
         if isinstance(own, Adapter):
             instead = reason and f"{reason}; until then the model's own channel adapter is used"
@@ -93,10 +93,10 @@ class ServedAdapters:
         added = self._load_added(channel_id, release_id)
         newer = self._store.current_id(channel_id) if isinstance(added, LabError) else None
         if newer not in (None, release_id):
-            # The release was replaced and deleted after the pointer was read and before the file was read.
+            # Between reading the pointer and reading the file, another process replaced and deleted the release.
             added = self._load_added(channel_id, str(newer))
         if isinstance(added, LabError):
-            # A copy is raised, because a cached error would collect a traceback each time that it is raised.
+            # A new error is raised. The cached one would keep a traceback of each time that it was raised, and grow.
             raise LabError(str(added))
         return added
 
@@ -105,7 +105,9 @@ class ServedAdapters:
 
 
 def _load_once(cache: Cache[T | LabError], key: tuple[str, str], load: Callable[[], T]) -> T | LabError:
-    """Return what `load` returns, or a `LabError` that says why it failed. A cached result is returned if there is one.
+    """Return the cached result for `key`.
+
+    If there is none, return what `load` returns, or a `LabError` that says why it failed.
 
     Damage is cached, so that a damaged file is not read for every request. Transient errors are not cached, because the
     next request may succeed.

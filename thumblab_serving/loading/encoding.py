@@ -38,12 +38,12 @@ class Encoders:
         self._requested: list[ImageEncoder] = []
         self._towers: dict[str, TextTower] = {}
         self._loading = threading.Lock()
-        # Fast tokenizers fail with "Already borrowed" when two threads share one. Two forward passes at once would only
-        # compete for the same cores.
+        # One thread at a time encodes. A fast tokenizer fails with "Already borrowed" if two threads use it at once,
+        # and two forward passes at once would only compete for the same cores.
         self._one_at_a_time = threading.Lock()
 
     def warm(self) -> None:
-        """Load the title encoder by using it once. Raises `LabError` if it cannot be loaded."""
+        """Encode one title, which loads the title encoder. Raises `LabError` if it cannot be loaded."""
         self._encode(self.title.encode_texts, "warm")
 
     def image(self, name: str) -> ImageEncoder:
@@ -64,7 +64,7 @@ class Encoders:
         self._requested.clear()
 
     def by_fingerprint(self, fingerprint: str) -> ImageEncoder:
-        """Return the image encoder of a loaded release."""
+        """Return the image encoder with this fingerprint. A loaded release must hold it."""
         return self._images[fingerprint]
 
     @property

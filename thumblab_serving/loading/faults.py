@@ -1,16 +1,19 @@
-"""Handle failures to load something: the message to show, whether the failure may pass, and when to try again."""
+"""Handle failures to load something: what to show, whether a failure may pass by itself, and when to try again."""
 
 import time
 
 from thumblab_core.errors import LabError
 
 TRANSIENT_WAITS = (1.0, 60.0)
-"""First and longest wait in seconds after a failure that may pass, such as a disk or a network that did not answer."""
+"""The first and the longest wait in seconds after a failure that may pass by itself.
+
+For example, a disk or a network did not answer.
+"""
 
 PERMANENT_WAITS = (60.0, 600.0)
-"""First and longest wait in seconds after a fault in what was read, such as a wrong checksum.
+"""The first and the longest wait in seconds after a fault in what was read, such as a wrong checksum.
 
-Such a fault does not pass. A person has to repair it.
+A person has to repair such a fault.
 """
 
 
@@ -38,7 +41,7 @@ class Backoff:
         self._next_try = time.monotonic() + self._wait
 
     def reset(self) -> None:
-        """Make the next try due at once. If it fails, the wait after it is the first wait again."""
+        """Make the next try due at once. If it fails, the waits start again with the first one."""
         self._wait = self._next_try = 0.0
 
 

@@ -22,9 +22,9 @@ _log = logging.getLogger("thumblab_serving")
 
 @dataclass(frozen=True)
 class Loaded(Generic[T]):
-    """A release in memory, with the image encoder that goes with it. The encoder stays as long as this object does.
+    """A release in memory, with the image encoder that made its vectors. The encoder stays in memory with this object.
 
-    A request uses the object that it got first, even if another release is loaded in the meantime.
+    A request keeps the object that it got at its start, even if another release is loaded in the meantime.
     """
 
     release_id: str
@@ -34,7 +34,7 @@ class Loaded(Generic[T]):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A promoted release that is not served, and why. `release_id` is None if the pointer itself cannot be followed."""
+    """A promoted release that is not served, and the reason. `release_id` is None if the pointer cannot be followed."""
 
     release_id: str | None
     reason: str
@@ -44,8 +44,8 @@ class ServedRelease(Generic[T]):
     """The served release of one scope.
 
     `load` verifies and reads a release. If `load` raises any exception, the release is refused. While a release is
-    refused, the release before it stays served. When `Backoff` allows it, the refused release is tried again: soon
-    after a transient error, rarely after damage. If the pointer moves, the new release is tried at once.
+    refused, the release before it stays served. `Backoff` says when the refused release is tried again. After a
+    transient error, this is soon. After damage, it is rarely. If the pointer moves, the new release is tried at once.
     """
 
     def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], Loaded[T]]) -> None:
@@ -75,7 +75,7 @@ class ServedRelease(Generic[T]):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is served and nothing is promoted."""
+        """Whether the scope has no promoted release, so that nothing can be served."""
         return self._loaded is None and self._pointer() is None
 
     @property
@@ -118,12 +118,15 @@ class ServedRelease(Generic[T]):
         return release_id
 
     def _is_settled(self, target: str | Refusal | None) -> bool:
-        """Return whether there is nothing to load or to try again."""
+        """Return whether `target` is served or refused already, and no refused release is due to be tried again."""
         refused = self._refusal is not None and self._refusal.release_id is not None
         return self._is_handled(target) and not (refused and self._backoff.due)
 
     def _is_handled(self, target: str | Refusal | None) -> bool:
-        """Return whether the pointer has not moved since it was last followed."""
+        """Return whether `target` was already loaded or refused.
+
+        If not, the pointer has moved since it was last followed.
+        """
         if isinstance(target, Refusal):
             return target == self._refusal
         if self._refusal is not None:
@@ -131,7 +134,7 @@ class ServedRelease(Generic[T]):
         return target == (self._loaded.release_id if self._loaded else None)
 
     def _follow_locked(self) -> None:
-        # Read the pointer again under the lock: it may have moved while another thread was loading.
+        # The pointer may have moved while this thread waited for another one that was loading. So read it again.
         target = self._pointer()
         if self._is_settled(target):
             return

@@ -22,7 +22,7 @@ from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.served_release import Loaded, ServedRelease
 
-if TYPE_CHECKING:  # importing the ranker imports torch
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 NO_MODEL = (
@@ -32,16 +32,16 @@ NO_MODEL = (
 
 
 class NotReadyError(LabError):
-    """The service cannot answer yet. The message says what to do."""
+    """An error of a service that cannot answer requests yet. The message says what to do."""
 
 
 class NoModelError(NotReadyError, NoServedModelError):
-    """The service cannot answer yet, because no model is promoted."""
+    """An error of a service that cannot answer requests yet, because no model is promoted."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """The releases that answer one request. They stay the same even if others are promoted in the meantime.
+    """The releases that one request uses. They stay the same even if others are promoted in the meantime.
 
     `index_refusal` says why the index was refused. It is None if none was refused, or if an older one is used instead.
     """
@@ -152,7 +152,10 @@ class ServedReleases:
         return new_image_encoder(name, self._settings.releases)
 
     def _promoted_encoders(self) -> set[str]:
-        """Return the names of the promoted releases' image encoders, or that of the settings if nothing is promoted."""
+        """Return the names of the image encoders of all promoted releases.
+
+        If nothing is promoted, return the name in the settings.
+        """
         names = set()
         for slot in self.slots:
             with suppress(LabError, OSError, ValueError):  # An unreadable release is refused later, when it is loaded.
@@ -177,7 +180,7 @@ class ServedReleases:
         config = ranker.model.config
         _check_same_encoder("image", config.image_encoder, image.fingerprint)
         _check_same_encoder("title", config.title_encoder, encoders.title.fingerprint)
-        # Predict once, so that no request waits for what torch imports at the first use.
+        # At its first prediction, torch imports more of itself. Predict once here, so that no request waits for this.
         ranker.predict(
             np.zeros((1, config.image_dimension), np.float32),
             np.zeros((1, config.title_dimension), np.float32),

@@ -22,11 +22,11 @@ from thumblab_core.index import MAX_NEIGHBOURS, Neighbour, examples_of, percenti
 from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 
-if TYPE_CHECKING:  # importing SQLAlchemy takes as long as starting the service
+if TYPE_CHECKING:  # Importing SQLAlchemy takes as long as starting the service.
     from sqlalchemy import Connection, Engine
 
 _PATIENCE = 2.5
-"""Seconds that a request waits, whatever the database, the network or the name resolver is doing."""
+"""Seconds after which a request stops waiting, even if the database, the network or the name resolver hangs."""
 _STATEMENT_MS = 2_000
 _CONNECT_SECONDS = 2  # libpq allows no shorter time.
 _RETRY_SECONDS = 30.0
@@ -40,12 +40,18 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class NothingStoredError(LabError):
-    """The database has no answer. The message says why, and fits into the middle of a sentence."""
+    """An error for a database that has no answer.
+
+    The message gives the reason, in words for the middle of a sentence.
+    """
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The place of a picture in a library, with the results of `NicheIndex.percentile` and `NicheIndex.examples`."""
+    """The result of comparing a picture with a library.
+
+    The fields are what `NicheIndex.percentile` and `NicheIndex.examples` return.
+    """
 
     percentile: float
     examples: list[Neighbour]
@@ -118,8 +124,8 @@ class StoredLibraries:
         except NothingStoredError:
             raise
         except DeadlineError:
-            # A search that already runs cannot be cancelled. The distribution that it computes is kept for later
-            # requests.
+            # `cancel` has no effect on a search that already runs. Such a search goes on, and later requests use the
+            # distribution that it computes.
             search.cancel()
             raise self._failed(f"the database did not answer within {_PATIENCE:g} seconds") from None
         except Exception as error:  # noqa: BLE001  the answer goes on without the database, whatever the error is
@@ -170,7 +176,7 @@ class StoredLibraries:
                 _limit_statements(connection)
                 count, vectors = sample(connection, library, _READ_AT_MOST)
             distribution = similarity_distribution(count, vectors)
-            if count > 1:  # A smaller library is probably still being collected, so the next request reads it again.
+            if count > 1:  # A library of 0 or 1 is probably still being collected, so it is not kept.
                 self._distributions[key] = (time.monotonic() + _KEPT_SECONDS, distribution)
             return distribution
 
@@ -178,9 +184,10 @@ class StoredLibraries:
 def similarity_distribution(count: int, vectors: Vectors) -> SimilarityDistribution:
     """Return the similarity distribution of a library of `count` thumbnails.
 
-    `vectors`, float32 [m, d], are a sample of its vectors, or all of them. If all are given and there are at most
-    2,000, `means` is as in `NicheIndex.build`. Of more vectors, 2,000 are compared with all. If only a sample is given,
-    each is compared with fewer neighbours, in proportion to the size of the sample.
+    `vectors`, float32 [m, d], are a sample of its vectors, or all of them. If there are more than 2,000, only 2,000 of
+    them get a mean cosine, which is over their nearest neighbours among all `vectors`. If `vectors` is only a sample, a
+    mean is over fewer neighbours, in proportion to the size of the sample. If `vectors` is the whole library and has at
+    most 2,000 rows, the result is the same as that of `NicheIndex.build`.
     """
     neighbours = typical_neighbours(count)
     if len(vectors) < 2:
@@ -213,7 +220,10 @@ def _limit_statements(connection: "Connection") -> None:
 
 
 def _message(error: Exception) -> str:
-    """Return what went wrong, by the kind of the error. The driver's own messages name the host, the user and more."""
+    """Return what went wrong, in words that depend only on the type of the error.
+
+    The driver's own messages would show the host, the user and more.
+    """
     cause = getattr(error, "orig", None) or error
     kinds = [kind.__name__ for kind in type(cause).__mro__]
     if "QueryCanceled" in kinds:

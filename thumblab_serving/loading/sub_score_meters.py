@@ -40,7 +40,10 @@ class SubScoreMeters:
 
     @property
     def missing(self) -> tuple[str, ...] | None:
-        """What the meter has to do without, in plain sentences. None before a meter has warmed up."""
+        """Sentences about the models that the meter lacks, such as the face model.
+
+        None before a meter has warmed up.
+        """
         return self._missing
 
     @property
@@ -62,7 +65,7 @@ class SubScoreMeters:
         titles = None if text_tower(encoders.by_fingerprint(fingerprint)) else _CachedTitleEncoder(encoders)
         key = None if titles is None else titles.fingerprint
         if key not in self._meters:
-            with self._making:  # A thread whose meter exists does not wait here for another meter.
+            with self._making:  # Only threads that have to make a meter wait for this lock.
                 if key not in self._meters:
                     self._meters[key] = self._make(titles)
         return self._meters[key]
@@ -117,7 +120,7 @@ class SubScoreMeters:
 
 
 def _without_title_match(measurement: Measurement, reason: str) -> Measurement:
-    """Return the measurement without `title_match`, and with the reason why it is missing."""
+    """Return the measurement without a value of `title_match`. `title_match` gets the reason why it has none."""
     scores = measurement.scores | {"title_match": SubScore("title_match", None, reason, None)}
     evidence = replace(measurement.evidence, missing=(*measurement.evidence.missing, reason))
     return replace(measurement, scores=scores, evidence=evidence)

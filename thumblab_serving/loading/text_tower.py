@@ -8,22 +8,23 @@ from thumblab_core.errors import LabError
 from thumblab_serving.loading.faults import Backoff, message
 
 PATIENCE = 30.0
-"""Maximum number of seconds that an image encoder waits for its text tower.
+"""Maximum number of seconds that loading an image encoder waits for its text tower.
 
-A longer download goes on in the background.
+A download that takes longer goes on in the background.
 """
 
 _log = logging.getLogger("thumblab_serving")
 
 
 class TextTowerError(LabError):
-    """The text tower cannot be used for now. The message says why."""
+    """An error for a text tower that cannot be used at present. The message says why."""
 
 
 class TextTower:
     """The state of an image encoder's text tower. It is loaded in the background, and `Backoff` says when to try again.
 
-    The text tower has its own weights. They may be out of reach on the network while the image tower is on the disk.
+    The text tower has its own file of weights. The disk may have the weights of the image tower only, and the network
+    may not be reachable.
     """
 
     def __init__(self, encoder: TextEncoder) -> None:

@@ -10,7 +10,10 @@ router = APIRouter(include_in_schema=False)
 _FOLDER = Path(__file__).resolve().parents[1] / "page"
 
 _REVALIDATE = {"Cache-Control": "no-cache"}
-"""Headers that make the browser ask whether a file changed, so that no old script runs against a newer service."""
+"""Headers that make the browser ask each time whether a file has changed.
+
+Otherwise, an old script from the browser's cache could run with a newer service.
+"""
 
 
 @router.get("/")

@@ -11,7 +11,7 @@ _UNKNOWN_FIELDS_LISTED = 5
 """If more unknown fields than this were sent, one sentence replaces the errors for the single fields."""
 
 _UNKNOWN_FIELD = "unknown_field"
-"""The type of our own errors about unknown fields."""
+"""The type of the errors about unknown fields that this module writes."""
 
 _LONGEST_NAME = 80
 """Maximum number of characters of an unknown field's name that are compared with the names of known fields."""

@@ -1,1 +1,1 @@
-"""Make the answer of a request: read and examine its pictures, rank them, and place them in the niche."""
+"""Make the answer to a request: read and examine its pictures, rank them, and compare them with the niche's library."""

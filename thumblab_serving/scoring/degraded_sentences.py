@@ -10,7 +10,7 @@ from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import SkillOut
 from thumblab_serving.scoring.rank import RankingContext
 
-if TYPE_CHECKING:  # importing the ranker imports torch
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _EVALUATED_ON = {
@@ -91,7 +91,7 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
 
 
 def _split(channel: AdapterChoice | None) -> str:
-    """Return the split of the model's evaluation that holds for a channel."""
+    """Return the name of the split on which the model was evaluated for channels like this one."""
     if channel is None or channel.adapter is None:
         return NEW_CHANNELS
     return FUTURE if channel.release is None else ADAPTED

@@ -22,7 +22,7 @@ EXAMINING = min(4, os.cpu_count() or 1)
 """Number of pictures that are decoded, encoded and measured at a time."""
 
 _FETCHES = 32
-"""Maximum number of pictures that are being fetched, or were fetched and are not examined yet."""
+"""Maximum number of pictures that are being fetched, or that were fetched and still wait to be examined."""
 
 _LONGEST_BASE64 = MAX_BYTES * 4 // 3 + MAX_BYTES // 32
 """Maximum number of characters of a picture in base64, with line breaks and a `data:` prefix."""
@@ -64,9 +64,9 @@ class Candidate:
 class Intake:
     """The intake of pictures, with its own threads to fetch and to examine them.
 
-    The number of examining threads limits how many decoded pictures are in memory, however many requests there are. A
-    fetched picture counts as being fetched until it was examined. This limits the fetched bytes in memory. All pictures
-    of a request together have `patience` seconds to arrive.
+    The number of examining threads limits how many decoded pictures are in memory, however many requests there are. At
+    most `_FETCHES` pictures are being fetched or wait to be examined, which limits the fetched bytes in memory. All
+    pictures of a request must arrive within `patience` seconds.
     """
 
     def __init__(self, fetcher: Fetcher, measuring: SubScoreMeters, patience: float) -> None:
@@ -86,7 +86,7 @@ class Intake:
     def examine(
         self, sources: Sequence[Source], title: str, encoders: Encoders, fingerprints: Sequence[str]
     ) -> list[Candidate]:
-        """Return a candidate for each source, in order. A picture that cannot be read gives a candidate with an error.
+        """Return a candidate for each source, in order. If a picture cannot be read, its candidate has an error.
 
         Each picture is encoded with each of the image encoders. `title_match` is measured with the first one.
         """
@@ -113,7 +113,7 @@ class Intake:
             return examined
 
         def start(source: Source) -> Callable[[], ExaminedPicture]:
-            """Start to examine a source, and return the function that waits for the result."""
+            """Start to examine a source, and return a function that waits for the result and returns it."""
             if source.url is None:
                 return self._examining.submit(lambda: examine_bytes(_bytes_of(source))).result
             fetched = self._fetching.submit(fetch, source.url)
@@ -125,7 +125,7 @@ class Intake:
     def _wait_for_arrival(self, fetched: Future[Future[ExaminedPicture]], deadline: float) -> Future[ExaminedPicture]:
         try:
             return fetched.result(max(0.0, deadline - time.monotonic()))
-        except DeadlineError:  # The fetch hangs in a step without a deadline, or waits behind other fetches.
+        except DeadlineError:  # The fetch hangs in a step that has no deadline, or other fetches occupy all threads.
             fetched.cancel()
             raise self._late() from None
 

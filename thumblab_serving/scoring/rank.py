@@ -1,4 +1,4 @@
-"""Rank examined pictures by a model. All functions are pure, without I/O and without state."""
+"""Rank examined pictures by a model. The functions have no state, and read and write no files."""
 
 import math
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.schemas.answer import Engagement, Verdict
 from thumblab_serving.scoring.intake import ExaminedPicture
 
-if TYPE_CHECKING:  # importing the ranker imports torch
+if TYPE_CHECKING:  # Only type checkers import the ranker here, because it imports torch.
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
 _ROUNDING = 1e-5
-"""Scores whose relative difference is at most this count as equal.
+"""Two scores count as equal if their relative difference is at most this.
 
-A matrix product may round the score of the same picture differently in another row.
+If a request has the same picture twice, a matrix product may round its two scores differently.
 """
 
 
@@ -69,9 +69,9 @@ class Ranking:
 
 
 def rank(pictures: Mapping[str, ExaminedPicture], query: RankingContext, ranker: "TrainedRanker") -> Ranking:
-    """Rank pictures against each other, except those that are unlike everything that the model was trained on.
+    """Rank pictures against each other. Pictures that are unlike all training pictures are left out.
 
-    The verdict is `NO_VERDICT` if no picture is left to rank, or only one of several.
+    The verdict is `NO_VERDICT` if no picture is left, or if only one of several pictures is left.
     """
     if not pictures:
         return Ranking()

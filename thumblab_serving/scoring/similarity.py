@@ -36,7 +36,10 @@ class Similarity(Protocol):
     """A way to place pictures in the library of a niche."""
 
     def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
-        """Return where the pictures of a request, by their ids, stand in the library. It never raises an error."""
+        """Return the placements of a request's pictures in the library.
+
+        `pictures` has the pictures by id. Never raises an error.
+        """
         ...
 
 
@@ -69,10 +72,11 @@ class IndexSimilarity:
 
 @dataclass(frozen=True)
 class StoredSimilarity:
-    """A way to place pictures: by the library in PostgreSQL, with pgvector. Without its answer, the default is used.
+    """A way to place pictures: by the library in PostgreSQL, with pgvector.
 
-    `encoder` is the fingerprint of the model's image encoder. It is used because no other encoder has certainly encoded
-    the pictures. `no_index` says why no index is used.
+    If the database does not answer, `DefaultSimilarity` is used. `encoder` is the fingerprint of the model's image
+    encoder. Vectors of this encoder are compared, because the request's pictures always have them. `no_index` says why
+    no index is used.
     """
 
     libraries: StoredLibraries
@@ -110,7 +114,8 @@ class DefaultSimilarity:
 def choose_similarity(niche: Niche, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
     """Return the best way to place pictures in the niche: the index, or the database if there is no index.
 
-    A library of fewer than two thumbnails has no distribution to place a picture in. The default is used there.
+    If the library of the index has fewer than two thumbnails, there is no distribution to compare a picture with. Then
+    return `DefaultSimilarity`.
     """
     index = releases.index
     if index is None:

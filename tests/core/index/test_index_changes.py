@@ -203,7 +203,7 @@ def test_a_count_that_differs_from_the_manifest_is_refused(tmp_path: Path) -> No
     store = ReleaseStore(tmp_path)
     first = released(store, build(list(range(50))))
     changed = NicheIndex.load(first).changed([put(90, 90, 1)])
-    with pytest.raises(LibraryError, match="holds 51x12, not 50x12"):
+    with pytest.raises(LibraryError, match="holds vectors of 51x12, but its manifest says 50x12"):
         NicheIndex.load(released(store, changed, first, count=50))
 
 

@@ -166,7 +166,8 @@ def upgrade() -> None:
         "video_stats",
         sa.Column("era", sa.String(), comment="of the definition of a view, see thumblab_core.views"),
     )
-    # Before this migration, every video had the format `video`, so the era depends only on the date.
+    # Before this migration, every video had the format `video`. So the era of a view count, which `thumblab_core.views`
+    # explains, depends only on the date.
     op.execute("""
         UPDATE video_stats
         SET era = CASE WHEN observed_at >= '2026-08-24 00:00+00' THEN 'playback_start' ELSE 'qualified' END
@@ -217,7 +218,8 @@ def upgrade() -> None:
         FROM thumbnails t JOIN videos v USING (video_id) WHERE t.sha256 IS NOT NULL
     """)
 
-    # From now on, 4:3 pictures are read without their black bars. The next refresh makes the deleted rows again.
+    # Since this migration, the lab reads 4:3 pictures without their black bars. So the vectors and sub-scores of these
+    # pictures are deleted here. The next refresh computes them again.
     op.execute("""
         DELETE FROM embeddings e USING thumbnails t
         WHERE t.video_id = e.video_id AND t.sha256 = e.source_digest AND t.width * 3 = t.height * 4

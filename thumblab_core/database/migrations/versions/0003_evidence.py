@@ -1,4 +1,4 @@
-"""Add the evidence of the sub-scores: text, faces, saliency and contrast."""
+"""Add columns for the evidence of the sub-scores: text, faces, saliency and contrast."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,10 +1,10 @@
-"""Clean the names from catalogues, recognise Shorts by their length, and record what an encoder fails on.
+"""Clean the names from catalogues, recognise Shorts by their length, and record for what an encoder gives no vector.
 
 Titles and channel names lose their HTML entities. Two channels become one channel if their names differ only in HTML
 entities, Unicode compatibility forms, invisible characters and spaces.
 
-An export that gives lengths tells which videos may be Shorts. If the lab knows the format or the aspect ratio of a
-video, these decide.
+If the lab knows the format or the aspect ratio of a video, these decide whether the video is a Short. Otherwise its
+length decides, if the catalogue gives lengths.
 """
 
 import base64
@@ -88,7 +88,8 @@ def upgrade() -> None:
     op.execute(_true_ctr("CASE WHEN v.format = 'short' THEN true WHEN v.aspect_ratio > 1 THEN false ELSE is_short END"))
     connection = op.get_bind()
     for row in connection.execute(sa.text("SELECT channel_id, title FROM channels ORDER BY channel_id")).all():
-        # An id that was not derived from the title comes from YouTube. Such a channel stays as it is.
+        # A catalogue without channel ids gets ids that are derived from the title. Any other id comes from YouTube, and
+        # such a channel stays as it is.
         if row.channel_id != _made_of(row.title):
             continue
         title = " ".join(_written(row.title).split())
@@ -109,7 +110,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("encoding_failures")
-    # The original names are no longer known, so they are not restored. Both versions can read the present names.
+    # The original names are no longer known, so they are not restored. The lab can read the present names before and
+    # after this migration.
     op.execute("DROP VIEW true_ctr")
     op.execute(_true_ctr("is_short"))
     op.alter_column("video_reach", "is_short", comment=_SHORT)

@@ -1,4 +1,7 @@
-"""Keep the vectors of earlier pictures and titles, which a video showed while its views were counted."""
+"""Create a table for the vectors of earlier pictures and titles of a video.
+
+The video showed them while a part of its views was counted.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Flag thumbnail versions whose earlier versions were deleted. Some views of the video belong to deleted pictures."""
+"""Add a flag to thumbnail versions whose earlier versions were deleted.
+
+A part of the video's views was counted while it showed a picture that the lab no longer has.
+"""
 
 import sqlalchemy as sa
 from alembic import op
