@@ -1,12 +1,16 @@
 """Migrate a database to the current schema, and open it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from thumblab_core.database.engine import explained, make_engine, reason_of
 from thumblab_core.errors import LabError
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_204_115  # No other program uses this number for an advisory lock in this database.
@@ -15,10 +19,12 @@ _LOCK = 7_204_115  # No other program uses this number for an advisory lock in t
 def migrate(url: str) -> None:
     """Apply the missing migrations to the database at `url`. Several processes may do this at the same time.
 
-    Raises LabError if the database cannot be reached, or does not let the lab create what the lab needs.
+    Raises LabError if the database cannot be reached, does not let the lab create what the lab needs, or was migrated by
+    a newer version of the lab.
     """
     from alembic import command
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
@@ -27,6 +33,7 @@ def migrate(url: str) -> None:
         with explained(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             _make_extension(connection)
+            _refuse_newer(connection, ScriptDirectory.from_config(config))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:
@@ -37,6 +44,19 @@ def open_database(url: str) -> Engine:
     """Migrate the database and return an engine. Raises LabError as `migrate` does."""
     migrate(url)
     return make_engine(url, pool_pre_ping=True)
+
+
+def _refuse_newer(connection: Connection, scripts: "ScriptDirectory") -> None:
+    """Raise LabError if the database has a revision that this version of the lab does not know."""
+    from alembic.migration import MigrationContext
+
+    known = {script.revision for script in scripts.walk_revisions()}
+    for revision in MigrationContext.configure(connection).get_current_heads():
+        if revision not in known:
+            raise LabError(
+                f"a newer version of the lab has changed this database ({revision}); install that version, or use another "
+                "database"
+            )
 
 
 def _make_extension(connection: Connection) -> None:

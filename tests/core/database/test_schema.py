@@ -25,6 +25,7 @@ from thumblab_core.database.tables import (
     video_stats,
     videos,
 )
+from thumblab_core.errors import LabError
 
 NewDatabase = Callable[[], str]
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -155,7 +156,6 @@ def test_evaluations_with_the_old_columns_for_auc_survive_upgrade_and_downgrade(
     engine.dispose()
 
 
-<<<<<<< HEAD
 def test_evaluations_of_before_answer_the_question_of_packages(new_database: NewDatabase) -> None:
     from alembic import command
 
@@ -181,10 +181,18 @@ def test_evaluations_of_before_answer_the_question_of_packages(new_database: New
     engine.dispose()
 
 
-def test_the_reference_library_has_the_columns_of_the_service_document_and_rows(url: str) -> None:
-=======
+def test_a_database_of_a_newer_version_of_the_lab_is_refused_in_a_sentence(new_database: NewDatabase) -> None:
+    url = new_database()
+    schema.migrate(url)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(LabError, match=r"a newer version of the lab has changed this database \(9999\); install"):
+        schema.migrate(url)
+
+
 def test_the_view_of_the_library_has_the_documented_columns_and_the_right_rows(url: str) -> None:
->>>>>>> part/R1
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(insert(channels).values(channel_id="c", title="A channel"))
