@@ -166,7 +166,8 @@ def refresh_model(
         release, decision = served.release, served.decision
     refit_channel_adapters(lab, release, progress)
     made("served_model", None, release.info["videos"])
-    return RefreshedModel(release, f"{built.release.release_id} was trained: {decision.reason}")
+    what = "is the model of these pairs" if built.reused else "was trained"
+    return RefreshedModel(release, f"{built.release.release_id} {what}: {decision.reason}")
 
 
 def refresh_all(
