@@ -24,8 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.fixed_age import daily, hourly
+from demo.catalogues.drafts import CLOCK
 from demo.catalogues.growth import growth
-from demo.catalogues.synthetic import CLOCK, synthetic_catalogue
+from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_core.arrays import Float64s
 from thumblab_pipelines.dataset.ageing import Growth, age_exponent
 from thumblab_pipelines.dataset.pairing import pair_up

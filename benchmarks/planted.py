@@ -23,8 +23,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from demo.catalogues.drafts import CLOCK
 from demo.catalogues.drawing import ATTRIBUTES
-from demo.catalogues.synthetic import CLOCK, SyntheticCatalogue, synthetic_catalogue
+from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from thumblab_core.arrays import Floats
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import title_encoder

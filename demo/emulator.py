@@ -117,8 +117,13 @@ class Emulator:
         )
 
     def advance(self, by: timedelta) -> None:
-        """Move the clock forward. Views grow with the time, and midnight in Los Angeles resets the quotas."""
+        """Move the clock forward. Views grow with the time, and midnight in Los Angeles resets the quotas.
+
+        The changes of thumbnails that the catalogue planned for this time are made.
+        """
+        before = self._clock.now
         self._clock.advance(by)
+        self._world.apply_changes(before)
 
     def inject(self, fault: Fault, *, endpoint: str | None = None, times: int | None = 1, after: int = 0) -> None:
         """Let a fault hit later requests. If several faults are due, a request gets the oldest one.
@@ -159,7 +164,10 @@ class Emulator:
         self._world.close_channel(channel_id)
 
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
-        """Replace the picture of a video. Raise OSError if the bytes are not a picture."""
+        """Replace the picture of a video. Raise OSError if the bytes are not a picture.
+
+        Views follow the picture from now on if the catalogue drew it and its effects have `changes`.
+        """
         self._world.change_thumbnail(video_id, jpeg)
 
     def rename(self, video_id: str, title: str) -> None:

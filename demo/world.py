@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import io
+import itertools
+import math
 import threading
 from bisect import insort
 from collections.abc import Iterable
@@ -18,12 +20,14 @@ from demo.clock import Clock
 class _Thumbnail:
     """A picture that replaces the picture of a video in the catalogue.
 
-    `size` is the width and height in pixels, and `since` is the time of the change.
+    `size` is the width and height in pixels, and `since` is the time of the change. From then on views per hour are
+    multiplied by exp(`effect`), compared with those of the picture in the catalogue.
     """
 
     jpeg: bytes
     size: tuple[int, int]
     since: datetime
+    effect: float
 
 
 class World:
@@ -46,7 +50,10 @@ class World:
         """For each channel, the ids of its private videos."""
         self._closed: set[str] = set()
         self._titles: dict[str, str] = {}
-        self._thumbnails: dict[str, _Thumbnail] = {}
+        self._thumbnails: dict[str, list[_Thumbnail]] = {}
+        """The pictures that replaced the picture of a video, in the order of time. The last one is shown."""
+        self._views_changed = False
+        """Whether the views of a video are other than those of the catalogue."""
         self._lock = threading.Lock()
 
     def remove(self, video_id: str) -> None:
@@ -75,12 +82,16 @@ class World:
             self._closed.add(channel_id)
 
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
-        """Replace the picture of a video. Raise OSError if the bytes are not a readable picture."""
-        self._existing(video_id)
-        with Image.open(io.BytesIO(jpeg)) as picture:
-            size = picture.size
-        with self._lock:
-            self._thumbnails[video_id] = _Thumbnail(jpeg, size, self._clock.now)
+        """Replace the picture of a video. Raise OSError if the bytes are not a readable picture.
+
+        If the catalogue knows the effect of the picture, the views follow it from now on.
+        """
+        self._replace(video_id, jpeg, self._clock.now)
+
+    def apply_changes(self, after: datetime) -> None:
+        """Make the changes of pictures that the catalogue planned later than `after`, until now."""
+        for change in self._source.picture_changes(after, self._clock.now):
+            self._replace(change.video_id, change.image, change.at)
 
     def rename(self, video_id: str, title: str) -> None:
         """Change the title of a video."""
@@ -138,12 +149,30 @@ class World:
         return video.video_id in self._private.get(video.channel_id, ())
 
     def views(self, video: CatalogueVideo) -> int:
-        """Return the present view count of a video."""
-        return self._source.views(video, self._clock.now)
+        """Return the present view count of a video.
+
+        Between two changes of its picture, it gains exp(effect) times the views that the first picture would gain.
+        """
+        now = self._clock.now
+        changes = tuple(self._thumbnails.get(video.video_id, ()))
+        if not changes:
+            return self._source.views(video, now)
+        moments = [*(change.since for change in changes), now]
+        unchanged = [self._source.views(video, moment) for moment in moments]
+        gains = (later - earlier for earlier, later in itertools.pairwise(unchanged))
+        return round(
+            unchanged[0] + sum(math.exp(change.effect) * gain for change, gain in zip(changes, gains, strict=True))
+        )
 
     def channel_views(self, channel: CatalogueChannel) -> int:
         """Return the present view count of a channel."""
-        return self._source.channel_views(channel, self._clock.now)
+        now = self._clock.now
+        views = self._source.channel_views(channel, now)
+        for video_id in tuple(self._thumbnails):
+            video = self._existing(video_id)
+            if video.channel_id == channel.channel_id:
+                views += self.views(video) - self._source.views(video, now)
+        return views
 
     def search(self, query: Query, text: str | None = None) -> SearchResult:
         """Return the public videos among the results of the catalogue.
@@ -153,6 +182,8 @@ class World:
         result = self._source.search(query, self._clock.now)
         public = [self._current(video) for video in result.videos if self._public(video)]
         hidden = len(result.videos) - len(public)
+        if query.order != "date" and self._views_changed:
+            public.sort(key=lambda video: (-self.views(video), video.video_id))
         if text:
             public = [video for video in public if text.casefold() in video.title.casefold()]
             return SearchResult(public, len(public))
@@ -167,12 +198,12 @@ class World:
         """
         if self.video(video_id) is None:
             raise KeyError(video_id)
-        changed = self._thumbnails.get(video_id)
+        changed = self._thumbnail(video_id)
         return self._source.image(video_id) if changed is None else changed.jpeg
 
     def image_size(self, video_id: str) -> tuple[int, int]:
         """Return the width and height of a picture in pixels."""
-        changed = self._thumbnails.get(video_id)
+        changed = self._thumbnail(video_id)
         return self._source.image_size(video_id) if changed is None else changed.size
 
     def image_version(self, video: CatalogueVideo) -> tuple[str, datetime]:
@@ -180,10 +211,24 @@ class World:
 
         Another picture has another name.
         """
-        changed = self._thumbnails.get(video.video_id)
+        changed = self._thumbnail(video.video_id)
         if changed is None:
             return "first", video.published_at
         return hashlib.sha256(changed.jpeg).hexdigest(), changed.since
+
+    def _thumbnail(self, video_id: str) -> _Thumbnail | None:
+        """Return the picture that replaced the picture of a video, or None."""
+        thumbnails = self._thumbnails.get(video_id)
+        return thumbnails[-1] if thumbnails else None
+
+    def _replace(self, video_id: str, jpeg: bytes, since: datetime) -> None:
+        video = self._existing(video_id)
+        with Image.open(io.BytesIO(jpeg)) as picture:
+            size = picture.size
+        effect = self._source.picture_effect(self._current(video), jpeg)
+        with self._lock:
+            self._thumbnails.setdefault(video_id, []).append(_Thumbnail(jpeg, size, since, effect))
+            self._views_changed = self._views_changed or effect != 0
 
     def _existing(self, video_id: str) -> CatalogueVideo:
         video = self._source.video(video_id)

@@ -1,8 +1,8 @@
 """Draw a thumbnail from six standardised attributes and random variation.
 
-Only the attributes affect views. So each attribute changes something that is large and easy to see, such as an area, a
-colour or an edge. The random variation hides little of the attributes. The catalogue tests whether the lab finds a
-visible signal, and not how well an encoder sees.
+Only the attributes affect views, and the words if an interaction is planted. So each attribute changes something that
+is large and easy to see, such as an area, a colour or an edge. The random variation hides little of the attributes. The
+catalogue tests whether the lab finds a visible signal, and not how well an encoder sees.
 """
 
 import threading
@@ -36,6 +36,8 @@ _SKINS = ((250, 214, 186), (238, 190, 152), (214, 158, 116), (176, 118, 82), (12
 _HAIRS = ((38, 28, 26), (74, 46, 30), (128, 84, 44), (206, 168, 98), (150, 62, 34), (112, 112, 118))
 INKS = ((255, 255, 255), (255, 226, 40), (255, 255, 255), (120, 240, 255))
 """The colours of the large text."""
+_SMALLEST_LETTERS = 18
+"""The smallest size of the large text in pixels."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def draw(attributes: npt.NDArray[np.float64], style: Style, words: tuple[str, st
     Args:
         attributes: the standardised attributes in the order of `ATTRIBUTES`, float64 (6,).
         style: the properties that the channel's pictures share.
-        words: two lines of large text. Their height is an attribute. Their wording does not affect views.
+        words: two lines of large text. Their height is an attribute. A line too wide for the picture is drawn smaller.
         rng: the source of the random variation, such as pose, skin, hair, clothes, clutter and shades.
     """
     size, warmth, saturation, contrast, calm, text = np.clip(attributes, -_LIMIT, _LIMIT) / _LIMIT
@@ -215,13 +217,25 @@ def _lettering(word: str, size: int, ink: Colour) -> tuple[Canvas, Canvas]:
     return kept.astype(np.uint8), added.clip(0, 255).astype(np.uint8)
 
 
+@lru_cache(maxsize=2048)
+def _width(word: str, size: int) -> int:
+    """Return the width of a word with its rim in pixels."""
+    with _font_lock:
+        rim, weight = max(2, size // 11), max(1, size // 34)
+        left, _, right, _ = ImageFont.load_default(size).getbbox(word, stroke_width=rim + weight)
+        return int(right - left) + 1
+
+
 def _banner(
     canvas: Canvas, words: tuple[str, str], height: float, subject_right: bool, ink: Colour, rng: np.random.Generator
 ) -> None:
-    size = max(18, 2 * round(height / 2))
+    size = max(_SMALLEST_LETTERS, 2 * round(height / 2))
     y = HEIGHT * float(rng.uniform(0.30, 0.40)) - size * 0.6
     for word in words:
-        kept, added = _lettering(word, size, ink)
+        fitted = size
+        while _width(word, fitted) > WIDTH and fitted > _SMALLEST_LETTERS:
+            fitted -= 2
+        kept, added = _lettering(word, fitted, ink)
         high, wide = kept.shape[:2]
         left = min(22, WIDTH - wide) if subject_right else max(0, WIDTH - 22 - wide)
         top = int(min(max(0.0, y), HEIGHT - high))

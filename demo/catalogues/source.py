@@ -83,6 +83,15 @@ class SearchResult:
     total: int
 
 
+@dataclass(frozen=True)
+class PictureChange:
+    """A change of a video's picture by its owner at the time `at`. `image` holds the bytes of the new JPEG file."""
+
+    video_id: str
+    at: datetime
+    image: bytes
+
+
 class Source(ABC):
     """A catalogue that the emulator can serve. It gives videos and channels by id, and pictures by video id.
 
@@ -133,3 +142,17 @@ class Source(ABC):
     def channel_views(self, channel: CatalogueChannel, now: datetime) -> int:
         """Return the views of a channel at `now`. They never shrink."""
         return sum(self.views(video, now) for video in channel.videos)
+
+    def picture_effect(self, video: CatalogueVideo, jpeg: bytes) -> float:
+        """Return the effect on views of showing a picture in place of the first picture of a video.
+
+        While the picture is shown, views per hour are exp(effect) times those of the first picture. The effect is 0 if
+        the catalogue does not know the picture.
+        """
+        del video, jpeg
+        return 0.0
+
+    def picture_changes(self, after: datetime, until: datetime) -> Sequence[PictureChange]:
+        """Return the changes of pictures that are planned later than `after` and not later than `until`, by time."""
+        del after, until
+        return ()

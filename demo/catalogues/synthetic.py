@@ -22,49 +22,41 @@ atan(SIGMA_Q / SIGMA_N), so a ranker that knows q reaches
 No ranker can do better from the picture and the title. q is only nearly Gaussian, because the facts about the title are
 discrete. The effect on the AUC is far below the sampling error of a catalogue of this size. By the same formula, the
 picture alone reaches 1/2 + arcsin(sqrt(0.7) * rho) / pi = 0.74, and the title alone 0.65.
+
+**More effects** can be planted with `effects.PlantedEffects`. The quality then is
+
+    q = sqrt(0.7) * picture + interaction + sqrt(0.3) * title + topic_effect * popularity of the topic
+
+The first two terms are the picture's part under a title, `one_title_quality`. The last two are the title's part,
+`title_quality`. `formula` computes them, and `ceilings` has the theory of the ceilings.
 """
 
-import base64
+import dataclasses
 import hashlib
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
 from demo.catalogues.catalogue import Catalogue, channel_id_of
-from demo.catalogues.drawing import ATTRIBUTES, INKS, Style, draw
+from demo.catalogues.drafts import CLOCK, Drafts, Drawing, random_generator, random_style
+from demo.catalogues.drawing import ATTRIBUTES, draw
+from demo.catalogues.effects import (
+    NO_EFFECTS,
+    PlantedEffects,
+    draw_popularity,
+    draw_weights,
+    interaction_part,
+    topic_of,
+)
+from demo.catalogues.formula import PICTURE_SHARE, PICTURE_WEIGHTS, SIGMA_N, SIGMA_Q, Formula
 from demo.catalogues.growth import growth, views_at
 from demo.catalogues.motifs import HEIGHT, WIDTH
-from demo.catalogues.source import CatalogueVideo
-from demo.catalogues.titles import VOCABULARY, compose, title_facts
+from demo.catalogues.source import CatalogueVideo, PictureChange
+from demo.catalogues.titles import VOCABULARY, compose
 from thumblab_core.niches import NICHES
-
-CLOCK = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-"""The time at which all videos of the synthetic and of the vast catalogue are observed."""
-
-SIGMA_Q = 0.62
-SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
-"""`SIGMA_Q` and `SIGMA_N` are the standard deviations of ln views within a channel that quality and noise cause.
-
-With these two values, the best possible AUC is 0.80.
-"""
-
-PICTURE_SHARE = 0.7
-"""The share of the variance of q that comes from the picture; the rest comes from the title."""
-
-
-def _unit(*weights: float) -> npt.NDArray[np.float64]:
-    vector = np.array(weights, dtype=np.float64)
-    return vector / np.linalg.norm(vector)
-
-
-PICTURE_WEIGHTS = _unit(0.50, 0.50, 0.30, 0.45, 0.25, 0.40)
-"""The weights of `drawing.ATTRIBUTES` in the picture's part of the quality, float64 (6,). They are a unit vector."""
-
-TITLE_WEIGHTS = _unit(0.60, 0.50, 0.60)
-"""The weights of `titles.FACTS` in the title's part of the quality, float64 (3,). They are a unit vector."""
 
 _CHANNELS_PER_NICHE = 6
 _FEWEST_VIDEOS = 20
@@ -72,13 +64,17 @@ _FEWEST_VIDEOS = 20
 
 Fewer videos make too few pairs to learn from. A small catalogue therefore has fewer channels.
 """
+_SWAP = "swap"
+"""The key of the new picture in a swap."""
+_SWAP_DAYS = (1.0, 14.0)
+"""The swaps of thumbnails happen between these two numbers of days after `CLOCK`."""
 
 
 @dataclass(frozen=True)
 class PlantedThumbnail:
-    """A thumbnail that is not in the catalogue, for a request to rank. `image` holds the bytes of a JPEG file.
+    """A thumbnail that is not in the catalogue. `image` holds the bytes of a JPEG file.
 
-    `quality` is the planted q, in standard deviations.
+    `quality` is the planted q of the picture under the title, in standard deviations.
     """
 
     name: str
@@ -88,13 +84,15 @@ class PlantedThumbnail:
 
 
 @dataclass(frozen=True)
-class _Drawing:
-    """The input of `drawing.draw` for one video. `key` determines the random generator."""
+class PlantedSwap:
+    """A change of a video's thumbnail by its owner.
 
-    key: str
-    attributes: npt.NDArray[np.float64]
-    style: Style
-    words: tuple[str, str]
+    From `at` on, views per hour are exp(`effect`) times those of the first picture.
+    """
+
+    video_id: str
+    at: datetime
+    effect: float
 
 
 class SyntheticCatalogue(Catalogue):
@@ -103,33 +101,47 @@ class SyntheticCatalogue(Catalogue):
     Args:
         videos: the number of videos over all niches.
         seed: the seed of all random numbers. The same seed gives the same catalogue in every process.
+        effects: the effects that are planted beside those of the picture and of the title alone.
 
     Raises:
         ValueError: there are fewer videos than niches.
     """
 
-    def __init__(self, videos: int, seed: int) -> None:
+    def __init__(self, videos: int, seed: int, effects: PlantedEffects = NO_EFFECTS) -> None:
         if videos < len(NICHES):
             raise ValueError(
                 f"a synthetic catalogue needs at least {len(NICHES)} videos, one for each niche; got {videos}"
             )
         self.seed = seed
+        self.effects = effects
         per_niche = min(_CHANNELS_PER_NICHE, max(1, videos // (len(NICHES) * _FEWEST_VIDEOS)))
         channels = [(niche, VOCABULARY[niche].channels[index]) for index in range(per_niche) for niche in NICHES]
-        self._drawings: dict[str, _Drawing] = {}
+        weights = {
+            channel_id_of(name): draw_weights(PICTURE_WEIGHTS, effects.taste, random_generator(seed, f"taste:{name}"))
+            for _, name in channels
+        }
+        self._formula = Formula(effects, draw_popularity(random_generator(seed, "popularity")), weights)
+        self._drafts = Drafts(seed, self._formula)
+        self._drawings: dict[str, Drawing] = {}
+        self._drawn: dict[bytes, Drawing] = {}
+        """The drawing of each picture that was requested, by the digest of its JPEG file.
+
+        It stays empty if views do not follow changes.
+        """
         self._quality: dict[str, float] = {}
-        drafts = [
-            draft
-            for index, (niche, name) in enumerate(channels)
-            for draft in self._drafts(niche, name, videos // len(channels) + (index < videos % len(channels)))
-        ]
-        facts = np.stack([title_facts(draft.title) for draft in drafts])
-        self._fact_mean, self._fact_std = facts.mean(axis=0), np.maximum(facts.std(axis=0), 1e-9)
+        drafts: list[CatalogueVideo] = []
+        for index, (niche, name) in enumerate(channels):
+            count = videos // len(channels) + (index < videos % len(channels))
+            for draft, drawing in self._drafts.channel(niche, name, count):
+                self._drawings[draft.video_id] = drawing
+                drafts.append(draft)
+        self._formula.standardise_titles(draft.title for draft in drafts)
         super().__init__((self._with_views(draft) for draft in drafts), CLOCK)
+        self.swaps = self._plan_swaps()
+        """The planned changes of thumbnails, in the order of time."""
 
     def image(self, video_id: str) -> bytes:
-        drawing = self._drawings[video_id]
-        return draw(drawing.attributes, drawing.style, drawing.words, _rng(self.seed, drawing.key))
+        return self._draw(self._drawings[video_id])
 
     def image_size(self, video_id: str) -> tuple[int, int]:
         del video_id
@@ -149,34 +161,125 @@ class SyntheticCatalogue(Catalogue):
         """
         return self._drawings[video_id].attributes
 
+    def words(self, video_id: str) -> tuple[str, str]:
+        """Return the two lines of large text in the picture of a video. Raise KeyError for an unknown id."""
+        return self._drawings[video_id].words
+
+    def popularity(self, video_id: str) -> float:
+        """Return the standardised popularity of the topic of a video. Raise KeyError for an unknown id."""
+        return self._formula.popularity(self.videos[video_id].title)
+
     def planted_picture(self, video_id: str) -> float:
-        """Return the standard normal term `picture` of q for a video. Raise KeyError for an unknown id."""
-        return float(self._drawings[video_id].attributes @ PICTURE_WEIGHTS)
+        """Return the term `picture` of q for a video. Raise KeyError for an unknown id.
+
+        It is standard normal if there is no confounding.
+        """
+        return self._formula.picture(self.videos[video_id].channel_id, self._drawings[video_id].attributes)
+
+    def one_title_quality(self, picture_of: str, title_of: str) -> float:
+        """Return what the picture of one video adds to q under the title of another one, in the other one's channel.
+
+        It is sqrt(0.7) * picture + interaction. Differences of this value rank several pictures for one title. If both
+        ids are the same, it is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
+        """
+        return self._picture_part(self._drawings[picture_of], self.videos[title_of])
+
+    def title_quality(self, video_id: str) -> float:
+        """Return what the title of a video adds to q, whatever its picture is. Raise KeyError for an unknown id."""
+        return self._formula.title_part(self.videos[video_id].title)
 
     def ceiling(self) -> float:
         """Return the best possible AUC on pairs of a channel whose views are corrected for age.
 
-        It is 1/2 + atan(SIGMA_Q / SIGMA_N) / pi.
+        It is 1/2 + atan(sd(q) * SIGMA_Q / SIGMA_N) / pi (Sheppard 1899), where sd(q) is 1 without further effects. With
+        an interaction q is not Gaussian, and the ceiling is simulated: see `ceilings.best_auc`.
         """
-        return 0.5 + math.atan(SIGMA_Q / SIGMA_N) / math.pi
+        return self._formula.ceiling()
+
+    def one_title_ceiling(self) -> float:
+        """Return the best possible AUC for the question "one title, several pictures".
+
+        The pairs are two videos of a channel. Their labels compare ln views, corrected for age, minus SIGMA_Q *
+        `title_quality`. The best ranker orders them by `one_title_quality(id, id)`, and reaches the result of
+        `ceilings.best_auc` for the variance of this quality: Sheppard's formula without an interaction, else a
+        simulation of `ceilings.DRAWS` pairs.
+        """
+        return self._formula.one_title_ceiling()
+
+    def fitted_one_title_ceiling(self) -> float:
+        """Return the best possible AUC on pairs whose labels are residuals of a perfect regression on the title.
+
+        Such labels compare ln views minus their expectation given the title (Robinson 1988, "Root-N-consistent
+        semiparametric regression", Econometrica 56). The expectation contains the average picture of the topic, so with
+        confounding less of the picture's effect is left than for `one_title_ceiling`.
+        """
+        return self._formula.fitted_one_title_ceiling()
+
+    def changed_winners(self) -> float:
+        """Return the share of pairs of a channel's videos whose better picture changes with the title.
+
+        The two titles are those of the two videos. `ceilings.changed_winners` has the formula.
+        """
+        return self._formula.changed_winners()
+
+    def picture_effect(self, video: CatalogueVideo, jpeg: bytes) -> float:
+        drawing = self._drawn.get(_digest(jpeg))
+        return 0.0 if drawing is None else self._effect(drawing, video)
+
+    def picture_changes(self, after: datetime, until: datetime) -> list[PictureChange]:
+        return [
+            PictureChange(swap.video_id, swap.at, self.new_picture(swap.video_id, _SWAP).image)
+            for swap in self.swaps
+            if after < swap.at <= until
+        ]
+
+    def thumbnail(self, video_id: str) -> PlantedThumbnail:
+        """Return the first picture of a video, with its title and its quality. Raise KeyError for an unknown id."""
+        quality = self._quality[video_id]
+        return PlantedThumbnail(f"{video_id}.jpg", self.image(video_id), self.videos[video_id].title, quality)
+
+    def new_picture(self, video_id: str, key: str) -> PlantedThumbnail:
+        """Return a new picture for a video, drawn like its first one. Another key gives another picture.
+
+        Raise KeyError for an unknown id.
+        """
+        video = self.videos[video_id]
+        drawing = self._drafts.redraw(video, self._drawings[video_id], key)
+        quality = self._picture_part(drawing, video) + self._formula.title_part(video.title)
+        return PlantedThumbnail(f"{video_id}-{key}.jpg", self._draw(drawing), video.title, quality)
+
+    def new_title(self, video_id: str, key: str) -> PlantedThumbnail:
+        """Return the picture of a video with a new title about the same topic. Another key gives another title.
+
+        Raise KeyError for an unknown id.
+        """
+        video = self.videos[video_id]
+        rng = random_generator(self.seed, f"title:{video_id}:{key}")
+        title = compose(video.niche, rng)
+        while topic_of(title) != topic_of(video.title) or title == video.title:
+            title = compose(video.niche, rng)
+        renamed = dataclasses.replace(video, title=title)
+        quality = self._picture_part(self._drawings[video_id], renamed) + self._formula.title_part(title)
+        return PlantedThumbnail(f"{video_id}.jpg", self.image(video_id), title, quality)
 
     def candidates(self, niche: str, seed: int) -> list[PlantedThumbnail]:
         """Return three new thumbnails for one title in random order. Their planted qualities are 1.5, 0 and -1.5.
+
+        They are of no channel of the catalogue, so the picture weights are `PICTURE_WEIGHTS` whatever the taste is.
 
         Raises:
             ValueError: the niche is unknown.
         """
         if niche not in NICHES:
             raise ValueError(f"{niche!r} is not a niche; use one of {', '.join(NICHES)}")
-        rng = _rng(self.seed, f"candidates:{niche}:{seed}")
-        title = min((compose(niche, rng) for _ in range(20)), key=lambda text: abs(self._title_part(text)))
-        style = _style(niche, rng)
+        rng = random_generator(self.seed, f"candidates:{niche}:{seed}")
+        title = min((compose(niche, rng) for _ in range(20)), key=lambda text: abs(self._formula.title_part(text)))
+        style = random_style(niche, rng)
         words = VOCABULARY[niche].banners[int(rng.integers(len(VOCABULARY[niche].banners)))]
+        words_part = interaction_part(words, title, self.effects.interaction)
         candidates = []
         for letter, quality in zip("abc", rng.permutation([1.5, 0.0, -1.5]), strict=True):
-            picture = (float(quality) - math.sqrt(1 - PICTURE_SHARE) * self._title_part(title)) / math.sqrt(
-                PICTURE_SHARE
-            )
+            picture = (float(quality) - words_part - self._formula.title_part(title)) / math.sqrt(PICTURE_SHARE)
             # The attributes get only half of the usual spread. So they stay in the range that can be drawn, even after
             # they are shifted to reach the quality.
             unshifted = 0.5 * rng.standard_normal(len(ATTRIBUTES))
@@ -185,80 +288,50 @@ class SyntheticCatalogue(Catalogue):
             candidates.append(PlantedThumbnail(f"candidate-{letter}.jpg", image, title, float(quality)))
         return candidates
 
-    def _drafts(self, niche: str, name: str, count: int) -> list[CatalogueVideo]:
-        """Return the videos of a channel. Store the input of their drawings.
-
-        The `views` of each returned video are the usual views of the channel, before quality, age and noise change
-        them.
-        """
-        rng = _rng(self.seed, f"channel:{name}")
-        style = _style(niche, rng)
-        level = float(np.exp(rng.normal(11.0, 1.0)))
-        ages = 2.0 + 85.0 * (np.arange(count) + rng.random(count)) / max(count, 1)
-        drafts: list[CatalogueVideo] = []
-        titles: set[str] = set()
-        for age in ages:
-            title = compose(niche, rng)
-            while title in titles:
-                title = compose(niche, rng)
-            titles.add(title)
-            key = f"video:{name}:{len(drafts)}"
-            video_id = _video_id(f"{self.seed}:{key}")
-            banners = VOCABULARY[niche].banners
-            words = banners[int(rng.integers(len(banners)))]
-            self._drawings[video_id] = _Drawing(key, rng.standard_normal(len(ATTRIBUTES)), style, words)
-            drafts.append(
-                CatalogueVideo(
-                    video_id=video_id,
-                    niche=niche,
-                    channel_id=channel_id_of(name),
-                    channel_title=name,
-                    title=title,
-                    views=round(level),
-                    published_at=(CLOCK - timedelta(days=float(age))).replace(microsecond=0),
-                    duration_s=int(rng.integers(120, 1501)),
-                    tags=tuple(word.lower() for word in title.replace(":", "").split() if len(word) > 4)[:5],
-                )
-            )
-        return drafts
-
     def _with_views(self, draft: CatalogueVideo) -> CatalogueVideo:
         """Return the draft with the views that follow from its quality, its age and noise. Store its quality."""
-        quality = math.sqrt(PICTURE_SHARE) * self.planted_picture(draft.video_id)
-        quality += math.sqrt(1 - PICTURE_SHARE) * self._title_part(draft.title)
+        quality = self._picture_part(self._drawings[draft.video_id], draft) + self._formula.title_part(draft.title)
         self._quality[draft.video_id] = quality
-        noise = float(_rng(self.seed, f"noise:{draft.video_id}").standard_normal())
+        noise = float(random_generator(self.seed, f"noise:{draft.video_id}").standard_normal())
         age_days = (CLOCK - draft.published_at).total_seconds() / 86_400
         views = draft.views * growth(age_days) * math.exp(SIGMA_Q * quality + SIGMA_N * noise)
-        fields = {name: getattr(draft, name) for name in CatalogueVideo.__slots__}
-        return CatalogueVideo(**{**fields, "views": round(views)})
+        return dataclasses.replace(draft, views=round(views))
 
-    def _title_part(self, title: str) -> float:
-        return float(((title_facts(title) - self._fact_mean) / self._fact_std) @ TITLE_WEIGHTS)
+    def _plan_swaps(self) -> tuple[PlantedSwap, ...]:
+        rng = random_generator(self.seed, "swaps")
+        chosen = rng.permutation(list(self.videos))[: round(self.effects.swaps * len(self.videos))].tolist()
+        days = np.sort(rng.uniform(*_SWAP_DAYS, len(chosen))).tolist()
+        swaps = []
+        for video_id, day in zip(chosen, days, strict=True):
+            drawing = self._drafts.redraw(self.videos[video_id], self._drawings[video_id], _SWAP)
+            at = (CLOCK + timedelta(days=day)).replace(microsecond=0)
+            swaps.append(PlantedSwap(video_id, at, self._effect(drawing, self.videos[video_id])))
+        return tuple(swaps)
+
+    def _draw(self, drawing: Drawing) -> bytes:
+        jpeg = drawing.jpeg(self.seed)
+        if self.effects.views_follow_changes:
+            self._drawn[_digest(jpeg)] = drawing
+        return jpeg
+
+    def _picture_part(self, drawing: Drawing, video: CatalogueVideo) -> float:
+        """Return what a picture adds to the quality under the title of a video."""
+        return self._formula.picture_part(video.channel_id, drawing.attributes, drawing.words, video.title)
+
+    def _effect(self, drawing: Drawing, video: CatalogueVideo) -> float:
+        """Return the difference in ln views between a picture and the first picture of a video, under its title."""
+        first = self._drawings[video.video_id]
+        return SIGMA_Q * (self._picture_part(drawing, video) - self._picture_part(first, video))
 
 
-def synthetic_catalogue(videos: int = 1800, seed: int = 7) -> SyntheticCatalogue:
+def synthetic_catalogue(videos: int = 1800, seed: int = 7, effects: PlantedEffects = NO_EFFECTS) -> SyntheticCatalogue:
     """Return a catalogue of `videos` videos over all niches.
 
-    Each niche has six channels. It has fewer channels if six channels would have less than 20 videos each.
+    Each niche has six channels. It has fewer channels if six channels would have less than 20 videos each. `effects`
+    are planted beside those of the picture and of the title alone.
     """
-    return SyntheticCatalogue(videos, seed)
+    return SyntheticCatalogue(videos, seed, effects)
 
 
-def _style(niche: str, rng: np.random.Generator) -> Style:
-    return Style(
-        hue=float(rng.uniform(0, 2 * math.pi)),
-        motif=VOCABULARY[niche].motif,
-        subject_right=rng.random() < 0.7,
-        rays=rng.random() < 0.5,
-        ink=INKS[int(rng.integers(len(INKS)))],
-    )
-
-
-def _video_id(key: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()).decode()[:11]
-
-
-def _rng(seed: int, key: str) -> np.random.Generator:
-    """Return the random generator for a key. It yields the same numbers in every process."""
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8]))
+def _digest(jpeg: bytes) -> bytes:
+    return hashlib.sha256(jpeg).digest()

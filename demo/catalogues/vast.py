@@ -21,11 +21,11 @@ from typing import overload
 import cv2
 import numpy as np
 
+from demo.catalogues.drafts import CLOCK
 from demo.catalogues.growth import views_at
 from demo.catalogues.identifiers import ChannelIds, VideoIds
 from demo.catalogues.motifs import HEIGHT, WIDTH
 from demo.catalogues.source import CATEGORY_OF, CatalogueChannel, CatalogueVideo, Query, SearchResult, Source
-from demo.catalogues.synthetic import CLOCK
 from demo.catalogues.titles import VOCABULARY
 from demo.catalogues.vast_fields import KINDS, PLAIN, kind_of, make_video
 from demo.catalogues.vast_numbers import Numbers, Plan

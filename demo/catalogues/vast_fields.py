@@ -4,9 +4,9 @@ import math
 from datetime import datetime
 from statistics import NormalDist
 
+from demo.catalogues.drafts import CLOCK
 from demo.catalogues.growth import growth
 from demo.catalogues.source import Broadcast, CatalogueChannel, CatalogueVideo
-from demo.catalogues.synthetic import CLOCK
 from demo.catalogues.titles import STRONG_WORDS, VOCABULARY
 
 SPAN_DAYS = 89.0

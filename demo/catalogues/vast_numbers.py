@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
-from demo.catalogues.synthetic import CLOCK
+from demo.catalogues.drafts import CLOCK
 from demo.catalogues.vast_fields import SPAN_DAYS, Dice, age_seconds
 
 

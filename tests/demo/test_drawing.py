@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from demo.catalogues.drawing import _grade
+from demo.catalogues.drawing import ATTRIBUTES, INKS, Style, _grade, draw
 from demo.catalogues.motifs import HEIGHT, WIDTH, spread
+from thumblab_core.images import decode
+from thumblab_core.sub_scores.text import TextLine, TextReader
 
 
 @pytest.mark.parametrize("count", [2, 9, 34])
@@ -27,3 +29,12 @@ def test_warm_pictures_are_redder_and_cold_ones_bluer_without_overflow() -> None
     assert (cold[100:, 0] < cold[100:, 2]).all()
     for light in (warm, cold):
         assert (np.diff(light, axis=0) >= 0).all()
+
+
+@pytest.mark.parametrize("subject_right", [True, False])
+def test_a_word_too_wide_for_the_picture_is_drawn_smaller_and_stays_readable(subject_right: bool) -> None:
+    attributes = np.where(np.array(ATTRIBUTES) == "text_size", 2.5, -2.5)
+    style = Style(0.0, "bars", subject_right, False, INKS[0])
+    jpeg = draw(attributes, style, ("EXPERIMENTS", "LAMINATIONS"), np.random.default_rng(0))
+    lines = TextReader().read(decode(jpeg).pixels)
+    assert [line.text for line in lines if isinstance(line, TextLine)] == ["EXPERIMENTS", "LAMINATIONS"]

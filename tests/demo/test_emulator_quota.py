@@ -7,7 +7,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 from emulated import client, error, get, refusal
 
-from demo.catalogues.synthetic import CLOCK, SyntheticCatalogue
+from demo.catalogues.drafts import CLOCK
+from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
 
 NOTHING = {"units": 0, "searches": 0, "stats": 0}

@@ -10,10 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from planted_pairs import auc_by_channel, corrected_views
 from sklearn.linear_model import RidgeCV
 
-from demo.catalogues.growth import growth
-from demo.catalogues.synthetic import CLOCK, PICTURE_SHARE, SyntheticCatalogue, synthetic_catalogue
+from demo.catalogues.drafts import CLOCK
+from demo.catalogues.formula import PICTURE_SHARE
+from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.catalogues.titles import title_facts
 from thumblab_core.arrays import Float64s
 from thumblab_core.niches import NICHES
@@ -57,25 +59,6 @@ def looks(catalogue: SyntheticCatalogue) -> tuple[Float64s, Float64s]:
     video_ids = np.random.default_rng(0).permutation(list(catalogue.videos)[::2])
     statistics = np.stack([look(catalogue.image(video_id)) for video_id in video_ids])
     return statistics, np.array([catalogue.planted_picture(video_id) for video_id in video_ids])
-
-
-def corrected_views(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return the natural logarithm of the views, without their growth by age, float64 (n,)."""
-    ages = [(CLOCK - video.published_at).total_seconds() / 86_400 for video in catalogue.videos.values()]
-    views = [video.views for video in catalogue.videos.values()]
-    return np.log(views) - np.log([growth(age) for age in ages])
-
-
-def auc_by_channel(catalogue: SyntheticCatalogue, score: Float64s, truth: Float64s) -> Float64s:
-    """Return for each channel the share of its pairs of videos that `score` puts in the same order as `truth`."""
-    channels = np.array([video.channel_id for video in catalogue.videos.values()])
-    aucs = []
-    for channel in catalogue.channels:
-        rows = np.flatnonzero(channels == channel)
-        first, second = np.triu_indices(len(rows), 1)
-        gap = [values[rows][first] - values[rows][second] for values in (score, truth)]
-        aucs.append(float(np.mean(np.sign(gap[0]) == np.sign(gap[1]))))
-    return np.array(aucs)
 
 
 def test_the_planted_quality_orders_views_as_well_as_the_stated_ceiling(catalogue: SyntheticCatalogue) -> None:

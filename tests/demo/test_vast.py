@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from emulated import client, get, size_of, walk
 
+from demo.catalogues.drafts import CLOCK
 from demo.catalogues.identifiers import ChannelIds, Permutation, VideoIds
 from demo.catalogues.source import CATEGORY_OF, CatalogueVideo, Query
-from demo.catalogues.synthetic import CLOCK
 from demo.catalogues.vast import VastCatalogue, vast_catalogue
 from demo.catalogues.vast_fields import SHARE
 from demo.emulator import Emulator

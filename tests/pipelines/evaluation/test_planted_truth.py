@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.planted import PlantedData, pixels, planted_data
 from demo.catalogues.drawing import ATTRIBUTES
-from demo.catalogues.synthetic import PICTURE_WEIGHTS
+from demo.catalogues.formula import PICTURE_WEIGHTS
 from thumblab_core.arrays import Float64s
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, Title

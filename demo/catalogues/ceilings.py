@@ -1,0 +1,81 @@
+"""The best possible AUC on pairs of videos whose views follow a planted formula.
+
+A label is the sign of d + e. Here d is the difference of the planted qualities of two videos, and e is the difference of
+their noise. e is symmetric around 0, so the best ranker orders a pair by the sign of d.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import ndtr
+
+DRAWS = 1_000_000
+"""The number of pairs in a simulation. The standard error of a simulated ceiling is below 0.0003."""
+
+
+def sheppard(variance: float, noise_variance: float) -> float:
+    """Return the best AUC if the qualities and the noise are Gaussian.
+
+    d and d + e then have the correlation rho = sqrt(variance / (variance + noise_variance)). Two Gaussian variables with
+    this correlation have the same sign with the probability 1/2 + arcsin(rho) / pi (Sheppard 1899, "On the application of
+    the theory of error to cases of normal distribution and normal correlation", Phil. Trans. R. Soc. A 192). arcsin(rho)
+    equals atan(sqrt(variance / noise_variance)).
+
+    Args:
+        variance: the variance of the quality of a video.
+        noise_variance: the variance of the noise of a video, in the same units.
+    """
+    return 0.5 + math.atan(math.sqrt(variance / noise_variance)) / math.pi
+
+
+def best_auc(variances: Sequence[float], noise_variance: float, interaction: float, repeated_share: float) -> float:
+    """Return the best AUC if the quality is a Gaussian variable plus an interaction, as the mean over channels.
+
+    The interaction is -`interaction` for a share of the videos, and +`interaction` for the others. The sum is not
+    Gaussian, so Sheppard's formula does not hold. The function then simulates `DRAWS` differences d, the same number for
+    each channel. Given d, the label has the sign of d with the probability Phi(|d| / sd(e)). The result is the mean of
+    these probabilities.
+
+    Args:
+        variances: the variance of the Gaussian part of the quality within each channel.
+        noise_variance: the variance of the noise of a video, in the same units.
+        interaction: the size of the interaction. With 0, the result is the mean of `sheppard`.
+        repeated_share: the share of the videos whose picture repeats the title.
+    """
+    if interaction == 0:
+        return math.fsum(sheppard(variance, noise_variance) for variance in variances) / len(variances)
+    rng = np.random.default_rng(0)
+    gaps = np.sqrt(2 * np.resize(variances, DRAWS)) * rng.standard_normal(DRAWS)
+    first, second = (rng.random(DRAWS) < repeated_share for _ in range(2))
+    gaps += 2 * interaction * (second.astype(np.float64) - first)
+    return float(ndtr(np.abs(gaps) / math.sqrt(2 * noise_variance)).mean())
+
+
+def changed_winners(
+    variance: float, interaction: float, repeated_share: float, overlap: tuple[tuple[float, float], ...]
+) -> float:
+    """Return the share of the pairs of videos whose better picture changes with the title.
+
+    Both pictures are judged once under the title of the first video, and once under the title of the second. The
+    interactions of the two pictures differ by m under the first title, and by n under the second. The difference g of
+    all other effects of the pictures is Gaussian with variance 2 * `variance`, and independent of them. The sign of
+    g + m differs from that of g + n with the probability |Phi(m / sd(g)) - Phi(n / sd(g))|. The result is the mean of
+    this over all values of m and n.
+
+    Args:
+        variance: the variance of the Gaussian part of a picture's quality.
+        interaction: the size of the interaction.
+        repeated_share: the share of the videos whose picture repeats the title.
+        overlap: the possible redundancies of a picture with the title of another video, and their probabilities.
+    """
+    own = ((-interaction, repeated_share), (interaction, 1 - repeated_share))
+    other = tuple((interaction * (1 - 2 * redundancy), chance) for redundancy, chance in overlap)
+    share = 0.0
+    for terms in itertools.product(own, own, other, other):
+        (first, second, first_elsewhere, second_elsewhere), chances = zip(*terms, strict=True)
+        gaps = np.array([first - second_elsewhere, first_elsewhere - second])
+        under_first, under_second = ndtr(gaps / math.sqrt(2 * variance))
+        share += math.prod(chances) * abs(under_first - under_second)
+    return float(share)
