@@ -51,8 +51,9 @@ class EngagementAccuracy:
 class Calibration:
     """The calibration of a model, which converts scores to win probabilities and percentiles.
 
-    `slope`: log odds of winning per unit of score difference, for unseen channels.
+    `slope`: log odds of winning per unit of score difference of two videos, for unseen channels.
     `slope_adapted`: the same for channels with an adapter.
+    `one_title`: the same two slopes for two pictures under one title. None in older releases.
     `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' unadapted scores. An adapted
     score is placed among the channel's own videos instead, see `Adapter`.
     `too_close`: the shares of held-out pairs that were too close to call, without and with an adapter.
@@ -62,6 +63,7 @@ class Calibration:
     quantiles: dict[str, list[float]]
     slope_adapted: float
     too_close: tuple[float | None, float | None] = (None, None)
+    one_title: tuple[float, float] | None = None
 
     def percentile(self, score: float, niche: str) -> float | None:
         """Return the percentile of an unadapted score in the niche, 0 to 100.
@@ -75,8 +77,12 @@ class Calibration:
         return percentile_of(score, quantiles)
 
     def slope_of(self, adapted: bool) -> float:
-        """Return the slope for adapted or for unadapted scores."""
-        return self.slope_adapted if adapted else self.slope
+        """Return the slope for adapted or for unadapted scores of pictures under one title.
+
+        Older releases have no such slopes. Those of whole videos are used instead.
+        """
+        slope, slope_adapted = self.one_title or (self.slope, self.slope_adapted)
+        return slope_adapted if adapted else slope
 
     def win_probabilities(self, scores: npt.ArrayLike, adapted: bool = False) -> npt.NDArray[np.float64]:
         """Return for each of n candidates the probability that it is the best, [n], from their scores [n].
@@ -177,7 +183,7 @@ class TrainedRanker:
         try:
             # Models without a version of the title facts were trained with version 1.
             model = Ranker(RankerConfig(**{"title_facts": 1, **config["architecture"]}))
-            calibration = Calibration(**{**stored, "too_close": tuple(stored.get("too_close", (None, None)))})
+            calibration = Calibration(**{**stored, **_tuples(stored)})
         except TypeError:
             raise LabError(f"{folder.name} was made by another version of the lab; train again") from None
         try:
@@ -187,3 +193,12 @@ class TrainedRanker:
         model.eval()
         familiar = Familiarity.load(folder, model.config.image_dimension)
         return cls(model, calibration, config["training"], Adapters.load(folder), familiar, read_skills(folder))
+
+
+def _tuples(calibration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those fields of a stored calibration that are tuples, which JSON stores as lists."""
+    one_title = calibration.get("one_title")
+    return {
+        "too_close": tuple(calibration.get("too_close", (None, None))),
+        "one_title": None if one_title is None else tuple(one_title),
+    }

@@ -23,12 +23,12 @@ from thumblab_core.database.tables import model_evaluations
 from thumblab_core.ranking.skill import PACKAGE
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TEST, TRAIN, VALIDATION
-from thumblab_pipelines.evaluation.context import Context
 from thumblab_pipelines.evaluation.figures import ADAPTED, FUTURE, MODEL, NEW_CHANNELS, Evaluation, HeldOutPairs
 from thumblab_pipelines.evaluation.one_title import evaluate_one_title, gaps_of_scores
 from thumblab_pipelines.evaluation.reference_models import LINEAR, POOLED, references
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.statistics.held_out_scores import HeldOutScores
+from thumblab_pipelines.training.context import Context
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,10 +127,11 @@ def _evaluate_pictures(
 
     `known_image` and `unseen_image` [n] are the scores of the reference model that sees pictures only.
     """
+    unadapted_slope, adapted_slope = held.one_title_slopes or (held.slope, held.slope_adapted)
     splits = {
-        FUTURE: ("future", "future_unadapted", known_image, held.slope_adapted),
-        NEW_CHANNELS: ("new", None, unseen_image, held.slope),
-        ADAPTED: ("adapted", "adapted_unadapted", unseen_image, held.slope_adapted),
+        FUTURE: ("future", "future_unadapted", known_image, adapted_slope),
+        NEW_CHANNELS: ("new", None, unseen_image, unadapted_slope),
+        ADAPTED: ("adapted", "adapted_unadapted", unseen_image, adapted_slope),
     }
     context = Context.of(data) if held.pictures else None
     evaluations: list[Evaluation] = []

@@ -22,7 +22,6 @@ import numpy as np
 from thumblab_core.arrays import Flags, Float64s
 from thumblab_core.ranking.skill import ONE_TITLE, RESIDUAL
 from thumblab_pipelines.dataset.load import Dataset
-from thumblab_pipelines.evaluation.context import Context
 from thumblab_pipelines.evaluation.figures import (
     MODEL,
     Evaluation,
@@ -35,6 +34,7 @@ from thumblab_pipelines.evaluation.figures import (
 from thumblab_pipelines.statistics.calibration import too_close
 from thumblab_pipelines.statistics.held_out_scores import PictureGaps
 from thumblab_pipelines.statistics.metrics import numbered
+from thumblab_pipelines.training.context import Context
 
 TIED_THIRD, TIED_TENTH, SWAP = "tied third", "tied tenth", "swap"
 

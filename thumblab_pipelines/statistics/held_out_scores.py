@@ -47,6 +47,8 @@ class HeldOutScores:
     pictures
         The picture gaps by the same models, on pairs that are held out. The keys are `future`, `future_unadapted`,
         `new`, `adapted` and `adapted_unadapted`. The last are the models of `new` on the pairs of `adapted`.
+    one_title_slopes
+        The same factors as `slope` and `slope_adapted`, for pictures under one title. None means that they are equal.
     """
 
     future: Floats
@@ -56,3 +58,4 @@ class HeldOutScores:
     slope: float
     slope_adapted: float
     pictures: Mapping[str, PictureGaps] = field(default_factory=dict)
+    one_title_slopes: tuple[float, float] | None = None

@@ -16,11 +16,12 @@ from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, Calibration, E
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TRAIN
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
-from thumblab_pipelines.statistics.held_out_scores import HeldOutScores
+from thumblab_pipelines.statistics.held_out_scores import HeldOutScores, PictureGaps
 from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores, fit_adapters
 from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.global_model import GlobalModel, fit_global_model
+from thumblab_pipelines.training.one_title_slopes import one_title_slopes
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer, held_out_picture_gaps
 
 EpochListener = Callable[[str, Epoch], None]
@@ -67,7 +68,8 @@ def train(
         of_left_out, scores = adapt(corpus, other, corpus.known, score_slope, set(corpus.channel[left_out]))
         adapted[left_out] = scores[left_out]
         adapted_others.append((left_out, OneTitleScorer(corpus, other, of_left_out)))
-    calibration = _calibrate(corpus, model, unseen, score_slope)
+    pictures = held_out_picture_gaps(corpus, OneTitleScorer(corpus, model, adapters), adapted_others)
+    calibration = _calibrate(corpus, model, unseen, pictures["new"], score_slope)
     facts: dict[str, Any] = {
         "config": asdict(config),
         "choice": asdict(model.line),
@@ -83,8 +85,9 @@ def train(
     familiarity = Familiarity.of(data.images[learnt], corpus.channel[learnt])
     ranker = TrainedRanker(model.model, calibration, facts, Adapters(adapters), familiarity)
     slopes = calibration.slope, calibration.slope_adapted
-    pictures = held_out_picture_gaps(corpus, OneTitleScorer(corpus, model, adapters), adapted_others)
-    held = HeldOutScores(future, model.scores.astype(np.float64), unseen, adapted, *slopes, pictures)
+    held = HeldOutScores(
+        future, model.scores.astype(np.float64), unseen, adapted, *slopes, pictures, calibration.one_title
+    )
     return TrainedRanking(ranker, model.history, held)
 
 
@@ -151,23 +154,27 @@ def adapt(
     return adapters, adapted_scores(videos, adapters)
 
 
-def _calibrate(corpus: Corpus, model: GlobalModel, unseen: Floats, score_slope: float) -> Calibration:
+def _calibrate(
+    corpus: Corpus, model: GlobalModel, unseen: Floats, unseen_pictures: PictureGaps, score_slope: float
+) -> Calibration:
     """Return the calibration of scores.
 
     Unadapted scores are calibrated on unseen channels, and adapted scores on the validation videos.
     """
     # Adapters that are fitted to validation videos would know the outcome of the validation pairs. The adapters used
     # here are therefore fitted only to the training part.
-    early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope)[1]
+    early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope)
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
     slope_adapted = fit_slope(gaps_adapted)
     # If no model was trained without a third of the channels, the slope of known channels is the best estimate.
     slope = fit_slope(gaps) if len(gaps) else slope_adapted
+    scorer = OneTitleScorer(corpus, model, early_adapters)
     return Calibration(
         slope=slope,
         slope_adapted=slope_adapted,
         quantiles=_quantiles(corpus, model.scores),
         too_close=(_too_close(gaps, slope), _too_close(gaps_adapted, slope_adapted)),
+        one_title=one_title_slopes(corpus, unseen_pictures, scorer, (slope, slope_adapted)),
     )
 
 

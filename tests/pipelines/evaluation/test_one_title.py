@@ -13,11 +13,11 @@ from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.splits import TEST
-from thumblab_pipelines.evaluation.context import Context
 from thumblab_pipelines.evaluation.evaluate import evaluate
 from thumblab_pipelines.evaluation.figures import ADAPTED, FUTURE, NEW_CHANNELS, Evaluation
 from thumblab_pipelines.evaluation.one_title import OneTitlePairs, gaps_of_scores
 from thumblab_pipelines.statistics.held_out_scores import HeldOutScores, PictureGaps
+from thumblab_pipelines.training.context import Context
 
 SUBJECTS = (("soup", "bread", "cake", "salad"), ("mountain", "river", "forest", "glacier"))
 

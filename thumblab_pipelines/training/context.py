@@ -21,9 +21,8 @@ import numpy.typing as npt
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
 from thumblab_core.ranking.title_facts import title_facts, title_words
 from thumblab_pipelines.dataset.load import Dataset
-from thumblab_pipelines.evaluation.reference_models import relative_target
 from thumblab_pipelines.statistics.trend import publication_days
-from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores, fit_adapters
+from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
 from thumblab_pipelines.training.linear import RUNS, fit_ridge, runs_in_time
 
 PENALTY = 30.0
@@ -52,36 +51,41 @@ class Context:
         The predicted log views [n] above the trend of the channel.
     residual
         The log views [n] above the trend of the channel, minus `predicted`.
+
+    Both are NaN for videos that the context was not computed for.
     """
 
     predicted: Float64s
     residual: Float64s
 
     @classmethod
-    def of(cls, data: Dataset) -> Context:
-        """Return the cross-fitted context of the dataset's videos."""
-        rows = np.arange(len(data.videos))
-        target, features = relative_target(data.videos, rows), context_features(data)
-        channel = data.videos.channel_id.to_numpy(str)
-        run = runs_in_time(channel)
+    def of(cls, data: Dataset, rows: Rows | None = None) -> Context:
+        """Return the cross-fitted context of some rows of the dataset, by default of all. It uses no other rows."""
+        videos, channel = data.videos, data.videos.channel_id.to_numpy(str)
+        chosen = np.arange(len(videos)) if rows is None else rows
+        inside = np.zeros(len(videos), bool)
+        inside[chosen] = True
+        target = np.asarray(above_trend(channel, publication_days(videos), videos.target, inside), np.float64)
+        features = context_features(data)
+        run = np.full(len(videos), -1)
+        run[chosen] = runs_in_time(channel[chosen])
         in_run = [np.flatnonzero(run == number) for number in range(RUNS)]
         # A run without videos needs no prediction, and a run with all videos leaves none to learn from.
-        folds = [(out, np.setdiff1d(rows, out)) for out in in_run if 0 < len(out) < len(rows)]
+        folds = [(out, np.setdiff1d(chosen, out)) for out in in_run if 0 < len(out) < len(chosen)]
         linear = [features @ fit_ridge(features[known], target[known], PENALTY) for _, known in folds]
-        general = np.zeros(len(rows))
+        general = np.zeros(len(videos))
         for (out, _), scores in zip(folds, linear, strict=True):
             general[out] = scores[out]
-        slope = _slope_within_channels(general, target, channel)
-        predicted = np.zeros(len(rows))
+        slope = _slope_within_channels(general[chosen], target[chosen], channel[chosen])
+        predicted = np.full(len(videos), np.nan)
+        predicted[chosen] = 0.0
         for (out, known), scores in zip(folds, linear, strict=True):
-            videos = ScoredVideos(features, scores, channel)
-            adapters = fit_adapters(videos, target, known, slope)
-            # A channel with too few videos has no adapter. Its part of the general prediction counts as well.
-            predicted[out] = slope * scores[out]
-            adapted = adapted_scores(videos, adapters)
-            has_adapter = np.isin(channel[out], list(adapters))
-            predicted[out[has_adapter]] = adapted[out[has_adapter]]
-        return cls(predicted, target - predicted)
+            scored = ScoredVideos(features, scores, channel)
+            adapters = fit_adapters(scored, target, known, slope)
+            # A channel with too few videos has no adapter. The general prediction then stands alone.
+            adapted = np.where(np.isin(channel, list(adapters)), adapted_scores(scored, adapters), slope * scores)
+            predicted[out] = adapted[out]
+        return cls(predicted, np.asarray(target - predicted, np.float64))
 
 
 def context_features(data: Dataset) -> Float32s:
@@ -108,7 +112,7 @@ def _scaled(block: Floats, length: float) -> Float32s:
     return np.asarray(limited * (length / np.sqrt(block.shape[1])), np.float32)
 
 
-def _slope_within_channels(scores: Float64s, target: Float64s, channel: npt.NDArray[np.str_]) -> float:
+def _slope_within_channels(scores: Floats, target: Floats, channel: npt.NDArray[np.str_]) -> float:
     """Return the slope of the target on the scores [n], both centred within channels, between 0 and 1."""
     _, number = np.unique(channel, return_inverse=True)
     x, y = (_centred(values, number) for values in (scores, target))
@@ -116,5 +120,5 @@ def _slope_within_channels(scores: Float64s, target: Float64s, channel: npt.NDAr
     return float(np.clip((x * y).sum() / spread, 0.0, 1.0)) if spread > 0 else 0.0
 
 
-def _centred(values: Float64s, number: Rows) -> Float64s:
+def _centred(values: Floats, number: Rows) -> Float64s:
     return np.asarray(values - (np.bincount(number, values) / np.bincount(number))[number], np.float64)

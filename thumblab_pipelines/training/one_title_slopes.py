@@ -1,0 +1,56 @@
+"""Fit the slopes that turn score differences into win probabilities, for two pictures under one title.
+
+Half of the difference between two videos is in their titles. A slope that was fitted to whole videos would therefore be too
+steep or too flat for pictures alone. The labels are the residuals of `Context`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from thumblab_core.arrays import Flags
+from thumblab_pipelines.dataset.splits import VALIDATION
+from thumblab_pipelines.statistics.calibration import fit_slope
+from thumblab_pipelines.statistics.held_out_scores import PictureGaps
+from thumblab_pipelines.training.context import Context
+from thumblab_pipelines.training.corpus import Corpus
+from thumblab_pipelines.training.picture_gaps import OneTitleScorer, pair_sides
+
+LEAST_PAIRS_FOR_SLOPE = 50
+"""With fewer pairs, the slope of whole videos is used."""
+
+
+def one_title_slopes(
+    corpus: Corpus, unseen: PictureGaps, early: OneTitleScorer, slopes: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the slope for unadapted and for adapted scores of pictures under one title.
+
+    No slope is above the slope of whole videos, because too few people have tested pictures under one title so far to
+    prove a steeper one.
+
+    Parameters
+    ----------
+    unseen
+        The picture gaps by models that did not see the channels. Only pairs of known videos are used.
+    early
+        The released model, with adapters that were fitted to the training part. It scores the validation pairs.
+    slopes
+        The slopes of whole videos, for unadapted and for adapted scores.
+    """
+    context = Context.of(corpus.data, corpus.known)
+    parts = corpus.data.pairs.part.to_numpy(object)
+    validation = np.flatnonzero(parts == VALIDATION)
+    adapted = PictureGaps(validation, early.gaps(validation))
+    unadapted_slope, adapted_slope = (
+        _slope(corpus, context, gaps, slope) for gaps, slope in zip((unseen, adapted), slopes, strict=True)
+    )
+    return unadapted_slope, adapted_slope
+
+
+def _slope(corpus: Corpus, context: Context, pictures: PictureGaps, most: float) -> float:
+    winners, losers = pair_sides(corpus, pictures.pairs)
+    residual = context.residual[winners] - context.residual[losers]
+    chosen: Flags = np.isfinite(residual) & (residual != 0)
+    if chosen.sum() < LEAST_PAIRS_FOR_SLOPE:
+        return most
+    return min(most, fit_slope((np.sign(residual) * pictures.gaps.mean(axis=1))[chosen]))
