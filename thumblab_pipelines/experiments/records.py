@@ -79,6 +79,13 @@ class Experiment:
     variants: tuple[Variant, ...] = field(default=())
 
     @property
+    def tested(self) -> str:
+        """What differs between the variants: pictures, titles, or both."""
+        pictures = len({variant.sha256 for variant in self.variants}) > 1
+        titles = len({variant.title for variant in self.variants}) > 1
+        return "pictures and titles" if pictures and titles else "titles" if titles else "pictures"
+
+    @property
     def contradiction(self) -> str:
         """What the shares of watch time say against the outcome. It is empty if they agree or are not known.
 

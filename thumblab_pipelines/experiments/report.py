@@ -1,5 +1,6 @@
 """Report experiments: outcomes per channel, how often a model's order agreed with them, and the checks of the data."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,12 @@ from thumblab_pipelines.lab import Lab
 
 Scores = Mapping[int, Sequence[float]]
 """The scores of experiments by their numbers: a score for each variant, in the order of the variants."""
+
+_PREVIEWED = 10
+"""A preview has at most this many experiments."""
+
+_NOT_PLAIN = re.compile(r"[^\w .,:;@()-]")
+"""Characters that could have a meaning in Markdown or HTML, and control characters."""
 
 _NAMED = 5
 """A check names at most this many experiments."""
@@ -86,6 +93,18 @@ def count_outcomes(stored: Sequence[StoredExperiment]) -> dict[str, int]:
     """Return the number of experiments by outcome. Every outcome is named."""
     counted = Counter(one.experiment.outcome for one in stored)
     return {outcome: counted[outcome] for outcome in OUTCOMES}
+
+
+def preview(stored: Sequence[StoredExperiment]) -> str:
+    """Return a Markdown table of the first experiments. Text that other people wrote cannot break the table."""
+    lines = ["| id | channel | video | started | outcome | tested |", "|---|---|---|---|---|---|"]
+    for one in stored[:_PREVIEWED]:
+        experiment = one.experiment
+        outcome = experiment.outcome if experiment.winner is None else f"{experiment.outcome}: {experiment.winner}"
+        cells = (one.channel_title or experiment.channel_id, experiment.video_id, experiment.started_on, outcome)
+        texts = [_NOT_PLAIN.sub(" ", str(cell)) for cell in (one.experiment_id, *cells)]
+        lines.append(f"| {' | '.join(texts)} | {len(experiment.variants)} {experiment.tested} |")
+    return "\n".join(lines)
 
 
 def check_experiments(lab: Lab, stored: Sequence[StoredExperiment]) -> list[CheckResult]:
