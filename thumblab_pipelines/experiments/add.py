@@ -90,7 +90,9 @@ class ExperimentWriter:
                 "give the 11 characters after watch?v="
             )
         if known not in (None, channel_id):
-            raise LabError(f"video {video_id[:_SHOWN]} belongs to the channel {known}, not to {channel_id}; check both")
+            raise LabError(
+                f"video {video_id[:_SHOWN]!r} belongs to the channel {known}, not to {channel_id}; check both"
+            )
 
     def _put(self, position: int, picture: Path | None) -> str | None:
         """Store a picture that can be decoded. Return its SHA-256, or None if there is no picture."""
@@ -126,10 +128,12 @@ def find_channel_id(lab: Lab, name: str) -> str:
         )
     if lab.settings.youtube_api_key is None:
         raise LabError(
-            f"only YouTube knows the channel {name[:_SHOWN]}; set THUMBLAB_YOUTUBE_API_KEY, or give the channel's id (UC...)"
+            f"only YouTube knows the channel {name[:_SHOWN]!r}; set THUMBLAB_YOUTUBE_API_KEY, or give the channel's id (UC...)"
         )
     with YouTube.connect(lab.settings, lab.engine) as youtube:
         record = youtube.channel_of(name)
     if record is None:
-        raise LabError(f"YouTube knows no channel {name[:_SHOWN]}; check the @handle, or give the channel's id (UC...)")
+        raise LabError(
+            f"YouTube knows no channel {name[:_SHOWN]!r}; check the @handle, or give the channel's id (UC...)"
+        )
     return record.channel_id

@@ -106,7 +106,7 @@ class ExperimentTable:
         names = [name.strip().casefold() for name in header]
         missing = [name for name in REQUIRED if name not in names]
         if missing:
-            present = ", ".join(name[:_SHOWN] for name in header[:30]) or "no columns"
+            present = ", ".join(repr(name[:_SHOWN]) for name in header[:30]) or "no columns"
             raise LabError(
                 f"{self.path} lacks the column {', '.join(missing)}; it has {present}. docs/experiments.md lists the columns"
             )
