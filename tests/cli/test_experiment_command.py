@@ -101,6 +101,18 @@ def test_an_experiment_is_added_listed_changed_and_removed(shell: Shell, picture
     assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
 
 
+def test_a_video_id_may_begin_with_a_hyphen(shell: Shell) -> None:
+    titles = ("--title", "One", "--title", "Two", "--outcome", "inconclusive")
+    done = shell("add", "--channel", CHANNEL, "--video", "-hi_dddddd1", "--started", "2026-11-01", *titles)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "-hi_dddddd1" in shell("list").stdout
+
+
+def test_an_id_that_no_experiment_can_have_is_refused(shell: Shell) -> None:
+    for number in ("99999999999", "0", "x"):
+        assert shell("remove", number).exit_code == 2
+
+
 def test_a_winner_against_the_shares_is_noted(shell: Shell, pictures: list[Path]) -> None:
     done = shell(*add(pictures[:2], "--outcome", "winner", "--winner", "1", "--share", "40", "--share", "60"))
     assert done.exit_code == 0

@@ -128,7 +128,8 @@ def find_channel_id(lab: Lab, name: str) -> str:
         )
     if lab.settings.youtube_api_key is None:
         raise LabError(
-            f"only YouTube knows the channel {name[:_SHOWN]!r}; set THUMBLAB_YOUTUBE_API_KEY, or give the channel's id (UC...)"
+            f"only YouTube knows the channel {name[:_SHOWN]!r}; set THUMBLAB_YOUTUBE_API_KEY, or give the channel's id "
+            "(UC...)"
         )
     with YouTube.connect(lab.settings, lab.engine) as youtube:
         record = youtube.channel_of(name)

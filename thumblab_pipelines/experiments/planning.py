@@ -64,7 +64,7 @@ def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha
             f"click-through rates of {100 * ctr:g} % and {100 * other:g} % cannot be tested; give a rate and a lift "
             "that keep both between 0 and 100 %"
         )
-    if lift == 0:
+    if other == ctr:
         raise LabError("no number of impressions shows a difference of 0; give the smallest lift that matters to you")
     if not (0 < power < 1 and 0 < alpha < 1):
         raise LabError(

@@ -58,6 +58,7 @@ def test_a_smaller_lift_and_a_smaller_rate_need_more_impressions() -> None:
         ((0.6, 0.7), "between 0 and 100 %"),
         ((0.05, -1.0), "between 0 and 100 %"),
         ((0.05, 0.0), "a difference of 0"),
+        ((0.05, 1e-300), "a difference of 0"),
         ((0.05, 0.1, 1.0), "the usual values are 0.8 and 0.05"),
         ((0.05, 0.1, 0.8, 0.0), "the usual values are 0.8 and 0.05"),
         ((math.nan, 0.1), "between 0 and 100 %"),
