@@ -97,6 +97,8 @@ def test_an_experiment_is_added_listed_changed_and_removed(shell: Shell, picture
     assert shell("remove", number).stdout == f"Experiment {number} is removed.\n"
     assert shell("list").stdout.startswith("No experiment is stored")
     assert shell("list", "--json").stdout == "[]\n"
+    unknown = shell("list", "--channel", "\udc80")
+    assert (unknown.exit_code, unknown.stderr.count("\n")) == (1, 1)
     again = shell("remove", number)
     assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
 
@@ -129,6 +131,7 @@ def test_a_winner_against_the_shares_is_noted(shell: Shell, pictures: list[Path]
         (("--outcome", "inconclusive", "--ended", "2999-10-01"), "is in the future"),
         (("--outcome", "inconclusive", "--channel", "@me\x1b[2J"), "set THUMBLAB_YOUTUBE_API_KEY"),
         (("--outcome", "inconclusive", "--channel", "Nobody\x1b[2J"), "knows no channel called"),
+        (("--outcome", "inconclusive", "--channel", "\udc80"), "holds bytes that are not text"),
     ],
 )
 def test_what_cannot_be_added_is_one_line_on_stderr(

@@ -20,6 +20,7 @@ from thumblab_pipelines.experiments.records import (
 from thumblab_pipelines.experiments.store import save
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.video_ids import VIDEO_ID
+from thumblab_pipelines.tables.rows import not_utf8
 from thumblab_pipelines.videos.channels import find_channel, near_title
 from thumblab_pipelines.youtube.client import YouTube
 
@@ -116,6 +117,8 @@ def find_channel_id(lab: Lab, name: str) -> str:
 
     An id of YouTube's form need not be known to the lab.
     """
+    if not_utf8(name):
+        raise LabError(f"the channel {name[:_SHOWN]!r} is not text in UTF-8; give its id (UC...)")
     channel = find_channel(lab, name)
     if channel is not None:
         return channel.channel_id
