@@ -36,6 +36,7 @@ COMMANDS = {
     "crawl": ("crawl", "Plan the crawl for training, and show its progress."),
     "quota": ("quota", "Show the YouTube quota that is left today."),
     "channel": ("channel", "Learn from the videos of your own channel."),
+    "experiment": ("experiment", "Keep, report and plan tests of two or three thumbnails on one video."),
     "score": ("score", "Rank thumbnails against each other and their niche."),
     "evaluate": ("evaluate", "Evaluate the ranking model beside its baselines."),
     "train": ("train", "Train the ranking model on the newest pairs of the lab."),

@@ -5,34 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from served_model import publish_model
 
 from demo.catalogues.synthetic import synthetic_catalogue
 from demo.emulator import Emulator
 from thumblab_cli.main import cli
-from thumblab_core.encoders.builtin import BuiltinEncoder
-from thumblab_core.encoders.load import title_encoder
-from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
-from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
-from thumblab_core.releases.release import ALL, MODEL
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import settings
 
 Shell = Callable[..., Result]
-
-
-def publish_model(store: ReleaseStore) -> None:
-    images, titles = BuiltinEncoder(), title_encoder("minilm")
-    blocks = np.random.default_rng(0).integers(0, 256, (32, 6, 8, 3), np.uint8).repeat(30, axis=1).repeat(40, axis=2)
-    texts = [f"Episode {n} of {n % 5}" for n in range(32)]
-    model = Ranker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))
-    model.fit_scale(model_inputs(images.encode_images(list(blocks)), titles.encode_texts(texts), texts))
-    model.start(np.zeros(model.config.inputs, np.float32), 1.0)
-    trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {"kept": 0.5})
-    info = {"image_encoder": images.fingerprint, "title_encoder": titles.fingerprint, "image_encoder_name": "builtin"}
-    store.serving.promote(store.publish(MODEL, ALL, trained.save, info))
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ ORDER = {
         "channels",
         "training",
         "dataset",
+        "experiments",
         "owner_ctr",
         "collection",
         "library",

@@ -69,6 +69,23 @@ def command(
         raise LabError("none of the thumbnails could be read; the list above gives the reason for each.")
 
 
+def win_probabilities(
+    settings: "Settings", images: "Sequence[str]", title: str, niche: str, channel_id: str | None
+) -> list[float | None]:
+    """Return for each image [n] the probability that it is the best, as `thumblab score` computes it.
+
+    The probability is None for a picture that the model cannot rank. Raises `LabError` if a picture cannot be read, or
+    if there is no answer.
+    """
+    sources = [_source(image) for image in images]
+    answer, _ = _answer(settings, sources, _form(title, niche, channel_id), local=False)
+    unread = [f"{thumbnail.id}: {thumbnail.error}" for thumbnail in answer.thumbnails if thumbnail.error is not None]
+    if unread:
+        raise LabError("; ".join(unread))
+    by_id = {thumbnail.id: thumbnail.win_probability for thumbnail in answer.thumbnails}
+    return [by_id.get(source.id) for source in sources]
+
+
 def _answer(
     settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm", local: bool
 ) -> "tuple[ScoreAnswer, str]":

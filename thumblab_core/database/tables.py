@@ -12,12 +12,10 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
-    DateTime,
     Float,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -26,16 +24,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(column_0_label)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-_MOMENT = DateTime(timezone=True)
+from thumblab_core.database.experiment_tables import experiment_variants as experiment_variants
+from thumblab_core.database.experiment_tables import experiments as experiments
+from thumblab_core.database.metadata import MOMENT
+from thumblab_core.database.metadata import metadata as metadata
 
 channels = Table(
     "channels",
@@ -45,8 +37,8 @@ channels = Table(
     Column("subscriber_count", BigInteger),
     Column("uploads_playlist", String),
     Column("video_count", BigInteger, comment="number of public videos, as the API gives it"),
-    Column("walked_at", _MOMENT, comment="when the daily refresh last walked the uploads of the channel"),
-    Column("refreshed_at", _MOMENT, comment="when the API last gave these facts; NULL for a channel of a catalogue"),
+    Column("walked_at", MOMENT, comment="when the daily refresh last walked the uploads of the channel"),
+    Column("refreshed_at", MOMENT, comment="when the API last gave these facts; NULL for a channel of a catalogue"),
 )
 
 videos = Table(
@@ -56,7 +48,7 @@ videos = Table(
     Column("niche", String, nullable=False),
     Column("channel_id", String, ForeignKey("channels.channel_id", ondelete="CASCADE"), nullable=False),
     Column("title", Text, nullable=False),
-    Column("published_at", _MOMENT, nullable=False),
+    Column("published_at", MOMENT, nullable=False),
     Column("format", String, nullable=False, server_default="video", comment="video, short, live or upcoming"),
     Column("duration_s", Integer, comment="seconds; NULL where unknown (live and upcoming videos)"),
     Column("aspect_ratio", Float, comment="width over height of the video; NULL where unknown"),
@@ -66,9 +58,9 @@ videos = Table(
         "thumbnail_urls", ARRAY(Text), nullable=False, server_default="{}", comment="sizes on offer, the best first"
     ),
     Column("source", String, nullable=False, comment="youtube or catalogue"),
-    Column("collected_at", _MOMENT, nullable=False, server_default=func.now(), comment="when the lab first saw it"),
+    Column("collected_at", MOMENT, nullable=False, server_default=func.now(), comment="when the lab first saw it"),
     Column(
-        "refreshed_at", _MOMENT, nullable=False, comment="when these facts were last given by the API or a catalogue"
+        "refreshed_at", MOMENT, nullable=False, comment="when these facts were last given by the API or a catalogue"
     ),
     Column("may_train", Boolean, comment="answer of videoTrainability.get; NULL: not asked"),
     CheckConstraint("format IN ('video', 'short', 'live', 'upcoming')", name="format"),
@@ -80,7 +72,7 @@ video_stats = Table(
     "video_stats",
     metadata,
     Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
-    Column("observed_at", _MOMENT, primary_key=True),
+    Column("observed_at", MOMENT, primary_key=True),
     Column("view_count", BigInteger),
     Column("like_count", BigInteger),
     Column("comment_count", BigInteger),
@@ -111,8 +103,8 @@ thumbnails = Table(
     Column("url", Text, comment="where the picture was read"),
     Column("etag", Text, comment="the ETag that the server gave this version"),
     Column("last_modified", Text),
-    Column("fetched_at", _MOMENT, nullable=False, comment="when this picture was first seen"),
-    Column("checked_at", _MOMENT, nullable=False, comment="when the server was last asked"),
+    Column("fetched_at", MOMENT, nullable=False, comment="when this picture was first seen"),
+    Column("checked_at", MOMENT, nullable=False, comment="when the server was last asked"),
     CheckConstraint("(sha256 IS NULL) <> (problem IS NULL)", name="picture_or_problem"),
 )
 
@@ -120,8 +112,8 @@ thumbnail_versions = Table(
     "thumbnail_versions",
     metadata,
     Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
-    Column("first_seen", _MOMENT, primary_key=True),
-    Column("last_seen", _MOMENT, nullable=False),
+    Column("first_seen", MOMENT, primary_key=True),
+    Column("last_seen", MOMENT, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("phash", BigInteger),
     Column("title", Text, nullable=False, comment="the title that the picture was shown with"),
@@ -184,7 +176,7 @@ library_exclusions = Table(
     "library_exclusions",
     metadata,
     Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
-    Column("excluded_at", _MOMENT, nullable=False, server_default=func.now()),
+    Column("excluded_at", MOMENT, nullable=False, server_default=func.now()),
     comment="what a person took out of the library: it is collected on, and stands in no index",
 )
 
@@ -192,7 +184,7 @@ index_rebuilds = Table(
     "index_rebuilds",
     metadata,
     Column("niche", String, primary_key=True),
-    Column("asked_at", _MOMENT, nullable=False, server_default=func.now()),
+    Column("asked_at", MOMENT, nullable=False, server_default=func.now()),
     Column("reason", Text, nullable=False),
     comment="niches whose index is to be built anew; the row goes when it was",
 )
@@ -233,7 +225,7 @@ model_evaluations = Table(
     Column("high", Float, comment="upper end of the 95 % interval"),
     Column("pairs", Integer, nullable=False, comment="0 for a figure of videos"),
     Column("channels", Integer, nullable=False),
-    Column("evaluated_at", _MOMENT, nullable=False),
+    Column("evaluated_at", MOMENT, nullable=False),
 )
 
 reach_reports = Table(
@@ -241,10 +233,10 @@ reach_reports = Table(
     metadata,
     Column("report_id", String, primary_key=True),
     Column("job_id", String, nullable=False),
-    Column("starts_at", _MOMENT, nullable=False, comment="start of the reported day"),
-    Column("ends_at", _MOMENT, nullable=False),
-    Column("created_at", _MOMENT, nullable=False, comment="YouTube corrects a day with a newer report"),
-    Column("imported_at", _MOMENT, nullable=False),
+    Column("starts_at", MOMENT, nullable=False, comment="start of the reported day"),
+    Column("ends_at", MOMENT, nullable=False),
+    Column("created_at", MOMENT, nullable=False, comment="YouTube corrects a day with a newer report"),
+    Column("imported_at", MOMENT, nullable=False),
 )
 
 video_reach = Table(
@@ -261,7 +253,7 @@ video_reach = Table(
         comment="whether the feed of Shorts showed it, or else whether it is short; NULL where the source does not tell",
     ),
     Column("report_id", String, ForeignKey("reach_reports.report_id"), comment="NULL for an export"),
-    Column("imported_at", _MOMENT, nullable=False),
+    Column("imported_at", MOMENT, nullable=False),
     CheckConstraint("click_through_rate BETWEEN 0 AND 1", name="fraction"),
 )
 
@@ -273,7 +265,7 @@ quota_ledger = Table(
     Column("spent", Integer, nullable=False, server_default="0", comment="reserved before each call"),
     Column(
         "exhausted_at",
-        _MOMENT,
+        MOMENT,
         comment="when YouTube refused a call because the quota was spent, whatever the lab had counted",
     ),
 )
@@ -284,19 +276,19 @@ charts = Table(
     Column("category_id", Integer, primary_key=True),
     Column("region", String, primary_key=True),
     Column("available", Boolean, nullable=False),
-    Column("probed_at", _MOMENT, nullable=False),
+    Column("probed_at", MOMENT, nullable=False),
 )
 
 crawl_searches = Table(
     "crawl_searches",
     metadata,
     Column("niche", String, primary_key=True),
-    Column("published_after", _MOMENT, primary_key=True),
-    Column("published_before", _MOMENT, primary_key=True),
+    Column("published_after", MOMENT, primary_key=True),
+    Column("published_before", MOMENT, primary_key=True),
     Column("order", String, primary_key=True, comment="viewCount or date"),
     Column("pages", Integer, nullable=False, server_default="0"),
     Column("cursor", Text, comment="the token of the next page"),
-    Column("finished_at", _MOMENT),
+    Column("finished_at", MOMENT),
 )
 
 crawl_channels = Table(
@@ -304,13 +296,13 @@ crawl_channels = Table(
     metadata,
     Column("channel_id", String, ForeignKey("channels.channel_id", ondelete="CASCADE"), primary_key=True),
     Column("niche", String, nullable=False),
-    Column("found_at", _MOMENT, nullable=False),
-    Column("checked_at", _MOMENT, comment="when channels.list was asked"),
+    Column("found_at", MOMENT, nullable=False),
+    Column("checked_at", MOMENT, comment="when channels.list was asked"),
     Column("excluded", String, comment="why none of its videos is kept"),
     Column("pages", Integer, nullable=False, server_default="0", comment="of its uploads, in this walk"),
     Column("cursor", Text, comment="the token of the next page"),
     Column("restarts", Integer, nullable=False, server_default="0", comment="of this walk, after a token was refused"),
-    Column("walked_at", _MOMENT, comment="when its uploads were last walked to the end"),
+    Column("walked_at", MOMENT, comment="when its uploads were last walked to the end"),
     Index("ix_crawl_channels_niche", "niche"),
 )
 
@@ -320,7 +312,7 @@ crawl_videos = Table(
     Column("video_id", String, primary_key=True),
     Column("channel_id", String, ForeignKey("crawl_channels.channel_id", ondelete="CASCADE"), nullable=False),
     Column("niche", String, nullable=False),
-    Column("published_at", _MOMENT, nullable=False),
+    Column("published_at", MOMENT, nullable=False),
     Column("outcome", String, comment="kept, or why not; NULL while it waits to be looked at"),
     Index("ix_crawl_videos_channel_id", "channel_id"),
     Index("ix_crawl_videos_waiting", "niche", "video_id", postgresql_where=text("outcome IS NULL")),

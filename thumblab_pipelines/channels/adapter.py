@@ -23,7 +23,6 @@ from thumblab_core.ranking.adapters import MOST_VIDEOS, Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.adapter_videos import read_channel_videos
-from thumblab_pipelines.channels.collect import Channel, find_channel
 from thumblab_pipelines.channels.evaluate import AdapterEvaluation, evaluate_adapter
 from thumblab_pipelines.dataset.ageing import Growth
 from thumblab_pipelines.dataset.video_fingerprints import was_trained_on
@@ -32,6 +31,7 @@ from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.statistics.trend import publication_days
 from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, fit_adapters
+from thumblab_pipelines.videos.channels import Channel, find_channel
 
 if TYPE_CHECKING:
     import pandas as pd

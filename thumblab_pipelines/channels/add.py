@@ -11,17 +11,11 @@ from thumblab_core.ranking.channel_adapters import ChannelAdapter, ChannelAdapte
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.channels.adapter import FittedAdapter, fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
-from thumblab_pipelines.channels.collect import (
-    Channel,
-    collect_channel,
-    find_channel,
-    is_name_for_youtube,
-    near_title,
-    niche_of,
-)
+from thumblab_pipelines.channels.collect import collect_channel, is_name_for_youtube, niche_of
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
+from thumblab_pipelines.videos.channels import Channel, find_channel, near_title
 from thumblab_pipelines.videos.names import channel_id_of, channel_key, plain_text
 
 _NAMED = 5

@@ -1,18 +1,18 @@
-"""Find a channel by its name, and collect its newest uploads from YouTube."""
+"""Collect the newest uploads of a channel from YouTube."""
 
 import dataclasses
 import re
 
 from sqlalchemy import func, select
 
-from thumblab_core.database.tables import channels, videos
+from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
-from thumblab_core.near_names import nearest
 from thumblab_core.ranking.channel_adapters import CHANNEL_ID
 from thumblab_pipelines.collection.download import download_thumbnails
 from thumblab_pipelines.collection.refetch import observe_counts
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
+from thumblab_pipelines.videos.channels import Channel, near_title
 from thumblab_pipelines.videos.records import VIDEO, ChannelRecord, save_channels, save_videos
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError
@@ -20,33 +20,6 @@ from thumblab_pipelines.youtube.uploads import newest_uploads
 
 MOST_UPLOADS = 200
 """Maximum number of uploads that are collected from a channel, newest first. 200 uploads cost nine units of quota."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Channel:
-    """A channel that the lab knows."""
-
-    channel_id: str
-    title: str
-
-
-def find_channel(lab: Lab, name: str) -> Channel | None:
-    """Return the channel whose id or exact title is `name`, or None. Raises `LabError` when several channels match."""
-    statement = select(channels.c.channel_id, channels.c.title)
-    with lab.engine.connect() as connection:
-        rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
-        rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
-    if len(rows) > 1:
-        ids = ", ".join(row.channel_id for row in rows)
-        raise LabError(f"{len(rows)} channels are called {name!r}; give the id of one: {ids}")
-    return Channel(*rows[0]) if rows else None
-
-
-def near_title(lab: Lab, name: str) -> str:
-    """Return " (do you mean TITLE?)" with the most similar channel title of the lab, or "" if none is similar."""
-    with lab.engine.connect() as connection:
-        near = nearest(name, connection.scalars(select(channels.c.title)))
-    return "" if near is None or near == name else f" (do you mean {near!r}?)"
 
 
 def niche_of(lab: Lab, channel_id: str) -> str | None:

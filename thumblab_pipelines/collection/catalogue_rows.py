@@ -1,6 +1,5 @@
 """Read the rows of a catalogue's `videos.csv`. A bad row is reported and skipped. All other rows are read."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -10,7 +9,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.tables.cells import is_nothing, moment, seconds, whole
 from thumblab_pipelines.tables.problems import RowProblem
-from thumblab_pipelines.tables.rows import not_utf8, read_rows, separator_of
+from thumblab_pipelines.tables.rows import header_line, not_utf8, read_rows, separator_of
 from thumblab_pipelines.videos.names import channel_id_of, plain_text, visible
 from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
 
@@ -73,7 +72,7 @@ class CatalogueTable:
             ) from None
         with file:
             lines = file.readlines()
-        start = _header_line(lines)
+        start = header_line(lines)
         separator = separator_of(lines[start] if start < len(lines) else "")
         rows = read_rows(lines, start, separator, self._is_row)
         _, header = next(rows, (0, []))
@@ -211,18 +210,6 @@ def _image(name: str, folder: Path) -> Path:
     if not image.is_relative_to(folder.resolve()):
         raise ValueError(f"image {name[:_SHOWN]!r} is outside the catalogue")
     return image
-
-
-def _header_line(lines: Sequence[str]) -> int:
-    """Return the index of the header line.
-
-    Empty lines before the header are skipped. A line such as `sep=;`, with which Excel names the separator, is skipped
-    too.
-    """
-    for number, line in enumerate(lines):
-        if line.strip() and not re.fullmatch(r'"?sep=.?"?\s*', line, re.IGNORECASE):
-            return number
-    return len(lines)
 
 
 def _sentence(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """Turn the lab's check results into Dagster asset checks, and a `LabError` into a Dagster failure with its message."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
@@ -24,14 +24,24 @@ def explained() -> Iterator[None]:
         raise dg.Failure(description=str(error), allow_retries=error.transient) from error
 
 
-def blocking(asset: str, *names: str) -> Sequence[dg.AssetCheckSpec]:
-    """Return specs of checks that stop later assets if they fail. The asset itself returns their results."""
-    return [dg.AssetCheckSpec(name, asset=asset, blocking=True) for name in names]
+def blocking(asset: str, *names: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
+    """Return specs of checks that stop later assets if they fail. The asset itself returns their results.
+
+    `described` has checks with a description each, by their names.
+    """
+    return _specs(asset, dict.fromkeys(names) | described, blocking=True)
 
 
-def advisory(asset: str, *names: str) -> Sequence[dg.AssetCheckSpec]:
-    """Return specs of checks that only warn. If they fail, later assets still run."""
-    return [dg.AssetCheckSpec(name, asset=asset, blocking=False) for name in names]
+def advisory(asset: str, *names: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
+    """Return specs of checks that only warn. If they fail, later assets still run. `described` is as in `blocking`."""
+    return _specs(asset, dict.fromkeys(names) | described, blocking=False)
+
+
+def _specs(asset: str, checks: Mapping[str, str | None], blocking: bool) -> Sequence[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking)
+        for name, description in checks.items()
+    ]
 
 
 def results(checks: Sequence[CheckResult]) -> list[dg.AssetCheckResult]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import Connection, select
 
-from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
+from thumblab_core.database.tables import experiment_variants, thumbnail_versions, thumbnails, videos
 from thumblab_core.durable_files import age
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
@@ -177,13 +177,15 @@ def _is_younger(release: Release, rest: timedelta) -> bool:
 
 
 def clean_images(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the pictures that no thumbnail and no thumbnail version names. Return how many were deleted.
+    """Delete the pictures that no thumbnail, thumbnail version or experiment names. Return how many were deleted.
 
     `ahead` says how many seconds this machine's clock may be ahead. A clock that is ahead makes a new file look old.
     """
     with lab.engine.connect() as connection:
         named = set(connection.scalars(select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None))))
         named |= set(connection.scalars(select(thumbnail_versions.c.sha256)))
+        tested = experiment_variants.c.sha256
+        named |= set(connection.scalars(select(tested).where(tested.is_not(None))))
     return sum(lab.images.remove(sha256) for sha256 in lab.images.older_than(_UNUSED_S + ahead) if sha256 not in named)
 
 

@@ -1,12 +1,25 @@
 """Read the rows of a CSV table that people or spreadsheets wrote. A quote that is never closed spoils only one row."""
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 SEPARATORS = ",;\t"
 
 IsRow = Callable[[Sequence[str]], bool]
 """A function that returns whether the cells of a line are a complete row. It gets as many cells as the header has."""
+
+
+def header_line(lines: Sequence[str]) -> int:
+    """Return the index of the header line.
+
+    Empty lines before the header are skipped. A line such as `sep=;`, with which Excel names the separator, is skipped
+    too.
+    """
+    for number, line in enumerate(lines):
+        if line.strip() and not re.fullmatch(r'"?sep=.?"?\s*', line, re.IGNORECASE):
+            return number
+    return len(lines)
 
 
 def separator_of(header: str) -> str:

@@ -35,7 +35,7 @@ def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
     """Delete the videos, and everything that the tables hold about them. Return how many videos were deleted.
 
     The next run of `retain` deletes their pictures and removes them from releases. The owner's own reach figures
-    (`video_reach`) stay, because they come from the owner and not from the public API.
+    (`video_reach`) and experiments stay, because they come from the owner and not from the public API.
     """
     if not video_ids:
         return 0

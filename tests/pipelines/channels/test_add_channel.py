@@ -23,9 +23,9 @@ from thumblab_pipelines.channels import adapter
 from thumblab_pipelines.channels.adapter import fit_channel_adapter, growth_of
 from thumblab_pipelines.channels.adapter_videos import read_channel_videos
 from thumblab_pipelines.channels.add import AddedChannel, add_channel, list_channels, remove_channel
-from thumblab_pipelines.channels.collect import Channel
 from thumblab_pipelines.dataset.corpus import read_corpus
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.videos.channels import Channel
 
 CHANNEL = Channel(TASTE_ID, TASTE)
 

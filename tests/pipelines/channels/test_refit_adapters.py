@@ -19,10 +19,10 @@ from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels import adapter
 from thumblab_pipelines.channels.adapter import fit_channel_adapter, refit_channel_adapters
 from thumblab_pipelines.channels.add import add_channel, list_channels, remove_channel
-from thumblab_pipelines.channels.collect import Channel
 from thumblab_pipelines.channels.evaluate import AdapterEvaluation
 from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, fingerprints
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.videos.channels import Channel
 
 CHANNEL = Channel(TASTE_ID, TASTE)
 

@@ -11,7 +11,7 @@ from thumblab_pipelines.definitions import defs as load
 LIBRARY = {
     "raw_videos", "thumbnails", "embeddings", "visual_features", "channel_baselines", "faiss_index", "served_index",
 }  # fmt: skip
-COLLECTION = {"crawled_videos", "true_ctr"}
+COLLECTION = {"crawled_videos", "true_ctr", "experiments"}
 TABLES = {"videos"}
 """The tables that all collecting assets write to. Dagster does not materialize them."""
 UPKEEP = {"view_history", "retention"}
@@ -26,6 +26,7 @@ GRAPH = {
     "view_history": {"videos"},
     "retention": {"videos"},
     "true_ctr": set(),
+    "experiments": set(),
     "thumbnails": {"raw_videos", "videos"},
     "channel_baselines": {"raw_videos", "videos"},
     "embeddings": {"thumbnails"},
@@ -51,6 +52,8 @@ CHECKS = {
     ("retention", "finished"),
     ("true_ctr", "readable"),
     ("true_ctr", "plausible"),
+    ("experiments", "pictures"),
+    ("experiments", "consistent"),
     ("thumbnails", "mostly_readable"),
     ("thumbnails", "stored"),
     ("embeddings", "complete"),
@@ -117,7 +120,8 @@ def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.Asse
 def test_these_are_the_checks_and_all_but_the_advisory_ones_block(graph: Any) -> None:
     checks = {(key.asset_key.to_user_string(), key.name): graph.get_check_spec(key) for key in graph.asset_check_keys}
     assert set(checks) == CHECKS
-    assert {name for _, name in (key for key, spec in checks.items() if not spec.blocking)} == {"finished", "promoted"}
+    advisory = {name for (_, name), spec in checks.items() if not spec.blocking}
+    assert advisory == {"finished", "promoted", "consistent"}
 
 
 def test_every_asset_has_a_check(specs: dict[str, dg.AssetSpec]) -> None:
@@ -129,7 +133,7 @@ def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[st
         partitions = specs[name].partitions_def
         assert isinstance(partitions, dg.StaticPartitionsDefinition)
         assert tuple(partitions.get_partition_keys()) == NICHES
-    assert all(specs[name].partitions_def is None for name in RANKING | {"true_ctr"})
+    assert all(specs[name].partitions_def is None for name in RANKING | {"true_ctr", "experiments"})
 
 
 def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
@@ -139,9 +143,10 @@ def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpe
         assert spec.description
         assert len(spec.description) > 30
         assert spec.kinds, name
-        # A freshness policy says how often an asset must be made. `true_ctr` has none, because it is imported only when
-        # a channel's owner wants it. The tables have none, because Dagster does not materialize them.
-        assert (spec.freshness_policy is not None) == (name not in TABLES | {"true_ctr"}), name
+        # A freshness policy says how often an asset must be made. `true_ctr` and `experiments` have none, because they
+        # are imported only when a channel's owner wants it. The tables have none, because Dagster does not
+        # materialize them.
+        assert (spec.freshness_policy is not None) == (name not in TABLES | {"true_ctr", "experiments"}), name
         assert spec.automation_condition is None, (
             "the schedules start the work already; a condition would start it twice"
         )

@@ -1,0 +1,50 @@
+"""Helpers that make experiments, and put channels and videos into the lab."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.dialects import postgresql
+
+from thumblab_core.database.tables import channels, videos
+from thumblab_pipelines.experiments.records import Experiment, GivenExperiment, GivenVariant, Variant
+from thumblab_pipelines.experiments.store import StoredExperiment
+from thumblab_pipelines.lab import Lab
+
+CHANNEL = "UC" + "a" * 22
+VIDEO = "video_aaaaa"
+START = date(2026, 11, 1)
+
+
+def given(variants: Sequence[Any], **values: Any) -> GivenExperiment:
+    """Return an experiment. A variant is a path, a title, or a dictionary of its values."""
+    made = []
+    for variant in variants:
+        if not isinstance(variant, dict):
+            variant = {"picture" if isinstance(variant, Path) else "title": variant}
+        made.append(GivenVariant(**variant))
+    facts = {"channel": CHANNEL, "video_id": VIDEO, "started_on": START, "outcome": "inconclusive"}
+    return GivenExperiment(variants=made, **(facts | values))
+
+
+def stored(experiment_id: int, winner: int | None = None, variants: int = 2, **values: Any) -> StoredExperiment:
+    """Return an experiment as the lab stores it. Its variants have titles only."""
+    made = tuple(Variant(None, f"title {at}") for at in range(1, variants + 1))
+    outcome = "inconclusive" if winner is None else "winner"
+    facts = {"channel_id": CHANNEL, "video_id": VIDEO, "started_on": START, "ended_on": None, "outcome": outcome}
+    experiment = Experiment(**({**facts, "winner": winner, "variants": made} | values))
+    return StoredExperiment(experiment_id, None, datetime(2026, 11, 20, tzinfo=UTC), experiment)
+
+
+def put_channel(lab: Lab, channel_id: str, title: str, *video_ids: str) -> None:
+    """Insert a channel with these videos."""
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    facts = {"niche": "tech", "channel_id": channel_id, "title": "t", "tags": [], "source": "youtube"}
+    with lab.engine.begin() as connection:
+        row = {"channel_id": channel_id, "title": title}
+        connection.execute(postgresql.insert(channels).values(**row).on_conflict_do_nothing())
+        for video_id in video_ids:
+            row = {"video_id": video_id, "published_at": now, "refreshed_at": now, **facts}
+            connection.execute(insert(videos).values(**row))

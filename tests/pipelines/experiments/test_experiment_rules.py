@@ -1,0 +1,117 @@
+"""Test the rules of experiments: what is read from what a person gave, and which sentence a broken rule gives."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from given_experiments import given, stored
+
+from thumblab_core.errors import LabError
+from thumblab_pipelines.experiments.records import Variant, fractions, outcome_of, require_different, require_rules
+
+A, B, C, D = (Path(f"{name}.jpg") for name in "abcd")
+TWO = (A, B)
+
+
+def shares(*values: float | None) -> list[dict[str, Any]]:
+    return [{"title": f"title {at}", "share": value} for at, value in enumerate(values)]
+
+
+@pytest.mark.parametrize("values", [(46.1, 53.9), (0.461, 0.539)])
+def test_shares_may_be_percentages_or_fractions(values: tuple[float, float]) -> None:
+    assert fractions(values) == pytest.approx([0.461, 0.539])
+
+
+def test_three_shares_may_be_rounded_to_whole_percentages() -> None:
+    assert fractions([33.0, 33.0, 33.0]) == [0.33, 0.33, 0.33]
+    assert fractions([34.0, 34.0, 33.0]) == [0.34, 0.34, 0.33]
+    assert fractions([100.0, 0.0]) == [1.0, 0.0]
+    assert fractions([None, None]) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("winner", "winner"),
+        (" Winner ", "winner"),
+        ("Performed the same", "performed_the_same"),
+        ("performed-same", "performed_the_same"),
+        ("INCONCLUSIVE", "inconclusive"),
+    ],
+)
+def test_an_outcome_may_be_written_as_studio_writes_it(text: str, outcome: str) -> None:
+    assert outcome_of(text) == outcome
+
+
+def test_the_variant_with_the_largest_share_is_the_winner_if_no_winner_is_given() -> None:
+    assert require_rules(given(shares(30, 40, 30), outcome="winner"))[:2] == ("winner", 2)
+    assert require_rules(given(TWO, outcome="winner", winner=1))[:2] == ("winner", 1)
+
+
+BROKEN: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "one variant": ((A,), {}, "a test has 2 or 3 variants, and 1 are given"),
+    "four variants": ((A, B, C, D), {}, "a test has 2 or 3 variants, and 4 are given"),
+    "a picture missing": ((A, {"title": "t"}), {}, "variant 2 has no picture; give a picture for every variant"),
+    "a title missing": (({"picture": A, "title": "t"}, B), {}, "variant 2 has no title"),
+    "nothing tested": (({}, {}), {}, "neither pictures nor titles"),
+    "an empty title": (("one", "\u200b"), {}, "the title of variant 2 is empty"),
+    "a title of bytes": (("one", "\udc80"), {}, "the title of variant 2 holds bytes"),
+    "a long title": (("one", "x" * 501), {}, "the title of variant 2 has 501 characters; at most 500"),
+    "no channel": (TWO, {"channel": ""}, "the channel is empty"),
+    "a video of bytes": (TWO, {"video_id": "\udc80"}, "the video holds bytes"),
+    "another outcome": (TWO, {"outcome": "won"}, "outcome 'won' is none of YouTube's three; write winner"),
+    "dates in reverse": (TWO, {"ended_on": date(2026, 10, 31)}, "ended on 2026-10-31, before it started on 2026-11-01"),
+    "some shares": (shares(50, None), {}, "some variants have a share of watch time and others have none"),
+    "shares of half": (shares(25, 25), {}, "add up to 50; give percentages"),
+    "a negative share": (shares(-10, 110), {}, "give percentages of 0 or more"),
+    "negative impressions": (({"picture": A, "impressions": -1}, B), {}, "the impressions of variant 1 are -1"),
+    "a winner of another outcome": (TWO, {"winner": 1}, "a winner is given, but the outcome is inconclusive"),
+    "an unknown winner": (TWO, {"outcome": "winner"}, "it is not known which variant won"),
+    "a tie": (shares(50, 50), {"outcome": "winner"}, "it is not known which variant won"),
+    "a winner that is no variant": (TWO, {"outcome": "winner", "winner": 3}, "variant 3, but the test has 2 variants"),
+    "winner 0": (TWO, {"outcome": "winner", "winner": 0}, "count from 1"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_rule_is_a_sentence_that_says_what_is_wrong(name: str) -> None:
+    variants, values, sentence = BROKEN[name]
+    with pytest.raises(LabError) as error:
+        require_rules(given(variants, **values))
+    assert sentence in str(error.value)
+    assert ";" in str(error.value)  # The second half says what to do.
+
+
+def test_variants_must_differ_in_picture_or_title() -> None:
+    a, b = "a" * 64, "b" * 64
+    require_different([Variant(a, "one"), Variant(a, "two"), Variant(b, "one")])
+    with pytest.raises(LabError, match="variants 1 and 3 have the same picture and title"):
+        require_different([Variant(a, "one"), Variant(b, "one"), Variant(a, "one")])
+
+
+def test_a_winner_without_the_largest_share_is_a_contradiction() -> None:
+    def contradiction(*values: float | None, winner: int | None) -> str:
+        variants = tuple(Variant(None, f"title {at}", value) for at, value in enumerate(values))
+        return replace(stored(1, winner).experiment, variants=variants).contradiction
+
+    assert contradiction(0.6, 0.4, winner=2) == "variant 2 won, but variant 1 has the largest share of watch time"
+    assert contradiction(0.4, 0.6, winner=2) == ""
+    assert contradiction(0.5, 0.5, winner=2) == ""
+    assert contradiction(None, None, winner=2) == ""
+    assert contradiction(0.9, 0.1, winner=None) == ""
+
+
+@pytest.mark.parametrize(
+    ("variants", "tested"),
+    [
+        ((Variant("a", None), Variant("b", None)), "pictures"),
+        ((Variant("a", "one"), Variant("b", "one")), "pictures"),
+        ((Variant("a", "one"), Variant("a", "two")), "titles"),
+        ((Variant(None, "one"), Variant(None, "two")), "titles"),
+        ((Variant("a", "one"), Variant("b", "two")), "pictures and titles"),
+    ],
+)
+def test_an_experiment_says_what_was_tested(variants: tuple[Variant, ...], tested: str) -> None:
+    assert replace(stored(1).experiment, variants=variants).tested == tested

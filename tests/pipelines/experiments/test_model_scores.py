@@ -1,0 +1,90 @@
+"""Test the scores that the served model gives the variants of an experiment."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from given_experiments import CHANNEL, VIDEO, given, put_channel
+from sqlalchemy import delete, insert
+
+from thumblab_core.database.tables import earlier_embeddings, embeddings
+from thumblab_core.images import digest
+from thumblab_core.ranking.ranker import Ranker, RankerConfig, model_inputs
+from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
+from thumblab_core.releases.release import ALL, MODEL
+from thumblab_pipelines.experiments.add import AddedExperiment, ExperimentWriter
+from thumblab_pipelines.experiments.model_scores import served_scores
+from thumblab_pipelines.experiments.report import agreement_of
+from thumblab_pipelines.experiments.store import read_experiments
+from thumblab_pipelines.lab import Lab
+
+TITLE = "One title"
+
+
+def serve_model(lab: Lab) -> None:
+    """Serve a model whose score of a picture grows with the first number of its vector."""
+    model = Ranker(RankerConfig("images", "titles", image_dimension=4, title_dimension=2, hidden=8))
+    random = np.random.default_rng(0)
+    vectors, words = random.standard_normal((32, 4)), random.standard_normal((32, 2))
+    model.fit_scale(model_inputs(vectors.astype(np.float32), words.astype(np.float32), ["A title"] * 32))
+    line = np.zeros(model.config.inputs, np.float32)
+    line[0] = 1.0
+    model.start(line, 1.0)
+    trained = TrainedRanker(model, Calibration(1.0, {}, 1.0), {})
+    info = {"image_encoder": "images", "title_encoder": "titles"}
+    lab.releases.serving.promote(lab.releases.publish(MODEL, ALL, trained.save, info))
+
+
+@pytest.fixture
+def experiment(lab: Lab, pictures: list[Path]) -> AddedExperiment:
+    """An experiment with three pictures and one title, whose second variant won. Its video is in the lab."""
+    put_channel(lab, CHANNEL, "Alpha", VIDEO)
+    variants = [{"picture": path, "title": TITLE} for path in pictures]
+    return ExperimentWriter(lab).add(given(variants, outcome="winner", winner=2))
+
+
+@pytest.fixture
+def encode(lab: Lab, experiment: AddedExperiment) -> Callable[[int, float], None]:
+    """A function that stores a vector with this first number for the picture of a variant."""
+    with lab.engine.begin() as connection:
+        connection.execute(delete(embeddings))
+        row = {"video_id": VIDEO, "encoder": "titles", "source_digest": digest(TITLE.encode()), "vector": [1.0, 0.0]}
+        connection.execute(insert(embeddings).values(**row))
+
+    def put(position: int, first: float) -> None:
+        row = {"video_id": VIDEO, "encoder": "images", "vector": [first, 0.0, 0.0, 0.0]}
+        row["source_digest"] = experiment.experiment.variants[position - 1].sha256 or ""
+        # A video shows one picture now. The lab keeps the vectors of those that it showed earlier in another table.
+        with lab.engine.begin() as connection:
+            connection.execute(insert(embeddings if position == 1 else earlier_embeddings).values(**row))
+
+    return put
+
+
+def test_the_variants_are_scored_by_the_served_model_in_their_order(
+    lab: Lab, experiment: AddedExperiment, encode: Callable[[int, float], None]
+) -> None:
+    for position, first in ((1, 0.1), (2, 0.9), (3, -0.5)):
+        encode(position, first)
+    serve_model(lab)
+    scores = served_scores(lab, read_experiments(lab))
+    assert scores is not None
+    (three,) = scores.values()
+    assert list(np.argsort(three)) == [2, 0, 1]
+    assert (agreement_of(read_experiments(lab), scores).agreed, list(scores)) == (1.0, [experiment.experiment_id])
+
+
+def test_an_experiment_with_a_picture_or_title_that_is_not_encoded_has_no_scores(
+    lab: Lab, encode: Callable[[int, float], None], pictures: list[Path]
+) -> None:
+    serve_model(lab)
+    encode(1, 0.1)
+    encode(2, 0.9)  # The third picture is not encoded.
+    ExperimentWriter(lab).add(given(pictures, video_id="video_bbbbb"))  # Its titles are not known.
+    ExperimentWriter(lab).add(given(["One", "Two"], video_id="video_ccccc"))  # It has no pictures.
+    assert served_scores(lab, read_experiments(lab)) == {}
+
+
+def test_without_a_served_model_there_are_no_scores(open_lab: Callable[..., Lab]) -> None:
+    assert served_scores(open_lab(), []) is None

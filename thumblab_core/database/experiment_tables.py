@@ -1,0 +1,61 @@
+"""The tables of experiments: what happened when a creator tried two or three variants on one video.
+
+The rules that concern the rows of both tables are held by the trigger `experiment_is_whole` of the migration 0009:
+an experiment has two or three variants at the positions 1, 2 and 3, its shares are all unknown or add up to 1, and the
+winner is one of its variants. The trigger runs at the end of a transaction.
+
+The tables refer to no channel and no video of the lab. An experiment is the user's own data. It stays if the lab
+deletes the video (docs/retention.md), and it may be of a video that the lab has not collected.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+
+from thumblab_core.database.metadata import MOMENT, metadata
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("experiment_id", Integer, Identity(), primary_key=True),
+    Column("channel_id", String, nullable=False, comment="also of channels that the lab has not collected"),
+    Column("video_id", String, nullable=False, comment="also of videos that the lab has not collected"),
+    Column("started_on", Date, nullable=False, comment="the first day on which the variants were shown"),
+    Column("ended_on", Date, comment="the last day on which the variants were shown; NULL where unknown"),
+    Column("outcome", String, nullable=False, comment="winner, performed_the_same or inconclusive, as YouTube says"),
+    Column("winner", SmallInteger, comment="position of the winning variant; NULL unless the outcome is winner"),
+    Column("changed_at", MOMENT, nullable=False, comment="when the lab stored or last changed the experiment"),
+    CheckConstraint("outcome IN ('winner', 'performed_the_same', 'inconclusive')", name="outcome"),
+    CheckConstraint("(outcome = 'winner') = (winner IS NOT NULL)", name="winner_has_outcome_winner"),
+    CheckConstraint("ended_on >= started_on", name="dates_ordered"),
+    Index("ix_experiments_start", "channel_id", "video_id", "started_on", unique=True),
+    comment="the user's own data: tests of two or three thumbnails or titles on one video, and what YouTube decided",
+)
+
+experiment_variants = Table(
+    "experiment_variants",
+    metadata,
+    Column("experiment_id", Integer, ForeignKey("experiments.experiment_id", ondelete="CASCADE"), primary_key=True),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False, comment="1, 2 or 3, as the user gave them"),
+    Column("sha256", String(64), comment="the picture in the image store; NULL where only titles were tested"),
+    Column("title", Text, comment="the title of this variant; NULL where unknown"),
+    Column("watch_time_share", Float, comment="fraction of the test's watch time, 0 to 1; NULL where unknown"),
+    Column("impressions", BigInteger, comment="how often the variant was shown; NULL where unknown"),
+    CheckConstraint("position BETWEEN 1 AND 3", name="position"),
+    CheckConstraint("sha256 IS NOT NULL OR title IS NOT NULL", name="picture_or_title"),
+    CheckConstraint("watch_time_share BETWEEN 0 AND 1", name="share"),
+    CheckConstraint("impressions >= 0", name="impressions"),
+    comment="the variants of an experiment",
+)

@@ -1,0 +1,41 @@
+"""Define the asset `experiments`: the tests of two or three variants on one video that a person has stored."""
+
+import dagster as dg
+
+from thumblab_pipelines.defs.checks import advisory, blocking, explained, results
+from thumblab_pipelines.defs.groups import COLLECTION
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.experiments.report import check_experiments, count_outcomes, preview, report_channels
+from thumblab_pipelines.experiments.store import read_experiments
+
+
+@dg.asset(
+    kinds={"youtube", "postgres"},
+    check_specs=[
+        *blocking("experiments", pictures="The image store has the pictures of all variants of every experiment."),
+        *advisory(
+            "experiments", consistent="The winner has the largest share of watch time, where the shares are known."
+        ),
+    ],
+    description="What happened when a creator tried two or three thumbnails on one video. `thumblab experiment` stores "
+    "them, because YouTube has no API for them. No schedule runs this asset: see docs/experiments.md.",
+    **COLLECTION,
+)
+def experiments(lab: LabResource) -> dg.MaterializeResult:
+    with explained():
+        opened = lab.open()
+        stored = read_experiments(opened)
+    variants = [variant for one in stored for variant in one.experiment.variants]
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(stored),
+            "channels": len(report_channels(stored)),
+            "videos": len({one.experiment.video_id for one in stored}),
+            **count_outcomes(stored),
+            "variants": len(variants),
+            "variants_with_share": sum(variant.watch_time_share is not None for variant in variants),
+            "variants_with_impressions": sum(variant.impressions is not None for variant in variants),
+            "preview": dg.MetadataValue.md(preview(stored)),
+        },
+        check_results=results(check_experiments(opened, stored)),
+    )

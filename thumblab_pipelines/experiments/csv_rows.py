@@ -1,0 +1,208 @@
+"""Read a CSV table of experiments, one row per experiment. A bad row is reported and skipped."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import zip_longest
+from pathlib import Path
+
+from thumblab_core.errors import LabError
+from thumblab_pipelines.experiments.records import MOST_VARIANTS, GivenExperiment, GivenVariant
+from thumblab_pipelines.tables.cells import is_nothing, moment, whole
+from thumblab_pipelines.tables.problems import RowProblem
+from thumblab_pipelines.tables.rows import header_line, not_utf8, read_rows, separator_of
+
+REQUIRED = ("channel", "video_id", "started_on", "outcome")
+_OF_A_VARIANT = ("picture", "title", "share", "impressions")
+OPTIONAL = (
+    "ended_on",
+    "winner",
+    "title",
+    *(f"{name}_{at}" for at in range(1, MOST_VARIANTS + 1) for name in _OF_A_VARIANT),
+)
+"""The optional columns. `title` is the title of all variants, and `title_2` that of the second variant alone."""
+
+LARGEST_TABLE = 16 * 2**20
+"""The largest table that is read, in bytes."""
+
+_FREE_TEXT = {"channel", "video_id", "title", *(f"title_{at}" for at in range(1, MOST_VARIANTS + 1))}
+"""Columns in which words such as `nan` are not taken for an empty cell."""
+
+_SHARE = re.compile(r"([0-9]{1,3}(?:[.,][0-9]*)?) ?%?")
+_SHOWN = 40
+"""A message shows at most this many characters of a value."""
+
+
+@dataclass(frozen=True)
+class CsvRow:
+    """A row of the table that could be read. `line` counts from 1, and the header is line 1."""
+
+    line: int
+    given: GivenExperiment
+
+
+@dataclass
+class ExperimentTable:
+    """The table at `path`, and what was found while reading it.
+
+    `rows` counts the rows that were read so far. `problems` names each row that was skipped. `remarks` name the columns
+    that are not used.
+    """
+
+    path: Path
+    rows: int = 0
+    problems: list[RowProblem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    _header: list[str] = field(default_factory=list)
+
+    def read(self) -> Iterator[CsvRow]:
+        """Yield each good row.
+
+        Raises `LabError` if the file cannot be read, is not a CSV file in UTF-8, or lacks a required column.
+        """
+        lines = self._lines()
+        start = header_line(lines)
+        separator = separator_of(lines[start] if start < len(lines) else "")
+        rows = read_rows(lines, start, separator, self._is_row)
+        _, header = next(rows, (0, []))
+        if isinstance(header, str):
+            raise LabError(f"{self.path} is not a CSV file ({header}); save it as CSV")
+        self._header = self._read_header(header)
+        for line, cells in rows:
+            if not any(cells):
+                continue
+            self.rows += 1
+            row = RowProblem(line, "", cells) if isinstance(cells, str) else self._row(cells, line)
+            if isinstance(row, RowProblem):
+                self.problems.append(row)
+            else:
+                yield row
+
+    def _lines(self) -> list[str]:
+        try:
+            if self.path.exists() and not self.path.is_file():  # Reading a pipe may never end.
+                raise LabError(f"{self.path} is not a regular file; give a CSV file")
+            if self.path.stat().st_size > LARGEST_TABLE:
+                raise LabError(
+                    f"{self.path} holds more than {LARGEST_TABLE // 2**20} MiB; split it into smaller tables"
+                )
+            # A byte that is not UTF-8 becomes a lone surrogate. So only its own row is skipped, and not the whole
+            # table.
+            with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+                return file.readlines()
+        except OSError as error:
+            raise LabError(
+                f"{self.path} cannot be read ({error.strerror}); check the name and your permissions"
+            ) from None
+
+    def _is_row(self, cells: Sequence[str]) -> bool:
+        return bool(re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", cells[self._header.index("started_on")].strip()))
+
+    def _read_header(self, header: Sequence[str]) -> list[str]:
+        """Return the names of the columns in lower case, without spaces around them."""
+        if any("\0" in name or not_utf8(name) for name in header):
+            raise LabError(f"{self.path} is not in UTF-8; save it as CSV in UTF-8")
+        names = [name.strip().casefold() for name in header]
+        missing = [name for name in REQUIRED if name not in names]
+        if missing:
+            present = ", ".join(repr(name[:_SHOWN]) for name in header[:30]) or "no columns"
+            raise LabError(
+                f"{self.path} lacks the column {', '.join(missing)}; it has {present}. docs/experiments.md lists the columns"
+            )
+        repeated = [name for name in (*REQUIRED, *OPTIONAL) if names.count(name) > 1]
+        if repeated:
+            raise LabError(
+                f"{self.path} has the column {repeated[0]} {names.count(repeated[0])} times; remove all but one"
+            )
+        self.remarks += [
+            f"the column {name[:_SHOWN]} is not used" for name in names if name and name not in (*REQUIRED, *OPTIONAL)
+        ]
+        return names
+
+    def _row(self, cells: Sequence[str], line: int) -> CsvRow | RowProblem:
+        texts = {
+            name: cell.strip() for name, cell in zip_longest(self._header, cells[: len(self._header)], fillvalue="")
+        }
+        video_id = "" if not_utf8(texts["video_id"]) else texts["video_id"][:_SHOWN]
+        try:
+            if len(cells) > len(self._header):
+                raise ValueError("the row has more cells than the header; is a comma unquoted?")
+            bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]
+            if bad:
+                raise ValueError(f"{', '.join(bad)} holds bytes that are not text; save the file in UTF-8")
+            texts = {name: "" if name not in _FREE_TEXT and is_nothing(text) else text for name, text in texts.items()}
+            empty = [name for name in REQUIRED if not texts[name]]
+            if empty:
+                raise ValueError(f"{', '.join(empty)} is missing; fill in the cell")
+            return CsvRow(line, _parse(texts, self.path.parent))
+        # A loop of symbolic links on the way to a picture raises RuntimeError.
+        except (LabError, ValueError, ArithmeticError, OSError, RuntimeError) as error:
+            return RowProblem(line, video_id, str(error))
+
+
+def _parse(cells: dict[str, str], folder: Path) -> GivenExperiment:
+    """Return the experiment of a row. Raises `ValueError` with a sentence for the report."""
+    variants = [
+        GivenVariant(
+            _picture(cells.get(f"picture_{at}", ""), folder),
+            cells.get(f"title_{at}") or cells.get("title") or None,
+            _share(cells.get(f"share_{at}", ""), f"share_{at}"),
+            _count(cells.get(f"impressions_{at}", ""), f"impressions_{at}"),
+        )
+        for at in range(1, MOST_VARIANTS + 1)
+        if at <= _last(cells)
+    ]
+    return GivenExperiment(
+        channel=cells["channel"],
+        video_id=cells["video_id"],
+        started_on=_day(cells["started_on"], "started_on"),
+        outcome=cells["outcome"],
+        variants=variants,
+        ended_on=_day(cells["ended_on"], "ended_on") if cells.get("ended_on") else None,
+        winner=_count(cells.get("winner", ""), "winner"),
+    )
+
+
+def _last(cells: dict[str, str]) -> int:
+    """Return the position of the last variant that has any cell of its own."""
+    given = [at for at in range(1, MOST_VARIANTS + 1) if any(cells.get(f"{name}_{at}") for name in _OF_A_VARIANT)]
+    return max(given, default=0)
+
+
+def _picture(name: str, folder: Path) -> Path | None:
+    """Return the path of a picture. Raises `ValueError` if it is outside the folder of the table.
+
+    The name may have backslashes, as on Windows.
+    """
+    if not name:
+        return None
+    if "\\" in name and not (folder / name).exists():
+        name = name.replace("\\", "/")
+    picture = (folder / name).resolve()
+    if not picture.is_relative_to(folder.resolve()):
+        raise ValueError(f"picture {name[:_SHOWN]!r} is outside the folder of the table; copy it beside the table")
+    return picture
+
+
+def _share(cell: str, name: str) -> float | None:
+    if not cell:
+        return None
+    match = _SHARE.fullmatch(cell)
+    if match is None:
+        raise ValueError(f"{name} {cell[:_SHOWN]!r} is not a share; write a percentage such as 52.3, or leave it empty")
+    return float(match[1].replace(",", "."))
+
+
+def _count(cell: str, name: str) -> int | None:
+    try:
+        return whole(cell, name) if cell else None
+    except ValueError as error:
+        raise ValueError(f"{error}; write a count such as 1200, or leave it empty") from None
+
+
+def _day(cell: str, name: str) -> date:
+    try:
+        return moment(cell, name).date()
+    except ValueError as error:
+        raise ValueError(f"{error}; write the day as YYYY-MM-DD") from None

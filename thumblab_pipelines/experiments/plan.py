@@ -1,0 +1,80 @@
+"""Make the plan of an experiment with candidate pictures of a channel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from thumblab_core.errors import LabError
+from thumblab_core.images import ImageError, decode
+from thumblab_core.images.perceptual import perceptual_hash
+from thumblab_pipelines.collection.catalogue import read_picture
+from thumblab_pipelines.experiments.planning import (
+    ALPHA,
+    POWER,
+    AlikePair,
+    PairToTest,
+    alike_pairs,
+    impressions_per_variant,
+    pair_to_test,
+)
+
+MOST_CANDIDATES = 20
+
+
+@dataclass(frozen=True)
+class ExperimentPlan:
+    """The plan of an experiment.
+
+    `ctr`, `lift`, `power` and `alpha` are the inputs of `impressions_per_variant`, which is the number for each of the
+    two variants. `pair` is None if the model cannot choose, and `advice` then says what to do.
+    """
+
+    ctr: float
+    lift: float
+    power: float
+    alpha: float
+    impressions_per_variant: int
+    candidates: tuple[str, ...]
+    pair: PairToTest | None
+    alike: tuple[AlikePair, ...]
+    advice: str
+
+
+def plan_experiment(
+    candidates: Sequence[Path], scores: Sequence[float | None] | None, slope: float, ctr: float, lift: float
+) -> ExperimentPlan:
+    """Return the plan of a test of two of the candidates.
+
+    `scores` and `slope` are those of `pair_to_test`. Without `scores`, the model is not asked which two to test. Raises
+    `LabError` if a picture cannot be read, or for numbers that cannot be planned with.
+    """
+    if not 2 <= len(candidates) <= MOST_CANDIDATES:
+        raise LabError(f"{len(candidates)} pictures are given; a plan needs 2 to {MOST_CANDIDATES} candidates")
+    needed = impressions_per_variant(ctr, lift)
+    alike = alike_pairs([_hash_of(path) for path in candidates])
+    pair = None if scores is None else pair_to_test(scores, slope, alike)
+    advice = "" if pair is not None else _advice(len(candidates), scores, alike)
+    names = tuple(str(path) for path in candidates)
+    return ExperimentPlan(ctr, lift, POWER, ALPHA, needed, names, pair, tuple(alike), advice)
+
+
+def _advice(candidates: int, scores: Sequence[float | None] | None, alike: Sequence[AlikePair]) -> str:
+    """Say what to do if no pair was chosen."""
+    if len(alike) == candidates * (candidates - 1) // 2:
+        return "All candidates are too alike. A test would hardly find a difference; make one that looks different."
+    if scores is None:
+        if candidates == 2:
+            return "Test the two candidates against each other."
+        return "Test two candidates that are not too alike. With --title and --niche, the model chooses which two."
+    if sum(score is not None for score in scores) < 2:
+        return "The model can rank fewer than two of the candidates. Test two that are not too alike."
+    return "Every other candidate is too alike the best one; make a candidate that looks different from it."
+
+
+def _hash_of(path: Path) -> int:
+    try:
+        return perceptual_hash(decode(read_picture(path)).pixels)
+    except ImageError as error:
+        raise LabError(f"{path}: {error}") from None
+    except OSError as error:
+        raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None

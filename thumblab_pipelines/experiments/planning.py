@@ -1,0 +1,123 @@
+"""Plan an experiment: how many impressions it needs, which two candidates to test, and which are too alike.
+
+The functions are pure. The number of impressions is that of a two-sided test of two proportions [1]_, in the normal
+approximation without a correction for continuity. The proportions are the click-through rates of two variants.
+
+.. [1] J. Fleiss, B. Levin and M. Paik, "Statistical Methods for Rates and Proportions", 3rd edition, Wiley 2003,
+   chapter 4.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import NormalDist
+
+from thumblab_core.errors import LabError
+from thumblab_core.images.perceptual import NEAR, distance
+
+POWER, ALPHA = 0.8, 0.05
+"""The usual chance to find a difference that exists, and the usual chance to see one that does not exist."""
+
+
+@dataclass(frozen=True)
+class AlikePair:
+    """Two candidates, by their places in the list, that look the same. `bits`: the distance of their hashes, 0 to 64."""
+
+    first: int
+    second: int
+    bits: int
+
+
+@dataclass(frozen=True)
+class PairToTest:
+    """Two candidates to test, by their places in the list.
+
+    `win_probability`: the model's probability that `first` beats `second`, 0.5 to 1. `information`: the expected
+    information of the outcome in bits, 0 to 1.
+    """
+
+    first: int
+    second: int
+    win_probability: float
+    information: float
+
+
+def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha: float = ALPHA) -> int:
+    """Return how many impressions each of two variants needs, so that a test finds the difference of their CTRs.
+
+        p1 = ctr, p2 = ctr * (1 + lift), p = (p1 + p2) / 2
+        n = (z(1 - alpha/2) * sqrt(2 p (1 - p)) + z(power) * sqrt(p1 (1 - p1) + p2 (1 - p2)))^2 / (p2 - p1)^2
+
+    Args:
+        ctr: the click-through rate of the weaker or usual variant, a fraction between 0 and 1.
+        lift: the relative difference of the other variant. 0.1 means a click-through rate that is 10 % higher.
+        power: the probability that the test finds the difference.
+        alpha: the probability that a two-sided test sees a difference between equal variants.
+
+    Raises:
+        LabError: an argument is out of its range, or the second click-through rate is not between 0 and 1.
+    """
+    other = ctr * (1 + lift)
+    if not (0 < ctr < 1 and 0 < other < 1):
+        raise LabError(
+            f"click-through rates of {100 * ctr:g} % and {100 * other:g} % cannot be tested; give a rate and a lift "
+            "that keep both between 0 and 100 %"
+        )
+    if other == ctr:
+        raise LabError("no number of impressions shows a difference of 0; give the smallest lift that matters to you")
+    if not (0 < power < 1 and 0 < alpha < 1):
+        raise LabError(
+            f"power {power:g} and alpha {alpha:g} must be between 0 and 1; the usual values are 0.8 and 0.05"
+        )
+    mean = (ctr + other) / 2
+    z_alpha, z_power = NormalDist().inv_cdf(1 - alpha / 2), NormalDist().inv_cdf(power)
+    spread = z_alpha * math.sqrt(2 * mean * (1 - mean)) + z_power * math.sqrt(ctr * (1 - ctr) + other * (1 - other))
+    return math.ceil((spread / (other - ctr)) ** 2)
+
+
+def alike_pairs(hashes: Sequence[int]) -> list[AlikePair]:
+    """Return the candidates that are too alike to learn anything from a test of them.
+
+    `hashes` [n] are perceptual hashes. Two pictures are too alike if they are near-duplicates: their hashes differ in
+    at most `NEAR` bits.
+    """
+    pairs = [
+        AlikePair(first, second, distance(hashes[first], hashes[second]))
+        for first, second in combinations(range(len(hashes)), 2)
+    ]
+    return [pair for pair in pairs if pair.bits <= NEAR]
+
+
+def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[AlikePair] = ()) -> PairToTest | None:
+    """Return which two candidates to test. Return None if no two candidates with scores can be tested.
+
+    The rule: one of the two is the candidate with the highest score, because it would go live without a test. The other
+    is the candidate against which the outcome is the least certain, so that the test is expected to tell the most. A
+    pair that is too alike is not tested. The first of equal candidates counts.
+
+    The expected information is the entropy of the outcome, H(p) = -p log2(p) - (1 - p) log2(1 - p), where
+    p = sigmoid(slope * difference of the scores) is the win probability of the Bradley-Terry model.
+
+    Args:
+        scores: the score of each candidate [n], or None for a candidate that the model cannot score.
+        slope: log odds of winning per unit of score difference, see `thumblab_pipelines.statistics.calibration`.
+        alike: the pairs that are too alike, see `alike_pairs`.
+    """
+    known = [place for place, score in enumerate(scores) if score is not None]
+    if len(known) < 2:
+        return None
+    best = max(known, key=lambda place: scores[place] or 0.0)
+    excluded = {frozenset((pair.first, pair.second)) for pair in alike}
+    pairs = []
+    for other in known:
+        if other != best and frozenset((best, other)) not in excluded:
+            gap = (scores[best] or 0.0) - (scores[other] or 0.0)
+            probability = 1 / (1 + math.exp(-slope * gap))  # The exponent is 0 or less, so it cannot overflow.
+            pairs.append(PairToTest(best, other, probability, _entropy(probability)))
+    return max(pairs, key=lambda pair: pair.information, default=None)
+
+
+def _entropy(probability: float) -> float:
+    """Return the entropy in bits of an outcome with this probability."""
+    return -sum(p * math.log2(p) for p in (probability, 1 - probability) if p > 0)

@@ -1,0 +1,140 @@
+"""Report experiments: outcomes per channel, how often a model's order agreed with them, and the checks of the data."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from thumblab_pipelines.checks import CheckResult
+from thumblab_pipelines.experiments.records import INCONCLUSIVE, OUTCOMES, PERFORMED_THE_SAME, WINNER, Experiment
+from thumblab_pipelines.experiments.store import StoredExperiment
+from thumblab_pipelines.lab import Lab
+
+Scores = Mapping[int, Sequence[float]]
+"""The scores of experiments by their numbers: a score for each variant, in the order of the variants."""
+
+_PREVIEWED = 10
+"""A preview has at most this many experiments."""
+
+_NOT_PLAIN = re.compile(r"[^\w .,:;@()-]")
+"""Characters that could have a meaning in Markdown or HTML, and control characters."""
+
+_NAMED = 5
+"""A check names at most this many experiments."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often the variant with the highest score won.
+
+    `compared`: experiments that have a winner and scores. `agreed`: in how many of them the winner had the highest
+    score. If several variants share the highest score, each counts as the same fraction. `by_chance`: how many would
+    agree on average if the scores were drawn at random.
+    """
+
+    compared: int
+    agreed: float
+    by_chance: float
+
+
+@dataclass(frozen=True)
+class ChannelReport:
+    """The experiments of a channel by outcome. `agreement` is None if no scores were given."""
+
+    channel_id: str
+    title: str | None
+    experiments: int
+    winner: int
+    performed_the_same: int
+    inconclusive: int
+    agreement: Agreement | None
+
+
+def report_channels(stored: Sequence[StoredExperiment], scores: Scores | None = None) -> list[ChannelReport]:
+    """Return a report for each channel, the channel with the most experiments first.
+
+    `scores`: the scores that a model gives the variants, for the experiments that have them.
+    """
+    by_channel: dict[str, list[StoredExperiment]] = {}
+    for one in stored:
+        by_channel.setdefault(one.experiment.channel_id, []).append(one)
+    reports = []
+    for channel_id, of_channel in by_channel.items():
+        counted = Counter(one.experiment.outcome for one in of_channel)
+        reports.append(
+            ChannelReport(
+                channel_id,
+                of_channel[0].channel_title,
+                len(of_channel),
+                counted[WINNER],
+                counted[PERFORMED_THE_SAME],
+                counted[INCONCLUSIVE],
+                None if scores is None else agreement_of(of_channel, scores),
+            )
+        )
+    return sorted(reports, key=lambda report: (-report.experiments, report.channel_id))
+
+
+def agreement_of(stored: Sequence[StoredExperiment], scores: Scores) -> Agreement:
+    """Return how often the variant with the highest score won. An experiment without winner or scores is left out."""
+    compared, agreed, by_chance = 0, 0.0, 0.0
+    for one in stored:
+        winner, given = one.experiment.winner, scores.get(one.experiment_id)
+        if winner is None or given is None:
+            continue
+        best = [position for position, score in enumerate(given, 1) if score == max(given)]
+        compared += 1
+        agreed += (winner in best) / len(best)
+        by_chance += 1 / len(given)
+    return Agreement(compared, agreed, by_chance)
+
+
+def count_outcomes(stored: Sequence[StoredExperiment]) -> dict[str, int]:
+    """Return the number of experiments by outcome. Every outcome is named."""
+    counted = Counter(one.experiment.outcome for one in stored)
+    return {outcome: counted[outcome] for outcome in OUTCOMES}
+
+
+def preview(stored: Sequence[StoredExperiment]) -> str:
+    """Return a Markdown table of the first experiments. Text that other people wrote cannot break the table."""
+    lines = ["| id | channel | video | started | outcome | tested |", "|---|---|---|---|---|---|"]
+    for one in stored[:_PREVIEWED]:
+        experiment = one.experiment
+        outcome = experiment.outcome if experiment.winner is None else f"{experiment.outcome}: {experiment.winner}"
+        cells = (one.channel_title or experiment.channel_id, experiment.video_id, experiment.started_on, outcome)
+        texts = [_NOT_PLAIN.sub(" ", str(cell)) for cell in (one.experiment_id, *cells)]
+        lines.append(f"| {' | '.join(texts)} | {len(experiment.variants)} {experiment.tested} |")
+    return "\n".join(lines)
+
+
+def check_experiments(lab: Lab, stored: Sequence[StoredExperiment]) -> list[CheckResult]:
+    """Check that the pictures of all experiments are in the image store, and that outcomes agree with the shares."""
+    without = [one for one in stored if _missing(lab, one.experiment)]
+    titles_only = sum(all(variant.sha256 is None for variant in one.experiment.variants) for one in stored)
+    pictures = f"{len(stored) - titles_only} experiments have pictures, {titles_only} tested titles without pictures"
+    if without:
+        pictures = (
+            f"{_numbers(without)} lack pictures in the image store; add them again with `thumblab experiment add`"
+        )
+    against = [one for one in stored if one.experiment.contradiction]
+    with_shares = sum(one.experiment.variants[0].watch_time_share is not None for one in stored)
+    consistent = f"{with_shares} experiments have shares of watch time, and none contradicts its outcome"
+    if against:
+        consistent = (
+            f"{_numbers(against)} disagree: {against[0].experiment.contradiction}; check the outcome and shares"
+        )
+    return [
+        CheckResult("pictures", not without, pictures),
+        CheckResult("consistent", not against, consistent, advisory=True),
+    ]
+
+
+def _missing(lab: Lab, experiment: Experiment) -> bool:
+    named = [variant.sha256 for variant in experiment.variants if variant.sha256 is not None]
+    return any(not lab.images.path(sha256).is_file() for sha256 in named)
+
+
+def _numbers(stored: Sequence[StoredExperiment]) -> str:
+    shown = ", ".join(str(one.experiment_id) for one in stored[:_NAMED])
+    more = f" and {len(stored) - _NAMED} more" if len(stored) > _NAMED else ""
+    return f"experiments {shown}{more}"

@@ -1,0 +1,39 @@
+"""The usual click-through rate of a channel, from the figures that its owner imported."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from thumblab_pipelines.lab import Lab
+
+ASSUMED_CTR = 0.05
+"""The click-through rate that is assumed for a channel without figures. YouTube's help says that half of all channels
+and videos have one from 2 % to 10 % (https://support.google.com/youtube/answer/7628154)."""
+
+_LEAST_IMPRESSIONS = 1_000
+"""With fewer impressions, the figures of a channel say too little."""
+
+_USUAL = text("""
+SELECT count(*) AS videos, sum(c.impressions) AS impressions,
+       sum(c.impressions * c.click_through_rate) / sum(c.impressions) AS ctr
+FROM true_ctr c JOIN videos v ON v.video_id = c.video_id
+WHERE v.channel_id = :channel AND c.is_short IS NOT TRUE AND c.impressions > 0
+""")
+
+
+@dataclass(frozen=True)
+class UsualCtr:
+    """The click-through rate of all impressions of a channel's videos, without Shorts. It is a fraction, 0 to 1."""
+
+    ctr: float
+    impressions: int
+    videos: int
+
+
+def usual_ctr(lab: Lab, channel_id: str) -> UsualCtr | None:
+    """Return the usual click-through rate of a channel, or None if fewer than 1,000 impressions are known."""
+    with lab.engine.connect() as connection:
+        row = connection.execute(_USUAL, {"channel": channel_id}).one()
+    if not row.impressions or row.impressions < _LEAST_IMPRESSIONS or not 0 < row.ctr < 1:
+        return None
+    return UsualCtr(float(row.ctr), int(row.impressions), int(row.videos))

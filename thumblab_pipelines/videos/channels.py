@@ -1,0 +1,37 @@
+"""Find a channel of the lab by its id or title."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from thumblab_core.database.tables import channels
+from thumblab_core.errors import LabError
+from thumblab_core.near_names import nearest
+from thumblab_pipelines.lab import Lab
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel that the lab knows."""
+
+    channel_id: str
+    title: str
+
+
+def find_channel(lab: Lab, name: str) -> Channel | None:
+    """Return the channel whose id or exact title is `name`, or None. Raises `LabError` when several channels match."""
+    statement = select(channels.c.channel_id, channels.c.title)
+    with lab.engine.connect() as connection:
+        rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
+        rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
+    if len(rows) > 1:
+        ids = ", ".join(row.channel_id for row in rows)
+        raise LabError(f"{len(rows)} channels are called {name!r}; give the id of one: {ids}")
+    return Channel(*rows[0]) if rows else None
+
+
+def near_title(lab: Lab, name: str) -> str:
+    """Return " (do you mean TITLE?)" with the most similar channel title of the lab, or "" if none is similar."""
+    with lab.engine.connect() as connection:
+        near = nearest(name, connection.scalars(select(channels.c.title)))
+    return "" if near is None or near == name else f" (do you mean {near!r}?)"
