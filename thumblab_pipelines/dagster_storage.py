@@ -1,7 +1,7 @@
 """Dagster's storage in the lab's PostgreSQL.
 
 `dagster.yaml` cannot contain the URL of the embedded PostgreSQL server, because the URL is known only once the server
-runs. It cannot name an environment variable for the URL either. As long as the variable is unset, as in a fresh clone,
+runs. `dagster.yaml` could name an environment variable instead. But in a fresh clone this variable is not set, and
 every command would stop with an error. So the URL is computed when Dagster's instance is opened.
 """
 

@@ -4,8 +4,8 @@ The adapter is fitted on all of the channel's usable videos. The evaluation fits
 tests it on the newest ones.
 
 The steps are those of the model's training. Views are corrected for age in the same way. The target is the log views of
-a video above the channel's local trend. The adapter learns what is left of the target after subtracting the model's
-prediction (see `thumblab_core.ranking.adapters`).
+a video above the channel's local trend. The adapter learns the model's errors: the target minus the model's prediction
+(see `thumblab_core.ranking.adapters`).
 """
 
 from __future__ import annotations
@@ -55,9 +55,10 @@ class FittedAdapter:
     """A channel's adapter as it is served now.
 
     `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of the channel's usable
-    videos. `newest`: publication time of the newest of these videos (ISO 8601). `left_out`: number of videos left out,
-    by reason. `seconds`: time to fit the adapter when all vectors exist. `check`: the evaluation of the adapter, or
-    None if the newest videos make too few pairs. `unchanged`: whether the same adapter was served before.
+    videos. `newest`: publication time of the newest usable video (ISO 8601). `left_out`: number of videos left out, by
+    reason. `seconds`: time that the fit took, without the time to make vectors. `check`: the evaluation of the adapter,
+    or None if the newest videos make too few pairs. `unchanged`: whether nothing was published, because an identical
+    adapter was already served.
     """
 
     channel_id: str
@@ -75,7 +76,11 @@ class FittedAdapter:
 
 @dataclass(frozen=True)
 class RefitResult:
-    """The result of fitting all added adapters again: channel ids by result, and the error of each failed channel."""
+    """The result of fitting all added adapters again.
+
+    `fitted` and `unchanged` are the ids of channels whose adapter was replaced, or stayed the same. `failed` maps the
+    ids of the other channels to their error messages.
+    """
 
     fitted: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -97,7 +102,7 @@ class ChannelData:
     score_slope: float
 
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
-        """Fit an adapter on the videos in these rows only. Return None if the rows are too few."""
+        """Fit an adapter on the videos with these row numbers only. Return None if there are too few of them."""
         if not len(rows):
             return None
         known = np.zeros(len(self.videos), bool)
@@ -130,8 +135,9 @@ def fit_channel_adapter(
     ranker = ranker or _loaded(model)
     adapters = ChannelAdapters(lab.releases)
     with adapters.changing(channel.channel_id):
-        # After a new model is served, all adapters are fitted again, each under this lock. The served model is checked
-        # while the lock is held. An adapter for the old model can therefore never replace an adapter for the new model.
+        # `changing` holds the lock of this channel's adapter. When the lab starts to serve a new model, it fits every
+        # adapter again, each under its own lock. This code checks the served model while it holds the lock. An adapter
+        # for the old model can therefore never replace an adapter for the new model.
         if lab.releases.serving.current_id(MODEL, ALL) != model.release_id:
             raise AnotherModelError("another model was served in the meantime; run the command again")
         videos, images, titles, left_out = _videos_with_vectors(lab, channel.channel_id, model)
@@ -186,8 +192,8 @@ def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Pro
         try:
             channel = find_channel(lab, channel_id)
             if channel is None or channel.channel_id != channel_id:
-                # The channel and all its videos were deleted. The adapter was learnt from these videos and is deleted
-                # too.
+                # The channel and all its videos were deleted from the lab. The adapter was fitted to these videos, so
+                # it is deleted too.
                 ChannelAdapters(lab.releases).remove(channel_id)
                 result.failed[channel_id] = "the lab does not know the channel any more; its adapter was removed"
                 continue
@@ -230,7 +236,7 @@ def growth_of(ranker: TrainedRanker) -> Growth:
 def _videos_with_vectors(
     lab: Lab, channel_id: str, model: Release
 ) -> tuple[pd.DataFrame, Floats, Floats, dict[str, int]]:
-    """Return the videos, the vectors of their pictures and titles, and the number of left-out videos by reason."""
+    """Return the usable videos, their picture and title vectors, and the number of left-out videos by reason."""
     videos, left_out = read_channel_videos(lab, channel_id, model)
     if len(videos) > MOST_VIDEOS:
         left_out["older than the newest thousand"] = len(videos) - MOST_VIDEOS

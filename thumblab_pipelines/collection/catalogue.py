@@ -69,9 +69,10 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
 
 
 def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tuple[Row, Sighting | None]]:
-    """Store the picture of each row. Return the rows whose picture could be read.
+    """Store the picture of each row. Return the rows whose picture could be read, each with a sighting or None.
 
-    With each row comes the sighting to record, or None. The other rows are added to `report.problems`.
+    A sighting is a record of which picture the video showed at a moment. It is None if there is nothing to record. Rows
+    whose picture could not be read are added to `report.problems`.
     """
     ids = [row.record.video_id for row in rows]
     statement = select(thumbnails).where(thumbnails.c.video_id.in_(ids), thumbnails.c.sha256.is_not(None))

@@ -117,7 +117,7 @@ class CatalogueTable:
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
         """Return the row, or what is wrong with it.
 
-        If only the length cannot be read, the row is returned without a length, and a remark says so.
+        If only the length of the video cannot be read, the row is returned without it, and a remark says so.
         """
         texts = {
             name: cell.strip() for name, cell in zip_longest(self._header, cells[: len(self._header)], fillvalue="")
@@ -138,7 +138,7 @@ class CatalogueTable:
                 raise ValueError(f"video_id {video_id[:_SHOWN]} is on line {self._lines[video_id]} already")
             remark = _length_problem(plain)
             row = _parse(plain | {"duration_s": ""} if remark else plain, line, self.folder)
-        # A loop of symbolic links on the way to the image raises RuntimeError.
+        # Python raises RuntimeError if the path of the image leads through a loop of symbolic links.
         except (ValueError, ArithmeticError, OSError, RuntimeError) as error:
             return RowProblem(line, "" if not_utf8(video_id) else video_id[:_LONGEST_ID], _sentence(error))
         self._lines[video_id] = line
@@ -159,7 +159,10 @@ class CatalogueTable:
 
 
 def _length_problem(cells: dict[str, str]) -> str | None:
-    """Return why the length cannot be read, or None. The length is optional, so the row is then read without it."""
+    """Return why the length of the video cannot be read, or None if it can.
+
+    The length is optional, so the row is still used.
+    """
     try:
         if cells.get("duration_s"):
             seconds(cells["duration_s"], "duration_s")

@@ -17,8 +17,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 class Collecting:
     """The videos that a refresh has saved so far, and its counts.
 
-    `records` holds every video that a search found, by id, whether it was saved or not. So YouTube is asked only once
-    for the facts of a video.
+    `records` holds the facts of every video that a search found, by id, even if the video was not saved. So the refresh
+    never asks YouTube a second time for these facts.
     """
 
     video_ids: set[str] = field(default_factory=set)

@@ -1,8 +1,9 @@
-"""Crawl a niche: find its channels, list their uploads, examine each video once, and keep the videos fit for training.
+"""Crawl a niche: find its channels, list their uploads, examine each video once, and keep the usable ones.
 
-The crawl spends one unit of quota per 50 channels, per 50 uploads of a channel, and per 50 videos. Searches are counted
-in a quota of their own. All state of the crawl is in PostgreSQL (see `crawl_state`). So the crawl can be stopped at any
-moment and continued later. Any number of threads and processes may share the work.
+The kept videos are used for training. To walk a channel means to list its uploads, page by page. The crawl spends one
+unit of quota per 50 channels, per 50 uploads of a channel, and per 50 videos. Searches are counted in a quota of their
+own. All state of the crawl is in PostgreSQL (see `crawl_state`). So the crawl can be stopped at any moment and
+continued later. Any number of threads and processes may share the work.
 """
 
 import threading
@@ -46,8 +47,8 @@ class Crawled:
     """The counts of the niche after one run, and what the run did.
 
     `videos_looked_at` counts the videos that this run examined. `quota` is what the run spent, by bucket. `stopped`
-    says why the run ended early, or is None. `remarks` has a sentence for each list that was given up before YouTube
-    ended it.
+    says why the run ended early, or is None. `remarks` has a sentence for each list of YouTube's, such as the uploads
+    of a channel, that the run stopped reading before its last page.
     """
 
     counted: Counted
@@ -114,7 +115,7 @@ class _Run:
         try:
             stopped = discovery.find_channels()
         except QuotaError as error:
-            # The channels that were found so far can still be walked.
+            # The run has no call for searches left today. It can still walk the channels that it has found so far.
             stopped = str(error)
         try:
             discovery.check_channels()
@@ -124,7 +125,7 @@ class _Run:
                     for worker in workers:
                         worker.result()
                 finally:
-                    # After an interrupt, only the calls under way are awaited, and not the whole crawl.
+                    # If a person interrupts the crawl, each worker finishes its present call to YouTube and then stops.
                     self._stop.set()
         except QuotaError as error:
             return str(error)
@@ -133,8 +134,9 @@ class _Run:
     def _run_worker(self) -> None:
         """Work as one worker until no work is left.
 
-        If a full batch of videos waits, the worker examines it. Otherwise it walks a channel. If no channel is free, it
-        waits for the workers that walk. When no walk is left, it examines the remaining videos.
+        If a full batch of videos waits, the worker examines this batch. Otherwise the worker reads a page of a
+        channel's uploads. If other workers hold all channels, it waits for them. When no channel is left, it examines
+        the remaining videos.
         """
         try:
             while not self._stop.is_set():
@@ -196,8 +198,8 @@ class _Run:
             uploads = paging.take(page)
             recent = published_since(uploads, self._oldest)
             new = crawl_state.save_page(connection, self._niche, walk, recent)
-            # Uploads come newest first. So the walk ends at an upload that is too old, or that the channel's previous
-            # walk has seen.
+            # Uploads come newest first. So the walk ends at the first upload that is too old. It also ends at the first
+            # upload that an earlier walk of the channel has already listed.
             is_finished = paging.cursor is None or len(recent) < len(uploads) or (walk.again and new < len(recent))
             cursor, walked_at = (None, self._youtube.now) if is_finished else (paging.cursor, None)
             crawl_channels.save_walk(connection, walk, cursor, walked_at)

@@ -1,4 +1,4 @@
-"""Keep the crawl's channels in PostgreSQL: which are known, which are left out, and how far the walk of each is.
+"""Keep the crawl's channels in PostgreSQL: which are known, which are left out, and how far each was read.
 
 A walk reads the uploads of a channel, page by page. `crawl_state` explains how workers share the tables.
 """
@@ -39,7 +39,7 @@ class Walk:
     """The walk over the uploads of a channel.
 
     `pages` is the number of pages that were read so far, and `cursor` is the token of the next page. `again` is true if
-    an earlier walk of the channel reached its end. `restarts` counts how often this walk began anew.
+    an earlier walk over the same channel was finished. `restarts` counts how often this walk began anew.
     """
 
     channel_id: str
@@ -141,7 +141,7 @@ def restart_walk(connection: Connection, walk: Walk) -> None:
 
 
 def exclude(connection: Connection, channel_id: str, reason: str) -> None:
-    """Leave the channel out of the crawl, and discard its walk."""
+    """Leave the channel out of the crawl, and delete the reading position of its walk."""
     _update(connection, channel_id, excluded=reason, cursor=None, pages=0)
 
 

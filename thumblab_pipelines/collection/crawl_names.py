@@ -1,4 +1,4 @@
-"""Add those channels to the crawl that a person names. Searches find the other channels."""
+"""Add channels that a person names to the crawl. All other channels of the crawl come from searches."""
 
 import re
 from collections.abc import Sequence

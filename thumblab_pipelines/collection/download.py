@@ -34,8 +34,8 @@ class Downloaded:
     `rechecked` counts the videos whose thumbnail was checked again. Of these, `unchanged` still show the same picture,
     `changed` show another picture, and `gone` show none. If a thumbnail is gone, the known picture is kept.
 
-    `unreadable` counts the videos without a picture. The lab records the reason, and asks for the picture again after
-    the recheck interval. `postponed` counts the videos that the next run asks for again.
+    `unreadable` counts the videos from which no picture could be read. The lab records the reason, and asks for the
+    picture again after the recheck interval. `postponed` counts the videos that the next run asks for again.
 
     `duplicates` counts the videos that share their file with another video of the niche. `near_duplicates` counts the
     different pictures that look like another picture of the niche.
@@ -97,8 +97,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
                 # tried now.
                 break
     counts[Kind.POSTPONED] += len(wanted) - done
-    # If some thumbnails were reached, the others have causes of their own. If none was reached, the network is the
-    # likely cause.
+    # If some requests got an answer, the network works, and each failure has a cause of its own. If no request got an
+    # answer, the network is the likely cause, so the run fails.
     if missing and not had and done - refused > 0 and unreachable == done - refused:
         raise LabError(
             f"none of the {len(wanted) - refused} thumbnails of {niche} could be reached; "
@@ -111,7 +111,7 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
 def _hash_unhashed(lab: Lab, niche: str) -> None:
     """Compute the perceptual hash of pictures that an early version of the lab stored without one.
 
-    A picture that cannot be read is skipped here. `check_thumbnails` checks whether files are missing.
+    A picture whose file cannot be read is skipped here without an error. `check_thumbnails` reports missing files.
     """
     statement = (
         select(thumbnails.c.video_id, thumbnails.c.sha256)

@@ -62,9 +62,9 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
     leaves a video out of its answer, the run asks for it twice more before it deletes the video. A run never deletes
     more than a share of the niche, unless a person has `confirmed` the deletion. See `Deletion`.
 
-    The run ends early if the quota is spent, and `stopped` then says so. If no API key is set and the niche has nothing
-    from YouTube, YouTube is not asked. Raises `LabError` if no key is set and the niche has something from YouTube, or
-    if YouTube refuses a call.
+    The run ends early if the quota is spent, and `stopped` then says so. If no API key is set, a niche without videos
+    from YouTube is not observed, and no error is raised. Raises `LabError` if no key is set and the niche has videos
+    from YouTube, or if YouTube refuses a call.
     """
     observed = due = asked = 0
     gone: list[str] = []
@@ -78,8 +78,8 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
             formats = _due(lab, niche, youtube.now)
             due = len(formats)
             settled = [video_id for video_id, kind in formats.items() if kind in (VIDEO, SHORT)]
-            # The format of a live or upcoming video changes. Its counts alone would not show the change, so its facts
-            # are fetched.
+            # The format of a live or upcoming video changes. Its counts alone would not show the change, so this run
+            # fetches all facts of such a video.
             unsettled = [video_id for video_id, kind in formats.items() if kind not in (VIDEO, SHORT)]
             missing: list[str] = []
             for batch in batches(settled, PAGE_SIZE, f"{niche}: observing", progress):

@@ -44,7 +44,7 @@ _MOST_NAMED = 3
 """Maximum number of wrong rows that an explanation names. The explanation counts the other wrong rows."""
 
 _ROUNDING = 1e-5
-"""Tolerance for cosines and ln views. Summing the same numbers in another order changes them by less."""
+"""Tolerance for cosines and ln views. Adding the same numbers in another order gives rounding errors below this."""
 
 _HOUR_ROUNDING = 1e-3
 
@@ -145,7 +145,8 @@ def _pairs_of_two_channels(sides: _Sides) -> Iterator[str]:
 def _split_channels(corpus: pd.DataFrame) -> Iterator[str]:
     for channel, rows in corpus.groupby("channel_id"):
         if rows.fold.nunique() > 1:
-            # Most likely, the fold with the fewest videos of the channel is wrong.
+            # All videos of a channel belong in one fold. If they are in several, the fold with the fewest of them is
+            # most likely the wrong one.
             fewest = rows[rows.fold == rows.fold.value_counts().index[-1]]
             yield f"channel {channel} is in {rows.fold.nunique()} folds, see video {fewest.video_id.iloc[0]}"
 

@@ -68,11 +68,11 @@ ORDER BY v.published_at, v.video_id
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
     """Return a row per video, in order of publication, with its latest count and the columns that the rules need.
 
-    If a video changed its thumbnail or title, the row has the first thumbnail and title. All its figures are then from
-    before the change.
+    If a video changed its thumbnail or title, the row has the first thumbnail and title. All figures of the row are
+    then from the time before the change.
 
-    - `views`, `observed_at` and `era` belong to the latest count of this time. `era` says which definition of a view
-      applied. If there is no count, `lacks_count` says why.
+    - `views`, `observed_at` and `era` belong to the latest count before the change. Without a change, they belong to
+      the latest count. `era` says which definition of a view applied. If there is no count, `lacks_count` says why.
     - `age_hours` is the age of the video at the latest count, and at least 1.
     - `views_at_24` and so on are the views at fixed ages. They follow the same definition of a view as the latest
       count, and are never more than it.

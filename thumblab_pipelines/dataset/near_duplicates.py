@@ -56,13 +56,12 @@ class Pictures:
         return len(self._file)
 
     def repeats(self) -> Flags:
-        """Return which pictures [n] to leave out. They look like an earlier picture that is kept.
+        """Return which pictures [n] to leave out, because they look like an earlier picture that is kept.
 
-        Of several pictures that look alike, the first is therefore kept.
+        The first picture of a group that looks alike is always kept.
         """
         dropped = np.ones(len(self), bool)
-        # Copies of one file look like the same pictures. Only the first copy is compared, and later copies are left
-        # out.
+        # Only the first of several identical files is compared with other pictures. Its copies are always left out.
         dropped[np.unique(self._file, return_index=True)[1]] = False
         kept = np.zeros(0, np.intp)
         rows = np.flatnonzero(~dropped)

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORGOTTEN = "forgotten since"
-"""A key of `excluded` in the manifest. It counts the deleted videos that a successor release no longer contains."""
+"""A key of `excluded` in the manifest of a successor, which replaces a release after videos were deleted.
+
+Its value counts the videos that it and earlier successors no longer contain.
+"""
 
 _VERSION = 6
 """Version of the rules and files. It is part of the digest of the inputs.

@@ -41,8 +41,9 @@ def encoder_fingerprints(name: str) -> npt.NDArray[np.uint64]:
 def was_trained_on(release: Release, video_ids: Sequence[str]) -> Flags | None:
     """Return which videos [n] the model or its encoder was trained on. Return None if the release does not record this.
 
-    Two different videos can have the same fingerprint. Among a billion videos, the chance of this is one in forty. A
-    video that is wrongly taken for a training video is only left out of the evaluation.
+    Two different videos can have the same fingerprint. The chance that this happens at all among a billion videos is
+    about one in forty. It would do little harm: a video that is wrongly taken for a training video is left out of the
+    evaluation.
     """
     if FINGERPRINTS_FILE not in release.files:
         return None
