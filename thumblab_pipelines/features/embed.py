@@ -29,14 +29,15 @@ class Encoded:
     """The result of embedding a niche.
 
     Attributes:
-        had: number of thumbnails and titles that already had a vector. images: number of thumbnails that were encoded.
-        titles: number of titles that were encoded. earlier: number of earlier thumbnails and titles that were encoded.
-        Videos no longer show them, but training uses
-            them.
+        had: number of current thumbnails and titles that already had a vector.
+        images: number of current thumbnails that were encoded.
+        titles: number of current titles that were encoded.
+        earlier: number of earlier thumbnails and titles that were encoded. Videos no longer show them, but training
+            uses them.
         images_per_second: encoded thumbnails per second. The time includes reading, decoding, encoding and saving.
         unreadable: a sentence for each thumbnail that could not be read.
-        without: a sentence for each thumbnail or title for which the encoder returned no valid vector. Earlier runs
-            count too.
+        without: a sentence for each thumbnail or title for which the encoder returned no valid vector. Thumbnails and
+            titles for which this happened in an earlier run are included.
         encoder: the fingerprint of the image encoder.
         settled: the precision that this run chose for the encoder, and the reason. None if this run chose none.
     """
@@ -60,7 +61,7 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
     """
     pictures = _pictures(lab, niche)
     precision = settle_precision(lab, progress) if pictures.missing else None
-    if precision is not None:  # an encoder of another precision has no vectors yet
+    if precision is not None:  # with the new precision, no picture has a vector yet
         pictures = _pictures(lab, niche)
     titles = _titles(lab, niche)
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
@@ -118,11 +119,12 @@ class _Work:
 
 
 def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
-    """Choose a precision for the image encoder of the settings. Return it with the reason, as a text.
+    """Choose a precision for the image encoder of the settings. Return a text with the precision and the reason.
 
     The fastest precision whose vectors agree with those of float32 is chosen. The agreement is measured on pictures
-    from all niches. Return None if there is nothing to choose. If the lab has too few pictures, it uses float32 for
-    now. Once it has enough pictures, a precision is chosen and all pictures are encoded again.
+    from all niches. Return None if there is nothing to choose. The choice needs a minimum number of pictures. As long
+    as the lab has fewer, it encodes with float32 and returns None. Later it chooses a precision, and encodes all
+    pictures again.
     """
     encoder, precision = image_encoder(lab.settings), lab.settings.encoder_precision
     # If the name of the encoder contains a precision, the user has already chosen it.
@@ -252,6 +254,9 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
 
 
 def _first_names(names: str) -> str:
-    """Return the first of the names, and the number of names that follow. `names` are separated by commas."""
+    """Return the first of the names, and how many names were left out.
+
+    `names` is one text in which commas separate the names.
+    """
     parts = names.split(", ")
     return ", ".join(parts[:_NAMED]) + (f" and {len(parts) - _NAMED} more" if len(parts) > _NAMED else "")

@@ -24,7 +24,10 @@ from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.versions import first_versions_query
 
 PICTURE, TITLE = "p.sha256", "p.title_digest"
-"""Values of `what` in `without_vector`. Each is the column of `first_versions_query` that has the digest."""
+"""The two values that the argument `what` of `without_vector` can have.
+
+Each is the name of the column of `first_versions_query` that holds the digest of the picture or title.
+"""
 
 _BATCH = 64
 _SAVED_AT_ONCE = 32

@@ -1,7 +1,7 @@
 """Estimate the views of a video at a fixed age, so that videos of different ages can be compared.
 
-The method and the largest accepted gap between two observations were chosen by measuring errors. The measurements are
-in docs/view-histories.md and `benchmarks.fixed_age`.
+The method, and how far apart two observations may be, were chosen by measuring the errors of the estimates. The
+measurements are in docs/view-histories.md and `benchmarks.fixed_age`.
 """
 
 import math
@@ -14,8 +14,9 @@ import numpy.typing as npt
 MAX_AGE_RATIO = 2.0
 """The age at the later observation may be at most this many times the age at the earlier one.
 
-If one refresh is missed, the lab's schedule leaves gaps of up to this ratio. For real observations with this gap, 90 %
-of the errors were below 6 % and 99 % below 10 %.
+If the lab misses one refresh of its schedule, the ages at two neighbouring observations differ by up to this factor.
+For real pairs of observations with this factor, 90 % of the estimates had an error below 6 %, and 99 % an error below
+10 %.
 """
 
 

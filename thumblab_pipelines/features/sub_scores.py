@@ -34,8 +34,10 @@ class Measured:
         measured: number of thumbnails that were measured.
         unreadable: a sentence for each thumbnail that could not be read.
         pictures_per_second: measured thumbnails per second.
-        matched: how many titles were compared with the picture, with the text in it, or with nothing.
-        missing: sentences that say what the meter could not look for in the pictures, and what to do about it.
+        matched: three counts of titles: those compared with the picture, those compared with the text in the picture,
+            and those compared with nothing.
+        missing: sentences that say what the meter could not detect in any picture, for example because a model is
+            missing, and what to do about it.
     """
 
     had: int

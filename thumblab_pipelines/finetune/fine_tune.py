@@ -139,8 +139,8 @@ def fine_tune(
             "there are no heads to start from; run `thumblab train` first, or fine-tune with fresh heads"
         )
     with holding_pairs(lab):
-        # If a video of the pairs release was deleted, a successor has replaced the release. The old id finds the
-        # successor.
+        # If a video of the pairs release was deleted, another release without this video has replaced the release.
+        # `named_pairs` finds the new release by the old id.
         source = pairs_release if pairs_release.path.is_dir() else named_pairs(lab, pairs_release.release_id)
         deleted = deleted_videos(lab, source)
         data = load_dataset(lab, source, deleted)
@@ -236,7 +236,7 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
     def write(release_folder: Path) -> None:
         encoder.save_checkpoint(release_folder / WEIGHTS)
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
-        # The validation videos are included, because the best epoch was chosen by them.
+        # The validation videos count as seen in training too, because the best epoch was chosen with their pairs.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
         seen_before = encoder_fingerprints(lab.settings.image_encoder)  # the base may be a fine-tuned encoder too
         np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)

@@ -27,7 +27,7 @@ from thumblab_pipelines.finetune.tower_blocks import TrainableTower
 from thumblab_pipelines.progress import Progress
 
 Read = Callable[[str], Prepared]
-"""A function that returns the prepared picture with a SHA-256, or raises `ImageError`."""
+"""A function that takes the SHA-256 of a picture, and returns the prepared picture or raises `ImageError`."""
 
 _BATCH = 16
 _THREADS = min(4, os.cpu_count() or 1)
@@ -125,8 +125,8 @@ def _below(tower: TrainableTower, batch: npt.NDArray[np.uint8], preprocessing: P
 def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.memmap[Any, np.dtype[Any]]:
     """Return a memory-mapped file whose whole size is allocated on the disk.
 
-    If the disk were full later, writing to a page that is not allocated would kill the process. Raises `LabError` when
-    the disk is full now.
+    Without this allocation, a disk that becomes full later would kill the process at a write to the mapped memory.
+    Raises `LabError` when the disk is full now.
     """
     size = int(np.prod(shape)) * dtype.itemsize
     try:

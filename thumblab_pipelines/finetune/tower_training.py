@@ -70,8 +70,9 @@ class TowerTraining:
     ) -> None:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
-        # The loss and the schedule are those of the ranker's training. The schedule has a learning rate of 1, which is
-        # multiplied by the rate of each group of parameters.
+        # The loss and the learning-rate schedule are computed by the functions of the ranker's training, which take
+        # this config. It has a learning rate of 1. Each group of parameters multiplies the scheduled rate by its own
+        # rate.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,
@@ -147,8 +148,8 @@ class TowerTraining:
         """Yield each batch that contains pairs: its rows, and the positions of the pairs' winners and losers in it."""
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]
-        # Rows are in order of publication, and the two videos of a pair are close in time. The order of each channel's
-        # videos is therefore shuffled only a little.
+        # Rows are in order of publication, and the two videos of a pair are close in time. So that both often fall into
+        # the same batch, the order of each channel's videos is shuffled only a little.
         time = np.zeros(len(learnt))
         for number in np.unique(channel):
             own = channel == number

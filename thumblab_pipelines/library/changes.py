@@ -148,8 +148,8 @@ def resume(lab: Lab, niche: str) -> Release:
             except ReleaseError as error:
                 if error.transient:
                     raise
-                # Retention has deleted the displaced release, or the release is damaged. Videos that were put into it
-                # are in the database, so that a rebuild contains them again.
+                # Retention has deleted the displaced release, or the release is damaged. Videos that a person put into
+                # this release are also in the database, so a rebuild contains them too.
                 request_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
         lab.releases.serving.resume(INDEX, niche)
     return promote_index(lab, niche).release
@@ -191,7 +191,8 @@ def _publish(lab: Lab, served: Release, index: NicheIndex) -> Release:
     if index.overdue is not None:
         _require_rebuild(lab, served.scope, index.overdue)
     release = publish_changed(lab, served, index)
-    # The files that the two releases share were verified a moment ago.
+    # The new release shares most files with the served one. These files were verified when the served index was loaded,
+    # so they are not verified again.
     lab.releases.serving.promote(release, known=served.files)
     prune_indices(lab, served.scope)
     return release
@@ -217,7 +218,10 @@ def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -
 
 
 def _not_ready(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
-    """Return for each of these videos what it lacks to be put into the index. Videos that lack nothing are left out."""
+    """Return for each of these videos what it still lacks before it can be put into the index.
+
+    The result leaves out videos that lack nothing.
+    """
     statement = (
         select(
             videos.c.video_id,

@@ -3,8 +3,9 @@
 When the lab promotes a model, it moves the pointer first and the alias second. When a person moves the alias in MLflow,
 the lab serves the model that the alias names.
 
-If the process is killed between the two moves, the alias still names the version to which the lab last moved it. This
-is not a person's choice. The pointer stays, and the next materialization of `served_model` moves the alias.
+If the process is killed between the two moves, the alias still names the version to which the lab last moved it. The
+lab therefore does not take the alias for a person's choice. The pointer stays, and the next materialization of
+`served_model` moves the alias.
 """
 
 from dataclasses import dataclass
@@ -60,8 +61,8 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
             "promotion is running, or was cut short; materializing served_model completes it",
             serving,
         )
-    # The lab serves a version before it moves the alias there. An alias that the lab never moved was therefore also set
-    # by a person.
+    # The lab serves a version before it moves the alias to this version. If the alias names a version that the lab does
+    # not serve, and the lab has never moved the alias, a person has set it.
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 
@@ -92,7 +93,8 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     chosen_release = None if chosen is None else _servable(lab, registry, chosen)
     challenger, served, decision = promote_newest(lab, chosen_release)
     version = registry.of_release(served.release_id)
-    # If a person has moved the alias meanwhile, it stays there. The sensor then serves the person's choice.
+    # If a person has moved the alias during this promotion, the lab does not move it back. The sensor `champion_moved`
+    # then serves the person's choice.
     replaces_choice = decision.promoted and chosen_release is not None
     if version is not None and (chosen is None or replaces_choice) and registry.champion() == before:
         registry.set_champion(version)

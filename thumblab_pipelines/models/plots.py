@@ -60,7 +60,7 @@ def learning_curves(history: list[Epoch]) -> Plot:
 
 
 def auc_by_slice(figures: list[Figure], prefix: str, label: str) -> Plot:
-    """Plot AUCs in a panel per split and a row per slice. The model has its interval, the other scorers are grey.
+    """Plot AUCs, in a panel per split and a row per slice. The model is drawn with its interval, other scorers in grey.
 
     `prefix`: the start of the slices' names, which is not shown. `label`: what the slices are, for example niches.
     """

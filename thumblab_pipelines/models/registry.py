@@ -3,8 +3,8 @@
 MLflow does not record who moved an alias. The lab therefore sets a tag of the registered model: the version to which
 the lab last moved the champion alias. If the alias names another version, a person has moved it.
 
-If the lab crashes after moving the alias and before setting the tag, this looks like a person's move. It does no harm,
-because the version that the alias names is already served.
+If the lab crashes after moving the alias and before setting the tag, the alias looks as if a person had moved it. This
+does no harm, because the lab already serves the version that the alias names.
 """
 
 import tempfile
@@ -81,7 +81,10 @@ class ModelRegistry:
         return self._found(f"name = '{self._model}' AND tags.`{RELEASE_TAG}` = '{release_id}'")
 
     def set_challenger(self, version: Version, release: Release) -> None:
-        """Move the `challenger` alias to the version. If a crash left the version without its release, tag it now."""
+        """Move the `challenger` alias to the version.
+
+        If a crash left the version without the tag of its release, set the tag.
+        """
         with _errors_translated():
             if version.release_id is None:
                 self._client.set_model_version_tag(self._model, version.number, RELEASE_TAG, release.release_id)
@@ -158,7 +161,7 @@ def _version(version: Any) -> Version:
 
 
 def _missing(error: BaseException | None) -> bool:
-    """Return whether MLflow answered that the object does not exist. Trying again is then useless."""
+    """Return whether MLflow answered that the object does not exist, so that another try would be useless."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status == 404 or getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 

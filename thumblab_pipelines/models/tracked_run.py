@@ -1,4 +1,7 @@
-"""Collect what the MLflow run of a model release contains. With it, trainings can be compared and repeated."""
+"""Collect the content of the MLflow run of a model release: parameters, metrics and sources.
+
+With this content, a person can compare and repeat trainings.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Source:
-    """Something that a model was made from, for example its training pairs or the code.
+    """One of the things that a model was made from: its training pairs, an encoder or the code.
 
     `digest`: at most 36 characters that identify its state. `where`: how to find it. `profile`: facts about it.
     """
@@ -168,7 +171,7 @@ def _pairs(release_id: str, store: ReleaseStore) -> Source:
     where = {"release": f"{PAIRS}/{ALL}/{release_id}"}
     try:
         info = store.get(PAIRS, ALL, release_id).info
-    except LabError:  # the release was deleted, but the end of its id is a digest of its content
+    except LabError:  # the release was deleted, but its id ends with a digest of its content
         return Source("training_pairs", release_id[-8:], where, {})
     facts = ("videos", "channels", "pairs", "excluded", "pair_days", "age_exponent")
     profile = {name: info[name] for name in facts if name in info}

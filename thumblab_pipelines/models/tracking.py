@@ -41,12 +41,15 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "?workflowType=machine_learning"
 """The query of a URL that makes MLflow's page show model training instead of traces, prompts and judges.
 
-MLflow 3.17 uses this query, or else the last choice in the browser. Other versions use the kind of the experiment, see
-`_KIND`.
+Without this query, MLflow 3.17 shows what the user last chose in this browser. Other versions of MLflow ignore the
+query. They decide by the kind of the experiment, see `_KIND`.
 """
 
 _LOCK = 7_204_117
-"""The key of the PostgreSQL advisory lock. No other program that uses the database may have a lock with this key."""
+"""The key of the PostgreSQL advisory lock.
+
+The number is arbitrary, but no other program that uses the database may lock the same key.
+"""
 
 _LONGEST_WAIT_S = 900
 """Seconds to wait for another process that is logging a model."""
@@ -83,7 +86,7 @@ def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
 def _logging_lock(engine: Engine) -> Iterator[None]:
     """Hold the lock that keeps other processes from logging.
 
-    The lock belongs to a transaction that is used for nothing else. Losing its connection therefore loses no data.
+    The lock belongs to a transaction that does nothing else. If its connection breaks, no data is lost.
     """
     with engine.connect() as connection:
         try:

@@ -141,7 +141,7 @@ def _is_one_of(column: ColumnElement[str], video_ids: Collection[str]) -> Column
 def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: StudioImport) -> None:
     """Replace the stored rows of these videos, and count the outcomes in `report`.
 
-    A row that comes from a newer export stays.
+    A stored row that comes from a newer export than this one is not replaced.
     """
     # Without the lock, two imports at the same time could store two rows of a video.
     connection.execute(text("LOCK TABLE video_reach IN SHARE ROW EXCLUSIVE MODE"))
@@ -196,7 +196,7 @@ def _parse(row: Cells, decimal_commas: bool) -> _Reach:
 
 
 def _is_short(cells: dict[str, str], decimal_commas: bool) -> bool | None:
-    """Return whether the video is a Short, or None if the table does not tell.
+    """Return whether the video is a Short, or None if neither a column of the Shorts feed nor a duration tells it.
 
     If the table has the columns of the Shorts feed, they decide. An ordinary video has empty cells or zeros there.
     Otherwise, the duration decides, because a table does not tell the shape of a video. A video of up to three minutes
@@ -220,10 +220,11 @@ def _export_day(path: Path, as_of: date | None) -> date:
             changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
         except OSError as error:
             raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
-        # A wrong clock may have given the file a date in the future. With this date, every later export would look
-        # older.
+        # A wrong clock may have given the file a date in the future. If this date were stored, every later export would
+        # look older and would be ignored.
         return min(changed, today)
-    # In a time zone ahead of UTC, the present day may be tomorrow's date in UTC.
+    # This machine's date is in UTC. In a time zone ahead of UTC, it may be one day later already, so one more day is
+    # accepted.
     if as_of > today + timedelta(days=1):
         raise LabError(f"an export as of {as_of} cannot have been made yet; give the day on which it was made")
     return as_of

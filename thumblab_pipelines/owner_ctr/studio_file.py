@@ -32,7 +32,8 @@ _TABLE_NAME = re.compile(r"table data( ?\(\d+\))?\.csv")
 _OTHER_NAME = re.compile(r"(chart data|totals)( ?\(\d+\))?\.csv")
 """Names of the files that Studio puts beside each table. The import does not need these files."""
 
-# Python raises NotImplementedError for a compression method that it does not support, and OSError for bad bz2 data.
+# The exceptions that mean a damaged .zip. Python raises NotImplementedError for a compression method that it does not
+# support, and OSError for bad bz2 data.
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -115,7 +116,10 @@ def _decoded(data: bytes) -> str:
 
 
 class _TooMuchError(LabError):
-    """Error of a file that exceeds a limit. The whole file is then refused, and not only a part of it."""
+    """Error that the file exceeds a limit for the whole import.
+
+    Unlike a damaged part, this ends the reading of the whole file.
+    """
 
 
 class _ZipReader:
@@ -210,7 +214,7 @@ def _reading(name: str) -> Iterator[None]:
 def _is_file(entry: zipfile.ZipInfo) -> bool:
     """Return whether the entry is a regular file.
 
-    For every file, macOS adds a file of metadata. These files do not count.
+    For every file in a .zip, macOS adds a file with metadata about it. Such a file does not count as a regular file.
     """
     mode = entry.external_attr >> 16
     metadata = entry.filename.startswith("__MACOSX/") or _base_name(entry).startswith("._")
