@@ -61,8 +61,8 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
             "promotion is running, or was cut short; materializing served_model completes it",
             serving,
         )
-    # The lab serves a version before it moves the alias to this version. If the alias names a version that the lab does
-    # not serve, and the lab has never moved the alias, a person has set it.
+    # Here, the alias names a version that is not served, and that the lab did not move the alias to. The lab always
+    # serves a version before it moves the alias to this version. So a person has moved the alias.
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 

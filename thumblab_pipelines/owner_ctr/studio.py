@@ -223,8 +223,8 @@ def _export_day(path: Path, as_of: date | None) -> date:
         # A wrong clock may have given the file a date in the future. If this date were stored, every later export would
         # look older and would be ignored.
         return min(changed, today)
-    # This machine's date is in UTC. In a time zone ahead of UTC, it may be one day later already, so one more day is
-    # accepted.
+    # `today` is the date in UTC. In a time zone ahead of UTC, the local date may be one day later, so this day is
+    # accepted too.
     if as_of > today + timedelta(days=1):
         raise LabError(f"an export as of {as_of} cannot have been made yet; give the day on which it was made")
     return as_of

@@ -33,12 +33,17 @@ from thumblab_pipelines.library.build import prune_indices
 _log = logging.getLogger(__name__)
 
 _UNUSED_S = 3_600.0
-"""Seconds. A picture that no row names stays if it is younger than this. It may belong to a download that has not
-written its row yet."""
+"""Age in seconds.
+
+A younger picture is not deleted, even if no row names it. It may belong to a download that has not written its row yet.
+"""
 
 _ABANDONED_S = 7 * 86_400.0
-"""Seconds. A running training writes its state after every epoch. If a training wrote nothing for this long, it was
-killed and given up."""
+"""Time in seconds.
+
+A running training writes its state after every epoch. If a training wrote nothing for this long, the lab assumes that
+it was killed and will not be resumed.
+"""
 
 
 def alive_videos(connection: Connection, niche: str | None = None) -> set[str]:
@@ -100,15 +105,15 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
     except LabError as error:
         require_damage(release, error)
         return None
-    # The changes since the build stay changes in the new index. A build that is under way may have read the library
-    # before these changes. It must still receive them.
+    # The new index keeps its list of changes since the build. Another build may be under way, and may have read the
+    # library before these changes. When this build is promoted, the list says which changes it lacks.
     changes = [pair for pair in index.changes.pairs() if pair[0].video_id in alive]
     of_base = alive - {change.video_id for change, _ in changes}
     rows = np.array([row for row, item in enumerate(index.items) if item.video_id in of_base], dtype=np.intp)
     if len(rows) < 2:
         return None
-    # The index is built anew, because a change would leave the deleted rows in the files. The quantiles of sub-scores
-    # are kept, because they name no video.
+    # The index is built anew. Taking the videos out by a change would leave their rows in the files. The quantiles of
+    # the sub-scores are copied from the old index, because they name no video.
     trimmed = NicheIndex.build(
         index.vectors()[rows],
         [index.items[row] for row in rows],
@@ -130,7 +135,8 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
-        rest: A needed release that is younger than this stays for now, because its successor may be gigabytes large.
+        rest: A needed release that is younger than this is not replaced yet. The successor may have gigabytes, so it
+            should not be written after every run that deletes videos.
         successors: Whether a needed release is published anew, without the deleted videos, before it is deleted.
 
     Raises:
@@ -154,7 +160,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
                 if was_not_read(error):
                     failed = error
                     continue
-                # The release may hold a deleted video, so it cannot stay.
+                # A damaged release cannot be checked. It may hold a deleted video, so it is deleted.
                 _log.warning("%s is deleted without a successor: %s", release, error)
             if remaining is not None:
                 publish_successor(lab, remaining, ALL if release == newest else SUCCEEDED, run_id)
@@ -169,9 +175,11 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
 
 
 def _is_younger(release: Release, rest: timedelta) -> bool:
-    """Return whether the release is younger than `rest`. This machine's clock dated the release, and is used here too.
+    """Return whether the release is younger than `rest`.
 
-    A release with a date in the future was dated by a wrong clock. It does not count as young.
+    Its age is measured by this machine's clock, which also dated it.
+
+    A date in the future comes from a wrong clock. A release with such a date does not count as young.
     """
     return timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(release.created_at) < rest
 
@@ -179,7 +187,8 @@ def _is_younger(release: Release, rest: timedelta) -> bool:
 def clean_images(lab: Lab, ahead: float = 0.0) -> int:
     """Delete the pictures that no thumbnail and no thumbnail version names. Return how many were deleted.
 
-    `ahead` says how many seconds this machine's clock may be ahead. A clock that is ahead makes a new file look old.
+    `ahead` says by how many seconds this machine's clock may be ahead of the real time. A clock that is ahead makes a
+    new file look old.
     """
     with lab.engine.connect() as connection:
         named = set(connection.scalars(select(thumbnails.c.sha256).where(thumbnails.c.sha256.is_not(None))))
@@ -190,7 +199,7 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
 def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:
     """Delete the folders of trainings and fine-tunings that were killed and given up. Return how many were deleted.
 
-    The folders hold vectors, weights and prepared pictures, which are needed by nothing else. `ahead` is as in
+    The folders hold vectors, weights and prepared pictures that only these trainings need. `ahead` is as in
     `clean_images`.
     """
     places = [lab.settings.data_dir / name for name in ("training", "fine-tuning")]

@@ -10,7 +10,10 @@ IsRow = Callable[[Sequence[str]], bool]
 
 
 def separator_of(header: str) -> str:
-    """Return the separator that splits the header into the most columns. If several do, return the first of them."""
+    """Return the separator that splits the header into the most columns.
+
+    If several split it equally, return the first of them.
+    """
     return max(SEPARATORS, key=lambda mark: len(next(csv.reader([header[:10_000]], delimiter=mark), [])))
 
 

@@ -21,7 +21,7 @@ MAX_SEARCH_PAGES = 10
 
 
 class Paging(Generic[T]):
-    """The reading position in one list, and the keys of the items that were read.
+    """The reading position in one list of YouTube's, and the keys of the items that were read.
 
     `what` is the name of the list in remarks. `key` returns the key of an item. An item is new if no earlier page had
     its key. An item with the key None, such as a private video, is never new.
@@ -29,10 +29,8 @@ class Paging(Generic[T]):
     Reading starts at the first page, or where an earlier process stopped. That process had read `pages` pages, and
     `cursor` is the token of the next page. `most` limits the number of pages.
 
-    Attributes
-    ----------
-    cursor : token of the next page to read. None at the end of the list.
-    remark : why the list was given up before YouTube ended it, or None.
+    Attributes ---------- cursor : token of the next page to read. None at the end of the list. remark : why reading
+    stopped before the last page of the list, or None if it did not.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Decide whether a lab without an API key must ask YouTube. A niche without data from YouTube needs no call."""
+"""Decide whether a lab without an API key must ask YouTube about a niche.
+
+If all data of the niche comes from catalogues, YouTube is not asked.
+"""
 
 from sqlalchemy import text
 
