@@ -76,8 +76,8 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
 def open_instance(home: Path, data_dir: Path) -> DagsterInstance:
     """Return the Dagster instance of the lab in `data_dir`, with the `dagster.yaml` in `home`.
 
-    `DagsterInstance.get` is not used. It would read DAGSTER_HOME from this process's environment, and take the lab of
-    this process's settings.
+    `DagsterInstance.get` is not used. It would use the folder DAGSTER_HOME and the lab of this process's settings, not
+    the two that were given.
     """
     storage = {"module": __name__, "class": LabStorage.__name__, "config": {"data_dir": str(data_dir)}}
     return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"storage": {"custom": storage}}))

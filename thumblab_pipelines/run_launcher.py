@@ -1,7 +1,7 @@
 """Dagster's default run launcher, extended to report whether a run still has a process.
 
 Without this extension, Dagster's run monitoring never ends a run whose process and code server were killed. The run
-would stay "started" and occupy its slot of the run queue for ever.
+would keep the status "started", and would block a slot of the run queue for ever.
 """
 
 import logging

@@ -39,7 +39,7 @@ class RunLocks:
             os.close(descriptor)
 
     def abandoned(self, run_id: str) -> bool:
-        """Return whether a process of this lab executed the run, and ended without recording the run's end."""
+        """Return whether a process of this lab executed the run, but ended without recording that the run has ended."""
         try:
             descriptor = os.open(self._path(run_id), os.O_RDWR | os.O_NOFOLLOW)
         except FileNotFoundError:

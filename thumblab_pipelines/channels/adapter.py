@@ -3,9 +3,9 @@
 The adapter is fitted on all of the channel's usable videos. The evaluation fits another adapter on the older videos and
 tests it on the newest ones.
 
-The steps are those of the model's training. Views are corrected for age in the same way. The target is the log views of
-a video above the channel's local trend. The adapter learns the model's errors: the target minus the model's prediction
-(see `thumblab_core.ranking.adapters`).
+The fit repeats the steps of the model's training. Views are corrected for age in the same way. The target is the log
+views of a video above the channel's local trend. The adapter learns the model's errors: the target minus the model's
+prediction (see `thumblab_core.ranking.adapters`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _ENCODERS = ("image_encoder", "title_encoder")
 
 
 class AnotherModelError(LabError):
-    """The error that the lab no longer serves the model for which an adapter is being fitted."""
+    """The error that is raised if the lab started to serve another model while an adapter was being fitted."""
 
     transient = True
 
@@ -127,7 +127,7 @@ def served_model(lab: Lab) -> Release:
 def fit_channel_adapter(
     lab: Lab, channel: Channel, model: Release, ranker: TrainedRanker | None = None, run_id: str | None = None
 ) -> FittedAdapter:
-    """Fit the adapter of a channel for `model`, from the videos and vectors that the lab has. Serve the adapter.
+    """Fit the adapter of a channel for `model`, from the videos and vectors that the lab has, and serve it.
 
     `ranker`: the loaded model, if it is already in memory. Raises `LabError` when the model cannot be loaded, and
     `AnotherModelError` when the lab no longer serves this model.

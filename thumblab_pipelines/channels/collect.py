@@ -92,8 +92,8 @@ def collect_channel(
             _collect(lab, youtube, record, niche, remarks, progress)
         except QuotaError as error:
             remarks.append(str(error))
-    # Download the missing pictures of the niche. Do not check whether pictures that the lab has were replaced on
-    # YouTube.
+    # This downloads all missing pictures of the niche. With `thumbnail_rechecks` 0, it does not check whether YouTube
+    # shows other pictures now than those that the lab has.
     settings = lab.settings.model_copy(update={"thumbnail_rechecks": 0})
     download_thumbnails(dataclasses.replace(lab, settings=settings), niche, progress)
     return Channel(record.channel_id, record.title), "; ".join(remarks) or None

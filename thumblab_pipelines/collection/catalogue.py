@@ -31,7 +31,7 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 class Imported:
     """The counts of an import.
 
-    `rows` counts all rows of the table, and `good` counts the imported ones. `problems` names each row that was
+    `rows` counts all rows of the table, and `good` counts the imported rows. `problems` names each row that was
     skipped, or imported with a remark. `video_ids` and `niches` are those of the good rows. `remarks` are about the
     table as a whole.
     """
@@ -116,7 +116,7 @@ def read_picture(path: Path) -> bytes:
 
     Raises `ImageError` if it is not a regular file or is too large. Such a file is not read.
     """
-    # Without this opener, opening a pipe to which nobody writes would wait for ever.
+    # The path may be a pipe. Without this opener, opening a pipe to which no process writes would wait for ever.
     with open(path, "rb", opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

@@ -61,11 +61,11 @@ class CatalogueTable:
         """
         path = self.folder / "videos.csv"
         try:
-            # Reading a pipe, for example, may never end.
+            # The path may be a pipe, for example. Reading a pipe may never end, so it is refused.
             if path.exists() and not path.is_file():
                 raise LabError(f"{path} cannot be read (it is not a file); a catalogue is a folder with videos.csv")
-            # A byte that is not UTF-8 becomes a lone surrogate. So only its own row is skipped, and not the whole
-            # table.
+            # A byte that is not UTF-8 becomes a lone surrogate. So only the row with this byte is skipped, and not the
+            # whole table.
             file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
         except OSError as error:
             raise LabError(
@@ -115,7 +115,7 @@ class CatalogueTable:
         return names
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
-        """Return the row, or what is wrong with it.
+        """Return the row, or the problem because of which it is skipped.
 
         If only the length of the video cannot be read, the row is returned without it, and a remark says so.
         """

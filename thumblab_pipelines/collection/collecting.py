@@ -44,7 +44,8 @@ class Collecting:
         with lab.engine.begin() as connection:
             save_channels(connection, new_channels)
             known = set(connection.scalars(select(channels.c.channel_id).where(channels.c.channel_id.in_(wanted))))
-            # A channel may vanish between two calls to YouTube. Its videos are left out.
+            # A channel may be deleted from YouTube after the call that found its videos. Then the lab cannot save the
+            # channel, so it leaves out the videos.
             kept = [record for record in records if record.channel_id in known]
             self.saved += save_videos(connection, kept)
         self.video_ids.update(record.video_id for record in kept)

@@ -33,8 +33,10 @@ from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, QuotaError, Spendi
 from thumblab_pipelines.youtube.uploads import concerns_this_list, published_since, upload_paging
 
 _MOST_RESTARTS = 2
-"""A walk over a channel's uploads begins anew at most this often. It does so if YouTube refuses the token of its next
-page."""
+"""If YouTube refuses the token of the next page of a channel's uploads, the walk begins anew at the first page.
+
+It does so at most this often.
+"""
 
 _IDLE_S = 0.05
 """A worker without work waits this many seconds for the other workers."""
@@ -81,8 +83,8 @@ def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
 def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
     """Yield an engine for the same database with two connections for each worker.
 
-    A worker holds one connection in a transaction while it waits for YouTube. Meanwhile, its quota ledger needs the
-    other one.
+    A worker keeps one connection in a transaction while it waits for YouTube. During this time, the quota ledger of the
+    worker needs a second connection to reserve calls.
     """
     own = make_engine(engine.url, pool_size=2 * threads + 1, max_overflow=0, pool_pre_ping=True)
     try:
@@ -156,7 +158,7 @@ class _Run:
         """Examine up to 50 waiting videos, and return True. If fewer than `at_least` videos wait, do nothing and return
         False.
 
-        A call to YouTube costs one unit, whatever the number of videos in it.
+        A call to YouTube costs one unit, whether it asks about one video or 50. So workers wait for full batches.
         """
         with self._engine.begin() as connection:
             channels = crawl_state.take_videos(connection, self._niche, PAGE_SIZE)
@@ -198,8 +200,8 @@ class _Run:
             uploads = paging.take(page)
             recent = published_since(uploads, self._oldest)
             new = crawl_state.save_page(connection, self._niche, walk, recent)
-            # Uploads come newest first. So the walk ends at the first upload that is too old. It also ends at the first
-            # upload that an earlier walk of the channel has already listed.
+            # Uploads come newest first. So the walk ends with this page if the page has an upload that is too old. It
+            # also ends if the page has an upload that an earlier walk of the channel has already listed.
             is_finished = paging.cursor is None or len(recent) < len(uploads) or (walk.again and new < len(recent))
             cursor, walked_at = (None, self._youtube.now) if is_finished else (paging.cursor, None)
             crawl_channels.save_walk(connection, walk, cursor, walked_at)

@@ -1,4 +1,4 @@
-"""Keep the crawl's searches in PostgreSQL: which weeks of a niche are to be searched, and how far each search is."""
+"""Keep the crawl's searches in PostgreSQL: the weeks of a niche to be searched, and the pages read so far."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,8 @@ class Search:
 
 def plan_searches(connection: Connection, niche: str, now: datetime, days: int) -> None:
     """Plan one search per order for each week of the last `days` days. Searches that exist already stay as they are."""
-    # The periods are calendar weeks. So a later run plans the same weeks, and finds the searches that are done already.
+    # The periods are calendar weeks. So a later run plans searches for the same weeks, and sees which of them exist
+    # already.
     this_week = _A_MONDAY + (now - _A_MONDAY) // _WEEK * _WEEK
     weeks = -(-days // _WEEK.days)
     rows = [

@@ -1,4 +1,7 @@
-"""Download the thumbnails that the lab lacks. Check known thumbnails again, because creators change them."""
+"""Download the thumbnails that the lab lacks.
+
+Also check from time to time whether creators have changed known thumbnails.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -93,8 +96,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
                         "free disk space or allow writing there, and run again"
                     )
             if len(batch) == _BATCH and all(o.kind is Kind.POSTPONED and not o.refused for o in outcomes):
-                # No host answered for any video of a whole batch. The other videos may be thousands, so they are not
-                # tried now.
+                # No host answered for any video of a whole batch. There may be thousands of further videos, so this run
+                # does not try them.
                 break
     counts[Kind.POSTPONED] += len(wanted) - done
     # If some requests got an answer, the network works, and each failure has a cause of its own. If no request got an

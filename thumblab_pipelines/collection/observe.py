@@ -17,8 +17,9 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
-# A video gets most of its views in its first weeks, so young videos are observed more often. The intervals are a little
-# shorter than those of the schedule. Otherwise, a run that starts some seconds early would find the videos not yet due.
+# A video gets most of its views in its first weeks, so young videos are observed more often. The intervals here are a
+# little shorter than the time between two scheduled runs. Otherwise, if a run started some seconds early, the videos
+# would not be due yet.
 _DUE = text("""
 SELECT v.video_id, v.format
 FROM videos v
@@ -40,10 +41,10 @@ ORDER BY v.published_at DESC, v.video_id
 class Observed:
     """The counts of one run over a niche.
 
-    `due` counts the videos that were to be observed, `observed` those that were, and `gone` those that YouTube no
-    longer has. `quota` is what the run spent. `stopped` says why the run ended early, or is None. `withheld` is a
-    check. It fails if deletions were withheld because they were too many at once. If YouTube was not asked, `remarks`
-    says why.
+    `due` counts the videos that were to be observed. Of these, `observed` counts the videos for which YouTube gave
+    counts, and `gone` counts the videos that YouTube no longer has. `quota` is what the run spent. `stopped` says why
+    the run ended early, or is None. `withheld` is a check. It fails if deletions were withheld because they were too
+    many at once. If YouTube was not asked, `remarks` says why.
     """
 
     due: int

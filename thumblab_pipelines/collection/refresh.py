@@ -21,8 +21,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# Only the latest observation of a video is checked. If a premiere was postponed, earlier observations may rightly be
-# older than its present date of publication.
+# Only the latest observation of a video is checked. If a premiere was postponed, its date of publication has moved.
+# Earlier observations may then be older than this date without being wrong.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')
@@ -119,7 +119,8 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
         new += [video_id for video_id in uploads if video_id not in settled]
         known += [video_id for video_id in uploads if video_id in settled]
         progress(f"{niche}: channels", done, len(chosen))
-    # If a list grows while it is read, it may give an upload twice. So repeated ids are removed.
+    # If a playlist grows while it is read page by page, the same upload may be on two pages. So repeated ids are
+    # removed.
     _save_new(lab, youtube, niche, list(dict.fromkeys(new)), collecting, progress)
     for batch in batches(list(dict.fromkeys(known)), PAGE_SIZE, f"{niche}: known uploads", progress):
         observed = observe_counts(lab, youtube, batch)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TYPICAL_HALF_AGE = 48.0
 """Half age in hours for a corpus without enough view series.
 
-It is about the middle of the half ages that were fitted to three real data sets (17, 35 and 470 h).
+Half ages of 17, 35 and 470 hours were fitted to three real data sets. 48 is about their middle.
 """
 
 LEAST_HISTORIES = 50
@@ -34,7 +34,8 @@ LEAST_HISTORIES = 50
 _HALF_AGES = np.geomspace(6, 2_160, 50)
 """Half ages that are tried, in hours.
 
-They range from a news item, whose growth ends after a day, to a tutorial that grows for a season.
+They range from 6 hours, for a news item that gets most of its views within a day, to 90 days, for a tutorial that
+people watch for months.
 """
 
 
@@ -65,11 +66,12 @@ def views_at(age: int) -> str:
 
 
 def fit_growth(corpus: pd.DataFrame) -> Growth:
-    """Fit the half age to the view series of these videos, by least squares of ln views within each video.
+    """Fit the half age to the view series of these videos, by least squares of ln views.
 
-    The view series of a video consists of its views at fixed ages and its latest count. A video with a single count
-    says nothing about growth, because a difference between two videos may also come from the trend of the channel.
-    With fewer than 50 videos that have two counts or more, return the typical half age.
+    The view series of a video consists of its views at fixed ages and its latest count. Only the counts of the same
+    video are compared with each other. A difference between two videos may also come from the trend of the channel, so
+    a video with a single count says nothing about growth. With fewer than 50 videos that have two counts or more,
+    return the typical half age.
     """
     names = [views_at(age) for age in FIXED_AGES if views_at(age) in corpus]
     ages = np.array([float(age) for age in FIXED_AGES if views_at(age) in corpus])
@@ -97,7 +99,9 @@ def _centred(values: Float64s, known: Flags) -> Float64s:
 
 
 def age_exponent(corpus: pd.DataFrame) -> float:
-    """Return b of `log views = channel + b log age`, fitted by least squares within channels and clipped to 0 to 1.
+    """Return b of `log views = a + b log age`, where `a` differs per channel.
+
+    The fit is by least squares. Values of b outside 0 to 1 are clipped.
 
     The exponent describes how the views of a corpus vary with age. It mixes growth and the trend of the channels. The
     manifest of a release reports it, but no views are corrected by it.

@@ -1,4 +1,6 @@
-"""Asset checks of a pairs release. They find leaks and empty parts, and name the wrong rows.
+"""Asset checks of a pairs release.
+
+They find empty parts, and leaks of held-out data into the training. They name the wrong rows.
 
 The checks read only the files of the release. docs/training-pairs.md lists what each check fails on.
 """
@@ -38,7 +40,7 @@ CHECKS = (
     "target_of_training_rows",
 )
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
-"""Columns of `videos.parquet` that may be missing in a release made by an earlier version of the lab."""
+"""Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack them."""
 
 _MOST_NAMED = 3
 """Maximum number of wrong rows that an explanation names. The explanation counts the other wrong rows."""

@@ -1,4 +1,7 @@
-"""Read the corpus in one query, and apply the rules that leave videos out. A model may be trained on the rest."""
+"""Read the corpus in one query, and apply the rules that leave videos out.
+
+A model may be trained on the videos that remain.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ LATER_RULES = ("crawl_outlier",)
 """Columns that `exclude` keeps. The rules that need them are applied after the corpus is split into parts."""
 
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
-"""Columns that only `exclude` needs."""
+"""Columns that `exclude` needs for its rules, and then drops."""
 
 # YouTube changed its definition of a view. Views at a fixed age are used only if they follow the same definition as the
 # latest count (`a.era = s.era`). The owner's figures are used only for videos that are not Shorts, and only if they end

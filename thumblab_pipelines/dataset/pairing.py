@@ -20,7 +20,7 @@ AGE_CORRECTED = "age-corrected views"
 
 TRAIN_PAIRS_PER_VIDEO = 20
 TRAIN_PAIRS_PER_CHANNEL = 10_000
-"""Limits that keep a large channel from dominating the training.
+"""The limits of training pairs per video and per channel. They keep a large channel from dominating the training.
 
 The number of pairs grows with the square of a channel's videos, but the information in them does not.
 """
@@ -131,7 +131,10 @@ def _most_pairs(part: str, videos: int) -> int:
 
 
 def _sample(random: np.random.Generator, candidates: Flags, most: int) -> Rows:
-    """Return the positions of the candidates in order, or of a random sample if there are more than `most`."""
+    """Return the positions of the candidates, in ascending order.
+
+    If there are more than `most`, return a random sample of them.
+    """
     places = np.flatnonzero(candidates)
     return np.sort(random.choice(places, most, replace=False)) if len(places) > most else places
 

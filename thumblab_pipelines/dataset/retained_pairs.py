@@ -5,8 +5,8 @@ video is published first (see `pairs.publish_successor`). A release is needed if
 model or the newest model was trained on it.
 
 The successor of the newest pairs is published in the same scope and becomes the newest. The successor of an older
-release is published in the scope `SUCCEEDED`. In the usual scope, it would be taken for the newest pairs.
-`info["succeeds"]` lists the releases that a successor replaces.
+release is published in the scope `SUCCEEDED`. If it were published in the usual scope, the lab would take it for the
+newest pairs. `info["succeeds"]` lists the releases that a successor replaces.
 """
 
 from contextlib import AbstractContextManager
@@ -49,7 +49,10 @@ def newest_pairs(lab: Lab) -> Release:
 
 
 def named_pairs(lab: Lab, release_id: str) -> Release:
-    """Return the pairs release `release_id` or its newest successor. Raises `LabError` if the lab has neither."""
+    """Return the pairs release `release_id`, or the newest successor that replaced it.
+
+    Raises `LabError` if the lab has neither.
+    """
     releases = [release for scope in SCOPES for release in lab.releases.all(PAIRS, scope)]
     for release in reversed(releases):
         if release.release_id == release_id or release_id in release.info.get("succeeds", ()):

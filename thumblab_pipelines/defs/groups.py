@@ -18,8 +18,8 @@ LIBRARY: dict[str, Any] = {
     "owners": OWNERS,
     "partitions_def": niche_partitions,
     "retry_policy": RETRY,
-    # These assets are refreshed daily at 03:00. If an asset is half a day late, its freshness policy fails, and a
-    # person should find out why.
+    # These assets are refreshed daily at 03:00. If an asset is half a day late, its freshness policy fails. This tells
+    # a person to look for the cause.
     "freshness_policy": dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
     ),

@@ -112,8 +112,8 @@ def encode_pictures(
         failed += batch.without
         encoded.append(batch.vectors)
         done += len(batch)
-        # A batch of a large model has only four pictures. One commit for several batches saves more time than encoding
-        # them again after a crash would cost.
+        # A batch of a large model has only four pictures, so a commit per batch would take much time. Several batches
+        # are committed together, although a crash loses all of them.
         if len(good) + len(failed) >= _SAVED_AT_ONCE or done == len(sources):
             _save(lab, encoder.fingerprint, good, np.concatenate(encoded), failed)
             good, failed, encoded = [], [], []

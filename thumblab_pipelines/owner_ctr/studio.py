@@ -27,10 +27,10 @@ STUDIO = "studio"
 class StudioImport:
     """The result of importing one file.
 
-    Each row is counted in `with_ctr`, is in `problems`, or repeats a video of another table of the file. `new` counts
-    videos that had no stored row. `changed` and `unchanged` count videos whose figures differ from their stored row, or
-    are the same. `older` counts videos that keep their stored row, because it comes from a newer export. `shorts`
-    counts videos that are Shorts or may be Shorts.
+    Each row of the file is counted in `with_ctr`, is in `problems`, or is ignored because another table of the file has
+    the same video. `new` counts videos that had no stored row. `changed` and `unchanged` count videos whose figures
+    differ from their stored row, or are the same. `older` counts videos that keep their stored row, because it comes
+    from a newer export. `shorts` counts videos that are Shorts or may be Shorts.
     """
 
     file: str
@@ -62,10 +62,10 @@ class _Reach:
 def import_studio(lab: Lab, path: Path, as_of: date | None = None) -> StudioImport:
     """Import an export into `video_reach`. An export is a `Table data.csv`, or a .zip with one or more of them.
 
-    An export has lifetime totals. So each video keeps only one row, from its newest export. `as_of` is the day on which
-    the export was made. By default, this is the day on which the file was last changed (UTC). If several tables of a
-    .zip have the same video, the row with the most impressions is used, because lifetime totals only grow. A second
-    import of the same file changes nothing.
+    An export has the totals of each video since its publication. So the lab keeps only one row per video, from the
+    newest export. `as_of` is the day on which the export was made. By default, this is the day on which the file was
+    last changed (UTC). If several tables of a .zip have the same video, the row with the most impressions is used,
+    because lifetime totals only grow. A second import of the same file changes nothing.
 
     Raises `LabError` if the file cannot be read, or if no row has a click-through rate.
     """

@@ -99,7 +99,7 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
 
 
 def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> None:
-    """Delete what was not refreshed within 30 days.
+    """Delete rows that were not refreshed from YouTube within 30 days.
 
     These are videos, the crawl's rows of excluded videos, and channels that are no longer used.
     """

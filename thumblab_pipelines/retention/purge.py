@@ -1,7 +1,7 @@
 """Remove deleted videos from index releases, pairs releases and the image store. Remove abandoned trainings too.
 
-Each function compares what is stored with the current rows of the table `videos`. So no function needs to know which
-videos were deleted, or when.
+Each function looks in the stored files for videos that have no row in the table `videos` any more. So no function needs
+to know which videos were deleted, or when.
 """
 
 import logging
@@ -74,8 +74,8 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
     """Delete the niche's index releases that hold a deleted video or cannot be read. Return how many were deleted.
 
     If the served release is one of them, an index without the deleted videos is served instead. If none can be made,
-    the niche is left without an index. Raises `UnreadError` if a release cannot be read at the moment. Then the served
-    index stays as it is.
+    the niche is left without an index. Raises `UnreadError` if a release cannot be read at the moment. In this case,
+    the served index is not changed.
     """
     with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
@@ -91,7 +91,7 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
         for release in stale:
             lab.releases.remove(release)
         unreadable = lab.releases.discard_unreadable(INDEX, niche)
-        prune_indices(lab, niche)  # A killed writer may have left deleted videos in its files.
+        prune_indices(lab, niche)  # A process that was killed while writing may have left files with deleted videos.
     return len(stale) + len(unreadable)
 
 
@@ -105,8 +105,9 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
     except LabError as error:
         require_damage(release, error)
         return None
-    # The new index keeps its list of changes since the build. Another build may be under way, and may have read the
-    # library before these changes. When this build is promoted, the list says which changes it lacks.
+    # The new index keeps the list of changes that were made since the old index was built. Another build may be under
+    # way, and may have read the library before these changes. When that build is promoted, the list says which changes
+    # it lacks.
     changes = [pair for pair in index.changes.pairs() if pair[0].video_id in alive]
     of_base = alive - {change.video_id for change, _ in changes}
     rows = np.array([row for row, item in enumerate(index.items) if item.video_id in of_base], dtype=np.intp)
@@ -168,7 +169,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
             deleted += 1
         for scope in SCOPES:
             deleted += len(lab.releases.discard_unreadable(PAIRS, scope))
-        prune_pairs(lab)  # A killed writer may have left deleted videos in its files.
+        prune_pairs(lab)  # A process that was killed while writing may have left files with deleted videos.
     if failed is not None:
         raise UnreadError(str(failed)) from failed
     return deleted
@@ -219,5 +220,5 @@ def _idle_seconds(folder: Path) -> float:
     """
     try:
         return min(age(path) for path in [folder, *folder.rglob("*")])
-    except FileNotFoundError:  # Another process is writing in the folder.
+    except FileNotFoundError:  # Another process has just renamed or deleted a file of the folder.
         return 0.0

@@ -73,8 +73,8 @@ def retain(
 ) -> Retained:
     """Refresh and delete what is due in a niche. Then delete the pictures of deleted videos, and clean the releases.
 
-    If the quota ends, videos that were not refreshed stay until they are 30 days old. A run never deletes more than a
-    share of the niche, unless a person has `confirmed` the deletion. See `Deletion`.
+    If the quota of the day is spent, the videos that were not refreshed stay until their facts are 30 days old. A run
+    never deletes more than a share of the niche, unless a person has `confirmed` the deletion. See `Deletion`.
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
     cannot be asked, the newest time that the lab ever got from YouTube is used instead. A `confirmed` run then uses
@@ -97,7 +97,7 @@ def retain(
         else:
             with YouTube.connect(lab.settings, lab.engine) as youtube:
                 now = youtube.now
-                # This call comes before the refresh, so that no quota is spent on videos that are too old.
+                # Videos that are too old are deleted before the refresh, so that no quota is spent on them.
                 expire(lab, niche, now, deletion)
                 refreshed = refresh_due(lab, youtube, niche, deletion, progress)
     except Exception as error:  # noqa: BLE001  Old facts are deleted even after an error. `_raise` raises it.

@@ -54,8 +54,8 @@ def moment(cell: str, name: str) -> datetime:
         raise ValueError(f"{name} {cell[:40]!r} is not an ISO date such as 2026-01-31") from None
     if date.year < _FIRST_YEAR:
         raise ValueError(f"{name} {cell[:40]} is before {_FIRST_YEAR}")
-    # The library has only videos of the last days before its newest observation. An observation in the future would
-    # therefore make the library empty.
+    # The library only has videos that were published in a number of days before its newest observation. With an
+    # observation far in the future, no video would be in these days, and the library would be empty.
     if date > datetime.now(UTC) + timedelta(days=1):
         raise ValueError(f"{name} {cell[:40]} is in the future")
     return date

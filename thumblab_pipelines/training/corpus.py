@@ -15,9 +15,12 @@ from thumblab_pipelines.statistics.trend import publication_days
 from thumblab_pipelines.training.adaptation import above_trend
 
 _LEAST_FOR_ENGAGEMENT = 5
-"""Minimum number of videos in a channel for using a video's percentile in the channel as a target."""
+"""In channels with fewer videos than this, a video's percentile in its channel is not used as a target."""
 _LEAST_FOR_CTR = 200
-"""Minimum number of measured click-through rates. With fewer, the absolute head learns engagement instead."""
+"""Minimum number of measured click-through rates.
+
+With fewer, the absolute head learns percentiles of views in the channel instead.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Fit a model that has the outputs of the ranker to pairs.
+"""Fit a model to pairs. The model must have the same outputs as the ranker.
 
 The training is fast on two cores, gives the same weights for the same seed, and can be resumed. The model maps inputs
 [m, d] to a pairwise score [m], engagement [m] and sub-scores [m, k]. This module does not depend on the meaning of the
@@ -55,9 +55,9 @@ def fit(
 ) -> tuple[Model, list[Epoch]]:
     """Train `model` in place. Return it in evaluation mode, with the history of its epochs.
 
-    The model has the weights of the last epoch, or with SWA an average of the weights after several epochs. The epoch
-    with the best validation AUC is not restored. It may be the first epoch, after which the other heads have learnt
-    nothing.
+    The model has the weights of the last epoch, or with SWA an average of the weights after several epochs. The weights
+    of the epoch with the best validation AUC are not restored. This may be the first epoch, after which the other heads
+    have learnt nothing.
 
     If `folders.checkpoints` is set, the state is written every `checkpoint_every` epochs and on SIGTERM. It is deleted
     at the end. If a call finds a state, it resumes from this state. On a CPU and with the same `threads`, it then ends
@@ -88,7 +88,7 @@ def fit(
 
 
 class _Training:
-    """Everything that changes while a model is trained. `save` writes this state and `resume` reads it."""
+    """A training under way, with everything that changes during it. `save` writes this state, and `resume` reads it."""
 
     def __init__(self, arrays: TrainingArrays, config: TrainConfig, model: nn.Module, group: ProcessGroup) -> None:
         self.arrays, self.config, self.model, self.group = arrays, config, model, group
@@ -222,7 +222,7 @@ class _Training:
         restore_optimiser(self.optimiser, state.part("optimiser"), state.facts["groups"])
         if self.average is not None:
             self.average.load_state_dict(state.part("average"))
-        # `set_rng_state` reads a view at a wrong offset, so it gets a copy.
+        # `set_rng_state` reads a tensor that is a view of another one at a wrong offset, so it gets a copy.
         torch.set_rng_state(self.group.own(state.tensors["random"]).clone())
         self.losses = self.group.own(state.tensors["losses"]).to(self.group.device)
         self.epoch, self.step = state.facts["epoch"], state.facts["step"]
@@ -231,9 +231,11 @@ class _Training:
 
 
 def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
-    """Return the learning rate: it rises linearly during the warm-up, and then decays along a cosine.
+    """Return the learning rate at the time `epoch`.
 
-    `epoch` is the time in epochs, with a fraction. An epoch has `steps` steps.
+    It rises linearly during the warm-up, and then decays along a cosine.
+
+    `epoch` is counted from the start of the training, and may have a fraction. An epoch has `steps` steps.
     """
     if config.swa_start:
         epoch = min(epoch, config.swa_start)

@@ -1,6 +1,6 @@
 """Convert JSON of the YouTube Data API v3 into records.
 
-The API sends counts as strings, and may leave counts out. A missing count becomes None, never 0.
+The API sends counts as strings, and may leave out a count. A missing count becomes None, never 0.
 """
 
 import logging

@@ -53,7 +53,7 @@ class YouTube:
         service = build(
             "youtube",
             "v3",
-            # `http` is passed so that the library does not search this machine for credentials.
+            # Without the argument `http`, the library would search this machine for Google credentials.
             http=new_http(endpoint),
             client_options={"api_endpoint": endpoint},
             static_discovery=True,
@@ -77,7 +77,10 @@ class YouTube:
 
     @property
     def now(self) -> datetime:
-        """The server's time at its last answer (UTC). The lab uses this time instead of this machine's clock."""
+        """The server's time at its last answer (UTC).
+
+        The lab uses this time, because this machine's clock may be wrong.
+        """
         return self._transport.now
 
     def chart(self, category_id: int, region: str, niche: str) -> list[VideoRecord] | None:
