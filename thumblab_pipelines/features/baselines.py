@@ -48,8 +48,8 @@ class Baselines:
     Attributes:
         channels: number of channels with a baseline over all ages.
         bands: number of channels with a baseline, for each age band.
-        silent: number of channels without a baseline because their median views are zero. lowest, highest: the smallest
-        and largest median views per hour over all ages.
+        silent: number of channels without a baseline because their median views are zero.
+        lowest, highest: the smallest and largest median views per hour over all ages.
     """
 
     channels: int
@@ -68,8 +68,8 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
     observation of the niche. Only the format `video` is used, because Shorts and live streams get their views in other
     ways. A median of zero is not stored, because views cannot be divided by it.
     """
-    # After a large import, PostgreSQL's query planner has no statistics. It then chooses nested loops, which take
-    # minutes instead of seconds.
+    # After a large import, PostgreSQL's query planner has no statistics of the new rows. Without this ANALYZE, it would
+    # choose nested loops, which take minutes instead of seconds.
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE videos, video_stats"))
     days = lab.settings.library_days

@@ -1,4 +1,4 @@
-"""Encode those thumbnails and titles of a niche that do not yet have a vector from the current encoders."""
+"""Encode the thumbnails and titles of a niche that do not yet have a vector from the encoders in the settings."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -109,8 +109,8 @@ def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
 class _Work:
     """The pictures or titles of a niche, sorted by whether one encoder has given them a vector.
 
-    `missing` are the ones to encode. `had` is the number of those that have a vector. `without` are the ids of videos
-    for whose picture or title the encoder returned no valid vector before.
+    `missing` are the pictures or titles to encode. `had` is the number of those that have a vector. `without` are the
+    ids of videos for whose picture or title the encoder returned no valid vector before.
     """
 
     missing: list[Source]
@@ -164,7 +164,7 @@ def _titles(lab: Lab, niche: str) -> _Work:
 
 
 def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source: FromClause) -> _Work:
-    """Return the pictures or titles of the niche, sorted into those with a vector, those without, and failures.
+    """Sort the pictures or titles of the niche into those with a vector, those to encode, and earlier failures.
 
     `encoder` is a fingerprint. `source` is the table of the videos, or a join with it. `digest` is an SQL expression
     for the digest of the picture or title in a row of `source`.

@@ -67,8 +67,8 @@ def views_at_ages(
         series.append((era, *_growing(ages[of_era], views[of_era])))
     estimates = []
     for age in at:
-        # If the lab first took a video for a Short, observations of two eras can enclose the same age. The era whose
-        # two observations are closer together is then used.
+        # Shorts and other videos have different eras. If the lab first took a video for a Short, observations of two
+        # eras can enclose the same age. The era whose two observations are closer together is then used.
         possible = [estimate for one_era in series if (estimate := _between(age, *one_era)) is not None]
         closest = min(possible, key=lambda estimate: estimate.after / estimate.before, default=None)
         if closest is not None and closest.after <= closest.before * max_ratio:

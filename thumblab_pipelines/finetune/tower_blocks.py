@@ -1,4 +1,4 @@
-"""Divide a CLIP image tower, before one of its transformer blocks, into a frozen and a trained part."""
+"""Divide a CLIP image tower into a frozen lower part and a trained upper part, which begins at a transformer block."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

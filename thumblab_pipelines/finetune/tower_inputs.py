@@ -101,7 +101,8 @@ def tower_inputs(
 
         upcoming = submit(done)
         for start in range(done, len(pictures), _BATCH):
-            futures, upcoming = upcoming, submit(start + _BATCH)  # these are prepared while the model runs on `futures`
+            # The threads prepare the pictures in `upcoming` while the model runs on `futures`.
+            futures, upcoming = upcoming, submit(start + _BATCH)
             rows, ready = [], []
             for row, future in enumerate(futures, start):
                 try:

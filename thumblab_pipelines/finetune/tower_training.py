@@ -81,7 +81,8 @@ class TowerTraining:
             margin=config.margin,
             label_smoothing=config.label_smoothing,
         )
-        # This is the position in `inputs` of each row of the dataset, or -1 if the row has no picture there.
+        # For each row of the dataset, this array has the position of its picture in `inputs`, or -1 if `inputs` lacks
+        # it.
         self._position = np.full(len(data.videos), -1, np.intp)
         self._position[rows] = np.arange(len(rows))
         self._position[rows[sorted(inputs.unreadable)]] = -1
@@ -104,7 +105,8 @@ class TowerTraining:
 
     def run(self, listener: Progress) -> TunedTower:
         """Train from the last finished epoch to the end, and load the weights of the best epoch into the tower."""
-        # The AUC is measured before `_resume`. A resumed run therefore also reports the AUC from before the training.
+        # The AUC is measured before `_resume` loads trained weights. So a resumed run also reports the AUC before the
+        # whole training.
         before = self.validation_auc()
         history = self._resume()
         for number in range(len(history), self.config.epochs):

@@ -43,9 +43,9 @@ class Changed:
 def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     """Add videos to the served index, or replace their entries by what the database has now.
 
-    A video that was taken out before is put back. A thumbnail without a vector is encoded first. If a video cannot be
-    put in, it is skipped, and the result has the reason. If the served index cannot take the changes, a rebuild is
-    requested and `RebuildRequiredError` is raised.
+    A video that was taken out before is put back. If its thumbnail has no vector yet, the thumbnail is encoded first.
+    If a video cannot be put in, it is skipped, and the result has the reason. If the served index cannot take the
+    changes, a rebuild is requested and `RebuildRequiredError` is raised.
     """
     wanted = list(dict.fromkeys(video_ids))
     encoder = image_encoder(lab.settings).fingerprint
@@ -128,8 +128,8 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
             except ReleaseError as error:
                 raise LabError(f"{error}; `thumblab index verify {niche}` lists the releases of {niche}") from None
         NicheIndex.load(release)
-        # The hold is written before the pointer moves. If the process is killed in between, the niche still serves the
-        # previous release, and its status shows the hold.
+        # The hold is written before the pointer moves. If the process is killed between the two steps, the niche still
+        # serves the previous release, and its status shows the hold.
         lab.releases.serving.hold(release, f"rolled back from {served} to {release.release_id}")
         lab.releases.serving.promote(release)
     return release

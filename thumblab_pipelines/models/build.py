@@ -41,7 +41,7 @@ class BuiltModel:
 
     @property
     def forgotten(self) -> int:
-        """Number of videos of the model's training pairs that were deleted from the lab before the training started."""
+        """Number of videos of the pairs release that were deleted from the lab before the training started."""
         return int(self.release.info.get("forgotten", 0))
 
     @property
@@ -138,7 +138,7 @@ def _publish(lab: Lab, data: "Dataset", trained: "TrainedRanking", inputs: str, 
 
 
 def _published(lab: Lab, inputs: str) -> Release:
-    """Return the release with these inputs that the main process has published."""
+    """Return the release that the main process has published for the same inputs."""
     for release in reversed(lab.releases.all(MODEL, ALL)):
         if release.info.get("inputs") == inputs:
             return release

@@ -19,7 +19,7 @@ from thumblab_pipelines.models.registry import Champion, ModelRegistry, Version
 
 @dataclass(frozen=True)
 class AliasState:
-    """The state of the champion alias: whether it names the served release, and who moved it.
+    """The state of the champion alias: whether it names the served release, and whether a person moved it.
 
     `explanation`: a sentence for people. `serving`: the id of the served release. `chosen`: the version to which a
     person moved the alias, if this version is not served yet.
@@ -127,7 +127,7 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
     how = "the champion alias was put on it" if by_alias else "its release was given to served_model"
     decision = Decision(True, f"served by hand: {how}")
     if version is not None:
-        if by_alias:  # the alias is not moved, because the person may have moved it again by now
+        if by_alias:  # the lab does not move the alias here, because the person may have moved it again by now
             registry.record_champion(version)
         else:
             registry.set_champion(version)
@@ -139,8 +139,8 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
 def _servable(lab: Lab, registry: ModelRegistry, version: Version) -> Release | None:
     """Return the release of a version that a person has chosen, or None if the release cannot be served.
 
-    Raises `LabError` when a later attempt may succeed, for example because MLflow did not answer. The person's choice
-    is then not ignored.
+    Raises `LabError` when a later attempt may succeed, for example if MLflow did not answer. Returning None would
+    ignore the person's choice.
     """
     try:
         release = registry.recovered(version, lab.releases, MODEL, ALL)

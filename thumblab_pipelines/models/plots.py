@@ -104,8 +104,7 @@ def calibration_curve(points: list[dict[str, float]]) -> Plot:
 def _plot(panels: int, height: float = 2.6) -> tuple[Plot, list[Axes]]:
     """Return a figure with `panels` panels below each other, and the axes of each panel.
 
-    `height` is the height of a panel in inches. The figure is not registered with pyplot. Therefore Python frees it
-    when it is no longer used.
+    `height` is the height of a panel in inches. The figure is not made with pyplot, which would keep it in memory.
     """
     from matplotlib.figure import Figure as Plot
 

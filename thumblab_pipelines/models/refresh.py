@@ -85,7 +85,7 @@ class RefreshResult:
     def require_all(self) -> None:
         """Raise `LabError` with all errors if a niche failed.
 
-        The error is transient if the error of at least one niche is.
+        The error is transient if at least one niche has a transient error.
         """
         if not self.failed:
             return

@@ -1,7 +1,8 @@
-"""Read and write MLflow's registered model. It has a version per release, and the aliases `challenger` and `champion`.
+"""Read and change the lab's registered model in MLflow. It has a version per release, and two aliases.
 
-MLflow does not record who moved an alias. The lab therefore sets a tag of the registered model: the version to which
-the lab last moved the champion alias. If the alias names another version, a person has moved it.
+The aliases are `challenger` and `champion`. MLflow does not record who moved an alias. The lab therefore sets a tag of
+the registered model: the version to which the lab last moved the champion alias. If the alias names another version, a
+person has moved it.
 
 If the lab crashes after moving the alias and before setting the tag, the alias looks as if a person had moved it. This
 does no harm, because the lab already serves the version that the alias names.
@@ -107,7 +108,7 @@ class ModelRegistry:
         self.record_champion(version)
 
     def record_champion(self, version: Version) -> None:
-        """Record in MLflow that the lab serves this version, to which the alias was moved."""
+        """Record in MLflow that the lab serves this version, which the `champion` alias names."""
         with _errors_translated():
             self._client.set_registered_model_tag(self._model, _CROWNED_TAG, version.number)
 

@@ -27,10 +27,10 @@ class TrainConfig:
     Smoothing    `label_smoothing` moves the engagement target, and the outcome of a ranknet pair, towards one half. 0
                  turns it off.
     Mixup        Each pair is mixed with another pair. The mixing share is drawn from Beta(A, A) with A = `mixup_alpha`.
-                 0 turns mixup off. With mixup, pairs share no videos, and a step costs several times more. SWA
-                 From epoch `swa_start` on, the learning rate stays constant, early stopping is off, and the weights
-                 after each epoch are averaged (stochastic weight averaging). 0 turns it off. The average is kept if its
-                 validation AUC is at least that of the last epoch.
+                 0 turns mixup off. With mixup, pairs share no videos, and a step costs several times more.
+    SWA          From epoch `swa_start` on, the learning rate stays constant, early stopping is off, and the weights
+                 after each epoch are averaged (stochastic weight averaging). 0 turns it off. The average is kept if
+                 its validation AUC is at least that of the last epoch.
     """
 
     epochs: int = 30

@@ -78,8 +78,8 @@ class Deletion:
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
         """Return whether `count` more videos may be deleted. If not, record them as withheld.
 
-        `asked` is the number of videos that YouTube was asked about. If YouTube says that most of them are gone, the
-        answer is not believed.
+        `asked` is the number of videos that YouTube was asked about. If YouTube says that most of these videos are
+        gone, the lab does not believe it, and withholds the deletion.
         """
         too_many = self.deleted.total() + count > self._most
         lost_most = asked is not None and count > _FEW and 2 * count > asked
@@ -89,7 +89,7 @@ class Deletion:
         return allowed
 
     def delete(self, reason: str, video_ids: Sequence[str], asked: int | None = None) -> None:
-        """Delete all of these videos, or none of them. `allows` decides."""
+        """Delete all of these videos if `allows` permits this number, otherwise none of them."""
         if self.allows(reason, len(video_ids), asked):
             with self._lab.engine.begin() as connection:
                 self.deleted[reason] += delete_videos(connection, video_ids)

@@ -97,7 +97,7 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
 def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved:
     """Insert or update the videos, and add an observation of each video's counts.
 
-    A video keeps the niche in which it was first found. A missing value does not overwrite a known one. A second
+    A video keeps the niche in which it was first found. A missing value does not overwrite a stored one. A second
     observation of the same moment is ignored.
     """
     if not records:
@@ -128,7 +128,8 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
             index_elements=["video_id"],
             set_={
                 "title": statement.excluded.title,
-                "published_at": statement.excluded.published_at,  # The date changes when a premiere takes place.
+                # The date of publication of a premiere changes when the premiere takes place.
+                "published_at": statement.excluded.published_at,
                 "tags": statement.excluded.tags,
                 "duration_s": func.coalesce(statement.excluded.duration_s, videos.c.duration_s),
                 "aspect_ratio": func.coalesce(statement.excluded.aspect_ratio, videos.c.aspect_ratio),

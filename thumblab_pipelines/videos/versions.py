@@ -63,7 +63,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Shown:
-    """Sighting of a picture that the video did not show before. The picture is in the image store."""
+    """Sighting of a picture that is new for this video. The picture is already in the image store."""
 
     video_id: str
     at: datetime
@@ -175,7 +175,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         .values(
             checked_at=func.greatest(thumbnails.c.checked_at, bindparam("at")),
             url=func.coalesce(bindparam("at_url"), thumbnails.c.url),
-            # An ETag or a Last-Modified is only valid for the URL that gave it.
+            # The headers ETag and Last-Modified are only valid for the URL whose answer had them. So for a new URL, the
+            # old values are not kept.
             etag=case((bindparam("at_url").is_(None), thumbnails.c.etag), else_=bindparam("tag")),
             last_modified=case(
                 (bindparam("at_url").is_(None), thumbnails.c.last_modified), else_=bindparam("modified")

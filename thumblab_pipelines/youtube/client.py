@@ -176,7 +176,8 @@ class YouTube:
     def existing_videos(self, video_ids: Sequence[str]) -> set[str]:
         """Return the ids of the videos that are public. At most 50 ids may be given.
 
-        Only ids are read. So a video whose other facts cannot be read still counts as existing.
+        This reads only the ids in the answer. So a video still counts as existing if the lab cannot read its other
+        facts.
         """
         return self._existing(self._service.videos(), video_ids)
 

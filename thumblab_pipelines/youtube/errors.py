@@ -1,4 +1,4 @@
-"""Errors of calls to YouTube, grouped by what helps against them.
+"""Errors of calls to YouTube, in kinds that differ in whether and when another try can succeed.
 
 Some errors end after a short wait. Others end on the next day, or with another API key. For the rest, another try is
 useless.
@@ -147,7 +147,7 @@ def explain(refusal: Refusal, tries: int) -> str:
 def _read(content: bytes) -> tuple[list[str], str, list[str]]:
     """Return the reasons, the message, and the names and units of the quota limits in an error body.
 
-    Every form of error body is accepted.
+    This function raises no error, whatever form the body has.
     """
     try:
         error = json.loads(content)["error"]

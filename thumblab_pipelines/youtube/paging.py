@@ -29,8 +29,10 @@ class Paging(Generic[T]):
     Reading starts at the first page, or where an earlier process stopped. That process had read `pages` pages, and
     `cursor` is the token of the next page. `most` limits the number of pages.
 
-    Attributes ---------- cursor : token of the next page to read. None at the end of the list. remark : why reading
-    stopped before the last page of the list, or None if it did not.
+    Attributes
+    ----------
+    cursor : token of the next page to read. None at the end of the list.
+    remark : why reading stopped before the last page of the list, or None if it did not.
     """
 
     def __init__(
