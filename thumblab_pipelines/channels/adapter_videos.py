@@ -4,8 +4,8 @@ The rules are similar to the rules by which the model's training selects videos 
 video is an ordinary video of at least one minute. It has a picture, a count of views, and vectors from both encoders of
 the model. If the lab is set to train only on opted-in videos, the adapter also uses only these.
 
-Unlike in training, a video may also have few views or last longer than an hour, and its channel may be small. If the
-thumbnail or title of a video changed, the adapter uses the first version of both.
+Other than for the model's training, a usable video may have few views or last longer than an hour, and its channel may
+be small. If the thumbnail or title of a video changed, the adapter uses the first version of both.
 """
 
 from __future__ import annotations

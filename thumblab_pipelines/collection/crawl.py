@@ -39,7 +39,10 @@ It does so at most this often.
 """
 
 _IDLE_S = 0.05
-"""A worker without work waits this many seconds for the other workers."""
+"""If a worker finds no work, it waits this many seconds before it looks again.
+
+Other workers may find more work meanwhile.
+"""
 
 _REPORT_EVERY_S = 1.0
 

@@ -65,7 +65,7 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     It begins with those whose last check is the oldest. If a host says that a thumbnail is unchanged, no bytes of it
     are downloaded.
 
-    A picture that looks the same counts as the same, even if its host has encoded it anew. The stored file then stays.
+    If the host has only encoded the same picture again, the thumbnail counts as unchanged, and the stored file is kept.
     A different picture is a new version. The old version is kept beside it.
 
     The run commits after every 64 videos. All times are those of the hosts' clocks. Raises `LabError` if the niche has

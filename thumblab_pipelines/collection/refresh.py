@@ -1,4 +1,4 @@
-"""Collect a niche for the library: the videos that trend now, and the newest uploads of a few channels.
+"""Collect videos of a niche for its library: the videos that trend now, and the newest uploads of a few channels.
 
 A refresh costs about 8 units of quota.
 """

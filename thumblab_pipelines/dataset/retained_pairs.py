@@ -96,7 +96,8 @@ def prune_pairs(lab: Lab) -> None:
 def _needed(lab: Lab) -> set[str]:
     """Return the ids of the needed pairs releases.
 
-    The ids come from the manifests of the models. A release with such an id may have been replaced by a successor.
+    The ids come from the manifests of the models, which are never changed. So an id may name a release that a successor
+    has replaced since.
     """
     newest = lab.releases.latest(PAIRS, ALL)
     needed = set() if newest is None else {newest.release_id}

@@ -67,8 +67,9 @@ def views_at_ages(
         series.append((era, *_growing(ages[of_era], views[of_era])))
     estimates = []
     for age in at:
-        # Shorts and other videos have different eras. If the lab first took a video for a Short, observations of two
-        # eras can enclose the same age. The era whose two observations are closer together is then used.
+        # YouTube changed its definition of a view earlier for Shorts than for other videos. If the lab first took a
+        # video for a Short, observations of two eras can therefore enclose the same age. The era whose two observations
+        # are closer together is then used.
         possible = [estimate for one_era in series if (estimate := _between(age, *one_era)) is not None]
         closest = min(possible, key=lambda estimate: estimate.after / estimate.before, default=None)
         if closest is not None and closest.after <= closest.before * max_ratio:

@@ -1,4 +1,4 @@
-"""Read stored vectors, either with an SQL query for all of them or as arrays for given pictures or titles."""
+"""Read stored vectors: give an SQL query for all of them, or return those of given pictures or titles as arrays."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Fine-tune the image encoder together with the ranker's heads, on the training pairs.
 
-Either the last blocks of the encoder are trained or all of it. The result is a release with an open_clip checkpoint.
-The settings can name the fine-tuned encoder like any other. After this change of the settings, vectors, indices and the
-ranking model must be computed again, see docs/encoders.md.
+Either only the last blocks of the encoder are trained, or the whole encoder. The result is a release with an open_clip
+checkpoint. The settings can name the fine-tuned encoder like any other. After this change of the settings, vectors,
+indices and the ranking model must be computed again, see docs/encoders.md.
 """
 
 import json

@@ -73,7 +73,10 @@ def figures(evaluations: list[Evaluation]) -> list[Figure]:
 
 
 def headlines(evaluations: list[Evaluation]) -> list[Figure]:
-    """Return the AUC of every scorer on all pairs, and on the pairs whose winner has at least twice the views."""
+    """Return the AUC of the model and of each reference model.
+
+    Each AUC is given twice: on all pairs, and on the pairs whose winner has at least twice the views.
+    """
     return [f for f in figures(evaluations) if f.metric == "auc" and f.slice in SLICES]
 
 

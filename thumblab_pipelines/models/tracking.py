@@ -130,7 +130,8 @@ class Tracker:
                 f"MLflow does not answer at {uri} ({type(error).__name__}); start it with `thumblab up`, "
                 "or set THUMBLAB_MLFLOW_TRACKING_URI"
             ) from None
-        # MLflow would print its own progress bars and links between those of the caller.
+        # Without these settings, MLflow prints progress bars and links of its own, which mix with the output of the
+        # caller.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

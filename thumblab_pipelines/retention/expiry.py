@@ -30,8 +30,11 @@ WHERE v.niche = :niche AND v.source = 'youtube' AND NOT v.channel_id = ANY(CAST(
   END
 ORDER BY v.collected_at, v.video_id
 """)
-"""This statement selects the videos whose time in the library is over. Videos that the crawl keeps stay longer, for the
-training days. Videos of a channel that a person added stay as long as the channel is added."""
+"""This statement selects the videos whose time in the library is over.
+
+Videos that the crawl keeps stay longer, for the days of the setting `training_days`. Videos of a channel that a person
+added stay until a person removes the channel.
+"""
 
 _DELETE_EXCLUDED = text("""
 DELETE FROM crawl_videos k USING crawl_channels c

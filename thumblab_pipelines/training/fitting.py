@@ -178,7 +178,10 @@ class _Training:
             self.model.load_state_dict(self.average.module.state_dict())
 
     def _training_rows(self) -> Iterator[Tensor]:
-        """Yield all training rows in random order, in parts that are large and equal enough for batch norm."""
+        """Yield all training rows in random order, in parts of similar size.
+
+        Each part is large enough for batch norm.
+        """
         rows = np.union1d(self.targets.winners, self.targets.losers)
         rows = np.random.default_rng(self.config.seed).permutation(rows)
         for part in np.array_split(rows, math.ceil(len(rows) / _ROWS_AT_ONCE)):

@@ -10,7 +10,7 @@ from thumblab_pipelines.youtube.paging import Paging, pages
 
 
 def upload_paging(channel_id: str, pages: int = 0, cursor: str | None = None) -> Paging[Upload]:
-    """Return the paging over a channel's public uploads, from the first page or from where an earlier run stopped.
+    """Return a `Paging` over a channel's public uploads. It starts at the first page, or where an earlier run stopped.
 
     An upload without a date is private, and is left out.
     """
