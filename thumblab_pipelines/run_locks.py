@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 _held: dict[Path, int] = {}
-"""This process's file descriptors, by lock file."""
+"""The open file descriptors of the locks that this process holds, by the path of the lock file."""
 
 
 class RunLocks:

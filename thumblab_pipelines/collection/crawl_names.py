@@ -1,4 +1,4 @@
-"""Add channels that a person names to the crawl. All other channels of the crawl come from searches."""
+"""Add the channels to the crawl that a person has named. The other channels come from searches and from the library."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Keep the crawl's searches in PostgreSQL: the weeks of a niche to be searched, and the pages read so far."""
+"""Keep the crawl's searches in PostgreSQL: the weeks that are searched, and how many pages were read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,11 @@ from thumblab_pipelines.youtube.answers import SearchHit
 _WEEK = timedelta(days=7)
 _A_MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 _ORDERS = ("viewCount", "date")
-"""Each week is searched in both orders. A search in the order of views finds only the most viewed channels. A search in
-the order of date finds every channel that uploads."""
+"""Each week is searched in both orders.
+
+A search in the order of views finds only the most viewed channels. A search in the order of date also finds channels
+with few views.
+"""
 
 _LEAST_NEW_CHANNELS = 3
 """A search ends if its last page brought fewer new channels than this."""

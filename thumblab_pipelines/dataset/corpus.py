@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LATER_RULES = ("crawl_outlier",)
-"""Columns that `exclude` keeps. The rules that need them are applied after the corpus is split into parts."""
+"""Columns of rules that `exclude` does not apply.
+
+These rules are applied later, after the corpus is split into parts.
+"""
 
 _RULE_COLUMNS = ("encoded", "format", "aspect_ratio", "may_train", "subscriber_count", "outcome", "lacks_count")
 """Columns that `exclude` needs for its rules, and then drops."""

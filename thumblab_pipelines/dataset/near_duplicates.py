@@ -13,7 +13,10 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images.perceptual import NEAR
 
 _CELLS = 2**22
-"""Maximum number of comparisons in one step. They need 32 MiB for hashes and 16 MiB for cosines."""
+"""Maximum number of comparisons in one step.
+
+They need 32 MiB for hashes (8 bytes each) and 16 MiB for cosines (4 bytes each).
+"""
 
 _ROWS = 2_048
 """Maximum number of pictures in a block. Pictures are compared block by block."""

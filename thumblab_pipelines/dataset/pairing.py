@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AGE_CORRECTED = "age-corrected views"
-"""The label of a pair whose videos have no fixed age at which the views of both are known."""
+"""The label of a pair that is compared by age-corrected views.
+
+It is used if the views of both videos are known at no fixed age.
+"""
 
 TRAIN_PAIRS_PER_VIDEO = 20
 TRAIN_PAIRS_PER_CHANNEL = 10_000

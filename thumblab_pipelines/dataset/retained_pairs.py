@@ -18,7 +18,7 @@ from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
 from thumblab_pipelines.lab import Lab
 
 SUCCEEDED = "succeeded"
-"""The scope of successors of older pairs releases."""
+"""The scope of releases that replace a pairs release which was not the newest."""
 
 SCOPES = (ALL, SUCCEEDED)
 

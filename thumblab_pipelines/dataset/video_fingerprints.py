@@ -15,7 +15,10 @@ from thumblab_core.encoders.load import weights_file
 from thumblab_core.releases.release import Release
 
 FINGERPRINTS_FILE = "seen.npy"
-"""A file in the release of a model or fine-tuned encoder. It has the `fingerprints` of the videos in its training."""
+"""The name of a file in the release of a model or of a fine-tuned encoder.
+
+The file has the fingerprints of the videos that the model or encoder was trained on.
+"""
 
 
 def fingerprints(video_ids: Iterable[str]) -> npt.NDArray[np.uint64]:

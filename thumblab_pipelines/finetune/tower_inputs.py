@@ -35,7 +35,7 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class TowerInputs:
-    """The inputs of n pictures.
+    """The stored inputs of the trained part of the tower, for n pictures.
 
     `unreadable` maps the row of each unreadable picture to the reason. Such a row of the inputs is empty.
     """

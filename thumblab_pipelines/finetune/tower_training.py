@@ -34,7 +34,7 @@ Its arguments are a text with the epoch and its loss so far, the number of finis
 """
 
 Pairs = tuple[Rows, Rows]
-"""Winners [p] and losers [p], as rows of the dataset."""
+"""The winners [p] and the losers [p] of p pairs, as row numbers of the dataset."""
 
 
 @dataclass(frozen=True)

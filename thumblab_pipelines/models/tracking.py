@@ -250,7 +250,7 @@ class Tracker:
 
         experiment = self._client.get_experiment_by_name(self._name)
         if experiment is None:
-            with suppress(MlflowException):  # another process has created it meanwhile
+            with suppress(MlflowException):  # another process has created the experiment meanwhile
                 self._client.create_experiment(self._name, tags=_KIND)
             experiment = self._client.get_experiment_by_name(self._name)
         # The tag is missing if the experiment was created by hand, or by a version of the lab that did not set it.

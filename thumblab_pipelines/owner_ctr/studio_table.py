@@ -18,7 +18,7 @@ from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import not_utf8, read_rows, separator_of
 
 MAX_LINES = 20_000
-"""The most lines of a table. Studio exports at most 500 videos, one on each line."""
+"""A table may have at most this many lines. Studio exports at most 500 videos, one on each line."""
 
 _STUDIO_NAMES = {
     "video": ("video", "content", "video id"),

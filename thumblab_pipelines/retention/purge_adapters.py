@@ -47,7 +47,7 @@ def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
     except (LabError, ValueError, TypeError) as error:
         if was_not_read(error):
             raise
-        return True  # A damaged release may hold a deleted video.
+        return True  # A damaged release may hold a deleted video, so it must be cleaned.
     if served is None and not releases:
         return False  # The adapter was removed before. Only a folder with its lock files is left.
     return not known or not named <= alive or served not in {None, *(release.release_id for release in releases)}

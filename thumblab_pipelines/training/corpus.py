@@ -83,7 +83,7 @@ class Corpus:
         return float((x * y).sum()) / spread if spread > 1e-12 else 1.0
 
     def learns_ctr(self, rows: Rows) -> bool:
-        """Return whether the absolute head learns click-through rates, because enough of the rows have one."""
+        """Return whether enough of the rows have a click-through rate, so that the absolute head can learn it."""
         if "click_through_rate" not in self.data.videos:
             return False
         return int(self.data.videos.click_through_rate.iloc[rows].notna().sum()) >= _LEAST_FOR_CTR

@@ -108,7 +108,7 @@ class ProcessGroup:
 
     def agree(self, digest: str) -> bool:
         """Return whether all processes have the same hexadecimal digest. The answer is the same in all processes."""
-        number = float(int(digest[:12], 16))  # a float represents these 48 bits exactly
+        number = float(int(digest[:12], 16))  # 12 hexadecimal digits are 48 bits, which a float represents exactly
         return not self.any(self.broadcast(number) != number)
 
     def gather(self, values: Tensor) -> Tensor:

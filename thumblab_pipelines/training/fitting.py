@@ -171,7 +171,7 @@ class _Training:
         """Load the averaged weights into the model if their validation AUC is not lower than that of the last epoch."""
         if self.average is None or not int(self.average.n_averaged):
             return
-        self.group.set_counted(None)  # every process goes over the same rows
+        self.group.set_counted(None)  # here, every process goes over all rows and counts them all
         update_bn((self.targets.inputs[rows] for rows in self._training_rows()), self.average)
         auc, last = self._validate(self.average.module), self.history[-1].validation_auc
         if auc is None or last is None or auc >= last:

@@ -14,10 +14,10 @@ MAX_PAGES_WITHOUT_NEW_ITEMS = 5
 """Reading stops after this many pages in a row without a new item."""
 
 MAX_PAGES = 400
-"""The most pages of any list. An uploads playlist ends at 20,000 videos, with 50 on a page."""
+"""No list has more pages than this. An uploads playlist ends at 20,000 videos, which are 400 pages of 50."""
 
 MAX_SEARCH_PAGES = 10
-"""The most pages of a search. A search returns at most 500 items, with 50 on a page."""
+"""No search has more pages than this. A search returns at most 500 items, which are 10 pages of 50."""
 
 
 class Paging(Generic[T]):
