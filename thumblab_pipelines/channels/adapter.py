@@ -89,7 +89,7 @@ class RefitResult:
 
 @dataclass(frozen=True)
 class ChannelData:
-    """The n videos of a channel as the model sees them, oldest first.
+    """The n videos of a channel, oldest first, with the model's inputs and scores.
 
     `videos` [n]: the table of `read_channel_videos` with a column `target`. `inputs` [n, d]: standardised inputs of the
     model. `scores` [n]: scores that the model gives the videos. `score_slope`: see
@@ -210,7 +210,7 @@ def refit_channel_adapters(lab: Lab, model: Release | None = None, progress: Pro
 def channel_data(
     ranker: TrainedRanker, videos: pd.DataFrame, images: Floats, titles: Floats, growth: Growth
 ) -> ChannelData:
-    """Return the channel's videos as the model sees them.
+    """Return the channel's videos with their targets and with the model's inputs and scores.
 
     `videos`: the table of `read_channel_videos`. `images` [n, d_i] and `titles` [n, d_t]: the vectors of these videos,
     in the same order.

@@ -23,7 +23,7 @@ class Refetched:
 
 @dataclass(frozen=True)
 class ObservedCounts:
-    """The ids of the videos whose counts YouTube gave, and how many of these observations are new."""
+    """The ids of the videos whose counts YouTube gave, and the number of observations that were new to the lab."""
 
     video_ids: list[str]
     new: int

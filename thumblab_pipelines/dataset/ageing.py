@@ -50,12 +50,15 @@ class Growth:
     histories: int = 0
 
     def log_share(self, ages: npt.ArrayLike) -> Float64s:
-        """Return ln of the share of its final views that a video has at each age. `ages` are in hours and above 0."""
+        """Return for each age the ln of the share of its final views that a video has at this age.
+
+        `ages` are in hours and above 0.
+        """
         hours = np.asarray(ages, np.float64)
         return np.asarray(np.log(hours / (hours + self.half_age)), np.float64)
 
     def target(self, corpus: pd.DataFrame) -> Float64s:
-        """Return ln of the age-corrected views of each video [n]. These are the views expected in the end."""
+        """Return ln of the age-corrected views of each video [n], which are the views that it is expected to reach."""
         corrected = np.log(corpus.views.to_numpy(float)) - self.log_share(corpus.age_hours.to_numpy(float))
         return np.asarray(corrected, np.float64)
 
@@ -94,7 +97,7 @@ def fit_growth(corpus: pd.DataFrame) -> Growth:
 
 
 def _centred(values: Float64s, known: Flags) -> Float64s:
-    """Return `values` [n, ages], with the mean of its known values subtracted from each row."""
+    """Return `values` [n, ages]. From each row, the mean of the known values of this row is subtracted."""
     return np.asarray(values - values.mean(axis=1, keepdims=True, where=known), np.float64)
 
 

@@ -88,10 +88,10 @@ class Pictures:
         return alike
 
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
-        """Yield the row numbers (earlier, later) of pictures that look alike but are on different sides.
+        """Yield the row numbers (earlier, later) of two pictures that look alike, but belong to different groups.
 
-        `side` [n] is a number for each picture, for example for its part of the data. A later picture is yielded only
-        once, with the first earlier picture of another side that it looks like.
+        `side` [n] is the number of each picture's group. For example, a group is a part of the data. A later picture is
+        yielded only once, with the first earlier picture of another group that it looks like.
         """
         everything = np.arange(len(self))
         for start, block in _blocks(everything, len(self)):

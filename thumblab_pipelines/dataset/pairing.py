@@ -112,7 +112,7 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
 
 
 def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows, Rows]:
-    """Return all pairs of moments that are at most `within` apart, as rows of the earlier and of the later moments.
+    """Return the rows of the earlier and of the later moment of all pairs of moments that are at most `within` apart.
 
     `published` [n] are the moments, in the unit of `within`. The two results [m] have one entry per pair. The moments
     are sorted first, so that only near pairs are visited. A channel of 20,000 videos has 200 million pairs, and most of

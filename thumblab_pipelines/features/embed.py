@@ -150,14 +150,14 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
 
 
 def _pictures(lab: Lab, niche: str) -> _Work:
-    """Return the thumbnails of the niche, sorted for the image encoder of the settings."""
+    """Sort the thumbnails of the niche by whether they have a vector from the image encoder of the settings."""
     encoder = image_encoder(lab.settings).fingerprint
     has_picture = and_(thumbnails.c.video_id == videos.c.video_id, thumbnails.c.sha256.is_not(None))
     return _work(lab, niche, encoder, thumbnails.c.sha256, videos.join(thumbnails, has_picture))
 
 
 def _titles(lab: Lab, niche: str) -> _Work:
-    """Return the titles of the niche, sorted for the title encoder of the settings."""
+    """Sort the titles of the niche by whether they have a vector from the title encoder of the settings."""
     encoder = title_encoder(lab.settings.title_encoder).fingerprint
     digest = func.encode(func.sha256(func.convert_to(videos.c.title, "UTF8")), "hex")
     return _work(lab, niche, encoder, digest, videos)

@@ -80,7 +80,7 @@ def views_at_ages(
 def _growing(
     ages: npt.NDArray[np.float64], views: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the distinct ages [m] in order, and the lowest count [m] that was observed at this age or later."""
+    """Return the distinct ages [m] in order, and for each age the lowest count [m] that was observed then or later."""
     order = np.argsort(ages, kind="stable")
     lowest_since = np.minimum.accumulate(views[order][::-1])[::-1]
     distinct, first = np.unique(ages[order], return_index=True)

@@ -153,7 +153,7 @@ def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
 
 
 def meter_version(lab: Lab) -> str:
-    """Return the version that a measurement would have now. Rows of another version count as not measured."""
+    """Return the version of the meter with the present settings. Rows with another version count as not measured."""
     meter, tower = _meter(lab)
     return meter.version_with(tower)
 

@@ -144,7 +144,10 @@ def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.m
 
 
 def _read_state(path: Path) -> tuple[int, dict[int, str]]:
-    """Return the number of processed pictures, and the reason for each unreadable row. The number starts at 0."""
+    """Return the number of processed pictures, and the reason for each unreadable row.
+
+    If no call has stored a state yet, the number is 0.
+    """
     if not path.is_file():
         return 0, {}
     state = json.loads(path.read_text())

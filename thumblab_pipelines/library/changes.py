@@ -156,7 +156,7 @@ def resume(lab: Lab, niche: str) -> Release:
 
 
 def _exclude(lab: Lab, niche: str, video_ids: Sequence[str]) -> set[str]:
-    """Exclude those of the videos that belong to the niche from every later index. Return the ids of these videos."""
+    """Keep these videos out of every later index, if they belong to the niche. Return the ids of those that do."""
     with lab.engine.begin() as connection:
         of_niche = select(videos.c.video_id).where(videos.c.video_id.in_(video_ids), videos.c.niche == niche)
         known = set(connection.scalars(of_niche))

@@ -48,7 +48,7 @@ class LibraryRows:
 
 
 def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None = None) -> LibraryRows:
-    """Return the library of the niche with vectors from `encoder`, a fingerprint.
+    """Return the library of the niche with its vectors. `encoder` is the fingerprint of the encoder that made them.
 
     If `ids` is given, return only the videos of the library with these ids.
     """

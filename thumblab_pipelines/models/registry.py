@@ -27,7 +27,7 @@ _CROWNED_TAG = "thumblab.champion_version"
 
 
 class MlflowError(LabError):
-    """The error that MLflow does not answer or refuses a request."""
+    """The error that is raised if MLflow does not answer, or if it refuses a request."""
 
     transient = True
 

@@ -51,7 +51,10 @@ class StudioImport:
 
 @dataclass(frozen=True)
 class _Reach:
-    """The lifetime totals of one video. `click_through_rate` is a fraction of the impressions, from 0 to 1."""
+    """The totals of one video since its publication.
+
+    `click_through_rate` is a fraction of the impressions, from 0 to 1.
+    """
 
     video_id: str
     impressions: int

@@ -209,7 +209,7 @@ class _ZipReader:
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Raise the errors of a damaged archive as `LabError`."""
+    """Turn the errors that a damaged archive causes in the block into `LabError`."""
     try:
         yield
     except _DAMAGED as error:

@@ -18,9 +18,9 @@ from thumblab_pipelines.retention.purge import alive_videos
 
 @dataclass(frozen=True)
 class CleanedAdapters:
-    """The number of channel adapters that were cleaned, and the failures.
+    """The number of channel adapters that were cleaned, and the channels whose adapter could not be cleaned.
 
-    `failed` says for each channel, by its id, why its adapter could not be cleaned.
+    `failed` maps the ids of these channels to the reasons.
     """
 
     cleaned: int = 0

@@ -146,7 +146,11 @@ def termination() -> Iterator[threading.Event]:
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Return the tensors of an optimiser by the name "parameter number/name", and its parameter groups."""
+    """Return the tensors of an optimiser, and its parameter groups.
+
+    A key of the tensors is, for example, "3/exp_avg": the number of a parameter, and the optimiser's name for the
+    tensor.
+    """
     state = optimiser.state_dict()
     tensors = {f"{number}/{name}": value for number, part in state["state"].items() for name, value in part.items()}
     return tensors, state["param_groups"]

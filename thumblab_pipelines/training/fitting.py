@@ -250,7 +250,7 @@ def learning_rate(config: TrainConfig, epoch: float, steps: int) -> float:
 
 @contextmanager
 def _stop_requested(checkpoint: Checkpoint | None) -> Iterator[Event]:
-    """Yield an event that SIGTERM sets. Without a checkpoint no state can be saved, and SIGTERM is not handled."""
+    """Yield an event that SIGTERM sets. Without a checkpoint, no state can be saved, so SIGTERM is not handled."""
     if checkpoint is None:
         yield Event()
     else:

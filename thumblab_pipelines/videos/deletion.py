@@ -61,7 +61,7 @@ def last_heard(lab: Lab) -> datetime:
 
 
 class Deletion:
-    """The videos that one run deletes from a niche. `deleted` and `withheld` count them by reason.
+    """The deletions of one run in one niche, and their limit. `deleted` and `withheld` count videos by reason.
 
     `asset` is the name of the asset that the run materializes. `confirmed` means that a person allowed any number of
     deletions.

@@ -41,7 +41,8 @@ class VideoRecord:
     """A video at the moment `observed_at`.
 
     Counts are None if YouTube does not give them. `duration_s` is None for a live video. `thumbnail_urls` lists the
-    URLs of the available sizes, the best first. `aspect_ratio` is width divided by height of the video itself.
+    URLs of the available sizes, the best first. `aspect_ratio` is width divided by height of the video, not of its
+    thumbnail.
     """
 
     video_id: str

@@ -59,7 +59,7 @@ class ReachReports:
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:
-        """Return a client that signs in with the file of the settings.
+        """Return a client that signs in with the credentials file that the settings name.
 
         Raises `LabError` if there is no file that can be used.
         """
