@@ -30,7 +30,7 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class AddedChannel:
-    """The served adapter of a channel, and the number of vectors that were made before the adapter was fitted.
+    """The served adapter of a channel, and the number of vectors that had to be made to fit it.
 
     `imported`: the result of importing the catalogue, if a catalogue was given. `stopped`: why some uploads were not
     collected, or None if nothing stopped the collection.

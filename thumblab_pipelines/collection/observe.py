@@ -41,8 +41,8 @@ ORDER BY v.published_at DESC, v.video_id
 class Observed:
     """The counts of one run over a niche.
 
-    `due` counts the videos that were to be observed. Of these, `observed` counts the videos for which YouTube gave
-    counts, and `gone` counts the videos that YouTube no longer has. `quota` is what the run spent. `stopped` says why
+    `due` counts the videos that were to be observed. Of these, `observed` counts the videos for which YouTube gave an
+    answer, and `gone` counts the videos that YouTube no longer has. `quota` is what the run spent. `stopped` says why
     the run ended early, or is None. `withheld` is a check. It fails if deletions were withheld because they were too
     many at once. If YouTube was not asked, `remarks` says why.
     """

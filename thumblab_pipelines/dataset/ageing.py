@@ -34,8 +34,8 @@ LEAST_HISTORIES = 50
 _HALF_AGES = np.geomspace(6, 2_160, 50)
 """Half ages that are tried, in hours.
 
-They range from 6 hours, for a news item that gets most of its views within a day, to 90 days, for a tutorial that
-people watch for months.
+The shortest is 6 hours. It suits a news item that gets most of its views within a day. The longest is 90 days. It suits
+a tutorial that people watch for months.
 """
 
 

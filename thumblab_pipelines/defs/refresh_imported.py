@@ -29,8 +29,8 @@ def serve_what_is_held(
             raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
         listener = RefreshListener(lab.progress(context), record, context.log.info, context.log.warning)
         refreshed = refresh_all(opened, niches, mlflow.connect, listener)
-        # The error is raised only after the events are reported, because some niches may have been refreshed without an
-        # error, and their new indices are served.
+        # Some niches may have been refreshed without an error, and their new indices are served. So their events are
+        # reported before the error is raised.
         yield from events
         refreshed.require_all()
     model = refreshed.model

@@ -36,8 +36,8 @@ class Measured:
         pictures_per_second: measured thumbnails per second.
         matched: three counts of titles: those compared with the picture, those compared with the text in the picture,
             and those compared with nothing.
-        missing: sentences that say what the meter could not detect in any picture, for example because a model is
-            missing, and what to do about it.
+        missing: sentences that say what the meter did not look for, because the text reader or the face model is not
+            installed, and what to install.
     """
 
     had: int

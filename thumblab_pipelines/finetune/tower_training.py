@@ -81,8 +81,8 @@ class TowerTraining:
             margin=config.margin,
             label_smoothing=config.label_smoothing,
         )
-        # For each row of the dataset, this array has the position of its picture in `inputs`, or -1 if `inputs` lacks
-        # it.
+        # This array gives the position of each dataset row's picture in `inputs`. It is -1 for a picture that `inputs`
+        # lacks.
         self._position = np.full(len(data.videos), -1, np.intp)
         self._position[rows] = np.arange(len(rows))
         self._position[rows[sorted(inputs.unreadable)]] = -1

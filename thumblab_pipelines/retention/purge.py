@@ -136,8 +136,8 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
-        rest: A needed release that is younger than this is not replaced yet. The successor may have gigabytes, so it
-            should not be written after every run that deletes videos.
+        rest: A needed release that is younger than this is not replaced yet. The release that replaces it may be
+            gigabytes large, so it is not written after every run that deletes videos.
         successors: Whether a needed release is published anew, without the deleted videos, before it is deleted.
 
     Raises:
