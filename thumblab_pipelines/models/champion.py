@@ -61,8 +61,8 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
             "promotion is running, or was cut short; materializing served_model completes it",
             serving,
         )
-    # Here, the alias names a version that is not served. The lab has not moved the alias to this version, because it
-    # always serves a version first. So a person has moved the alias.
+    # Here, the alias names a version that is not served. It is also not the version to which the lab last moved the
+    # alias. The lab always serves a version before it moves the alias there. So a person has moved the alias.
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 
